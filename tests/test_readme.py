@@ -122,6 +122,21 @@ def at_work(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
+def bucket(at_work: Operator, tmp_path: Path) -> Iterator[None]:
+    """The bucket that the pages name, where its server is installed; CI has it."""
+    from tests.sync.bucket_server import KEY_ID, SECRET, BucketServer
+
+    with BucketServer(tmp_path / "buckets", "acme-segment").running() as server:
+        server.put("segment-logs/source/1777766400000/1.gz", Path("events.ndjson").read_bytes())
+        at_work.environment |= {
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": server.endpoint,
+        }
+        yield
+
+
+@pytest.fixture
 def simulator() -> Iterator[Simulator]:
     with Simulator() as running:
         yield running
@@ -142,7 +157,11 @@ def test_the_sample_event_is_read(at_work: Operator) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_each_line_to_enter_works(page: Path, at_work: Operator) -> None:
+def test_each_line_to_enter_works(
+    page: Path, at_work: Operator, request: pytest.FixtureRequest
+) -> None:
+    if "s3://" in page.read_text():
+        request.getfixturevalue("bucket")
     for arguments in ours(page):
         name = next((word for word in arguments if word in COMMANDS), None)
         runs_on = "--follow" in arguments or (name in RUN_ON and "--headless" not in arguments)

@@ -1,4 +1,4 @@
-"""`amp-console import`: read event files into the ledger; nothing is sent."""
+"""`amp-console import`: read event files and buckets into the ledger; nothing is sent."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -50,10 +50,11 @@ def import_events(
     amplitude_id_column: str | None,
     connection_name: str | None,
 ) -> int:
-    """Import files of Engage events ("-" is stdin); send nothing.
+    """Import files of Engage events ("-" is stdin), or a bucket; send nothing.
 
     NDJSON (also .gz), JSON arrays, the CSV of the AWS S3 destination, and an audience's CSV
-    download. Reading a file again changes nothing. Several files with --snapshot are the parts of
+    download. Reading a file again changes nothing. Of a bucket (s3://BUCKET/PREFIX, also gs:// and
+    az://), each object is read once. Several files with --snapshot are the parts of
     one download. A snapshot that removes more than a fifth of the audience has to be confirmed.
     """
     import msgspec

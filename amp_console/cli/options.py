@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -87,6 +88,32 @@ def json_option(command: F) -> F:
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document instead of text."
     )(command)
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600}
+_DAY = 86_400
+
+
+def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Read a time such as 90, 90s, 15m or 2h, in seconds."""
+    if value is None:
+        return None
+    number, unit = (value[:-1], value[-1]) if value[-1:] in _SECONDS else (value, "s")
+    try:
+        seconds = float(number) * _SECONDS[unit]
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= _DAY:
+        raise click.BadParameter(f"{value!r} is not a time from 1s to 24h, such as 90s or 15m.")
+    return seconds
+
+
+every_option = click.option(
+    "--every",
+    metavar="TIME",
+    callback=_duration,
+    help="List a bucket this often, e.g. 5m.  [default: 60s]",
+)
 
 
 def live_options(command: F) -> F:

@@ -14,9 +14,14 @@ from amp_console.sync.sources.registry import open_stream
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
 
 
-def path_source(connection: Connection, ledger: Ledger, paths: Sequence[str]) -> EventStream:
-    """Return a source that follows these paths. Raises `UnreadableSource`."""
-    return open_stream(paths, StreamIngestor(ledger, read_options(connection)))
+def path_source(
+    connection: Connection, ledger: Ledger, paths: Sequence[str], every: float | None = None
+) -> EventStream:
+    """Return a source that follows these paths and buckets, the latter listed `every` seconds.
+
+    Raises `UnreadableSource`.
+    """
+    return open_stream(paths, StreamIngestor(ledger, read_options(connection)), every=every)
 
 
 def webhook_source(

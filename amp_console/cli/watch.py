@@ -1,9 +1,10 @@
-"""`amp-console watch`: cohorts that follow the files in which events arrive."""
+"""`amp-console watch`: cohorts that follow the files and buckets in which events arrive."""
 
 import click
 
 from amp_console.cli.options import (
     connection_option,
+    every_option,
     json_option,
     live_options,
     receiver_options,
@@ -15,6 +16,7 @@ RECEIVERS_OWN = ("host", "port", "single_events")
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @live_options
+@every_option
 @click.option(
     "--listen", "is_listening", is_flag=True, help="Also receive webhooks in this session."
 )
@@ -25,6 +27,7 @@ def watch(
     paths: tuple[str, ...],
     create: bool,
     flush_seconds: float,
+    every: float | None,
     is_listening: bool,
     host: str,
     port: int,
@@ -32,10 +35,11 @@ def watch(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Follow growing files and folders, and keep cohorts up to date.
+    """Follow growing files, folders and buckets, and keep cohorts up to date.
 
-    PATH is a file, a folder or "-" for stdin. The session runs until Ctrl-C. It reads each line
-    once, across restarts too, and updates the cohorts seconds later. Audiences without a cohort
+    PATH is a file, a folder, a bucket (s3://BUCKET/PREFIX, also gs:// and az://) or "-" for stdin.
+    The session runs until Ctrl-C. It reads each line and each object once, across restarts too,
+    and updates the cohorts seconds later. Audiences without a cohort
     wait, unless you add --create. With --listen the session also receives Segment's webhooks, as
     the command listen does.
     """
@@ -46,14 +50,17 @@ def watch(
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.live.options import LiveOptions
+    from amp_console.sync.sources.registry import is_polled
     from amp_console.sync.sources.streams import StreamGroup
 
     _check_options(is_listening=is_listening)
+    if every is not None and not any(map(is_polled, paths)):
+        raise click.UsageError("--every needs the address of a bucket, such as s3://BUCKET/PREFIX.")
 
     with open_connection(connection_name) as (connection, ledger):
         guard(connection, "Nothing was read or sent.")
         credentials = keys_of(connection)
-        sources = [path_source(connection, ledger, paths)]
+        sources = [path_source(connection, ledger, paths, every)]
         if is_listening:
             source = webhook_source(connection, ledger, host, port, single_events=single_events)
             sources.append(source)

@@ -95,3 +95,38 @@ def test_keys_of_a_bucket_are_written_nowhere(
     written += b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert SECRET.encode() not in written
     assert KEY_ID.encode() not in written
+
+
+def test_a_bucket_is_watched_and_ends_in_order(
+    operator: Operator, bucket: BucketServer, simulator: Simulator
+) -> None:
+    def has(members: int) -> bool:
+        cohorts = simulator.world.cohorts()
+        return bool(cohorts) and len(simulator.world.members(cohorts[0].id)) == members
+
+    process = operator.start(
+        *("watch", bucket.address("in"), "--create", "--json"),
+        *("--every", "1s", "--flush-seconds", "0.2"),
+    )
+    process.wait_until(lambda: has(OBJECTS * USERS))
+    bucket.put("in/late.json", json.dumps(event("late", True)))
+    process.wait_until(lambda: has(OBJECTS * USERS + 1))
+    assert process.end() == 0, process.err
+    assert process.documents[-1]["read"] == OBJECTS * USERS + 1
+    assert sorted(set(bucket.fetched)) == sorted(bucket.fetched)
+
+
+@pytest.mark.parametrize(
+    ("path", "every", "words"),
+    [
+        ("s3://events/in", "soon", "'soon' is not a time from 1s to 24h, such as 90s or 15m."),
+        ("s3://events/in", "0", "'0' is not a time from 1s to 24h"),
+        ("s3://events/in", "25h", "'25h' is not a time from 1s to 24h"),
+        ("events.ndjson", "5m", "--every needs the address of a bucket"),
+    ],
+)
+def test_an_interval_that_makes_no_sense_is_refused(
+    operator: Operator, path: str, every: str, words: str
+) -> None:
+    ended = operator.run("watch", path, "--every", every)
+    assert (ended.status, words in ended.err) == (2, True), ended.err

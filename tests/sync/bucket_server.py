@@ -88,8 +88,8 @@ class Request:
 class BucketServer:
     """Serves the folder of a bucket; `fault` sees every GET first."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / BUCKET
+    def __init__(self, folder: Path, bucket: str = BUCKET) -> None:
+        self.folder = folder / bucket
         self.folder.mkdir(parents=True)
         self.requests: list[Request] = []
         self.fault: Fault = lambda _: False
@@ -131,7 +131,7 @@ class BucketServer:
 
     def address(self, prefix: str = "") -> str:
         """An address of the bucket, with the server that it is on."""
-        return f"s3://{BUCKET}/{prefix}?endpoint={self.endpoint}"
+        return f"s3://{self.folder.name}/{prefix}?endpoint={self.endpoint}"
 
     @contextmanager
     def running(self) -> Iterator["BucketServer"]:

@@ -24,13 +24,15 @@ ALIASES = {"-": "stdin:"}
 class Scheme(NamedTuple):
     """How a kind of source is opened; the functions get addresses without the scheme.
 
-    A source that `is_alone` can't be followed together with other addresses. `open_set` opens
-    addresses that may mean many sources.
+    A source that `is_alone` can't be followed together with other addresses. One that `is_polled`
+    is asked for news at an interval (seconds; None: its usual one). `open_set` opens addresses that
+    may mean many sources.
     """
 
     open_reader: Callable[[str, ReadOptions], BatchReader]
-    open_stream: Callable[[Sequence[str], StreamIngestor], EventStream]
+    open_stream: Callable[[Sequence[str], StreamIngestor, float | None], EventStream]
     is_alone: bool = False
+    is_polled: bool = False
     open_set: Callable[[str, ReadOptions], SourceSet] | None = None
 
 
@@ -51,8 +53,12 @@ def open_stream(
     addresses: Sequence[str],
     ingestor: StreamIngestor,
     aliases: Mapping[str, str] = ALIASES,
+    every: float | None = None,
 ) -> EventStream:
-    """Open sources that are followed, as one stream. Raises `UnreadableSource`."""
+    """Open sources that are followed, as one stream. Raises `UnreadableSource`.
+
+    Those that are polled are polled `every` so many seconds.
+    """
     by_scheme: dict[str, list[str]] = {}
     for address in addresses:
         scheme, rest = _split(address, aliases)
@@ -61,8 +67,15 @@ def open_stream(
             raise UnreadableSource(
                 f"Standard input ({address}) can't be combined with other paths."
             )
-    streams = [SCHEMES[scheme].open_stream(rest, ingestor) for scheme, rest in by_scheme.items()]
+    streams = [
+        SCHEMES[scheme].open_stream(rest, ingestor, every) for scheme, rest in by_scheme.items()
+    ]
     return streams[0] if len(streams) == 1 else StreamGroup(*streams)
+
+
+def is_polled(address: str) -> bool:
+    """Whether a source is asked for news at an interval, when it is followed."""
+    return SCHEMES[_split(address, ALIASES)[0]].is_polled
 
 
 def _split(address: str, aliases: Mapping[str, str]) -> tuple[str, str]:
@@ -78,7 +91,9 @@ def _path_of(rest: str) -> str:
     return str(Path(path.removeprefix("/") if is_drive else path))
 
 
-def _follow_paths(paths: Sequence[str], ingestor: StreamIngestor) -> EventStream:
+def _follow_paths(
+    paths: Sequence[str], ingestor: StreamIngestor, _: float | None = None
+) -> EventStream:
     return PathStream(PathWatcher(ingestor, readable(paths)))
 
 
@@ -94,16 +109,25 @@ def _read_bucket(address: str, options: ReadOptions) -> SourceSet:
     return ObjectSet(BucketAddress.parse(address), options)
 
 
-def _follow_buckets(addresses: Sequence[str], ingestor: StreamIngestor) -> EventStream:
-    from amp_console.sync.sources.bucket.stream import open_buckets  # noqa: PLC0415  # optional
+def _follow_buckets(
+    addresses: Sequence[str], ingestor: StreamIngestor, every: float | None
+) -> EventStream:
+    from amp_console.sync.sources.bucket.stream import (  # noqa: PLC0415  # optional
+        PollOptions,
+        open_buckets,
+    )
 
-    return open_buckets([BucketAddress.parse(address) for address in addresses], ingestor)
+    options = PollOptions() if every is None else PollOptions(interval=every)
+    return open_buckets([BucketAddress.parse(address) for address in addresses], ingestor, options)
 
 
 def _bucket(scheme: str) -> Scheme:
     return Scheme(
         lambda rest, options: _read_object(f"{scheme}:{rest}", options),
-        lambda rest, ingestor: _follow_buckets([f"{scheme}:{item}" for item in rest], ingestor),
+        lambda rest, ingestor, every: _follow_buckets(
+            [f"{scheme}:{item}" for item in rest], ingestor, every
+        ),
+        is_polled=True,
         open_set=lambda rest, options: _read_bucket(f"{scheme}:{rest}", options),
     )
 
@@ -112,11 +136,11 @@ SCHEMES = {
     "": Scheme(open_file, _follow_paths),
     "file": Scheme(
         lambda rest, options: open_file(_path_of(rest), options),
-        lambda rest, ingestor: _follow_paths([_path_of(item) for item in rest], ingestor),
+        lambda rest, ingestor, _: _follow_paths([_path_of(item) for item in rest], ingestor),
     ),
     "stdin": Scheme(
         lambda _, options: read_stream(sys.stdin.buffer, "stdin", options),
-        lambda _, ingestor: PipeStream(ingestor, sys.stdin.buffer, "stdin"),
+        lambda _, ingestor, __: PipeStream(ingestor, sys.stdin.buffer, "stdin"),
         is_alone=True,
     ),
     **{scheme: _bucket(scheme) for scheme in SERVICES},

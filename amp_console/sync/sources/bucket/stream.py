@@ -100,7 +100,8 @@ class BucketStream:
             await self._ingestor.timing.wait_for(sink.ending, wait)
 
     def _after(self, failures: int) -> float:
-        return min(self._options.interval * 2.0**failures, self._options.longest)
+        interval, longest = self._options.interval, self._options.longest
+        return min(interval * 2.0**failures, max(interval, longest))
 
     async def _poll(self, sink: Sink) -> None:
         """Read what is new, object by object. Raises `UnreadableSource` and `LedgerError`."""
