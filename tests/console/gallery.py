@@ -25,7 +25,15 @@ from amp_console.console.jobs.live import LiveJob, paths
 from amp_console.console.jobs.speed import Speed
 from amp_console.console.widgets.grid import Grid
 from amp_console.demo import SimulatedSession
-from amp_console.demo.dataset import LAPSED, NEWSLETTER, SHOPPERS
+from amp_console.demo.dataset import (
+    ABANDONERS,
+    CHURN,
+    LAPSED,
+    NEWSLETTER,
+    SHOPPERS,
+    TRIAL,
+    AudienceDefinition,
+)
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import all_audiences, find_audience
 from amp_console.ledger.outcomes import NO_COHORT, PAUSED
@@ -38,6 +46,7 @@ from amp_console.sync.live.progress import (
     LiveChange,
     LivePhase,
     LiveSnapshot,
+    WaitReason,
 )
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.sync.timing import Timing
@@ -216,7 +225,9 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     async for name in _reconcile(pilot, demo):
         yield name
     await _follow(pilot)
-    await _visit(pilot, "4", "» live", "trial.gz", "Deliveries", "142")
+    await _visit(pilot, "4", "» live", "trial.gz")
+    _list(pilot).go_to(await _id_of(pilot, SHOPPERS.key))
+    await until_shown(pilot, "Deliveries", "189")
     yield "live"
     services(pilot).jobs.live = None
     await _run(pilot, _forget_session)
@@ -292,20 +303,20 @@ def _moment(
         tally=ReadCounts(read, read - read // 50, read // 50, 0),
         lag_95=5.2,
         audiences=(
-            LiveAudience(
-                ids[SHOPPERS.key], SHOPPERS.key, SHOPPERS.name, 214, 3.4,
-                AudienceCounts(done, done // 6, 2, second // 5), "",
+            _audience(ids, ABANDONERS),
+            _audience(ids, CHURN),
+            _audience(
+                ids, SHOPPERS, 214, 3.4, AudienceCounts(done, done // 6, 2, second // 5),
                 entered=minutes, left=fewer,
             ),
-            LiveAudience(
-                ids[LAPSED.key], LAPSED.key, LAPSED.name, 31, 12.0,
-                AudienceCounts(done // 4, done // 9, 0, second // 8), PAUSED,
-                phase=LivePhase.WAITING, is_paused=True, entered=fewer, left=minutes,
+            _audience(
+                ids, NEWSLETTER, 8_041, 58.0, state=NO_COHORT, entered=minutes, left=fewer
             ),
-            LiveAudience(
-                ids[NEWSLETTER.key], NEWSLETTER.key, NEWSLETTER.name, 8_041, 58.0,
-                AudienceCounts(), NO_COHORT, phase=LivePhase.WAITING, entered=minutes, left=fewer,
+            _audience(
+                ids, LAPSED, 31, 12.0, AudienceCounts(done // 4, done // 9, 0, second // 8), PAUSED,
+                entered=fewer, left=minutes,
             ),
+            _audience(ids, TRIAL, 18, state=WaitReason.BROKEN),
         ),
         sources=_sources(second, read),
         latest=tuple(
@@ -313,6 +324,26 @@ def _moment(
             for n in range(20)
         ),
         now=float(second),
+    )  # fmt: skip
+
+
+def _audience(
+    ids: Mapping[str, int],
+    known: AudienceDefinition,
+    queue: int = 0,
+    lag: float = 0.0,
+    counts: AudienceCounts = AudienceCounts(),  # noqa: B008  # it is frozen
+    state: str = "",
+    *,
+    entered: tuple[int, ...] = (),
+    left: tuple[int, ...] = (),
+) -> LiveAudience:
+    """An audience of the session: without changes, unless it is said which."""
+    return LiveAudience(
+        ids[known.key], known.key, known.name, queue, lag, counts, state,
+        phase=LivePhase.WAITING if state else LivePhase.LIVE, is_paused=state == PAUSED,
+        waits_for=state if state == WaitReason.BROKEN else "",
+        entered=entered, left=left,
     )  # fmt: skip
 
 

@@ -64,7 +64,7 @@ async def test_the_funnel_counts_in_segments_words(harness: ConsoleHarness) -> N
 
         await until_shown(
             pilot,
-            "events  3 read since the last sync = 1 filtered + 0 invalid + 2 changes",
+            "events  3 read since the last sync or session = 1 filtered + 0 invalid + 2 changes",
             "users   2 to deliver = 0 pending + 0 pending retry + 1 rejected + 1 delivered",
         )
 

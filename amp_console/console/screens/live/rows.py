@@ -45,7 +45,7 @@ AUDIENCES = (
     Column("Rejected", 8, right=True, rank=3),
     Column("Requests", 8, right=True, rank=6),
     Column("Read, 15 min", SHOWN_MINUTES, rank=5),
-    Column("", 22, flex=1),
+    Column("", 23, flex=1),
 )
 READY = (
     Column("Audience", 18, flex=2),
