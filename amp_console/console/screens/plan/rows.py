@@ -104,7 +104,7 @@ def _without_counts(audience: AudiencePlan) -> tuple[AudiencePlan, bool, bool, b
     counts = dict.fromkeys(
         ("add", "remove", "in_cohort", "unidentified", "requests", "again", "uncertain"), 0
     )
-    plain = msgspec.structs.replace(audience, **counts, certain_at=None)
+    plain = msgspec.structs.replace(audience, **counts, certain_at=None, mark=None)
     return plain, audience.creates, audience.is_large_removal, can_be_sent(audience)
 
 
