@@ -156,6 +156,9 @@ async def _home_rows(reader: Reader) -> Facts:
         facts[f"{name}: differs by"] = _differs_by(row["Status"])
     facts["audiences"] = len(rows)
     facts["rejected"] = sum(number(row["Rejected"]) for row in rows)
+    detail = " ".join(reader.text("#detail-text").split())
+    if compared := re.search(r"run (\d+): ([\d,]+) users? differed", detail):
+        facts[f"run {compared[1]}: differing"] = number(compared[2])
     return facts
 
 

@@ -12,7 +12,7 @@ from amp_console.ledger.errors import LedgerTooNew
 from amp_console.ledger.event_log import LogFilter, LogKind, log_page
 from amp_console.ledger.membership_changes import DAY, daily_movement
 from amp_console.ledger.rejected import rejected_users
-from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
+from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.ledger.schema import MIGRATIONS
 
 
@@ -85,6 +85,34 @@ def test_the_log_tells_of_the_runs_before_it(path: Path) -> None:
         backup = entries[0]
         assert backup.kind is LogKind.BACKUP
         assert backup.text.startswith("Ledger backed up: ")
+
+
+def test_a_comparison_of_before_is_no_sync_and_a_repair_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    renames = "RENAME COLUMN last_run_at TO last_sync_at"
+    before = next(at for at, step in enumerate(MIGRATIONS) if renames in step)
+    db = sqlite3.connect(path, isolation_level=None)
+    for step in MIGRATIONS[:before]:
+        db.executescript(step)
+    db.executescript(f"""
+        INSERT INTO audience (id, space_id, computation_id, key, last_run_at)
+            VALUES (1, 's', 'a', 'compared', 90), (2, 's', 'b', 'synced', 55);
+        INSERT INTO run (id, kind, started_at, ended_at, status)
+            VALUES (1, 'sync', 10, 20, 'delivered'), (2, 'reconcile', 30, 40, 'delivered'),
+            (3, 'sync', 50, 60, 'delivered'), (4, 'compare', 80, 99, 'delivered');
+        INSERT INTO run_audience (run_id, audience_id)
+            VALUES (1, 1), (2, 1), (3, 2), (4, 1);
+        INSERT INTO log_entry (at, kind, text, severity) VALUES (40, 'reconcile', 'ended', 0);
+        PRAGMA user_version = {before};
+    """)
+    db.close()
+    with open_ledger(path) as ledger:
+        last = {item.key: item.last_sync_at for item in ledger.read(all_audiences)}
+        assert last == {"compared": 40, "synced": 55}
+        kinds = [run.kind for run in ledger.read(all_runs)]
+        assert kinds == [RunKind.COMPARE, RunKind.SYNC, RunKind.REPAIR, RunKind.SYNC]
+        (entry,) = ledger.read(log_page, LogFilter(kinds=(LogKind.REPAIR,)))
+        assert entry.text == "ended"
 
 
 def test_it_has_the_same_tables_as_a_new_one(path: Path, tmp_path: Path) -> None:

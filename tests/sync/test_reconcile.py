@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from amp_console.connections.read_only import ReadOnly
+from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import (
     Comparison,
     Difference,
@@ -18,12 +19,14 @@ from amp_console.ledger.comparisons import (
     differences,
     resolved_since,
 )
+from amp_console.ledger.downloads import begin_download, close_download, note_request
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.person import PersonVerdict, explain_person
 from amp_console.sync.reconcile.descriptions import comparison_outcome
+from amp_console.sync.reconcile.download import downloads_needed
 from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
 from amp_console.sync.reconcile.plan import plan_repair
 from amp_console.sync.sources.registry import open_reader
@@ -413,3 +416,23 @@ async def test_a_list_that_shares_no_identifier_is_told_apart(
     assert not (await workspace.compare()).is_foreign_list
     plan = workspace.ledger.write(plan_repair, workspace.connection, found, BOTH)
     assert (plan.foreign_list_warning is not None) is (overlap == 0)
+
+
+async def test_the_downloads_of_a_comparison_are_known_before_it(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    now = workspace.timing.now()
+
+    def needed() -> int:
+        return workspace.ledger.read(downloads_needed, [workspace.audience()], now)
+
+    assert needed() == 1
+    audience = workspace.audience()
+    assert audience.cohort_id is not None
+    begun = workspace.ledger.write(begin_download, audience.id, audience.cohort_id, now)
+    workspace.ledger.write(note_request, begun, "paid-for")
+    assert needed() == 0
+    workspace.ledger.write(close_download, begun)
+    assert needed() == 1
+    workspace.ledger.write(break_link, audience.id, "Amplitude has no such cohort.")
+    assert needed() == 0
