@@ -42,7 +42,7 @@ def connections(as_json: bool) -> int:
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def disconnect(name: str, yes: bool) -> int:
-    """Forget a connection and delete its keys from the keyring.
+    """Delete a connection, and its keys from the keyring.
 
     Its ledger and its backups stay where they are; the command names their paths.
     """
@@ -56,13 +56,13 @@ def disconnect(name: str, yes: bool) -> int:
     pages.check_writable()
     connection = pages.get(name)
     if not yes and sys.stdin.isatty():
-        question = f'Forget "{clean(name)}" and delete its keys from the keyring?'
+        question = f'Delete "{clean(name)}", and its keys from the keyring?'
         if not ask(question):
             return 2
     forget_connection(pages, keyring(), name)
     ledger = folders().ledger(connection.id)
     log_connection_deleted(ledger, connection)
-    say(f'Forgot "{clean(name)}" and its keys.')
+    say(f'Deleted "{clean(name)}" and its keys.')
     if ledger.exists():
         backups = backup_folder(ledger)
         more = f", and its backups in {backups}" if backups.exists() else ""

@@ -198,7 +198,7 @@ def _run_headless(folder: Path, simulator: "Simulator", events: int, seed: int) 
     scenario = demo_scenario(seed, events=events, users=max(10, events * 2 // 5))
     file = folder / "events.ndjson"
     truth = write_file(file, scenario)
-    say(f"Wrote {events:,} Engage events, some of them late, doubled or broken.")
+    say(f"Wrote {events:,} Engage events, some of them late, duplicated or broken.")
     connection = Connection(
         name="demo",
         app_id=simulator.world.app_id,
@@ -221,9 +221,9 @@ def _run_headless(folder: Path, simulator: "Simulator", events: int, seed: int) 
             say(f"  rejected: {group.audience_name}: {group.reason} ({group.count:,})")
         wrong = _differences(simulator, truth, ledger)
     if wrong:
-        say(f"These cohorts are not what the events say: {', '.join(wrong)}.")
+        say(f"These cohorts differ from the events: {', '.join(wrong)}.")
         return 4
-    say("Every cohort holds exactly the members that the events say and Amplitude knows.")
+    say("Every cohort holds exactly the members that the events name and Amplitude knows.")
     for line in NEXT:
         say(line)
     return 0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--csv",
     "csv_file",
     type=click.Path(path_type=Path),
-    help='Write them to a CSV file ("-" is stdout).',
+    help='List them one by one in a CSV file ("-" is stdout).',
 )
 @exact_option
 @json_option

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
     "--audience",
-    metavar="NAME",
+    metavar="KEY",
     help="Import only this audience. An audience's CSV download needs it.",
 )
 @click.option(
@@ -50,7 +50,7 @@ def import_events(
     amplitude_id_column: str | None,
     connection_name: str | None,
 ) -> int:
-    """Import files of Engage events ("-" is stdin), or a bucket; send nothing.
+    """Import files of Engage events ("-" is stdin), or a bucket. Nothing is sent.
 
     NDJSON (also .gz), JSON arrays, the CSV of the AWS S3 destination, and an audience's CSV
     download. Reading a file again changes nothing. Of a bucket (s3://BUCKET/PREFIX, also gs:// and

@@ -50,9 +50,14 @@ def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int |
 
 @click.command()
 @click.option(
-    "--since", callback=_past_time, metavar="TIME", help="E.g. 2h, 7d or 2026-05-03T19:42Z."
+    "--since",
+    callback=_past_time,
+    metavar="TIME",
+    help="Only entries since then: 2h, 7d or 2026-05-03T19:42Z.",
 )
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Repeatable.")
+@click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Only this kind. Repeatable."
+)
 @click.option("--text", default="", metavar="TEXT", help="Only entries that contain this.")
 @click.option(
     "--limit",
@@ -66,7 +71,7 @@ def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int |
     "--export",
     "export_file",
     type=click.Path(path_type=Path),
-    help="Write all of them to a file: CSV or NDJSON (- is stdout).",
+    help='Write all entries to a CSV or NDJSON file ("-" is stdout).',
 )
 @exact_option
 @json_option
@@ -82,7 +87,7 @@ def log(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """List what was done, the newest first: imports, runs, settings, backups, messages."""
+    """List what was done, newest first: imports, runs, settings, backups, messages."""
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.event_log import LogFilter, LogKind
 

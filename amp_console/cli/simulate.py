@@ -6,7 +6,13 @@ from amp_console.cli.output import say
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
 def simulate(port: int) -> int:
     """Run a simulated Amplitude on this machine.
 

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("audiences", nargs=-1, metavar="[AUDIENCE]...")
 @click.option(
-    "--from", "paths", multiple=True, metavar="PATH", help='Import this first ("-" is stdin).'
+    "--from",
+    "paths",
+    multiple=True,
+    metavar="PATH",
+    help='Import this first ("-" is stdin). Repeatable.',
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
 @click.option("--yes", is_flag=True, help="Confirm the plan in advance.")

@@ -23,13 +23,13 @@ KINDS = (
     TroubleKind(
         "rate-limit",
         "Rate limit: most changes must wait 5 s (429)",
-        "Amplitude limits the rate now. A sync waits as asked, and loses no one.",
+        "Amplitude limits the rate now. A sync waits as asked and loses no one.",
         "Amplitude accepts requests without a limit again.",
     ),
     TroubleKind(
         "down",
         "Amplitude down: 503 and broken connections",
-        "Amplitude is down now. A sync tries again with growing pauses, then keeps the rest.",
+        "Amplitude is down now. A sync tries again with growing pauses. The rest stays pending.",
         "Amplitude is up again.",
     ),
     TroubleKind(

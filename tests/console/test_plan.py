@@ -51,7 +51,7 @@ async def test_the_plan_says_what_would_be_sent(
             pilot,
             "Creates 1 cohort, adds 2 users and removes 1 user",
             'This creates the cohort "trial"',
-            "up to 100,000 ids",
+            "up to 100,000 IDs",
             "one request at a time for each cohort",
             "» creates a cohort",
         )

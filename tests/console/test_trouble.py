@@ -160,4 +160,4 @@ async def test_a_demo_says_that_its_events_are_its_own(harness: ConsoleHarness, 
     async with harness.open(size=(width, 36)) as pilot:
         await until_shown(pilot, GHOSTS, "demo: events keep arriving")
         await pilot.press("4")
-        await until_shown(pilot, "No live session. Simulated events keep arriving all the same")
+        await until_shown(pilot, "No live session. Simulated events keep arriving: the demo")

@@ -13,7 +13,7 @@ from amp_console.connections.read_only import refusal
 from amp_console.console.context import Services, services_of
 from amp_console.console.screens.loading import NoSession
 
-QUITTING = "The console quits."
+QUITTING = "The console is quitting."
 
 
 class Need(enum.Enum):

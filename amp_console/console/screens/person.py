@@ -65,7 +65,7 @@ class PersonScreen(BaseScreen):
     NAME = "One person"
     BELONGS_TO = MainScreen.PERSON
     HELP = """\
-Type a User ID or an Amplitude ID, exactly as it is.
+Type a User ID or an Amplitude ID, exactly as in the events.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
 the newest event says, where it is, which run delivered it, what Amplitude answered. u asks

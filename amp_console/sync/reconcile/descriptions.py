@@ -143,7 +143,7 @@ def describe_comparison(comparison: Comparison) -> list[str]:
     if comparison.disagreeing:
         people = plural(comparison.disagreeing, "more person", "more people")
         lines.append(
-            f"About {people} the ledger disagrees with the list: "
+            f"The ledger and the list disagree about {people}: "
             "the next sync would change them. A repair prevents that."
         )
     return lines

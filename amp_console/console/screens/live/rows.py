@@ -136,7 +136,7 @@ def ready_row(summary: AudienceSummary, glyphs: Glyphs) -> Row:
     )
 
 
-DEMO = "Simulated events keep arriving all the same: the demo imports them by itself."
+DEMO = "Simulated events keep arriving: the demo imports them."
 
 
 def sent_first(audiences: Sequence[AudienceSummary] | None, *, create: bool = False) -> str:

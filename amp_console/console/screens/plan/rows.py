@@ -196,7 +196,7 @@ def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
 
 def limits(limit_values: Limits, glyphs: Glyphs) -> Content:
     """Which limits hold, Amplitude's and our own."""
-    size = f"up to {limit_values.largest_batch:,} ids each"
+    size = f"up to {limit_values.largest_batch:,} IDs each"
     first = f" (the first {limit_values.first_batch:,}; more after successful requests)"
     return safe_text(
         (f"{glyphs.dot} Amplitude takes one request at a time for each cohort, ", MUTED),

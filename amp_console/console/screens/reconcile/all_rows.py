@@ -42,7 +42,7 @@ COLUMNS = (
     Column("", 24, flex=4),
 )
 
-NO_COHORT = "No cohort yet: a sync makes one."
+NO_COHORT = "No cohort yet: a sync creates one."
 COMPARING = "Being compared for the first time."
 
 

@@ -126,7 +126,7 @@ def known_numbers(known: KnownNumbers, size: str) -> Content:
     """What the ledger says, which a comparison confirms or corrects; and the `size`, if known."""
     pending = known.left.pending
     return lines(
-        safe_text(("By the ledger, until a comparison confirms or corrects it", STRONG)),
+        safe_text(("According to the ledger, until a comparison confirms or corrects it", STRONG)),
         facts(
             [
                 ("members", f"{known.people.members:,}"),
