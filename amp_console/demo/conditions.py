@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from textual._context import visible_screen_stack
+
 from amp_console.console.context import services_of
 from amp_console.console.widgets.caption import Caption
 from amp_console.console.widgets.grid import Grid
@@ -85,6 +87,8 @@ def live_delivers(app: "App[Any]") -> bool:
 
 def text_of(screen: "Screen[Any]") -> str:
     """The text of a screen, without the caption."""
+    # Textual keeps what is rendered: without this a dialog would stay without what is behind it.
+    visible_screen_stack.set(screen.app._background_screens)
     rows = [strip.text for strip in screen._compositor.render_strips()]
     for caption in screen.query(Caption):
         region = caption.region
