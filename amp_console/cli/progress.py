@@ -42,7 +42,9 @@ class ProgressMeter:
 
     def show_import(self, now: ImportProgress) -> None:
         """Show the import of a source, in bytes."""
-        self.update(now.position, now.size, f"{clean(now.source, 30)}: {now.tally.read:,} events")
+        objects = f"{plural(now.objects, 'object')}, " if now.objects else ""
+        text = f"{clean(now.source, 30)}: {objects}{now.tally.read:,} events"
+        self.update(now.position, now.size, text)
 
     def show_run(self, now: RunSnapshot) -> None:
         """Show a run, in users, with the first audience in progress."""

@@ -7,7 +7,12 @@ from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.sync.connection_options import audience_options, read_options
 from amp_console.sync.future_changes import future_changes_notice
-from amp_console.sync.ingest.report import ImportReport, audience_sentences, changes_of
+from amp_console.sync.ingest.report import (
+    ImportReport,
+    audience_sentences,
+    changes_of,
+    set_sentences,
+)
 from amp_console.sync.ingest.snapshot import SnapshotReport, SnapshotState
 from amp_console.text import plural
 
@@ -63,7 +68,7 @@ def details(report: ImportReport) -> Iterator[tuple[str, str]]:
     """Say line by line what else there is to know; each with a tone."""
     for reason, count in report.filtered.items():
         yield f"filtered: {reason} ({count:,})", "dim"
-    for sentence in audience_sentences(report):
+    for sentence in (*set_sentences(report), *audience_sentences(report)):
         yield sentence, ""
     if report.snapshot:
         yield from _snapshot(report.snapshot)

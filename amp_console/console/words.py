@@ -1,6 +1,7 @@
 """Numbers and times as the screen says them. Nothing here is markup, and nothing steers."""
 
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.widgets.grid import Cell
@@ -100,3 +101,11 @@ def stopwatch(seconds: float) -> str:
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
+
+
+def folder_of(source: str) -> str:
+    """The folder of a file, or of an object in a bucket; "" for what has none."""
+    if "://" in source:
+        return source.rpartition("/")[0]
+    folder = str(PurePath(source).parent)
+    return "" if folder == "." else folder

@@ -205,7 +205,7 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
         terminal.type("4")
         terminal.until_shown("No live session.")
         terminal.type("N")
-        terminal.until_shown("Folder or file to follow")
+        terminal.until_shown("Path or bucket to follow")
         terminal.type(str(file), "enter")
         writer.start()
         terminal.until_shown("20 audiences")

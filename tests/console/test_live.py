@@ -71,13 +71,13 @@ async def answer(pilot: Pilot[None], text: str) -> None:
     await pilot.press("enter")
 
 
-async def follow(pilot: Pilot[None], path: Path, key: str = "N") -> LiveJob:
+async def follow(pilot: Pilot[None], path: Path | str, key: str = "N") -> LiveJob:
     """Begin to follow a path."""
     await until(pilot, lambda: services(pilot).session is not None)
     await pilot.press("4")
     await until_shown(pilot, "No live session.")
     await pilot.press(key)
-    await until_shown(pilot, "Folder or file to follow.")
+    await until_shown(pilot, "Path or bucket to follow.")
     await answer(pilot, str(path))
     await until(pilot, lambda: services(pilot).jobs.live is not None)
     work = services(pilot).jobs.live
@@ -444,7 +444,9 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         assert ["2" in line for line in shown] == [False, True]
         await pilot.press("n")
         await until_shown(
-            pilot, "Folder or file to follow.", "Sends 1 pending change of 1 audience"
+            pilot,
+            "Path or bucket to follow.",
+            "Sends 1 pending change of 1 audience",
         )
         await pilot.press("escape", "N")
         await until_shown(pilot, "Sends 3 pending changes of 2 audiences")
@@ -704,7 +706,7 @@ async def test_every_session_of_other_processes_is_seen(
             file = tmp_path / "live.ndjson"
             file.touch()
             await pilot.press("n")
-            await until_shown(pilot, "Folder or file to follow.")
+            await until_shown(pilot, "Path or bucket to follow.")
             await answer(pilot, str(file))
             await until_shown(pilot, "» live  0 events read", "run 1, since", "run 2, since")
             work = services(pilot).jobs.live

@@ -211,7 +211,7 @@ def test_an_import_that_is_stopped_reads_the_rest_later(
         workspace.ledger,
         lambda address, options: ObjectSet(BucketAddress.parse(address), options, QUICK),
         workspace.read_options(),
-        on_progress=lambda now: importer.stop() if now.source.endswith("/12") else None,
+        on_progress=lambda now: importer.stop() if now.objects == 13 else None,
     )
     stopped = importer.run([bucket.address()])
     assert stopped.was_stopped

@@ -16,7 +16,7 @@ from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lin
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
-from amp_console.console.words import aged, at
+from amp_console.console.words import aged, at, folder_of
 from amp_console.sync.queries.person import (
     PersonStatus,
     PersonVerdict,
@@ -292,7 +292,7 @@ def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:
     """Where an event was read; the folder has a line of its own, since it may be long."""
     if source is None:
         return []
-    path = PurePath(source)
-    folder = [("", str(path.parent))] if str(path.parent) != "." else []
-    where = f"line {line:,} of {path.name}" if line else path.name
+    name = PurePath(source).name
+    folder = [("", text)] if (text := folder_of(source)) else []
+    where = f"line {line:,} of {name}" if line else name
     return [("source", where), *folder]

@@ -33,6 +33,27 @@ AHEAD = 1  # transactions that wait for the ledger while the next batches are re
 OnProgress = Callable[[ImportProgress], None]
 
 
+class _SetPosition:
+    """How far the reading of many objects is."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._objects = 0
+        self._bytes = 0
+
+    def begin(self) -> None:
+        """Begin the next object."""
+        self._objects += 1
+
+    def end(self, source: BatchReader) -> None:
+        """Count an object that was read."""
+        self._bytes += source.position()
+
+    def progress(self, position: int, counts: ReadCounts) -> ImportProgress:
+        """Return how far it is, at a position of the object that is read."""
+        return ImportProgress(self._name, self._bytes + position, None, counts, self._objects)
+
+
 class Importer:
     """Reads sources one after the other; what was merged is kept, however it ends."""
 
@@ -66,6 +87,7 @@ class Importer:
         self._unchanged: list[str] = []
         self._unreadable: list[str] = []
         self._sets: list[SetCounts] = []
+        self._in_set: _SetPosition | None = None
         self._dated_ahead = 0
         self._latest = latest_credible(now())
         self._stop = False
@@ -121,15 +143,19 @@ class Importer:
 
     def _read_set(self, source_set: SourceSet) -> None:
         read, is_snapshot = 0, self._snapshot is not None
+        self._in_set = _SetPosition(source_set.name)
         try:
             with source_set.unread(self._ledger, self._now, again=is_snapshot) as parts:
                 for part in parts:
                     with self._noting_unreadable(), part.open() as source:
+                        self._in_set.begin()
                         self._read(source, part.checkpoint)
+                        self._in_set.end(source)
                         read += 1
                     if self._stop:
                         break
         finally:
+            self._in_set = None
             self._sets.append(SetCounts(source_set.name, read, source_set.known))
 
     @contextmanager
@@ -206,7 +232,12 @@ class Importer:
     def _publish(self, source: BatchReader, counts: ReadCounts) -> None:
         if self._on_progress:
             counts = self._counts + counts
-            self._on_progress(ImportProgress(source.name, source.position(), source.size, counts))
+            position = source.position()
+            self._on_progress(
+                self._in_set.progress(position, counts)
+                if self._in_set
+                else ImportProgress(source.name, position, source.size, counts)
+            )
 
 
 @contextmanager

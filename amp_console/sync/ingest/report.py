@@ -38,12 +38,17 @@ _LOOKS_LIKE = {
 
 
 class ImportProgress(msgspec.Struct, frozen=True):
-    """How far the reading is: `position` of `size` bytes of one source (None: not known)."""
+    """How far the reading is: `position` of `size` bytes of one source (None: not known).
+
+    Of an address that means many objects, so many `objects` were begun; together they are one
+    source.
+    """
 
     source: str
     position: int
     size: int | None
     tally: ReadCounts
+    objects: int = 0
 
 
 class SetCounts(msgspec.Struct, frozen=True):

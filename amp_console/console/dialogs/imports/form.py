@@ -19,6 +19,7 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.path_input import PathInput
 from amp_console.console.words import at, byte_size
 from amp_console.engage.timestamps import read_download_time
+from amp_console.sync.sources.bucket.address import is_bucket
 from amp_console.text import plural
 
 COLUMNS = (
@@ -30,6 +31,7 @@ NOTHING = "No file with this name."
 FORMATS = (
     "NDJSON or JSON (also .gz), the CSV of the AWS S3 destination, an audience's CSV download."
 )
+BUCKET = "A bucket: every object that is new or has changed. Press Enter to read."
 NEEDS_KEY = "A complete snapshot lists one audience: enter its key."
 TAKEN_AT = "download time; leave empty for the file's own"
 WHOLE = "This CSV download is complete: members it does not list have left"
@@ -59,7 +61,7 @@ class ImportForm(Vertical):
         self._now = now
 
     def compose(self) -> ComposeResult:
-        yield PathInput(placeholder="path or pattern, e.g. events/*.gz", id="path")
+        yield PathInput(placeholder="path, pattern or bucket, e.g. events/*.gz", id="path")
         yield Grid(COLUMNS, empty=NOTHING, glyphs=self._glyphs, id="files")
         yield Static(id="named")
         with Horizontal(classes="field"):
@@ -96,10 +98,14 @@ class ImportForm(Vertical):
 
     def on_path_input_files_listed(self, event: PathInput.FilesListed) -> None:
         entries = event.listing.entries
-        self.query_one(Grid).show([_row(entry, at(entry.modified)[:16]) for entry in entries])
+        grid = self.query_one(Grid)
+        grid.empty = "" if is_bucket(self._path.value) else NOTHING
+        grid.show([_row(entry, at(entry.modified)[:16]) for entry in entries])
         self.say(*self._what_is_named(event.listing))
 
     def _what_is_named(self, found: PathListing) -> tuple[str, str]:
+        if is_bucket(self._path.value):
+            return BUCKET, GOOD
         if not found.files:
             is_empty = not self._path.value and found.entries
             return FORMATS if is_empty else found.note, MUTED
@@ -120,8 +126,10 @@ class ImportForm(Vertical):
     async def submit(self) -> None:
         """Ask for the import of the files, or say what is missing."""
         found = await self._path.read_listing()
+        text = self._path.value.strip()
+        files = (text,) if is_bucket(text) else found.files
         key, whole = self.query_one("#key", Input), self.query_one("#whole", Tick)
-        if not found.files:
+        if not files:
             self.say(found.note, WARN)
             self._path.focus()
         elif whole.value and not key.value.strip():
@@ -135,7 +143,7 @@ class ImportForm(Vertical):
                 self.say(str(error))
                 taken.focus()
                 return
-            self.post_message(self.Submitted(found.files, key.value, whole.value, taken_at))
+            self.post_message(self.Submitted(files, key.value, whole.value, taken_at))
 
     def _moment(self, text: str) -> int | None:
         if not text:

@@ -15,6 +15,7 @@ from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.speed import Speed
 from amp_console.console.texts import BAD, MUTED, STRONG, TONE, lines, safe_text
 from amp_console.console.words import byte_size, lasting_about
+from amp_console.text import plural
 
 REFRESH_EVERY = 0.2  # seconds, while files are read
 
@@ -124,6 +125,7 @@ class ImportPane(Vertical):
             f" {byte_size(job.done)} of {byte_size(job.total)}"
             if job.total
             else f" {byte_size(job.done)}"
+            + (f" in {plural(now.objects, 'object')}" if now.objects else "")
         )
         tally = now.tally
         return lines(

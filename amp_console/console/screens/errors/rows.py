@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.widgets.grid import Cell, Column, Row
-from amp_console.console.words import aged
+from amp_console.console.words import aged, folder_of
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup
 from amp_console.values import Operation
@@ -95,8 +95,7 @@ def invalid_row(group: InvalidGroup) -> Row:
 
 def where(event: InvalidEvent) -> str:
     """Where an event is; of a long path the file's name comes first, which says most."""
-    folder = str(PurePath(event.source).parent)
-    return _line_of_file(event) + ("" if folder == "." else f"  {folder}")
+    return f"{_line_of_file(event)}  {folder_of(event.source)}".rstrip()
 
 
 def _line_of_file(event: InvalidEvent) -> str:

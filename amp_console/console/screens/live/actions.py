@@ -88,7 +88,7 @@ def path_dialog(
 
     `audiences` are those before a session, for what it sends first; None: not read yet.
     """
-    question = "Folder or file to follow." + _more(services, audiences, create=create)
+    question = "Path or bucket to follow." + _more(services, audiences, create=create)
     return ask_path("Follow", question, services.environment.live_folder, "Follow")
 
 

@@ -24,6 +24,7 @@ from amp_console.console.words import clock, lasting, stopwatch
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.progress import LiveSnapshot, pending_by_audience
+from amp_console.sync.sources.bucket.address import is_bucket
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import plural
 
@@ -115,7 +116,7 @@ def _sources(sources: Sequence[SourceStatus], moment: float, glyphs: Glyphs) -> 
     """Where events come from, when the last one came, and what is wrong with a source."""
     if not sources:
         return
-    name = PurePath(sources[0].name).name if len(sources) == 1 else f"{len(sources):,}"
+    name = _short(sources[0].name) if len(sources) == 1 else f"{len(sources):,}"
     yield safe_text(("source " if len(sources) == 1 else "sources ", MUTED), name)
     last = max((source.last for source in sources if source.last is not None), default=None)
     if last is not None:
@@ -132,7 +133,12 @@ def since(seconds: float) -> str:
 
 def trouble(source: SourceStatus, glyphs: Glyphs) -> Content:
     """What is wrong with a source, as it was said, with its name."""
-    return safe_text((f"{glyphs.bad} {PurePath(source.name).name}: ", MUTED), (source.trouble, BAD))
+    return safe_text((f"{glyphs.bad} {_short(source.name)}: ", MUTED), (source.trouble, BAD))
+
+
+def _short(name: str) -> str:
+    """The name of a file without its folder; a bucket is known by the whole address."""
+    return name if is_bucket(name) else PurePath(name).name
 
 
 def _lines(history: Sequence[LiveSnapshot], glyphs: Glyphs) -> Content:

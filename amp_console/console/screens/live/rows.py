@@ -271,7 +271,8 @@ def _source_row(source: SourceStatus, rate: float, ago: float | None, glyphs: Gl
     """One source; of a file the name first, which says most."""
     is_address = source.size is None
     path = PurePath(source.name)
-    where = Cell("webhooks", "dim") if is_address else Cell(str(path.parent), "dim", is_path=True)
+    kind = "webhooks" if source.name.startswith("http") else "bucket"
+    where = Cell(kind, "dim") if is_address else Cell(str(path.parent), "dim", is_path=True)
     read = "" if source.position is None else byte_size(source.position)
     last = glyphs.dash if ago is None else since(ago)
     return Row(

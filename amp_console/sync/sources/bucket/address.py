@@ -98,7 +98,8 @@ class BucketAddress(msgspec.Struct, frozen=True):
 
 def is_bucket(text: str) -> bool:
     """Whether a text is the address of a bucket, and not a path."""
-    return text.partition("://")[0] in SERVICES and "://" in text
+    scheme, is_url, _ = text.strip().partition("://")
+    return bool(is_url) and scheme in SERVICES
 
 
 def _settings(rest: str) -> tuple[str, dict[str, str]]:
