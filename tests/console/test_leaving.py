@@ -4,10 +4,13 @@ import asyncio
 
 import pytest
 from textual.app import ComposeResult
+from textual.events import Resize
 from textual.widgets import Static
 
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.live.layout import LiveBody
+from amp_console.console.screens.live.view import LiveScreen
 from amp_console.simulator import Rule, Slow
 from tests.console.harness import ConsoleHarness, services, until, until_on, until_shown
 from tests.console.sample_audiences import FRESH, connect_with_audiences
@@ -48,6 +51,19 @@ async def test_every_screen_is_left_before_it_has_loaded_anything(harness: Conso
                 await pilot.press("escape")
             await until_on(pilot, AudiencesScreen)
         await until_shown(pilot, FRESH)
+
+
+async def test_live_is_left_before_its_lines_are_shared_out(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, FRESH)
+        await pilot.press("4")
+        await until_on(pilot, LiveScreen)
+        body = pilot.app.screen.query_one(LiveBody)
+        await pilot.app.pop_screen()
+        body.on_resize(Resize(body.size, body.size))
+        pilot.app.call_later(body._fit_lines)
+        await until_on(pilot, AudiencesScreen)
 
 
 class SlowScreen(BaseScreen):

@@ -49,11 +49,12 @@ class LiveBody(Split):
         self.call_after_refresh(self._fit_lines)
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002  # Split has its own, too
-        self.screen.set_class(self.is_short, "-short")
-        self.fit_later()
+        if self.is_attached:
+            self.screen.set_class(self.is_short, "-short")
+            self.fit_later()
 
     def _fit_lines(self) -> None:
-        if not is_open(self.screen):
+        if not self.is_attached or not is_open(self.screen):
             return
         if not self.is_short and self.size.width >= BELOW:
             self.fit_rows(None)

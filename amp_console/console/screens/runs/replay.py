@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from amp_console.console import run_view
 from amp_console.console.glyphs import Glyphs, bar, sparkline
+from amp_console.console.lifecycle import is_open
 from amp_console.console.replay import AudienceMoment, Bucket, Replay
 from amp_console.console.routes import MainScreen
 from amp_console.console.run_view import RunLine, RunView
@@ -159,7 +160,7 @@ knows each request and its answer. Why an audience waited is taken from the answ
 
     def _draw(self) -> None:
         replay, run, glyphs = self._replay, self._run, self.services.glyphs
-        if replay is None or run is None:
+        if replay is None or run is None or not is_open(self):
             return
         room = max(10, self.size.width - MARGIN)
         self.query_one("#chart").border_title = safe_text(
