@@ -1,6 +1,6 @@
 """`amp-console audiences` and `amp-console audience`: their status and their settings."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -8,7 +8,9 @@ from amp_console.cli.options import connection_option, json_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
-    from amp_console.cli.documents import AudienceDocument
+    from collections.abc import Iterator
+
+    from amp_console.cli.documents import AudienceDocument, QueryDocument
     from amp_console.connections import Connection
     from amp_console.ledger.audiences import Audience
 
@@ -20,12 +22,14 @@ def audiences(as_json: bool, connection_name: str | None) -> int:
     """List the audiences, their cohorts and what is pending."""
     from amp_console.cli.documents import audience_document, print_document
     from amp_console.cli.resources import open_connection
+    from amp_console.ledger.audience_queries import audience_queries
     from amp_console.sync.queries.status import audience_summaries
 
     with open_connection(connection_name) as (connection, ledger):
         dead = ledger.dead_runs()
         found = ledger.read(audience_summaries, connection, dead=dead)
-        documents = [audience_document(item) for item in found]
+        queries = ledger.read(audience_queries)
+        documents = [audience_document(item, queries.get(item.audience.id)) for item in found]
     if as_json:
         print_document(documents)
     elif documents:
@@ -57,6 +61,22 @@ def audiences(as_json: bool, connection_name: str | None) -> int:
     default=None,
     help="Include the audience in syncs, or leave it out.",
 )
+@click.option("--source", metavar="NAME", help="Refresh it by a query of this source.")
+@click.option("--query", metavar="SQL", help="The query, with a column user_id or amplitude_id.")
+@click.option(
+    "--query-file",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help='Read the query from a file ("-" is stdin).',
+)
+@click.option(
+    "--segment-trait",
+    metavar="KEY",
+    help="Query this audience in the tables of Segment's Profiles Sync.",
+)
+@click.option("--schema", metavar="NAME", help="Schema of those tables.")
+@click.option("--name", "new_name", metavar="NAME", help="Name of an audience that has a query.")
+@click.option("--no-query", is_flag=True, help="Refresh it no more; its members stay.")
 @json_option
 @connection_option
 def audience(
@@ -68,17 +88,27 @@ def audience(
     cohort_id: str | None,
     unlink: bool,
     enabled: bool | None,
+    source: str | None,
+    query: str | None,
+    query_file: TextIO | None,
+    segment_trait: str | None,
+    schema: str | None,
+    new_name: str | None,
+    no_query: bool,
     as_json: bool,
     connection_name: str | None,
 ) -> int:
     """Show an audience, or change its settings.
 
-    KEY is the audience's key, its name or its computation ID.
+    KEY is the audience's key, its name or its computation ID. With --source and a query, an
+    audience that is not known yet is added with this key.
     """
     from amp_console.cli.documents import audience_document, print_document
     from amp_console.cli.resources import open_connection
     from amp_console.ledger import audiences as known
+    from amp_console.ledger.audience_queries import query_of
     from amp_console.sync import audience_settings as settings
+    from amp_console.sync.audience_queries import drop_query, set_query
     from amp_console.sync.queries.status import audience_summary
     from amp_console.values import IdType
 
@@ -93,8 +123,20 @@ def audience(
         unlink=unlink,
         enabled=enabled,
     )
+    sql = _sql(source, query, query_file, segment_trait, schema)
+    if sql is None and new_name is not None:
+        raise click.UsageError("--name needs --source and a query.")
+    if sql is not None and no_query:
+        raise click.UsageError("Use either --no-query or a query, not both.")
     with open_connection(connection_name) as (connection, ledger):
+        if sql is not None and source is not None:
+            try:
+                set_query(ledger, connection, key, source, sql, new_name=new_name)
+            except ValueError as error:
+                raise click.UsageError(str(error)) from None
         found = ledger.read(known.find_audience, key)
+        if no_query:
+            drop_query(ledger, connection, found)
         if change != settings.SettingsChange():
             try:
                 found = settings.change(ledger, connection, found, change)
@@ -102,12 +144,41 @@ def audience(
                 raise click.UsageError(str(error)) from None
         dead = ledger.dead_runs()
         now = ledger.read(audience_summary, connection, found.id, dead=dead)
-        document = audience_document(now)
+        document = audience_document(now, ledger.read(query_of, found.id))
         if as_json:
             print_document(document)
         else:
             _print_audience(document, found, connection)
     return 0
+
+
+def _sql(
+    source: str | None,
+    query: str | None,
+    file: TextIO | None,
+    segment_trait: str | None,
+    schema: str | None,
+) -> str | None:
+    """The query that the options ask for; None if they ask for none."""
+    from amp_console.sync.sources.warehouse.profiles_sync import segment_query
+
+    given = [query is not None, file is not None, segment_trait is not None]
+    if (schema is None) is not (segment_trait is None):
+        raise click.UsageError("--segment-trait and --schema go together.")
+    if sum(given) > 1:
+        raise click.UsageError("Use one of --query, --query-file and --segment-trait.")
+    if any(given) is not (source is not None):
+        raise click.UsageError(
+            "A query needs --source NAME and one of --query, --query-file and --segment-trait."
+        )
+    if file is not None:
+        try:
+            return file.read()
+        except UnicodeDecodeError:
+            raise click.UsageError("The query is not valid UTF-8. Nothing was changed.") from None
+    if segment_trait is not None and schema is not None:
+        return segment_query(segment_trait, schema)
+    return query
 
 
 def _states(document: "AudienceDocument") -> str:
@@ -143,6 +214,17 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
             say(f"{clean(document.key)}: {document.notice}")
 
 
+def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
+    yield "query", f"{query.source}: {' '.join(query.sql.split())}"
+    if query.refreshed_at is None:
+        yield "refreshed", "never"
+    else:
+        result = f"{query.rows:,} rows in {query.seconds:,.1f} s, {query.outcome}"
+        yield "refreshed", f"{query.refreshed_at}: {result}"
+        if query.note:
+            yield "", query.note
+
+
 def _print_audience(
     document: "AudienceDocument", audience: "Audience", connection: "Connection"
 ) -> None:
@@ -173,6 +255,7 @@ def _print_audience(
         ),
         ("last sync", document.last_sync_at or "never"),
         *([("compared", document.compared_at or "never")] if document.cohort_id else []),
+        *([] if document.query is None else _query_lines(document.query)),
         ("connection", connection.name),
     )
     notice = (("notice", document.notice),) if document.notice else ()

@@ -11,6 +11,7 @@ from amp_console.ledger.sources import InvalidEvent, InvalidGroup, ReadCounts
 from amp_console.sync.formatting import iso_time, since_plan_text
 
 if TYPE_CHECKING:  # a document is built from what its command has imported
+    from amp_console.ledger.audience_queries import AudienceQuery
     from amp_console.ledger.rejected import RejectedUser
     from amp_console.ledger.runs import Run
     from amp_console.sync.delivery.plan import Plan
@@ -24,6 +25,18 @@ class StateDocument(msgspec.Struct, frozen=True):
 
     state: str
     users: int
+
+
+class QueryDocument(msgspec.Struct, frozen=True):
+    """The query of an audience, and its last refresh; null if there was none."""
+
+    source: str
+    sql: str
+    refreshed_at: str | None
+    seconds: float | None
+    rows: int | None
+    outcome: str | None
+    note: str | None
 
 
 class AudienceDocument(msgspec.Struct, frozen=True):
@@ -57,6 +70,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     last_sync_at: str | None
     dated_ahead: int
     notice: str | None
+    query: QueryDocument | None
 
 
 class SyncedAudience(msgspec.Struct, frozen=True):
@@ -247,7 +261,9 @@ def print_document(document: object) -> None:
     say_json(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
-def audience_document(summary: "AudienceSummary") -> AudienceDocument:
+def audience_document(
+    summary: "AudienceSummary", query: "AudienceQuery | None"
+) -> AudienceDocument:
     """Describe one audience, whose members were counted."""
     audience = summary.audience
     return AudienceDocument(
@@ -273,6 +289,20 @@ def audience_document(summary: "AudienceSummary") -> AudienceDocument:
         last_sync_at=iso_time(audience.last_sync_at),
         dated_ahead=summary.count.ahead if summary.count else 0,
         notice=summary.notice,
+        query=None if query is None else _query_document(query),
+    )
+
+
+def _query_document(query: "AudienceQuery") -> QueryDocument:
+    last = query.last
+    return QueryDocument(
+        query.source,
+        query.sql,
+        iso_time(last.at) if last else None,
+        round(last.seconds, 3) if last else None,
+        last.rows if last else None,
+        last.outcome if last else None,
+        last.note if last else None,
     )
 
 

@@ -9,6 +9,7 @@ from amp_console.cli.options import connection_option, json_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
+    from amp_console.connections import Connection
     from amp_console.ledger import Ledger
     from amp_console.ledger.audiences import Audience
     from amp_console.sync.ingest.report import ImportReport
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     help='Import this first ("-" is stdin). Repeatable.',
 )
+@click.option("--refresh", is_flag=True, help="Run the queries of audiences first.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
 @click.option("--yes", is_flag=True, help="Confirm the plan in advance.")
 @click.option("--now", is_flag=True, help="Send even if Amplitude asked to wait.")
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 def sync(
     audiences: tuple[str, ...],
     paths: tuple[str, ...],
+    refresh: bool,
     dry_run: bool,
     yes: bool,
     now: bool,
@@ -41,6 +44,7 @@ def sync(
 
     Without names it includes every enabled audience, or with --from those of the files. A plan
     that creates cohorts, or removes more than half of a cohort's members, must be confirmed.
+    --refresh does what the command refresh does; an audience whose query fails keeps its members.
     """
     from amp_console.cli import delivering, documents
     from amp_console.cli.importing import describe, read_events
@@ -56,6 +60,13 @@ def sync(
         for line in describe(imported) if paths else ():
             say(line, err=True)
         chosen = _chosen(ledger, audiences, imported if paths else None)
+        refreshed = Exit.DELIVERED
+        if refresh:
+            queried, refreshed = _refresh(connection, ledger, audiences, yes=yes)
+            chosen = list({item.id: item for item in (*chosen, *queried)}.values())
+        if refreshed is Exit.INTERRUPTED:
+            say("Nothing was sent.", err=True)
+            return refreshed
         if imported.unreadable and not chosen:
             say("Nothing was sent.", err=True)
             return Exit.MISUSE
@@ -64,7 +75,7 @@ def sync(
             _show_plan(
                 documents.plan_document(plan, imported.tally), delivering.plan_lines(plan), as_json
             )
-            return _worse(Exit.DELIVERED, imported)
+            return _worse(Exit.DELIVERED, imported, refreshed)
         if not delivering.is_agreed(plan, yes=yes):
             return Exit.MISUSE
         guard(connection, "Nothing was sent.")
@@ -77,7 +88,21 @@ def sync(
     else:
         for line in delivering.report_lines(report, imported.tally):
             say(line)
-    return _worse(delivering.exit_of(report), imported)
+    return _worse(delivering.exit_of(report), imported, refreshed)
+
+
+def _refresh(
+    connection: "Connection", ledger: "Ledger", names: tuple[str, ...], *, yes: bool
+) -> "tuple[list[Audience], Exit]":
+    """Run the queries; return the audiences that have one, and what scripts have to know."""
+    from amp_console.cli import refreshing
+    from amp_console.sync.sources.warehouse.reader import TIMEOUT
+
+    queried = refreshing.queried_audiences(ledger, names)
+    reports = refreshing.refresh_all(connection, ledger, queried, timeout=TIMEOUT, yes=yes)
+    for line in refreshing.report_lines(reports) if reports else ():
+        say(line, err=True)
+    return queried, refreshing.exit_of(reports)
 
 
 def _chosen(
@@ -111,10 +136,10 @@ def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
     say("Dry run: nothing was sent.")
 
 
-def _worse(status: Exit, imported: "ImportReport") -> Exit:
-    """The exit status, lowered by input that could not be read."""
+def _worse(status: Exit, imported: "ImportReport", refreshed: Exit) -> Exit:
+    """The exit status, lowered by input that could not be read, and by queries that failed."""
     if status not in {Exit.DELIVERED, Exit.PARTIAL}:
         return status
     if imported.unreadable:
         return Exit.MISUSE
-    return Exit.PARTIAL if imported.without_changes else status
+    return max(status, refreshed, Exit.PARTIAL if imported.without_changes else status)

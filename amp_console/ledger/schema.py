@@ -430,6 +430,20 @@ ALTER TABLE run_audience ADD COLUMN planned INTEGER;
 ALTER TABLE run_audience ADD COLUMN changes_since_plan INTEGER;
 ALTER TABLE run_audience ADD COLUMN sent_elsewhere INTEGER;
 """
+
+_AUDIENCE_QUERIES = """
+CREATE TABLE audience_query (                -- the query that an audience is refreshed from
+    audience_id  INTEGER PRIMARY KEY,
+    source       TEXT NOT NULL,              -- its name in the connection's settings
+    sql          TEXT NOT NULL,
+    set_at       INTEGER NOT NULL,
+    refreshed_at INTEGER,                    -- the last refresh; NULL: none yet
+    seconds      REAL,
+    row_count    INTEGER,
+    outcome      TEXT,
+    note         TEXT
+) STRICT;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -445,6 +459,7 @@ MIGRATIONS: tuple[str, ...] = (
     _PENDING_IN_COMPARISONS,
     _MEMBERSHIP_COUNTED,
     _OUTCOMES,
+    _AUDIENCE_QUERIES,
     _SINCE_PLAN,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""

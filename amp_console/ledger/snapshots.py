@@ -100,12 +100,26 @@ def removal(db: Db, snapshot: Snapshot) -> Removal:
         f"WHERE {person}"
     )
     listed = (
-        f"SELECT coalesce(max(rows), 0) FROM (SELECT count(*) AS rows "
-        f"FROM temp.{stage_table(snapshot.audience_id)} GROUP BY id_type)"
+        f"SELECT count(*) FROM temp.{stage_table(snapshot.audience_id)} "
+        "WHERE id_type = :used OR other IS NULL"
     )
     return Removal(
         *(int(db.execute(sql, values).fetchone()[0]) for sql in (members, listed, leaving))
     )
+
+
+def entering(db: Db, snapshot: Snapshot) -> int:
+    """Count the people who would become members; one with both identifiers counts once."""
+    row = db.execute(
+        f"SELECT count(*) FROM temp.{stage_table(snapshot.audience_id)} AS staged "
+        "LEFT JOIN main.member ON member.audience_id = :audience "
+        "AND member.id_type = staged.id_type AND member.id = staged.id "
+        "WHERE (staged.id_type = :used OR staged.other IS NULL) AND (member.n IS NULL "
+        "OR (is_member = 0 AND (staged.at, staged.source_id, staged.line) "
+        ">= (event_at, member.source_id, member.line)))",
+        _values(db, snapshot),
+    ).fetchone()
+    return int(row[0])
 
 
 def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int) -> Removal | None:

@@ -91,6 +91,7 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
             ("remove", HOSTILE),
         ],
         "sources": [(), ("--json",)],
+        "refresh": [(), ("--json",), (HOSTILE,), ("twice", "--dry-run")],
         "reconcile": [(HOSTILE, "--yes"), (HOSTILE, "--against", file), (LONG,)],
         "watch": [("-", NAME), ("-", "--create"), ("-", "--json")],
         "listen": [("--host", HOSTILE)],

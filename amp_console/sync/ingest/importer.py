@@ -186,7 +186,7 @@ class Importer:
         is_list = source.kind is SourceKind.AUDIENCE_CSV
         staged = self._snapshot if is_list else None
         if staged:
-            staged.begin(self._listed_audience(), source_id, source)
+            staged.begin(self._listed_audience(), source_id, source.taken_at, source.id_types)
         buffer = ChangeBuffer(self._ledger, self._audiences, source_id, self._now, ahead=AHEAD)
         for batch in source:
             if staged:

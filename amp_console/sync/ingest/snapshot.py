@@ -5,6 +5,7 @@ unless the operator insists, and one that removes many is confirmed first.
 """
 
 import enum
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,6 +15,7 @@ from amp_console.ledger.audiences import audience
 from amp_console.ledger.snapshots import Removal, Snapshot
 from amp_console.sync.ingest.batch_reader import BatchReader
 from amp_console.text import plural
+from amp_console.values import IdType
 
 
 class SnapshotState(enum.StrEnum):
@@ -81,21 +83,23 @@ class SnapshotReader:
         self._name = ""
         self._note = ""
 
-    def begin(self, audience_id: int, source_id: int, source: BatchReader) -> None:
-        """Start on one more list of members. Raises `LedgerError`."""
+    def begin(
+        self, audience_id: int, source_id: int, taken_at: int, id_types: Sequence[IdType]
+    ) -> None:
+        """Start on one more list of members, true at `taken_at`. Raises `LedgerError`."""
         if self._snapshot is None:
             self._ledger.stage(snapshots.begin_staging, audience_id)
             known = self._ledger.read(audience, audience_id)
             self._name = known.name
-            if known.id_type not in source.id_types:
+            if known.id_type not in id_types:
                 self._note = (
                     f"It has no column of {known.id_type.label}s, which this audience uses: "
                     f"members known by {known.id_type.label} alone stay."
                 )
-            self._snapshot = Snapshot(audience_id, source_id, source.taken_at, source.id_types)
+            self._snapshot = Snapshot(audience_id, source_id, taken_at, tuple(id_types))
         before = self._snapshot
-        both = tuple(id_type_ for id_type_ in before.id_types if id_type_ in source.id_types)
-        at = min(before.at, source.taken_at)
+        both = tuple(id_type_ for id_type_ in before.id_types if id_type_ in id_types)
+        at = min(before.at, taken_at)
         self._snapshot = Snapshot(audience_id, source_id, at, both)
 
     def add(self, batch: EventBatch) -> None:
@@ -135,6 +139,15 @@ class SnapshotReader:
             self._is_merged = True
             return self._report(SnapshotState.INCOMPLETE, self._removal(snapshot))
         return self._apply_if_routine(snapshot, self._removal(snapshot))
+
+    def entering(self) -> int:
+        """Count the people who would become members now. Raises `LedgerError`."""
+        return self._ledger.stage(snapshots.entering, self._staged)
+
+    def discard(self) -> None:
+        """Drop what was staged, if anything was: nothing changes. Raises `LedgerError`."""
+        if self._snapshot is not None:
+            self._ledger.stage(snapshots.drop_staged, self._snapshot.audience_id)
 
     def insist(self) -> SnapshotReport:
         """Ask for an incomplete snapshot to be applied after all. Raises `LedgerError`."""

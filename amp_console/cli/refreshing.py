@@ -1,0 +1,226 @@
+"""Refreshing audiences from their queries for a command, with progress and reports."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from amp_console.cli.delivering import is_interactive
+from amp_console.cli.exits import Exit
+from amp_console.cli.output import ask, say
+from amp_console.cli.progress import ProgressMeter
+from amp_console.cli.resources import keyring
+from amp_console.cli.tables import table
+from amp_console.connections import (
+    Connection,
+    NamedSource,
+    find_source_password,
+    named_source,
+)
+from amp_console.ledger import Ledger
+from amp_console.ledger.audience_queries import RefreshOutcome, audience_queries
+from amp_console.ledger.audiences import Audience, all_audiences, find_audience
+from amp_console.sync.sources.warehouse import Engine, open_engine
+from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
+from amp_console.text import clean, plural
+
+if TYPE_CHECKING:
+    from amp_console.ledger.audience_queries import AudienceQuery
+
+OFTEN = 0.2  # seconds between two looks at a query
+MAX_NOTE_LENGTH = 1_000
+
+_EXITS = {
+    RefreshOutcome.APPLIED: Exit.DELIVERED,
+    RefreshOutcome.DRY_RUN: Exit.DELIVERED,
+    RefreshOutcome.INCOMPLETE: Exit.PARTIAL,
+    RefreshOutcome.CANCELLED: Exit.INTERRUPTED,
+}
+
+
+class RefreshDocument(msgspec.Struct, frozen=True):
+    """One audience in `refresh --json`."""
+
+    audience: str
+    name: str
+    source: str
+    outcome: str
+    rows: int
+    listed: int
+    entering: int
+    leaving: int
+    refused: int
+    duplicates: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def queried_audiences(ledger: Ledger, names: Sequence[str]) -> list[Audience]:
+    """The audiences of these names, or all enabled ones that have a query.
+
+    Raises click.UsageError for a name without one.
+    """
+    queries = ledger.read(audience_queries)
+    if not names:
+        return [item for item in ledger.read(all_audiences) if item.enabled and item.id in queries]
+    named = [ledger.read(find_audience, name) for name in dict.fromkeys(names)]
+    without = [item.handle for item in named if item.id not in queries]
+    if without:
+        raise click.UsageError(
+            f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} no query. To set one: "
+            f"amp-console audience {without[0]} --source NAME --query SQL"
+        )
+    return named
+
+
+def refresh_all(
+    connection: Connection,
+    ledger: Ledger,
+    audiences: Iterable[Audience],
+    *,
+    timeout: float,
+    yes: bool,
+    is_dry: bool = False,
+) -> list[RefreshReport]:
+    """Refresh audiences one after the other; a cancelled one is the last."""
+    queries = ledger.read(audience_queries)
+    reports = []
+    for audience in audiences:
+        report = _refresh(
+            connection, ledger, audience, queries[audience.id], timeout, yes=yes, is_dry=is_dry
+        )
+        reports.append(report)
+        if report.outcome is RefreshOutcome.CANCELLED:
+            break
+    return reports
+
+
+def report_lines(reports: Sequence[RefreshReport]) -> list[str]:
+    """What the queries returned, as a table, and what to know about them."""
+    rows = [
+        (
+            report.audience.name,
+            report.source,
+            f"{report.removal.listed:,}",
+            f"+{report.entering:,}" if report.entering else "",
+            f"-{report.leaving:,}" if report.leaving else "",
+            f"{report.refused:,}" if report.refused else "",
+            f"{report.duplicates:,}" if report.duplicates else "",
+            f"{report.outcome}, {report.seconds:.1f} s",
+        )
+        for report in reports
+    ]
+    header = ("AUDIENCE", "SOURCE", "LISTED", "ENTER", "LEAVE", "REFUSED", "DUPLICATES", "OUTCOME")
+    lines = table(header, rows, "LISTED ENTER LEAVE REFUSED DUPLICATES")
+    for report in reports:
+        name = clean(report.audience.name)
+        lines += [f"{name}: {clean(note, MAX_NOTE_LENGTH)}" for note in report.notes]
+    return lines
+
+
+def documents(reports: Iterable[RefreshReport]) -> list[RefreshDocument]:
+    """What the queries returned, for scripts."""
+    return [
+        RefreshDocument(
+            report.audience.handle,
+            report.audience.name,
+            report.source,
+            report.outcome,
+            report.rows,
+            report.removal.listed,
+            report.entering,
+            report.leaving,
+            report.refused,
+            report.duplicates,
+            round(report.seconds, 3),
+            report.notes,
+        )
+        for report in reports
+    ]
+
+
+def exit_of(reports: Iterable[RefreshReport]) -> Exit:
+    """Return the exit status of refreshes: the worst of them."""
+    return max((_EXITS.get(item.outcome, Exit.MISUSE) for item in reports), default=Exit.DELIVERED)
+
+
+def _refresh(
+    connection: Connection,
+    ledger: Ledger,
+    audience: Audience,
+    query: "AudienceQuery",
+    timeout: float,
+    *,
+    yes: bool,
+    is_dry: bool,
+) -> RefreshReport:
+    refresh = AudienceRefresh(
+        ledger,
+        audience,
+        query,
+        lambda: _opened(named_source(connection, query.source)),
+        timeout=timeout,
+        is_dry=is_dry,
+    )
+    report = _run(refresh, query.source)
+    while report.outcome is RefreshOutcome.ASKS:
+        say(clean(report.question, 300), err=True)
+        if not yes and not is_interactive():
+            say("To confirm in advance, add --yes.", err=True)
+            return refresh.decline(report)
+        if not yes and not ask("Remove them?"):
+            return refresh.decline(report)
+        report = refresh.confirm(report)
+    return report
+
+
+def _opened(source: NamedSource) -> Engine:
+    return open_engine(source.url, find_source_password(source, keyring()))
+
+
+def _run(refresh: AudienceRefresh, source: str) -> RefreshReport:
+    """Run a query in a thread of its own; Ctrl-C and SIGTERM cancel it on the server."""
+    results: list[RefreshReport | BaseException] = []
+    ended = threading.Event()  # a join that Ctrl-C interrupts marks its thread as ended
+
+    def work() -> None:
+        try:
+            results.append(refresh.run())
+        except BaseException as error:
+            results.append(error)
+        ended.set()
+
+    thread = threading.Thread(target=work, daemon=True)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ProgressMeter("Querying") as meter:
+            thread.start()
+            try:
+                _show_until(ended, refresh, source, meter)
+            except KeyboardInterrupt:
+                say("Cancelling the query. Press Ctrl-C again to stop at once.", err=True)
+                refresh.cancel()
+                while not ended.wait(OFTEN):
+                    refresh.cancel()
+    finally:
+        with suppress(TypeError):  # a handler that was not set by Python can't be set again
+            signal.signal(signal.SIGTERM, before)
+    (result,) = results
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _show_until(
+    ended: threading.Event, refresh: AudienceRefresh, source: str, meter: ProgressMeter
+) -> None:
+    started = time.monotonic()
+    while not ended.wait(OFTEN):
+        elapsed = time.monotonic() - started
+        text = f"{clean(source, 30)}: {plural(refresh.rows, 'row')}, {elapsed:.0f} s"
+        meter.update(refresh.rows, None, text)

@@ -1,0 +1,82 @@
+"""Giving an audience a query, or taking it away."""
+
+from collections.abc import Callable
+
+from amp_console.connections import Connection, named_source
+from amp_console.connections.read_only import guard
+from amp_console.ledger import Db, Ledger
+from amp_console.ledger import audience_queries as known
+from amp_console.ledger.audiences import (
+    Audience,
+    AudienceNotFound,
+    audience,
+    discover,
+    find_audience,
+    set_name,
+)
+from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
+from amp_console.text import clean, trimmed
+from amp_console.values import AudienceRef, now_in_microseconds
+
+MAX_NAME_LENGTH = 200
+
+
+def set_query(
+    ledger: Ledger,
+    connection: Connection,
+    name: str,
+    source: str,
+    sql: str,
+    *,
+    new_name: str | None = None,
+    now: Callable[[], int] = now_in_microseconds,
+) -> Audience:
+    """Give the audience called `name` a query; a new one has it as its key, and may get a name.
+
+    Raises ValueError for a query or name that can't be right, `UnknownSource`, `ReadOnly`,
+    `AudienceAmbiguous` and `LedgerError`.
+    """
+    guard(connection)
+    source = named_source(connection, source).name
+    sql = sql.strip().rstrip(";").rstrip()
+    if not sql:
+        raise ValueError("The query is empty. Nothing was changed.")
+    for text in (name, new_name):
+        if text is not None and not trimmed(text):
+            raise ValueError("The key or the name is blank. Nothing was changed.")
+
+    def change(db: Db) -> Audience:
+        try:
+            found = find_audience(db, name)
+        except AudienceNotFound:
+            found = discover(db, AudienceRef("", "", name))
+        if new_name is not None:
+            set_name(db, found.id, new_name)
+            found = audience(db, found.id)
+        known.set_query(db, found.id, source, sql, now())
+        _log(db, found, f"refreshed by a query of source {source}", now())
+        return found
+
+    return ledger.write(change)
+
+
+def drop_query(
+    ledger: Ledger,
+    connection: Connection,
+    found: Audience,
+    *,
+    now: Callable[[], int] = now_in_microseconds,
+) -> None:
+    """Take an audience's query away; its members stay. Raises `ReadOnly` and `LedgerError`."""
+    guard(connection)
+
+    def change(db: Db) -> None:
+        known.drop_query(db, found.id)
+        _log(db, found, "no query any more", now())
+
+    ledger.write(change)
+
+
+def _log(db: Db, found: Audience, what: str, now: int) -> None:
+    text = f"Settings of “{clean(found.name, MAX_NAME_LENGTH)}” changed: {what}."
+    add_log_entry(db, LogEntry(now, LogKind.SETTINGS, text, audience_id=found.id))

@@ -1,0 +1,257 @@
+"""Audiences by query, from the shell: set, refreshed, confirmed, cancelled, synced."""
+
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli.inside import Ended
+from tests.cli.operator import Operator
+from tests.connections import backends
+from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+
+MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
+MEMBERS = [f"m-{number}" for number in range(10)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as running:
+        yield running
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    path = tmp_path / "warehouse.db"
+    fill(path, *MEMBERS)
+    return path
+
+
+@pytest.fixture
+def lake(operator: Operator, warehouse: Path) -> Operator:
+    """An operator whose audience "vip" has a query."""
+    assert operator.run("source", "add", "lake", f"sqlite:{warehouse}").status == 0
+    assert ask(operator, "SELECT user_id FROM vips").status == 0
+    return operator
+
+
+def fill(path: Path, *users: str | None) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DROP TABLE IF EXISTS vips")
+        db.execute("CREATE TABLE vips (user_id TEXT)")
+        db.executemany("INSERT INTO vips VALUES (?)", [(user,) for user in users])
+
+
+def ask(operator: Operator, sql: str, *more: str) -> Ended:
+    return operator.run("audience", "vip", "--source", "lake", "--query", sql, *more)
+
+
+def members(operator: Operator) -> int:
+    (audience,) = operator.run("audiences", "--json").document
+    assert isinstance(audience["members"], int)
+    return audience["members"]
+
+
+def test_a_table_becomes_a_cohort_and_a_deleted_row_leaves_it(
+    lake: Operator, warehouse: Path
+) -> None:
+    assert ask(lake, "SELECT user_id FROM vips", "--name", "VIP shoppers").status == 0
+    refreshed = lake.run("refresh")
+    assert refreshed.status == 0
+    assert "applied" in refreshed.out
+    assert lake.run("sync", "--yes").status == 0
+    assert lake.cohort("VIP shoppers") == set(MEMBERS)
+    fill(warehouse, *MEMBERS[1:], "m-new")
+    ended = lake.run("sync", "--refresh", "--yes")
+    assert ended.status == 0
+    assert "+1" in ended.err
+    assert "-1" in ended.err
+    assert lake.cohort("VIP shoppers") == {*MEMBERS[1:], "m-new"}
+
+
+def test_the_audience_shows_its_query_and_the_last_refresh(lake: Operator) -> None:
+    assert "lake: SELECT user_id FROM vips" in lake.run("audience", "vip").out
+    assert "refreshed     never" in lake.run("audience", "vip").out
+    lake.run("refresh", "vip")
+    assert "10 rows in" in lake.run("audience", "vip").out
+    (audience,) = lake.run("audiences", "--json").document
+    query = audience["query"]
+    assert isinstance(query, dict)
+    assert (query["source"], query["rows"], query["outcome"]) == ("lake", 10, "applied")
+    lake.run("audience", "vip", "--no-query")
+    assert lake.run("audience", "vip", "--json").document["query"] is None
+    ended = lake.run("refresh", "vip")
+    assert ended.status == 2
+    assert "vip has no query. To set one: amp-console audience vip --source NAME" in ended.err
+    assert "No audience has a query." in lake.run("refresh").out
+    assert members(lake) == 10
+
+
+def test_a_query_may_come_from_a_file_stdin_or_segments_tables(
+    lake: Operator, tmp_path: Path
+) -> None:
+    file = tmp_path / "vip.sql"
+    file.write_text("SELECT user_id\n  FROM vips -- ünïcode\n;\n", encoding="utf-8")
+    by_query = ("audience", "vip", "--source", "lake")
+    ended = lake.run(*by_query, "--query-file", file)
+    assert "lake: SELECT user_id FROM vips -- ünïcode" in ended.out
+    ended = lake.run(*by_query, "--query-file", "-", stdin=b"SELECT 1")
+    assert "lake: SELECT 1" in ended.out
+    trait = ("--segment-trait", "o'vip", "--schema", "acme prod.space")
+    ended = lake.run(*by_query, *trait, "--json")
+    query = ended.document["query"]
+    assert 'FROM "acme prod".space.user_traits AS t' in query["sql"]
+    assert "t.name = 'o''vip'" in query["sql"]
+
+
+def test_segments_tables_are_read_as_they_are_documented(
+    operator: Operator, tmp_path: Path
+) -> None:
+    path = tmp_path / "segment.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE user_traits (canonical_segment_id, name, value)")
+        db.execute("CREATE TABLE user_identifiers (canonical_segment_id, type, value)")
+        for number, value in enumerate(("true", "false", "True", "t", "1")):
+            db.execute("INSERT INTO user_traits VALUES (?, 'vip', ?)", (number, value))
+            db.execute("INSERT INTO user_traits VALUES (?, 'other', 'true')", (number,))
+            for type_ in ("user_id", "email"):
+                identifier = f"{type_}-{number}"
+                values = (number, type_, identifier)
+                db.execute("INSERT INTO user_identifiers VALUES (?, ?, ?)", values)
+    operator.run("source", "add", "lake", f"sqlite:{path}")
+    trait = ("--segment-trait", "vip", "--schema", "main")
+    assert operator.run("audience", "vip", "--source", "lake", *trait).status == 0
+    (report,) = operator.run("refresh", "--json").document
+    assert (report["outcome"], report["listed"]) == ("applied", 4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--source", "lake"),
+        ("--query", "SELECT 1"),
+        ("--name", "x"),
+        ("--source", "lake", "--segment-trait", "x"),
+        ("--source", "lake", "--query", "SELECT 1", "--query-file", "-"),
+        ("--source", "lake", "--query", "SELECT 1", "--no-query"),
+        ("--source", "lake", "--query", " ; "),
+        ("--source", "unknown", "--query", "SELECT 1"),
+    ],
+)
+def test_what_does_not_go_together_changes_nothing(lake: Operator, arguments: list[str]) -> None:
+    before = lake.run("audience", "vip", "--json").out
+    assert lake.run("audience", "vip", *arguments).status == 2
+    assert lake.run("audience", "vip", "--json").out == before
+
+
+def test_read_only_sets_no_query_but_refreshes(lake: Operator) -> None:
+    ended = lake.run("--read-only", "audience", "vip", "--no-query")
+    assert ended.status == 2
+    assert "Nothing was changed." in ended.err
+    assert lake.run("--read-only", "refresh").status == 0
+    assert members(lake) == 10
+
+
+def test_a_large_removal_needs_yes_without_a_terminal(lake: Operator, warehouse: Path) -> None:
+    lake.run("refresh")
+    fill(warehouse, "m-0")
+    ended = lake.run("refresh")
+    assert ended.status == 2
+    assert 'The query lists 1 member. It removes 9 of the 10 members of "vip".' in ended.err
+    assert "To confirm in advance, add --yes." in ended.err
+    assert "Nothing was changed." in ended.out
+    assert members(lake) == 10
+    dry = lake.run("refresh", "--dry-run", "--json").document
+    assert [(item["leaving"], item["outcome"]) for item in dry] == [(9, "dry run")]
+    assert lake.run("refresh", "--yes").status == 0
+    assert members(lake) == 1
+
+
+def test_a_failed_query_stops_no_other_and_the_sync_says_so(
+    lake: Operator, warehouse: Path
+) -> None:
+    arguments = ("--source", "lake", "--query", "SELECT user_id FROM missing")
+    assert lake.run("audience", "another", *arguments).status == 0
+    ended = lake.run("sync", "--refresh", "--yes")
+    assert ended.status == 2
+    assert "another: SQLite refused the query: no such table: missing. Nothing was" in ended.err
+    assert lake.cohort("vip") == set(MEMBERS)
+    warehouse.unlink()
+    ended = lake.run("refresh", "vip")
+    assert ended.status == 2
+    assert f"vip: {warehouse} does not exist. Nothing was changed." in ended.out
+    lake.run("source", "remove", "lake")
+    ended = lake.run("refresh", "vip")
+    assert ended.status == 2
+    assert "vip: There is no source called “lake”." in ended.out
+    assert lake.run("audience", "vip", "--json").document["members"] == 10
+
+
+def test_refused_rows_are_listed_as_errors(lake: Operator, warehouse: Path) -> None:
+    fill(warehouse, *MEMBERS[:9], None)
+    ended = lake.run("refresh")
+    assert ended.status == 1
+    assert "1 row was refused: no user_id in this row (1)." in ended.out
+    assert "1 invalid event: no user_id in this row" in lake.run("errors").out
+
+
+def test_ctrl_c_cancels_the_query_on_the_server(
+    operator: Operator, server: PostgresqlServer, tmp_path: Path
+) -> None:
+    pgpass = tmp_path / "pgpass"
+    pgpass.write_text(f"127.0.0.1:{server.port}:*:*:{PASSWORD}\n")
+    pgpass.chmod(0o600)
+    operator.environment["PGPASSFILE"] = str(pgpass)
+    assert operator.run("source", "add", "lake", server.url()).status == 0
+    assert ask(operator, "SELECT pg_sleep(3600)::text AS user_id").status == 0
+    running = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE state = 'active' AND application_name = 'amp-console'"
+    )
+    process = operator.start("refresh")
+    try:
+        while server.rows(running) == [(0,)]:
+            assert process.status is None, process.err
+        process.send(signal.SIGINT)
+        assert process.wait() == 130, process.err
+        assert "The query was cancelled on the server. Nothing was changed." in process.out
+        assert server.rows(running) == [(0,)]
+    finally:
+        operator.end()
+
+
+def test_a_password_stays_in_the_keyring(
+    operator: Operator, server: PostgresqlServer, tmp_path: Path
+) -> None:
+    canary = "canary+pw/é"
+    server.execute(
+        "DROP ROLE IF EXISTS canary_reader", f"CREATE ROLE canary_reader LOGIN PASSWORD '{canary}'"
+    )
+    typed = f"{canary}\n".encode()
+    url = server.url("canary_reader")
+    said = [
+        operator.run("source", "add", "lake", url, "--password-stdin", stdin=typed, more=MEMORY)
+    ]
+    assert said[0].status == 0, said[0]
+    for sql in (
+        "SELECT 'u-1' AS user_id",
+        "SELECT user_id FROM missing",
+        f"SELECT '{server.port}'::uuid AS user_id",
+        "SELECT 1.5::float8 AS user_id",
+    ):
+        said += [ask(operator, sql), operator.run("refresh", more=MEMORY)]
+    server.execute("ALTER ROLE canary_reader PASSWORD 'another'")
+    said += [
+        operator.run(*command, more=MEMORY)
+        for command in (("refresh",), ("source", "test", "lake"), ("log",), ("audience", "vip"))
+    ]
+    assert "password authentication failed" in said[-3].err
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 2
+    for form in (canary, "canary%2Bpw", "canary+pw"):
+        assert not any(form.encode() in content for content in files)
+        assert not any(form in item.out + item.err for item in said)
+    backends.Memory.clear()

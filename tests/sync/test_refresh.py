@@ -1,0 +1,297 @@
+"""Refreshing an audience from its query: who enters, who leaves, and when nothing changes."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from amp_console.connections import NamedSource
+from amp_console.ledger import Db, sources
+from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome, query_of
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.event_log import LogFilter, Severity, log_page
+from amp_console.ledger.snapshots import Removal
+from amp_console.sync.audience_queries import drop_query, set_query
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.sources.warehouse import Engine, WarehouseError, open_engine
+from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
+from amp_console.values import IdType
+from tests.postgresql import PostgresqlServer, postgresql_server
+from tests.sync.warehouses import KINDS, Warehouse, duckdb_warehouse, postgresql_warehouse
+from tests.sync.warehouses import sqlite_warehouse as sqlite_file
+from tests.sync.workspace import Clock, Workspace, event
+
+APPLIED, ASKS, FAILED = RefreshOutcome.APPLIED, RefreshOutcome.ASKS, RefreshOutcome.FAILED
+MEMBERS = tuple(f"m-{number}" for number in range(10))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as running:
+        yield running
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return sqlite_file(tmp_path)
+
+
+class Lake:
+    """The audience "vip" of a workspace, refreshed by a query of a warehouse."""
+
+    def __init__(self, workspace: Workspace, warehouse: Warehouse) -> None:
+        source = NamedSource(name="lake", url=warehouse.url)
+        workspace.connection = msgspec.structs.replace(workspace.connection, sources=(source,))
+        self.workspace = workspace
+        self.ledger = workspace.ledger
+        self.warehouse = warehouse
+        self.open_engine: Callable[[], Engine] = lambda: open_engine(
+            warehouse.url, warehouse.password
+        )
+        self.ask("SELECT user_id FROM vips")
+
+    def ask(self, sql: str) -> None:
+        """Give the audience this query."""
+        set_query(self.ledger, self.workspace.connection, "vip", "lake", sql)
+
+    @property
+    def audience(self) -> Audience:
+        return self.workspace.audience("vip")
+
+    @property
+    def query(self) -> AudienceQuery:
+        found = self.ledger.read(query_of, self.audience.id)
+        assert found is not None
+        return found
+
+    @property
+    def last(self) -> tuple[RefreshOutcome, int] | None:
+        """What became of the last refresh, and the rows it read."""
+        last = self.query.last
+        return (last.outcome, last.rows) if last else None
+
+    def begin(self, **more: Any) -> AudienceRefresh:
+        """Make a refresh that has not run yet."""
+        return AudienceRefresh(self.ledger, self.audience, self.query, self.open_engine, **more)
+
+    def refresh(self, *, confirm: bool = False, **more: Any) -> RefreshReport:
+        work = self.begin(**more)
+        report = work.run()
+        while confirm and report.outcome is ASKS:
+            report = work.confirm(report)
+        return report
+
+    def wanted(self, id_type: int = 1) -> set[str]:
+        """Who is wanted by the identifiers of one type."""
+        query = "SELECT id FROM member WHERE audience_id = ? AND id_type = ? AND wanted = 1"
+        values = (self.audience.id, id_type)
+        rows = self.ledger.read(lambda db: db.execute(query, values).fetchall())
+        return {id_ for (id_,) in rows}
+
+    def everything(self) -> list[list[Any]]:
+        """Every row of every table of the ledger."""
+
+        def rows(db: Db) -> list[list[Any]]:
+            names = db.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
+            return [
+                db.execute(f"SELECT * FROM main.{name}").fetchall() for (name,) in names.fetchall()
+            ]
+
+        return self.ledger.read(rows)
+
+
+@pytest.fixture
+def lake(workspace: Workspace, warehouse: Warehouse) -> Lake:
+    """An audience of ten members by a query."""
+    lake = Lake(workspace, warehouse)
+    warehouse.members(*MEMBERS)
+    assert lake.refresh().outcome is APPLIED
+    return lake
+
+
+def test_whom_it_no_longer_lists_has_left(lake: Lake) -> None:
+    lake.warehouse.members(*MEMBERS[1:], "new", "new")
+    report = lake.refresh()
+    assert (report.outcome, report.removal) == (APPLIED, Removal(10, 10, 1))
+    assert (report.rows, report.entering, report.leaving, report.duplicates) == (11, 1, 1, 1)
+    assert lake.wanted() == {*MEMBERS[1:], "new"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_becomes_what_the_table_holds_however_that_changes(
+    workspace: Workspace, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    if kind == "postgresql":
+        warehouse = postgresql_warehouse(request.getfixturevalue("server"))
+    else:
+        warehouse = (duckdb_warehouse if kind == "duckdb" else sqlite_file)(tmp_path)
+    lake = Lake(workspace, warehouse)
+    rng = random.Random(7)
+    for _ in range(5):
+        rows = [f"u'{rng.randrange(30)}\x1b" for _ in range(rng.randrange(40))]
+        before = lake.wanted()
+        lake.warehouse.members(*rows)
+        report = lake.refresh(confirm=True)
+        assert report.outcome is APPLIED
+        assert lake.wanted() == set(rows)
+        assert report.entering == len(set(rows) - before)
+        assert report.leaving == len(before - set(rows))
+        assert (report.rows, report.duplicates) == (len(rows), len(rows) - len(set(rows)))
+
+
+@pytest.mark.parametrize("users", [(), ("m-0",), MEMBERS[:7]])
+def test_no_rows_or_more_than_a_fifth_fewer_have_to_be_confirmed(
+    lake: Lake, users: Sequence[str]
+) -> None:
+    lake.warehouse.members(*users)
+    work = lake.begin()
+    report = work.run()
+    assert report.outcome is ASKS
+    assert report.question.startswith(
+        f"The query lists {'no members' if not users else len(users)}"
+    )
+    assert lake.wanted() == {*MEMBERS}
+    assert work.decline(report).outcome is RefreshOutcome.DECLINED
+    assert lake.wanted() == {*MEMBERS}
+    assert lake.refresh(confirm=True).outcome is APPLIED
+    assert lake.wanted() == {*users}
+
+
+def test_a_dry_run_counts_and_changes_nothing(lake: Lake) -> None:
+    lake.warehouse.members("m-0", "new")
+    before = lake.everything()
+    report = lake.refresh(is_dry=True)
+    assert (report.outcome, report.entering, report.leaving) == (RefreshOutcome.DRY_RUN, 1, 9)
+    assert "asks before it removes" in report.notes[-1]
+    assert lake.everything() == before
+
+
+def test_rows_without_an_identifier_keep_everyone_in(lake: Lake) -> None:
+    lake.warehouse.members(*MEMBERS[:9], "new")
+    lake.warehouse.execute("INSERT INTO vips VALUES (NULL), (' ')")
+    report = lake.refresh()
+    assert (report.outcome, report.refused, report.leaving) == (RefreshOutcome.INCOMPLETE, 2, 0)
+    assert lake.wanted() == {*MEMBERS, "new"}
+    assert "2 rows were refused: no user_id in this row (2)." in report.notes[0]
+    (group,) = lake.ledger.read(sources.invalid_groups)
+    assert (group.reason, group.count) == ("no user_id in this row", 2)
+    assert group.samples[0].source == "lake: query of vip"
+    lake.ask("SELECT user_id FROM vips WHERE trim(user_id) <> ''")
+    assert lake.refresh().outcome is APPLIED
+    assert lake.wanted() == {*MEMBERS[:9], "new"}
+    assert lake.ledger.read(sources.count_invalid) == 0
+
+
+class BreakingEngine:
+    """A warehouse whose connection breaks once some rows were handed over."""
+
+    def __init__(self, engine: Engine, rows: int) -> None:
+        self._engine = engine
+        self._rows = rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def query(self, sql: str, timeout: float) -> Any:
+        result = self._engine.query(sql, timeout)
+
+        def chunks() -> Iterator[Any]:
+            yield next(iter(result.chunks))[: self._rows]
+            raise WarehouseError("The connection broke.", "Try again.")
+
+        return result._replace(chunks=chunks())
+
+
+@pytest.mark.parametrize("rows", [0, 1, 9])
+def test_a_query_that_fails_midway_changes_nothing(lake: Lake, rows: int) -> None:
+    lake.warehouse.members("new", *MEMBERS)
+    whole = lake.open_engine
+    lake.open_engine = lambda: BreakingEngine(whole(), rows)
+    report = lake.refresh()
+    assert report.outcome is FAILED
+    assert report.notes == ("The connection broke. Nothing was changed. Try again.",)
+    assert lake.wanted() == {*MEMBERS}
+    lake.open_engine = whole
+    assert lake.refresh().outcome is APPLIED
+    assert lake.wanted() == {*MEMBERS, "new"}
+
+
+def test_a_cancelled_one_changes_nothing(lake: Lake) -> None:
+    work = lake.begin()
+    work.cancel()
+    report = work.run()
+    assert report.outcome is RefreshOutcome.CANCELLED
+    assert "Nothing was changed." in report.notes[0]
+    assert lake.wanted() == {*MEMBERS}
+
+
+def test_what_became_of_it_is_kept_and_logged(lake: Lake) -> None:
+    entry = lake.ledger.read(log_page, LogFilter())[0]
+    assert entry.text == ("Refresh of “vip” from lake: applied. 10 listed, 10 entering, 0 leaving.")
+    assert entry.severity is Severity.INFORMATION
+    lake.ask("SELECT user_id FROM missing")
+    before = lake.last
+    lake.refresh()
+    assert (before, lake.last) == (None, (FAILED, 0))
+    entry = lake.ledger.read(log_page, LogFilter())[0]
+    assert entry.text.startswith("Refresh of “vip” from lake: failed. SQLite refused the query")
+    assert entry.severity is Severity.WARNING
+
+
+def test_columns_of_both_kinds_name_the_same_person(
+    workspace: Workspace, warehouse: Warehouse
+) -> None:
+    lake = Lake(workspace, warehouse)
+    lake.warehouse.execute(
+        "CREATE TABLE pairs (user_id TEXT, amplitude_id INTEGER)",
+        "INSERT INTO pairs VALUES ('u-1', 101), ('u-2', NULL), (NULL, 103), ('u-1', 101)",
+    )
+    lake.ask("SELECT * FROM pairs")
+    report = lake.refresh()
+    assert (report.removal.listed, report.entering, report.duplicates) == (3, 3, 1)
+    assert lake.wanted() == {"u-1", "u-2"}
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "vip")
+    assert lake.wanted(2) == {"101", "103"}
+    lake.warehouse.execute("DELETE FROM pairs WHERE user_id = 'u-1'")
+    report = lake.refresh(confirm=True)
+    assert report.outcome is APPLIED
+    assert lake.wanted(2) == {"103"}
+
+
+def test_a_list_by_the_other_id_type_says_what_stays(lake: Lake) -> None:
+    lake.ask("SELECT user_id AS amplitude_id FROM vips")
+    report = lake.refresh()
+    assert "no column of User IDs" in report.notes[0]
+    assert lake.wanted() == {*MEMBERS}
+
+
+def test_an_event_newer_than_the_query_stays_as_it_says(lake: Lake) -> None:
+    begin = Clock().now  # a day before the event
+    lake.workspace.read([event("late", True, audience="vip")])
+    long_ago = begin - 86_400_000_000
+    report = lake.refresh(now=lambda: long_ago)
+    assert report.outcome is APPLIED
+    assert "late" in lake.wanted()
+
+
+def test_without_its_query_it_keeps_its_members(lake: Lake) -> None:
+    audience = lake.audience
+    drop_query(lake.ledger, lake.workspace.connection, audience)
+    assert lake.ledger.read(query_of, audience.id) is None
+    assert lake.wanted() == {*MEMBERS}
+
+
+@pytest.mark.parametrize("sql", ["", " ; ", "\n"])
+def test_an_empty_query_is_refused(lake: Lake, sql: str) -> None:
+    with pytest.raises(ValueError, match="The query is empty"):
+        lake.ask(sql)
+
+
+def test_a_later_event_gives_the_audience_its_space(lake: Lake) -> None:
+    lake.workspace.read([event("late", True, audience="vip")])
+    assert lake.audience.computation_id == "aud_vip"
+    assert lake.refresh().outcome is APPLIED
+    assert lake.wanted() == {*MEMBERS}
