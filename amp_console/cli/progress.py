@@ -64,15 +64,18 @@ class ProgressMeter:
             say(f"{self._label}: {text}", err=True)
 
     def _draw(self, done: int, total: int | None) -> None:
+        length = 1 if total == 0 else total  # a length of 0 draws nothing
         if self._bar is None:
+            # Without a length, click wants something that it could not ask for one.
             self._bar = click.progressbar(
-                length=1 if total == 0 else total,
+                iter(int, 1) if length is None else None,
+                length=length,
                 label=self._label,
                 file=sys.stderr,
                 width=BAR,
                 item_show_func=lambda _: self._text,
             )
-        self._bar.length = 1 if total == 0 else total  # a length of 0 draws nothing
+        self._bar.length = length
         # Text that does not fit would be drawn on the next line with every update.
         columns = shutil.get_terminal_size().columns - len(self._label) - BAR - BESIDE
         self._text = clean(self._text, max(1, columns))

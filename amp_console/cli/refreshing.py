@@ -200,13 +200,12 @@ def _run(refresh: AudienceRefresh, source: str) -> RefreshReport:
     try:
         with ProgressMeter("Querying") as meter:
             thread.start()
-            try:
-                _show_until(ended, refresh, source, meter)
-            except KeyboardInterrupt:
-                say("Cancelling the query. Press Ctrl-C again to stop at once.", err=True)
-                refresh.cancel()
-                while not ended.wait(OFTEN):
-                    refresh.cancel()
+            _show_until(ended, refresh, source, meter)
+    except KeyboardInterrupt:
+        say("Cancelling the query. Press Ctrl-C again to stop at once.", err=True)
+        refresh.cancel()
+        while not ended.wait(OFTEN):
+            refresh.cancel()
     finally:
         with suppress(TypeError):  # a handler that was not set by Python can't be set again
             signal.signal(signal.SIGTERM, before)

@@ -217,7 +217,7 @@ def test_ctrl_c_cancels_the_query_on_the_server(
             assert process.status is None, process.err
         process.send(signal.SIGINT)
         assert process.wait() == 130, process.err
-        assert "The query was cancelled on the server. Nothing was changed." in process.out
+        assert "The query was cancelled in the warehouse. Nothing was changed." in process.out
         assert server.rows(running) == [(0,)]
     finally:
         operator.end()

@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -233,11 +234,20 @@ def test_a_query_can_be_cancelled_from_another_thread(warehouse: Warehouse, kind
         thread = threading.Thread(target=cancel)
         thread.start()
         try:
-            with pytest.raises(QueryCancelled, match="cancelled on the server"), rows:
+            with pytest.raises(QueryCancelled, match="cancelled in the warehouse"), rows:
                 pass
         finally:
             ended.set()
             thread.join()
+
+
+def test_cancelling_a_query_that_has_ended_does_nothing(warehouse: Warehouse) -> None:
+    for sql in ("SELECT 'u' AS user_id", "SELECT user_id FROM missing"):
+        with warehouse.opened() as engine:
+            rows = QueryReader(engine, "w", sql, VIP)
+            with suppress(WarehouseError), rows:
+                pass
+        rows.cancel()
 
 
 def test_a_cancelled_query_ends_on_the_server(server: PostgresqlServer) -> None:

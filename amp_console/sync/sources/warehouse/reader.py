@@ -62,6 +62,8 @@ class QueryReader:
         self._result = QueryResult((), iter(()))
         self._indexes: dict[IdType, int] = {}
         self._ended_by = ""
+        self._is_over = False
+        self._lock = threading.Lock()  # an engine that is being closed can't be cancelled
         self._timer = threading.Timer(timeout, self._end, ["limit"])
         self._timer.daemon = True
 
@@ -79,7 +81,7 @@ class QueryReader:
                 self._result = self._engine.query(self._sql, self._timeout)
             self._find_columns()
         except BaseException:
-            self._timer.cancel()
+            self._finish()
             raise
         return self
 
@@ -89,7 +91,7 @@ class QueryReader:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
+        self._finish()
 
     def __iter__(self) -> Iterator[EventBatch]:
         chunks = iter(self._result.chunks)
@@ -101,8 +103,15 @@ class QueryReader:
             yield self._batch(chunk)
 
     def _end(self, by: str) -> None:
-        self._ended_by = self._ended_by or by
-        self._engine.cancel()
+        with self._lock:
+            if not self._is_over:
+                self._ended_by = self._ended_by or by
+                self._engine.cancel()
+
+    def _finish(self) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._is_over = True
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -208,7 +217,9 @@ class QueryCancelled(WarehouseError):
     """The operator has cancelled the query."""
 
     def __init__(self) -> None:
-        super().__init__("The query was cancelled on the server.", "Refresh again to run it anew.")
+        super().__init__(
+            "The query was cancelled in the warehouse.", "Refresh again to run it anew."
+        )
 
 
 class TimeLimitReached(WarehouseError):
