@@ -228,7 +228,7 @@ def test_a_cancelled_one_changes_nothing(lake: Lake) -> None:
     assert lake.wanted() == {*MEMBERS}
 
 
-def test_what_became_of_it_is_kept_and_logged(lake: Lake) -> None:
+def test_the_outcome_is_kept_and_logged(lake: Lake) -> None:
     entry = lake.ledger.read(log_page, LogFilter())[0]
     assert entry.text == ("Refresh of “vip” from lake: applied. 10 listed, 10 entering, 0 leaving.")
     assert entry.severity is Severity.INFORMATION

@@ -44,7 +44,7 @@ _OUTCOME = {
 
 
 class RefreshReport(msgspec.Struct, frozen=True):
-    """What a query returned, and what became of it.
+    """What a query returned, and what the refresh did with that.
 
     `refused` counts its rows without a usable identifier, `duplicates` those of someone listed
     before. `question` is what there is to confirm where it asks. `notes` are sentences.
@@ -216,7 +216,7 @@ class AudienceRefresh:
         return RefreshReport(self._audience, self._query.source, outcome, 0.0, **more)  # type: ignore[arg-type]
 
     def _keep(self, report: RefreshReport) -> None:
-        """Keep what became of it, with the query and in the log."""
+        """Keep the outcome, with the query and in the log."""
         if self._is_dry:
             return
         note = clean(" ".join(report.notes), MAX_LENGTH)
