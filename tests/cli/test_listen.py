@@ -18,6 +18,7 @@ from amp_console.simulator import Simulator, World
 from tests.cli.operator import Operator
 from tests.cli.processes import Process
 from tests.cli.test_watch import is_in
+from tests.ports import free_port
 from tests.sync.workspace import event
 
 SECRET = "not-a-secret"  # obviously false
@@ -35,12 +36,6 @@ def operator(tmp_path: Path, simulator: Simulator) -> Iterator[Operator]:
     operator.connect()
     yield operator
     operator.end()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import socket
 from pathlib import Path
 
 import httpx
@@ -40,6 +39,7 @@ from tests.console.harness import (
     until_picture,
     until_shown,
 )
+from tests.ports import free_port
 from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
@@ -83,12 +83,6 @@ async def follow(pilot: Pilot[None], path: Path | str, key: str = "N") -> LiveJo
     work = services(pilot).jobs.live
     assert work is not None
     return work
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def queue(work: LiveJob) -> int | None:

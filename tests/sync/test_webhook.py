@@ -21,12 +21,12 @@ from amp_console.sync.sources.http_server import ConnectionLimits
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
 from amp_console.values import Secret
+from tests.ports import free_port
 from tests.sync.webhook_sender import (
     LIMITS,
     LIVE_OPTIONS,
     SECRET,
     body_of,
-    free_port,
     listening,
     members,
     receiver,

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import hmac
 import json
-import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
@@ -19,17 +18,12 @@ from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions
 from amp_console.sync.sources.webhook_body import ReceiverLimits
 from amp_console.values import Secret
+from tests.ports import free_port
 from tests.sync.workspace import Workspace, event
 
 SECRET = "not-a-secret"  # obviously false
 LIVE_OPTIONS = LiveOptions(flush_seconds=0.05, create=True)
 LIMITS = ReceiverLimits()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class WebhookSender:
