@@ -130,3 +130,28 @@ def test_an_interval_that_makes_no_sense_is_refused(
 ) -> None:
     ended = operator.run("watch", path, "--every", every)
     assert (ended.status, words in ended.err) == (2, True), ended.err
+
+
+def test_a_snapshot_in_a_bucket_is_read_as_a_whole_each_time(
+    operator: Operator, bucket: BucketServer
+) -> None:
+    bucket.put("list/1.csv", "user_id\nu1\nu2\n")
+    bucket.put("list/2.csv", "user_id\nu3\n")
+    snapshot = ("import", bucket.address("list"), "--audience", "shoppers", "--snapshot", "--yes")
+    for _ in range(2):
+        ended = operator.run(*snapshot)
+        assert "Read 3 events: 3 changes" in ended.out, ended.err
+    bucket.put("list/2.csv", "user_id\nu4\n")
+    assert "1 member has left: the snapshot does not list them." in operator.run(*snapshot).out
+
+
+def test_a_list_in_a_bucket_is_compared_with_a_cohort(
+    operator: Operator, bucket: BucketServer
+) -> None:
+    synced = operator.run("sync", "--from", bucket.address("in/00.json"), "--yes")
+    assert synced.status == 0, synced.err
+    bucket.put("list.csv", "user_id\n" + "".join(f"u0-{m}\n" for m in range(1, USERS)) + "new\n")
+    ended = operator.run("reconcile", "shoppers", "--against", bucket.address("list.csv"))
+    assert "1 missing" in ended.out + ended.err, ended
+    nowhere = operator.run("reconcile", "shoppers", "--against", bucket.address("no.csv"))
+    assert (nowhere.status, "s3://events/no.csv does not exist." in nowhere.err) == (2, True)

@@ -54,6 +54,17 @@ class Request:
         self._answer(status, body)
         return True
 
+    def list_as(self, *keys: str) -> bool:
+        """List these keys, such as a folder can't hold."""
+        shown = "".join(
+            f"<Contents><Key>{key}</Key><LastModified>2026-05-03T19:42:50.000Z</LastModified>"
+            f'<ETag>"1"</ETag><Size>2</Size></Contents>'
+            for key in keys
+        )
+        body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{shown}</ListBucketResult>"
+        self._answer(200, body.encode())
+        return True
+
     def break_off(self, data: bytes, after: int) -> bool:
         """Send some bytes of what the request asks for, and close the connection."""
         begin = int(self.range.removeprefix("bytes=").partition("-")[0] or 0)

@@ -4,15 +4,20 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from amp_console.engage import UnreadableSource
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.listing import list_objects
 from amp_console.sync.sources.bucket.store import open_store
 from tests.sync.bucket_server import BUCKET, KEY_ID, SECRET, BucketServer, Fault, bucket_server
 from tests.sync.test_bucket_import import lines, read
 from tests.sync.workspace import Workspace
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
 
 
 @pytest.fixture
@@ -69,13 +74,25 @@ def test_a_refusal_says_what_to_do_and_holds_no_secret(
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("s3://b/x?endpoint=http://127.0.0.1:9", "There is no connection to http://127.0.0.1:9."),
-        ("s3://b/x?endpoint=http://no-host.invalid", "could not be resolved. Check the network"),
-        ("s3://b/x?endpoint=https://127.0.0.1:{port}", "does not speak TLS. Check the endpoint."),
+        ("s3://bkt/x?endpoint=http://127.0.0.1:9", "There is no connection to http://127.0.0.1:9."),
+        ("s3://bkt/x?endpoint=http://no-host.invalid", "could not be resolved. Check the network"),
+        ("s3://bkt/x?endpoint=https://127.0.0.1:{port}", "does not speak TLS. Check the endpoint."),
         ("s3:///x", "does not name a bucket. Nothing was read. Write s3://BUCKET/PREFIX."),
-        (f"s3://{KEY_ID}:{SECRET}@b/x", "An address must not contain keys or passwords."),
-        (f"s3://b/x?secret_access_key={SECRET}", "An address must not contain keys or passwords."),
-        (f"s3://b/x?endpoint=http://u:{SECRET}@h", "An address must not contain keys"),
+        (f"s3://{KEY_ID}:{SECRET}@bkt/x", "An address must not contain keys or passwords."),
+        (
+            f"s3://bkt/x?secret_access_key={SECRET}",
+            "An address must not contain keys or passwords.",
+        ),
+        (f"s3://bkt/x?endpoint=http://u:{SECRET}@h", "An address must not contain keys"),
+        ("az://container/x", "There are no Azure credentials. Set AZURE_STORAGE_ACCOUNT_NAME"),
+        ("s3://bkt/x?endpoint=nonsense", "The endpoint nonsense is not the address of a server."),
+        (
+            "s3://bkt/x?endpoint=http://a b",
+            "The endpoint http://a b is not the address of a server.",
+        ),
+        ("s3://bkt/x?region=eu west", "eu west is not a region. Nothing was read."),
+        ("s3://b d/x", "s3://b d/x does not name a bucket. Nothing was read."),
+        ("s3:bkt/x", "does not name a bucket. Nothing was read. Write s3://BUCKET/PREFIX."),
         ("s3://{bucket}/nothing?endpoint={endpoint}", "holds no objects. Nothing was read."),
     ],
 )
@@ -88,6 +105,37 @@ def test_an_address_that_leads_nowhere_is_told(
     (sentence,) = report.unreadable
     assert words in sentence
     assert SECRET not in sentence
+
+
+def test_a_key_that_cannot_be_listed_is_told(workspace: Workspace, bucket: BucketServer) -> None:
+    bucket.put("in/1.json", lines("a"))
+    bucket.fault = lambda request: request.list_as("in/1.json", "in//2.json")
+    (sentence,) = read(workspace, bucket, "in").unreadable
+    assert "It contains an object whose name has an empty part" in sentence
+
+
+def test_credentials_that_cannot_be_renewed_are_told(bucket: BucketServer) -> None:
+    from obstore.store import S3Store
+
+    def expired() -> "S3Credential":
+        raise RuntimeError(f"Token has expired and refresh failed {SECRET}")
+
+    address = BucketAddress.parse(bucket.address())
+    store = S3Store(BUCKET, endpoint=bucket.endpoint, credential_provider=expired)
+    with pytest.raises(UnreadableSource) as failed:
+        list(list_objects(store, address, {}))
+    assert "The credentials have expired. Sign in again (for AWS SSO: aws sso login)." in str(
+        failed.value
+    )
+    assert SECRET not in str(failed.value)
+
+
+def test_a_key_file_of_google_that_is_missing_is_told(
+    workspace: Workspace, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/where.json")
+    (sentence,) = read(workspace, bucket, address="gs://bucket/x").unreadable
+    assert "The key file of GOOGLE_APPLICATION_CREDENTIALS can't be read." in sentence
 
 
 def test_three_objects_in_a_row_that_cannot_be_fetched_end_the_import(
@@ -103,8 +151,6 @@ def test_three_objects_in_a_row_that_cannot_be_fetched_end_the_import(
 
 
 def test_a_traceback_of_a_refusal_holds_no_secret(bucket: BucketServer) -> None:
-    from amp_console.sync.sources.bucket.listing import list_objects
-
     bucket.fault = refused(400, "ExpiredToken")
     address = BucketAddress.parse(bucket.address())
     with pytest.raises(UnreadableSource) as failed:

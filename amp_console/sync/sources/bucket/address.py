@@ -1,6 +1,7 @@
 """The address of the objects in a bucket, such as s3://bucket/prefix?region=eu-west-1."""
 
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,6 +18,9 @@ SETTINGS = ("endpoint", "region", "path_style")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _ACCOUNTS = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
 _CREDENTIALS = ("key", "secret", "token", "password", "signature")
+_BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{1,254}")
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?")
+_REGION = re.compile(r"[a-z0-9-]*")
 _OFFERED = (
     "An address must not contain keys or passwords. Nothing was read. Set them in the environment,"
     " for example AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
@@ -44,27 +48,27 @@ class BucketAddress(msgspec.Struct, frozen=True):
 
         Raises `UnreadableSource`, whose text never repeats what may be a key.
         """
-        scheme, _, rest = text.partition("://")
+        scheme, _, rest = text.strip().partition("://")
         rest, settings = _settings(rest)
         bucket, _, prefix = rest.partition("/")
         if "@" in bucket:
             raise UnreadableSource(_OFFERED)
-        if not bucket:
-            raise UnreadableSource(
-                f"{text} does not name a bucket. Nothing was read."
-                f" Write {scheme.partition(':')[0]}://BUCKET/PREFIX."
-            )
-        endpoint = settings.get("endpoint", "")
+        region, endpoint = settings.get("region", ""), settings.get("endpoint", "")
         if scheme == "s3":
             endpoint = endpoint or _first(environ, _ENDPOINTS)
-        if "@" in urlsplit(endpoint).netloc:
-            raise UnreadableSource(_OFFERED)
+        _check_place(endpoint, region)
+        scheme = scheme.partition(":")[0]
+        if not _BUCKET.fullmatch(bucket):
+            raise UnreadableSource(
+                f"{scheme}://{rest} does not name a bucket. Nothing was read."
+                f" Write {scheme}://BUCKET/PREFIX."
+            )
         return cls(
             scheme,
             bucket,
             prefix.strip("/"),
             endpoint.rstrip("/"),
-            settings.get("region", ""),
+            region,
             settings.get("path_style", "true").lower() != "false",
             _first(environ, _ACCOUNTS) if scheme == "az" else "",
         )
@@ -109,6 +113,22 @@ def _settings(rest: str) -> tuple[str, dict[str, str]]:
     if any(word in name.lower() for name in settings for word in _CREDENTIALS):
         raise UnreadableSource(_OFFERED)
     return (path, settings) if settings and settings.keys() <= {*SETTINGS} else (rest, {})
+
+
+def _check_place(endpoint: str, region: str) -> None:
+    """Refuse what obstore would fail on with a defect of its own, once it makes a request."""
+    place = urlsplit(endpoint)
+    if "@" in place.netloc:
+        raise UnreadableSource(_OFFERED)
+    if endpoint and (place.scheme not in {"http", "https"} or not _HOST.fullmatch(place.netloc)):
+        raise UnreadableSource(
+            f"The endpoint {endpoint} is not the address of a server. Nothing was read."
+            " Write it as https://HOST:PORT."
+        )
+    if not _REGION.fullmatch(region):
+        raise UnreadableSource(
+            f"{region} is not a region. Nothing was read. Write it as in eu-west-1."
+        )
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ the code and the region are taken from them.
 
 import re
 
-from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.address import SERVICES, BucketAddress
 
 _CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
 _REGION = re.compile(r"<Region>([a-z0-9-]+)</Region>|expecting '([a-z0-9-]+)'")
@@ -33,6 +33,7 @@ _REFUSED_KEYS = (
     *("AuthenticationFailed", "InvalidAuthenticationInfo"),
 )
 _WRONG_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "TemporaryRedirect")
+_PROVIDER = "External AWS credential provider"
 _REDIRECTED = "Received redirect without LOCATION"
 _BUSY = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "ServerBusy")
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "InvalidBucketName")
@@ -43,7 +44,7 @@ _RIGHTS = {
 }
 
 
-def is_defect(error: Exception) -> bool:
+def is_defect(error: BaseException) -> bool:
     """Whether an error is one of ours, and neither the store's nor the network's."""
     module = type(error).__module__
     return not (module.startswith("obstore") or isinstance(error, OSError | StreamClosed))
@@ -53,7 +54,7 @@ class StreamClosed(Exception):
     """The session or the import ended before the object was read to its end."""
 
 
-def explain(error: Exception, address: BucketAddress, *, is_listing: bool) -> str:
+def explain(error: BaseException, address: BucketAddress, *, is_listing: bool) -> str:
     """Say what went wrong and what to do; `is_listing`, else an object was read."""
     text = str(error)
     code = match[1] if (match := _CODE.search(text)) else ""
@@ -64,6 +65,19 @@ def explain(error: Exception, address: BucketAddress, *, is_listing: bool) -> st
         or _about_place(text, code, address)
         or _about_rights(error, status, address, is_listing=is_listing)
         or _about_answer(error, code, status, address)
+    )
+
+
+def explain_settings(error: Exception, address: BucketAddress) -> str:
+    """Say why a bucket can't be opened at all; the error may quote what is in the environment."""
+    text = str(error)
+    if "Account must be specified" in text:
+        return _NO_CREDENTIALS["az"]
+    if "service account" in text.lower():
+        return "The key file of GOOGLE_APPLICATION_CREDENTIALS can't be read. Check its path."
+    return (
+        f"The settings for {SERVICES[address.scheme]} in the environment, or the endpoint, are not"
+        " valid. Check them."
     )
 
 
@@ -85,7 +99,7 @@ def _about_network(text: str, address: BucketAddress) -> str:
 
 
 def _about_credentials(text: str, code: str, address: BucketAddress) -> str:
-    if code in _EXPIRED or "SSO" in text:
+    if code in _EXPIRED or _PROVIDER in text:
         return "The credentials have expired. Sign in again (for AWS SSO: aws sso login)."
     if code in _REFUSED_KEYS:
         return f"{address.service} refused the credentials ({code}). Check the keys."
@@ -111,7 +125,7 @@ def _about_place(text: str, code: str, address: BucketAddress) -> str:
 
 
 def _about_rights(
-    error: Exception, status: str, address: BucketAddress, *, is_listing: bool
+    error: BaseException, status: str, address: BucketAddress, *, is_listing: bool
 ) -> str:
     if status not in {"401", "403"} and type(error).__name__ != "PermissionDeniedError":
         return ""
@@ -120,7 +134,7 @@ def _about_rights(
     return f"{address.service} does not allow these credentials to {what}. Grant {right}."
 
 
-def _about_answer(error: Exception, code: str, status: str, address: BucketAddress) -> str:
+def _about_answer(error: BaseException, code: str, status: str, address: BucketAddress) -> str:
     if isinstance(error, FileNotFoundError):
         return "It does not exist any more."
     kind = type(error).__name__

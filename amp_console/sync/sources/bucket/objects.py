@@ -42,7 +42,7 @@ class ObjectStream:
         self._store = store
         self._address = address
         self._part_bytes = options.part_bytes
-        self._parts: queue.Queue[bytes | Exception] = queue.Queue(
+        self._parts: queue.Queue[bytes | BaseException] = queue.Queue(
             max(2, options.parts)
         )  # `close` frees two
         self._is_closed = Event()
@@ -55,10 +55,10 @@ class ObjectStream:
             for part in self._fetched():
                 self._put(part)
             self._put(b"")
-        except Exception as error:  # it is raised where it is read
+        except BaseException as error:  # it is raised where it is read
             self._put(error)
 
-    def _put(self, part: bytes | Exception) -> None:
+    def _put(self, part: bytes | BaseException) -> None:
         while not self._is_closed.is_set():
             with suppress(queue.Full):
                 self._parts.put(part, timeout=CLOSED_AFTER)
@@ -87,7 +87,7 @@ class ObjectStream:
         """Return the next bytes, b"" at the end. Raises `UnreadableSource`."""
         if not self._rest:
             part = self._next()
-            if isinstance(part, Exception):
+            if isinstance(part, BaseException):
                 self.has_failed = True
                 if is_defect(part):
                     raise part
@@ -98,13 +98,13 @@ class ObjectStream:
         self._position += len(found)
         return found
 
-    def _next(self) -> bytes | Exception:
+    def _next(self) -> bytes | BaseException:
         while not self._is_closed.is_set():
             with suppress(queue.Empty):
                 return self._parts.get(timeout=CLOSED_AFTER)
         return StreamClosed()
 
-    def _why(self, error: Exception) -> str:
+    def _why(self, error: BaseException) -> str:
         reason = explain(error, self._address, is_listing=False)
         if not self._position:
             return reason

@@ -10,6 +10,7 @@ import msgspec
 
 from amp_console.engage import UnreadableSource
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.errors import explain_settings
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -54,7 +55,8 @@ def open_store(
 ) -> "ObjectStore":
     """Open the bucket; no request is made yet. Raises `UnreadableSource`."""
     try:
-        import obstore.store as stores  # noqa: PLC0415  # an optional extra
+        import obstore  # noqa: PLC0415  # an optional extra
+        import obstore.store as stores  # noqa: PLC0415
     except ImportError:
         raise UnreadableSource(
             f"{address.name} can't be read: the package obstore is not installed. Nothing was read."
@@ -72,18 +74,30 @@ def open_store(
             "backoff": {"init_backoff": timedelta(seconds=options.first_wait)},
         },
     }
-    match address.scheme:
-        case "gs":
-            return stores.GCSStore(address.bucket, **common)
-        case "az":
-            return stores.AzureStore(container_name=address.bucket, **common)
+    provider = _provider(address, environ) if address.scheme == "s3" else None
+    try:
+        match address.scheme:
+            case "gs":
+                return stores.GCSStore(address.bucket, **common)
+            case "az":
+                return stores.AzureStore(container_name=address.bucket, **common)
+        return stores.S3Store(
+            address.bucket, credential_provider=provider, **_s3_settings(address), **common
+        )
+    except (obstore.exceptions.BaseError, OSError, ValueError) as error:
+        reason = explain_settings(error, address)
+        raise UnreadableSource(
+            f"{address.name} can't be read. {reason} Nothing was read."
+        ) from None
+
+
+def _s3_settings(address: BucketAddress) -> dict[str, Any]:
     settings: dict[str, Any] = {"virtual_hosted_style_request": not address.is_path_style}
     if address.endpoint:
         settings["endpoint"] = address.endpoint
     if address.region:
         settings["region"] = address.region
-    provider = _provider(address, environ)
-    return stores.S3Store(address.bucket, credential_provider=provider, **settings, **common)
+    return settings
 
 
 def _provider(address: BucketAddress, environ: Mapping[str, str]) -> Any:
