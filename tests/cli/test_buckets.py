@@ -143,6 +143,7 @@ def test_a_snapshot_in_a_bucket_is_read_as_a_whole_each_time(
         assert "Read 3 events: 3 changes" in ended.out, ended.err
     bucket.put("list/2.csv", "user_id\nu4\n")
     assert "1 member has left: the snapshot does not list them." in operator.run(*snapshot).out
+    assert "s3://events/list: 2 objects read." in operator.run(*snapshot[:4]).out
 
 
 def test_a_list_in_a_bucket_is_compared_with_a_cohort(

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from amp_console.engage import UnreadableSource
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.report import ImportReport, SetCounts, set_sentences
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.listing import find_object
 from amp_console.sync.sources.bucket.object_set import ObjectSet
+from amp_console.sync.sources.bucket.objects import ObjectStream
+from amp_console.sync.sources.bucket.store import open_store
 from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, Request, bucket_server
 from tests.sync.workspace import Workspace, event
 
@@ -100,7 +104,8 @@ def test_what_holds_no_events_is_left_out(workspace: Workspace, bucket: BucketSe
     bucket.put("segment-logs/dummy-object.txt", "Segment may write here")
     bucket.put("segment-logs/folder/empty", "")
     bucket.put("segment-logs/a.json", lines("a"))
-    assert read(workspace, bucket, "segment-logs").sets[0].read == 1
+    report = read(workspace, bucket, "segment-logs")
+    assert (report.sets[0].read, report.unreadable) == (1, ())
 
 
 @pytest.mark.parametrize(
@@ -218,6 +223,47 @@ def test_an_import_that_is_stopped_reads_the_rest_later(
     assert 12 <= stopped.tally.read <= 13
     read(workspace, bucket)
     assert (len(members(workspace)), events_read(workspace)) == (30, 30)
+
+
+def test_an_object_whose_import_is_stopped_is_not_remembered(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    users = [f"user-{n}" for n in range(9_000)]
+    bucket.put("big.json", lines(*users))
+    importer = Importer(
+        workspace.ledger,
+        lambda address, options: ObjectSet(BucketAddress.parse(address), options, QUICK),
+        workspace.read_options(),
+        on_progress=lambda _: importer.stop(),
+    )
+    assert importer.run([bucket.address()]).tally.read < 9_000
+    assert read(workspace, bucket).tally.read == 9_000
+    assert (members(workspace), events_read(workspace)) == ({*users}, 9_000)
+
+
+def test_buckets_of_the_same_name_on_two_servers_are_two(
+    workspace: Workspace, bucket: BucketServer, tmp_path: Path
+) -> None:
+    bucket.put("a.json", lines("a"))
+    read(workspace, bucket)
+    with BucketServer(tmp_path / "others").running() as other:
+        other.put("a.json", lines("a"))
+        assert read(workspace, other).tally.read == 1
+        assert read(workspace, bucket).sets[0].known == 1
+
+
+def test_a_stream_that_is_closed_never_looks_like_the_end_of_its_object(
+    bucket: BucketServer,
+) -> None:
+    bucket.put("a.json", lines("a"))
+    address = BucketAddress.parse(bucket.address("a.json"))
+    store = open_store(address)
+    item = find_object(store, address)
+    assert item is not None
+    stream = ObjectStream(store, address, item, QUICK)
+    stream.close()
+    with pytest.raises(UnreadableSource):
+        stream.read(10)
 
 
 def test_another_reader_of_the_bucket_is_told_to_wait(

@@ -47,7 +47,13 @@ _RIGHTS = {
 def is_defect(error: BaseException) -> bool:
     """Whether an error is one of ours, and neither the store's nor the network's."""
     module = type(error).__module__
-    return not (module.startswith("obstore") or isinstance(error, OSError | StreamClosed))
+    return not (
+        module.startswith("obstore") or isinstance(error, OSError | ObjectReplaced | StreamClosed)
+    )
+
+
+class ObjectReplaced(Exception):
+    """A part of an object is of another version than the parts before it."""
 
 
 class StreamClosed(Exception):
@@ -137,9 +143,9 @@ def _about_rights(
 def _about_answer(error: BaseException, code: str, status: str, address: BucketAddress) -> str:
     if isinstance(error, FileNotFoundError):
         return "It does not exist any more."
-    kind = type(error).__name__
-    if kind == "PreconditionError":
+    if isinstance(error, ObjectReplaced):
         return "It was replaced while it was being read."
+    kind = type(error).__name__
     if kind == "InvalidPathError":
         return (
             "It contains an object whose name has an empty part, a part . or .., or a control"

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from amp_console.engage import EventBatch, ReadOptions, Source, UnreadableSource
 from amp_console.engage.source import BLOCK_BYTES
 from amp_console.sync.sources.bucket.address import BucketAddress
-from amp_console.sync.sources.bucket.errors import StreamClosed, explain, is_defect
+from amp_console.sync.sources.bucket.errors import ObjectReplaced, StreamClosed, explain, is_defect
 from amp_console.sync.sources.bucket.listing import ListedObject
 from amp_console.sync.sources.bucket.store import TransferOptions
 
 if TYPE_CHECKING:
-    from obstore import GetOptions
     from obstore.store import ObjectStore
 
 CLOSED_AFTER = 0.2  # seconds until a thread that waits sees that the stream is closed
@@ -68,17 +67,14 @@ class ObjectStream:
         import obstore  # noqa: PLC0415  # an optional extra
 
         position, end = 0, 1
-        tag = None
         while position < end and not self._is_closed.is_set():
-            wanted: GetOptions = {"range": (position, position + self._part_bytes)}
-            if tag is not None:
-                wanted["if_match"] = tag
-            got = obstore.get(self._store, self.item.key, options=wanted)
+            span = (position, position + self._part_bytes)
+            got = obstore.get(self._store, self.item.key, options={"range": span})
+            found = ListedObject.from_meta(got.meta)
             if position == 0:
-                self.item, tag = ListedObject.from_meta(got.meta), got.meta["e_tag"]
-                end = self.item.size
-            elif got.meta["e_tag"] != tag:  # some servers ignore the condition
-                raise obstore.exceptions.PreconditionError
+                self.item, end = found, found.size
+            elif (found.version, found.size) != (self.item.version, self.item.size):
+                raise ObjectReplaced
             part = bytes(got.bytes())
             position += len(part)
             yield part
