@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from amp_console.ledger.applied_lists import listed_at
 from amp_console.ledger.audiences import Link, audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.membership_changes import (
@@ -130,8 +131,10 @@ def merge(
     updated = 0
     for ref, first_at, group in newest:
         target = audience(db, audiences[ref])
+        limits = listed_at(db, target.id)
+        newer = _newer_than_lists(db, target.id, group, first_at, limits) if limits else group.by_id
         rows = []
-        for id_type, by_id in group.by_id.items():
+        for id_type, by_id in newer.items():
             in_use = target.id_type is id_type
             values = {
                 "audience": target.id,
@@ -151,6 +154,44 @@ def merge(
         updated += max(rows, default=0)  # the same people, by their other identifier
         _remember_pairs(db, target.id, group.pairs)
     return updated
+
+
+def _newer_than_lists(
+    db: Db, audience_id: int, group: _Group, first_at: int, limits: dict[IdType, int]
+) -> dict[IdType, dict[str, int]]:
+    """Leave out the changes that the newest list of an audience has made history.
+
+    Of an identifier by which no list was applied, an older event that entered counts only if the
+    same person is still a member by the other one. `limits` as `listed_at` returns them.
+    """
+    newer = {}
+    for id_type, by_id in group.by_id.items():
+        # What is greater has a later time; the 21 bits below it are the line and the membership.
+        limit = (limits.get(id_type, -1) - first_at) << 21 | (1 << 21) - 1
+        newer[id_type] = {id_: change for id_, change in by_id.items() if change > limit}
+
+    def is_member(id_type: IdType, id_: str) -> bool:
+        return bool(
+            db.execute(
+                "SELECT 1 FROM member WHERE audience_id = ? AND id_type = ? AND id = ? "
+                "AND is_member = 1",
+                (audience_id, ID_TYPE_CODE[id_type], id_),
+            ).fetchone()
+        )
+
+    for user_id, amplitude_id in group.pairs.items():
+        change = group.by_id[IdType.USER_ID][user_id]
+        person = {IdType.USER_ID: user_id, IdType.AMPLITUDE_ID: amplitude_id}
+        for id_type, id_ in person.items():
+            other_type, other = id_type.other, person[id_type.other]
+            is_history = other not in newer[other_type] and change & 1
+            if not is_history or group.by_id[id_type][id_] != change:
+                continue
+            if is_member(other_type, other):
+                newer[id_type].setdefault(id_, change)
+            elif id_type not in limits:
+                newer[id_type].pop(id_, None)
+    return newer
 
 
 def _count_recent(

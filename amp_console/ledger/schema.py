@@ -444,6 +444,15 @@ CREATE TABLE audience_query (                -- the query that an audience is re
     note         TEXT
 ) STRICT;
 """
+
+_APPLIED_LISTS = """
+CREATE TABLE applied_list (                  -- the newest list of members; older events are history
+    audience_id INTEGER NOT NULL,
+    id_type     INTEGER NOT NULL,
+    at          INTEGER NOT NULL,
+    PRIMARY KEY (audience_id, id_type)
+) STRICT, WITHOUT ROWID;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -461,6 +470,7 @@ MIGRATIONS: tuple[str, ...] = (
     _OUTCOMES,
     _AUDIENCE_QUERIES,
     _SINCE_PLAN,
+    _APPLIED_LISTS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

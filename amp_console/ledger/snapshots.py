@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from amp_console.ledger.applied_lists import keep_listed_at, listed_at
 from amp_console.ledger.audiences import Link, audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.members import KEEP_NEWEST
 from amp_console.ledger.membership_changes import counting_new
-from amp_console.values import Change, IdType
+from amp_console.values import Change, IdType, now_in_microseconds
 
 LARGE_SHARE = 0.2  # of an audience's members; a snapshot that removes more is never routine
 
@@ -110,28 +111,30 @@ def removal(db: Db, snapshot: Snapshot) -> Removal:
 
 def entering(db: Db, snapshot: Snapshot) -> int:
     """Count the people who would become members; one with both identifiers counts once."""
+    current = _current(db, snapshot.audience_id, snapshot.at)
     row = db.execute(
         f"SELECT count(*) FROM temp.{stage_table(snapshot.audience_id)} AS staged "
         "LEFT JOIN main.member ON member.audience_id = :audience "
         "AND member.id_type = staged.id_type AND member.id = staged.id "
         "WHERE (staged.id_type = :used OR staged.other IS NULL) AND (member.n IS NULL "
-        "OR (is_member = 0 AND (staged.at, staged.source_id, staged.line) "
-        ">= (event_at, member.source_id, member.line)))",
+        "OR (is_member = 0 AND staged.at >= event_at)) AND staged.id_type IN "
+        f"({', '.join(str(ID_TYPE_CODE[id_type]) for id_type in current) or 'NULL'})",
         _values(db, snapshot),
     ).fetchone()
     return int(row[0])
 
 
 def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int) -> Removal | None:
-    """Merge the listed members, and let the others leave if they are at most `agreed`.
+    """Let the listed people enter, and the others leave if they are at most `agreed`.
 
     Returns None once that is done. Where more would leave by now, nothing changes, and it returns
-    the new numbers. Members with a newer event stay as that event says.
+    the new numbers. Members with a newer event, or a newer list, stay as that says. Only people
+    who enter or leave are written: events older than the list are history from now on.
     """
     now = removal(db, snapshot)
     if now.leaving > agreed:
         return now
-    merge_staged(db, snapshot.audience_id, snapshot.at)
+    _merge_staged(db, snapshot.audience_id, snapshot.at, _ENTERS, _LIST_WINS)
     db.execute(
         "UPDATE main.member SET is_member = 0, wanted = 0, event_at = :at, "
         "source_id = :source, line = 0, "
@@ -140,23 +143,53 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int) -> Removal | None:
         f"WHERE n IN (SELECT n FROM temp.{_leavers(snapshot.audience_id)})",
         {"at": snapshot.at, "source": snapshot.source_id},
     )
+    current = _current(db, snapshot.audience_id, snapshot.at) & {*snapshot.id_types}
+    keep_listed_at(db, snapshot.audience_id, current, min(snapshot.at, now_in_microseconds()))
     drop_staged(db, snapshot.audience_id)
     return None
 
 
-def merge_staged(db: Db, audience_id: int, now: int) -> None:
-    """Merge the listed members into the audience; no one leaves."""
+def merge_staged(db: Db, audience_id: int, at: int) -> None:
+    """Merge the listed members into the audience as of `at`; no one leaves."""
+    _merge_staged(db, audience_id, at, "true", KEEP_NEWEST)
+
+
+_ENTERS = (
+    "(at > :at OR NOT EXISTS (SELECT 1 FROM member AS known WHERE known.audience_id = :audience "
+    "AND known.id_type = staged.id_type AND known.id = staged.id "
+    "AND (known.is_member = 1 OR known.event_at > staged.at)))"
+)
+_LIST_WINS = """
+    ON CONFLICT (audience_id, id_type, id) DO UPDATE SET
+       is_member = excluded.is_member, wanted = excluded.wanted, event_at = excluded.event_at,
+       source_id = excluded.source_id, line = excluded.line,
+       rejection_id = CASE WHEN member.wanted = excluded.wanted THEN member.rejection_id END,
+       refusals = CASE WHEN member.wanted = excluded.wanted THEN member.refusals ELSE 0 END
+ WHERE excluded.event_at >= member.event_at
+"""
+
+
+def _current(db: Db, audience_id: int, at: int) -> set[IdType]:
+    """The ID types by which no list newer than `at` was applied."""
+    newest = listed_at(db, audience_id)
+    return {id_type for id_type in IdType if newest.get(id_type, at) <= at}
+
+
+def _merge_staged(db: Db, audience_id: int, at: int, condition: str, on_conflict: str) -> None:
     known, table = audience(db, audience_id), f"temp.{stage_table(audience_id)}"
     used = ID_TYPE_CODE[known.id_type]
-    for code in ID_TYPE_CODE.values():
-        with counting_new(db, audience_id, code, now):
+    for id_type in _sorted(_current(db, audience_id, at)):
+        code = ID_TYPE_CODE[id_type]
+        with counting_new(db, audience_id, code, at):
             db.execute(
                 "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, "
                 "source_id, line, delivered) SELECT :audience, id_type, id, 1, id_type = :used, "
                 "at, source_id, line, "
                 "CASE WHEN id_type = :used AND :is_existing THEN NULL ELSE 0 END "
-                f"FROM {table} WHERE id_type = :id_type ORDER BY id {KEEP_NEWEST}",
+                f"FROM {table} AS staged WHERE id_type = :id_type AND {condition} "
+                f"ORDER BY id {on_conflict}",
                 {
+                    "at": at,
                     "audience": audience_id,
                     "id_type": code,
                     "used": used,
@@ -199,9 +232,10 @@ def _find_leavers(db: Db, snapshot: Snapshot, values: dict[str, object]) -> None
         f"(SELECT 1 FROM {table} AS staged WHERE staged.id_type = :other_type "
         "AND staged.id = member.counterpart)"
     )
-    for id_type in _sorted(snapshot.id_types):
+    current = _current(db, snapshot.audience_id, snapshot.at)
+    for id_type in _sorted(current & {*snapshot.id_types}):
         db.execute(present, {**values, **_types(id_type)})
-    for id_type in _sorted(set(IdType) - set(snapshot.id_types)):
+    for id_type in _sorted(current - {*snapshot.id_types}):
         db.execute(
             f"{present} AND counterpart IN (SELECT id FROM {leavers} JOIN main.member USING (n) "
             "WHERE id_type = :other_type)",

@@ -1,14 +1,23 @@
 """Folding: the newest event of each identifier wins, whatever the order of reading."""
 
 import random
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_console.ledger import Ledger, members, open_ledger, snapshots, sources
+from amp_console.ledger import (
+    Ledger,
+    export_staging,
+    members,
+    open_ledger,
+    snapshots,
+    sources,
+)
 from amp_console.ledger.snapshots import Snapshot
-from amp_console.values import AudienceRef, Change, IdType, Operation
+from amp_console.values import AudienceRef, Change, IdType, Operation, now_in_microseconds
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, wanted
 
 HOUR = 3_600_000_000
@@ -131,6 +140,130 @@ def test_reading_in_any_order_and_again_gives_the_same(
         for number in readings:
             read(ledger, contents[number], f"/{number}")
         assert wanted(ledger) == truth
+
+
+def apply_list(
+    ledger: Ledger, users: Iterable[str], at: int, id_type: IdType, *, covers_both: bool = False
+) -> None:
+    """Apply a list of everyone who was a member at a time; `users` are of one ID type."""
+    audience = start(ledger)
+    path = f"/list-{at}"
+    source = ledger.write(sources.begin_source, path, path, 1)
+    ledger.write(snapshots.begin_staging, audience.id)
+    by_user = id_type is IdType.USER_ID
+    rows = [
+        Change(REF, user if by_user else None, None if by_user else user, True, at, line)
+        for line, user in enumerate(users, 1)
+    ]
+    ledger.write(snapshots.stage_changes, audience.id, source, rows)
+    snapshot = Snapshot(audience.id, source, at, (*IdType,) if covers_both else (id_type,))
+    removal = ledger.write(snapshots.removal, snapshot)
+    entering = ledger.write(snapshots.entering, snapshot)
+    code = 1 if by_user else 2
+    before = members_by(ledger, code)
+    assert ledger.write(snapshots.apply_snapshot, snapshot, removal.leaving) is None
+    after = members_by(ledger, code)
+    assert len(before - after) == removal.leaving or covers_both
+    assert len(after - before) == entering
+
+
+def members_by(ledger: Ledger, id_type: int) -> set[str]:
+    query = "SELECT id FROM member WHERE is_member = 1 AND id_type = ?"
+    rows = ledger.read(lambda db: db.execute(query, (id_type,)).fetchall())
+    return {id_ for (id_,) in rows}
+
+
+@given(
+    files=st.lists(st.lists(Event, max_size=12), max_size=4),
+    lists=st.dictionaries(st.integers(0, 6), st.sets(st.integers(0, 4)), max_size=4),
+    id_type=st.sampled_from(list(IdType)),
+    order=st.randoms(use_true_random=False),
+)
+def test_lists_and_events_in_any_order_and_again_give_the_same(
+    files: list[list[tuple[int, bool, int]]],
+    lists: dict[int, set[int]],
+    id_type: IdType,
+    order: random.Random,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The plain model: the newest list, and of the events after it the newest of each user."""
+    newest: dict[str, tuple[tuple[int, int, int], bool]] = {}
+    listed_at = max(lists, default=-1)
+    contents: list[list[Change]] = []
+    for number, file in enumerate(files):
+        users = [f"u{user}" for user, _, _ in file]
+        contents.append(
+            [
+                Change(
+                    REF,
+                    user if id_type is IdType.USER_ID else None,
+                    user if id_type is IdType.AMPLITUDE_ID else None,
+                    is_member,
+                    NOW + at,
+                    line,
+                )
+                for line, (user, (_, is_member, at)) in enumerate(zip(users, file, strict=True), 1)
+            ]
+        )
+        for line, (user, (_, is_member, at)) in enumerate(zip(users, file, strict=True)):
+            if at > listed_at:
+                entry = ((at, number, line), is_member)
+                newest[user] = max(newest.get(user, entry), entry)
+    truth = {f"u{user}" for user in lists.get(listed_at, ())} - newest.keys()
+    truth |= {user for user, (_, is_member) in newest.items() if is_member}
+
+    with open_ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
+        for path in (*(f"/list-{NOW + at}" for at in lists), *map("/{}".format, range(4))):
+            ledger.write(sources.begin_source, path, path, 1)  # this gives files their order
+        steps: list[tuple[str, int]] = [("file", number) for number in range(len(contents))]
+        steps += [("list", at) for at in lists]
+        steps += order.choices(steps, k=3) if steps else []
+        order.shuffle(steps)
+        for kind, number in steps:
+            if kind == "file":
+                read(ledger, contents[number], f"/{number}")
+            else:
+                users = sorted(f"u{user}" for user in lists[number])
+                apply_list(ledger, users, NOW + number, id_type)
+        assert members_by(ledger, 1 if id_type is IdType.USER_ID else 2) == truth
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("entered", [True, False])
+@pytest.mark.parametrize("by", list(IdType))
+@pytest.mark.parametrize("covers_both", [False, True])
+def test_a_person_with_both_identifiers_is_the_same_by_either_whichever_comes_first(
+    ledger: Ledger, tmp_path: Path, listed: bool, entered: bool, by: IdType, covers_both: bool
+) -> None:
+    """A list by one identifier, and an older event with both."""
+    user = "u1" if by is IdType.USER_ID else "555"
+    change = Change(REF, "u1", "555", entered, NOW, 1)
+    read(ledger, [change])
+    apply_list(ledger, [user] * listed, NOW + HOUR, by, covers_both=covers_both)
+    with open_ledger(tmp_path / "other.db") as other:
+        apply_list(other, [user] * listed, NOW + HOUR, by, covers_both=covers_both)
+        read(other, [change])
+        for code in (1, 2):
+            assert members_by(other, code) == members_by(ledger, code)
+
+
+def test_a_list_that_a_cohort_is_compared_with_does_not_outweigh_a_newer_one(
+    ledger: Ledger,
+) -> None:
+    read(ledger, [enters("u1", NOW)])
+    apply_list(ledger, ["u1"], NOW + 2 * HOUR, IdType.USER_ID)
+    audience = start(ledger)
+    ledger.write(export_staging.begin_list, audience.id)
+    counts = ledger.write(export_staging.end_list, audience.id, IdType.USER_ID, NOW + HOUR)
+    assert counts.members == 1
+
+
+def test_a_list_of_the_future_does_not_make_the_events_until_then_history(ledger: Ledger) -> None:
+    """As of a file whose time is wrong."""
+    later = now_in_microseconds() + 1_000 * HOUR
+    apply_list(ledger, ["u1"], later, IdType.USER_ID)
+    read(ledger, [enters("u2", now_in_microseconds() + HOUR)])
+    assert wanted(ledger) == {"u1", "u2"}
 
 
 def test_a_change_with_both_identifiers_is_kept_under_both(ledger: Ledger) -> None:

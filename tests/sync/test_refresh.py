@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from amp_console.values import IdType
 from tests.postgresql import PostgresqlServer, postgresql_server
 from tests.sync.warehouses import KINDS, Warehouse, duckdb_warehouse, postgresql_warehouse
 from tests.sync.warehouses import sqlite_warehouse as sqlite_file
-from tests.sync.workspace import Clock, Workspace, event
+from tests.sync.workspace import Workspace, event
 
 APPLIED, ASKS, FAILED = RefreshOutcome.APPLIED, RefreshOutcome.ASKS, RefreshOutcome.FAILED
 MEMBERS = tuple(f"m-{number}" for number in range(10))
@@ -90,6 +91,10 @@ class Lake:
         values = (self.audience.id, id_type)
         rows = self.ledger.read(lambda db: db.execute(query, values).fetchall())
         return {id_ for (id_,) in rows}
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """Every member, with everything that is known about them."""
+        return self.ledger.read(lambda db: db.execute("SELECT * FROM member").fetchall())
 
     def everything(self) -> list[list[Any]]:
         """Every row of every table of the ledger."""
@@ -268,13 +273,34 @@ def test_a_list_by_the_other_id_type_says_what_stays(lake: Lake) -> None:
     assert lake.wanted() == {*MEMBERS}
 
 
-def test_an_event_newer_than_the_query_stays_as_it_says(lake: Lake) -> None:
-    begin = Clock().now  # a day before the event
-    lake.workspace.read([event("late", True, audience="vip")])
-    long_ago = begin - 86_400_000_000
-    report = lake.refresh(now=lambda: long_ago)
-    assert report.outcome is APPLIED
-    assert "late" in lake.wanted()
+def test_an_event_newer_than_the_query_stays_as_it_says(
+    workspace: Workspace, warehouse: Warehouse
+) -> None:
+    lake = Lake(workspace, warehouse)
+    warehouse.members(*MEMBERS)
+    lake.workspace.read([event("early", True, at=1, audience="vip")])
+    lake.workspace.read([event("late", True, at=3, audience="vip")])
+    second = datetime(2026, 5, 3, 19, 0, 2, tzinfo=UTC)
+    report = lake.refresh(confirm=True, now=lambda: round(second.timestamp() * 1_000_000))
+    assert (report.outcome, report.leaving) == (APPLIED, 1)
+    assert lake.wanted() == {*MEMBERS, "late"}
+
+
+def test_an_event_older_than_the_query_is_history_even_if_it_is_read_later(lake: Lake) -> None:
+    lake.workspace.read([event("unlisted", True, audience="vip")])
+    lake.workspace.read([event("m-0", False, audience="vip")])
+    assert lake.wanted() == {*MEMBERS}
+
+
+def test_a_refresh_writes_only_who_enters_and_who_leaves(lake: Lake) -> None:
+    users = [f"u-{number}" for number in range(1_000)]
+    lake.warehouse.members(*users)
+    lake.refresh(confirm=True)
+    before = lake.rows()
+    lake.warehouse.members(*users[5:], *(f"new-{number}" for number in range(5)))
+    report = lake.refresh()
+    assert (report.entering, report.leaving) == (5, 5)
+    assert len(set(lake.rows()) - set(before)) == 10
 
 
 def test_without_its_query_it_keeps_its_members(lake: Lake) -> None:
