@@ -1,14 +1,16 @@
 """The named sources of a connection: saved without their passwords, which the keyring keeps."""
 
+from contextlib import suppress
+
 import msgspec
 
 from amp_console.connections.connection import Connection
 from amp_console.connections.key_errors import KeysError, KeysProblem, without_keyring
 from amp_console.connections.keyring import Keyring
 from amp_console.connections.named_source import NamedSource
-from amp_console.connections.settings_errors import UnknownSource
+from amp_console.connections.settings_errors import SettingsError, UnknownSource
 from amp_console.connections.store import ConnectionStore
-from amp_console.connections.stored_keys import retry_forgotten, save_with_items
+from amp_console.connections.stored_keys import retry_forgotten
 from amp_console.values import Secret
 
 NOT_KEPT = (
@@ -42,10 +44,15 @@ def save_source(
     if password is not None:
         with without_keyring(NOT_KEPT):
             item = keyring.write_password(password)
-    source = msgspec.structs.replace(source, password_item=item)
-    others = tuple(known for known in connection.sources if known.name != source.name)
-    changed = msgspec.structs.replace(connection, sources=(*others, source))
-    return save_with_items(store, keyring, changed, (item,) if item else ())
+    try:
+        saved = store.put_source(connection, msgspec.structs.replace(source, password_item=item))
+    except SettingsError:
+        if item is not None:
+            with suppress(KeysError):
+                keyring.delete(item)
+        raise
+    retry_forgotten(store, keyring)
+    return saved
 
 
 def remove_source(
@@ -53,12 +60,10 @@ def remove_source(
 ) -> Connection:
     """Remove a source, and its password from the keyring. Raises `UnknownSource`."""
     gone = named_source(connection, name)
-    left = tuple(known for known in connection.sources if known != gone)
-    changed = msgspec.structs.replace(connection, sources=left)
-    store.save(changed)
+    saved = store.drop_source(connection, name)
     if gone.password_item:
         retry_forgotten(store, keyring)
-    return changed
+    return saved
 
 
 def find_source_password(source: NamedSource, keyring: Keyring) -> Secret | None:

@@ -9,7 +9,10 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
+
 from amp_console.connections.connection import Connection
+from amp_console.connections.named_source import NamedSource
 from amp_console.connections.settings import Settings, parse_settings
 from amp_console.connections.settings_errors import (
     NameTaken,
@@ -61,20 +64,56 @@ class ConnectionStore:
         return connections[0]
 
     def save(self, connection: Connection) -> None:
-        """Insert a connection, or replace the one of its id.
+        """Insert a connection, or replace the one of its id except for its sources.
 
-        Raises NameTaken: another connection has its name.
+        Those change through `put_source` and `drop_source` only: another process may have added one
+        since this connection was read. Raises NameTaken: another connection has its name.
         """
 
         def put(settings: Settings) -> Settings:
-            by_id = {known.id: known for known in settings.connections} | {
-                connection.id: connection
-            }
+            by_id = {known.id: known for known in settings.connections}
+            changed = connection
+            if before := by_id.get(connection.id):
+                changed = msgspec.structs.replace(connection, sources=before.sources)
+            by_id[connection.id] = changed
             if [known.name for known in by_id.values()].count(connection.name) > 1:
                 raise NameTaken(connection.name)
             return settings._replace(connections=tuple(by_id.values()))
 
         self._change(put)
+
+    def put_source(self, connection: Connection, source: NamedSource) -> Connection:
+        """Add a source to a connection, or replace the one of its name; return the connection.
+
+        Raises UnknownConnection: it was removed.
+        """
+        return self._change_sources(
+            connection,
+            lambda known: (*(item for item in known if item.name != source.name), source),
+        )
+
+    def drop_source(self, connection: Connection, name: str) -> Connection:
+        """Remove a source from a connection; return the connection. Raises as `put_source`."""
+        return self._change_sources(
+            connection, lambda known: tuple(item for item in known if item.name != name)
+        )
+
+    def _change_sources(
+        self,
+        connection: Connection,
+        change: Callable[[tuple[NamedSource, ...]], tuple[NamedSource, ...]],
+    ) -> Connection:
+        def put(settings: Settings) -> Settings:
+            by_id = {known.id: known for known in settings.connections}
+            if connection.id not in by_id:
+                raise UnknownConnection(connection.name, [item.name for item in by_id.values()])
+            known = by_id[connection.id]
+            by_id[known.id] = msgspec.structs.replace(known, sources=change(known.sources))
+            return settings._replace(connections=tuple(by_id.values()))
+
+        self._change(put)
+        (saved,) = (known for known in self.all() if known.id == connection.id)
+        return saved
 
     def remove(self, name: str) -> None:
         """Remove a connection; its keyring item, if it has one, joins the forgotten.

@@ -1,7 +1,7 @@
 """Where a connection's keys come from, and how they are kept, replaced and forgotten."""
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
@@ -92,22 +92,15 @@ def point_to(
     Raises SettingsError: the settings weren't saved. The new items are removed again.
     """
     stored = msgspec.structs.replace(connection, **items)
-    return save_with_items(store, keyring, stored, tuple(items.values()))
-
-
-def save_with_items(
-    store: ConnectionStore, keyring: Keyring, connection: Connection, items: Collection[str]
-) -> Connection:
-    """Save a connection that points to these new items; otherwise as `point_to`."""
     try:
-        store.save(connection)
+        store.save(stored)
     except SettingsError:
-        for item in items:
+        for item in items.values():
             with suppress(KeysError):
                 keyring.delete(item)
         raise
     retry_forgotten(store, keyring)
-    return connection
+    return stored
 
 
 def forget_connection(store: ConnectionStore, keyring: Keyring, name: str) -> tuple[str, ...]:

@@ -53,6 +53,12 @@ def test_a_file_is_added_listed_tested_and_removed(operator: Operator, warehouse
     assert "source lake removed" in operator.run("log").out
 
 
+def test_connecting_again_keeps_the_sources(operator: Operator, warehouse: Path) -> None:
+    assert operator.run("source", "add", "lake", f"sqlite:{warehouse}").status == 0
+    assert operator.connect().status == 0
+    assert operator.run("source", "test", "lake").status == 0
+
+
 def test_what_cannot_be_opened_is_not_saved(operator: Operator, tmp_path: Path) -> None:
     for url, words in (
         (f"sqlite:{tmp_path}/missing", "missing does not exist. Nothing was saved."),

@@ -13,11 +13,13 @@ from amp_console.connections import (
     Connection,
     ConnectionStore,
     Keyring,
+    NamedSource,
     SettingsReadOnly,
     forget_connection,
     keep_theme,
     restricted,
     retry_forgotten,
+    save_source,
     store_keys,
     store_webhook_secret,
 )
@@ -27,10 +29,17 @@ from tests.connections import backends
 
 RING = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 
+LAKE = NamedSource(name="lake", url="sqlite:///lake.db")
+
 Write = Callable[[ConnectionStore, Keyring, Connection, Credentials], object]
 WRITERS: dict[str, Write] = {
     "save": lambda store, _, target, __: store.save(msgspec.structs.replace(target, app_id=7)),
     "remove": lambda store, _, target, __: store.remove(target.name),
+    "put_source": lambda store, _, target, __: store.put_source(target, LAKE),
+    "drop_source": lambda store, _, target, __: store.drop_source(target, LAKE.name),
+    "save_source": lambda store, keyring, target, _: save_source(
+        store, keyring, target, LAKE, Secret("not-a-secret")
+    ),
     "mark_deleted": lambda store, _, __, ___: store.mark_deleted("item"),
     "store_keys": store_keys,
     "store_webhook_secret": lambda store, keyring, target, _: store_webhook_secret(

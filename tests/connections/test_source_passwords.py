@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from amp_console.connections import (
@@ -19,8 +20,9 @@ from amp_console.connections import (
     remove_source,
     save_source,
     split_password,
+    store_keys,
 )
-from amp_console.values import Secret
+from amp_console.values import Credentials, Secret
 from tests.connections import backends
 
 PASSWORD = Secret("canary-pw")
@@ -37,6 +39,11 @@ def _fresh_rings() -> Iterator[None]:
 @pytest.fixture
 def keyring() -> Keyring:
     return Keyring({"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"})
+
+
+@pytest.fixture(autouse=True)
+def _saved(store: ConnectionStore, connection: Connection) -> None:
+    store.save(connection)
 
 
 def source(name: str = "warehouse", url: str = URL) -> NamedSource:
@@ -119,6 +126,18 @@ def test_one_of_the_same_name_is_replaced_and_its_password_deleted(
     assert backends.Memory.items == {}
 
 
+def test_what_is_saved_from_an_older_state_keeps_the_sources_added_since(
+    store: ConnectionStore, keyring: Keyring, connection: Connection, keys: Credentials
+) -> None:
+    save_source(store, keyring, connection, source(), PASSWORD)
+    save_source(store, keyring, connection, source("other"), None)
+    store.save(msgspec.structs.replace(connection, read_only=True))
+    store_keys(store, keyring, connection, keys)
+    after = store.get("Shop")
+    assert [item.name for item in after.sources] == ["warehouse", "other"]
+    assert find_source_password(named_source(after, "warehouse"), keyring) == PASSWORD
+
+
 def test_removing_it_or_its_connection_deletes_the_password(
     store: ConnectionStore, keyring: Keyring, connection: Connection
 ) -> None:
@@ -141,7 +160,6 @@ def test_an_unknown_one_is_told_with_those_there_are(
 
 
 def test_without_a_keyring_nothing_is_saved(store: ConnectionStore, connection: Connection) -> None:
-    store.save(connection)
     none = Keyring({"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"})
     with pytest.raises(KeysError, match=r"Nothing was saved\. Leave it out of the URL"):
         save_source(store, none, connection, source(), PASSWORD)
@@ -160,7 +178,6 @@ def test_a_password_that_the_keyring_lost_is_to_be_given_again(
 def test_settings_by_hand_hold_no_password_either(
     store: ConnectionStore, connection: Connection, tmp_path: Path
 ) -> None:
-    store.save(connection)
     config_file = tmp_path / "config" / "config.toml"
     text = config_file.read_text()
     entry = '\nsources = [{ name = "w", url = "postgresql://ana:canary@db/x" }]\n'
@@ -173,7 +190,6 @@ def test_settings_by_hand_hold_no_password_either(
 def test_comments_around_them_stay(
     store: ConnectionStore, keyring: Keyring, connection: Connection, tmp_path: Path
 ) -> None:
-    store.save(connection)
     config_file = tmp_path / "config" / "config.toml"
     config_file.write_text(
         config_file.read_text().replace("app_id", "# which project\napp_id")
