@@ -14,6 +14,7 @@ from amp_console.sync.ingest.report import (
     audience_sentences,
     changes_of,
     set_sentences,
+    unreadable_sentences,
 )
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 from amp_console.sync.sources.registry import open_source
@@ -39,7 +40,7 @@ def read_events(
         report = Importer(
             ledger, open_source, options, snapshot=snapshot, on_progress=meter.show_import
         ).run(paths)
-    for sentence in report.unreadable:
+    for sentence in unreadable_sentences(report):
         say(sentence, err=True)
         for words, option in _OPTIONS.items():
             if words in sentence:

@@ -12,6 +12,7 @@ from amp_console.sync.ingest.report import (
     audience_sentences,
     changes_of,
     set_sentences,
+    unreadable_sentences,
 )
 from amp_console.sync.ingest.snapshot import SnapshotReport, SnapshotState
 from amp_console.text import plural
@@ -78,7 +79,7 @@ def details(report: ImportReport) -> Iterator[tuple[str, str]]:
         yield sentence, "warn"
     if report.dated_ahead:
         yield future_changes_notice(report.dated_ahead), "warn"
-    for sentence in report.unreadable:
+    for sentence in unreadable_sentences(report):
         yield sentence, "bad"
     if report.tally.invalid:
         were = "event is" if report.tally.invalid == 1 else "events are"

@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 from amp_console.ledger.db import Db
 
+LAST = "\U0010ffff"
+"""Comes after every other character in the order of keys."""
+
 
 class Checkpoint(NamedTuple):
     """Where to resume a source: `value` is JSON that only the source understands.
@@ -24,10 +27,8 @@ def checkpoints(db: Db, scheme: str) -> list[Checkpoint]:
 def checkpoints_below(db: Db, prefix: str) -> list[Checkpoint]:
     """The checkpoints whose keys begin with `prefix`, in the order of their keys."""
     rows = db.execute(
-        "SELECT key, value FROM checkpoint "
-        "WHERE key >= :prefix AND substr(key, 1, length(:prefix)) = :prefix "
-        "AND key < :prefix || char(1114111) ORDER BY key",
-        {"prefix": prefix},
+        "SELECT key, value FROM checkpoint WHERE key >= ? AND key < ? ORDER BY key",
+        (prefix, prefix + LAST),
     )
     return [Checkpoint(*row) for row in rows]
 
@@ -39,6 +40,11 @@ def keep_checkpoint(db: Db, checkpoint: Checkpoint) -> None:
         "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         checkpoint,
     )
+
+
+def forget_between(db: Db, after: str, before: str) -> None:
+    """Forget the sources whose keys are between these two, exclusively."""
+    db.execute("DELETE FROM checkpoint WHERE key > ? AND key < ?", (after, before))
 
 
 def forget_checkpoint(db: Db, key: str) -> None:

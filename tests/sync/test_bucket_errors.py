@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amp_console.engage import UnreadableSource
+from amp_console.sync.ingest.report import unreadable_sentences
 from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.bucket.listing import list_objects
 from amp_console.sync.sources.bucket.store import open_store
@@ -136,6 +137,17 @@ def test_a_key_file_of_google_that_is_missing_is_told(
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/where.json")
     (sentence,) = read(workspace, bucket, address="gs://bucket/x").unreadable
     assert "The key file of GOOGLE_APPLICATION_CREDENTIALS can't be read." in sentence
+
+
+def test_of_thousands_of_objects_that_hold_no_events_some_are_named(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    for n in range(30):
+        bucket.put(f"{n:02}", "no,events\n1,2\n")
+    report = read(workspace, bucket)
+    assert len(report.unreadable) == 30
+    sentences = list(unreadable_sentences(report))
+    assert (len(sentences), sentences[-1]) == (21, "10 more sources could not be read.")
 
 
 def test_three_objects_in_a_row_that_cannot_be_fetched_end_the_import(

@@ -51,7 +51,7 @@ def test_listing_begins_a_day_before_the_oldest_open_day(
     report = read(workspace, bucket, ARCHIVE, at())
     assert report.sets == (SetCounts(f"s3://{BUCKET}/{ARCHIVE}", 1, 20),)
     (listing,) = bucket.listings
-    assert listing.query["start-after"] == folder(3)
+    assert listing.query["start-after"] == folder(3).removesuffix("000")
     assert len(remembered(workspace)) == 22  # four days, the late one, and where to begin
 
 
@@ -100,6 +100,39 @@ def test_a_day_with_an_object_that_was_not_read_stays_open(
     bucket.fault = lambda _: False
     assert read(workspace, bucket, ARCHIVE, at(5)).sets[0].read == 1
     assert (members(workspace), events_read(workspace)) == ({"a", "b"}, 2)
+
+
+def test_days_named_in_seconds_are_listed_alike(workspace: Workspace, bucket: BucketServer) -> None:
+    def name(days_ago: int) -> str:
+        return folder(days_ago).removesuffix("000")
+
+    for days in range(6):
+        bucket.put(f"{name(days)}/a.gz", lines(f"u{days}"))
+    assert read(workspace, bucket, ARCHIVE, at()).tally.changes == 6
+    for days in range(6):
+        bucket.put(f"{name(days)}/late.gz", lines(f"late{days}"))
+    report = read(workspace, bucket, ARCHIVE, at())
+    assert (report.sets[0].read, report.sets[0].known) == (4, 4)
+
+
+def test_a_clock_that_is_wrong_closes_no_day_to_come(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    bucket.put(f"{folder(0)}/a.gz", lines("a"))
+    read(workspace, bucket, ARCHIVE, at(365))
+    for days in (0, -1):
+        bucket.put(f"{folder(days)}/b.gz", lines(f"b{days}"))
+    assert read(workspace, bucket, ARCHIVE, at(1)).tally.changes == 2
+
+
+def test_reading_one_day_closes_no_other_day(workspace: Workspace, bucket: BucketServer) -> None:
+    for days in (0, 20, 30):
+        bucket.put(f"{folder(days)}/a.gz", lines(f"u{days}"))
+    assert read(workspace, bucket, folder(20), at()).tally.changes == 1
+    assert read(workspace, bucket, folder(20), at()).sets[0].known == 1
+    report = read(workspace, bucket, ARCHIVE, at())
+    assert report.sets == (SetCounts(f"s3://{BUCKET}/{ARCHIVE}", 2, 1),)
+    assert read(workspace, bucket, folder(30), at()).tally.changes == 1  # it is closed by now
 
 
 def test_a_listing_that_breaks_off_closes_no_day(

@@ -10,6 +10,7 @@ from amp_console.sync.ingest.snapshot import SnapshotReport
 from amp_console.text import clean, plural
 
 MAX_AUDIENCES = 5  # that a sentence names
+MAX_UNREADABLE = 20  # sources
 
 _LOOKS_LIKE = {
     FilterReason.NO_EVENT: (
@@ -103,6 +104,13 @@ def audience_sentences(report: ImportReport) -> Iterator[str]:
         f"{noun}: {_listed(report.new_audiences)}. The next sync creates {cohorts}, unless you "
         f"disable or link {them} first."
     )
+
+
+def unreadable_sentences(report: ImportReport) -> Iterator[str]:
+    """Say which sources could not be read, and why; of a bucket it may be thousands."""
+    yield from report.unreadable[:MAX_UNREADABLE]
+    if (more := len(report.unreadable) - MAX_UNREADABLE) > 0:
+        yield f"{plural(more, 'more source', 'more sources')} could not be read."
 
 
 def set_sentences(report: ImportReport) -> Iterator[str]:

@@ -23,6 +23,7 @@ NO_DATA = ("dummy-object.txt",)
 
 _DAY = re.compile(r"((?:.*/)?segment-logs/[^/]+)/(\d{13}|\d{10})/", re.DOTALL)
 DAY_SECONDS = 86_400
+SECOND_DIGITS = 10  # of a time in seconds; in milliseconds it has three more
 
 
 class DayFolder(NamedTuple):
@@ -32,13 +33,12 @@ class DayFolder(NamedTuple):
     start: int
 
     @classmethod
-    def parse(cls, key: str) -> "tuple[DayFolder, str] | None":
-        """The day that an object belongs to, and the name of its folder; None elsewhere."""
+    def parse(cls, key: str) -> "DayFolder | None":
+        """The day that an object belongs to; None outside of archives."""
         found = _DAY.match(key)
         if found is None:
             return None
-        start = int(found[2]) // (1_000 if len(found[2]) == 13 else 1)
-        return cls(found[1], start), found[2]
+        return cls(found[1], int(found[2][:SECOND_DIGITS]))
 
 
 class ListedObject(NamedTuple):
@@ -74,7 +74,8 @@ def list_objects(
     """
     import obstore  # noqa: PLC0415  # an optional extra
 
-    offset = _offset(address.prefix, first_days.get(address.prefix, 0), 13)
+    first = first_days.get(address.prefix)
+    offset = day_key(address.prefix, first) if first else None
     try:
         while True:
             skipped_to = None
@@ -115,16 +116,14 @@ def find_object(store: "ObjectStore", address: BucketAddress) -> ListedObject | 
 
 def _skipped_to(key: str, first_days: Mapping[str, int]) -> str | None:
     """Where to list on, if an object belongs to a day before those that are listed."""
-    found = DayFolder.parse(key)
-    if found is None:
-        return None
-    day, name = found
-    first = first_days.get(day.archive, 0)
-    return _offset(day.archive, first, len(name)) if day.start < first else None
+    day = DayFolder.parse(key)
+    first = first_days.get(day.archive, 0) if day else 0
+    return day_key(day.archive, first) if day and day.start < first else None
 
 
-def _offset(archive: str, first: int, digits: int) -> str | None:
-    """The key before the first one of a day."""
-    if not first:
-        return None
-    return f"{archive}/{first * 1_000 if digits == 13 else first}"
+def day_key(archive: str, start: int) -> str:
+    """The key after which the objects of a day come (seconds since 1970), and those of later days.
+
+    It is right for names in milliseconds, too: they begin with the same digits.
+    """
+    return f"{archive}/{start}"

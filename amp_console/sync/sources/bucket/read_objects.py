@@ -14,11 +14,17 @@ from amp_console.ledger import Db, Ledger
 from amp_console.ledger.checkpoints import (
     Checkpoint,
     checkpoints_below,
+    forget_between,
     forget_checkpoint,
     keep_checkpoint,
 )
 from amp_console.sync.sources.bucket.address import BucketAddress
-from amp_console.sync.sources.bucket.listing import DAY_SECONDS, DayFolder, ListedObject
+from amp_console.sync.sources.bucket.listing import (
+    DAY_SECONDS,
+    DayFolder,
+    ListedObject,
+    day_key,
+)
 
 OPEN_DAYS = 3
 """How many days may still get objects: today and those before. Segment copies every hour."""
@@ -46,8 +52,8 @@ class ReadObjects:
         self._root = address.root
         self._read: dict[str, ReadObject] = {}
         self._first_days: dict[str, int] = {}
-        below = f"{address.prefix}/" if address.prefix else ""
-        for key, value in ledger.read(checkpoints_below, f"{self._root}{below}"):
+        self._below = f"{address.prefix}/" if address.prefix else ""
+        for key, value in ledger.read(checkpoints_below, f"{self._root}{self._below}"):
             name = key.removeprefix(self._root)
             if name.endswith("/"):
                 state = msgspec.json.decode(value, type=ArchiveState)
@@ -55,7 +61,7 @@ class ReadObjects:
             else:
                 self._read[name] = msgspec.json.decode(value, type=ReadObject)
         self._unseen = set(self._read)
-        self._archives: set[str] = set()
+        self._newest: dict[str, int] = {}
         self._missing: dict[str, DayFolder] = {}
 
     @property
@@ -67,28 +73,30 @@ class ReadObjects:
         """Note that an object is listed; return whether it was read, as it is now."""
         self._unseen.discard(item.key)
         is_read = self._read.get(item.key) == ReadObject(item.version, item.size)
-        if found := DayFolder.parse(item.key):
-            day = found[0]
-            self._archives.add(day.archive)
+        day = DayFolder.parse(item.key)
+        if day and f"{day.archive}/".startswith(self._below):  # else one day alone is listed
+            self._newest[day.archive] = max(self._newest.get(day.archive, 0), day.start)
             if not is_read:
                 self._missing[item.key] = day
         return is_read
 
     def note(self, item: ListedObject) -> Checkpoint:
         """Return the checkpoint of an object that was read, to be kept with its events."""
-        self._read[item.key] = ReadObject(item.version, item.size)
         self._missing.pop(item.key, None)
-        value = msgspec.json.encode(self._read[item.key]).decode()
+        value = msgspec.json.encode(ReadObject(item.version, item.size)).decode()
         return Checkpoint(f"{self._root}{item.key}", value)
 
     def close_days(self, now: int) -> None:
         """Close the days of which everything was read, and forget what is not listed any more.
 
-        Call it after a whole listing was seen. `now` in microseconds since 1970. Raises
-        `LedgerError`.
+        Call it after a whole listing was seen. `now` in microseconds since 1970; no day after the
+        newest one is closed, in case this clock is wrong. Raises `LedgerError`.
         """
         today = now // 1_000_000 // DAY_SECONDS * DAY_SECONDS
-        first_open = dict.fromkeys(self._archives, today - (OPEN_DAYS - 1) * DAY_SECONDS)
+        first_open = {
+            archive: min(today, newest) - (OPEN_DAYS - 1) * DAY_SECONDS
+            for archive, newest in self._newest.items()
+        }
         for day in self._missing.values():
             first_open[day.archive] = min(first_open[day.archive], day.start)
         closed = {
@@ -96,21 +104,15 @@ class ReadObjects:
             for archive, first in first_open.items()
             if first - DAY_SECONDS > self._first_days.get(archive, 0)
         }
-        self._first_days |= closed
-        gone = [key for key in self._read if key in self._unseen or self._is_closed(key)]
-        for key in gone:
-            del self._read[key]
-        if closed or gone:
-            self._ledger.write(_keep, self._root, closed, gone)
-
-    def _is_closed(self, key: str) -> bool:
-        found = DayFolder.parse(key)
-        return found is not None and found[0].start < self._first_days.get(found[0].archive, 0)
+        if closed or self._unseen:
+            self._ledger.write(_keep, self._root, closed, self._unseen)
 
 
 def _keep(db: Db, root: str, closed: Mapping[str, int], gone: Iterable[str]) -> None:
     for archive, first_day in closed.items():
+        key = f"{root}{archive}/"
         value = msgspec.json.encode(ArchiveState(first_day)).decode()
-        keep_checkpoint(db, Checkpoint(f"{root}{archive}/", value))
-    for key in gone:
-        forget_checkpoint(db, f"{root}{key}")
+        keep_checkpoint(db, Checkpoint(key, value))
+        forget_between(db, key, day_key(f"{root}{archive}", first_day))
+    for object_key in gone:
+        forget_checkpoint(db, f"{root}{object_key}")
