@@ -94,15 +94,28 @@ def test(name: str, connection_name: str | None) -> int:
 @connection_option
 def remove(name: str, connection_name: str | None) -> int:
     """Remove a source, and its password from the keyring."""
-    from amp_console.cli.resources import connection_store, folders, keyring
+    from amp_console.cli.resources import connection_store, folders, keyring, open_connection
     from amp_console.connections import remove_source
+    from amp_console.ledger.audience_queries import audience_queries
+    from amp_console.ledger.audiences import audience
     from amp_console.sync.connection_log import log_connection_saved
+    from amp_console.text import clean
 
     store = connection_store()
     connection = store.pick(connection_name)
     saved = remove_source(store, keyring(), connection, name)
     log_connection_saved(folders().ledger(connection.id), connection, saved)
     say(f'Removed the source "{name}".')
+    with open_connection(connection_name) as (_, ledger):
+        queries = ledger.read(audience_queries).values()
+        using = sorted(
+            clean(ledger.read(audience, query.audience_id).handle)
+            for query in queries
+            if query.source == name
+        )
+    if using:
+        say(f"Without it, these audiences can't be refreshed: {', '.join(using)}.")
+        say("To give one another source: amp-console audience KEY --source NAME --query SQL")
     return 0
 
 

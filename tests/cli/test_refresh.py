@@ -183,7 +183,8 @@ def test_a_failed_query_stops_no_other_and_the_sync_says_so(
     ended = lake.run("refresh", "vip")
     assert ended.status == 2
     assert f"vip: {warehouse} does not exist. Nothing was changed." in ended.out
-    lake.run("source", "remove", "lake")
+    removed = lake.run("source", "remove", "lake")
+    assert "Without it, these audiences can't be refreshed: another, vip." in removed.out
     ended = lake.run("refresh", "vip")
     assert ended.status == 2
     assert "vip: There is no source called “lake”." in ended.out

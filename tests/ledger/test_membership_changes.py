@@ -10,8 +10,10 @@ from amp_console.ledger import Db, Ledger, members, open_ledger, snapshots, sour
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.membership_changes import (
+    COUNTED_AT_ONCE,
     DAY,
     SHORT,
+    counting_new,
     daily_movement,
     members_over_time,
     recent_movement,
@@ -104,6 +106,22 @@ def test_a_list_counts_those_it_adds_and_those_who_left(ledger: Ledger) -> None:
 
     ledger.write(staged)
     assert by_day(ledger) == ((0, 2, 2), (0, 0, 1))
+
+
+def test_every_member_of_a_large_list_is_counted(ledger: Ledger) -> None:
+    known, size = start(ledger), 2 * COUNTED_AT_ONCE + 1
+
+    def add(db: Db) -> None:
+        with counting_new(db, known.id, 1, NOW):
+            db.execute(
+                "WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number LIMIT ?) "
+                "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, "
+                "source_id, line) SELECT ?, 1, i, 1, 1, ?, 1, i FROM number",
+                (size, known.id, NOW),
+            )
+
+    ledger.write(add)
+    assert by_day(ledger) == ((0, 0, size), (0, 0, 0))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -30,6 +30,7 @@ from amp_console.text import clean, plural
 from amp_console.values import Refusal, now_in_microseconds
 
 KEPT = "Nothing was changed."
+NOTHING = Removal(0, 0, 0)
 NO_ONE_REMOVED = "While rows are refused, members who are not listed stay."
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 MAX_NAME_LENGTH = 200
@@ -57,7 +58,7 @@ class RefreshReport(msgspec.Struct, frozen=True):
     rows: int = 0
     refused: int = 0
     duplicates: int = 0
-    removal: Removal = Removal(0, 0, 0)
+    removal: Removal = NOTHING
     entering: int = 0
     question: str = ""
     notes: tuple[str, ...] = ()
@@ -170,18 +171,17 @@ class AudienceRefresh:
                 self._snapshot.add(batch)
                 refusals += batch.refusals[: LISTED - len(refusals)]
         refused = reader.refused.total()
-        removal = self._snapshot.insist().removal or Removal(0, 0, 0)
         read = self._report(
             RefreshOutcome.DRY_RUN,
             rows=reader.rows,
             refused=refused,
-            duplicates=reader.rows - refused - removal.listed,
-            removal=removal,
             entering=self._snapshot.entering(),
             notes=tuple(_notes(reader)),
         )
         if self._is_dry:
+            removal = self._snapshot.insist().removal or NOTHING
             self._snapshot.discard()
+            read = _counting(read, removal)
             return msgspec.structs.replace(read, notes=(*read.notes, *_expected(reader, removal)))
         unlisted = reader.refused.copy()
         for refusal in refusals:
@@ -205,9 +205,8 @@ class AudienceRefresh:
         if outcome is RefreshOutcome.INCOMPLETE:
             notes += (NO_ONE_REMOVED,)
         return msgspec.structs.replace(
-            read,
+            _counting(read, ended.removal or read.removal),
             outcome=outcome,
-            removal=ended.removal or read.removal,
             question=_question(ended) if outcome is RefreshOutcome.ASKS else "",
             notes=tuple(dict.fromkeys(notes)),
         )
@@ -243,6 +242,12 @@ class AudienceRefresh:
         self._ledger.write(write)
 
 
+def _counting(report: RefreshReport, removal: Removal) -> RefreshReport:
+    """Add to a report what a snapshot would change, or has changed."""
+    duplicates = report.rows - report.refused - removal.listed
+    return msgspec.structs.replace(report, removal=removal, duplicates=duplicates)
+
+
 def counted(report: RefreshReport) -> str:
     """What a query returned, in words: "48,210 listed, 12 entering, 3 leaving"."""
     parts = [f"{report.removal.listed:,} listed"]
@@ -255,7 +260,7 @@ def counted(report: RefreshReport) -> str:
 
 
 def _question(ended: SnapshotReport) -> str:
-    removal = ended.removal or Removal(0, 0, 0)
+    removal = ended.removal or NOTHING
     lists = plural(removal.listed, "member") if removal.listed else "no members"
     return (
         f"The query lists {lists}. It removes {removal.leaving:,} of the "
