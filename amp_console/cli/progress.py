@@ -42,8 +42,10 @@ class ProgressMeter:
 
     def show_import(self, now: ImportProgress) -> None:
         """Show the import of a source, in bytes."""
-        objects = f"{plural(now.objects, 'object')}, " if now.objects else ""
-        text = f"{clean(now.source, 30)}: {objects}{now.tally.read:,} events"
+        name, events = clean(now.source, 30), f"{now.tally.read:,} events"
+        text = f"{name}: {events}"
+        if now.objects:  # they say more than the address, which may be cut off
+            text = f"{plural(now.objects, 'object')}, {events}: {name}"
         self.update(now.position, now.size, text)
 
     def show_run(self, now: RunSnapshot) -> None:

@@ -116,6 +116,16 @@ def test_a_bucket_is_watched_and_ends_in_order(
     assert sorted(set(bucket.fetched)) == sorted(bucket.fetched)
 
 
+def test_a_watch_that_is_killed_loses_nothing_and_counts_nothing_twice(
+    operator: Operator, bucket: BucketServer
+) -> None:
+    process = operator.start("watch", bucket.address("in"))
+    process.wait_until(lambda: len(bucket.requests) > 25)
+    process.kill()
+    assert operator.run("import", bucket.address("in")).status == 0
+    assert counted(operator) == (OBJECTS * USERS, OBJECTS * USERS)
+
+
 @pytest.mark.parametrize(
     ("path", "every", "words"),
     [

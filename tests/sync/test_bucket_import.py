@@ -10,7 +10,12 @@ import pytest
 from amp_console.engage import UnreadableSource
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.importer import Importer
-from amp_console.sync.ingest.report import ImportReport, SetCounts, set_sentences
+from amp_console.sync.ingest.report import (
+    ImportProgress,
+    ImportReport,
+    SetCounts,
+    set_sentences,
+)
 from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.bucket.listing import find_object
 from amp_console.sync.sources.bucket.object_set import ObjectSet
@@ -223,6 +228,25 @@ def test_an_import_that_is_stopped_reads_the_rest_later(
     assert 12 <= stopped.tally.read <= 13
     read(workspace, bucket)
     assert (len(members(workspace)), events_read(workspace)) == (30, 30)
+
+
+def test_progress_counts_the_objects_and_the_bytes_of_all_of_them(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    for n in range(3):
+        bucket.put(f"{n}.json", lines(f"u{n}"))
+    seen: list[ImportProgress] = []
+    importer = Importer(
+        workspace.ledger,
+        lambda address, options: ObjectSet(BucketAddress.parse(address), options, QUICK),
+        workspace.read_options(),
+        on_progress=seen.append,
+    )
+    importer.run([bucket.address()])
+    size = len(lines("u0"))
+    assert [(now.source, now.objects, now.position, now.tally.read) for now in seen] == [
+        (f"s3://{BUCKET}", n, n * size, n) for n in (1, 2, 3)
+    ]
 
 
 def test_an_object_whose_import_is_stopped_is_not_remembered(

@@ -41,32 +41,32 @@ def remembered(workspace: Workspace) -> list[str]:
 def test_listing_begins_a_day_before_the_oldest_open_day(
     workspace: Workspace, bucket: BucketServer
 ) -> None:
-    for days in range(400):
-        for n in range(5):
+    for days in range(60):
+        for n in range(18):
             bucket.put(f"{folder(days)}/{n}.gz", lines(f"u{days}-{n}"))
-    assert read(workspace, bucket, ARCHIVE, at()).tally.changes == 2_000
+    assert read(workspace, bucket, ARCHIVE, at()).tally.changes == 1_080
     assert len(bucket.listings) == 2
     bucket.requests.clear()
     bucket.put(f"{folder(1)}/late.gz", lines("late"))
     report = read(workspace, bucket, ARCHIVE, at())
-    assert report.sets == (SetCounts(f"s3://{BUCKET}/{ARCHIVE}", 1, 20),)
+    assert report.sets == (SetCounts(f"s3://{BUCKET}/{ARCHIVE}", 1, 72),)
     (listing,) = bucket.listings
     assert listing.query["start-after"] == folder(3).removesuffix("000")
-    assert len(remembered(workspace)) == 22  # four days, the late one, and where to begin
+    assert len(remembered(workspace)) == 74  # four days, the late one, and where to begin
 
 
 def test_archives_below_a_prefix_are_skipped_to_their_open_days(
     workspace: Workspace, bucket: BucketServer
 ) -> None:
     for source in ("a", "b"):
-        for days in range(300):
-            for n in range(4):
+        for days in range(40):
+            for n in range(6):
                 bucket.put(f"x/segment-logs/{source}/{(TODAY - days * DAY) * 1000}/{n}", lines("u"))
     bucket.put("x/other.json", lines("u"))
     bucket.put("x/zeta.json", lines("u"))
-    assert read(workspace, bucket, "x", at()).sets[0].read == 2_402
+    assert read(workspace, bucket, "x", at()).sets[0].read == 482
     bucket.requests.clear()
-    assert read(workspace, bucket, "x", at()).sets[0] == SetCounts(f"s3://{BUCKET}/x", 0, 34)
+    assert read(workspace, bucket, "x", at()).sets[0] == SetCounts(f"s3://{BUCKET}/x", 0, 50)
     assert len(bucket.listings) == 3
 
 
