@@ -1,12 +1,13 @@
 """Comparisons: how a cohort, as exported from Amplitude, differed from its audience."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from amp_console.ledger.db import EVERY, ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.values import IdType
 
 KEPT = 10  # comparisons of an audience whose differences are kept
@@ -184,14 +185,22 @@ _MEMBER = (
     "AND member.id_type = difference.id_type AND member.id = difference.id"
 )
 _IS_WANTED_SO = f"wanted = (kind = {int(DifferenceKind.MISSING)})"
+_IS_SENT = "coalesce(request_id IN (SELECT id FROM request WHERE state = 'open'), 0)"
+"""Whether a request without an answer so far carries a member: `delivered` is what it asks for."""
+_IS_REMOVED = (
+    f"{_MEMBER} AND wanted = 0 AND delivered = 0 AND NOT {_IS_SENT} AND EXISTS ("
+    "SELECT 1 FROM request JOIN comparison ON comparison.id = comparison_id "
+    "WHERE request.id = member.request_id AND request.run_id > comparison.run_id)"
+)
 IS_RESOLVED = (
     f"(state = 2 OR ({_BY_EVENTS} AND EXISTS ({_MEMBER} AND delivered IS wanted "
-    f"AND ({_AGAINST} IS NULL OR {_IS_WANTED_SO}))))"
+    f"AND NOT {_IS_SENT} AND ({_AGAINST} IS NULL OR {_IS_WANTED_SO}))) "
+    f"OR (kind = {int(DifferenceKind.STRANGER)} AND EXISTS ({_IS_REMOVED})))"
 )
-"""Whether a difference is gone: a repair marks what it delivered, and any sync may deliver it."""
+"""Whether a difference is gone: Amplitude confirmed it to a repair, or to any sync since."""
 _IS_DUE = (
-    f"(state < 2 AND {_BY_EVENTS} AND EXISTS ({_MEMBER} AND wanted IS NOT delivered "
-    f"AND rejection_id IS NULL AND {_IS_WANTED_SO}))"
+    f"(state < 2 AND {_BY_EVENTS} AND EXISTS ({_MEMBER} "
+    f"AND (wanted IS NOT delivered OR {_IS_SENT}) AND rejection_id IS NULL AND {_IS_WANTED_SO}))"
 )
 _COLUMNS = ", ".join(Comparison.__struct_fields__)
 
@@ -289,13 +298,15 @@ class Resolved(msgspec.Struct, frozen=True):
 
     Delivered were the unexplained ones, by kind (`repaired`), of those that were pending `sent`,
     and of those that were rejected `accepted`. Of the unexplained ones, any sync delivers those
-    that are `due`: the comparison has corrected what the ledger knew of them.
+    that are `due`: the comparison has corrected what the ledger knew of them. `is_repairing`: a
+    repair of the audience is under way, and has begun to send.
     """
 
     repaired: dict[DifferenceKind, int]
     sent: int
     accepted: int = 0
     due: int = 0
+    is_repairing: bool = False
 
     @property
     def total(self) -> int:
@@ -303,8 +314,11 @@ class Resolved(msgspec.Struct, frozen=True):
         return sum(self.repaired.values())
 
 
-def resolved_since(db: Db, comparison_id: int) -> Resolved:
-    """How many of those who differed were delivered since, or are due."""
+def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Resolved:
+    """How many of those who differed were delivered since, or are due.
+
+    `dead` are the ids from `Ledger.dead_runs`: such a repair is not under way.
+    """
     repaired: dict[DifferenceKind, int] = {}
     explained: dict[Explanation, int] = {}
     due = 0
@@ -326,7 +340,21 @@ def resolved_since(db: Db, comparison_id: int) -> Resolved:
         sent=explained.get(Explanation.PENDING, 0),
         accepted=explained.get(Explanation.REJECTED, 0),
         due=due,
+        is_repairing=bool(set(_repairs_under_way(db, comparison_id)) - set(dead)),
     )
+
+
+def _repairs_under_way(db: Db, comparison_id: int) -> list[int]:
+    """The repairs of a comparison's audience that have sent a request and not finished it."""
+    rows = db.execute(
+        "SELECT DISTINCT run.id FROM run JOIN request ON request.run_id = run.id "
+        "JOIN comparison ON comparison.audience_id = request.audience_id "
+        "WHERE comparison.id = ? AND run.kind = ? AND run.status = ? AND NOT EXISTS ("
+        "SELECT 1 FROM run_audience WHERE run_audience.run_id = run.id "
+        "AND run_audience.audience_id = comparison.audience_id)",
+        (comparison_id, RunKind.REPAIR, RunStatus.RUNNING),
+    )
+    return [run_id for (run_id,) in rows]
 
 
 class CohortFinding(msgspec.Struct, frozen=True):

@@ -1,7 +1,9 @@
 """Reconciling in the console: seeing how a cohort differs, who it is, and putting it right."""
 
+import asyncio
 import csv
 import dataclasses
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import KEPT, Comparison
 from amp_console.ledger.runs import RunKind, all_runs
-from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule
+from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule, Simulator, Slow
 from amp_console.values import IdType
 from tests.console.gate import gate_sleeps
 from tests.console.harness import (
@@ -242,7 +244,41 @@ async def test_only_the_marked_people_are_put_right(harness: ConsoleHarness) -> 
         await pilot.press("y")
         await until_over(pilot)
         assert cohort(harness) == {*USERS[1:], "stranger"}
-        await until_shown(pilot, "1 of 3 differences were repaired since.", "repaired")
+        await until_shown(pilot, "1 of 3 differences was repaired since.", "repaired")
+
+
+async def test_what_a_repair_has_sent_is_repaired_once_amplitude_confirms_it(
+    tmp_path: Path,
+) -> None:
+    is_answered = threading.Event()
+
+    async def hold(_: float) -> None:
+        await asyncio.to_thread(is_answered.wait)
+
+    with Simulator(sleep=hold) as simulator:
+        harness = ConsoleHarness(tmp_path / "harness", simulator)
+        drifted(harness)
+        async with harness.open() as pilot:
+            await compare(pilot)
+            additions = Rule(Slow(1), calls=frozenset({Call.MEMBERSHIP}), every=2, times=1)
+            simulator.faults.set([additions])  # the removal is sent first
+            await pilot.press("p")
+            await until_shown(pilot, "Both")
+            await pilot.press("b")
+            await until_shown(pilot, "Repair “shoppers”?")
+            await pilot.press("y")
+            try:
+                await until_shown(
+                    pilot,
+                    "adding 2",
+                    "A repair is running. Amplitude confirmed 1 of 3 differences so far.",
+                )
+                assert "again to be sure" not in picture(pilot)
+                assert "pending now" not in picture(pilot)
+            finally:
+                is_answered.set()
+            await until_over(pilot)
+            await until_shown(pilot, "3 of 3 differences were repaired since.", "● repaired")
 
 
 async def test_a_large_removal_wants_the_name_typed(harness: ConsoleHarness) -> None:

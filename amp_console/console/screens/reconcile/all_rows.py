@@ -1,5 +1,6 @@
 """The table of several comparisons."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from textual.content import Content
@@ -61,12 +62,17 @@ class ComparedAudience(NamedTuple):
         return self.audience.cohort_id is not None and not self.audience.broken
 
 
-def read_known(db: Db, audience_ids: tuple[int, ...], now: int) -> list[ComparedAudience]:
-    """Read the last comparison of each audience; `now` in microseconds since 1970."""
+def read_known(
+    db: Db, audience_ids: tuple[int, ...], now: int, dead: Collection[int]
+) -> list[ComparedAudience]:
+    """Read the last comparison of each audience; `now` in microseconds since 1970.
+
+    `dead` as in `resolved_since`.
+    """
     found = []
     for audience_id in audience_ids:
         last = last_comparison(db, audience_id)
-        resolved = resolved_since(db, last.id) if last else None
+        resolved = resolved_since(db, last.id, dead) if last else None
         known = audience(db, audience_id)
         found.append(ComparedAudience(known, last, resolved, downloads_needed(db, [known], now)))
     return found

@@ -101,7 +101,8 @@ Enter opens one audience, with everyone who differs."""
 
     async def load(self) -> None:
         """Read the last comparison of each audience."""
-        found = await self.session.read(read_known, self._ids, self.services.clock.now)
+        dead = await self.session.dead_runs()
+        found = await self.session.read(read_known, self._ids, self.services.clock.now, dead)
         self._known = {item.audience.id: item for item in found}
         self._is_read = True
         self._show()

@@ -45,6 +45,7 @@ from amp_console.sync.reconcile.descriptions import (
     state_now,
     unexplained_missing,
 )
+from amp_console.text import plural
 from amp_console.values import IdType
 
 KINDS = (
@@ -194,15 +195,16 @@ def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) 
     (words, tone), differing = verdict(comparison, resolved, glyphs), comparison.differing
     counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
     rows = [safe_text((words, f"{STRONG} {TONE[tone]}"), f"  {counted}")]
-    if done:
-        prove = "were repaired since. Compare again to be sure."
-        rows.append(
-            safe_text(
-                (f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {differing:,} differences {prove}"
-            )
-        )
-    sentences = [] if done or sent else describe_comparison(comparison)[:3]
-    if resolved:
+    is_repairing = resolved is not None and resolved.is_repairing
+    sentences = [] if done or sent or is_repairing else describe_comparison(comparison)[:3]
+    if is_repairing:
+        answered = f"Amplitude confirmed {done:,} of {plural(differing, 'difference')} so far"
+        sentences = [f"A repair is running. {answered}."]
+    elif done:
+        were = "was" if done == 1 else "were"
+        repaired = f"{done:,} of {plural(differing, 'difference')} {were} repaired since"
+        sentences = [f"{repaired}. Compare again to be sure."]
+    if resolved and not is_repairing:
         sentences += describe_due(comparison, resolved, "t under Audiences")
     rows += [safe_text((f"  {glyphs.arrow} ", ACCENT), sentence) for sentence in sentences]
     return lines(*rows)

@@ -169,7 +169,10 @@ identifier per line. E writes the differences into a file. w shows the requests 
         if found is not None and found != last:
             has_people = await session.read(keeps_differences, found)
             self._earlier = EARLIER if has_people else FORGOTTEN
-        resolved = await session.read(resolved_since, found.id) if found else None
+        resolved = None
+        if found is not None:
+            dead = await session.dead_runs()
+            resolved = await session.read(resolved_since, found.id, dead)
         known = None
         if found is None:
             known = await session.read(rows.read_known_numbers, self._audience)
