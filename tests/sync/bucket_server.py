@@ -160,6 +160,8 @@ class BucketServer:
 @contextmanager
 def bucket_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
     """Serve an empty bucket, with keys for it in the environment."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_REGION", "us-east-1")

@@ -1,5 +1,6 @@
 """What a bucket refuses is told in a sentence, with what to do, and without a secret."""
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -176,7 +177,7 @@ def test_without_credentials_the_sentence_says_how_to_give_them(
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://169.254.169.254:9")
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
     (sentence,) = read(workspace, bucket).unreadable
     assert "There are no AWS credentials. Set AWS_ACCESS_KEY_ID" in sentence
 
@@ -200,6 +201,34 @@ def test_a_profile_without_boto3_is_told_with_the_command_that_installs_it(
     assert "AWS_PROFILE is set, and the package boto3" in sentence
     assert sentence.endswith("Install it with: pip install 'amp-console[aws]'")
     assert bucket.requests == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("credentials", f"[default]\naws_access_key_id = {KEY_ID}\n", "and the package boto3"),
+        ("config", "[default]\nsso_session = acme\n", "and the package boto3"),
+        ("config", "[default]\nregion = eu-west-1\n", "There are no AWS credentials."),
+    ],
+)
+def test_files_of_aws_count_where_they_lead_to_credentials(
+    workspace: Workspace,
+    bucket: BucketServer,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    text: str,
+    words: str,
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "obstore.auth.boto3", None)
+    path = Path(os.environ["HOME"]) / ".aws" / file
+    path.parent.mkdir()
+    path.write_text(text)
+    (sentence,) = read(workspace, bucket).unreadable
+    assert words in sentence
+    assert KEY_ID not in sentence
 
 
 def test_a_profile_is_read_by_boto3(

@@ -11,7 +11,7 @@ from amp_console.sync.sources.bucket.address import SERVICES, BucketAddress
 _CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
 _REGION = re.compile(r"<Region>([a-z0-9-]+)</Region>|expecting '([a-z0-9-]+)'")
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
-_ROLE_SERVERS = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
+_ROLES = ("/latest/api/token", "169.254.169.254", "169.254.170.2", "metadata.google.internal")
 
 _NO_CREDENTIALS = {
     "s3": (
@@ -88,7 +88,7 @@ def explain_settings(error: Exception, address: BucketAddress) -> str:
 
 
 def _about_network(text: str, address: BucketAddress) -> str:
-    if any(server in text for server in _ROLE_SERVERS):
+    if any(sign in text for sign in _ROLES):
         return _NO_CREDENTIALS[address.scheme]
     where = address.endpoint or address.service
     sentences = {

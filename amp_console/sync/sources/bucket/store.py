@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,10 @@ _OWN = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
 """Where obstore finds credentials by itself; the instance role comes last."""
+
+
+_LEADS_TO_CREDENTIALS = ("aws_access_key_id", "credential_process", "role_arn", "sso_")
+"""What a file of AWS contains that gives credentials; many contain a region alone."""
 
 
 class TransferOptions(msgspec.Struct, frozen=True):
@@ -125,16 +130,16 @@ def _provider(address: BucketAddress, environ: Mapping[str, str]) -> Any:
 
 
 def _profile(environ: Mapping[str, str]) -> str | None:
-    """Where the AWS settings of the user are; None where there are none."""
+    """Where the AWS credentials of the user are; None where there are none."""
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
         if environ.get(name):
             return f"{name} is set"
     home = Path(environ.get("HOME") or Path.home()) / ".aws"
-    for name, usual in (
-        ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
-        ("AWS_CONFIG_FILE", "config"),
-    ):
+    files = {"AWS_SHARED_CREDENTIALS_FILE": "credentials", "AWS_CONFIG_FILE": "config"}
+    for name, usual in files.items():
         path = Path(environ.get(name) or home / usual)
-        if path.is_file():
-            return f"the AWS credentials are in {path}"
+        with suppress(OSError):
+            text = path.read_text(errors="replace")
+            if any(word in text for word in _LEADS_TO_CREDENTIALS):
+                return f"the AWS credentials are in {path}"
     return None
