@@ -1,7 +1,7 @@
 """The requests that were sent, as they were written down before and after."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -121,15 +121,32 @@ def _record(row: Sequence[Any]) -> RequestRecord:
     )
 
 
-def request_members(db: Db, request_id: int, limit: int) -> list[str]:
+class RequestIds(msgspec.Struct, frozen=True):
+    """Those identifiers of a request that are still known: the first ones, and how many."""
+
+    first: tuple[str, ...]
+    known: int
+
+
+def request_ids(
+    db: Db, record: RequestRecord, limit: int, named: Collection[str] = ()
+) -> RequestIds:
     """Up to `limit` identifiers of a request, in its order.
 
-    A member remembers the last request only, so members that a later one carried are missing here.
+    A member remembers the last request only. Members that a later one sent are missing here,
+    unless they are among those that the answer `named`.
     """
-    rows = db.execute(
-        "SELECT member.id FROM member JOIN request ON request.id = member.request_id "
-        "WHERE request.id = ? AND member.audience_id = request.audience_id "
-        "AND n BETWEEN first_n AND last_n ORDER BY n LIMIT ?",
-        (request_id, limit),
+    values = {"request": record.id, "named": msgspec.json.encode(sorted(named)).decode()}
+    its_members = (
+        "FROM member JOIN request ON request.id = :request "
+        "WHERE member.audience_id = request.audience_id AND member.id_type = request.id_type "
+        "AND n BETWEEN first_n AND last_n AND (member.request_id = request.id "
+        "OR member.id IN (SELECT value FROM json_each(:named)))"
     )
-    return [id_ for (id_,) in rows]
+    rows = db.execute(
+        f"SELECT member.id {its_members} ORDER BY n LIMIT :limit", {**values, "limit": limit}
+    )
+    first = tuple(id_ for (id_,) in rows)
+    return RequestIds(
+        first, int(db.execute(f"SELECT count(*) {its_members}", values).fetchone()[0])
+    )

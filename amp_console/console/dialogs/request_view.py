@@ -77,6 +77,7 @@ class RequestView(Dialog[None]):
             safe_text(
                 ("Request", STRONG), ("  (sent with the keys, which are never shown)", MUTED)
             ),
+            *([safe_text((self._found.gaps, MUTED))] if self._found.gaps else []),
             *[safe_text(line) for line in self._body(self._found)],
             safe_text(""),
             safe_text(("Answer", STRONG)),
