@@ -5,28 +5,26 @@ import click
 from amp_console.cli.options import connection_option, json_option
 from amp_console.cli.output import say
 
-timeout_option = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=3600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Cancel a query that takes longer.",
-)
-
 
 @click.command()
 @click.argument("audiences", nargs=-1, metavar="[AUDIENCE]...")
 @click.option("--dry-run", is_flag=True, help="Run the queries and count; change nothing.")
 @click.option("--yes", is_flag=True, help="Confirm in advance that many members are removed.")
-@timeout_option
+@click.option(
+    "--timeout",
+    type=click.IntRange(min=1),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="Cancel a query that takes longer.",
+)
 @json_option
 @connection_option
 def refresh(
     audiences: tuple[str, ...],
     dry_run: bool,
     yes: bool,
-    timeout: float,
+    timeout: int,
     as_json: bool,
     connection_name: str | None,
 ) -> int:
