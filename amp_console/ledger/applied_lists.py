@@ -6,21 +6,34 @@ and a list only has to write who enters and who leaves.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.values import IdType
 
 
-def listed_at(db: Db, audience_id: int) -> dict[IdType, int]:
-    """The time of the newest list by ID type, in microseconds since 1970; only of those listed."""
-    rows = db.execute("SELECT id_type, at FROM applied_list WHERE audience_id = ?", (audience_id,))
-    return {ID_TYPE_OF[id_type]: at for id_type, at in rows}
+class AppliedList(NamedTuple):
+    """When a list was true, in microseconds since 1970, and the source it was read from."""
+
+    at: int
+    source_id: int
 
 
-def keep_listed_at(db: Db, audience_id: int, id_types: Iterable[IdType], at: int) -> None:
+def applied_lists(db: Db, audience_id: int) -> dict[IdType, AppliedList]:
+    """The newest list of an audience by ID type; only of those by which one was applied."""
+    rows = db.execute(
+        "SELECT id_type, at, source_id FROM applied_list WHERE audience_id = ?", (audience_id,)
+    )
+    return {ID_TYPE_OF[id_type]: AppliedList(*rest) for id_type, *rest in rows}
+
+
+def keep_applied_list(
+    db: Db, audience_id: int, id_types: Iterable[IdType], applied: AppliedList
+) -> None:
     """Keep that a list was applied that covers these ID types; an older one changes nothing."""
     db.executemany(
-        "INSERT INTO applied_list (audience_id, id_type, at) VALUES (?, ?, ?) "
-        "ON CONFLICT (audience_id, id_type) DO UPDATE SET at = max(at, excluded.at)",
-        [(audience_id, ID_TYPE_CODE[id_type], at) for id_type in id_types],
+        "INSERT INTO applied_list (audience_id, id_type, at, source_id) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (audience_id, id_type) DO UPDATE SET at = excluded.at, "
+        "source_id = excluded.source_id WHERE excluded.at >= at",
+        [(audience_id, ID_TYPE_CODE[id_type], *applied) for id_type in id_types],
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from amp_console.ledger.applied_lists import listed_at
+from amp_console.ledger.applied_lists import applied_lists
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.values import IdType
 
@@ -96,8 +96,9 @@ def end_list(db: Db, audience_id: int, id_type: IdType, at: int) -> ListCounts:
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type], "at": at}
     known = "FROM main.member WHERE audience_id = :audience AND id_type = :id_type"
     # A newer list decides about everyone, also those it did not have to write.
-    newest = listed_at(db, audience_id).get(id_type, 0)
-    newer = f"{known} AND {'true' if newest > at else 'event_at > :at'} AND is_member ="
+    newest = applied_lists(db, audience_id).get(id_type)
+    is_outdated = newest is not None and newest.at > at
+    newer = f"{known} AND {'true' if is_outdated else 'event_at > :at'} AND is_member ="
     table = f"temp.{list_table(audience_id)}"
     in_both = f"SELECT count(*) FROM {table} WHERE id IN (SELECT id {known} AND source_id <> 0)"
     overlap = int(db.execute(in_both, values).fetchone()[0])

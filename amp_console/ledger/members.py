@@ -4,12 +4,12 @@ Newest is by (time, source, line), a total order over everything ever read, so m
 maximum: reading again, out of order or twice changes nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from amp_console.ledger.applied_lists import listed_at
-from amp_console.ledger.audiences import Link, audience
+from amp_console.ledger.applied_lists import AppliedList, applied_lists
+from amp_console.ledger.audiences import Audience, Link, audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.membership_changes import (
     CLOCK_AHEAD,
@@ -131,8 +131,13 @@ def merge(
     updated = 0
     for ref, first_at, group in newest:
         target = audience(db, audiences[ref])
-        limits = listed_at(db, target.id)
-        newer = _newer_than_lists(db, target.id, group, first_at, limits) if limits else group.by_id
+        lists = applied_lists(db, target.id)
+        newer = group.by_id
+        if lists:
+            newer = _newer_than_lists(db, target.id, group, first_at, lists)
+            for id_type, by_id in group.by_id.items():
+                applied = lists.get(id_type) or lists[id_type.other]
+                _add_unlisted(db, target, id_type, by_id.keys() - newer[id_type].keys(), applied)
         rows = []
         for id_type, by_id in newer.items():
             in_use = target.id_type is id_type
@@ -157,17 +162,17 @@ def merge(
 
 
 def _newer_than_lists(
-    db: Db, audience_id: int, group: _Group, first_at: int, limits: dict[IdType, int]
+    db: Db, audience_id: int, group: _Group, first_at: int, lists: dict[IdType, AppliedList]
 ) -> dict[IdType, dict[str, int]]:
     """Leave out the changes that the newest list of an audience has made history.
 
     Of an identifier by which no list was applied, an older event that entered counts only if the
-    same person is still a member by the other one. `limits` as `listed_at` returns them.
+    same person is still a member by the other one. `lists` as `applied_lists` returns them.
     """
     newer = {}
     for id_type, by_id in group.by_id.items():
         # What is greater has a later time; the 21 bits below it are the line and the membership.
-        limit = (limits.get(id_type, -1) - first_at) << 21 | (1 << 21) - 1
+        limit = (lists[id_type].at - first_at) << 21 | (1 << 21) - 1 if id_type in lists else -1
         newer[id_type] = {id_: change for id_, change in by_id.items() if change > limit}
 
     def is_member(id_type: IdType, id_: str) -> bool:
@@ -189,9 +194,26 @@ def _newer_than_lists(
                 continue
             if is_member(other_type, other):
                 newer[id_type].setdefault(id_, change)
-            elif id_type not in limits:
+            elif id_type not in lists:
                 newer[id_type].pop(id_, None)
     return newer
+
+
+def _add_unlisted(
+    db: Db, target: Audience, id_type: IdType, ids: Iterable[str], applied: AppliedList
+) -> None:
+    """Add the people of these identifiers that the ledger does not know: no member, by a list.
+
+    A cohort that others have filled may hold them.
+    """
+    in_use = target.id_type is id_type
+    delivered = None if in_use and target.link is Link.EXISTING else 0
+    db.executemany(
+        "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
+        "line, delivered) VALUES (?, ?, ?, 0, 0, ?, ?, 0, ?) "
+        "ON CONFLICT (audience_id, id_type, id) DO NOTHING",
+        [(target.id, ID_TYPE_CODE[id_type], id_, *applied, delivered) for id_ in sorted(ids)],
+    )
 
 
 def _count_recent(

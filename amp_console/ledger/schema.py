@@ -453,6 +453,10 @@ CREATE TABLE applied_list (                  -- the newest list of members; olde
     PRIMARY KEY (audience_id, id_type)
 ) STRICT, WITHOUT ROWID;
 """
+
+_SOURCES_OF_LISTS = """
+ALTER TABLE applied_list ADD COLUMN source_id INTEGER NOT NULL DEFAULT 0;  -- 0: not known
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -471,6 +475,7 @@ MIGRATIONS: tuple[str, ...] = (
     _AUDIENCE_QUERIES,
     _SINCE_PLAN,
     _APPLIED_LISTS,
+    _SOURCES_OF_LISTS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

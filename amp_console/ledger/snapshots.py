@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from amp_console.ledger.applied_lists import keep_listed_at, listed_at
+from amp_console.ledger.applied_lists import AppliedList, applied_lists, keep_applied_list
 from amp_console.ledger.audiences import Link, audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.members import KEEP_NEWEST
@@ -144,7 +144,8 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int) -> Removal | None:
         {"at": snapshot.at, "source": snapshot.source_id},
     )
     current = _current(db, snapshot.audience_id, snapshot.at) & {*snapshot.id_types}
-    keep_listed_at(db, snapshot.audience_id, current, min(snapshot.at, now_in_microseconds()))
+    applied = AppliedList(min(snapshot.at, now_in_microseconds()), snapshot.source_id)
+    keep_applied_list(db, snapshot.audience_id, current, applied)
     drop_staged(db, snapshot.audience_id)
     return None
 
@@ -171,8 +172,8 @@ _LIST_WINS = """
 
 def _current(db: Db, audience_id: int, at: int) -> set[IdType]:
     """The ID types by which no list newer than `at` was applied."""
-    newest = listed_at(db, audience_id)
-    return {id_type for id_type in IdType if newest.get(id_type, at) <= at}
+    newest = applied_lists(db, audience_id)
+    return {id_type for id_type in IdType if id_type not in newest or newest[id_type].at <= at}
 
 
 def _merge_staged(db: Db, audience_id: int, at: int, condition: str, on_conflict: str) -> None:

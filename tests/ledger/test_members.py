@@ -16,6 +16,8 @@ from amp_console.ledger import (
     snapshots,
     sources,
 )
+from amp_console.ledger.audiences import link_existing
+from amp_console.ledger.people import find_person
 from amp_console.ledger.snapshots import Snapshot
 from amp_console.values import AudienceRef, Change, IdType, Operation, now_in_microseconds
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, wanted
@@ -245,6 +247,24 @@ def test_a_person_with_both_identifiers_is_the_same_by_either_whichever_comes_fi
         read(other, [change])
         for code in (1, 2):
             assert members_by(other, code) == members_by(ledger, code)
+
+
+@pytest.mark.parametrize("is_list_first", [False, True])
+def test_a_cohort_that_others_filled_loses_those_not_listed_in_any_order(
+    ledger: Ledger, is_list_first: bool
+) -> None:
+    audience = start(ledger)
+    ledger.write(link_existing, audience.id, "cohort")
+    events = [enters("u1", NOW, 1), enters("u2", NOW, 2), leaves("u3", NOW, 3)]
+    if not is_list_first:
+        read(ledger, events)
+    apply_list(ledger, ["u1"], NOW + HOUR, IdType.USER_ID)
+    if is_list_first:
+        read(ledger, events)
+    sent = deliver(ledger)
+    assert (sent[Operation.ADD], sent[Operation.REMOVE]) == (["u1"], ["u2", "u3"])
+    (unlisted,) = ledger.read(find_person, "u2")
+    assert (unlisted.source, unlisted.line) == (f"/list-{NOW + HOUR}", 0)
 
 
 def test_a_list_that_a_cohort_is_compared_with_does_not_outweigh_a_newer_one(
