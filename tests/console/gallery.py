@@ -320,7 +320,13 @@ def _moment(
         ),
         sources=_sources(second, read),
         latest=tuple(
-            LiveChange(NOW - n * 700_000, SHOPPERS.name, f"user-{4_711 + 37 * n % 900}", n % 4 != 2)
+            LiveChange(
+                20 - n,
+                NOW - n * 700_000,
+                SHOPPERS.name,
+                f"user-{4_711 + 37 * n % 900}",
+                n % 4 != 2,
+            )
             for n in range(20)
         ),
         now=float(second),

@@ -270,6 +270,42 @@ async def test_the_last_changes_and_the_sources_are_seen(
         await until(pilot, lambda: work.is_over)
 
 
+@pytest.mark.parametrize("key", ["enter", "f"])
+async def test_the_person_under_the_cursor_of_the_last_changes_is_opened(
+    harness: ConsoleHarness, tmp_path: Path, key: str
+) -> None:
+    harness.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("first-of-all", "second"))
+    async with harness.open() as pilot:
+        work = await follow(pilot, file)
+        await until_shown(pilot, "first-of-all", "▹", "second")
+        pilot.app.screen.query_one("#changes Grid").focus()
+        await pilot.press("down")
+        with file.open("a") as more:
+            more.write(lines("third", "fourth"))
+        await until_shown(pilot, "fourth", "third")
+        await until_picture(pilot, lambda seen: "first-of-all" in marked(seen))
+        await pilot.press(key)
+        await until_shown(pilot, "first-of-all", "shoppers", "Person")
+        await pilot.press("escape")
+        await until_shown(pilot, "Last changes")
+        pilot.app.screen.query_one("#list").focus()
+        await until_picture(pilot, lambda seen: "▹" in newest(seen, "fourth"))
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
+
+
+def marked(seen: str) -> str:
+    """The line with the cursor of the list that has the focus."""
+    return next((line for line in seen.splitlines() if "▸ " in line), "")
+
+
+def newest(seen: str, user: str) -> str:
+    """The line of a user."""
+    return next((line for line in seen.splitlines() if user in line), "")
+
+
 async def test_the_list_of_sources_follows_the_newest_while_its_cursor_is_at_the_top(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:

@@ -71,8 +71,12 @@ class LiveAudience(msgspec.Struct, frozen=True):
 
 
 class LiveChange(msgspec.Struct, frozen=True):
-    """A change and when it was received, in microseconds since 1970 (UTC)."""
+    """A change and when it was received, in microseconds since 1970 (UTC).
 
+    `number` counts the changes of the session: one person may change several times.
+    """
+
+    number: int
     at: int
     audience: str
     id: str

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import count
 
 from amp_console.connections.read_only import guard
 from amp_console.ledger import Db, LedgerError
@@ -53,6 +54,7 @@ class LiveSession:
         self._lags = Lags()
         self._tally = ReadCounts()
         self._latest: deque[LiveChange] = deque(maxlen=LATEST)
+        self._numbers = count(1)  # of the changes
         self._is_paused = False
         self._is_finishing = False
         self._is_over = False
@@ -155,7 +157,9 @@ class LiveSession:
         at = self._context.timing.now()
         for change in result.latest:
             name = self._followers[change.audience_id].name
-            self._latest.appendleft(LiveChange(at, name, change.id, change.is_member))
+            self._latest.appendleft(
+                LiveChange(next(self._numbers), at, name, change.id, change.is_member)
+            )
 
     def snapshot(self) -> LiveSnapshot:
         """The session as it is now; only once it runs."""

@@ -13,6 +13,7 @@ from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.live import rows
+from amp_console.console.screens.live.changes import LastChanges
 from amp_console.console.screens.live.headline import trouble
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.texts import safe_text
@@ -23,7 +24,6 @@ from amp_console.ledger.runs import AudienceCounts, RunAudience
 from amp_console.sync.live.progress import LiveChange
 from amp_console.text import plural
 
-NO_CHANGE = "No change has arrived yet."
 NO_AUDIENCE = "No audiences yet. They appear with their first event."
 HIGH = 14  # lines from which an audience's changes have room above its deliveries
 
@@ -96,13 +96,12 @@ class LiveAudienceDetail(Vertical):
         self._requests_of: _RequestsOf | None = None
 
     def compose(self) -> ComposeResult:
-        glyphs = services_of(self).glyphs
         with Vertical(id="facts", classes="panel"):
             yield FittedText(id="closer")
         with Vertical(id="of-audience"):
-            with Vertical(id="own-changes", classes="panel") as panel:
-                panel.border_title = "Its last changes"
-                yield Grid(rows.OWN_CHANGES, glyphs=glyphs, empty=NO_CHANGE, id="own-latest")
+            yield LastChanges(
+                "Its last changes", rows.OWN_CHANGES, rows.own_change_row, id="own-changes"
+            )
             yield RequestsPanel()
 
     def on_resize(self) -> None:
@@ -148,12 +147,11 @@ class LiveAudienceDetail(Vertical):
         self, name: str, facts: Callable[[int], Content], changes: Sequence[LiveChange] | None
     ) -> None:
         """Show an audience; `changes` is None where they are not known here."""
-        glyphs = services_of(self).glyphs
         self.query_one("#facts").border_title = safe_text(name, max_length=60)
         self.query_one("#closer", FittedText).fit(facts)
-        self.query_one("#own-changes").set_class(changes is not None, "-known")
-        own = [rows.own_change_row(n, change, glyphs) for n, change in enumerate(changes or ())]
-        self.query_one("#own-latest", Grid).show(own)
+        own_changes = self.query_one(LastChanges)
+        own_changes.set_class(changes is not None, "-known")
+        own_changes.show(changes or ())
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Keep the cursors of these lists apart from that of the audiences."""
@@ -178,9 +176,7 @@ class LiveSources(Horizontal):
             panel.border_title = "Sources"
             yield Grid(rows.SOURCES, glyphs=glyphs, id="files")
             yield SteadyText(id="trouble")
-        with Vertical(id="changes", classes="panel") as panel:
-            panel.border_title = "Last changes"
-            yield Grid(rows.CHANGES, glyphs=glyphs, empty=NO_CHANGE, id="latest")
+        yield LastChanges("Last changes", rows.CHANGES, rows.change_row, id="changes")
 
     def show_job(self, job: LiveJob) -> None:
         """Show a session's sources and changes as they are now."""
@@ -194,7 +190,4 @@ class LiveSources(Horizontal):
         failing = next((source for source in now.sources if source.trouble), None) if now else None
         text = trouble(failing, glyphs) if failing else safe_text("")
         self.query_one("#trouble", SteadyText).say(text)
-        latest = now.latest if now else ()
-        self.query_one("#latest", Grid).show(
-            [rows.change_row(number, change, glyphs) for number, change in enumerate(latest)]
-        )
+        self.query_one(LastChanges).show(now.latest if now else ())

@@ -75,7 +75,7 @@ CHANGES = (
     Column("Time", 8),
     Column("", 1),
     Column("Person", 12, flex=1),
-    Column("Audience", 12, flex=1),
+    Column("Audience", 8, flex=1),
 )
 
 OWN_CHANGES = (Column("Time", 8), Column("", 1), Column("Person", 12, flex=1))
@@ -290,18 +290,19 @@ def _source_row(source: SourceStatus, rate: float, ago: float | None, glyphs: Gl
     )
 
 
-def change_row(number: int, change: LiveChange, glyphs: Glyphs) -> Row:
+def change_row(change: LiveChange, glyphs: Glyphs) -> Row:
     """One person who entered or left."""
     sign = Cell("+", "good") if change.is_member else Cell(glyphs.minus, "warn")
     return Row(
-        number, (Cell(clock(change.at), "dim"), sign, Cell(change.id), Cell(change.audience, "dim"))
+        change.number,
+        (Cell(clock(change.at), "dim"), sign, Cell(change.id), Cell(change.audience, "dim")),
     )
 
 
-def own_change_row(number: int, change: LiveChange, glyphs: Glyphs) -> Row:
+def own_change_row(change: LiveChange, glyphs: Glyphs) -> Row:
     """One person who entered or left, where the audience is known."""
-    row = change_row(number, change, glyphs)
-    return Row(number, row.cells[:-1])
+    row = change_row(change, glyphs)
+    return Row(row.key, row.cells[:-1])
 
 
 HOW_TO_END = safe_text(("To end this session, end its process. w opens its requests.", MUTED))

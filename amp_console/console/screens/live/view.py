@@ -63,6 +63,9 @@ cursor.
 Sources that brought events last come first. The list follows them while its cursor is at the top;
 g goes back there.
 
+In Last changes, Enter or f says why the person under the cursor is (not) in each cohort. The newest
+change stays in view until you go there with Tab; then the cursor stays on its person.
+
 The audience under the cursor is shown beside or below the list, or on Enter: its lag, its last
 changes and what was sent for it. v shows the last changes of all audiences, and on a small terminal
 the sources, where there is no room for them."""
