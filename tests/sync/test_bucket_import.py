@@ -5,9 +5,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from amp_console.engage import UnreadableSource
+from amp_console.engage import FieldMapping, UnreadableSource
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.report import (
@@ -228,6 +229,41 @@ def test_an_import_that_is_stopped_reads_the_rest_later(
     assert 12 <= stopped.tally.read <= 13
     read(workspace, bucket)
     assert (len(members(workspace)), events_read(workspace)) == (30, 30)
+
+
+def test_an_import_of_one_audience_leaves_the_others_to_be_read(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    day = f"segment-logs/source1/{1_700_000_000_000}"
+    both = (json.dumps(event(key, True, audience=key)) for key in ("vips", "shoppers"))
+    bucket.put(f"{day}/1.gz", "\n".join(both))
+    bucket.put("segment-logs/source1/1777766400000/2.gz", lines("late"))
+
+    def read_alone() -> SetCounts:
+        options = msgspec.structs.replace(workspace.read_options(), audience="vips")
+        importer = Importer(
+            workspace.ledger,
+            lambda address, options: ObjectSet(BucketAddress.parse(address), options, QUICK),
+            options,
+        )
+        return importer.run([bucket.address()]).sets[0]
+
+    assert (read_alone().read, read_alone().read) == (2, 2)
+    assert read(workspace, bucket).sets[0].read == 2
+    assert members(workspace) == {"vips", "shoppers", "late"}
+    assert read_alone().read == 2
+
+
+def test_another_field_mapping_reads_everything_once_more(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    bucket.put(f"segment-logs/source1/{1_700_000_000_000}/1.gz", lines("a"))
+    bucket.put("segment-logs/source1/1777766400000/2.gz", lines("b"))
+    assert read(workspace, bucket).sets[0].read == 2
+    assert read(workspace, bucket).sets[0].read == 0
+    workspace.mapping = FieldMapping.parse("$.anonymousId, $.userId")
+    assert read(workspace, bucket).sets[0].read == 2
+    assert read(workspace, bucket).sets[0].read == 0
 
 
 def test_progress_counts_the_objects_and_the_bytes_of_all_of_them(

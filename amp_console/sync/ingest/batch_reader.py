@@ -89,7 +89,7 @@ class SourceSet(Protocol):
     def unread(
         self, ledger: Ledger, now: Callable[[], int], *, again: bool
     ) -> AbstractContextManager[Iterator[SourcePart]]:
-        """Find the sources that are new or have changed, `again` those read before, too.
+        """Find the sources that are new or have changed; `again`: all, and none is remembered.
 
         No other process reads them meanwhile. Entering it and iterating raise `UnreadableSource`
         and `LedgerError`. `now` in microseconds since 1970.

@@ -142,14 +142,16 @@ class Importer:
                 self._read(source)
 
     def _read_set(self, source_set: SourceSet) -> None:
-        read, is_snapshot = 0, self._snapshot is not None
+        read = 0
+        # What was left out is still to be read by another import.
+        is_partial = self._snapshot is not None or self._options.audience is not None
         self._in_set = _SetPosition(source_set.name)
         try:
-            with source_set.unread(self._ledger, self._now, again=is_snapshot) as parts:
+            with source_set.unread(self._ledger, self._now, again=is_partial) as parts:
                 for part in parts:
                     with self._noting_unreadable(), part.open() as source:
                         self._in_set.begin()
-                        self._read(source, part.checkpoint)
+                        self._read(source, None if is_partial else part.checkpoint)
                         self._in_set.end(source)
                         read += 1
                     if self._stop:
@@ -200,8 +202,7 @@ class Importer:
             self._publish(source, buffer.counts)
             if self._stop:
                 break
-        is_read = checkpoint is not None and staged is None and not self._stop
-        buffer.finish(checkpoint() if checkpoint is not None and is_read else None)
+        buffer.finish(checkpoint() if checkpoint is not None and not self._stop else None)
         self._counts += buffer.counts
         self._updated += buffer.updated
         self._filtered.update(buffer.filtered)

@@ -92,9 +92,9 @@ class ObjectSet:
                 ledger.hold_source(self.address.root),
                 Fetcher(self._store, self.address, self._transfer) as fetcher,
             ):
-                read = ReadObjects(ledger, self.address)
+                read = ReadObjects(ledger, self.address, self._options.mapping)
                 new = self._new(read, is_due, again=again)
-                yield self._parts(fetcher, read, new, now, again=again)
+                yield self._parts(fetcher, read, new, now)
         except SourceBusy:
             raise UnreadableSource(
                 f"Another import or live session is reading from {self.address.bucket}, in this"
@@ -108,8 +108,6 @@ class ObjectSet:
         read: ReadObjects,
         new: Iterator[ListedObject],
         now: Callable[[], int],
-        *,
-        again: bool,
     ) -> Iterator[ObjectPart]:
         waiting: deque[ObjectStream] = deque()
         failures, trouble = 0, None
@@ -135,8 +133,7 @@ class ObjectSet:
                 )
         if trouble is not None:
             raise trouble
-        if not again:
-            read.close_days(now())
+        read.close_days(now())
 
     def _new(
         self, read: ReadObjects, is_due: Callable[[ListedObject], bool], *, again: bool

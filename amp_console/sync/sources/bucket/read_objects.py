@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from amp_console.engage import FieldMapping
 from amp_console.ledger import Db, Ledger
 from amp_console.ledger.checkpoints import (
     Checkpoint,
@@ -31,23 +32,27 @@ OPEN_DAYS = 3
 
 
 class ReadObject(msgspec.Struct, frozen=True):
-    """The checkpoint of an object that was read to its end."""
+    """The checkpoint of an object that was read to its end, with this field mapping."""
 
     version: str
     size: int
+    mapping: str = ""
 
 
 class ArchiveState(msgspec.Struct, frozen=True):
     """The checkpoint of an archive: the first day that is listed, in seconds since 1970."""
 
     first_day: int
+    mapping: str = ""
 
 
 class ReadObjects:
-    """What was read below one address."""
+    """What was read below one address with the same field mapping: another one finds other IDs."""
 
-    def __init__(self, ledger: Ledger, address: BucketAddress) -> None:
+    def __init__(self, ledger: Ledger, address: BucketAddress, mapping: FieldMapping) -> None:
         """Raises `LedgerError`."""
+        paths = (mapping.user_id, mapping.amplitude_id)
+        self._mapping = " ".join(path.text for path in paths if path is not None)
         self._ledger = ledger
         self._root = address.root
         self._read: dict[str, ReadObject] = {}
@@ -57,7 +62,8 @@ class ReadObjects:
             name = key.removeprefix(self._root)
             if name.endswith("/"):
                 state = msgspec.json.decode(value, type=ArchiveState)
-                self._first_days[name.rstrip("/")] = state.first_day
+                if state.mapping == self._mapping:
+                    self._first_days[name.rstrip("/")] = state.first_day
             else:
                 self._read[name] = msgspec.json.decode(value, type=ReadObject)
         self._unseen = set(self._read)
@@ -72,7 +78,7 @@ class ReadObjects:
     def see(self, item: ListedObject) -> bool:
         """Note that an object is listed; return whether it was read, as it is now."""
         self._unseen.discard(item.key)
-        is_read = self._read.get(item.key) == ReadObject(item.version, item.size)
+        is_read = self._read.get(item.key) == self._as_read(item)
         day = DayFolder.parse(item.key)
         if day and f"{day.archive}/".startswith(self._below):  # else one day alone is listed
             self._newest[day.archive] = max(self._newest.get(day.archive, 0), day.start)
@@ -83,8 +89,11 @@ class ReadObjects:
     def note(self, item: ListedObject) -> Checkpoint:
         """Return the checkpoint of an object that was read, to be kept with its events."""
         self._missing.pop(item.key, None)
-        value = msgspec.json.encode(ReadObject(item.version, item.size)).decode()
+        value = msgspec.json.encode(self._as_read(item)).decode()
         return Checkpoint(f"{self._root}{item.key}", value)
+
+    def _as_read(self, item: ListedObject) -> ReadObject:
+        return ReadObject(item.version, item.size, self._mapping)
 
     def close_days(self, now: int) -> None:
         """Close the days of which everything was read, and forget what is not listed any more.
@@ -100,7 +109,7 @@ class ReadObjects:
         for day in self._missing.values():
             first_open[day.archive] = min(first_open[day.archive], day.start)
         closed = {
-            archive: first - DAY_SECONDS
+            archive: ArchiveState(first - DAY_SECONDS, self._mapping)
             for archive, first in first_open.items()
             if first - DAY_SECONDS > self._first_days.get(archive, 0)
         }
@@ -108,11 +117,10 @@ class ReadObjects:
             self._ledger.write(_keep, self._root, closed, self._unseen)
 
 
-def _keep(db: Db, root: str, closed: Mapping[str, int], gone: Iterable[str]) -> None:
-    for archive, first_day in closed.items():
+def _keep(db: Db, root: str, closed: Mapping[str, ArchiveState], gone: Iterable[str]) -> None:
+    for archive, state in closed.items():
         key = f"{root}{archive}/"
-        value = msgspec.json.encode(ArchiveState(first_day)).decode()
-        keep_checkpoint(db, Checkpoint(key, value))
-        forget_between(db, key, day_key(f"{root}{archive}", first_day))
+        keep_checkpoint(db, Checkpoint(key, msgspec.json.encode(state).decode()))
+        forget_between(db, key, day_key(f"{root}{archive}", state.first_day))
     for object_key in gone:
         forget_checkpoint(db, f"{root}{object_key}")
