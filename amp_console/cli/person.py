@@ -81,8 +81,8 @@ def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
         ("cohort", record.audience.cohort_id or "none yet"),
         ("event", (iso_time(record.event_at) if record.source else None) or "none"),
         ("source", _source(record)),
-        ("belongs", status.belongs),
-        ("delivered", _DELIVERED[record.delivered]),
+        ("should be", status.belongs),
+        ("last known", status.delivered),
     ]
     for number, made in enumerate(record.comparisons):
         text = f"{iso_time(made.at)}, run {made.run_id}: {found_text(made)}"
@@ -95,9 +95,6 @@ def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
     if record.counterpart:
         found.append((record.id_type.other.label, record.counterpart))
     return found
-
-
-_DELIVERED = {True: "in", False: "out", None: "unknown"}
 
 
 def _source(record: "PersonRecord") -> str:

@@ -16,6 +16,7 @@ from amp_console.ledger.findings import (
     comparisons_of,
     last_finding_of,
 )
+from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, RequestState, request
 from amp_console.ledger.runs import Run, RunKind, RunStatus, run
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
@@ -66,6 +67,27 @@ class PersonRecord(msgspec.Struct, frozen=True):
     finding: PersonFinding | None = None
     comparisons: tuple[PersonComparison, ...] = ()
     is_only_found: bool = False
+
+    @property
+    def rejected_user(self) -> RejectedUser | None:
+        """The person as a rejected user, to retry; None if no rejection is kept."""
+        why, audience = self.rejection, self.audience
+        if why is None:
+            return None
+        return RejectedUser(
+            audience_id=audience.id,
+            audience=audience.handle,
+            computation_id=audience.computation_id,
+            audience_name=audience.name,
+            id_type=self.id_type,
+            id=self.id,
+            operation=why.operation,
+            reason=why.reason,
+            code=why.code,
+            at=why.at,
+            tries=why.tries,
+            request_id=self.request.id if self.request is not None else None,
+        )
 
 
 def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRecord]:

@@ -71,6 +71,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
 
 def test_the_rejection_is_among_the_facts(synced: Operator) -> None:
     lines = synced.run("person", "ghost-1").out.splitlines()
+    assert "  last known    not in the cohort" in lines
     assert any(line.startswith("  rejected ") and "does not know" in line for line in lines)
 
 
@@ -85,9 +86,9 @@ def test_a_user_whom_only_a_comparison_found_is_known(synced: Operator) -> None:
     ended = synced.run("person", "by-hand")
     assert ended.status == 0, ended.err
     assert "In the cohort when it was compared (" in ended.out
-    facts = {line.split()[0]: line[16:] for line in ended.out.splitlines() if line[:2] == "  "}
+    facts = {line[2:16].strip(): line[16:] for line in ended.out.splitlines() if line[:2] == "  "}
     assert facts["event"] == "none"
-    assert facts["belongs"] == "not in the cohort"
+    assert facts["should be"] == "not in the cohort"
     assert facts["compared"].endswith("run 2: in the cohort, in no event")
     (found,) = synced.run("person", "by-hand", "--json").document["audiences"]
     assert (found["verdict"], found["event_at"], found["found"]) == (

@@ -37,7 +37,7 @@ async def test_the_answer_is_a_sentence_and_then_the_facts(harness: ConsoleHarne
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "In the cohort: the event of 2026-05-03 19:00:00 UTC (line 4 of")
-        await until_shown(pilot, "delivered     in cohort", "request 5 (run 1)")
+        await until_shown(pilot, "last known    in the cohort", "request 5 (run 1)")
         await pilot.press("enter")
         await until_shown(pilot, "30 added in", "2 users were rejected")
 
@@ -60,7 +60,7 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"l3", "enter")
-        await until_shown(pilot, "delivered     in cohort")
+        await until_shown(pilot, "last known    in the cohort")
         await pilot.press(*away)
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) == bool(away))
         await pilot.press("f", *"R2!S")
@@ -111,7 +111,7 @@ async def test_without_an_identifier_the_answer_names_what_the_audience_is_match
         await pilot.press("f", *"l3", "enter")
         await until_shown(
             pilot,
-            "belongs       should be in the cohort; cannot be: the event carries no Amplitude ID",
+            "should be     in the cohort, but the event carries no Amplitude ID",
         )
         (row,) = [line for line in picture(pilot).splitlines() if "no identifier" in line]
         assert "Amplitude ID" in row
@@ -215,3 +215,50 @@ async def test_hostile_identifiers_break_nothing(
         await pilot.press("u")
         await until_shown(pilot, "Amplitude knows")
         assert "\x1b" not in picture(pilot)
+
+
+async def test_the_answer_about_one_person_goes_while_another_is_typed(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("f", *"ghost-1", "enter")
+        await until_shown(pilot, "was rejected")
+        await pilot.press("u")
+        await until_shown(pilot, "Amplitude does not know this identifier")
+        await pilot.press("slash")
+        await until_shown(pilot, "was rejected")
+        await pilot.press("l")
+        await until_shown(pilot, "and press Enter.")
+        await until_gone(pilot, "was rejected")
+        await until_gone(pilot, "would skip it")
+
+
+async def test_a_rejected_person_that_amplitude_knows_by_now_is_retried(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    harness.simulator.world.add_user("ghost-1")
+    async with harness.open(size=(120, 36)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("f", *"ghost-1", "enter")
+        await until_shown(pilot, "last known    not in the cohort", "U Retry this user")
+        await pilot.press("u")
+        await until_shown(pilot, "Amplitude knows this User ID.", "retry this user (U).")
+        await pilot.press("U")
+        await until_shown(pilot, "Retry 1 user?")
+        await pilot.press("y")
+        await until_shown(pilot, "You retried them")
+        await until_gone(pilot, "U Retry this user")
+        await pilot.press("s")
+        await until_shown(pilot, "Before you send", "1 of them retried")
+
+
+async def test_no_one_else_is_offered_a_retry(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(120, 36)) as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("f", *"l3", "enter")
+        await until_shown(pilot, "last known    in the cohort", "u Ask Amplitude")
+        assert "U Retry" not in picture(pilot)

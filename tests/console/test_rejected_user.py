@@ -100,7 +100,11 @@ async def test_a_refused_user_comes_with_amplitudes_words(harness: ConsoleHarnes
         await until_shown(
             pilot, "why           Amplitude refused this identifier as invalid", "status 400"
         )
-        await until_shown(pilot, "Correct the")
+        advice = "If the identifier is wrong, correct it at its source and import the events again."
+        await until_shown(pilot, advice)
+        await pilot.press("f")
+        await until_shown(pilot, "last known    not added to the cohort: Amplitude refused request")
+        await until_shown(pilot, "If it is right, retry this user.")
 
 
 async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> None:

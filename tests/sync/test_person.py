@@ -252,9 +252,7 @@ def test_without_the_identifier_it_says_which_is_missing(workspace: Workspace) -
     found = answer(workspace, "u1")
     assert found.verdict is PersonVerdict.NO_IDENTIFIER
     assert "matched by Amplitude ID" in found.sentence
-    assert found.belongs == (
-        "should be in the cohort; cannot be: the event carries no Amplitude ID"
-    )
+    assert found.belongs == "in the cohort, but the event carries no Amplitude ID"
 
 
 def test_the_other_identifier_is_named(workspace: Workspace) -> None:

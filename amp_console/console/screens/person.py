@@ -9,20 +9,25 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from amp_console.console.failures import KNOWN
-from amp_console.console.routes import MainScreen, OpenRun
+from amp_console.console.routes import MainScreen, OpenPlan, OpenRun
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, safe_text
+from amp_console.console.screens.errors.retry import (
+    ask_and_retry,
+    finish_retry,
+    reason_not_to_retry,
+)
+from amp_console.console.screens.person_lookup import answer_to
+from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
 from amp_console.console.words import aged, at, folder_of
+from amp_console.ledger.rejected import ALL_REJECTED, RejectedUser
 from amp_console.sync.queries.person import (
     PersonStatus,
     PersonVerdict,
     explain_person,
     found_text,
-    look_up_user,
 )
 from amp_console.text import plural
 
@@ -69,14 +74,16 @@ Type a User ID or an Amplitude ID, exactly as in the events.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
 the newest event says, where it is, which run delivered it, what Amplitude answered. u asks
-Amplitude's user search whether it knows the identifier."""
+Amplitude's user search whether it knows the identifier. U makes a rejected person pending again."""
     CSS_PATH = "person.tcss"
     AUTO_FOCUS = "#who"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "ask", "Ask Amplitude", id="person.ask"),
+        Binding("U", "retry", "Retry this user", id="person.retry"),
         Binding("w", "run", "Open run", id="person.run"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
         Binding("y", "copy", "Copy", id="copy"),
+        Binding("s", "sync", "Sync retried users", show=False, id="person.sync"),
     ]
 
     def __init__(self, text: str = "") -> None:
@@ -168,17 +175,15 @@ Amplitude's user search whether it knows the identifier."""
     def _facts(self, status: PersonStatus) -> Content:
         record, dash = status.record, self.services.glyphs.dash
         cohort = record.audience.cohort_id or dash
-        delivered = {True: "in", False: "not in", None: "not known whether in"}[record.delivered]
         when = f", {at(record.event_at)}" if record.source else ""
         rows: list[tuple[str, Content | str]] = [
             ("event says", f"{status.event_says}{when}"),
             *_source_of(record.source, record.line),
-            ("belongs", status.belongs),
+            ("should be", status.belongs),
         ]
-        if record.is_only_found:
-            rows.append(("cohort", cohort))
-        else:
-            rows.append(("delivered", f"{delivered} cohort {cohort}"))
+        if not record.is_only_found:
+            rows.append(("last known", status.delivered))
+        rows.append(("cohort", cohort))
         for number, made in enumerate(record.comparisons):
             when = f"{at(made.at)} ({self.services.age_of(made.at)})"
             text = f"{when}, run {made.run_id}: {found_text(made)}"
@@ -201,13 +206,27 @@ Amplitude's user search whether it knows the identifier."""
             return "Type an identifier first."
         if action == "run" and (self._chosen is None or self._chosen.record.request is None):
             return "No request has carried this person yet."
+        user = _rejected(self._chosen)
+        if action == "retry" and user is not None:
+            return reason_not_to_retry(self.session.connection, [user.code])
         return None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While an identifier is typed, / is one of its letters."""
+        """While an identifier is typed, / is one of its letters; only the rejected are retried."""
         if action == "type" and self.query("#who:focus"):
             return False
+        if action == "retry" and _rejected(self._chosen) is None:
+            return False
         return super().check_action(action, parameters)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show nothing of one person below the identifier of another."""
+        if self._text and event.value != self._text:
+            self._text, self._says, self._answers = "", None, {}
+            self.query_one("#list", Grid).show_notice(RowsState.UNKNOWN, ASK)
+            self._entitle()
+            self._explain()
+            self.action_keys.refresh()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Ask about another identifier; it is taken exactly as it was typed."""
@@ -248,6 +267,23 @@ Amplitude's user search whether it knows the identifier."""
         if chosen is not None and chosen.record.request is not None:
             self.services.navigate(OpenRun(chosen.record.request.run_id))
 
+    def action_retry(self) -> None:
+        """Make the rejected person pending again, once confirmed."""
+        user = _rejected(self._chosen)
+        if user is not None:
+            self.run_worker(self._retry(user))
+
+    async def _retry(self, user: RejectedUser) -> None:
+        outcome = await ask_and_retry(self.services, ALL_REJECTED, [user])
+        if outcome.counts:
+            self.reload()
+        finish_retry(self.services, outcome)
+
+    def action_sync(self) -> None:
+        """Show the plan of a sync of the audiences with retried users."""
+        if self.session.retried:
+            self.services.navigate(OpenPlan(tuple(sorted(self.session.retried))))
+
     def action_copy(self) -> None:
         """Copy the sentence and the facts."""
         if self._chosen is not None:
@@ -262,26 +298,14 @@ Amplitude's user search whether it knows the identifier."""
 
     async def _ask(self) -> None:
         text = self._text
-        says = await self._answer_to(text)
+        says = await answer_to(self.session, text, self._answers.values())
         if text == self._text:
             self._says = says
             self._explain()
 
-    async def _where(self, other: str) -> str:
-        """Whether a search for the other identifier finds anything."""
-        many = len(await self.session.read(explain_person, other))
-        found = f"known in {plural(many, 'audience')}: press / to search for it"
-        return f" ({found})." if many else " (in no event, so a search for it finds nothing)."
 
-    async def _answer_to(self, text: str) -> Content:
-        try:
-            async with await self.session.client() as client:
-                found = await look_up_user(client, text)
-        except KNOWN as error:
-            return safe_text((str(error), BAD))
-        other = [item for item in (found.user_id, found.amplitude_id) if item and item != text]
-        names = f" Its other identifier: {other[0]}{await self._where(other[0])}" if other else ""
-        return safe_text((found.sentence, GOOD if found.is_known else WARN), names)
+def _rejected(status: PersonStatus | None) -> RejectedUser | None:
+    return status.record.rejected_user if status is not None else None
 
 
 def _sentence(status: PersonStatus) -> Content:

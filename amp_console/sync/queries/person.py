@@ -67,11 +67,23 @@ class PersonStatus(msgspec.Struct, frozen=True):
         return "member" if self.record.is_member else "no member"
 
     @property
+    def delivered(self) -> str:
+        """Where the person is by the ledger."""
+        record = self.record
+        if record.delivered is not None:
+            return "in the cohort" if record.delivered else "not in the cohort"
+        why, last = record.rejection, record.request
+        if why is not None and why.code is Reason.REFUSED and last is not None:
+            done = "added to" if why.operation is Operation.ADD else "removed from"
+            return f"not {done} the cohort: Amplitude refused request {last.id}"
+        return "not known whether in the cohort"
+
+    @property
     def belongs(self) -> str:
         """Where the person should be, and why they can't be there."""
         record, wanted = self.record, self.record.audience.id_type.label
         if self.verdict is PersonVerdict.NO_IDENTIFIER:
-            return f"should be in the cohort; cannot be: the event carries no {wanted}"
+            return f"in the cohort, but the event carries no {wanted}"
         if self.verdict is PersonVerdict.OTHER_ID_TYPE and record.is_member:
             return f"in the cohort by {wanted} {record.counterpart}"
         return "in the cohort" if record.wanted else "not in the cohort"
@@ -246,6 +258,18 @@ def _leaves(record: PersonRecord) -> str:
     )
 
 
+ADVICE = {
+    Reason.UNKNOWN: (
+        "Retry this user once Amplitude has received an event with this identifier, exactly as it "
+        "is here: case and leading zeros count."
+    ),
+    Reason.REFUSED: (
+        "If the identifier is wrong, correct it at its source and import the events again. "
+        "If it is right, retry this user."
+    ),
+}
+"""What to do about a user that Amplitude rejected."""
+
 _CHANGE = {Operation.ADD: "addition", Operation.REMOVE: "removal"}
 
 
@@ -253,13 +277,9 @@ def _rejected(record: PersonRecord) -> str:
     assert record.rejection is not None
     why, tries = record.rejection, record.rejection.tries
     times = f" {tries} times" if tries > 1 else ""
-    todo = {
-        Reason.UNKNOWN: "Once Amplitude has seen the user, retry the rejected users.",
-        Reason.REFUSED: "Check what Amplitude says about the identifier, then retry.",
-    }.get(why.code, "")
     return (
         f"The {_CHANGE[why.operation]} was rejected{times}{_by_run(record)}: "
-        f"{reason_text(why.code, why.reason)}. {todo}".rstrip()
+        f"{reason_text(why.code, why.reason)}. {ADVICE.get(why.code, '')}".rstrip()
     )
 
 

@@ -18,6 +18,7 @@ from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
 from amp_console.sync.queries.person import (
+    ADVICE,
     PersonStatus,
     PersonVerdict,
     explain_person,
@@ -26,19 +27,10 @@ from amp_console.sync.queries.person import (
 from amp_console.text import plural
 from amp_console.values import IdType
 
-ADVICE = {
-    Reason.UNKNOWN: (
-        "Retry this user (U) once Amplitude has received an event with this identifier, exactly as "
-        "it is here: case and leading zeros count."
-    ),
-    Reason.REFUSED: (
-        "Correct the identifier at its source, or retry this user (U) once Amplitude accepts it."
-    ),
-    Reason.NO_IDENTIFIER: (
-        "Set the field of the {missing} (press m) and import the events again, or change the "
-        "audience's ID type."
-    ),
-}
+NO_IDENTIFIER = (
+    "Set the field of the {missing} (press m) and import the events again, or change the "
+    "audience's ID type."
+)
 NO_USER = "No user is selected."
 MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
 FRAME = 6  # columns: borders, padding and a scrollbar
@@ -138,8 +130,10 @@ class RejectedUserDetail(ScrollPane):
         """What to do; where a path to the missing identifier is mapped, that it led to nothing."""
         missing = user.id_type.other
         path = self._paths.get(missing)
-        if user.code is not Reason.NO_IDENTIFIER or not path:
-            return ADVICE[user.code].format(missing=missing.label)
+        if user.code is not Reason.NO_IDENTIFIER:
+            return f"{ADVICE[user.code]} U retries."
+        if not path:
+            return NO_IDENTIFIER.format(missing=missing.label)
         return (
             f"The newest event has nothing usable at {path}. Change the path of the "
             f"{missing.label} (press m) and import the events again, or change the audience's ID "
