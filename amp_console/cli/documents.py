@@ -45,7 +45,8 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     `members` are everyone the audience wants in its cohort, also if rejected; of the
     `rejected`, the `unidentified` have no identifier of its ID type. `states` is everything that is
     true now, the most severe first; `status` is one of these.
-    `compared_at` is null if the cohort was never compared: "in sync" speaks of deliveries.
+    `compared_at` is null if the cohort was never compared; once delivered, its status is then "not
+    compared", not "in sync".
     """
 
     key: str

@@ -17,6 +17,7 @@ from amp_console.values import IdType
 
 STATUS_TONES = {
     Status.IN_SYNC: "good",
+    Status.NOT_COMPARED: "",
     Status.PENDING: "warn",
     Status.UNCERTAIN: "warn",
     Status.REJECTED: "bad",
@@ -34,6 +35,7 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
     """Return the sign that is shown before a status's word."""
     return {
         Status.IN_SYNC: glyphs.circle,
+        Status.NOT_COMPARED: glyphs.target,
         Status.PENDING: glyphs.half,
         Status.UNCERTAIN: glyphs.other_half,
         Status.REJECTED: glyphs.triangle,
@@ -58,7 +60,7 @@ def badge_route(status: Status, audience_id: int) -> Route | None:
     match status:
         case Status.REJECTED:
             return OpenErrors(audience_id)
-        case Status.DIFFERS:
+        case Status.DIFFERS | Status.SIZE_DIFFERS | Status.NOT_COMPARED:
             return OpenReconcile(audience_id)
         case Status.BROKEN:
             return OpenLink(audience_id)
@@ -89,9 +91,9 @@ def badges_text(services: Services, known: AudienceSummary) -> Content:
 
 
 def members_sum(count: Headcount, id_type: IdType) -> Content:
-    """What the members are the sum of: "= 1,503 in the cohort + 3 without Amplitude ID"."""
+    """What the members are the sum of: "= 1,503 delivered + 3 without Amplitude ID"."""
     parts = [
-        (count.in_cohort, "in the cohort", ""),
+        (count.in_cohort, "delivered", ""),
         (count.pending, "pending", WARN),
         (count.rejected, "rejected", BAD),
         (count.unidentified, f"without {id_type.label}", BAD),

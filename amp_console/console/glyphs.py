@@ -8,6 +8,7 @@ class Glyphs(NamedTuple):
     """The characters the console draws with. `spark` goes from 0 to the highest value."""
 
     circle: str
+    target: str
     half: str
     other_half: str
     triangle: str
@@ -35,6 +36,7 @@ class Glyphs(NamedTuple):
 
 PLAIN = Glyphs(
     circle="●",
+    target="◎",
     half="◐",
     other_half="◑",
     triangle="▲",
@@ -61,6 +63,7 @@ PLAIN = Glyphs(
 )
 ASCII = Glyphs(
     circle="*",
+    target="@",
     half="~",
     other_half="=",
     triangle="!",

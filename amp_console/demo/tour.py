@@ -77,7 +77,7 @@ _HOME = (
     ),
     TourStep(
         "For each of them, amp-console keeps a cohort of the same people in Amplitude.",
-        screen("AudiencesScreen", "Members", "in sync"),
+        screen("AudiencesScreen", "Members", "not compared"),
     ),
     TourStep(
         "Newsletter has 12,120 members, but no cohort yet: it is not linked.",

@@ -62,7 +62,7 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         shown = picture(pilot)
         assert "+3  −1" in line_of(shown, SHOPPERS)
         assert "◐ 4 pending" in line_of(shown, SHOPPERS)
-        assert "● in sync" in line_of(shown, LAPSED)
+        assert "◎ not compared" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
         counted = "1 with 2 rejected users · 16 users pending · 1 audience not linked"
         assert f"4 audiences · 1 needs attention: {counted}" in shown
@@ -106,7 +106,7 @@ async def test_without_rows_what_to_do_is_said_in_the_middle(harness: ConsoleHar
         assert lines.index(line_of(picture(pilot), "No audience yet.")) > 12
 
 
-async def test_in_sync_does_not_claim_that_the_cohort_was_compared(
+async def test_an_audience_is_in_sync_only_once_its_cohort_was_compared(
     harness: ConsoleHarness,
 ) -> None:
     connection = harness.connect()
@@ -114,10 +114,10 @@ async def test_in_sync_does_not_claim_that_the_cohort_was_compared(
         workspace.read([event("u1", True, audience=LAPSED)])
         sync(workspace)
     async with harness.open() as pilot:
-        await until_shown(pilot, "● in sync", "compared    never", "Press r to check whether")
+        await until_shown(pilot, "◎ not compared", "compared    never", "Press u to check the")
         with harness.workspace(connection) as workspace:
             await workspace.compare(LAPSED)
-        await until_shown(pilot, ": same", "next        Nothing to do.")
+        await until_shown(pilot, "● in sync", ": same", "next        Nothing to do.")
 
 
 async def test_counts_without_room_in_the_title_are_below_the_list(
@@ -147,7 +147,10 @@ async def test_a_calm_sentence_says_that_everything_is_right(harness: ConsoleHar
     with harness.workspace(connection) as workspace:
         workspace.read([event("u1", True, audience=LAPSED)])
         sync(workspace)
+    after_the_last_run(harness)
     async with harness.open() as pilot:
+        await until_shown(pilot, "1 audience · nothing needs attention")
+        await pilot.press("u")
         await until_shown(pilot, "1 audience · everything is right")
         with harness.workspace(connection) as workspace:
             workspace.read([event("u2", True, audience=LAPSED)])
@@ -180,9 +183,7 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarne
         await until_shown(pilot, f"key         {LAPSED}")
         await until_shown(pilot, "7 by our ledger ")
         select(pilot, SHOPPERS)
-        await until_shown(
-            pilot, "= 19 in the cohort + 3 pending", "20 by our ledger, 1 to be removed"
-        )
+        await until_shown(pilot, "= 19 delivered + 3 pending", "20 by our ledger, 1 to be removed")
 
 
 async def test_the_line_of_members_rises_with_those_who_came_in_a_single_day(
@@ -336,6 +337,13 @@ async def test_marks_choose_several(harness: ConsoleHarness) -> None:
         assert len(place.chosen) == 1
 
 
+def after_the_last_run(harness: ConsoleHarness) -> None:
+    """Set the console's clock: sizes that are older than the last run say nothing."""
+    later = time.time_ns() // 1_000
+    timing = replace(harness.environment.timing, now=lambda: later)
+    harness.environment = replace(harness.environment, timing=timing)
+
+
 @pytest.mark.parametrize("keys", [("u",), ("l", "escape")])
 async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
     harness: ConsoleHarness, keys: tuple[str, ...]
@@ -344,9 +352,7 @@ async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
     world = harness.simulator.world
     cohort = world.cohort_named(LAPSED)
     world.replace(cohort.id, {world.add_user("stranger")})
-    later = time.time_ns() // 1_000  # sizes that are older than the last run say nothing
-    timing = replace(harness.environment.timing, now=lambda: later)
-    harness.environment = replace(harness.environment, timing=timing)
+    after_the_last_run(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         before = len(harness.simulator.requests)
@@ -355,6 +361,8 @@ async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
         await until(pilot, lambda: services(pilot).figures.sizes)
         await pilot.press(*keys[1:])
         await until_shown(pilot, "▲ 6 fewer in Amplitude")
+        select(pilot, LAPSED)
+        await until_shown(pilot, "the cohort has 6 fewer users in Amplitude than")
         assert [seen.call for seen in harness.simulator.requests[before:]] == ["list"]
 
 
@@ -392,7 +400,7 @@ async def test_hostile_names_break_nothing(harness: ConsoleHarness, size: tuple[
 async def test_plain_ascii_draws_nothing_else(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(ascii_only=True)) as pilot:
-        await until_shown(pilot, LAPSED, "* in sync", "? not linked", "! 2 rejected")
+        await until_shown(pilot, LAPSED, "@ not compared", "? not linked", "! 2 rejected")
         assert picture(pilot).isascii()
 
 
@@ -527,17 +535,22 @@ async def test_a_click_on_a_state_opens_what_it_is_about(harness: ConsoleHarness
 
 def test_states_lead_to_errors_the_comparison_or_the_link() -> None:
     assert badge_route(Status.REJECTED, 7) == OpenErrors(7)
-    assert badge_route(Status.DIFFERS, 7) == OpenReconcile(7)
+    for status in (Status.DIFFERS, Status.SIZE_DIFFERS, Status.NOT_COMPARED):
+        assert badge_route(status, 7) == OpenReconcile(7)
     assert badge_route(Status.BROKEN, 7) == OpenLink(7)
     assert badge_route(Status.IN_SYNC, 7) is None
 
 
 async def test_the_detail_offers_to_check_the_size_of_a_cohort(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
+    after_the_last_run(harness)
     async with harness.open() as pilot:
-        await until_shown(pilot, LAPSED, "press u to check", "● in sync  never compared")
+        await until_shown(pilot, LAPSED, "press u to check", "◎ not compared")
+        select(pilot, LAPSED)
+        await until_shown(pilot, "u Update sizes  r Reconcile")
         await pilot.press("u")
-        await until(pilot, lambda: services(pilot).figures.sizes)
+        await until_shown(pilot, "● in sync", "in Amplitude, read")
+        assert "not compared" not in picture(pilot)
 
 
 async def test_home_s_footer_shows_how_to_disable_an_audience_and_the_field_mapping(
@@ -561,6 +574,8 @@ async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness
         await until_shown(pilot, "broken link")
         select(pilot, SHOPPERS)
         await until_shown(pilot, "Press l to link another cohort", "l Link  e Edit")
+        await until_shown(pilot, "= 19 delivered", "longer in Amplitude")
+        assert "press u to check" not in picture(pilot)
 
 
 async def test_an_outcome_that_is_not_that_of_the_whole_run_says_so(

@@ -103,7 +103,7 @@ async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarn
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen.query_one("#users").has_focus)
         await pilot.press("escape", "escape")
-        await until_shown(pilot, "● in sync")
+        await until_shown(pilot, "◎ not compared")
 
 
 async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) -> None:

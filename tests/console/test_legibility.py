@@ -106,7 +106,9 @@ async def test_without_colour_signs_and_words_say_it_all(
     connect_with_audiences(harness)
 
     async with harness.open(size=(80, 24)) as pilot:
-        await until_shown(pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "● in sync", "◌ not linked")
+        await until_shown(
+            pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "◎ not compared", "◌ not linked"
+        )
         painted = [glyph for _, _, glyph in glyphs(pilot)]
 
         coloured = [item for item in painted if len({*item.ink}) > 1 or len({*item.ground}) > 1]
@@ -121,7 +123,9 @@ async def test_rows_places_and_states_can_be_read_in_both_themes(
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(theme=theme)) as pilot:
-        await until_shown(pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "● in sync", "◌ not linked")
+        await until_shown(
+            pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "◎ not compared", "◌ not linked"
+        )
         palette = pilot.app.screen.query_one("#list", Grid)._palette
         for ground in GROUNDS:
             for tone in ("", "good", "warn", "bad", "dim", "accent", "marked"):

@@ -243,10 +243,10 @@ async def test_the_audiences_say_which_of_them_are_live(
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("1")
-        await until_shown(pilot, "1 audience · everything is right", "» live", "» live: 1 audience")
+        await until_shown(pilot, "1 audience · nothing needs attention", "» live: 1 audience")
         work.cancel()
         await until_gone(pilot, "» live")
-        await until_shown(pilot, "1 audience · everything is right", "● in sync")
+        await until_shown(pilot, "1 audience · nothing needs attention", "◎ not compared")
 
 
 async def test_the_last_changes_and_the_sources_are_seen(
@@ -503,7 +503,7 @@ async def test_as_many_audiences_are_live_as_it_said_before(
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
         await until_shown(pilot, "3 audiences", "» live: 2 audiences", "waiting: no cohort")
         await pilot.press("1")
-        await until_picture(pilot, lambda seen: seen.count("» live  ● in sync") == 2)
+        await until_picture(pilot, lambda seen: seen.count("» live  ◎ not compared") == 2)
         work.cancel()
         await until(pilot, lambda: work.is_over)
 
@@ -661,7 +661,10 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
             known.audience.key: [str(state.status) for state in states_now(services(pilot), known)]
             for known in await _summaries(pilot)
         }
-        assert states == {"shoppers": ["live", "in sync"], "waiters": ["not linked", "pending"]}
+        assert states == {
+            "shoppers": ["live", "not compared"],
+            "waiters": ["not linked", "pending"],
+        }
         await pilot.press("4")
         await until_shown(pilot, "queue 0 + 2 waiting")
         await end(pilot)

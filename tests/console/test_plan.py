@@ -72,7 +72,7 @@ async def test_confirming_sends_and_shows_the_run_in_its_place(
 
         await pilot.press("escape")
 
-        await until_shown(pilot, "in sync")
+        await until_shown(pilot, "not compared")
 
 
 async def test_going_back_sends_nothing(harness: ConsoleHarness, simulator: Simulator) -> None:

@@ -312,7 +312,7 @@ async def test_it_is_said_wherever_the_audience_is_shown(
     (plan,) = workspace.plan().audiences
     assert again_text(plan) == "1 user to confirm again"
     await workspace.sync()
-    assert status(workspace) is Status.IN_SYNC
+    assert status(workspace) is Status.NOT_COMPARED
     (answer,) = workspace.ledger.read(explain_person, "u1")
     assert answer.verdict is PersonVerdict.OUT
 
@@ -399,7 +399,7 @@ class TestLive:
             await self._doubtful(workspace, session)
             passed.set()
             await until(is_in(workspace, "u0"))
-            await until(lambda: status(workspace) is Status.IN_SYNC)
+            await until(lambda: status(workspace) is Status.NOT_COMPARED)
             report = await session.end()
         assert (report.pending, report.uncertain) == (0, 0)
 
@@ -414,7 +414,7 @@ class TestLive:
         async with Session(workspace, tmp_path) as session:
             passed.set()
             await until(is_in(workspace, "u0"))
-            await until(lambda: status(workspace) is Status.IN_SYNC)
+            await until(lambda: status(workspace) is Status.NOT_COMPARED)
             assert (await session.end()).uncertain == 0
 
 

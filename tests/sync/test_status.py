@@ -59,7 +59,7 @@ async def test_each_audience_is_told_in_one_word(workspace: Workspace) -> None:
     assert {
         key: summary(workspace, key).status for key in ("synced", "waiting", "ghosts", "off")
     } == {
-        "synced": Status.IN_SYNC,
+        "synced": Status.NOT_COMPARED,
         "waiting": Status.PENDING,
         "ghosts": Status.REJECTED,
         "off": Status.OFF,
@@ -87,7 +87,9 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     assert [str(state) for state in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
     assert [str(state) for state in gone.states()] == ["broken link", "1 pending"]
     assert [str(state) for state in off.states()] == ["disabled"]
-    assert [str(state) for state in summary(workspace, "synced").states()] == ["in sync"]
+    synced = summary(workspace, "synced")
+    assert [str(state) for state in synced.states()] == ["not compared"]
+    assert [str(state) for state in synced.states(size=synced.delivered)] == ["in sync"]
 
 
 async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed(

@@ -26,14 +26,16 @@ from amp_console.values import now_in_microseconds
 class Status(enum.StrEnum):
     """The status of an audience, in the words of the screen.
 
-    `IN_SYNC` says that everything the events read ask for was delivered and that Amplitude
-    confirmed it. It does not say that the cohort was compared: others may have changed it. When it
-    was, `AudienceSummary.finding` tells. `DIFFERS` is what the last comparison found and no sync
-    removes. `SIZE_DIFFERS` is the difference between the size that Amplitude gave last and what
-    was delivered and found in the cohort; only a comparison tells who that is.
+    `NOT_COMPARED` says that everything the events read ask for was delivered and that Amplitude
+    confirmed it, but nothing was read of the cohort: others may have changed it. `IN_SYNC` says
+    that the cohort was compared, too, or that its size in Amplitude is the expected one. `DIFFERS`
+    is what the last comparison found and no sync removes. `SIZE_DIFFERS` is the difference between
+    the size that Amplitude gave last and what was delivered and found in the cohort; only a
+    comparison tells who that is.
     """
 
     IN_SYNC = "in sync"
+    NOT_COMPARED = "not compared"
     PENDING = "pending"
     UNCERTAIN = "not yet certain"
     REJECTED = "rejected"
@@ -55,6 +57,7 @@ BY_SEVERITY = (
     Status.PENDING,
     Status.LIVE,
     Status.OFF,
+    Status.NOT_COMPARED,
     Status.IN_SYNC,
 )
 """The most severe first: what only an operator can fix, then what the next sync fixes."""
@@ -122,7 +125,10 @@ class AudienceSummary(msgspec.Struct, frozen=True):
             without_id = self.finding.without_id if self.finding else 0
             by_size = size - self.delivered - strangers - without_id
         is_live = self.is_live if is_live is None else is_live
-        return states_of(self.audience, self.left, strangers, by_size, is_live=is_live)
+        is_checked = self.finding is not None or size is not None
+        return states_of(
+            self.audience, self.left, strangers, by_size, is_checked=is_checked, is_live=is_live
+        )
 
     @property
     def notice(self) -> str | None:
@@ -137,8 +143,8 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         return self.count.delivered if self.count else None
 
 
-def status_of(audience: Audience, left: Outstanding) -> Status:
-    """The status of an audience: the first one that applies."""
+def status_of(audience: Audience, left: Outstanding, *, is_checked: bool) -> Status:
+    """The status of an audience: the first one that applies; `is_checked` as in `states_of`."""
     if not audience.enabled:
         return Status.OFF
     if audience.broken:
@@ -149,7 +155,8 @@ def status_of(audience: Audience, left: Outstanding) -> Status:
         return Status.PENDING
     if left.uncertain:
         return Status.UNCERTAIN
-    return Status.REJECTED if left.rejected else Status.IN_SYNC
+    delivered = Status.IN_SYNC if is_checked else Status.NOT_COMPARED
+    return Status.REJECTED if left.rejected else delivered
 
 
 def states_of(
@@ -158,12 +165,14 @@ def states_of(
     strangers: int = 0,
     by_size: int = 0,
     *,
+    is_checked: bool,
     is_live: bool = False,
 ) -> tuple[State, ...]:
     """Every state of an audience, the most severe first.
 
     `strangers` are in its cohort without a reason; `by_size` is how many users more its cohort has
-    in Amplitude than are known to be in it, negative for fewer.
+    in Amplitude than are known to be in it, negative for fewer. `is_checked`: the cohort was
+    compared, or its size was read.
     """
     users = {
         Status.DIFFERS: strangers,
@@ -184,7 +193,7 @@ def states_of(
     if not audience.enabled:
         found.append(State(Status.OFF))
     if not found:
-        found.append(State(Status.IN_SYNC))
+        found.append(State(Status.IN_SYNC if is_checked else Status.NOT_COMPARED))
     if is_live:
         found.append(State(Status.LIVE))
     return tuple(sorted(found, key=lambda state: state.severity))
@@ -199,7 +208,8 @@ class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
     Of these, `broken`, `sizes` (which differ) and `unlinked` count audiences; `differing` and
-    `rejected` count the users of so many audiences (`_in`), `pending` counts users.
+    `rejected` count the users of so many audiences (`_in`), `pending` counts users; `unchecked`
+    audiences are delivered and not compared.
     """
 
     audiences: int
@@ -212,6 +222,7 @@ class Overview(msgspec.Struct, frozen=True):
     rejected_in: int
     unlinked: int
     pending: int
+    unchecked: int
 
     @property
     def reasons(self) -> list[str]:
@@ -262,6 +273,7 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
         len(all_of(Status.REJECTED)),
         count(Status.NOT_LINKED),
         count(Status.PENDING),
+        count(Status.NOT_COMPARED),
     )
 
 
@@ -307,14 +319,15 @@ def _standing(
     limit: int | None,
     live: Collection[int],
 ) -> AudienceSummary:
+    finding = last_finding(db, known.id)
     return AudienceSummary(
         audience=known,
         cohort_name=known.linked_name or cohort_name(known, connection),
         owner_email=owner_email(known, connection),
         left=left,
         count=None if limit is None else headcount(db, known, limit),
-        status=status_of(known, left),
-        finding=last_finding(db, known.id),
+        status=status_of(known, left, is_checked=finding is not None),
+        finding=finding,
         is_live=known.id in live,
     )
 

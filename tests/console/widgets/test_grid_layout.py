@@ -115,15 +115,6 @@ def test_parts_are_shown_as_far_as_there_is_room_and_the_rest_counted(
 
 @pytest.mark.parametrize(
     ("width", "shown"),
-    [(9, "● in sync"), (24, "● in sync               "), (25, "● in sync  never compared")],
-)
-def test_a_note_is_shown_where_there_is_room_left(width: int, shown: str) -> None:
-    cell = parts_cell([CellPart("● in sync", "good")], "never compared")
-    assert "".join(part.text for part in fitted_parts(cell, width)) == shown
-
-
-@pytest.mark.parametrize(
-    ("width", "shown"),
     [
         (35, "▲ 10 rejected  ◐ 312 pending  ○ off"),
         (31, "▲ 10 rejected  ◐ 312 pending ○ "),

@@ -259,10 +259,12 @@ def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
     count = audience_summary.count
     if count is not None and (leaving := count.delivered - count.in_cohort):
         parts.append((f", {leaving:,} to be removed", MUTED))
-    if not theirs:
-        parts.append((f" {glyphs.dot} press u to check", MUTED))
-    else:
+    if theirs:
         parts.append((f", {theirs}", MUTED))
+    elif known.broken:
+        parts.append((f" {glyphs.dot} no longer in Amplitude", MUTED))
+    else:
+        parts.append((f" {glyphs.dot} press u to check", MUTED))
     return safe_text(*parts, max_length=60)
 
 

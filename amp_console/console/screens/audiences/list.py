@@ -6,6 +6,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from amp_console.console.badges import states_now
 from amp_console.console.environment import DemoSession
 from amp_console.console.routes import (
     OpenAudienceSettings,
@@ -33,7 +34,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
-from amp_console.sync.queries.status import AudienceSummary
+from amp_console.sync.queries.status import AudienceSummary, Status
 
 EMPTY = """\
 No audience yet.
@@ -194,9 +195,14 @@ What needs attention comes first. Press v to save filter, order and columns as a
         is_enabled = current is None or current.audience.enabled
         switch = Labelled("switch", "Disable" if is_enabled else "Enable")
         settings = switch, Labelled("mapping", "Mapping"), "import"
+        is_unchecked = (
+            current is not None
+            and states_now(self.services, current)[0].status is Status.NOT_COMPARED
+        )
+        check = ("sizes", "reconcile") if is_unchecked else ("reconcile",)
         if current is not None and current.audience.broken:
             return *watch, *link, "edit", *errors, "reconcile", "sync", *settings, "sizes"
-        return *watch, "sync", "sync_all", *errors, "reconcile", "edit", *link, *settings, "sizes"
+        return *watch, "sync", "sync_all", *errors, *check, "edit", *link, *settings, "sizes"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "work" and self.services.jobs.sync is None:

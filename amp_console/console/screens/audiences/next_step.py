@@ -8,14 +8,13 @@ from amp_console.text import plural
 _STEPS = {
     Status.BROKEN: "Press l to link another cohort, or unlink it in its settings (e).",
     Status.DIFFERS: "Press r to see who differs, and to repair the cohort.",
-    Status.SIZE_DIFFERS: "Press r to compare: the cohort holds more or fewer users than expected.",
     Status.REJECTED: "Press x to see who was rejected and why.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
     Status.OFF: "Press t to enable it: Sync all skips disabled audiences.",
     Status.LIVE: "Nothing to do.",
     Status.IN_SYNC: "Nothing to do.",
+    Status.NOT_COMPARED: "Nothing to send. Press u to check the cohort's size, r to compare it.",
 }
-_NEVER_COMPARED = "Nothing to send. Press r to check whether others have changed the cohort."
 
 
 def next_step(known: AudienceSummary, states: Sequence[State]) -> str:
@@ -28,6 +27,8 @@ def next_step(known: AudienceSummary, states: Sequence[State]) -> str:
         if any(state.status is Status.LIVE for state in states):
             return "Nothing to do: the live session delivers what is pending."
         return f"Press s to send {plural(known.left.pending, 'change')}."
-    if worst is Status.IN_SYNC and known.finding is None:
-        return _NEVER_COMPARED
+    if worst is Status.SIZE_DIFFERS:
+        which = "fewer" if states[0].is_fewer else "more"
+        users = plural(states[0].users, f"{which} user")
+        return f"Press r to compare: the cohort has {users} in Amplitude than expected."
     return _STEPS[worst]

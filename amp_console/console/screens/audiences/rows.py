@@ -10,7 +10,7 @@ from amp_console.console.context import Services
 from amp_console.console.texts import BAD, GOOD, Part, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row, parts_cell
 from amp_console.console.words import aged, changes, number
-from amp_console.sync.queries.status import AudienceSummary, Status, overview
+from amp_console.sync.queries.status import AudienceSummary, overview
 from amp_console.text import plural
 
 COLUMNS = (
@@ -33,7 +33,6 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     members = known.members
     is_linked = audience.cohort_id is not None
     pending = changes(known.left.add, known.left.remove, glyphs)
-    is_claim = known.finding is None and states_now(services, known)[0].status is Status.IN_SYNC
     rejected = f"{known.left.rejected:,}" if known.left.rejected else ""
     return Row(
         audience.id,
@@ -44,7 +43,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             Cell(number(members, glyphs)),
             Cell(pending),
             Cell(rejected, "bad"),
-            parts_cell(badges(services, known), "never compared" if is_claim else ""),
+            parts_cell(badges(services, known)),
             aged(audience.last_sync_at, now, glyphs),
         ),
         (
@@ -80,7 +79,7 @@ def title(
         has_room = [words for words in whole if cell_len(f"{audiences} {dot} {words}") <= room]
         verdict: Part = (has_room[0] if has_room else what, BAD)
         counts = counts if has_room else [reasons[1], *counts]
-    elif now.pending or now.unlinked:
+    elif now.pending or now.unlinked or now.unchecked:
         verdict = ("nothing needs attention", GOOD)
     else:
         verdict = ("everything is right", GOOD)

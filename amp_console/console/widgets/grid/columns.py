@@ -228,17 +228,9 @@ def least_width(cell: Cell) -> int:
 
 
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
-    """Return the parts of a cell that fit into `width` columns, and what replaces the others.
-
-    The note of a cell comes last, where all parts and the note fit.
-    """
+    """Return the parts of a cell that fit into `width` columns, and what replaces the others."""
     first, *others = cell.parts
     gap = " " * GAP
-    if cell.note:
-        noted = [*cell.parts, CellPart(cell.note, "dim")]
-        whole = [first, *(part._replace(text=gap + part.text) for part in noted[1:])]
-        if (used := _length(whole)) <= width:
-            return [*whole, CellPart(" " * (width - used))]
     for many in range(len(others), -1, -1):
         spread = [part._replace(text=gap + part.text) for part in others[:many]]
         shown = [first, *spread, *_without_room(others[many:])]

@@ -123,7 +123,7 @@ class LinePainter:
         columns = self._layout.columns
         for item in self._layout.fit(width):
             cell, column = row.cells[item.at], columns[item.at]
-            if len(cell.parts) > 1 or cell.note:
+            if len(cell.parts) > 1:
                 segments += [
                     Segment(part.text, palette.style(part.tone, ground))
                     for part in fitted_parts(cell, item.width, glyphs.more)

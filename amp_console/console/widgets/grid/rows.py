@@ -24,8 +24,8 @@ class Cell(NamedTuple):
 
     `since` is a moment in microseconds since 1970 whose age the cell shows: `text` is the age when
     the row was made, and the grid paints the current one. `parts` make up the text of a cell that
-    shows its first ones, and the signs of the others, where there is no room for all. After them
-    comes a `note`, where there is room left. A path is cut in its middle.
+    shows its first ones, and the signs of the others, where there is no room for all. A path is cut
+    in its middle.
     """
 
     text: str
@@ -33,13 +33,12 @@ class Cell(NamedTuple):
     since: int | None = None
     parts: tuple[CellPart, ...] = ()
     is_path: bool = False
-    note: str = ""
 
 
-def parts_cell(parts: Sequence[CellPart], note: str = "") -> Cell:
-    """A cell of several parts; its text holds them all, without the note."""
+def parts_cell(parts: Sequence[CellPart]) -> Cell:
+    """A cell of several parts; its text holds them all."""
     tone = parts[0].tone if parts else ""
-    return Cell("  ".join(part.text for part in parts), tone, None, tuple(parts), note=note)
+    return Cell("  ".join(part.text for part in parts), tone, None, tuple(parts))
 
 
 class Row(NamedTuple):
