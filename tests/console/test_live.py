@@ -14,6 +14,7 @@ from amp_console.console import LaunchOptions
 from amp_console.console.badges import states_now
 from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob
+from amp_console.console.screens.live.headline import since
 from amp_console.console.screens.live.rows import audience_row, closer, source_rows
 from amp_console.console.screens.live.view import LiveScreen
 from amp_console.console.screens.runs.panels import RequestsPanel
@@ -526,12 +527,18 @@ async def test_state_audiences_sources_and_deliveries_are_seen_at_every_size(
         await pilot.press("G")
         await until_shown(
             pilot, "▸ shoppers", "1 event read by this session", "by this session: added 2",
-            "live.ndjson", "Deliveries", "✔ 200", "read this minute",
+            "live.ndjson", "Deliveries", "+2  ", "✔ 200", "read this minute",
         )  # fmt: skip
         # The line on top, the session, five audiences.
         await until_picture(pilot, lambda seen: seen.count("» live") == 7)
         work.cancel()
         await until(pilot, lambda: work.is_over)
+
+
+def test_the_age_of_the_last_event_never_needs_a_wider_column() -> None:
+    ages = [since(seconds / 4) for seconds in range(4 * 3_600 * 30)]
+    assert {len(age) for age in ages} <= set(range(3, 11))
+    assert ages[4 * 75] == "1 min ago"
 
 
 @pytest.mark.parametrize("width", range(20, 60))

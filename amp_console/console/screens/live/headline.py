@@ -127,8 +127,13 @@ def _sources(sources: Sequence[SourceStatus], moment: float, glyphs: Glyphs) -> 
 
 
 def since(seconds: float) -> str:
-    """How long ago an event came."""
-    return "now" if seconds < 1 else f"{lasting(seconds)} ago"
+    """How long ago an event came, in ten characters at most: its column never grows."""
+    if seconds < 1:
+        return "now"
+    if seconds < 59.5:
+        return f"{lasting(seconds)} ago"
+    minutes = max(1, int(seconds // 60))
+    return f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"
 
 
 def trouble(source: SourceStatus, glyphs: Glyphs) -> Content:

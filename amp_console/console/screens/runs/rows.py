@@ -123,8 +123,12 @@ def progress(line: RunLine) -> str:
 
 
 def request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
-    """One request in the small log."""
-    return Row(record.id, _request_cells(record, glyphs))
+    """One request in the small log; the sign of its users says what its operation does.
+
+    Where there is little room, the operation itself is left out.
+    """
+    at, operation, users, *others = _request_cells(record, glyphs)
+    return Row(record.id, (at, operation, _signed(users, operation, glyphs), *others))
 
 
 def full_request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
@@ -150,6 +154,12 @@ def _request_cells(
         request_answer(record, glyphs),
         Cell(took, "dim"),
     )
+
+
+def _signed(users: Cell, operation: Cell, glyphs: Glyphs) -> Cell:
+    sign = {"add": "+", "remove": glyphs.minus}.get(operation.text, "")
+    bracket = "(" if users.text.startswith("(") else ""
+    return users._replace(text=bracket + sign + users.text.removeprefix("("))
 
 
 def is_counted(record: RequestRecord) -> bool:

@@ -1,6 +1,6 @@
 """How wide the columns of a grid are, and how text is made to fit. No widget, only arithmetic."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ GAP = 2  # columns between two cells
 LEAD = 2  # columns before the first cell: the cursor and the mark
 MAX_LENGTH = 300  # characters of a cell; no screen is wider
 SHOWS_BEGIN = 16  # columns from which a path that is cut shows where it begins
+LEAST_FLEX = 4  # columns that a flexible one keeps
 FIRST_NAME = 24  # columns that a name in the first column gets in any case
 MAX_NAME = 40  # columns that a name gets before the others have theirs
 LETTERS = "abcdefghijklmnpqrstuvwxyz0123456789"
@@ -52,12 +53,17 @@ class CellWidths(NamedTuple):
 
 
 class ColumnLayout:
-    """The columns of a grid, fitted to its width and to its cells once."""
+    """The columns of a grid, fitted to its width and to its cells once.
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    `scrollbar` returns how many columns a scrollbar takes now. It comes and goes with a line more
+    or less, so it takes them from the last flexible column: none appears, vanishes or moves.
+    """
+
+    def __init__(self, columns: Sequence[Column], scrollbar: Callable[[], int] = lambda: 0) -> None:
         self.columns = tuple(columns)
+        self._scrollbar = scrollbar
         self._fitted: list[Fitted] = []
-        self._width = -1
+        self._width = self._beside = -1
         self._cells = [CellWidths()] * len(self.columns)
         self._hidden: frozenset[int] = frozenset()
 
@@ -94,9 +100,13 @@ class ColumnLayout:
 
     def fit(self, width: int) -> list[Fitted]:
         """Return the columns that fit into a grid of this width."""
-        if width != self._width:
-            self._width = width
-            self._fitted = fit_columns(self.columns, width - LEAD, self._cells, self._hidden)
+        beside = self._scrollbar()
+        if (width, beside) != (self._width, self._beside):
+            self._width, self._beside = width, beside
+            room = width - LEAD
+            fitted = fit_columns(self.columns, room + beside, self._cells, self._hidden)
+            narrowed = _narrowed(self.columns, fitted, beside)
+            self._fitted = narrowed or fit_columns(self.columns, room, self._cells, self._hidden)
         return self._fitted
 
     def width_of(self, column: int, width: int) -> int:
@@ -202,10 +212,19 @@ def _shrunk(columns: Sequence[Column], fitted: list[Fitted], room: int) -> list[
     over = _over(fitted, room)
     result = []
     for item in fitted:
-        give = min(max(0, over), max(0, item.width - 4)) if columns[item.at].flex else 0
+        give = min(max(0, over), max(0, item.width - LEAST_FLEX)) if columns[item.at].flex else 0
         over -= give
         result.append(Fitted(item.at, item.width - give))
     return result
+
+
+def _narrowed(columns: Sequence[Column], fitted: list[Fitted], by: int) -> list[Fitted]:
+    """Narrow the last flexible column; no columns where none can give so much."""
+    for index in reversed(range(len(fitted))):
+        at, width = fitted[index]
+        if columns[at].flex and width - by >= LEAST_FLEX:
+            return [*fitted[:index], Fitted(at, width - by), *fitted[index + 1 :]]
+    return []
 
 
 def _without_cut_numbers(

@@ -149,7 +149,7 @@ class Grid(ScrollView, can_focus=True):
         self._memory = CursorMemory()
         self._palette = GridPalette(self)
         self.ages = PaintedAges(age) if age else None
-        self.fitting = ColumnLayout(columns)
+        self.fitting = ColumnLayout(columns, lambda: self.scrollbar_size_vertical)
         self._painter = LinePainter(self.fitting, glyphs, self._palette, self.ages)
 
     # What is shown.
@@ -195,7 +195,7 @@ class Grid(ScrollView, can_focus=True):
             return
         self.is_choosing = False
         before, self.columns = self.columns, tuple(columns)
-        self.fitting = ColumnLayout(columns)
+        self.fitting = ColumnLayout(columns, lambda: self.scrollbar_size_vertical)
         self._painter = LinePainter(self.fitting, self._glyphs, self._palette, self.ages)
         if len(columns) != len(before):
             self.rows.replace(())
