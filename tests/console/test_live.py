@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
@@ -13,11 +14,13 @@ from textual.widgets import Input
 from amp_console.console import LaunchOptions
 from amp_console.console.badges import states_now
 from amp_console.console.glyphs import ASCII
-from amp_console.console.jobs.live import LiveJob
+from amp_console.console.jobs.live import LiveJob, paths
+from amp_console.console.screens.live.actions import begin
 from amp_console.console.screens.live.headline import since
 from amp_console.console.screens.live.rows import audience_row, closer, source_rows
 from amp_console.console.screens.live.view import LiveScreen
 from amp_console.console.screens.runs.panels import RequestsPanel
+from amp_console.console.session import Session
 from amp_console.console.widgets.fields import Tick
 from amp_console.ledger import runs
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
@@ -27,7 +30,7 @@ from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert
 from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
 from amp_console.sync.queries.status import AudienceSummary, audience_summaries
-from amp_console.sync.sources.protocols import SourceStatus
+from amp_console.sync.sources.protocols import EventStream, SourceStatus
 from amp_console.sync.sources.watcher import PathWatcher
 from tests.console.harness import (
     NOW,
@@ -189,8 +192,63 @@ async def test_what_was_paused_when_it_ends_is_pending(
         await until(pilot, lambda: queue(work) == 1)
         await end(pilot)
         await until(pilot, lambda: work.is_over)
-        await until_shown(pilot, "ended", "1 user pending", "pending: “shoppers” 1 (paused)")
+        await until_shown(
+            pilot, "ended", "1 user pending", "pending at its end: “shoppers” 1 (paused)"
+        )
     assert members(harness) == {"u1"}
+
+
+async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_anew(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u2"))
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
+        await workspace.sync()
+        async with harness.open() as pilot:
+            work = await follow(pilot, file, "n")
+            await until(pilot, lambda: members(harness) == {"u1", "u2"} and queue(work) == 0)
+            await until_shown(pilot, "read this minute +1 −0", "read by this session +1 −0")
+            await until_gone(pilot, "previous minute")
+            await end(pilot)
+            await until_shown(
+                pilot, "ended at ", "1 audience at the end of the session (",
+                "At the end of the session:", "queue 0", "Nothing is pending now",
+            )  # fmt: skip
+            await until_gone(pilot, "read this minute")
+            await until_gone(pilot, "lag")
+            workspace.enter("u3", "u4")
+            await until_shown(pilot, "Sends 2 pending changes of 1 audience first.", "queue 0")
+
+
+async def test_audiences_are_shown_while_a_session_starts(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u2"))
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
+        await workspace.sync()
+    release = Event()
+
+    def open_source(session: Session) -> EventStream:
+        release.wait(60)
+        return paths(str(file))(session)
+
+    async with harness.open() as pilot:
+        await until(pilot, lambda: services(pilot).session is not None)
+        await pilot.press("4")
+        await until_shown(pilot, "No live session.", "will be live")
+        begin(services(pilot), open_source, create=False)
+        await until_shown(pilot, "» starting", "1 audience", "▸ shoppers", "will be live")
+        await until_gone(pilot, "No audiences yet")
+        release.set()
+        await until_shown(pilot, "1 event read by this session")
+        work = services(pilot).jobs.live
+        assert work is not None
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
 
 
 async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
@@ -258,7 +316,9 @@ async def test_the_last_changes_and_the_sources_are_seen(
     file.write_text(lines("user-one") + '{"half')
     async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until_shown(pilot, "Last changes", "user-one", "in 30 min +1 −0", "live.ndjson")
+        await until_shown(
+            pilot, "Last changes", "user-one", "read by this session +1 −0", "live.ndjson"
+        )
         await pilot.resize_terminal(80, 24)
         await until_gone(pilot, "Last changes")
         await until_gone(pilot, "Sources")
@@ -339,7 +399,7 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
     async with harness.open(size=(150, 40)) as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"user-one"} and queue(work) == 0)
-        await until_shown(pilot, "Its last changes", "Deliveries", "in 30 min +1 −0")
+        await until_shown(pilot, "Its last changes", "Deliveries", "read by this session +1 −0")
         await until_shown(pilot, "95% within")
         panel = pilot.app.screen.query_one(RequestsPanel)
         request_count = len(panel.shown_log.rows)
@@ -676,7 +736,9 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         await until_shown(pilot, "queue 0 + 2 waiting")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
-        await until_shown(pilot, "ended  3 events read", "2 users pending", "waiting: no cohort")
+        await until_shown(
+            pilot, "ended at ", "3 events read", "2 users pending at its end", "waiting: no cohort"
+        )
         await until_gone(pilot, "» live")
         await until_gone(pilot, "live: 1")
 

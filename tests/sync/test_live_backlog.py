@@ -78,13 +78,20 @@ def test_the_oldest_change_opens_the_window() -> None:
 
 
 def test_changes_are_counted_by_the_minute() -> None:
-    minutes = Minutes()
+    minutes = Minutes(-1_800.0)
     assert minutes.last(0.0) == ((), ())
     for moment, entered, left in [(60.0, 1, 0), (119.0, 2, 1), (120.0, 5, 0), (301.0, 7, 2)]:
         minutes.add(moment, entered, left)
     ins, outs = minutes.last(361.0)
     assert (ins[-6:], outs[-6:]) == ((3, 5, 0, 0, 7, 0), (1, 0, 0, 0, 2, 0))
     assert len(ins) == len(outs) == 30
+
+
+def test_no_minute_before_the_session_is_counted() -> None:
+    minutes = Minutes(50.0)  # ten seconds before the clock's next minute
+    minutes.add(59.0, 3, 1)
+    assert minutes.last(62.0) == ((3,), (1,))
+    assert minutes.last(110.0) == ((3, 0), (1, 0))
 
 
 def test_the_95th_percentile_counts_changes_and_not_deliveries() -> None:

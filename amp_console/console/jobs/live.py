@@ -49,6 +49,8 @@ class LiveJob(Job):
         self.snapshot: LiveSnapshot | None = None
         self.history: deque[LiveSnapshot] = deque(maxlen=REMEMBERED)
         self.report: LiveReport | None = None
+        self.ended_at: int | None = None
+        """When its last snapshot was made, in microseconds since 1970."""
         self._is_ending = False
         self._timing = timing
         self._alarm = alarm
@@ -171,6 +173,8 @@ class LiveJob(Job):
     def _see(self, snapshot: LiveSnapshot) -> None:
         self._keep(snapshot)
         self.history.append(snapshot)
+        if snapshot.is_over:
+            self.ended_at = self._timing.now()
         for alert in self._alerts.observe(snapshot):
             self._alarm(alert)
         self.progressed()

@@ -100,24 +100,35 @@ class Lags:
 
 
 class Minutes:
-    """How many users entered and left, minute by minute."""
+    """How many users entered and left, minute by minute from the start of the session.
 
-    def __init__(self) -> None:
+    `start` and all moments are in seconds of one clock.
+    """
+
+    def __init__(self, start: float) -> None:
+        self._start = start
         self._counts: deque[tuple[int, int, int]] = deque(maxlen=MINUTES)
 
     def add(self, now: float, entered: int, left: int) -> None:
-        """Count more users at a moment in seconds."""
-        minute = int(now // 60)
+        """Count more users at a moment."""
+        minute = self._minute(now)
         if self._counts and self._counts[-1][0] == minute:
             _, before, gone = self._counts.pop()
             entered, left = entered + before, left + gone
         self._counts.append((minute, entered, left))
 
     def last(self, now: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return those who entered, and those who left, in each of the last minutes."""
+        """Return those who entered, and those who left, in each of the last minutes.
+
+        The session was under way in each of them.
+        """
         if not self._counts:
             return (), ()
         known = {minute: counts for minute, *counts in self._counts}
-        current = int(now // 60)
-        shown = [known.get(current - n, [0, 0]) for n in reversed(range(MINUTES))]
+        current = self._minute(now)
+        first = max(0, current - MINUTES + 1)
+        shown = [known.get(minute, [0, 0]) for minute in range(first, current + 1)]
         return tuple(entered for entered, _ in shown), tuple(left for _, left in shown)
+
+    def _minute(self, moment: float) -> int:
+        return int((moment - self._start) // 60)

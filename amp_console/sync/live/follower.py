@@ -69,7 +69,7 @@ class Follower:
         self._state = ""
         self._backlog = Backlog(self._timing.monotonic, lambda: run.progress.get(known.id).done)
         self._hold(self._why_not(known), is_stuck=bool(known.broken))
-        self._minutes = Minutes()
+        self._minutes = Minutes(self._timing.monotonic() - run.progress.elapsed)
         self._came = asyncio.Event()
         self._is_due = False  # to be delivered, whatever is known to be pending
         self._full = asyncio.Event()

@@ -37,7 +37,7 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
     now, dot = work.snapshot, safe_text((f" {glyphs.dot} ", MUTED))
     rows = [flow(list(_begin(work, glyphs)), dot, width)]
     if now is not None and now.is_over and (left_of := pending_by_audience(now.audiences)):
-        rows.append(safe_text(("pending: ", MUTED), (", ".join(left_of), WARN)))
+        rows.append(safe_text(("pending at its end: ", MUTED), (", ".join(left_of), WARN)))
     refused = work.report.keys_refused if work.report else None
     if work.failure or refused:
         rows.append(safe_text((work.failure or refused or "", BAD)))
@@ -49,7 +49,7 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
             rows.append(refused_row(now.refused))
         if is_short:
             rows.append(flow(list(_sources(now.sources, work.now, glyphs)), dot, width))
-        else:
+        elif not now.is_over:
             rows.append(_lines(work.history, glyphs))
     return lines(*(row for row in rows if row))
 
@@ -67,14 +67,15 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
     if now.is_over and (left := now.queue + now.waiting):
-        yield safe_text((f"{plural(left, 'user')} pending", WARN))
+        yield safe_text((f"{plural(left, 'user')} pending at its end", WARN))
 
 
 def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
     if work.failure:
         return glyphs.bad, "failed", BAD
     if work.is_over:
-        return glyphs.ring, "ended", MUTED
+        when = f" at {clock(work.ended_at)}" if work.ended_at is not None else ""
+        return glyphs.ring, f"ended{when}", MUTED
     if work.is_ending:
         return glyphs.live, "ending: delivering pending changes", WARN
     if work.is_paused:

@@ -51,9 +51,11 @@ class LiveAudiences(Vertical):
         """The row under the cursor; None also before the list is composed."""
         return self._grid.key if self._grid is not None else None
 
-    def show_rows(self, columns: Sequence[Column], audience_rows: Sequence[Row]) -> None:
-        """Show audiences under these columns; the title counts them."""
-        title = plural(len(audience_rows), "audience")
+    def show_rows(
+        self, columns: Sequence[Column], audience_rows: Sequence[Row], when: str = ""
+    ) -> None:
+        """Show audiences under these columns; the title counts them, and says as of when."""
+        title = plural(len(audience_rows), "audience") + when
         if str(self.border_title) != title:
             self.border_title = title
         self.grid.reshape(columns)
@@ -122,9 +124,9 @@ class LiveAudienceDetail(Vertical):
             found = next((item for item in now.audiences if item.audience_id == key), None)
             if found is not None:
                 own = [change for change in now.latest if change.audience == found.name]
-                facts = partial(rows.closer, found, services_of(self).glyphs)
-                self._show(found.name, facts, own)
                 is_over = job is None or job.is_over
+                facts = partial(rows.closer, found, services_of(self).glyphs, is_over=is_over)
+                self._show(found.name, facts, own)
                 shown = _RequestsOf(now.run_id, found.audience_id, found.counts, is_over)
         elif isinstance(key, tuple) and (other := others.get(key)) is not None:
             self._show(other.name, partial(rows.other_closer, other), None)

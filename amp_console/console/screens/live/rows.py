@@ -23,6 +23,7 @@ from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import at, byte_size, clock, lasting
 from amp_console.ledger.runs import Run, RunAudience
 from amp_console.sync.formatting import refused_words
+from amp_console.sync.live.backlog import MINUTES
 from amp_console.sync.live.progress import (
     LiveAudience,
     LiveChange,
@@ -154,6 +155,12 @@ def sent_first(audiences: Sequence[AudienceSummary] | None, *, create: bool = Fa
     return f"Sends {plural(sum(pending), 'pending change')} of {many} first."
 
 
+def after(audiences: Sequence[AudienceSummary] | None) -> Content:
+    """Say what another session would send first, as the audiences are now."""
+    how = ("Start another session with ", ("n", STRONG), " or ", ("l", STRONG), ". ")
+    return safe_text(*how, sent_first(audiences))
+
+
 def before(
     audiences: Sequence[AudienceSummary], folders: Sequence[str], *, has_traffic: bool
 ) -> Content:
@@ -194,14 +201,18 @@ def _phase(audience: LiveAudience, glyphs: Glyphs) -> Cell:
     return Cell(f"{glyphs.live} {LivePhase.LIVE}", "accent")
 
 
-def closer(audience: LiveAudience, glyphs: Glyphs, width: int) -> Content:
-    """One audience: how far behind it is and why, what this session did, and what it read."""
-    rows = [safe_text((audience.state, WARN))] if audience.state else []
+def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool = False) -> Content:
+    """One audience: how far behind it is and why, what this session did, and what it read.
+
+    `is_over`: the session has ended, and nothing of this is about the present.
+    """
+    rows = [safe_text(("At the end of the session:", MUTED))] if is_over else []
+    rows += [safe_text((audience.state, WARN))] if audience.state else []
     counts = audience.counts
     lag = lasting(audience.lag) if audience.queue and not audience.waits else "none"
     figures = (
         ("queue", f"{audience.queue:,}", ""),
-        ("lag", lag, ""),
+        *(() if is_over else (("lag", lag, ""),)),
         ("added", f"{counts.added:,}", ""),
         ("removed", f"{counts.removed:,}", ""),
         ("rejected", f"{counts.rejected:,}", BAD if counts.rejected else ""),
@@ -209,14 +220,21 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int) -> Content:
     rows.append(_figures(figures, width))
     if audience.entered:
         most = max(1, width - 8)  # columns beside "entered "
-        (before, now), (before_left, now_left) = audience.entered[-2:], audience.left[-2:]
-        rows += [
-            _read("read this minute", now, now_left, glyphs),
-            _read("the minute before", before, before_left, glyphs),
-            _read("in 30 min", sum(audience.entered), sum(audience.left), glyphs),
-            safe_text(("entered ", MUTED), (sparkline(glyphs, audience.entered[-most:]), GOOD)),
-            safe_text(("left    ", MUTED), (sparkline(glyphs, audience.left[-most:]), WARN)),
-        ]
+        minutes = [*zip(audience.entered, audience.left, strict=True)]
+        total = sum(audience.entered), sum(audience.left)
+        if not is_over:
+            rows.append(_read("read this minute", minutes[-1], glyphs))
+            rows += [_read("in the previous minute", pair, glyphs) for pair in minutes[-2:-1]]
+        period = f"in the last {MINUTES} min" if len(minutes) >= MINUTES else "by this session"
+        rows.append(_read(f"read {period}", total, glyphs))
+        rows += (
+            [
+                safe_text(("entered ", MUTED), (sparkline(glyphs, audience.entered[-most:]), GOOD)),
+                safe_text(("left    ", MUTED), (sparkline(glyphs, audience.left[-most:]), WARN)),
+            ]
+            if len(minutes) > 1
+            else []
+        )
     return lines(*rows)
 
 
@@ -239,8 +257,9 @@ def _figures(figures: Sequence[tuple[str, str, str]], width: int) -> Content:
     return flow(named, safe_text("   "), width)
 
 
-def _read(when: str, entered: int, left: int, glyphs: Glyphs) -> Content:
+def _read(when: str, moved: tuple[int, int], glyphs: Glyphs) -> Content:
     """How many events read in a time say that someone entered (+) or left."""
+    entered, left = moved
     return safe_text(
         (f"{when} ", MUTED),
         (f"+{entered:,}", GOOD if entered else MUTED),
@@ -255,7 +274,7 @@ def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -
         return []
     now, early = history[-1], history[max(0, len(history) - 1 - RATED)]
     before = {source.name: source.events for source in early.sources}
-    seconds = now.elapsed - early.elapsed
+    seconds = 0.0 if now.is_over else now.elapsed - early.elapsed
     return [
         _source_row(
             source,

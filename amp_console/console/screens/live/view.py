@@ -22,6 +22,7 @@ from amp_console.console.screens.live.panels import (
     LiveSources,
 )
 from amp_console.console.texts import lines
+from amp_console.console.words import clock
 from amp_console.ledger.runs import (
     Run,
     RunAudience,
@@ -211,13 +212,20 @@ the sources, where there is no room for them."""
         others = [rows.other_line(run, glyphs) for run in self._others]
 
         def session(width: int) -> Content:
-            return lines(headline(job, glyphs, width, is_short=self._body.is_short), *others)
+            said = headline(job, glyphs, width, is_short=self._body.is_short)
+            following = [rows.after(self._summaries)] if job.is_over else []
+            return lines(said, *following, *others)
 
         self._arrange("-live", session)
-        audiences = job.snapshot.audiences if job.snapshot else ()
-        self._audiences.show_rows(
-            rows.AUDIENCES, [rows.audience_row(audience, glyphs) for audience in audiences]
-        )
+        if job.snapshot and job.snapshot.audiences:
+            self._audiences.show_rows(
+                rows.AUDIENCES,
+                [rows.audience_row(audience, glyphs) for audience in job.snapshot.audiences],
+                f" at the end of the session ({clock(job.ended_at)})" if job.ended_at else "",
+            )
+        elif self._summaries is not None:  # it is starting, or never got further
+            ready = [rows.ready_row(item, glyphs) for item in self._summaries]
+            self._audiences.show_rows(rows.READY, ready)
         self.query_one(LiveSources).show_job(job)
         self._detail.follow(job, self._other_audiences, self._audiences.key)
 
