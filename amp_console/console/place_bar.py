@@ -97,11 +97,12 @@ class PlaceBar(LinkBar):
         """Show the main screens, with words as long as there is room for."""
         services = services_of(self)
         keys = _keys(services, self)
+        width = self.size.width or self.app.size.width  # it has no size before its first picture
         short: set[MainScreen] = set()
         links = self._links(services, keys, short)
-        others = _others(services, self.size.width - extent(links, self.GAP))
+        others = _others(services, width - extent(links, self.GAP))
         for screen in SHORTENED_FIRST:
-            if extent(links, self.GAP) + extent(others, self.GAP) <= self.size.width:
+            if extent(links, self.GAP) + extent(others, self.GAP) <= width:
                 break
             short.add(screen)
             links = self._links(services, keys, short)

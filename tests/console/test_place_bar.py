@@ -1,5 +1,6 @@
 """The second line: where one can go, how much there is, and where one is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from amp_console.console.place_counts import PlaceCounts
 from amp_console.console.routes import MainScreen, Route, Visit
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.link_bar import LinkBar
+from amp_console.console.widgets.link_bar import BarLink, LinkBar
 from tests.console.harness import (
     ConsoleHarness,
     picture,
@@ -141,6 +142,22 @@ async def test_no_place_moves_when_its_counts_are_read(tmp_path: Path, width: in
             columns.append([region.x for _, region in bar.links()])
         assert columns[0] == columns[1] == columns[2]
         assert next(region for link, region in bar.links() if link.name == "person").right <= width
+
+
+async def test_words_are_as_long_in_the_first_picture_as_later(tmp_path: Path) -> None:
+    shown: list[str] = []
+
+    class RecordedBar(PlaceBar):
+        def show_links(self, links: Sequence[BarLink], right: Sequence[BarLink] = ()) -> None:
+            shown.append("".join(link.text.plain for link in links))
+            super().show_links(links, right)
+
+    async with hosted(tmp_path, BaseScreen, (160, 45)) as (host, pilot):
+        await until_shown(pilot, "1 Audiences 0")
+        await host.screen.mount(RecordedBar(MainScreen.ERRORS))
+        await until(pilot, lambda: len(shown) > 1)
+    assert set(shown) == {shown[0]}
+    assert "Audiences" in shown[0]
 
 
 def test_every_screen_is_marked_as_the_place_it_belongs_to() -> None:
