@@ -15,6 +15,7 @@ from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import ConsoleHarness, console, until, until_on, until_shown
 from tests.console.sample_audiences import SHOPPERS, connect_with_audiences
+from tests.console.test_live import follow
 from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
@@ -154,6 +155,22 @@ async def test_q_asks_as_ctrl_q_does_while_a_sync_is_under_way(
         await pilot.press("n")
         gate.open()
         await until_shown(pilot, "Everything is delivered.")
+
+
+async def test_a_live_session_counts_the_pending_users_of_home(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    """Those of an audience that waits for a cohort are pending, too."""
+    harness.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text("".join(json.dumps(event(user, True)) + "\n" for user in ("u1", "u2")))
+    async with harness.open() as pilot:
+        await follow(pilot, file, "n")
+        await until_shown(pilot, "waiting: no cohort")
+        await pilot.press("1")
+        await until_shown(pilot, "2 users pending")
+        await pilot.press("q")
+        await until_shown(pilot, "A live session is running: 2 users pending.")
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])

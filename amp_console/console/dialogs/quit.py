@@ -81,8 +81,9 @@ class QuitDialog(Question[None]):
     def _of(self, job: Job) -> Content:
         glyphs = self.services.glyphs
         if isinstance(job, LiveJob):
-            queue = job.snapshot.queue if job.snapshot else 0
-            return safe_text(f"A live session is running: {plural(queue, 'change')} not delivered.")
+            live = job.snapshot
+            pending = live.queue + live.waiting if live else 0
+            return safe_text(f"A live session is running: {plural(pending, 'user')} pending.")
         if isinstance(job, ImportJob):
             read = f"{byte_size(job.done)} of {byte_size(job.total)}"
             share = bar(glyphs, job.done, job.total, BAR) if job.total else ""
