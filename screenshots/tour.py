@@ -38,7 +38,7 @@ MOMENTS = {
     "All 12,120 users": 3.0,
     "Amplitude does not know 8": 3.0,
     "Suppose they have used": 2.8,
-    "Sizes are checked": 3.2,
+    "Sizes are updated": 3.2,
     "212 people are missing": 3.2,
     "Repaired, and compared again": 2.8,
     "Changes in Segment": 3.6,

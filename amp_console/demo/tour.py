@@ -76,11 +76,16 @@ _HOME = (
         screen("AudiencesScreen", "6 audiences", "High value"),
     ),
     TourStep(
-        "For each of them, amp-console keeps a cohort of the same people in Amplitude.",
+        "Each is linked to a cohort: amp-console keeps the same people in Amplitude.",
         screen("AudiencesScreen", "Members", "not compared"),
     ),
     TourStep(
-        "Newsletter has 12,120 members, but no cohort yet: it is not linked.",
+        "Trial day 7 has a broken link: someone deleted its cohort in Amplitude.",
+        screen("AudiencesScreen", "Trial day 7", "broken link"),
+        rest=SHORT,
+    ),
+    TourStep(
+        "Newsletter has 12,120 members, and is not linked: it has no cohort yet.",
         every(
             cursor_on("AudiencesScreen", "Newsletter"),
             screen("AudiencesScreen", "12,120", "not linked"),
@@ -91,7 +96,7 @@ _HOME = (
 
 _SYNC = (
     TourStep(
-        "A sync begins with a plan. This one creates 1 cohort and adds 12,120 users.",
+        "A sync begins with a plan of what it will send: 1 cohort with 12,120 users.",
         screen("PlanScreen", "Creates 1 cohort and adds 12,120 users"),
         (KeyPress("s", "Sync"),),
     ),
@@ -112,10 +117,10 @@ _SYNC = (
         (KeyPress("1", "Rate limit"),),
     ),
     TourStep(
-        "Amplitude refused a request (429). The sync waits, then sends it again.",
+        "Amplitude refused a request: 429, too many. The sync waits, then resends it.",
         every(screen("RunScreen", "429", "rate limited", "again in"), sync_waits),
         (
-            KeyPress("escape", "Close", then=screen("PlanScreen")),
+            KeyPress("escape", "Close", "Back to the plan.", screen("PlanScreen")),
             KeyPress("y", "Send", "The sync has started."),
         ),
     ),
@@ -129,7 +134,12 @@ _SYNC = (
         every(screen("RunScreen", "running"), trouble(RATE_LIMIT, is_on=False)),
         (
             KeyPress("!", "Make trouble", "The rate limit ends here.", screen("TroubleDialog")),
-            KeyPress("1", "Rate limit", then=trouble(RATE_LIMIT, is_on=False)),
+            KeyPress(
+                "1",
+                "Rate limit",
+                "The rate limit ends here.",
+                trouble(RATE_LIMIT, is_on=False),
+            ),
             KeyPress("escape", "Close"),
         ),
         rest=SHORT,
@@ -158,7 +168,15 @@ _REJECTED = (
             cursor_on("ErrorsScreen", _UNKNOWN),
             screen("ErrorsScreen", "High value shoppers", "8 users"),
         ),
-        (KeyPress("j", "Down", "", cursor_on("ErrorsScreen", _UNKNOWN), repeats=True),),
+        (
+            KeyPress(
+                "j",
+                "Down",
+                "The cursor moves to one of the reasons.",
+                cursor_on("ErrorsScreen", _UNKNOWN),
+                repeats=True,
+            ),
+        ),
     ),
 )
 
@@ -174,10 +192,10 @@ def _retry(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
         TourStep(
             "Again, the plan comes first. It includes what else has changed since.",
             screen("PlanScreen", "8 of them retried", "Before you send"),
-            (KeyPress("s", "Retry and plan"),),
+            (KeyPress("s", "Retry and plan a sync"),),
         ),
         TourStep(
-            "The retry has worked: no user of this run is rejected.",
+            "The retry has worked. Partial: users rejected before it are still rejected.",
             every(screen("RunScreen", "No user of this run is", "elapsed"), sync_is_over),
             (KeyPress("y", "Send", "The sync is sending."),),
         ),
@@ -193,15 +211,17 @@ _LAPSED = "Recently lapsed"
 
 _REPAIR = (
     TourStep(
-        "Sizes are checked in one call: Recently lapsed has 175 fewer in Amplitude.",
+        "Sizes are updated in one call: Recently lapsed has 175 fewer in Amplitude.",
         every(
             cursor_on("AudiencesScreen", _LAPSED),
             screen("AudiencesScreen", "175 fewer in Amplitude"),
         ),
         (
-            KeyPress("@go.audiences", "Audiences", then=screen("AudiencesScreen")),
+            KeyPress(
+                "@go.audiences", "Audiences", "Back to the audiences.", screen("AudiencesScreen")
+            ),
             *_down_to("AudiencesScreen", _LAPSED),
-            KeyPress("u", "Check sizes", "Amplitude is asked for the sizes of its cohorts."),
+            KeyPress("u", "Update sizes", "Amplitude is asked for the sizes of its cohorts."),
         ),
         rest=LONG,
     ),
@@ -213,14 +233,25 @@ _REPAIR = (
     TourStep(
         "212 people are missing from the cohort, and 37 extra people are in it.",
         screen("ReconcileScreen", "212 missing", "37 extra", "r Compare"),
-        (KeyPress("r", "Compare", "Amplitude prepares a list of the cohort's members."),),
+        (
+            KeyPress(
+                "r",
+                "Compare",
+                "Amplitude prepares a download of the members. It allows 500 in a month.",
+            ),
+        ),
         rest=LONG,
     ),
     TourStep(
         "A repair shows its plan, too. It adds the 212 users and removes the 37.",
         screen("Confirm", "Adds 212 users", "removes 37 users"),
         (
-            KeyPress("p", "Repair", then=screen("ChoiceDialog", "afterwards: no")),
+            KeyPress(
+                "p",
+                "Repair",
+                "A repair adds who is missing, removes who is extra, or both.",
+                screen("ChoiceDialog", "afterwards: no"),
+            ),
             KeyPress(
                 "v",
                 "Compare again",
@@ -241,13 +272,25 @@ _LIVE = (
     TourStep(
         "A live session syncs by itself. It follows events, here in a folder.",
         screen("FormDialog", "Follow", "segment-logs"),
-        (KeyPress("@go.live", "Live", then=screen("LiveScreen")), KeyPress("n", "Follow files")),
+        (
+            KeyPress("@go.live", "Live", "Here events are followed.", screen("LiveScreen")),
+            KeyPress("n", "Follow files"),
+        ),
     ),
     TourStep(
         "Changes in Segment now reach their cohorts within seconds.",
         every(screen("LiveScreen", "events read", "added", "lag"), live_delivers),
         (KeyPress("f2", "Follow", "Changes are gathered for a few seconds, then sent."),),
         rest=LONG,
+    ),
+    TourStep(
+        "The session has ended. What comes now stays pending until the next sync.",
+        screen("LiveScreen", "ended"),
+        (
+            KeyPress("c", "End", "The session is to end.", screen("Confirm", "End the live")),
+            KeyPress("y", "End", "The session sends what it has read, then ends."),
+        ),
+        rest=SHORT,
     ),
     TourStep(
         "That was the tour. Now it is your turn: ! makes trouble, ? helps, q quits.",

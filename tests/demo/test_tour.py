@@ -11,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.binding import Binding
 from textual.events import MouseDown, MouseUp
 from textual.geometry import Region
 from textual.pilot import Pilot
 
 from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.errors.retry import Retried, RetryDialog
 from amp_console.console.widgets.caption import Caption
 from amp_console.demo import SimulatedSession
 from amp_console.demo.conditions import screen, text_of, trouble
@@ -210,6 +213,20 @@ async def test_every_caption_is_read_whole_on_a_small_screen(harness: ConsoleHar
             await until(pilot, lambda count=count: count in caption(pilot))  # type: ignore[misc]
             assert caption(pilot).partition(count)[2] == item
             await pilot.press("enter")
+
+
+def test_no_caption_is_empty_while_further_keys_of_a_step_follow() -> None:
+    for step in tour_steps(lambda: None):
+        silent = [key for key in step.keys if not key.meanwhile]
+        assert not any(key.repeats or key is not step.keys[-1] for key in silent), step.caption
+
+
+def test_keys_are_called_what_the_console_calls_them() -> None:
+    labels = {key.key: key.label for step in tour_steps(lambda: None) for key in step.keys}
+    home = [item for item in AudiencesScreen.BINDINGS if isinstance(item, Binding)]
+    assert labels["u"] in {item.description for item in home if item.key == "u"}
+    answers = RetryDialog(Retried({}, {}, 0)).answers()
+    assert labels["s"] in {answer.label for answer in answers}
 
 
 def test_it_runs_in_ascii_too() -> None:
