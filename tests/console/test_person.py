@@ -257,8 +257,9 @@ async def test_a_rejected_person_that_amplitude_knows_by_now_is_retried(
 
 async def test_no_one_else_is_offered_a_retry(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
-    async with harness.open(size=(120, 36)) as pilot:
+    async with harness.open(size=(200, 50)) as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "last known    in the cohort", "u Ask Amplitude")
         assert "U Retry" not in picture(pilot)
+        assert "Sync retried users" not in picture(pilot)

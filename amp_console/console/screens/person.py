@@ -212,10 +212,13 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
         return None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While an identifier is typed, / is one of its letters; only the rejected are retried."""
+        """While an identifier is typed, / is one of its letters. Retrying is for the rejected."""
         if action == "type" and self.query("#who:focus"):
             return False
         if action == "retry" and _rejected(self._chosen) is None:
+            return False
+        session = self.services.session  # there is none while the console quits
+        if action == "sync" and (session is None or not session.retried):
             return False
         return super().check_action(action, parameters)
 
@@ -281,8 +284,7 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
 
     def action_sync(self) -> None:
         """Show the plan of a sync of the audiences with retried users."""
-        if self.session.retried:
-            self.services.navigate(OpenPlan(tuple(sorted(self.session.retried))))
+        self.services.navigate(OpenPlan(tuple(sorted(self.session.retried))))
 
     def action_copy(self) -> None:
         """Copy the sentence and the facts."""

@@ -131,7 +131,7 @@ class RejectedUserDetail(ScrollPane):
         missing = user.id_type.other
         path = self._paths.get(missing)
         if user.code is not Reason.NO_IDENTIFIER:
-            return f"{ADVICE[user.code]} U retries."
+            return ADVICE[user.code]
         if not path:
             return NO_IDENTIFIER.format(missing=missing.label)
         return (
