@@ -3,16 +3,18 @@
 import hashlib
 import hmac
 import json
+from functools import partial
 from pathlib import Path
 from threading import Event
 
 import httpx
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from amp_console.console import LaunchOptions
 from amp_console.console.badges import states_now
+from amp_console.console.dialogs.form import ask_path
 from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob, paths
 from amp_console.console.screens.live.actions import begin
@@ -22,6 +24,7 @@ from amp_console.console.screens.live.view import LiveScreen
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.session import Session
 from amp_console.console.widgets.fields import Tick
+from amp_console.console.widgets.path_input import PathInput
 from amp_console.ledger import runs
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
@@ -543,6 +546,58 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         await until_shown(pilot, "Sends 3 pending changes of 2 audiences")
         await pilot.press("escape", "l")
         await until_shown(pilot, "Listen on address", "Sends 1 pending")
+
+
+async def test_the_question_and_the_screen_below_it_say_one_number(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
+        await workspace.sync()
+        async with harness.open() as pilot:
+            await until(pilot, lambda: services(pilot).session is not None)
+            await pilot.press("4")
+            await until_shown(pilot, "No live session.", "will be live")
+            for key, question in (("n", "Path or bucket to follow."), ("l", "Listen on address")):
+                await pilot.press(key)
+                await until_shown(pilot, question)
+                workspace.enter(f"by-{key}")
+                many = "Sends 1 pending change " if key == "n" else "Sends 2 pending changes "
+                await until_shown(pilot, f"│ {many}of 1 audience first.")
+                asked = pilot.app.screen.query_one("#question", Static)
+                await until(pilot, partial(says, asked, many))
+                await pilot.press("escape")
+
+
+async def test_tab_moves_on_from_a_path_that_was_put_forward_and_completes_what_is_typed(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "one.ndjson").touch()
+    async with harness.open() as pilot:
+        await until_shown(pilot, "amp-console")
+        pilot.app.push_screen(ask_path("Follow", "Path to follow.", str(folder), "Follow"))
+        await until_shown(pilot, "Path to follow.")
+        line = pilot.app.screen.query_one(PathInput)
+        await until(pilot, partial(lists, line, "one.ndjson"))
+        await pilot.press("tab")
+        assert (line.value, line.has_focus) == (str(folder), False)
+        line.focus()
+        await pilot.press("end", "/")
+        await until(pilot, lambda: line.listing.entries and line.value.endswith("/"))
+        await pilot.press("tab")
+        assert (line.value, line.has_focus) == (str(folder / "one.ndjson"), True)
+
+
+def says(text: Static, words: str) -> bool:
+    """Whether a text has these words."""
+    return words in str(text.content)
+
+
+def lists(line: PathInput, name: str) -> bool:
+    """Whether a path's files are known."""
+    return [entry.name for entry in line.listing.entries] == [name]
 
 
 async def test_as_many_audiences_are_live_as_it_said_before(

@@ -6,6 +6,7 @@ from typing import ClassVar, Generic, TypeVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.validation import Function, ValidationResult, Validator
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
@@ -17,6 +18,8 @@ from amp_console.console.widgets.path_input import PathInput
 
 T = TypeVar("T")
 
+Question = str | Callable[[], str]
+"""What a form asks; a function where that changes while the form is open."""
 NOT_EMPTY = Function(lambda text: bool(text.strip()), "It is empty.")
 
 
@@ -41,7 +44,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
     def __init__(
         self,
         title: str,
-        question: str,
+        question: Question,
         fields: Iterable[Widget],
         yes: str,
         answer: Callable[[], T],
@@ -61,11 +64,19 @@ class FormDialog(Dialog[T | None], Generic[T]):
         return self._title
 
     def box(self) -> ComposeResult:
-        yield Static(safe_text(self._question))
+        yield Static(self._asked_text(), id="question")
         yield from self._fields
         with Horizontal(classes="buttons"):
             yield self.button_of("dismiss(None)", "no")
             yield self.button_of("submit", "yes", "primary")
+
+    def ask_again(self) -> None:
+        """Show the question as it is now."""
+        self.query_one("#question", Static).update(self._asked_text())
+
+    def _asked_text(self) -> Content:
+        question = self._question
+        return safe_text(question if isinstance(question, str) else question())
 
     def name_of(self, binding: Binding) -> str:
         return self._yes if binding.action == "submit" else super().name_of(binding)
@@ -109,7 +120,7 @@ def ask_text(
     return FormDialog(title, question, (line, Mistake()), yes, lambda: line.value, validator)
 
 
-def ask_path(title: str, question: str, value: str, yes: str) -> FormDialog[str]:
+def ask_path(title: str, question: Question, value: str, yes: str) -> FormDialog[str]:
     """A form that asks for the path of a file or folder that exists."""
     line = PathInput(value, id="answer")
 

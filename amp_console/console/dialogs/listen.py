@@ -1,5 +1,6 @@
 """The form for receiving webhooks in a live session."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from textual.validation import Function
@@ -27,8 +28,8 @@ class ListenRequest(NamedTuple):
     single_events: bool
 
 
-def listen_dialog(more: str = "") -> FormDialog[ListenRequest]:
-    """A form that asks where to listen; `more` is added to the question."""
+def listen_dialog(more: Callable[[], str]) -> FormDialog[ListenRequest]:
+    """A form that asks where to listen; what `more` returns is added to the question."""
     line, single = Input(ADDRESS, id="answer"), Tick(SINGLE, id="single")
 
     def answer() -> ListenRequest:
@@ -37,7 +38,7 @@ def listen_dialog(more: str = "") -> FormDialog[ListenRequest]:
 
     return FormDialog(
         "Listen",
-        QUESTION + more,
+        lambda: QUESTION + more(),
         (line, Mistake(), single, Static(safe_text((WHY_SINGLE, MUTED)))),
         "Listen",
         answer,

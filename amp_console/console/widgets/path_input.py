@@ -15,6 +15,8 @@ from amp_console.console.paths import PathListing, completed, listing
 class PathInput(Input):
     """A path. Tab completes it as far as it is unambiguous, else moves on as in other fields.
 
+    It moves on from a path that was put forward, as long as that is unchanged.
+
     It posts `FilesListed` whenever it knows the files for what is typed.
     """
 
@@ -40,6 +42,7 @@ class PathInput(Input):
     ) -> None:
         super().__init__(value, placeholder=placeholder, id=id)
         self.listing = PathListing((), (), "")
+        self._put_forward = value
 
     def on_mount(self) -> None:
         self.refresh_listing()
@@ -60,7 +63,8 @@ class PathInput(Input):
         return self.listing
 
     def action_complete(self) -> None:
-        longer = completed(self.value, self.listing.entries)
+        is_unchanged = bool(self.value) and self.value == self._put_forward
+        longer = self.value if is_unchanged else completed(self.value, self.listing.entries)
         if longer == self.value:
             self.screen.focus_next()
         else:

@@ -1,7 +1,10 @@
 """Starting and steering the live session of this console."""
 
-from collections.abc import Awaitable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
+from typing import Any
+
+from textual.screen import Screen
 
 from amp_console.connections import KeysError, find_webhook_secret
 from amp_console.console import audience_changes
@@ -81,14 +84,16 @@ def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | N
 # Sources.
 
 
-def path_dialog(
-    services: Services, audiences: Sequence[AudienceSummary] | None, *, create: bool
-) -> FormDialog[str]:
-    """Return a dialog that asks which folder or file to follow.
+Summaries = Callable[[], Sequence[AudienceSummary] | None]
+"""Returns the audiences as they are now, for what a session sends first; None: not read yet."""
 
-    `audiences` are those before a session, for what it sends first; None: not read yet.
-    """
-    question = "Path or bucket to follow." + _more(services, audiences, create=create)
+
+def path_dialog(services: Services, audiences: Summaries, *, create: bool) -> FormDialog[str]:
+    """Return a dialog that asks which folder or file to follow."""
+
+    def question() -> str:
+        return "Path or bucket to follow." + _more(services, audiences(), create=create)
+
     return ask_path("Follow", question, services.environment.live_folder, "Follow")
 
 
@@ -100,10 +105,16 @@ async def follow_path(services: Services, asked: Awaitable[str | None], *, creat
 
 
 def address_dialog(
-    services: Services, audiences: Sequence[AudienceSummary] | None, *, create: bool
+    services: Services, audiences: Summaries, *, create: bool
 ) -> FormDialog[ListenRequest]:
-    """Return a dialog that asks for the address to listen on; `audiences` as in `path_dialog`."""
-    return listen_dialog(_more(services, audiences, create=create))
+    """Return a dialog that asks for the address to listen on."""
+    return listen_dialog(lambda: _more(services, audiences(), create=create))
+
+
+def ask_again(front: Screen[Any]) -> None:
+    """Let a form in front say what is true now, as the screen below it does."""
+    if isinstance(front, FormDialog):
+        front.ask_again()
 
 
 async def listen(

@@ -167,6 +167,7 @@ the sources, where there is no room for them."""
         self._summaries = await session.read(
             audience_summaries, session.connection, count_members=False
         )
+        actions.ask_again(self.app.screen)
         if self._job is not None:
             self._draw()
             return
@@ -285,12 +286,12 @@ the sources, where there is no room for them."""
         self.refresh_bindings()
 
     def action_follow(self, create: bool) -> None:
-        dialog = actions.path_dialog(self.services, self._summaries, create=create)
+        dialog = actions.path_dialog(self.services, lambda: self._summaries, create=create)
         asked = dialog.asked(self.services)
         self._do(actions.follow_path(self.services, asked, create=create))
 
     def action_listen(self, create: bool) -> None:
-        dialog = actions.address_dialog(self.services, self._summaries, create=create)
+        dialog = actions.address_dialog(self.services, lambda: self._summaries, create=create)
         asked = dialog.asked(self.services)
         self._do(actions.listen(self.services, asked, create=create))
 
