@@ -13,7 +13,6 @@ from amp_console.console.widgets.grid import CellPart
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import Headcount
 from amp_console.sync.queries.status import AudienceSummary, State, Status
-from amp_console.values import IdType
 
 STATUS_TONES = {
     Status.IN_SYNC: "good",
@@ -90,13 +89,12 @@ def badges_text(services: Services, known: AudienceSummary) -> Content:
     return safe_text(*parts)
 
 
-def members_sum(count: Headcount, id_type: IdType) -> Content:
-    """What the members are the sum of: "= 1,503 delivered + 3 without Amplitude ID"."""
+def members_sum(count: Headcount) -> Content:
+    """What the members are the sum of: "= 1,503 delivered + 3 rejected"."""
     parts = [
         (count.in_cohort, "delivered", ""),
         (count.pending, "pending", WARN),
-        (count.rejected, "rejected", BAD),
-        (count.unidentified, f"without {id_type.label}", BAD),
+        (count.rejected + count.unidentified, "rejected", BAD),
     ]
     some = [part for part in parts if part[0]] or parts[:1]
     pieces: list[Part] = []

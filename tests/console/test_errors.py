@@ -112,7 +112,7 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "─ ghost-1", "2 users")
-        await until_shown(pilot, "R Retry all", "tab Users")
+        await until_shown(pilot, "R Retry all 2", "tab Users")
         await pilot.press("tab", "j")
         await until_shown(pilot, "U Retry this user", "tab Reasons")
         await pilot.press("U")
@@ -126,7 +126,7 @@ async def test_a_user_is_retried_from_the_reasons_too(harness: ConsoleHarness) -
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
-        await until_shown(pilot, "─ ghost-1", "2 users", "Retry this user (U) once")
+        await until_shown(pilot, "─ ghost-1", "2 users", "Retry this user once")
         assert pilot.app.screen.query_one("#groups").has_focus
         await pilot.press("U")
         await until_shown(pilot, "Retry 1 user?", "“ghost-1” becomes pending again")
@@ -507,3 +507,55 @@ async def test_a_sync_that_takes_everybody_leaves_the_keys_on_the_reasons(
             retry(workspace.ledger, connection, RejectedFilter())
         await until_shown(pilot, "No one is rejected.")
         await until(pilot, lambda: pilot.app.screen.query_one("#groups").has_focus)
+
+
+async def test_another_reason_begins_at_its_first_user(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "14 users", "R Retry all 2")
+        await pilot.press("j")
+        await until_shown(pilot, "12 users", "No Amplitude ID in the event · ")
+        await pilot.press("tab", "j", "j")
+        await until(pilot, lambda: pilot.app.screen.query_one("#users", Grid).cursor == 2)
+        await pilot.press("tab", "j")
+        await until_shown(pilot, "─ 2 users", "▹ ghost-1")
+
+
+async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "R Retry all 2")
+        await pilot.press("j")
+        await until_shown(pilot, "12 users", "No Amplitude ID in the event · ")
+        await until_gone(pilot, "R Retry")
+        await pilot.press("R")
+        await until_shown(pilot, "Set its field (press m), and import the events again.")
+
+
+async def test_tab_is_not_offered_where_no_users_are_listed(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, broken_events)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "tab Users")
+        await pilot.press("v")
+        await until_shown(pilot, "v Rejected users")
+        await until_gone(pilot, "tab Users")
+
+
+async def test_a_user_without_the_identifier_is_told_the_other_id_type_first(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect(amplitude_id_path="$.traits.amplitude_id")
+    with harness.workspace(connection) as workspace:
+        workspace.read([event("u1", True, audience=FRESH)])
+        unidentified(workspace)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "= 1 rejected")
+        await pilot.press("2", "j")
+        await until_shown(pilot, "Listed by", "Since")
+        await until_shown(pilot, "has no Amplitude ID at $.traits.amplitude_id.", "User ID instead")

@@ -33,10 +33,11 @@ LISTS = (
 
 
 LETTERS = """\
-A letter means the same on every screen: r compares with Amplitude, R retries, u asks Amplitude \
-again, v changes what is listed, w opens it whole, t enables or disables, c ends what is under \
-way, E exports. Three follow the screen: n adds or follows something new, p pauses or repairs, l \
-links a cohort or listens."""
+Most letters mean the same on every screen: r compares with Amplitude, R retries, u asks \
+Amplitude again, v changes what is listed, w opens it whole, t enables or disables, c ends what \
+is under way, E exports. Four follow the screen: n adds or follows something new, p pauses or \
+repairs, l links a cohort or listens, L compares with a list or listens. In a dialog, buttons \
+say theirs."""
 """It is shown unless the settings move keys."""
 
 

@@ -21,7 +21,8 @@ T = TypeVar("T")
 class ListSource(Generic[Q, T]):
     """What a pane shows.
 
-    Marks stay while `query` is equal; rows that were read stay while `revision` is equal, too.
+    Marks stay while `query` is equal; rows that were read stay while `revision` is equal, too. The
+    cursor stays on its row while `subject` is equal: the list of another one begins at its first.
     """
 
     query: Q
@@ -32,6 +33,7 @@ class ListSource(Generic[Q, T]):
     """Reads up to `limit` items, starting at `offset`."""
     row: Callable[[T], Row]
     revision: object = field(default_factory=object)
+    subject: object = None
 
 
 class ListPane(Container, Generic[Q, T]):
@@ -129,6 +131,8 @@ class ListPane(Container, Generic[Q, T]):
         self._shown, self._count = source, count
         self._grid.reshape(source.columns)
         self._grid.show(rows)
+        if shown is not None and shown.subject != source.subject:
+            self._grid.action_move("first")
         self._show_titles()
 
     def _show_titles(self) -> None:

@@ -125,7 +125,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         ("pending", _pending(services, target)),
         ("last error", _error(services, trend.error)),
         ("members", _members(services, target, trend.days)),
-        *([("", members_sum(target.count, target.audience.id_type))] if target.count else []),
+        *([("", members_sum(target.count))] if target.count else []),
         *_days(services, trend.days),
         *_moves(services, trend.hour),
     ]

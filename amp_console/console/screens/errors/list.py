@@ -173,6 +173,8 @@ E writes what is shown into a CSV file."""
         """Hide what leads to where one is, and what is about one user where there is none."""
         if action == ("invalid" if self._is_invalid else "rejected"):
             return False
+        if action == "other_list" and self._is_invalid:
+            return False  # tab goes from panel to panel there
         if is_open(self) and action == "request":
             user = self._rejected.detail.user
             if not self._rejected.split.is_entered or user is None or user.request_id is None:
@@ -190,19 +192,20 @@ E writes what is shown into a CSV file."""
         sync = ("sync",) if self.session.retried else ()
         everything = ("everything",) if self._rejected.scope != RejectedFilter() else ()
         users = self._rejected.users
-        retry = Labelled("retry", "Retry marked" if users.marked else "Retry all")
+        label = self._rejected.retry_label
+        retry = (Labelled("retry", label),) if label else ()
         user = self._rejected.shown
         can_retry = user is None or is_retriable(user.code)
         one = ("retry_one",) if can_retry else ("mapping",)
         if self._rejected.split.is_entered:
-            return *sync, *one, "request", "person", "copy", retry
+            return *sync, *one, "request", "person", "copy", *retry
         if self._rejected.is_empty:
             return *sync, *everything, "invalid"
         if users.has_cursor:
             other = Labelled("other_list", "Reasons")
-            return *sync, *one, retry, other, "person", "export", *everything, "invalid"
+            return *sync, *one, *retry, other, "person", "export", *everything, "invalid"
         mapping = () if any(is_retriable(group.code) for group in self._rejected.chosen) else one
-        return *sync, *mapping, retry, "export", *everything, "other_list", "invalid"
+        return *sync, *mapping, *retry, "export", *everything, "other_list", "invalid"
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:

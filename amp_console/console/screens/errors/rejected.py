@@ -9,7 +9,7 @@ from textual.containers import Container, Vertical
 
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
-from amp_console.console.screens.errors.retry import RetryOutcome, ask_and_retry
+from amp_console.console.screens.errors.retry import RetryOutcome, ask_and_retry, is_retriable
 from amp_console.console.screens.errors.rows import (
     GROUP_COLUMNS,
     NO_MATCH,
@@ -105,6 +105,17 @@ class RejectedUsers(Container):
         return list(self._groups.values()) if group is None else [group]
 
     @property
+    def retry_label(self) -> str:
+        """What retrying several users is called, with their number; "" if no one can be retried."""
+        if marked := self.users.marked:
+            many = sum(is_retriable(user.code) for user in marked)
+            return f"Retry {many:,} marked" if many else ""
+        many = sum(group.count for group in self.chosen if is_retriable(group.code))
+        if self.users.filter_text:  # leaves some of them, of whom not all may be retriable
+            return "Retry matches" if many else ""
+        return f"Retry all {many:,}" if many else ""
+
+    @property
     def _group(self) -> RejectionGroup | None:
         """The group under the cursor; None for the row of all groups."""
         return self._groups.get(self.query_one("#groups", Grid).key)
@@ -190,6 +201,7 @@ class RejectedUsers(Container):
             read,
             row,
             revision=tuple(self._groups.values()),
+            subject=group.filter if group is not None else None,
         )
 
     async def all_shown(self) -> Sequence[RejectedUser]:

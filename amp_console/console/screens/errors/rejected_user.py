@@ -135,9 +135,9 @@ class RejectedUserDetail(ScrollPane):
         if not path:
             return NO_IDENTIFIER.format(missing=missing.label)
         return (
-            f"The newest event has nothing usable at {path}. Change the path of the "
-            f"{missing.label} (press m) and import the events again, or change the audience's ID "
-            "type."
+            f"The newest event has no {missing.label} at {path}. Match the audience by "
+            f"{user.id_type.label} instead (press e under Audiences). Or have events carry the "
+            f"{missing.label}, correct its path (press m) if it is elsewhere, and import them."
         )
 
     def _facts(self, user: RejectedUser) -> Content:
@@ -161,7 +161,7 @@ class RejectedUserDetail(ScrollPane):
     def _about_request(self, user: RejectedUser, record: RequestRecord) -> list[Content]:
         status = f"status {record.status}" if record.status is not None else "no answer came"
         users = plural(record.size, "user")
-        how = "press Enter" if self.has_focus else "press Enter twice"
+        how = "press Enter" if self.has_focus else "press Enter here"
         rows: list[tuple[str, Content | str]] = [
             (
                 "request",

@@ -29,10 +29,9 @@ from amp_console.ledger.rejected import (
 from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.text import clean, plural
 
-NOTHING_TO_SEND = (
-    "Not retried: without the identifier there is nothing to send. Set its field (press m under "
-    "Errors), and import the events again."
-)
+NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
+NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
+"""As it is said under Errors."""
 NAMED = 3  # audiences that are named; of more only the number is said
 
 
@@ -143,7 +142,8 @@ async def ask_and_retry(
         return RetryOutcome()
     summary = _of_users(users) if users else _of_groups(await session.read(rejection_groups, query))
     if not summary.many:
-        services.notifications.post(NOTHING_TO_SEND, "warning")
+        where = "Open Errors and press m to set its field, then import the events again."
+        services.notifications.post(f"{NO_IDENTIFIER}{where}", "warning")
         return RetryOutcome()
     others = await session.read(_pending, tuple(summary.audiences))
     summary = summary._replace(others=others)

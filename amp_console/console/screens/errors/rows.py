@@ -18,9 +18,9 @@ GROUP_COLUMNS = (
 )
 OF_ONE_GROUP = (
     Column("Identifier", 24, flex=1),
-    Column("ID type", 12, rank=2),
+    Column("Listed by", 12, rank=2),
     Column("Tries", 5, right=True, rank=1),
-    Column("Rejected", 12),
+    Column("Since", 12),
 )
 OF_ALL_GROUPS = (
     Column("Identifier", 18, flex=3),
@@ -28,7 +28,7 @@ OF_ALL_GROUPS = (
     Column("Audience", 14, flex=2, rank=1),
     Column("Operation", 9, rank=3),
     Column("Tries", 5, right=True, rank=4),
-    Column("Rejected", 12, rank=2),
+    Column("Since", 12, rank=2),
 )
 EVENT_COLUMNS = (
     Column("Reason", 24, flex=3),

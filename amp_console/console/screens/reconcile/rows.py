@@ -46,7 +46,6 @@ from amp_console.sync.reconcile.descriptions import (
     unexplained_missing,
 )
 from amp_console.text import plural
-from amp_console.values import IdType
 
 KINDS = (
     Column("Difference", 28, flex=1),
@@ -111,7 +110,6 @@ def bar(comparison: Comparison, glyphs: Glyphs, width: int) -> Content:
 class KnownNumbers(NamedTuple):
     """What the ledger says about an audience and its cohort."""
 
-    id_type: IdType
     people: Headcount
     in_cohort: int
     left: Outstanding
@@ -120,7 +118,7 @@ class KnownNumbers(NamedTuple):
 def read_known_numbers(db: Db, known: Audience) -> KnownNumbers:
     """Count what can be said without a comparison; it reads every member."""
     people = headcount(db, known, FAR_AHEAD)
-    return KnownNumbers(known.id_type, people, in_cohort(db, known), outstanding(db, known))
+    return KnownNumbers(people, in_cohort(db, known), outstanding(db, known))
 
 
 def known_numbers(known: KnownNumbers, size: str) -> Content:
@@ -131,7 +129,7 @@ def known_numbers(known: KnownNumbers, size: str) -> Content:
         facts(
             [
                 ("members", f"{known.people.members:,}"),
-                ("", members_sum(known.people, known.id_type)),
+                ("", members_sum(known.people)),
                 ("cohort", f"{known.in_cohort:,} by our ledger" + (f", {size}" if size else "")),
                 ("pending", f"{pending:,}"),
             ]
