@@ -8,6 +8,7 @@ from amp_console.console.notifications import Notifications
 from amp_console.console.session import Sessions
 from amp_console.ledger.audiences import Audience
 from amp_console.sync.reconcile.quota import Quota, ask_quota
+from amp_console.text import plural
 
 
 class Figures:
@@ -57,6 +58,8 @@ class Figures:
             self._notifications.post(str(error), "error")
         else:
             self.note_sizes(found, asked_at)
+            text = f"Amplitude lists {plural(len(found), 'cohort')}. Their sizes are up to date."
+            self._notifications.post(text, is_kept=False)
 
     def note_sizes(self, found: dict[str, int | None], asked_at: int) -> None:
         """Show sizes that Amplitude was asked for at `asked_at`, microseconds since 1970."""

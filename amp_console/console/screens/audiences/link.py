@@ -67,6 +67,7 @@ audience, and removes people who left it. Other members of the cohort stay. Link
 audience only: two would undo each other's changes."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "link", "Link", key_display="Enter", id="link.link"),
         Binding("n", "make_new", "Create a new one", id="link.new"),
         Binding("u", "reload", "Update from Amplitude", id="link.reload"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
@@ -181,6 +182,9 @@ audience only: two would undo each other's changes."""
         return None
 
     def on_grid_opened(self) -> None:
+        self.action_link()
+
+    def action_link(self) -> None:
         """Link to the cohort under the cursor."""
         cohort = (self._cohorts or {}).get(self.query_one("#list", Grid).key)
         if cohort is None:

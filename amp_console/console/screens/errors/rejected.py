@@ -111,7 +111,7 @@ class RejectedUsers(Container):
             many = sum(is_retriable(user.code) for user in marked)
             return f"Retry {many:,} marked" if many else ""
         many = sum(group.count for group in self.chosen if is_retriable(group.code))
-        if self.users.filter_text:  # leaves some of them, of whom not all may be retriable
+        if self.users.filter_text:  # leaves some of them, and not all of these can be retried
             return "Retry matches" if many else ""
         return f"Retry all {many:,}" if many else ""
 
