@@ -36,10 +36,10 @@ from amp_console.text import plural
 COLUMNS = (
     Column("Audience", 16, flex=1),
     Column("In audience", 11, right=True, rank=2),
-    Column("In cohort", 11, right=True, rank=3),
-    Column("Missing", 9, right=True),
-    Column("Extra", 9, right=True),
-    Column("Compared", 12, rank=1),
+    Column("In cohort", 9, right=True, rank=3),
+    Column("Missing", 7, right=True),
+    Column("Extra", 6, right=True),
+    Column("Compared", 10, rank=1),
     Column("", 24, flex=4),
 )
 
