@@ -48,7 +48,7 @@ async def start_sync(pilot: Pilot[None], *shown: str) -> None:
     await pilot.press("S")
     await until_shown(pilot, "Before you send")
     await until(pilot, lambda: console(pilot).screen.check_action("send", ()))
-    await pilot.press("s")
+    await pilot.press("y")
     await until_shown(pilot, *(shown or ("Requests",)))
 
 

@@ -150,7 +150,7 @@ async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(
         await pilot.press("S")
         await until_on(pilot, PlanScreen)
         await until_shown(pilot, "newsletter")
-        await pilot.press("s")
+        await pilot.press("y")
         await until_on(pilot, WaitingDialog)
         await pilot.press("ctrl+q")
         await until_on(pilot, QuitDialog)

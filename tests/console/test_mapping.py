@@ -47,6 +47,12 @@ async def test_the_sample_is_tried_at_once_and_at_every_key(tmp_path: Path) -> N
         await until_shown(pilot, "418203995117")
 
 
+async def test_an_amplitude_id_that_is_no_number_is_warned_of(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (_, pilot):
+        await paste(pilot, "amplitude-id", "$.userId")
+        await until(pilot, lambda: "Amplitude's own IDs are numbers" in found(pilot))
+
+
 async def test_a_path_that_is_none_is_told_at_its_field(tmp_path: Path) -> None:
     async with opened(tmp_path) as (host, pilot):
         await paste(pilot, "amplitude-id", "traits.x")

@@ -379,7 +379,7 @@ async def test_hostile_names_break_nothing(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "[red]alert")
         await pilot.press("S")
         await until_shown(pilot, "Creates 6 cohorts", "[/foo]")
-        await pilot.press("s")
+        await pilot.press("y")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and _work(pilot).is_over)
         await until_shown(pilot, "[/foo]", "[red]alert")
 

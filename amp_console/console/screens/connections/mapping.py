@@ -44,6 +44,7 @@ SAMPLE = json.dumps(
     indent=2,
 )
 PASTE = "Sample event: paste one of yours"
+NO_NUMBER = "Amplitude's own IDs are numbers: users imported so would not be found."
 LARGEST_SAMPLE = 100_000  # characters; a sample is tried anew at every key
 
 
@@ -219,9 +220,11 @@ def _rows(trial: Trial, *, has_other: bool) -> list[tuple[str, Content | str]]:
     nothing: Part = ("nothing usable", MUTED)
     other: Part = trial.amplitude_id or (nothing if has_other else ("no path is set", MUTED))
     is_taken = audience is not None and not trial.verdict.startswith(("filtered", "invalid"))
+    is_odd = trial.amplitude_id is not None and not trial.amplitude_id.isdecimal()
     return [
         ("User ID", safe_text(trial.user_id or nothing)),
         ("Amplitude ID", safe_text(other)),
+        *([("", safe_text((NO_NUMBER, BAD)))] if is_odd else []),
         ("audience", safe_text(audience.key if audience else ("none", MUTED))),
         ("the event", safe_text((trial.verdict, GOOD if is_taken else BAD))),
     ]

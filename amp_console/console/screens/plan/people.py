@@ -61,7 +61,7 @@ class PlanPeople(Vertical):
         event.stop()
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Open a person; Enter sends the plan on the list of audiences only."""
+        """Open a person."""
         event.stop()
         match event.key:
             case (_, str(id_)):

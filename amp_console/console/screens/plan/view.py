@@ -44,10 +44,11 @@ Amplitude's API. Counts of requests assume no failures; failed requests are retr
 The numbers stay as they were read. Where more changes arrive meanwhile, the plan says how many: a
 sync delivers them, too. u reads the plan again.
 
-y sends it, and so does Enter on an audience. Esc goes back with nothing sent."""
+y sends it; nothing else does. Enter on an audience goes to its users. Esc goes back with nothing
+sent."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y,s", "send", "Send", key_display="y", id="plan.send"),
+        Binding("y", "send", "Send", id="plan.send"),
         Binding("u", "update_plan", "Update the plan", id="plan.update"),
         Binding("w", "watch", "Watch the sync", id="plan.watch"),
     ]
@@ -176,12 +177,8 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
         return None
 
     def on_grid_opened(self) -> None:
-        """Enter sends."""
-        reason = self.disabled_reason("send")
-        if reason is None:
-            self.action_send()
-        else:
-            self.services.notifications.post(reason, "warning")
+        """Go to the users of the audience."""
+        self.query_one(Split).enter()
 
     def action_send(self) -> None:
         """Send the plan; ask first, where most of a cohort would be removed."""
