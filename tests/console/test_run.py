@@ -115,7 +115,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
         workspace.enter("u-1", "u-2")
     async with harness.open() as pilot:
         await start_sync(pilot, "Everything is delivered.")
-        await until_shown(pilot, f"create{'(2)':>13}", f"add{'2':>16}")
+        await until_shown(pilot, f"create{'(2)':>13}", f"add{'+2':>16}")
         await until_shown(pilot, "2 · ( ) sent again or refused")
 
 
