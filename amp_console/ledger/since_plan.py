@@ -16,10 +16,14 @@ from amp_console.ledger.requests import RequestState
 
 
 class PlanMark(msgspec.Struct, frozen=True):
-    """Where the ledger was for one audience when a plan was made: its changes, its last request."""
+    """Where the ledger was for one audience when a plan was made: its changes, its last request.
+
+    The plan was for so many `users`.
+    """
 
     changes: ChangeCounter
     request_id: int
+    users: int
 
 
 class SincePlan(msgspec.Struct, frozen=True):
@@ -45,15 +49,13 @@ def total_since(found: Sequence[SincePlan | None]) -> SincePlan | None:
     )
 
 
-def plan_mark(db: Db, known: Audience) -> PlanMark:
-    """Mark where the ledger is for an audience."""
+def plan_mark(db: Db, known: Audience, users: int) -> PlanMark:
+    """Mark where the ledger is for an audience, of which a plan sends so many users."""
     (request_id,) = db.execute("SELECT coalesce(max(id), 0) FROM request").fetchone()
-    return PlanMark(change_counter(db, known), request_id)
+    return PlanMark(change_counter(db, known), request_id, users)
 
 
-def keep_since_plan(
-    db: Db, run_id: int, known: Audience, planned: int, mark: PlanMark, now: int
-) -> SincePlan:
+def keep_since_plan(db: Db, run_id: int, known: Audience, mark: PlanMark, now: int) -> SincePlan:
     """Keep what happened since the plan; `record_audience` has recorded the audience.
 
     `now` in microseconds since 1970.
@@ -63,7 +65,7 @@ def keep_since_plan(
         "AND run_id <> ? AND state = ? AND kind <> ?",
         (known.id, mark.request_id, run_id, RequestState.CONFIRMED, RequestKind.UPLOAD),
     ).fetchone()[0]
-    since = SincePlan(planned, changes_since(db, known, mark.changes, now), elsewhere)
+    since = SincePlan(mark.users, changes_since(db, known, mark.changes, now), elsewhere)
     db.execute(
         "UPDATE run_audience SET planned = ?, changes_since_plan = ?, sent_elsewhere = ? "
         "WHERE run_id = ? AND audience_id = ?",

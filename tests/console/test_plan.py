@@ -270,7 +270,7 @@ async def test_a_plan_that_is_sent_with_more_changes_counts_them(harness: Consol
             workspace.enter("u-3")
             await until_shown(pilot, "1 more change has arrived since; sending includes it.")
             await pilot.press("y")
-            await until_shown(pilot, "Everything is delivered.", "2/2")
+            await until_shown(pilot, "Everything is delivered.", "2/2", "1 more user than planned")
 
 
 async def test_a_plan_that_does_something_else_by_now_is_shown_anew(

@@ -167,8 +167,8 @@ def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> Audie
         again=again.total(),
         uncertain=left.uncertain - again.total(),
         certain_at=left.certain_at,
-        mark=plan_mark(db, audience),
     )
+    plan = msgspec.structs.replace(plan, mark=plan_mark(db, audience, plan.users))
     return (
         plan
         if plan.obstacle

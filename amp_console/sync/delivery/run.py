@@ -235,9 +235,7 @@ async def _deliver_one(
     await worker.write(keep_outcome, run.id, audience_id, status)
     since = None
     if plan is not None and plan.mark is not None:
-        since = await worker.write(
-            keep_since_plan, run.id, known, plan.users, plan.mark, worker.now()
-        )
+        since = await worker.write(keep_since_plan, run.id, known, plan.mark, worker.now())
     run.progress.finish(audience_id, note or "done")
     return AudienceReport(known, worker.counts, left, note, status, worker.limited_until, since)
 

@@ -161,7 +161,7 @@ async def ask_and_retry(
         return RetryOutcome()
     is_sync = answer is RetryAnswer.SYNC
     text = f"{plural(done, 'user')} pending again."
-    if summary.others:
+    if summary.others and not is_sync:  # else the plan that opens counts them
         text += f" The next sync also delivers {plural(summary.others, 'other pending change')}."
     if not is_sync:
         text += " Press s to see its plan."

@@ -108,6 +108,13 @@ def _without_counts(audience: AudiencePlan) -> tuple[AudiencePlan, bool, bool, b
     return plain, audience.creates, audience.is_large_removal, can_be_sent(audience)
 
 
+def confirmed(plan: Plan, now: Plan) -> Plan:
+    """What would be sent `now`, to be measured by the plan that the operator has read."""
+    pairs = zip(plan.audiences, now.audiences, strict=True)
+    audiences = [msgspec.structs.replace(new, mark=old.mark) for old, new in pairs]
+    return Plan(now.connection, tuple(audiences))
+
+
 def since_then(plan: Plan, now: Plan) -> str:
     """Say what has become pending, or is not any more, since a plan was read; "" if nothing."""
     pairs = list(zip(plan.audiences, now.audiences, strict=True))

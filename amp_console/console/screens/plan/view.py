@@ -203,8 +203,10 @@ sent."""
             self.action_watch()
 
     def _send(self) -> None:
-        services, plan = self.services, self._now
-        assert plan is not None
+        services = self.services
+        assert self._plan is not None
+        assert self._now is not None
+        plan = plan_rows.confirmed(self._plan, self._now)
         services.jobs.sync = RunJob(
             self.session,
             SyncOperation(plan, self._tally),
