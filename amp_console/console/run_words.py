@@ -89,19 +89,20 @@ def verdict(status: str, counts: AudienceCounts, left: Except) -> str:
 
 
 def _delivered_except(rejected: int, left: Except) -> str:
-    """Name what was not delivered: the users that the run `rejected`, else those before it."""
+    """Name what was not delivered: users the run `rejected`, else those of earlier runs."""
     what = []
     if rejected:
         what.append(plural(rejected, "rejected user"))
     elif left.rejected:
-        what.append(f"{plural(left.rejected, 'user')} rejected before this run")
+        what.append(f"{plural(left.rejected, 'user')} that earlier runs rejected")
     if left.invalid:
         what.append(plural(left.invalid, "invalid event"))
     if not what and not left.waiting:
-        what.append("users rejected before this run")  # older ledgers did not count them
+        what.append("users that earlier runs rejected")  # older ledgers did not count them
     said = "Delivered" + (f", except {' and '.join(what)}" if what else "")
     if not left.waiting:
-        return f"{said}."
+        is_earlier = left.rejected and not rejected
+        return f"{said}. Press 2 to see who is rejected now." if is_earlier else f"{said}."
     wait = f"{plural(left.pending or 0, 'user')} wait{'s' if left.pending == 1 else ''}"
     return f"{said}; {wait}: {', '.join(left.waiting)}."
 
@@ -110,7 +111,10 @@ _COMPARED = {
     "stopped": "Some audiences could not be compared; their rows say why. Nothing was sent.",
     "interrupted": "Interrupted: its amp-console ended during the run. Nothing was sent.",
 }
-_REPAIRED = {"delivered": "Repaired.", "partial": "Repaired, with differences left."}
+_REPAIRED = {
+    "delivered": "No known difference is left.",
+    "partial": "The cohort still differs from its audience.",
+}
 
 
 def ended(kind: RunKind, status: str, counts: AudienceCounts, left: Except) -> str:

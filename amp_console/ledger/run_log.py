@@ -62,7 +62,7 @@ def run_reason(ended: Run) -> str:
     what = ", ".join(count for count in counts if count)
     if not what and ended.kind in _DELIVERING and ended.status is RunStatus.PARTIAL:
         before = f"{ended.rejected_after:,} " if ended.rejected_after else ""
-        what = f"{before}rejected before it"
+        what = f"{before}rejected earlier"
     is_over = ended.status is not RunStatus.RUNNING
     why = ended.why.removeprefix(WAITING) if is_over else ""
     reason = ": ".join(filter(None, (what, why)))

@@ -51,12 +51,34 @@ async def test_the_plan_says_what_would_be_sent(
             pilot,
             "Creates 1 cohort, adds 2 users and removes 1 user",
             'This creates the cohort "trial"',
-            "up to 100,000 IDs",
+            "up to 10,000 IDs",
             "one request at a time for each cohort",
             "» creates a cohort",
         )
         await pilot.press("G")
         await until_shown(pilot, 'creates the cohort "trial", owned by ana@acme.example')
+
+
+async def test_a_plan_on_a_small_screen_names_some_users_and_the_way_back(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2", "u-3")
+        await workspace.sync()
+        workspace.leave("u-1", at=5)
+        workspace.enter("u-4", "u-5", at=5)
+    async with harness.open(size=(80, 24)) as pilot:
+        await open_plan(pilot, "Adds 2 users and removes 1 user")
+        await until_shown(
+            pilot,
+            "Removes, for example: u-1 ",
+            "Adds, for example: u-4, u-5 ",
+            "y Send  Esc Cancel",
+        )
+        assert "at the same time" not in picture(pilot)  # it syncs one cohort
+        await pilot.resize_terminal(120, 36)
+        await until_shown(pilot, "2 users to add", "1 user to remove", "y Send  Esc Cancel")
+        await until_gone(pilot, "for example")
 
 
 async def test_confirming_sends_and_shows_the_run_in_its_place(harness: ConsoleHarness) -> None:

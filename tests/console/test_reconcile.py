@@ -115,12 +115,12 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         await pilot.press("p")
         await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
         await until_shown(pilot, "Comparing again uses 1 more download: 1 of 500")
-        await until_shown(pilot, "b Both", "v Compare again afterwards: no")
+        await until_shown(pilot, "b Both", "v Compare again: no  Esc Cancel")
         await pilot.press("v")
         await until_shown(pilot, "afterwards: yes [v]")
         assert isinstance(pilot.app.screen, ChoiceDialog)
         labels = [key.label for key in pilot.app.screen.footer_keys()]
-        assert labels[-2:] == ["Compare again afterwards: yes", "Cancel"]
+        assert labels[-2:] == ["Compare again: yes", "Cancel"]
         await pilot.press("b")
         await until_shown(pilot, "Adds 2 users to “shoppers” and removes 1 user from it.")
         await pilot.press("y")
@@ -200,7 +200,8 @@ async def test_what_comparing_makes_pending_is_said_before_and_after(
         await until_over(pilot)
         await until_shown(pilot, "2 of 3 differences are pending now", "u00")
         await pilot.press("p")
-        await until_shown(pilot, "2 of them are pending", "if you cancel.")
+        await until_shown(pilot, "2 of 3 differences are pending already", "or without a repair.")
+        await until_shown(pilot, "b Both  a Add  r Remove", "v Compare again: no  Esc Cancel")
         await pilot.press("escape")
         with harness.workspace(connection) as workspace:
             sync(workspace)
@@ -510,7 +511,9 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ")
         await pilot.press("p")
         await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
-        await until_shown(pilot, "2 of them are pending", "uses at most 2 more downloads")
+        await until_shown(
+            pilot, "2 of 3 differences are pending already", "uses at most 2 more downloads"
+        )
         await pilot.press("b")
         await until_shown(pilot, "Repair 2 audiences?")
         await pilot.press("y")

@@ -56,6 +56,26 @@ async def test_a_run_ends_with_what_it_changed_and_what_to_look_at(
         await until_shown(pilot, "Amplitude does")
 
 
+async def test_a_run_that_rejected_no_one_leads_to_who_is_rejected(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("ghost-1", "u-1")
+        await workspace.sync()
+        workspace.enter("u-2")
+    async with harness.open() as pilot:
+        await start_sync(
+            pilot,
+            "Delivered, except 1 user that earlier runs rejected.",
+            "Press 2 to see who is rejected now.",
+        )
+        await pilot.press("x")
+        await until_shown(pilot, "No user that this run rejected is rejected now.")
+        await until_shown(pilot, "1 user is rejected by other runs: press A to show them.")
+        await pilot.press("A")
+        await until_shown(pilot, "ghost-1")
+
+
 async def test_the_funnel_counts_in_segments_words(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace:
         workspace.read([event("u-1", True), event("ghost-1", True), {"type": "page"}])
@@ -64,7 +84,7 @@ async def test_the_funnel_counts_in_segments_words(harness: ConsoleHarness) -> N
 
         await until_shown(
             pilot,
-            "events  3 read since the last sync or session = 1 filtered + 0 invalid + 2 changes",
+            "events  3 read for all audiences since the last sync = 1 filtered + 0 invalid + ",
             "users   2 to deliver = 0 pending + 0 pending retry + 1 rejected + 1 delivered",
         )
 

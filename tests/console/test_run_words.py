@@ -41,7 +41,7 @@ def test_a_verdict_names_who_is_left() -> None:
         "Delivered, except 1 rejected user."
     )
     assert verdict("partial", none, Except(0, 12)) == (
-        "Delivered, except 12 users rejected before this run."
+        "Delivered, except 12 users that earlier runs rejected. Press 2 to see who is rejected now."
     )
     assert verdict("partial", none, Except(0, 0, 2)) == "Delivered, except 2 invalid events."
     waiting = ("Newsletter (no cohort)", "Trial day 7 (broken link)")

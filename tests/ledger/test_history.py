@@ -87,7 +87,7 @@ async def test_a_run_that_was_partial_has_a_reason(workspace: Workspace) -> None
     await workspace.sync()
     await workspace.sync()
     reasons = [run_reason(item) for item in workspace.ledger.read(all_runs)]
-    assert reasons == ["1 rejected before it", "1 rejected"]
+    assert reasons == ["1 rejected earlier", "1 rejected"]
 
 
 async def test_requests_that_explain_nobody_any_more_are_forgotten(workspace: Workspace) -> None:  # noqa: F811

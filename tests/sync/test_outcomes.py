@@ -44,7 +44,7 @@ async def test_users_rejected_before_a_run_count_in_its_outcome_for_their_audien
     await workspace.sync()
     newest = workspace.ledger.read(all_runs)[0]
     assert (newest.status, newest.rejected, newest.rejected_after) == (RunStatus.PARTIAL, 0, 1)
-    assert run_reason(newest) == "1 rejected before it"
+    assert run_reason(newest) == "1 rejected earlier"
     assert [_newest(workspace, key) for key in ("shoppers", "others")] == [
         RunStatus.PARTIAL,
         RunStatus.DELIVERED,

@@ -55,7 +55,7 @@ class BaseScreen(Screen[None]):
     AUTO_FOCUS = "Grid"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back", show=False, id="back"),
+        Binding("escape", "back", "Back", key_display="Esc", show=False, id="back"),
     ]
 
     @property

@@ -39,7 +39,6 @@ No one is rejected.
 
 Users that Amplitude skips or refuses are listed here, with the reason.
 """
-ONLY_HERE = "\nShowing one audience or run. Press A to show all."
 EVERYTHING = 1 << 62  # as a limit
 
 
@@ -127,9 +126,10 @@ class RejectedUsers(Container):
         session = screen_of(self).session
         groups = await session.read(rejection_groups, self.scope)
         invalid = await session.read(count_invalid)
+        others = 0 if groups else await session.read(count_rejected)
         title = await self._title()
         self._groups = {group.filter: group for group in groups}
-        self._show_groups(title, groups, invalid)
+        self._show_groups(title, groups, invalid, others)
         await self._load_users()
 
     async def _load_users(self) -> None:
@@ -157,13 +157,15 @@ class RejectedUsers(Container):
             return f"Errors{dot}{known.name}"
         return f"Errors{dot}all audiences"
 
-    def _show_groups(self, title: str, groups: list[RejectionGroup], invalid: int) -> None:
+    def _show_groups(
+        self, title: str, groups: list[RejectionGroup], invalid: int, others: int
+    ) -> None:
         grid, panel = self.query_one("#groups", Grid), self.query_one("#groups-panel")
         services = screen_of(self).services
         rows = group_rows(groups, services.glyphs, services.clock.age_now)
         events = plural(invalid, "event")
         more = f"{events} could not be read: press v." if invalid else "No event was invalid."
-        grid.empty = NO_ONE + more + (ONLY_HERE if self.scope != RejectedFilter() else "")
+        grid.empty = NO_ONE + more if self.scope == RejectedFilter() else self._no_one_here(others)
         grid.show(rows)
         panel.border_title = safe_text(title, max_length=80)
         # Invalid events are not kept by run or audience: a part of the errors does not count them.
@@ -174,6 +176,17 @@ class RejectedUsers(Container):
         self.screen.set_class(not rows, "-no-people")
         if not rows and self.users.has_cursor:
             grid.focus()
+
+    def _no_one_here(self, others: int) -> str:
+        """Say that a part of the errors is empty, and where the `others` are."""
+        if self.scope.run_id is not None:
+            none, by = "No user that this run rejected is rejected now.", "by other runs"
+        else:
+            none, by = "No one is rejected in this audience.", "in other audiences"
+        are = "user is" if others == 1 else "users are"
+        return f"{none}\n\n{others:,} {are} rejected {by}" + (
+            ": press A to show them." if others else "."
+        )
 
     def _source(self, text: str) -> ListSource[RejectedFilter, RejectedUser]:
         """The users of the group under the cursor whose identifier contains the text."""

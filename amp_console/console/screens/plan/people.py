@@ -1,12 +1,15 @@
 """Who a plan adds to one cohort, and who it removes: the first of them by name."""
 
+from collections.abc import Sequence
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 
 from amp_console.console.context import services_of
 from amp_console.console.routes import OpenPerson
 from amp_console.console.screens.base import screen_of
-from amp_console.console.texts import safe_text
+from amp_console.console.texts import MUTED, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import aged
 from amp_console.ledger.counts import PendingMember, pending_members
@@ -15,6 +18,7 @@ from amp_console.text import plural
 
 COLUMNS = (Column("", 1), Column("Person", 16, flex=1), Column("Last event", 12))
 NONE = "No user is added or removed."
+NAMED = 3  # of each, where there is no room for the list
 SHOWN = 200  # who enter, and as many who leave
 
 
@@ -23,6 +27,9 @@ class PlanPeople(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="people", classes="panel")
+
+        self.examples = Content()
+        """Some of the users who are removed, and added: for a screen without room for the list."""
 
     def compose(self) -> ComposeResult:
         services = services_of(self)
@@ -52,6 +59,7 @@ class PlanPeople(Vertical):
                 for member in group
             ]
         self.query_one(Grid).show(rows)
+        self.examples = _examples(found)
         self.border_title = safe_text(f"Who: {plan.name}" if plan else "Who", max_length=60)
         total = plan.add + plan.remove if plan else 0
         self.border_subtitle = plural(total, "user") if found else ""
@@ -66,6 +74,16 @@ class PlanPeople(Vertical):
         match event.key:
             case (_, str(id_)):
                 screen_of(self).services.navigate(OpenPerson(id_))
+
+
+def _examples(found: Sequence[PendingMember]) -> Content:
+    """One line for those who are removed, and one for those who are added."""
+    rows = list[Content]()
+    for is_wanted, verb in ((False, "Removes"), (True, "Adds")):
+        some = [member.id for member in found if member.is_wanted is is_wanted][:NAMED]
+        if some:
+            rows.append(safe_text((f"{verb}, for example: {', '.join(some)}", MUTED)))
+    return lines(*rows)
 
 
 def _heading(plan: AudiencePlan, shown: int, *, is_wanted: bool) -> Row:

@@ -201,16 +201,17 @@ def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
         yield safe_text((f"{glyphs.triangle} This ", WARN), (f"{concern}.", WARN))
 
 
-def limits(limit_values: Limits, glyphs: Glyphs) -> Content:
+def limits(plan: Plan, limit_values: Limits, glyphs: Glyphs) -> Content:
     """Which limits hold, Amplitude's and our own."""
-    size = f"up to {limit_values.largest_batch:,} IDs each"
-    first = f" (the first {limit_values.first_batch:,}; more after successful requests)"
-    return safe_text(
-        (f"{glyphs.dot} Amplitude takes one request at a time for each cohort, ", MUTED),
-        (size, MUTED),
-        (first if limit_values.first_batch < limit_values.largest_batch else "", MUTED),
-        (f". This connection syncs {limit_values.parallel_cohorts} cohorts side by side.", MUTED),
-    )
+    first, most = limit_values.first_batch, limit_values.largest_batch
+    size = f"The first request carries up to {first:,} IDs, later ones up to {most:,}."
+    if first >= most:
+        size = f"A request carries up to {most:,} IDs."
+    at_once = limit_values.parallel_cohorts
+    has_several = at_once > 1 and sum(map(can_be_sent, plan.audiences)) > 1
+    cohorts = f" Up to {at_once:,} cohorts are synced at the same time." if has_several else ""
+    takes = f"{glyphs.dot} Amplitude takes one request at a time for each cohort."
+    return safe_text((f"{takes} {size}{cohorts}", MUTED))
 
 
 def large_removals(plan: Plan) -> list[AudiencePlan]:

@@ -14,6 +14,7 @@ from amp_console.console.jobs.runs import RunJob, SyncOperation
 from amp_console.console.routes import OpenRun, Replace
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.plan import rows as plan_rows
 from amp_console.console.screens.plan.people import PlanPeople
 from amp_console.console.texts import WARN, lines, safe_text
@@ -71,6 +72,7 @@ sent."""
             Static(id="headline"),
             Grid(plan_rows.COLUMNS, empty=NO_AUDIENCE, glyphs=glyphs, id="audiences"),
             Static(id="of-audience"),
+            Static(id="names"),
             id="plan",
             classes="panel",
         )
@@ -105,7 +107,7 @@ sent."""
         self.query_one("#concerns", Static).update(
             lines(
                 *plan_rows.concerns(plan, console_look),
-                plan_rows.limits(self.session.connection.limits, console_look),
+                plan_rows.limits(plan, self.session.connection.limits, console_look),
             )
         )
         panel = self.query_one("#plan")
@@ -140,7 +142,9 @@ sent."""
         return next((item for item in self._audiences() if item.audience_id == key), None)
 
     async def _load_people(self) -> None:
-        await self.query_one(PlanPeople).load(self._current)
+        people = self.query_one(PlanPeople)
+        await people.load(self._current)
+        self.query_one("#names", Static).update(people.examples)
 
     def _show_detail(self) -> None:
         target = self._current
@@ -163,6 +167,9 @@ sent."""
         if action == "update_plan" and not self._news:
             return False
         return super().check_action(action, parameters)
+
+    def useful_actions(self) -> UsefulActions:
+        return "send", "update_plan", "watch", Labelled("back", "Cancel")
 
     def disabled_reason(self, action: str) -> str | None:
         """Why the plan can't be sent."""

@@ -1,6 +1,6 @@
 """Choosing how differences are repaired, and confirming it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -18,12 +18,14 @@ from amp_console.console.dialogs.base import (
     typeable,
 )
 from amp_console.console.texts import MUTED, safe_text
+from amp_console.console.widgets.key_footer import FooterKey
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan
 from amp_console.text import plural
 
 SAMPLES = 3
+_IN_SHORT = {"add": "Add", "remove": "Remove", "replace": "Replace"}
 
 
 class Offer(NamedTuple):
@@ -82,16 +84,23 @@ class ChoiceDialog(Question[RepairRequest | None]):
         ]
         return tuple(answer for is_offered, answer in ways if is_offered)
 
+    def footer_keys(self) -> Iterator[FooterKey]:
+        """The keys in short, so that all of them fit; the buttons say the whole."""
+        for key in super().footer_keys():
+            label = _IN_SHORT.get(key.name, key.label)
+            yield key._replace(label=label.replace(" again afterwards", " again"))
+
     def box(self) -> ComposeResult:
         offer = self._offer
         says = "A repair changes the cohort in Amplitude. You see the plan before anything is sent."
         if offer.is_marked:
             says = f"Only the marked people. {says}"
         elif offer.pending:
-            are = "is" if offer.pending == 1 else "are"
+            are, them = ("is", "it") if offer.pending == 1 else ("are", "them")
+            differences = plural(offer.add + offer.remove, "difference")
             says = (
-                f"{offer.pending:,} of them {are} pending: the next sync or live session sends "
-                f"them, even if you cancel. {says}"
+                f"{offer.pending:,} of {differences} {are} pending already: the next sync or live "
+                f"session sends {them}, with or without a repair. {says}"
             )
         yield Static(safe_text(says))
         with Vertical(id="ways"):

@@ -57,7 +57,7 @@ class ReconcileScreen(BaseScreen):
     HELP = """\
 r compares: it reads the whole cohort from Amplitude. It uses one of the month's downloads and sends
 nothing. It corrects what amp-console believes the cohort contains: differences that events explain
-become pending, and the next sync or live session sends them, even if you cancel the repair.
+become pending, and the next sync or live session sends them, with or without a repair.
 To prevent that, disable the audience (t under Audiences).
 
 Users who are missing because Amplitude rejected them are listed apart: x shows why.

@@ -61,8 +61,11 @@ REASONS_OF_SEVERAL = (
     Column("Users", 6, right=True),
 )
 """Where the rejected users are of several audiences: two reasons may be cut alike."""
-_SHORT_FUNNEL = 100  # columns; with less room the words are shorter
-_READ = {RunKind.SYNC: "read since the last sync or session", RunKind.LIVE: "read by this session"}
+_SHORT_FUNNEL = 110  # columns; with less room the words are shorter
+_READ = {
+    RunKind.SYNC: "read for all audiences since the last sync",
+    RunKind.LIVE: "read by this session",
+}
 """Which events a run counts: it delivers what was read before it, or reads itself."""
 
 
