@@ -154,6 +154,23 @@ async def test_retrying_one_user_says_what_else_the_next_sync_delivers(
         await until_shown(pilot, f"Sync {GHOSTS}: 4 changes, 1 of them retried", "Adds 4 users")
 
 
+async def test_a_retry_that_plans_a_sync_leaves_the_counting_to_the_plan(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(
+        harness, lambda workspace: workspace.read([event("new", True, audience=GHOSTS)])
+    )
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "─ ghost-1", "2 users")
+        await pilot.press("U")
+        await until_shown(pilot, "delivers this user and 1 other")
+        await pilot.press("s")
+        await until_shown(pilot, f"Sync {GHOSTS}: 2 changes, 1 of them retried", "1 user pending")
+        assert "also delivers" not in picture(pilot)
+
+
 async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:

@@ -66,13 +66,13 @@ async def test_a_plan_on_a_small_screen_names_some_users_and_the_way_back(
         workspace.enter("u-1", "u-2", "u-3")
         await workspace.sync()
         workspace.leave("u-1", at=5)
-        workspace.enter("u-4", "u-5", at=5)
+        workspace.enter("u-4", "u-5" + "x" * 200, at=5)
     async with harness.open(size=(80, 24)) as pilot:
         await open_plan(pilot, "Adds 2 users and removes 1 user")
         await until_shown(
             pilot,
             "Removes, for example: u-1 ",
-            "Adds, for example: u-4, u-5 ",
+            "Adds, for example: u-4, u-5xx",
             "y Send  Esc Cancel",
         )
         assert "at the same time" not in picture(pilot)  # it syncs one cohort

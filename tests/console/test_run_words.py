@@ -3,6 +3,7 @@ from amp_console.console.run_words import (
     advice,
     compared,
     did,
+    ended,
     shortened,
     so_far,
     verdict,
@@ -31,6 +32,13 @@ def test_what_a_run_did_is_one_sentence() -> None:
         "No one was added or removed in 2 requests, 2.0 s."
     )
     assert did(AudienceCounts(), 0.2) == "No request was sent. It took 0.2 s."
+
+
+def test_a_repair_says_what_its_outcome_does_not() -> None:
+    repair, none = RunKind.REPAIR, AudienceCounts()
+
+    assert ended(repair, "delivered", none, Except()) == "No known difference is left."
+    assert ended(repair, "partial", none, Except()) == "The cohort still differs from its audience."
 
 
 def test_a_verdict_names_who_is_left() -> None:

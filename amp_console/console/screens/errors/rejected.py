@@ -182,7 +182,9 @@ class RejectedUsers(Container):
         if self.scope.run_id is not None:
             none, by = "No user that this run rejected is rejected now.", "by other runs"
         else:
-            none, by = "No one is rejected in this audience.", "in other audiences"
+            none, by = "No one is rejected.", "in other audiences"
+        if not others:
+            return none
         are = "user is" if others == 1 else "users are"
         return f"{none}\n\n{others:,} {are} rejected {by}" + (
             ": press A to show them." if others else "."

@@ -14,7 +14,7 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import aged
 from amp_console.ledger.counts import PendingMember, pending_members
 from amp_console.sync.delivery.plan import AudiencePlan
-from amp_console.text import plural
+from amp_console.text import clean, plural
 
 COLUMNS = (Column("", 1), Column("Person", 16, flex=1), Column("Last event", 12))
 NONE = "No user is added or removed."
@@ -80,7 +80,7 @@ def _examples(found: Sequence[PendingMember]) -> Content:
     """One line for those who are removed, and one for those who are added."""
     rows = list[Content]()
     for is_wanted, verb in ((False, "Removes"), (True, "Adds")):
-        some = [member.id for member in found if member.is_wanted is is_wanted][:NAMED]
+        some = [clean(item.id, 30) for item in found if item.is_wanted is is_wanted][:NAMED]
         if some:
             rows.append(safe_text((f"{verb}, for example: {', '.join(some)}", MUTED)))
     return lines(*rows)
