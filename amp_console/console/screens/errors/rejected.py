@@ -165,7 +165,9 @@ class RejectedUsers(Container):
         rows = group_rows(groups, services.glyphs, services.clock.age_now)
         events = plural(invalid, "event")
         more = f"{events} could not be read: press v." if invalid else "No event was invalid."
-        grid.empty = NO_ONE + more if self.scope == RejectedFilter() else self._no_one_here(others)
+        grid.empty = (
+            NO_ONE + more if self.scope == RejectedFilter() else _no_one_here(self.scope, others)
+        )
         grid.show(rows)
         panel.border_title = safe_text(title, max_length=80)
         # Invalid events are not kept by run or audience: a part of the errors does not count them.
@@ -176,19 +178,6 @@ class RejectedUsers(Container):
         self.screen.set_class(not rows, "-no-people")
         if not rows and self.users.has_cursor:
             grid.focus()
-
-    def _no_one_here(self, others: int) -> str:
-        """Say that a part of the errors is empty, and where the `others` are."""
-        if self.scope.run_id is not None:
-            none, by = "No user that this run rejected is rejected now.", "by other runs"
-        else:
-            none, by = "No one is rejected.", "in other audiences"
-        if not others:
-            return none
-        are = "user is" if others == 1 else "users are"
-        return f"{none}\n\n{others:,} {are} rejected {by}" + (
-            ": press A to show them." if others else "."
-        )
 
     def _source(self, text: str) -> ListSource[RejectedFilter, RejectedUser]:
         """The users of the group under the cursor whose identifier contains the text."""
@@ -268,3 +257,17 @@ class RejectedUsers(Container):
         if outcome.counts:
             self.users.unmark()
         return outcome
+
+
+def _no_one_here(scope: RejectedFilter, others: int) -> str:
+    """Say that a part of the errors is empty, and where the `others` are."""
+    if scope.run_id is not None:
+        none, by = "No user that this run rejected is rejected now.", "by other runs"
+    else:
+        none, by = "No one is rejected.", "in other audiences"
+    if not others:
+        return none
+    are = "user is" if others == 1 else "users are"
+    return f"{none}\n\n{others:,} {are} rejected {by}" + (
+        ": press A to show them." if others else "."
+    )
