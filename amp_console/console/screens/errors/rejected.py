@@ -268,6 +268,4 @@ def _no_one_here(scope: RejectedFilter, others: int) -> str:
     if not others:
         return none
     are = "user is" if others == 1 else "users are"
-    return f"{none}\n\n{others:,} {are} rejected {by}" + (
-        ": press A to show them." if others else "."
-    )
+    return f"{none}\n\n{others:,} {are} rejected {by}: press A to show them."
