@@ -31,18 +31,22 @@ class Memory(KeyringBackend):
         Memory.writes.clear()
         Memory.threads.clear()
         Silent.answered.clear()
+        Silent.asked.clear()
 
 
 class Silent(Memory):
     """Asks for a password in a window, and waits for the answer."""
 
+    asked: ClassVar[threading.Event] = threading.Event()
     answered: ClassVar[threading.Event] = threading.Event()
 
     def get_password(self, service: str, username: str) -> str | None:
+        self.asked.set()
         self.answered.wait()
         return super().get_password(service, username)
 
     def set_password(self, service: str, username: str, password: str) -> None:
+        self.asked.set()
         self.answered.wait()
         super().set_password(service, username, password)
 
