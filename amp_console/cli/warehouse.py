@@ -102,6 +102,7 @@ def remove(name: str, connection_name: str | None) -> int:
     from amp_console.text import clean
 
     store = connection_store()
+    store.check_writable()
     connection = store.pick(connection_name)
     saved = remove_source(store, keyring(), connection, name)
     log_connection_saved(folders().ledger(connection.id), connection, saved)

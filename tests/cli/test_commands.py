@@ -461,6 +461,7 @@ class TestAudience:
             "last_sync_at": None,
             "dated_ahead": 0,
             "notice": None,
+            "query": None,
         }
 
     def test_keeps_overrides_and_forgets_them_again(self, operator: Operator, file: Path) -> None:

@@ -27,6 +27,9 @@ EVERY_COMMAND: dict[str, tuple[str, ...] | None] = {
     "connections": (),
     "disconnect": ("acme", "--yes"),
     "doctor": (),
+    "source": ("remove", "lake"),
+    "sources": (),
+    "refresh": (),
     "import": ("-",),
     "audiences": (),
     "audience": ("shoppers", "--id-type", "amplitude_id"),
@@ -44,6 +47,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...] | None] = {
 KEPT = {
     "connect": "Nothing was changed.",
     "disconnect": "Nothing was changed.",
+    "source": "Nothing was changed.",
     "audience": "Nothing was changed.",
     "sync": "Nothing was sent.",
     "reconcile": "Nothing was downloaded or sent.",
