@@ -876,3 +876,7 @@ def test_ages_of_sources_go_on_between_snapshots() -> None:
     now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (SourceStatus("a", last=90.0),), now=100.0)
     ages = [source_rows([now], clock, ASCII)[0].cells[5].text for clock in (100.0, 112.0)]
     assert ages == ["10 s ago", "22 s ago"]
+
+
+async def test_a_question_that_is_not_on_the_screen_yet_is_not_renewed() -> None:
+    ask_path("Follow", lambda: "Sends 540 changes.", "", "Follow").ask_again()

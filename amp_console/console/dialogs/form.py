@@ -71,8 +71,9 @@ class FormDialog(Dialog[T | None], Generic[T]):
             yield self.button_of("submit", "yes", "primary")
 
     def ask_again(self) -> None:
-        """Show the question as it is now."""
-        self.query_one("#question", Static).update(self._asked_text())
+        """Show the question as it is now, unless the dialog is opened or closed just now."""
+        for question in self.query("#question").results(Static):
+            question.update(self._asked_text())
 
     def _asked_text(self) -> Content:
         question = self._question
