@@ -594,7 +594,7 @@ async def test_a_list_that_shares_no_identifier_is_applied_once_its_name_is_type
         await until_over(pilot)
         await until_shown(pilot, "with strangers.txt")
         await pilot.press("p")
-        await until_shown(pilot, "missing")
+        await until_shown(pilot, "Add 2 missing")
         await pilot.press("b")
         await until_shown(pilot, "No identifier in strangers.txt occurs in the cohort")
         await until_shown(pilot, "Type strangers.txt to continue:")
