@@ -93,7 +93,7 @@ def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -
     from amp_console.text import clean
 
     while report.state is SnapshotState.ASKS and report.removal is not None:
-        say(clean(report.question, 300), err=True)
+        say(clean(report.question(), 300), err=True)
         if not yes and not is_interactive():
             say("To confirm in advance, add --yes.", err=True)
             return reader.decline(report.removal)

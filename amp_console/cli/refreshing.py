@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -23,14 +22,15 @@ from amp_console.connections import (
     named_source,
 )
 from amp_console.ledger import Ledger
-from amp_console.ledger.audience_queries import RefreshOutcome, audience_queries
+from amp_console.ledger.audience_queries import (
+    AudienceQuery,
+    RefreshOutcome,
+    audience_queries,
+)
 from amp_console.ledger.audiences import Audience, all_audiences, find_audience
 from amp_console.sync.sources.warehouse import Engine, open_engine
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
 from amp_console.text import clean, plural
-
-if TYPE_CHECKING:
-    from amp_console.ledger.audience_queries import AudienceQuery
 
 OFTEN = 0.2  # seconds between two looks at a query
 MAX_NOTE_LENGTH = 1_000
@@ -153,7 +153,7 @@ def _refresh(
     connection: Connection,
     ledger: Ledger,
     audience: Audience,
-    query: "AudienceQuery",
+    query: AudienceQuery,
     timeout: float,
     *,
     yes: bool,

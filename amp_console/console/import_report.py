@@ -93,7 +93,7 @@ def _snapshot(report: SnapshotReport) -> Iterator[tuple[str, str]]:
     if report.removed:
         yield f"{plural(report.removed, 'member')} removed: the snapshot does not list them.", ""
     if report.state is SnapshotState.ASKS:
-        yield f"{report.question} No one has been removed yet.", "warn"
+        yield f"{report.question()} No one has been removed yet.", "warn"
     elif report.state is SnapshotState.DECLINED:
         yield "The snapshot was not confirmed. Nothing was changed.", "warn"
     elif report.problems:
@@ -108,7 +108,7 @@ def confirmation(report: SnapshotReport) -> Confirm:
     """Ask before a snapshot removes many members, or is applied although it is incomplete."""
     leaving = report.removal.leaving if report.removal else 0
     rows = [
-        report.question,
+        report.question(),
         *report.problems,
         "No one is removed from a cohort until the next sync.",
     ]

@@ -162,8 +162,7 @@ class ChangeCounter(msgspec.Struct, frozen=True):
 
 def change_counter(db: Db, known: Audience) -> ChangeCounter:
     """Read how many changes were counted under the audience's ID type."""
-    (last,) = db.execute("SELECT coalesce(max(n), 0) FROM member").fetchone()
-    return ChangeCounter(_counted(db, known), last)
+    return ChangeCounter(_counted(db, known), _last_member(db))
 
 
 def changes_since(db: Db, known: Audience, before: ChangeCounter, now: int) -> int:

@@ -450,12 +450,9 @@ CREATE TABLE applied_list (                  -- the newest list of members; olde
     audience_id INTEGER NOT NULL,
     id_type     INTEGER NOT NULL,
     at          INTEGER NOT NULL,
+    source_id   INTEGER NOT NULL,
     PRIMARY KEY (audience_id, id_type)
 ) STRICT, WITHOUT ROWID;
-"""
-
-_SOURCES_OF_LISTS = """
-ALTER TABLE applied_list ADD COLUMN source_id INTEGER NOT NULL DEFAULT 0;  -- 0: not known
 """
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
@@ -475,7 +472,6 @@ MIGRATIONS: tuple[str, ...] = (
     _AUDIENCE_QUERIES,
     _SINCE_PLAN,
     _APPLIED_LISTS,
-    _SOURCES_OF_LISTS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -13,7 +13,7 @@ from amp_console.ledger.audiences import Link, audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.members import KEEP_NEWEST
 from amp_console.ledger.membership_changes import counting_new
-from amp_console.values import Change, IdType, now_in_microseconds
+from amp_console.values import Change, IdType
 
 LARGE_SHARE = 0.2  # of an audience's members; a snapshot that removes more is never routine
 
@@ -124,16 +124,17 @@ def entering(db: Db, snapshot: Snapshot) -> int:
     return int(row[0])
 
 
-def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int) -> Removal | None:
+def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int, now: int) -> Removal | None:
     """Let the listed people enter, and the others leave if they are at most `agreed`.
 
     Returns None once that is done. Where more would leave by now, nothing changes, and it returns
     the new numbers. Members with a newer event, or a newer list, stay as that says. Only people
-    who enter or leave are written: events older than the list are history from now on.
+    who enter or leave are written: events older than the list are history from now on, and those
+    still to come are not, even if the list is dated after `now` (microseconds since 1970).
     """
-    now = removal(db, snapshot)
-    if now.leaving > agreed:
-        return now
+    found = removal(db, snapshot)
+    if found.leaving > agreed:
+        return found
     _merge_staged(db, snapshot.audience_id, snapshot.at, _ENTERS, _LIST_WINS)
     db.execute(
         "UPDATE main.member SET is_member = 0, wanted = 0, event_at = :at, "
@@ -144,7 +145,7 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int) -> Removal | None:
         {"at": snapshot.at, "source": snapshot.source_id},
     )
     current = _current(db, snapshot.audience_id, snapshot.at) & {*snapshot.id_types}
-    applied = AppliedList(min(snapshot.at, now_in_microseconds()), snapshot.source_id)
+    applied = AppliedList(min(snapshot.at, now), snapshot.source_id)
     keep_applied_list(db, snapshot.audience_id, current, applied)
     drop_staged(db, snapshot.audience_id)
     return None

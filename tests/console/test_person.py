@@ -139,7 +139,7 @@ async def test_of_the_other_identifier_it_is_told_whether_a_search_finds_it(
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "In the cohort")
         await pilot.press("u")
-        await until_shown(pilot, f"{number} (in no event, so a search for it finds nothing)")
+        await until_shown(pilot, f"{number} (no event names it)")
         await pilot.press("slash", *str(number), "enter")
         await until_shown(pilot, "Not found")
         await pilot.press("u")

@@ -70,7 +70,7 @@ async def test_a_run_that_rejected_no_one_leads_to_who_is_rejected(
             "Press 2 to see who is rejected now.",
         )
         await pilot.press("x")
-        await until_shown(pilot, "No user that this run rejected is rejected now.")
+        await until_shown(pilot, "None of the users that this run rejected is rejected now.")
         await until_shown(pilot, "1 user is rejected by other runs: press A to show them.")
         await pilot.press("A")
         await until_shown(pilot, "ghost-1")

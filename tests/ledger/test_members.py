@@ -163,7 +163,8 @@ def apply_list(
     entering = ledger.write(snapshots.entering, snapshot)
     code = 1 if by_user else 2
     before = members_by(ledger, code)
-    assert ledger.write(snapshots.apply_snapshot, snapshot, removal.leaving) is None
+    now = now_in_microseconds()
+    assert ledger.write(snapshots.apply_snapshot, snapshot, removal.leaving, now) is None
     after = members_by(ledger, code)
     assert len(before - after) == removal.leaving or covers_both
     assert len(after - before) == entering
@@ -311,7 +312,7 @@ class TestSnapshot:
         ledger.write(snapshots.stage_changes, audience.id, source, rows)
         snapshot = Snapshot(audience.id, source, at, (IdType.USER_ID,))
         found = ledger.write(snapshots.removal, snapshot)
-        assert ledger.write(snapshots.apply_snapshot, snapshot, found.leaving) is None
+        assert ledger.write(snapshots.apply_snapshot, snapshot, found.leaving, at) is None
         return found.leaving
 
     def test_whoever_is_not_in_it_has_left(self, ledger: Ledger) -> None:

@@ -102,7 +102,7 @@ def test_a_list_counts_those_it_adds_and_those_who_left(ledger: Ledger) -> None:
     def staged(db: Db) -> None:
         snapshots.begin_staging(db, known.id)
         snapshots.stage_changes(db, known.id, 1, changes)
-        assert snapshots.apply_snapshot(db, snapshot, 1) is None
+        assert snapshots.apply_snapshot(db, snapshot, 1, snapshot.at) is None
 
     ledger.write(staged)
     assert by_day(ledger) == ((0, 2, 2), (0, 0, 1))

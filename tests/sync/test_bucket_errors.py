@@ -54,7 +54,7 @@ def refused(status: int, code: str, more: str = "") -> Fault:
         (refused(403, "InvalidAccessKeyId"), "refused the credentials (InvalidAccessKeyId)"),
         (refused(403, "SignatureDoesNotMatch"), "refused the credentials (SignatureDoesNotMatch)"),
         (refused(403, "RequestTimeTooSkewed"), "this machine's clock is wrong. Set the clock."),
-        (refused(503, "SlowDown"), "is busy or has trouble (SlowDown). Try again later."),
+        (refused(503, "SlowDown"), "is busy or failing (SlowDown). Try again later."),
         (refused(418, "Teapot"), "gave an unexpected answer (418 Teapot)"),
     ],
 )

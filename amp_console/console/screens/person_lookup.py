@@ -40,4 +40,4 @@ async def _where(session: Session, other: str) -> str:
     """Whether a search for the other identifier finds anything."""
     many = len(await session.read(explain_person, other))
     found = f"known in {plural(many, 'audience')}: press / to search for it"
-    return f" ({found})." if many else " (in no event, so a search for it finds nothing)."
+    return f" ({found})." if many else " (no event names it)."

@@ -5,7 +5,7 @@ unless the operator insists, and one that removes many is confirmed first.
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -15,7 +15,7 @@ from amp_console.ledger.audiences import audience
 from amp_console.ledger.snapshots import Removal, Snapshot
 from amp_console.sync.ingest.batch_reader import BatchReader
 from amp_console.text import plural
-from amp_console.values import IdType
+from amp_console.values import IdType, now_in_microseconds
 
 
 class SnapshotState(enum.StrEnum):
@@ -56,13 +56,12 @@ class SnapshotReport(msgspec.Struct, frozen=True):
         """Whether the members that an incomplete snapshot does not list can be removed anyway."""
         return self.state is SnapshotState.INCOMPLETE and self.removal is not None
 
-    @property
-    def question(self) -> str:
-        """What there is to confirm, in a sentence."""
+    def question(self, what: str = "snapshot") -> str:
+        """What there is to confirm, in a sentence; `what` lists the members."""
         removal = self.removal or Removal(0, 0, 0)
         lists = plural(removal.listed, "member") if removal.listed else "no members"
         return (
-            f"The snapshot lists {lists}. It removes {removal.leaving:,} of the "
+            f"The {what} lists {lists}. It removes {removal.leaving:,} of the "
             f'{plural(removal.members, "member")} of "{self.name}".'
         )
 
@@ -73,8 +72,16 @@ class SnapshotReader:
     Several files are the parts of one download: a member in any of them has not left.
     """
 
-    def __init__(self, ledger: Ledger, *, allow_incomplete: bool = False) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        allow_incomplete: bool = False,
+        now: Callable[[], int] = now_in_microseconds,
+    ) -> None:
+        """`now` tells the time in microseconds since 1970."""
         self._ledger = ledger
+        self._now = now
         self._allow_incomplete = allow_incomplete
         self._audience_id: int | None = None
         self._snapshot: Snapshot | None = None
@@ -157,7 +164,7 @@ class SnapshotReader:
     def confirm(self, agreed: Removal) -> SnapshotReport:
         """Apply the snapshot; where more people would leave by now, it asks again."""
         snapshot = self._staged
-        more = self._ledger.write(snapshots.apply_snapshot, snapshot, agreed.leaving)
+        more = self._apply(snapshot, agreed)
         if more is not None:
             return self._report(SnapshotState.ASKS, more)
         return self._report(SnapshotState.APPLIED, agreed)
@@ -177,11 +184,14 @@ class SnapshotReader:
     def _removal(self, snapshot: Snapshot) -> Removal:
         return self._ledger.write(snapshots.removal, snapshot)
 
+    def _apply(self, snapshot: Snapshot, agreed: Removal) -> Removal | None:
+        return self._ledger.write(snapshots.apply_snapshot, snapshot, agreed.leaving, self._now())
+
     def _apply_if_routine(self, snapshot: Snapshot, removal: Removal) -> SnapshotReport:
         now: Removal | None = removal
         while now is not None and not now.needs_consent:
             removal = now
-            now = self._ledger.write(snapshots.apply_snapshot, snapshot, removal.leaving)
+            now = self._apply(snapshot, removal)
         if now is None:
             return self._report(SnapshotState.APPLIED, removal)
         return self._report(SnapshotState.ASKS, now)

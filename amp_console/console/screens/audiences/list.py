@@ -56,9 +56,9 @@ class AudiencesScreen(BaseScreen):
     HELP = """\
 Every audience found in the events of Segment Engage, with the cohort it is synced to.
 
-Members are everyone the audience wants in its cohort: those in it, pending, rejected, and without
-the identifier of its ID type. Pending are users still to be added (+) and removed (−). Rejected are
-those Amplitude skipped or refused and those without the identifier: Errors has each reason.
+Members are everyone the audience wants in its cohort: delivered, pending and rejected users.
+Pending are users still to be added (+) and removed (−). Rejected are those Amplitude skipped or
+refused, and those without the identifier of the ID type: Errors has each reason.
 
 Mark several with space, or all with a, to sync (s) or compare (r) them together. Without marks,
 both are about the audience under the cursor. A sync sends nothing before you have seen the plan and

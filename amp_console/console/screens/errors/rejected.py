@@ -262,7 +262,7 @@ class RejectedUsers(Container):
 def _no_one_here(scope: RejectedFilter, others: int) -> str:
     """Say that a part of the errors is empty, and where the `others` are."""
     if scope.run_id is not None:
-        none, by = "No user that this run rejected is rejected now.", "by other runs"
+        none, by = "None of the users that this run rejected is rejected now.", "by other runs"
     else:
         none, by = "No one is rejected.", "in other audiences"
     if not others:

@@ -163,9 +163,8 @@ def fit_columns(
     least = [
         column.width if column.flex else width for column, width in zip(columns, least, strict=True)
     ]
-    if (
-        columns and columns[0].flex
-    ):  # what a row is called is shown whole before columns that can be left out
+    if columns and columns[0].flex:
+        # What a row is called is shown whole before columns that can be left out.
         least[0] = max(least[0], min(cells[0].full, FIRST_NAME))
     widths = [
         width if column.flex else max(width, size.full)

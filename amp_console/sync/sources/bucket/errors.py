@@ -152,6 +152,6 @@ def _about_answer(error: BaseException, code: str, status: str, address: BucketA
             " character, and such names can't be listed. Name a folder without it, or rename it."
         )
     if code in _BUSY or status.startswith("5"):
-        return f"{address.service} is busy or has trouble ({code or status}). Try again later."
+        return f"{address.service} is busy or failing ({code or status}). Try again later."
     what = " ".join(filter(None, (status, code))) or kind
     return f"{address.service} gave an unexpected answer ({what}). Try again later."

@@ -164,7 +164,7 @@ def open_object(
     if item is None:
         raise UnreadableSource(f"{address.name} does not exist. Nothing was read. Check the key.")
     stream = ObjectStream(store, address, item, transfer)
-    with_thread = ThreadPoolExecutor(1, thread_name_prefix="bucket")
-    with_thread.submit(stream.fetch)
-    with_thread.shutdown(wait=False)  # closing the source ends the thread
+    thread = ThreadPoolExecutor(1, thread_name_prefix="bucket")
+    thread.submit(stream.fetch)
+    thread.shutdown(wait=False)  # closing the source ends the thread
     return ObjectSource(stream, address, options)

@@ -25,9 +25,8 @@ _OWN = (
 )
 """Where obstore finds credentials by itself; the instance role comes last."""
 
-
 _LEADS_TO_CREDENTIALS = ("aws_access_key_id", "credential_process", "role_arn", "sso_")
-"""What a file of AWS contains that gives credentials; many contain a region alone."""
+"""What an AWS file that leads to credentials contains; many contain a region alone."""
 
 
 class TransferOptions(msgspec.Struct, frozen=True):

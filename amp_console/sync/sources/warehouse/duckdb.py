@@ -1,15 +1,14 @@
 """DuckDB files as warehouses."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from amp_console.sync.sources.warehouse.engine import (
-    CHUNK,
     DriverMissing,
     QueryResult,
-    Row,
     WarehouseError,
+    in_chunks,
 )
 
 
@@ -45,7 +44,7 @@ class DuckDbEngine:
                 )
             self._db.execute(statements[0])
             columns = tuple(str(item[0]) for item in self._db.description or ())
-        return QueryResult(columns, self._chunks())
+        return QueryResult(columns, in_chunks(self._db.fetchmany, self._stopped))
 
     def cancel(self) -> None:
         """Interrupt the query."""
@@ -55,13 +54,8 @@ class DuckDbEngine:
         """Close the file."""
         self._db.close()
 
-    def _chunks(self) -> Iterator[Sequence[Row]]:
-        while True:
-            with self._explained("stopped the query"):
-                rows: Sequence[Row] = self._db.fetchmany(CHUNK)
-            if not rows:
-                return
-            yield rows
+    def _stopped(self) -> AbstractContextManager[None]:
+        return self._explained("stopped the query")
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """What a warehouse looks like from above, and what can go wrong with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 CHUNK = 10_000  # rows that are handed over at once
@@ -61,6 +62,18 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Close it; raises nothing."""
+
+
+def in_chunks(
+    fetch: Callable[[int], Sequence[Row]], explained: Callable[[], AbstractContextManager[None]]
+) -> Iterator[Sequence[Row]]:
+    """Yield what `fetch` returns for so many rows until there are none; errors are `explained`."""
+    while True:
+        with explained():
+            rows = fetch(CHUNK)
+        if not rows:
+            return
+        yield rows
 
 
 def position_in(sql: str, offset: int) -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from amp_console.connections import redact_secret
 from amp_console.sync.sources.warehouse.engine import (
-    CHUNK,
     NO_ROWS,
     DriverMissing,
     QueryResult,
     Row,
     WarehouseError,
+    in_chunks,
     position_in,
 )
 from amp_console.values import Secret
@@ -103,12 +103,9 @@ class PostgresqlEngine:
         self, sql: str, first: Sequence[Row], rows: Iterator[Row]
     ) -> Iterator[Sequence[Row]]:
         everything = chain(first, rows)
-        while True:
-            with self._explained(sql):
-                chunk = list(islice(everything, CHUNK))
-            if not chunk:
-                return
-            yield chunk
+        return in_chunks(
+            lambda count: list(islice(everything, count)), lambda: self._explained(sql)
+        )
 
     @contextmanager
     def _explained(self, sql: str) -> Iterator[None]:

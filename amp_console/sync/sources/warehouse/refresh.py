@@ -96,7 +96,7 @@ class AudienceRefresh:
         self._is_dry = is_dry
         self._now = now
         self._monotonic = monotonic
-        self._snapshot = SnapshotReader(ledger)
+        self._snapshot = SnapshotReader(ledger, now=now)
         self._reader: QueryReader | None = None
         self._is_cancelled = False
         self._at = 0
@@ -207,7 +207,7 @@ class AudienceRefresh:
         return msgspec.structs.replace(
             _counting(read, ended.removal or read.removal),
             outcome=outcome,
-            question=_question(ended) if outcome is RefreshOutcome.ASKS else "",
+            question=ended.question("query") if outcome is RefreshOutcome.ASKS else "",
             notes=tuple(dict.fromkeys(notes)),
         )
 
@@ -257,15 +257,6 @@ def counted(report: RefreshReport) -> str:
     if report.duplicates:
         parts.append(plural(report.duplicates, "duplicate"))
     return ", ".join(parts)
-
-
-def _question(ended: SnapshotReport) -> str:
-    removal = ended.removal or NOTHING
-    lists = plural(removal.listed, "member") if removal.listed else "no members"
-    return (
-        f"The query lists {lists}. It removes {removal.leaving:,} of the "
-        f'{plural(removal.members, "member")} of "{ended.name}".'
-    )
 
 
 def _notes(reader: QueryReader) -> list[str]:

@@ -1,16 +1,15 @@
 """SQLite files as warehouses."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from amp_console.sync.sources.warehouse.engine import (
-    CHUNK,
     NO_ROWS,
     QueryResult,
-    Row,
     WarehouseError,
+    in_chunks,
 )
 
 _ALLOWED = {
@@ -49,7 +48,10 @@ class SqliteEngine:
             cursor = self._db.execute(sql)
         if cursor.description is None:
             raise WarehouseError(*NO_ROWS)
-        return QueryResult(tuple(item[0] for item in cursor.description), self._chunks(cursor))
+        return QueryResult(
+            tuple(item[0] for item in cursor.description),
+            in_chunks(cursor.fetchmany, self._stopped),
+        )
 
     def cancel(self) -> None:
         """Interrupt the query."""
@@ -59,13 +61,8 @@ class SqliteEngine:
         """Close the file."""
         self._db.close()
 
-    def _chunks(self, cursor: sqlite3.Cursor) -> Iterator[Sequence[Row]]:
-        while True:
-            with self._explained("stopped the query"):
-                rows = cursor.fetchmany(CHUNK)
-            if not rows:
-                return
-            yield rows
+    def _stopped(self) -> AbstractContextManager[None]:
+        return self._explained("stopped the query")
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
