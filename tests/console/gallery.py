@@ -225,7 +225,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     async for name in _reconcile(pilot, demo):
         yield name
     await _follow(pilot)
-    await _visit(pilot, "4", "» live", "trial.gz")
+    await _visit(pilot, "4", "» live", "trial.gz", "Deliveries")  # so all have their lines
     _list(pilot).go_to(await _id_of(pilot, SHOPPERS.key))
     await until_shown(pilot, "Deliveries", "189")
     yield "live"
