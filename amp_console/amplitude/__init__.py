@@ -1,7 +1,6 @@
 """Amplitude's HTTP API, typed: its calls, its answers, its errors and the words on its wire.
 
-The HTTP library is not imported here: `AmplitudeClient` is in `client`, the addresses in `hosts`,
-and in `network` what the environment sets for connections.
+The HTTP library is not imported here: `AmplitudeClient` is in `client`, the addresses in `hosts`.
 """
 
 from amp_console.amplitude.errors import (
@@ -13,7 +12,7 @@ from amp_console.amplitude.errors import (
     ForeignAnswer,
     KeysReason,
     KeysRefused,
-    NetworkSettingInvalid,
+    NetworkMisconfigured,
     NoConnection,
     RateLimited,
     ServerTrouble,
@@ -21,7 +20,6 @@ from amp_console.amplitude.errors import (
     TooLarge,
     Transient,
     Unconfirmed,
-    Unreachable,
 )
 from amp_console.amplitude.members_file import CohortMember
 from amp_console.amplitude.shapes import (
@@ -33,6 +31,7 @@ from amp_console.amplitude.shapes import (
     Usage,
     UserMatch,
 )
+from amp_console.http import Unreachable
 
 __all__ = [
     "AmplitudeError",
@@ -47,7 +46,7 @@ __all__ = [
     "KeysReason",
     "KeysRefused",
     "MembersChanged",
-    "NetworkSettingInvalid",
+    "NetworkMisconfigured",
     "NoConnection",
     "RateLimited",
     "ServerTrouble",

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from amp_console.amplitude import reading
 from amp_console.amplitude.download import streamed
 from amp_console.amplitude.errors import BadRequest, ForeignAnswer
-from amp_console.amplitude.exchange import Call, Exchange, Options
+from amp_console.amplitude.exchange import Call, Exchange
 from amp_console.amplitude.members_file import CohortMember, members_in
 from amp_console.amplitude.shapes import (
     Cohort,
@@ -27,6 +27,7 @@ from amp_console.amplitude.shapes import (
     UserMatch,
 )
 from amp_console.amplitude.wire import membership_body, upload_body
+from amp_console.http.session import Options
 from amp_console.values import Credentials, IdType, Operation
 
 _COHORTS = "/api/3/cohorts"
@@ -44,7 +45,7 @@ class AmplitudeClient:
     `timeout` is in seconds, for a whole call from connecting to the end of its answer; of a file
     that is streamed it limits the beginning, and then each stall. `now` reads dates in Retry-After.
     `largest_answer` is in bytes, unpacked. `environ` holds proxies and certificates. Every call
-    raises `AmplitudeError`; entering raises `NetworkSettingInvalid` where none could be made. A
+    raises `AmplitudeError`; entering raises `NetworkMisconfigured` where none could be made. A
     bad base URL raises ValueError.
     """
 

@@ -6,7 +6,7 @@ import httpx
 
 from amp_console.amplitude.errors import DownloadLinkExpired
 from amp_console.amplitude.exchange import Call, Exchange
-from amp_console.amplitude.hosts import keeps_secrets
+from amp_console.http.addresses import keeps_secrets
 
 
 async def streamed(exchange: Exchange, call: Call) -> AsyncGenerator[bytes, None]:

@@ -5,6 +5,17 @@ Each one's text says what happened, whether anything was changed at Amplitude, a
 
 import enum
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from amp_console.http import (
+    AnswerDamaged,
+    AnswerTooBig,
+    ConnectionFailed,
+    NetworkSettingInvalid,
+    NoAnswer,
+    Unreachable,
+)
 
 
 class AmplitudeError(Exception):
@@ -240,85 +251,6 @@ class AnswerTooLong(Transient):
         return _check_or_wait(self.status)
 
 
-class Unreachable(enum.Enum):
-    """Why no connection was made: what happened at `{where}`, and what to do next."""
-
-    NAME_UNKNOWN = (
-        "The name of {where} could not be looked up (DNS)",
-        "Check the network and the spelling of the name, then try again.",
-    )
-    REFUSED = (
-        "{where} refused the connection",
-        "Check the address and the port, then try again.",
-    )
-    NO_ROUTE = (
-        "There is no network route to {where}",
-        "Check that this machine is online, then try again.",
-    )
-    NO_ANSWER = (
-        "{where} did not accept the connection in time",
-        "Check the network and any firewall, then try again.",
-    )
-    UNKNOWN_AUTHORITY = (
-        "The certificate of {where} comes from an authority that this machine does not trust",
-        "If your network inspects TLS, set SSL_CERT_FILE to your organization's CA file.",
-    )
-    WRONG_HOST = (
-        "The certificate of {where} is for another host name",
-        "Check the address. If it is right, another server answers in its place.",
-    )
-    EXPIRED = (
-        "The certificate of {where} has expired",
-        "Check this machine's clock. If it is right, the server needs a new certificate.",
-    )
-    NOT_YET_VALID = (
-        "The certificate of {where} is not valid yet",
-        "Check this machine's clock, then try again.",
-    )
-    BAD_CERTIFICATE = (
-        "The certificate of {where} could not be verified",
-        "Check the address, and SSL_CERT_FILE if it is set, then try again.",
-    )
-    NOT_TLS = (
-        "{where} does not speak TLS (https) on this port",
-        "Check the address and the port, then try again.",
-    )
-    TLS_FAILED = (
-        "{where} closed the connection during the TLS (https) handshake",
-        "Check the address and the port, then try again.",
-    )
-    PROXY_PASSWORD = (
-        "{where} requires a user name and password, or refuses the ones that are set",
-        "Set them as in http://USER:PASSWORD@HOST:PORT, then try again.",
-    )
-    PROXY_REFUSED = (
-        "{where} refused to connect to Amplitude",
-        "Ask for access, or name Amplitude's host in NO_PROXY, then try again.",
-    )
-    PROXY_ODD = (
-        "{where} does not answer like a proxy",
-        "Check its address, its port, and whether it is an HTTP or a SOCKS proxy.",
-    )
-    LOST = (
-        "The connection to {where} was lost before the answer was complete",
-        "Check the network, then try again.",
-    )
-    OTHER = (
-        "{where} could not be reached",
-        "Check the network, then try again.",
-    )
-
-    @property
-    def happened(self) -> str:
-        """What happened, with `{where}` for the host."""
-        return self.value[0]
-
-    @property
-    def next(self) -> str:
-        """What to do next."""
-        return self.value[1]
-
-
 class NoConnection(Transient):
     """Amplitude could not be reached, or the connection was lost before its answer was complete.
 
@@ -338,10 +270,7 @@ class NoConnection(Transient):
         self.where = where
 
     def _happened(self) -> str:
-        text = self.reason.happened.format(where=self.where)
-        if text.startswith("the "):
-            text = f"T{text[1:]}"
-        return f"{text} (status {self.status})" if self.status else text
+        return self.reason.at(self.where, self.status)
 
     def _kept(self) -> str:
         return super()._kept() if self.reason is Unreachable.LOST else "Nothing was sent."
@@ -350,25 +279,22 @@ class NoConnection(Transient):
         return self.reason.next
 
 
-class NetworkSettingInvalid(AmplitudeError):
-    """A setting of the environment makes any connection impossible; `variable` is its name.
+class NetworkMisconfigured(AmplitudeError):
+    """A setting of the environment makes any connection impossible; `variable` is its name."""
 
-    `problem` never quotes a value that may hold a password.
-    """
-
-    def __init__(self, variable: str, problem: str) -> None:
+    def __init__(self, cause: NetworkSettingInvalid) -> None:
         super().__init__()
-        self.variable = variable
-        self._problem = problem
+        self.variable = cause.variable
+        self._cause = cause
 
     def _happened(self) -> str:
-        return f"Can't connect, because {self.variable} is invalid: {self._problem}"
+        return self._cause.happened
 
     def _kept(self) -> str:
         return "Nothing was sent."
 
     def _next(self) -> str:
-        return f"Correct or unset {self.variable}, then try again."
+        return self._cause.next
 
 
 class TimedOut(Transient):
@@ -376,3 +302,22 @@ class TimedOut(Transient):
 
     _HAPPENED = "Amplitude did not answer in time"
     _NEXT = "Try again later, or with fewer users at a time."
+
+
+@contextmanager
+def amplitude_errors(*, has_effect: bool) -> Generator[None, None, None]:
+    """Raise our errors for those of a request; `has_effect`: it may have changed something."""
+    try:
+        yield
+    except NetworkSettingInvalid as error:
+        raise NetworkMisconfigured(error) from None
+    except ConnectionFailed as error:
+        if error.reason is Unreachable.LOST:
+            raise NoConnection(error.reason, may_be_applied=has_effect) from None
+        raise NoConnection(error.reason, error.where, status=error.status) from None
+    except NoAnswer:
+        raise TimedOut(may_be_applied=has_effect) from None
+    except AnswerDamaged:
+        raise ServerTrouble(may_be_applied=has_effect) from None
+    except AnswerTooBig as error:
+        raise AnswerTooLong(error.status, may_be_applied=has_effect) from None

@@ -10,7 +10,8 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import NamedTuple
 
-from amp_console.amplitude.errors import NoConnection, ServerTrouble, Unreachable
+from amp_console.amplitude.errors import NoConnection, ServerTrouble
+from amp_console.http import Unreachable
 
 _AMPLITUDE_ID, _USER_ID = "amplitude_id", "user_id"
 _MAX_RECORD = 1024 * 1024  # bytes; a longer one means that this is no such file

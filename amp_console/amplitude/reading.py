@@ -11,7 +11,6 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.amplitude.errors import Unconfirmed
-from amp_console.amplitude.json_values import JsonBody, dig, items, one_line, text, texts, whole
 from amp_console.amplitude.shapes import (
     Cohort,
     Ids,
@@ -22,6 +21,7 @@ from amp_console.amplitude.shapes import (
     UserMatch,
 )
 from amp_console.amplitude.wire import MEMBERSHIP_ID_TYPES, OPERATION_WORDS
+from amp_console.http.json_values import JsonBody, dig, items, one_line, text, texts, whole
 from amp_console.values import IdType, Operation
 
 

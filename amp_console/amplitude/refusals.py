@@ -1,9 +1,6 @@
 """What a refusal means: from an answer's status and body to an error."""
 
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import NamedTuple
 
@@ -18,8 +15,8 @@ from amp_console.amplitude.errors import (
     TimedOut,
     TooLarge,
 )
-from amp_console.amplitude.json_values import dig, items, one_line, parse, texts, whole
 from amp_console.amplitude.reading import skipped_ids
+from amp_console.http.json_values import dig, items, one_line, parse, texts, whole
 
 # Guesses: Amplitude documents neither the statuses nor the texts of these refusals.
 _GONE = re.compile(  # with the cohort's id removed
@@ -166,17 +163,3 @@ def named_ids(body: str) -> tuple[str, ...]:
         named += skipped_ids(value)
         named += texts(items(value, "invalid_ids_sample"))
     return tuple(dict.fromkeys(named))
-
-
-def retry_after(header: str | None, now: Callable[[], datetime]) -> float | None:
-    """Return how many seconds a Retry-After header asks to wait, which holds seconds or a date."""
-    text = (header or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
-        return float(text)
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - now()).total_seconds())

@@ -125,7 +125,7 @@ def _kept(known: "Connection") -> dict[str, Any]:
 
 
 def _checked_url(base_url: str | None) -> str | None:
-    from amp_console.amplitude.hosts import checked_base_url
+    from amp_console.http.addresses import checked_base_url
 
     return checked_base_url(base_url) if base_url else None
 

@@ -86,7 +86,7 @@ def _private(what: str, folder: Path) -> Finding:
 
 
 def _network() -> Iterator[Finding]:
-    from amp_console.amplitude.network import NetworkSettings
+    from amp_console.http.network import NetworkSettings
 
     for item in NetworkSettings(os.environ).effective():
         yield Finding("network", item.is_valid, f"{item.variable}: {item.text}")

@@ -1,6 +1,6 @@
 """The exit status of each failure."""
 
-from amp_console.amplitude import AmplitudeError, KeysRefused, NetworkSettingInvalid
+from amp_console.amplitude import AmplitudeError, KeysRefused, NetworkMisconfigured
 from amp_console.cli.exits import Exit
 from amp_console.connections import KeysError, SettingsError
 from amp_console.connections.read_only import ReadOnly
@@ -15,7 +15,7 @@ from amp_console.sync.sources.warehouse import WarehouseError
 _STATUS: dict[type[Exception], Exit] = {
     KeysError: Exit.KEYS,
     KeysRefused: Exit.KEYS,
-    NetworkSettingInvalid: Exit.MISUSE,
+    NetworkMisconfigured: Exit.MISUSE,
     AmplitudeError: Exit.STOPPED,
     LedgerError: Exit.STOPPED,
     AudienceBusy: Exit.STOPPED,

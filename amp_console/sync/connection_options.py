@@ -24,7 +24,8 @@ def client_for(
     """
     # Not at the top: the HTTP library costs 0.1 s, and whatever reads the ledger alone needs none.
     from amp_console.amplitude.client import AmplitudeClient  # noqa: PLC0415
-    from amp_console.amplitude.hosts import checked_base_url, region_url  # noqa: PLC0415
+    from amp_console.amplitude.hosts import region_url  # noqa: PLC0415
+    from amp_console.http.addresses import checked_base_url  # noqa: PLC0415
 
     if connection.base_url:
         url = checked_base_url(connection.base_url)

@@ -17,7 +17,7 @@ from amp_console.amplitude import (
     Transient,
 )
 from amp_console.amplitude.client import AmplitudeClient
-from amp_console.amplitude.unpacking import LARGEST_PIECE, unpacked
+from amp_console.http.unpacking import LARGEST_PIECE, unpacked
 from amp_console.values import Credentials
 from tests.amplitude.scripted import Reply, ScriptedServer, Then, json_reply, reply
 

@@ -1,6 +1,7 @@
 import pytest
 
-from amp_console.amplitude.hosts import checked_base_url, region_url
+from amp_console.amplitude.hosts import region_url
+from amp_console.http.addresses import checked_base_url
 from amp_console.values import Region
 
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 import trustme
 
-from amp_console.amplitude import NetworkSettingInvalid
-from amp_console.amplitude.network import NetworkSettings
+from amp_console.http import NetworkSettingInvalid
+from amp_console.http.network import NetworkSettings
 
 AMPLITUDE = httpx.URL("https://amplitude.com/api/3/cohorts")
 PROXY = "http://ana:example-password@proxy.example:3128"

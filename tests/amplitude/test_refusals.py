@@ -17,7 +17,8 @@ from amp_console.amplitude.errors import (
     Transient,
     Unconfirmed,
 )
-from amp_console.amplitude.refusals import RefusedCall, judge, named_ids, retry_after, words
+from amp_console.amplitude.refusals import RefusedCall, judge, named_ids, words
+from amp_console.http.retry_after import retry_after
 
 CHANGE = RefusedCall("abcd1234", True, True)
 CREATION = RefusedCall(None, True, True)

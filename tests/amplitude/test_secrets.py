@@ -83,7 +83,8 @@ async def test_no_answer_that_confirms_nothing_shows_a_key(
 
 async def test_no_repr_shows_a_key(client: AmplitudeClient) -> None:
     exchange = client._exchange
-    for thing in (client, exchange, exchange._auth, vars(exchange), vars(exchange._auth)):
+    http = exchange._http
+    for thing in (client, exchange, vars(exchange), vars(http), http._auth, vars(http._auth)):
         assert not shows_a_key(repr(thing))
 
 

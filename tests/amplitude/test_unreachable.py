@@ -16,8 +16,9 @@ import pytest
 import trustme
 
 from amp_console.amplitude import AmplitudeError, NoConnection, Unreachable
-from amp_console.amplitude.attempt import Attempt
 from amp_console.amplitude.client import AmplitudeClient
+from amp_console.http import ConnectionFailed
+from amp_console.http.attempt import Attempt
 from amp_console.values import Credentials
 from tests.amplitude.proxies import SocksProxy, TestProxy
 from tests.amplitude.scripted import ScriptedServer, json_reply
@@ -159,10 +160,10 @@ async def test_a_name_that_is_none_is_reported(credentials: Credentials) -> None
 def test_the_cause_behind_the_library_s_error_tells_the_reason(
     cause: OSError, reason: Unreachable
 ) -> None:
-    attempt = Attempt(httpx.URL("https://amplitude.com"), None, has_effect=True)
+    attempt = Attempt(httpx.URL("https://amplitude.com"), None)
     several = OSError("all connection attempts failed")
     several.__cause__ = ExceptionGroup("several addresses", [cause])
-    with pytest.raises(NoConnection) as caught, attempt.own_errors():
+    with pytest.raises(ConnectionFailed) as caught, attempt.own_errors():
         raise httpx.ConnectError("failed") from several
     assert caught.value.reason is reason
     assert "amplitude.com" in str(caught.value)

@@ -108,7 +108,7 @@ def _base_url(text: str) -> str | None:
     url = trimmed(text)
     if not url:
         return None
-    from amp_console.amplitude.hosts import checked_base_url
+    from amp_console.http.addresses import checked_base_url
 
     return checked_base_url(url)
 

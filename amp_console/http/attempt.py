@@ -15,15 +15,15 @@ from typing import Any
 import httpx
 import socksio
 
-from amp_console.amplitude.errors import (
-    NoConnection,
-    ServerTrouble,
-    TimedOut,
-    Transient,
+from amp_console.http.errors import (
+    AnswerDamaged,
+    ConnectionFailed,
+    NoAnswer,
+    RequestFailed,
     Unreachable,
 )
-from amp_console.amplitude.network import Proxy
-from amp_console.amplitude.unpacking import BrokenOff, Damaged
+from amp_console.http.network import Proxy
+from amp_console.http.unpacking import BrokenOff, Damaged
 
 # OpenSSL's numbers (x509_vfy.h), which are stable.
 _CERTIFICATES = {
@@ -44,13 +44,9 @@ _WANTS_PASSWORD = re.compile(r"username/password|from proxy server, but got", re
 
 
 class Attempt:
-    """One request on its way to `url`, through `proxy` if there is one.
+    """One request on its way to `url`, through `proxy` if there is one."""
 
-    `has_effect` says whether a lost answer leaves it unknown what happened.
-    """
-
-    def __init__(self, url: httpx.URL, proxy: Proxy | None, *, has_effect: bool) -> None:
-        self.has_effect = has_effect
+    def __init__(self, url: httpx.URL, proxy: Proxy | None) -> None:
         self._host = url.netloc.decode("ascii", "replace")
         self._proxy = proxy
         self._is_past_proxy = proxy is None
@@ -90,22 +86,22 @@ class Attempt:
         except (httpx.TransportError, BrokenOff) as error:
             raise self._failed(error) from None
         except Damaged:
-            raise ServerTrouble(may_be_applied=self.has_effect) from None
+            raise AnswerDamaged from None
 
-    def _timed_out(self) -> Transient:
+    def _timed_out(self) -> RequestFailed:
         if self._is_sent:
-            return TimedOut(may_be_applied=self.has_effect)
+            return NoAnswer()
         return self._unreachable(Unreachable.NO_ANSWER)
 
-    def _failed(self, error: BaseException) -> NoConnection:
+    def _failed(self, error: BaseException) -> ConnectionFailed:
         if self._is_sent:
-            return NoConnection(Unreachable.LOST, may_be_applied=self.has_effect)
+            return ConnectionFailed(Unreachable.LOST, self._host)
         if isinstance(error, httpx.ProxyError):
             return self._refused_by_proxy(str(error))
         found = [reason for cause in _causes(error) if (reason := _reason(cause))]
         return self._unreachable(found[-1] if found else self._default(error))
 
-    def _refused_by_proxy(self, text: str) -> NoConnection:
+    def _refused_by_proxy(self, text: str) -> ConnectionFailed:
         found = re.match(r"[1-5][0-9]{2}\b", text)
         status = int(found[0]) if found else None
         if status == 407 or _WANTS_PASSWORD.search(text):
@@ -118,11 +114,11 @@ class Attempt:
         is_tls_cut = any(type(cause).__name__ in _CUT for cause in _causes(error))
         return Unreachable.TLS_FAILED if is_tls_cut else Unreachable.OTHER
 
-    def _unreachable(self, reason: Unreachable, status: int | None = None) -> NoConnection:
+    def _unreachable(self, reason: Unreachable, status: int | None = None) -> ConnectionFailed:
         where = self._host
         if self._proxy is not None and not self._is_past_proxy:
             where = f"the proxy {self._proxy} ({self._proxy.variable})"
-        return NoConnection(reason, where, status=status)
+        return ConnectionFailed(reason, where, status)
 
 
 _CUT = {"EndOfStream", "BrokenResourceError", "ConnectionResetError", "SSLEOFError"}

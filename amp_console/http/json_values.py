@@ -1,4 +1,4 @@
-"""Reading Amplitude's JSON without trusting its shape: what is missing or odd reads as None."""
+"""Reading a service's JSON without trusting its shape: what is missing or odd reads as None."""
 
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ def items(tree: object, *path: str | int) -> list[object]:
 
 
 def text(value: object) -> str | None:
-    """Return an id or a name as text: Amplitude writes some ids as numbers, even as 12.0."""
+    """Return an id or a name as text: some services write ids as numbers, even as 12.0."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():

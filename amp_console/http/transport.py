@@ -1,10 +1,10 @@
-"""Connections to Amplitude: direct or through the proxy that the environment sets."""
+"""Connections to a service: direct or through the proxy that the environment sets."""
 
 import ssl
 
 import httpx
 
-from amp_console.amplitude.network import NetworkSettings, Proxy
+from amp_console.http.network import NetworkSettings, Proxy
 
 
 class Transport(httpx.AsyncBaseTransport):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import httpx
 
-from amp_console.amplitude.errors import NetworkSettingInvalid
+from amp_console.http.errors import NetworkSettingInvalid
 from amp_console.values import Secret
 
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")

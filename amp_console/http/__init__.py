@@ -1,0 +1,25 @@
+"""HTTP as every service of another company is asked by it: connections, proxies, secrets, failures.
+
+It knows no service. The HTTP library is not imported here: `HttpSession` is in `session`, and in
+`network` what the environment sets for connections.
+"""
+
+from amp_console.http.errors import (
+    AnswerDamaged,
+    AnswerTooBig,
+    ConnectionFailed,
+    NetworkSettingInvalid,
+    NoAnswer,
+    RequestFailed,
+    Unreachable,
+)
+
+__all__ = [
+    "AnswerDamaged",
+    "AnswerTooBig",
+    "ConnectionFailed",
+    "NetworkSettingInvalid",
+    "NoAnswer",
+    "RequestFailed",
+    "Unreachable",
+]
