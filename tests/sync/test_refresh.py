@@ -165,6 +165,28 @@ def test_no_rows_or_more_than_a_fifth_fewer_have_to_be_confirmed(
     assert lake.wanted() == {*users}
 
 
+def test_with_a_plan_every_change_is_confirmed_first(lake: Lake) -> None:
+    lake.warehouse.members(*MEMBERS[1:], "new")
+    work = lake.begin(asks_first=True)
+    report = work.run()
+    assert (report.outcome, report.entering, report.leaving) == (ASKS, 1, 1)
+    assert lake.wanted() == {*MEMBERS}
+    assert work.confirm(report).outcome is APPLIED
+    assert lake.wanted() == {*MEMBERS[1:], "new"}
+    assert lake.refresh(asks_first=True).outcome is APPLIED  # which changes no one
+
+
+def test_a_plan_with_refused_rows_says_that_no_one_is_removed(lake: Lake) -> None:
+    lake.warehouse.members(*MEMBERS[1:], "new", " ")
+    work = lake.begin(asks_first=True)
+    report = work.run()
+    assert (report.outcome, report.entering, report.leaving) == (ASKS, 1, 0)
+    assert report.notes[-1] == "While rows are refused, members who are not listed stay."
+    assert lake.wanted() == {*MEMBERS}
+    assert work.confirm(report).outcome is RefreshOutcome.INCOMPLETE
+    assert lake.wanted() == {*MEMBERS, "new"}
+
+
 def test_a_dry_run_counts_and_changes_nothing(lake: Lake) -> None:
     lake.warehouse.members("m-0", "new")
     before = lake.everything()

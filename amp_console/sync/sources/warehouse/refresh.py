@@ -73,7 +73,8 @@ class AudienceRefresh:
     """One refresh of one audience; `run` may block for as long as the query takes.
 
     `open_engine` raises WarehouseError, KeysError or SettingsError. `timeout` is in seconds.
-    With `is_dry` it counts only, and not even the log knows.
+    With `is_dry` it counts only, and not even the log knows. With `asks_first` every change has to
+    be confirmed, not only one that removes many.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class AudienceRefresh:
         *,
         timeout: float = TIMEOUT,
         is_dry: bool = False,
+        asks_first: bool = False,
         now: Callable[[], int] = now_in_microseconds,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,6 +96,7 @@ class AudienceRefresh:
         self._open_engine = open_engine
         self._timeout = timeout
         self._is_dry = is_dry
+        self._asks_first = asks_first
         self._now = now
         self._monotonic = monotonic
         self._snapshot = SnapshotReader(ledger, now=now)
@@ -134,8 +137,7 @@ class AudienceRefresh:
 
     def confirm(self, asked: RefreshReport) -> RefreshReport:
         """Apply what asks; where more people would leave by now, it asks again."""
-        ended = self._snapshot.confirm(asked.removal)
-        report = self._ended(asked, ended)
+        report = self._ended(asked, self._applied(asked))
         if report.outcome is not RefreshOutcome.ASKS:
             self._keep(report)
         return report
@@ -190,9 +192,20 @@ class AudienceRefresh:
         self._ledger.write(sources.account, source_id, counts, {}, refusals, +unlisted)
         if refused:
             self._snapshot.note_problem(_refused(reader))
+        if self._asks_first:
+            asked = self._ended(read, self._snapshot.insist())
+            if asked.entering or asked.leaving:
+                return asked
+        return self._ended(read, self._finished())
+
+    def _applied(self, asked: RefreshReport) -> SnapshotReport:
+        """What was confirmed, applied; a list with refused rows removes no one."""
+        return self._finished() if asked.refused else self._snapshot.confirm(asked.removal)
+
+    def _finished(self) -> SnapshotReport:
         ended = self._snapshot.finish(was_stopped=False)
         assert ended is not None  # something was read
-        return self._ended(read, ended)
+        return ended
 
     def _begin_source(self, db: Db) -> int:
         """The source of its rows in the ledger, the same for every refresh of an audience."""
@@ -202,7 +215,7 @@ class AudienceRefresh:
     def _ended(self, read: RefreshReport, ended: SnapshotReport) -> RefreshReport:
         outcome = _OUTCOME[ended.state]
         notes = (*(ended.note,) * bool(ended.note), *read.notes, *ended.problems)
-        if outcome is RefreshOutcome.INCOMPLETE:
+        if read.refused:
             notes += (NO_ONE_REMOVED,)
         return msgspec.structs.replace(
             _counting(read, ended.removal or read.removal),

@@ -1,0 +1,52 @@
+"""What was read from sources that belong together: the objects of a bucket, some files."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from amp_console.ledger.checkpoints import LAST
+from amp_console.ledger.db import Db
+from amp_console.ledger.sources import ReadCounts
+
+
+class SourceTotals(msgspec.Struct, frozen=True):
+    """How many sources, what became of their events, and which of them was read last.
+
+    `read_at` is when that began, in microseconds since 1970.
+    """
+
+    sources: int
+    counts: ReadCounts
+    read_at: int
+    newest: str
+
+
+# SQLite takes `name` from the row that max() is of.
+_SUMS = (
+    "SELECT count(*), sum(read), sum(changes), sum(filtered), sum(invalid), max(read_at), name "
+    "FROM source WHERE "
+)
+
+
+def totals_below(db: Db, prefix: str) -> SourceTotals | None:
+    """Sum up the sources whose paths begin with `prefix`; None where there are none."""
+    return _totals(db, "path >= ? AND path < ?", prefix, prefix + LAST)
+
+
+def totals_of(db: Db, source_ids: Collection[int]) -> SourceTotals | None:
+    """Sum up these sources; None where there are none."""
+    ids = msgspec.json.encode(list(source_ids)).decode()
+    return _totals(db, "id IN (SELECT value FROM json_each(?))", ids)
+
+
+def next_path(db: Db, after: str, below: str) -> str | None:
+    """The first path that comes after one and begins with `below`; None where there is none."""
+    row = db.execute(
+        "SELECT min(path) FROM source WHERE path > ? AND path < ?", (after, below + LAST)
+    ).fetchone()
+    return None if row[0] is None else str(row[0])
+
+
+def _totals(db: Db, condition: str, *values: object) -> SourceTotals | None:
+    count, *numbers, read_at, newest = db.execute(_SUMS + condition, values).fetchone()
+    return SourceTotals(count, ReadCounts(*numbers), read_at, newest) if count else None
