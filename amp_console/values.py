@@ -45,6 +45,18 @@ class Region(enum.StrEnum):
         return Region.EUROPE if self is Region.NORTH_AMERICA else Region.NORTH_AMERICA
 
 
+class SegmentRegion(enum.StrEnum):
+    """The region of a Segment workspace. Only `segment` knows the hosts."""
+
+    US = "us"
+    EU = "eu"
+
+    @property
+    def label(self) -> str:
+        """Its name in words."""
+        return "United States" if self is SegmentRegion.US else "European Union"
+
+
 class Operation(enum.StrEnum):
     """What a request does to the users in it."""
 
@@ -96,6 +108,23 @@ class Refusal(NamedTuple):
 
     line: int
     reason: str
+
+
+class SegmentAudience(NamedTuple):
+    """An audience as Segment's Public API lists it; None is unknown.
+
+    `id` is what events call its computation ID. `status` is Segment's own word, e.g. "Live". `size`
+    counts `unit`, Segment's word for it, "" if it gives none; `definition` is its query.
+    """
+
+    id: str
+    key: str
+    name: str
+    is_enabled: bool
+    status: str | None
+    size: int | None
+    unit: str
+    definition: str | None
 
 
 class Secret:

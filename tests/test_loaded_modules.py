@@ -152,6 +152,7 @@ def test_help_loads_no_package_but_the_commands() -> None:
     ("package", "never"),
     [
         ("amplitude", ["amp_console.ledger", "amp_console.engage", "sqlite3", "keyring"]),
+        ("segment", ["amp_console.ledger", "amp_console.amplitude", "httpx", "keyring"]),
         ("engage", ["amp_console.ledger", "amp_console.amplitude", "httpx", "sqlite3"]),
         ("ledger", ["amp_console.engage", "amp_console.amplitude", "httpx", "keyring"]),
         ("connections", ["amp_console.ledger", "amp_console.amplitude", "httpx", "keyring"]),

@@ -23,6 +23,7 @@ from amp_console.simulator.faults import (
 from amp_console.simulator.generator import demo_scenario, events, write_file
 from amp_console.simulator.people import Known, is_ghost
 from amp_console.simulator.scenario import Audience, Scenario
+from amp_console.simulator.segment import Canned, ListedAudience, SegmentSpace, Size
 from amp_console.simulator.server import Simulator, run_forever
 from amp_console.simulator.truth import Truth
 from amp_console.simulator.world import Cohort, World
@@ -33,17 +34,21 @@ __all__ = [
     "Behaviour",
     "Body",
     "Call",
+    "Canned",
     "Cohort",
     "Cut",
     "Faults",
     "Known",
     "Late",
+    "ListedAudience",
     "RefuseIds",
     "Reset",
     "Rule",
     "Scenario",
     "Seen",
+    "SegmentSpace",
     "Simulator",
+    "Size",
     "Slow",
     "TooLarge",
     "Trouble",

@@ -19,6 +19,7 @@ from amp_console.simulator.calls import Ask, Call, Refused, Reply, Seen
 from amp_console.simulator.faults import Body, Fate, Faults, Late
 from amp_console.simulator.project import Project
 from amp_console.simulator.quotas import Lines
+from amp_console.simulator.segment import SegmentSpace
 from amp_console.values import Credentials
 
 T = TypeVar("T")
@@ -154,8 +155,8 @@ class Dispatcher:
             raise Refused(403, "Invalid API/Secret Key combination")
 
 
-def build(dispatcher: Dispatcher) -> Starlette:
-    """Build the application around a dispatcher, with the control calls beside Amplitude's."""
+def build(dispatcher: Dispatcher, segment: SegmentSpace) -> Starlette:
+    """Build the application: Amplitude's calls by a dispatcher, control calls, and Segment's."""
     routes = [
         Route(service.path, partial(dispatcher.answer, service), methods=[service.method])
         for service in SERVICES
@@ -163,6 +164,7 @@ def build(dispatcher: Dispatcher) -> Starlette:
     return Starlette(
         routes=routes
         + control.routes(dispatcher.project.world, dispatcher.faults, dispatcher.requests)
+        + segment.routes()
     )
 
 

@@ -15,6 +15,7 @@ from amp_console.simulator.calls import Seen
 from amp_console.simulator.connection import BreakableProtocol
 from amp_console.simulator.faults import Faults
 from amp_console.simulator.project import Project
+from amp_console.simulator.segment import SegmentSpace
 from amp_console.simulator.world import World
 from amp_console.values import Credentials, Secret
 
@@ -66,7 +67,8 @@ class Simulator:
 
     `port` 0 is any free port; `listener` is a socket that listens already. `sleep` waits the
     seconds of latency that behaviour and faults ask for. World, faults and `behaviour` may be used
-    and changed while it serves. Its keys say themselves that they are not real.
+    and changed while it serves. Its keys say themselves that they are not real. `segment` is a
+    simulated space of Segment at the same address.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Simulator:
         self.world = world or World()
         self.faults = faults or Faults()
         self.credentials = credentials
+        self.segment = SegmentSpace()
         self._project = Project(self.world, behaviour or Behaviour())
         self._dispatcher = Dispatcher(self._project, self.faults, credentials, sleep)
         self._port = port
@@ -117,7 +120,7 @@ class Simulator:
         listener = self._listener or socket.create_server((HOST, self._port))
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
-            build(self._dispatcher),
+            build(self._dispatcher, self.segment),
             http=BreakableProtocol,
             ws="none",
             lifespan="off",

@@ -1,0 +1,25 @@
+"""Segment's HTTP APIs, read only: the audiences of a space, and which of them one person is in.
+
+The HTTP library is not imported here: the clients are in `client`.
+"""
+
+from amp_console.segment.errors import (
+    SegmentBusy,
+    SegmentError,
+    SegmentTrouble,
+    SegmentUnreachable,
+    SpaceNotFound,
+    TokenRefused,
+)
+from amp_console.segment.hosts import profiles_url, public_url
+
+__all__ = [
+    "SegmentBusy",
+    "SegmentError",
+    "SegmentTrouble",
+    "SegmentUnreachable",
+    "SpaceNotFound",
+    "TokenRefused",
+    "profiles_url",
+    "public_url",
+]

@@ -1,0 +1,93 @@
+"""Calls to one of Segment's APIs; where Segment asks for fewer requests, they wait."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeVar
+
+from amp_console.http.auth import SecretAuth
+from amp_console.http.json_values import parse
+from amp_console.http.session import HttpSession, Options, Received
+from amp_console.segment.errors import SegmentBusy, SegmentError, SegmentTrouble, segment_errors
+from amp_console.segment.reading import judge
+
+T = TypeVar("T")
+
+LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; 200 audiences with long definitions fit
+
+
+class CallOptions(NamedTuple):
+    """The limits of calls to Segment, in seconds.
+
+    `longest_wait` is spent in total on waiting for Segment's rate limits, whose windows are minutes
+    at most; `on_wait` is called with the seconds before each wait.
+    """
+
+    timeout: float = 30.0
+    longest_wait: float = 60.0
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    on_wait: Callable[[float], None] = lambda _: None
+    environ: Mapping[str, str] = os.environ
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SegmentCalls:
+    """Sends calls with one token. Raises ValueError as `checked_base_url` does."""
+
+    def __init__(self, base_url: str, auth: SecretAuth, options: CallOptions) -> None:
+        limits = Options(options.timeout, _utc_now, LARGEST_ANSWER, options.environ)
+        self._http = HttpSession(base_url, auth, limits)
+        self._options = options
+        self._waited = 0.0
+
+    def prepare(self) -> None:
+        """Raise `SegmentUnreachable` if the environment makes every call fail."""
+        with segment_errors():
+            self._http.prepare()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.close()
+
+    async def read(self, path: str, params: Mapping[str, str], reader: Callable[[object], T]) -> T:
+        """Send a call and read its answer; a ValueError of the reader's means it is no answer.
+
+        Raises `SegmentError`.
+        """
+        tries = 0
+        while True:
+            try:
+                return await self._read_once(path, params, reader)
+            except SegmentBusy as busy:
+                asked = 2.0**tries if busy.retry_after is None else busy.retry_after
+                seconds = max(1.0, asked)
+                if self._waited + seconds > self._options.longest_wait:
+                    raise
+            tries += 1
+            self._waited += seconds
+            self._options.on_wait(seconds)
+            await self._options.sleep(seconds)
+
+    async def _read_once(
+        self, path: str, params: Mapping[str, str], reader: Callable[[object], T]
+    ) -> T:
+        with segment_errors():
+            async with self._http.open(path, params=params, headers=_ACCEPTED) as answer:
+                received = await self._http.whole(answer)
+        if received.status != 200:
+            raise self._error(received)
+        try:
+            return reader(parse(received.body))
+        except ValueError:
+            raise SegmentTrouble(received.status) from None
+
+    def _error(self, received: Received) -> SegmentError:
+        wait = self._http.asked_to_wait(received)
+        return judge(received.status, self._http.shown(received), wait)
+
+
+_ACCEPTED = {"Accept": "application/vnd.segment.v1+json, application/json"}

@@ -1,0 +1,81 @@
+"""The clients of Segment's Public API and of its Profile API, as far as they are read here."""
+
+from typing import Self
+from urllib.parse import quote
+
+from amp_console.http.auth import SecretAuth
+from amp_console.segment import reading
+from amp_console.segment.calls import CallOptions, SegmentCalls
+from amp_console.segment.errors import SegmentTrouble, SpaceNotFound
+from amp_console.values import Secret, SegmentAudience
+
+PAGE = 200  # the most that either API gives at once
+MAX_PAGES = 500
+
+
+class PublicClient:
+    """Reads the audiences of a workspace; an async context manager.
+
+    Every call raises `SegmentError`; so does entering where no call could be made.
+    """
+
+    def __init__(self, base_url: str, token: Secret, options: CallOptions) -> None:
+        self._calls = SegmentCalls(base_url, SecretAuth(token), options)
+
+    async def __aenter__(self) -> Self:
+        self._calls.prepare()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._calls.close()
+
+    async def audiences(self, space_id: str) -> tuple[SegmentAudience, ...]:
+        """Return all audiences of a space; each page is one of 60 requests a minute."""
+        path = f"/spaces/{quote(space_id, safe='')}/audiences"
+        found: dict[str, SegmentAudience] = {}
+        params = {"pagination[count]": str(PAGE)}
+        for _ in range(MAX_PAGES):
+            page = await self._calls.read(path, params, reading.page)
+            found |= {audience.id: audience for audience in page.audiences}
+            if page.next is None:
+                return tuple(found.values())
+            params["pagination[cursor]"] = page.next
+        raise SegmentTrouble(words="its list of audiences does not end")
+
+
+class ProfilesClient:
+    """Reads profiles of one space; an async context manager. It raises as `PublicClient` does."""
+
+    def __init__(self, base_url: str, space_id: str, token: Secret, options: CallOptions) -> None:
+        self._calls = SegmentCalls(base_url, SecretAuth(token, Secret("")), options)
+        self._path = f"/v1/spaces/{quote(space_id, safe='')}/collections/users/profiles"
+
+    async def __aenter__(self) -> Self:
+        self._calls.prepare()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._calls.close()
+
+    async def audiences_of(self, user_id: str) -> dict[str, bool] | None:
+        """Return whether a person is in each audience that the profile names, by its key.
+
+        None: Segment has no profile of this user ID. An audience that is not named is one that the
+        person never was in. Segment finds user IDs in lower case only.
+        """
+        # Encoded in full: of some other characters, Segment makes a status of 500.
+        path = f"{self._path}/user_id:{quote(user_id.lower(), safe='')}/traits"
+        params = {"class": "audience", "limit": str(PAGE)}
+        found: dict[str, bool] = {}
+        for _ in range(MAX_PAGES):
+            try:
+                page = await self._calls.read(path, params, reading.traits)
+            except SpaceNotFound as error:
+                if "profile" in error.words.casefold():
+                    return None
+                raise
+            found |= page.members
+            if page.next is None:
+                return found
+            params["next"] = page.next
+        raise SegmentTrouble(words="its list of traits does not end")

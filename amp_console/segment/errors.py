@@ -1,0 +1,115 @@
+"""One error for each thing an operator can do something about. Every call only reads."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from amp_console.http import (
+    AnswerDamaged,
+    AnswerTooBig,
+    ConnectionFailed,
+    NetworkSettingInvalid,
+    NoAnswer,
+)
+
+
+class SegmentError(Exception):
+    """A call to Segment that failed.
+
+    `status` is the answer's HTTP status, None where none came. `words` are Segment's own, on one
+    line, "" if there are none.
+    """
+
+    _HAPPENED = "The call to Segment failed"
+    _NEXT = "Try again."
+
+    def __init__(self, status: int | None = None, words: str = "") -> None:
+        super().__init__(status, words)
+        self.status = status
+        self.words = words
+
+    def __str__(self) -> str:
+        words = f": {self.words.rstrip('.')}" if self.words else ""
+        return f"{self._happened()}{words}. {self._next()}"
+
+    def _happened(self) -> str:
+        return self._HAPPENED if self.status is None else f"{self._HAPPENED} (status {self.status})"
+
+    def _next(self) -> str:
+        return self._NEXT
+
+
+class TokenRefused(SegmentError):
+    """Segment does not accept the token, or not for this call."""
+
+    _HAPPENED = "Segment refused the token"
+    _NEXT = "Check the token, its permissions and the region: each region knows only its own."
+
+
+class SpaceNotFound(SegmentError):
+    """The space does not exist, or the token may not see it."""
+
+    _HAPPENED = "Segment has no such space"
+    _NEXT = "Check the space ID, the region and what the token may read."
+
+
+class SegmentBusy(SegmentError):
+    """Too many requests; `retry_after` is how many seconds Segment asks to wait, None if unsaid."""
+
+    _HAPPENED = "Segment asked for fewer requests"
+
+    def __init__(
+        self, status: int | None = None, words: str = "", *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(status, words)
+        self.retry_after = retry_after
+
+    def _next(self) -> str:
+        if self.retry_after is None:
+            return "Wait a moment, then try again."
+        return f"Wait {self.retry_after:,.0f} s, then try again."
+
+
+class SegmentTrouble(SegmentError):
+    """Segment could not answer, or something else answered in its place."""
+
+    def _happened(self) -> str:
+        if self.status is None or self.status < 300:
+            return "Segment's answer could not be understood"
+        if self.status >= 500:
+            return f"Segment could not answer (status {self.status})"
+        return f"Segment refused the request (status {self.status})"
+
+    def _next(self) -> str:
+        if (self.status or 0) >= 500:
+            return "Try again later."
+        return "Check the space ID, the base URL and any proxy on the way, then try again."
+
+
+class SegmentUnreachable(SegmentError):
+    """Segment could not be reached, or did not answer in time."""
+
+    def __init__(self, happened: str, next_step: str) -> None:
+        super().__init__()
+        self._parts = happened, next_step
+
+    def _happened(self) -> str:
+        return self._parts[0]
+
+    def _next(self) -> str:
+        return self._parts[1]
+
+
+@contextmanager
+def segment_errors() -> Generator[None, None, None]:
+    """Raise our errors for those of a request."""
+    try:
+        yield
+    except ConnectionFailed as error:
+        happened = error.reason.at(error.where, error.status)
+        raise SegmentUnreachable(happened, error.reason.next) from None
+    except NetworkSettingInvalid as error:
+        raise SegmentUnreachable(error.happened, error.next) from None
+    except NoAnswer:
+        raise SegmentUnreachable("Segment did not answer in time", "Try again later.") from None
+    except (AnswerDamaged, AnswerTooBig):
+        raise SegmentTrouble from None

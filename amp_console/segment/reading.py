@@ -1,0 +1,124 @@
+"""From the bodies of Segment's answers to values, and to the errors that they mean."""
+
+from typing import NamedTuple
+
+from amp_console.http.json_values import dig, items, one_line, parse, text, whole
+from amp_console.segment.errors import (
+    SegmentBusy,
+    SegmentError,
+    SegmentTrouble,
+    SpaceNotFound,
+    TokenRefused,
+)
+from amp_console.values import SegmentAudience
+
+MAX_WORDS = 300  # characters
+
+
+class Page(NamedTuple):
+    """One page of a space's audiences, and where the next one begins; None on the last."""
+
+    audiences: tuple[SegmentAudience, ...]
+    next: str | None
+
+
+class AudienceTraits(NamedTuple):
+    """One page of what a profile says of audiences, and where the next one begins.
+
+    Of an audience that is not in `members`, the profile says nothing.
+    """
+
+    members: dict[str, bool]
+    next: str | None
+
+
+def page(tree: object) -> Page:
+    """Return a page of audiences; entries without an ID or a key are left out.
+
+    Raises ValueError for what is no list of audiences.
+    """
+    listed = dig(tree, "data", "audiences")
+    if not isinstance(listed, list):
+        raise ValueError("The answer has no list of audiences.")
+    found = (_audience(entry) for entry in listed)
+    return Page(
+        tuple(audience for audience in found if audience is not None),
+        text(dig(tree, "data", "pagination", "next")) or None,
+    )
+
+
+def _audience(entry: object) -> SegmentAudience | None:
+    audience_id, key = text(dig(entry, "id")), text(dig(entry, "key"))
+    if not audience_id or not key:
+        return None
+    return SegmentAudience(
+        id=audience_id,
+        key=key,
+        name=one_line(text(dig(entry, "name")) or key),
+        is_enabled=dig(entry, "enabled") is not False,
+        status=one_line(text(dig(entry, "status")) or "") or None,
+        size=_size(dig(entry, "size")),
+        unit=one_line(text(dig(entry, "size", "type")) or ""),
+        definition=text(dig(entry, "definition", "query")),
+    )
+
+
+def _size(size: object) -> int | None:
+    """Return how many are in an audience, None where Segment does not say."""
+    for field in ("count", "uniqueCount"):
+        count = whole(dig(size, field))
+        if count is not None and count >= 0:
+            return count
+    return None
+
+
+def traits(tree: object) -> AudienceTraits:
+    """Return the traits of a profile that are true or false.
+
+    Raises ValueError for what is no answer about traits.
+    """
+    found = dig(tree, "traits")
+    if not isinstance(found, dict):
+        raise ValueError("The answer has no traits.")
+    has_more = dig(tree, "cursor", "has_more") is True
+    return AudienceTraits(
+        {str(key): value for key, value in found.items() if isinstance(value, bool)},
+        (text(dig(tree, "cursor", "next")) or None) if has_more else None,
+    )
+
+
+def judge(status: int, body: str, wait: float | None) -> SegmentError:
+    """Return the error that an answer means; `wait` is what its Retry-After asks for, in seconds.
+
+    The Public API lists its errors, the Profile API has one. What is in neither form was written by
+    a proxy or a firewall, and says nothing about the token or the space.
+    """
+    try:
+        tree = parse(body)
+    except ValueError:
+        tree = None
+    if status == 429:
+        return SegmentBusy(status, _words(tree), retry_after=_first(wait, _milliseconds(tree)))
+    is_segments = bool(items(tree, "errors")) or isinstance(dig(tree, "error"), dict)
+    if is_segments and status in {401, 403}:
+        return TokenRefused(status, _words(tree))
+    if is_segments and status == 404:
+        return SpaceNotFound(status, _words(tree))
+    return SegmentTrouble(status, _words(tree))
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _milliseconds(tree: object) -> float | None:
+    wait = dig(tree, "errors", 0, "data", "msBeforeNext")
+    return wait / 1000 if isinstance(wait, int | float) and wait >= 0 else None
+
+
+def _words(tree: object) -> str:
+    for path in (("errors", 0, "message"), ("error", "message"), ("errors", 0, "type")):
+        found = dig(tree, *path)
+        if isinstance(found, str) and found:
+            return one_line(found[:MAX_WORDS])
+    return ""

@@ -1,0 +1,138 @@
+"""A simulated Segment beside the simulated Amplitude: one space, by Public API and Profile API.
+
+Its answers have the forms of Segment's Go SDK (Public API) and of Segment's page on the Profile
+API. Segment knows people by the lower-case form of their user IDs only.
+"""
+
+import base64
+import hmac
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from amp_console.values import Secret
+
+TOKEN = Secret("simulated-segment-token")
+PROFILES_TOKEN = Secret("simulated-profiles-token")
+SPACE_ID = "spa_o1E"  # the one of the README's event
+_JSON = "application/json"
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How many are in an audience, in a unit."""
+
+    count: float
+    type: str = "USERS"
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """The query of an audience."""
+
+    query: str
+
+
+class ListedAudience(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """An audience as the Public API lists it; `size` may be missing."""
+
+    id: str
+    key: str
+    name: str
+    enabled: bool = True
+    status: str | None = "Live"
+    size: Size | msgspec.UnsetType = msgspec.UNSET
+    definition: Definition | None = None
+    audience_type: str = "USERS"
+
+
+class Canned(NamedTuple):
+    """An answer to be given in place of the right one."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+
+
+class SegmentSpace:
+    """A space with its audiences and profiles; both may be changed while it is served.
+
+    `profiles` holds what each person's profile says of audiences, by user ID in lower case.
+    `instead` are answers to be given first; `requests` are the targets that were asked for.
+    """
+
+    def __init__(self, space_id: str = SPACE_ID, *, page: int = 200) -> None:
+        self.id = space_id
+        self.audiences: list[ListedAudience] = []
+        self.profiles: dict[str, dict[str, bool]] = {}
+        self.instead: list[Canned] = []
+        self.requests: list[str] = []
+        self.page = page
+
+    async def list_audiences(self, request: Request) -> Response:
+        """Answer one page of the audiences."""
+        if early := self._early(request, f"Bearer {TOKEN.reveal()}", _public_error):
+            return early
+        if request.path_params["space_id"] != self.id:
+            return _public_error(404, "The space was not found.")
+        start = int(request.query_params.get("pagination[cursor]", "0"))
+        count = min(self.page, int(request.query_params.get("pagination[count]", "200")))
+        end = start + count
+        pagination: dict[str, object] = {"current": str(start), "totalEntries": len(self.audiences)}
+        if end < len(self.audiences):
+            pagination["next"] = str(end)
+        page = {"audiences": self.audiences[start:end], "pagination": pagination}
+        return Response(msgspec.json.encode({"data": page}), media_type=_JSON)
+
+    async def show_traits(self, request: Request) -> Response:
+        """Answer which audiences a profile names, a page at a time."""
+        clear = f"{PROFILES_TOKEN.reveal()}:".encode()
+        proof = f"Basic {base64.b64encode(clear).decode()}"
+        if early := self._early(request, proof, _profile_error):
+            return early
+        if request.path_params["space_id"] != self.id:
+            return _profile_error(404, "The space was not found.")
+        kind, _, user_id = request.path_params["external_id"].partition(":")
+        traits = self.profiles.get(user_id) if kind == "user_id" else None
+        if traits is None:
+            return _profile_error(404, "Profile was not found.")
+        names = sorted(traits)
+        start = int(request.query_params.get("next", "0"))
+        end = start + min(self.page, int(request.query_params.get("limit", "10")))
+        found = {name: traits[name] for name in names[start:end]}
+        cursor = {"has_more": end < len(names), "next": str(end) if end < len(names) else ""}
+        return Response(msgspec.json.encode({"traits": found, "cursor": cursor}), media_type=_JSON)
+
+    def _early(
+        self, request: Request, proof: str, error: Callable[[int, str], Response]
+    ) -> Response | None:
+        self.requests.append(str(request.url).removeprefix(str(request.base_url)))
+        if self.instead:
+            canned = self.instead.pop(0)
+            return Response(
+                canned.body, canned.status, headers=dict(canned.headers), media_type=_JSON
+            )
+        if not hmac.compare_digest(request.headers.get("authorization", ""), proof):
+            return error(401, "The token is not valid.")
+        return None
+
+    def routes(self) -> list[Route]:
+        """Build the calls."""
+        profile = "/v1/spaces/{space_id}/collections/users/profiles/{external_id:path}/traits"
+        return [
+            Route("/spaces/{space_id}/audiences", self.list_audiences),
+            Route(profile, self.show_traits),
+        ]
+
+
+def _public_error(status: int, message: str) -> Response:
+    body = {"errors": [{"type": "error", "message": message, "status": str(status)}]}
+    return Response(msgspec.json.encode(body), status, media_type=_JSON)
+
+
+def _profile_error(status: int, message: str) -> Response:
+    codes = {401: "authentication_error", 404: "not_found"}
+    body = {"error": {"code": codes[status], "message": message}}
+    return Response(msgspec.json.encode(body), status, media_type=_JSON)
