@@ -454,6 +454,28 @@ CREATE TABLE applied_list (                  -- the newest list of members; olde
     PRIMARY KEY (audience_id, id_type)
 ) STRICT, WITHOUT ROWID;
 """
+
+# What Segment's API said last: NULL is unknown.
+_SEGMENT_AUDIENCES = """
+CREATE TABLE segment_space (
+    id       TEXT PRIMARY KEY,
+    read_at  INTEGER,                        -- when its audiences were read
+    tried_at INTEGER NOT NULL,
+    trouble  TEXT NOT NULL                   -- why the last attempt failed
+) STRICT, WITHOUT ROWID;
+CREATE TABLE segment_audience (
+    space_id   TEXT NOT NULL,
+    id         TEXT NOT NULL,                -- the computation ID of events
+    key        TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    is_enabled INTEGER NOT NULL,
+    status     TEXT,
+    size       INTEGER,
+    unit       TEXT NOT NULL,                -- what the size counts, in Segment's words
+    definition TEXT,
+    PRIMARY KEY (space_id, id)
+) STRICT, WITHOUT ROWID;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -472,6 +494,7 @@ MIGRATIONS: tuple[str, ...] = (
     _AUDIENCE_QUERIES,
     _SINCE_PLAN,
     _APPLIED_LISTS,
+    _SEGMENT_AUDIENCES,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

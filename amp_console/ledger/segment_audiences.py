@@ -1,0 +1,65 @@
+"""What Segment's API said of the audiences of a space, and when; and why it last said nothing."""
+
+import msgspec
+
+from amp_console.ledger.db import Db
+from amp_console.values import SegmentAudience
+
+
+class SpaceReading(msgspec.Struct, frozen=True):
+    """The last reading of a space. Moments are in microseconds since 1970.
+
+    `audiences` are those read at `read_at`, by name; None means that none were ever read. Where the
+    last attempt failed, at `tried_at`, `trouble` says why, and the audiences are those of before.
+    """
+
+    space_id: str
+    audiences: tuple[SegmentAudience, ...] = ()
+    read_at: int | None = None
+    tried_at: int | None = None
+    trouble: str = ""
+
+
+_COLUMNS = "id, key, name, is_enabled, status, size, unit, definition"
+
+
+def space_reading(db: Db, space_id: str) -> SpaceReading:
+    """Return what is known of a space."""
+    row = db.execute(
+        "SELECT read_at, tried_at, trouble FROM segment_space WHERE id = ?", (space_id,)
+    ).fetchone()
+    if row is None:
+        return SpaceReading(space_id)
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM segment_audience WHERE space_id = ? ORDER BY lower(name), id",
+        (space_id,),
+    )
+    audiences = (
+        SegmentAudience(id_, key, name, bool(is_enabled), *rest)
+        for id_, key, name, is_enabled, *rest in found
+    )
+    return SpaceReading(space_id, tuple(audiences), *row)
+
+
+def keep_audiences(db: Db, space_id: str, audiences: tuple[SegmentAudience, ...], now: int) -> None:
+    """Keep a complete list of a space's audiences in place of the one before."""
+    _keep(db, space_id, now, "")
+    db.execute("UPDATE segment_space SET read_at = ? WHERE id = ?", (now, space_id))
+    db.execute("DELETE FROM segment_audience WHERE space_id = ?", (space_id,))
+    db.executemany(
+        f"INSERT INTO segment_audience (space_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(space_id, *item) for item in audiences],
+    )
+
+
+def keep_trouble(db: Db, space_id: str, trouble: str, now: int) -> None:
+    """Keep why a space could not be read; what was read before stays."""
+    _keep(db, space_id, now, trouble)
+
+
+def _keep(db: Db, space_id: str, now: int, trouble: str) -> None:
+    db.execute(
+        "INSERT INTO segment_space (id, tried_at, trouble) VALUES (?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET tried_at = excluded.tried_at, trouble = excluded.trouble",
+        (space_id, now, trouble),
+    )
