@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 # Pasting brings blanks along, and invisible marks: zero-width spaces and joiners, text
 # direction, the byte-order mark.
@@ -38,6 +39,12 @@ def width(text: str) -> int:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """A count with its noun: "1 user", "2,000 users"."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts of a sentence as it lists them: "a, b and c"."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def first_sentence(text: str) -> str:

@@ -302,9 +302,11 @@ def _says_live(
     elif report.status is RunStatus.STOPPED and report.was_stopped:
         yield f"Stopped as you asked: {plural(funnel.pending or 0, 'user')} stay pending."
     else:
+        unidentified = sum(audience.left.unidentified for audience in report.audiences)
         rejected = sum(audience.left.rejected for audience in report.audiences)
+        earlier = 0 if counts.rejected else rejected - unidentified
         invalid = job.operation.tally.invalid
-        left_over = Except(funnel.pending, rejected, invalid)
+        left_over = Except(funnel.pending, earlier, unidentified, invalid)
         yield verdict(str(report.status), counts, left_over)
     yield did(counts, report.elapsed if report else job.elapsed)
     if report is not None:
@@ -338,7 +340,13 @@ def _says_past(
             for item in audiences
             if item.pending and (why := waits_for(item))
         )
-        left_over = Except(funnel.pending, run.rejected_after, run.tally.invalid, waiting)
+        left_over = Except(
+            funnel.pending,
+            run.rejected_earlier,
+            run.unidentified_after,
+            run.tally.invalid,
+            waiting,
+        )
         said = run.note or ended(run.kind, str(run.status), counts, left_over)
         yield from filter(None, (said, found))
     if run.ended_at is not None:

@@ -10,7 +10,7 @@ from amp_console.console.words import lasting, lasting_about
 from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.ledger.runs import AudienceCounts, ComparisonTotals, RunKind
 from amp_console.ledger.sources import ReadCounts
-from amp_console.text import clean, plural
+from amp_console.text import clean, listed, plural
 from amp_console.values import Operation
 
 UNDER_WAY = {
@@ -66,12 +66,13 @@ def so_far(done: int, total: int, speed: float, left: float | None) -> str:
 class Except(NamedTuple):
     """What a run did not deliver.
 
-    `rejected` are all users who are rejected after it (None: not known), `invalid` are events;
-    `waiting` names audiences that wait, each with the reason.
+    `earlier` are users that earlier runs rejected, `unidentified` have no identifier to send (None:
+    not known), `invalid` are events; `waiting` names audiences that wait, each with the reason.
     """
 
     pending: int | None = None
-    rejected: int | None = None
+    earlier: int | None = None
+    unidentified: int | None = None
     invalid: int = 0
     waiting: Sequence[str] = ()
 
@@ -89,20 +90,20 @@ def verdict(status: str, counts: AudienceCounts, left: Except) -> str:
 
 
 def _delivered_except(rejected: int, left: Except) -> str:
-    """Name what was not delivered: users the run `rejected`, else those of earlier runs."""
-    what = []
-    if rejected:
-        what.append(plural(rejected, "rejected user"))
-    elif left.rejected:
-        what.append(f"{plural(left.rejected, 'user')} that earlier runs rejected")
+    """Name what was not delivered, each by its reason."""
+    what = [plural(rejected, "rejected user")] if rejected else []
+    if left.earlier:
+        what.append(f"{plural(left.earlier, 'user')} that earlier runs rejected")
+    if left.unidentified:
+        what.append(f"{plural(left.unidentified, 'member')} without an identifier to send")
     if left.invalid:
         what.append(plural(left.invalid, "invalid event"))
-    if not what and not left.waiting:
-        what.append("users that earlier runs rejected")  # older ledgers did not count them
-    said = "Delivered" + (f", except {' and '.join(what)}" if what else "")
+    if not what and not left.waiting:  # older ledgers did not count them
+        what.append("users that earlier runs rejected or that have no identifier to send")
+    said = "Delivered" + (f", except {listed(what)}" if what else "")
     if not left.waiting:
-        is_earlier = left.rejected and not rejected
-        return f"{said}. Press 2 to see who is rejected now." if is_earlier else f"{said}."
+        is_elsewhere = not rejected and (left.earlier or left.unidentified)
+        return f"{said}. Press 2 to see who is rejected now." if is_elsewhere else f"{said}."
     wait = f"{plural(left.pending or 0, 'user')} wait{'s' if left.pending == 1 else ''}"
     return f"{said}; {wait}: {', '.join(left.waiting)}."
 
@@ -190,6 +191,8 @@ def request_answer(record: RequestRecord, glyphs: Glyphs) -> Cell:
         return Cell(f"{glyphs.live} sent", "accent")
     if record.status is None:
         return Cell(f"{glyphs.bad} none", "warn")
+    if record.skipped:
+        return Cell(f"{glyphs.triangle} {record.status}", "bad")
     if record.state is RequestState.CONFIRMED:
         return Cell(f"{glyphs.ok} {record.status}", "good")
     return Cell(f"{glyphs.bad} {record.status}", "warn" if record.status in {429, 503} else "bad")

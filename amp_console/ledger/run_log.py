@@ -1,6 +1,6 @@
 """What the log says of a run: one entry when it starts, one when it ends."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.db import Db
@@ -57,18 +57,28 @@ def run_reason(ended: Run) -> str:
     counts = [
         f"{ended.pending:,} pending" if ended.pending and is_left else "",
         f"{ended.rejected:,} rejected" if ended.rejected else "",
+        *(_not_sent(ended) if ended.kind in _DELIVERING else ()),
         plural(invalid, "invalid event") if invalid else "",
     ]
     what = ", ".join(count for count in counts if count)
-    if not what and ended.kind in _DELIVERING and ended.status is RunStatus.PARTIAL:
-        before = f"{ended.rejected_after:,} " if ended.rejected_after else ""
-        what = f"{before}rejected earlier"
     is_over = ended.status is not RunStatus.RUNNING
     why = ended.why.removeprefix(WAITING) if is_over else ""
     reason = ": ".join(filter(None, (what, why)))
     if not ended.found.cohorts:
         return reason
     return "; ".join(filter(None, (reason, f"compared again: {ended.found}")))
+
+
+def _not_sent(ended: Run) -> Iterator[str]:
+    """Who makes a run partial although it rejected none of them."""
+    if ended.status is not RunStatus.PARTIAL:
+        return
+    if ended.rejected_earlier is None:  # an older version did not count them apart
+        yield "rejected earlier or without an identifier"
+    elif ended.rejected_earlier:
+        yield f"{ended.rejected_earlier:,} rejected earlier"
+    if ended.unidentified_after:
+        yield f"{ended.unidentified_after:,} without an identifier"
 
 
 def log_run_start(

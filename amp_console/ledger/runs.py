@@ -94,7 +94,8 @@ class Run(msgspec.Struct, frozen=True):
     `tally` is what was read for it; `holder` names its process ("process 71 on desk"); `refused`
     are the requests that a receiver of webhooks refused, the most recent reason first. So many
     users were `pending` after it (None: not known), for one audience because of `why`;
-    `rejected_after` were rejected by it or before it. `found` is what its comparisons found. An
+    `rejected_after` could not be delivered: the `unidentified_after` had no identifier to send, the
+    others were rejected by this run or an earlier one. `found` is what its comparisons found. An
     interrupted run ended when it was last seen alive.
     """
 
@@ -116,7 +117,20 @@ class Run(msgspec.Struct, frozen=True):
     pending: int | None = None
     why: str = ""
     rejected_after: int | None = None
+    unidentified_after: int | None = None
     found: ComparisonTotals = ComparisonTotals()
+
+    @property
+    def rejected_earlier(self) -> int | None:
+        """How many users earlier runs rejected; None: not known.
+
+        A run that rejected users itself does not tell them apart.
+        """
+        if self.rejected or self.rejected_after == 0:
+            return 0
+        if self.rejected_after is None or self.unidentified_after is None:
+            return None
+        return self.rejected_after - self.unidentified_after
 
 
 class RunAudience(msgspec.Struct, frozen=True):
@@ -158,12 +172,13 @@ def record_audience(
     left = outstanding(db, audience(db, audience_id))
     db.execute(
         "INSERT INTO run_audience (run_id, audience_id, added, removed, rejected, "
-        "requests, retries, note, is_stuck, pending, rejected_after) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "requests, retries, note, is_stuck, pending, rejected_after, unidentified_after) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (run_id, audience_id) DO UPDATE SET added = excluded.added, "
         "removed = excluded.removed, rejected = excluded.rejected, requests = excluded.requests, "
         "retries = excluded.retries, note = excluded.note, is_stuck = excluded.is_stuck, "
-        "pending = excluded.pending, rejected_after = excluded.rejected_after",
+        "pending = excluded.pending, rejected_after = excluded.rejected_after, "
+        "unidentified_after = excluded.unidentified_after",
         (
             run_id,
             audience_id,
@@ -176,6 +191,7 @@ def record_audience(
             counts.is_stuck,
             left.pending,
             left.rejected,
+            left.unidentified,
         ),
     )
     db.execute(
@@ -208,13 +224,13 @@ _SUMMED = (
     "coalesce(sum(run_audience.rejected), 0), coalesce(sum(requests), 0), "
     "coalesce(sum(retries), 0), "
     "sum(run_audience.pending), coalesce(max(run_audience.note), ''), sum(rejected_after), "
-    "cohorts, found.differing, found.pending, found.rejected "
+    "sum(unidentified_after), cohorts, found.differing, found.pending, found.rejected "
     "FROM run LEFT JOIN (SELECT run_id, count(*) AS cohorts, sum(pending) AS pending, "
     "sum(missing + has_left + strangers - pending - missing_rejected) AS differing, "
     "sum(missing_rejected) AS rejected FROM comparison GROUP BY run_id) AS found "
     "ON found.run_id = run.id LEFT JOIN run_audience ON run_audience.run_id = run.id "
 )
-_SUMS, _AFTER, _FOUND = 12, 18, 21  # where they begin, and what comes after them
+_SUMS, _AFTER, _FOUND = 12, 18, 22  # where they begin, and what comes after them
 COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
     "run_audience.retries, run_audience.note, run_audience.is_stuck"

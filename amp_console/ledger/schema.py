@@ -476,6 +476,9 @@ CREATE TABLE segment_audience (
     PRIMARY KEY (space_id, id)
 ) STRICT, WITHOUT ROWID;
 """
+# How many of the users who were not delivered after a run had no identifier of the audience's ID
+# type, so that no request carried them; NULL: not known.
+_UNIDENTIFIED_AFTER = "ALTER TABLE run_audience ADD COLUMN unidentified_after INTEGER;"
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -495,6 +498,7 @@ MIGRATIONS: tuple[str, ...] = (
     _SINCE_PLAN,
     _APPLIED_LISTS,
     _SEGMENT_AUDIENCES,
+    _UNIDENTIFIED_AFTER,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

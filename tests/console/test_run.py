@@ -1,4 +1,5 @@
 import asyncio
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.console.harness import (
     until_gone,
     until_notified,
     until_on,
+    until_picture,
     until_shown,
 )
 from tests.sync.workspace import event
@@ -71,7 +73,7 @@ async def test_a_run_that_rejected_no_one_leads_to_who_is_rejected(
         )
         await pilot.press("x")
         await until_shown(pilot, "None of the users that this run rejected is rejected now.")
-        await until_shown(pilot, "1 user is rejected by other runs: press A to show them.")
+        await until_shown(pilot, "1 other user is rejected: press A to show them.")
         await pilot.press("A")
         await until_shown(pilot, "ghost-1")
 
@@ -135,8 +137,20 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
         workspace.enter("u-1", "u-2")
     async with harness.open() as pilot:
         await start_sync(pilot, "Everything is delivered.")
-        await until_shown(pilot, f"create{'(2)':>13}", f"add{'+2':>16}")
+        await until_shown(pilot, f"create{'(2)':>11}", f"add{'+2':>14}")
         await until_shown(pilot, "2 · ( ) sent again or refused")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_request_that_rejected_users_says_how_many(
+    harness: ConsoleHarness, size: tuple[int, int]
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("ghost-1", "ghost-2", "u-1")
+        await workspace.sync()
+    async with harness.open(LaunchOptions(run_id=1), size=size) as pilot:
+        await until_picture(pilot, lambda shown: re.search(r"\+3 .*▲ 200 +2 ", shown))
+        assert re.search(r"\(3\) .*✔ 200 +0", picture(pilot))
 
 
 async def test_a_run_is_paused_and_goes_on(harness: ConsoleHarness, simulator: Simulator) -> None:
@@ -305,6 +319,7 @@ async def test_requests_are_logged_and_each_is_shown_whole(harness: ConsoleHarne
         await pilot.press("enter")
 
         await until_shown(pilot, "add 3 users by User ID", '"cohort_id"', '"u-2"', "Answer")
+        await until_shown(pilot, "▲ 200  applied, except 1 rejected user")
         assert isinstance(pilot.app.screen, RequestView)
         await pilot.press("y")
         await until_shown(pilot, "Copied")

@@ -45,18 +45,25 @@ def test_a_verdict_names_who_is_left() -> None:
     none = AudienceCounts()
 
     assert verdict("delivered", none, Except(0)) == "Everything is delivered."
-    assert verdict("partial", AudienceCounts(rejected=1), Except(0, 13)) == (
+    assert verdict("partial", AudienceCounts(rejected=1), Except(0)) == (
         "Delivered, except 1 rejected user."
     )
-    assert verdict("partial", none, Except(0, 12)) == (
+    assert verdict("partial", none, Except(0, 12, 0)) == (
         "Delivered, except 12 users that earlier runs rejected. Press 2 to see who is rejected now."
     )
-    assert verdict("partial", none, Except(0, 0, 2)) == "Delivered, except 2 invalid events."
+    assert verdict("partial", none, Except(0, 1, 3, 2)) == (
+        "Delivered, except 1 user that earlier runs rejected, 3 members without an identifier to "
+        "send and 2 invalid events. Press 2 to see who is rejected now."
+    )
+    assert verdict("partial", none, Except(0)) == (
+        "Delivered, except users that earlier runs rejected or that have no identifier to send."
+    )
+    assert verdict("partial", none, Except(0, 0, 0, 2)) == "Delivered, except 2 invalid events."
     waiting = ("Newsletter (no cohort)", "Trial day 7 (broken link)")
-    assert verdict("partial", none, Except(12_138, 0, 0, waiting)) == (
+    assert verdict("partial", none, Except(12_138, 0, 0, 0, waiting)) == (
         "Delivered; 12,138 users wait: Newsletter (no cohort), Trial day 7 (broken link)."
     )
-    assert verdict("partial", AudienceCounts(rejected=1), Except(1, 1, 1, waiting[:1])) == (
+    assert verdict("partial", AudienceCounts(rejected=1), Except(1, 0, 0, 1, waiting[:1])) == (
         "Delivered, except 1 rejected user and 1 invalid event; "
         "1 user waits: Newsletter (no cohort)."
     )

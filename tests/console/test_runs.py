@@ -35,8 +35,7 @@ async def test_runs_are_listed_with_what_they_did(
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, "▲ partial", "◐ users pending", "2 runs", "· run 2")
-        if size[0] > 80:
-            await until_shown(pilot, "Reason", "1 rejected", "1 pending: ")
+        await until_shown(pilot, "Reason", "1 rejected", "1 pending: ")
 
         await pilot.press("/", *"partial", "enter")
         await until_gone(pilot, "users pending")

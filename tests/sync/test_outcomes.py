@@ -10,6 +10,8 @@ from amp_console.ledger.outcomes import audience_outcome, runs_of_audience, wors
 from amp_console.ledger.run_log import run_reason
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus, all_runs
 from amp_console.simulator import RefuseIds, Rule
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.values import IdType
 from tests.sync.workspace import Clock, Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +51,22 @@ async def test_users_rejected_before_a_run_count_in_its_outcome_for_their_audien
         RunStatus.PARTIAL,
         RunStatus.DELIVERED,
     ]
+
+
+async def test_members_without_an_identifier_are_not_rejected_by_an_earlier_run(
+    workspace: Workspace,
+) -> None:
+    workspace.map_amplitude_ids()
+    workspace.enter("ghost-1", "u1")
+    workspace.read([event("v1", True, traits={"amplitude_id": "412"}, audience="by_number")])
+    workspace.read([event(f"v{n}", True, audience="by_number") for n in (2, 3)])
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "by_number")
+    await workspace.sync()
+    await workspace.sync()
+    newest, first = workspace.ledger.read(all_runs)
+    assert (newest.rejected_after, newest.unidentified_after) == (3, 2)
+    assert run_reason(newest) == "1 rejected earlier, 2 without an identifier"
+    assert run_reason(first) == "1 rejected, 2 without an identifier"
 
 
 async def test_a_comparison_that_explains_all_differences_is_the_same_everywhere(

@@ -33,6 +33,8 @@ def _state(record: RequestRecord) -> str:
         and record.status is not None
         and 400 <= record.status < 500
     )
+    if record.skipped:
+        return f"applied, except {plural(record.skipped, 'rejected user')}"
     return REFUSED if is_refused else _STATES[record.state]
 
 
@@ -100,7 +102,7 @@ class RequestView(Dialog[None]):
         ]
         if record.skipped:
             words = f"{plural(record.skipped, 'user')} Amplitude does not know"
-            return facts([*rows, ("skipped", safe_text((words, BAD)))], width=11)
+            return facts([*rows, ("rejected", safe_text((words, BAD)))], width=11)
         return facts(rows, width=11)
 
     def _body(self, found: RequestText) -> list[str]:

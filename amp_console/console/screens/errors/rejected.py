@@ -262,10 +262,10 @@ class RejectedUsers(Container):
 def _no_one_here(scope: RejectedFilter, others: int) -> str:
     """Say that a part of the errors is empty, and where the `others` are."""
     if scope.run_id is not None:
-        none, by = "None of the users that this run rejected is rejected now.", "by other runs"
+        none, where = "None of the users that this run rejected is rejected now.", ""
     else:
-        none, by = "No one is rejected.", "in other audiences"
+        none, where = "No one is rejected.", " in other audiences"
     if not others:
         return none
-    are = "user is" if others == 1 else "users are"
-    return f"{none}\n\n{others:,} {are} rejected {by}: press A to show them."
+    are = "other user is" if others == 1 else "other users are"
+    return f"{none}\n\n{others:,} {are} rejected{where}: press A to show them."

@@ -11,7 +11,7 @@ from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import number
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, again_text
-from amp_console.text import clean, plural
+from amp_console.text import clean, listed, plural
 
 COLUMNS = (
     Column("Audience", 15, flex=3),
@@ -143,8 +143,7 @@ def headline(plan: Plan) -> Content:
         f"adds {plural(add, 'user')}" if add else "",
         f"removes {plural(remove, 'user')}" if remove else "",
     ]
-    *first, last = [part for part in parts if part]
-    what = f"{', '.join(first)} and {last}" if first else last
+    what = listed([part for part in parts if part])
     requests = plural(sum(item.requests for item in sent), "request")
     kept = sum(item.add + item.remove for item in plan.audiences if item.obstacle)
     return safe_text(

@@ -28,16 +28,14 @@ from amp_console.text import plural
 COLUMNS = (
     Column("Run", 3, right=True),
     Column("Started", 12),
-    Column("Kind", 7, narrows=8),
+    Column("Kind", 4, narrows=8),
     Column("Outcome", 11, narrows=8),
-    Column("Reason", 12, flex=1, rank=4, hides=True),
-    Column("Took", 5, right=True, rank=3),
-    Column("Added", 5, right=True, rank=1),
-    Column("Removed", 7, right=True, rank=2, hides=True),
+    Column("Reason", 16, flex=1, rank=1, hides=True),
+    Column("Took", 5, right=True, rank=4),
+    Column("Added", 5, right=True, rank=2),
+    Column("Removed", 7, right=True, rank=3, hides=True),
     Column("Rejected", 8, right=True),
     Column("Requests", 8, right=True, rank=5),
-    Column("Retries", 7, right=True, rank=6, hides=True),
-    Column("Audiences", 9, right=True, rank=7),
 )
 EMPTY = """\
 No run yet.
@@ -226,8 +224,6 @@ def row(run: Run, glyphs: Glyphs, now: int) -> Row:
             Cell(f"{run.removed:,}" if run.removed else ""),
             Cell(f"{run.rejected:,}" if run.rejected else "", "bad"),
             Cell(f"{run.requests:,}"),
-            Cell(f"{run.retries:,}" if run.retries else "", "warn"),
-            Cell(f"{run.audiences:,}"),
         ),
         (
             run.id,
@@ -240,7 +236,5 @@ def row(run: Run, glyphs: Glyphs, now: int) -> Row:
             run.removed,
             run.rejected,
             run.requests,
-            run.retries,
-            run.audiences,
         ),
     )

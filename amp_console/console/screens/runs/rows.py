@@ -38,11 +38,12 @@ AUDIENCES = (
 )
 REQUESTS = (
     Column("Time", 8),
-    Column("Operation", 9, rank=2),
-    Column("Users", 8, right=True),
-    Column("Audience", 10, flex=1, rank=1),
-    Column("Answer", 9),
-    Column("Took", 7, right=True),
+    Column("Operation", 9, rank=3),
+    Column("Users", 6, right=True),
+    Column("Audience", 10, flex=1, rank=2),
+    Column("Answer", 7),
+    Column("Rejected", 8, right=True, hides=True),
+    Column("Took", 5, right=True, rank=1),
 )
 FULL_REQUESTS = (
     Column("Time", 8),
@@ -50,7 +51,7 @@ FULL_REQUESTS = (
     Column("Users", 9, right=True),
     Column("Audience", 12, flex=1),
     Column("Answer", 12),
-    Column("Skipped", 7, right=True, rank=1),
+    Column("Rejected", 8, right=True, rank=1),
     Column("Took", 9, right=True),
     Column("Amplitude said", 16, flex=3, rank=2),
 )
@@ -136,16 +137,12 @@ def request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
 
 def full_request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
     """One request in the full-size log."""
-    at, operation, users, name, answer, took = _request_cells(record, glyphs)
-    skipped = Cell(f"{record.skipped:,}" if record.skipped else "", "bad")
-    return Row(
-        record.id, (at, operation, users, name, answer, skipped, took, Cell(record.answer, "dim"))
-    )
+    return Row(record.id, (*_request_cells(record, glyphs), Cell(record.answer, "dim")))
 
 
 def _request_cells(
     record: RequestRecord, glyphs: Glyphs
-) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell]:
+) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell, Cell]:
     took = (
         "" if record.settled_at is None else lasting((record.settled_at - record.sent_at) / SECOND)
     )
@@ -155,6 +152,7 @@ def _request_cells(
         Cell(f"{record.size:,}" if is_counted(record) else f"({record.size:,})"),
         Cell(record.audience_name),
         request_answer(record, glyphs),
+        Cell(f"{record.skipped:,}" if record.skipped else "", "bad"),
         Cell(took, "dim"),
     )
 
