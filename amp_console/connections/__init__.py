@@ -28,6 +28,13 @@ from amp_console.connections.read_only import (
 )
 from amp_console.connections.redaction import RedactingFormatter, redact, redact_secret
 from amp_console.connections.saved_views import SavedView
+from amp_console.connections.segment_space import SegmentSpace
+from amp_console.connections.segment_tokens import (
+    checked_token,
+    find_token,
+    remove_space,
+    save_space,
+)
 from amp_console.connections.settings_errors import (
     NameTaken,
     NoConnections,
@@ -73,6 +80,7 @@ __all__ = [
     "RedactingFormatter",
     "RestrictedConnection",
     "SavedView",
+    "SegmentSpace",
     "SettingsError",
     "SettingsReadOnly",
     "SeveralConnections",
@@ -82,8 +90,10 @@ __all__ = [
     "checked_keys",
     "checked_name",
     "checked_secret",
+    "checked_token",
     "find_keys",
     "find_source_password",
+    "find_token",
     "find_webhook_secret",
     "forget_connection",
     "keep_theme",
@@ -95,9 +105,11 @@ __all__ = [
     "redact",
     "redact_secret",
     "remove_source",
+    "remove_space",
     "restricted",
     "retry_forgotten",
     "save_source",
+    "save_space",
     "split_password",
     "store_keys",
     "store_webhook_secret",

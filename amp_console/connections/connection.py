@@ -8,6 +8,7 @@ import unicodedata
 import msgspec
 
 from amp_console.connections.named_source import NamedSource
+from amp_console.connections.segment_space import SegmentSpace
 from amp_console.text import trimmed
 from amp_console.values import Region
 
@@ -83,8 +84,8 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `keyring_item` names the keyring's item that holds them; None is no keys stored. `webhook_item`
     names the one with the shared secret of the webhook destination. `sources` are the warehouses
-    that audiences are read from. `base_url` replaces the region's address; the paths say where an
-    event holds its identifiers.
+    that audiences are read from; `segment` is the space of the audiences, if its API is asked.
+    `base_url` replaces the region's address; the paths say where an event holds its identifiers.
 
     Raises ValueError: the id, name, App ID or owner can't be right.
     """
@@ -102,6 +103,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     keyring_item: str | None = None
     webhook_item: str | None = None
     sources: tuple[NamedSource, ...] = ()
+    segment: SegmentSpace | None = None
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:

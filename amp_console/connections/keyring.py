@@ -34,14 +34,14 @@ class _StoredSecret(msgspec.Struct, frozen=True):
 
 
 class _StoredPassword(msgspec.Struct, frozen=True):
-    """The text of an item that holds the password of a source, as JSON."""
+    """The text of an item that holds the password of a source, or a token, as JSON."""
 
     password: str
     version: Literal[1] = 1
 
 
 class Keyring:
-    """Reads, writes and deletes key pairs, webhook secrets and passwords, in the keyring.
+    """Reads, writes and deletes key pairs, webhook secrets, passwords and tokens, in the keyring.
 
     Every method may block, and may raise. What it raises is a KeysError that says why.
     `on_waiting` is called once for each call that takes longer than `say_after` seconds, in the
@@ -104,13 +104,13 @@ class Keyring:
         return self._store(_fitting(msgspec.json.encode(_StoredSecret(secret.reveal())).decode()))
 
     def read_password(self, item: str) -> Secret:
-        """Return the password of a source in an item; raises as `read` does."""
+        """Return the password of a source, or a token, in an item; raises as `read` does."""
         return self._read(
             item, lambda text: msgspec.json.decode(text, type=_StoredPassword).password
         )
 
     def write_password(self, password: Secret) -> str:
-        """Store the password of a source in a new item, as `write` does."""
+        """Store the password of a source, or a token, in a new item, as `write` does."""
         stored = _StoredPassword(password.reveal())
         return self._store(_fitting(msgspec.json.encode(stored).decode()))
 

@@ -10,9 +10,11 @@ from tomlkit.container import Container
 from tomlkit.items import Comment, Null, Table, Whitespace
 
 from amp_console.connections.connection import Connection, Limits
+from amp_console.connections.segment_space import SegmentSpace
 from amp_console.connections.settings import Settings, parse_settings
 
 _HEADER = "# amp-console's connections. Their keys are in the keyring, not here.\n\n"
+_TABLES: dict[str, type[msgspec.Struct]] = {"limits": Limits, "segment": SegmentSpace}
 _UNUSUAL = "its tables are arranged in a way that can't be edited safely"
 
 
@@ -88,7 +90,7 @@ def _update(
             _update_list(table, field, value)
         elif isinstance(value, dict):
             if value or field in table:
-                _update(table.setdefault(field, {}), Limits.__struct_fields__, value)
+                _update(table.setdefault(field, {}), _TABLES[field].__struct_fields__, value)
         elif table.get(field) != value:
             table[field] = value
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from amp_console.connections.connection import Connection
+from amp_console.connections.segment_space import SegmentSpace
 
 _T = TypeVar("_T")
 
@@ -26,9 +27,14 @@ class Settings(NamedTuple):
                 connection.keyring_item,
                 connection.webhook_item,
                 *(source.password_item for source in connection.sources),
+                *_items_of(connection.segment),
             )
             if item
         )
+
+
+def _items_of(space: SegmentSpace | None) -> tuple[str | None, ...]:
+    return () if space is None else (space.token_item, space.profiles_item)
 
 
 class _TopLevel(msgspec.Struct, frozen=True):

@@ -1,16 +1,14 @@
 """The named sources of a connection: saved without their passwords, which the keyring keeps."""
 
-from contextlib import suppress
-
 import msgspec
 
 from amp_console.connections.connection import Connection
 from amp_console.connections.key_errors import KeysError, KeysProblem, without_keyring
 from amp_console.connections.keyring import Keyring
 from amp_console.connections.named_source import NamedSource
-from amp_console.connections.settings_errors import SettingsError, UnknownSource
+from amp_console.connections.settings_errors import UnknownSource
 from amp_console.connections.store import ConnectionStore
-from amp_console.connections.stored_keys import retry_forgotten
+from amp_console.connections.stored_keys import deleted_unless_saved, retry_forgotten
 from amp_console.values import Secret
 
 NOT_KEPT = (
@@ -40,17 +38,13 @@ def save_source(
     the settings weren't saved; the password is removed from the keyring again.
     """
     store.check_writable()
-    item = None
+    items: dict[str, str] = {}
     if password is not None:
         with without_keyring(NOT_KEPT):
-            item = keyring.write_password(password)
-    try:
-        saved = store.put_source(connection, msgspec.structs.replace(source, password_item=item))
-    except SettingsError:
-        if item is not None:
-            with suppress(KeysError):
-                keyring.delete(item)
-        raise
+            items["password_item"] = keyring.write_password(password)
+    with deleted_unless_saved(keyring, items):
+        new = msgspec.structs.replace(source, password_item=items.get("password_item"))
+        saved = store.put_source(connection, new)
     retry_forgotten(store, keyring)
     return saved
 

@@ -13,6 +13,7 @@ import msgspec
 
 from amp_console.connections.connection import Connection
 from amp_console.connections.named_source import NamedSource
+from amp_console.connections.segment_space import SegmentSpace
 from amp_console.connections.settings import Settings, parse_settings
 from amp_console.connections.settings_errors import (
     NameTaken,
@@ -64,17 +65,19 @@ class ConnectionStore:
         return connections[0]
 
     def save(self, connection: Connection) -> None:
-        """Insert a connection, or replace the one of its id except for its sources.
+        """Insert a connection, or replace the one of its id except for its sources and its space.
 
-        Those change through `put_source` and `drop_source` only: another process may have added one
-        since this connection was read. Raises NameTaken: another connection has its name.
+        Those change through methods of their own only: another process may have added one since
+        this connection was read. Raises NameTaken: another connection has its name.
         """
 
         def put(settings: Settings) -> Settings:
             by_id = {known.id: known for known in settings.connections}
             changed = connection
             if before := by_id.get(connection.id):
-                changed = msgspec.structs.replace(connection, sources=before.sources)
+                changed = msgspec.structs.replace(
+                    connection, sources=before.sources, segment=before.segment
+                )
             by_id[connection.id] = changed
             if [known.name for known in by_id.values()].count(connection.name) > 1:
                 raise NameTaken(connection.name)
@@ -87,28 +90,36 @@ class ConnectionStore:
 
         Raises UnknownConnection: it was removed.
         """
-        return self._change_sources(
-            connection,
-            lambda known: (*(item for item in known if item.name != source.name), source),
-        )
+
+        def put(known: Connection) -> Connection:
+            others = (item for item in known.sources if item.name != source.name)
+            return msgspec.structs.replace(known, sources=(*others, source))
+
+        return self._change_one(connection, put)
 
     def drop_source(self, connection: Connection, name: str) -> Connection:
         """Remove a source from a connection; return the connection. Raises as `put_source`."""
-        return self._change_sources(
-            connection, lambda known: tuple(item for item in known if item.name != name)
+
+        def drop(known: Connection) -> Connection:
+            left = tuple(item for item in known.sources if item.name != name)
+            return msgspec.structs.replace(known, sources=left)
+
+        return self._change_one(connection, drop)
+
+    def put_space(self, connection: Connection, space: SegmentSpace | None) -> Connection:
+        """Set or remove a connection's Segment space; return it. Raises as `put_source`."""
+        return self._change_one(
+            connection, lambda known: msgspec.structs.replace(known, segment=space)
         )
 
-    def _change_sources(
-        self,
-        connection: Connection,
-        change: Callable[[tuple[NamedSource, ...]], tuple[NamedSource, ...]],
+    def _change_one(
+        self, connection: Connection, change: Callable[[Connection], Connection]
     ) -> Connection:
         def put(settings: Settings) -> Settings:
             by_id = {known.id: known for known in settings.connections}
             if connection.id not in by_id:
                 raise UnknownConnection(connection.name, [item.name for item in by_id.values()])
-            known = by_id[connection.id]
-            by_id[known.id] = msgspec.structs.replace(known, sources=change(known.sources))
+            by_id[connection.id] = change(by_id[connection.id])
             return settings._replace(connections=tuple(by_id.values()))
 
         self._change(put)

@@ -1,8 +1,8 @@
 """Where a connection's keys come from, and how they are kept, replaced and forgotten."""
 
 import enum
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -92,15 +92,22 @@ def point_to(
     Raises SettingsError: the settings weren't saved. The new items are removed again.
     """
     stored = msgspec.structs.replace(connection, **items)
-    try:
+    with deleted_unless_saved(keyring, items):
         store.save(stored)
-    except SettingsError:
+    retry_forgotten(store, keyring)
+    return stored
+
+
+@contextmanager
+def deleted_unless_saved(keyring: Keyring, items: Mapping[str, str]) -> Generator[None, None, None]:
+    """Remove new keyring items again where the settings that would point to them aren't saved."""
+    try:
+        yield
+    except (KeysError, SettingsError):
         for item in items.values():
             with suppress(KeysError):
                 keyring.delete(item)
         raise
-    retry_forgotten(store, keyring)
-    return stored
 
 
 def forget_connection(store: ConnectionStore, keyring: Keyring, name: str) -> tuple[str, ...]:

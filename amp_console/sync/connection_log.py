@@ -80,6 +80,8 @@ def _changes(before: Connection, after: Connection) -> Iterator[str]:
         if source != names.pop(source.name, None):
             yield f"source {source.name}"
     yield from (f"source {name} removed" for name in names)
+    if after.segment != before.segment:
+        yield f"Segment space {after.segment.id}" if after.segment else "Segment space removed"
     if after.prefix is not before.prefix:
         yield "new cohorts with prefix" if after.prefix else "new cohorts without prefix"
     if after.read_only is not before.read_only:

@@ -14,12 +14,15 @@ from amp_console.connections import (
     ConnectionStore,
     Keyring,
     NamedSource,
+    SegmentSpace,
     SettingsReadOnly,
     forget_connection,
     keep_theme,
+    remove_space,
     restricted,
     retry_forgotten,
     save_source,
+    save_space,
     store_keys,
     store_webhook_secret,
 )
@@ -30,6 +33,7 @@ from tests.connections import backends
 RING = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 
 LAKE = NamedSource(name="lake", url="sqlite:///lake.db")
+SPACE = SegmentSpace(id="spa_1")
 
 Write = Callable[[ConnectionStore, Keyring, Connection, Credentials], object]
 WRITERS: dict[str, Write] = {
@@ -40,6 +44,11 @@ WRITERS: dict[str, Write] = {
     "save_source": lambda store, keyring, target, _: save_source(
         store, keyring, target, LAKE, Secret("not-a-secret")
     ),
+    "put_space": lambda store, _, target, __: store.put_space(target, SPACE),
+    "save_space": lambda store, keyring, target, _: save_space(
+        store, keyring, target, SPACE, token=Secret("not-a-secret")
+    ),
+    "remove_space": lambda store, keyring, target, _: remove_space(store, keyring, target),
     "mark_deleted": lambda store, _, __, ___: store.mark_deleted("item"),
     "store_keys": store_keys,
     "store_webhook_secret": lambda store, keyring, target, _: store_webhook_secret(

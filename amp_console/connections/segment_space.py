@@ -1,0 +1,29 @@
+"""The Segment space whose audiences a connection's events are of: which one, without its tokens."""
+
+import re
+
+import msgspec
+
+from amp_console.values import SegmentRegion
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+class SegmentSpace(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A space of Segment.
+
+    `token_item` names the keyring's item with the token of the Public API, `profiles_item` the one
+    with the access token of the Profile API. `base_url` replaces the addresses of both.
+
+    Raises ValueError: the ID can't be right.
+    """
+
+    id: str
+    region: SegmentRegion = SegmentRegion.US
+    base_url: str | None = None
+    token_item: str | None = None
+    profiles_item: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise ValueError("the ID of a space may only contain letters, digits, - and _")
