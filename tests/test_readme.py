@@ -112,6 +112,8 @@ def at_work(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatc
     with closing(sqlite3.connect("warehouse.db")) as warehouse, warehouse:
         warehouse.execute("CREATE TABLE vips (user_id TEXT)")
         warehouse.executemany("INSERT INTO vips VALUES (?)", [(who,) for who in people])
+        warehouse.execute("CREATE TABLE vip_changes (user_id, is_member, changed_at)")
+        warehouse.execute("INSERT INTO vip_changes VALUES ('u-1', 1, '2026-05-03 19:42:50')")
     Path("members.csv").write_text("user_id\n" + "".join(f"{who}\n" for who in people))
     operator = Operator(tmp_path, simulator)
     operator.environment["AMP_CONSOLE_CONNECTION"] = "Acme prod"

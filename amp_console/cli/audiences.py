@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.options import connection_option, duration, json_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
@@ -70,6 +70,17 @@ def audiences(as_json: bool, connection_name: str | None) -> int:
     help='Read the query from a file ("-" is stdin).',
 )
 @click.option(
+    "--changes",
+    is_flag=True,
+    help="The query lists changes: columns is_member and changed_at beside the identifiers.",
+)
+@click.option(
+    "--overlap",
+    metavar="TIME",
+    callback=duration,
+    help="Read changes again from this long before the newest, e.g. 1h.  [default: 10m]",
+)
+@click.option(
     "--segment-trait",
     metavar="KEY",
     help="Query this audience in the tables of Segment's Profiles Sync.",
@@ -91,6 +102,8 @@ def audience(
     source: str | None,
     query: str | None,
     query_file: TextIO | None,
+    changes: bool,
+    overlap: float | None,
     segment_trait: str | None,
     schema: str | None,
     new_name: str | None,
@@ -108,7 +121,7 @@ def audience(
     from amp_console.ledger import audiences as known
     from amp_console.ledger.audience_queries import query_of
     from amp_console.sync import audience_settings as settings
-    from amp_console.sync.audience_queries import drop_query, set_query
+    from amp_console.sync.audience_queries import OVERLAP, drop_query, set_query
     from amp_console.sync.queries.status import audience_summary
     from amp_console.values import IdType
 
@@ -124,14 +137,27 @@ def audience(
         enabled=enabled,
     )
     sql = _sql(source, query, query_file, segment_trait, schema)
-    if sql is None and new_name is not None:
-        raise click.UsageError("--name needs --source and a query.")
-    if sql is not None and no_query:
-        raise click.UsageError("Use either --no-query or a query, not both.")
+    _check_query_options(
+        is_given=sql is not None,
+        name=new_name is not None,
+        no_query=no_query,
+        changes=changes,
+        overlap=overlap is not None,
+        is_template=segment_trait is not None,
+    )
     with open_connection(connection_name) as (connection, ledger):
         if sql is not None and source is not None:
             try:
-                set_query(ledger, connection, key, source, sql, new_name=new_name)
+                set_query(
+                    ledger,
+                    connection,
+                    key,
+                    source,
+                    sql,
+                    new_name=new_name,
+                    is_changes=changes,
+                    overlap=overlap or OVERLAP,
+                )
             except ValueError as error:
                 raise click.UsageError(str(error)) from None
         found = ledger.read(known.find_audience, key)
@@ -150,6 +176,20 @@ def audience(
         else:
             _print_audience(document, found, connection)
     return 0
+
+
+def _check_query_options(
+    *, is_given: bool, name: bool, no_query: bool, changes: bool, overlap: bool, is_template: bool
+) -> None:
+    """Refuse options of a query that do not go together."""
+    if name and not is_given:
+        raise click.UsageError("--name needs --source and a query.")
+    if is_given and no_query:
+        raise click.UsageError("Use either --no-query or a query, not both.")
+    if changes and (is_template or not is_given):
+        raise click.UsageError("--changes needs --source and --query or --query-file.")
+    if overlap and not changes:
+        raise click.UsageError("--overlap needs --changes.")
 
 
 def _sql(
@@ -215,7 +255,8 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
 
 
 def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
-    yield "query", f"{query.source}: {' '.join(query.sql.split())}"
+    kind = "changes" if query.is_changes else "query"
+    yield kind, f"{query.source}: {' '.join(query.sql.split())}"
     if query.refreshed_at is None:
         yield "refreshed", "never"
     else:
@@ -223,6 +264,10 @@ def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
         yield "refreshed", f"{query.refreshed_at}: {result}"
         if query.note:
             yield "", query.note
+    if query.overlap is not None:
+        overlap = f"{query.overlap / 60:g} min"
+        since = f"{query.read_until}, with {overlap} of overlap" if query.read_until else "nothing"
+        yield "read until", since
 
 
 def _print_audience(

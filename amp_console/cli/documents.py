@@ -28,10 +28,17 @@ class StateDocument(msgspec.Struct, frozen=True):
 
 
 class QueryDocument(msgspec.Struct, frozen=True):
-    """The query of an audience, and its last refresh; null if there was none."""
+    """The query of an audience, and its last refresh; null if there was none.
+
+    If it lists changes (`is_changes`), those until `read_until` were read; the next refresh reads
+    on from `overlap` seconds before.
+    """
 
     source: str
     sql: str
+    is_changes: bool
+    overlap: float | None
+    read_until: str | None
     refreshed_at: str | None
     seconds: float | None
     rows: int | None
@@ -299,6 +306,9 @@ def _query_document(query: "AudienceQuery") -> QueryDocument:
     return QueryDocument(
         query.source,
         query.sql,
+        query.is_changes,
+        query.overlap if query.is_changes else None,
+        iso_time(query.cursor) if query.cursor is not None else None,
         iso_time(last.at) if last else None,
         round(last.seconds, 3) if last else None,
         last.rows if last else None,

@@ -94,7 +94,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600}
 _DAY = 86_400
 
 
-def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+def duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """Read a time such as 90, 90s, 15m or 2h, in seconds."""
     if value is None:
         return None
@@ -111,7 +111,7 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float
 every_option = click.option(
     "--every",
     metavar="TIME",
-    callback=_duration,
+    callback=duration,
     help="List a bucket this often, e.g. 5m.  [default: 60s]",
 )
 

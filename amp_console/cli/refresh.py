@@ -9,7 +9,7 @@ from amp_console.cli.output import say
 @click.command()
 @click.argument("audiences", nargs=-1, metavar="[AUDIENCE]...")
 @click.option("--dry-run", is_flag=True, help="Run the queries and count; change nothing.")
-@click.option("--yes", is_flag=True, help="Confirm in advance that many members are removed.")
+@click.option("--yes", is_flag=True, help="Confirm in advance what would be asked.")
 @click.option(
     "--timeout",
     type=click.IntRange(min=1),
@@ -31,8 +31,9 @@ def refresh(
     """Run the queries of audiences, and take in who they list; send nothing.
 
     Without names it includes every enabled audience that has a query. Members who are not listed
-    leave. A query that lists no one, or removes more than a fifth of the members, has to be
-    confirmed; one that fails or is cancelled changes nothing.
+    leave; a query of changes says itself who leaves. A query that lists no one, removes more than a
+    fifth of the members, or whose columns have changed their types has to be confirmed; one that
+    fails or is cancelled changes nothing.
     """
     from amp_console.cli import refreshing
     from amp_console.cli.documents import print_document

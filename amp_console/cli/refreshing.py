@@ -173,7 +173,7 @@ def _refresh(
         if not yes and not is_interactive():
             say("To confirm in advance, add --yes.", err=True)
             return refresh.decline(report)
-        if not yes and not ask("Remove them?"):
+        if not yes and not ask("Apply the refresh?"):
             return refresh.decline(report)
         report = refresh.confirm(report)
     return report

@@ -33,16 +33,28 @@ class LastRefresh(msgspec.Struct, frozen=True):
 
 
 class AudienceQuery(msgspec.Struct, frozen=True):
-    """The query of one audience, the name of the source that runs it, and when it was set."""
+    """The query of one audience, the name of the source that runs it, and when it was set.
+
+    It lists the members or, if it `is_changes`, who entered and left and when. Changes until
+    `cursor` (microseconds since 1970) were read, None: none yet; the query reads on from so many
+    seconds of `overlap` before. `column_types` are those of the last refresh, by column.
+    """
 
     audience_id: int
     source: str
     sql: str
     set_at: int
     last: LastRefresh | None = None
+    is_changes: bool = False
+    overlap: float = 0.0
+    cursor: int | None = None
+    column_types: dict[str, str] = {}
 
 
-_COLUMNS = "audience_id, source, sql, set_at, refreshed_at, seconds, row_count, outcome, note"
+_COLUMNS = (
+    "audience_id, source, sql, set_at, refreshed_at, seconds, row_count, outcome, note, "
+    "is_changes, overlap, cursor, column_types"
+)
 
 
 def query_of(db: Db, audience_id: int) -> AudienceQuery | None:
@@ -53,23 +65,33 @@ def query_of(db: Db, audience_id: int) -> AudienceQuery | None:
 def audience_queries(db: Db) -> dict[int, AudienceQuery]:
     """The queries of all audiences that have one, by the audience's id."""
     found = {}
-    for id_, source, sql, set_at, at, *rest in db.execute(f"SELECT {_COLUMNS} FROM audience_query"):
+    for row in db.execute(f"SELECT {_COLUMNS} FROM audience_query"):
+        id_, source, sql, set_at, at, seconds, rows, outcome, note, *changes, types = row
         last = None
         if at is not None:
-            seconds, rows, outcome, note = rest
             last = LastRefresh(at, seconds, rows, RefreshOutcome(outcome), note)
-        found[id_] = AudienceQuery(id_, source, sql, set_at, last)
+        is_changes, overlap, cursor = changes
+        types = msgspec.json.decode(types, type=dict[str, str])
+        found[id_] = AudienceQuery(
+            id_, source, sql, set_at, last, bool(is_changes), overlap, cursor, types
+        )
     return found
 
 
-def set_query(db: Db, audience_id: int, source: str, sql: str, now: int) -> None:
-    """Refresh an audience from this query from now on; another one has no last refresh yet."""
+def set_query(db: Db, query: AudienceQuery) -> None:
+    """Refresh an audience from this query from now on; another one was not read yet."""
+    db.execute("DELETE FROM audience_query WHERE audience_id = ?", (query.audience_id,))
     db.execute(
-        "INSERT INTO audience_query (audience_id, source, sql, set_at) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (audience_id) DO UPDATE SET source = excluded.source, sql = excluded.sql, "
-        "set_at = excluded.set_at, refreshed_at = NULL, seconds = NULL, row_count = NULL, "
-        "outcome = NULL, note = NULL",
-        (audience_id, source, sql, now),
+        "INSERT INTO audience_query (audience_id, source, sql, set_at, is_changes, overlap) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            query.audience_id,
+            query.source,
+            query.sql,
+            query.set_at,
+            int(query.is_changes),
+            query.overlap,
+        ),
     )
 
 
@@ -84,4 +106,26 @@ def keep_last_refresh(db: Db, audience_id: int, last: LastRefresh) -> None:
         "UPDATE audience_query SET refreshed_at = ?, seconds = ?, row_count = ?, outcome = ?, "
         "note = ? WHERE audience_id = ?",
         (last.at, last.seconds, last.rows, last.outcome, last.note, audience_id),
+    )
+
+
+def keep_cursor(db: Db, query: AudienceQuery, cursor: int | None) -> None:
+    """Keep until when changes were read; nothing where another query was set meanwhile."""
+    db.execute(
+        "UPDATE audience_query SET cursor = ? WHERE audience_id = ? AND set_at = ? AND sql = ?",
+        (cursor, query.audience_id, query.set_at, query.sql),
+    )
+
+
+def keep_column_types(db: Db, query: AudienceQuery, types: dict[str, str]) -> None:
+    """Keep the types of a query's columns; nothing where another query was set meanwhile."""
+    db.execute(
+        "UPDATE audience_query SET column_types = ? "
+        "WHERE audience_id = ? AND set_at = ? AND sql = ?",
+        (
+            msgspec.json.encode(query.column_types | types).decode(),
+            query.audience_id,
+            query.set_at,
+            query.sql,
+        ),
     )

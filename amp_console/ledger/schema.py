@@ -479,6 +479,12 @@ CREATE TABLE segment_audience (
 # How many of the users who were not delivered after a run had no identifier of the audience's ID
 # type, so that no request carried them; NULL: not known.
 _UNIDENTIFIED_AFTER = "ALTER TABLE run_audience ADD COLUMN unidentified_after INTEGER;"
+_QUERIES_OF_CHANGES = """
+ALTER TABLE audience_query ADD COLUMN is_changes INTEGER NOT NULL DEFAULT 0;  -- else of members
+ALTER TABLE audience_query ADD COLUMN overlap REAL NOT NULL DEFAULT 0;  -- s before the cursor
+ALTER TABLE audience_query ADD COLUMN cursor INTEGER;  -- changes until then were read; NULL: none
+ALTER TABLE audience_query ADD COLUMN column_types TEXT NOT NULL DEFAULT '{}';  -- JSON, by name
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -499,6 +505,7 @@ MIGRATIONS: tuple[str, ...] = (
     _APPLIED_LISTS,
     _SEGMENT_AUDIENCES,
     _UNIDENTIFIED_AFTER,
+    _QUERIES_OF_CHANGES,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -19,6 +19,7 @@ from amp_console.text import clean, trimmed
 from amp_console.values import AudienceRef, now_in_microseconds
 
 MAX_NAME_LENGTH = 200
+OVERLAP = 600.0  # seconds for which a change may come late
 
 
 def set_query(
@@ -29,12 +30,15 @@ def set_query(
     sql: str,
     *,
     new_name: str | None = None,
+    is_changes: bool = False,
+    overlap: float = OVERLAP,
     now: Callable[[], int] = now_in_microseconds,
 ) -> Audience:
     """Give the audience called `name` a query; a new one has it as its key, and may get a name.
 
-    Raises ValueError for a query or name that can't be right, `UnknownSource`, `ReadOnly`,
-    `AudienceAmbiguous` and `LedgerError`.
+    With `is_changes` the query lists who entered and left, and each refresh reads on from `overlap`
+    seconds before the newest change. Raises ValueError for a query or name that can't be right,
+    `UnknownSource`, `ReadOnly`, `AudienceAmbiguous` and `LedgerError`.
     """
     guard(connection)
     source = named_source(connection, source).name
@@ -53,8 +57,12 @@ def set_query(
         if new_name is not None:
             set_name(db, found.id, new_name)
             found = audience(db, found.id)
-        known.set_query(db, found.id, source, sql, now())
-        _log(db, found, f"refreshed by a query of source {source}", now())
+        query = known.AudienceQuery(
+            found.id, source, sql, now(), is_changes=is_changes, overlap=overlap
+        )
+        known.set_query(db, query)
+        kind = "a query of changes" if is_changes else "a query"
+        _log(db, found, f"refreshed by {kind} of source {source}", now())
         return found
 
     return ledger.write(change)

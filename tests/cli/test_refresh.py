@@ -139,6 +139,11 @@ def test_segments_tables_are_read_as_they_are_documented(
         ("--source", "lake", "--query", "SELECT 1", "--no-query"),
         ("--source", "lake", "--query", " ; "),
         ("--source", "unknown", "--query", "SELECT 1"),
+        ("--changes",),
+        ("--overlap", "5m"),
+        ("--source", "lake", "--query", "SELECT 1", "--overlap", "5m"),
+        ("--source", "lake", "--query", "SELECT 1", "--changes", "--overlap", "0"),
+        ("--source", "lake", "--segment-trait", "x", "--schema", "y", "--changes"),
     ],
 )
 def test_what_does_not_go_together_changes_nothing(lake: Operator, arguments: list[str]) -> None:
@@ -256,3 +261,51 @@ def test_a_password_stays_in_the_keyring(
         assert not any(form.encode() in content for content in files)
         assert not any(form in item.out + item.err for item in said)
     backends.Memory.clear()
+
+
+CHANGES = "SELECT user_id, is_member, changed_at FROM changes WHERE changed_at >= :cursor"
+
+
+def changes(path: Path, *rows: tuple[str, int, str]) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE IF NOT EXISTS changes (user_id TEXT, is_member, changed_at TEXT)")
+        db.executemany("INSERT INTO changes VALUES (?, ?, ?)", rows)
+
+
+def test_a_query_of_changes_reads_on_from_where_it_stopped(lake: Operator, warehouse: Path) -> None:
+    changes(warehouse, ("u-1", 1, "2026-05-03 19:00:00"), ("u-2", 1, "2026-05-03 20:00:00"))
+    assert "read until    nothing" in ask(lake, CHANGES, "--changes", "--overlap", "5m").out
+    assert lake.run("refresh").status == 0
+    said = lake.run("audience", "vip").out
+    assert "changes       lake: SELECT user_id" in said
+    assert "read until    2026-05-03T20:00:00Z, with 5 min of overlap" in said
+    changes(warehouse, ("u-1", 0, "2026-05-03 20:00:01"), ("u-3", 1, "2026-05-03 20:00:02"))
+    (report,) = lake.run("refresh", "--yes", "--json").document
+    assert (report["rows"], report["entering"], report["leaving"]) == (3, 1, 1)
+    query = lake.run("audience", "vip", "--json").document["query"]
+    assert (query["is_changes"], query["overlap"]) == (True, 300)
+    assert query["read_until"] == "2026-05-03T20:00:02Z"
+    assert lake.run("sync", "--yes").status == 0
+    assert lake.cohort("vip") == {"u-2", "u-3"}
+
+
+def test_a_column_that_has_changed_its_type_needs_yes(lake: Operator, warehouse: Path) -> None:
+    fill(warehouse, "007", "8")
+    assert lake.run("refresh").status == 0
+    with closing(sqlite3.connect(warehouse)) as db, db:
+        db.execute("CREATE TABLE numbers AS SELECT CAST(user_id AS INTEGER) AS user_id FROM vips")
+        db.execute("DROP TABLE vips")
+        db.execute("ALTER TABLE numbers RENAME TO vips")
+    sentence = (
+        "The column user_id has changed its type since the last refresh: it was text, and is "
+        "integer now. Check that it still holds the same values."
+    )
+    assert sentence in lake.run("refresh", "--dry-run").out
+    ended = lake.run("refresh")
+    assert ended.status == 2
+    assert sentence in ended.err
+    assert "To confirm in advance, add --yes." in ended.err
+    assert members(lake) == 2
+    assert lake.run("refresh", "--yes").status == 0
+    again = lake.run("refresh")
+    assert (again.status, again.err) == (0, "")

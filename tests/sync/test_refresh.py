@@ -92,6 +92,13 @@ class Lake:
         rows = self.ledger.read(lambda db: db.execute(query, values).fetchall())
         return {id_ for (id_,) in rows}
 
+    def members(self, id_type: int = 1) -> set[str]:
+        """Who is a member by the identifiers of one type."""
+        query = "SELECT id FROM member WHERE audience_id = ? AND id_type = ? AND is_member = 1"
+        values = (self.audience.id, id_type)
+        rows = self.ledger.read(lambda db: db.execute(query, values).fetchall())
+        return {id_ for (id_,) in rows}
+
     def rows(self) -> list[tuple[object, ...]]:
         """Every member, with everything that is known about them."""
         return self.ledger.read(lambda db: db.execute("SELECT * FROM member").fetchall())
@@ -222,8 +229,8 @@ class BreakingEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def query(self, sql: str, timeout: float) -> Any:
-        result = self._engine.query(sql, timeout)
+    def query(self, sql: str, timeout: float, since: datetime | None = None) -> Any:
+        result = self._engine.query(sql, timeout, since)
 
         def chunks() -> Iterator[Any]:
             yield next(iter(result.chunks))[: self._rows]

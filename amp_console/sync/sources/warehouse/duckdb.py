@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 
+from amp_console.sync.sources.warehouse.cursor import reads_on, with_placeholder
 from amp_console.sync.sources.warehouse.engine import (
     DriverMissing,
     QueryResult,
@@ -32,19 +34,28 @@ class DuckDbEngine:
         """Return the version of DuckDB itself."""
         return f"DuckDB {self._duckdb.__version__}"
 
-    def query(self, sql: str, timeout: float) -> QueryResult:
+    def query(self, sql: str, timeout: float, since: datetime | None = None) -> QueryResult:
         """Run a query; the caller interrupts it when its time is over."""
         del timeout
+        values = None
         with self._explained("refused the query"):
+            if since is not None:
+                self._db.execute("SET TimeZone = 'UTC'")
+                values = {"cursor": since} if reads_on(sql) else None
+                sql = with_placeholder(sql, "$cursor")
             statements = self._db.extract_statements(sql)
             is_one = len(statements) == 1
             if not is_one or statements[0].type != self._duckdb.StatementType.SELECT:
                 raise WarehouseError(
                     "DuckDB refused the query: it may only read.", "Write it as one SELECT."
                 )
-            self._db.execute(statements[0])
-            columns = tuple(str(item[0]) for item in self._db.description or ())
-        return QueryResult(columns, in_chunks(self._db.fetchmany, self._stopped))
+            self._db.execute(statements[0], values)
+            described = self._db.description or ()
+        return QueryResult(
+            tuple(str(item[0]) for item in described),
+            in_chunks(self._db.fetchmany, self._stopped),
+            tuple(str(item[1]) for item in described),
+        )
 
     def cancel(self) -> None:
         """Interrupt the query."""

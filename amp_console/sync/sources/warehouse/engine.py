@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 CHUNK = 10_000  # rows that are handed over at once
@@ -39,10 +40,14 @@ class DriverMissing(WarehouseError):
 
 
 class QueryResult(NamedTuple):
-    """The names of a result's columns, and its rows in chunks. Iterating raises WarehouseError."""
+    """The names of a result's columns, and its rows in chunks. Iterating raises WarehouseError.
+
+    `types` are those of the columns, as the engine calls them; () where its columns have none.
+    """
 
     columns: tuple[str, ...]
     chunks: Iterator[Sequence[Row]]
+    types: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
@@ -51,10 +56,11 @@ class Engine(Protocol):
     def version(self) -> str:
         """Its product and version, e.g. "PostgreSQL 15.18". Raises WarehouseError."""
 
-    def query(self, sql: str, timeout: float) -> QueryResult:
+    def query(self, sql: str, timeout: float, since: datetime | None = None) -> QueryResult:
         """Run a query of at most `timeout` seconds. Raises WarehouseError.
 
-        An engine that has no time limit of its own may leave it to its caller.
+        An engine that has no time limit of its own may leave it to its caller. `since` is the value
+        of the parameter `:cursor`; with it, times without an offset are in UTC.
         """
 
     def cancel(self) -> None:

@@ -7,10 +7,12 @@ variables, ~/.pgpass and service files.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from amp_console.connections import redact_secret
+from amp_console.sync.sources.warehouse.cursor import reads_on, with_placeholder
 from amp_console.sync.sources.warehouse.engine import (
     NO_ROWS,
     DriverMissing,
@@ -66,19 +68,27 @@ class PostgresqlEngine:
         number = self._connection.info.server_version
         return f"PostgreSQL {number // 10_000}.{number % 10_000}"
 
-    def query(self, sql: str, timeout: float) -> QueryResult:
+    def query(self, sql: str, timeout: float, since: datetime | None = None) -> QueryResult:
         """Run a query, with a time limit that the server keeps."""
         can_chunk = self._psycopg.capabilities.has_stream_chunked()
+        values = None
         with self._explained(sql):
-            limit = str(max(1, round(timeout * 1_000)))
-            self._connection.execute("SELECT set_config('statement_timeout', %s, true)", [limit])
-            cursor = self._connection.cursor()
-            rows = cursor.stream(sql.encode(), size=FETCHED if can_chunk else 1)
+            self._set("statement_timeout", str(max(1, round(timeout * 1_000))))
+            if since is not None:
+                self._set("TimeZone", "UTC")
+                values = [since] if reads_on(sql) else None
+                sql = with_placeholder(sql, "$1")
+            cursor = self._psycopg.RawCursor(self._connection)
+            rows = cursor.stream(sql.encode(), values, size=FETCHED if can_chunk else 1)
             first = next(rows, None)
             if first is None:  # a stream without rows does not say which columns it has
-                cursor.execute(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0".encode())
-            columns = tuple(str(column.name) for column in cursor.description or ())
-        return QueryResult(columns, self._chunks(sql, [] if first is None else [first], rows))
+                cursor.execute(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0".encode(), values)
+            described = cursor.description or ()
+        return QueryResult(
+            tuple(str(column.name) for column in described),
+            self._chunks(sql, [] if first is None else [first], rows),
+            tuple(map(self._type_name, described)),
+        )
 
     def cancel(self) -> None:
         """Ask the server to cancel the query."""
@@ -99,6 +109,14 @@ class PostgresqlEngine:
             more["password"] = self._password.reveal()
         return self._psycopg.connect(url, client_encoding="utf8", **more)  # type: ignore[arg-type,unused-ignore]
 
+    def _set(self, name: str, value: str) -> None:
+        """Set a parameter of the server for the transaction."""
+        self._connection.execute("SELECT set_config(%s, %s, true)", [name, value])
+
+    def _type_name(self, column: "psycopg.Column") -> str:
+        found = self._connection.adapters.types.get(column.type_code)
+        return found.name if found else f"type {column.type_code}"
+
     def _chunks(
         self, sql: str, first: Sequence[Row], rows: Iterator[Row]
     ) -> Iterator[Sequence[Row]]:
@@ -116,6 +134,11 @@ class PostgresqlEngine:
             state = error.sqlstate or ""
             if not state and isinstance(error, self._psycopg.ProgrammingError):
                 raise WarehouseError(*NO_ROWS) from None
+            if not state and isinstance(error, self._psycopg.DataError):
+                raise WarehouseError(
+                    f"PostgreSQL sent a value that can't be read: {words}.",
+                    "Leave such rows out in the query, or convert them.",
+                ) from None
             if not state:
                 raise WarehouseError(*_broken(words)) from None
             if error.diag.statement_position:

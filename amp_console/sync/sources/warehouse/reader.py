@@ -1,40 +1,59 @@
-"""The members of an audience as a query lists them, in batches."""
+"""The rows of a query, as members of an audience or as changes of them, in batches."""
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
-from types import TracebackType
-from typing import Self
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from types import NoneType, TracebackType
+from typing import NamedTuple, Self
 
 from amp_console.engage import EventBatch
 from amp_console.engage.batch import EventCounts
-from amp_console.engage.identifiers import (
-    BROKEN_IDENTIFIER,
-    UnusableIdentifier,
-    identifier,
-)
-from amp_console.engage.json_text import is_text
+from amp_console.engage.identifiers import UnusableIdentifier
+from amp_console.sync.sources.warehouse.cursor import NextCursor
 from amp_console.sync.sources.warehouse.engine import Engine, QueryResult, Row, WarehouseError
-from amp_console.text import clean
+from amp_console.sync.sources.warehouse.rows import (
+    IDENTIFIERS,
+    Columns,
+    UnusableRow,
+    find_columns,
+    read_identifier,
+    read_membership,
+    read_time,
+)
 from amp_console.values import AudienceRef, Change, IdType, now_in_microseconds
 
 TIMEOUT = 3_600.0  # seconds
-MAX_NAMES = 20  # columns that a sentence names
-MAX_LENGTH = 60  # characters of a column's name
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+AND = " and "  # between the types of values of one column
+_TYPES = {str: "text", int: "integer", float: "real", bytes: "blob"}
 
-COLUMNS = {"user_id": IdType.USER_ID, "amplitude_id": IdType.AMPLITUDE_ID}
-"""The columns that hold identifiers, by their names in lower case."""
+
+class ChangesFrom(NamedTuple):
+    """A query lists changes: read on from `cursor` (microseconds since 1970; None: all).
+
+    As rows may come late, it is read from so many seconds of `overlap` before that.
+    """
+
+    cursor: int | None
+    overlap: float
+
+    @property
+    def parameter(self) -> datetime:
+        """The time that the query is given as `:cursor`."""
+        if self.cursor is None:
+            return _EPOCH
+        since = _EPOCH + timedelta(microseconds=self.cursor) - timedelta(seconds=self.overlap)
+        return max(since, _EPOCH)
 
 
 class QueryReader:
-    """Runs one query, and iterates once over its rows as members of an audience.
+    """Runs one query, and iterates once over its rows as members of an audience, or as changes.
 
     As a context manager it begins the query. Beginning and iterating raise WarehouseError; a list
     whose iteration ends without one is complete. `refused` counts the rows that were left out, by
-    reason, and `ignored` names the columns that hold no identifiers.
+    reason, and `ignored` names the columns that are not used.
     """
 
     def __init__(
@@ -44,28 +63,53 @@ class QueryReader:
         sql: str,
         audience: AudienceRef,
         *,
+        changes: ChangesFrom | None = None,
         timeout: float = TIMEOUT,
         now: Callable[[], int] = now_in_microseconds,
     ) -> None:
         """`name` is what people call the source; `timeout` is in seconds."""
         self.name = name
         self.taken_at = 0
-        self.id_types: tuple[IdType, ...] = ()
-        self.ignored: tuple[str, ...] = ()
         self.rows = 0
         self.refused: Counter[str] = Counter()
+        self.cursor = NextCursor(changes.cursor if changes else None)
         self._engine = engine
         self._sql = sql.strip().rstrip(";")
         self._audience = audience
+        self._changes = changes
         self._timeout = timeout
         self._now = now
         self._result = QueryResult((), iter(()))
-        self._indexes: dict[IdType, int] = {}
+        self._columns = Columns({}, None, None, ())
+        self._indexes: tuple[int | None, int | None] = (None, None)
+        self._seen: dict[int, set[type]] = {}
         self._ended_by = ""
         self._is_over = False
         self._lock = threading.Lock()  # an engine that is being closed can't be cancelled
         self._timer = threading.Timer(timeout, self._end, ["limit"])
         self._timer.daemon = True
+
+    @property
+    def id_types(self) -> tuple[IdType, ...]:
+        """The ID types by which the rows name people."""
+        return tuple(self._columns.identifiers)
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns that are not used."""
+        return self._columns.ignored
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The types of the columns that are used, by their names in lower case.
+
+        Where an engine's columns have no types, the identifiers have those of their values.
+        """
+        names, declared = self._result.columns, self._result.types
+        if declared:
+            return {names[index].lower(): declared[index] for index in self._columns.used}
+        seen = {names[index].lower(): kinds for index, kinds in self._seen.items() if kinds}
+        return {name: AND.join(sorted(map(_type_name, kinds))) for name, kinds in seen.items()}
 
     def cancel(self) -> None:
         """Cancel the query, from any thread; call it again if the query has not ended."""
@@ -78,8 +122,11 @@ class QueryReader:
         try:
             with self._interruptible():
                 self.taken_at = self._now()  # what the query sees is no older than that
-                self._result = self._engine.query(self._sql, self._timeout)
-            self._find_columns()
+                since = self._changes.parameter if self._changes else None
+                self._result = self._engine.query(self._sql, self._timeout, since)
+            found = find_columns(self._result.columns, are_changes=self._changes is not None)
+            self._columns, by_type = found, found.identifiers
+            self._indexes = by_type.get(IdType.USER_ID), by_type.get(IdType.AMPLITUDE_ID)
         except BaseException:
             self._finish()
             raise
@@ -95,12 +142,15 @@ class QueryReader:
 
     def __iter__(self) -> Iterator[EventBatch]:
         chunks = iter(self._result.chunks)
+        batch = self._list_batch if self._changes is None else self._change_batch
         while True:
             with self._interruptible():
                 chunk = next(chunks, None)
             if chunk is None:
                 return
-            yield self._batch(chunk)
+            if not self._result.types:
+                self._see_types(chunk)
+            yield batch(chunk)
 
     def _end(self, by: str) -> None:
         with self._lock:
@@ -130,87 +180,66 @@ class QueryReader:
         if self._ended_by == "limit":
             raise TimeLimitReached(self._timeout) from None
 
-    def _find_columns(self) -> None:
-        columns = self._result.columns
-        lowered = [column.lower() for column in columns]
-        for name, id_type in COLUMNS.items():
-            if lowered.count(name) > 1:
-                raise WarehouseError(
-                    f"The query returns several columns called {name}.",
-                    "Keep the one that holds the identifiers.",
-                )
-            if name in lowered:
-                self._indexes[id_type] = lowered.index(name)
-        if not self._indexes:
-            found = ", ".join(clean(column, MAX_LENGTH) for column in columns[:MAX_NAMES])
-            raise WarehouseError(
-                f"The query returns no column called user_id or amplitude_id, but {found}.",
-                "Name the column that holds the identifiers: SELECT … AS user_id.",
-            )
-        self.id_types = tuple(self._indexes)
-        used = {*self._indexes.values()}
-        self.ignored = tuple(item for index, item in enumerate(columns) if index not in used)
+    def _see_types(self, rows: Sequence[Row]) -> None:
+        for index in self._columns.identifiers.values():
+            kinds = {type(row[index]) for row in rows}
+            self._seen[index] = (self._seen.get(index, set()) | kinds) - {NoneType}
 
-    def _batch(self, rows: Sequence[Row]) -> EventBatch:
+    def _list_batch(self, rows: Sequence[Row]) -> EventBatch:
         counts = EventCounts()
         audience, at = self._audience, self.taken_at
-        user, amplitude = (self._indexes.get(id_type) for id_type in COLUMNS.values())
-        missing = f"no {' or '.join(self._names())} in this row"
         line = self.rows
         for row in rows:
             line += 1
             try:
-                user_id = None if user is None else self._identifier(row[user], "user_id")
-                other = (
-                    None if amplitude is None else self._identifier(row[amplitude], "amplitude_id")
-                )
-            except UnusableIdentifier as error:
-                counts.refuse(line, str(error))
-                self.refused[str(error)] += 1
-                continue
-            if user_id is None and other is None:
-                counts.refuse(line, missing)
-                self.refused[missing] += 1
+                user_id, other = self._identifiers(row)
+            except (UnusableIdentifier, UnusableRow) as error:
+                self._refuse(counts, line, error)
             else:
                 counts.changes.append(Change(audience, user_id, other, True, at, line))
         self.rows = line
         return counts.batch()
 
-    def _names(self) -> list[str]:
-        return [name for name, id_type in COLUMNS.items() if id_type in self._indexes]
+    def _change_batch(self, rows: Sequence[Row]) -> EventBatch:
+        counts = EventCounts()
+        is_member, changed_at = self._columns.is_member, self._columns.changed_at
+        assert is_member is not None
+        assert changed_at is not None
+        line = self.rows
+        for row in rows:
+            line += 1
+            at = None
+            try:
+                at = read_time(row[changed_at])
+                user_id, other = self._identifiers(row)
+                entered = read_membership(row[is_member])
+            except (UnusableIdentifier, UnusableRow) as error:
+                self._refuse(counts, line, error)
+                if at is not None:
+                    self.cursor.refuse(at)
+            else:
+                counts.changes.append(Change(self._audience, user_id, other, entered, at, line))
+                self.cursor.read(at, self.taken_at)
+        self.rows = line
+        return counts.batch()
 
-    def _identifier(self, value: object, column: str) -> str | None:
-        """The identifier in a cell, exactly as it is; None for NULL and for blanks."""
-        if isinstance(value, str):
-            if not value or value.isspace():
-                return None
-            if not value.isascii() and not is_text(value):
-                raise UnusableIdentifier(BROKEN_IDENTIFIER)
-            return value
-        if value is None:
-            return None
-        if isinstance(value, UUID):
-            return str(value)
-        is_number = isinstance(value, int) and not isinstance(value, bool)
-        if is_number or (isinstance(value, Decimal) and value.is_finite()):
-            return identifier(value)
-        raise _WrongType(column, value)
+    def _identifiers(self, row: Row) -> tuple[str | None, str | None]:
+        """The User ID and the Amplitude ID of a row, at least one of them."""
+        user, amplitude = self._indexes
+        user_id = None if user is None else read_identifier(row[user], "user_id")
+        other = None if amplitude is None else read_identifier(row[amplitude], "amplitude_id")
+        if user_id is None and other is None:
+            names = [name for name, id_type in IDENTIFIERS.items() if id_type in self.id_types]
+            raise UnusableRow(f"no {' or '.join(names)} in this row")
+        return user_id, other
+
+    def _refuse(self, counts: EventCounts, line: int, why: Exception) -> None:
+        counts.refuse(line, str(why))
+        self.refused[str(why)] += 1
 
 
-class _WrongType(WarehouseError):
-    """A column holds values that are no identifiers, or have lost their digits."""
-
-    def __init__(self, column: str, value: object) -> None:
-        if isinstance(value, float | Decimal):
-            what, why = "floating-point numbers", "which do not keep all digits of an identifier"
-        elif isinstance(value, bool):
-            what, why = "true and false", "which are not identifiers"
-        else:
-            what, why = f"values of the type {type(value).__name__}", "which are not identifiers"
-        super().__init__(
-            f"The column {column} holds {what}, {why}.",
-            f"Convert it in the query to text or to a whole number: CAST({column} AS …).",
-        )
+def _type_name(kind: type) -> str:
+    return _TYPES.get(kind, kind.__name__)
 
 
 class QueryCancelled(WarehouseError):

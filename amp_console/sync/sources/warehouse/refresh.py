@@ -1,7 +1,8 @@
 """Refreshing an audience from its query: read everything, count, then apply or leave it be.
 
-The list is a snapshot as of the moment before the query. Nothing changes until the query has
-ended; one that fails, is cancelled, or is not confirmed changes nothing at all.
+A list is a snapshot as of the moment before the query; changes have times of their own. Nothing
+changes until the query has ended; one that fails, is cancelled, or is not confirmed changes nothing
+at all.
 """
 
 import time
@@ -17,21 +18,33 @@ from amp_console.ledger.audience_queries import (
     AudienceQuery,
     LastRefresh,
     RefreshOutcome,
+    keep_column_types,
     keep_last_refresh,
 )
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 from amp_console.ledger.snapshots import Removal
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
+from amp_console.sync.ingest.snapshot import SnapshotReport, SnapshotState
 from amp_console.sync.sources.warehouse.engine import Engine, WarehouseError
-from amp_console.sync.sources.warehouse.reader import TIMEOUT, QueryCancelled, QueryReader
+from amp_console.sync.sources.warehouse.reader import (
+    AND,
+    TIMEOUT,
+    ChangesFrom,
+    QueryCancelled,
+    QueryReader,
+)
+from amp_console.sync.sources.warehouse.staging import (
+    StagedChangeRows,
+    StagedList,
+    StagedRows,
+)
 from amp_console.text import clean, plural
 from amp_console.values import Refusal, now_in_microseconds
 
 KEPT = "Nothing was changed."
 NOTHING = Removal(0, 0, 0)
-NO_ONE_REMOVED = "While rows are refused, members who are not listed stay."
+LARGE_REMOVAL = "A refresh asks before it removes so many members."
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 MAX_NAME_LENGTH = 200
 MAX_IGNORED = 5  # columns that a sentence names
@@ -42,13 +55,15 @@ _OUTCOME = {
     SnapshotState.ASKS: RefreshOutcome.ASKS,
     SnapshotState.DECLINED: RefreshOutcome.DECLINED,
 }
+_TAKEN = {RefreshOutcome.APPLIED, RefreshOutcome.INCOMPLETE}
 
 
 class RefreshReport(msgspec.Struct, frozen=True):
     """What a query returned, and what the refresh did with that.
 
-    `refused` counts its rows without a usable identifier, `duplicates` those of someone listed
-    before. `question` is what there is to confirm where it asks. `notes` are sentences.
+    `refused` counts its rows that can't be used, `duplicates` those of someone listed before.
+    `question` is what there is to confirm where it asks. `notes` are sentences. Of a query that
+    lists changes (`is_changes`), `removal.listed` counts these.
     """
 
     audience: Audience
@@ -62,11 +77,12 @@ class RefreshReport(msgspec.Struct, frozen=True):
     entering: int = 0
     question: str = ""
     notes: tuple[str, ...] = ()
+    is_changes: bool = False
 
     @property
     def leaving(self) -> int:
-        """How many members left, or would leave: no one where rows were refused."""
-        return 0 if self.refused else self.removal.leaving
+        """How many members left, or would leave: none by a list with refused rows."""
+        return 0 if self.refused and not self.is_changes else self.removal.leaving
 
 
 class AudienceRefresh:
@@ -99,8 +115,10 @@ class AudienceRefresh:
         self._asks_first = asks_first
         self._now = now
         self._monotonic = monotonic
-        self._snapshot = SnapshotReader(ledger, now=now)
+        kind = StagedChangeRows if query.is_changes else StagedList
+        self._staged: StagedRows = kind(ledger, query, now)
         self._reader: QueryReader | None = None
+        self._is_unfinished = False  # a changed type is confirmed first
         self._is_cancelled = False
         self._at = 0
 
@@ -125,7 +143,7 @@ class AudienceRefresh:
             with closing(self._open_engine()) as engine:
                 report = self._read(engine)
         except (WarehouseError, KeysError, SettingsError) as error:
-            self._snapshot.discard()
+            self._staged.discard()
             is_cancelled = isinstance(error, QueryCancelled)
             outcome = RefreshOutcome.CANCELLED if is_cancelled else RefreshOutcome.FAILED
             said = error.sentence(KEPT) if isinstance(error, WarehouseError) else f"{error} {KEPT}"
@@ -136,15 +154,18 @@ class AudienceRefresh:
         return report
 
     def confirm(self, asked: RefreshReport) -> RefreshReport:
-        """Apply what asks; where more people would leave by now, it asks again."""
-        report = self._ended(asked, self._applied(asked))
+        """Apply what asks; it asks again where there is more to confirm, as more people leave."""
+        is_unfinished, self._is_unfinished = self._is_unfinished, False
+        staged = self._staged
+        ended = staged.finish() if is_unfinished else staged.confirm(asked.removal)
+        report = self._ended(asked, ended)
         if report.outcome is not RefreshOutcome.ASKS:
             self._keep(report)
         return report
 
     def decline(self, asked: RefreshReport) -> RefreshReport:
         """Change nothing."""
-        self._snapshot.discard()
+        self._staged.discard()
         report = msgspec.structs.replace(
             asked, outcome=RefreshOutcome.DECLINED, notes=(f"It was not confirmed. {KEPT}",)
         )
@@ -152,12 +173,13 @@ class AudienceRefresh:
         return report
 
     def _read(self, engine: Engine) -> RefreshReport:
-        audience = self._audience
+        query = self._query
         self._reader = reader = QueryReader(
             engine,
-            self._query.source,
-            self._query.sql,
-            audience.ref,
+            query.source,
+            query.sql,
+            self._audience.ref,
+            changes=ChangesFrom(query.cursor, query.overlap) if query.is_changes else None,
             timeout=self._timeout,
             now=self._now,
         )
@@ -168,44 +190,43 @@ class AudienceRefresh:
         with reader:
             if not self._is_dry:
                 source_id = self._ledger.write(self._begin_source)
-            self._snapshot.begin(audience.id, source_id, reader.taken_at, reader.id_types)
+            self._staged.begin(reader, source_id)
             for batch in reader:
-                self._snapshot.add(batch)
+                self._staged.add(batch)
                 refusals += batch.refusals[: LISTED - len(refusals)]
-        refused = reader.refused.total()
+        if not self._is_dry:
+            self._account(reader, source_id, refusals)
+        found = self._staged.flips()
         read = self._report(
             RefreshOutcome.DRY_RUN,
             rows=reader.rows,
-            refused=refused,
-            entering=self._snapshot.entering(),
-            notes=tuple(_notes(reader)),
+            refused=reader.refused.total(),
+            entering=found.entering,
+            notes=(*_ignored(reader), *_none_yet(reader, query)),
         )
+        read = _counting(read, found.removal)
+        question = _changed_types(query.column_types, reader.types)
         if self._is_dry:
-            removal = self._snapshot.insist().removal or NOTHING
-            self._snapshot.discard()
-            read = _counting(read, removal)
-            return msgspec.structs.replace(read, notes=(*read.notes, *_expected(reader, removal)))
+            self._staged.discard()
+            asks = found.removal.needs_consent and bool(read.leaving)
+            expected = (question, *self._staged.problems(), LARGE_REMOVAL * asks)
+            return msgspec.structs.replace(read, notes=(*read.notes, *filter(None, expected)))
+        if self._asks_first and (read.entering or read.leaving):
+            asked = self._ended(read, self._staged.insist())
+            return msgspec.structs.replace(asked, question=f"{question} {asked.question}".strip())
+        if question:
+            self._is_unfinished = True
+            return msgspec.structs.replace(read, outcome=RefreshOutcome.ASKS, question=question)
+        return self._ended(read, self._staged.finish())
+
+    def _account(self, reader: QueryReader, source_id: int, refusals: list[Refusal]) -> None:
+        """Keep what became of the rows; those refused are listed as errors."""
+        refused = reader.refused.total()
         unlisted = reader.refused.copy()
         for refusal in refusals:
             unlisted[refusal.reason] -= 1
         counts = ReadCounts(reader.rows, reader.rows - refused, 0, refused)
         self._ledger.write(sources.account, source_id, counts, {}, refusals, +unlisted)
-        if refused:
-            self._snapshot.note_problem(_refused(reader))
-        if self._asks_first:
-            asked = self._ended(read, self._snapshot.insist())
-            if asked.entering or asked.leaving:
-                return asked
-        return self._ended(read, self._finished())
-
-    def _applied(self, asked: RefreshReport) -> SnapshotReport:
-        """What was confirmed, applied; a list with refused rows removes no one."""
-        return self._finished() if asked.refused else self._snapshot.confirm(asked.removal)
-
-    def _finished(self) -> SnapshotReport:
-        ended = self._snapshot.finish(was_stopped=False)
-        assert ended is not None  # something was read
-        return ended
 
     def _begin_source(self, db: Db) -> int:
         """The source of its rows in the ledger, the same for every refresh of an audience."""
@@ -215,17 +236,23 @@ class AudienceRefresh:
     def _ended(self, read: RefreshReport, ended: SnapshotReport) -> RefreshReport:
         outcome = _OUTCOME[ended.state]
         notes = (*(ended.note,) * bool(ended.note), *read.notes, *ended.problems)
-        if read.refused:
-            notes += (NO_ONE_REMOVED,)
         return msgspec.structs.replace(
             _counting(read, ended.removal or read.removal),
             outcome=outcome,
-            question=ended.question("query") if outcome is RefreshOutcome.ASKS else "",
+            question=self._staged.question(ended) if outcome is RefreshOutcome.ASKS else "",
             notes=tuple(dict.fromkeys(notes)),
         )
 
     def _report(self, outcome: RefreshOutcome, **more: object) -> RefreshReport:
-        return RefreshReport(self._audience, self._query.source, outcome, 0.0, **more)  # type: ignore[arg-type]
+        kind = self._query.is_changes
+        return RefreshReport(
+            self._audience,
+            self._query.source,
+            outcome,
+            0.0,
+            is_changes=kind,
+            **more,  # type: ignore[arg-type]
+        )
 
     def _keep(self, report: RefreshReport) -> None:
         """Keep the outcome, with the query and in the log."""
@@ -248,8 +275,11 @@ class AudienceRefresh:
             audience_id=self._audience.id,
         )
 
+        types = self._reader.types if self._reader and report.outcome in _TAKEN else {}
+
         def write(db: Db) -> None:
             keep_last_refresh(db, self._audience.id, last)
+            keep_column_types(db, self._query, types)
             add_log_entry(db, entry)
 
         self._ledger.write(write)
@@ -263,7 +293,8 @@ def _counting(report: RefreshReport, removal: Removal) -> RefreshReport:
 
 def counted(report: RefreshReport) -> str:
     """What a query returned, in words: "48,210 listed, 12 entering, 3 leaving"."""
-    parts = [f"{report.removal.listed:,} listed"]
+    listed = report.removal.listed
+    parts = [plural(listed, "change") if report.is_changes else f"{listed:,} listed"]
     parts += [f"{report.entering:,} entering", f"{report.leaving:,} leaving"]
     if report.refused:
         parts.append(f"{plural(report.refused, 'row')} refused")
@@ -272,28 +303,27 @@ def counted(report: RefreshReport) -> str:
     return ", ".join(parts)
 
 
-def _notes(reader: QueryReader) -> list[str]:
+def _ignored(reader: QueryReader) -> Iterator[str]:
     if not reader.ignored:
-        return []
+        return
     names = ", ".join(clean(name) for name in reader.ignored[:MAX_IGNORED])
     more = len(reader.ignored) - MAX_IGNORED
     names += f" and {plural(more, 'more column')}" if more > 0 else ""
-    return [f"Columns not used: {names}."]
+    yield f"Columns not used: {names}."
 
 
-def _expected(reader: QueryReader, removal: Removal) -> Iterator[str]:
-    """What a refresh would say that is not dry."""
-    if reader.refused:
-        yield _refused(reader)
-        yield NO_ONE_REMOVED
-    elif removal.needs_consent:
-        yield "A refresh asks before it removes so many members."
+def _none_yet(reader: QueryReader, query: AudienceQuery) -> Iterator[str]:
+    """A query of changes that never returned one may compare its cursor with something else."""
+    if query.is_changes and query.cursor is None and not reader.rows:
+        yield "The query has returned no changes yet. Check how it compares :cursor."
 
 
-def _refused(reader: QueryReader) -> str:
-    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in reader.refused.most_common(3))
-    were = "row was" if reader.refused.total() == 1 else "rows were"
-    return (
-        f"{reader.refused.total():,} {were} refused: {reasons}. Leave such rows out in the query, "
-        "so that the list is complete."
-    )
+def _changed_types(before: dict[str, str], now: dict[str, str]) -> str:
+    """What there is to confirm where columns have changed their types; "" where none has."""
+    changed = [
+        f"The column {name} has changed its type since the last refresh: it was {before[name]}, "
+        f"and is {now[name]} now."
+        for name in now
+        if not {*now[name].split(AND)} <= {*before.get(name, now[name]).split(AND)}
+    ]
+    return " ".join([*changed, "Check that it still holds the same values."]) if changed else ""

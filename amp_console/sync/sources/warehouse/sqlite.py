@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from amp_console.sync.sources.warehouse.engine import (
@@ -41,11 +42,15 @@ class SqliteEngine:
         """Return the version of SQLite itself."""
         return f"SQLite {sqlite3.sqlite_version}"
 
-    def query(self, sql: str, timeout: float) -> QueryResult:
-        """Run a query; the caller interrupts it when its time is over."""
+    def query(self, sql: str, timeout: float, since: datetime | None = None) -> QueryResult:
+        """Run a query; the caller interrupts it when its time is over.
+
+        SQLite has no times, so `since` is a text as its function `datetime` writes it.
+        """
         del timeout
         with self._explained("refused the query"):
-            cursor = self._db.execute(sql)
+            values = {"cursor": f"{since:%Y-%m-%d %H:%M:%S}"} if since else {}
+            cursor = self._db.execute(sql, values)
         if cursor.description is None:
             raise WarehouseError(*NO_ROWS)
         return QueryResult(

@@ -1,0 +1,150 @@
+"""Changes that a query returned, staged in a temporary table until all of them were read.
+
+Nothing changes until `apply_changes`, which is one transaction with the cursor of the query. A
+change has no line that would order it: of those with the same time in one reading, leaving counts.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from amp_console.ledger import members
+from amp_console.ledger.applied_lists import applied_lists
+from amp_console.ledger.audience_queries import AudienceQuery, keep_cursor
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.members import NewestChanges
+from amp_console.ledger.snapshots import Removal
+from amp_console.values import AudienceRef, Change, IdType
+
+MERGED = 100_000  # changes that are merged at once
+
+
+class StagedChanges(msgspec.Struct, frozen=True):
+    """The staged changes of one query, whose source in the ledger is `source_id`.
+
+    `count` is how many changes were read, and `cursor` until when (microseconds since 1970).
+    """
+
+    query: AudienceQuery
+    source_id: int
+    count: int
+    cursor: int | None
+
+
+class Flips(msgspec.Struct, frozen=True):
+    """What staged changes would do now: who would enter, and who would be removed."""
+
+    entering: int
+    removal: Removal
+
+
+def begin_changes(db: Db, audience_id: int) -> None:
+    """Start to stage changes of an audience; what was staged before is dropped."""
+    drop_changes(db, audience_id)
+    db.execute(
+        f"CREATE TEMP TABLE {_table(audience_id)} (id_type INTEGER NOT NULL, id TEXT NOT NULL, "
+        "other TEXT, change INTEGER NOT NULL, PRIMARY KEY (id_type, id)) WITHOUT ROWID"
+    )
+
+
+def drop_changes(db: Db, audience_id: int) -> None:
+    """Drop what was staged for an audience."""
+    db.execute(f"DROP TABLE IF EXISTS temp.{_table(audience_id)}")
+
+
+def add_changes(db: Db, audience_id: int, changes: Sequence[Change]) -> None:
+    """Stage changes in any order: the newest of each identifier is kept."""
+    rows = []
+    for _, user_id, amplitude_id, is_member, at, _ in changes:
+        change = at << 1 | (not is_member)
+        pair = ((IdType.USER_ID, user_id), (IdType.AMPLITUDE_ID, amplitude_id))
+        for (id_type, id_), (_, other) in zip(pair, pair[::-1], strict=True):
+            if id_ is not None:
+                rows.append((ID_TYPE_CODE[id_type], id_, other, change))
+    db.executemany(
+        f"INSERT INTO temp.{_table(audience_id)} AS staged VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (id_type, id) DO UPDATE SET other = CASE "
+        "WHEN excluded.change > staged.change OR staged.other IS NULL THEN excluded.other "
+        "ELSE max(staged.other, coalesce(excluded.other, staged.other)) END, "
+        "change = excluded.change WHERE excluded.change >= staged.change",
+        rows,
+    )
+
+
+def flips(db: Db, staged: StagedChanges) -> Flips:
+    """Count who would enter and leave now; someone with identifiers of both types counts once."""
+    target = audience(db, staged.query.audience_id)
+    lists = applied_lists(db, target.id)
+    values = {
+        "audience": target.id,
+        "used": ID_TYPE_CODE[target.id_type],
+        "source": staged.source_id,
+        **{
+            f"list_{ID_TYPE_CODE[id_type]}": lists[id_type].at if id_type in lists else None
+            for id_type in IdType
+        },
+    }
+    user = ID_TYPE_CODE[IdType.USER_ID]
+    after_list = (
+        f"coalesce(change >> 1 > CASE staged.id_type WHEN {user} THEN :list_{user} "
+        f"ELSE :list_{ID_TYPE_CODE[IdType.AMPLITUDE_ID]} END, 1)"
+    )
+    (entering, leaving) = db.execute(
+        "SELECT coalesce(sum(change & 1 = 0 AND coalesce(is_member, 0) = 0), 0), "
+        "coalesce(sum(change & 1 = 1 AND is_member = 1), 0) "
+        f"FROM temp.{_table(target.id)} AS staged LEFT JOIN main.member "
+        "ON member.audience_id = :audience AND member.id_type = staged.id_type "
+        "AND member.id = staged.id "
+        "WHERE (staged.id_type = :used OR staged.other IS NULL) "
+        f"AND {after_list} AND (member.n IS NULL OR (change >> 1, :source, 0) "
+        ">= (event_at, source_id, line))",
+        values,
+    ).fetchone()
+    (known,) = db.execute(
+        "SELECT count(*) FROM member WHERE audience_id = :audience AND is_member = 1 "
+        "AND (id_type = :used OR counterpart IS NULL)",
+        values,
+    ).fetchone()
+    return Flips(int(entering), Removal(int(known), staged.count, int(leaving)))
+
+
+def apply_changes(db: Db, staged: StagedChanges, agreed: int, now: int) -> Removal | None:
+    """Merge the changes, and keep until when they were read, if at most `agreed` people leave.
+
+    Returns None once that is done. Where more would leave by now, nothing changes, and it returns
+    the new numbers. `now` is in microseconds since 1970.
+    """
+    found = flips(db, staged).removal
+    if found.leaving > agreed:
+        return found
+    target = audience(db, staged.query.audience_id)
+    for changes in _parts(db, target.id, target.ref):
+        newest = NewestChanges()
+        newest.add(changes)
+        members.merge(db, staged.source_id, newest, {target.ref: target.id}, now)
+    keep_cursor(db, staged.query, staged.cursor)
+    drop_changes(db, target.id)
+    return None
+
+
+def _parts(db: Db, audience_id: int, ref: AudienceRef) -> Iterator[list[Change]]:
+    """The staged changes, oldest first, so that the newest says who is the same person."""
+    rows = db.execute(
+        f"SELECT id_type, id, other, change FROM temp.{_table(audience_id)} "
+        "ORDER BY change, id_type, id"
+    )
+    rest = iter(rows)
+    while part := list(islice(rest, MERGED)):
+        changes = []
+        for id_type, id_, other, change in part:
+            has_left = bool(change & 1)
+            is_user = ID_TYPE_OF[id_type] is IdType.USER_ID
+            user_id, amplitude_id = (id_, other) if is_user else (None, id_)
+            changes.append(Change(ref, user_id, amplitude_id, not has_left, change >> 1, 0))
+        yield changes
+
+
+def _table(audience_id: int) -> str:
+    return f"changes_{int(audience_id)}"
