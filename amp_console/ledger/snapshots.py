@@ -53,41 +53,58 @@ def stage_table(audience_id: int) -> str:
 def begin_staging(db: Db, audience_id: int) -> None:
     """Start a snapshot of an audience; what was staged before is dropped."""
     drop_staged(db, audience_id)
+    columns = (
+        "id_type INTEGER NOT NULL, id TEXT NOT NULL, other TEXT, at INTEGER NOT NULL, "
+        "source_id INTEGER NOT NULL, line INTEGER NOT NULL"
+    )
+    db.execute(f"CREATE TEMP TABLE {_unsorted(audience_id)} ({columns})")
     db.execute(
-        f"CREATE TEMP TABLE {stage_table(audience_id)} (id_type INTEGER NOT NULL, "
-        "id TEXT NOT NULL, other TEXT, at INTEGER NOT NULL, source_id INTEGER NOT NULL, "
-        "line INTEGER NOT NULL, PRIMARY KEY (id_type, id)) WITHOUT ROWID"
+        f"CREATE TEMP TABLE {stage_table(audience_id)} ({columns}, PRIMARY KEY (id_type, id)) "
+        "WITHOUT ROWID"
     )
     db.execute(f"CREATE TEMP TABLE {_leavers(audience_id)} (n INTEGER PRIMARY KEY)")
 
 
 def drop_staged(db: Db, audience_id: int) -> None:
     """Drop what was staged for an audience."""
-    for table in (stage_table(audience_id), _leavers(audience_id)):
+    for table in (stage_table(audience_id), _unsorted(audience_id), _leavers(audience_id)):
         db.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
 def stage_changes(db: Db, audience_id: int, source_id: int, changes: Sequence[Change]) -> None:
-    """Stage members that the snapshot lists; of an identifier the newest row counts."""
+    """Stage members that the snapshot lists; of an identifier the newest row counts.
+
+    They are sorted all at once, when they are needed: inserting millions of identifiers in any
+    order into a table that is sorted takes four times as long.
+    """
     rows = []
-    table = stage_table(audience_id)
     for _, user_id, amplitude_id, _, at, line in changes:
         pair = ((IdType.USER_ID, user_id), (IdType.AMPLITUDE_ID, amplitude_id))
         for (id_type, id_), (_, other) in zip(pair, pair[::-1], strict=True):
             if id_ is not None:
                 rows.append((ID_TYPE_CODE[id_type], id_, other, at, source_id, line))
-    db.executemany(
-        f"INSERT INTO temp.{table} VALUES (?, ?, ?, ?, ?, ?) "
+    db.executemany(f"INSERT INTO temp.{_unsorted(audience_id)} VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _sort_staged(db: Db, audience_id: int) -> None:
+    """Sort what was staged since the last time into the table that everything reads."""
+    table, unsorted = stage_table(audience_id), f"temp.{_unsorted(audience_id)}"
+    if db.execute(f"SELECT 1 FROM {unsorted} LIMIT 1").fetchone() is None:
+        return
+    db.execute(
+        f"INSERT INTO temp.{table} SELECT * FROM {unsorted} WHERE true "
+        "ORDER BY id_type, id, at, source_id, line "
         f"ON CONFLICT (id_type, id) DO UPDATE SET other = coalesce(excluded.other, {table}.other), "
         "at = excluded.at, source_id = excluded.source_id, line = excluded.line "
         "WHERE (excluded.at, excluded.source_id, excluded.line) "
-        f">= ({table}.at, {table}.source_id, {table}.line)",
-        rows,
+        f">= ({table}.at, {table}.source_id, {table}.line)"
     )
+    db.execute(f"DELETE FROM {unsorted}")
 
 
 def removal(db: Db, snapshot: Snapshot) -> Removal:
     """Count the members that the snapshot would remove now."""
+    _sort_staged(db, snapshot.audience_id)
     values = _values(db, snapshot)
     _find_leavers(db, snapshot, values)
     # A person with identifiers of both types counts once, by the one in use.
@@ -111,6 +128,7 @@ def removal(db: Db, snapshot: Snapshot) -> Removal:
 
 def entering(db: Db, snapshot: Snapshot) -> int:
     """Count the people who would become members; one with both identifiers counts once."""
+    _sort_staged(db, snapshot.audience_id)
     current = _current(db, snapshot.audience_id, snapshot.at)
     row = db.execute(
         f"SELECT count(*) FROM temp.{stage_table(snapshot.audience_id)} AS staged "
@@ -153,6 +171,7 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int, now: int) -> Removal
 
 def merge_staged(db: Db, audience_id: int, at: int) -> None:
     """Merge the listed members into the audience as of `at`; no one leaves."""
+    _sort_staged(db, audience_id)
     _merge_staged(db, audience_id, at, "true", KEEP_NEWEST)
 
 
@@ -205,6 +224,10 @@ def _merge_staged(db: Db, audience_id: int, at: int, condition: str, on_conflict
         "AND staged.other IS NOT NULL AND counterpart IS NOT staged.other",
         (audience_id,),
     )
+
+
+def _unsorted(audience_id: int) -> str:
+    return f"snapshot_{int(audience_id)}_unsorted"
 
 
 def _leavers(audience_id: int) -> str:
