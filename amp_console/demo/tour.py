@@ -253,12 +253,12 @@ _REPAIR = (
                 screen("ChoiceDialog", "afterwards: no"),
             ),
             KeyPress(
-                "v",
+                "space",
                 "Compare again",
                 "The repair is to be checked by a second comparison.",
                 screen("ChoiceDialog", "afterwards: yes"),
             ),
-            KeyPress("b", "Both"),
+            KeyPress("enter", "Both"),
         ),
     ),
     TourStep(

@@ -376,7 +376,7 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     yield "reconcile"
     await _visit(pilot, "p", "Both")
     yield "reconcile-choice"
-    await _visit(pilot, "b", "Send 2 requests")
+    await _visit(pilot, "enter", "Send 2 requests")
     yield "reconcile-confirm"
     await _visit(pilot, "escape", "in both")
     await _visit(pilot, "1", "11,774")

@@ -179,7 +179,7 @@ async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "All reasons")
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
-        await until_shown(pilot, "y Retry  s Retry and plan a sync  Esc Cancel")
+        await until_shown(pilot, "y/Enter Retry  s Retry and plan a sync  Esc Cancel")
         await pilot.press("n")
         await until_shown(pilot, "All reasons", "? Help")
         assert await services(pilot).session.read(count_rejected) == 2  # type: ignore[union-attr]

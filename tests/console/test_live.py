@@ -467,7 +467,7 @@ async def test_quitting_asks_and_delivers_first(harness: ConsoleHarness, tmp_pat
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("ctrl+q")
-        await until_shown(pilot, "A live session is running", "y Stop and quit")
+        await until_shown(pilot, "A live session is running", "y/Enter Stop and quit")
         assert not pilot.app.screen.query("#wait")  # it would never end by itself
         with file.open("a") as more:
             more.write(lines("u2"))

@@ -32,7 +32,7 @@ async def test_going_on_leaves_the_sync_alone(
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "A sync is under way: 2 users not delivered yet.")
-        await until_shown(pilot, "y Quit when done  s Stop and quit  Esc Keep it running")
+        await until_shown(pilot, "y/Enter Quit when done  s Stop and quit  Esc Keep it running")
         await pilot.press("escape")
         assert not isinstance(pilot.app.screen, QuitDialog)
 
@@ -131,7 +131,7 @@ async def test_q_asks_once_and_quits(harness: ConsoleHarness) -> None:
         await until_shown(pilot, SHOPPERS, "? Help  q Quit")
         await pilot.press("q")
         await until_on(pilot, Confirm)
-        await until_shown(pilot, "Quit amp-console?", "y Quit  Esc Stay")
+        await until_shown(pilot, "Quit amp-console?", "y/Enter Quit  Esc Stay")
         await pilot.press("escape")
         await until_on(pilot, AudiencesScreen)
         await pilot.press("q")

@@ -115,13 +115,13 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         await pilot.press("p")
         await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
         await until_shown(pilot, "Comparing again uses 1 more download: 1 of 500")
-        await until_shown(pilot, "b Both", "v Compare again: no  Esc Cancel")
-        await pilot.press("v")
-        await until_shown(pilot, "afterwards: yes [v]")
+        await until_shown(pilot, "Enter Both", "space Compare again: no  ↑↓ Choose  Esc Cancel")
+        await pilot.press("space")
+        await until_shown(pilot, "afterwards: yes [space]")
         assert isinstance(pilot.app.screen, ChoiceDialog)
         labels = [key.label for key in pilot.app.screen.footer_keys()]
-        assert labels[-2:] == ["Compare again: yes", "Cancel"]
-        await pilot.press("b")
+        assert labels[-3:] == ["Compare again: yes", "Choose", "Cancel"]
+        await pilot.press("enter")
         await until_shown(pilot, "Adds 2 users to “shoppers” and removes 1 user from it.")
         await pilot.press("y")
         await until_over(pilot)
@@ -201,7 +201,7 @@ async def test_what_comparing_makes_pending_is_said_before_and_after(
         await until_shown(pilot, "2 of 3 differences are pending now", "u00")
         await pilot.press("p")
         await until_shown(pilot, "2 of 3 differences are pending already", "or without a repair.")
-        await until_shown(pilot, "b Both  a Add  r Remove", "v Compare again: no  Esc Cancel")
+        await until_shown(pilot, "Enter Both  space Compare again: no  ↑↓ Choose  Esc Cancel")
         await pilot.press("escape")
         with harness.workspace(connection) as workspace:
             sync(workspace)
@@ -240,7 +240,7 @@ async def test_only_the_marked_people_are_put_right(harness: ConsoleHarness) -> 
         await until_shown(pilot, "Only the marked people.")
         assert isinstance(pilot.app.screen, ChoiceDialog)
         assert not pilot.app.screen.query("#both, #remove")
-        await pilot.press("a")
+        await pilot.press("enter")
         await until_shown(pilot, "Adds 1 user to “shoppers”.")
         await pilot.press("y")
         await until_over(pilot)
@@ -265,7 +265,7 @@ async def test_what_a_repair_has_sent_is_repaired_once_amplitude_confirms_it(
             simulator.faults.set([additions])  # the removal is sent first
             await pilot.press("p")
             await until_shown(pilot, "Both")
-            await pilot.press("b")
+            await pilot.press("enter")
             await until_shown(pilot, "Repair “shoppers”?")
             await pilot.press("y")
             try:
@@ -288,13 +288,13 @@ async def test_a_large_removal_wants_the_name_typed(harness: ConsoleHarness) -> 
         await compare(pilot)
         await pilot.press("p")
         await until_shown(pilot, "Remove 9 extra")
-        await pilot.press("r")
+        await pilot.press("down", "down", "enter")
         await until_shown(pilot, "removes 9 of 27 members", "Type shoppers to continue")
         await pilot.press("enter")  # cancel has the focus
         await until_on(pilot, ReconcileScreen)
         await pilot.press("p")
         await until_shown(pilot, "Remove 9 extra")
-        await pilot.press("r")
+        await pilot.press("down", "down", "enter")
         await until_shown(pilot, "Type shoppers to continue")
         await pilot.press(*"shopper", "enter")
         assert pilot.app.screen.query_one("#typed", Input).value == "shopper"
@@ -313,11 +313,32 @@ async def test_leaving_a_dialog_sends_nothing(harness: ConsoleHarness) -> None:
         await pilot.press("escape")
         await pilot.press("p")
         await until_shown(pilot, "Both")
-        await pilot.press("b")
+        await pilot.press("enter")
         await until_shown(pilot, "and removes")
         await pilot.press("n")
         await pilot.pause()
     assert cohort(harness) == before
+
+
+async def test_a_repair_is_chosen_without_a_letter_that_means_something_else_below(
+    harness: ConsoleHarness,
+) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
+        await compare(pilot)
+        await pilot.press("p")
+        await until_shown(pilot, "Enter Both")
+        await pilot.press(*"abruvy")
+        assert isinstance(pilot.app.screen, ChoiceDialog)
+        await until_shown(pilot, "afterwards: no")
+        await pilot.press("down")
+        await until_shown(pilot, "Enter Add  ")
+        await pilot.press("down")
+        await until_shown(pilot, "Enter Remove  ")
+        await pilot.press("enter")
+        await until_shown(pilot, "Removes 1 user from “shoppers”.", "y/Enter Send 1 request")
+        await pilot.press("left")
+        await until_shown(pilot, "y Send 1 request  Esc/Enter Cancel")
 
 
 async def test_a_comparison_is_there_after_a_restart(harness: ConsoleHarness) -> None:
@@ -392,7 +413,7 @@ async def test_a_comparison_can_be_cancelled(harness: ConsoleHarness) -> None:
         await pilot.press("r")
         await until_shown(pilot, "waiting for Amplitude's export", "Cancel", "» comparing")
         await pilot.press("c")
-        await until_shown(pilot, "Cancel this comparison?", "y Cancel the comparison")
+        await until_shown(pilot, "Cancel this comparison?", "y/Enter Cancel the comparison")
         await pilot.press("n")
         await until_on(pilot, ReconcileScreen)
         assert not services(pilot).jobs.reconciling.is_ending  # type: ignore[union-attr]
@@ -514,7 +535,7 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_shown(
             pilot, "2 of 3 differences are pending already", "uses at most 2 more downloads"
         )
-        await pilot.press("b")
+        await pilot.press("enter")
         await until_shown(pilot, "Repair 2 audiences?")
         await pilot.press("y")
         await until_over(pilot)
@@ -595,7 +616,7 @@ async def test_a_list_that_shares_no_identifier_is_applied_once_its_name_is_type
         await until_shown(pilot, "with strangers.txt")
         await pilot.press("p")
         await until_shown(pilot, "Add 2 missing")
-        await pilot.press("b")
+        await pilot.press("enter")
         await until_shown(pilot, "No identifier in strangers.txt occurs in the cohort")
         await until_shown(pilot, "Type strangers.txt to continue:")
         assert pilot.app.screen.query_one("#yes", Button).disabled
@@ -677,10 +698,10 @@ async def test_the_comparison_after_a_repair_is_found_in_runs_and_for_the_person
     async with harness.open(size=(200, 50)) as pilot:
         await compare(pilot)
         await pilot.press("p")
-        await until_shown(pilot, "b Both")
-        await pilot.press("v")
-        await until_shown(pilot, "afterwards: yes [v]")
-        await pilot.press("b")
+        await until_shown(pilot, "Enter Both")
+        await pilot.press("space")
+        await until_shown(pilot, "afterwards: yes [space]")
+        await pilot.press("enter")
         await until_shown(pilot, "Adds 2 users")
         await pilot.press("y")
         await until_over(pilot)

@@ -27,15 +27,21 @@ T = TypeVar("T")
 Sheets = str | PurePath | list[str | PurePath] | None
 """Style sheets of a screen; a dialog with a sheet of its own names `DIALOG_SHEET` first."""
 MAX_TYPED = 50  # characters of a name to type
+ENTER = "Enter"
 DIALOG_SHEET = Path(__file__).with_name("base.tcss")
 """Absolute: Textual looks for a relative one beside the subclass, in whatever package that is."""
 
 
 class Dialog(ModalScreen[T], Generic[T]):
-    """A box in the middle, in front of a dimmed screen. Esc closes it with nothing done."""
+    """A box in the middle, in front of a dimmed screen. Esc closes it with nothing done.
+
+    The footer names all keys that do something, Enter too: it does what the focused button says.
+    """
 
     CSS_PATH: ClassVar[Sheets] = DIALOG_SHEET
     TITLE_TEXT: ClassVar[str] = ""
+    IN_LINE: ClassVar[str] = ""
+    """What Enter does in a line of text, by its name in the footer; "": nothing."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", key_display="Esc", show=False),
         Binding("left", "app.focus_previous", show=False),
@@ -72,7 +78,7 @@ class Dialog(ModalScreen[T], Generic[T]):
             yield from self.box()
         yield NoticeLine()
         # Over that of the screen below, whose keys do nothing now.
-        yield KeyFooter(lambda: FooterKeys(tuple(self.footer_keys())), self.press_key)
+        yield KeyFooter(lambda: FooterKeys(tuple(self._named_keys())), self.press_key)
 
     def button_of(
         self, action: str, id_: str, variant: Literal["default", "primary"] = "default"
@@ -80,7 +86,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         """A button for an action of the dialog, with the words and the key of its footer."""
         binding = next(item for _, item in self._bindings if item.action == action)
         label = with_key(self.name_of(binding), self.app.get_key_display(binding))
-        return Button(label, id=id_, variant=variant, compact=True)
+        return Button(label, id=id_, name=action, variant=variant, compact=True)
 
     def name_of(self, binding: Binding) -> str:
         """What a key of the dialog does, in the footer and on its button."""
@@ -98,9 +104,30 @@ class Dialog(ModalScreen[T], Generic[T]):
             display = self.app.get_key_display(binding)
             yield FooterKey(binding.action, display, self.name_of(binding))
 
+    @property
+    def enter_does(self) -> str:
+        """What Enter does now, by its name in the footer; "" where that names it by itself."""
+        focused = self.focused
+        if isinstance(focused, Button):
+            return focused.name or ""
+        return self.IN_LINE if isinstance(focused, Input) else ""
+
+    def _named_keys(self) -> Iterator[FooterKey]:
+        """The keys that work now, with Enter beside the one that does the same."""
+        for key in self.footer_keys():
+            keys = [key.key] if key.key else []
+            if key.name == self.enter_does and ENTER not in keys:
+                keys.append(ENTER)
+            if keys:
+                yield key._replace(key="/".join(keys))
+
     async def press_key(self, name: str) -> None:
-        """Do what a key in the footer does."""
+        """Do what a key in the footer, or a button, does."""
         await self.run_action(name)
+
+    async def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        await self.press_key(event.button.name or "")
 
     def box(self) -> ComposeResult:
         """Yield what is in the box."""
@@ -161,18 +188,18 @@ class Answer(NamedTuple):
 
 
 class Question(Dialog[T], Generic[T]):
-    """A text and some answers, each a button with its key, which the footer repeats.
+    """A text and some answers, each a button with its key, if it has one.
 
-    Enter gives the answer that has the focus, y the one named first, Esc or n the one that leaves.
-    The first one has the focus; where something would be lost (`is_danger`), leaving has. Any key
-    that confirms right after the question came is taken for a repeat, and does nothing.
+    Enter gives the answer that has the focus, and the footer says which one that is; Esc or n
+    leaves. The first answer has the focus; where something would be lost (`is_danger`), leaving
+    has. Any key that confirms right after the question came is taken for a repeat, and does
+    nothing.
     """
 
     LEAVE: ClassVar[str] = "no"
     """The answer that does nothing; it is always offered."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "leave", "Cancel", show=False),
-        Binding("y", "confirm", "Confirm", show=False),
     ]
 
     def __init__(self, *, is_danger: bool = False, leave: str = "Cancel") -> None:
@@ -185,7 +212,7 @@ class Question(Dialog[T], Generic[T]):
     # What a question says.
 
     def answers(self) -> Sequence[Answer]:
-        """Return the answers beside the one that leaves; y gives the first."""
+        """Return the answers beside the one that leaves."""
         return ()
 
     def text(self) -> ComposeResult:
@@ -212,24 +239,19 @@ class Question(Dialog[T], Generic[T]):
     def button(self, answer: Answer) -> Button:
         """The button of an answer."""
         label = with_key(answer.label, answer.key)
-        return Button(label, id=answer.name, variant=answer.kind, compact=True)
+        return Button(label, id=answer.name, name=answer.name, variant=answer.kind, compact=True)
 
     @property
     def leaving(self) -> Answer:
         """The answer that does nothing."""
         return Answer(self.LEAVE, self._leave_label, "Esc")
 
-    @property
-    def has_letters(self) -> bool:
-        """Whether letters answer; they do not where one types."""
-        return True
-
     def on_mount(self) -> None:
         self._opened_at = self.services.timing.monotonic()
         self.query_one(f"#{self.LEAVE if self.is_danger else self._offered[0].name}").focus()
 
     def footer_keys(self) -> Iterator[FooterKey]:
-        """The keys on the buttons, dimmed where an answer can't be given now; leaving last."""
+        """The answers, dimmed where one can't be given now; leaving last."""
         for answer in (*self._offered, self.leaving):
             yield FooterKey(answer.name, answer.key, answer.label, self.can_give(answer.name))
 
@@ -248,21 +270,12 @@ class Question(Dialog[T], Generic[T]):
     async def press_key(self, name: str) -> None:
         self.choose(name)
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        self.choose(event.button.id or "")
-
     def on_key(self, event: events.Key) -> None:
         """Give the answer of a letter."""
         for answer in self._offered:
-            if self.has_letters and event.key == answer.key != "y":  # which a binding has
+            if event.key == answer.key:
                 event.stop()
                 self.choose(answer.name)
-
-    def action_confirm(self) -> None:
-        """Give the answer that is named first."""
-        if self.has_letters:
-            self.choose(self._offered[0].name)
 
     def action_leave(self) -> None:
         """Leave, with nothing done."""
@@ -289,6 +302,8 @@ class Confirm(Question[bool]):
     then, wherever the focus is.
     """
 
+    IN_LINE = "yes"
+
     def __init__(
         self,
         title: str,
@@ -309,12 +324,8 @@ class Confirm(Question[bool]):
     def box_title(self) -> str:
         return self._title
 
-    @property
-    def has_letters(self) -> bool:
-        return self._typed is None
-
     def answers(self) -> Sequence[Answer]:
-        key = "y" if self._typed is None else "Enter"
+        key = "y" if self._typed is None else ""
         return (Answer("yes", self._yes, key, "error" if self.is_danger else "primary"),)
 
     def text(self) -> ComposeResult:

@@ -9,7 +9,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.validation import Function, ValidationResult, Validator
 from textual.widget import Widget
-from textual.widgets import Button, Input, Static
+from textual.widgets import Input, Static
 
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.texts import BAD, safe_text
@@ -36,6 +36,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
     None.
     """
 
+    IN_LINE = "submit"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "submit", "Save", key_display="F2", show=False),
         Binding("escape", "dismiss(None)", "Cancel", key_display="Esc", show=False),
@@ -94,12 +95,6 @@ class FormDialog(Dialog[T | None], Generic[T]):
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
         event.stop()
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        if event.button.id == "yes":
-            self.action_submit()
-        else:
-            self.dismiss(None)
 
     def action_submit(self) -> None:
         """Answer, unless the line is wrong."""

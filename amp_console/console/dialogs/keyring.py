@@ -11,7 +11,7 @@ from typing import ClassVar, TypeVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.widgets import Button, Static
+from textual.widgets import Static
 
 from amp_console.connections import (
     Connection,
@@ -55,9 +55,6 @@ class WaitingDialog(Dialog[bool]):
 
     def on_mount(self) -> None:
         self.query_one("#stop").focus()
-
-    def on_button_pressed(self) -> None:
-        self.dismiss(True)
 
 
 class KeyringQuestion(Question[str]):
@@ -108,6 +105,12 @@ class KeysDialog(Dialog[Credentials]):
             yield self.button_of("dismiss(None)", "cancel")
             yield self.button_of("use", "use", "primary")
 
+    @property
+    def enter_does(self) -> str:
+        """Enter in the second line uses both keys; in the first it moves on."""
+        is_last = self.focused is self.query_one("#secret-key")
+        return "use" if is_last else super().enter_does
+
     def on_mount(self) -> None:
         self.query_one("#api-key").focus()
 
@@ -122,12 +125,6 @@ class KeysDialog(Dialog[Credentials]):
             self.query_one("#secret-key").focus()
         else:
             self.action_use()
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        if event.button.id == "use":
-            self.action_use()
-        else:
-            self.dismiss(None)
 
     def on_input_changed(self) -> None:
         """Clear a mistake as soon as it is corrected."""

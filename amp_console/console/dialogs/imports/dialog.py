@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Button
 
 from amp_console.console import import_report
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
@@ -22,6 +21,7 @@ class ImportDialog(Dialog[None]):
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "dialog.tcss"]
     TITLE_TEXT = "Import events"
+    IN_LINE = "submit"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "errors", "Invalid events", show=False, id="import.errors"),
         Binding("c", "stop", "Stop", show=False, id="import.stop"),
@@ -117,19 +117,6 @@ class ImportDialog(Dialog[None]):
     def action_submit(self) -> None:
         """Read the files that are chosen."""
         self.run_worker(self.query_one(ImportForm).submit())
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        match event.button.id:
-            case "close" | "leave":
-                self.dismiss(None)
-            case "stop":
-                self.action_stop()
-            case "another":
-                self.action_another()
-            case "errors":
-                self.action_errors()
-            case "insist":
-                self.action_insist()
 
     def action_files(self) -> None:
         self.query_one(ImportForm).go_to_files()

@@ -122,7 +122,6 @@ class ImportForm(Vertical):
                 self._path.focus()
 
     @on(Input.Submitted)
-    @on(Button.Pressed, "#import")
     async def submit(self) -> None:
         """Ask for the import of the files, or say what is missing."""
         found = await self._path.read_listing()

@@ -25,6 +25,7 @@ from amp_console.sync.reconcile.plan import RepairPlan
 from amp_console.text import plural
 
 SAMPLES = 3
+NEXT = "next"  # in the footer: to the next answer
 _IN_SHORT = {"add": "Add", "remove": "Remove", "replace": "Replace"}
 
 
@@ -52,7 +53,10 @@ class RepairRequest(NamedTuple):
 
 
 class ChoiceDialog(Question[RepairRequest | None]):
-    """Asks what to repair. Nothing is sent yet."""
+    """Asks what to repair. Nothing is sent yet.
+
+    Arrows and Enter choose: any letter means something else on the screen below.
+    """
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "choice.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -73,22 +77,29 @@ class ChoiceDialog(Question[RepairRequest | None]):
         """The ways that concern anyone, all differences first."""
         offer = self._offer
         ways = [
-            (offer.add and offer.remove, Answer("both", "Both", "b")),
-            (offer.add, Answer("add", f"Add {offer.add:,} missing", "a")),
-            (offer.remove, Answer("remove", f"Remove {offer.remove:,} extra", "r")),
-            (
-                offer.can_replace,
-                Answer("replace", "Replace the entire cohort in one upload", "u"),
-            ),
-            (True, Answer("verify", self._proof(), "v")),
+            (offer.add and offer.remove, Answer("both", "Both")),
+            (offer.add, Answer("add", f"Add {offer.add:,} missing")),
+            (offer.remove, Answer("remove", f"Remove {offer.remove:,} extra")),
+            (offer.can_replace, Answer("replace", "Replace the entire cohort in one upload")),
+            (True, Answer("verify", self._proof(), "space")),
         ]
         return tuple(answer for is_offered, answer in ways if is_offered)
 
     def footer_keys(self) -> Iterator[FooterKey]:
-        """The keys in short, so that all of them fit; the buttons say the whole."""
-        for key in super().footer_keys():
-            label = _IN_SHORT.get(key.name, key.label)
-            yield key._replace(label=label.replace(" again afterwards", " again"))
+        """The answers in short, so that all keys fit, and how to go from one to the next."""
+        glyphs = self.services.glyphs
+        *answers, leaving = super().footer_keys()
+        for answer in answers:
+            label = _IN_SHORT.get(answer.name, answer.label)
+            yield answer._replace(label=label.replace(" again afterwards", " again"))
+        yield FooterKey(NEXT, f"{glyphs.up}{glyphs.down}", "Choose")
+        yield leaving
+
+    async def press_key(self, name: str) -> None:
+        if name == NEXT:
+            self.focus_next()
+        else:
+            await super().press_key(name)
 
     def box(self) -> ComposeResult:
         offer = self._offer
