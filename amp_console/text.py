@@ -47,6 +47,13 @@ def listed(parts: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def part_of(count: int, whole: int, one: str) -> str:
+    """How many of a whole: "12 of 40 members", "all 40 members"."""
+    if count < whole:
+        return f"{count:,} of {plural(whole, one)}"
+    return f"the only {one}" if count == 1 else f"all {plural(count, one)}"
+
+
 def first_sentence(text: str) -> str:
     """The first sentence of a text, without its full stop."""
     return text.partition(". ")[0].rstrip(".")

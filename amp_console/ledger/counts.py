@@ -69,21 +69,25 @@ class PendingMember(msgspec.Struct, frozen=True):
     """A member that a delivery adds, or removes; `event_at` in microseconds since 1970."""
 
     id: str
+    id_type: IdType
     is_wanted: bool
     event_at: int
 
 
-def pending_members(db: Db, audience_id: int, id_type: IdType, limit: int) -> list[PendingMember]:
-    """The first `limit` members that enter, then as many of those that leave."""
+def pending_members(db: Db, audience_id: int, limit: int) -> list[PendingMember]:
+    """The first `limit` members that enter, then as many that leave, by either identifier."""
     found: list[PendingMember] = []
     for wanted in (1, 0):
-        rows = db.execute(
-            "SELECT id, event_at FROM member WHERE audience_id = ? AND id_type = ? "
-            "AND wanted = ? AND wanted IS NOT delivered AND rejection_id IS NULL "
-            "ORDER BY n LIMIT ?",
-            (audience_id, ID_TYPE_CODE[id_type], wanted, limit),
-        )
-        found += [PendingMember(id_, bool(wanted), at) for id_, at in rows]
+        room = limit
+        for id_type in IdType:
+            rows = db.execute(
+                "SELECT id, event_at FROM member WHERE audience_id = ? AND id_type = ? "
+                "AND wanted = ? AND wanted IS NOT delivered AND rejection_id IS NULL "
+                "ORDER BY n LIMIT ?",
+                (audience_id, ID_TYPE_CODE[id_type], wanted, room),
+            ).fetchall()
+            found += [PendingMember(id_, id_type, bool(wanted), at) for id_, at in rows]
+            room -= len(rows)
     return found
 
 
@@ -245,12 +249,21 @@ def members(db: Db, known: Audience) -> int:
 
 
 def in_cohort(db: Db, known: Audience) -> int:
-    """How many people are, or may be, in the cohort, by either identifier.
+    """How many people are in the cohort by the ledger, by either identifier.
 
-    A user that Amplitude rejected, and that is not known to be in it, is not counted.
+    Users it does not know about are counted where they are removed, or were sent before. Until
+    something is delivered, all of them are: the cohort may have been filled by others. A user that
+    Amplitude rejected, and that is not known to be in it, is not counted.
     """
-    may_be = "delivered = 1 OR (delivered IS NULL AND rejection_id IS NULL)"
-    return _count(db, f"({may_be})", known.id)
+    delivered, unknown, likely = db.execute(
+        "SELECT count(*) FILTER (WHERE delivered = 1), count(*) FILTER (WHERE is_unknown), "
+        "count(*) FILTER (WHERE is_unknown AND (wanted = 0 OR was_sent)) FROM "
+        "(SELECT delivered, wanted, delivered IS NULL AND rejection_id IS NULL AS is_unknown, "
+        "request_id IN (SELECT id FROM request WHERE audience_id = ?1 AND operation = 'add') "
+        "AS was_sent FROM member WHERE audience_id = ?1)",
+        (known.id,),
+    ).fetchone()
+    return int(delivered + (likely if delivered else unknown))
 
 
 def _count(db: Db, where: str, audience_id: int, *values: object) -> int:

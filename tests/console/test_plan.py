@@ -78,7 +78,7 @@ async def test_a_plan_on_a_small_screen_names_some_users_and_the_way_back(
         assert "at the same time" not in picture(pilot)  # it syncs one cohort
         await pilot.resize_terminal(120, 36)
         await until_shown(pilot, "2 users to add", "1 user to remove", "y Send  Esc Cancel")
-        await until_gone(pilot, "for example")
+        await until_gone(pilot, "Adds, for example")
 
 
 async def test_confirming_sends_and_shows_the_run_in_its_place(harness: ConsoleHarness) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from amp_console.ledger.counts import headcount, in_cohort
+from amp_console.ledger.counts import headcount, in_cohort, pending_members
 from amp_console.ledger.event_log import LogFilter, log_page
 from amp_console.ledger.outcomes import audience_outcome, runs_of_audience, worst
 from amp_console.ledger.run_log import run_reason
@@ -117,6 +117,34 @@ async def test_users_that_amplitude_refused_are_not_in_the_cohort(workspace: Wor
     known = workspace.audience()
     counted = workspace.ledger.read(headcount, known, 2**62)
     assert workspace.ledger.read(in_cohort, known) == counted.delivered == 2
+
+
+async def test_members_who_are_only_pending_are_no_part_of_what_a_plan_removes(
+    workspace: Workspace,
+) -> None:
+    workspace.map_amplitude_ids()
+    workspace.enter("u0")
+    await workspace.sync()
+    cohort_id = workspace.audience().cohort_id
+    workspace.change(SettingsChange(unlink=True))
+    workspace.change(SettingsChange(cohort_id=cohort_id))
+    workspace.read(event(f"u{n}", True, traits={"amplitude_id": 1000 + n}) for n in range(1, 4))
+    workspace.leave("u0", at=9)
+    assert not workspace.plan().audiences[0].is_large_removal  # others may have filled it
+    await workspace.sync()
+
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+
+    plan = workspace.plan()
+    assert (plan.audiences[0].add, plan.audiences[0].remove) == (3, 3)
+    assert plan.concerns == ('removes all 3 members from "shoppers"',)
+    pending = workspace.ledger.read(pending_members, plan.audiences[0].audience_id, 2)
+    assert [(member.id, member.id_type) for member in pending] == [
+        ("1001", IdType.AMPLITUDE_ID),
+        ("1002", IdType.AMPLITUDE_ID),
+        ("u1", IdType.USER_ID),
+        ("u2", IdType.USER_ID),
+    ]
 
 
 def _newest(workspace: Workspace, key: str) -> RunStatus:

@@ -11,7 +11,7 @@ from amp_console.ledger.counts import ToSend, in_cohort, members, outstanding, t
 from amp_console.ledger.since_plan import PlanMark, plan_mark
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.sync.formatting import iso_time
-from amp_console.text import plural
+from amp_console.text import part_of, plural
 from amp_console.values import IdType, now_in_microseconds
 
 PREFIX = "[Segment] "  # what Segment's own destination puts before cohort names
@@ -62,8 +62,13 @@ class AudiencePlan(msgspec.Struct, frozen=True):
 
     @property
     def is_large_removal(self) -> bool:
-        """More than half of the users who are, or may be, in the cohort would leave it."""
+        """More than half of the users who are in the cohort by the ledger would leave it."""
         return not self.is_empty and self.remove > LARGE_SHARE * self.in_cohort
+
+    @property
+    def removed_members(self) -> str:
+        """How many of the cohort's members leave it: "all 1,503 members"."""
+        return part_of(self.remove, self.in_cohort, "member")
 
     @property
     def is_idle(self) -> bool:
@@ -95,10 +100,7 @@ class Plan(msgspec.Struct, frozen=True):
                     "(cohorts can't be deleted through Amplitude's API)"
                 )
             if audience.is_large_removal:
-                found.append(
-                    f"removes {audience.remove:,} of {audience.in_cohort:,} members from "
-                    f'"{audience.cohort_name}"'
-                )
+                found.append(f'removes {audience.removed_members} from "{audience.cohort_name}"')
         return tuple(found)
 
 

@@ -18,6 +18,7 @@ from amp_console.ledger.comparisons import (
 from amp_console.ledger.repairs import RepairChoice, count_chosen
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.sync.delivery.plan import cohort_name, owner_email
+from amp_console.text import part_of
 
 LARGEST_UPLOAD = 100_000  # identifiers in one upload (Amplitude's Behavioral Cohorts API page)
 SAMPLES = 5
@@ -84,10 +85,8 @@ class RepairPlan(msgspec.Struct, frozen=True):
         """What an operator must confirm by typing the cohort's name; None if nothing."""
         if not self.is_large_removal:
             return None
-        return (
-            f"removes {self.removals:,} of {self.comparison.in_cohort:,} members from "
-            f'"{self.cohort_name}"'
-        )
+        members = part_of(self.removals, self.comparison.in_cohort, "member")
+        return f'removes {members} from "{self.cohort_name}"'
 
 
 def plan_repair(

@@ -9,7 +9,7 @@ from textual.content import Content
 from amp_console.console.context import services_of
 from amp_console.console.routes import OpenPerson
 from amp_console.console.screens.base import screen_of
-from amp_console.console.texts import MUTED, lines, safe_text
+from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import aged
 from amp_console.ledger.counts import PendingMember, pending_members
@@ -28,8 +28,10 @@ class PlanPeople(Vertical):
     def __init__(self) -> None:
         super().__init__(id="people", classes="panel")
 
-        self.examples = Content()
-        """Some of the users who are removed, and added: for a screen without room for the list."""
+        self.some_removed = Content()
+        """Some of the users who are removed: in the list, all those who are added come before."""
+        self.some_added = Content()
+        """Some of the users who are added: for a screen without room for the list."""
 
     def compose(self) -> ComposeResult:
         services = services_of(self)
@@ -42,7 +44,7 @@ class PlanPeople(Vertical):
         found = list[PendingMember]()
         if plan is not None:
             session = screen_of(self).session
-            found = await session.read(pending_members, plan.audience_id, plan.id_type, SHOWN)
+            found = await session.read(pending_members, plan.audience_id, SHOWN)
         services = services_of(self)
         glyphs, now = services.glyphs, services.clock.age_now
         rows = list[Row]()
@@ -50,16 +52,17 @@ class PlanPeople(Vertical):
             group = [member for member in found if member.is_wanted is is_wanted]
             sign = Cell("+", "good") if is_wanted else Cell(glyphs.minus, "warn")
             if group and plan is not None:
-                rows.append(_heading(plan, len(group), is_wanted=is_wanted))
+                rows.append(_heading(plan, group, is_wanted=is_wanted))
             rows += [
                 Row(
-                    (is_wanted, member.id),
+                    (is_wanted, member.id_type, member.id),
                     (sign, Cell(member.id), aged(member.event_at, now, glyphs)),
                 )
                 for member in group
             ]
         self.query_one(Grid).show(rows)
-        self.examples = _examples(found)
+        self.some_removed = _examples("Removes", found, is_wanted=False)
+        self.some_added = _examples("Adds", found, is_wanted=True)
         self.border_title = safe_text(f"Who: {plan.name}" if plan else "Who", max_length=60)
         total = plan.add + plan.remove if plan else 0
         self.border_subtitle = plural(total, "user") if found else ""
@@ -72,23 +75,22 @@ class PlanPeople(Vertical):
         """Open a person."""
         event.stop()
         match event.key:
-            case (_, str(id_)):
+            case (_, _, str(id_)):
                 screen_of(self).services.navigate(OpenPerson(id_))
 
 
-def _examples(found: Sequence[PendingMember]) -> Content:
-    """One line for those who are removed, and one for those who are added."""
-    rows = list[Content]()
-    for is_wanted, verb in ((False, "Removes"), (True, "Adds")):
-        some = [clean(item.id, 30) for item in found if item.is_wanted is is_wanted][:NAMED]
-        if some:
-            rows.append(safe_text((f"{verb}, for example: {', '.join(some)}", MUTED)))
-    return lines(*rows)
+def _examples(verb: str, found: Sequence[PendingMember], *, is_wanted: bool) -> Content:
+    """One line that names some of those who are added, or removed."""
+    some = [clean(item.id, 30) for item in found if item.is_wanted is is_wanted][:NAMED]
+    return safe_text((f"{verb}, for example: {', '.join(some)}", MUTED)) if some else Content()
 
 
-def _heading(plan: AudiencePlan, shown: int, *, is_wanted: bool) -> Row:
+def _heading(plan: AudiencePlan, group: Sequence[PendingMember], *, is_wanted: bool) -> Row:
     """The line above the users who are added, or removed: how many they are."""
-    total = plan.add if is_wanted else plan.remove
+    total, shown = plan.add if is_wanted else plan.remove, len(group)
     words = f"{plural(total, 'user')} to {'add' if is_wanted else 'remove'}"
+    other = plan.id_type.other
+    if all(member.id_type is other for member in group):
+        words += f" by {other.label}"
     first = f", the first {shown:,}" if shown < total else ""
     return Row((is_wanted, None), (Cell(""), Cell(f"{words}{first}", "dim"), Cell("")))

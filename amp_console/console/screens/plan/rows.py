@@ -73,8 +73,12 @@ def _what(audience: AudiencePlan, glyphs: Glyphs) -> tuple[str, str]:
     if audience.is_idle:
         return f"{glyphs.circle} nothing to send", "good"
     if audience.is_large_removal:
-        return f"{glyphs.triangle} removes most", "bad"
+        return f"{glyphs.triangle} removes {_most(audience)}", "bad"
     return f"{glyphs.half} {again_text(audience) or 'changes'}", ""
+
+
+def _most(audience: AudiencePlan) -> str:
+    return "all" if audience.remove >= audience.in_cohort else "most"
 
 
 def title(plan: Plan, retried: Mapping[int, int]) -> str:
@@ -187,11 +191,7 @@ def detail(audience: AudiencePlan) -> Content:
 
 
 def _of_members(audience: AudiencePlan) -> str:
-    return (
-        f"; {audience.remove:,} of {plural(audience.in_cohort, 'member')} are removed"
-        if audience.remove
-        else ""
-    )
+    return f"; removes {audience.removed_members}" if audience.remove else ""
 
 
 def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:

@@ -72,7 +72,8 @@ sent."""
             Static(id="headline"),
             Grid(plan_rows.COLUMNS, empty=NO_AUDIENCE, glyphs=glyphs, id="audiences"),
             Static(id="of-audience"),
-            Static(id="names"),
+            Static(id="removed"),
+            Static(id="added"),
             id="plan",
             classes="panel",
         )
@@ -144,7 +145,8 @@ sent."""
     async def _load_people(self) -> None:
         people = self.query_one(PlanPeople)
         await people.load(self._current)
-        self.query_one("#names", Static).update(people.examples)
+        self.query_one("#removed", Static).update(people.some_removed)
+        self.query_one("#added", Static).update(people.some_added)
 
     def _show_detail(self) -> None:
         target = self._current
@@ -251,14 +253,12 @@ def _under_way() -> Confirm:
 
 def _large_removal(large: list[AudiencePlan]) -> Confirm:
     rows = [
-        f"{item.remove:,} of {plural(item.in_cohort, 'member')} are removed from the cohort "
-        f'"{item.cohort_name}".'
-        for item in large
+        f'Removes {item.removed_members} from the cohort "{item.cohort_name}".' for item in large
     ]
-    only = large[0]
+    only, is_all = large[0], all(item.remove >= item.in_cohort for item in large)
     yes = f"Remove {only.remove:,}" if len(large) == 1 else "Remove them"
     return Confirm(
-        "Remove most members?",
+        "Remove all members?" if is_all else "Remove most members?",
         [*rows, "", "If this is not what happened in Segment, check the events first."],
         yes=yes,
         typed=typeable(only.cohort_name, "remove") if len(large) == 1 else "remove",
