@@ -125,14 +125,22 @@ def change_asked(entered: EnteredSettings, known: Audience) -> SettingsChange | 
     return None if change == SettingsChange() else change
 
 
+def moves(known: Audience, other: OtherIdType) -> str:
+    """Say who leaves the cohort, and who enters, after the ID type of an audience is switched."""
+    old, new = known.id_type.label, known.id_type.other.label
+    if not other.leave:
+        return f"The next sync adds {plural(other.enter, 'member')} by {new}."
+    removed = f"all {other.leave:,}" if other.leave > 1 else "the one"
+    return (
+        f"This replaces the cohort's members: the next sync removes {removed} delivered by {old} "
+        f"and adds {other.enter:,} by {new}."
+    )
+
+
 def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list[str]:
     """Say what switching the ID type of a synced audience does to the people in its cohort."""
-    old, new = known.id_type.label, known.id_type.other.label
-    moves = (
-        f"The cohort has {plural(other.leave, 'member')} delivered by {old}. The next sync "
-        f"removes them and adds {other.enter:,} by {new}."
-    )
-    told = [moves]
+    new = known.id_type.other.label
+    told = [moves(known, other)]
     if other.unknown:
         people = plural(other.unknown, "person", "people")
         told += [f"{people} without {new} are left out, and listed under Errors."]

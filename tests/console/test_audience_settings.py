@@ -171,7 +171,7 @@ async def test_another_id_type_is_explained_before_it_is_kept(harness: ConsoleHa
         await opened(pilot, known.id)
         await pilot.press("right", "f2")
         await until_on(pilot, Confirm)
-        await until_shown(pilot, "The cohort has 6 members delivered by User ID.")
+        await until_shown(pilot, "This replaces the cohort's members", "removes all 6")
         await until_shown(pilot, "adds 4 by Amplitude ID", "2 people without")
         await pilot.press("enter")
         await until_on(pilot, AudienceSettings)
@@ -273,8 +273,10 @@ async def test_unlinking_asks_and_keeps_the_cohort(harness: ConsoleHarness) -> N
         assert saved(harness).link is not Link.UNLINKED
         await pilot.press("f4")
         await until_on(pilot, Confirm)
-        await until_shown(pilot, "Type shoppers to continue", "[Enter]", "Esc Cancel")
-        await pilot.press(*"shoppers", "enter")
+        await until_shown(pilot, "Type shoppers to continue", "\n Esc/Enter Cancel")
+        await pilot.press(*"shoppers")
+        await until_shown(pilot, "\n Enter Unlink  Esc Cancel")
+        await pilot.press("enter")
         await until_shown(pilot, "unlinked: the next sync creates a new cohort")
         assert saved(harness).link is Link.UNLINKED
         assert known.cohort_id is not None

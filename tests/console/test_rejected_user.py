@@ -6,6 +6,7 @@ from textual.pilot import Pilot
 from amp_console.console import LaunchOptions
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail, pretty
 from amp_console.console.widgets.grid import Grid
+from amp_console.engage import FieldMapping
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType
@@ -120,6 +121,30 @@ async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> 
         await until_shown(pilot, "Not retried")
         await pilot.press("enter")
         await until_shown(pilot, "No request ever carried this user.")
+
+
+async def test_advice_to_switch_the_id_type_says_that_members_are_replaced(
+    harness: ConsoleHarness,
+) -> None:
+    path = "$.traits.amplitude_id"
+    with harness.workspace(harness.connect(amplitude_id_path=path)) as workspace:
+        workspace.mapping = FieldMapping.parse("$.userId", path)
+        with_ids = [{"amplitude_id": 1000 + n} if n < 4 else {} for n in range(6)]
+        workspace.read(event(f"u{n}", True, traits=ids) for n, ids in enumerate(with_ids))
+        sync(workspace)
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+        sync(workspace)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("2")
+        await until_shown(pilot, "u4", "The newest event has no Amplitude ID")
+        await until(pilot, lambda: "removes all 4 delivered by Amplitude ID" in said(pilot))
+        assert "adds 6 by User ID" in said(pilot)
+
+
+def said(pilot: Pilot[None]) -> str:
+    """What the detail says, without line breaks."""
+    return " ".join(pilot.app.screen.query_one(RejectedUserDetail).text.plain.split())
 
 
 async def test_a_retried_user_says_how_they_stand_by_now(harness: ConsoleHarness) -> None:

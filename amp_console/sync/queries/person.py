@@ -294,7 +294,8 @@ def _no_identifier(record: PersonRecord) -> str:
     wanted = record.audience.id_type.label
     return (
         f"Not in the cohort: the audience is matched by {wanted}, and {_event(record)} carries "
-        f"only a {record.id_type.label}. Map the {wanted}, or change the audience's ID type."
+        f"only a {record.id_type.label}. Map the {wanted}, or change the audience's ID type, which "
+        "replaces the members of its cohort."
     )
 
 

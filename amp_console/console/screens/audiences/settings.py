@@ -36,7 +36,8 @@ from amp_console.values import IdType
 SEED = "none: amp-console searches Amplitude for one"
 HINTS = {
     "id-type": "User ID if Amplitude identifies users by the same ID as Segment's userId. "
-    "Amplitude ID to match by Amplitude's own number, which events must carry.",
+    "Amplitude ID to match by Amplitude's own number, which events must carry. Switching replaces "
+    "the members of a synced cohort.",
     "cohort-name": "The name of the cohort that the next sync creates. An existing cohort keeps "
     "its name.",
     "owner": "The login email of the owner of a new cohort. An existing cohort keeps its owner.",

@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
+from amp_console.console.audience_changes import moves
 from amp_console.console.context import services_of
 from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.screens.base import screen_of
@@ -14,6 +15,8 @@ from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_tex
 from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import at
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.counts import other_id_type
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
@@ -27,10 +30,7 @@ from amp_console.sync.queries.person import (
 from amp_console.text import plural
 from amp_console.values import IdType
 
-NO_IDENTIFIER = (
-    "Set the field of the {missing} (press m) and import the events again, or change the "
-    "audience's ID type."
-)
+NO_IDENTIFIER = "Set the field of the {missing} (press m) and import the events again."
 NO_USER = "No user is selected."
 MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
 FRAME = 6  # columns: borders, padding and a scrollbar
@@ -46,6 +46,7 @@ class RejectedUserDetail(ScrollPane):
         self._request: RequestRecord | None = None
         self._now: PersonStatus | None = None
         self._is_read = False
+        self._moves = ""  # what another ID type does to the members of the cohort
         self._paths: dict[IdType, str | None] = {}  # where events carry the identifiers
 
     def compose(self) -> ComposeResult:
@@ -79,6 +80,11 @@ class RejectedUserDetail(ScrollPane):
                 record = await session.read(request, user.request_id)
             answers = await session.read(explain_person, user.id, await session.dead_runs())
             now = next((answer for answer in answers if _is_about(answer, user)), None)
+            is_other = self.user is None or self.user.audience_id != user.audience_id
+            if user.code is Reason.NO_IDENTIFIER and (is_other or user == self.user):
+                # Not for each user that the cursor comes to: it reads all members.
+                of_user = await session.read(audience, user.audience_id)
+                self._moves = moves(of_user, await session.read(other_id_type, of_user))
         if user != self.user:
             self.scroll_home(animate=False)
         self.user, self._request, self._now, self._is_read = user, record, now, True
@@ -132,13 +138,14 @@ class RejectedUserDetail(ScrollPane):
         path = self._paths.get(missing)
         if user.code is not Reason.NO_IDENTIFIER:
             return ADVICE[user.code]
-        if not path:
-            return NO_IDENTIFIER.format(missing=missing.label)
-        return (
-            f"The newest event has no {missing.label} at {path}. Match the audience by "
-            f"{user.id_type.label} instead (press e under Audiences). Or have events carry the "
-            f"{missing.label}, correct its path (press m) if it is elsewhere, and import them."
-        )
+        told = NO_IDENTIFIER.format(missing=missing.label)
+        if path:
+            told = (
+                f"The newest event has no {missing.label} at {path}. Have events carry it, or "
+                "correct its path (press m) if it is elsewhere, and import them again."
+            )
+        switch = f"Or match the audience by {user.id_type.label} (press e under Audiences)."
+        return f"{told} {switch} {self._moves}".rstrip()
 
     def _facts(self, user: RejectedUser) -> Content:
         rows: list[tuple[str, Content | str]] = [
