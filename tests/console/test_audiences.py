@@ -14,6 +14,7 @@ from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile
 from amp_console.console.screens.audiences.detail import AudienceDetail
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.audiences.rows import title
+from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid
@@ -320,8 +321,7 @@ async def test_the_cursor_stays_on_its_row_when_others_come(harness: ConsoleHarn
         with harness.workspace(connection) as workspace:
             workspace.read([event("u1", True, audience="aaa_first")])
         await until_shown(pilot, "aaa_first")
-        assert grid.key == key
-        assert grid.cursor == 4
+        assert (grid.key, grid.cursor) == (key, 3)
 
 
 async def test_marks_choose_several(harness: ConsoleHarness) -> None:
@@ -365,6 +365,37 @@ async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
         select(pilot, LAPSED)
         await until_shown(pilot, "the cohort has 6 fewer users in Amplitude than")
         assert [seen.call for seen in harness.simulator.requests[before:]] == ["list"]
+
+
+@pytest.mark.parametrize(
+    "ways", [[("1", AudiencesScreen)], [("3", RunsScreen), ("escape", AudiencesScreen)]]
+)
+async def test_rows_stay_under_the_cursor_until_one_comes_back_or_presses_1(
+    harness: ConsoleHarness, ways: list[tuple[str, type[BaseScreen]]]
+) -> None:
+    connect_with_audiences(harness)
+    world = harness.simulator.world
+    world.replace(world.cohort_named(LAPSED).id, {world.add_user("stranger")})
+    after_the_last_run(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED, "pending", "= ")
+        grid = pilot.app.screen.query_one("#list", Grid)
+        before = order(grid)
+        assert before[-1] == LAPSED
+        await pilot.press("u")
+        await until_shown(pilot, "▲ 6 fewer in Amplitude")
+        assert order(grid) == before
+        await pilot.press("question_mark")
+        await until(pilot, lambda: pilot.app.screen.is_modal)
+        await pilot.press("escape")
+        await until_on(pilot, AudiencesScreen)
+        await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
+        assert order(grid) == before
+
+        for key, kind in ways:
+            await pilot.press(key)
+            await until_on(pilot, kind)
+        await until(pilot, lambda: order(grid)[0] == LAPSED)
 
 
 async def test_the_command_line_may_name_an_audience(harness: ConsoleHarness) -> None:

@@ -64,7 +64,8 @@ Mark several with space, or all with a, to sync (s) or compare (r) them together
 both are about the audience under the cursor. A sync sends nothing before you have seen the plan and
 confirmed it.
 
-What needs attention comes first. Press v to save filter, order and columns as a view."""
+What needs attention comes first when you come here and when you press 1. In between, rows keep
+their order. Press v to save filter, order and columns as a view."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sync", "Sync", id="audiences.sync"),
@@ -103,6 +104,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
         self._known: dict[Hashable, AudienceSummary] = {}
         self._layout_of_list = ListLayout(self)
         self._summaries = SummaryReader(self, self._show, self.reload)
+        self._is_in_order = False  # what is shown was sorted since one came here
         self._is_linked = False  # the audience that the command line named was gone to
 
     def body(self) -> ComposeResult:
@@ -135,6 +137,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
                 grid.show_notice(RowsState.UNKNOWN, NO_CONNECTION)
             return
         await self._summaries.read(session)
+        self._is_in_order = True
         name = self.services.options.audience
         if name is not None and not self._is_linked:
             self._is_linked = True
@@ -142,6 +145,8 @@ What needs attention comes first. Press v to save filter, order and columns as a
 
     def _show(self, found: list[AudienceSummary]) -> None:
         self._known = {item.audience.id: item for item in found}
+        # Rows that move under the cursor would have keys act on another one.
+        self.query_one("#list", Grid).rows.keeps_order = self._is_in_order
         self._layout_of_list.show([audience_row(self.services, item) for item in found])
         split = self.query_one(Split)
         split.fit_rows(len(found))
@@ -151,6 +156,15 @@ What needs attention comes first. Press v to save filter, order and columns as a
         detail = self.query_one(AudienceDetail)
         detail.update_summaries(self._known)
         detail.reload()
+
+    def on_screen_suspend(self) -> None:
+        """Sort anew when one comes back from another screen; a dialog leaves the order alone."""
+        self._is_in_order = self._is_in_order and self.app.screen.is_modal
+
+    def revisit(self) -> None:
+        super().revisit()
+        order = self.query_one("#list", Grid)
+        order.sort_by(order.rows.sort_column, descending=order.rows.descending)
 
     # The detail.
 

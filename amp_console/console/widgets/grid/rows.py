@@ -62,7 +62,10 @@ class Rows(Protocol):
 
 
 class Listed:
-    """Rows that are all in memory, filtered by a text and sorted by a column."""
+    """Rows that are all in memory, filtered by a text and sorted by a column.
+
+    Rows that are in `before` keep its order; the others come after them.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Listed:
         needle: str = "",
         sort: int | None = None,
         descending: bool = False,
+        before: Rows | None = None,
     ) -> None:
         wanted = needle.casefold()
         found = [row for row in rows if not wanted or wanted in _text_of(row)]
@@ -77,6 +81,8 @@ class Listed:
             found.sort(key=lambda row: _sortable(row, sort), reverse=descending)
         elif descending:
             found.reverse()
+        if before is not None:
+            found.sort(key=lambda row: _place(before.find(row.key)))
         self.total = len(rows)
         self._rows = found
         self._at = {row.key: index for index, row in enumerate(found)}
@@ -93,6 +99,10 @@ class Listed:
     def keys(self) -> list[Hashable]:
         """Return the keys of all rows shown, in their order."""
         return list(self._at)
+
+
+def _place(index: int | None) -> tuple[bool, int]:
+    return (index is None, index or 0)
 
 
 def _text_of(row: Row) -> str:
@@ -169,6 +179,9 @@ class RowModel:
         self.shown: Rows = Listed(())
         self.sort_column = sort_column
         self.descending = False
+        self.keeps_order = False
+        """Whether rows that are shown keep their order when others replace them."""
+        self._is_sorted = True
         self._all: Sequence[Row] = ()
         self._needle = ""
 
@@ -194,10 +207,10 @@ class RowModel:
             self.sort_by(None, descending=False)
             self._all, self.shown = (), rows
             return True
-        if rows and rows == self._all and self.can_sort:
+        if rows and rows == self._all and self.can_sort and (self.keeps_order or self._is_sorted):
             return False
         self._all = rows
-        self._list()
+        self._list(self.shown if self.keeps_order else None)
         return True
 
     def filter(self, needle: str) -> None:
@@ -218,8 +231,9 @@ class RowModel:
             return sorted(keys, key=repr)
         return [row.key for row in self._all if row.key in keys]
 
-    def _list(self) -> None:
-        self.shown = Listed(self._all, self._needle, self.sort_column, self.descending)
+    def _list(self, before: Rows | None = None) -> None:
+        self._is_sorted = before is None
+        self.shown = Listed(self._all, self._needle, self.sort_column, self.descending, before)
 
 
 async def rows_or_pages(count: int, load: Load) -> Sequence[Row] | Paged:
