@@ -287,8 +287,10 @@ _LIVE = (
         "The session has ended. What comes now stays pending until the next sync.",
         screen("LiveScreen", "ended"),
         (
-            KeyPress("c", "End", "The session is to end.", screen("Confirm", "End the live")),
-            KeyPress("y", "End", "The session sends what it has read, then ends."),
+            KeyPress(
+                "c", "End session", "The session is to end.", screen("Confirm", "End the live")
+            ),
+            KeyPress("y", "End the session", "The session sends what it has read, then ends."),
         ),
         rest=SHORT,
     ),

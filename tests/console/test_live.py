@@ -78,13 +78,14 @@ async def answer(pilot: Pilot[None], text: str) -> None:
     await pilot.press("enter")
 
 
-async def follow(pilot: Pilot[None], path: Path | str, key: str = "N") -> LiveJob:
-    """Begin to follow a path."""
+async def follow(pilot: Pilot[None], path: Path | str, *, create: bool = True) -> LiveJob:
+    """Begin to follow a path, in a session that creates cohorts unless told otherwise."""
     await until(pilot, lambda: services(pilot).session is not None)
     await pilot.press("4")
     await until_shown(pilot, "No live session.")
-    await pilot.press(key)
+    await pilot.press("n")
     await until_shown(pilot, "Path or bucket to follow.")
+    pilot.app.screen.query_one("#create", Tick).value = create
     await answer(pilot, str(path))
     await until(pilot, lambda: services(pilot).jobs.live is not None)
     work = services(pilot).jobs.live
@@ -113,9 +114,11 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
+        await until_shown(pilot, "2 events read", "2 were there before it")
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
+        await until_shown(pilot, "3 events read", "2 were there before it")
         await until_shown(pilot, "shoppers", "live.ndjson", "» live: 1 audience", "lag")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
@@ -129,7 +132,7 @@ async def test_audiences_without_a_cohort_wait(harness: ConsoleHarness, tmp_path
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
     async with harness.open() as pilot:
-        work = await follow(pilot, file, "n")
+        work = await follow(pilot, file, create=False)
         await until_shown(pilot, "waiting: no cohort")
         work.cancel()
         await until(pilot, lambda: work.is_over)
@@ -167,7 +170,9 @@ async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_pat
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await until_shown(pilot, "▸ shoppers")
         await pilot.press("p")
-        await until_shown(pilot, "paused: nothing is sent", "p Resume", "» live")
+        await until_shown(
+            pilot, "paused: nothing is sent", "p Resume audience", "» live", "c End session"
+        )
         with file.open("a") as more:
             more.write(lines("u2"))
         await until_shown(pilot, "2 events read")
@@ -210,7 +215,7 @@ async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_anew(
         workspace.enter("u1")
         await workspace.sync()
         async with harness.open() as pilot:
-            work = await follow(pilot, file, "n")
+            work = await follow(pilot, file, create=False)
             await until(pilot, lambda: members(harness) == {"u1", "u2"} and queue(work) == 0)
             await until_shown(pilot, "read this minute +1 −0", "read by this session +1 −0")
             await until_gone(pilot, "previous minute")
@@ -261,7 +266,7 @@ async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
     async with harness.open() as pilot:
-        work = await follow(pilot, file, "n")
+        work = await follow(pilot, file, create=False)
         await until_shown(pilot, "waiting: no cohort")
         await pilot.press("s")
         await until_shown(pilot, "Creates a cohort for “shoppers” and delivers 1 change.")
@@ -426,8 +431,9 @@ async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
         await until(pilot, lambda: services(pilot).session is not None)
         await pilot.press("4")
         await until_shown(pilot, "No live session.")
-        await pilot.press("L")
-        await until_shown(pilot, "Listen on address", "can't delete cohorts")
+        await pilot.press("l")
+        await until_shown(pilot, "Listen on address", "Create the cohorts")
+        pilot.app.screen.query_one("#create", Tick).value = True
         await answer(pilot, "nowhere")
         await until_shown(pilot, "Enter an address and a port, e.g. 127.0.0.1:8766.")
         await answer(pilot, f"127.0.0.1:{port}")
@@ -542,7 +548,7 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
             "Path or bucket to follow.",
             "Sends 1 pending change of 1 audience",
         )
-        await pilot.press("escape", "N")
+        pilot.app.screen.query_one("#create", Tick).toggle()
         await until_shown(pilot, "Sends 3 pending changes of 2 audiences")
         await pilot.press("escape", "l")
         await until_shown(pilot, "Listen on address", "Sends 1 pending")
@@ -615,7 +621,7 @@ async def test_as_many_audiences_are_live_as_it_said_before(
         await pilot.press("4")
         await until_shown(pilot, "No live session.", "3 audiences", "will wait: no cohort")
         assert picture(pilot).count("» will be live") == 2
-        work = await follow(pilot, file, "n")
+        work = await follow(pilot, file, create=False)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
         await until_shown(pilot, "3 audiences", "» live: 2 audiences", "waiting: no cohort")
         await pilot.press("1")
@@ -726,7 +732,8 @@ async def test_one_key_ends_nothing_without_asking(harness: ConsoleHarness, tmp_
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("c")
-        await until_shown(pilot, "End the live session?", "What it has read is delivered first.")
+        await until_shown(pilot, "End the live session?", "It stops reading events for every")
+        await until_shown(pilot, "To stop sending for one audience only, pause it (p) instead.")
         await pilot.press("n")
         assert not work.is_ending
         await end(pilot)
@@ -774,7 +781,7 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1") + lines("w1", "w2").replace("shoppers", "waiters"))
     async with harness.open() as pilot:
-        work = await follow(pilot, file, "n")
+        work = await follow(pilot, file, create=False)
         await until(pilot, lambda: members(harness) == {"u0", "u1"})
         await until_shown(pilot, "» live: 1 audience", "queue 0 + 2 waiting", "waiting: no cohort")
         await pilot.press("1")

@@ -165,7 +165,7 @@ async def test_a_live_session_counts_the_pending_users_of_home(
     file = tmp_path / "live.ndjson"
     file.write_text("".join(json.dumps(event(user, True)) + "\n" for user in ("u1", "u2")))
     async with harness.open() as pilot:
-        await follow(pilot, file, "n")
+        await follow(pilot, file, create=False)
         await until_shown(pilot, "waiting: no cohort")
         await pilot.press("1")
         await until_shown(pilot, "2 users pending")

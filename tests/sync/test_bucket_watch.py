@@ -96,6 +96,7 @@ async def test_objects_that_appear_are_delivered_once_also_across_sessions(
         assert followed.status[0] == SourceStatus(f"s3://{BUCKET}/in", 2, followed.status[0].last)
     assert followed.report is not None
     assert followed.report.last.tally.read == 2
+    assert followed.report.last.earlier == 1
     assert followed.clock.waits[0] == 60.0
     bucket.requests.clear()
     bucket.put("in/3.json", lines("u3"))

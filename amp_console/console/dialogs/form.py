@@ -9,7 +9,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.validation import Function, ValidationResult, Validator
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Checkbox, Input, Static
 
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.texts import BAD, safe_text
@@ -92,6 +92,11 @@ class FormDialog(Dialog[T | None], Generic[T]):
 
     def on_input_submitted(self) -> None:
         self.action_submit()
+
+    def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
+        """Say what the answer would do now."""
+        event.stop()
+        self.ask_again()
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
         event.stop()

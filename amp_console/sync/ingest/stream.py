@@ -27,13 +27,15 @@ class Recent(NamedTuple):
 class IngestResult(msgspec.Struct, frozen=True):
     """What was ingested: what became of the events, and how many entered and left by audience.
 
-    `latest` are the last changes of them, in their order.
+    `latest` are the last changes of them, in their order; so many of the events were there
+    `earlier`, before the source was followed.
     """
 
     tally: ReadCounts = ReadCounts()
     entered: Counter[int] = msgspec.field(default_factory=Counter)
     left: Counter[int] = msgspec.field(default_factory=Counter)
     latest: tuple[Recent, ...] = ()
+    earlier: int = 0
 
     def plus(self, more: "IngestResult") -> "IngestResult":
         """Both, this one before the other."""
@@ -42,7 +44,12 @@ class IngestResult(msgspec.Struct, frozen=True):
             self.entered + more.entered,
             self.left + more.left,
             (self.latest + more.latest)[-LATEST:],
+            self.earlier + more.earlier,
         )
+
+    def all_earlier(self) -> "IngestResult":
+        """The same, of events that were all there before the source was followed."""
+        return msgspec.structs.replace(self, earlier=self.tally.read)
 
 
 class StreamIngestor:

@@ -88,6 +88,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
     `now` is the moment on the clock of the sources' times. `backup_trouble` says why the ledger's
     last backup was not made. Every change that is not delivered counts in `queue` or in `waiting`.
+    So many of the events read were there `earlier`, before their source was followed.
     """
 
     run_id: int
@@ -100,6 +101,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     now: float = 0.0
     backup_trouble: str | None = None
     is_over: bool = False
+    earlier: int = 0
 
     @property
     def lag(self) -> float:

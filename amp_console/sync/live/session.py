@@ -53,6 +53,7 @@ class LiveSession:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._lags = Lags()
         self._tally = ReadCounts()
+        self._earlier = 0
         self._latest: deque[LiveChange] = deque(maxlen=LATEST)
         self._numbers = count(1)  # of the changes
         self._is_paused = False
@@ -152,6 +153,7 @@ class LiveSession:
         followers = {audience_id: await self._followed(audience_id) for audience_id in changed}
         await self._recount(changed)
         self._tally += result.tally
+        self._earlier += result.earlier
         for audience_id, follower in followers.items():
             follower.moved(result.entered[audience_id], result.left[audience_id])
         at = self._context.timing.now()
@@ -176,6 +178,7 @@ class LiveSession:
             now,
             self._backups.trouble,
             self._is_over,
+            self._earlier,
         )
 
     async def _followed(self, audience_id: int) -> Follower:

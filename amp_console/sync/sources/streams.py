@@ -109,10 +109,12 @@ class PathStream:
 
         A ledger that fails is tried again. Raises `LedgerError` where it fails in the end.
         """
+        watcher, is_caught_up = self._watcher, False
         async for _ in self._wake_ups(sink):
             try:
-                scan = self._watcher.scan
-                await sink.arrived(await asyncio.to_thread(scan, sink.ending.is_set))
+                result = await asyncio.to_thread(watcher.scan, sink.ending.is_set)
+                await sink.arrived(result if is_caught_up else result.all_earlier())
+                is_caught_up = is_caught_up or not (watcher.has_more or watcher.is_settling)
                 self._trouble = ""
             except LedgerError as error:
                 self._trouble = str(error)

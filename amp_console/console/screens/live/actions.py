@@ -10,9 +10,14 @@ from amp_console.connections import KeysError, find_webhook_secret
 from amp_console.console import audience_changes
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.dialogs.form import FormDialog, ask_path
+from amp_console.console.dialogs.form import FormDialog
 from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
-from amp_console.console.dialogs.listen import ListenRequest, listen_dialog
+from amp_console.console.dialogs.live import (
+    FollowRequest,
+    ListenRequest,
+    follow_dialog,
+    listen_dialog,
+)
 from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
 from amp_console.console.screens.live.rows import sent_first
@@ -25,7 +30,6 @@ from amp_console.sync.queries.status import AudienceSummary
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.text import clean, plural
 
-COHORTS = " Audiences without a cohort get one; Amplitude's API can't delete cohorts."
 _VERBS = {
     "end": "end",
     "pause": "pause",
@@ -88,27 +92,22 @@ Summaries = Callable[[], Sequence[AudienceSummary] | None]
 """Returns the audiences as they are now, for what a session sends first; None: not read yet."""
 
 
-def path_dialog(services: Services, audiences: Summaries, *, create: bool) -> FormDialog[str]:
+def path_dialog(services: Services, audiences: Summaries) -> FormDialog[FollowRequest]:
     """Return a dialog that asks which folder or file to follow."""
-
-    def question() -> str:
-        return "Path or bucket to follow." + _more(services, audiences(), create=create)
-
-    return ask_path("Follow", question, services.environment.live_folder, "Follow")
+    folder = services.environment.live_folder
+    return follow_dialog(folder, _more(services, audiences), is_first=not _is_live(services))
 
 
-async def follow_path(services: Services, asked: Awaitable[str | None], *, create: bool) -> None:
+async def follow_path(services: Services, asked: Awaitable[FollowRequest | None]) -> None:
     """Follow the path that is answered, if any."""
-    path = await asked
-    if path is not None:
-        await _follow(services, paths(path), create=create)
+    request = await asked
+    if request is not None:
+        await _follow(services, paths(request.path), create=request.create)
 
 
-def address_dialog(
-    services: Services, audiences: Summaries, *, create: bool
-) -> FormDialog[ListenRequest]:
+def address_dialog(services: Services, audiences: Summaries) -> FormDialog[ListenRequest]:
     """Return a dialog that asks for the address to listen on."""
-    return listen_dialog(lambda: _more(services, audiences(), create=create))
+    return listen_dialog(_more(services, audiences), is_first=not _is_live(services))
 
 
 def ask_again(front: Screen[Any]) -> None:
@@ -117,9 +116,7 @@ def ask_again(front: Screen[Any]) -> None:
         front.ask_again()
 
 
-async def listen(
-    services: Services, asked: Awaitable[ListenRequest | None], *, create: bool
-) -> None:
+async def listen(services: Services, asked: Awaitable[ListenRequest | None]) -> None:
     """Receive webhooks on the address that is answered, if any."""
     request, session = await asked, services.session
     if request is None or session is None:
@@ -136,16 +133,21 @@ async def listen(
         services.notifications.post(str(error), "error")
         return
     source = address(request.host, request.port, secret, single_events=request.single_events)
-    await _follow(services, source, create=create)
+    await _follow(services, source, create=request.create)
 
 
-def _more(services: Services, audiences: Sequence[AudienceSummary] | None, *, create: bool) -> str:
-    """What a new session does first; one under way keeps the options it began with."""
+def _is_live(services: Services) -> bool:
     job = own_job(services)
-    if job is not None and not job.is_over:
-        return ""
-    first = f" {sent_first(audiences, create=create)}"
-    return first + COHORTS if create else first
+    return job is not None and not job.is_over
+
+
+def _more(services: Services, audiences: Summaries) -> Callable[[bool], str]:
+    """What a new session does first; one under way keeps the options it began with."""
+
+    def more(create: bool) -> str:
+        return "" if _is_live(services) else f" {sent_first(audiences(), create=create)}"
+
+    return more
 
 
 async def _follow(services: Services, open_source: OpenSource, *, create: bool) -> None:
@@ -186,15 +188,22 @@ async def end_if(job: LiveJob, asked: Awaitable[bool | None]) -> None:
 
 def end_question(job: LiveJob) -> Confirm:
     """Ask before a session ends; it names the audiences that nothing is delivered to."""
-    consequences = ["It stops reading events. What it has read is delivered first."]
     audiences = job.snapshot.audiences if job.snapshot else ()
+    consequences = [
+        f"It stops reading events for {_all_of(audiences)}. What it has read is delivered first.",
+        "To stop sending for one audience only, pause it (p) instead.",
+    ]
     waiting = pending_by_audience(item for item in audiences if item.waits)
     if waiting:
         consequences.append(f"Stays pending: {', '.join(waiting)}.")
     consequences.append(
         "Changes that Amplitude has not accepted within 30 seconds stay pending, too."
     )
-    return Confirm("End the live session?", consequences, "End it", "Keep it")
+    return Confirm("End the live session?", consequences, "End the session", "Keep it running")
+
+
+def _all_of(audiences: Sequence[LiveAudience]) -> str:
+    return f"all {len(audiences):,} audiences" if len(audiences) > 1 else "every audience"
 
 
 def cohort_question(audience: LiveAudience) -> Confirm | None:

@@ -174,11 +174,7 @@ def before(
             ("n", STRONG),
             " follows a folder or a growing file, ",
             ("l", STRONG),
-            " receives Segment's webhooks; a session can do both. ",
-            ("N", STRONG),
-            " and ",
-            ("L", STRONG),
-            " also create the cohorts that audiences lack.",
+            " receives Segment's webhooks; a session can do both.",
         ),
     ]
     if any(item.left.pending for item in audiences):

@@ -44,8 +44,8 @@ class LiveScreen(BaseScreen):
 n follows files and folders: growing files line by line, others once they are complete. l receives
 Segment's webhooks. Both work at once: press the other key during a session. A session first sends
 what is pending; its dialog says how much. From then on each change is in the ledger at once, and in
-its cohort after the window (five seconds). Audiences without a cohort wait:
-N and L begin a session that creates theirs, s starts the one under the cursor.
+its cohort after the window (five seconds). Audiences without a cohort wait, unless the dialog is
+told to create theirs; s starts the one under the cursor.
 
 Everything is counted from the start of this session. Read counts events, minute by minute, that say
 that someone entered (+) or left (−), also those that repeat what was delivered before. Added,
@@ -75,35 +75,21 @@ the sources, where there is no room for them."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "n",
-            "follow(False)",
+            "follow",
             "Follow files",
             tooltip="Follow a folder or a growing file",
             id="live.follow",
         ),
+        Binding("l", "listen", "Listen", tooltip="Receive Segment's webhooks", id="live.listen"),
+        Binding("p", "pause", "Pause audience", id="live.pause"),
         Binding(
-            "N",
-            "follow(True)",
-            "Follow and create cohorts",
-            tooltip="Follow files, and create the cohorts that audiences lack",
-            show=False,
-            id="live.follow_create",
+            "p",
+            "resume",
+            "Resume audience",
+            tooltip="Deliver to this audience again",
+            id="live.resume",
         ),
-        Binding(
-            "l", "listen(False)", "Listen", tooltip="Receive Segment's webhooks", id="live.listen"
-        ),
-        Binding(
-            "L",
-            "listen(True)",
-            "Listen and create cohorts",
-            tooltip="Receive webhooks, and create the cohorts that audiences lack",
-            show=False,
-            id="live.listen_create",
-        ),
-        Binding("p", "pause", "Pause", id="live.pause"),
-        Binding(
-            "p", "resume", "Resume", tooltip="Deliver to this audience again", id="live.resume"
-        ),
-        Binding("P", "pause_all", "Pause all", show=False, id="live.pause_all"),
+        Binding("P", "pause_all", "Pause all audiences", show=False, id="live.pause_all"),
         Binding("s", "go_live", "Go live", id="live.go_live"),
         Binding(
             "t",
@@ -113,7 +99,7 @@ the sources, where there is no room for them."""
             show=False,
             id="live.switch",
         ),
-        Binding("c", "end", "End", id="live.end"),
+        Binding("c", "end", "End session", id="live.end"),
         Binding(
             "x",
             "app.go('errors')",
@@ -260,10 +246,10 @@ the sources, where there is no room for them."""
     def useful_actions(self) -> UsefulActions:
         job = actions.own_job(self.services)
         if job is None or job.is_over:
-            return "follow(False)", "listen(False)"
+            return "follow", "listen"
         current = self._current
         go_live = ("go_live",) if current is not None and actions.is_waiting(current) else ()
-        return *go_live, "pause", "resume", "end", "go('errors')", "follow(False)", "listen(False)"
+        return *go_live, "pause", "resume", "end", "go('errors')", "follow", "listen"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "run" and actions.run_id(self._job, self._others, self._audiences.key) is None:
@@ -285,15 +271,13 @@ the sources, where there is no room for them."""
         self._draw()
         self.refresh_bindings()
 
-    def action_follow(self, create: bool) -> None:
-        dialog = actions.path_dialog(self.services, lambda: self._summaries, create=create)
-        asked = dialog.asked(self.services)
-        self._do(actions.follow_path(self.services, asked, create=create))
+    def action_follow(self) -> None:
+        asked = actions.path_dialog(self.services, lambda: self._summaries).asked(self.services)
+        self._do(actions.follow_path(self.services, asked))
 
-    def action_listen(self, create: bool) -> None:
-        dialog = actions.address_dialog(self.services, lambda: self._summaries, create=create)
-        asked = dialog.asked(self.services)
-        self._do(actions.listen(self.services, asked, create=create))
+    def action_listen(self) -> None:
+        asked = actions.address_dialog(self.services, lambda: self._summaries).asked(self.services)
+        self._do(actions.listen(self.services, asked))
 
     def action_pause(self) -> None:
         """Send nothing more for the audience until it is resumed."""

@@ -70,6 +70,7 @@ class BucketStream:
         self._last: float | None = None
         self._trouble = ""
         self._troubles: dict[str, _ObjectTrouble] = {}
+        self._is_caught_up = False
         self._turn = turn or asyncio.Lock()
 
     def status(self) -> tuple[SourceStatus, ...]:
@@ -85,7 +86,7 @@ class BucketStream:
             try:
                 async with self._turn:
                     await self._poll(sink)
-                self._trouble, failures = "", 0
+                self._trouble, failures, self._is_caught_up = "", 0, True
                 wait = self._options.interval
             except UnreadableSource as error:
                 self._trouble = (
@@ -131,7 +132,7 @@ class BucketStream:
                 if result.tally.read:
                     self._events += result.tally.read
                     self._last = self._now()
-                await sink.arrived(result)
+                await sink.arrived(result if self._is_caught_up else result.all_earlier())
                 if sink.ending.is_set():  # unless it was the last part, it is read again
                     return
             self._troubles.pop(part.item.key, None)

@@ -1,0 +1,89 @@
+"""The forms that begin a live session, or add a source to it: follow files, receive webhooks."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from textual.validation import Function
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from amp_console.console.dialogs.form import FormDialog, Mistake
+from amp_console.console.texts import MUTED, safe_text
+from amp_console.console.widgets.fields import Tick
+from amp_console.console.widgets.path_input import PathInput
+
+ADDRESS = "127.0.0.1:8766"
+QUESTION = """\
+Listen on address (Segment's Webhooks destination sends events here). Other machines reach it only \
+with a shared secret: amp-console listen --save-secret saves it."""
+SINGLE = "Refuse arrays of events"
+WHY_SINGLE = """\
+Segment signs only the first event of an array: with one captured event, others could be added."""
+WRONG = f"Enter an address and a port, e.g. {ADDRESS}."
+
+
+CREATE = "Create the cohorts that audiences lack"
+WHY_CREATE = "Audiences without a cohort wait otherwise. Amplitude's API can't delete cohorts."
+
+More = Callable[[bool], str]
+"""What a session does first, with or without creating the cohorts that audiences lack."""
+
+
+class FollowRequest(NamedTuple):
+    """Which path or bucket to follow, and whether the session creates cohorts."""
+
+    path: str
+    create: bool
+
+
+class ListenRequest(NamedTuple):
+    """Where to listen, whether arrays are refused, and whether the session creates cohorts."""
+
+    host: str
+    port: int
+    single_events: bool
+    create: bool
+
+
+def follow_dialog(path: str, more: More, *, is_first: bool) -> FormDialog[FollowRequest]:
+    """A form that asks what to follow; what `more` returns is added to the question.
+
+    `is_first`: its answer begins a session, so it asks whether that creates cohorts.
+    """
+    line, create = PathInput(path, id="answer"), Tick(CREATE, id="create", compact=True)
+    return FormDialog(
+        "Follow",
+        lambda: "Path or bucket to follow." + more(create.value),
+        (line, Mistake(), *(_creating(create) if is_first else ())),
+        "Follow",
+        lambda: FollowRequest(line.value.strip(), create.value),
+    )
+
+
+def listen_dialog(more: More, *, is_first: bool) -> FormDialog[ListenRequest]:
+    """A form that asks where to listen; `more` and `is_first` as in `follow_dialog`."""
+    line, single = Input(ADDRESS, id="answer"), Tick(SINGLE, id="single", compact=True)
+    create = Tick(CREATE, id="create", compact=True)
+
+    def answer() -> ListenRequest:
+        host, _, port = line.value.strip().rpartition(":")
+        return ListenRequest(host.strip("[]"), int(port), single.value, create.value)
+
+    why = Static(safe_text((WHY_SINGLE, MUTED)))
+    return FormDialog(
+        "Listen",
+        lambda: QUESTION + more(create.value),
+        (line, Mistake(), single, why, *(_creating(create) if is_first else ())),
+        "Listen",
+        answer,
+        Function(_is_address, WRONG),
+    )
+
+
+def _creating(create: Tick) -> tuple[Widget, ...]:
+    return create, Static(safe_text((WHY_CREATE, MUTED)))
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.strip().rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65_536
