@@ -15,7 +15,9 @@ from amp_console.cli.app import COMMANDS, commands
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import CommonOptions
 from amp_console.simulator import Simulator
+from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
 from tests.cli.operator import Operator
+from tests.connections import backends
 
 PROJECT = Path(__file__).parent.parent
 README = PROJECT / "README.md"
@@ -139,6 +141,20 @@ def bucket(at_work: Operator, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
+def space(at_work: Operator) -> Iterator[None]:
+    """The Segment space that the pages name, connected with both tokens."""
+    backends.Memory.clear()
+    at_work.environment["PYTHON_KEYRING_BACKEND"] = f"{backends.Memory.__module__}.Memory"
+    at_work.simulator.segment.profiles[PERSON] = {"high_value_shoppers": False}
+    where = ("--space", SPACE_ID, "--base-url", at_work.simulator.base_url)
+    tokens = f"{TOKEN.reveal()}\n{PROFILES_TOKEN.reveal()}\n".encode()
+    arguments = ("segment", "connect", *where, "--profiles-token", "--token-stdin")
+    assert at_work.run(*arguments, stdin=tokens).status == 0
+    yield
+    backends.Memory.clear()
+
+
+@pytest.fixture
 def simulator() -> Iterator[Simulator]:
     with Simulator() as running:
         yield running
@@ -164,6 +180,8 @@ def test_each_line_to_enter_works(
 ) -> None:
     if "s3://" in page.read_text():
         request.getfixturevalue("bucket")
+    if "segment connect" in page.read_text():
+        request.getfixturevalue("space")
     for arguments in ours(page):
         name = next((word for word in arguments if word in COMMANDS), None)
         runs_on = "--follow" in arguments or (name in RUN_ON and "--headless" not in arguments)
@@ -189,7 +207,7 @@ def check_arguments(arguments: list[str], name: str | None) -> None:
 def prepared(arguments: list[str], simulator: Simulator) -> Iterator[str]:
     """The arguments with globs expanded, and the simulator in place of Amplitude."""
     words = {"153957": str(simulator.world.app_id), "--region": "--base-url", "20000": "200"}
-    words["europe"] = simulator.base_url
+    words["europe"] = words["eu"] = simulator.base_url
     for argument in arguments:
         if "*" in argument:
             yield from map(str, sorted(Path().glob(argument)))

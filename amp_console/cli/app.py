@@ -23,6 +23,7 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "source": "warehouse:source",
     "sources": "warehouse:sources",
+    "segment": "segment:segment",
     "import": "import_events:import_events",
     "audiences": "audiences:audiences",
     "audience": "audiences:audience",

@@ -10,15 +10,22 @@ from amp_console.cli.output import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from amp_console.cli.documents import AudienceDocument, QueryDocument
+    from amp_console.cli.documents import AudienceDocument, QueryDocument, SegmentDocument
     from amp_console.connections import Connection
+    from amp_console.ledger import Ledger
     from amp_console.ledger.audiences import Audience
 
 
 @click.command()
+@click.option(
+    "--segment",
+    "with_segment",
+    is_flag=True,
+    help="Ask Segment and Amplitude, and show the three sizes side by side.",
+)
 @json_option
 @connection_option
-def audiences(as_json: bool, connection_name: str | None) -> int:
+def audiences(with_segment: bool, as_json: bool, connection_name: str | None) -> int:
     """List the audiences, their cohorts and what is pending."""
     from amp_console.cli.documents import audience_document, print_document
     from amp_console.cli.resources import open_connection
@@ -26,10 +33,18 @@ def audiences(as_json: bool, connection_name: str | None) -> int:
     from amp_console.sync.queries.status import audience_summaries
 
     with open_connection(connection_name) as (connection, ledger):
+        if with_segment:
+            from amp_console.cli.segment_sizes import show_sizes
+
+            return show_sizes(connection, ledger, as_json=as_json)
         dead = ledger.dead_runs()
         found = ledger.read(audience_summaries, connection, dead=dead)
         queries = ledger.read(audience_queries)
-        documents = [audience_document(item, queries.get(item.audience.id)) for item in found]
+        in_segment = _in_segment(connection, ledger)
+        documents = [
+            audience_document(item, queries.get(item.audience.id), in_segment.get(item.audience.id))
+            for item in found
+        ]
     if as_json:
         print_document(documents)
     elif documents:
@@ -37,6 +52,20 @@ def audiences(as_json: bool, connection_name: str | None) -> int:
     else:
         say("No audiences yet. Import a file of Engage events with: amp-console import PATH")
     return 0
+
+
+def _in_segment(connection: "Connection", ledger: "Ledger") -> "dict[int, SegmentDocument]":
+    """What Segment said last of each audience of the ledger; nothing without a space."""
+    if connection.segment is None:
+        return {}
+    from amp_console.cli.documents import segment_document
+    from amp_console.ledger.audiences import all_audiences
+    from amp_console.ledger.segment_audiences import space_reading
+    from amp_console.sync.queries.segment import find_in_space
+
+    reading = ledger.read(space_reading, connection.segment.id)
+    found = find_in_space(reading, ledger.read(all_audiences))
+    return {id_: segment_document(listed, reading.read_at) for id_, listed in found.items()}
 
 
 @click.command()
@@ -170,7 +199,8 @@ def audience(
                 raise click.UsageError(str(error)) from None
         dead = ledger.dead_runs()
         now = ledger.read(audience_summary, connection, found.id, dead=dead)
-        document = audience_document(now, ledger.read(query_of, found.id))
+        in_segment = _in_segment(connection, ledger).get(found.id)
+        document = audience_document(now, ledger.read(query_of, found.id), in_segment)
         if as_json:
             print_document(document)
         else:
@@ -270,6 +300,11 @@ def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
         yield "read until", since
 
 
+def _segment_text(listed: "SegmentDocument") -> str:
+    size = "unknown size" if listed.size is None else f"{listed.size:,}"
+    return f"{listed.name}: {listed.status or 'unknown status'}, {size}, read {listed.read_at}"
+
+
 def _print_audience(
     document: "AudienceDocument", audience: "Audience", connection: "Connection"
 ) -> None:
@@ -301,6 +336,7 @@ def _print_audience(
         ("last sync", document.last_sync_at or "never"),
         *([("compared", document.compared_at or "never")] if document.cohort_id else []),
         *([] if document.query is None else _query_lines(document.query)),
+        *([] if document.segment is None else [("in Segment", _segment_text(document.segment))]),
         ("connection", connection.name),
     )
     notice = (("notice", document.notice),) if document.notice else ()

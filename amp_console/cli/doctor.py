@@ -31,7 +31,7 @@ class Finding(NamedTuple):
 
 @click.command()
 def doctor() -> int:
-    """Check the setup: folders, keyring, keys, network, ledgers.
+    """Check the setup: folders, keyring, keys, Segment, network, ledgers.
 
     It sends and changes nothing. The exit status is 1 if something needs attention.
     """
@@ -77,6 +77,7 @@ def _findings() -> Iterator[Finding]:
         yield Finding("connections", True, "none yet; create one with: amp-console connect NAME …")
     for connection in connections:
         yield _keys(connection, ring)
+        yield from _segment(connection, ring)
         yield from _ledger(connection, found)
 
 
@@ -100,6 +101,24 @@ def _keys(connection: "Connection", ring: "Keyring") -> Finding:
     except KeysError as error:
         return Finding("keys", False, f"{connection.name}: {error}")
     return Finding("keys", True, f"{connection.name}: from the {source.value}")
+
+
+def _segment(connection: "Connection", ring: "Keyring") -> Iterator[Finding]:
+    """The Segment space, and whether the keyring gives its tokens; nothing where there is none."""
+    from amp_console.connections import KeysError, find_token
+
+    space = connection.segment
+    if space is None:
+        return
+    where = f"{connection.name}: space {space.id} in {space.base_url or space.region.label}"
+    try:
+        find_token(space.token_item, ring)
+        find_token(space.profiles_item, ring)
+    except KeysError as error:
+        yield Finding("segment", False, f"{where}. {error}")
+    else:
+        profiles = "with" if space.profiles_item else "without"
+        yield Finding("segment", True, f"{where}, {profiles} a token of the Profile API")
 
 
 def _ledger(connection: "Connection", folders: "Folders") -> Iterator[Finding]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:  # a document is built from what its command has imported
     from amp_console.sync.delivery.plan import Plan
     from amp_console.sync.delivery.run import RunReport
     from amp_console.sync.queries.person import PersonStatus, UserLookup
+    from amp_console.sync.queries.segment_person import ProfileAnswer
     from amp_console.sync.queries.status import AudienceSummary
+    from amp_console.values import SegmentAudience
 
 
 class StateDocument(msgspec.Struct, frozen=True):
@@ -46,6 +48,23 @@ class QueryDocument(msgspec.Struct, frozen=True):
     note: str | None
 
 
+class SegmentDocument(msgspec.Struct, frozen=True):
+    """An audience as Segment listed it at `read_at`; null is unknown.
+
+    `size` counts `unit`, which is Segment's word; profiles, as a rule.
+    """
+
+    id: str
+    key: str
+    name: str
+    enabled: bool
+    status: str | None
+    size: int | None
+    unit: str | None
+    definition: str | None
+    read_at: str | None
+
+
 class AudienceDocument(msgspec.Struct, frozen=True):
     """One audience in `audiences --json`.
 
@@ -53,7 +72,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     `rejected`, the `unidentified` have no identifier of its ID type. `states` is everything that is
     true now, the most severe first; `status` is one of these.
     `compared_at` is null if the cohort was never compared; once delivered, its status is then "not
-    compared", not "in sync".
+    compared", not "in sync". `segment` is what Segment's API said last; null if it was not asked.
     """
 
     key: str
@@ -79,6 +98,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     dated_ahead: int
     notice: str | None
     query: QueryDocument | None
+    segment: SegmentDocument | None
 
 
 class SyncedAudience(msgspec.Struct, frozen=True):
@@ -198,6 +218,8 @@ class PersonInAudience(msgspec.Struct, frozen=True):
     """One audience in `person --json`; `delivered` null is unknown.
 
     `found` is how the comparison of a cohort as of `found_at` found the person; null if it did not.
+    `in_segment` is what Segment's Profile API said just now ("in", "out", "never in", "no profile",
+    "unknown"), and `three_answers` a sentence on ledger, cohort and Segment; null if not asked.
     """
 
     audience: str
@@ -219,14 +241,29 @@ class PersonInAudience(msgspec.Struct, frozen=True):
     found: str | None
     found_at: str | None
     comparisons: list[PersonInComparison]
+    in_segment: str | None
+    three_answers: str | None
+
+
+class ProfileDocument(msgspec.Struct, frozen=True):
+    """What Segment's Profile API said of a User ID: in which audiences the person is, by key.
+
+    `audiences` is null where that is unknown; `trouble` says why.
+    """
+
+    user_id: str
+    has_profile: bool | None
+    audiences: list[str] | None
+    trouble: str | None
 
 
 class PersonDocument(msgspec.Struct, frozen=True):
-    """What `person --json` prints; `known_to_amplitude` is null where it was not asked."""
+    """What `person --json` prints; `known_to_amplitude` and `segment` are null if not asked."""
 
     id: str
     audiences: list[PersonInAudience]
     known_to_amplitude: bool | None
+    segment: ProfileDocument | None
 
 
 class RefusedDocument(msgspec.Struct, frozen=True):
@@ -270,7 +307,9 @@ def print_document(document: object) -> None:
 
 
 def audience_document(
-    summary: "AudienceSummary", query: "AudienceQuery | None"
+    summary: "AudienceSummary",
+    query: "AudienceQuery | None",
+    segment: SegmentDocument | None = None,
 ) -> AudienceDocument:
     """Describe one audience, whose members were counted."""
     audience = summary.audience
@@ -298,6 +337,22 @@ def audience_document(
         dated_ahead=summary.count.ahead if summary.count else 0,
         notice=summary.notice,
         query=None if query is None else _query_document(query),
+        segment=segment,
+    )
+
+
+def segment_document(listed: "SegmentAudience", read_at: int | None) -> SegmentDocument:
+    """Describe an audience in Segment, and when its space was read."""
+    return SegmentDocument(
+        listed.id,
+        listed.key,
+        listed.name,
+        listed.is_enabled,
+        listed.status,
+        listed.size,
+        listed.unit or None,
+        listed.definition,
+        iso_time(read_at),
     )
 
 
@@ -403,20 +458,36 @@ def errors_document(
 
 
 def person_document(
-    identifier: str, answers: "list[PersonStatus]", found: "UserLookup | None"
+    identifier: str,
+    answers: "list[PersonStatus]",
+    found: "UserLookup | None",
+    profile: "ProfileAnswer | None",
+    space_id: str,
 ) -> PersonDocument:
-    """Describe a person's status in every cohort."""
+    """Describe a person's status in every cohort, and what Segment says if it was asked."""
     return PersonDocument(
         identifier,
-        [_person_in_audience(answer) for answer in answers],
+        [_person_in_audience(answer, profile, space_id) for answer in answers],
         found.is_known if found else None,
+        None if profile is None else _profile_document(profile),
     )
 
 
-def _person_in_audience(status: "PersonStatus") -> PersonInAudience:
+def _profile_document(profile: "ProfileAnswer") -> ProfileDocument:
+    keys = None if profile.audiences is None else profile.members
+    return ProfileDocument(profile.user_id, profile.has_profile, keys, profile.trouble or None)
+
+
+def _person_in_audience(
+    status: "PersonStatus", profile: "ProfileAnswer | None", space_id: str
+) -> PersonInAudience:
     from amp_console.sync.queries.person import found_text
 
-    record = status.record
+    record, three = status.record, None
+    if profile is not None:
+        from amp_console.sync.queries.segment_person import three_answers
+
+        three = three_answers(record, profile, space_id)
     return PersonInAudience(
         audience=record.audience.key,
         computation_id=record.audience.computation_id,
@@ -440,6 +511,8 @@ def _person_in_audience(status: "PersonStatus") -> PersonInAudience:
             PersonInComparison(made.run_id, iso_time(made.at), found_text(made))
             for made in record.comparisons
         ],
+        in_segment=three.in_segment if three else None,
+        three_answers=three.sentence if three else None,
     )
 
 

@@ -8,6 +8,7 @@ from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.locks import AudienceBusy
+from amp_console.segment import SegmentError, TokenRefused
 from amp_console.sync.export import ExportError
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.warehouse import WarehouseError
@@ -17,6 +18,8 @@ _STATUS: dict[type[Exception], Exit] = {
     KeysRefused: Exit.KEYS,
     NetworkMisconfigured: Exit.MISUSE,
     AmplitudeError: Exit.STOPPED,
+    TokenRefused: Exit.KEYS,
+    SegmentError: Exit.STOPPED,
     LedgerError: Exit.STOPPED,
     AudienceBusy: Exit.STOPPED,
     SettingsError: Exit.MISUSE,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from amp_console.connections import Connection
     from amp_console.ledger.people import PersonRecord
     from amp_console.sync.queries.person import PersonStatus, UserLookup
+    from amp_console.sync.queries.segment_person import ProfileAnswer
 
 
 @click.command()
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 def person(identifier: str, ask: bool, as_json: bool, connection_name: str | None) -> int:
     """Say why a person is, or is not, in each cohort.
 
-    ID is a User ID or an Amplitude ID, exactly as in the events. The exit status is 1 if no
-    audience knows it.
+    ID is a User ID or an Amplitude ID, exactly as in the events. With a token of Segment's Profile
+    API, Segment is asked as well. The exit status is 1 if no audience knows the ID.
     """
     from amp_console.cli.documents import person_document, print_document
     from amp_console.cli.resources import open_connection
@@ -34,9 +35,13 @@ def person(identifier: str, ask: bool, as_json: bool, connection_name: str | Non
         if not as_json:
             # Before Amplitude is asked: it may not answer.
             _print(identifier, answers)
+        profile = _ask_segment(connection, identifier, answers)
+        if profile is not None and not as_json:
+            _print_profile(connection, answers, profile)
         found = _ask(connection, identifier) if ask else None
     if as_json:
-        print_document(person_document(identifier, answers, found))
+        space_id = connection.segment.id if connection.segment else ""
+        print_document(person_document(identifier, answers, found, profile, space_id))
     elif found is not None:
         say(found.sentence)
     return Exit.DELIVERED if answers else Exit.PARTIAL
@@ -54,6 +59,48 @@ def _ask(connection: "Connection", identifier: str) -> "UserLookup":
             return await look_up_user(client, identifier)
 
     return asyncio.run(ask())
+
+
+def _ask_segment(
+    connection: "Connection", identifier: str, answers: "list[PersonStatus]"
+) -> "ProfileAnswer | None":
+    """Ask the Profile API, if there is a token for it and the person has a User ID."""
+    space = connection.segment
+    if space is None or space.profiles_item is None:
+        return None
+    import asyncio
+
+    from amp_console.cli.resources import keyring
+    from amp_console.cli.segment import on_wait
+    from amp_console.connections import KeysError, find_token
+    from amp_console.sync.queries.segment_person import ProfileAnswer, ask_profile, user_id_of
+    from amp_console.sync.segment_space import profiles_client
+
+    user_id = user_id_of(identifier, answers)
+    if user_id is None:
+        return None
+    try:
+        token = find_token(space.profiles_item, keyring())
+    except KeysError as error:
+        return ProfileAnswer(user_id, None, str(error))
+    assert token is not None
+    return asyncio.run(ask_profile(profiles_client(space, token, on_wait), user_id))
+
+
+def _print_profile(
+    connection: "Connection", answers: "list[PersonStatus]", profile: "ProfileAnswer"
+) -> None:
+    from amp_console.sync.queries.segment_person import three_answers
+    from amp_console.text import clean
+
+    assert connection.segment is not None
+    say("Segment, asked just now:")
+    for answer in answers:
+        found = three_answers(answer.record, profile, connection.segment.id)
+        said = "The audience belongs to another space." if found is None else found.sentence
+        say(f"  {clean(answer.record.audience.name)}: {clean(said, 900)}")
+    if not answers:
+        say(f"  {clean(profile.sentence, 900)}")
 
 
 def _print(identifier: str, answers: "list[PersonStatus]") -> None:

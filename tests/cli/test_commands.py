@@ -462,6 +462,7 @@ class TestAudience:
             "dated_ahead": 0,
             "notice": None,
             "query": None,
+            "segment": None,
         }
 
     def test_keeps_overrides_and_forgets_them_again(self, operator: Operator, file: Path) -> None:

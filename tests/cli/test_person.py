@@ -45,7 +45,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
     assert ended.status == 0
     document = ended.document
     (found,) = document.pop("audiences")
-    assert document == {"id": "ghost-1", "known_to_amplitude": None}
+    assert document == {"id": "ghost-1", "known_to_amplitude": None, "segment": None}
     assert found.pop("sentence").startswith("The addition was rejected (run 1)")
     assert found.pop("cohort_id")
     assert found == {
@@ -66,6 +66,8 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
         "found": None,
         "found_at": None,
         "comparisons": [],
+        "in_segment": None,
+        "three_answers": None,
     }
 
 

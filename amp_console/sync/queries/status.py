@@ -82,13 +82,18 @@ class State(msgspec.Struct, frozen=True):
         if self.status is Status.DIFFERS:
             return f"{self.users:,} extra"
         if self.status is Status.SIZE_DIFFERS:
-            return f"{self.users:,} {'fewer' if self.is_fewer else 'more'} in Amplitude"
+            return more_or_fewer(self.users, "Amplitude", is_fewer=self.is_fewer)
         return f"{self.users:,} {self.status}"
 
     @property
     def severity(self) -> int:
         """Its place in `BY_SEVERITY`; 0 is the worst."""
         return BY_SEVERITY.index(self.status)
+
+
+def more_or_fewer(users: int, where: str, *, is_fewer: bool) -> str:
+    """How a size elsewhere differs from the expected one: "175 fewer in Amplitude"."""
+    return f"{users:,} {'fewer' if is_fewer else 'more'} in {where}"
 
 
 class AudienceSummary(msgspec.Struct, frozen=True):

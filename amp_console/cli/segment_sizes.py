@@ -1,0 +1,229 @@
+"""`amp-console audiences --segment`: each audience's size in Segment, the ledger and its cohort."""
+
+import asyncio
+from typing import NamedTuple
+
+import msgspec
+
+from amp_console.amplitude import AmplitudeError
+from amp_console.cli.documents import (
+    AudienceDocument,
+    SegmentDocument,
+    audience_document,
+    print_document,
+    segment_document,
+)
+from amp_console.cli.exits import Exit
+from amp_console.cli.output import say
+from amp_console.cli.resources import keyring, keys_of
+from amp_console.cli.segment import on_wait
+from amp_console.cli.tables import clean, iso_time, table
+from amp_console.connections import Connection, KeysError, SegmentSpace, find_token
+from amp_console.ledger import Ledger
+from amp_console.ledger.audience_queries import audience_queries
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.segment_audiences import SpaceReading, keep_trouble, space_reading
+from amp_console.sync.connection_options import client_for
+from amp_console.sync.queries.segment import (
+    PEOPLE,
+    Presence,
+    SizesSideBySide,
+    SpaceComparison,
+    compare_space,
+)
+from amp_console.sync.queries.status import audience_summaries
+from amp_console.sync.segment_space import public_client, read_space
+from amp_console.values import SegmentAudience, now_in_microseconds
+
+NO_SPACE = "No Segment space is connected. Connect one with: amp-console segment connect --space ID"
+NOT_STORED = (
+    "No token of Segment's Public API is stored. Enter one with: amp-console segment connect"
+)
+COUNTED = (
+    "Segment counts profiles, and one with several identifiers counts once; the ledger counts "
+    "identifiers."
+)
+TO_ADD = (
+    "To add one, import its events or a list of its members, or give it a query:",
+    "  amp-console import FILE --audience KEY --snapshot",
+    "  amp-console audience KEY --source NAME --query SQL",
+    "Without that, an audience appears once its events are read.",
+)
+
+
+class SizesDocument(msgspec.Struct, frozen=True):
+    """One audience of the ledger in `audiences --segment --json`; sizes that are null are unknown.
+
+    `presence` says where it is: "listed" by Segment, "not listed" any more, in an "other space",
+    "no space" (a query's or a CSV file's) or "unknown". `odd` says what does not fit.
+    """
+
+    audience: AudienceDocument
+    presence: str
+    segment_size: int | None
+    ledger_size: int | None
+    cohort_size: int | None
+    odd: tuple[str, ...]
+
+
+class SpaceDocument(msgspec.Struct, frozen=True):
+    """What `audiences --segment --json` prints.
+
+    `segment_trouble` and `amplitude_trouble` say why one of them could not be asked just now; what
+    Segment said before is then shown as of `read_at`.
+    """
+
+    space: str
+    read_at: str | None
+    segment_trouble: str | None
+    amplitude_trouble: str | None
+    audiences: list[SizesDocument]
+    not_in_ledger: list[SegmentDocument]
+
+
+class CohortSizes(NamedTuple):
+    """The sizes of cohorts by their ID, and why there are none."""
+
+    sizes: dict[str, int | None]
+    trouble: str | None = None
+
+
+def show_sizes(connection: Connection, ledger: Ledger, *, as_json: bool) -> int:
+    """Ask Segment and Amplitude, keep what Segment said, and print the sizes."""
+    space = connection.segment
+    if space is None:
+        say(NO_SPACE, err=True)
+        return Exit.MISUSE
+    reading = _read(space, ledger)
+    cohorts = _cohort_sizes(connection, ledger)
+    summaries = ledger.read(audience_summaries, connection, dead=ledger.dead_runs())
+    comparison = compare_space(reading, summaries, cohorts.sizes)
+    if as_json:
+        print_document(_document(ledger, reading, comparison, cohorts))
+    else:
+        _print(reading, comparison, cohorts)
+    return Exit.PARTIAL if reading.trouble or cohorts.trouble else Exit.DELIVERED
+
+
+def _read(space: SegmentSpace, ledger: Ledger) -> SpaceReading:
+    try:
+        token = find_token(space.token_item, keyring())
+        trouble = NOT_STORED
+    except KeysError as error:
+        token, trouble = None, str(error)
+    if token is None:
+        ledger.write(keep_trouble, space.id, trouble, now_in_microseconds())
+        return ledger.read(space_reading, space.id)
+    return asyncio.run(read_space(ledger, public_client(space, token, on_wait), space.id))
+
+
+def _cohort_sizes(connection: Connection, ledger: Ledger) -> CohortSizes:
+    """Ask Amplitude for its cohorts, one call that costs no download, if there are any."""
+    if not any(audience.cohort_id for audience in ledger.read(all_audiences)):
+        return CohortSizes({})
+
+    async def ask() -> CohortSizes:
+        async with client_for(connection, keys_of(connection)) as client:
+            return CohortSizes({cohort.id: cohort.size for cohort in await client.list_cohorts()})
+
+    try:
+        return asyncio.run(ask())
+    except (AmplitudeError, KeysError) as error:
+        return CohortSizes({}, str(error))
+
+
+def _document(
+    ledger: Ledger, reading: SpaceReading, comparison: SpaceComparison, cohorts: CohortSizes
+) -> SpaceDocument:
+    queries = ledger.read(audience_queries)
+
+    def described(listed: SegmentAudience | None) -> SegmentDocument | None:
+        return None if listed is None else segment_document(listed, reading.read_at)
+
+    return SpaceDocument(
+        reading.space_id,
+        iso_time(reading.read_at),
+        reading.trouble or None,
+        cohorts.trouble,
+        [
+            SizesDocument(
+                audience_document(
+                    row.summary, queries.get(row.summary.audience.id), described(row.segment)
+                ),
+                row.presence,
+                row.segment.size if row.segment else None,
+                row.summary.members,
+                row.cohort_size,
+                row.odd,
+            )
+            for row in comparison.audiences
+        ],
+        [segment_document(item, reading.read_at) for item in comparison.only_in_segment],
+    )
+
+
+def _print(reading: SpaceReading, comparison: SpaceComparison, cohorts: CohortSizes) -> None:
+    if reading.trouble:
+        say(f"{reading.trouble} {_kept(reading)}", err=True)
+    if cohorts.trouble:
+        say(f"{cohorts.trouble} The sizes of cohorts are unknown.", err=True)
+    if reading.read_at is not None:
+        say(f"Segment space {clean(reading.space_id)}, read {iso_time(reading.read_at)}")
+    header = ("AUDIENCE", "IN-SEGMENT", "STATUS", "SEGMENT", "LEDGER", "COHORT", "ODD")
+    if comparison.audiences:
+        for line in table(header, map(_row, comparison.audiences), "SEGMENT LEDGER COHORT", "ODD"):
+            say(line)
+    else:
+        say("No audiences in the ledger yet.")
+    if any(row.differs_in_segment for row in comparison.audiences):
+        say(COUNTED)
+    if comparison.only_in_segment:
+        say("", "In Segment, not in the ledger:")
+        rows = [
+            (item.name, item.key, item.status or "unknown", _size(item))
+            for item in comparison.only_in_segment
+        ]
+        for line in table(("NAME", "KEY", "STATUS", "SIZE"), rows, "SIZE"):
+            say(line)
+        say(*TO_ADD)
+
+
+def _kept(reading: SpaceReading) -> str:
+    if reading.read_at is None:
+        return "What Segment holds is unknown."
+    return f"Shown is what Segment said at {iso_time(reading.read_at)}."
+
+
+_ABSENT = {
+    Presence.NOT_LISTED: "–",
+    Presence.OTHER_SPACE: "other space",
+    Presence.NO_SPACE: "–",
+    Presence.UNKNOWN: "unknown",
+}
+
+
+def _row(row: SizesSideBySide) -> tuple[str, ...]:
+    audience, listed = row.summary.audience, row.segment
+    absent = "unknown" if row.presence is Presence.UNKNOWN else "–"
+    return (
+        audience.name,
+        _ABSENT[row.presence] if listed is None else listed.name,
+        absent if listed is None else listed.status or "unknown",
+        absent if listed is None else _size(listed),
+        "unknown" if row.summary.members is None else f"{row.summary.members:,}",
+        _cohort_size(row),
+        "; ".join(row.odd),
+    )
+
+
+def _size(listed: SegmentAudience) -> str:
+    if listed.size is None:
+        return "unknown"
+    unit = "" if listed.unit.casefold() in PEOPLE else f" {listed.unit.casefold()}"
+    return f"{listed.size:,}{unit}"
+
+
+def _cohort_size(row: SizesSideBySide) -> str:
+    if row.summary.audience.cohort_id is None:
+        return "–"
+    return "unknown" if row.cohort_size is None else f"{row.cohort_size:,}"

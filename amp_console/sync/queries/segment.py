@@ -1,0 +1,146 @@
+"""The audiences of a Segment space beside those of the ledger, and how large each one is."""
+
+import enum
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.segment_audiences import SpaceReading
+from amp_console.sync.queries.status import AudienceSummary, Status, more_or_fewer
+from amp_console.values import SegmentAudience
+
+# Segment's words for what it is still counting, and for what it no longer computes by itself.
+UNSETTLED = frozenset({"backfilling", "computing", "preparing"})
+FAILED = frozenset({"error", "failed"})
+# Guesses: Segment does not document the words for units. These may be compared with users.
+PEOPLE = frozenset({"", "user", "users", "profile", "profiles"})
+
+
+class Presence(enum.StrEnum):
+    """Where an audience of the ledger is, as seen from the connected space."""
+
+    LISTED = "listed"
+    NOT_LISTED = "not listed"
+    OTHER_SPACE = "other space"
+    NO_SPACE = "no space"  # a query's, or a CSV file's
+    UNKNOWN = "unknown"  # the space was never read
+
+
+class SizesSideBySide(msgspec.Struct, frozen=True):
+    """One audience of the ledger: its size there, in Segment and in its cohort; None is unknown.
+
+    `odd` says what does not fit, in words.
+    """
+
+    summary: AudienceSummary
+    presence: Presence
+    segment: SegmentAudience | None
+    cohort_size: int | None
+    odd: tuple[str, ...] = ()
+
+    @property
+    def differs_in_segment(self) -> bool:
+        """Whether Segment counts more or fewer than the ledger."""
+        return self.segment is not None and bool(
+            size_difference(self.segment, self.summary.members)
+        )
+
+
+class SpaceComparison(msgspec.Struct, frozen=True):
+    """The audiences of the ledger, and those of the space that the ledger has never seen."""
+
+    audiences: tuple[SizesSideBySide, ...]
+    only_in_segment: tuple[SegmentAudience, ...]
+
+
+def compare_space(
+    reading: SpaceReading,
+    summaries: Sequence[AudienceSummary],
+    cohort_sizes: Mapping[str, int | None],
+) -> SpaceComparison:
+    """Set three sizes side by side. `summaries` have their members counted.
+
+    `cohort_sizes` are those of Amplitude by cohort ID.
+    """
+    found = find_in_space(reading, [summary.audience for summary in summaries])
+    rows = []
+    for summary in summaries:
+        listed = found.get(summary.audience.id)
+        presence = _presence(reading, summary.audience, listed)
+        size = cohort_sizes.get(summary.audience.cohort_id or "")
+        odd = tuple(_odd(summary, presence, listed, size))
+        rows.append(SizesSideBySide(summary, presence, listed, size, odd))
+    known = {listed.id for listed in found.values()}
+    others = tuple(item for item in reading.audiences if item.id not in known)
+    return SpaceComparison(tuple(rows), others)
+
+
+def find_in_space(
+    reading: SpaceReading, audiences: Sequence[Audience]
+) -> dict[int, SegmentAudience]:
+    """Return the audience in Segment of each audience in the ledger that has one, by its ID there.
+
+    The computation ID decides. Among those left over, the key does where it is unique: a CSV file
+    and a query give no other, and an audience that was made again has another ID.
+    """
+    mine = [item for item in audiences if item.space_id in {"", reading.space_id}]
+    by_id = {listed.id: listed for listed in reading.audiences}
+    found = {item.id: by_id[item.computation_id] for item in mine if item.computation_id in by_id}
+    taken = {listed.id for listed in found.values()}
+    mine_by_key, theirs_by_key = defaultdict(list), defaultdict(list)
+    for item in mine:
+        if item.id not in found:
+            mine_by_key[item.key].append(item)
+    for listed in reading.audiences:
+        if listed.id not in taken:
+            theirs_by_key[listed.key].append(listed)
+    for key, alike in mine_by_key.items():
+        if len(alike) == len(theirs_by_key[key]) == 1:
+            found[alike[0].id] = theirs_by_key[key][0]
+    return found
+
+
+def _presence(
+    reading: SpaceReading, audience: Audience, listed: SegmentAudience | None
+) -> Presence:
+    if listed is not None:
+        return Presence.LISTED
+    if audience.space_id not in {"", reading.space_id}:
+        return Presence.OTHER_SPACE
+    if reading.read_at is None:
+        return Presence.UNKNOWN
+    return Presence.NOT_LISTED if audience.computation_id else Presence.NO_SPACE
+
+
+def _odd(
+    summary: AudienceSummary,
+    presence: Presence,
+    listed: SegmentAudience | None,
+    cohort_size: int | None,
+) -> Iterator[str]:
+    if presence is Presence.NOT_LISTED:
+        yield "not in Segment any more"
+    if listed is not None:
+        computation_id = summary.audience.computation_id
+        if computation_id and computation_id != listed.id:
+            yield f"another ID in Segment ({listed.id})"
+        if (listed.status or "").casefold() in FAILED:
+            yield f"{listed.status} in Segment"
+        if difference := size_difference(listed, summary.members):
+            yield more_or_fewer(abs(difference), "Segment", is_fewer=difference < 0)
+    differs = (s for s in summary.states(cohort_size) if s.status is Status.SIZE_DIFFERS)
+    yield from map(str, differs)
+
+
+def size_difference(listed: SegmentAudience, members: int | None) -> int:
+    """Return how many more Segment counts than the ledger wants as members, negative for fewer.
+
+    It is 0 where the two can't be compared: Segment gives no size, still computes it, or counts
+    something other than people.
+    """
+    is_settled = (listed.status or "").casefold() not in UNSETTLED
+    if listed.size is None or members is None or not is_settled:
+        return 0
+    return listed.size - members if listed.unit.casefold() in PEOPLE else 0

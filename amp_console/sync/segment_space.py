@@ -1,0 +1,64 @@
+"""Asking Segment about a connection's space; what it said is kept in the ledger with its time."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from amp_console.connections import SegmentSpace
+from amp_console.ledger import Ledger
+from amp_console.ledger.segment_audiences import (
+    SpaceReading,
+    keep_audiences,
+    keep_trouble,
+    space_reading,
+)
+from amp_console.segment import SegmentError, profiles_url, public_url
+from amp_console.values import Secret, now_in_microseconds
+
+if TYPE_CHECKING:
+    from amp_console.segment.client import ProfilesClient, PublicClient
+
+OnWait = Callable[[float], None]
+
+
+def public_client(
+    space: SegmentSpace, token: Secret, on_wait: OnWait = lambda _: None
+) -> "PublicClient":
+    """Return a client of the Public API; `on_wait` is called with the seconds of each wait."""
+    # Not at the top: whatever reads the ledger alone needs no HTTP library.
+    from amp_console.segment.calls import CallOptions  # noqa: PLC0415
+    from amp_console.segment.client import PublicClient  # noqa: PLC0415
+
+    url = space.base_url or public_url(space.region)
+    return PublicClient(url, token, CallOptions(on_wait=on_wait))
+
+
+def profiles_client(
+    space: SegmentSpace, token: Secret, on_wait: OnWait = lambda _: None
+) -> "ProfilesClient":
+    """Return a client of the Profile API, as `public_client` does."""
+    from amp_console.segment.calls import CallOptions  # noqa: PLC0415
+    from amp_console.segment.client import ProfilesClient  # noqa: PLC0415
+
+    url = space.base_url or profiles_url(space.region)
+    return ProfilesClient(url, space.id, token, CallOptions(on_wait=on_wait))
+
+
+async def read_space(
+    ledger: Ledger,
+    client: "PublicClient",
+    space_id: str,
+    now: Callable[[], int] = now_in_microseconds,
+) -> SpaceReading:
+    """Read the audiences of a space into the ledger, and return what is known afterwards.
+
+    If Segment does not give them, the reading holds the reason, and the audiences of before. Raises
+    `LedgerError`.
+    """
+    try:
+        async with client:
+            found = await client.audiences(space_id)
+    except SegmentError as error:
+        await ledger.awrite(keep_trouble, space_id, str(error), now())
+    else:
+        await ledger.awrite(keep_audiences, space_id, found, now())
+    return await ledger.aread(space_reading, space_id)
