@@ -112,7 +112,7 @@ every_option = click.option(
     "--every",
     metavar="TIME",
     callback=duration,
-    help="List a bucket this often, e.g. 5m.  [default: 60s]",
+    help="List a bucket this often, e.g. 5m, or refresh audiences by query.  [default: 60s, 15m]",
 )
 
 

@@ -13,14 +13,9 @@ from amp_console.cli.delivering import is_interactive
 from amp_console.cli.exits import Exit
 from amp_console.cli.output import ask, say
 from amp_console.cli.progress import ProgressMeter
-from amp_console.cli.resources import keyring
+from amp_console.cli.resources import open_warehouse
 from amp_console.cli.tables import table
-from amp_console.connections import (
-    Connection,
-    NamedSource,
-    find_source_password,
-    named_source,
-)
+from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.ledger.audience_queries import (
     AudienceQuery,
@@ -28,7 +23,6 @@ from amp_console.ledger.audience_queries import (
     audience_queries,
 )
 from amp_console.ledger.audiences import Audience, all_audiences, find_audience
-from amp_console.sync.sources.warehouse import Engine, open_engine
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
 from amp_console.text import clean, plural
 
@@ -163,7 +157,7 @@ def _refresh(
         ledger,
         audience,
         query,
-        lambda: _opened(named_source(connection, query.source)),
+        lambda: open_warehouse(connection, query.source),
         timeout=timeout,
         is_dry=is_dry,
     )
@@ -177,10 +171,6 @@ def _refresh(
             return refresh.decline(report)
         report = refresh.confirm(report)
     return report
-
-
-def _opened(source: NamedSource) -> Engine:
-    return open_engine(source.url, find_source_password(source, keyring()))
 
 
 def _run(refresh: AudienceRefresh, source: str) -> RefreshReport:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from amp_console.cli.options import common
 from amp_console.cli.output import say
@@ -16,6 +17,9 @@ from amp_console.connections import (
 )
 from amp_console.ledger import Ledger, open_ledger
 from amp_console.values import Credentials
+
+if TYPE_CHECKING:
+    from amp_console.sync.sources.warehouse import Engine
 
 
 def folders() -> Folders:
@@ -52,3 +56,12 @@ def open_connection(name: str | None) -> Iterator[tuple[Connection, Ledger]]:
         for notice in ledger.notices:
             say(notice, err=True)
         yield connection, ledger
+
+
+def open_warehouse(connection: Connection, name: str) -> "Engine":
+    """Open a source by its name. Raises WarehouseError, KeysError and SettingsError."""
+    from amp_console.connections import find_source_password, named_source
+    from amp_console.sync.sources.warehouse import open_engine
+
+    source = named_source(connection, name)
+    return open_engine(source.url, find_source_password(source, keyring()))

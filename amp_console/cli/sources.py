@@ -1,16 +1,18 @@
-"""The sources of a live session: paths, the standard input, webhooks."""
+"""The sources of a live session: paths, the standard input, webhooks, queries."""
 
 import os
 from collections.abc import Sequence
 
 from amp_console.cli.output import say
-from amp_console.cli.resources import keyring
+from amp_console.cli.resources import connection_store, keyring, open_warehouse
 from amp_console.connections import Connection, find_webhook_secret
 from amp_console.ledger import Ledger
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.registry import open_stream
+from amp_console.sync.sources.warehouse import Engine
+from amp_console.sync.sources.warehouse.stream import RefreshOptions, open_queries
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
 
 
@@ -22,6 +24,22 @@ def path_source(
     Raises `UnreadableSource`.
     """
     return open_stream(paths, StreamIngestor(ledger, read_options(connection)), every=every)
+
+
+def query_source(
+    connection: Connection, ledger: Ledger, names: Sequence[str], every: float | None
+) -> EventStream:
+    """Return a source that refreshes audiences by query `every` so many seconds.
+
+    The settings are read anew each time: a source may be added again, with another password.
+    """
+    store = connection_store()
+
+    def opened(name: str) -> Engine:
+        return open_warehouse(store.pick(connection.name), name)
+
+    options = RefreshOptions() if every is None else RefreshOptions(interval=every)
+    return open_queries(ledger, names, opened, options)
 
 
 def webhook_source(

@@ -1,4 +1,7 @@
-"""`amp-console watch`: cohorts that follow the files and buckets in which events arrive."""
+"""`amp-console watch`: cohorts that follow files and buckets, or are refreshed from queries."""
+
+import math
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +12,10 @@ from amp_console.cli.options import (
     live_options,
     receiver_options,
 )
+
+if TYPE_CHECKING:
+    from amp_console.connections import Connection
+    from amp_console.ledger import Ledger
 
 RECEIVERS_OWN = ("host", "port", "single_events")
 
@@ -37,37 +44,76 @@ def watch(
 ) -> int:
     """Follow growing files, folders and buckets, and keep cohorts up to date.
 
-    PATH is a file, a folder, a bucket (s3://BUCKET/PREFIX, also gs:// and az://) or "-" for stdin.
-    The session runs until Ctrl-C. It reads each line and each object once, across restarts too,
-    and updates the cohorts seconds later. Audiences without a cohort
+    PATH is a file, a folder, a bucket (s3://BUCKET/PREFIX, also gs:// and az://) or "-" for stdin,
+    or the name of a warehouse source or of an audience by query, unless there is a file of that
+    name. The session runs until Ctrl-C. It reads each line and each object once, across restarts
+    too, and updates the cohorts seconds later. Queries run at an interval; what would have to be
+    confirmed waits for the command refresh. Audiences without a cohort
     wait, unless you add --create. With --listen the session also receives Segment's webhooks, as
     the command listen does.
     """
     from amp_console.cli.live_session import run_live
     from amp_console.cli.resources import keys_of, open_connection
-    from amp_console.cli.sources import path_source, webhook_source
+    from amp_console.cli.sources import path_source, query_source, webhook_source
     from amp_console.connections.read_only import guard
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.live.options import LiveOptions
-    from amp_console.sync.sources.registry import is_polled
     from amp_console.sync.sources.streams import StreamGroup
 
     _check_options(is_listening=is_listening)
-    if every is not None and not any(map(is_polled, paths)):
-        raise click.UsageError("--every needs the address of a bucket, such as s3://BUCKET/PREFIX.")
-
     with open_connection(connection_name) as (connection, ledger):
+        names = _names_of_queries(connection, ledger, paths)
+        followed = [path for path in paths if path not in names]
+        if not names:
+            _check_interval(followed, every)
         guard(connection, "Nothing was read or sent.")
         credentials = keys_of(connection)
-        sources = [path_source(connection, ledger, paths, every)]
+        sources = [path_source(connection, ledger, followed, every)] if followed else []
+        if names:
+            sources.append(query_source(connection, ledger, names, every))
         if is_listening:
             source = webhook_source(connection, ledger, host, port, single_events=single_events)
             sources.append(source)
-        options = LiveOptions(flush_seconds=flush_seconds, create=create)
+        options = LiveOptions(
+            flush_seconds=flush_seconds,
+            create=create,
+            # A query that returns the same again is no news, and one that fails is told.
+            silence=LiveOptions().silence + (every or 0) if followed or is_listening else math.inf,
+        )
         client = client_for(connection, credentials)
         return run_live(
             RunContext(connection, ledger, client), options, StreamGroup(*sources), as_json=as_json
+        )
+
+
+def _names_of_queries(
+    connection: "Connection", ledger: "Ledger", paths: tuple[str, ...]
+) -> list[str]:
+    """The arguments that name sources or audiences by query; what exists as a path is one."""
+    from pathlib import Path
+
+    from amp_console.sync.sources.warehouse.stream import is_refreshed
+
+    absent = [path for path in paths if not Path(path).exists()]
+    found = [path for path in absent if ledger.read(is_refreshed, path)]
+    for source in connection.sources:
+        if source.name in absent and source.name not in found:
+            raise click.UsageError(
+                f"No audience is refreshed from {source.name}. To give one a query: "
+                f"amp-console audience KEY --source {source.name} --query SQL"
+            )
+    return found
+
+
+def _check_interval(paths: list[str], every: float | None) -> None:
+    """Refuse an interval where nothing is polled."""
+    from amp_console.sync.sources.registry import is_polled
+
+    if every is not None and not any(map(is_polled, paths)):
+        raise click.UsageError(
+            "--every needs the address of a bucket, such as s3://BUCKET/PREFIX, or the name of a "
+            "source or an audience by query."
         )
 
 

@@ -309,3 +309,39 @@ def test_a_column_that_has_changed_its_type_needs_yes(lake: Operator, warehouse:
     assert lake.run("refresh", "--yes").status == 0
     again = lake.run("refresh")
     assert (again.status, again.err) == (0, "")
+
+
+def test_a_session_refreshes_audiences_at_an_interval(lake: Operator, warehouse: Path) -> None:
+    process = lake.start("watch", "lake", "--every", "1s", "--create", "--flush-seconds", "0.1")
+    try:
+        process.wait_until(lambda: _is_cohort(lake, MEMBERS))
+        fill(warehouse, *MEMBERS[1:], "m-new")
+        process.wait_until(lambda: _is_cohort(lake, [*MEMBERS[1:], "m-new"]))
+        fill(warehouse, "m-1")
+        process.wait_until(lambda: "To confirm it: amp-console refresh vip" in process.err)
+        assert lake.run("refresh", "vip", "--yes").status == 0
+        process.wait_until(lambda: _is_cohort(lake, ["m-1"]))
+        assert process.end() == 0, process.err
+    finally:
+        lake.end()
+
+
+def _is_cohort(lake: Operator, users: list[str]) -> bool:
+    names = {cohort.name for cohort in lake.simulator.world.cohorts()}
+    return "vip" in names and lake.cohort("vip") == set(users)
+
+
+def test_a_name_in_a_session_means_a_path_before_a_source(
+    lake: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, words in (
+        (("events.ndjson", "--every", "5m"), "or the name of a source or an audience by query"),
+        (("idle",), "No audience is refreshed from idle. To give one a query: amp-console"),
+    ):
+        lake.run("source", "add", "idle", "sqlite:warehouse.db")
+        ended = lake.run("watch", *arguments)
+        assert (ended.status, words in ended.err) == (2, True), ended.err
+    Path("lake").touch()
+    ended = lake.run("watch", "lake", "--every", "5m")
+    assert "--every needs the address of a bucket" in ended.err

@@ -1,5 +1,7 @@
 """What an operator is alerted to in a live session: once when it begins, and when it is over."""
 
+import math
+
 import msgspec
 import pytest
 
@@ -34,6 +36,13 @@ def alerts_of(*snapshots: LiveSnapshot) -> list[list[str]]:
         [" ".join(alert.text.split()[:2]) for alert in alerts.observe(snapshot)]
         for snapshot in snapshots
     ]
+
+
+def test_the_options_of_a_session_say_how_long_silence_may_last() -> None:
+    snapshots = [snapshot(elapsed=elapsed) for elapsed in (599, 601, 86_400)]
+    for silence, count in ((600.0, 1), (math.inf, 0)):
+        alerts = Alerts(limits_for(LiveOptions(silence=silence)))
+        assert sum(len(alerts.observe(item)) for item in snapshots) == count
 
 
 def test_lag_is_alerted_once_and_when_it_is_over() -> None:

@@ -24,7 +24,7 @@ class AlertLimits(msgspec.Struct, frozen=True):
 
 def limits_for(options: LiveOptions) -> AlertLimits:
     """The limits of a session: an open window is no lag."""
-    return AlertLimits(lag=AlertLimits().lag + options.flush_seconds)
+    return AlertLimits(lag=AlertLimits().lag + options.flush_seconds, silence=options.silence)
 
 
 class Alert(msgspec.Struct, frozen=True):

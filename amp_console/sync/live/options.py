@@ -8,13 +8,15 @@ class LiveOptions(msgspec.Struct, frozen=True):
 
     A window closes after `flush_seconds`, or `flush_changes` changes. `create` allows to create
     cohorts for audiences that have none. When the session ends, the last deliveries have `grace`,
-    and then as long again for the request in flight.
+    and then as long again for the request in flight. After `silence` without an event the operator
+    is alerted.
     """
 
     flush_seconds: float = 5.0
     flush_changes: int = 20_000
     create: bool = False
     grace: float = 30.0
+    silence: float = 600.0
     retry_after: float = 5.0  # until an audience that could not be delivered is tried again
     rate_limit_recheck: float = (
         60.0  # ... where Amplitude asked to wait: an operator may release it
