@@ -300,9 +300,12 @@ def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
         yield "read until", since
 
 
-def _segment_text(listed: "SegmentDocument") -> str:
+def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
     size = "unknown size" if listed.size is None else f"{listed.size:,}"
-    return f"{listed.name}: {listed.status or 'unknown status'}, {size}, read {listed.read_at}"
+    status = listed.status or "unknown status"
+    yield "in Segment", f"{listed.name}: {status}, {size}, read {listed.read_at}"
+    if listed.definition:
+        yield "defined as", " ".join(listed.definition.split())
 
 
 def _print_audience(
@@ -336,7 +339,7 @@ def _print_audience(
         ("last sync", document.last_sync_at or "never"),
         *([("compared", document.compared_at or "never")] if document.cohort_id else []),
         *([] if document.query is None else _query_lines(document.query)),
-        *([] if document.segment is None else [("in Segment", _segment_text(document.segment))]),
+        *([] if document.segment is None else _segment_lines(document.segment)),
         ("connection", connection.name),
     )
     notice = (("notice", document.notice),) if document.notice else ()

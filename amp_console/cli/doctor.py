@@ -105,15 +105,15 @@ def _keys(connection: "Connection", ring: "Keyring") -> Finding:
 
 def _segment(connection: "Connection", ring: "Keyring") -> Iterator[Finding]:
     """The Segment space, and whether the keyring gives its tokens; nothing where there is none."""
-    from amp_console.connections import KeysError, find_token
+    from amp_console.connections import KeysError, find_profiles_token, find_public_token
 
     space = connection.segment
     if space is None:
         return
     where = f"{connection.name}: space {space.id} in {space.base_url or space.region.label}"
     try:
-        find_token(space.token_item, ring)
-        find_token(space.profiles_item, ring)
+        find_public_token(space, ring)
+        find_profiles_token(space, ring)
     except KeysError as error:
         yield Finding("segment", False, f"{where}. {error}")
     else:

@@ -72,7 +72,7 @@ def _ask_segment(
 
     from amp_console.cli.resources import keyring
     from amp_console.cli.segment import on_wait
-    from amp_console.connections import KeysError, find_token
+    from amp_console.connections import KeysError, find_profiles_token
     from amp_console.sync.queries.segment_person import ProfileAnswer, ask_profile, user_id_of
     from amp_console.sync.segment_space import profiles_client
 
@@ -80,7 +80,7 @@ def _ask_segment(
     if user_id is None:
         return None
     try:
-        token = find_token(space.profiles_item, keyring())
+        token = find_profiles_token(space, keyring())
     except KeysError as error:
         return ProfileAnswer(user_id, None, str(error))
     assert token is not None

@@ -70,9 +70,8 @@ def connect(
     store.check_writable()
     connection = store.pick(connection_name)
     space = _wanted(connection.segment, space_id, region, base_url)
-    is_known = connection.segment is not None and connection.segment.id == space.id
     names = [PROFILES] if with_profiles else []
-    if not (is_known and with_profiles and space.token_item):
+    if not (with_profiles and space == connection.segment and space.token_item):
         names.insert(0, PUBLIC)
     tokens = dict(zip(names, _tokens(names, from_stdin=token_stdin), strict=True))
     token, profiles_token = tokens.get(PUBLIC), tokens.get(PROFILES)

@@ -18,7 +18,7 @@ from amp_console.cli.output import say
 from amp_console.cli.resources import keyring, keys_of
 from amp_console.cli.segment import on_wait
 from amp_console.cli.tables import clean, iso_time, table
-from amp_console.connections import Connection, KeysError, SegmentSpace, find_token
+from amp_console.connections import Connection, KeysError, SegmentSpace, find_public_token
 from amp_console.ledger import Ledger
 from amp_console.ledger.audience_queries import audience_queries
 from amp_console.ledger.audiences import all_audiences
@@ -107,7 +107,7 @@ def show_sizes(connection: Connection, ledger: Ledger, *, as_json: bool) -> int:
 
 def _read(space: SegmentSpace, ledger: Ledger) -> SpaceReading:
     try:
-        token = find_token(space.token_item, keyring())
+        token = find_public_token(space, keyring())
         trouble = NOT_STORED
     except KeysError as error:
         token, trouble = None, str(error)

@@ -31,7 +31,8 @@ from amp_console.connections.saved_views import SavedView
 from amp_console.connections.segment_space import SegmentSpace
 from amp_console.connections.segment_tokens import (
     checked_token,
-    find_token,
+    find_profiles_token,
+    find_public_token,
     remove_space,
     save_space,
 )
@@ -92,8 +93,9 @@ __all__ = [
     "checked_secret",
     "checked_token",
     "find_keys",
+    "find_profiles_token",
+    "find_public_token",
     "find_source_password",
-    "find_token",
     "find_webhook_secret",
     "forget_connection",
     "keep_theme",

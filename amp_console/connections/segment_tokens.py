@@ -68,11 +68,20 @@ def remove_space(store: ConnectionStore, keyring: Keyring, connection: Connectio
     return saved
 
 
-def find_token(item: str | None, keyring: Keyring) -> Secret | None:
-    """Return the token in an item of the keyring, None where there is no item.
+def find_public_token(space: SegmentSpace, keyring: Keyring) -> Secret | None:
+    """Return the token of the Public API, None if there is none.
 
     Raises KeysError: the keyring didn't give it.
     """
+    return _find(space.token_item, keyring, "amp-console segment connect")
+
+
+def find_profiles_token(space: SegmentSpace, keyring: Keyring) -> Secret | None:
+    """Return the token of the Profile API; raises as `find_public_token` does."""
+    return _find(space.profiles_item, keyring, "amp-console segment connect --profiles-token")
+
+
+def _find(item: str | None, keyring: Keyring, command: str) -> Secret | None:
     if item is None:
         return None
     try:
@@ -83,6 +92,6 @@ def find_token(item: str | None, keyring: Keyring) -> Secret | None:
         why = "is not there now" if error.problem is KeysProblem.NO_KEYRING else "has lost it"
         words = (
             f"The token of the Segment space is in the keyring, which {why}. Enter it again with: "
-            "amp-console segment connect"
+            f"{command}"
         )
         raise KeysError(error.problem, error.backend_name, words=words) from None

@@ -485,6 +485,8 @@ ALTER TABLE audience_query ADD COLUMN overlap REAL NOT NULL DEFAULT 0;  -- s bef
 ALTER TABLE audience_query ADD COLUMN cursor INTEGER;  -- changes until then were read; NULL: none
 ALTER TABLE audience_query ADD COLUMN column_types TEXT NOT NULL DEFAULT '{}';  -- JSON, by name
 """
+# Until when Segment asked for no more requests.
+_SEGMENT_WAITS = "ALTER TABLE segment_space ADD COLUMN wait_until INTEGER;"
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -506,6 +508,7 @@ MIGRATIONS: tuple[str, ...] = (
     _SEGMENT_AUDIENCES,
     _UNIDENTIFIED_AFTER,
     _QUERIES_OF_CHANGES,
+    _SEGMENT_WAITS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

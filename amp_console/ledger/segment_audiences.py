@@ -11,6 +11,7 @@ class SpaceReading(msgspec.Struct, frozen=True):
 
     `audiences` are those read at `read_at`, by name; None means that none were ever read. Where the
     last attempt failed, at `tried_at`, `trouble` says why, and the audiences are those of before.
+    Segment asked for no more requests until `wait_until`; None: it did not.
     """
 
     space_id: str
@@ -18,6 +19,7 @@ class SpaceReading(msgspec.Struct, frozen=True):
     read_at: int | None = None
     tried_at: int | None = None
     trouble: str = ""
+    wait_until: int | None = None
 
 
 _COLUMNS = "id, key, name, is_enabled, status, size, unit, definition"
@@ -26,7 +28,7 @@ _COLUMNS = "id, key, name, is_enabled, status, size, unit, definition"
 def space_reading(db: Db, space_id: str) -> SpaceReading:
     """Return what is known of a space."""
     row = db.execute(
-        "SELECT read_at, tried_at, trouble FROM segment_space WHERE id = ?", (space_id,)
+        "SELECT read_at, tried_at, trouble, wait_until FROM segment_space WHERE id = ?", (space_id,)
     ).fetchone()
     if row is None:
         return SpaceReading(space_id)
@@ -43,7 +45,7 @@ def space_reading(db: Db, space_id: str) -> SpaceReading:
 
 def keep_audiences(db: Db, space_id: str, audiences: tuple[SegmentAudience, ...], now: int) -> None:
     """Keep a complete list of a space's audiences in place of the one before."""
-    _keep(db, space_id, now, "")
+    _keep(db, space_id, now, "", None)
     db.execute("UPDATE segment_space SET read_at = ? WHERE id = ?", (now, space_id))
     db.execute("DELETE FROM segment_audience WHERE space_id = ?", (space_id,))
     db.executemany(
@@ -52,14 +54,17 @@ def keep_audiences(db: Db, space_id: str, audiences: tuple[SegmentAudience, ...]
     )
 
 
-def keep_trouble(db: Db, space_id: str, trouble: str, now: int) -> None:
+def keep_trouble(
+    db: Db, space_id: str, trouble: str, now: int, wait_until: int | None = None
+) -> None:
     """Keep why a space could not be read; what was read before stays."""
-    _keep(db, space_id, now, trouble)
+    _keep(db, space_id, now, trouble, wait_until)
 
 
-def _keep(db: Db, space_id: str, now: int, trouble: str) -> None:
+def _keep(db: Db, space_id: str, now: int, trouble: str, wait_until: int | None) -> None:
     db.execute(
-        "INSERT INTO segment_space (id, tried_at, trouble) VALUES (?, ?, ?) "
-        "ON CONFLICT (id) DO UPDATE SET tried_at = excluded.tried_at, trouble = excluded.trouble",
-        (space_id, now, trouble),
+        "INSERT INTO segment_space (id, tried_at, trouble, wait_until) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET tried_at = excluded.tried_at, "
+        "trouble = excluded.trouble, wait_until = excluded.wait_until",
+        (space_id, now, trouble, wait_until),
     )

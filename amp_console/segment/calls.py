@@ -36,12 +36,18 @@ def _utc_now() -> datetime:
 
 
 class SegmentCalls:
-    """Sends calls with one token. Raises ValueError as `checked_base_url` does."""
+    """Sends calls with one token; their answers are of `media_type`.
 
-    def __init__(self, base_url: str, auth: SecretAuth, options: CallOptions) -> None:
+    Raises ValueError as `checked_base_url` does.
+    """
+
+    def __init__(
+        self, base_url: str, auth: SecretAuth, options: CallOptions, *, media_type: str
+    ) -> None:
         limits = Options(options.timeout, _utc_now, LARGEST_ANSWER, options.environ)
         self._http = HttpSession(base_url, auth, limits)
         self._options = options
+        self._headers = {"Accept": media_type}
         self._waited = 0.0
 
     def prepare(self) -> None:
@@ -76,7 +82,7 @@ class SegmentCalls:
         self, path: str, params: Mapping[str, str], reader: Callable[[object], T]
     ) -> T:
         with segment_errors():
-            async with self._http.open(path, params=params, headers=_ACCEPTED) as answer:
+            async with self._http.open(path, params=params, headers=self._headers) as answer:
                 received = await self._http.whole(answer)
         if received.status != 200:
             raise self._error(received)
@@ -88,6 +94,3 @@ class SegmentCalls:
     def _error(self, received: Received) -> SegmentError:
         wait = self._http.asked_to_wait(received)
         return judge(received.status, self._http.shown(received), wait)
-
-
-_ACCEPTED = {"Accept": "application/vnd.segment.v1+json, application/json"}

@@ -20,7 +20,12 @@ class PublicClient:
     """
 
     def __init__(self, base_url: str, token: Secret, options: CallOptions) -> None:
-        self._calls = SegmentCalls(base_url, SecretAuth(token), options)
+        self._calls = SegmentCalls(
+            base_url,
+            SecretAuth(token),
+            options,
+            media_type="application/vnd.segment.v1+json",
+        )
 
     async def __aenter__(self) -> Self:
         self._calls.prepare()
@@ -47,7 +52,9 @@ class ProfilesClient:
     """Reads profiles of one space; an async context manager. It raises as `PublicClient` does."""
 
     def __init__(self, base_url: str, space_id: str, token: Secret, options: CallOptions) -> None:
-        self._calls = SegmentCalls(base_url, SecretAuth(token, Secret("")), options)
+        self._calls = SegmentCalls(
+            base_url, SecretAuth(token, Secret("")), options, media_type="application/json"
+        )
         self._path = f"/v1/spaces/{quote(space_id, safe='')}/collections/users/profiles"
 
     async def __aenter__(self) -> Self:

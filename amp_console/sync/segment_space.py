@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from amp_console.connections import SegmentSpace
 from amp_console.ledger import Ledger
+from amp_console.ledger.rate_limits import DAY
 from amp_console.ledger.segment_audiences import (
     SpaceReading,
     keep_audiences,
     keep_trouble,
     space_reading,
 )
-from amp_console.segment import SegmentError, profiles_url, public_url
+from amp_console.segment import SegmentBusy, SegmentError, profiles_url, public_url
+from amp_console.sync.formatting import clock_time
 from amp_console.values import Secret, now_in_microseconds
 
 if TYPE_CHECKING:
@@ -51,14 +55,27 @@ async def read_space(
 ) -> SpaceReading:
     """Read the audiences of a space into the ledger, and return what is known afterwards.
 
-    If Segment does not give them, the reading holds the reason, and the audiences of before. Raises
-    `LedgerError`.
+    If Segment does not give them, the reading holds the reason, and the audiences of before. While
+    Segment has asked for no more requests, it is not asked. Raises `LedgerError`.
     """
+    before, at = await ledger.aread(space_reading, space_id), now()
+    if before.wait_until is not None and at < before.wait_until <= at + DAY:
+        trouble = (
+            f"Segment asked for no more requests until {clock_time(before.wait_until, at)}. Try "
+            "again after that."
+        )
+        return msgspec.structs.replace(before, trouble=trouble, tried_at=at)
     try:
         async with client:
             found = await client.audiences(space_id)
     except SegmentError as error:
-        await ledger.awrite(keep_trouble, space_id, str(error), now())
+        await ledger.awrite(keep_trouble, space_id, str(error), now(), _wait_until(error, now()))
     else:
         await ledger.awrite(keep_audiences, space_id, found, now())
     return await ledger.aread(space_reading, space_id)
+
+
+def _wait_until(error: SegmentError, now: int) -> int | None:
+    if not isinstance(error, SegmentBusy) or error.retry_after is None:
+        return None
+    return now + round(error.retry_after * 1_000_000)

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from amp_console.simulator import Answer, Canned, ListedAudience, Rule, Size
-from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
+from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN, Definition
 from tests.cli.inside import Ended
 from tests.cli.operator import Operator
 from tests.connections import backends
@@ -211,6 +212,27 @@ def test_what_can_not_be_asked_is_unknown_and_never_0(operator: Operator, tmp_pa
     assert "last attempt" in operator.run("segment", "show").out
 
 
+def test_a_long_wait_that_segment_asks_for_is_kept_for_the_next_command(
+    operator: Operator, tmp_path: Path
+) -> None:
+    take_in(operator, tmp_path, "ana")
+    operator.simulator.segment.audiences = [listed("shoppers", 1)]
+    assert connect(operator).status == 0
+    operator.simulator.segment.instead = [Canned(429, b"{}", {"Retry-After": "600"})]
+    refused = operator.run("audiences", "--segment")
+    assert refused.status == 1
+    assert "Segment asked for fewer requests (status 429). Wait 600 s, then try again." in (
+        refused.err
+    )
+    asked = len(operator.simulator.segment.requests)
+    again = operator.run("audiences", "--segment")
+    assert again.status == 1
+    assert "Segment asked for no more requests until " in again.err
+    assert len(operator.simulator.segment.requests) == asked
+    assert connect(operator).status == 0
+    assert operator.run("audiences", "--segment").status == 0
+
+
 def test_a_token_that_the_keyring_lost_is_told(operator: Operator, tmp_path: Path) -> None:
     take_in(operator, tmp_path, "ana")
     assert connect(operator).status == 0
@@ -231,7 +253,9 @@ def test_without_a_space_the_command_says_how_to_connect_one(operator: Operator)
 
 def test_what_segment_said_last_is_shown_without_asking(operator: Operator, tmp_path: Path) -> None:
     take_in(operator, tmp_path, "ana")
-    operator.simulator.segment.audiences = [listed("shoppers", 4)]
+    query = Definition("event('Order\n Completed')")
+    audience = msgspec.structs.replace(listed("shoppers", 4), definition=query)
+    operator.simulator.segment.audiences = [audience]
     (before,) = operator.run("audiences", "--json").document
     assert before["segment"] is None
     assert connect(operator).status == 0
@@ -239,7 +263,9 @@ def test_what_segment_said_last_is_shown_without_asking(operator: Operator, tmp_
     (after,) = operator.run("audiences", "--json").document
     assert (after["segment"]["size"], after["segment"]["status"]) == (4, "Live")
     assert after["segment"]["read_at"].endswith("Z")
-    assert "in Segment    shoppers in Segment: Live, 4" in operator.run("audience", "shoppers").out
+    shown = operator.run("audience", "shoppers").out
+    assert "in Segment    shoppers in Segment: Live, 4" in shown
+    assert "defined as    event('Order Completed')" in shown
     assert len(operator.simulator.segment.requests) == asked
 
 
@@ -256,6 +282,9 @@ def test_the_token_of_the_profile_api_may_come_later(operator: Operator) -> None
     wrong = operator.run("segment", "connect", "--profiles-token", "--token-stdin", stdin=b"no\n")
     assert wrong.status == 3
     assert "Segment refused the token (status 401)" in wrong.err
+    elsewhere = ("--profiles-token", "--region", "eu", "--token-stdin")
+    other = operator.run("segment", "connect", *elsewhere, stdin=b"no\n")
+    assert "Expected 2 lines on stdin" in other.err, "the region is another one"
     ended = connect(operator, "--profiles-token", typed=PROFILES_TOKEN.reveal())
     assert "Segment accepted the token of the Profile API" in ended.out
     shown = operator.run("segment", "show", "--json").document

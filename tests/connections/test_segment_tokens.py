@@ -14,7 +14,8 @@ from amp_console.connections import (
     SegmentSpace,
     SettingsError,
     checked_token,
-    find_token,
+    find_profiles_token,
+    find_public_token,
     forget_connection,
     remove_space,
     save_space,
@@ -51,8 +52,8 @@ def test_tokens_are_found_again_and_no_file_holds_them(
     ).segment
     assert store.get("Shop").segment == saved is not None
     assert (saved.id, saved.region) == ("spa_1", SegmentRegion.EU)
-    assert find_token(saved.token_item, keyring) == TOKEN
-    assert find_token(saved.profiles_item, keyring) == PROFILES
+    assert find_public_token(saved, keyring) == TOKEN
+    assert find_profiles_token(saved, keyring) == PROFILES
     for file in tmp_path.rglob("*"):
         assert file.is_dir() or b"canary" not in file.read_bytes()
 
@@ -64,8 +65,8 @@ def test_a_new_token_replaces_the_old_one_and_leaves_the_other(
     assert first.segment is not None
     again = save_space(store, keyring, first, first.segment, token=Secret("new"))
     assert again.segment is not None
-    assert find_token(again.segment.token_item, keyring) == Secret("new")
-    assert find_token(again.segment.profiles_item, keyring) == PROFILES
+    assert find_public_token(again.segment, keyring) == Secret("new")
+    assert find_profiles_token(again.segment, keyring) == PROFILES
     assert len(backends.Memory.items) == 2
 
 
@@ -76,7 +77,7 @@ def test_what_is_saved_from_an_older_state_keeps_the_space(
     store.save(msgspec.structs.replace(connection, read_only=True))
     space = store.get("Shop").segment
     assert space is not None
-    assert find_token(space.token_item, keyring) == TOKEN
+    assert find_public_token(space, keyring) == TOKEN
 
 
 def test_removing_it_or_its_connection_deletes_the_tokens(
@@ -113,8 +114,8 @@ def test_a_token_that_the_keyring_lost_is_to_be_given_again(
     assert space is not None
     backends.Memory.items.clear()
     with pytest.raises(KeysError, match=r"has lost it\. Enter it again with: amp-console s"):
-        find_token(space.token_item, keyring)
-    assert find_token(None, keyring) is None
+        find_public_token(space, keyring)
+    assert find_profiles_token(space, keyring) is None
 
 
 def test_a_token_is_trimmed_and_never_quoted() -> None:

@@ -28,8 +28,8 @@ def test_a_reading_replaces_the_one_before(ledger: Ledger) -> None:
 
 def test_an_attempt_that_failed_keeps_what_was_read(ledger: Ledger) -> None:
     ledger.write(keep_audiences, "spa_1", (SHOPPERS,), 10)
-    ledger.write(keep_trouble, "spa_1", "Segment could not answer.", 20)
+    ledger.write(keep_trouble, "spa_1", "Segment could not answer.", 20, 90)
     reading = ledger.read(space_reading, "spa_1")
-    assert reading == SpaceReading("spa_1", (SHOPPERS,), 10, 20, "Segment could not answer.")
+    assert reading == SpaceReading("spa_1", (SHOPPERS,), 10, 20, "Segment could not answer.", 90)
     ledger.write(keep_audiences, "spa_1", (SHOPPERS,), 30)
-    assert ledger.read(space_reading, "spa_1").trouble == ""
+    assert ledger.read(space_reading, "spa_1") == SpaceReading("spa_1", (SHOPPERS,), 30, 30)

@@ -1,5 +1,6 @@
 """Segment's two APIs over real HTTP: pages, rate limits, refusals, and what is unknown."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ from amp_console.segment.client import ProfilesClient, PublicClient
 from amp_console.simulator import Canned, ListedAudience, Simulator, Size
 from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
 from amp_console.values import Secret, SegmentRegion
+from tests.amplitude.scripted import ScriptedServer, json_reply
 
 
 class Waits:
@@ -251,3 +253,21 @@ async def test_no_profile_is_not_the_same_as_no_space(simulator: Simulator, wait
     ) as client:
         with pytest.raises(SpaceNotFound):
             await client.audiences_of("ana")
+
+
+async def test_what_is_sent_is_what_segment_documents(waits: Waits, anyio_backend: str) -> None:
+    async with ScriptedServer().running() as server:
+        server.will(json_reply(200, {"data": {"audiences": []}}), json_reply(200, {"traits": {}}))
+        async with PublicClient(server.url, TOKEN, waits.options) as client:
+            await client.audiences("spa_1")
+        assert server.last.target == "/spaces/spa_1/audiences?pagination%5Bcount%5D=200"
+        assert server.last.headers["authorization"] == f"Bearer {TOKEN.reveal()}"
+        assert server.last.headers["accept"] == "application/vnd.segment.v1+json"
+        async with ProfilesClient(server.url, "spa_1", PROFILES_TOKEN, waits.options) as profiles:
+            await profiles.audiences_of("A+b/c")
+        assert server.last.target == (
+            "/v1/spaces/spa_1/collections/users/profiles/user_id:a%2Bb%2Fc/traits"
+            "?class=audience&limit=200"
+        )
+        pair = base64.b64encode(f"{PROFILES_TOKEN.reveal()}:".encode()).decode()
+        assert server.last.headers["authorization"] == f"Basic {pair}"
