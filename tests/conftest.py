@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +17,10 @@ if sys.dont_write_bytecode:
     sys.dont_write_bytecode, sys.pycache_prefix = False, str(BYTECODE)
     os.environ["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
     del os.environ["PYTHONDONTWRITEBYTECODE"]
+
+if hasattr(time, "tzset"):  # not on Windows
+    os.environ["TZ"] = "UTC"  # of what people read in a test
+    time.tzset()
 
 # Tests are never timed. With CI set, Hypothesis's own profile makes each run the same.
 hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)

@@ -285,19 +285,21 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
 
 
 def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
+    from amp_console.sync.formatting import local_time
+
     kind = "changes" if query.is_changes else "query"
     yield kind, f"{query.source}: {' '.join(query.sql.split())}"
     if query.refreshed_at is None:
         yield "refreshed", "never"
     else:
         result = f"{query.rows:,} rows in {query.seconds:,.1f} s, {query.outcome}"
-        yield "refreshed", f"{query.refreshed_at}: {result}"
+        yield "refreshed", f"{local_time(query.refreshed_at)}: {result}"
         if query.note:
             yield "", query.note
     if query.overlap is not None:
         overlap = f"{query.overlap / 60:g} min"
-        since = f"{query.read_until}, with {overlap} of overlap" if query.read_until else "nothing"
-        yield "read until", since
+        until = local_time(query.read_until)
+        yield "read until", f"{until}, with {overlap} of overlap" if until else "nothing"
 
 
 def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
@@ -311,7 +313,7 @@ def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
 def _print_audience(
     document: "AudienceDocument", audience: "Audience", connection: "Connection"
 ) -> None:
-    from amp_console.sync.formatting import uncertain_text
+    from amp_console.sync.formatting import local_time, uncertain_text
     from amp_console.text import clean
 
     def set_or_default(value: str | None) -> str:
@@ -336,8 +338,12 @@ def _print_audience(
             if document.uncertain
             else []
         ),
-        ("last sync", document.last_sync_at or "never"),
-        *([("compared", document.compared_at or "never")] if document.cohort_id else []),
+        ("last sync", local_time(document.last_sync_at) or "never"),
+        *(
+            [("compared", local_time(document.compared_at) or "never")]
+            if document.cohort_id
+            else []
+        ),
         *([] if document.query is None else _query_lines(document.query)),
         *([] if document.segment is None else _segment_lines(document.segment)),
         ("connection", connection.name),

@@ -129,9 +129,10 @@ def _summary(document: "ErrorsDocument") -> str:
 
 def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]") -> None:
     from amp_console.cli.tables import table
+    from amp_console.sync.formatting import local_time
 
     say(_summary(document))
-    users = [(u.audience, u.id, u.operation, u.reason, u.at or "") for u in document.rejected]
+    users = [(u.audience, u.id, u.operation, u.reason, local_time(u.at)) for u in document.rejected]
     header = ("AUDIENCE", "ID", "OPERATION", "REASON", "AT")
     if users:
         for line in table(header, users, long="AUDIENCE ID REASON"):

@@ -128,10 +128,10 @@ def _list(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: bool)
 
 
 def _line(entry: "LogEntry") -> str:
-    from amp_console.sync.formatting import iso_time
+    from amp_console.sync.formatting import local_time
 
     sign = " !x"[entry.severity]
-    return f"{iso_time(entry.at) or '':<20}  {entry.kind:<9} {sign} {entry.text}"
+    return f"{local_time(entry.at):<24}  {entry.kind:<9} {sign} {entry.text}"
 
 
 def _follow(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: bool) -> None:

@@ -120,24 +120,24 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
 
 
 def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
-    from amp_console.sync.formatting import iso_time
+    from amp_console.sync.formatting import local_time
     from amp_console.sync.queries.person import found_text
 
     record = status.record
     found = [
         ("cohort", record.audience.cohort_id or "none yet"),
-        ("event", (iso_time(record.event_at) if record.source else None) or "none"),
+        ("event", local_time(record.event_at if record.source else None) or "none"),
         ("source", _source(record)),
         ("should be", status.belongs),
         ("last known", status.delivered),
     ]
     for number, made in enumerate(record.comparisons):
-        text = f"{iso_time(made.at)}, run {made.run_id}: {found_text(made)}"
+        text = f"{local_time(made.at)}, run {made.run_id}: {found_text(made)}"
         found.append(("" if number else "compared", text))
     if record.request is not None:
         found.append(("last run", str(record.request.run_id)))
     if record.rejection is not None:
-        at = iso_time(record.rejection.at) or "an unreadable time"
+        at = local_time(record.rejection.at) or "an unreadable time"
         found.append(("rejected", f"{at}: {record.rejection.reason}"))
     if record.counterpart:
         found.append((record.id_type.other.label, record.counterpart))

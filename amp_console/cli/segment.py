@@ -105,7 +105,7 @@ def show(as_json: bool, connection_name: str | None) -> int:
     from amp_console.cli.documents import print_document
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.segment_audiences import space_reading
-    from amp_console.sync.formatting import iso_time
+    from amp_console.sync.formatting import iso_time, local_time
     from amp_console.text import clean, plural
 
     with open_connection(connection_name) as (connection, ledger):
@@ -136,7 +136,7 @@ def show(as_json: bool, connection_name: str | None) -> int:
         ("where", space.base_url or space.region.label),
         ("token", "keyring" if space.token_item else "none"),
         ("Profile API", "token in the keyring" if space.profiles_item else "no token"),
-        ("read", "never" if reading.read_at is None else f"{iso_time(reading.read_at)}, {count}"),
+        ("read", "never" if reading.read_at is None else f"{local_time(reading.read_at)}, {count}"),
         *_attempt(reading),
         ("connection", connection.name),
     ):
@@ -170,10 +170,10 @@ def disconnect(connection_name: str | None) -> int:
 
 
 def _attempt(reading: "SpaceReading") -> "Iterator[tuple[str, str]]":
-    from amp_console.sync.formatting import iso_time
+    from amp_console.sync.formatting import local_time
 
     if reading.trouble:
-        yield "last attempt", f"{iso_time(reading.tried_at)}: {reading.trouble}"
+        yield "last attempt", f"{local_time(reading.tried_at)}: {reading.trouble}"
 
 
 def _wanted(

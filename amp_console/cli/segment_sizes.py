@@ -17,13 +17,14 @@ from amp_console.cli.exits import Exit
 from amp_console.cli.output import say
 from amp_console.cli.resources import keyring, keys_of
 from amp_console.cli.segment import on_wait
-from amp_console.cli.tables import clean, iso_time, table
+from amp_console.cli.tables import clean, table
 from amp_console.connections import Connection, KeysError, SegmentSpace, find_public_token
 from amp_console.ledger import Ledger
 from amp_console.ledger.audience_queries import audience_queries
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.segment_audiences import SpaceReading, keep_trouble, space_reading
 from amp_console.sync.connection_options import client_for
+from amp_console.sync.formatting import iso_time, local_time
 from amp_console.sync.queries.segment import (
     PEOPLE,
     Presence,
@@ -168,7 +169,7 @@ def _print(reading: SpaceReading, comparison: SpaceComparison, cohorts: CohortSi
     if cohorts.trouble:
         say(f"{cohorts.trouble} The sizes of cohorts are unknown.", err=True)
     if reading.read_at is not None:
-        say(f"Segment space {clean(reading.space_id)}, read {iso_time(reading.read_at)}")
+        say(f"Segment space {clean(reading.space_id)}, read {local_time(reading.read_at)}")
     header = ("AUDIENCE", "IN-SEGMENT", "STATUS", "SEGMENT", "LEDGER", "COHORT", "ODD")
     if comparison.audiences:
         for line in table(header, map(_row, comparison.audiences), "SEGMENT LEDGER COHORT", "ODD"):
@@ -191,7 +192,7 @@ def _print(reading: SpaceReading, comparison: SpaceComparison, cohorts: CohortSi
 def _kept(reading: SpaceReading) -> str:
     if reading.read_at is None:
         return "What Segment holds is unknown."
-    return f"Shown is what Segment said at {iso_time(reading.read_at)}."
+    return f"Shown is what Segment said at {local_time(reading.read_at)}."
 
 
 _ABSENT = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-from amp_console.sync.formatting import iso_time
 from amp_console.text import MAX_LENGTH, clean, plural, width
 
 LONG = 300  # characters of a cell that says why, or who
@@ -32,4 +31,4 @@ def table(
     return lines
 
 
-__all__ = ["clean", "iso_time", "plural", "table", "width"]
+__all__ = ["clean", "plural", "table", "width"]

@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.widgets.grid import Cell
+from amp_console.sync.formatting import zone_of
 
 SECOND = 1_000_000  # microseconds
 CLOCK_TOLERANCE = 10 * SECOND  # a moment so little ahead of a clock that ticks is now
@@ -69,6 +70,11 @@ def at(moment: int | None) -> str:
         return datetime.fromtimestamp(moment / SECOND).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return "a time that can't be shown"
+
+
+def zone() -> str:
+    """The zone that `at` and `clock` show times in, as it is now."""
+    return zone_of(datetime.now().astimezone())
 
 
 def clock(moment: int | None) -> str:

@@ -10,6 +10,8 @@ from amp_console.text import plural
 if TYPE_CHECKING:
     from amp_console.ledger.since_plan import SincePlan
 
+MAX_ZONE_LENGTH = 5  # letters of an abbreviation; Windows has long names instead
+
 
 def iso_time(microseconds: int | None) -> str | None:
     """A time in microseconds since 1970 as ISO 8601 in UTC; None for None or out of range."""
@@ -30,11 +32,37 @@ def local_iso_time(microseconds: int) -> str | None:
         return None
 
 
+def local_time(at: int | str | None) -> str:
+    """A time for people, local and with its zone: "2026-05-03 21:42:51 CEST".
+
+    `at` in microseconds since 1970, or as `iso_time` writes it; "" for None or out of range.
+    """
+    try:
+        if isinstance(at, str):
+            time = datetime.fromisoformat(at).astimezone()
+        elif at is not None:
+            time = datetime.fromtimestamp(at // 1_000_000).astimezone()
+        else:
+            return ""
+    except (OverflowError, ValueError, OSError):
+        return ""
+    return f"{time:%Y-%m-%d %H:%M:%S} {zone_of(time)}"
+
+
+def zone_of(time: datetime) -> str:
+    """The abbreviation of a local time's zone, or its offset where the system has only a name."""
+    name = time.tzname() or ""
+    return name if name and len(name) <= MAX_ZONE_LENGTH else f"{time:%z}"
+
+
 def clock_time(at: int, now: int) -> str:
-    """The time of day in UTC, with the date unless it is today. Both in microseconds since 1970."""
-    time, today = (datetime.fromtimestamp(item // 1_000_000, UTC) for item in (at, now))
+    """The local time of day and its zone, with the date unless it is today.
+
+    Both in microseconds since 1970.
+    """
+    time, today = (datetime.fromtimestamp(item // 1_000_000).astimezone() for item in (at, now))
     day = "" if time.date() == today.date() else f"{time:%Y-%m-%d} "
-    return f"{day}{time:%H:%M} UTC"
+    return f"{day}{time:%H:%M} {zone_of(time)}"
 
 
 def uncertain_text(users: int, certain_at: int | str | None) -> str:
@@ -42,7 +70,7 @@ def uncertain_text(users: int, certain_at: int | str | None) -> str:
 
     `certain_at` in microseconds since 1970, or as `iso_time` writes it.
     """
-    when = certain_at if isinstance(certain_at, str) else iso_time(certain_at)
+    when = local_time(certain_at)
     them = "the user" if users == 1 else "them"
     return (
         f"{plural(users, 'user')} not yet certain: an earlier request without an answer may still "

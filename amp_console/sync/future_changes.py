@@ -1,6 +1,6 @@
 """Changes that are dated in the future: from when on, and what is said of them."""
 
-from amp_console.sync.formatting import iso_time
+from amp_console.sync.formatting import local_time
 from amp_console.text import plural
 
 DAY = 24 * 3600 * 1_000_000  # microseconds; clocks and time zones that are set wrong stay within it
@@ -16,7 +16,7 @@ def dated_ahead(count: int, until: int | None) -> str:
     have, them = ("has", "that person") if count == 1 else ("have", "them")
     return (
         f"{plural(count, 'person', 'people')} {have} an event dated in the future, up to "
-        f"{iso_time(until) or 'a time beyond any calendar'}. Until then no other event changes "
+        f"{local_time(until) or 'a time beyond any calendar'}. Until then no other event changes "
         f"{them}. Correct the sender's clock. To change {them} earlier, import an event with a "
         "later time."
     )

@@ -162,7 +162,7 @@ class TestImport:
         path.write_text(json.dumps({**event("u1", True), "timestamp": "9999-01-01T00:00:00Z"}))
         ended = operator.run("import", path)
         assert (ended.status, "1 change is dated more than a day" in ended.out) == (0, True)
-        notice = "1 person has an event dated in the future, up to 9999-01-01T00:00:00Z."
+        notice = "1 person has an event dated in the future, up to 9999-01-01 00:00:00 UTC."
         assert f"shoppers: {notice}" in operator.run("audiences").out
         shown = operator.run("audience", "shoppers", "--json").document
         assert (shown["dated_ahead"], shown["notice"].startswith(notice)) == (1, True)

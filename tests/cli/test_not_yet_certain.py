@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from amp_console.simulator import Call, Late, Simulator
+from amp_console.sync.formatting import local_time
 from tests.cli.operator import Operator
 from tests.sync.workspace import event
 
@@ -33,7 +34,7 @@ def test_every_command_says_so_until_they_are_confirmed_again(
     assert "1 user not yet certain" in operator.run("audience", "shoppers").out
     assert "may still take effect and undo this" in operator.run("person", "u1").out
     planned = operator.run("sync", "--dry-run").out
-    assert f"1 user to confirm again after {shown['certain_at']}" in planned
+    assert f"1 user to confirm again after {local_time(shown['certain_at'])}" in planned
     simulator.faults.release()
     document = operator.run("sync", "--json").document
     assert document["status"] == "stopped"

@@ -1,10 +1,19 @@
 """Sentences say a thing once."""
 
+import time
+from collections.abc import Iterator
+
 import pytest
 
 from amp_console.amplitude.errors import KeysRefused, ServerTrouble
 from amp_console.engage import UnreadableSource
-from amp_console.sync.formatting import without_name
+from amp_console.sync.formatting import (
+    clock_time,
+    iso_time,
+    local_time,
+    uncertain_text,
+    without_name,
+)
 
 
 @pytest.mark.parametrize("words", ["503", "503.", "HTTP 503", "Error code: 503"])
@@ -21,3 +30,38 @@ def test_a_line_that_begins_with_a_name_does_not_repeat_it() -> None:
     error = UnreadableSource("/logs/x.csv can't be read. It is empty.")
     assert without_name(error, "/logs/x.csv") == "It can't be read. It is empty."
     assert without_name(error, "/logs/x") == "/logs/x.csv can't be read. It is empty."
+
+
+AT = 1_777_837_371_000_000  # 2026-05-03T19:42:51Z
+HOUR = 3_600_000_000
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The time zone of Berlin, as the rules of POSIX spell it."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+def test_times_for_people_are_local_and_name_their_zone() -> None:
+    assert local_time(AT) == local_time(iso_time(AT)) == "2026-05-03 21:42:51 CEST"
+    assert local_time(AT + 5_000 * HOUR).endswith(" CET")
+    assert local_time(None) == local_time(2**62) == ""
+    assert clock_time(AT + HOUR, AT) == "22:42 CEST"
+    assert clock_time(AT + 3 * HOUR, AT) == "2026-05-04 00:42 CEST"
+    assert "A run after 2026-05-03 21:42:51 CEST, or" in uncertain_text(1, AT)
+    assert iso_time(AT) == "2026-05-03T19:42:51Z"
+
+
+def test_a_zone_without_an_abbreviation_is_named_by_its_offset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "<Central-European>-2")
+        time.tzset()
+        assert local_time(AT) == "2026-05-03 21:42:51 +0200"
+    time.tzset()

@@ -16,6 +16,7 @@ from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
 from amp_console.console.widgets.scroll_pane import ScrollPane
+from amp_console.console.words import zone
 
 CLOSING = FooterKeys((FooterKey("app.pop_screen", "Esc", "Close"),))
 MAX_WIDTH = 150  # columns of the box
@@ -87,6 +88,7 @@ class HelpScreen(ModalScreen[None]):
             texts = _paragraphs(self._about)
             if not services_of(self).appearance.keys:
                 texts += ["", LETTERS]
+            texts += ["", f"Times are local ({zone()})."]
             about = [safe_text(row, max_length=900) for row in texts]
             yield Static(lines(*about), id="about")
         yield KeyFooter(lambda: CLOSING, self.run_action)

@@ -11,9 +11,10 @@ from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
 from amp_console.console.run_words import request_answer, request_operation
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.scroll_pane import ScrollPane
-from amp_console.console.words import SECOND, at, lasting
+from amp_console.console.words import SECOND, lasting
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.requests import RequestRecord, RequestState
+from amp_console.sync.formatting import local_time
 from amp_console.sync.queries.request import RequestText, request_text
 from amp_console.text import plural
 
@@ -97,7 +98,7 @@ class RequestView(Dialog[None]):
             ("run", str(record.run_id)),
             ("operation", f"{request_operation(record)} {users} by {record.id_type.label}"),
             ("cohort", found.cohort or glyphs.dash),
-            ("sent", at(record.sent_at) + took),
+            ("sent", local_time(record.sent_at) + took),
             ("answer", f"{request_answer(record, glyphs).text}  {_state(record)}"),
         ]
         if record.skipped:

@@ -10,7 +10,7 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import ToSend, in_cohort, members, outstanding, to_send
 from amp_console.ledger.since_plan import PlanMark, plan_mark
 from amp_console.sync.delivery.backoff import requests_for
-from amp_console.sync.formatting import iso_time
+from amp_console.sync.formatting import local_time
 from amp_console.text import part_of, plural
 from amp_console.values import IdType, now_in_microseconds
 
@@ -108,7 +108,7 @@ def again_text(plan: AudiencePlan) -> str:
     """Say how many are confirmed again: a request without an answer may have undone them."""
     found = [f"{plural(plan.again, 'user')} to confirm again"] if plan.again else []
     if plan.uncertain:
-        when = iso_time(plan.certain_at)
+        when = local_time(plan.certain_at)
         found.append(f"{plural(plan.uncertain, 'user')} to confirm again after {when}")
     return ", ".join(found)
 

@@ -2,7 +2,6 @@
 
 import enum
 from collections.abc import Collection
-from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.findings import PersonComparison
 from amp_console.ledger.people import PersonRecord, find_person
 from amp_console.ledger.runs import RunKind
+from amp_console.sync.formatting import local_time
 from amp_console.values import IdType, Operation
 
 if TYPE_CHECKING:
@@ -345,12 +345,7 @@ def _is_unsure(record: PersonRecord) -> bool:
 
 
 def _time(microseconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(microseconds / 1_000_000, UTC).strftime(
-            "%Y-%m-%d %H:%M:%S UTC"
-        )
-    except (OverflowError, ValueError, OSError):
-        return "an unreadable time"
+    return local_time(microseconds) or "an unreadable time"
 
 
 _SENTENCES = {

@@ -20,6 +20,7 @@ from amp_console.ledger.counts import other_id_type
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
+from amp_console.sync.formatting import local_time
 from amp_console.sync.queries.person import (
     ADVICE,
     PersonStatus,
@@ -161,7 +162,7 @@ class RejectedUserDetail(ScrollPane):
                 rows.append(("newest event", f"line {record.line:,} of {record.source}"))
         else:
             tries = plural(user.tries, "try", "tries")
-            when = f"{at(user.at)} ({services_of(self).age_of(user.at)})"
+            when = f"{local_time(user.at)} ({services_of(self).age_of(user.at)})"
             rows.append(("rejected", f"{when}, {operation}, {tries}"))
         return self._laid_out(rows)
 

@@ -21,7 +21,7 @@ from amp_console.console.texts import (
     safe_text,
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
-from amp_console.console.words import ago, at
+from amp_console.console.words import ago
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import (
@@ -34,6 +34,7 @@ from amp_console.ledger.comparisons import (
     Resolved,
 )
 from amp_console.ledger.counts import Headcount, Outstanding, headcount, in_cohort, outstanding
+from amp_console.sync.formatting import local_time
 from amp_console.sync.reconcile.descriptions import (
     GROUP_NAMES,
     comparison_outcome,
@@ -212,7 +213,7 @@ def compared(comparison: Comparison, now: int, glyphs: Glyphs) -> str:
     """When the cohort was like this, and what it was compared with."""
     dot = f" {glyphs.dot} "
     with_list = f"{dot}with {PurePath(comparison.against).name}" if comparison.against else ""
-    when = f"{at(comparison.at)} ({ago(comparison.at, now, glyphs)})"
+    when = f"{local_time(comparison.at)} ({ago(comparison.at, now, glyphs)})"
     return f"run {comparison.run_id}{dot}cohort {comparison.cohort_id}{dot}{when}{with_list}"
 
 

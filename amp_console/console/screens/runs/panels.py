@@ -12,10 +12,11 @@ from amp_console.console.screens.runs import rows as run_rows
 from amp_console.console.session import Session
 from amp_console.console.texts import MUTED, TONE, safe_text
 from amp_console.console.widgets.grid import Grid, Paged, Row, RowsState
-from amp_console.console.words import at, lasting, stopwatch
+from amp_console.console.words import lasting, stopwatch
 from amp_console.ledger import requests
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
 from amp_console.ledger.runs import RunKind, run
+from amp_console.sync.formatting import local_time
 from amp_console.text import plural
 
 NONE_YET = "No request yet."
@@ -126,7 +127,7 @@ class ProgressPanel(Vertical):
         time = f"{spent} elapsed"
         if view.started_at is not None:
             when = services.age_of(view.started_at)
-            time = f"{at(view.started_at)} ({when}){dot}{spent}"
+            time = f"{local_time(view.started_at)} ({when}){dot}{spent}"
         self.border_subtitle = safe_text(time)
 
 

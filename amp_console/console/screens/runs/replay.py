@@ -19,9 +19,10 @@ from amp_console.console.screens.runs.rows import FULL_REQUESTS, full_request_ro
 from amp_console.console.texts import ACCENT, BAD, MUTED, STRONG, TONE, WARN, Part, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.grid.widget import RowsState
-from amp_console.console.words import SECOND, at, stopwatch
+from amp_console.console.words import SECOND, stopwatch
 from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import Run
+from amp_console.sync.formatting import local_time
 from amp_console.sync.queries.run_details import run_details
 from amp_console.text import plural
 
@@ -164,7 +165,7 @@ knows each request and its answer. Why an audience waited is taken from the answ
             return
         room = max(10, self.size.width - MARGIN)
         self.query_one("#chart").border_title = safe_text(
-            f"Playback of run {run.id} {glyphs.dot} {at(replay.started_at)}"
+            f"Playback of run {run.id} {glyphs.dot} {local_time(replay.started_at)}"
         )
         self.query_one("#headline", Static).update(self._headline(replay, run))
         self.query_one("#lines", Static).update(
