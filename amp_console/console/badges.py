@@ -74,7 +74,6 @@ def badges(services: Services, known: AudienceSummary) -> list[CellPart]:
             f"{status_sign(glyphs, state.status)} {state}",
             STATUS_TONES[state.status],
             badge_route(state.status, known.audience.id),
-            status_sign(glyphs, state.status),
         )
         for state in states_now(services, known)
     ]

@@ -239,29 +239,25 @@ def _without_cut_numbers(
 
 
 def least_width(cell: Cell) -> int:
-    """How many columns a cell takes that shows its first part and what replaces the others."""
-    if len(cell.parts) < 2:
-        return cell_len(cell.text)
-    return _length([cell.parts[0], *_without_room(cell.parts[1:])])
+    """How many columns a cell takes that shows its first part."""
+    return cell_len(cell.parts[0].text if cell.parts else cell.text)
 
 
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
-    """Return the parts of a cell that fit into `width` columns, and what replaces the others."""
+    """Return the parts of a cell that fit into `width` columns, and how many others there are.
+
+    The others are counted only where there is room for it, too.
+    """
     first, *others = cell.parts
     gap = " " * GAP
     for many in range(len(others), -1, -1):
-        spread = [part._replace(text=gap + part.text) for part in others[:many]]
-        shown = [first, *spread, *_without_room(others[many:])]
-        if (used := _length(shown)) <= width:
-            return [*shown, CellPart(" " * (width - used))]
+        shown = [first, *(part._replace(text=gap + part.text) for part in others[:many])]
+        if _length(shown) > width:
+            continue
+        count = [CellPart(f" +{len(others) - many} more", "dim")] if many < len(others) else []
+        shown += count if _length([*shown, *count]) <= width else []
+        return [*shown, CellPart(" " * (width - _length(shown)))]
     return [CellPart(fitted_text(first.text, width, False, more), first.tone, first.link)]
-
-
-def _without_room(parts: Sequence[CellPart]) -> list[CellPart]:
-    """What replaces parts without room: their signs, or how many they are."""
-    if all(part.sign for part in parts):
-        return [part._replace(text=f" {part.sign}") for part in parts]
-    return [CellPart(f" +{len(parts)} more", "dim")]
 
 
 def _length(parts: Sequence[CellPart]) -> int:
