@@ -76,6 +76,7 @@ class ProgressMeter:
                 file=sys.stderr,
                 width=BAR,
                 item_show_func=lambda _: self._text,
+                update_min_steps=0,  # the text may change before anything is done
             )
         self._bar.length = length
         # Text that does not fit would be drawn on the next line with every update.

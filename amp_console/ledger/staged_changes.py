@@ -5,7 +5,7 @@ change has no line that would order it: of those with the same time in one readi
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 
@@ -18,7 +18,7 @@ from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.snapshots import Removal
 from amp_console.values import AudienceRef, Change, IdType
 
-MERGED = 100_000  # changes that are merged at once
+MERGED = 20_000  # changes that are merged at once
 
 
 class StagedChanges(msgspec.Struct, frozen=True):
@@ -130,13 +130,15 @@ def apply_changes(db: Db, staged: StagedChanges, agreed: int, now: int) -> Remov
 
 
 def _parts(db: Db, audience_id: int, ref: AudienceRef) -> Iterator[list[Change]]:
-    """The staged changes, oldest first, so that the newest says who is the same person."""
-    rows = db.execute(
-        f"SELECT id_type, id, other, change FROM temp.{_table(audience_id)} "
-        "ORDER BY change, id_type, id"
-    )
-    rest = iter(rows)
-    while part := list(islice(rest, MERGED)):
+    """The staged changes: first those of two identifiers, the newest last, for it says who is who.
+
+    Of an identifier in several, the newest change comes last among those of its time.
+    """
+    columns = f"SELECT id_type, id, other, change FROM temp.{_table(audience_id)}"
+    pairs = db.execute(f"{columns} WHERE other IS NOT NULL ORDER BY change, id_type, id")
+    single = db.execute(f"{columns} WHERE other IS NULL")
+    rows = chain(pairs, single)
+    while part := list(islice(rows, MERGED)):
         changes = []
         for id_type, id_, other, change in part:
             has_left = bool(change & 1)

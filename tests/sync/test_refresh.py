@@ -1,6 +1,7 @@
 """Refreshing an audience from its query: who enters, who leaves, and when nothing changes."""
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.sources.warehouse import Engine, WarehouseError, open_engine
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
 from amp_console.values import IdType
-from tests.postgresql import PostgresqlServer, postgresql_server
+from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
 from tests.sync.warehouses import KINDS, Warehouse, duckdb_warehouse, postgresql_warehouse
 from tests.sync.warehouses import sqlite_warehouse as sqlite_file
 from tests.sync.workspace import Workspace, event
@@ -132,15 +133,17 @@ def test_whom_it_no_longer_lists_has_left(lake: Lake) -> None:
     assert lake.wanted() == {*MEMBERS[1:], "new"}
 
 
+def _warehouse(kind: str, folder: Path, request: pytest.FixtureRequest) -> Warehouse:
+    if kind == "postgresql":
+        return postgresql_warehouse(request.getfixturevalue("server"))
+    return (duckdb_warehouse if kind == "duckdb" else sqlite_file)(folder)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_becomes_what_the_table_holds_however_that_changes(
     workspace: Workspace, tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    if kind == "postgresql":
-        warehouse = postgresql_warehouse(request.getfixturevalue("server"))
-    else:
-        warehouse = (duckdb_warehouse if kind == "duckdb" else sqlite_file)(tmp_path)
-    lake = Lake(workspace, warehouse)
+    lake = Lake(workspace, _warehouse(kind, tmp_path, request))
     rng = random.Random(7)
     for _ in range(5):
         rows = [f"u'{rng.randrange(30)}\x1b" for _ in range(rng.randrange(40))]
@@ -251,6 +254,128 @@ def test_a_query_that_fails_midway_changes_nothing(lake: Lake, rows: int) -> Non
     lake.open_engine = whole
     assert lake.refresh().outcome is APPLIED
     assert lake.wanted() == {*MEMBERS, "new"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_that_has_changed_its_type_is_confirmed(
+    workspace: Workspace, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    lake = Lake(workspace, _warehouse(kind, tmp_path, request))
+    lake.warehouse.members("007", "8")
+    assert lake.refresh().outcome is APPLIED
+    lake.warehouse.execute(
+        "CREATE TABLE numbers AS SELECT CAST(user_id AS INTEGER) AS user_id FROM vips",
+        "DROP TABLE vips",
+        "ALTER TABLE numbers RENAME TO vips",
+    )
+    report = lake.refresh(is_dry=True)
+    assert "The column user_id has changed its type since the last refresh" in report.notes[0]
+    work = lake.begin()
+    report = work.run()
+    assert (report.outcome, report.entering, report.leaving) == (ASKS, 1, 1)
+    assert report.question.startswith("The column user_id has changed its type")
+    work.decline(report)
+    assert lake.wanted() == {"007", "8"}
+    work = lake.begin()
+    report = work.confirm(work.run())
+    assert report.question.startswith("The query lists 2 members. It removes 1 of the 2")
+    assert lake.wanted() == {"007", "8"}
+    assert work.confirm(report).outcome is APPLIED
+    assert lake.wanted() == {"7", "8"}
+    assert lake.refresh().outcome is APPLIED
+
+
+class CutEngine:
+    """A warehouse whose connection ends once the first rows were handed over."""
+
+    def __init__(self, engine: Engine, server: PostgresqlServer) -> None:
+        self._engine = engine
+        self._server = server
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def query(self, sql: str, timeout: float, since: datetime | None = None) -> Any:
+        result = self._engine.query(sql, timeout, since)
+
+        def chunks() -> Iterator[Any]:
+            yield next(result.chunks)
+            self._server.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'amp-console'"
+            )
+            yield from result.chunks
+
+        return result._replace(chunks=chunks())
+
+
+def _read_by(server: PostgresqlServer, role: str) -> Warehouse:
+    """A table of members on a real server, which a role without other rights reads."""
+    server.execute("DROP TABLE IF EXISTS vips", f"DROP ROLE IF EXISTS {role}")
+    warehouse = postgresql_warehouse(server)
+    warehouse.members(*MEMBERS)
+    server.execute(
+        f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'", f"GRANT SELECT ON vips TO {role}"
+    )
+    warehouse.url = server.url(role)
+    return warehouse
+
+
+@pytest.mark.parametrize(
+    ("statement", "what", "advice"),
+    [
+        (
+            "DROP TABLE vips",
+            'PostgreSQL refused the query: relation "vips" does not exist (line 1, column 21).',
+            "Check the name of the table and its schema.",
+        ),
+        (
+            "REVOKE ALL ON vips FROM reader",
+            "PostgreSQL refused the query: permission denied for table vips.",
+            "Grant the user of the source SELECT on it (and USAGE on its schema).",
+        ),
+        (
+            "ALTER ROLE reader PASSWORD 'another'",
+            'Could not connect to PostgreSQL: password authentication failed for user "reader".',
+            "Check the user and the password",
+        ),
+        (
+            "ALTER TABLE vips RENAME COLUMN user_id TO customer",
+            'PostgreSQL refused the query: column "user_id" does not exist (line 1, column 8).',
+            "Check the names of the columns.",
+        ),
+    ],
+)
+def test_what_a_real_server_refuses_changes_nothing(
+    workspace: Workspace, server: PostgresqlServer, statement: str, what: str, advice: str
+) -> None:
+    lake = Lake(workspace, _read_by(server, "reader"))
+    assert lake.refresh().outcome is APPLIED
+    before = lake.rows()
+    server.execute("INSERT INTO vips VALUES ('new')", statement)
+    report = lake.refresh()
+    assert report.outcome is FAILED
+    assert report.notes[0].startswith(f"{what} Nothing was changed. {advice}")
+    assert lake.rows() == before
+
+
+def test_a_connection_that_a_real_server_ends_midway_changes_nothing(
+    workspace: Workspace, server: PostgresqlServer
+) -> None:
+    lake = Lake(workspace, _read_by(server, "reader"))
+    assert lake.refresh().outcome is APPLIED
+    before = lake.rows()
+    lake.ask("SELECT repeat('u', 100) || i AS user_id FROM generate_series(1, 200000) AS i")
+    whole = lake.open_engine
+    lake.open_engine = lambda: CutEngine(whole(), server)
+    report = lake.refresh()
+    assert report.outcome is FAILED
+    assert re.fullmatch(
+        "(The connection to PostgreSQL broke|PostgreSQL refused the query): .*[^.]\\. "
+        "Nothing was changed\\. .*try again( later)?\\.",
+        report.notes[0],
+    )
+    assert lake.rows() == before
 
 
 def test_a_cancelled_one_changes_nothing(lake: Lake) -> None:

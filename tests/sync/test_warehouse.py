@@ -144,6 +144,8 @@ def test_whole_numbers_keep_their_digits(warehouse: Warehouse, digits: str) -> N
     [
         ("'12345678901234567890'::numeric(38,0)", "12345678901234567890"),
         ("'7.50'::numeric(10,2)", "7.5"),
+        ("'1e20'::numeric(38,0)", "100000000000000000000"),
+        ("'9007199254740993'::bigint", "9007199254740993"),
         (
             "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'::uuid",
             "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
@@ -161,6 +163,8 @@ def test_decimals_and_uuids_keep_their_digits(
     ("sql", "words"),
     [
         ("CAST(7 AS DOUBLE PRECISION)", "holds floating-point numbers"),
+        ("CAST(9007199254740993 AS DOUBLE PRECISION)", "holds floating-point numbers"),
+        ("CAST(16777217 AS REAL)", "holds floating-point numbers"),
         ("CAST('nan' AS DOUBLE PRECISION)", "holds"),
         ("current_date", "holds values of the type date"),
         ("true", "holds true and false"),
@@ -171,6 +175,34 @@ def test_a_type_that_is_no_identifier_is_named(warehouse: Warehouse, sql: str, w
     said = refusal(warehouse, f"SELECT {sql} AS user_id")
     assert f"The column user_id {words}" in said
     assert "Nothing was changed. Convert it in the query" in said
+
+
+def test_the_largest_whole_numbers_of_duckdb_keep_their_digits(tmp_path: Path) -> None:
+    largest = str(2**127 - 1)
+    _, (found,) = read(duckdb_warehouse(tmp_path), f"SELECT {largest}::HUGEINT AS user_id")
+    assert found.user_id == largest
+
+
+@pytest.mark.parametrize(
+    ("sql", "types"),
+    [
+        ("SELECT '007' AS user_id, 2 AS n", {"user_id": "text"}),
+        (
+            "SELECT 7 AS USER_ID, '8' AS amplitude_id",
+            {"user_id": "integer", "amplitude_id": "text"},
+        ),
+    ],
+)
+def test_the_types_of_its_columns_are_known(
+    warehouse: Warehouse, kind: str, sql: str, types: dict[str, str]
+) -> None:
+    names = {
+        "sqlite": {},
+        "duckdb": {"text": "VARCHAR", "integer": "INTEGER"},
+        "postgresql": {"integer": "int4"},
+    }[kind]
+    rows, _ = read(warehouse, sql)
+    assert rows.types == {name: names.get(type_, type_) for name, type_ in types.items()}
 
 
 def test_a_column_whose_type_changes_midway_is_named(tmp_path: Path) -> None:
