@@ -217,6 +217,8 @@ class PersonInComparison(msgspec.Struct, frozen=True):
 class PersonInAudience(msgspec.Struct, frozen=True):
     """One audience in `person --json`; `delivered` null is unknown.
 
+    `id_type` is that of the identifier, `matched_by` that of the audience; only by the latter is
+    anyone `wanted` in the cohort. `rejected` gives the reason that `errors` lists.
     `found` is how the comparison of a cohort as of `found_at` found the person; null if it did not.
     `in_segment` is what Segment's Profile API said just now ("in", "out", "never in", "no profile",
     "unknown"), and `three_answers` a sentence on ledger, cohort and Segment; null if not asked.
@@ -227,6 +229,7 @@ class PersonInAudience(msgspec.Struct, frozen=True):
     name: str
     cohort_id: str | None
     id_type: str
+    matched_by: str
     verdict: str
     sentence: str
     wanted: bool
@@ -494,7 +497,8 @@ def _person_in_audience(
         name=record.audience.name,
         cohort_id=record.audience.cohort_id,
         id_type=record.id_type,
-        verdict=status.verdict,
+        matched_by=record.audience.id_type,
+        verdict=status.answer,
         sentence=status.sentence,
         wanted=record.wanted,
         delivered=record.delivered,
@@ -503,7 +507,7 @@ def _person_in_audience(
         source=record.source,
         line=record.line,
         run=record.request.run_id if record.request else None,
-        rejected=record.rejection.reason if record.rejection else None,
+        rejected=status.rejected,
         other_id=record.counterpart,
         found=status.found,
         found_at=iso_time(record.finding.at) if record.finding else None,

@@ -118,7 +118,8 @@ def _has(criteria: RejectedFilter, name: str) -> bool:
     return getattr(criteria, name) is not None
 
 
-def _no_identifier(audience: Audience) -> str:
+def no_identifier(audience: Audience) -> str:
+    """Why a member without an identifier of the audience's ID type is not delivered."""
     return f"No {audience.id_type.label} in the event"
 
 
@@ -172,7 +173,7 @@ def _reasons_of_unidentified(
         query.values,
     )
     for audience_id, count, at in rows:
-        reason = _no_identifier(known[audience_id])
+        reason = no_identifier(known[audience_id])
         if criteria.reason in {None, reason}:
             yield audience_id, Operation.ADD, Reason.NO_IDENTIFIER, reason, count, at
 
@@ -203,7 +204,7 @@ def _selections(db: Db, criteria: RejectedFilter) -> list[_Selection]:
         if (
             unidentified
             and audience.id in unsent
-            and criteria.reason in {None, _no_identifier(audience)}
+            and criteria.reason in {None, no_identifier(audience)}
         ):
             selections.append(_Selection(audience, unidentified, False, unsent[audience.id]))
     return selections
@@ -278,7 +279,7 @@ def _read_unidentified(
             audience.id_type.other,
             id_,
             Operation.ADD,
-            _no_identifier(audience),
+            no_identifier(audience),
             Reason.NO_IDENTIFIER,
             at,
             0,

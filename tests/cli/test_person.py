@@ -53,6 +53,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
         "computation_id": "aud_shoppers",
         "name": "shoppers",
         "id_type": "user_id",
+        "matched_by": "user_id",
         "verdict": "rejected",
         "wanted": True,
         "delivered": False,

@@ -5,7 +5,7 @@ import pytest
 from amp_console.amplitude.client import AmplitudeClient
 from amp_console.ledger import deliveries, runs
 from amp_console.ledger.counts import headcount
-from amp_console.ledger.rejected import RejectedFilter
+from amp_console.ledger.rejected import RejectedFilter, rejected_users
 from amp_console.ledger.repairs import make_chosen_pending
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Reset, Rule
@@ -253,6 +253,22 @@ def test_without_the_identifier_it_says_which_is_missing(workspace: Workspace) -
     assert found.verdict is PersonVerdict.NO_IDENTIFIER
     assert "matched by Amplitude ID" in found.sentence
     assert found.belongs == "in the cohort, but the event carries no Amplitude ID"
+    (error,) = workspace.ledger.read(rejected_users)
+    assert found.rejected == error.reason == "No Amplitude ID in the event"
+    assert found.answer == "no Amplitude ID"
+    assert found.sentence.startswith("Not in the cohort: ")
+
+
+async def test_without_the_identifier_it_says_that_they_are_in_the_cohort_by_the_other(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    found = answer(workspace, "u1")
+    assert (found.answer, found.delivered) == ("no Amplitude ID", "in the cohort")
+    assert found.sentence.startswith("Still in the cohort by User ID: the audience is matched by ")
+    assert "carries only a User ID, so the next sync removes them." in found.sentence
 
 
 def test_the_other_identifier_is_named(workspace: Workspace) -> None:

@@ -150,7 +150,7 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
             (
                 Cell(record.audience.name),
                 Cell(record.audience.id_type.label, "dim"),
-                Cell(str(status.verdict), TONES[status.verdict]),
+                Cell(status.answer, TONES[status.verdict]),
                 aged(status.since, self.services.clock.age_now, self.services.glyphs),
             ),
         )

@@ -12,6 +12,7 @@ from amp_console.ledger.comparisons import DifferenceKind, PriorState
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.findings import PersonComparison
 from amp_console.ledger.people import PersonRecord, find_person
+from amp_console.ledger.rejected import no_identifier
 from amp_console.ledger.runs import RunKind
 from amp_console.sync.formatting import local_time
 from amp_console.values import IdType, Operation
@@ -43,6 +44,20 @@ class PersonStatus(msgspec.Struct, frozen=True):
     record: PersonRecord
     verdict: PersonVerdict
     sentence: str
+
+    @property
+    def answer(self) -> str:
+        """The verdict in words; it names the identifier that is missing."""
+        if self.verdict is PersonVerdict.NO_IDENTIFIER:
+            return f"no {self.record.audience.id_type.label}"
+        return str(self.verdict)
+
+    @property
+    def rejected(self) -> str | None:
+        """Why they are rejected, as the errors say it; None if they are not."""
+        if self.verdict is PersonVerdict.NO_IDENTIFIER:
+            return no_identifier(self.record.audience)
+        return self.record.rejection.reason if self.record.rejection else None
 
     @property
     def since(self) -> int | None:
@@ -291,10 +306,14 @@ def reason_text(code: Reason, reason: str) -> str:
 
 
 def _no_identifier(record: PersonRecord) -> str:
-    wanted = record.audience.id_type.label
+    wanted, has = record.audience.id_type.label, record.id_type.label
+    start, then = "Not in the cohort", ""
+    if record.delivered or _is_unsure(record):
+        start = f"{'Still' if record.delivered else 'Maybe still'} in the cohort by {has}"
+        then = f", so {_next_sync(record, 'removes them')}"
     return (
-        f"Not in the cohort: the audience is matched by {wanted}, and {_event(record)} carries "
-        f"only a {record.id_type.label}. Map the {wanted}, or change the audience's ID type, which "
+        f"{start}: the audience is matched by {wanted}, and {_event(record)} carries "
+        f"only a {has}{then}. Map the {wanted}, or change the audience's ID type, which "
         "replaces the members of its cohort."
     )
 
