@@ -72,6 +72,7 @@ class ConsoleApp(App[None]):
             lambda route: self.navigator.open(route),  # noqa: PLW0108  # there is none yet
             find_keys,
         )
+        self._terminal_text.is_plain = first.appearance.is_ascii
         self.connections = first.connections
         self.navigator = Navigator(self, self.connections)
         appearance = self.services.appearance

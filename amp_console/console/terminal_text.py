@@ -15,8 +15,8 @@ from textual.filter import LineFilter
 
 _STEERING = {"Cc", "Cf", "Zl", "Zp"}
 _PLAIN = str.maketrans(
-    "─│┌┐└┘├┤┬┴┼━┃╭╮╯╰▁▂▃▄▅▆▇█░▓…–—−→←↑↓·×»✓✔✖●○▸",
-    "-|+++++++++-|++++########.x~---><^v|x>v+x*o>",
+    "─│┌┐└┘├┤┬┴┼━┃╭╮╯╰▁▂▃▄▅▆▇█░▓…–—−→←↑↓·×»✓✔✖●○▸“”‘’",
+    "-|+++++++++-|++++########.x~---><^v|x>v+x*o>\"\"''",
 )
 
 
@@ -32,10 +32,14 @@ def draws_signs(encoding: str) -> bool:
 
 
 class TerminalText(LineFilter):
-    """Drops what steers a terminal, and replaces what its encoding can't say."""
+    """Drops what steers a terminal, and replaces what its encoding can't say.
 
-    def __init__(self, encoding: str) -> None:
+    Where `is_plain`, signs are replaced that it could say, too, and letters of any script stay.
+    """
+
+    def __init__(self, encoding: str, *, is_plain: bool = False) -> None:
         super().__init__()
+        self.is_plain = is_plain
         self._encoding = encoding
         self._is_unicode = draws_signs(encoding)
 
@@ -50,11 +54,12 @@ class TerminalText(LineFilter):
         ]
 
     def _is_safe(self, text: str) -> bool:
-        return text.isprintable() and (self._is_unicode or text.isascii())
+        return text.isprintable() and (text.isascii() or (self._is_unicode and not self.is_plain))
 
     def _safe(self, text: str) -> str:
         kept = (char for char in text if unicodedata.category(char) not in _STEERING)
-        return "".join(char if self._has(char) else _other(char) for char in kept)
+        plain = (char.translate(_PLAIN) if self.is_plain else char for char in kept)
+        return "".join(char if self._has(char) else _other(char) for char in plain)
 
     def _has(self, char: str) -> bool:
         try:

@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 import amp_console.console
+from amp_console.console import LaunchOptions
 from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.terminal_text import TerminalText
 from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
@@ -82,13 +83,24 @@ def test_every_widget_goes_through_it() -> None:
                 assert kind.get_line_filters is Widget.get_line_filters, kind
 
 
+async def test_who_asks_for_ascii_sees_no_other_sign(harness: ConsoleHarness) -> None:
+    connect_with_audiences(
+        harness, lambda workspace: workspace.read([event("u1", True, audience="größe")])
+    )
+    async with harness.open(LaunchOptions(ascii_only=True)) as pilot:
+        await until_shown(pilot, "größe")
+        await pilot.press("e")
+        await until_shown(pilot, "Link~")
+        assert {sign for sign in picture(pilot) if not sign.isascii()} <= set("öß")
+
+
 @pytest.mark.parametrize(
     ("encoding", "text", "shown"),
     [
         ("utf-8", "plain — ●", "plain — ●"),
         ("utf-8", "a\x1b[31mb\x9b\u202ec", "a[31mbc"),
         ("utf-8", "\ud83d", "?"),
-        ("ascii", "│é●漢→", "|?*??>"),
+        ("ascii", "│é●漢→“…”", '|?*??>"~"'),
         ("latin-1", "é●", "é*"),
     ],
 )
