@@ -155,6 +155,7 @@ def _chosen(
     ledger: "Ledger", names: tuple[str, ...], *, take_all: bool, against: str | None
 ) -> "list[Audience]":
     from amp_console.ledger.audiences import all_audiences, find_audience
+    from amp_console.text import clean
 
     if take_all == bool(names):
         raise click.UsageError("Name at least one audience, or add --all.")
@@ -162,7 +163,13 @@ def _chosen(
         chosen = [ledger.read(find_audience, name) for name in dict.fromkeys(names)]
     else:
         everything = ledger.read(all_audiences)
-        chosen = [item for item in everything if item.enabled and item.cohort_id]
+        linked = [item for item in everything if item.enabled and item.cohort_id]
+        chosen = [item for item in linked if not item.broken]
+        for item in linked:
+            if item.broken:
+                say(f"{clean(item.name)} is skipped: {clean(item.broken, 1000)}", err=True)
+        if linked and not chosen:
+            raise click.UsageError("Every link to a cohort is broken. Nothing was downloaded.")
     if against and len(chosen) != 1:
         raise click.UsageError("--against is a list for one audience: name exactly one.")
     if not chosen:

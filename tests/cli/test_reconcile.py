@@ -76,6 +76,24 @@ def test_two_that_are_equal_end_with_0(operator: Operator) -> None:
     assert "0 of 500 downloads used, resets 1 " in ended.err
 
 
+def test_all_leaves_out_links_that_are_known_to_be_broken(
+    operator: Operator, simulator: Simulator
+) -> None:
+    simulator.world.drop_cohort(cohort_of(simulator, "tests"))
+    assert operator.run("reconcile", "tests").status != 0
+    before = len(simulator.requests)
+    ended = operator.run("reconcile", "--all", "--yes")
+    assert ended.status == 0
+    assert "tests is skipped: Amplitude has no cohort" in ended.err
+    assert "shoppers" in ended.out
+    simulator.world.drop_cohort(cohort_of(simulator, "shoppers"))
+    assert operator.run("reconcile", "shoppers").status != 0
+    ended = operator.run("reconcile", "--all", "--yes")
+    assert ended.status == 2
+    assert "Every link to a cohort is broken." in ended.err
+    assert len(simulator.requests) > before
+
+
 def test_differences_end_with_1_and_nothing_is_sent(
     operator: Operator, simulator: Simulator
 ) -> None:
