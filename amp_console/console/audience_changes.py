@@ -152,15 +152,15 @@ def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list
 async def ask_and_unlink(services: Services, known: Audience) -> bool:
     """Ask, and unlink; True where that was done. To be run in a worker."""
     name = clean(known.linked_name or known.cohort_id or "")
-    stays = (
-        "The cohort stays in Amplitude with its members, and amp-console no longer changes it. "
-        "The next sync creates a new cohort with all members of the audience."
-    )
+    there = "The cohort stays in Amplitude with its members, and amp-console no longer changes it."
+    if known.broken:
+        there = "Amplitude no longer has this cohort, so nothing changes there."
+    creates = "The next sync creates a new cohort with all members of the audience."
     question = Confirm(
         f"Unlink “{name}”?",
-        [stays, "", safe_text(("Amplitude's API can't delete cohorts.", WARN))],
+        [f"{there} {creates}", "", safe_text(("Amplitude's API can't delete cohorts.", WARN))],
         yes="Unlink",
-        typed=typeable(name, "unlink"),
+        typed=None if known.broken else typeable(name, "unlink"),
     )
     if not await services.ask(question):
         return False

@@ -1,6 +1,6 @@
 """Figures that Amplitude is asked for: cohort sizes, and downloads used this month."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from amp_console.console.clock import AgeClock
 from amp_console.console.failures import KNOWN
@@ -26,7 +26,8 @@ class Figures:
         self._notifications = notifications
         self._changed = changed
         self.quota: Quota | None = None
-        """Cohort downloads of this month; None before Amplitude was asked."""
+        """Cohort downloads of this month; None before Amplitude was asked, and during downloads."""
+        self._downloading = 0  # jobs that may use downloads
         self.sizes: dict[str, int | None] = {}
         """Members of each cohort, by cohort id."""
         self.sizes_at = 0
@@ -69,7 +70,7 @@ class Figures:
     async def update_quota(self) -> None:
         """Ask how many of the month's downloads are used; asking costs none."""
         session = self._sessions.current
-        if session is None:
+        if session is None or self._downloading:
             return
         try:
             async with await session.client() as client:
@@ -78,3 +79,16 @@ class Figures:
             self._notifications.post(str(error), "error")
         else:
             self._changed()
+
+    def hide_quota_until(self, ends: Awaitable[None]) -> Coroutine[None, None, None]:
+        """Show no quota while downloads make it wrong; the result asks for it when `ends` does."""
+        self._downloading += 1
+        self.quota = None
+        return self._ask_after(ends)
+
+    async def _ask_after(self, ends: Awaitable[None]) -> None:
+        try:
+            await ends
+        finally:
+            self._downloading -= 1
+        await self.update_quota()

@@ -172,13 +172,18 @@ async def test_who_is_pending_is_no_difference(harness: ConsoleHarness) -> None:
         await until_shown(
             pilot,
             "◐ same, 4 pending  22 in the audience, 20 in the cohort.",
-            "4 pending: not yet sent. The next sync adds 3 and removes 1.",
+            "4 pending: not yet sent. The next sync, or a repair, adds 3 and removes 1.",
             "0 missing",
             "0 extra",
             "4 people",
             "new-0",
         )
         await until_gone(pilot, "Missing from the cohort")
+        await pilot.press("p")
+        await until_shown(pilot, "4 changes not sent yet: the next sync or live session sends them")
+        await until_shown(pilot, "Add 3 users", "Remove 1 user")
+        await pilot.press("escape")
+        await until_on(pilot, ReconcileScreen)
         with harness.workspace(connection) as workspace:
             sync(workspace)
         await until_shown(pilot, "4 sent")
@@ -225,7 +230,9 @@ async def test_who_is_missing_because_amplitude_rejected_them_leads_to_the_reaso
             pilot, "same, 1 rejected", "1 rejected by Amplitude, so not in the cohort", "ghost-1"
         )
         await until_gone(pilot, "Missing from the cohort")
-        await pilot.press("x")
+        await pilot.press("p")
+        await until_shown(pilot, "1 rejected user: a repair tries again to add them.", "Add 1 user")
+        await pilot.press("escape", "x")
         await until_shown(pilot, "Amplitude does not know", "ghost-1")
 
 
@@ -349,6 +356,67 @@ async def test_a_comparison_is_there_after_a_restart(harness: ConsoleHarness) ->
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
         await until_shown(pilot, "2 missing", "1 extra", "u00")
+
+
+async def test_a_comparison_that_is_shown_is_replaced_only_once_that_is_confirmed(
+    harness: ConsoleHarness,
+) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
+        await compare(pilot)
+        await until_shown(pilot, "2 missing", "1 of 500 downloads used")
+        await pilot.press("r")
+        await until_shown(pilot, "Compare again?", "This uses 1 more download: 1 of 500")
+        await pilot.press("escape")
+        await until_on(pilot, ReconcileScreen)
+        assert "1 of 500 downloads used" in picture(pilot)
+        await pilot.press("L")
+        await until_shown(pilot, "Comparing uses 1 download: 1 of 500")
+        await pilot.press("escape")
+        await until_on(pilot, ReconcileScreen)
+        await pilot.press("r")
+        await until_shown(pilot, "Compare again?")
+        await pilot.press("y")
+        await until_over(pilot)
+        await until_shown(pilot, "2 of 500 downloads used", "run 3")
+
+
+async def test_no_number_of_downloads_is_shown_while_one_begins(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("r")
+        await until_shown(pilot, "downloads 0/500", "0 of 500 downloads used")
+        seen = set[str]()
+        figures, app = services(pilot).figures, services(pilot)
+        app.changes.subscribe(pilot.app.screen, lambda _: seen.add(str(figures.quota)))
+        await pilot.press("r")
+        await until_over(pilot)
+        await until_shown(pilot, "downloads 1/500", "1 of 500 downloads used")
+        assert {text.partition(" ")[0] for text in seen} <= {"None", "1"}
+
+
+async def test_a_broken_link_has_one_number_and_can_be_unlinked_for_what_it_is(
+    harness: ConsoleHarness,
+) -> None:
+    connection = drifted(harness, out=(), into=())
+    with harness.workspace(connection) as workspace:
+        harness.simulator.world.drop_cohort(harness.simulator.world.cohort_named("shoppers").id)
+        workspace.read([event(f"new-{n}", True, 90, audience="shoppers") for n in range(3)])
+        sync(workspace)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "broken link", "20 by our ledger")
+        await pilot.press("r")
+        await until_shown(pilot, "= 20 delivered + 3 pending", "20 by our ledger")
+        await pilot.press("escape")
+        await until_shown(pilot, "broken link")
+        await pilot.press("e")
+        await until_shown(pilot, "Unlink", "holds")
+        await pilot.press("f4")
+        await until_shown(pilot, "Amplitude no longer has this cohort, so nothing changes there.")
+        assert "stays in Amplitude" not in picture(pilot)
+        await pilot.press("y")
+        await until_notified(pilot, "is unlinked. The next sync creates a new cohort.")
 
 
 async def test_a_list_is_compared_with(harness: ConsoleHarness) -> None:
@@ -531,9 +599,12 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_over(pilot)
         await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ")
         await pilot.press("p")
-        await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
+        await until_shown(pilot, "Add 2 users", "Remove 1 user")
         await until_shown(
-            pilot, "2 of 3 differences are pending already", "uses at most 2 more downloads"
+            pilot,
+            "1 change not sent yet",
+            "1 of 2 differences is pending",
+            "2 more downloads",
         )
         await pilot.press("enter")
         await until_shown(pilot, "Repair 2 audiences?")
@@ -660,7 +731,7 @@ async def test_an_earlier_comparison_is_shown_and_not_repaired(harness: ConsoleH
     async with harness.open(size=(160, 40)) as pilot:
         await compare(pilot)
         await until_shown(pilot, "u00")
-        await pilot.press("r")
+        await pilot.press("r", "y")
         await until_over(pilot)
         await until_shown(pilot, "run 3 · cohort")
         await pilot.press("3")

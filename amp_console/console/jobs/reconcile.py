@@ -42,6 +42,10 @@ class CompareOperation(RunOperation):
     def run_report(self) -> RunReport | None:
         return self.report.run if self.report else None
 
+    def including_incomplete(self) -> "CompareOperation":
+        """The same comparison, with a list that may be incomplete."""
+        return CompareOperation(self._audiences, self.against, allow_incomplete=True)
+
     async def carry_out(self, context: RunContext) -> None:
         """Read the list, if there is one, then the cohorts, and compare."""
         listing = None
@@ -70,7 +74,7 @@ class RepairOperation(RunOperation):
         super().__init__(tuple(plan.comparison.audience_id for plan in plans))
         self.report: RepairReport | None = None
         self.plans = tuple(plans)
-        self._verify = verify
+        self.verify = verify
 
     @property
     def planned(self) -> int:
@@ -81,7 +85,8 @@ class RepairOperation(RunOperation):
         return self.report.run if self.report else None
 
     async def carry_out(self, context: RunContext) -> None:
-        self.report = await repair(self.plans, context, verify=self._verify)
+        self.report = await repair(self.plans, context, verify=self.verify)
 
 
-ReconcileJob = RunJob[CompareOperation | RepairOperation]
+ReconcileOperation = CompareOperation | RepairOperation
+ReconcileJob = RunJob[ReconcileOperation]

@@ -124,7 +124,9 @@ def describe_comparison(comparison: Comparison) -> list[str]:
     if comparison.pending:
         does = [(pending_missing, "adds"), (pending_extra, "removes")]
         verbs = " and ".join(f"{verb} {count:,}" for count, verb in does if count)
-        lines.append(f"{comparison.pending:,} pending: not yet sent. The next sync {verbs}.")
+        lines.append(
+            f"{comparison.pending:,} pending: not yet sent. The next sync, or a repair, {verbs}."
+        )
     if comparison.missing_rejected:
         lines.append(
             f"{comparison.missing_rejected:,} rejected by Amplitude, so not in the cohort: "

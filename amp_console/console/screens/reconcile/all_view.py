@@ -12,8 +12,11 @@ from textual.widgets import Static
 from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
-from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
-from amp_console.console.jobs.runs import RunJob
+from amp_console.console.jobs.reconcile import (
+    CompareOperation,
+    ReconcileJob,
+    ReconcileOperation,
+)
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenReconcile
 from amp_console.console.screens.base import BaseScreen
@@ -26,7 +29,12 @@ from amp_console.console.screens.reconcile.all_rows import (
     row,
 )
 from amp_console.console.screens.reconcile.reasons import NOT_COMPARED
-from amp_console.console.screens.reconcile.repair import cancel_if, cancel_question, choose_repair
+from amp_console.console.screens.reconcile.repair import (
+    cancel_if,
+    cancel_question,
+    choose_repair,
+    start,
+)
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.scroll_pane import ScrollPane
@@ -126,7 +134,6 @@ Enter opens one audience, with everyone who differs."""
         self.query_one("#says", Static).update(safe_text((self._says(), MUTED)))
         if work is not None and work.is_over and self._told is not work:
             self._told = work
-            self.run_worker(self.services.figures.update_quota())
             self.reload()
         finished = frozenset(filter(partial(is_over, work), self._ids)) if work else frozenset()
         if finished != self._finished:
@@ -258,11 +265,8 @@ Enter opens one audience, with everyone who differs."""
             audiences = [item.audience for item in self._chosen]
             self._start(CompareOperation(audiences))
 
-    def _start(self, operation: CompareOperation | RepairOperation) -> None:
-        services = self.services
-        work = RunJob(self.session, operation, services.timing, services.publish)
-        services.jobs.reconciling = work
-        work.start()
+    def _start(self, operation: ReconcileOperation) -> None:
+        start(self.services, self.session, operation)
         self.query_one("#list", Grid).marks.clear()
         self.refresh_bindings()
 

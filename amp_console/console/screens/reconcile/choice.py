@@ -29,6 +29,35 @@ NEXT = "next"  # in the footer: to the next answer
 _IN_SHORT = {"add": "Add", "remove": "Remove", "replace": "Replace"}
 
 
+class OfferParts(NamedTuple):
+    """Of those who are repaired, the ones that are called neither missing nor extra, or are due.
+
+    The next sync sends `unsent` ones, whose events had not been sent when the cohort was compared,
+    and `due` ones, which the comparison made pending. `rejected` ones were refused by Amplitude.
+    """
+
+    unsent: int = 0
+    rejected: int = 0
+    due: int = 0
+
+    def sentences(self, differing: int) -> Iterator[str]:
+        """Say what a repair of everyone sends, and why; so many are missing or extra."""
+        if self.unsent:
+            them = "them" if self.unsent > 1 else "it"
+            yield (
+                f"{plural(self.unsent, 'change')} not sent yet: the next sync or live session "
+                f"sends {them}, a repair sends {them} now."
+            )
+        if self.rejected:
+            yield f"{plural(self.rejected, 'rejected user')}: a repair tries again to add them."
+        if self.due:
+            are, them = ("is", "it") if self.due == 1 else ("are", "them")
+            yield (
+                f"{self.due:,} of {plural(differing, 'difference')} {are} pending already: the "
+                f"next sync or live session sends {them}, with or without a repair."
+            )
+
+
 class Offer(NamedTuple):
     """What can be repaired: additions, removals, and whether only for the marked people."""
 
@@ -38,8 +67,7 @@ class Offer(NamedTuple):
     is_marked: bool
     can_replace: bool
     quota: str
-    pending: int = 0
-    """Of all of these, the ones that the next sync sends anyway."""
+    parts: OfferParts = OfferParts()
     cohorts: int = 1
     """In how many cohorts they are."""
 
@@ -76,10 +104,14 @@ class ChoiceDialog(Question[RepairRequest | None]):
     def answers(self) -> Sequence[Answer]:
         """The ways that concern anyone, all differences first."""
         offer = self._offer
+        is_plain = not offer.parts.unsent and not offer.parts.rejected
+        add, remove = f"{offer.add:,} missing", f"{offer.remove:,} extra"
+        if not is_plain:
+            add, remove = plural(offer.add, "user"), plural(offer.remove, "user")
         ways = [
             (offer.add and offer.remove, Answer("both", "Both")),
-            (offer.add, Answer("add", f"Add {offer.add:,} missing")),
-            (offer.remove, Answer("remove", f"Remove {offer.remove:,} extra")),
+            (offer.add, Answer("add", f"Add {add}")),
+            (offer.remove, Answer("remove", f"Remove {remove}")),
             (offer.can_replace, Answer("replace", "Replace the entire cohort in one upload")),
             (True, Answer("verify", self._proof(), "space")),
         ]
@@ -106,13 +138,10 @@ class ChoiceDialog(Question[RepairRequest | None]):
         says = "A repair changes the cohort in Amplitude. You see the plan before anything is sent."
         if offer.is_marked:
             says = f"Only the marked people. {says}"
-        elif offer.pending:
-            are, them = ("is", "it") if offer.pending == 1 else ("are", "them")
-            differences = plural(offer.add + offer.remove, "difference")
-            says = (
-                f"{offer.pending:,} of {differences} {are} pending already: the next sync or live "
-                f"session sends {them}, with or without a repair. {says}"
-            )
+        else:
+            parts = offer.parts
+            differing = offer.add + offer.remove - parts.unsent - parts.rejected
+            says = " ".join([*parts.sentences(differing), says])
         yield Static(safe_text(says))
         with Vertical(id="ways"):
             for answer in self.answers():

@@ -1,15 +1,22 @@
-"""Repairing differences: choosing which, seeing the plan, confirming it, and cancelling it."""
+"""Comparing and repairing: what is asked before it, starting it, and cancelling it."""
 
 from collections.abc import Awaitable, Sequence
 
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
-from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, confirm
+from amp_console.console.jobs.reconcile import (
+    CompareOperation,
+    ReconcileJob,
+    ReconcileOperation,
+    RepairOperation,
+)
+from amp_console.console.jobs.runs import RunJob
+from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, OfferParts, confirm
 from amp_console.console.session import Session
-from amp_console.ledger.comparisons import Comparison, resolved_since
+from amp_console.ledger.comparisons import Comparison, Resolved, resolved_since
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
+from amp_console.sync.reconcile.quota import Quota
 from amp_console.text import clean, plural
 
 NOTHING_LEFT = "Every difference that can be repaired is repaired. Press r to compare again."
@@ -32,12 +39,10 @@ async def choose_repair(
     if not plans:
         services.notifications.post(NOTHING_LEFT)
         return None
-    pending = 0
-    if only is None:
-        for comparison in comparisons:
-            since = await session.read(resolved_since, comparison.id)
-            pending += comparison.pending - since.sent + since.due
-    offer = _offer(services, plans, pending, is_single=is_single, is_marked=only is not None)
+    since = [await session.read(resolved_since, comparison.id) for comparison in comparisons]
+    offer = _offer(
+        services, plans, _parts(comparisons, since), is_single=is_single, is_marked=only is not None
+    )
     request = await services.ask(ChoiceDialog(offer))
     if request is None:
         return None
@@ -64,10 +69,20 @@ async def _plans(
     return [plan for plan in plans if not plan.is_idle]
 
 
+def _parts(comparisons: Sequence[Comparison], since: Sequence[Resolved]) -> OfferParts:
+    """What a repair of everyone sends besides differences that no event explains."""
+    pairs = list(zip(comparisons, since, strict=True))
+    return OfferParts(
+        unsent=sum(comparison.pending - now.sent for comparison, now in pairs),
+        rejected=sum(comparison.missing_rejected - now.accepted for comparison, now in pairs),
+        due=sum(now.due for now in since),
+    )
+
+
 def _offer(
     services: Services,
     plans: Sequence[RepairPlan],
-    pending: int,
+    parts: OfferParts,
     *,
     is_single: bool,
     is_marked: bool,
@@ -80,8 +95,30 @@ def _offer(
         is_marked=is_marked,
         can_replace=is_single and plans[0].can_replace,
         quota=str(quota) if quota else "the number left is unknown",
-        pending=min(pending, sum(plan.add + plan.remove for plan in plans)),
+        parts=parts,
         cohorts=len(plans),
+    )
+
+
+def start(services: Services, session: Session, operation: ReconcileOperation) -> None:
+    """Start a comparison or a repair."""
+    job = RunJob(session, operation, services.timing, services.publish)
+    services.jobs.reconciling = job
+    job.start()
+    if isinstance(operation, CompareOperation) or operation.verify:
+        services.run_in_background(services.figures.hide_quota_until(job.finished()))
+
+
+def again_question(downloads: int, quota: Quota | None) -> Confirm:
+    """Ask before a cohort is downloaded again although a comparison is shown."""
+    left = f": {quota}" if quota else ""
+    return Confirm(
+        "Compare again?",
+        [
+            f"This uses {plural(downloads, 'more download')}{left}.",
+            "The result replaces the comparison shown, which you find under Runs.",
+        ],
+        yes="Compare",
     )
 
 

@@ -33,7 +33,7 @@ from amp_console.ledger.comparisons import (
     PriorState,
     Resolved,
 )
-from amp_console.ledger.counts import Headcount, Outstanding, headcount, in_cohort, outstanding
+from amp_console.ledger.counts import Headcount, Outstanding, headcount, outstanding
 from amp_console.sync.formatting import local_time
 from amp_console.sync.reconcile.descriptions import (
     GROUP_NAMES,
@@ -71,7 +71,7 @@ _MEANS: dict[Group, str] = {
     DifferenceKind.STRANGER: "Not added by amp-console. A repair removes them.",
     DifferenceKind.NO_ID_IN_COHORT: "Without {label}: left alone.",
     DifferenceKind.NO_ID_IN_AUDIENCE: "Without {label}: nothing to send.",
-    Explanation.PENDING: "No difference: the next sync sends them.",
+    Explanation.PENDING: "The next sync, or a repair, sends them.",
     Explanation.REJECTED: "x shows why. A repair tries them again.",
 }
 _TONES: dict[Group, str] = {
@@ -112,14 +112,12 @@ class KnownNumbers(NamedTuple):
     """What the ledger says about an audience and its cohort."""
 
     people: Headcount
-    in_cohort: int
     left: Outstanding
 
 
 def read_known_numbers(db: Db, known: Audience) -> KnownNumbers:
     """Count what can be said without a comparison; it reads every member."""
-    people = headcount(db, known, FAR_AHEAD)
-    return KnownNumbers(people, in_cohort(db, known), outstanding(db, known))
+    return KnownNumbers(headcount(db, known, FAR_AHEAD), outstanding(db, known))
 
 
 def known_numbers(known: KnownNumbers, size: str) -> Content:
@@ -131,7 +129,10 @@ def known_numbers(known: KnownNumbers, size: str) -> Content:
             [
                 ("members", f"{known.people.members:,}"),
                 ("", members_sum(known.people)),
-                ("cohort", f"{known.in_cohort:,} by our ledger" + (f", {size}" if size else "")),
+                (
+                    "cohort",
+                    f"{known.people.delivered:,} by our ledger" + (f", {size}" if size else ""),
+                ),
                 ("pending", f"{pending:,}"),
             ]
         ),

@@ -12,8 +12,11 @@ from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.export import ExportRequest, export_to
 from amp_console.console.dialogs.form import ask_path
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
-from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
-from amp_console.console.jobs.runs import RunJob
+from amp_console.console.jobs.reconcile import (
+    CompareOperation,
+    ReconcileJob,
+    ReconcileOperation,
+)
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenErrors, OpenPerson, OpenRun
 from amp_console.console.screens.actions import Need
@@ -21,7 +24,13 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile import rows
 from amp_console.console.screens.reconcile.comparison import ComparisonPanel, DifferenceKinds
 from amp_console.console.screens.reconcile.reasons import reason_in_comparison
-from amp_console.console.screens.reconcile.repair import cancel_if, cancel_question, choose_repair
+from amp_console.console.screens.reconcile.repair import (
+    again_question,
+    cancel_if,
+    cancel_question,
+    choose_repair,
+    start,
+)
 from amp_console.console.screens.reconcile.status import came_of, doing
 from amp_console.console.texts import MUTED, WARN, safe_text
 from amp_console.console.widgets.grid import Grid, Row
@@ -41,7 +50,9 @@ from amp_console.ledger.comparisons import (
     resolved_since,
 )
 from amp_console.sync.reconcile.descriptions import GROUP_NAMES
+from amp_console.sync.reconcile.download import downloads_needed
 from amp_console.sync.reconcile.export import write_differences
+from amp_console.text import plural
 
 OF_DIFFERENCES = {"repair", "export", "filter", "person", "errors", "copy"}
 """The actions that need a comparison."""
@@ -55,10 +66,10 @@ class ReconcileScreen(BaseScreen):
 
     NAME = "Reconcile"
     HELP = """\
-r compares: it reads the whole cohort from Amplitude. It uses one of the month's downloads and sends
-nothing. It corrects what amp-console believes the cohort contains: differences that events explain
-become pending, and the next sync or live session sends them, with or without a repair.
-To prevent that, disable the audience (t under Audiences).
+r compares: it reads the whole cohort from Amplitude and sends nothing. It uses one of the month's
+downloads, and asks before it uses one more. It corrects what amp-console believes the cohort
+contains: differences that events explain become pending, and the next sync or live session sends
+them, with or without a repair. To prevent that, disable the audience (t under Audiences).
 
 Users who are missing because Amplitude rejected them are listed apart: x shows why.
 
@@ -131,6 +142,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
         self._comparison: Comparison | None = None
         self._earlier = ""
         """That it is not the audience's last comparison; "" where it is."""
+        self._downloads = 0  # that comparing uses
         self._kinds = DifferenceKinds()
         self._ended: ReconcileJob | None = None  # the last job whose end was taken note of
 
@@ -161,6 +173,9 @@ identifier per line. E writes the differences into a file. w shows the requests 
         """Read the comparison, and the people of the kind under the cursor."""
         session = self.session
         self._audience = await session.read(audience, self._audience_id)
+        self._downloads = await session.read(
+            downloads_needed, [self._audience], self.services.clock.now
+        )
         last = await session.read(last_comparison, self._audience_id)
         found = last
         if self._comparison_id is not None:
@@ -243,19 +258,15 @@ identifier per line. E writes the differences into a file. w shows the requests 
         panel.show_job(text, is_comparing=is_under_way)
         if job is not None and job.is_over and self._ended is not job:
             self._ended = job
-            self.run_worker(services.figures.update_quota())
             self.reload()
             compared = job.operation
             if isinstance(compared, CompareOperation) and compared.is_incomplete:
                 self.run_worker(self._insist(compared, job.failure or ""))
         self.action_keys.refresh()
 
-    def _start(self, operation: CompareOperation | RepairOperation) -> None:
-        services = self.services
+    def _start(self, operation: ReconcileOperation) -> None:
         self._comparison_id = None  # the new one, or the one that is repaired, is the last
-        job = RunJob(self.session, operation, services.timing, services.publish)
-        services.jobs.reconciling = job
-        job.start()
+        start(self.services, self.session, operation)
         self.refresh_bindings()
 
     # Moving about.
@@ -305,11 +316,22 @@ identifier per line. E writes the differences into a file. w shows the requests 
             action, self.services.jobs.reconciling, self._audience, self._comparison, run_id
         ) or super().disabled_reason(action)
 
-    def action_compare(self, against: str | None = None, *, allow_incomplete: bool = False) -> None:
-        """Read the cohort and compare it with its audience, or with a list."""
-        if self._audience is not None:
-            audiences = [self._audience]
-            self._start(CompareOperation(audiences, against, allow_incomplete=allow_incomplete))
+    def action_compare(self) -> None:
+        """Read the cohort and compare it; ask first where a comparison is shown already."""
+        if self._audience is None:
+            return
+        operation = CompareOperation([self._audience])
+        if self._comparison is None or not self._downloads:
+            self._start(operation)
+            return
+        question = again_question(self._downloads, self.services.figures.quota)
+        asked = question.asked(self.services)
+
+        async def compare_if() -> None:
+            if await asked:
+                self._start(operation)
+
+        self.run_worker(compare_if())
 
     async def _insist(self, compared: CompareOperation, why: str) -> None:
         """Ask whether to use an incomplete list all the same."""
@@ -320,19 +342,22 @@ identifier per line. E writes the differences into a file. w shows the requests 
             is_danger=True,
         )
         if await self.services.ask(question):
-            self.action_compare(compared.against, allow_incomplete=True)
+            self._start(compared.including_incomplete())
 
     def action_list(self) -> None:
         """Compare with a list of members."""
+        assert self._audience is not None
+        audience, quota = self._audience, self.services.figures.quota
         question = (
-            "List to compare with: Segment's CSV of the audience, or one identifier per line."
+            "List to compare with: Segment's CSV of the audience, or one identifier per line. "
+            f"Comparing uses {plural(self._downloads, 'download')}{f': {quota}' if quota else ''}."
         )
         asked = ask_path("Compare with a list", question, "", "Compare").asked(self.services)
 
         async def compare_with_list() -> None:
             path = await asked
             if path is not None:
-                self.action_compare(path)
+                self._start(CompareOperation([audience], path))
 
         self.run_worker(compare_with_list())
 
