@@ -1,4 +1,4 @@
-"""`amp-console simulate`: a local Amplitude to try things against."""
+"""`amp-console simulate`: a local Amplitude and Segment to try things against."""
 
 import click
 
@@ -14,12 +14,13 @@ from amp_console.cli.output import say
     help="Port to listen on; 0 picks a free one.",
 )
 def simulate(port: int) -> int:
-    """Run a simulated Amplitude on this machine.
+    """Run a simulated Amplitude on this machine, and a space of Segment beside it.
 
     It runs until Ctrl-C, knows every user whose ID does not begin with "ghost-", and forgets
     everything when it ends.
     """
     from amp_console.simulator import Simulator, run_forever
+    from amp_console.simulator.segment import PROFILES_TOKEN, SAMPLES, TOKEN
 
     def welcome(simulator: Simulator) -> None:
         keys = simulator.credentials
@@ -29,6 +30,15 @@ def simulate(port: int) -> int:
         say(
             f"  amp-console connect simulated --app-id {simulator.world.app_id} "
             f"--owner-email ana@acme.example --base-url {simulator.base_url}"
+        )
+        simulator.segment.audiences = list(SAMPLES)
+        say(
+            "A simulated space of Segment listens there, too. Its tokens are "
+            f"{TOKEN.reveal()} and {PROFILES_TOKEN.reveal()}"
+        )
+        say(
+            f"  amp-console segment connect --space {simulator.segment.id} --profiles-token "
+            f"--base-url {simulator.base_url}"
         )
         say("Press Ctrl-C to end it.")
 

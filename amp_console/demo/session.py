@@ -15,9 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from amp_console.connections import Connection, ConnectionStore, Folders, Keyring, Limits
+from amp_console.connections import (
+    Connection,
+    ConnectionStore,
+    Folders,
+    Keyring,
+    Limits,
+    SegmentSpace,
+)
 from amp_console.console.environment import DemoTrouble, Environment
 from amp_console.demo.clock import Clock
+from amp_console.demo.dataset import SPACE
 from amp_console.demo.trouble import Troubles, occasional_faults
 from amp_console.sync.timing import Timing
 from amp_console.values import Credentials, Secret
@@ -143,12 +151,14 @@ class SimulatedSession:
         self.simulator.world.add_users(GHOSTS)
 
     def _connection(self, port: int) -> Connection:
+        url = f"http://127.0.0.1:{port}"
         return Connection(
             id="demo",
             name="Demo",
             app_id=APP_ID,
             owner_email="ana@acme.example",
-            base_url=f"http://127.0.0.1:{port}",
+            base_url=url,
+            segment=SegmentSpace(id=SPACE, base_url=url),
             amplitude_id_path="$.traits.amplitude_id",
             limits=Limits(first_batch=500, largest_batch=2_000),
         )
@@ -215,6 +225,7 @@ class SimulatedSession:
 
         from amp_console.demo.history import History
         from amp_console.demo.seeder import Seeder
+        from amp_console.demo.segment import seed_segment
         from amp_console.simulator import RefuseIds, Rule, Slow
         from amp_console.sync.connection_options import client_for
 
@@ -228,6 +239,7 @@ class SimulatedSession:
         async def seed() -> None:
             async with client_for(self.connection, KEYS) as client:
                 await history.seed_all(client)
+            await seed_segment(simulator, ledger, self.connection, clock)
 
         asyncio.run(seed())
         clock.release()

@@ -48,6 +48,15 @@ class ListedAudience(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     audience_type: str = "USERS"
 
 
+SAMPLES = (
+    ListedAudience(
+        id="aud_2fy", key="high_value_shoppers", name="High value shoppers", size=Size(1)
+    ),
+    ListedAudience(id="aud_3kq", key="recently_lapsed", name="Recently lapsed", size=Size(310)),
+)
+"""Audiences to try things with; the first is that of the README's event."""
+
+
 class Canned(NamedTuple):
     """An answer to be given in place of the right one."""
 

@@ -13,6 +13,7 @@ from amp_console.demo.dataset import (
     LAPSED,
     NEWSLETTER,
     SHOPPERS,
+    SPACE,
     TRIAL,
     AudienceDefinition,
     user_ids,
@@ -24,8 +25,10 @@ from amp_console.ledger.membership_changes import recent_movement
 from amp_console.ledger.rejected import rejection_groups
 from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import RunStatus, all_runs
+from amp_console.ledger.segment_audiences import space_reading
 from amp_console.ledger.sources import invalid_events
 from amp_console.sync.queries.person import explain_person
+from amp_console.sync.queries.segment import compare_space
 from amp_console.sync.queries.status import Status, audience_summaries
 from amp_console.values import IdType
 from tests.demo.demo_workspace import (
@@ -170,6 +173,22 @@ def test_one_person_may_be_in_several_audiences(demo: DemoWorkspace) -> None:
     (who,) = user_ids(1, SHOPPERS, 7, 1)
     answers = demo.ledger.read(explain_person, who)
     assert {answer.record.audience.key for answer in answers} == {SHOPPERS.key, NEWSLETTER.key}
+
+
+def test_segment_was_asked_and_has_something_to_see(demo: DemoWorkspace) -> None:
+    reading = demo.ledger.read(space_reading, SPACE)
+    assert reading.read_at is not None
+    assert NOW - 12 * MINUTE < reading.read_at < NOW
+    summaries = demo.ledger.read(audience_summaries, demo.session.connection)
+    compared = compare_space(reading, summaries, {})
+    assert {row.summary.audience.key: row.odd for row in compared.audiences if row.odd} == {
+        CHURN.key: ("23 more in Segment",),
+        TRIAL.key: ("Error in Segment",),
+    }
+    assert [item.key for item in compared.only_in_segment] == [
+        "renewal_next_month",
+        "win_back_candidates",
+    ]
 
 
 def test_the_same_seed_is_the_same_ledger(demo: DemoWorkspace) -> None:

@@ -92,11 +92,12 @@ def test_nothing_is_left_although_people_come_and_go(folder: Path) -> None:
     with SimulatedSession(fast=True) as session:
         session.open()
         session.wait()
+        while not list(Path(session.environment.live_folder).iterdir()):
+            pass  # until Live has something to follow
         with open_ledger(session.environment.folders.ledger(session.connection.id)) as ledger:
             before = ledger.read(revision)
             while ledger.read(revision) == before:
                 pass
-        assert list(Path(session.environment.live_folder).iterdir())  # Live has something to follow
     assert_nothing_is_left(folder, session)
 
 
