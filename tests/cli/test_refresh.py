@@ -10,10 +10,8 @@ import pytest
 
 from tests.cli.inside import Ended
 from tests.cli.operator import Operator
-from tests.connections import backends
 from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
 
-MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 MEMBERS = [f"m-{number}" for number in range(10)]
 
 
@@ -227,40 +225,6 @@ def test_ctrl_c_cancels_the_query_on_the_server(
         assert server.rows(running) == [(0,)]
     finally:
         operator.end()
-
-
-def test_a_password_stays_in_the_keyring(
-    operator: Operator, server: PostgresqlServer, tmp_path: Path
-) -> None:
-    canary = "canary+pw/é"
-    server.execute(
-        "DROP ROLE IF EXISTS canary_reader", f"CREATE ROLE canary_reader LOGIN PASSWORD '{canary}'"
-    )
-    typed = f"{canary}\n".encode()
-    url = server.url("canary_reader")
-    said = [
-        operator.run("source", "add", "lake", url, "--password-stdin", stdin=typed, more=MEMORY)
-    ]
-    assert said[0].status == 0, said[0]
-    for sql in (
-        "SELECT 'u-1' AS user_id",
-        "SELECT user_id FROM missing",
-        f"SELECT '{server.port}'::uuid AS user_id",
-        "SELECT 1.5::float8 AS user_id",
-    ):
-        said += [ask(operator, sql), operator.run("refresh", more=MEMORY)]
-    server.execute("ALTER ROLE canary_reader PASSWORD 'another'")
-    said += [
-        operator.run(*command, more=MEMORY)
-        for command in (("refresh",), ("source", "test", "lake"), ("log",), ("audience", "vip"))
-    ]
-    assert "password authentication failed" in said[-3].err
-    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(files) > 2
-    for form in (canary, "canary%2Bpw", "canary+pw"):
-        assert not any(form.encode() in content for content in files)
-        assert not any(form in item.out + item.err for item in said)
-    backends.Memory.clear()
 
 
 CHANGES = "SELECT user_id, is_member, changed_at FROM changes WHERE changed_at >= :cursor"
