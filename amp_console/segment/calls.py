@@ -9,7 +9,13 @@ from typing import NamedTuple, TypeVar
 from amp_console.http.auth import SecretAuth
 from amp_console.http.json_values import parse
 from amp_console.http.session import HttpSession, Options, Received
-from amp_console.segment.errors import SegmentBusy, SegmentError, SegmentTrouble, segment_errors
+from amp_console.segment.errors import (
+    SegmentBusy,
+    SegmentError,
+    SegmentTrouble,
+    SegmentUnreachable,
+    segment_errors,
+)
 from amp_console.segment.reading import judge
 
 T = TypeVar("T")
@@ -36,24 +42,34 @@ def _utc_now() -> datetime:
 
 
 class SegmentCalls:
-    """Sends calls with one token; their answers are of `media_type`.
-
-    Raises ValueError as `checked_base_url` does.
-    """
+    """Sends calls with one token, once it is opened; their answers are of `media_type`."""
 
     def __init__(
         self, base_url: str, auth: SecretAuth, options: CallOptions, *, media_type: str
     ) -> None:
-        limits = Options(options.timeout, _utc_now, LARGEST_ANSWER, options.environ)
-        self._http = HttpSession(base_url, auth, limits)
+        self._base_url = base_url
+        self._auth = auth
         self._options = options
         self._headers = {"Accept": media_type}
         self._waited = 0.0
 
-    def prepare(self) -> None:
-        """Raise `SegmentUnreachable` if the environment makes every call fail."""
+    async def open(self) -> None:
+        """Set up what every call needs. Raises `SegmentUnreachable` if none could be made."""
+        limits = Options(self._options.timeout, _utc_now, LARGEST_ANSWER, self._options.environ)
+        try:
+            self._http = HttpSession(self._base_url, self._auth, limits)
+        except ValueError as error:  # its text is a sentence, and does not quote the URL
+            problem = str(error).removesuffix(".")
+            raise SegmentUnreachable(
+                f"Segment can't be asked: {problem[0].lower()}{problem[1:]}",
+                "Connect the space again, with an address that can be used.",
+            ) from None
         with segment_errors():
-            self._http.prepare()
+            try:
+                self._http.prepare()
+            except BaseException:
+                await self._http.close()
+                raise
 
     async def close(self) -> None:
         """Close all connections."""

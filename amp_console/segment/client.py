@@ -28,7 +28,7 @@ class PublicClient:
         )
 
     async def __aenter__(self) -> Self:
-        self._calls.prepare()
+        await self._calls.open()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -58,7 +58,7 @@ class ProfilesClient:
         self._path = f"/v1/spaces/{quote(space_id, safe='')}/collections/users/profiles"
 
     async def __aenter__(self) -> Self:
-        self._calls.prepare()
+        await self._calls.open()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

@@ -1,5 +1,6 @@
 """`segment` and `audiences --segment`: Segment's own view, from the shell."""
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,10 +143,12 @@ def test_no_file_and_no_output_holds_a_token(operator: Operator, tmp_path: Path)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     texts = [path.read_bytes().decode(errors="replace") for path in files]
     assert len(texts) > 2
+    texts += [item.out + item.err for item in said]
     for token in (TOKEN, PROFILES_TOKEN):
-        assert token.reveal() in "".join(backends.Memory.items.values())
-        assert not any(token.reveal() in text for text in texts)
-        assert not any(token.reveal() in item.out + item.err for item in said)
+        clear = token.reveal()
+        assert clear in "".join(backends.Memory.items.values())
+        for shape in (clear, base64.b64encode(f"{clear}:".encode()).decode().rstrip("=")):
+            assert not any(shape in text for text in texts), shape
 
 
 def test_three_sizes_stand_side_by_side_and_odd_ones_are_marked(
@@ -243,6 +246,20 @@ def test_a_token_that_the_keyring_lost_is_told(operator: Operator, tmp_path: Pat
     doctor = operator.run("doctor")
     assert "check  segment" in doctor.out
     assert doctor.status == 1
+
+
+def test_an_address_that_was_broken_by_hand_leaves_everything_unknown(
+    operator: Operator, tmp_path: Path
+) -> None:
+    take_in(operator, tmp_path, "ana")
+    ask_profiles(operator)
+    settings = tmp_path / "amp-console/config/config.toml"
+    before, section, after = settings.read_text().partition(".segment]")
+    settings.write_text(before + section + after.replace("http://", "ftp://"))
+    ended = operator.run("audiences", "--segment")
+    assert ended.status == 1
+    assert "Segment can't be asked: the base URL must start with https://" in ended.err
+    assert "now is unknown. Segment can't be asked: " in operator.run("person", "ana").out
 
 
 def test_without_a_space_the_command_says_how_to_connect_one(operator: Operator) -> None:

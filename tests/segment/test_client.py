@@ -217,6 +217,15 @@ async def test_a_broken_network_setting_is_told(waits: Waits) -> None:
             pass
 
 
+async def test_an_address_that_can_not_be_one_is_told(waits: Waits) -> None:
+    for url in ("ftp://segment.example", "http://segment.example"):
+        with pytest.raises(
+            SegmentUnreachable, match=r"can't be asked: the base URL must .*\. Connect"
+        ):
+            async with PublicClient(url, TOKEN, waits.options):
+                pass
+
+
 async def test_the_token_is_masked_in_what_comes_back(
     simulator: Simulator, client: PublicClient
 ) -> None:
