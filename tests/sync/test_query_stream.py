@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.ledger.audience_queries import RefreshOutcome
+from amp_console.ledger.event_log import LogFilter, LogKind, log_page
 from amp_console.sync.audience_queries import set_query
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.live.progress import LiveReport
@@ -180,6 +181,26 @@ async def test_a_source_means_its_enabled_audiences_and_a_name_means_one(lake: L
         assert set(followed.status) == {"lake: vip", "lake: off"}
     known = [name for name in ("lake", "vip", "off", "x") if lake.ledger.read(is_refreshed, name)]
     assert known == ["lake", "vip", "off"]
+
+
+async def test_the_log_tells_each_outcome_once_until_something_changes(lake: Lake) -> None:
+    def logged() -> list[str]:
+        found = lake.ledger.read(log_page, LogFilter(kinds=(LogKind.IMPORT,)))
+        return [entry.text.partition("lake: ")[2].partition(".")[0] for entry in found][::-1]
+
+    async with following(lake, "lake") as followed:
+        for _ in range(2):
+            await followed.interval.passes()
+        assert logged() == ["applied"]
+        lake.warehouse.members("m-0")
+        for _ in range(2):
+            await followed.interval.passes()
+        assert logged() == ["applied", "not confirmed"]
+        lake.warehouse.members(*MEMBERS, "new")
+        await followed.interval.passes()
+        lake.warehouse.members(*MEMBERS)
+        await followed.interval.passes()
+        assert logged() == ["applied", "not confirmed", "applied", "applied"]
 
 
 @pytest.fixture

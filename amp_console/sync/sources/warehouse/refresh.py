@@ -90,7 +90,8 @@ class AudienceRefresh:
 
     `open_engine` raises WarehouseError, KeysError or SettingsError. `timeout` is in seconds.
     With `is_dry` it counts only, and not even the log knows. With `asks_first` every change has to
-    be confirmed, not only one that removes many.
+    be confirmed, not only one that removes many. Unless it `logs_repeats`, one that changes no one
+    and ends as the one before is not in the log.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class AudienceRefresh:
         timeout: float = TIMEOUT,
         is_dry: bool = False,
         asks_first: bool = False,
+        logs_repeats: bool = True,
         now: Callable[[], int] = now_in_microseconds,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -113,6 +115,7 @@ class AudienceRefresh:
         self._timeout = timeout
         self._is_dry = is_dry
         self._asks_first = asks_first
+        self._logs_repeats = logs_repeats
         self._now = now
         self._monotonic = monotonic
         kind = StagedChangeRows if query.is_changes else StagedList
@@ -276,13 +279,23 @@ class AudienceRefresh:
         )
 
         types = self._reader.types if self._reader and report.outcome in _TAKEN else {}
+        is_logged = self._logs_repeats or not self._is_repeat(report, last)
 
         def write(db: Db) -> None:
             keep_last_refresh(db, self._audience.id, last)
             keep_column_types(db, self._query, types)
-            add_log_entry(db, entry)
+            if is_logged:
+                add_log_entry(db, entry)
 
         self._ledger.write(write)
+
+    def _is_repeat(self, report: RefreshReport, last: LastRefresh) -> bool:
+        """Whether a refresh changed no one, and ended as the one before."""
+        before = self._query.last
+        has_moved = report.outcome in _TAKEN and (report.entering or report.leaving)
+        return bool(
+            before and not has_moved and (before.outcome, before.note) == (last.outcome, last.note)
+        )
 
 
 def _counting(report: RefreshReport, removal: Removal) -> RefreshReport:

@@ -111,6 +111,7 @@ class QueryStream:
             query,
             self._open_engine,
             timeout=self._options.timeout,
+            logs_repeats=False,
             now=self._timing.now,
         )
         running = asyncio.ensure_future(asyncio.to_thread(_run, work))
