@@ -33,9 +33,11 @@ def sync(workspace: Workspace) -> None:
         thread.submit(lambda: asyncio.run(workspace.sync())).result()
 
 
-def connect_with_audiences(
-    harness: ConsoleHarness, *more: Callable[[Workspace], object]
-) -> Connection:
+Preparation = Callable[[Workspace], object]
+"""Changes the ledger of a connection before the console opens."""
+
+
+def connect_with_audiences(harness: ConsoleHarness, *more: Preparation) -> Connection:
     """Add a connection whose ledger has four audiences; `more` works on it afterwards.
 
     Shoppers have 3 pending additions and 1 pending removal; lapsed is in sync; Amplitude does not

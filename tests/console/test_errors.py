@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ from tests.console.sample_audiences import (
     FRESH,
     GHOSTS,
     SHOPPERS,
+    Preparation,
     broken_events,
     connect_with_audiences,
     hostile_audience,
@@ -51,6 +54,18 @@ def formula(workspace: Workspace) -> None:
     sync(workspace)
 
 
+@asynccontextmanager
+async def errors_shown(
+    harness: ConsoleHarness, *prepare: Preparation, size: tuple[int, int] = (120, 36)
+) -> AsyncIterator[Pilot[None]]:
+    """Connect with audiences, open the console, and go to the errors."""
+    connect_with_audiences(harness, *prepare)
+    async with harness.open(size=size) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        yield pilot
+
+
 async def export_to(pilot: Pilot[None], path: str) -> None:
     """Export what is shown into this file."""
     await pilot.press("E")
@@ -64,10 +79,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 
 async def test_two_keystrokes_from_home_to_who_failed_and_why(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness) as pilot:
         await until_shown(pilot, "Amplitude does not know this User ID", "ghost-1", "ghost-2")
 
 
@@ -83,10 +95,7 @@ async def test_the_audience_under_the_cursor_is_looked_at(harness: ConsoleHarnes
 
 
 async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, unidentified)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "All reasons", "14", "No Amplitude ID in the event")
         await pilot.press("j", "j")
         await until_shown(pilot, "2 users")
@@ -107,10 +116,7 @@ async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarn
 
 
 async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness) as pilot:
         await until_shown(pilot, "─ ghost-1", "2 users")
         await until_shown(pilot, "R Retry all 2", "tab Users")
         await pilot.press("tab", "j")
@@ -122,10 +128,7 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
 
 
 async def test_a_user_is_retried_from_the_reasons_too(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness) as pilot:
         await until_shown(pilot, "─ ghost-1", "2 users", "Retry this user once")
         assert pilot.app.screen.query_one("#groups").has_focus
         await pilot.press("U")
@@ -138,10 +141,7 @@ async def test_retrying_one_user_says_what_else_the_next_sync_delivers(
     def more(workspace: Workspace) -> None:
         workspace.read([event(f"new-{n}", True, audience=GHOSTS) for n in range(3)])
 
-    connect_with_audiences(harness, more)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, more) as pilot:
         await until_shown(pilot, "─ ghost-1", "2 users")
         await pilot.press("U")
         await until_shown(pilot, "delivers this user and 3 other")
@@ -172,10 +172,7 @@ async def test_a_retry_that_plans_a_sync_leaves_the_counting_to_the_plan(
 
 
 async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness) as pilot:
         await until_shown(pilot, "All reasons")
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
@@ -196,10 +193,7 @@ async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
 
 
 async def test_marked_users_alone_are_retried(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness) as pilot:
         await until_shown(pilot, "ghost-2")
         await pilot.press("tab", "space", "R")
         await until_shown(pilot, "Retry 1 user?")
@@ -209,10 +203,7 @@ async def test_marked_users_alone_are_retried(harness: ConsoleHarness) -> None:
 
 
 async def test_what_cannot_be_retried_says_why(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, unidentified)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "No Amplitude ID in the event")
         await pilot.press("j")
         await until_shown(pilot, "12 users")
@@ -221,10 +212,8 @@ async def test_what_cannot_be_retried_says_why(harness: ConsoleHarness) -> None:
 
 
 async def test_invalid_events_are_listed_with_file_and_line(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, broken_events)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2", "v")
+    async with errors_shown(harness, broken_events) as pilot:
+        await pilot.press("v")
         await until_shown(pilot, "Invalid events", "no usable identifier", "2 events")
         await pilot.press("enter")
         await until_shown(pilot, "line 1", "line 2", "no usable identifier at $.userId")
@@ -239,10 +228,9 @@ async def test_a_narrow_list_of_invalid_events_shows_the_names_of_files_and_the_
 ) -> None:
     file = tmp_path / "08-webhook-batch.ndjson"
     file.write_text("{\n")
-    connect_with_audiences(harness, lambda workspace: workspace.read_file(file))
-    async with harness.open(size=(80, 24)) as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(
+        harness, lambda workspace: workspace.read_file(file), size=(80, 24)
+    ) as pilot:
         await until_shown(pilot, "All reasons")
         await pilot.press("v")
         where = "08-webhook-batch.ndjson, line 1"
@@ -255,10 +243,8 @@ async def test_the_mapping_is_tried_on_the_invalid_event_that_led_to_it(
     file = tmp_path / "lost.ndjson"
     lines = [event("u-1", True), event(None, True, traits={"customer": "c-7"})]
     file.write_text("".join(f"{json.dumps(item)}\n" for item in lines))
-    connect_with_audiences(harness, lambda workspace: workspace.read_file(file))
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2", "v")
+    async with errors_shown(harness, lambda workspace: workspace.read_file(file)) as pilot:
+        await pilot.press("v")
         await until_shown(pilot, "1 invalid event", "m Field mapping")
         await pilot.press("m")
         await until_shown(pilot, "lost.ndjson, line 2", '"customer": "c-7"', "invalid: no usable")
@@ -273,10 +259,7 @@ async def test_the_mapping_is_tried_on_the_invalid_event_that_led_to_it(
 async def test_the_mapping_is_tried_on_the_event_of_a_user_without_the_identifier(
     harness: ConsoleHarness,
 ) -> None:
-    connect_with_audiences(harness, unidentified)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "No Amplitude ID in the event")
         await pilot.press("j", "tab")
         await until_shown(pilot, "12 users", "─ n0 ─", "m Field mapping")
@@ -285,10 +268,7 @@ async def test_the_mapping_is_tried_on_the_event_of_a_user_without_the_identifie
 
 
 async def test_a_filter_looks_for_part_of_the_identifier(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness) as pilot:
         await until_shown(pilot, "ghost-2")
         await pilot.press("slash", *"T-2")
         await until_gone(pilot, "ghost-1 ")
@@ -296,11 +276,8 @@ async def test_a_filter_looks_for_part_of_the_identifier(harness: ConsoleHarness
 
 
 async def test_what_is_shown_is_exported(harness: ConsoleHarness, tmp_path: Path) -> None:
-    connect_with_audiences(harness, broken_events)
     file = tmp_path / "out.csv"
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, broken_events) as pilot:
         await until_shown(pilot, "ghost-2")
         await export_to(pilot, str(tmp_path / "no/such/folder.csv"))
         await until_notified(pilot, "can't be written")
@@ -358,10 +335,7 @@ async def test_hostile_text_breaks_nothing(harness: ConsoleHarness, size: tuple[
 
 
 async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, unidentified)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "14 users")
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?", f"They become pending again in {GHOSTS}.")
@@ -373,10 +347,8 @@ async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(harness: ConsoleHarne
 
 
 async def test_marks_of_one_reason_are_not_retried_under_another(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, unidentified)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2", "j", "j")
+    async with errors_shown(harness, unidentified) as pilot:
+        await pilot.press("j", "j")
         await until_shown(pilot, f"Amplitude does not know this User ID · {GHOSTS}", "2 users")
         await pilot.press("tab", "space")
         await until_shown(pilot, "2 users · 1 marked")
@@ -386,10 +358,7 @@ async def test_marks_of_one_reason_are_not_retried_under_another(harness: Consol
 
 
 async def test_users_of_all_reasons_say_theirs(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, unidentified)
-    async with harness.open(size=(80, 30)) as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, unidentified, size=(80, 30)) as pilot:
         await until_shown(pilot, "14 users")
         await pilot.press("tab", "G")
         await until_shown(pilot, "ghost-1 ")
@@ -414,10 +383,7 @@ async def test_nothing_rejected_says_what_else_there_is_to_see(harness: ConsoleH
 
 
 async def test_a_filter_that_matches_nobody_says_so(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness) as pilot:
         await until_shown(pilot, "ghost-2")
         await pilot.press("slash", *"%_[x", "enter")
         await until_shown(pilot, "0 users", "No matches.")
@@ -460,11 +426,8 @@ async def test_who_may_only_read_retries_nobody(harness: ConsoleHarness) -> None
 async def test_cells_are_safe_for_a_spreadsheet_unless_exact_ones_are_chosen(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    connect_with_audiences(harness, formula)
     file = tmp_path / "users.csv"
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, formula) as pilot:
         await until_shown(pilot, "=1+1", "3 users")
         await export_to(pilot, str(file))
         await until_notified(pilot, "Wrote 3 rows")
@@ -483,10 +446,10 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
 ) -> None:
     broken, file = tmp_path / "broken.ndjson", tmp_path / "invalid.csv"
     broken.write_text("not json\n[/foo]\n")
-    connect_with_audiences(harness, broken_events, lambda workspace: workspace.read_file(broken))
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2", "v")
+    async with errors_shown(
+        harness, broken_events, lambda workspace: workspace.read_file(broken)
+    ) as pilot:
+        await pilot.press("v")
         await until_shown(pilot, "4 events")
         await pilot.press("slash", *"broken", "enter")
         await until_shown(pilot, "2 events")
@@ -501,10 +464,7 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
 async def test_keys_pressed_in_a_hurry_open_a_user_of_the_reason_under_the_cursor(
     harness: ConsoleHarness,
 ) -> None:
-    connect_with_audiences(harness, unidentified)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "14 users")
         await pilot.press("G", "enter", "enter")
         await until_shown(pilot, "why           Amplitude does not know this User ID")
@@ -527,10 +487,7 @@ async def test_a_sync_that_takes_everybody_leaves_the_keys_on_the_reasons(
 
 
 async def test_another_reason_begins_at_its_first_user(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, unidentified)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "14 users", "R Retry all 2")
         await pilot.press("j")
         await until_shown(pilot, "12 users", "No Amplitude ID in the event · ")
@@ -541,10 +498,7 @@ async def test_another_reason_begins_at_its_first_user(harness: ConsoleHarness) 
 
 
 async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, unidentified)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "R Retry all 2")
         await pilot.press("j")
         await until_shown(pilot, "12 users", "No Amplitude ID in the event · ")
@@ -554,17 +508,14 @@ async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: Conso
 
 
 async def test_tab_is_not_offered_where_no_users_are_listed(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, broken_events)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
+    async with errors_shown(harness, broken_events) as pilot:
         await until_shown(pilot, "tab Users")
         await pilot.press("v")
         await until_shown(pilot, "v Rejected users")
         await until_gone(pilot, "tab Users")
 
 
-async def test_a_user_without_the_identifier_is_told_the_other_id_type_first(
+async def test_a_user_without_the_identifier_is_told_its_path_and_the_other_id_type(
     harness: ConsoleHarness,
 ) -> None:
     connection = harness.connect(amplitude_id_path="$.traits.amplitude_id")
@@ -575,4 +526,4 @@ async def test_a_user_without_the_identifier_is_told_the_other_id_type_first(
         await until_shown(pilot, "= 1 rejected")
         await pilot.press("2", "j")
         await until_shown(pilot, "Listed by", "Since")
-        await until_shown(pilot, "has no Amplitude ID at $.traits.amplitude_id.", "User ID instead")
+        await until_shown(pilot, "has no Amplitude ID at $.traits.amplitude_id.", "by User ID")

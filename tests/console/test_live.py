@@ -65,11 +65,25 @@ def lines(*users: str) -> str:
     return "".join(json.dumps(event(user, True)) + "\n" for user in users)
 
 
+def connected_log(harness: ConsoleHarness, folder: Path, *users: str) -> Path:
+    """Connect, and return a log in which these users enter."""
+    harness.connect()
+    file = folder / "live.ndjson"
+    file.write_text(lines(*users))
+    return file
+
+
 async def end(pilot: Pilot[None]) -> None:
     """End the session, and confirm it."""
     await pilot.press("c")
     await until_shown(pilot, "End the live session?")
     await pilot.press("y")
+
+
+async def cancelled(pilot: Pilot[None], work: LiveJob) -> None:
+    """End the session without a question, and wait until it is over."""
+    work.cancel()
+    await until(pilot, lambda: work.is_over)
 
 
 async def answer(pilot: Pilot[None], text: str) -> None:
@@ -108,9 +122,7 @@ def members(harness: ConsoleHarness) -> set[str]:
 async def test_what_arrives_is_seen_and_is_in_its_cohort(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1", "u2"))
+    file = connected_log(harness, tmp_path, "u1", "u2")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
@@ -128,23 +140,18 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
 
 
 async def test_audiences_without_a_cohort_wait(harness: ConsoleHarness, tmp_path: Path) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file, create=False)
         await until_shown(pilot, "waiting: no cohort")
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
     assert harness.simulator.world.cohorts() == []
 
 
 async def test_a_pause_takes_events_in_and_sends_nothing(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
@@ -162,9 +169,7 @@ async def test_a_pause_takes_events_in_and_sends_nothing(
 
 
 async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_path: Path) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
@@ -180,16 +185,13 @@ async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_pat
         await pilot.press("p")
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
         await until_shown(pilot, "p Pause", "» live")
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 async def test_what_was_paused_when_it_ends_is_pending(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
@@ -255,16 +257,13 @@ async def test_audiences_are_shown_while_a_session_starts(
         await until_shown(pilot, "1 event read by this session")
         work = services(pilot).jobs.live
         assert work is not None
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file, create=False)
         await until_shown(pilot, "waiting: no cohort")
@@ -275,16 +274,13 @@ async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
         await until_shown(pilot, "» live: 1 audience")
         await pilot.press("s")
         await until_notified(pilot, "“shoppers” is live already.")
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 async def test_an_audience_is_switched_off_and_on_again(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
@@ -296,16 +292,13 @@ async def test_an_audience_is_switched_off_and_on_again(
         await until_shown(pilot, "waiting: disabled")
         await pilot.press("s")
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 async def test_the_audiences_say_which_of_them_are_live(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
@@ -335,17 +328,14 @@ async def test_the_last_changes_and_the_sources_are_seen(
         await until_gone(pilot, "Deliveries")
         await pilot.press("v")
         await until_shown(pilot, "Deliveries")
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 @pytest.mark.parametrize("key", ["enter", "f"])
 async def test_the_person_under_the_cursor_of_the_last_changes_is_opened(
     harness: ConsoleHarness, tmp_path: Path, key: str
 ) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("first-of-all", "second"))
+    file = connected_log(harness, tmp_path, "first-of-all", "second")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until_shown(pilot, "first-of-all", "▹", "second")
@@ -361,8 +351,7 @@ async def test_the_person_under_the_cursor_of_the_last_changes_is_opened(
         await until_shown(pilot, "Last changes")
         pilot.app.screen.query_one("#list").focus()
         await until_picture(pilot, lambda seen: "▹" in newest(seen, "fourth"))
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 def marked(seen: str) -> str:
@@ -394,16 +383,13 @@ async def test_the_list_of_sources_follows_the_newest_while_its_cursor_is_at_the
         await until_shown(pilot, "three.ndjson", "▸ one.ndjson")
         await pilot.press("g")
         await until_shown(pilot, "▸ three.ndjson")
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 async def test_an_audience_is_shown_with_its_changes_and_deliveries(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("user-one"))
+    file = connected_log(harness, tmp_path, "user-one")
     async with harness.open(size=(150, 40)) as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"user-one"} and queue(work) == 0)
@@ -419,8 +405,7 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
         await pilot.resize_terminal(80, 24)
         await until_gone(pilot, "Sources")
         await until_shown(pilot, "Deliveries")
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
@@ -466,9 +451,7 @@ async def test_others_are_let_in_only_with_a_secret(harness: ConsoleHarness) -> 
 
 
 async def test_quitting_asks_and_delivers_first(harness: ConsoleHarness, tmp_path: Path) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"})
@@ -490,9 +473,7 @@ async def test_what_can_not_be_followed_is_told(harness: ConsoleHarness) -> None
 
 
 async def test_refused_keys_end_it_and_say_so(harness: ConsoleHarness, tmp_path: Path) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     harness.simulator.faults.set([Rule(Answer(403, words="Invalid API Key"))])
     async with harness.open() as pilot:
         work = await follow(pilot, file)
@@ -626,8 +607,7 @@ async def test_as_many_audiences_are_live_as_it_said_before(
         await until_shown(pilot, "3 audiences", "» live: 2 audiences", "waiting: no cohort")
         await pilot.press("1")
         await until_picture(pilot, lambda seen: seen.count("» live  ◎ not compared") == 2)
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 36), (200, 50)])
@@ -652,8 +632,7 @@ async def test_state_audiences_sources_and_deliveries_are_seen_at_every_size(
         )  # fmt: skip
         # The line on top, the session, five audiences.
         await until_picture(pilot, lambda seen: seen.count("» live") == 7)
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 def test_the_age_of_the_last_event_never_needs_a_wider_column() -> None:
@@ -725,9 +704,7 @@ async def test_alerts_are_notices_of_the_desktop_where_that_is_wished(
 
 
 async def test_one_key_ends_nothing_without_asking(harness: ConsoleHarness, tmp_path: Path) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"})
@@ -743,9 +720,7 @@ async def test_one_key_ends_nothing_without_asking(harness: ConsoleHarness, tmp_
 async def test_files_and_webhooks_are_followed_at_once(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    harness.connect()
-    file = tmp_path / "live.ndjson"
-    file.write_text(lines("u1"))
+    file = connected_log(harness, tmp_path, "u1")
     port = free_port()
     async with harness.open() as pilot:
         work = await follow(pilot, file)
@@ -827,8 +802,7 @@ async def test_a_session_that_begins_is_not_that_of_another_process(
         work.snapshot = None
         await screen.load()
         await until_gone(pilot, "another amp-console")
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 async def test_a_session_without_a_live_audience_is_a_session(
@@ -842,8 +816,7 @@ async def test_a_session_without_a_live_audience_is_a_session(
         await until_shown(
             pilot, "» live session", "» live  0 events read", "lag 0.0 s now · queue 0"
         )
-        work.cancel()
-        await until(pilot, lambda: work.is_over)
+        await cancelled(pilot, work)
 
 
 async def test_every_session_of_other_processes_is_seen(
@@ -875,8 +848,7 @@ async def test_every_session_of_other_processes_is_seen(
             await until_shown(pilot, "» live  0 events read", "run 1, since", "run 2, since")
             work = services(pilot).jobs.live
             assert work is not None
-            work.cancel()
-            await until(pilot, lambda: work.is_over)
+            await cancelled(pilot, work)
 
 
 def test_ages_of_sources_go_on_between_snapshots() -> None:

@@ -1,8 +1,11 @@
 """Why is this person (not) in the cohort? Asked from anywhere, answered in a sentence."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.console.screens.person import PersonScreen
@@ -25,6 +28,7 @@ from tests.console.sample_audiences import (
     GHOSTS,
     HOSTILE,
     LAPSED,
+    Preparation,
     connect_with_audiences,
     hostile_audience,
 )
@@ -33,11 +37,23 @@ from tests.sync.workspace import Workspace, event
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_answer_is_a_sentence_and_then_the_facts(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
+@asynccontextmanager
+async def person_shown(
+    harness: ConsoleHarness,
+    id_: str,
+    *prepare: Preparation,
+    size: tuple[int, int] = (120, 36),
+) -> AsyncIterator[Pilot[None]]:
+    """Connect with audiences, open the console, and ask about a person."""
+    connect_with_audiences(harness, *prepare)
+    async with harness.open(size=size) as pilot:
         await until_shown(pilot, LAPSED)
-        await pilot.press("f", *"l3", "enter")
+        await pilot.press("f", *id_, "enter")
+        yield pilot
+
+
+async def test_the_answer_is_a_sentence_and_then_the_facts(harness: ConsoleHarness) -> None:
+    async with person_shown(harness, "l3") as pilot:
         await until_shown(pilot, "In the cohort: the event of 2026-05-03 19:00:00 UTC (line 4 of")
         await until_shown(pilot, "last known    in the cohort", "request 5 (run 1)")
         await pilot.press("enter")
@@ -58,10 +74,7 @@ async def test_it_can_be_asked_from_anywhere(harness: ConsoleHarness) -> None:
 async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
     harness: ConsoleHarness, away: tuple[str, ...]
 ) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, LAPSED)
-        await pilot.press("f", *"l3", "enter")
+    async with person_shown(harness, "l3") as pilot:
         await until_shown(pilot, "last known    in the cohort")
         await pilot.press(*away)
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) == bool(away))
@@ -72,10 +85,7 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
 
 
 async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, LAPSED)
-        await pilot.press("f", *"L3", "enter")
+    async with person_shown(harness, "L3") as pilot:
         await until_shown(pilot, "No event contains this identifier.", "capitals")
 
 
@@ -92,10 +102,7 @@ async def test_no_age_is_told_of_a_user_in_no_event(harness: ConsoleHarness) -> 
             )
         )
 
-    connect_with_audiences(harness, removed_by_repair)
-    async with harness.open(size=(120, 36)) as pilot:
-        await until_shown(pilot, LAPSED)
-        await pilot.press("f", *"by-hand", "enter")
+    async with person_shown(harness, "by-hand", removed_by_repair, size=(120, 36)) as pilot:
         await until_shown(pilot, "Known in 1 audience", "event says    none", "not in the cohort")
         await until_gone(pilot, "days ago")
         assert "Not in the cohort, and in no event" in picture(pilot)
@@ -107,10 +114,7 @@ async def test_without_an_identifier_the_answer_names_what_the_audience_is_match
     def by_number(workspace: Workspace) -> None:
         workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), LAPSED)
 
-    connect_with_audiences(harness, by_number)
-    async with harness.open(size=(120, 36)) as pilot:
-        await until_shown(pilot, LAPSED)
-        await pilot.press("f", *"l3", "enter")
+    async with person_shown(harness, "l3", by_number, size=(120, 36)) as pilot:
         await until_shown(
             pilot,
             "should be     in the cohort, but the event carries no Amplitude ID",
@@ -119,10 +123,7 @@ async def test_without_an_identifier_the_answer_names_what_the_audience_is_match
 
 
 async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("f", *"ghost-1", "enter")
+    async with person_shown(harness, "ghost-1") as pilot:
         await until_shown(pilot, "was rejected")
         await pilot.press("u")
         await until_shown(pilot, "Amplitude does not know this identifier")
@@ -162,10 +163,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(harness: Consol
     def both(workspace: Workspace) -> None:
         workspace.read([event("l3", True, 90, audience=FRESH), event("s0", True, audience=FRESH)])
 
-    connect_with_audiences(harness, both)
-    async with harness.open(size=(80, 24)) as pilot:
-        await until_shown(pilot, LAPSED)
-        await pilot.press("f", *"l3", "enter")
+    async with person_shown(harness, "l3", both, size=(80, 24)) as pilot:
         await until_shown(pilot, "Known in 2 audiences", "no cohort yet", "in the cohort")
         await until_shown(pilot, "In the audience, as the event of")
         await pilot.press("enter")
@@ -179,10 +177,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(harness: Consol
 
 
 async def test_what_is_shown_is_copied(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, LAPSED)
-        await pilot.press("f", *"ghost-1", "enter")
+    async with person_shown(harness, "ghost-1") as pilot:
         await until_shown(pilot, "after 1 try")
         await pilot.press("y")
         await until(pilot, lambda: "The addition was rejected" in console(pilot).clipboard)
@@ -190,10 +185,7 @@ async def test_what_is_shown_is_copied(harness: ConsoleHarness) -> None:
 
 
 async def test_an_answer_about_somebody_else_is_not_shown(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("f", *"ghost-1", "enter")
+    async with person_shown(harness, "ghost-1") as pilot:
         await until_shown(pilot, "was rejected")
         harness.simulator.faults.set([Rule(Slow(0.3))])
         await pilot.press("u")
@@ -221,10 +213,7 @@ async def test_hostile_identifiers_break_nothing(
 async def test_the_answer_about_one_person_goes_while_another_is_typed(
     harness: ConsoleHarness,
 ) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("f", *"ghost-1", "enter")
+    async with person_shown(harness, "ghost-1") as pilot:
         await until_shown(pilot, "was rejected")
         await pilot.press("u")
         await until_shown(pilot, "Amplitude does not know this identifier")
@@ -257,10 +246,7 @@ async def test_a_rejected_person_that_amplitude_knows_by_now_is_retried(
 
 
 async def test_no_one_else_is_offered_a_retry(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open(size=(200, 50)) as pilot:
-        await until_shown(pilot, LAPSED)
-        await pilot.press("f", *"l3", "enter")
+    async with person_shown(harness, "l3", size=(200, 50)) as pilot:
         await until_shown(pilot, "last known    in the cohort", "u Ask Amplitude")
         assert "U Retry" not in picture(pilot)
         assert "Sync retried users" not in picture(pilot)

@@ -20,9 +20,9 @@ from amp_console.console.texts import (
     safe_text,
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
-from amp_console.console.words import byte_size, clock, lasting
+from amp_console.console.words import at, byte_size, clock, lasting
 from amp_console.ledger.runs import Run, RunAudience
-from amp_console.sync.formatting import local_time, refused_words
+from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.backlog import MINUTES
 from amp_console.sync.live.progress import (
     LiveAudience,
@@ -327,7 +327,7 @@ def other_line(run: Run, glyphs: Glyphs) -> Content:
     """The session of another process, as far as the ledger knows it."""
     parts: list[Part] = [
         (f"{glyphs.live} live in another amp-console", f"{STRONG} {ACCENT}"),
-        (f" ({run.holder}), run {run.id}, since {local_time(run.started_at)}: ", MUTED),
+        (f" ({run.holder}), run {run.id}, since {at(run.started_at)}: ", MUTED),
         f"{plural(run.tally.read, 'event')} read",
         (f", {run.tally.invalid:,} invalid" if run.tally.invalid else "", BAD),
         (f", {refused_words(run.refused)}" if run.refused else "", BAD),
