@@ -13,9 +13,11 @@ import pytest
 
 import amp_console
 from amp_console.cli.app import COMMANDS
-from amp_console.simulator import Answer, Call, Rule, Simulator
+from amp_console.simulator import Answer, Call, Canned, ListedAudience, Rule, Simulator, Size
+from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
 from tests.cli.inside import Streams, full, unread
 from tests.cli.operator import MODULE, OWNER
+from tests.connections import backends
 from tests.sync.workspace import event
 
 STEERING = "\x1b[2J\x1b]0;title\x07\x9b31m\x85\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
@@ -36,6 +38,13 @@ def steers(text: str) -> bool:
         for line in lines
         for char in line
     ) or any(line.startswith("INJECTED") for line in lines)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_rings() -> Iterator[None]:
+    backends.Memory.clear()
+    yield
+    backends.Memory.clear()
 
 
 @pytest.fixture
@@ -66,6 +75,17 @@ def streams(monkeypatch: pytest.MonkeyPatch, simulator: Simulator, tmp_path: Pat
     file = tmp_path / NAME
     file.write_text("".join(json.dumps(item) + "\n" for item in events) + f"not JSON {HOSTILE!r}\n")
     streams.run("import", file)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", f"{backends.Memory.__module__}.Memory")
+    simulator.segment.audiences = [
+        ListedAudience(id="a", key=HOSTILE, name=HOSTILE, status=HOSTILE, size=Size(9, HOSTILE)),
+        ListedAudience(id=HOSTILE, key=f"new{HOSTILE}", name=HOSTILE, size=Size(1, HOSTILE)),
+    ]
+    simulator.segment.profiles["u1"] = {HOSTILE: True, f"new{HOSTILE}": True}
+    simulator.segment.profiles["new"] = {HOSTILE: True}
+    tokens = f"{TOKEN.reveal()}\n{PROFILES_TOKEN.reveal()}\n".encode()
+    where = ("--space", SPACE_ID, "--base-url", simulator.base_url)
+    connect = ("segment", "connect", *where, "--profiles-token", "--token-stdin")
+    assert streams.run(*connect, stdin=tokens) == 0
     return streams
 
 
@@ -80,7 +100,7 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
         "disconnect": [(HOSTILE, "--yes")],
         "doctor": [()],
         "import": [(file,), (f"{NAME}-missing",), (file, "--audience", HOSTILE)],
-        "audiences": [(), ("--json",)],
+        "audiences": [(), ("--json",), ("--segment",), ("--segment", "--json")],
         "audience": [(HOSTILE,), (HOSTILE, "--json"), ("twice",), ("none",), (f"no{HOSTILE}",)],
         "sync": [("--dry-run",), ("--yes",), (HOSTILE, "--yes", "--json"), ("--from", f"{NAME}x")],
         "source": [
@@ -91,17 +111,29 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
             ("remove", HOSTILE),
         ],
         "sources": [(), ("--json",)],
+        "segment": [("connect", "--space", HOSTILE), ("show",), ("show", "--json")],
         "refresh": [(), ("--json",), (HOSTILE,), ("twice", "--dry-run")],
         "reconcile": [(HOSTILE, "--yes"), (HOSTILE, "--against", file), (LONG,)],
         "watch": [("-", NAME), ("-", "--create"), ("-", "--json")],
         "listen": [("--host", HOSTILE)],
         "errors": [(), ("--json",), ("--csv", "errors.csv"), ("--csv", f"{NAME}/x"), (HOSTILE,)],
-        "person": [("u1",), (NAME,), (f"ghost-{HOSTILE}",), (f"no{HOSTILE}",), (LONG, "--json")],
+        "person": [
+            ("u1",),
+            ("new",),
+            (NAME,),
+            (f"ghost-{HOSTILE}",),
+            (f"no{HOSTILE}",),
+            (LONG, "--json"),
+        ],
         "runs": [(), ("--json",), ("--open", HOSTILE)],
         "log": [(), ("--json",), ("--text", HOSTILE), ("--since", HOSTILE), ("--export", "-")],
         "simulate": [("--port", HOSTILE)],
         "demo": [(), ("--seed", HOSTILE)],
     }
+
+
+TROUBLED = {"sync", "reconcile", "connect", "errors", "runs", "audiences", "segment", "person"}
+"""Commands that say what Amplitude or Segment refused, and why."""
 
 
 def test_every_command_is_tried() -> None:
@@ -114,11 +146,13 @@ def test_no_command_prints_what_steers_a_terminal(streams: Streams, simulator: S
     for is_in_trouble in (False, True):
         if is_in_trouble:
             words = Answer(400, words=HOSTILE)
+            refusal = json.dumps({"errors": [{"message": HOSTILE}]}).encode()
+            simulator.segment.instead = [Canned(403, refusal)] * 9
             simulator.faults.set(
                 [Rule(words), Rule(Answer(403, words=HOSTILE), frozenset({Call.USAGE}))]
             )
         for command, calls in arguments().items():
-            if not is_in_trouble or command in {"sync", "reconcile", "connect", "errors", "runs"}:
+            if not is_in_trouble or command in TROUBLED:
                 for call in calls:
                     streams.run(command, *call, stdin=lines)
                     shown = streams.out + streams.err
