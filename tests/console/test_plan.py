@@ -78,6 +78,7 @@ async def test_a_plan_on_a_small_screen_names_some_users_and_the_way_back(
         assert "at the same time" not in picture(pilot)  # it syncs one cohort
         await pilot.resize_terminal(120, 36)
         await until_shown(pilot, "2 users to add", "1 user to remove", "y Send  Esc Cancel")
+        await until_shown(pilot, "Removes, for example: u-1 ")
         await until_gone(pilot, "Adds, for example")
 
 
@@ -147,6 +148,23 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(harness: Consol
         await pilot.press(*"shoppers", "enter")
 
         await until_shown(pilot, "→ 8 removed in")
+
+
+async def test_a_plan_that_removes_all_members_says_so_with_who_enters(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter(*(f"u-{n}" for n in range(10)))
+        await workspace.sync()
+        workspace.leave(*(f"u-{n}" for n in range(10)), at=5)
+        workspace.enter("u-new", at=5)
+    async with harness.open() as pilot:
+        await open_plan(pilot, "removes all 10 members", "▲ removes all")
+        await pilot.press("y")
+        await until_shown(pilot, "Remove all members?")
+        await until_shown(
+            pilot, 'Removes all 10 members from the cohort "shoppers" and adds 1 user.'
+        )
 
 
 async def test_read_only_dims_sending_and_says_why(harness: ConsoleHarness) -> None:

@@ -367,6 +367,7 @@ async def test_a_comparison_that_is_shown_is_replaced_only_once_that_is_confirme
         await until_shown(pilot, "2 missing", "1 of 500 downloads used")
         await pilot.press("r")
         await until_shown(pilot, "Compare again?", "This uses 1 more download: 1 of 500")
+        await until_shown(pilot, "It replaces the comparison shown, which stays under Runs.")
         await pilot.press("escape")
         await until_on(pilot, ReconcileScreen)
         assert "1 of 500 downloads used" in picture(pilot)

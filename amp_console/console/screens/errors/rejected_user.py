@@ -31,7 +31,10 @@ from amp_console.sync.queries.person import (
 from amp_console.text import plural
 from amp_console.values import IdType
 
-NO_IDENTIFIER = "Set the field of the {missing} (press m) and import the events again."
+NO_IDENTIFIER = (
+    "Set the field of the {missing} (press m) and import the events again, or change the "
+    "audience's ID type."
+)
 NO_USER = "No user is selected."
 MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
 FRAME = 6  # columns: borders, padding and a scrollbar
@@ -139,14 +142,14 @@ class RejectedUserDetail(ScrollPane):
         path = self._paths.get(missing)
         if user.code is not Reason.NO_IDENTIFIER:
             return ADVICE[user.code]
-        told = NO_IDENTIFIER.format(missing=missing.label)
-        if path:
-            told = (
-                f"The newest event has no {missing.label} at {path}. Have events carry it, or "
-                "correct its path (press m) if it is elsewhere, and import them again."
-            )
-        switch = f"Or match the audience by {user.id_type.label} (press e under Audiences)."
-        return f"{told} {switch} {self._moves}".rstrip()
+        if not path:
+            return f"{NO_IDENTIFIER.format(missing=missing.label)} {self._moves}".rstrip()
+        return (
+            f"The newest event has no {missing.label} at {path}. Match the audience by "
+            f"{user.id_type.label} instead (press e under Audiences). {self._moves} Or have events "
+            f"carry the {missing.label}, correct its path (press m) if it is elsewhere, and import "
+            "them."
+        )
 
     def _facts(self, user: RejectedUser) -> Content:
         rows: list[tuple[str, Content | str]] = [

@@ -253,7 +253,9 @@ def _under_way() -> Confirm:
 
 def _large_removal(large: list[AudiencePlan]) -> Confirm:
     rows = [
-        f'Removes {item.removed_members} from the cohort "{item.cohort_name}".' for item in large
+        f'Removes {item.removed_members} from the cohort "{item.cohort_name}"'
+        + (f" and adds {plural(item.add, 'user')}." if item.add else ".")
+        for item in large
     ]
     only, is_all = large[0], all(item.remove >= item.in_cohort for item in large)
     yes = f"Remove {only.remove:,}" if len(large) == 1 else "Remove them"

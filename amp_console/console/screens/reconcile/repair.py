@@ -116,7 +116,7 @@ def again_question(downloads: int, quota: Quota | None) -> Confirm:
         "Compare again?",
         [
             f"This uses {plural(downloads, 'more download')}{left}.",
-            "The result replaces the comparison shown, which you find under Runs.",
+            "It replaces the comparison shown, which stays under Runs.",
         ],
         yes="Compare",
     )
