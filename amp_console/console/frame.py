@@ -125,6 +125,8 @@ def _under_way(services: Services) -> Iterator[str]:
         yield "importing"
     if jobs.reconciling is not None and not jobs.reconciling.is_over:
         yield jobs.reconciling.operation.VERB.lower()
+    if jobs.refreshing is not None and not jobs.refreshing.is_over:
+        yield "refreshing"
     if jobs.live is not None and not jobs.live.is_over:
         yield jobs.live.summary
 

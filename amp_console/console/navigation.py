@@ -31,6 +31,7 @@ from amp_console.console.routes import (
     OpenMapping,
     OpenPerson,
     OpenPlan,
+    OpenQuery,
     OpenReconcile,
     OpenReconcileAll,
     OpenReplay,
@@ -54,6 +55,7 @@ MAIN = {
     MainScreen.RUNS: "runs.list:RunsScreen",
     MainScreen.CONNECTIONS: "connections.list:ConnectionsScreen",
     MainScreen.EVENTS: "log.view:LogScreen",
+    MainScreen.SOURCES: "sources.list:SourcesScreen",
     MainScreen.PERSON: "person:PersonScreen",
     MainScreen.LIVE: "live.view:LiveScreen",
 }
@@ -70,6 +72,7 @@ SCREENS: dict[type[Route], str] = {
     OpenPerson: "person:PersonScreen",
     OpenConnectionForm: "connections.form:ConnectionForm",
     OpenMapping: "connections.mapping:MappingScreen",
+    OpenQuery: "sources.query:QueryScreen",
 }
 """Module and class of the screen of each other route; its arguments are the route's fields."""
 WHOSE_KEYS = (

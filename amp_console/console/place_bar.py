@@ -28,6 +28,7 @@ NAMES = {
     MainScreen.LIVE: PlaceName("Live", "Live", "Follow files or receive webhooks"),
     MainScreen.CONNECTIONS: PlaceName("Connections", "Conn.", "Amplitude projects and their keys"),
     MainScreen.EVENTS: PlaceName("Log", "Log", "Everything that was done, and when"),
+    MainScreen.SOURCES: PlaceName("Sources", "Src.", "Where events and members come from"),
     MainScreen.PERSON: PlaceName("Find a person", "Person", "Why someone is (not) in a cohort"),
 }
 PLACE_KEYS = [
@@ -39,15 +40,19 @@ PLACE_KEYS = [
         tooltip=NAMES[screen].about,
         id=f"go.{screen.value}",
     )
-    for key, screen in zip("123456f", MainScreen, strict=True)
+    for key, screen in zip("1234567f", MainScreen, strict=True)
 ]
 SHORTENED_FIRST = (
     MainScreen.PERSON,
     MainScreen.CONNECTIONS,
     MainScreen.AUDIENCES,
     MainScreen.ERRORS,
+    MainScreen.SOURCES,
 )
-"""In this order words are shortened where the line has too little room; numbers never are."""
+"""In this order words are shortened where the line has too little room; numbers never are.
+
+With less room still, the first one is its key alone.
+"""
 RESERVED = {MainScreen.AUDIENCES: 2, MainScreen.ERRORS: 3, MainScreen.LIVE: 1}
 """Columns kept free for counts, so that no word moves when they are read; more make more room."""
 CURRENT = f"{STRONG} $foreground on $primary 20%"
@@ -98,23 +103,25 @@ class PlaceBar(LinkBar):
         services = services_of(self)
         keys = _keys(services, self)
         width = self.size.width or self.app.size.width  # it has no size before its first picture
-        short: set[MainScreen] = set()
-        links = self._links(services, keys, short)
+        names = {screen: name.name for screen, name in NAMES.items()}
+        links = self._links(services, keys, names)
         others = _others(services, width - extent(links, self.GAP))
-        for screen in SHORTENED_FIRST:
+        for screen, name in (
+            *((screen, NAMES[screen].short) for screen in SHORTENED_FIRST),
+            (SHORTENED_FIRST[0], ""),
+        ):
             if extent(links, self.GAP) + extent(others, self.GAP) <= width:
                 break
-            short.add(screen)
-            links = self._links(services, keys, short)
+            names[screen] = name
+            links = self._links(services, keys, names)
         self.show_links(links, others)
 
     def _links(
-        self, services: Services, keys: dict[MainScreen, str], short: set[MainScreen]
+        self, services: Services, keys: dict[MainScreen, str], names: dict[MainScreen, str]
     ) -> list[BarLink]:
         return [
-            BarLink(screen.value, self._text(services, screen, keys.get(screen, ""), names))
+            BarLink(screen.value, self._text(services, screen, keys.get(screen, ""), names[screen]))
             for screen in MainScreen
-            for names in [NAMES[screen].short if screen in short else NAMES[screen].name]
         ]
 
     def _text(self, services: Services, screen: MainScreen, key: str, name: str) -> Content:
@@ -125,7 +132,7 @@ class PlaceBar(LinkBar):
         if is_unavailable(services, screen):
             return safe_text((f" {words} ", MUTED))
         tone = {MainScreen.AUDIENCES: MUTED, MainScreen.ERRORS: BAD}.get(screen, ACCENT)
-        parts: list[Part] = [" ", (key, f"{STRONG} {ACCENT}"), f" {name} "]
+        parts: list[Part] = [" ", (key, f"{STRONG} {ACCENT}"), f" {name} " if name else " "]
         if count:
             parts += [(count, tone), " "]
         return safe_text(*parts)

@@ -19,6 +19,7 @@ class MainScreen(enum.Enum):
     LIVE = "live"
     CONNECTIONS = "connections"
     EVENTS = "events"
+    SOURCES = "sources"
     PERSON = "person"
 
 
@@ -130,6 +131,13 @@ class SwitchConnection(Route):
     """The screens of a connection, by its id; without an id, of the next one in the settings."""
 
     connection_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuery(Route):
+    """The query of an audience; None: a new audience by query."""
+
+    audience_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

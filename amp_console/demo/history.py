@@ -4,6 +4,7 @@ The product's own use cases produce it: files are imported, and real runs create
 in the simulated Amplitude. Only the clock is scripted.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amp_console.demo.clock import DAY, HOUR, MINUTE, SECOND
@@ -22,6 +23,7 @@ from amp_console.demo.dataset import (
     user_ids,
 )
 from amp_console.demo.seeder import Seeder
+from amp_console.demo.warehouse import QUERY, SOURCE, change_subscribers, write_subscribers
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType, Operation
 
@@ -52,16 +54,19 @@ IN_CS_COHORT = 1_155  # of them were in the cohort before it was linked
 LATE_TRIAL_MEMBERS = 18  # people on trial who came after their cohort was deleted
 RECENTLY_ENTERED, RECENTLY_LEFT = 312, 40  # shoppers within the last hour
 REMOVED_IN_AMPLITUDE, ADDED_IN_AMPLITUDE = 212, 37  # of the cohort of lapsed people
+NEW_SUBSCRIBERS, UNSUBSCRIBED = 26, 9  # of the newsletter, since its query was read
 MARGIN = 11 * MINUTE
 
 
 class History:
     """Fills a ledger and a simulated Amplitude."""
 
-    def __init__(self, simulator: "Simulator", seeder: Seeder, seed: int) -> None:
+    def __init__(self, simulator: "Simulator", seeder: Seeder, seed: int, warehouse: Path) -> None:
+        """`warehouse` is the file of the warehouse, which the history makes."""
         self._simulator = simulator
         self._seeder = seeder
         self._seed = seed
+        self._warehouse = warehouse
         self.progress = 0.0
         """How much of the history is seeded, from 0.0 to 1.0."""
 
@@ -206,6 +211,16 @@ class History:
         since, until = self._ago(9 * HOUR), self._ago(31 * MINUTE)
         change_groups = spread([*shoppers, *own], since, until, self._seeder.rng)
         self._seeder.read(NEWSLETTER, self._ago(30 * MINUTE), change_groups)
+        self._subscribers([*shoppers, *own])
+
+    def _subscribers(self, people: list[str]) -> None:
+        """The same people are a query in a warehouse, which has changed since it was read."""
+        write_subscribers(self._warehouse, people)
+        self._seeder.refresh(NEWSLETTER, SOURCE, QUERY, self._ago(29 * MINUTE))
+        late = user_ids(self._seed, NEWSLETTER, NEWSLETTER.people, NEW_SUBSCRIBERS)
+        change_subscribers(
+            self._warehouse, late, people[:: len(people) // UNSUBSCRIBED][:UNSUBSCRIBED]
+        )
 
     async def _abandoners(self, client: "AmplitudeClient") -> None:
         self._enter(ABANDONERS, self._ago(26 * HOUR), self._ago(6 * MINUTE))

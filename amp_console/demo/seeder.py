@@ -3,18 +3,21 @@
 import random
 import threading
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from amp_console.connections import Connection, Limits
+from amp_console.connections import Connection, Limits, named_source
 from amp_console.demo.clock import Clock
 from amp_console.demo.dataset import AudienceDefinition, ChangeGroup, event_lines
 from amp_console.demo.group_reader import GroupReader
 from amp_console.ledger import Ledger
+from amp_console.ledger.audience_queries import query_of
 from amp_console.ledger.audiences import Audience, Link, find_audience, set_link, set_name
 from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.audience_queries import set_query
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.delivery.context import RunContext
@@ -24,6 +27,8 @@ from amp_console.sync.delivery.run import deliver
 from amp_console.sync.ingest.batch_reader import OpenReader
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.sources.registry import open_reader
+from amp_console.sync.sources.warehouse import open_engine
+from amp_console.sync.sources.warehouse.refresh import AudienceRefresh
 from amp_console.sync.timing import Stop, Timing
 
 if TYPE_CHECKING:
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
 # One cohort after the other, so that the same seed makes the same requests in the same order.
 PAST_LIMITS = Limits(parallel_cohorts=1, first_batch=500, largest_batch=2_000)
+QUERY_SECONDS = 0.3  # that a query seems to take, so that pictures repeat
 
 
 class SeedingStopped(Exception):
@@ -115,6 +121,25 @@ class Seeder:
             self._ledger, self._connection, self.audience(definition), requested, now=self.clock.now
         )
         self._ledger.write(set_link, known.id, cohort.id, cohort.name, Link.EXISTING)
+
+    def refresh(self, definition: AudienceDefinition, source: str, sql: str, at: int) -> None:
+        """Give an audience a query, and refresh it as of `at`."""
+        self._check_running()
+        self.clock.set(at)
+        ledger, connection = self._ledger, self._connection
+        known = set_query(ledger, connection, definition.key, source, sql, now=self.clock.now)
+        query = ledger.read(query_of, known.id)
+        assert query is not None
+        url = named_source(connection, source).url
+        AudienceRefresh(
+            ledger,
+            known,
+            query,
+            lambda: open_engine(url, None),
+            now=self.clock.now,
+            monotonic=count(0.0, QUERY_SECONDS).__next__,
+        ).run()
+        self._check_running()
 
     async def sync(
         self, client: "AmplitudeClient", at: int, *definitions: AudienceDefinition

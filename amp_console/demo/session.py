@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
 
 from amp_console.connections import (
     Connection,
@@ -21,12 +22,14 @@ from amp_console.connections import (
     Folders,
     Keyring,
     Limits,
+    NamedSource,
     SegmentSpace,
 )
 from amp_console.console.environment import DemoTrouble, Environment
 from amp_console.demo.clock import Clock
 from amp_console.demo.dataset import SPACE
 from amp_console.demo.trouble import Troubles, occasional_faults
+from amp_console.demo.warehouse import FILE, SOURCE
 from amp_console.sync.timing import Timing
 from amp_console.values import Credentials, Secret
 
@@ -161,6 +164,7 @@ class SimulatedSession:
             segment=SegmentSpace(id=SPACE, base_url=url),
             amplitude_id_path="$.traits.amplitude_id",
             limits=Limits(first_batch=500, largest_batch=2_000),
+            sources=(NamedSource(name=SOURCE, url=f"sqlite://{quote(str(self.home / FILE))}"),),
         )
 
     def _end(self) -> None:
@@ -232,7 +236,7 @@ class SimulatedSession:
         seeder = Seeder(
             self.connection, ledger, segment, clock, random.Random(self._seed), self._ended
         )
-        history = self._history = History(simulator, seeder, self._seed)
+        history = self._history = History(simulator, seeder, self._seed, self.home / FILE)
         refused = Rule(RefuseIds(history.refused(), named=True))
         simulator.faults.set([refused])
 

@@ -126,6 +126,15 @@ def removal(db: Db, snapshot: Snapshot) -> Removal:
     )
 
 
+def listed(db: Db, audience_id: int, id_type: IdType) -> int:
+    """Count the people that were staged; one with both identifiers counts once, by `id_type`."""
+    row = db.execute(
+        f"SELECT count(*) FROM temp.{stage_table(audience_id)} WHERE id_type = ? OR other IS NULL",
+        (ID_TYPE_CODE[id_type],),
+    ).fetchone()
+    return int(row[0])
+
+
 def entering(db: Db, snapshot: Snapshot) -> int:
     """Count the people who would become members; one with both identifiers counts once."""
     _sort_staged(db, snapshot.audience_id)

@@ -62,7 +62,9 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     yield await go("escape f", "PersonScreen")
     yield await go("t 1 enter", "PersonScreen")
     yield await go("escape 6", "LogScreen")
-    yield await go("4", "LiveScreen")
+    yield await go("7", "SourcesScreen")
+    yield await go("1 n", "QueryScreen")
+    yield await go("escape 4", "LiveScreen")
 
 
 async def test_every_footer_fits_and_shows_the_place_s_own_keys(harness: ConsoleHarness) -> None:
@@ -218,7 +220,14 @@ MEANINGS = {
     "m": {"Field mapping"},
     "r": {"Reconcile", "Compare"},
     "t": {"Enable / disable"},
-    "u": {"Update sizes", "Update from Amplitude", "Update the plan", "Ask Amplitude", "Test"},
+    "u": {
+        "Update sizes",
+        "Update from Amplitude",
+        "Update the plan",
+        "Ask Amplitude",
+        "Test",
+        "Refresh",
+    },
     "v": {
         "Views and columns",
         "Invalid events",

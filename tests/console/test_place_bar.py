@@ -36,6 +36,7 @@ SUB_SCREENS = {
     "ReplayScreen": MainScreen.RUNS,
     "ConnectionForm": MainScreen.CONNECTIONS,
     "MappingScreen": MainScreen.CONNECTIONS,
+    "QueryScreen": MainScreen.SOURCES,
 }
 
 
@@ -53,7 +54,7 @@ async def click(pilot: Pilot[None], bar: type[LinkBar], name: str) -> None:
 async def test_counts_are_those_that_the_places_show(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness, broken_events)
     async with harness.open(size=(80, 24)) as pilot:
-        await until_shown(pilot, SHOPPERS, "▸1 Audiences 4   2 Errors 2    3 Runs  4 Live ")
+        await until_shown(pilot, SHOPPERS, "▸1 Aud. 4   2 Errors 2    3 Runs  4 Live ")
         assert len(pilot.app.screen.query_one("#list", Grid).rows) == 4
         await pilot.press("2")
         await until_shown(pilot, "▸2 Errors 2 ", "2 users")
@@ -69,7 +70,12 @@ async def test_a_click_leads_where_the_key_does(harness: ConsoleHarness) -> None
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS, "▸1 Audiences 4")
-        for screen, mark in (("errors", "▸2 Errors 2"), ("runs", "▸3 Runs"), ("events", "▸6 Log")):
+        for screen, mark in (
+            ("errors", "▸2 Errors 2"),
+            ("runs", "▸3 Runs"),
+            ("events", "▸6 Log"),
+            ("sources", "▸7 Sources"),
+        ):
             await click(pilot, PlaceBar, screen)
             await until_shown(pilot, mark)
         await click(pilot, PlaceBar, "audiences")
@@ -101,13 +107,13 @@ async def test_without_a_connection_a_place_says_why_it_is_closed(harness: Conso
     [
         (
             80,
-            " 1 Aud. 12,345  2 Errors 1,234,567  3 Runs ▸4 Live »  5 Conn.  6 Log  f Person",
+            " 1 Aud. 12,345  2 Err. 1,234,567  3 Runs ▸4 Live »  5 Conn.  6 Log  7 Src.  f",
         ),
         (
             120,
             (
                 " 1 Audiences 12,345  2 Errors 1,234,567  3 Runs ▸4 Live »  5 Connections  6 Log"
-                "  f Find a person"
+                "  7 Sources  f Find a person"
             ),
         ),
     ],
@@ -119,7 +125,7 @@ async def test_words_are_shortened_and_numbers_never(
         BELONGS_TO = MainScreen.LIVE
 
     async with hosted(tmp_path, Somewhere, (width, 24)) as (host, pilot):
-        await until_shown(pilot, "1 Audiences 0")
+        await until(pilot, lambda: host.services.place_counts.counts is not None)
         host.services.place_counts.counts = MANY
         host.screen.query_one(PlaceBar).show()
         await pilot.pause()
@@ -134,7 +140,7 @@ async def test_words_are_shortened_and_numbers_never(
 @pytest.mark.parametrize("width", [80, 120])
 async def test_no_place_moves_when_its_counts_are_read(tmp_path: Path, width: int) -> None:
     async with hosted(tmp_path, BaseScreen, (width, 24)) as (host, pilot):
-        await until_shown(pilot, "1 Audiences 0")
+        await until(pilot, lambda: host.services.place_counts.counts is not None)
         bar, columns = host.screen.query_one(PlaceBar), []
         for counts in (None, PlaceCounts(6, 0, False), PlaceCounts(40, 130, True)):
             host.services.place_counts.counts = counts
@@ -168,6 +174,7 @@ def test_every_screen_is_marked_as_the_place_it_belongs_to() -> None:
         "LiveScreen": MainScreen.LIVE,
         "ConnectionsScreen": MainScreen.CONNECTIONS,
         "LogScreen": MainScreen.EVENTS,
+        "SourcesScreen": MainScreen.SOURCES,
         "PersonScreen": MainScreen.PERSON,
     }
     assert {kind.__name__: kind.BELONGS_TO for kind in places()} == main | SUB_SCREENS

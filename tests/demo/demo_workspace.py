@@ -66,6 +66,8 @@ def content(session: SimulatedSession, table: str) -> list[tuple[object, ...]]:
 
 
 def files_read(session: SimulatedSession) -> list[tuple[int, int]]:
-    """When each file was read, and how many events it contained."""
+    """When each file was read, and how many events it contained; queries are left out."""
     with _open(session) as db:
-        return db.execute("SELECT read_at, read FROM source ORDER BY id").fetchall()
+        return db.execute(
+            "SELECT read_at, read FROM source WHERE path NOT LIKE 'query:%' ORDER BY id"
+        ).fetchall()

@@ -14,6 +14,7 @@ from amp_console.console.jobs.base import Job
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.reconcile import CompareOperation
+from amp_console.console.jobs.refresh import RefreshJob
 from amp_console.console.jobs.runs import RunJob
 from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.words import byte_size
@@ -88,6 +89,8 @@ class QuitDialog(Question[None]):
             read = f"{byte_size(job.done)} of {byte_size(job.total)}"
             share = bar(glyphs, job.done, job.total, BAR) if job.total else ""
             return _with_bar(f"Events are being imported: {read} read.", share)
+        if isinstance(job, RefreshJob):
+            return safe_text(f"A query is running: {plural(job.rows, 'row')} read.")
         assert isinstance(job, RunJob)
         operation, now = job.operation, job.snapshot
         if isinstance(operation, CompareOperation):

@@ -7,6 +7,7 @@ if TYPE_CHECKING:  # a job is imported by the screen or dialog that starts it
     from amp_console.console.jobs.imports import ImportJob
     from amp_console.console.jobs.live import LiveJob
     from amp_console.console.jobs.reconcile import ReconcileJob
+    from amp_console.console.jobs.refresh import RefreshJob
     from amp_console.console.jobs.runs import SyncJob
 
 
@@ -18,11 +19,18 @@ class Jobs:
         self.importing: ImportJob | None = None
         self.reconciling: ReconcileJob | None = None
         self.live: LiveJob | None = None
+        self.refreshing: RefreshJob | None = None
 
     @property
     def under_way(self) -> "list[Job]":
         """The jobs that have not ended yet."""
-        jobs: tuple[Job | None, ...] = (self.sync, self.importing, self.reconciling, self.live)
+        jobs: tuple[Job | None, ...] = (
+            self.sync,
+            self.importing,
+            self.reconciling,
+            self.live,
+            self.refreshing,
+        )
         return [job for job in jobs if job is not None and not job.is_over]
 
     def holds(self, audience_id: int) -> bool:

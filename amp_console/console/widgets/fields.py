@@ -149,6 +149,15 @@ class Choice(Widget, can_focus=True):
     def watch_value(self) -> None:
         self.post_message(self.Changed(self, self.value))
 
+    def offer(self, options: Sequence[tuple[str, str]]) -> None:
+        """Offer other options; the chosen one stays where it is among them."""
+        self._options = tuple(options)
+        values = [value for value, _ in options]
+        self.disabled = not values
+        if self.value not in values:
+            self.value = values[0] if values else ""
+        self.refresh()
+
     def action_step(self, by: int) -> None:
         """Choose the next option, or the previous one."""
         values = [value for value, _ in self._options]

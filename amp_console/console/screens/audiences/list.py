@@ -14,6 +14,7 @@ from amp_console.console.routes import (
     OpenLink,
     OpenMapping,
     OpenPlan,
+    OpenQuery,
     OpenReconcile,
     OpenReconcileAll,
     OpenRun,
@@ -79,6 +80,7 @@ their order. Press v to save filter, order and columns as a view."""
             id="audiences.reconcile",
         ),
         Binding("i", "import", "Import", show=False, id="audiences.import"),
+        Binding("n", "query", "New audience by query", show=False, id="audiences.query"),
         Binding("l", "link", "Link to a cohort", show=False, id="audiences.link"),
         Binding("x", "errors", "Errors", id="audiences.errors"),
         Binding("t", "switch", "Enable / disable", show=False, id="audiences.switch"),
@@ -91,6 +93,7 @@ their order. Press v to save filter, order and columns as a view."""
     ]
 
     NEEDS = {  # noqa: RUF012
+        "query": (Need.WRITABLE,),
         **dict.fromkeys(("import", "errors", "sizes", "mapping", "views"), (Need.CONNECTION,)),
         **dict.fromkeys(
             ("sync", "sync_all", "edit", "link", "switch", "copy", "reconcile"),
@@ -267,6 +270,10 @@ their order. Press v to save filter, order and columns as a view."""
         from amp_console.console.dialogs.imports.dialog import ImportDialog
 
         self.app.push_screen(ImportDialog())
+
+    def action_query(self) -> None:
+        """Make a query in a warehouse an audience."""
+        self.services.navigate(OpenQuery())
 
     def action_views(self) -> None:
         """Choose, save, rename or delete a view, or choose columns."""

@@ -1,0 +1,95 @@
+"""Running the query of an audience, up to the plan that the operator confirms."""
+
+import asyncio
+from collections.abc import Callable
+
+from amp_console.console.background import aside
+from amp_console.console.failures import KNOWN
+from amp_console.console.jobs.base import Job, Publish
+from amp_console.console.session import Session
+from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome
+from amp_console.ledger.audiences import Audience
+from amp_console.sync.sources.warehouse import Engine
+from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
+from amp_console.sync.timing import Timing
+
+CANCEL_EVERY = 0.2  # seconds: a warehouse that was asked too early has nothing to cancel yet
+
+
+class RefreshJob(Job):
+    """One refresh of one audience: nothing becomes wanted before its plan is confirmed."""
+
+    GIVEN_UP = "The query was given up. Nothing was changed."
+
+    def __init__(
+        self,
+        session: Session,
+        audience: Audience,
+        query: AudienceQuery,
+        open_engine: Callable[[], Engine],
+        timing: Timing,
+        publish: Publish,
+    ) -> None:
+        super().__init__(session, publish)
+        self.audience = audience
+        self.query = query
+        self.report: RefreshReport | None = None
+        self.is_watched = False
+        """Whether a screen is in front that shows its plan."""
+        self.is_asked = False
+        """Whether the operator is reading its plan, or has answered."""
+        self._timing = timing
+        self._started = timing.monotonic()
+        self._is_ending = False
+        self._refresh = AudienceRefresh(
+            session.ledger, audience, query, open_engine, asks_first=True, now=timing.now
+        )
+
+    @property
+    def is_ending(self) -> bool:
+        return self._is_ending
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read so far."""
+        return self._refresh.rows
+
+    @property
+    def elapsed(self) -> float:
+        """How many seconds the query takes so far."""
+        return self._timing.monotonic() - self._started
+
+    @property
+    def asks(self) -> RefreshReport | None:
+        """The plan that waits to be confirmed, None where there is none."""
+        is_plan = self.report is not None and self.report.outcome is RefreshOutcome.ASKS
+        return self.report if is_plan else None
+
+    def cancel(self) -> None:
+        """Cancel the query; nothing is changed."""
+        self._is_ending = True
+        self.session.stop_waiting()
+        self.progressed()
+
+    async def work(self) -> None:
+        running = asyncio.ensure_future(aside(self._refresh.run))
+        try:
+            while not (await asyncio.wait({running}, timeout=CANCEL_EVERY))[0]:
+                if self._is_ending:
+                    await aside(self._refresh.cancel)
+            self.report = running.result()
+        finally:
+            if not running.done():
+                self._refresh.cancel()
+
+    async def answer(self, *, is_yes: bool) -> None:
+        """Apply the plan that waits to be confirmed, or leave everything as it is."""
+        asked = self.asks
+        if asked is None:
+            return
+        decide = self._refresh.confirm if is_yes else self._refresh.decline
+        try:
+            self.report = await aside(decide, asked)
+        except KNOWN as error:
+            self.report, self.failure = None, str(error)
+        self.progressed()

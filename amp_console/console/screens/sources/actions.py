@@ -1,0 +1,96 @@
+"""What can be done with a source: test it, or remove a warehouse or a query."""
+
+from contextlib import closing
+
+from amp_console.connections import Connection, NamedSource, SettingsError, remove_source
+from amp_console.console.background import aside
+from amp_console.console.context import Services
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.refreshes import engine_of
+from amp_console.console.screens.actions import REASONS, Need
+from amp_console.console.screens.loading import NoSession
+from amp_console.sync.audience_queries import drop_query
+from amp_console.sync.connection_log import log_connection_saved
+from amp_console.sync.sources.known import KnownSource, Origin
+from amp_console.text import clean
+
+MAX_NAMES = 5
+ONLY_QUERIES = "Choose an audience's query: a refresh runs one."
+ONLY_WAREHOUSES = "Only a warehouse can be tested. This source is read as events."
+NOT_KEPT = "It stays listed, because it was read: it is not in the settings."
+
+
+async def stored(services: Services, connection: Connection) -> Connection:
+    """The connection as it is in the settings now: a shell may have added a source."""
+    try:
+        known = await aside(services.environment.connections.all)
+    except SettingsError as error:
+        services.notifications.post(str(error), "error")
+        return connection
+    return next((item for item in known if item.id == connection.id), connection)
+
+
+def unavailable(services: Services, action: str, source: KnownSource) -> str | None:
+    """Why an action can't be done with this source; None where it can."""
+    is_query, job = source.origin is Origin.QUERY, services.jobs.refreshing
+    reason = None
+    if action in {"refresh", "edit"} and not is_query:
+        reason = ONLY_QUERIES
+    elif action == "refresh" and job is not None and not job.is_over:
+        reason = "A query is running. Wait for it, or press c to cancel it."
+    elif action in {"refresh", "test"} and source.warehouse is None:
+        reason = source.error if is_query else ONLY_WAREHOUSES
+    elif action == "remove" and source.totals is not None:
+        reason = NOT_KEPT
+    elif action == "remove":
+        reason = REASONS[Need.WRITABLE if is_query else Need.SETTINGS](services)
+    return reason
+
+
+def version(services: Services, source: NamedSource) -> str:
+    """Open a warehouse, and return its version. Raises WarehouseError and KeysError."""
+    with closing(engine_of(source, services.environment.keyring)()) as engine:
+        return engine.version()
+
+
+def question(source: KnownSource) -> Confirm:
+    """Ask before a warehouse or a query is removed."""
+    name = clean(source.name, 40)
+    if source.origin is Origin.QUERY:
+        return Confirm(
+            f"Remove the query of “{name}”?",
+            ["Its members stay until events say otherwise. Nothing in the warehouse changes."],
+            yes="Remove it",
+        )
+    rows = ["Nothing in the warehouse changes. Its password is deleted from the keyring."]
+    if source.warehouse is not None and source.warehouse.password_item is None:
+        rows = ["Nothing in the warehouse changes."]
+    if source.fed:
+        names = ", ".join(clean(item.name, 40) for item in source.fed[:MAX_NAMES])
+        more = len(source.fed) - MAX_NAMES
+        names += f" and {more:,} more" if more > 0 else ""
+        rows.append(f"Without it, these audiences can't be refreshed: {names}.")
+    return Confirm(f"Remove the source “{name}”?", rows, yes="Remove it", is_danger=True)
+
+
+async def remove(services: Services, source: KnownSource) -> None:
+    """Remove a warehouse, and its password from the keyring. Raises what that raises."""
+    session = services.session
+    if session is None:
+        raise NoSession
+    store, keyring = services.environment.connections, services.environment.keyring
+    before = await stored(services, session.connection)
+    saved = await aside(remove_source, store, keyring, before, source.name)
+    session.change(saved)
+    ledger = services.environment.folders.ledger(saved.id)
+    await aside(log_connection_saved, ledger, before, saved, now=services.timing.now)
+    services.notifications.post(f"Removed the source “{clean(source.name)}”.")
+
+
+async def drop(services: Services, source: KnownSource) -> None:
+    """Take the query from its audience. Raises `ReadOnly` and `LedgerError`."""
+    session, now = services.session, services.timing.now
+    if session is None:
+        raise NoSession
+    await aside(drop_query, session.ledger, session.connection, source.fed[0], now=now)
+    services.notifications.post(f"“{clean(source.name)}” has no query any more. Its members stay.")

@@ -1,0 +1,217 @@
+"""One source in detail: what it feeds, its last refresh, its trouble in full, and what to do."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from textual.app import ComposeResult
+from textual.content import Content
+
+from amp_console.console.context import Services, services_of
+from amp_console.console.screens.loading import Loader
+from amp_console.console.screens.sources.rows import (
+    NOUNS,
+    SourceNow,
+    kind_of,
+    refresh_of,
+    source_now,
+)
+from amp_console.console.texts import MUTED, STRONG, TONE, Part, facts, lines, safe_text
+from amp_console.console.widgets.grid.widget import READING
+from amp_console.console.widgets.scroll_pane import ScrollPane
+from amp_console.console.widgets.steady_text import SteadyText
+from amp_console.console.words import at, lasting
+from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
+from amp_console.sync.sources.known import KnownSource, Origin, SourceState
+from amp_console.text import clean, plural
+
+FRAME = 5  # columns: borders, padding and a scrollbar
+LABELS = 14  # columns that the names of facts take
+MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
+MAX_NAMES = 6  # audiences that a warehouse names
+MAX_NAME_LENGTH = 200
+MAX_SQL_LINES = 40
+_STEPS = {
+    Origin.WAREHOUSE: {
+        SourceState.OK: "Nothing to do. Press T to check whether it can be read now.",
+        SourceState.NEVER: "Press n to make a query of it an audience, T to test it.",
+        SourceState.TROUBLE: "Press T to test it. To change it, add it again in a shell.",
+    },
+    Origin.QUERY: {
+        SourceState.OK: "Press u to run the query. It shows a plan before anything changes.",
+        SourceState.NEVER: "Press u to run the query. It shows a plan before anything changes.",
+        SourceState.TROUBLE: "Correct what it names (e edits the query), then press u.",
+        SourceState.INCOMPLETE: "Press e, and leave rows without an identifier out of the query.",
+        SourceState.NOT_CONFIRMED: "Press u to run the query again.",
+        SourceState.CANCELLED: "Press u to run the query again.",
+    },
+}
+_EVENTS = "To read what is new: i under Audiences. To follow it: press 4, then n."
+
+
+class SourceFacts(NamedTuple):
+    """What is shown of one source; `entry` is what the log says of its last refresh."""
+
+    source: KnownSource
+    entry: LogEntry | None
+
+
+class SourceDetail(ScrollPane):
+    """The source under the cursor."""
+
+    def __init__(
+        self,
+        loader: Loader,
+        current: Callable[[], KnownSource | None],
+        test_of: Callable[[KnownSource], Part | None],
+    ) -> None:
+        """`current` is the source to show; `test_of` says what its last test came to."""
+        super().__init__(id="detail", classes="panel")
+        self._loader = loader
+        self._current = current
+        self._test_of = test_of
+        self._facts: SourceFacts | None = None
+
+    def compose(self) -> ComposeResult:
+        yield SteadyText(safe_text((READING, MUTED)), id="detail-text")
+
+    def on_mount(self) -> None:
+        services_of(self).clock.ticked.subscribe(self, lambda _: self.show(), immediate=True)
+
+    def on_resize(self) -> None:
+        self.show()
+
+    def reload(self) -> None:
+        """Read and show the source under the cursor."""
+        self._loader.follow("detail", self._load)
+
+    async def _load(self) -> None:
+        source, session = self._current(), services_of(self).session
+        if source is None or session is None:
+            return
+        entry = None
+        if source.origin is Origin.QUERY:
+            name = clean(source.name, MAX_NAME_LENGTH)
+            wanted = LogFilter(text=f"Refresh of “{name}” from ", kinds=(LogKind.IMPORT,))
+            entry = next(iter(await session.read(log_page, wanted, 0, 1)), None)
+        self._facts = SourceFacts(source, entry)
+        self.show()
+
+    def show(self) -> None:
+        """Show what was read, and how a refresh or a test is going, of the current source."""
+        known, current = self._facts, self._current()
+        if known is None or current is None or current.key != known.source.key:
+            return  # the cursor has moved on
+        self.border_title = safe_text(current.name, max_length=60)
+        room = (self.size.width or self.screen.size.width) - FRAME
+        content = lay_out(
+            services_of(self), known._replace(source=current), self._test_of(current), room
+        )
+        self.query_one(SteadyText).say(content)
+
+
+def lay_out(services: Services, known: SourceFacts, test: Part | None, room: int) -> Content:
+    """Lay out what is known of a source, in so many columns."""
+    source = known.source
+    now = source_now(services, source)
+    rows: list[tuple[str, Content | str]] = [
+        ("state", safe_text((now.label, TONE[now.tone]), *_progress(services, source))),
+        ("next", safe_text((next_step(services, source, now), STRONG), max_length=MAX_LENGTH)),
+    ]
+    if now.error:
+        rows.append(("trouble", safe_text((now.error, TONE[now.tone]), max_length=MAX_LENGTH)))
+    if test is not None:
+        rows.append(("test", safe_text(test, max_length=MAX_LENGTH)))
+    if source.totals is not None:
+        return facts([*rows, *_of_events(services, source)], LABELS, room)
+    rows += [*_warehouse(source), *_refresh(services, known)]
+    said = facts(rows, LABELS, room)
+    return said if source.query is None else lines(said, safe_text(""), _sql(source.query.sql))
+
+
+def next_step(services: Services, source: KnownSource, now: SourceNow) -> str:
+    """Say what to do next; the keys are those of the list."""
+    job = refresh_of(services, source)
+    if job is not None and not job.is_over:
+        return "Press c to cancel the query. Nothing has changed yet."
+    if job is not None and job.asks is not None:
+        return "Press u to see its plan. Nothing has changed yet."
+    if source.totals is not None:
+        is_followed = now.tone in {"accent", "bad"}
+        return "Nothing to do: the live session reads what is new." if is_followed else _EVENTS
+    if source.origin is Origin.QUERY and source.warehouse is None:
+        return "Press e to choose another source for the query."
+    return _STEPS[source.origin][source.state]
+
+
+def _progress(services: Services, source: KnownSource) -> list[Part]:
+    job = refresh_of(services, source)
+    if job is None or job.is_over:
+        return []
+    return [f"  {plural(job.rows, 'row')} so far, {lasting(job.elapsed)}"]
+
+
+def _of_events(services: Services, source: KnownSource) -> list[tuple[str, Content | str]]:
+    """What was read from a bucket or from files."""
+    totals = source.totals
+    assert totals is not None
+    counts = totals.counts
+    read = f"{plural(source.read, *NOUNS[source.origin])}, {plural(counts.read, 'event')}"
+    parts = f"{counts.changes:,} changes, {counts.filtered:,} filtered, {counts.invalid:,} invalid"
+    return [
+        ("read", safe_text(read, (f": {parts}", MUTED))),
+        ("position", safe_text(totals.newest, max_length=MAX_LENGTH)),
+        (
+            "last read",
+            safe_text(services.age_of(source.read_at), (f"  {at(source.read_at)}", MUTED)),
+        ),
+        ("feeds", "every audience that its events name"),
+    ]
+
+
+def _warehouse(source: KnownSource) -> list[tuple[str, Content | str]]:
+    """Where the rows come from, and the audiences that they feed."""
+    names = [item.name for item in source.fed[:MAX_NAMES]]
+    more = len(source.fed) - MAX_NAMES
+    fed = ", ".join(clean(name, 40) for name in names) + (f" and {more:,} more" if more > 0 else "")
+    feeds = safe_text(fed) if fed else safe_text(("no audience yet", MUTED))
+    if source.query is not None:
+        feeds = safe_text(source.fed[0].name, (f"  key {source.fed[0].handle}", MUTED))
+    where = source.warehouse
+    if where is None:
+        return [("feeds", feeds)]
+    from_ = "kept in the keyring" if where.password_item else "none stored"
+    return [
+        ("feeds", feeds),
+        (
+            kind_of(source) if source.query is None else "source",
+            safe_text(
+                where.url if source.query is None else where.name,
+                max_length=MAX_LENGTH,
+            ),
+        ),
+        *([("password", from_)] if source.query is None else []),
+    ]
+
+
+def _refresh(services: Services, known: SourceFacts) -> list[tuple[str, Content | str]]:
+    """When the members were listed last, and what came of it."""
+    source = known.source
+    last = source.query.last if source.query is not None else None
+    if last is None:
+        when = services.age_of(source.read_at) if source.read_at else "never"
+        return [("last refresh", safe_text(when if source.read_at else (when, MUTED)))]
+    took = f"{plural(last.rows, 'row')} in {lasting(last.seconds)}"
+    rows: list[tuple[str, Content | str]] = [
+        (
+            "last refresh",
+            safe_text(services.age_of(last.at), (f"  {at(last.at)}", MUTED), f"  {took}"),
+        )
+    ]
+    if known.entry is not None:
+        rows.append(("", safe_text((known.entry.text, MUTED), max_length=MAX_LENGTH)))
+    return rows
+
+
+def _sql(sql: str) -> Content:
+    shown = sql.splitlines()[:MAX_SQL_LINES]
+    return lines(*(safe_text(line, max_length=MAX_LENGTH) for line in shown))

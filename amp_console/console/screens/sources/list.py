@@ -1,0 +1,260 @@
+"""Sources: the warehouses, queries, buckets and files that events and members come from."""
+
+from collections.abc import Hashable
+from functools import partial
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.timer import Timer
+
+from amp_console.connections import (
+    Connection,
+    KeysError,
+    NamedSource,
+    SettingsError,
+)
+from amp_console.console import refreshes
+from amp_console.console.background import aside
+from amp_console.console.failures import KNOWN
+from amp_console.console.routes import MainScreen, OpenQuery
+from amp_console.console.screens.actions import Need
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import UsefulActions
+from amp_console.console.screens.sources.actions import (
+    drop,
+    question,
+    remove,
+    stored,
+    unavailable,
+    version,
+)
+from amp_console.console.screens.sources.detail import SourceDetail
+from amp_console.console.screens.sources.rows import COLUMNS, EMPTY, row
+from amp_console.console.texts import BAD, GOOD, MUTED, Part, safe_text
+from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.split import Split
+from amp_console.sync.sources.known import KnownSource, Origin, known_sources
+from amp_console.sync.sources.warehouse import WarehouseError
+from amp_console.text import plural
+
+LEAST_LINES = 8  # the state, what to do, the trouble and the last refresh
+NO_WAREHOUSE = "Add a warehouse first, in a shell: amp-console source add NAME URL"
+
+
+class SourcesScreen(BaseScreen):
+    """All sources of the connection."""
+
+    NAME = "Sources"
+    BELONGS_TO = MainScreen.SOURCES
+    HELP = """\
+Where events and members come from. Below each warehouse are the audiences that are queries in it.
+A bucket counts the objects that were read, a folder the files that a live session has followed.
+
+u runs the query of an audience. It reads everything first, then shows a plan: who enters, who
+leaves, and what speaks against it. y applies the plan; until then nothing changes. c cancels the
+query, in the warehouse too.
+
+n makes a query an audience, e edits a query: F5 there tries it and takes nothing in. T tests
+whether a warehouse can be read. D removes a warehouse from the settings, or the query from an
+audience, whose members stay.
+
+To add a warehouse: amp-console source add NAME URL, in a shell."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u", "refresh", "Refresh", id="sources.refresh"),
+        Binding("c", "cancel", "Cancel", id="sources.cancel"),
+        Binding("n", "new", "New query", id="sources.new"),
+        Binding("e", "edit", "Edit", id="sources.edit"),
+        Binding("T", "test", "Test", id="sources.test"),
+        Binding("D", "remove", "Remove", id="sources.remove"),
+        Binding("slash", "filter", "Filter", key_display="/", show=False, id="filter"),
+        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+    ]
+    NEEDS = {  # noqa: RUF012  # editing opens a form, which can be read in any case
+        **dict.fromkeys(("refresh", "edit", "test", "remove", "copy"), (Need.ROW,)),
+        "new": (Need.WRITABLE,),
+    }
+    NO_ROW = "There is no source yet."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[Hashable, KnownSource] = {}
+        self._connection: Connection | None = None
+        self._tested: dict[str, Part] = {}
+        self._timer: Timer | None = None
+
+    def body(self) -> ComposeResult:
+        grid = Grid(
+            COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, age=self.services.age_of, id="list"
+        )
+        panel = Container(FilterBar(), grid, id="sources", classes="panel fill")
+        panel.border_title = "Sources"
+        detail = SourceDetail(self.loader, lambda: self.current, self._test_of)
+        yield Split(panel, detail, stacks=True, detail_lines=LEAST_LINES)
+
+    # Looking.
+
+    async def load(self) -> None:
+        """Read the settings and the ledger anew; a shell may have added a source."""
+        connection = self._connection = await stored(self.services, self.session.connection)
+        if connection.sources != self.session.connection.sources:
+            self.session.change(connection)
+        found = await self.session.read(known_sources, connection)
+        self._known = {item.key: item for item in found}
+        self._show()
+        split = self.query_one(Split)
+        split.fit_rows(len(found))
+        split.has_detail = bool(found)
+        self.query_one("#sources").border_subtitle = safe_text(plural(len(found), "source"))
+        self._detail.reload()
+        self._follow_job()
+
+    def _show(self) -> None:
+        """Show the rows as they are now."""
+        rows = [row(self.services, item) for item in self._known.values()]
+        self.query_one("#list", Grid).show(rows)
+        self._detail.show()
+        self.action_keys.refresh()
+
+    def _follow_job(self) -> None:
+        """Show how a refresh gets on, and its plan once it has one."""
+        job = self.services.jobs.refreshing
+        if job is None:
+            return
+        job.is_watched = self.is_current
+        if not job.is_over and self._timer is None:
+            seconds = self.services.environment.live_tick_seconds
+            self._timer = self.set_interval(seconds, self._tick)
+        elif job.asks is not None and not job.is_asked:
+            self.run_worker(refreshes.confirm(self.services, job))
+
+    def on_screen_suspend(self) -> None:
+        """Let a notification say that a plan waits, which is not seen here."""
+        if (job := self.services.jobs.refreshing) is not None:
+            job.is_watched = False
+
+    def _tick(self) -> None:
+        job = self.services.jobs.refreshing
+        if (job is None or job.is_over) and self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        self._show()
+
+    @property
+    def _detail(self) -> SourceDetail:
+        return self.query_one(SourceDetail)
+
+    def on_grid_moved(self) -> None:
+        """Show the source under the cursor."""
+        self.action_keys.refresh()
+        self._detail.reload()
+
+    def _test_of(self, source: KnownSource) -> Part | None:
+        warehouse = source.warehouse
+        return None if warehouse is None else self._tested.get(warehouse.name)
+
+    # Actions.
+
+    @property
+    def current(self) -> KnownSource | None:
+        """The source under the cursor."""
+        return self._known.get(self.query_one("#list", Grid).key)
+
+    @property
+    def has_row(self) -> bool:
+        return bool(self._known)
+
+    def useful_actions(self) -> UsefulActions:
+        job, current = self.services.jobs.refreshing, self.current
+        cancel = ("cancel",) if job is not None and not job.is_over else ()
+        if current is None:
+            return ("new",)
+        if current.origin is Origin.QUERY:
+            return (*cancel, "refresh", "edit", "new", "test", "remove")
+        if current.origin is Origin.WAREHOUSE:
+            return (*cancel, "test", "new", "remove")
+        return (*cancel, "new")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to cancel a query while one runs."""
+        job = self.services.jobs.refreshing
+        if action == "cancel" and (job is None or job.is_over):
+            return False
+        return super().check_action(action, parameters)
+
+    def disabled_reason(self, action: str) -> str | None:
+        reason = super().disabled_reason(action)
+        known, current = self._connection, self.current
+        if reason is None and action == "new" and known is not None and not known.sources:
+            reason = NO_WAREHOUSE
+        if reason is None and current is not None:
+            reason = unavailable(self.services, action, current)
+        return reason
+
+    def on_grid_opened(self) -> None:
+        """Open the query, or go to the detail."""
+        if self.current is not None and self.current.origin is Origin.QUERY:
+            self.action_edit()
+        else:
+            self.query_one(Split).enter()
+
+    def action_refresh(self) -> None:
+        """Run the query of the audience, and show who would enter and leave."""
+        current, waiting = self.current, self.services.jobs.refreshing
+        if current is None or current.query is None or current.warehouse is None:
+            return
+        if waiting is not None and waiting.asks is not None:
+            self.run_worker(refreshes.confirm(self.services, waiting))
+            return
+        refreshes.start(self.services, current.fed[0], current.query, current.warehouse)
+        self._follow_job()
+        self._show()
+
+    def action_cancel(self) -> None:
+        """Cancel the query that runs, in the warehouse too; nothing is changed."""
+        job = self.services.jobs.refreshing
+        if job is not None and not job.is_over:
+            job.cancel()
+
+    def action_new(self) -> None:
+        """Make a query in a warehouse an audience."""
+        self.services.navigate(OpenQuery())
+
+    def action_edit(self) -> None:
+        """Edit the query of the audience, and try it."""
+        if self.current is not None and self.current.fed:
+            self.services.navigate(OpenQuery(self.current.fed[0].id))
+
+    def action_test(self) -> None:
+        """Open the warehouse, and say which version it is."""
+        if self.current is not None and self.current.warehouse is not None:
+            self.run_worker(self._test(self.current.warehouse))
+
+    async def _test(self, source: NamedSource) -> None:
+        self._tested[source.name] = ("Opening it…", MUTED)
+        self._detail.show()
+        try:
+            found = await aside(version, self.services, source)
+            self._tested[source.name] = (f"It can be read: {found}.", GOOD)
+        except (WarehouseError, KeysError) as error:
+            self._tested[source.name] = (str(error), BAD)
+        self._detail.show()
+
+    def action_remove(self) -> None:
+        """Remove a warehouse from the settings, or the query from its audience."""
+        current = self.current
+        if current is not None:
+            self.app.push_screen(question(current), partial(self._remove_if, current))
+
+    def _remove_if(self, source: KnownSource, is_meant: bool | None) -> None:
+        if is_meant:
+            self.run_worker(self._remove(source))
+
+    async def _remove(self, source: KnownSource) -> None:
+        try:
+            await (drop if source.origin is Origin.QUERY else remove)(self.services, source)
+        except (SettingsError, *KNOWN) as error:
+            self.services.notifications.post(str(error), "error")
+        self.services.publish_ledger_change()

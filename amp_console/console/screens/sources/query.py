@@ -1,0 +1,321 @@
+"""The query of an audience: written, tried without taking anything in, and saved."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Static
+
+from amp_console.connections import NamedSource, SettingsError
+from amp_console.console.background import aside
+from amp_console.console.failures import KNOWN
+from amp_console.console.refreshes import engine_of
+from amp_console.console.routes import MainScreen
+from amp_console.console.screens.actions import Need
+from amp_console.console.screens.footer import UsefulActions
+from amp_console.console.screens.form import F1, FormScreen
+from amp_console.console.screens.sources.actions import stored
+from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, lines, safe_text
+from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
+from amp_console.console.widgets.sql_area import SqlArea
+from amp_console.console.words import lasting
+from amp_console.ledger.audience_queries import AudienceQuery, audience_queries
+from amp_console.ledger.audiences import Audience, AudienceAmbiguous, all_audiences
+from amp_console.sync.audience_queries import set_query
+from amp_console.sync.sources.warehouse import Engine, WarehouseError
+from amp_console.sync.sources.warehouse.reader import TIMEOUT
+from amp_console.sync.sources.warehouse.trial import SAMPLE, QueryTrial, TrialReport
+from amp_console.text import clean, plural, trimmed
+from amp_console.values import IdType
+
+KEY, NAME, SOURCE, SQL = "key", "name", "source", "sql"
+ABOUT = "It returns user_id, amplitude_id or both, for every member. Anyone it leaves out has left."
+NOT_TRIED = "F5 runs the query, and counts what it returns. Nothing is taken in."
+NO_WAREHOUSE = "Add a warehouse first, in a shell: amp-console source add NAME URL"
+EXAMPLE = "SELECT user_id\n  FROM vips\n WHERE user_id IS NOT NULL"
+LOOK_EVERY = 0.2  # seconds between two looks at a query that runs
+MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
+MAX_CELL = 60  # characters
+MAX_IGNORED = 5  # columns that a sentence names
+
+
+class QueryScreen(FormScreen):
+    """The query of one audience, or of one that it adds."""
+
+    NAME = "Query of an audience"
+    BELONGS_TO = MainScreen.SOURCES
+    HELP = """\
+A SQL query in a warehouse whose rows are the members of an audience. It returns a column user_id,
+a column amplitude_id, or both; other columns are not used. The query can only read.
+
+F5 tries it: it runs as a whole, counts the rows, the people, duplicates and rows without an
+identifier, and shows the first ten. Nothing is taken in. F6 cancels it, in the warehouse too.
+
+F2 saves it. Members change with the next refresh: u under Sources, which shows a plan first.
+
+For a new audience enter a key; a name is optional. The key of an audience that exists gives the
+query to that one. Its members stay until the refresh."""
+    CSS_PATH = "query.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f5", "try_query", "Try", key_display="F5", id="query.try"),
+        Binding("f6", "stop", "Cancel the query", key_display="F6", id="query.stop"),
+        F1,
+    ]
+    NEEDS = {"save": {Need.WRITABLE}}  # noqa: RUF012
+
+    def __init__(self, audience_id: int | None = None) -> None:
+        super().__init__()
+        self._audience_id = audience_id
+        self._known: AudienceQuery | None = None
+        self._audiences: Sequence[Audience] = ()
+        self._queried: frozenset[int] = frozenset()
+        self._sources: tuple[NamedSource, ...] = ()
+        self._trial: QueryTrial | None = None  # while it runs
+
+    def body(self) -> ComposeResult:
+        with Container(id="query", classes="panel") as panel:
+            panel.border_title = "New audience by query"
+            with Form(id="fields"):
+                yield Field("Key", Input(placeholder="e.g. vip", id=KEY), id=f"field-{KEY}")
+                hint = "optional, e.g. VIP shoppers"
+                yield Field("Name", Input(placeholder=hint, id=NAME), id=f"field-{NAME}")
+                choice = Choice((), "", glyphs=self.services.glyphs, id=SOURCE)
+                yield Field("Source", choice, id=f"field-{SOURCE}")
+            yield Static(safe_text((ABOUT, MUTED)), id="about")
+            yield SqlArea(id=SQL)
+        with Vertical(id="result", classes="panel") as panel:
+            panel.border_title = "Try"
+            yield Static(safe_text((NOT_TRIED, MUTED)), id="found")
+            yield Grid((), glyphs=self.services.glyphs, empty="", id="rows")
+
+    def on_mount(self) -> None:
+        """Fill the form once what is known was read."""
+        self.query_one("#rows").display = False
+        self.query_one(f"#{SQL}", SqlArea).indent_type = "spaces"
+
+    # Looking.
+
+    async def load(self) -> None:
+        """Read the audience and its query; what is being entered is left alone."""
+        is_first = self._at_first is None
+        self._audiences = await self.session.read(all_audiences)
+        queries = await self.session.read(audience_queries)
+        self._queried = frozenset(queries)
+        self._sources = (await stored(self.services, self.session.connection)).sources
+        names = [(item.name, item.name) for item in self._sources]
+        self.query_one(f"#{SOURCE}", Choice).offer(names)
+        if not names:
+            self.field(SOURCE).show_note(NO_WAREHOUSE, self.services.glyphs, "warn")
+        if not is_first:
+            return
+        self._known = queries.get(self._audience_id or 0)
+        self._fill()
+
+    @property
+    def _audience(self) -> Audience | None:
+        """The audience whose query is edited, or that has the key that is entered."""
+        key = trimmed(entered(self, KEY))
+        for item in self._audiences:
+            if item.id == self._audience_id or (self._audience_id is None and item.handle == key):
+                return item
+        return None
+
+    def _fill(self) -> None:
+        handles = [item.handle for item in self._audiences]
+        self.query_one(f"#{KEY}", Input).suggester = SuggestFromList(handles)
+        area = self.query_one(f"#{SQL}", SqlArea)
+        audience, known = self._audience, self._known
+        if self._audience_id is not None and audience is not None:
+            self.query_one("#query").border_title = safe_text(
+                "Query of ", audience.name, max_length=50
+            )
+            for name in (KEY, NAME):
+                self.field(name).display = False
+            area.focus()
+        area.load_text(known.sql if known is not None else EXAMPLE)
+        if known is not None and known.source in {item.name for item in self._sources}:
+            self.query_one(f"#{SOURCE}", Choice).value = known.source
+        self.begin()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Say which audience gets the query, where one has the key."""
+        audience = self._audience
+        if event.input.id != KEY or self._audience_id is not None:
+            return
+        note = ""
+        if audience is not None:
+            name = clean(audience.name, 40)
+            note = f"“{name}” gets this query. Its members stay until the refresh."
+            if audience.id in self._queried:
+                note = f"“{name}” has a query, which this one replaces."
+        self.query_one("#query").border_subtitle = safe_text((note, WARN)) if note else ""
+
+    def entries(self) -> tuple[str, ...]:
+        return (*super().entries(), self.query_one(f"#{SQL}", SqlArea).text)
+
+    def mistakes(self) -> dict[str, str]:
+        """What is wrong with what is entered, by field."""
+        is_new = self._audience_id is None
+        wrong = {}
+        if is_new and not trimmed(entered(self, KEY)):
+            wrong[KEY] = "Enter a key. It names the audience in commands."
+        if not self._sources:
+            wrong[SOURCE] = NO_WAREHOUSE
+        return wrong
+
+    # Trying.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to cancel a query while it runs, else to try one."""
+        if action in {"try_query", "stop"} and (self._trial is None) is (action == "stop"):
+            return False
+        return super().check_action(action, parameters)
+
+    def useful_actions(self) -> UsefulActions:
+        return "save", "try_query", "stop", "back"
+
+    def action_try_query(self) -> None:
+        """Run the query and count what it returns; take nothing in."""
+        engine = self._engine()
+        if engine is None or self._trial is not None:
+            return
+        audience, sql = self._audience, self.query_one(f"#{SQL}", SqlArea).text
+        id_type = IdType.USER_ID if audience is None else audience.id_type
+        self._trial = QueryTrial(self.session.ledger, sql, engine, id_type, timeout=TIMEOUT)
+        self.run_worker(self._try(self._trial), group="try")
+
+    def action_stop(self) -> None:
+        """Cancel the query, in the warehouse too."""
+        if self._trial is not None:
+            self.run_worker(aside(self._trial.cancel), group="stop")
+
+    def _engine(self) -> Callable[[], Engine] | None:
+        name = chosen(self, SOURCE)
+        source = next((item for item in self._sources if item.name == name), None)
+        if source is None:
+            self.services.notifications.post(NO_WAREHOUSE, "warning")
+            return None
+        return engine_of(source, self.services.environment.keyring)
+
+    async def _try(self, trial: QueryTrial) -> None:
+        started = self.services.timing.monotonic()
+        running = asyncio.ensure_future(aside(trial.run))
+        self.action_keys.refresh()
+        try:
+            while not (await asyncio.wait({running}, timeout=LOOK_EVERY))[0]:
+                elapsed = lasting(self.services.timing.monotonic() - started)
+                self._say(safe_text((f"Running: {plural(trial.rows, 'row')}, {elapsed}", MUTED)))
+            self._show(running.result())
+        except WarehouseError as error:
+            self._say(
+                safe_text((error.sentence("Nothing was changed."), BAD), max_length=MAX_LENGTH)
+            )
+        except (SettingsError, *KNOWN) as error:
+            self._say(safe_text((str(error), BAD), max_length=MAX_LENGTH))
+        finally:
+            self._trial = None
+            if not running.done():
+                trial.cancel()
+        self.action_keys.refresh()
+
+    def on_unmount(self) -> None:
+        """Cancel a query that still runs."""
+        if self._trial is not None:
+            self._trial.cancel()
+
+    def _say(self, text: Content) -> None:
+        self.query_one("#rows").display = False
+        self.query_one("#result").border_subtitle = ""
+        self.query_one("#found", Static).update(text)
+
+    def _show(self, report: TrialReport) -> None:
+        self._say(_counts(report))
+        grid = self.query_one("#rows", Grid)
+        grid.display = bool(report.sample)
+        if report.rows > len(report.sample):
+            self.query_one("#result").border_subtitle = f"the first {SAMPLE} rows"
+        grid.reshape([Column(clean(name, MAX_CELL), 8, flex=1) for name in report.columns])
+        grid.show(
+            [Row(at, tuple(map(_cell, values))) for at, values in enumerate(report.sample, 1)]
+        )
+
+    # Saving.
+
+    def action_save(self) -> None:
+        """Keep the query; members change with the next refresh."""
+        wrong = self.mistakes()
+        self.show_mistakes(wrong)
+        if wrong:
+            self.services.notifications.post("Not saved. Fix the marked fields.", "warning")
+        elif self._audience_id is not None and not self.is_changed:
+            self.services.notifications.post("Nothing was changed.")
+        else:
+            self.run_worker(self._save(), exclusive=True, group="save")
+
+    async def _save(self) -> None:
+        audience, services = self._audience, self.services
+        name = audience.handle if audience is not None else trimmed(entered(self, KEY))
+        sql = self.query_one(f"#{SQL}", SqlArea).text
+        connection = await stored(services, self.session.connection)
+        if connection.sources != self.session.connection.sources:
+            self.session.change(connection)
+        try:
+            saved = await aside(
+                set_query,
+                self.session.ledger,
+                self.session.connection,
+                name,
+                chosen(self, SOURCE),
+                sql,
+                new_name=trimmed(entered(self, NAME)) or None,
+                now=services.timing.now,
+            )
+        except (ValueError, AudienceAmbiguous, SettingsError, *KNOWN) as error:
+            services.notifications.post(str(error), "error")
+            return
+        services.publish_ledger_change()
+        services.notifications.post(
+            f"Saved the query of “{clean(saved.name)}”. Its members change with the next refresh: "
+            "press u under Sources."
+        )
+        self.leave()
+
+
+def _counts(report: TrialReport) -> Content:
+    """What a query returned, in words."""
+    refused = sum(count for _, count in report.refused)
+    rows = [
+        safe_text(
+            (plural(report.rows, "row"), STRONG),
+            (f" in {lasting(report.seconds)}   ", MUTED),
+            (plural(report.people, "person", "people"), f"{STRONG} {GOOD}"),
+            "   ",
+            (plural(report.duplicates, "duplicate"), WARN if report.duplicates else MUTED),
+            "   ",
+            (f"{refused:,} refused", BAD if refused else MUTED),
+        )
+    ]
+    rows += [
+        safe_text((f"refused: {reason} ({count:,})", BAD), max_length=MAX_LENGTH)
+        for reason, count in report.refused
+    ]
+    if report.ignored:
+        names = ", ".join(clean(name) for name in report.ignored[:MAX_IGNORED])
+        more = len(report.ignored) - MAX_IGNORED
+        names += f" and {plural(more, 'more column')}" if more > 0 else ""
+        rows.append(safe_text((f"Columns not used: {names}.", MUTED), max_length=MAX_LENGTH))
+    return lines(*rows)
+
+
+def _cell(value: object) -> Cell:
+    """A value as a row shows it: what is missing or blank is said in words."""
+    if value is None:
+        return Cell("NULL", "dim")
+    text = str(value)
+    return Cell(text) if text.strip() else Cell("(blank)", "dim")

@@ -1,0 +1,116 @@
+"""The rows of the list of sources, and what is known of a source right now."""
+
+from typing import NamedTuple
+
+from amp_console.console.context import Services
+from amp_console.console.jobs.refresh import RefreshJob
+from amp_console.console.widgets.grid import Cell, Column, Row
+from amp_console.console.words import aged, lasting
+from amp_console.sync.sources.known import KnownSource, Origin, SourceState
+from amp_console.text import plural
+
+COLUMNS = (
+    Column("Source", 20, flex=3),
+    Column("Kind", 10),
+    Column("State", 15),
+    Column("Read", 11, right=True),
+    Column("Last read", 11),
+    Column("Position", 16, flex=2, rank=2, hides=True),
+    Column("Last error", 20, flex=3, rank=1, hides=True),
+)
+EMPTY = """\
+No source yet.
+
+To make a query in a warehouse an audience, add the warehouse in a shell:
+  amp-console source add NAME URL
+  URL: postgresql://USER@HOST/DATABASE, duckdb:PATH or sqlite:PATH
+
+Buckets appear once something was read from them (i under Audiences), and
+files once a live session has followed them (press 4, then n)."""
+NOUNS = {
+    Origin.WAREHOUSE: ("row", "rows"),
+    Origin.QUERY: ("row", "rows"),
+    Origin.BUCKET: ("object", "objects"),
+    Origin.FILES: ("file", "files"),
+}
+_ENGINES = {
+    "postgresql": "PostgreSQL",
+    "postgres": "PostgreSQL",
+    "duckdb": "DuckDB",
+    "sqlite": "SQLite",
+}
+
+
+class SourceNow(NamedTuple):
+    """What is known of a source now: its state in a word or two with a tone, and its trouble."""
+
+    label: str
+    tone: str
+    error: str = ""
+
+
+def kind_of(source: KnownSource) -> str:
+    """What kind of source it is, in a word."""
+    if source.origin is Origin.WAREHOUSE and source.warehouse is not None:
+        scheme = source.warehouse.url.partition(":")[0]
+        return _ENGINES.get(scheme, scheme)
+    return str(source.origin)
+
+
+def refresh_of(services: Services, source: KnownSource) -> RefreshJob | None:
+    """The refresh of an audience's query that was begun in this console last."""
+    job = services.jobs.refreshing
+    is_own = job is not None and source.query is not None
+    return job if is_own and job and job.audience.id == source.fed[0].id else None
+
+
+def source_now(services: Services, source: KnownSource) -> SourceNow:
+    """The state of a source by what the console knows now."""
+    glyphs = services.glyphs
+    job = refresh_of(services, source)
+    if job is not None and not job.is_over:
+        verb = "cancelling" if job.is_ending else "refreshing"
+        return SourceNow(f"{glyphs.live} {verb}", "accent")
+    if job is not None and job.asks is not None:
+        return SourceNow(f"{glyphs.half} to confirm", "warn")
+    live = services.jobs.live
+    if live is not None and not live.is_over and live.snapshot is not None:
+        followed = [item for item in live.snapshot.sources if source.covers(item.name)]
+        trouble = next((item.trouble for item in followed if item.trouble), "")
+        if trouble:
+            return SourceNow(f"{glyphs.cross} trouble", "bad", trouble)
+        if followed:
+            return SourceNow(f"{glyphs.live} live", "accent")
+    sign, tone = {
+        SourceState.OK: (glyphs.circle, "good"),
+        SourceState.TROUBLE: (glyphs.cross, "bad"),
+        SourceState.INCOMPLETE: (glyphs.triangle, "warn"),
+        SourceState.NOT_CONFIRMED: (glyphs.half, "warn"),
+        SourceState.CANCELLED: (glyphs.ring, "warn"),
+        SourceState.NEVER: (glyphs.dotted, "dim"),
+    }[source.state]
+    return SourceNow(f"{sign} {source.state}", tone, source.error)
+
+
+def row(services: Services, source: KnownSource) -> Row:
+    """One source in the list; the queries of a warehouse are indented."""
+    now, job = source_now(services, source), refresh_of(services, source)
+    indent = "  " if source.origin is Origin.QUERY and source.warehouse is not None else ""
+    read = source.read
+    last = aged(source.read_at, services.clock.age_now, services.glyphs)
+    if job is not None and not job.is_over:
+        read, last = job.rows, Cell(lasting(job.elapsed), "accent")
+    newest = source.totals.newest.rpartition("/")[2] if source.totals else ""
+    return Row(
+        source.key,
+        (
+            Cell(f"{indent}{source.name}", is_path=source.origin is Origin.FILES),
+            Cell(kind_of(source), "dim"),
+            Cell(now.label, now.tone),
+            Cell(plural(read, *NOUNS[source.origin]) if read or source.read_at else ""),
+            last,
+            Cell(newest, is_path=True),
+            Cell(now.error, "bad" if now.tone == "bad" else now.tone),
+        ),
+        (source.name, kind_of(source), now.label, read, -(source.read_at or 0), newest, now.error),
+    )

@@ -1,0 +1,60 @@
+"""An area to write SQL into, in colours."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pygments.lexers.sql import SqlLexer
+from pygments.token import Comment, Keyword, Number, String, _TokenType
+from rich.text import Text
+from textual.widgets import TextArea
+
+_KINDS = ((Keyword, "keyword"), (String, "string"), (Comment, "comment"), (Number, "number"))
+MAX_LENGTH = 100_000  # characters; a longer query is not coloured
+
+
+class SqlArea(TextArea):
+    """Colours keywords, texts, numbers and comments; any dialect of SQL, and no database, does."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"sql--{kind}" for _, kind in _KINDS}
+    DEFAULT_CSS = """
+    SqlArea > .sql--keyword { color: $text-accent; text-style: bold; }
+    SqlArea > .sql--string { color: $text-success; }
+    SqlArea > .sql--number { color: $text-warning; }
+    SqlArea > .sql--comment { color: $text-muted; text-style: italic; }
+    """
+
+    def __init__(self, text: str = "", *, id: str | None = None) -> None:  # noqa: A002  # Textual's
+        self._coloured = ""
+        self._spans: dict[int, list[tuple[int, int, str]]] = {}
+        super().__init__(text, id=id, highlight_cursor_line=False)
+
+    def get_line(self, line_index: int) -> Text:
+        """Return a line with its colours; Textual calls this to draw it."""
+        line = super().get_line(line_index)
+        if (text := self.text) != self._coloured:
+            self._coloured, self._spans = text, {}
+            for at, start, end, kind in _spans(text):
+                self._spans.setdefault(at, []).append((start, end, kind))
+        for start, end, kind in self._spans.get(line_index, ()):
+            style = self.get_component_rich_style(f"sql--{kind}", partial=True)
+            line.stylize(style, start, end)
+        return line
+
+
+def _spans(text: str) -> Iterator[tuple[int, int, int, str]]:
+    """Where something is coloured: its line, its first column, the one after it, and its kind."""
+    if len(text) > MAX_LENGTH:
+        return
+    line = column = 0
+    for token, value in SqlLexer(stripnl=False, ensurenl=False).get_tokens(text):
+        kind = _kind(token)
+        for number, part in enumerate(value.split("\n")):
+            if number:
+                line, column = line + 1, 0
+            if part and kind:
+                yield line, column, column + len(part), kind
+            column += len(part)
+
+
+def _kind(token: _TokenType) -> str:
+    return next((kind for parent, kind in _KINDS if token in parent), "")

@@ -1,0 +1,123 @@
+"""Trying a query: what it returns is counted and shown in part, and nothing is taken in."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+
+import msgspec
+
+from amp_console.ledger import Ledger, snapshots
+from amp_console.sync.sources.warehouse.engine import Engine, QueryResult, Row
+from amp_console.sync.sources.warehouse.reader import QueryCancelled, QueryReader
+from amp_console.values import AudienceRef, IdType
+
+SAMPLE = 10  # rows that are shown
+NO_AUDIENCE = 0  # no audience has this id: its staging table is the trial's
+
+
+class TrialReport(msgspec.Struct, frozen=True):
+    """What a query returned. `sample` are its first rows, `refused` rows it lists no one by.
+
+    `people` are different ones; `duplicates` are rows of someone listed before. `ignored` names the
+    columns that hold no identifiers.
+    """
+
+    columns: tuple[str, ...]
+    sample: tuple[Row, ...]
+    rows: int
+    people: int
+    duplicates: int
+    refused: tuple[tuple[str, int], ...]
+    ignored: tuple[str, ...]
+    seconds: float
+
+
+class QueryTrial:
+    """One try of one query; `run` may block for as long as the query takes.
+
+    Identifiers are staged as for a refresh, so memory is bounded; the ledger's file does not
+    change.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sql: str,
+        open_engine: Callable[[], Engine],
+        id_type: IdType = IdType.USER_ID,
+        *,
+        timeout: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`id_type` is the audience's; `timeout` is in seconds."""
+        self._ledger = ledger
+        self._sql = sql
+        self._open_engine = open_engine
+        self._id_type = id_type
+        self._timeout = timeout
+        self._monotonic = monotonic
+        self._reader: QueryReader | None = None
+        self._is_cancelled = False
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read so far; any thread may ask."""
+        return self._reader.rows if self._reader else 0
+
+    def cancel(self) -> None:
+        """Cancel the query, from any thread; call it again until `run` has ended."""
+        self._is_cancelled = True
+        if self._reader:
+            self._reader.cancel()
+
+    def run(self) -> TrialReport:
+        """Run the query. Raises WarehouseError, KeysError, SettingsError and LedgerError."""
+        started, ledger = self._monotonic(), self._ledger
+        with closing(self._open_engine()) as engine:
+            sampled = _SampledEngine(engine)
+            audience = AudienceRef("", "", "trial")
+            self._reader = reader = QueryReader(
+                sampled, "trial", self._sql, audience, timeout=self._timeout
+            )
+            if self._is_cancelled:
+                raise QueryCancelled
+            ledger.stage(snapshots.begin_staging, NO_AUDIENCE)
+            try:
+                with reader:
+                    for batch in reader:
+                        ledger.stage(snapshots.stage_changes, NO_AUDIENCE, 0, batch.changes)
+                people = ledger.stage(snapshots.listed, NO_AUDIENCE, self._id_type)
+            finally:
+                ledger.stage(snapshots.drop_staged, NO_AUDIENCE)
+        return TrialReport(
+            sampled.columns,
+            tuple(sampled.sample),
+            reader.rows,
+            people,
+            reader.rows - reader.refused.total() - people,
+            tuple(reader.refused.most_common()),
+            reader.ignored,
+            self._monotonic() - started,
+        )
+
+
+class _SampledEngine:
+    """An engine that keeps the first rows of its query."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.columns: tuple[str, ...] = ()
+        self.sample: list[Row] = []
+        self.version = engine.version
+        self.cancel = engine.cancel
+        self.close = engine.close
+        self._query = engine.query
+
+    def query(self, sql: str, timeout: float) -> QueryResult:
+        result = self._query(sql, timeout)
+        self.columns = result.columns
+        return QueryResult(result.columns, self._kept(result.chunks))
+
+    def _kept(self, chunks: Iterator[Sequence[Row]]) -> Iterator[Sequence[Row]]:
+        for chunk in chunks:
+            self.sample += chunk[: SAMPLE - len(self.sample)]
+            yield chunk

@@ -1,0 +1,303 @@
+"""The place Sources: what feeds the audiences, refreshed with a plan, tested and removed."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.connections import NamedSource
+from amp_console.console import LaunchOptions
+from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.sources import begin_source
+from amp_console.sync.audience_queries import set_query
+from tests.console.harness import (
+    ConsoleHarness,
+    picture,
+    services,
+    until,
+    until_gone,
+    until_notified,
+    until_shown,
+)
+from tests.console.test_live import follow
+from tests.sync.bucket_server import BucketServer, bucket_server
+from tests.sync.test_bucket_import import lines
+from tests.sync.warehouses import Warehouse, sqlite_warehouse
+
+pytestmark = pytest.mark.anyio
+MEMBERS = tuple(f"m-{number}" for number in range(10))
+SIZES = [(80, 24), (120, 36), (200, 50)]
+
+
+@pytest.fixture
+def warehouse(harness: ConsoleHarness, tmp_path: Path) -> Warehouse:
+    """A warehouse of the connection, with a table of ten members."""
+    warehouse = sqlite_warehouse(tmp_path)
+    warehouse.members(*MEMBERS)
+    harness.connect(sources=(NamedSource(name="lake", url=warehouse.url),))
+    return warehouse
+
+
+@pytest.fixture
+def vip(harness: ConsoleHarness, warehouse: Warehouse) -> Warehouse:
+    """The audience "vip" is a query in the warehouse."""
+    ask(harness, "SELECT user_id FROM vips")
+    return warehouse
+
+
+def ask(harness: ConsoleHarness, sql: str) -> None:
+    """Give the audience "vip" this query."""
+    connection = harness.environment.connections.pick(None)
+    with harness.workspace(connection) as workspace:
+        set_query(workspace.ledger, connection, "vip", "lake", sql, new_name="VIP shoppers")
+
+
+def wanted(harness: ConsoleHarness) -> set[str]:
+    """Who is wanted in any audience."""
+    path = harness.environment.folders.ledger(harness.environment.connections.pick(None).id)
+    with closing(sqlite3.connect(path)) as db:
+        return {id_ for (id_,) in db.execute("SELECT id FROM member WHERE wanted = 1")}
+
+
+async def go(pilot: Pilot[None], *shown: str) -> None:
+    await until(pilot, lambda: services(pilot).session)
+    await pilot.press("7")
+    await until_shown(pilot, "▸7 S", *shown)
+
+
+async def choose(pilot: Pilot[None], name: str) -> None:
+    """Move the cursor to the source of this name, and wait for its detail."""
+    grid = pilot.app.screen.query_one("#list", Grid)
+    rows = [grid.rows.get(index) for index in range(len(grid.rows))]
+    assert grid.go_to(next(row.key for row in rows if row and row.cells[0].text.strip() == name))
+    await until(pilot, lambda: pilot.app.screen.query_one("#detail").border_title == name)
+
+
+async def test_without_any_it_says_how_to_add_one(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open(size=(80, 24)) as pilot:
+        await go(pilot, "No source yet.", "amp-console source add NAME URL")
+        await pilot.press("n")
+        await until_notified(pilot, "Add a warehouse first")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_refresh_shows_its_plan_before_anything_becomes_wanted(
+    harness: ConsoleHarness, vip: Warehouse, size: tuple[int, int]
+) -> None:
+    async with harness.open(size=size) as pilot:
+        await go(pilot, "lake", "SQLite", "VIP shoppers", "not read yet")
+        await choose(pilot, "VIP shoppers")
+        await pilot.press("u")
+        await until_shown(pilot, "Plan of the refresh", "+10  enter", "lists 10 people")
+        assert wanted(harness) == set()
+        await pilot.press("y")
+        await until_shown(pilot, "10 listed, 10 entering, 0 leaving", "● ok", "10 rows")
+        assert wanted(harness) == {*MEMBERS}
+
+
+async def test_a_plan_that_is_left_changes_nothing(harness: ConsoleHarness, vip: Warehouse) -> None:
+    async with harness.open() as pilot:
+        await go(pilot, "VIP shoppers")
+        await choose(pilot, "VIP shoppers")
+        await pilot.press("u")
+        await until_shown(pilot, "+10  enter")
+        await pilot.press("escape")
+        await until_shown(pilot, "◐ not confirmed", "Press u to run the query again.")
+        assert wanted(harness) == set()
+
+
+async def test_a_plan_names_what_speaks_against_it(harness: ConsoleHarness, vip: Warehouse) -> None:
+    async with harness.open() as pilot:
+        await go(pilot, "VIP shoppers")
+        await choose(pilot, "VIP shoppers")
+        await pilot.press("u")
+        await until_shown(pilot, "+10  enter")
+        await pilot.press("y")
+        await until_shown(pilot, "● ok")
+        vip.members()
+        await pilot.press("u")
+        await until_shown(pilot, "−10  leave", "It lists no one.")
+        await pilot.press("enter")  # leaving has the focus
+        await until_shown(pilot, "◐ not confirmed")
+        vip.members(*MEMBERS, "m-0", " ")
+        await pilot.press("u")
+        await until_shown(pilot, "“VIP shoppers” in part", "▲ incomplete", "1 row refused")
+        vip.members(*MEMBERS, "new", "new", " ")
+        await pilot.press("u")
+        await until_shown(pilot, "+1  enters", "1 row names someone", "1 row was refused")
+        await pilot.press("y")
+        await until_gone(pilot, "Plan of the refresh")
+        await until(pilot, lambda: wanted(harness) == {*MEMBERS, "new"})
+
+
+ENDLESS = """
+WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers)
+SELECT i AS user_id FROM numbers WHERE i <= 15000"""
+"""Returns some rows, and then no more until it is cancelled."""
+
+
+async def test_a_query_under_way_shows_its_rows_and_is_cancelled(
+    harness: ConsoleHarness, warehouse: Warehouse
+) -> None:
+    ask(harness, ENDLESS)
+    async with harness.open() as pilot:
+        await go(pilot, "VIP shoppers")
+        await choose(pilot, "VIP shoppers")
+        await pilot.press("u")
+        await until_shown(pilot, "» refreshing", "10,000 rows so far", "c Cancel")
+        await pilot.press("u")
+        await until_notified(pilot, "A query is running.")
+        await pilot.press("1")
+        await until_shown(pilot, "» refreshing  ")
+        await pilot.press("q")
+        await until_shown(pilot, "A query is running: 10,000 rows read.")
+        await pilot.press("escape", "7")
+        await until_shown(pilot, "» refreshing", "c Cancel")
+        await pilot.press("c")
+        await until_shown(pilot, "○ cancelled", "The query was cancelled in the warehouse.")
+        assert wanted(harness) == set()
+
+
+async def test_a_plan_that_comes_elsewhere_waits_here(
+    harness: ConsoleHarness, vip: Warehouse, tmp_path: Path
+) -> None:
+    async with harness.open() as pilot:
+        writer = sqlite3.connect(tmp_path / "warehouse.db", isolation_level=None)
+        writer.execute("BEGIN EXCLUSIVE")  # the query waits for it
+        await go(pilot, "VIP shoppers")
+        await choose(pilot, "VIP shoppers")
+        await pilot.press("u", "3")
+        await until_shown(pilot, "▸3 Runs")
+        writer.close()
+        await until_notified(pilot, "The refresh of “VIP shoppers” has a plan to confirm: press 7.")
+        await pilot.press("7")
+        await until_shown(pilot, "Plan of the refresh", "+10  enter")
+        await pilot.press("y")
+        await until(pilot, lambda: wanted(harness) == {*MEMBERS})
+
+
+async def test_trouble_is_told_in_full_with_what_to_do(
+    harness: ConsoleHarness, vip: Warehouse
+) -> None:
+    vip.execute("DROP TABLE vips")
+    async with harness.open(size=(200, 50)) as pilot:
+        await go(pilot, "VIP shoppers")
+        await choose(pilot, "VIP shoppers")
+        await pilot.press("u")
+        await until_shown(pilot, "✖ trouble", "no such table: vips", "e edits the query")
+        assert picture(pilot).count("✖ trouble") >= 2  # the warehouse, too
+        await until_notified(pilot, "“VIP shoppers” was not refreshed. SQLite refused the query")
+
+
+async def test_a_warehouse_is_tested(
+    harness: ConsoleHarness, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    async with harness.open() as pilot:
+        await go(pilot, "lake", "no audience yet")
+        await pilot.press("T")
+        await until_shown(pilot, f"It can be read: SQLite {sqlite3.sqlite_version}.")
+        (tmp_path / "warehouse.db").unlink()
+        await pilot.press("T")
+        await until_shown(pilot, "warehouse.db does", "exist.")
+        await pilot.press("u")
+        await until_notified(pilot, "Choose an audience's query")
+
+
+async def test_a_warehouse_and_a_query_are_removed_once_that_is_confirmed(
+    harness: ConsoleHarness, vip: Warehouse
+) -> None:
+    async with harness.open() as pilot:
+        await go(pilot, "VIP shoppers", "lake")
+        await pilot.press("D")
+        await until_shown(pilot, "Remove the source “lake”?", "can't be refreshed: VIP shoppers")
+        await pilot.press("y")
+        await until_shown(pilot, "no source called “lake”", "✖ trouble")
+        assert harness.environment.connections.pick(None).sources == ()
+        await pilot.press("u")
+        await until_notified(pilot, "Give the query another one.")
+        await pilot.press("D")
+        await until_shown(pilot, "Remove the query of “VIP shoppers”?", "Its members stay")
+        await pilot.press("y")
+        await until_shown(pilot, "No source yet.")
+
+
+async def test_a_source_that_a_shell_adds_is_there(
+    harness: ConsoleHarness, warehouse: Warehouse
+) -> None:
+    async with harness.open() as pilot:
+        await go(pilot, "lake")
+        connection = harness.environment.connections.pick(None)
+        shed = NamedSource(name="shed", url=warehouse.url)
+        harness.environment.connections.put_source(connection, shed)
+        await pilot.press("1")
+        await until_shown(pilot, "No audience yet.")
+        await go(pilot, "shed")
+        session = services(pilot).session
+        assert session is not None
+        assert [item.name for item in session.connection.sources] == ["lake", "shed"]
+
+
+async def test_read_only_refreshes_and_tests_and_changes_no_setting(
+    harness: ConsoleHarness, vip: Warehouse
+) -> None:
+    async with harness.open(LaunchOptions(read_only=True)) as pilot:
+        await go(pilot, "VIP shoppers", "READ-ONLY")
+        for key in ("n", "D"):
+            services(pilot).notifications.entries.clear()
+            await pilot.press(key)
+            await until_notified(pilot, "started with --read-only")
+        await choose(pilot, "VIP shoppers")
+        services(pilot).notifications.entries.clear()
+        await pilot.press("D")
+        await until_notified(pilot, "started with --read-only")
+        await pilot.press("u")
+        await until_shown(pilot, "+10  enter")
+        await pilot.press("y")
+        await until(pilot, lambda: wanted(harness) == {*MEMBERS})
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
+    with bucket_server(tmp_path / "buckets", monkeypatch) as server:
+        server.put("in/1.json", lines("u1"))
+        server.put("in/2.json", lines("u2") + "nonsense\n")
+        yield server
+
+
+async def test_a_bucket_counts_its_objects_while_it_is_followed_and_later(
+    harness: ConsoleHarness, bucket: BucketServer
+) -> None:
+    harness.connect()
+    async with harness.open(size=(200, 50)) as pilot:
+        await follow(pilot, bucket.address("in"))
+        await until(pilot, lambda: wanted(harness) == {"u1", "u2"})
+        await pilot.press("7")
+        await until_shown(
+            pilot, "s3://events", "» live", "2 objects", "3 events: 2 changes", "1 invalid"
+        )
+        live = services(pilot).jobs.live
+        assert live is not None
+        live.cancel()
+        await until(pilot, lambda: live.is_over)
+        services(pilot).publish_ledger_change()
+        await until_shown(pilot, "● ok", "To read what is new: i under Audiences.")
+        await pilot.press("D")
+        await until_notified(pilot, "It stays listed, because it was read")
+
+
+async def test_a_bucket_in_trouble_says_why(harness: ConsoleHarness, bucket: BucketServer) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.ledger.write(
+            begin_source, "s3://events/in/1.json", bucket.address("in/1.json"), 1
+        )
+    bucket.fault = lambda request: request.refuse(403, "AccessDenied")
+    async with harness.open(size=(200, 50)) as pilot:
+        await follow(pilot, bucket.address("in"))
+        await until_shown(pilot, "It can't be listed.")
+        await pilot.press("7")
+        await until_shown(pilot, "✖ trouble", "It can't be listed.", "the live session")
