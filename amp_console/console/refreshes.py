@@ -101,6 +101,8 @@ def plan_question(services: Services, asked: RefreshReport) -> Confirm:
 
 def _changes(services: Services, asked: RefreshReport) -> Iterator[Content]:
     listed = plural(asked.removal.listed, "person", "people")
+    if asked.is_changes:
+        listed = plural(asked.removal.listed, "change")
     yield safe_text(f"The query lists {listed}; the audience has {asked.removal.members:,} now.")
     yield safe_text("")
     minus = services.glyphs.minus
@@ -116,6 +118,8 @@ def _changes(services: Services, asked: RefreshReport) -> Iterator[Content]:
 
 def _guards(asked: RefreshReport) -> Iterator[Content]:
     """What to consider before it is applied."""
+    if not asked.entering and not asked.leaving:  # a column has changed its type
+        yield safe_text((asked.question, BAD), max_length=MAX_LENGTH)
     if asked.duplicates:
         were = "row names" if asked.duplicates == 1 else "rows name"
         yield safe_text((f"{asked.duplicates:,} {were} someone who is listed before.", MUTED))

@@ -117,17 +117,14 @@ def removal(db: Db, snapshot: Snapshot) -> Removal:
         f"SELECT count(*) FROM temp.{_leavers(snapshot.audience_id)} JOIN main.member USING (n) "
         f"WHERE {person}"
     )
-    listed = (
-        f"SELECT count(*) FROM temp.{stage_table(snapshot.audience_id)} "
-        "WHERE id_type = :used OR other IS NULL"
-    )
-    return Removal(
-        *(int(db.execute(sql, values).fetchone()[0]) for sql in (members, listed, leaving))
-    )
+    used = audience(db, snapshot.audience_id).id_type
+    current, gone = (int(db.execute(sql, values).fetchone()[0]) for sql in (members, leaving))
+    return Removal(current, listed(db, snapshot.audience_id, used), gone)
 
 
 def listed(db: Db, audience_id: int, id_type: IdType) -> int:
     """Count the people that were staged; one with both identifiers counts once, by `id_type`."""
+    _sort_staged(db, audience_id)
     row = db.execute(
         f"SELECT count(*) FROM temp.{stage_table(audience_id)} WHERE id_type = ? OR other IS NULL",
         (ID_TYPE_CODE[id_type],),

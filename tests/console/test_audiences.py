@@ -12,7 +12,7 @@ from amp_console.console import LaunchOptions
 from amp_console.console.badges import badge_route
 from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile
 from amp_console.console.screens.audiences.detail import AudienceDetail
-from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.audiences.list import AudiencesScreen, show_audiences
 from amp_console.console.screens.audiences.rows import title
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
@@ -229,7 +229,7 @@ async def test_list_and_detail_say_the_same_numbers_although_the_detail_is_read_
         left = found[0].left  # of the shoppers, by name
         found[0] = structs.replace(found[0], left=structs.replace(left, add=left.add + 5))
         with blocked_reads(pilot):
-            place._show(found)
+            show_audiences(place, found)
             await until(pilot, lambda: picture(pilot).count("◐ 9 pending") == 2)
 
 

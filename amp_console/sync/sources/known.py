@@ -73,6 +73,10 @@ class KnownSource(msgspec.Struct, frozen=True):
 
     def covers(self, name: str) -> bool:
         """Whether a live session's source of this name is a part of this one."""
+        if self.origin is Origin.WAREHOUSE:
+            return name == self.name or name.startswith(f"{self.name}: ")
+        if self.query is not None:
+            return name in {self.query.source, f"{self.query.source}: {self.fed[0].handle}"}
         return name == self.name or name.startswith(f"{self.name.rstrip('/')}/")
 
 

@@ -1,6 +1,7 @@
 """Home: every audience and its cohort at a glance, and one of them in detail."""
 
 from collections.abc import Hashable, Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -106,7 +107,7 @@ their order. Press v to save filter, order and columns as a view."""
         super().__init__()
         self._known: dict[Hashable, AudienceSummary] = {}
         self._layout_of_list = ListLayout(self)
-        self._summaries = SummaryReader(self, self._show, self.reload)
+        self._summaries = SummaryReader(self, partial(show_audiences, self), self.reload)
         self._is_in_order = False  # what is shown was sorted since one came here
         self._is_linked = False  # the audience that the command line named was gone to
 
@@ -145,20 +146,6 @@ their order. Press v to save filter, order and columns as a view."""
         if name is not None and not self._is_linked:
             self._is_linked = True
             self.run_worker(_go_to(self, name))
-
-    def _show(self, found: list[AudienceSummary]) -> None:
-        self._known = {item.audience.id: item for item in found}
-        # Rows that move under the cursor would have keys act on another one.
-        self.query_one("#list", Grid).rows.keeps_order = self._is_in_order
-        self._layout_of_list.show([audience_row(self.services, item) for item in found])
-        split = self.query_one(Split)
-        split.fit_rows(len(found))
-        split.has_detail = bool(found)
-        self.query_one(AudiencesPanel).entitle(found)
-        # At once, or list and detail would show two numbers of the same users.
-        detail = self.query_one(AudienceDetail)
-        detail.update_summaries(self._known)
-        detail.reload()
 
     def on_screen_suspend(self) -> None:
         """Sort anew when one comes back from another screen; a dialog leaves the order alone."""
@@ -302,6 +289,22 @@ their order. Press v to save filter, order and columns as a view."""
 
         for item in self.chosen:
             self.run_worker(switch(self.services, item.audience))
+
+
+def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
+    """Show every audience in the list, and the one under the cursor in detail."""
+    home._known = {item.audience.id: item for item in found}
+    # Rows that move under the cursor would have keys act on another one.
+    home.query_one("#list", Grid).rows.keeps_order = home._is_in_order
+    home._layout_of_list.show([audience_row(home.services, item) for item in found])
+    split = home.query_one(Split)
+    split.fit_rows(len(found))
+    split.has_detail = bool(found)
+    home.query_one(AudiencesPanel).entitle(found)
+    # At once, or list and detail would show two numbers of the same users.
+    detail = home.query_one(AudienceDetail)
+    detail.update_summaries(home._known)
+    detail.reload()
 
 
 def _enabled_ids(known: Iterable[AudienceSummary]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from amp_console.console.screens.sources.rows import (
     NOUNS,
     SourceNow,
     kind_of,
+    position,
     refresh_of,
     source_now,
 )
@@ -19,8 +20,9 @@ from amp_console.console.texts import MUTED, STRONG, TONE, Part, facts, lines, s
 from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.steady_text import SteadyText
-from amp_console.console.words import at, lasting
+from amp_console.console.words import lasting
 from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
+from amp_console.sync.formatting import local_time
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
 from amp_console.text import clean, plural
 
@@ -159,10 +161,10 @@ def _of_events(services: Services, source: KnownSource) -> list[tuple[str, Conte
     parts = f"{counts.changes:,} changes, {counts.filtered:,} filtered, {counts.invalid:,} invalid"
     return [
         ("read", safe_text(read, (f": {parts}", MUTED))),
-        ("position", safe_text(totals.newest, max_length=MAX_LENGTH)),
+        ("position", safe_text(position(source), max_length=MAX_LENGTH)),
         (
             "last read",
-            safe_text(services.age_of(source.read_at), (f"  {at(source.read_at)}", MUTED)),
+            safe_text(services.age_of(source.read_at), (f"  {local_time(source.read_at)}", MUTED)),
         ),
         ("feeds", "every audience that its events name"),
     ]
@@ -204,11 +206,13 @@ def _refresh(services: Services, known: SourceFacts) -> list[tuple[str, Content 
     rows: list[tuple[str, Content | str]] = [
         (
             "last refresh",
-            safe_text(services.age_of(last.at), (f"  {at(last.at)}", MUTED), f"  {took}"),
+            safe_text(services.age_of(last.at), (f"  {local_time(last.at)}", MUTED), f"  {took}"),
         )
     ]
     if known.entry is not None:
         rows.append(("", safe_text((known.entry.text, MUTED), max_length=MAX_LENGTH)))
+    if where := position(source):
+        rows.append(("position", where))
     return rows
 
 

@@ -27,9 +27,9 @@ from amp_console.console.widgets.sql_area import SqlArea
 from amp_console.console.words import lasting
 from amp_console.ledger.audience_queries import AudienceQuery, audience_queries
 from amp_console.ledger.audiences import Audience, AudienceAmbiguous, all_audiences
-from amp_console.sync.audience_queries import set_query
+from amp_console.sync.audience_queries import OVERLAP, set_query
 from amp_console.sync.sources.warehouse import Engine, WarehouseError
-from amp_console.sync.sources.warehouse.reader import TIMEOUT
+from amp_console.sync.sources.warehouse.reader import TIMEOUT, ChangesFrom
 from amp_console.sync.sources.warehouse.trial import SAMPLE, QueryTrial, TrialReport
 from amp_console.text import clean, plural, trimmed
 from amp_console.values import IdType
@@ -187,7 +187,11 @@ query to that one. Its members stay until the refresh."""
             return
         audience, sql = self._audience, self.query_one(f"#{SQL}", SqlArea).text
         id_type = IdType.USER_ID if audience is None else audience.id_type
-        self._trial = QueryTrial(self.session.ledger, sql, engine, id_type, timeout=TIMEOUT)
+        known = self._known
+        changes = ChangesFrom(known.cursor, known.overlap) if known and known.is_changes else None
+        self._trial = QueryTrial(
+            self.session.ledger, sql, engine, id_type, timeout=TIMEOUT, changes=changes
+        )
         self.run_worker(self._try(self._trial), group="try")
 
     def action_stop(self) -> None:
@@ -259,7 +263,7 @@ query to that one. Its members stay until the refresh."""
             self.run_worker(self._save(), exclusive=True, group="save")
 
     async def _save(self) -> None:
-        audience, services = self._audience, self.services
+        audience, known, services = self._audience, self._known, self.services
         name = audience.handle if audience is not None else trimmed(entered(self, KEY))
         sql = self.query_one(f"#{SQL}", SqlArea).text
         connection = await stored(services, self.session.connection)
@@ -274,6 +278,8 @@ query to that one. Its members stay until the refresh."""
                 chosen(self, SOURCE),
                 sql,
                 new_name=trimmed(entered(self, NAME)) or None,
+                is_changes=known is not None and known.is_changes,
+                overlap=OVERLAP if known is None else known.overlap,
                 now=services.timing.now,
             )
         except (ValueError, AudienceAmbiguous, SettingsError, *KNOWN) as error:

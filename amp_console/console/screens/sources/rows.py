@@ -6,6 +6,7 @@ from amp_console.console.context import Services
 from amp_console.console.jobs.refresh import RefreshJob
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged, lasting
+from amp_console.sync.formatting import local_time
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
 from amp_console.text import plural
 
@@ -92,6 +93,14 @@ def source_now(services: Services, source: KnownSource) -> SourceNow:
     return SourceNow(f"{sign} {source.state}", tone, source.error)
 
 
+def position(source: KnownSource) -> str:
+    """Where reading stopped: the last object or file, or the time of the last change."""
+    if source.totals is not None:
+        return source.totals.newest
+    cursor = source.query.cursor if source.query is not None else None
+    return "" if cursor is None else f"changes until {local_time(cursor)}"
+
+
 def row(services: Services, source: KnownSource) -> Row:
     """One source in the list; the queries of a warehouse are indented."""
     now, job = source_now(services, source), refresh_of(services, source)
@@ -100,7 +109,7 @@ def row(services: Services, source: KnownSource) -> Row:
     last = aged(source.read_at, services.clock.age_now, services.glyphs)
     if job is not None and not job.is_over:
         read, last = job.rows, Cell(lasting(job.elapsed), "accent")
-    newest = source.totals.newest.rpartition("/")[2] if source.totals else ""
+    newest = position(source).rpartition("/")[2]
     return Row(
         source.key,
         (

@@ -216,7 +216,9 @@ class AudienceRefresh:
             return msgspec.structs.replace(read, notes=(*read.notes, *filter(None, expected)))
         if self._asks_first and (read.entering or read.leaving):
             asked = self._ended(read, self._staged.insist())
-            return msgspec.structs.replace(asked, question=f"{question} {asked.question}".strip())
+            notes = (*(question,) * bool(question), *asked.notes)
+            question = f"{question} {asked.question}".strip()
+            return msgspec.structs.replace(asked, question=question, notes=notes)
         if question:
             self._is_unfinished = True
             return msgspec.structs.replace(read, outcome=RefreshOutcome.ASKS, question=question)

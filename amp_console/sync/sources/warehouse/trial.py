@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
 
 import msgspec
 
 from amp_console.ledger import Ledger, snapshots
 from amp_console.sync.sources.warehouse.engine import Engine, QueryResult, Row
-from amp_console.sync.sources.warehouse.reader import QueryCancelled, QueryReader
+from amp_console.sync.sources.warehouse.reader import ChangesFrom, QueryCancelled, QueryReader
 from amp_console.values import AudienceRef, IdType
 
 SAMPLE = 10  # rows that are shown
@@ -47,14 +48,19 @@ class QueryTrial:
         id_type: IdType = IdType.USER_ID,
         *,
         timeout: float,
+        changes: ChangesFrom | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`id_type` is the audience's; `timeout` is in seconds."""
+        """`id_type` is the audience's; `timeout` is in seconds.
+
+        A query of `changes` is read on from where its last refresh stopped.
+        """
         self._ledger = ledger
         self._sql = sql
         self._open_engine = open_engine
         self._id_type = id_type
         self._timeout = timeout
+        self._changes = changes
         self._monotonic = monotonic
         self._reader: QueryReader | None = None
         self._is_cancelled = False
@@ -77,7 +83,12 @@ class QueryTrial:
             sampled = _SampledEngine(engine)
             audience = AudienceRef("", "", "trial")
             self._reader = reader = QueryReader(
-                sampled, "trial", self._sql, audience, timeout=self._timeout
+                sampled,
+                "trial",
+                self._sql,
+                audience,
+                changes=self._changes,
+                timeout=self._timeout,
             )
             if self._is_cancelled:
                 raise QueryCancelled
@@ -112,10 +123,10 @@ class _SampledEngine:
         self.close = engine.close
         self._query = engine.query
 
-    def query(self, sql: str, timeout: float) -> QueryResult:
-        result = self._query(sql, timeout)
+    def query(self, sql: str, timeout: float, since: datetime | None = None) -> QueryResult:
+        result = self._query(sql, timeout, since)
         self.columns = result.columns
-        return QueryResult(result.columns, self._kept(result.chunks))
+        return result._replace(chunks=self._kept(result.chunks))
 
     def _kept(self, chunks: Iterator[Sequence[Row]]) -> Iterator[Sequence[Row]]:
         for chunk in chunks:
