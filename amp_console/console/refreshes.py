@@ -43,7 +43,7 @@ def start(
     async def report_the_end() -> None:
         await job.finished()
         if not job.is_asked and not (job.is_watched and job.asks):
-            tell(services, job)
+            notify_end(services, job)
 
     services.run_in_background(report_the_end())
     return job
@@ -57,11 +57,11 @@ async def confirm(services: Services, job: RefreshJob) -> None:
     while (asked := job.asks) is not None:
         is_yes = await services.ask(plan_question(services, asked))
         await job.answer(is_yes=bool(is_yes))
-    tell(services, job)
+    notify_end(services, job)
     services.publish_ledger_change()
 
 
-def tell(services: Services, job: RefreshJob) -> None:
+def notify_end(services: Services, job: RefreshJob) -> None:
     """Post how a refresh ended."""
     is_bad = job.failure or (job.report and job.report.outcome is RefreshOutcome.FAILED)
     is_good = job.report is not None and job.report.outcome is RefreshOutcome.APPLIED

@@ -35,8 +35,8 @@ MAX_SQL_LINES = 40
 _STEPS = {
     Origin.WAREHOUSE: {
         SourceState.OK: "Nothing to do. Press T to check whether it can be read now.",
-        SourceState.NEVER: "Press n to make a query of it an audience, T to test it.",
-        SourceState.TROUBLE: "Press T to test it. To change it, add it again in a shell.",
+        SourceState.NEVER: "Press n for an audience by query, T to test the warehouse.",
+        SourceState.TROUBLE: "Press T to test it again. To change it, add it anew in a shell.",
     },
     Origin.QUERY: {
         SourceState.OK: "Press u to run the query. It shows a plan before anything changes.",
@@ -196,7 +196,7 @@ def _warehouse(source: KnownSource) -> list[tuple[str, Content | str]]:
 
 
 def _refresh(services: Services, known: SourceFacts) -> list[tuple[str, Content | str]]:
-    """When the members were listed last, and what came of it."""
+    """When the members were listed last, and with which outcome."""
     source = known.source
     last = source.query.last if source.query is not None else None
     if last is None:
