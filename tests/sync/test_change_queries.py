@@ -239,7 +239,7 @@ def test_a_list_with_memberships_is_no_list(workspace: Workspace, file: Warehous
     lake.ask("SELECT user_id, is_member FROM changes")
     report = lake.refresh()
     assert report.outcome is FAILED
-    assert "Set the query with --changes" in report.notes[0]
+    assert "Set it again as a query of changes" in report.notes[0]
 
 
 def test_a_time_to_come_does_not_move_the_cursor_past_now(

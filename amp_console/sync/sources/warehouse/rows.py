@@ -57,7 +57,7 @@ def find_columns(columns: Sequence[str], *, are_changes: bool) -> Columns:
     if IS_MEMBER in found and not are_changes:
         raise WarehouseError(
             "The query returns a column called is_member, so not all of its rows are members.",
-            "Set the query with --changes, or leave out the column and who is no member.",
+            "Set it again as a query of changes, or leave out the column and former members.",
         )
     for name, meaning in (
         (IS_MEMBER, "says who entered and who left"),
