@@ -101,7 +101,7 @@ def connect(
 @json_option
 @connection_option
 def show(as_json: bool, connection_name: str | None) -> int:
-    """Show the connected space, and when its audiences were read; Segment is not asked."""
+    """Show the connected space; Segment is not asked."""
     from amp_console.cli.documents import print_document
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.segment_audiences import space_reading
