@@ -31,8 +31,9 @@ def source() -> None:
 def add(name: str, url: str, password_stdin: bool, connection_name: str | None) -> int:
     """Add a source, or replace the one of this name.
 
-    URL is postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH or sqlite:PATH. Nothing is saved until
-    the source can be opened. A password in the URL goes into the keyring instead.
+    URL is postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH, sqlite:PATH, snowflake://CONNECTION,
+    bigquery://PROJECT/DATASET or adbc:PROFILE. Nothing is saved until the source can be opened. A
+    password in the URL goes into the keyring instead.
     """
     from contextlib import closing
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from amp_console.sync.sources.warehouse.adbc import open_bigquery, open_profile, open_snowflake
 from amp_console.sync.sources.warehouse.duckdb import DuckDbEngine
 from amp_console.sync.sources.warehouse.engine import Engine, WarehouseError
 from amp_console.sync.sources.warehouse.postgresql import PostgresqlEngine
@@ -14,6 +15,9 @@ _FILES: dict[str, Callable[[Path], Engine]] = {"duckdb": DuckDbEngine, "sqlite":
 _SERVERS: dict[str, Callable[[str, Secret | None], Engine]] = {
     "postgresql": PostgresqlEngine,
     "postgres": PostgresqlEngine,
+    "snowflake": open_snowflake,
+    "bigquery": open_bigquery,
+    "adbc": open_profile,
 }
 
 
@@ -42,6 +46,6 @@ def _server(scheme: str) -> Callable[[str, Secret | None], Engine]:
     if scheme not in _SERVERS:
         raise WarehouseError(
             "The URL of the source has no scheme that amp-console knows.",
-            "Begin it with postgresql:, duckdb: or sqlite:.",
+            "Begin it with postgresql:, duckdb:, sqlite:, snowflake:, bigquery: or adbc:.",
         )
     return _SERVERS[scheme]

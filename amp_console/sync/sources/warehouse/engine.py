@@ -31,10 +31,11 @@ class WarehouseError(Exception):
 class DriverMissing(WarehouseError):
     """The driver of a kind of warehouse is not installed."""
 
-    def __init__(self, product: str, package: str, extra: str) -> None:
+    def __init__(self, product: str, packages: str, extra: str) -> None:
+        named = " ".join(f"'{package}'" for package in packages.split())
         super().__init__(
             f"The driver for {product} is not installed.",
-            f"Install it with: pipx inject amp-console '{package}', or "
+            f"Install it with: pipx inject amp-console {named}, or "
             f"pip install 'amp-console[{extra}]'.",
         )
 
