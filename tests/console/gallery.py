@@ -202,6 +202,9 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await _visit(pilot, "m", "$.userId")
     yield "mapping"
     await _visit(pilot, "escape", "11,774")
+    async for name in _of_sources(pilot):
+        yield name
+    await _visit(pilot, "1", "11,774")
     await _visit(pilot, "i", "Import")
     yield "import"
     await _visit(pilot, "escape", "11,774")
@@ -234,6 +237,16 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await _visit(pilot, "1", "11,774")
     await _hold_a_sync(pilot, demo)
     yield "sync"
+
+
+async def _of_sources(pilot: Pilot[None]) -> AsyncIterator[str]:
+    await _visit(pilot, "7", "warehouse", "SQLite")
+    await _visit(pilot, "j", "FROM subscribers", "0 entering, 0 leaving")
+    yield "sources"
+    await _visit(pilot, "e", "Query of Newsletter", "FROM subscribers")
+    await _visit(pilot, "f5", "12,137 people", "the first 10 rows")
+    yield "query"
+    await _visit(pilot, "escape", "warehouse", "SQLite")
 
 
 async def _follow(pilot: Pilot[None]) -> None:

@@ -18,6 +18,7 @@ from amp_console.demo.dataset import (
     AudienceDefinition,
     user_ids,
 )
+from amp_console.ledger.audience_queries import RefreshOutcome, query_of
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.counts import Outstanding
 from amp_console.ledger.deliveries import Reason
@@ -30,6 +31,8 @@ from amp_console.ledger.sources import invalid_events
 from amp_console.sync.queries.person import explain_person
 from amp_console.sync.queries.segment import compare_space
 from amp_console.sync.queries.status import Status, audience_summaries
+from amp_console.sync.sources.warehouse import open_engine
+from amp_console.sync.sources.warehouse.refresh import AudienceRefresh
 from amp_console.values import IdType
 from tests.demo.demo_workspace import (
     DAY,
@@ -152,6 +155,22 @@ def test_every_event_that_was_read_belongs_to_one_run_or_is_new(demo: DemoWorksp
     told = sum(run.tally.read for run in demo.ledger.read(all_runs))
     new = 312 + 40
     assert told + new == sum(read for _, read in files_read(demo.session))
+
+
+def test_the_newsletter_is_a_query_that_has_changed_since_it_was_read(
+    demo: DemoWorkspace,
+) -> None:
+    known = demo.audience_summary(NEWSLETTER).audience
+    query = demo.ledger.read(query_of, known.id)
+    assert query is not None
+    assert query.last is not None
+    assert (query.last.rows, query.last.outcome) == (12_120, RefreshOutcome.APPLIED)
+    url = demo.session.connection.sources[0].url
+    refresh = AudienceRefresh(
+        demo.ledger, known, query, lambda: open_engine(url, None), is_dry=True
+    )
+    report = refresh.run()
+    assert (report.entering, report.leaving, report.notes) == (26, 9, ())
 
 
 def test_people_have_come_and_gone_within_the_hour(demo: DemoWorkspace) -> None:

@@ -27,18 +27,17 @@ LISTS = (
     (("enter",), "Enter", "open"),
     (("space",), "space", "mark a row"),
     (("a",), "a", "mark or unmark all"),
-    (("o",), "o", "sort by a column's letter"),
-    (("O",), "O", "reverse the order"),
+    (("o", "O"), "o O", "sort by a column; reverse"),
 )
 """The keys of lists: which ones, how they are shown, and what they do."""
 
 
 LETTERS = """\
 Most letters mean the same on every screen: r compares with Amplitude, R retries, u asks \
-Amplitude again, v changes what is listed, w opens it whole, t enables or disables, c ends what \
-is under way, E exports. Four follow the screen: n adds or follows something new, p pauses or \
-repairs, l links a cohort or listens, L compares with a list or listens. In a dialog, buttons \
-say theirs."""
+Amplitude or a warehouse again, v changes what is listed, w opens it whole, t enables or \
+disables, c ends what is under way, E exports. Four follow the screen: n adds or follows \
+something new, p pauses or repairs, l links a cohort or listens, L compares with a list or \
+listens. In a dialog, buttons say theirs."""
 """It is shown unless the settings move keys."""
 
 

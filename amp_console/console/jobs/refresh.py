@@ -42,7 +42,13 @@ class RefreshJob(Job):
         self._started = timing.monotonic()
         self._is_ending = False
         self._refresh = AudienceRefresh(
-            session.ledger, audience, query, open_engine, asks_first=True, now=timing.now
+            session.ledger,
+            audience,
+            query,
+            open_engine,
+            asks_first=True,
+            now=timing.now,
+            monotonic=timing.monotonic,
         )
 
     @property

@@ -120,7 +120,8 @@ def lay_out(services: Services, known: SourceFacts, test: Part | None, room: int
         ("next", safe_text((next_step(services, source, now), STRONG), max_length=MAX_LENGTH)),
     ]
     if now.error:
-        rows.append(("trouble", safe_text((now.error, TONE[now.tone]), max_length=MAX_LENGTH)))
+        label = "trouble" if now.tone == "bad" else "note"
+        rows.append((label, safe_text((now.error, TONE[now.tone]), max_length=MAX_LENGTH)))
     if test is not None:
         rows.append(("test", safe_text(test, max_length=MAX_LENGTH)))
     if source.totals is not None:

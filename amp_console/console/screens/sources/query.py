@@ -36,6 +36,7 @@ from amp_console.values import IdType
 
 KEY, NAME, SOURCE, SQL = "key", "name", "source", "sql"
 ABOUT = "It returns user_id, amplitude_id or both, for every member. Anyone it leaves out has left."
+ABOUT_CHANGES = "It returns who entered and left: is_member and changed_at, too, from :cursor on."
 NOT_TRIED = "F5 runs the query, and counts what it returns. Nothing is taken in."
 NO_WAREHOUSE = "Add a warehouse first, in a shell: amp-console source add NAME URL"
 EXAMPLE = "SELECT user_id\n  FROM vips\n WHERE user_id IS NOT NULL"
@@ -138,6 +139,8 @@ query to that one. Its members stay until the refresh."""
             for name in (KEY, NAME):
                 self.field(name).display = False
             area.focus()
+        if known is not None and known.is_changes:
+            self.query_one("#about", Static).update(safe_text((ABOUT_CHANGES, MUTED)))
         area.load_text(known.sql if known is not None else EXAMPLE)
         if known is not None and known.source in {item.name for item in self._sources}:
             self.query_one(f"#{SOURCE}", Choice).value = known.source
@@ -190,7 +193,13 @@ query to that one. Its members stay until the refresh."""
         known = self._known
         changes = ChangesFrom(known.cursor, known.overlap) if known and known.is_changes else None
         self._trial = QueryTrial(
-            self.session.ledger, sql, engine, id_type, timeout=TIMEOUT, changes=changes
+            self.session.ledger,
+            sql,
+            engine,
+            id_type,
+            timeout=TIMEOUT,
+            changes=changes,
+            monotonic=self.services.timing.monotonic,
         )
         self.run_worker(self._try(self._trial), group="try")
 
