@@ -202,29 +202,67 @@ def test_refused_rows_are_listed_as_errors(lake: Operator, warehouse: Path) -> N
     assert "1 invalid event: no user_id in this row" in lake.run("errors").out
 
 
-def test_ctrl_c_cancels_the_query_on_the_server(
-    operator: Operator, server: PostgresqlServer, tmp_path: Path
-) -> None:
+@pytest.fixture
+def at_server(operator: Operator, server: PostgresqlServer, tmp_path: Path) -> Operator:
+    """An operator with a source on a real server, whose password libpq finds."""
     pgpass = tmp_path / "pgpass"
     pgpass.write_text(f"127.0.0.1:{server.port}:*:*:{PASSWORD}\n")
     pgpass.chmod(0o600)
     operator.environment["PGPASSFILE"] = str(pgpass)
     assert operator.run("source", "add", "lake", server.url()).status == 0
-    assert ask(operator, "SELECT pg_sleep(3600)::text AS user_id").status == 0
-    running = (
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE state = 'active' AND application_name = 'amp-console'"
-    )
-    process = operator.start("refresh")
+    return operator
+
+
+SLEEPING = (
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE wait_event = 'PgSleep' AND application_name = 'amp-console'"
+)
+
+
+def test_ctrl_c_cancels_the_query_on_the_server(
+    at_server: Operator, server: PostgresqlServer
+) -> None:
+    assert ask(at_server, "SELECT pg_sleep(3600)::text AS user_id").status == 0
+    process = at_server.start("refresh")
     try:
-        while server.rows(running) == [(0,)]:
+        while server.rows(SLEEPING) == [(0,)]:
             assert process.status is None, process.err
         process.send(signal.SIGINT)
         assert process.wait() == 130, process.err
         assert "The query was cancelled in the warehouse. Nothing was changed." in process.out
-        assert server.rows(running) == [(0,)]
+        assert server.rows(SLEEPING) == [(0,)]
     finally:
-        operator.end()
+        at_server.end()
+
+
+@pytest.mark.parametrize("kind", ["list", "changes"])
+def test_a_refresh_that_is_killed_between_its_rows_changes_nothing_and_the_next_is_whole(
+    at_server: Operator, server: PostgresqlServer, kind: str
+) -> None:
+    server.execute("DROP TABLE IF EXISTS pause", "CREATE TABLE pause AS SELECT 3600 AS seconds")
+    sql = (
+        "SELECT 'u-' || n AS user_id, coalesce(CASE WHEN n = 25000 THEN pg_sleep((SELECT "
+        "max(seconds) FROM pause))::text END, '') AS paused{} FROM generate_series(1, 30000) AS n"
+    )
+    if kind == "changes":
+        sql = sql.format(", true AS is_member, timestamptz '2026-05-03 19:00Z' AS changed_at")
+        assert ask(at_server, sql, "--changes").status == 0
+    else:
+        assert ask(at_server, sql.format("")).status == 0
+    process = at_server.start("refresh")
+    try:
+        while server.rows(SLEEPING) == [(0,)]:
+            assert process.status is None, process.err
+        process.kill()
+    finally:
+        at_server.end()
+    assert members(at_server) == 0
+    server.execute("DELETE FROM pause")
+    assert at_server.run("refresh").status == 0
+    assert members(at_server) == 30_000
+    server.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    )
 
 
 CHANGES = "SELECT user_id, is_member, changed_at FROM changes WHERE changed_at >= :cursor"

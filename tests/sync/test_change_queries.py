@@ -1,5 +1,6 @@
 """A query of changes: who entered and who left by times of their own, read on from a cursor."""
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -420,6 +421,33 @@ def test_after_each_refresh_it_is_as_a_plain_model_says(
             assert lake.wanted() | lake.members(2) == members
             if newest:
                 read_until = max(at for at, _ in newest.values())
+
+
+def test_who_enters_and_leaves_is_counted_before_it_is_so(
+    workspace: Workspace, file: Warehouse
+) -> None:
+    lake = Changes(workspace, file)
+    lake.follow(QUERY, overlap=3600)
+    rng = random.Random(3)
+    for number in range(8):
+        workspace.read([event("u5", number % 2 == 0, at=rng.randrange(40), audience="vip")])
+        users = [f"u{rng.randrange(9)}" for _ in range(12)]
+        lake.add(*((user, rng.random() < 0.5, rng.randrange(40)) for user in users))
+        before = lake.wanted()
+        dry = lake.refresh(is_dry=True)
+        report = lake.refresh(confirm=True)
+        after = lake.wanted()
+        assert (report.entering, report.leaving) == (len(after - before), len(before - after))
+        assert (dry.entering, dry.leaving) == (report.entering, report.leaving)
+
+
+@pytest.mark.parametrize("warehouse", ["postgresql"], indirect=True)
+def test_a_time_without_end_is_reported(workspace: Workspace, warehouse: Warehouse) -> None:
+    lake = Changes(workspace, warehouse)
+    lake.follow("SELECT 'u' AS user_id, true AS is_member, 'infinity'::timestamptz AS changed_at")
+    report = lake.refresh()
+    assert report.outcome is FAILED
+    assert report.notes[0].startswith("PostgreSQL sent a value that can't be read: timestamp too")
 
 
 def test_a_plan_of_changes_is_confirmed_before_anyone_is_wanted(
