@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 from amp_console.console import LaunchOptions
 from amp_console.console.badges import states_now
 from amp_console.console.dialogs.form import ask_path
+from amp_console.console.dialogs.live import follow_dialog
 from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob, paths
 from amp_console.console.screens.live.actions import begin
@@ -533,6 +534,28 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         await until_shown(pilot, "Sends 3 pending changes of 2 audiences")
         await pilot.press("escape", "l")
         await until_shown(pilot, "Listen on address", "Sends 1 pending")
+
+
+async def test_the_question_follows_the_box_that_a_session_under_way_has_not(
+    harness: ConsoleHarness,
+) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
+        await until(pilot, lambda: services(pilot).session is not None)
+
+        def more(create: bool) -> str:
+            return " Creates cohorts." if create else " Creates nothing."
+
+        pilot.app.push_screen(follow_dialog("/logs", more, is_first=True))
+        await until_shown(pilot, "Path or bucket to follow. Creates nothing.")
+        pilot.app.screen.query_one("#create", Tick).focus()
+        await pilot.press("space")
+        await until_shown(pilot, "Path or bucket to follow. Creates cohorts.")
+        await pilot.press("escape")
+        await until_gone(pilot, "Creates cohorts.")
+        pilot.app.push_screen(follow_dialog("/logs", more, is_first=False))
+        await until_shown(pilot, "Path or bucket to follow. Creates nothing.")
+        assert not pilot.app.screen.query("#create")
 
 
 async def test_the_question_and_the_screen_below_it_say_one_number(

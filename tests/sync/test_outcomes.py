@@ -2,13 +2,15 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 
 from amp_console.ledger.counts import headcount, in_cohort, pending_members
 from amp_console.ledger.event_log import LogFilter, log_page
 from amp_console.ledger.outcomes import audience_outcome, runs_of_audience, worst
 from amp_console.ledger.run_log import run_reason
-from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus, all_runs
+from amp_console.ledger.runs import AudienceCounts, Run, RunKind, RunStatus, all_runs
+from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType
@@ -67,6 +69,24 @@ async def test_members_without_an_identifier_are_not_rejected_by_an_earlier_run(
     assert (newest.rejected_after, newest.unidentified_after) == (3, 2)
     assert run_reason(newest) == "1 rejected earlier, 2 without an identifier"
     assert run_reason(first) == "1 rejected, 2 without an identifier"
+
+
+@pytest.mark.parametrize(
+    ("kind", "after", "unidentified", "why", "reason"),
+    [
+        (RunKind.LIVE, 0, 0, "waiting: no cohort", "no cohort"),
+        (RunKind.LIVE, 3, 3, "waiting: no cohort", "3 without an identifier: no cohort"),
+        (RunKind.SYNC, 5, None, "", "rejected earlier or without an identifier"),
+        (RunKind.SYNC, None, None, "", "rejected earlier or without an identifier"),
+        (RunKind.REPAIR, 5, 5, "", ""),
+    ],
+)
+def test_a_partial_run_names_only_what_it_knows(
+    kind: RunKind, after: int | None, unidentified: int | None, why: str, reason: str
+) -> None:
+    ended = Run(1, kind, 1, 2, RunStatus.PARTIAL, "", ReadCounts(), 1, 2, 0, 0, 1, 0, "")
+    counted = {"rejected_after": after, "unidentified_after": unidentified, "why": why}
+    assert run_reason(msgspec.structs.replace(ended, **counted)) == reason
 
 
 async def test_a_comparison_that_explains_all_differences_is_the_same_everywhere(

@@ -51,7 +51,8 @@ class RunsScreen(BaseScreen):
     BELONGS_TO = MainScreen.RUNS
     HELP = """\
 Every sync, comparison and repair, from this console and from the command line. Rejected counts the
-users that run could not deliver; Errors lists those who are rejected now.
+users that a run's requests rejected. Reason also counts users who were rejected earlier, members
+without an identifier to send, and invalid events. Errors lists who is rejected now.
 
 The run under the cursor is shown beside the list or below it, with its audiences, requests and
 rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and b
