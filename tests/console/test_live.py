@@ -323,7 +323,7 @@ async def test_the_last_changes_and_the_sources_are_seen(
         )
         await pilot.resize_terminal(80, 24)
         await until_gone(pilot, "Last changes")
-        await until_gone(pilot, "Sources")
+        await until_gone(pilot, "─ Sources ─")
         await pilot.press("v")
         await until_shown(pilot, "Last changes", "user-one", "Sources")
         await until_gone(pilot, "Deliveries")
@@ -404,7 +404,7 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
         await pilot.press("escape", "escape")
         await until(pilot, lambda: pilot.app.screen.query_one("#list").has_focus)
         await pilot.resize_terminal(80, 24)
-        await until_gone(pilot, "Sources")
+        await until_gone(pilot, "─ Sources ─")
         await until_shown(pilot, "Deliveries")
         await cancelled(pilot, work)
 

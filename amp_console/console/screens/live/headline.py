@@ -65,7 +65,8 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     events = f"{plural(now.tally.read, 'event')} read by this session"
     yield safe_text(state, f"  {events} in {stopwatch(now.elapsed)}")
     if now.earlier:
-        yield safe_text((f"{now.earlier:,} were there before it", MUTED))
+        were = "was" if now.earlier == 1 else "were"
+        yield safe_text((f"{now.earlier:,} {were} there before it", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
     if now.is_over and (left := now.queue + now.waiting):
