@@ -76,11 +76,14 @@ class ProgressMeter:
                 file=sys.stderr,
                 width=BAR,
                 item_show_func=lambda _: self._text,
-                update_min_steps=0,  # the text may change before anything is done
             )
         self._bar.length = length
         # Text that does not fit would be drawn on the next line with every update.
         columns = shutil.get_terminal_size().columns - len(self._label) - BAR - BESIDE
         self._text = clean(self._text, max(1, columns))
+        if done == self._done:  # the text may change before anything is done
+            self._bar.current_item = self._text
+            self._bar.render_progress()
+            return
         self._bar.update(done - self._done, self._text)
         self._done = done
