@@ -97,6 +97,8 @@ async def test_a_refresh_shows_its_plan_before_anything_becomes_wanted(
         await pilot.press("y")
         await until_shown(pilot, "10 listed, 10 entering, 0 leaving", "● ok", "10 rows")
         assert wanted(harness) == {*MEMBERS}
+        entries = services(pilot).notifications.entries
+        assert not any("has a plan to confirm" in item.text for item in entries)
 
 
 async def test_a_plan_that_is_left_changes_nothing(harness: ConsoleHarness, vip: Warehouse) -> None:
@@ -133,6 +135,9 @@ async def test_a_plan_names_what_speaks_against_it(harness: ConsoleHarness, vip:
         await pilot.press("y")
         await until_gone(pilot, "Plan of the refresh")
         await until(pilot, lambda: wanted(harness) == {*MEMBERS, "new"})
+        await until_shown(pilot, "before", "10 listed, 10 entering, 0 leaving.")
+        await pilot.press("1")
+        await until_shown(pilot, "query in lake, read just now, incomplete")
 
 
 ENDLESS = """

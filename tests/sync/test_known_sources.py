@@ -81,6 +81,15 @@ def test_a_query_whose_warehouse_was_removed_is_in_trouble(workspace: Workspace)
     assert "no source called “lake”" in vip.error
 
 
+def test_a_live_session_names_warehouses_and_queries_in_its_own_way(workspace: Workspace) -> None:
+    query(workspace, "vip")
+    lake, vip, shed = known(workspace)
+    names = ("lake", "lake: vip", "lake: other", "shed: vip", "vip")
+    assert [lake.covers(name) for name in names] == [True, True, True, False, False]
+    assert [vip.covers(name) for name in names] == [True, True, False, False, False]
+    assert [shed.covers(name) for name in names] == [False, False, False, True, False]
+
+
 def objects(db: Db) -> None:
     """Three objects in two buckets of one name, and one of another service."""
     elsewhere = "http://127.0.0.1:9000"

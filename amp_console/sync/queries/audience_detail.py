@@ -5,6 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from amp_console.ledger import Db
+from amp_console.ledger.audience_queries import AudienceQuery, query_of
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import Comparison, last_comparison
 from amp_console.ledger.membership_changes import Movement, daily_movement, recent_movement
@@ -30,7 +31,7 @@ class LastError(msgspec.Struct, frozen=True):
 
 
 class AudienceTrend(msgspec.Struct, frozen=True):
-    """Who moved lately, what went wrong, the last runs, and the last comparison if there is one.
+    """Who moved lately, what went wrong, the last runs, the last comparison and the query, if any.
 
     A comparison is none of the `runs`: those deliver.
     """
@@ -40,6 +41,7 @@ class AudienceTrend(msgspec.Struct, frozen=True):
     error: LastError | None
     runs: tuple[AudienceRun, ...]
     comparison: Comparison | None = None
+    query: AudienceQuery | None = None
 
 
 def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()) -> AudienceTrend:
@@ -52,6 +54,7 @@ def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()
         _last_error(db, known, runs),
         tuple(runs_of_audience(db, known.id, LISTED_RUNS, dead, delivering)),
         last_comparison(db, known.id),
+        query_of(db, known.id),
     )
 
 

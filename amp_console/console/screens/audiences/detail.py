@@ -17,6 +17,7 @@ from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.console.words import changes, day, number
+from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.membership_changes import Movement, members_over_time
@@ -133,6 +134,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         (f"run {audience_run.run.id}", _run(services, audience_run)) for audience_run in trend.runs
     ] or [("last sync", safe_text(("never", MUTED)))]
     rows += [
+        *([("source", _source(services, trend.query))] if trend.query else []),
         ("cohort", _cohort(services, target)),
         *([("compared", _compared(services, trend))] if target.audience.cohort_id else []),
         *_owner(target),
@@ -160,6 +162,16 @@ def _members(services: Services, known: AudienceSummary, days: Movement) -> Cont
     line = sparkline(glyphs, [size - low for size in sizes])
     count = f"{known.count.members:,}"
     return safe_text((count, STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))
+
+
+def _source(services: Services, query: AudienceQuery) -> Content:
+    """Which warehouse lists the members, and when it did so last."""
+    last = query.last
+    when = "never refreshed" if last is None else f"read {services.age_of(last.at)}"
+    outcome = "" if last is None or last.outcome is RefreshOutcome.APPLIED else f", {last.outcome}"
+    return safe_text(
+        f"query in {query.source}", (f", {when}", MUTED), (outcome, WARN), ("  press 7", MUTED)
+    )
 
 
 def _days(services: Services, days: Movement) -> list[tuple[str, Content | str]]:

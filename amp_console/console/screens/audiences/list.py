@@ -43,7 +43,8 @@ No audience yet.
 
 Audiences appear by themselves from the events that Segment Engage sends.
 Press i to import a file of events: NDJSON or JSON (also .gz), the CSV of the
-AWS S3 destination, or an audience's CSV download. Importing sends nothing."""
+AWS S3 destination, or an audience's CSV download. Importing sends nothing.
+Press n to make a query in a warehouse an audience."""
 OPENING = "Opening…"
 NO_CONNECTION = """\
 No Amplitude project is connected.

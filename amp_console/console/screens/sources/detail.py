@@ -1,6 +1,6 @@
 """One source in detail: what it feeds, its last refresh, its trouble in full, and what to do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from textual.app import ComposeResult
@@ -29,6 +29,7 @@ from amp_console.text import clean, plural
 FRAME = 5  # columns: borders, padding and a scrollbar
 LABELS = 14  # columns that the names of facts take
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
+REFRESHES = 5  # that are shown
 MAX_NAMES = 6  # audiences that a warehouse names
 MAX_NAME_LENGTH = 200
 MAX_SQL_LINES = 40
@@ -51,10 +52,10 @@ _EVENTS = "To read what is new: i under Audiences. To follow it: press 4, then n
 
 
 class SourceFacts(NamedTuple):
-    """What is shown of one source; `entry` is what the log says of its last refresh."""
+    """What is shown of one source; `entries` are what the log says of its last refreshes."""
 
     source: KnownSource
-    entry: LogEntry | None
+    entries: Sequence[LogEntry] = ()
 
 
 class SourceDetail(ScrollPane):
@@ -90,12 +91,11 @@ class SourceDetail(ScrollPane):
         source, session = self._current(), services_of(self).session
         if source is None or session is None:
             return
-        entry = None
+        entries: Sequence[LogEntry] = ()
         if source.origin is Origin.QUERY:
-            name = clean(source.name, MAX_NAME_LENGTH)
-            wanted = LogFilter(text=f"Refresh of “{name}” from ", kinds=(LogKind.IMPORT,))
-            entry = next(iter(await session.read(log_page, wanted, 0, 1)), None)
-        self._facts = SourceFacts(source, entry)
+            wanted = LogFilter(text=_logged_as(source), kinds=(LogKind.IMPORT,))
+            entries = await session.read(log_page, wanted, 0, REFRESHES)
+        self._facts = SourceFacts(source, entries)
         self.show()
 
     def show(self) -> None:
@@ -210,11 +210,21 @@ def _refresh(services: Services, known: SourceFacts) -> list[tuple[str, Content 
             safe_text(services.age_of(last.at), (f"  {local_time(last.at)}", MUTED), f"  {took}"),
         )
     ]
-    if known.entry is not None:
-        rows.append(("", safe_text((known.entry.text, MUTED), max_length=MAX_LENGTH)))
+    said = [entry.text.removeprefix(_logged_as(source)) for entry in known.entries]
+    said = [text.partition(": ")[2] for text in said]  # without the warehouse
+    if said:
+        rows.append(("", safe_text((said[0], MUTED), max_length=MAX_LENGTH)))
+    for entry, text in zip(known.entries[1:], said[1:], strict=True):
+        age = safe_text((f"{services.age_of(entry.at)}  {text}", MUTED), max_length=MAX_LENGTH)
+        rows.append(("before" if entry is known.entries[1] else "", age))
     if where := position(source):
         rows.append(("position", where))
     return rows
+
+
+def _logged_as(source: KnownSource) -> str:
+    """How the log begins what it says of a refresh."""
+    return f"Refresh of “{clean(source.name, MAX_NAME_LENGTH)}” from "
 
 
 def _sql(sql: str) -> Content:

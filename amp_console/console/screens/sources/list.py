@@ -18,6 +18,7 @@ from amp_console.connections import (
 from amp_console.console import refreshes
 from amp_console.console.background import aside
 from amp_console.console.failures import KNOWN
+from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.routes import MainScreen, OpenQuery
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
@@ -118,6 +119,13 @@ To add a warehouse: amp-console source add NAME URL, in a shell."""
         self._detail.show()
         self.action_keys.refresh()
 
+    def show_change(self, change: ConsoleChange) -> None:
+        """Show how a job gets on; what the ledger holds is read anew when that has changed."""
+        if isinstance(change, JobProgress):
+            self._show()
+        else:
+            self.reload()
+
     def _follow_job(self) -> None:
         """Show how a refresh gets on, and its plan once it has one."""
         job = self.services.jobs.refreshing
@@ -161,10 +169,6 @@ To add a warehouse: amp-console source add NAME URL, in a shell."""
     def current(self) -> KnownSource | None:
         """The source under the cursor."""
         return self._known.get(self.query_one("#list", Grid).key)
-
-    @property
-    def has_row(self) -> bool:
-        return bool(self._known)
 
     def useful_actions(self) -> UsefulActions:
         job, current = self.services.jobs.refreshing, self.current

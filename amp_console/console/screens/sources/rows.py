@@ -24,7 +24,7 @@ No source yet.
 
 To make a query in a warehouse an audience, add the warehouse in a shell:
   amp-console source add NAME URL
-  URL: postgresql://USER@HOST/DATABASE, duckdb:PATH or sqlite:PATH
+  URL: postgresql://USER@HOST/DATABASE, duckdb:PATH, sqlite:PATH and others
 
 Buckets appear once something was read from them (i under Audiences), and
 files once a live session has followed them (press 4, then n)."""
@@ -39,6 +39,9 @@ _ENGINES = {
     "postgres": "PostgreSQL",
     "duckdb": "DuckDB",
     "sqlite": "SQLite",
+    "snowflake": "Snowflake",
+    "bigquery": "BigQuery",
+    "adbc": "ADBC",
 }
 
 
