@@ -13,6 +13,7 @@ from amp_console.sync.sources.warehouse.cursor import with_placeholder
 from amp_console.sync.sources.warehouse.engine import (
     DriverMissing,
     QueryResult,
+    Row,
     WarehouseError,
     in_chunks,
 )
@@ -68,11 +69,11 @@ class AdbcEngine:
             self._cursor.execute(f"SELECT * FROM (\n{sql}\n) AS query")
             stream = self._arrow.ArrayStream(self._cursor.fetch_arrow())
             fields = list(stream.schema.fields)
-        rows = chain.from_iterable(map(self._rows, stream))
+        rows = chain.from_iterable(array.iter_tuples() for array in stream)
         return QueryResult(
             tuple(str(field.name) for field in fields),
             in_chunks(
-                lambda count: list(islice(rows, count)),
+                lambda count: _without_warnings(rows, count),
                 lambda: self._explained("{} stopped the query"),
             ),
             tuple(str(field.type.name).lower() for field in fields),
@@ -91,11 +92,6 @@ class AdbcEngine:
                 self._cursor.close()
             self._connection.close()
 
-    def _rows(self, array: Any) -> Iterator[tuple[object, ...]]:
-        with warnings.catch_warnings():  # numbers and UUIDs of other systems come as their text
-            warnings.simplefilter("ignore")
-            yield from array.iter_tuples()
-
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
         try:
@@ -105,6 +101,13 @@ class AdbcEngine:
             raise WarehouseError(
                 f"{what.format(self._product)}: {words}.", "Check the query and the source."
             ) from None
+
+
+def _without_warnings(rows: Iterator[Row], count: int) -> list[Row]:
+    """The next rows; numbers and UUIDs that Arrow has no type for come as their text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(islice(rows, count))
 
 
 def _named(url: str, password: Secret | None) -> str:
