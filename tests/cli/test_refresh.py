@@ -313,7 +313,9 @@ def test_a_column_that_has_changed_its_type_needs_yes(lake: Operator, warehouse:
     assert (again.status, again.err) == (0, "")
 
 
-def test_a_session_refreshes_audiences_at_an_interval(lake: Operator, warehouse: Path) -> None:
+def test_a_session_refreshes_audiences_at_an_interval(
+    lake: Operator, warehouse: Path, tmp_path: Path
+) -> None:
     process = lake.start("watch", "lake", "--every", "1s", "--create", "--flush-seconds", "0.1")
     try:
         process.wait_until(lambda: _is_cohort(lake, MEMBERS))
@@ -323,6 +325,9 @@ def test_a_session_refreshes_audiences_at_an_interval(lake: Operator, warehouse:
         process.wait_until(lambda: "To confirm it: amp-console refresh vip" in process.err)
         assert lake.run("refresh", "vip", "--yes").status == 0
         process.wait_until(lambda: _is_cohort(lake, ["m-1"]))
+        fill(tmp_path / "other.db", "m-1", "m-2")
+        assert lake.run("source", "add", "lake", f"sqlite:{tmp_path}/other.db").status == 0
+        process.wait_until(lambda: _is_cohort(lake, ["m-1", "m-2"]))
         assert process.end() == 0, process.err
     finally:
         lake.end()
