@@ -13,6 +13,7 @@ from amp_console.console.screens.sources.query import QueryScreen
 from amp_console.console.widgets.sql_area import SqlArea
 from amp_console.ledger.audience_queries import AudienceQuery, audience_queries
 from amp_console.ledger.audiences import all_audiences
+from amp_console.sync.audience_queries import set_query
 from tests.console.harness import (
     ConsoleHarness,
     picture,
@@ -158,6 +159,34 @@ def _audiences(pilot: Pilot[None]) -> list[str]:
     session = services(pilot).session
     assert session is not None
     return [item.name for item in session.screen_ledger.read(all_audiences)]
+
+
+async def test_a_query_of_changes_stays_one(harness: ConsoleHarness, warehouse: Warehouse) -> None:
+    warehouse.execute(
+        "CREATE TABLE moves (user_id TEXT, is_member INTEGER, changed_at TEXT)",
+        "INSERT INTO moves VALUES ('a', 1, '2026-05-03 10:00:00'), "
+        "('a', 0, '2026-05-03 11:00:00'), ('b', 1, '2026-05-03 10:30:00')",
+    )
+    sql = "SELECT * FROM moves WHERE changed_at >= :cursor"
+    connection = harness.environment.connections.pick(None)
+    with harness.workspace(connection) as workspace:
+        set_query(workspace.ledger, connection, "vip", "lake", sql, is_changes=True, overlap=60.0)
+    async with harness.open() as pilot:
+        await go(pilot, "vip")
+        await choose(pilot, "vip")
+        await pilot.press("u")
+        await until_shown(pilot, "lists 3 changes", "+1  enters")
+        await pilot.press("y")
+        await until_shown(pilot, "● ok", "changes until 2026-05-03 11:00:00 UTC")
+        await pilot.press("e")
+        await until_shown(pilot, "Query of vip", "from :cursor on.")
+        await pilot.press("f5")
+        await until_shown(pilot, "1 row", "1 person")  # what the overlap reads again
+        write(pilot, f"{sql} AND user_id <> 'x'")
+        await pilot.press("f2")
+        await until_notified(pilot, "Saved the query of “vip”.")
+        (query,) = queries(pilot).values()
+        assert (query.is_changes, query.overlap) == (True, 60.0)
 
 
 async def test_read_only_tries_and_does_not_save(harness: ConsoleHarness, vip: Warehouse) -> None:

@@ -20,7 +20,7 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.screens.sources.actions import stored
-from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, lines, safe_text
+from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, Part, lines, safe_text
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.sql_area import SqlArea
@@ -233,14 +233,12 @@ query to that one. Its members stay until the refresh."""
             self._say(safe_text((str(error), BAD), max_length=MAX_LENGTH))
         finally:
             self._trial = None
-            if not running.done():
-                trial.cancel()
         self.action_keys.refresh()
 
     def on_unmount(self) -> None:
-        """Cancel a query that still runs."""
+        """Cancel a query that still runs; a server may take its time to answer."""
         if self._trial is not None:
-            self._trial.cancel()
+            self.services.run_in_background(aside(self._trial.cancel))
 
     def _say(self, text: Content) -> None:
         self.query_one("#rows").display = False
@@ -248,7 +246,8 @@ query to that one. Its members stay until the refresh."""
         self.query_one("#found", Static).update(text)
 
     def _show(self, report: TrialReport) -> None:
-        self._say(_counts(report))
+        is_changes = self._known is not None and self._known.is_changes
+        self._say(_counts(report, is_changes=is_changes))
         grid = self.query_one("#rows", Grid)
         grid.display = bool(report.sample)
         if report.rows > len(report.sample):
@@ -302,16 +301,19 @@ query to that one. Its members stay until the refresh."""
         self.leave()
 
 
-def _counts(report: TrialReport) -> Content:
-    """What a query returned, in words."""
+def _counts(report: TrialReport, *, is_changes: bool) -> Content:
+    """What a query returned, in words; several changes of one person are no duplicates."""
     refused = sum(count for _, count in report.refused)
+    duplicates: list[Part] = [
+        "   ",
+        (plural(report.duplicates, "duplicate"), WARN if report.duplicates else MUTED),
+    ]
     rows = [
         safe_text(
             (plural(report.rows, "row"), STRONG),
             (f" in {lasting(report.seconds)}   ", MUTED),
             (plural(report.people, "person", "people"), f"{STRONG} {GOOD}"),
-            "   ",
-            (plural(report.duplicates, "duplicate"), WARN if report.duplicates else MUTED),
+            *([] if is_changes else duplicates),
             "   ",
             (f"{refused:,} refused", BAD if refused else MUTED),
         )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import count
 
 import msgspec
 
@@ -13,7 +14,8 @@ from amp_console.sync.sources.warehouse.reader import ChangesFrom, QueryCancelle
 from amp_console.values import AudienceRef, IdType
 
 SAMPLE = 10  # rows that are shown
-NO_AUDIENCE = 0  # no audience has this id: its staging table is the trial's
+_STAGING = count(1 << 40)
+"""Numbers of staging tables; no audience has such an id."""
 
 
 class TrialReport(msgspec.Struct, frozen=True):
@@ -56,6 +58,7 @@ class QueryTrial:
         A query of `changes` is read on from where its last refresh stopped.
         """
         self._ledger = ledger
+        self._table = next(_STAGING)
         self._sql = sql
         self._open_engine = open_engine
         self._id_type = id_type
@@ -92,14 +95,14 @@ class QueryTrial:
             )
             if self._is_cancelled:
                 raise QueryCancelled
-            ledger.stage(snapshots.begin_staging, NO_AUDIENCE)
+            ledger.stage(snapshots.begin_staging, self._table)
             try:
                 with reader:
                     for batch in reader:
-                        ledger.stage(snapshots.stage_changes, NO_AUDIENCE, 0, batch.changes)
-                people = ledger.stage(snapshots.listed, NO_AUDIENCE, self._id_type)
+                        ledger.stage(snapshots.stage_changes, self._table, 0, batch.changes)
+                people = ledger.stage(snapshots.listed, self._table, self._id_type)
             finally:
-                ledger.stage(snapshots.drop_staged, NO_AUDIENCE)
+                ledger.stage(snapshots.drop_staged, self._table)
         return TrialReport(
             sampled.columns,
             tuple(sampled.sample),
