@@ -20,9 +20,13 @@ OBJECTS, USERS = 60, 20
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
     with bucket_server(tmp_path / "buckets", monkeypatch) as server:
         for n in range(OBJECTS):
-            lines = (json.dumps(event(f"u{n}-{m}", True)) for m in range(USERS))
-            server.put(f"in/{n:02}.json", "\n".join(lines))
+            server.put(f"in/{n:02}.json", lines(n, USERS))
         yield server
+
+
+def lines(number: int, users: int) -> str:
+    """An object with an event of each of so many users."""
+    return "\n".join(json.dumps(event(f"u{number}-{user}", True)) for user in range(users))
 
 
 @pytest.fixture
@@ -45,7 +49,10 @@ def counted(operator: Operator) -> tuple[int, int]:
 def test_an_import_killed_at_any_moment_is_completed_by_the_next(
     operator: Operator, bucket: BucketServer
 ) -> None:
-    for requests in (1, 3, 10, 25, 45):
+    users = 1_500  # several transactions of several objects each
+    for n in range(OBJECTS):
+        bucket.put(f"in/{n:02}.json", lines(n, users))
+    for requests in (1, 3, 10, 25, 45, 55):
         process = operator.start("import", bucket.address("in"))
         while len(bucket.requests) < requests and process.wait(0.002) is None:
             pass
@@ -54,7 +61,7 @@ def test_an_import_killed_at_any_moment_is_completed_by_the_next(
     assert last.status == 0, last.err
     again = operator.run("import", bucket.address("in"))
     assert "s3://events/in: 0 objects read, 60 read before and unchanged." in again.out
-    assert counted(operator) == (OBJECTS * USERS, OBJECTS * USERS)
+    assert counted(operator) == (OBJECTS * users, OBJECTS * users)
     assert operator.run("errors").out.startswith("No errors")
 
 

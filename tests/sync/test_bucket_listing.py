@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from amp_console.ledger import LedgerError
 from amp_console.ledger.checkpoints import checkpoints_below
 from amp_console.sync.ingest.report import SetCounts
-from tests.sync.bucket_server import BUCKET, BucketServer, bucket_server
+from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.object_set import ObjectSet
+from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, bucket_server
 from tests.sync.test_bucket_import import events_read, lines, members, read
 from tests.sync.workspace import Workspace
 
@@ -161,3 +164,24 @@ def test_what_is_gone_from_the_bucket_is_forgotten(
     read(workspace, bucket, "in")
     assert remembered(workspace) == ["in/b"]
     assert members(workspace) == {"a", "b"}
+
+
+def test_days_are_closed_only_once_their_objects_are_in_the_ledger(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    for days in (0, 10, 20):
+        bucket.put(f"{folder(days)}/a.gz", lines(f"u{days}"))
+    objects = ObjectSet(
+        BucketAddress.parse(bucket.address(ARCHIVE)), workspace.read_options(), QUICK
+    )
+
+    def give_up_at_the_end() -> None:
+        with objects.unread(workspace.ledger, at) as parts:
+            assert len([part.checkpoint() for part in parts]) == 3
+            raise LedgerError("The disk is full.")
+
+    with pytest.raises(LedgerError):
+        give_up_at_the_end()
+    assert remembered(workspace) == []
+    assert read(workspace, bucket, ARCHIVE, at()).tally.changes == 3
+    assert [name for name in remembered(workspace) if name.endswith("/")] == [f"{ARCHIVE}/"]

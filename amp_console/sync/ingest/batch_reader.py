@@ -91,8 +91,9 @@ class SourceSet(Protocol):
     ) -> AbstractContextManager[Iterator[SourcePart]]:
         """Find the sources that are new or have changed; `again`: all, and none is remembered.
 
-        No other process reads them meanwhile. Entering it and iterating raise `UnreadableSource`
-        and `LedgerError`. `now` in microseconds since 1970.
+        No other process reads them meanwhile. What was read has to be in the ledger when the
+        context ends: then what is complete is remembered as a whole. Entering it and iterating
+        raise `UnreadableSource` and `LedgerError`. `now` in microseconds since 1970.
         """
 
 

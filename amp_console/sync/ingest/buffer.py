@@ -4,6 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import NamedTuple
 
 from amp_console.engage import EventBatch
 from amp_console.ledger import Db, Ledger, members, sources
@@ -69,34 +70,69 @@ class _Unmerged:
         self.counts += ReadCounts(changes=-len(lines), invalid=len(lines))
 
 
-class ChangeBuffer:
-    """Buffers the batches of one source, and merges them into the ledger when there are enough.
+class _Merge(NamedTuple):
+    """What one transaction merges of one source, and its new checkpoint."""
 
-    `ahead` transactions may wait for the ledger while the next batches are read. Every method
-    raises `LedgerError`; what was merged before is kept.
+    source_id: int
+    unmerged: _Unmerged
+    audiences: dict[AudienceRef, int]
+    checkpoint: Checkpoint | None
+    now: int
+
+
+class MergeQueue:
+    """Hands the ledger what was read, in transactions of several small sources or of a part of one.
+
+    `ahead` transactions may wait for the ledger while the next batches are read. One is begun once
+    so many changes are `gathered`: thousands of small files with one each take three times as long.
+    Every method raises `LedgerError`; what was merged before is kept.
     """
 
+    def __init__(self, ledger: Ledger, *, ahead: int = 0, gathered: int = 0) -> None:
+        self.updated = 0
+        """Members that changed; only merged ones count."""
+        self.ledger = ledger
+        self._ahead = ahead
+        self._gathered = gathered
+        self._waiting: list[_Merge] = []
+        self._merges: deque[Future[int]] = deque()
+
+    def add(self, merge: _Merge) -> None:
+        """Merge this after what was added before, now or later."""
+        self._waiting.append(merge)
+        if sum(item.unmerged.counts.read for item in self._waiting) >= self._gathered:
+            self._begin()
+            self._wait(self._ahead)
+
+    def flush(self) -> None:
+        """Wait until everything is in the ledger."""
+        if self._waiting:
+            self._begin()
+        self._wait(0)
+
+    def _begin(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._merges.append(self.ledger.submit(_merge_all, waiting))
+
+    def _wait(self, ahead: int) -> None:
+        while len(self._merges) > ahead:
+            self.updated += self._merges.popleft().result()
+
+
+class ChangeBuffer:
+    """Buffers the batches of one source until there are enough to merge. Raises `LedgerError`."""
+
     def __init__(
-        self,
-        ledger: Ledger,
-        audiences: KnownAudiences,
-        source_id: int,
-        now: Callable[[], int],
-        *,
-        ahead: int = 0,
+        self, merges: MergeQueue, audiences: KnownAudiences, source_id: int, now: Callable[[], int]
     ) -> None:
         self.filtered: Counter[str] = Counter()
         """Events that say nothing about a member, by reason; only those that are merged."""
-        self.updated = 0
-        """Members that changed; only merged ones count."""
-        self._ledger = ledger
+        self._merges = merges
         self._audiences = audiences
         self._source_id = source_id
         self._now = now
-        self._ahead = ahead
         self._merged = ReadCounts()
         self._unmerged = _Unmerged()
-        self._merges: deque[Future[int]] = deque()
 
     @property
     def counts(self) -> ReadCounts:
@@ -133,36 +169,17 @@ class ChangeBuffer:
         self._merged += unmerged.counts
         self.filtered.update(unmerged.filtered)
         audiences = dict(self._audiences.ids)
-        self._merges.append(
-            self._ledger.submit(
-                _merge, self._source_id, unmerged, audiences, checkpoint, self._now()
-            )
-        )
-        self._wait(self._ahead)
-
-    def finish(self, checkpoint: Checkpoint | None = None) -> None:
-        """Merge what is left, and wait until everything is in the ledger."""
-        self.merge(checkpoint)
-        self._wait(0)
-
-    def _wait(self, ahead: int) -> None:
-        while len(self._merges) > ahead:
-            self.updated += self._merges.popleft().result()
+        self._merges.add(_Merge(self._source_id, unmerged, audiences, checkpoint, self._now()))
 
 
-def _merge(
-    db: Db,
-    source_id: int,
-    unmerged: _Unmerged,
-    audiences: dict[AudienceRef, int],
-    checkpoint: Checkpoint | None,
-    now: int,
-) -> int:
+def _merge_all(db: Db, merges: list[_Merge]) -> int:
     """Merge and account, in the transaction under way; return how many members were updated."""
-    updated = members.merge(db, source_id, unmerged.changes, audiences, now)
-    sources.account(
-        db, source_id, unmerged.counts, unmerged.filtered, unmerged.refusals, unmerged.unlisted
-    )
-    if checkpoint is not None:
-        keep_checkpoint(db, checkpoint)
+    updated = 0
+    for source_id, unmerged, audiences, checkpoint, now in merges:
+        updated += members.merge(db, source_id, unmerged.changes, audiences, now)
+        sources.account(
+            db, source_id, unmerged.counts, unmerged.filtered, unmerged.refusals, unmerged.unlisted
+        )
+        if checkpoint is not None:
+            keep_checkpoint(db, checkpoint)
     return updated

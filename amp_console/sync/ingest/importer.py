@@ -14,7 +14,7 @@ from amp_console.ledger.event_log import add_log_entry
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.future_changes import latest_credible
 from amp_console.sync.ingest.batch_reader import BatchReader, OpenSource, SourceSet
-from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences
+from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
 from amp_console.sync.ingest.log_entry import import_entry
 from amp_console.sync.ingest.report import (
     ImportProgress,
@@ -29,6 +29,7 @@ from amp_console.values import AudienceRef, now_in_microseconds
 _at = attrgetter("at")
 
 AHEAD = 1  # transactions that wait for the ledger while the next batches are read
+GATHERED = 50_000  # events of small sources that are merged in one transaction
 
 OnProgress = Callable[[ImportProgress], None]
 
@@ -81,7 +82,7 @@ class Importer:
         self._now = now
         self._audiences = KnownAudiences(ledger)
         self._counts = ReadCounts()
-        self._updated = 0
+        self._merges = MergeQueue(ledger, ahead=AHEAD, gathered=GATHERED)
         self._filtered: Counter[str] = Counter()
         self._events: list[str] = []
         self._unchanged: list[str] = []
@@ -103,7 +104,7 @@ class Importer:
         """
         names: list[str] = []
         known = {audience.id for audience in self._ledger.read(all_audiences)}
-        with _gc_disabled():
+        with _gc_disabled(), self._merging():
             for address in addresses:
                 if self._stop:
                     break
@@ -125,7 +126,7 @@ class Importer:
             self._stop,
             ended,
             tuple(self._events),
-            self._updated,
+            self._merges.updated,
             tuple(self._unchanged),
             self._dated_ahead,
             tuple(audience.name for audience in audiences if audience.id in known),
@@ -147,7 +148,10 @@ class Importer:
         is_partial = self._snapshot is not None or self._options.audience is not None
         self._in_set = _SetPosition(source_set.name)
         try:
-            with source_set.unread(self._ledger, self._now, again=is_partial) as parts:
+            with (
+                source_set.unread(self._ledger, self._now, again=is_partial) as parts,
+                self._merging(),
+            ):
                 for part in parts:
                     with self._noting_unreadable(), part.open() as source:
                         self._in_set.begin()
@@ -159,6 +163,14 @@ class Importer:
         finally:
             self._in_set = None
             self._sets.append(SetCounts(source_set.name, read, source_set.known))
+
+    @contextmanager
+    def _merging(self) -> Iterator[None]:
+        """Have everything that was read in the ledger, however the block ends."""
+        try:
+            yield
+        finally:
+            self._merges.flush()
 
     @contextmanager
     def _noting_unreadable(self) -> Iterator[None]:
@@ -189,7 +201,7 @@ class Importer:
         staged = self._snapshot if is_list else None
         if staged:
             staged.begin(self._listed_audience(), source_id, source.taken_at, source.id_types)
-        buffer = ChangeBuffer(self._ledger, self._audiences, source_id, self._now, ahead=AHEAD)
+        buffer = ChangeBuffer(self._merges, self._audiences, source_id, self._now)
         for batch in source:
             if staged:
                 buffer.count(batch)
@@ -202,9 +214,8 @@ class Importer:
             self._publish(source, buffer.counts)
             if self._stop:
                 break
-        buffer.finish(checkpoint() if checkpoint is not None and not self._stop else None)
+        buffer.merge(checkpoint() if checkpoint is not None and not self._stop else None)
         self._counts += buffer.counts
-        self._updated += buffer.updated
         self._filtered.update(buffer.filtered)
         self._end(source, staged, buffer.counts)
         if buffer.counts.filtered and not buffer.counts.changes and not self._stop:

@@ -10,7 +10,7 @@ from amp_console.engage import EventBatch, ReadOptions
 from amp_console.ledger import Ledger, sources
 from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences
+from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
 from amp_console.sync.timing import Timing
 
 LATEST = 50  # changes of one result that are shown
@@ -78,12 +78,14 @@ class StreamIngestor:
         self, source_id: int, batches: Iterable[EventBatch], checkpoint: Checkpoint | None = None
     ) -> IngestResult:
         """Put batches into the ledger, the checkpoint with the last. Raises `LedgerError`."""
-        buffer = ChangeBuffer(self.ledger, self._audiences, source_id, self.timing.now)
+        merges = MergeQueue(self.ledger)
+        buffer = ChangeBuffer(merges, self._audiences, source_id, self.timing.now)
         result = IngestResult()
         for batch in batches:
             buffer.add(batch)
             result = result.plus(self._counted(batch))
-        buffer.finish(checkpoint)
+        buffer.merge(checkpoint)
+        merges.flush()
         return result.plus(IngestResult(buffer.counts))
 
     def _counted(self, batch: EventBatch) -> IngestResult:

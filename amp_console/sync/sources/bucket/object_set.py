@@ -65,6 +65,7 @@ class ObjectSet:
         self.address = address
         self.known = 0
         """How many objects were left out so far, since they were read before."""
+        self._is_complete = False  # whether everything was listed, and given to be read
         self._options = options
         self._transfer = transfer
         self._store = open_store(address, transfer)
@@ -94,7 +95,11 @@ class ObjectSet:
             ):
                 read = ReadObjects(ledger, self.address, self._options.mapping)
                 new = self._new(read, is_due, again=again)
-                yield self._parts(fetcher, read, new, now)
+                self._is_complete = False
+                yield self._parts(fetcher, read, new)
+                # By now the caller has merged what it read: before, a crash would lose it.
+                if self._is_complete:
+                    read.close_days(now())
         except SourceBusy:
             raise UnreadableSource(
                 f"Another import or live session is reading from {self.address.bucket}, in this"
@@ -103,11 +108,7 @@ class ObjectSet:
             ) from None
 
     def _parts(
-        self,
-        fetcher: Fetcher,
-        read: ReadObjects,
-        new: Iterator[ListedObject],
-        now: Callable[[], int],
+        self, fetcher: Fetcher, read: ReadObjects, new: Iterator[ListedObject]
     ) -> Iterator[ObjectPart]:
         waiting: deque[ObjectStream] = deque()
         failures, trouble = 0, None
@@ -133,7 +134,7 @@ class ObjectSet:
                 )
         if trouble is not None:
             raise trouble
-        read.close_days(now())
+        self._is_complete = True
 
     def _new(
         self, read: ReadObjects, is_due: Callable[[ListedObject], bool], *, again: bool
