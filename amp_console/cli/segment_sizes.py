@@ -26,20 +26,17 @@ from amp_console.ledger.segment_audiences import SpaceReading, keep_trouble, spa
 from amp_console.sync.connection_options import client_for
 from amp_console.sync.formatting import iso_time, local_time
 from amp_console.sync.queries.segment import (
-    PEOPLE,
     Presence,
     SizesSideBySide,
     SpaceComparison,
     compare_space,
+    size_words,
 )
 from amp_console.sync.queries.status import audience_summaries
-from amp_console.sync.segment_space import public_client, read_space
+from amp_console.sync.segment_space import NOT_STORED, public_client, read_space
 from amp_console.values import SegmentAudience, now_in_microseconds
 
 NO_SPACE = "No Segment space is connected. Connect one with: amp-console segment connect --space ID"
-NOT_STORED = (
-    "No token of Segment's Public API is stored. Enter one with: amp-console segment connect"
-)
 COUNTED = (
     "Segment counts profiles, and one with several identifiers counts once; the ledger counts "
     "identifiers."
@@ -181,7 +178,7 @@ def _print(reading: SpaceReading, comparison: SpaceComparison, cohorts: CohortSi
     if comparison.only_in_segment:
         say("", "In Segment, not in the ledger:")
         rows = [
-            (item.name, item.key, item.status or "unknown", _size(item))
+            (item.name, item.key, item.status or "unknown", size_words(item))
             for item in comparison.only_in_segment
         ]
         for line in table(("NAME", "KEY", "STATUS", "SIZE"), rows, "SIZE"):
@@ -210,18 +207,11 @@ def _row(row: SizesSideBySide) -> tuple[str, ...]:
         audience.name,
         _ABSENT[row.presence] if listed is None else listed.name,
         absent if listed is None else listed.status or "unknown",
-        absent if listed is None else _size(listed),
+        absent if listed is None else size_words(listed),
         "unknown" if row.summary.members is None else f"{row.summary.members:,}",
         _cohort_size(row),
         "; ".join(row.odd),
     )
-
-
-def _size(listed: SegmentAudience) -> str:
-    if listed.size is None:
-        return "unknown"
-    unit = "" if listed.unit.casefold() in PEOPLE else f" {listed.unit.casefold()}"
-    return f"{listed.size:,}{unit}"
 
 
 def _cohort_size(row: SizesSideBySide) -> str:

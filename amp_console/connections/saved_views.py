@@ -9,7 +9,7 @@ MAX_NAME, MAX_FILTER, MAX_COLUMNS = 60, 200, 30  # characters, characters, colum
 class SavedView(NamedTuple):
     """Filter, order and columns of a list; the defaults are the list as it comes.
 
-    `sort` and `columns` are labels of columns; no columns means all of them.
+    `sort` and `columns` are labels of columns; no columns means those that are shown at first.
     """
 
     filter: str = ""

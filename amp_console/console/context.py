@@ -31,6 +31,7 @@ from amp_console.console.notifications import Notifications
 from amp_console.console.place_counts import PlaceCounter
 from amp_console.console.routes import Route
 from amp_console.console.saved_views import SavedViews
+from amp_console.console.segment_figures import SegmentFigures
 from amp_console.console.session import Session, Sessions
 from amp_console.console.words import ago
 from amp_console.sync.timing import Timing
@@ -121,6 +122,13 @@ class Services:
         self.place_counts = PlaceCounter(app, self.sessions)
         self.figures = Figures(
             self.sessions, self.clock, self.notifications, self.publish_ledger_change
+        )
+        self.segment = SegmentFigures(
+            self.sessions,
+            self.environment,
+            self.figures,
+            self.notifications,
+            self.publish_ledger_change,
         )
         self.connections: OpenConnections = (
             beside.connections if beside is not None else OpenConnections(app, self)
@@ -232,6 +240,7 @@ class Services:
 
     def _session_changed(self) -> None:
         self.figures.forget()
+        self.segment.forget()
         self.messages.flush()
         self.publish_ledger_change()
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from amp_console.connections import ConnectionStore, Folders, Keyring
 from amp_console.sync.timing import Timing
-from amp_console.values import Region
+from amp_console.values import Region, Secret
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -68,6 +68,13 @@ class LaunchOptions:
     tour: Tour | None = None
 
 
+class SegmentTokens(NamedTuple):
+    """Tokens of Segment's Public API and of its Profile API."""
+
+    public: Secret
+    profiles: Secret
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """Where a console works. `environ` is searched for keys before the keyring is.
@@ -77,7 +84,8 @@ class Environment:
     With `read_only`, settings and keys stay as they are. Every
     `tick_seconds` ages advance and what other processes wrote is loaded; a live session is drawn
     every `live_tick_seconds`. `region_urls` replace the addresses of
-    Amplitude's regions. `encoding` is the terminal's.
+    Amplitude's regions. `segment_tokens` are used in place of those in the keyring. `encoding` is
+    the terminal's.
     """
 
     folders: Folders
@@ -94,6 +102,7 @@ class Environment:
     read_only: bool = False
     live_folder: str = ""
     region_urls: Mapping[Region, str] | None = None
+    segment_tokens: SegmentTokens | None = None
     encoding: str = "utf-8"
 
     @property

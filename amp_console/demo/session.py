@@ -25,7 +25,7 @@ from amp_console.connections import (
     NamedSource,
     SegmentSpace,
 )
-from amp_console.console.environment import DemoTrouble, Environment
+from amp_console.console.environment import DemoTrouble, Environment, SegmentTokens
 from amp_console.demo.clock import Clock
 from amp_console.demo.dataset import SPACE
 from amp_console.demo.trouble import Troubles, occasional_faults
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 APP_ID = 153957
 KEYS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-key"))
+SEGMENT_TOKENS = SegmentTokens(  # those that the simulator accepts
+    Secret("simulated-segment-token"), Secret("simulated-profiles-token")
+)
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 LIVE = Path("segment-logs", "live")  # the files of the traffic; a live session can follow it
 PAUSE, FAST_PAUSE = 2.0, 0.5  # seconds between two files of the traffic
@@ -100,6 +103,7 @@ class SimulatedSession:
                 demo=self,
                 live_folder=str(self.home / LIVE),
                 confirm_after=0.0 if self._fast else 0.4,
+                segment_tokens=SEGMENT_TOKENS,
             )
             stack.callback(self._end)
             self._stack = stack.pop_all()

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from amp_console.segment.client import ProfilesClient, PublicClient
 
 OnWait = Callable[[float], None]
+NOT_STORED = (
+    "No token of Segment's Public API is stored. Enter one with: amp-console segment connect"
+)
 
 
 def public_client(

@@ -134,6 +134,14 @@ def _odd(
     yield from map(str, differs)
 
 
+def size_words(listed: SegmentAudience) -> str:
+    """Return the size in Segment: "1,204", "12 accounts" or "unknown"."""
+    if listed.size is None:
+        return "unknown"
+    unit = "" if listed.unit.casefold() in PEOPLE else f" {listed.unit.casefold()}"
+    return f"{listed.size:,}{unit}"
+
+
 def size_difference(listed: SegmentAudience, members: int | None) -> int:
     """Return how many more Segment counts than the ledger wants as members, negative for fewer.
 

@@ -11,6 +11,7 @@ from amp_console.console.badges import badges_text, members_sum, size_text, stat
 from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
+from amp_console.console.screens.audiences.segment import size_rows
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
 from amp_console.console.widgets.grid.widget import READING
@@ -125,6 +126,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     rows += [
         ("pending", _pending(services, target)),
         ("last error", _error(services, trend.error)),
+        *size_rows(services, target.audience.id),
         ("members", _members(services, target, trend.days)),
         *([("", members_sum(target.count))] if target.count else []),
         *_days(services, trend.days),

@@ -6,11 +6,12 @@ from textual.screen import Screen
 
 from amp_console.connections import SavedView
 from amp_console.console.context import Services, services_of
-from amp_console.console.screens.audiences.rows import COLUMNS, STATUS
+from amp_console.console.screens.audiences.rows import COLUMNS, DEFAULT, STATUS
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, Row
 
 LABELS = tuple(column.label for column in COLUMNS)
+DEFAULT_LABELS = LABELS[: len(DEFAULT)]
 
 
 class ListLayout:
@@ -18,7 +19,7 @@ class ListLayout:
 
     def __init__(self, screen: Screen[None]) -> None:
         self._screen = screen
-        self._columns: tuple[int, ...] = tuple(range(len(COLUMNS)))
+        self._columns: tuple[int, ...] = tuple(range(len(DEFAULT)))
         self._rows: Sequence[Row] = ()
         self._is_set = False
 
@@ -43,13 +44,13 @@ class ListLayout:
             self._screen.query_one(FilterBar).value,
             "" if is_default else sort,
             order.descending,
-            () if tuple(shown) == LABELS else tuple(shown),
+            () if tuple(shown) == DEFAULT_LABELS else tuple(shown),
         )
 
     def apply(self, view: SavedView) -> None:
         """Show the list as a view says; columns that do not exist are left out."""
         wanted = [LABELS.index(label) for label in dict.fromkeys(view.columns) if label in LABELS]
-        self._columns = (0, *(at for at in wanted if at)) if wanted else tuple(range(len(LABELS)))
+        self._columns = (0, *(at for at in wanted if at)) if wanted else tuple(range(len(DEFAULT)))
         grid = self._grid
         grid.reshape([COLUMNS[at] for at in self._columns])
         grid.show([self._in_view(row) for row in self._rows])
@@ -90,7 +91,8 @@ class ListLayout:
         from amp_console.console.dialogs.views import ColumnsDialog
 
         shown = [LABELS[at] for at in self._columns]
-        chosen = await services.ask(ColumnsDialog(LABELS, shown))
+        offered = DEFAULT_LABELS if services.segment.space is None else LABELS
+        chosen = await services.ask(ColumnsDialog(offered, shown))
         if chosen is not None:
             self.apply(self.current._replace(columns=chosen))
 
@@ -99,8 +101,6 @@ class ListLayout:
         return self._screen.query_one("#list", Grid)
 
     def _in_view(self, row: Row) -> Row:
-        if len(self._columns) == len(COLUMNS) and self._columns == tuple(range(len(COLUMNS))):
-            return row
         return Row(
             row.key,
             tuple(row.cells[at] for at in self._columns),

@@ -25,7 +25,7 @@ from amp_console.console.screens.audiences.detail import AudienceDetail
 from amp_console.console.screens.audiences.layout import ListLayout
 from amp_console.console.screens.audiences.panel import AudiencesPanel
 from amp_console.console.screens.audiences.rows import (
-    COLUMNS,
+    DEFAULT,
     STATUS,
     audience_row,
 )
@@ -66,6 +66,10 @@ refused, and those without the identifier of the ID type: Errors has each reason
 Mark several with space, or all with a, to sync (s) or compare (r) them together. Without marks,
 both are about the audience under the cursor. A sync sends nothing before you have seen the plan and
 confirmed it.
+
+u asks Amplitude how large the cohorts are, and Segment how large its audiences are where a space is
+connected. The detail shows both beside the ledger and marks what does not fit. Segment counts
+profiles, and one with several identifiers counts once; the ledger counts identifiers.
 
 What needs attention comes first when you come here and when you press 1. In between, rows keep
 their order. Press v to save filter, order and columns as a view."""
@@ -116,7 +120,7 @@ their order. Press v to save filter, order and columns as a view."""
         panel = AudiencesPanel(
             FilterBar(),
             Grid(
-                COLUMNS,
+                DEFAULT,
                 empty=EMPTY,
                 glyphs=self.services.glyphs,
                 age=self.services.age_of,
@@ -141,6 +145,7 @@ their order. Press v to save filter, order and columns as a view."""
             else:
                 grid.show_notice(RowsState.UNKNOWN, NO_CONNECTION)
             return
+        await self.services.segment.load(session)
         await self._summaries.read(session)
         self._is_in_order = True
         name = self.services.options.audience
@@ -281,8 +286,12 @@ their order. Press v to save filter, order and columns as a view."""
         self.services.navigate(OpenRun())
 
     def action_sizes(self) -> None:
-        """Ask Amplitude how large the cohorts are; it costs no download."""
+        """Ask Amplitude how large the cohorts are, and Segment how large its audiences are.
+
+        It costs no download. Segment is asked where a space is connected.
+        """
         self.run_worker(self.services.figures.update_sizes())
+        self.services.run_in_background(self.services.segment.update())
 
     def action_switch(self) -> None:
         """Disable the audience for syncs of all, or enable it."""
@@ -295,6 +304,7 @@ their order. Press v to save filter, order and columns as a view."""
 def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
     """Show every audience in the list, and the one under the cursor in detail."""
     home._known = {item.audience.id: item for item in found}
+    home.services.segment.compare(found)
     # Rows that move under the cursor would have keys act on another one.
     home.query_one("#list", Grid).rows.keeps_order = home._is_in_order
     home._layout_of_list.show([audience_row(home.services, item) for item in found])

@@ -7,13 +7,14 @@ from textual.content import Content
 
 from amp_console.console.badges import badges, states_now
 from amp_console.console.context import Services
+from amp_console.console.screens.audiences.segment import segment_size
 from amp_console.console.texts import BAD, GOOD, Part, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row, parts_cell
 from amp_console.console.words import aged, changes, number
 from amp_console.sync.queries.status import AudienceSummary, overview
 from amp_console.text import plural
 
-COLUMNS = (
+DEFAULT = (
     Column("Audience", 18, flex=3),
     Column("Cohort", 14, flex=3, rank=4),
     Column("ID type", 12, rank=6),
@@ -23,6 +24,8 @@ COLUMNS = (
     Column("Status", 14, narrows=2),
     Column("Last sync", 10, rank=5),
 )
+"""The columns that are shown until an operator chooses others."""
+COLUMNS = (*DEFAULT, Column("Segment", 8, right=True, rank=2))
 STATUS = 6
 """The column that is sorted by at first: what needs attention comes first."""
 
@@ -34,6 +37,8 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     is_linked = audience.cohort_id is not None
     pending = changes(known.left.add, known.left.remove, glyphs)
     rejected = f"{known.left.rejected:,}" if known.left.rejected else ""
+    sizes = services.segment.sizes_of(audience.id)
+    is_odd = sizes is not None and sizes.row.differs_in_segment
     return Row(
         audience.id,
         (
@@ -45,6 +50,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             Cell(rejected, "bad"),
             parts_cell(badges(services, known)),
             aged(audience.last_sync_at, now, glyphs),
+            Cell(segment_size(services, sizes), "warn" if is_odd else ""),
         ),
         (
             audience.name,
@@ -55,6 +61,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             known.left.rejected,
             states_now(services, known)[0].severity,
             audience.last_sync_at,
+            None if sizes is None or sizes.row.segment is None else sizes.row.segment.size,
         ),
     )
 

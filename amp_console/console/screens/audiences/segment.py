@@ -1,0 +1,65 @@
+"""What the detail of an audience and home's list say of its size in Segment."""
+
+from textual.content import Content
+
+from amp_console.console.context import Services
+from amp_console.console.segment_figures import Sizes
+from amp_console.console.texts import BAD, MUTED, WARN, Part, safe_text
+from amp_console.sync.queries.segment import FAILED, Presence, size_words
+
+_ABSENT = {
+    Presence.NOT_LISTED: "not listed",
+    Presence.OTHER_SPACE: "the audience belongs to another space",
+    Presence.NO_SPACE: "no audience with this key",
+}
+
+
+def segment_size(services: Services, sizes: Sizes | None) -> str:
+    """The size of an audience in Segment: a number, "unknown", or a dash where it has none."""
+    if sizes is None:
+        return services.glyphs.dash
+    if sizes.row.segment is not None:
+        return size_words(sizes.row.segment)
+    return "unknown" if sizes.row.presence is Presence.UNKNOWN else services.glyphs.dash
+
+
+def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content | str]]:
+    """The three sizes of an audience side by side, what does not fit, and its status in Segment.
+
+    Nothing where no space is connected.
+    """
+    sizes = services.segment.sizes_of(audience_id)
+    if sizes is None:
+        return []
+    dot, row = f" {services.glyphs.dot} ", sizes.row
+    cohort = "unknown" if row.cohort_size is None else f"{row.cohort_size:,}"
+    if row.summary.audience.cohort_id is None:
+        cohort = services.glyphs.dash
+    ledger = "unknown" if row.summary.members is None else f"{row.summary.members:,}"
+    side_by_side: list[Part] = [
+        ("Segment ", MUTED),
+        segment_size(services, sizes),
+        (f"{dot}ledger ", MUTED),
+        ledger,
+        (f"{dot}cohort ", MUTED),
+        cohort,
+    ]
+    return [
+        ("sizes", safe_text(*side_by_side)),
+        *([("", safe_text(("; ".join(row.odd), WARN)))] if row.odd else []),
+        ("in Segment", _in_segment(services, sizes)),
+    ]
+
+
+def _in_segment(services: Services, sizes: Sizes) -> Content:
+    """The status of an audience in Segment, and the age of that reading."""
+    reading, listed = sizes.reading, sizes.row.segment
+    if reading.read_at is None:
+        return safe_text(("never read: press u to ask Segment", MUTED))
+    age: Part = (f", read {services.age_of(reading.read_at)}", MUTED)
+    if listed is None:
+        return safe_text((_ABSENT[sizes.row.presence], MUTED), age)
+    status = listed.status or "unknown status"
+    name = "" if listed.name == sizes.row.summary.audience.name else f"  {listed.name}"
+    tone = BAD if status.casefold() in FAILED else ""
+    return safe_text((status, tone) if tone else status, age, (name, MUTED), max_length=60)

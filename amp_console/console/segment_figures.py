@@ -1,0 +1,149 @@
+"""Figures that Segment is asked for: the sizes of the audiences of the connected space."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from amp_console.connections import KeysError, SegmentSpace, find_profiles_token, find_public_token
+from amp_console.console.background import aside
+from amp_console.console.environment import Environment
+from amp_console.console.failures import KNOWN
+from amp_console.console.figures import Figures
+from amp_console.console.notifications import Notifications
+from amp_console.console.session import Session, Sessions
+from amp_console.ledger.segment_audiences import SpaceReading, keep_trouble, space_reading
+from amp_console.sync.queries.segment import SizesSideBySide, compare_space
+from amp_console.sync.queries.status import AudienceSummary
+from amp_console.values import Secret
+
+
+class Sizes(NamedTuple):
+    """The sizes of one audience side by side, and the reading that Segment's is of."""
+
+    reading: SpaceReading
+    row: SizesSideBySide
+
+
+class SegmentFigures:
+    """What Segment said last of the open connection's space, and asking it again.
+
+    The ledger keeps it. `changed` is called when there is something newer.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        environment: Environment,
+        figures: Figures,
+        notifications: Notifications,
+        changed: Callable[[], None],
+    ) -> None:
+        """`figures` are those of Amplitude."""
+        self._sessions = sessions
+        self._environment = environment
+        self._figures = figures
+        self._notifications = notifications
+        self._changed = changed
+        self._is_asking = False
+        self._reading: SpaceReading | None = None  # None: no space is connected
+        self._rows: dict[int, SizesSideBySide] = {}
+
+    @property
+    def space(self) -> SegmentSpace | None:
+        """The connected space."""
+        session = self._sessions.current
+        return session.connection.segment if session is not None else None
+
+    @property
+    def has_profiles_token(self) -> bool:
+        """Whether Segment can be asked about one person."""
+        space, simulated = self.space, self._environment.segment_tokens
+        return space is not None and (space.profiles_item is not None or simulated is not None)
+
+    def forget(self) -> None:
+        """Another connection is open: what Segment said of its space was not read yet."""
+        self._reading, self._rows = None, {}
+
+    async def load(self, session: Session) -> None:
+        """Read from the ledger what Segment said last. Raises `LedgerError`."""
+        space = session.connection.segment
+        self._reading = None if space is None else await session.read(space_reading, space.id)
+
+    def compare(self, found: Sequence[AudienceSummary]) -> None:
+        """Set the sizes of these audiences side by side: in Segment, the ledger and Amplitude."""
+        if self._reading is None:
+            self._rows = {}
+            return
+        cohorts = {
+            item.audience.cohort_id: self._figures.size_of(item.audience)
+            for item in found
+            if item.audience.cohort_id is not None
+        }
+        rows = compare_space(self._reading, found, cohorts).audiences
+        self._rows = {row.summary.audience.id: row for row in rows}
+
+    def sizes_of(self, audience_id: int) -> Sizes | None:
+        """The sizes of an audience as they were compared last; None where no space is connected."""
+        row = self._rows.get(audience_id)
+        return Sizes(self._reading, row) if self._reading is not None and row is not None else None
+
+    async def update(self) -> None:
+        """Ask Segment for the audiences of the space, if one is connected; the ledger keeps them.
+
+        What it said before stays where it can't be asked, and the notification says why.
+        """
+        session, space = self._sessions.current, self.space
+        if session is None or space is None or self._is_asking:
+            return
+        self._is_asking = True
+        try:
+            reading = await self._ask(session, space)
+        except KNOWN as error:
+            self._notifications.post(str(error), "error")
+        else:
+            self._notify(reading)
+            self._changed()
+        finally:
+            self._is_asking = False
+
+    async def _ask(self, session: Session, space: SegmentSpace) -> SpaceReading:
+        # Not at the top: the first screen asks no one.
+        from amp_console.sync.segment_space import NOT_STORED, public_client, read_space
+
+        now = self._environment.timing.now
+        try:
+            token = await self._public_token(space)
+            trouble = NOT_STORED
+        except KeysError as error:
+            token, trouble = None, str(error)
+        if token is None:
+            await session.ledger.awrite(keep_trouble, space.id, trouble, now())
+            return await session.ledger.aread(space_reading, space.id)
+        client = await aside(public_client, space, token, self.say_waiting)
+        return await read_space(session.ledger, client, space.id, now)
+
+    def _notify(self, reading: SpaceReading) -> None:
+        """Say why Segment did not answer; what it answered is shown with its age."""
+        if not reading.trouble:
+            return
+        kept = "What Segment said before stays, with its age."
+        if reading.read_at is None:
+            kept = "What Segment holds is unknown."
+        self._notifications.post(f"{reading.trouble} {kept}", "error")
+
+    def say_waiting(self, seconds: float) -> None:
+        """Say why an answer takes longer."""
+        text = f"Segment asked for fewer requests. Waiting {seconds:,.0f} s."
+        self._notifications.post(text, is_kept=False)
+
+    async def _public_token(self, space: SegmentSpace) -> Secret | None:
+        environment = self._environment
+        if environment.segment_tokens is not None:
+            return environment.segment_tokens.public
+        return await aside(find_public_token, space, environment.keyring)
+
+    async def profiles_token(self, space: SegmentSpace) -> Secret | None:
+        """Return the token of the Profile API, None if there is none. Raises `KeysError`."""
+        environment = self._environment
+        if environment.segment_tokens is not None:
+            return environment.segment_tokens.profiles
+        return await aside(find_profiles_token, space, environment.keyring)

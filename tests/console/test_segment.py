@@ -1,0 +1,193 @@
+"""Segment in the console: three sizes side by side, what only Segment knows, and one person."""
+
+import dataclasses
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.connections import SegmentSpace, save_space
+from amp_console.console.environment import SegmentTokens
+from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.segment_audiences import keep_audiences
+from amp_console.simulator import Canned, ListedAudience, Simulator, Size
+from amp_console.simulator.segment import PROFILES_TOKEN, TOKEN
+from amp_console.values import SegmentAudience, now_in_microseconds
+from tests.connections import backends
+from tests.console.harness import (
+    ConsoleHarness,
+    picture,
+    services,
+    until,
+    until_gone,
+    until_notified,
+    until_shown,
+)
+from tests.console.keyrings import use_keyring
+from tests.console.sample_audiences import (
+    FRESH,
+    GHOSTS,
+    LAPSED,
+    SHOPPERS,
+    connect_with_audiences,
+    select,
+)
+from tests.sync.workspace import Workspace
+
+pytestmark = pytest.mark.anyio
+SPACE = "spa_1"  # that of the sample's events
+MINUTE = 60_000_000  # microseconds
+SIZES = [(80, 24), (120, 36), (200, 50)]
+
+
+def listed(key: str, size: float | None, **more: str) -> ListedAudience:
+    counted = {} if size is None else {"size": Size(size)}
+    return ListedAudience(key=key, id=f"aud_{key}", name=key, **more, **counted)  # type: ignore[arg-type]
+
+
+def read_before(workspace: Workspace, now: int) -> None:
+    """Let the ledger hold what Segment said 11 minutes ago: only of the shoppers, 20 of them."""
+    found = SegmentAudience(f"aud_{SHOPPERS}", SHOPPERS, SHOPPERS, True, "Live", 20, "USERS", None)
+    workspace.ledger.write(keep_audiences, SPACE, (found,), now - 11 * MINUTE)
+
+
+def connect(harness: ConsoleHarness, simulator: Simulator, *, was_read: bool = True) -> None:
+    """Connect a space with the four audiences and one more, and its tokens."""
+    connection = connect_with_audiences(harness)
+    now = now_in_microseconds()  # after the syncs of the sample
+    if was_read:
+        with harness.workspace(connection) as workspace:
+            read_before(workspace, now)
+    space = SegmentSpace(id=SPACE, base_url=simulator.base_url)
+    harness.environment.connections.put_space(connection, space)
+    tokens = SegmentTokens(TOKEN, PROFILES_TOKEN)
+    timing = dataclasses.replace(harness.environment.timing, now=lambda: now)
+    harness.environment = dataclasses.replace(
+        harness.environment, segment_tokens=tokens, timing=timing
+    )
+    simulator.segment.id = SPACE
+    simulator.segment.audiences = [
+        listed(SHOPPERS, 22),
+        listed(LAPSED, 10),
+        listed(GHOSTS, 5, status="Failed"),
+        listed(FRESH, None, status="Computing"),
+        listed("win_back", 3_418),
+    ]
+
+
+async def at(pilot: Pilot[None], audience: str) -> None:
+    """Move home's cursor to an audience, and wait for its detail."""
+    await until_shown(pilot, audience)
+    select(pilot, audience)
+    await until(pilot, lambda: pilot.app.screen.query_one("#detail").border_title == audience)
+
+
+async def test_home_shows_three_sizes_with_the_age_of_segments(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    async with harness.open(size=(200, 50)) as pilot:
+        await at(pilot, SHOPPERS)
+        await until_shown(
+            pilot,
+            "Segment 20 · ledger 22 · cohort unknown",
+            "2 fewer in Segment",
+            "Live, read 11 min ago",
+        )
+        assert simulator.segment.requests == []
+        await pilot.press("u")
+        await until_shown(pilot, "Segment 22 · ledger 22 · cohort 20", "Live, read just now")
+        await until_gone(pilot, "fewer in Segment")
+        await at(pilot, LAPSED)
+        await until_shown(pilot, "Segment 10 · ledger 7 · cohort 7", "3 more in Segment")
+        await at(pilot, GHOSTS)
+        await until_shown(pilot, "Segment 5 · ledger 5 · cohort 3", "Failed in Segment")
+        await at(pilot, FRESH)
+        await until_shown(
+            pilot, "Segment unknown · ledger 12 · cohort —", "Computing, read just now"
+        )
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_size_in_segment_is_a_column_that_is_chosen(
+    harness: ConsoleHarness, simulator: Simulator, size: tuple[int, int]
+) -> None:
+    connect(harness, simulator)
+    async with harness.open(size=size) as pilot:
+        await until_shown(pilot, SHOPPERS, "pending")
+        grid = pilot.app.screen.query_one("#list", Grid)
+        assert "Segment" not in [column.label for column in grid.columns]
+        await pilot.press("u", "v", "c")
+        await until_shown(pilot, "Show or hide")
+        await pilot.press("G", "space", "enter")
+        await until_gone(pilot, "Show or hide")
+        await until(pilot, lambda: segment_column(grid)[SHOPPERS] == "22")
+        assert segment_column(grid) == {SHOPPERS: "22", LAPSED: "10", GHOSTS: "5", FRESH: "unknown"}
+        assert services(pilot).views.current.columns == ()
+
+
+def segment_column(grid: Grid) -> dict[str, str]:
+    rows = [grid.rows.get(index) for index in range(len(grid.rows))]
+    return {row.cells[0].text: row.cells[-1].text for row in rows if row is not None}
+
+
+async def test_without_a_space_home_says_nothing_of_segment(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(200, 50)) as pilot:
+        await at(pilot, SHOPPERS)
+        await pilot.press("u")
+        await until_notified(pilot, "Their sizes are up to date.")
+        assert "Segment" not in picture(pilot)
+        await pilot.press("v", "c")
+        await until_shown(pilot, "Show or hide", "Last sync")
+        assert "Segment" not in picture(pilot)
+
+
+async def test_what_segment_said_before_stays_with_its_age_where_it_does_not_answer(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    simulator.segment.instead = [Canned(401, b"{}")]
+    async with harness.open(size=(200, 50)) as pilot:
+        await at(pilot, SHOPPERS)
+        await pilot.press("u")
+        await until_notified(
+            pilot, "Segment refused the request", "What Segment said before stays, with its age."
+        )
+        await until_shown(pilot, "Segment 20 · ledger 22 · cohort 20", "Live, read 11 min ago")
+
+
+async def test_a_space_that_was_never_read_has_no_size_of_zero(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator, was_read=False)
+    simulator.segment.instead = [Canned(404, b"{}")]
+    async with harness.open(size=(200, 50)) as pilot:
+        await at(pilot, SHOPPERS)
+        await until_shown(pilot, "Segment unknown · ledger 22", "never read: press u")
+        await pilot.press("u")
+        await until_notified(pilot, "What Segment holds is unknown.")
+        await until_shown(pilot, "Segment unknown · ledger 22", "never read: press u")
+
+
+async def test_the_token_is_read_from_the_keyring(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    use_keyring(harness, backends.Memory)
+    environment = dataclasses.replace(harness.environment, segment_tokens=None)
+    harness.environment = environment
+    async with harness.open(size=(200, 50)) as pilot:
+        await at(pilot, SHOPPERS)
+        await pilot.press("u")
+        await until_notified(pilot, "No token of Segment's Public API is stored.")
+        assert simulator.segment.requests == []
+    connection = environment.connections.pick(None)
+    assert connection.segment is not None
+    save_space(
+        environment.connections, environment.keyring, connection, connection.segment, token=TOKEN
+    )
+    async with harness.open(size=(200, 50)) as pilot:
+        await at(pilot, SHOPPERS)
+        await pilot.press("u")
+        await until_shown(pilot, "Segment 22 · ledger 22 · cohort 20")
+    backends.Memory.clear()
