@@ -105,10 +105,12 @@ class PlaceBar(LinkBar):
         width = self.size.width or self.app.size.width  # it has no size before its first picture
         names = {screen: name.name for screen, name in NAMES.items()}
         links = self._links(services, keys, names)
-        others = _others(services, width - extent(links, self.GAP))
+        first = SHORTENED_FIRST[0]  # makes room before the names of other connections do
+        shorter = self._links(services, keys, {**names, first: NAMES[first].short})
+        others = _others(services, width - extent(shorter, self.GAP))
         for screen, name in (
             *((screen, NAMES[screen].short) for screen in SHORTENED_FIRST),
-            (SHORTENED_FIRST[0], ""),
+            (first, ""),
         ):
             if extent(links, self.GAP) + extent(others, self.GAP) <= width:
                 break

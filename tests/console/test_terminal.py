@@ -32,7 +32,7 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
         terminal.type("y")
         terminal.until_shown("added,", "removed in")
         terminal.type("escape")
-        terminal.until_shown("Audiences", "Newsletter")
+        terminal.until_shown("6 audiences", "Newsletter")
         terminal.type("ctrl+q")
         assert terminal.ended() == 0
     assert list(temporary.iterdir()) == []
@@ -42,11 +42,11 @@ def test_the_mouse_leads_where_the_keys_do(tmp_path: Path) -> None:
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     command = [COMMAND, "demo", "--fast"]
     with Terminal(command, size=(80, 24), environment=environment) as terminal:
-        terminal.until_shown("▸1 Audiences 6", "Newsletter", "s Sync")
+        terminal.until_shown("▸1 Aud. 6", "Newsletter", "s Sync")
         terminal.click("3 Runs")
         terminal.until_shown("▸3 Runs", "Outcome")
-        terminal.click("1 Audiences")
-        terminal.until_shown("▸1 Audiences 6", "▸ ")
+        terminal.click("1 Aud.")
+        terminal.until_shown("▸1 Aud. 6", "▸ ")
         terminal.click("Newsletter")
         terminal.until_shown("▸ Newsletter", " s Sync  S Sync all")  # the footer follows the row
         terminal.click("s Sync")
