@@ -1,11 +1,14 @@
 """Secrets on their way into a request, and kept out of everything else."""
 
 import base64
+import re
 from collections.abc import Generator
 
 import httpx
 
 from amp_console.values import Secret
+
+_ENTITIES = {'"': ("quot",), "&": ("amp",), "'": ("apos",), "<": ("lt",), ">": ("gt",)}
 
 
 class SecretAuth(httpx.Auth):
@@ -21,13 +24,25 @@ class SecretAuth(httpx.Auth):
         yield request
 
     def hide(self, text: str) -> str:
-        """Mask the secrets in a text that came back: some proxies quote requests in errors."""
+        """Mask the secrets in a text that came back: some proxies quote requests in errors.
+
+        They are masked as JSON, HTML and URLs escape them too.
+        """
         clear = sorted((secret.reveal() for secret in self._secrets), key=len, reverse=True)
         for shown in (self._proof(), *clear):
             if shown:
-                text = text.replace(shown, "***")
+                text = re.sub("".join(map(_spelled, shown)), "***", text)
         return text
 
     def _proof(self) -> str:
         clear = ":".join(secret.reveal() for secret in self._secrets)
         return clear if len(self._secrets) == 1 else base64.b64encode(clear.encode()).decode()
+
+
+def _spelled(char: str) -> str:
+    """A pattern for a character as it is and as it is escaped; letters and digits never are."""
+    if char.isalnum():
+        return char
+    code, plain = ord(char), re.escape(char)
+    entities = [f"#x0*{code:x}", f"#0*{code}", *_ENTITIES.get(char, ())]
+    return rf"(?:{plain}|\\{plain}|(?i:\\u00{code:02x}|%{code:02x}|&(?:{'|'.join(entities)});))"

@@ -24,6 +24,8 @@ def shows_a_key(text: str) -> bool:
     [
         reply(400, ECHO),
         reply(400, b'{"error":{"message":"' + ECHO + b'"}}'),
+        reply(400, b'{"error":{"message":"' + ECHO.replace(b"=", rb"\u003D") + b'"}}'),
+        reply(502, b"<p>" + ECHO.replace(b"=", b"&#61;") + b"</p>"),
         reply(403, b"x" * 190 + ECHO),
         reply(403, b"x" * 1990 + ECHO),
         reply(500, ECHO),
