@@ -303,9 +303,11 @@ def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
 
 
 def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
+    from amp_console.sync.formatting import local_time
+
     size = "unknown size" if listed.size is None else f"{listed.size:,}"
     status = listed.status or "unknown status"
-    yield "in Segment", f"{listed.name}: {status}, {size}, read {listed.read_at}"
+    yield "in Segment", f"{listed.name}: {status}, {size}, read {local_time(listed.read_at)}"
     if listed.definition:
         yield "defined as", " ".join(listed.definition.split())
 
