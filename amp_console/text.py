@@ -47,6 +47,17 @@ def listed(parts: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def duration(seconds: float | None) -> str:
+    """How long to wait, in the largest fitting unit; "a moment" where it is not known."""
+    if seconds is None:
+        return "a moment"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:,.0f} hours"
+
+
 def part_of(count: int, whole: int, one: str) -> str:
     """How many of a whole: "12 of 40 members", "all 40 members"."""
     if count < whole:

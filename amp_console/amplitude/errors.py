@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from amp_console.http import (
+    AddressTooLong,
     AnswerDamaged,
     AnswerTooBig,
     ConnectionFailed,
@@ -16,6 +17,7 @@ from amp_console.http import (
     NoAnswer,
     Unreachable,
 )
+from amp_console.text import duration
 
 
 class AmplitudeError(Exception):
@@ -175,17 +177,7 @@ class RateLimited(Transient):
         return "Amplitude asked for fewer requests"
 
     def _next(self) -> str:
-        return f"Wait {_duration(self.retry_after)}, then try again."
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "a moment"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:,.0f} hours"
+        return f"Wait {duration(self.retry_after)}, then try again."
 
 
 class TooLarge(Transient):
@@ -297,6 +289,16 @@ class NetworkMisconfigured(AmplitudeError):
         return self._cause.next
 
 
+class RequestTooLong(AmplitudeError):
+    """The address of a request is longer than any that can be sent: it names a long identifier."""
+
+    _HAPPENED = "The request is too long to be sent"
+    _NEXT = "Use a shorter identifier."
+
+    def _kept(self) -> str:
+        return "Nothing was sent."
+
+
 class TimedOut(Transient):
     """Amplitude did not answer in time; it is often slow."""
 
@@ -315,6 +317,8 @@ def amplitude_errors(*, has_effect: bool) -> Generator[None, None, None]:
         if error.reason is Unreachable.LOST:
             raise NoConnection(error.reason, may_be_applied=has_effect) from None
         raise NoConnection(error.reason, error.where, status=error.status) from None
+    except AddressTooLong:
+        raise RequestTooLong from None
     except NoAnswer:
         raise TimedOut(may_be_applied=has_effect) from None
     except AnswerDamaged:

@@ -5,6 +5,7 @@ It knows no service. The HTTP library is not imported here: `HttpSession` is in 
 """
 
 from amp_console.http.errors import (
+    AddressTooLong,
     AnswerDamaged,
     AnswerTooBig,
     ConnectionFailed,
@@ -15,6 +16,7 @@ from amp_console.http.errors import (
 )
 
 __all__ = [
+    "AddressTooLong",
     "AnswerDamaged",
     "AnswerTooBig",
     "ConnectionFailed",

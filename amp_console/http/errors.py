@@ -108,6 +108,10 @@ class ConnectionFailed(RequestFailed):
         return f"{self.reason.at(self.where, self.status)}. {self.reason.next}"
 
 
+class AddressTooLong(RequestFailed):
+    """The address of the request is longer than any that can be sent, and was not sent."""
+
+
 class NoAnswer(RequestFailed):
     """The request was sent, and the answer was not complete in time."""
 

@@ -13,7 +13,7 @@ from amp_console import __version__
 from amp_console.http.addresses import checked_base_url
 from amp_console.http.attempt import Attempt
 from amp_console.http.auth import SecretAuth
-from amp_console.http.errors import AnswerTooBig
+from amp_console.http.errors import AddressTooLong, AnswerTooBig
 from amp_console.http.network import NetworkSettings
 from amp_console.http.retry_after import retry_after
 from amp_console.http.transport import Transport
@@ -101,13 +101,16 @@ class HttpSession:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[OpenedResponse, None]:
         """Send a request, a POST if it has a body, and open its answer, whatever it is."""
-        request = self._http.build_request(
-            "GET" if body is None else "POST",
-            self._base_url + path,
-            params=params,
-            content=body,
-            headers=headers,
-        )
+        try:
+            request = self._http.build_request(
+                "GET" if body is None else "POST",
+                self._base_url + path,
+                params=params,
+                content=body,
+                headers=headers,
+            )
+        except httpx.InvalidURL:  # the base URL is a valid one, so what follows is too long
+            raise AddressTooLong from None
         async with self._opened(request, self._auth) as answer:
             yield answer
 

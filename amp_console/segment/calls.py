@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from amp_console.http.auth import SecretAuth
 from amp_console.http.json_values import parse
@@ -18,9 +18,18 @@ from amp_console.segment.errors import (
 )
 from amp_console.segment.reading import judge
 
-T = TypeVar("T")
-
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; 200 audiences with long definitions fit
+MAX_PAGES = 500
+
+
+class Page(Protocol):
+    """One page of a list; `next` is where the next one begins, None on the last."""
+
+    @property
+    def next(self) -> str | None: ...
+
+
+P = TypeVar("P", bound=Page)
 
 
 class CallOptions(NamedTuple):
@@ -75,11 +84,26 @@ class SegmentCalls:
         """Close all connections."""
         await self._http.close()
 
-    async def read(self, path: str, params: Mapping[str, str], reader: Callable[[object], T]) -> T:
-        """Send a call and read its answer; a ValueError of the reader's means it is no answer.
+    async def pages(
+        self, path: str, params: Mapping[str, str], cursor: str, reader: Callable[[object], P]
+    ) -> AsyncGenerator[P, None]:
+        """Yield the pages of a list; the parameter `cursor` says where one begins.
 
-        Raises `SegmentError`.
+        A ValueError of the reader's means that an answer is no page. Raises `SegmentError`.
         """
+        begun: set[str] = set()
+        params = dict(params)
+        while True:
+            page = await self._read(path, params, reader)
+            yield page
+            if page.next is None:
+                return
+            if page.next in begun or len(begun) == MAX_PAGES:
+                raise SegmentTrouble(words="its list of pages does not end")
+            begun.add(page.next)
+            params[cursor] = page.next
+
+    async def _read(self, path: str, params: Mapping[str, str], reader: Callable[[object], P]) -> P:
         tries = 0
         while True:
             try:
@@ -95,8 +119,8 @@ class SegmentCalls:
             await self._options.sleep(seconds)
 
     async def _read_once(
-        self, path: str, params: Mapping[str, str], reader: Callable[[object], T]
-    ) -> T:
+        self, path: str, params: Mapping[str, str], reader: Callable[[object], P]
+    ) -> P:
         with segment_errors():
             async with self._http.open(path, params=params, headers=self._headers) as answer:
                 received = await self._http.whole(answer)

@@ -6,11 +6,10 @@ from urllib.parse import quote
 from amp_console.http.auth import SecretAuth
 from amp_console.segment import reading
 from amp_console.segment.calls import CallOptions, SegmentCalls
-from amp_console.segment.errors import SegmentTrouble, SpaceNotFound
+from amp_console.segment.errors import SpaceNotFound
 from amp_console.values import Secret, SegmentAudience
 
 PAGE = 200  # the most that either API gives at once
-MAX_PAGES = 500
 
 
 class PublicClient:
@@ -37,15 +36,11 @@ class PublicClient:
     async def audiences(self, space_id: str) -> tuple[SegmentAudience, ...]:
         """Return all audiences of a space; each page is one of 60 requests a minute."""
         path = f"/spaces/{quote(space_id, safe='')}/audiences"
-        found: dict[str, SegmentAudience] = {}
         params = {"pagination[count]": str(PAGE)}
-        for _ in range(MAX_PAGES):
-            page = await self._calls.read(path, params, reading.page)
+        found: dict[str, SegmentAudience] = {}
+        async for page in self._calls.pages(path, params, "pagination[cursor]", reading.page):
             found |= {audience.id: audience for audience in page.audiences}
-            if page.next is None:
-                return tuple(found.values())
-            params["pagination[cursor]"] = page.next
-        raise SegmentTrouble(words="its list of audiences does not end")
+        return tuple(found.values())
 
 
 class ProfilesClient:
@@ -74,15 +69,11 @@ class ProfilesClient:
         path = f"{self._path}/user_id:{quote(user_id.lower(), safe='')}/traits"
         params = {"class": "audience", "limit": str(PAGE)}
         found: dict[str, bool] = {}
-        for _ in range(MAX_PAGES):
-            try:
-                page = await self._calls.read(path, params, reading.traits)
-            except SpaceNotFound as error:
-                if "profile" in error.words.casefold():
-                    return None
-                raise
-            found |= page.members
-            if page.next is None:
-                return found
-            params["next"] = page.next
-        raise SegmentTrouble(words="its list of traits does not end")
+        try:
+            async for page in self._calls.pages(path, params, "next", reading.traits):
+                found |= page.members
+        except SpaceNotFound as error:
+            if "profile" in error.words.casefold():
+                return None
+            raise
+        return found

@@ -4,12 +4,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from amp_console.http import (
+    AddressTooLong,
     AnswerDamaged,
     AnswerTooBig,
     ConnectionFailed,
     NetworkSettingInvalid,
     NoAnswer,
 )
+from amp_console.text import duration
 
 
 class SegmentError(Exception):
@@ -64,9 +66,7 @@ class SegmentBusy(SegmentError):
         self.retry_after = retry_after
 
     def _next(self) -> str:
-        if self.retry_after is None:
-            return "Wait a moment, then try again."
-        return f"Wait {self.retry_after:,.0f} s, then try again."
+        return f"Wait {duration(self.retry_after)}, then try again."
 
 
 class SegmentTrouble(SegmentError):
@@ -75,6 +75,8 @@ class SegmentTrouble(SegmentError):
     def _happened(self) -> str:
         if self.status is None or self.status < 300:
             return "Segment's answer could not be understood"
+        if self.status < 400:
+            return f"Segment's address answered with a redirect (status {self.status})"
         if self.status >= 500:
             return f"Segment could not answer (status {self.status})"
         return f"Segment refused the request (status {self.status})"
@@ -109,6 +111,10 @@ def segment_errors() -> Generator[None, None, None]:
         raise SegmentUnreachable(happened, error.reason.next) from None
     except NetworkSettingInvalid as error:
         raise SegmentUnreachable(error.happened, error.next) from None
+    except AddressTooLong:
+        raise SegmentUnreachable(
+            "The request is too long to be sent", "Nothing was sent. Use a shorter identifier."
+        ) from None
     except NoAnswer:
         raise SegmentUnreachable("Segment did not answer in time", "Try again later.") from None
     except (AnswerDamaged, AnswerTooBig):

@@ -13,6 +13,8 @@ from amp_console.segment.errors import (
 from amp_console.values import SegmentAudience
 
 MAX_WORDS = 300  # characters
+MAX_SIZE = 10**12  # a larger number is no count of people
+MAX_WAIT = 10**12  # milliseconds, about 30 years
 
 
 class Page(NamedTuple):
@@ -54,7 +56,7 @@ def _audience(entry: object) -> SegmentAudience | None:
     return SegmentAudience(
         id=audience_id,
         key=key,
-        name=one_line(text(dig(entry, "name")) or key),
+        name=one_line(text(dig(entry, "name")) or "") or key,
         is_enabled=dig(entry, "enabled") is not False,
         status=one_line(text(dig(entry, "status")) or "") or None,
         size=_size(dig(entry, "size")),
@@ -67,7 +69,7 @@ def _size(size: object) -> int | None:
     """Return how many are in an audience, None where Segment does not say."""
     for field in ("count", "uniqueCount"):
         count = whole(dig(size, field))
-        if count is not None and count >= 0:
+        if count is not None and 0 <= count <= MAX_SIZE:
             return count
     return None
 
@@ -81,9 +83,12 @@ def traits(tree: object) -> AudienceTraits:
     if not isinstance(found, dict):
         raise ValueError("The answer has no traits.")
     has_more = dig(tree, "cursor", "has_more") is True
+    following = text(dig(tree, "cursor", "next")) or None
+    if has_more and following is None:
+        raise ValueError("The answer has more traits, and does not say where they begin.")
     return AudienceTraits(
         {str(key): value for key, value in found.items() if isinstance(value, bool)},
-        (text(dig(tree, "cursor", "next")) or None) if has_more else None,
+        following if has_more else None,
     )
 
 
@@ -113,7 +118,7 @@ def _first(*values: float | None) -> float | None:
 
 def _milliseconds(tree: object) -> float | None:
     wait = dig(tree, "errors", 0, "data", "msBeforeNext")
-    return wait / 1000 if isinstance(wait, int | float) and wait >= 0 else None
+    return wait / 1000 if isinstance(wait, int | float) and 0 <= wait <= MAX_WAIT else None
 
 
 def _words(tree: object) -> str:

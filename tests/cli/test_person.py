@@ -129,6 +129,14 @@ def test_what_the_ledger_knows_is_printed_although_amplitude_does_not_answer(
     assert "could not answer" in ended.err
 
 
+def test_an_identifier_that_no_request_can_hold_is_told(synced: Operator) -> None:
+    ended = synced.run("person", "x" * 70_000, "--ask")
+    assert ended.status == 4
+    assert ended.err == (
+        "The request is too long to be sent. Nothing was sent. Use a shorter identifier.\n"
+    )
+
+
 @pytest.mark.parametrize(
     "id_", ["[red]", "\x1b[31m", "\u202eevil", "-1", "é😀", "'; --", "x" * 300]
 )

@@ -10,6 +10,7 @@ import pytest
 
 from amp_console.simulator import Answer, Canned, ListedAudience, Rule, Size
 from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN, Definition
+from amp_console.sync.formatting import local_time
 from tests.cli.inside import Ended
 from tests.cli.operator import Operator
 from tests.connections import backends
@@ -224,7 +225,7 @@ def test_a_long_wait_that_segment_asks_for_is_kept_for_the_next_command(
     operator.simulator.segment.instead = [Canned(429, b"{}", {"Retry-After": "600"})]
     refused = operator.run("audiences", "--segment")
     assert refused.status == 1
-    assert "Segment asked for fewer requests (status 429). Wait 600 s, then try again." in (
+    assert "Segment asked for fewer requests (status 429). Wait 10 minutes, then try again." in (
         refused.err
     )
     asked = len(operator.simulator.segment.requests)
@@ -281,7 +282,8 @@ def test_what_segment_said_last_is_shown_without_asking(operator: Operator, tmp_
     assert (after["segment"]["size"], after["segment"]["status"]) == (4, "Live")
     assert after["segment"]["read_at"].endswith("Z")
     shown = operator.run("audience", "shoppers").out
-    assert "in Segment    shoppers in Segment: Live, 4" in shown
+    assert "in Segment    shoppers in Segment: Live, 4, read " in shown
+    assert f"read {local_time(after['segment']['read_at'])}\n" in shown
     assert "defined as    event('Order Completed')" in shown
     assert len(operator.simulator.segment.requests) == asked
 

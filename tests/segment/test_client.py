@@ -104,6 +104,8 @@ async def test_all_pages_of_a_space_are_read(simulator: Simulator, client: Publi
         ({"type": "USERS", "uniqueCount": 7.0}, 7),
         ({"type": "USERS", "count": 0}, 0),
         ({"type": "USERS", "count": 1.5e6}, 1_500_000),
+        ({"type": "USERS", "count": 1e300}, None),
+        ({"type": "USERS", "count": 2**63}, None),
     ],
 )
 async def test_a_size_that_segment_does_not_give_is_unknown_and_not_0(
@@ -122,6 +124,8 @@ async def test_a_size_that_segment_does_not_give_is_unknown_and_not_0(
         ({}, {"Retry-After": "12"}, 12.0),
         ({"errors": [{"type": "rate", "data": {"msBeforeNext": 7500}}]}, {}, 7.5),
         ({"errors": [{"type": "rate"}]}, {}, 1.0),
+        ({"errors": [{"type": "rate", "data": {"msBeforeNext": 1e308}}]}, {}, 1.0),
+        ({"errors": [{"type": "rate", "data": {"msBeforeNext": 10**400}}]}, {}, 1.0),
         ({}, {"Retry-After": "0"}, 1.0),
     ],
 )
@@ -136,6 +140,15 @@ async def test_a_rate_limit_is_waited_for_as_long_as_segment_asks(
     simulator.segment.instead = [canned(429, document, **headers)]
     assert await client.audiences(SPACE_ID) == ()
     assert waits.slept == waits.told == [seconds]
+
+
+async def test_a_wait_of_a_year_is_not_waited_for(
+    simulator: Simulator, client: PublicClient, waits: Waits
+) -> None:
+    simulator.segment.instead = [canned(429, {}, **{"Retry-After": "31536000"})]
+    with pytest.raises(SegmentBusy, match="Wait 8,760 hours, then try again"):
+        await client.audiences(SPACE_ID)
+    assert waits.slept == []
 
 
 async def test_waits_for_rate_limits_end(
@@ -164,7 +177,7 @@ async def test_waits_for_rate_limits_end(
         ),
         (Canned(403, b"<html>Blocked</html>"), SegmentTrouble, "refused the request (status 403)"),
         (canned(500, {}), SegmentTrouble, "could not answer (status 500). Try again later."),
-        (canned(301, {}, Location="/else"), SegmentTrouble, "(status 301)"),
+        (canned(301, {}, Location="/else"), SegmentTrouble, "with a redirect (status 301). Check"),
         (canned(200, {"data": {}}), SegmentTrouble, "could not be understood"),
         (Canned(200, b"<html>"), SegmentTrouble, "could not be understood"),
     ],
@@ -196,10 +209,29 @@ async def test_a_wrong_token_and_a_wrong_space_are_told_apart(
 async def test_pages_without_an_end_are_an_error(
     simulator: Simulator, client: PublicClient
 ) -> None:
-    page = {"data": {"audiences": [], "pagination": {"next": "again"}}}
-    simulator.segment.instead = [canned(200, page)] * 1000
+    pages = [{"audiences": [], "pagination": {"next": f"page {n}"}} for n in range(1000)]
+    simulator.segment.instead = [canned(200, {"data": page}) for page in pages]
     with pytest.raises(SegmentTrouble, match="does not end"):
         await client.audiences(SPACE_ID)
+
+
+async def test_a_page_that_begins_where_an_earlier_one_did_is_not_asked_for_again(
+    simulator: Simulator, client: PublicClient
+) -> None:
+    pages = [{"audiences": [], "pagination": {"next": at}} for at in ("a", "b", "a", "b", "a")]
+    simulator.segment.instead = [canned(200, {"data": page}) for page in pages]
+    with pytest.raises(SegmentTrouble, match="does not end"):
+        await client.audiences(SPACE_ID)
+    assert len(simulator.segment.requests) == 3
+
+
+async def test_a_name_of_invisible_marks_gives_way_to_the_key(
+    simulator: Simulator, client: PublicClient
+) -> None:
+    entry = {"id": "aud_1", "key": "shoppers", "name": "\u200b\n"}
+    simulator.segment.instead = [canned(200, {"data": {"audiences": [entry]}})]
+    (found,) = await client.audiences(SPACE_ID)
+    assert found.name == "shoppers"
 
 
 async def test_no_connection_says_why(waits: Waits) -> None:
@@ -237,6 +269,29 @@ async def test_the_token_is_masked_in_what_comes_back(
     assert TOKEN.reveal() not in repr(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("/", r"\/"),
+        ("+", r"\u002B"),
+        ("=", "%3D"),
+        ("&", "&amp;"),
+        ("'", "&#39;"),
+        ("<", "&#x3C;"),
+    ],
+)
+async def test_a_token_is_masked_however_what_comes_back_escapes_it(
+    simulator: Simulator, waits: Waits, before: str, after: str
+) -> None:
+    escaped = f'{{"errors": [{{"message": "sgp_false{after}token is wrong"}}]}}'
+    simulator.segment.instead = [Canned(403, escaped.encode())]
+    token = Secret(f"sgp_false{before}token")
+    async with PublicClient(simulator.base_url, token, waits.options) as client:
+        with pytest.raises(TokenRefused) as caught:
+            await client.audiences(SPACE_ID)
+    assert caught.value.words == "*** is wrong"
+
+
 async def test_a_profile_says_in_which_audiences_a_person_is(
     simulator: Simulator, profiles: ProfilesClient
 ) -> None:
@@ -254,6 +309,23 @@ async def test_any_user_id_is_asked_for_in_lower_case_and_encoded(
 ) -> None:
     simulator.segment.profiles[user_id.lower()] = {"shoppers": True}
     assert await profiles.audiences_of(user_id) == {"shoppers": True}
+
+
+async def test_traits_that_continue_nowhere_are_not_taken_for_all_of_them(
+    simulator: Simulator, profiles: ProfilesClient
+) -> None:
+    page = {"traits": {"shoppers": True}, "cursor": {"has_more": True, "next": ""}}
+    simulator.segment.instead = [canned(200, page)]
+    with pytest.raises(SegmentTrouble, match="could not be understood"):
+        await profiles.audiences_of("ana")
+
+
+async def test_a_user_id_that_no_request_can_hold_is_told(
+    simulator: Simulator, profiles: ProfilesClient
+) -> None:
+    with pytest.raises(SegmentUnreachable, match=r"too long to be sent\. Nothing was sent\."):
+        await profiles.audiences_of("x" * 70_000)
+    assert simulator.segment.requests == []
 
 
 async def test_no_profile_is_not_the_same_as_no_space(simulator: Simulator, waits: Waits) -> None:
