@@ -22,14 +22,14 @@ LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; 200 audiences with long definitions 
 MAX_PAGES = 500
 
 
-class Page(Protocol):
+class Linked(Protocol):
     """One page of a list; `next` is where the next one begins, None on the last."""
 
     @property
     def next(self) -> str | None: ...
 
 
-P = TypeVar("P", bound=Page)
+P = TypeVar("P", bound=Linked)
 
 
 class CallOptions(NamedTuple):
