@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.engage import ReadOptions
+from amp_console.engage import EventBatch, ReadOptions
 from amp_console.ledger import LedgerError, open_ledger
 from amp_console.ledger.audiences import Link, all_audiences
-from amp_console.ledger.sources import ReadCounts, invalid_events
-from amp_console.sync.ingest.buffer import AMBIGUOUS
+from amp_console.ledger.checkpoints import Checkpoint, checkpoints_below
+from amp_console.ledger.sources import ReadCounts, begin_source, invalid_events
+from amp_console.sync.ingest.buffer import AMBIGUOUS, ChangeBuffer, KnownAudiences, MergeQueue
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.report import ImportProgress
 from amp_console.sync.queries.status import audience_summaries, audience_summary
 from amp_console.sync.sources.registry import open_reader
-from amp_console.values import IdType
+from amp_console.values import AudienceRef, Change, IdType
 from tests.sync.workspace import Workspace, event
 
 
@@ -229,3 +230,50 @@ def test_an_event_that_means_several_audiences_is_refused_alone(tmp_path: Path) 
     assert (report.tally.read, report.tally.changes, report.tally.invalid) == (4, 3, 1)
     assert [id_ for (id_,) in kept] == ["u1", "u2", "u4"]
     assert (invalid.line, invalid.reason) == (3, AMBIGUOUS)
+
+
+def test_a_file_that_is_named_twice_is_counted_once(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_text(lines(event("u1", True), event(None, True), {"type": "page"}))
+    other = tmp_path / "other.ndjson"
+    other.write_text(lines(event("u2", True)))
+    names = [str(name) for name in (path, other, path)]
+    Importer(workspace.ledger, open_reader, ReadOptions()).run(names)
+    counts = workspace.ledger.read(
+        lambda db: db.execute("SELECT read, changes, filtered, invalid FROM source").fetchall()
+    )
+    assert sorted(counts) == [(1, 1, 0, 0), (3, 1, 1, 1)]
+    (invalid,) = workspace.ledger.read(invalid_events)
+    assert invalid.line == 2
+
+
+def test_after_a_transaction_that_failed_no_checkpoint_says_that_everything_was_read(
+    workspace: Workspace,
+) -> None:
+    ledger, audiences = workspace.ledger, KnownAudiences(workspace.ledger)
+    ledger.write(
+        lambda db: db.execute(
+            "CREATE TRIGGER fails BEFORE INSERT ON member WHEN NEW.id = 'u1' "
+            "BEGIN SELECT RAISE(ABORT, 'it failed'); END"
+        )
+    )
+    source_id = ledger.write(begin_source, "/events", "/events", 1)
+    merges = MergeQueue(ledger, ahead=1, gathered=1)
+    buffer = ChangeBuffer(merges, audiences, source_id, lambda: 1)
+
+    def read(user: str, line: int) -> None:
+        change = Change(AudienceRef("", "", "vip"), user, None, True, 1, line)
+        buffer.add(EventBatch([change]))
+
+    read("u1", 1)
+    buffer.merge()
+    read("u2", 2)
+    with pytest.raises(LedgerError):
+        buffer.merge(Checkpoint("/events", "{}"))
+    read("u3", 3)
+    with pytest.raises(LedgerError):
+        buffer.merge(Checkpoint("/events", "{}"))
+    with pytest.raises(LedgerError):
+        merges.flush()
+    assert ledger.read(checkpoints_below, "/events") == []
+    assert ledger.read(lambda db: db.execute("SELECT id FROM member").fetchall()) == []

@@ -16,6 +16,7 @@ from amp_console.values import AudienceHints, AudienceRef, Refusal
 
 AMBIGUOUS = "several audiences have this key, and the event does not say which is meant"
 MAX_REFUSALS = 10_000  # in one transaction
+MAX_SOURCES = 1_000  # in one transaction, however few events they have
 
 
 class KnownAudiences:
@@ -84,8 +85,9 @@ class MergeQueue:
     """Hands the ledger what was read, in transactions of several small sources or of a part of one.
 
     `ahead` transactions may wait for the ledger while the next batches are read. One is begun once
-    so many changes are `gathered`: thousands of small files with one each take three times as long.
-    Every method raises `LedgerError`; what was merged before is kept.
+    so many events are `gathered`: thousands of small files with one each take three times as long.
+    Every method raises `LedgerError`; what was merged before is kept. After a transaction that
+    failed, none is merged: a checkpoint says that everything before it is in the ledger.
     """
 
     def __init__(self, ledger: Ledger, *, ahead: int = 0, gathered: int = 0) -> None:
@@ -95,12 +97,15 @@ class MergeQueue:
         self._ahead = ahead
         self._gathered = gathered
         self._waiting: list[_Merge] = []
+        self._events = 0  # that are waiting
         self._merges: deque[Future[int]] = deque()
+        self._last: Future[int] | None = None
 
     def add(self, merge: _Merge) -> None:
         """Merge this after what was added before, now or later."""
         self._waiting.append(merge)
-        if sum(item.unmerged.counts.read for item in self._waiting) >= self._gathered:
+        self._events += merge.unmerged.counts.read
+        if self._events >= self._gathered or len(self._waiting) >= MAX_SOURCES:
             self._begin()
             self._wait(self._ahead)
 
@@ -111,8 +116,9 @@ class MergeQueue:
         self._wait(0)
 
     def _begin(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        self._merges.append(self.ledger.submit(_merge_all, waiting))
+        waiting, self._waiting, self._events = self._waiting, [], 0
+        self._last = self.ledger.submit(_merge_all, waiting, self._last)
+        self._merges.append(self._last)
 
     def _wait(self, ahead: int) -> None:
         while len(self._merges) > ahead:
@@ -172,8 +178,13 @@ class ChangeBuffer:
         self._merges.add(_Merge(self._source_id, unmerged, audiences, checkpoint, self._now()))
 
 
-def _merge_all(db: Db, merges: list[_Merge]) -> int:
-    """Merge and account, in the transaction under way; return how many members were updated."""
+def _merge_all(db: Db, merges: list[_Merge], before: Future[int] | None) -> int:
+    """Merge and account, in the transaction under way; return how many members were updated.
+
+    The one `before` is over, as the ledger has one thread; where it failed, this one does, too.
+    """
+    if before is not None:
+        before.result()
     updated = 0
     for source_id, unmerged, audiences, checkpoint, now in merges:
         updated += members.merge(db, source_id, unmerged.changes, audiences, now)

@@ -82,6 +82,7 @@ class Importer:
         self._now = now
         self._audiences = KnownAudiences(ledger)
         self._counts = ReadCounts()
+        self._keys: set[str | None] = set()
         self._merges = MergeQueue(ledger, ahead=AHEAD, gathered=GATHERED)
         self._filtered: Counter[str] = Counter()
         self._events: list[str] = []
@@ -196,6 +197,9 @@ class Importer:
         self, source: BatchReader, checkpoint: Callable[[], Checkpoint] | None = None
     ) -> None:
         """Read a source; one that is read to its end is remembered by its `checkpoint`."""
+        if source.key in self._keys:  # its counts are reset: what waits is no part of the new ones
+            self._merges.flush()
+        self._keys.add(source.key)
         source_id = self._ledger.write(sources.begin_source, source.name, source.key, self._now())
         is_list = source.kind is SourceKind.AUDIENCE_CSV
         staged = self._snapshot if is_list else None
