@@ -439,6 +439,9 @@ def _facts_of_log(texts: Sequence[str]) -> dict[str, object]:
         f"{name}: differed": count for name, count in _compared(texts).items()
     }
     for text in texts:
+        if refreshed := re.match(r"Refresh of “(.+)” from .+: applied", text):
+            for word in ("entering", "leaving"):
+                facts.setdefault(f"{refreshed[1]}: {word}", counted(text, word))
         if ended := re.search(r" ended: run (\d+), ([a-z ]+)\. (.*)", text):
             run, figures = f"run {ended[1]}", ended[3]
             facts[f"{run}: outcome"] = ended[2]
@@ -476,6 +479,37 @@ async def _live(reader: Reader) -> Facts:
     return facts
 
 
+async def _sources(reader: Reader) -> Facts:
+    """The list of sources and the detail of each query: rows, and who entered and left."""
+    facts: dict[str, object] = {}
+    grid = reader.grid("#list")
+    rows = reader.rows("#list")
+    of_queries = [number(row["Read"]) for row in rows if row["Kind"] == "query"]
+    for row in rows:
+        if row["Kind"] == "SQLite":
+            facts["rows of all queries"] = number(row["Read"])
+    facts["rows of all queries @sum"] = sum(of_queries)
+    for index, row in enumerate(rows):
+        name = row["Source"].strip()
+        facts[f"{name}: rows"] = number(row["Read"])
+        grid.cursor = index
+        await reader.settle()
+        assert name[:50] in reader.title("#detail")
+        text = reader.text("#detail-text")
+        if row["Kind"] == "query":
+            facts[f"{name}: rows @detail"] = counted(text, "rows? in ")
+            facts[f"{name}: entering @detail"] = counted(text, "entering")
+            facts[f"{name}: leaving @detail"] = counted(text, "leaving")
+    return facts
+
+
+async def _queries_command(reader: Reader) -> Facts:
+    """What `audience --json` says of each query."""
+    found = {item.name: reader.command("audience", item.key) for item in reader.audiences}
+    queries = {name: item["query"] for name, item in found.items() if item["query"]}
+    return {f"{name}: rows": query["rows"] for name, query in queries.items()}
+
+
 def _named(text: str, name: str) -> int | None:
     """The number after a name; None where the text does not name it."""
     found = re.search(rf"{name} ([\d,]+)", text)
@@ -503,6 +537,8 @@ READINGS = (
     Reading("the log", MainScreen.EVENTS, _log_lines),
     Reading("log --json", None, _log_command),
     Reading("live", MainScreen.LIVE, _live),
+    Reading("sources", MainScreen.SOURCES, _sources),
+    Reading("audience --json", None, _queries_command),
 )
 
 

@@ -4,17 +4,23 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from amp_console.connections import NamedSource
 from amp_console.console.jobs.live import LiveJob, paths
+from amp_console.ledger.audience_queries import RefreshOutcome, query_of
 from amp_console.ledger.rejected import RejectedFilter
 from amp_console.simulator import Simulator
+from amp_console.sync.audience_queries import set_query
 from amp_console.sync.delivery.retry import retry
 from amp_console.sync.live.options import LiveOptions
+from amp_console.sync.sources.warehouse import open_engine
+from amp_console.sync.sources.warehouse.refresh import AudienceRefresh
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import ConsoleHarness, console, services, until, until_shown
 from tests.console.readings import Reader, contradictions
@@ -26,6 +32,7 @@ from tests.console.sample_audiences import (
     broken_events,
     connect_with_audiences,
 )
+from tests.sync.warehouses import Warehouse, sqlite_warehouse
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -127,6 +134,15 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
         await day.elsewhere(_import_and_compare)
         await day.check("after a comparison with a user pending", f"{LAPSED}: verdict")
 
+        lake = sqlite_warehouse(tmp_path)
+        store = harness.environment.connections
+        store.put_source(store.pick(None), NamedSource(name="lake", url=lake.url))
+        await day.elsewhere(partial(_refresh_by_query, lake))
+        await day.check(
+            "after a refresh by a query",
+            f"{FRESH}: rows", f"{FRESH}: entering", f"{FRESH}: leaving", "rows of all queries",
+        )  # fmt: skip
+
         file = tmp_path / "growing.ndjson"
         file.write_text(json.dumps(event("new-1", True, 300, audience=LAPSED)) + "\n")
         live = _follow(pilot, file)
@@ -151,6 +167,19 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
         run = f"run {live.report.run_id}"
         await day.check("after a session in which an audience waited", f"{run}: pending")
         assert {*day.reader.said[f"{run}: pending"].values()} == {1}
+
+
+async def _refresh_by_query(lake: Warehouse, workspace: Workspace) -> None:
+    """One leaves the newsletter, and five enter it."""
+    listed = [f"n{n}" for n in range(1, 12)] + [f"ghost-{n}" for n in range(5)]
+    lake.members(*listed, *(f"q{n}" for n in range(5)))
+    sql = "SELECT user_id FROM vips"
+    known = set_query(workspace.ledger, workspace.connection, FRESH, "lake", sql)
+    query = workspace.ledger.read(query_of, known.id)
+    assert query is not None
+    refresh = AudienceRefresh(workspace.ledger, known, query, lambda: open_engine(lake.url, None))
+    report = refresh.run()
+    assert (report.outcome, report.leaving) == (RefreshOutcome.APPLIED, 1)
 
 
 def _follow(pilot: Pilot[None], file: Path, *, create: bool = True) -> LiveJob:

@@ -267,7 +267,7 @@ async def test_an_action_that_shares_a_key_keeps_it_when_the_other_moves(
         ('audiences.sync = "a"', "a is the key of “Mark all” (grid.mark_all)"),
         ('"go.person" = "x"', "x is the key of “Errors”"),
         ('"run.retry" = "v"', "v is the key of “Requests” (run.log)"),
-        ('copy = "c"', "in “Live”, c is the key of “End” (live.end)"),
+        ('copy = "c"', "in “Live”, c is the key of “End session” (live.end)"),
         ('audiences.sync = "z"\naudiences.edit = "z"', "audiences.edit: in “Audiences”, z is the"),
     ],
 )
