@@ -5,6 +5,7 @@ one transaction. A crash before it, or while the operator is asked, changes noth
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 import msgspec
 
@@ -16,18 +17,20 @@ from amp_console.ledger.membership_changes import counting_new
 from amp_console.values import Change, IdType
 
 LARGE_SHARE = 0.2  # of an audience's members; a snapshot that removes more is never routine
+_NUMBERS = count(1)  # two snapshots of one audience may be under way in one process
 
 
 class Snapshot(msgspec.Struct, frozen=True):
     """What a snapshot covers: taken at `at` (microseconds since 1970), listing these ID types.
 
-    `source_id` is the last source it was read from.
+    `source_id` is the last source it was read from, `staging` the number of its staged rows.
     """
 
     audience_id: int
     source_id: int
     at: int
     id_types: tuple[IdType, ...]
+    staging: int
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -45,33 +48,29 @@ class Removal(msgspec.Struct, frozen=True):
         return not self.listed or self.leaving > LARGE_SHARE * self.members
 
 
-def stage_table(audience_id: int) -> str:
-    """The name of the temporary table of staged rows."""
-    return f"snapshot_{int(audience_id)}"
-
-
-def begin_staging(db: Db, audience_id: int) -> None:
-    """Start a snapshot of an audience; what was staged before is dropped."""
-    drop_staged(db, audience_id)
+def begin_staging(db: Db) -> int:
+    """Start a snapshot: return the number of its staged rows, which are kept until dropped."""
+    staging = next(_NUMBERS)
     columns = (
         "id_type INTEGER NOT NULL, id TEXT NOT NULL, other TEXT, at INTEGER NOT NULL, "
         "source_id INTEGER NOT NULL, line INTEGER NOT NULL"
     )
-    db.execute(f"CREATE TEMP TABLE {_unsorted(audience_id)} ({columns})")
+    db.execute(f"CREATE TEMP TABLE {_unsorted(staging)} ({columns})")
     db.execute(
-        f"CREATE TEMP TABLE {stage_table(audience_id)} ({columns}, PRIMARY KEY (id_type, id)) "
+        f"CREATE TEMP TABLE {_sorted_rows(staging)} ({columns}, PRIMARY KEY (id_type, id)) "
         "WITHOUT ROWID"
     )
-    db.execute(f"CREATE TEMP TABLE {_leavers(audience_id)} (n INTEGER PRIMARY KEY)")
+    db.execute(f"CREATE TEMP TABLE {_leavers(staging)} (n INTEGER PRIMARY KEY)")
+    return staging
 
 
-def drop_staged(db: Db, audience_id: int) -> None:
-    """Drop what was staged for an audience."""
-    for table in (stage_table(audience_id), _unsorted(audience_id), _leavers(audience_id)):
+def drop_staged(db: Db, staging: int) -> None:
+    """Drop what was staged, if it was not dropped before."""
+    for table in (_sorted_rows(staging), _unsorted(staging), _leavers(staging)):
         db.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
-def stage_changes(db: Db, audience_id: int, source_id: int, changes: Sequence[Change]) -> None:
+def stage_changes(db: Db, staging: int, source_id: int, changes: Sequence[Change]) -> None:
     """Stage members that the snapshot lists; of an identifier the newest row counts.
 
     They are sorted all at once, when they are needed: inserting millions of identifiers in any
@@ -83,12 +82,12 @@ def stage_changes(db: Db, audience_id: int, source_id: int, changes: Sequence[Ch
         for (id_type, id_), (_, other) in zip(pair, pair[::-1], strict=True):
             if id_ is not None:
                 rows.append((ID_TYPE_CODE[id_type], id_, other, at, source_id, line))
-    db.executemany(f"INSERT INTO temp.{_unsorted(audience_id)} VALUES (?, ?, ?, ?, ?, ?)", rows)
+    db.executemany(f"INSERT INTO temp.{_unsorted(staging)} VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
-def _sort_staged(db: Db, audience_id: int) -> None:
+def _sort_staged(db: Db, staging: int) -> None:
     """Sort what was staged since the last time into the table that everything reads."""
-    table, unsorted = stage_table(audience_id), f"temp.{_unsorted(audience_id)}"
+    table, unsorted = _sorted_rows(staging), f"temp.{_unsorted(staging)}"
     if db.execute(f"SELECT 1 FROM {unsorted} LIMIT 1").fetchone() is None:
         return
     db.execute(
@@ -104,7 +103,7 @@ def _sort_staged(db: Db, audience_id: int) -> None:
 
 def removal(db: Db, snapshot: Snapshot) -> Removal:
     """Count the members that the snapshot would remove now."""
-    _sort_staged(db, snapshot.audience_id)
+    _sort_staged(db, snapshot.staging)
     values = _values(db, snapshot)
     _find_leavers(db, snapshot, values)
     # A person with identifiers of both types counts once, by the one in use.
@@ -114,19 +113,19 @@ def removal(db: Db, snapshot: Snapshot) -> Removal:
         f"AND {person}"
     )
     leaving = (
-        f"SELECT count(*) FROM temp.{_leavers(snapshot.audience_id)} JOIN main.member USING (n) "
+        f"SELECT count(*) FROM temp.{_leavers(snapshot.staging)} JOIN main.member USING (n) "
         f"WHERE {person}"
     )
     used = audience(db, snapshot.audience_id).id_type
     current, gone = (int(db.execute(sql, values).fetchone()[0]) for sql in (members, leaving))
-    return Removal(current, listed(db, snapshot.audience_id, used), gone)
+    return Removal(current, listed(db, snapshot.staging, used), gone)
 
 
-def listed(db: Db, audience_id: int, id_type: IdType) -> int:
+def listed(db: Db, staging: int, id_type: IdType) -> int:
     """Count the people that were staged; one with both identifiers counts once, by `id_type`."""
-    _sort_staged(db, audience_id)
+    _sort_staged(db, staging)
     row = db.execute(
-        f"SELECT count(*) FROM temp.{stage_table(audience_id)} WHERE id_type = ? OR other IS NULL",
+        f"SELECT count(*) FROM temp.{_sorted_rows(staging)} WHERE id_type = ? OR other IS NULL",
         (ID_TYPE_CODE[id_type],),
     ).fetchone()
     return int(row[0])
@@ -134,10 +133,10 @@ def listed(db: Db, audience_id: int, id_type: IdType) -> int:
 
 def entering(db: Db, snapshot: Snapshot) -> int:
     """Count the people who would become members; one with both identifiers counts once."""
-    _sort_staged(db, snapshot.audience_id)
+    _sort_staged(db, snapshot.staging)
     current = _current(db, snapshot.audience_id, snapshot.at)
     row = db.execute(
-        f"SELECT count(*) FROM temp.{stage_table(snapshot.audience_id)} AS staged "
+        f"SELECT count(*) FROM temp.{_sorted_rows(snapshot.staging)} AS staged "
         "LEFT JOIN main.member ON member.audience_id = :audience "
         "AND member.id_type = staged.id_type AND member.id = staged.id "
         "WHERE (staged.id_type = :used OR staged.other IS NULL) AND (member.n IS NULL "
@@ -159,26 +158,26 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int, now: int) -> Removal
     found = removal(db, snapshot)
     if found.leaving > agreed:
         return found
-    _merge_staged(db, snapshot.audience_id, snapshot.at, _ENTERS, _LIST_WINS)
+    _merge_staged(db, snapshot, _ENTERS, _LIST_WINS)
     db.execute(
         "UPDATE main.member SET is_member = 0, wanted = 0, event_at = :at, "
         "source_id = :source, line = 0, "
         "rejection_id = CASE WHEN wanted = 0 THEN rejection_id END, "
         "refusals = CASE WHEN wanted = 0 THEN refusals ELSE 0 END "
-        f"WHERE n IN (SELECT n FROM temp.{_leavers(snapshot.audience_id)})",
+        f"WHERE n IN (SELECT n FROM temp.{_leavers(snapshot.staging)})",
         {"at": snapshot.at, "source": snapshot.source_id},
     )
     current = _current(db, snapshot.audience_id, snapshot.at) & {*snapshot.id_types}
     applied = AppliedList(min(snapshot.at, now), snapshot.source_id)
     keep_applied_list(db, snapshot.audience_id, current, applied)
-    drop_staged(db, snapshot.audience_id)
+    drop_staged(db, snapshot.staging)
     return None
 
 
-def merge_staged(db: Db, audience_id: int, at: int) -> None:
-    """Merge the listed members into the audience as of `at`; no one leaves."""
-    _sort_staged(db, audience_id)
-    _merge_staged(db, audience_id, at, "true", KEEP_NEWEST)
+def merge_staged(db: Db, snapshot: Snapshot) -> None:
+    """Merge the listed members into the audience; no one leaves."""
+    _sort_staged(db, snapshot.staging)
+    _merge_staged(db, snapshot, "true", KEEP_NEWEST)
 
 
 _ENTERS = (
@@ -202,8 +201,9 @@ def _current(db: Db, audience_id: int, at: int) -> set[IdType]:
     return {id_type for id_type in IdType if id_type not in newest or newest[id_type].at <= at}
 
 
-def _merge_staged(db: Db, audience_id: int, at: int, condition: str, on_conflict: str) -> None:
-    known, table = audience(db, audience_id), f"temp.{stage_table(audience_id)}"
+def _merge_staged(db: Db, snapshot: Snapshot, condition: str, on_conflict: str) -> None:
+    audience_id, at = snapshot.audience_id, snapshot.at
+    known, table = audience(db, audience_id), f"temp.{_sorted_rows(snapshot.staging)}"
     used = ID_TYPE_CODE[known.id_type]
     for id_type in _sorted(_current(db, audience_id, at)):
         code = ID_TYPE_CODE[id_type]
@@ -232,12 +232,16 @@ def _merge_staged(db: Db, audience_id: int, at: int, condition: str, on_conflict
     )
 
 
-def _unsorted(audience_id: int) -> str:
-    return f"snapshot_{int(audience_id)}_unsorted"
+def _sorted_rows(staging: int) -> str:
+    return f"snapshot_{int(staging)}"
 
 
-def _leavers(audience_id: int) -> str:
-    return f"leaver_{int(audience_id)}"
+def _unsorted(staging: int) -> str:
+    return f"snapshot_{int(staging)}_unsorted"
+
+
+def _leavers(staging: int) -> str:
+    return f"leaver_{int(staging)}"
 
 
 def _values(db: Db, snapshot: Snapshot) -> dict[str, object]:
@@ -251,8 +255,8 @@ def _find_leavers(db: Db, snapshot: Snapshot, values: dict[str, object]) -> None
     Where the snapshot lists one ID type only, a person known by both leaves by both.
     """
     leavers, table = (
-        f"temp.{_leavers(snapshot.audience_id)}",
-        f"temp.{stage_table(snapshot.audience_id)}",
+        f"temp.{_leavers(snapshot.staging)}",
+        f"temp.{_sorted_rows(snapshot.staging)}",
     )
     db.execute(f"DELETE FROM {leavers}")
     present = (

@@ -5,7 +5,7 @@ change has no line that would order it: of those with the same time in one readi
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, count, islice
 
 import msgspec
 
@@ -19,15 +19,18 @@ from amp_console.ledger.snapshots import Removal
 from amp_console.values import AudienceRef, Change, IdType
 
 MERGED = 20_000  # changes that are merged at once
+_NUMBERS = count(1)  # two refreshes of one audience may be under way in one process
 
 
 class StagedChanges(msgspec.Struct, frozen=True):
     """The staged changes of one query, whose source in the ledger is `source_id`.
 
-    `count` is how many changes were read, and `cursor` until when (microseconds since 1970).
+    `staging` is their number from `begin_changes`, `count` how many changes were read, and `cursor`
+    until when (microseconds since 1970).
     """
 
     query: AudienceQuery
+    staging: int
     source_id: int
     count: int
     cursor: int | None
@@ -40,21 +43,22 @@ class Flips(msgspec.Struct, frozen=True):
     removal: Removal
 
 
-def begin_changes(db: Db, audience_id: int) -> None:
-    """Start to stage changes of an audience; what was staged before is dropped."""
-    drop_changes(db, audience_id)
+def begin_changes(db: Db) -> int:
+    """Start to stage changes: return their number; they are kept until dropped."""
+    staging = next(_NUMBERS)
     db.execute(
-        f"CREATE TEMP TABLE {_table(audience_id)} (id_type INTEGER NOT NULL, id TEXT NOT NULL, "
+        f"CREATE TEMP TABLE {_table(staging)} (id_type INTEGER NOT NULL, id TEXT NOT NULL, "
         "other TEXT, change INTEGER NOT NULL, PRIMARY KEY (id_type, id)) WITHOUT ROWID"
     )
+    return staging
 
 
-def drop_changes(db: Db, audience_id: int) -> None:
-    """Drop what was staged for an audience."""
-    db.execute(f"DROP TABLE IF EXISTS temp.{_table(audience_id)}")
+def drop_changes(db: Db, staging: int) -> None:
+    """Drop what was staged, if it was not dropped before."""
+    db.execute(f"DROP TABLE IF EXISTS temp.{_table(staging)}")
 
 
-def add_changes(db: Db, audience_id: int, changes: Sequence[Change]) -> None:
+def add_changes(db: Db, staging: int, changes: Sequence[Change]) -> None:
     """Stage changes in any order: the newest of each identifier is kept."""
     rows = []
     for _, user_id, amplitude_id, is_member, at, _ in changes:
@@ -64,7 +68,7 @@ def add_changes(db: Db, audience_id: int, changes: Sequence[Change]) -> None:
             if id_ is not None:
                 rows.append((ID_TYPE_CODE[id_type], id_, other, change))
     db.executemany(
-        f"INSERT INTO temp.{_table(audience_id)} AS staged VALUES (?, ?, ?, ?) "
+        f"INSERT INTO temp.{_table(staging)} AS staged VALUES (?, ?, ?, ?) "
         "ON CONFLICT (id_type, id) DO UPDATE SET other = CASE "
         "WHEN excluded.change > staged.change OR staged.other IS NULL THEN excluded.other "
         "ELSE max(staged.other, coalesce(excluded.other, staged.other)) END, "
@@ -94,7 +98,7 @@ def flips(db: Db, staged: StagedChanges) -> Flips:
     (entering, leaving) = db.execute(
         "SELECT coalesce(sum(change & 1 = 0 AND coalesce(is_member, 0) = 0), 0), "
         "coalesce(sum(change & 1 = 1 AND is_member = 1), 0) "
-        f"FROM temp.{_table(target.id)} AS staged LEFT JOIN main.member "
+        f"FROM temp.{_table(staged.staging)} AS staged LEFT JOIN main.member "
         "ON member.audience_id = :audience AND member.id_type = staged.id_type "
         "AND member.id = staged.id "
         "WHERE (staged.id_type = :used OR staged.other IS NULL) "
@@ -120,21 +124,21 @@ def apply_changes(db: Db, staged: StagedChanges, agreed: int, now: int) -> Remov
     if found.leaving > agreed:
         return found
     target = audience(db, staged.query.audience_id)
-    for changes in _parts(db, target.id, target.ref):
+    for changes in _parts(db, staged.staging, target.ref):
         newest = NewestChanges()
         newest.add(changes)
         members.merge(db, staged.source_id, newest, {target.ref: target.id}, now)
     keep_cursor(db, staged.query, staged.cursor)
-    drop_changes(db, target.id)
+    drop_changes(db, staged.staging)
     return None
 
 
-def _parts(db: Db, audience_id: int, ref: AudienceRef) -> Iterator[list[Change]]:
+def _parts(db: Db, staging: int, ref: AudienceRef) -> Iterator[list[Change]]:
     """The staged changes: first those of two identifiers, the newest last, for it says who is who.
 
     Of an identifier in several, the newest change comes last among those of its time.
     """
-    columns = f"SELECT id_type, id, other, change FROM temp.{_table(audience_id)}"
+    columns = f"SELECT id_type, id, other, change FROM temp.{_table(staging)}"
     pairs = db.execute(f"{columns} WHERE other IS NOT NULL ORDER BY change, id_type, id")
     single = db.execute(f"{columns} WHERE other IS NULL")
     rows = chain(pairs, single)
@@ -148,5 +152,5 @@ def _parts(db: Db, audience_id: int, ref: AudienceRef) -> Iterator[list[Change]]
         yield changes
 
 
-def _table(audience_id: int) -> str:
-    return f"changes_{int(audience_id)}"
+def _table(staging: int) -> str:
+    return f"changes_{int(staging)}"

@@ -151,14 +151,15 @@ def apply_list(
     audience = start(ledger)
     path = f"/list-{at}"
     source = ledger.write(sources.begin_source, path, path, 1)
-    ledger.write(snapshots.begin_staging, audience.id)
+    staging = ledger.write(snapshots.begin_staging)
     by_user = id_type is IdType.USER_ID
     rows = [
         Change(REF, user if by_user else None, None if by_user else user, True, at, line)
         for line, user in enumerate(users, 1)
     ]
-    ledger.write(snapshots.stage_changes, audience.id, source, rows)
-    snapshot = Snapshot(audience.id, source, at, (*IdType,) if covers_both else (id_type,))
+    ledger.write(snapshots.stage_changes, staging, source, rows)
+    id_types = (*IdType,) if covers_both else (id_type,)
+    snapshot = Snapshot(audience.id, source, at, id_types, staging)
     removal = ledger.write(snapshots.removal, snapshot)
     entering = ledger.write(snapshots.entering, snapshot)
     code = 1 if by_user else 2
@@ -307,10 +308,10 @@ class TestSnapshot:
     def _snapshot(self, ledger: Ledger, ids: list[str], at: int) -> int:
         audience = start(ledger)
         source = ledger.write(sources.begin_source, "/snapshot.csv", "/snapshot.csv", 1)
-        ledger.write(snapshots.begin_staging, audience.id)
+        staging = ledger.write(snapshots.begin_staging)
         rows = [enters(id_, at, n + 2) for n, id_ in enumerate(ids)]
-        ledger.write(snapshots.stage_changes, audience.id, source, rows)
-        snapshot = Snapshot(audience.id, source, at, (IdType.USER_ID,))
+        ledger.write(snapshots.stage_changes, staging, source, rows)
+        snapshot = Snapshot(audience.id, source, at, (IdType.USER_ID,), staging)
         found = ledger.write(snapshots.removal, snapshot)
         assert ledger.write(snapshots.apply_snapshot, snapshot, found.leaving, at) is None
         return found.leaving

@@ -97,11 +97,11 @@ def test_a_list_counts_those_it_adds_and_those_who_left(ledger: Ledger) -> None:
     merge(ledger, ("a", True, NOW - DAY), ("b", True, NOW - DAY))
     known = start(ledger)
     changes = [Change(REF, user, None, True, NOW, 1) for user in ("b", "c", "d")]
-    snapshot = Snapshot(known.id, 1, NOW, (IdType.USER_ID,))
 
     def staged(db: Db) -> None:
-        snapshots.begin_staging(db, known.id)
-        snapshots.stage_changes(db, known.id, 1, changes)
+        staging = snapshots.begin_staging(db)
+        snapshots.stage_changes(db, staging, 1, changes)
+        snapshot = Snapshot(known.id, 1, NOW, (IdType.USER_ID,), staging)
         assert snapshots.apply_snapshot(db, snapshot, 1, snapshot.at) is None
 
     ledger.write(staged)

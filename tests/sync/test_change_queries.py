@@ -461,3 +461,21 @@ def test_a_plan_of_changes_is_confirmed_before_anyone_is_wanted(
     assert (lake.wanted(), lake.cursor) == (set(), None)
     assert work.confirm(report).outcome is RefreshOutcome.INCOMPLETE
     assert (lake.wanted(), lake.cursor) == ({"a"}, 0)
+
+
+def test_of_two_refreshes_at_once_each_keeps_the_changes_that_it_has_read(
+    workspace: Workspace, file: Warehouse
+) -> None:
+    lake = Changes(workspace, file)
+    lake.follow(QUERY, overlap=MINUTE)
+    lake.add(("a", True, 0), ("b", True, 3600))
+    first = lake.begin(asks_first=True)
+    asked = first.run()
+    file.execute("DELETE FROM changes")
+    lake.add(("c", True, 1800))
+    second = lake.begin(asks_first=True)
+    asked_again = second.run()
+    assert first.confirm(asked).outcome is APPLIED
+    assert (lake.wanted(), lake.cursor) == ({"a", "b"}, 3600)
+    assert second.confirm(asked_again).outcome is APPLIED
+    assert lake.wanted() == {"a", "b", "c"}

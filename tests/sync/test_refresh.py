@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from amp_console.connections import NamedSource
+from amp_console.engage import ReadOptions
 from amp_console.ledger import Db, sources
 from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome, query_of
 from amp_console.ledger.audiences import Audience
@@ -18,6 +19,9 @@ from amp_console.ledger.event_log import LogFilter, Severity, log_page
 from amp_console.ledger.snapshots import Removal
 from amp_console.sync.audience_queries import drop_query, set_query
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.ingest.snapshot import SnapshotReader
+from amp_console.sync.sources.registry import open_reader
 from amp_console.sync.sources.warehouse import Engine, WarehouseError, open_engine
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
 from amp_console.values import IdType
@@ -475,3 +479,84 @@ def test_a_later_event_gives_the_audience_its_space(lake: Lake) -> None:
     assert lake.audience.computation_id == "aud_vip"
     assert lake.refresh().outcome is APPLIED
     assert lake.wanted() == {*MEMBERS}
+
+
+def staged(lake: Lake) -> int:
+    """How many tables of staged rows there are."""
+    (count,) = lake.ledger.stage(
+        lambda db: db.execute("SELECT count(*) FROM temp.sqlite_schema").fetchone()
+    )
+    return int(count)
+
+
+def test_of_two_refreshes_at_once_each_applies_what_it_has_read(
+    lake: Lake, warehouse: Warehouse
+) -> None:
+    warehouse.members(*MEMBERS, "first")
+    first = lake.begin(asks_first=True)
+    asked = first.run()
+    warehouse.members(*MEMBERS, "first", "second")
+    second = lake.begin(asks_first=True)
+    asked_again = second.run()
+    assert first.confirm(asked).outcome is APPLIED
+    assert lake.wanted() == {*MEMBERS, "first"}
+    assert second.confirm(asked_again).outcome is APPLIED
+    assert lake.wanted() == {*MEMBERS, "first", "second"}
+    assert staged(lake) == 0
+
+
+def test_a_list_that_is_imported_while_a_refresh_asks_has_rows_of_its_own(
+    lake: Lake, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    warehouse.members(*MEMBERS, "new")
+    work = lake.begin(asks_first=True)
+    asked = work.run()
+    path = tmp_path / "download.csv"
+    path.write_text("\n".join(["user_id", *MEMBERS, "imported"]))
+    options = ReadOptions(audience="vip", taken_at=1)
+    Importer(lake.ledger, open_reader, options, snapshot=SnapshotReader(lake.ledger)).run(
+        [str(path)]
+    )
+    assert work.confirm(asked).outcome is APPLIED
+    assert lake.wanted() == {*MEMBERS, "new"}
+
+
+@pytest.mark.parametrize("sql", ["SELECT user_id FROM vips", "SELECT user_id FROM gone"])
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_no_rows_stay_staged_after_a_refresh(
+    lake: Lake, warehouse: Warehouse, sql: str, *, is_dry: bool
+) -> None:
+    warehouse.members(*MEMBERS, "")
+    lake.ask(sql)
+    lake.refresh(is_dry=is_dry)
+    assert staged(lake) == 0
+
+
+class SlowEngine:
+    """A warehouse in whose answer something else happens before its rows are handed over."""
+
+    def __init__(self, engine: Engine, meanwhile: Callable[[], object]) -> None:
+        self._engine = engine
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def query(self, sql: str, timeout: float, since: datetime | None = None) -> Any:
+        result = self._engine.query(sql, timeout, since)
+
+        def chunks() -> Iterator[Any]:
+            self._meanwhile()
+            yield from result.chunks
+
+        return result._replace(chunks=chunks())
+
+
+def test_rows_refused_by_two_refreshes_at_once_are_counted_once(
+    lake: Lake, warehouse: Warehouse
+) -> None:
+    warehouse.members(*MEMBERS, "")
+    whole, other = lake.open_engine, lake.begin()
+    lake.open_engine = lambda: SlowEngine(whole(), other.run)
+    assert lake.refresh().refused == 1
+    assert lake.ledger.read(sources.count_invalid) == 1

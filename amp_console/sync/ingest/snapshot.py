@@ -95,7 +95,7 @@ class SnapshotReader:
     ) -> None:
         """Start on one more list of members, true at `taken_at`. Raises `LedgerError`."""
         if self._snapshot is None:
-            self._ledger.stage(snapshots.begin_staging, audience_id)
+            staging = self._ledger.stage(snapshots.begin_staging)
             known = self._ledger.read(audience, audience_id)
             self._name = known.name
             if known.id_type not in id_types:
@@ -103,18 +103,18 @@ class SnapshotReader:
                     f"It has no column of {known.id_type.label}s, which this audience uses: "
                     f"members known by {known.id_type.label} alone stay."
                 )
-            self._snapshot = Snapshot(audience_id, source_id, taken_at, tuple(id_types))
+            self._snapshot = Snapshot(audience_id, source_id, taken_at, tuple(id_types), staging)
         before = self._snapshot
         both = tuple(id_type_ for id_type_ in before.id_types if id_type_ in id_types)
         at = min(before.at, taken_at)
-        self._snapshot = Snapshot(audience_id, source_id, at, both)
+        self._snapshot = Snapshot(audience_id, source_id, at, both, before.staging)
 
     def add(self, batch: EventBatch) -> None:
         """Stage what was read next."""
         assert self._snapshot is not None
         snapshot = self._snapshot
         self._ledger.stage(
-            snapshots.stage_changes, snapshot.audience_id, snapshot.source_id, batch.changes
+            snapshots.stage_changes, snapshot.staging, snapshot.source_id, batch.changes
         )
 
     def end(self, source: BatchReader, refused: int) -> None:
@@ -142,7 +142,7 @@ class SnapshotReader:
             state = SnapshotState.INCOMPLETE
             return self._report(state, None) if self._problems else None
         if was_stopped or (self._problems and not self._allow_incomplete):
-            self._ledger.write(snapshots.merge_staged, snapshot.audience_id, snapshot.at)
+            self._ledger.write(snapshots.merge_staged, snapshot)
             self._is_merged = True
             return self._report(SnapshotState.INCOMPLETE, self._removal(snapshot))
         return self._apply_if_routine(snapshot, self._removal(snapshot))
@@ -154,7 +154,7 @@ class SnapshotReader:
     def discard(self) -> None:
         """Drop what was staged, if anything was: nothing changes. Raises `LedgerError`."""
         if self._snapshot is not None:
-            self._ledger.stage(snapshots.drop_staged, self._snapshot.audience_id)
+            self._ledger.stage(snapshots.drop_staged, self._snapshot.staging)
 
     def insist(self) -> SnapshotReport:
         """Ask for an incomplete snapshot to be applied after all. Raises `LedgerError`."""
@@ -173,7 +173,7 @@ class SnapshotReader:
         """Remove no one. What an incomplete snapshot lists was merged before; else nothing was."""
         if self._is_merged:
             return self._report(SnapshotState.INCOMPLETE, asked)
-        self._ledger.stage(snapshots.drop_staged, self._staged.audience_id)
+        self.discard()
         return self._report(SnapshotState.DECLINED, asked)
 
     @property

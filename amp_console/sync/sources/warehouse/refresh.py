@@ -7,13 +7,13 @@ at all.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import msgspec
 
 from amp_console.connections import KeysError, SettingsError
 from amp_console.engage.batch import LISTED
-from amp_console.ledger import Db, Ledger, sources
+from amp_console.ledger import Db, Ledger, LedgerError, sources
 from amp_console.ledger.audience_queries import (
     AudienceQuery,
     LastRefresh,
@@ -146,11 +146,14 @@ class AudienceRefresh:
             with closing(self._open_engine()) as engine:
                 report = self._read(engine)
         except (WarehouseError, KeysError, SettingsError) as error:
-            self._staged.discard()
             is_cancelled = isinstance(error, QueryCancelled)
             outcome = RefreshOutcome.CANCELLED if is_cancelled else RefreshOutcome.FAILED
             said = error.sentence(KEPT) if isinstance(error, WarehouseError) else f"{error} {KEPT}"
             report = self._report(outcome, rows=self.rows, notes=(said,))
+        except BaseException:
+            with suppress(LedgerError):
+                self._staged.discard()
+            raise
         report = msgspec.structs.replace(report, seconds=self._monotonic() - started)
         if report.outcome is not RefreshOutcome.ASKS:
             self._keep(report)
@@ -168,7 +171,6 @@ class AudienceRefresh:
 
     def decline(self, asked: RefreshReport) -> RefreshReport:
         """Change nothing."""
-        self._staged.discard()
         report = msgspec.structs.replace(
             asked, outcome=RefreshOutcome.DECLINED, notes=(f"It was not confirmed. {KEPT}",)
         )
@@ -210,7 +212,6 @@ class AudienceRefresh:
         read = _counting(read, found.removal)
         question = _changed_types(query.column_types, reader.types)
         if self._is_dry:
-            self._staged.discard()
             asks = found.removal.needs_consent and bool(read.leaving)
             expected = (question, *self._staged.problems(), LARGE_REMOVAL * asks)
             return msgspec.structs.replace(read, notes=(*read.notes, *filter(None, expected)))
@@ -231,7 +232,12 @@ class AudienceRefresh:
         for refusal in refusals:
             unlisted[refusal.reason] -= 1
         counts = ReadCounts(reader.rows, reader.rows - refused, 0, refused)
-        self._ledger.write(sources.account, source_id, counts, {}, refusals, +unlisted)
+
+        def write(db: Db) -> None:
+            self._begin_source(db)  # another refresh may have ended since this one began
+            sources.account(db, source_id, counts, {}, refusals, +unlisted)
+
+        self._ledger.write(write)
 
     def _begin_source(self, db: Db) -> int:
         """The source of its rows in the ledger, the same for every refresh of an audience."""
@@ -260,7 +266,8 @@ class AudienceRefresh:
         )
 
     def _keep(self, report: RefreshReport) -> None:
-        """Keep the outcome, with the query and in the log."""
+        """Keep the outcome, with the query and in the log, and no row any more."""
+        self._staged.discard()
         if self._is_dry:
             return
         note = clean(" ".join(report.notes), MAX_LENGTH)

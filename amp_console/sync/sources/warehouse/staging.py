@@ -102,14 +102,15 @@ class StagedChangeRows:
         self._query = query
         self._now = now
         self._source_id = 0
+        self._staging = 0
         self._reader: QueryReader | None = None
 
     def begin(self, reader: QueryReader, source_id: int) -> None:
         self._reader, self._source_id = reader, source_id
-        self._ledger.stage(staged_changes.begin_changes, self._query.audience_id)
+        self._staging = self._ledger.stage(staged_changes.begin_changes)
 
     def add(self, batch: EventBatch) -> None:
-        self._ledger.stage(staged_changes.add_changes, self._query.audience_id, batch.changes)
+        self._ledger.stage(staged_changes.add_changes, self._staging, batch.changes)
 
     def flips(self) -> Flips:
         return self._ledger.read(staged_changes.flips, self._staged)
@@ -130,7 +131,7 @@ class StagedChangeRows:
         return self._report(agreed, self._apply(agreed))
 
     def discard(self) -> None:
-        self._ledger.stage(staged_changes.drop_changes, self._query.audience_id)
+        self._ledger.stage(staged_changes.drop_changes, self._staging)
 
     def problems(self) -> tuple[str, ...]:
         if self._reader is None or not self._reader.refused:
@@ -151,7 +152,9 @@ class StagedChangeRows:
         reader = self._reader
         assert reader is not None  # it began
         count = reader.rows - reader.refused.total()
-        return StagedChanges(self._query, self._source_id, count, reader.cursor.value)
+        return StagedChanges(
+            self._query, self._staging, self._source_id, count, reader.cursor.value
+        )
 
     def _apply(self, removal: Removal) -> Removal | None:
         return self._ledger.write(

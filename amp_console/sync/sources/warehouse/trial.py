@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
-from itertools import count
 
 import msgspec
 
@@ -14,8 +13,6 @@ from amp_console.sync.sources.warehouse.reader import ChangesFrom, QueryCancelle
 from amp_console.values import AudienceRef, IdType
 
 SAMPLE = 10  # rows that are shown
-_STAGING = count(1 << 40)
-"""Numbers of staging tables; no audience has such an id."""
 
 
 class TrialReport(msgspec.Struct, frozen=True):
@@ -58,7 +55,6 @@ class QueryTrial:
         A query of `changes` is read on from where its last refresh stopped.
         """
         self._ledger = ledger
-        self._table = next(_STAGING)
         self._sql = sql
         self._open_engine = open_engine
         self._id_type = id_type
@@ -95,14 +91,14 @@ class QueryTrial:
             )
             if self._is_cancelled:
                 raise QueryCancelled
-            ledger.stage(snapshots.begin_staging, self._table)
+            staging = ledger.stage(snapshots.begin_staging)
             try:
                 with reader:
                     for batch in reader:
-                        ledger.stage(snapshots.stage_changes, self._table, 0, batch.changes)
-                people = ledger.stage(snapshots.listed, self._table, self._id_type)
+                        ledger.stage(snapshots.stage_changes, staging, 0, batch.changes)
+                people = ledger.stage(snapshots.listed, staging, self._id_type)
             finally:
-                ledger.stage(snapshots.drop_staged, self._table)
+                ledger.stage(snapshots.drop_staged, staging)
         return TrialReport(
             sampled.columns,
             tuple(sampled.sample),
