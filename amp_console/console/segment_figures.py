@@ -43,7 +43,8 @@ class SegmentFigures:
         self._figures = figures
         self._notifications = notifications
         self._changed = changed
-        self._is_asking = False
+        self.is_asking = False
+        """Whether Segment is being asked for the audiences of the space."""
         self._reading: SpaceReading | None = None  # None: no space is connected
         self._rows: dict[int, SizesSideBySide] = {}
 
@@ -58,6 +59,14 @@ class SegmentFigures:
         """Whether Segment can be asked about one person."""
         space, simulated = self.space, self._environment.segment_tokens
         return space is not None and (space.profiles_item is not None or simulated is not None)
+
+    @property
+    def token_note(self) -> str:
+        """Where the token of the Public API is, in a word or two."""
+        if self._environment.segment_tokens is not None:
+            return "simulated"
+        is_kept = self.space is not None and self.space.token_item is not None
+        return "kept in the keyring" if is_kept else "none stored"
 
     def forget(self) -> None:
         """Another connection is open: what Segment said of its space was not read yet."""
@@ -92,18 +101,19 @@ class SegmentFigures:
         What it said before stays where it can't be asked, and the notification says why.
         """
         session, space = self._sessions.current, self.space
-        if session is None or space is None or self._is_asking:
+        if session is None or space is None or self.is_asking:
             return
-        self._is_asking = True
+        self.is_asking = True
+        self._changed()
         try:
             reading = await self._ask(session, space)
         except KNOWN as error:
             self._notifications.post(str(error), "error")
         else:
             self._notify(reading)
-            self._changed()
         finally:
-            self._is_asking = False
+            self.is_asking = False
+            self._changed()
 
     async def _ask(self, session: Session, space: SegmentSpace) -> SpaceReading:
         # Not at the top: the first screen asks no one.

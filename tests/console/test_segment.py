@@ -191,3 +191,64 @@ async def test_the_token_is_read_from_the_keyring(
         await pilot.press("u")
         await until_shown(pilot, "Segment 22 · ledger 22 · cohort 20")
     backends.Memory.clear()
+
+
+async def to_sources(pilot: Pilot[None], *shown: str) -> None:
+    await until(pilot, lambda: services(pilot).session)
+    await pilot.press("7")
+    await until_shown(pilot, "▸7 S", *shown)
+    await pilot.press("G")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_space_is_a_source_that_lists_what_the_ledger_has_never_seen(
+    harness: ConsoleHarness, simulator: Simulator, size: tuple[int, int]
+) -> None:
+    connect(harness, simulator)
+    async with harness.open(size=size) as pilot:
+        await to_sources(pilot, SPACE, "Segment space", "● ok", "1 audience", "11 min ago")
+        await until_shown(pilot, "1 audience, 0 of them not in the ledger", "Press u to ask")
+        assert "not in the ledger:" not in picture(pilot)
+        await pilot.press("u")
+        await until_shown(
+            pilot,
+            "5 audiences, 1 of them not in the ledger",
+            "In Segment, not in the ledger:",
+            "win_back · win_back · Live · 3,418",
+            "by query",
+        )
+        if size[0] > 80:
+            assert "by bucket" in picture(pilot)
+            assert "by file" in picture(pilot)
+
+
+async def test_a_space_that_does_not_answer_is_in_trouble_and_keeps_what_it_said(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    simulator.segment.instead = [Canned(404, b"{}")]
+    async with harness.open(size=(200, 50)) as pilot:
+        await to_sources(pilot, SPACE)
+        await pilot.press("u")
+        await until_shown(pilot, "✖ trouble", "11 min ago", "1 audience", "simulated")
+        await until_notified(pilot, "What Segment said before stays, with its age.")
+        await pilot.press("u")
+        await until_shown(pilot, "● ok", "just now", "5 audiences")
+        for key, reason in {"T": "that tests the token", "D": "segment disconnect"}.items():
+            await pilot.press(key)
+            await until_notified(pilot, reason)
+
+
+async def test_a_space_that_a_shell_connects_is_a_source(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connection = harness.connect()
+    async with harness.open(size=(80, 24)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("7")
+        await until_shown(pilot, "No source yet.", "amp-console segment connect --space ID")
+        space = SegmentSpace(id=SPACE, base_url=simulator.base_url)
+        harness.environment.connections.put_space(connection, space)
+        services(pilot).publish_ledger_change()
+        await until_shown(pilot, SPACE, "not read yet", "lists         unknown", "none stored")
+        assert services(pilot).segment.space == space

@@ -5,15 +5,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from amp_console.connections import NamedSource
+from amp_console.connections import NamedSource, SegmentSpace
 from amp_console.ledger import Db
 from amp_console.ledger.audience_queries import LastRefresh, RefreshOutcome, keep_last_refresh
 from amp_console.ledger.checkpoints import keep_checkpoint
+from amp_console.ledger.segment_audiences import keep_audiences, keep_trouble
 from amp_console.ledger.sources import ReadCounts, account, begin_source
 from amp_console.sync.audience_queries import set_query
 from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.checkpoints import FileCheckpoint
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState, known_sources
+from amp_console.values import SegmentAudience
 from tests.sync.workspace import Workspace
 
 LAKE = NamedSource(name="lake", url="sqlite:///data/warehouse.db")
@@ -139,3 +141,26 @@ def test_followed_files_are_listed_by_folder(workspace: Workspace, tmp_path: Pat
     assert first.totals is not None
     assert first.totals.newest == str(tmp_path / "a" / "1.ndjson")
     assert (second.read, second.read_at) == (1, 500)
+
+
+def test_a_space_counts_its_audiences_and_none_before_it_was_read(workspace: Workspace) -> None:
+    space = SegmentSpace(id="spa_1")
+    workspace.connection = msgspec.structs.replace(workspace.connection, segment=space)
+    (before,) = known(workspace)
+    assert (before.origin, before.name, before.state) == (
+        Origin.SEGMENT,
+        "spa_1",
+        SourceState.NEVER,
+    )
+    listed = SegmentAudience("aud_1", "vip", "VIP", True, "Live", 7, "USERS", None)
+    workspace.ledger.write(keep_audiences, "spa_1", (listed,), 5)
+    (read,) = known(workspace)
+    assert (read.state, read.read, read.read_at) == (SourceState.OK, 1, 5)
+    workspace.ledger.write(keep_trouble, "spa_1", "It is away.", 6)
+    (failed,) = known(workspace)
+    assert (failed.state, failed.error, failed.read, failed.read_at) == (
+        SourceState.TROUBLE,
+        "It is away.",
+        1,
+        5,
+    )

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from amp_console.ledger.audiences import Audience
-from amp_console.ledger.segment_audiences import SpaceReading
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.ledger.segment_audiences import SpaceReading, space_reading
 from amp_console.sync.queries.status import AudienceSummary, Status, more_or_fewer
 from amp_console.values import SegmentAudience
 
@@ -72,9 +73,20 @@ def compare_space(
         size = cohort_sizes.get(summary.audience.cohort_id or "")
         odd = tuple(_odd(summary, presence, listed, size))
         rows.append(SizesSideBySide(summary, presence, listed, size, odd))
+    return SpaceComparison(tuple(rows), _only_in_segment(reading, found))
+
+
+def only_in_segment(db: Db, space_id: str) -> tuple[SegmentAudience, ...]:
+    """Return the audiences of a space that the ledger has never seen, by the last reading."""
+    reading = space_reading(db, space_id)
+    return _only_in_segment(reading, find_in_space(reading, all_audiences(db)))
+
+
+def _only_in_segment(
+    reading: SpaceReading, found: Mapping[int, SegmentAudience]
+) -> tuple[SegmentAudience, ...]:
     known = {listed.id for listed in found.values()}
-    others = tuple(item for item in reading.audiences if item.id not in known)
-    return SpaceComparison(tuple(rows), others)
+    return tuple(item for item in reading.audiences if item.id not in known)
 
 
 def find_in_space(

@@ -1,4 +1,4 @@
-"""The sources that a connection knows: warehouses with their queries, buckets, followed files."""
+"""The sources that a connection knows: warehouses with their queries, buckets, files, a space."""
 
 import enum
 import re
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from amp_console.connections import Connection, NamedSource
+from amp_console.connections import Connection, NamedSource, SegmentSpace
 from amp_console.ledger import Db
 from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome, audience_queries
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.checkpoints import LAST, checkpoints
+from amp_console.ledger.segment_audiences import space_reading
 from amp_console.ledger.source_totals import SourceTotals, next_path, totals_below, totals_of
 from amp_console.sync.sources.bucket.address import SERVICES
 from amp_console.sync.sources.checkpoints import SCHEME, FileCheckpoint
@@ -28,6 +29,7 @@ class Origin(enum.StrEnum):
     QUERY = "query"
     BUCKET = "bucket"
     FILES = "files"
+    SEGMENT = "Segment space"
 
 
 class SourceState(enum.StrEnum):
@@ -53,8 +55,9 @@ _STATES = {
 class KnownSource(msgspec.Struct, frozen=True):
     """One source, and what was read from it last.
 
-    `read` counts rows of a warehouse or a query, objects of a bucket, or files. `read_at` is in
-    microseconds since 1970, None where nothing was read yet. `error` is why it is in trouble.
+    `read` counts rows of a warehouse or a query, objects of a bucket, files, or the audiences of a
+    space. `read_at` is in microseconds since 1970, None where nothing was read yet. `error` is why
+    it is in trouble.
     `warehouse` is that of a query, too, unless it was removed. `fed` are the audiences that a
     warehouse or a query feeds; events name theirs.
     """
@@ -81,8 +84,12 @@ class KnownSource(msgspec.Struct, frozen=True):
 
 
 def known_sources(db: Db, connection: Connection) -> list[KnownSource]:
-    """Every source of a connection: warehouses, the queries of each below it, buckets, folders."""
-    return [*_warehouses(db, connection), *_buckets(db), *_folders(db)]
+    """Every source of a connection: warehouses, the queries of each below it, buckets, folders.
+
+    The last one is the Segment space, if one is connected.
+    """
+    found = [*_warehouses(db, connection), *_buckets(db), *_folders(db)]
+    return found if connection.segment is None else [*found, _space(db, connection.segment)]
 
 
 def _warehouses(db: Db, connection: Connection) -> Iterator[KnownSource]:
@@ -164,6 +171,21 @@ def _folders(db: Db) -> Iterator[KnownSource]:
             read_at = max(totals.read_at, newest.modified // 1_000)
             totals = msgspec.structs.replace(totals, newest=newest.path, read_at=read_at)
             yield _of_events(f"files:{folder}", Origin.FILES, folder, totals)
+
+
+def _space(db: Db, space: SegmentSpace) -> KnownSource:
+    """A space by its ID, as it was read last."""
+    reading = space_reading(db, space.id)
+    state = SourceState.NEVER if reading.read_at is None else SourceState.OK
+    return KnownSource(
+        f"segment:{space.id}",
+        Origin.SEGMENT,
+        space.id,
+        SourceState.TROUBLE if reading.trouble else state,
+        len(reading.audiences),
+        reading.read_at,
+        reading.trouble,
+    )
 
 
 def _of_events(key: str, origin: Origin, name: str, totals: SourceTotals) -> KnownSource:

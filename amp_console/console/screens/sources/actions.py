@@ -9,6 +9,7 @@ from amp_console.console.dialogs.base import Confirm
 from amp_console.console.refreshes import engine_of
 from amp_console.console.screens.actions import REASONS, Need
 from amp_console.console.screens.loading import NoSession
+from amp_console.console.screens.sources.space import space_reason
 from amp_console.sync.audience_queries import drop_query
 from amp_console.sync.connection_log import log_connection_saved
 from amp_console.sync.sources.known import KnownSource, Origin
@@ -34,7 +35,9 @@ def unavailable(services: Services, action: str, source: KnownSource) -> str | N
     """Why an action can't be done with this source; None where it can."""
     is_query, job = source.origin is Origin.QUERY, services.jobs.refreshing
     reason = None
-    if action in {"refresh", "edit"} and not is_query:
+    if source.origin is Origin.SEGMENT and action != "edit":
+        reason = space_reason(services, action)
+    elif action in {"refresh", "edit"} and not is_query:
         reason = ONLY_QUERIES
     elif action == "refresh" and job is not None and not job.is_over:
         reason = "A query is running. Wait for it, or press c to cancel it."

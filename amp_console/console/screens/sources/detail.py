@@ -16,6 +16,7 @@ from amp_console.console.screens.sources.rows import (
     refresh_of,
     source_now,
 )
+from amp_console.console.screens.sources.space import missing_lines, space_facts
 from amp_console.console.texts import MUTED, STRONG, TONE, Part, facts, lines, safe_text
 from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
@@ -23,8 +24,10 @@ from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.console.words import lasting
 from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
 from amp_console.sync.formatting import local_time
+from amp_console.sync.queries.segment import only_in_segment
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
 from amp_console.text import clean, plural
+from amp_console.values import SegmentAudience
 
 FRAME = 5  # columns: borders, padding and a scrollbar
 LABELS = 14  # columns that the names of facts take
@@ -47,15 +50,24 @@ _STEPS = {
         SourceState.NOT_CONFIRMED: "Press u to run the query again.",
         SourceState.CANCELLED: "Press u to run the query again.",
     },
+    Origin.SEGMENT: {
+        SourceState.OK: "Nothing to do. Press u to ask Segment again.",
+        SourceState.NEVER: "Press u to ask Segment for its audiences. It is only read.",
+        SourceState.TROUBLE: "Press u to ask Segment again. What it said before stays.",
+    },
 }
 _EVENTS = "To read what is new: i under Audiences. To follow it: press 4, then n."
 
 
 class SourceFacts(NamedTuple):
-    """What is shown of one source; `entries` are what the log says of its last refreshes."""
+    """What is shown of one source; `entries` are what the log says of its last refreshes.
+
+    `missing` are the audiences of a space that the ledger has never seen.
+    """
 
     source: KnownSource
     entries: Sequence[LogEntry] = ()
+    missing: Sequence[SegmentAudience] = ()
 
 
 class SourceDetail(ScrollPane):
@@ -95,7 +107,10 @@ class SourceDetail(ScrollPane):
         if source.origin is Origin.QUERY:
             wanted = LogFilter(text=_logged_as(source), kinds=(LogKind.IMPORT,))
             entries = await session.read(log_page, wanted, 0, REFRESHES)
-        self._facts = SourceFacts(source, entries)
+        missing: Sequence[SegmentAudience] = ()
+        if source.origin is Origin.SEGMENT:
+            missing = await session.read(only_in_segment, source.name)
+        self._facts = SourceFacts(source, entries, missing)
         self.show()
 
     def show(self) -> None:
@@ -126,6 +141,9 @@ def lay_out(services: Services, known: SourceFacts, test: Part | None, room: int
         rows.append(("test", safe_text(test, max_length=MAX_LENGTH)))
     if source.totals is not None:
         return facts([*rows, *_of_events(services, source)], LABELS, room)
+    if source.origin is Origin.SEGMENT:
+        said = facts([*rows, *space_facts(services, source, len(known.missing))], LABELS, room)
+        return lines(said, *missing_lines(services, known.missing, LABELS, room))
     rows += [*_warehouse(source), *_refresh(services, known)]
     said = facts(rows, LABELS, room)
     return said if source.query is None else lines(said, safe_text(""), _sql(source.query.sql))

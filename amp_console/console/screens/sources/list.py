@@ -52,7 +52,8 @@ class SourcesScreen(BaseScreen):
     BELONGS_TO = MainScreen.SOURCES
     HELP = """\
 Where events and members come from. Below each warehouse are the audiences that are queries in it.
-A bucket counts the objects that were read, a folder the files that a live session has followed.
+A bucket counts the objects that were read, a folder the files that a live session has followed. A
+Segment space counts its audiences, and lists those that the ledger has never seen; u asks Segment.
 
 u runs the query of an audience. It reads everything first, then shows a plan: who enters, who
 leaves, and what speaks against it. y applies the plan; until then nothing changes. c cancels the
@@ -62,7 +63,8 @@ n makes a query an audience, e edits a query: F5 there tries it and takes nothin
 whether a warehouse can be read. D removes a warehouse from the settings, or the query from an
 audience, whose members stay.
 
-To add a warehouse: amp-console source add NAME URL, in a shell."""
+In a shell, amp-console source add NAME URL adds a warehouse, and amp-console segment connect
+--space ID connects a Segment space."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "refresh", "Refresh", id="sources.refresh"),
         Binding("c", "cancel", "Cancel", id="sources.cancel"),
@@ -100,7 +102,8 @@ To add a warehouse: amp-console source add NAME URL, in a shell."""
     async def load(self) -> None:
         """Read the settings and the ledger anew; a shell may have added a source."""
         connection = self._connection = await stored(self.services, self.session.connection)
-        if connection.sources != self.session.connection.sources:
+        before = self.session.connection
+        if (connection.sources, connection.segment) != (before.sources, before.segment):
             self.session.change(connection)
         found = await self.session.read(known_sources, connection)
         self._known = {item.key: item for item in found}
@@ -179,6 +182,8 @@ To add a warehouse: amp-console source add NAME URL, in a shell."""
             return (*cancel, "refresh", "edit", "new", "test", "remove")
         if current.origin is Origin.WAREHOUSE:
             return (*cancel, "test", "new", "remove")
+        if current.origin is Origin.SEGMENT:
+            return (*cancel, "refresh", "new")
         return (*cancel, "new")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -205,8 +210,11 @@ To add a warehouse: amp-console source add NAME URL, in a shell."""
             self.query_one(Split).enter()
 
     def action_refresh(self) -> None:
-        """Run the query of the audience, and show who would enter and leave."""
+        """Run the query of the audience and show who would enter and leave, or ask Segment."""
         current, waiting = self.current, self.services.jobs.refreshing
+        if current is not None and current.origin is Origin.SEGMENT:
+            self.services.run_in_background(self.services.segment.update())
+            return
         if current is None or current.query is None or current.warehouse is None:
             return
         if waiting is not None and waiting.asks is not None:

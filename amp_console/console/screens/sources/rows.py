@@ -12,7 +12,7 @@ from amp_console.text import plural
 
 COLUMNS = (
     Column("Source", 20, flex=3),
-    Column("Kind", 10),
+    Column("Kind", 13),
     Column("State", 15),
     Column("Read", 11, right=True),
     Column("Last read", 11),
@@ -27,12 +27,16 @@ To make a query in a warehouse an audience, add the warehouse in a shell:
   URL: postgresql://USER@HOST/DATABASE, duckdb:PATH, sqlite:PATH and others
 
 Buckets appear once something was read from them (i under Audiences), and
-files once a live session has followed them (press 4, then n)."""
+files once a live session has followed them (press 4, then n).
+
+To see the audiences that Segment itself lists, connect its space in a shell:
+  amp-console segment connect --space ID"""
 NOUNS = {
     Origin.WAREHOUSE: ("row", "rows"),
     Origin.QUERY: ("row", "rows"),
     Origin.BUCKET: ("object", "objects"),
     Origin.FILES: ("file", "files"),
+    Origin.SEGMENT: ("audience", "audiences"),
 }
 _ENGINES = {
     "postgresql": "PostgreSQL",
@@ -77,6 +81,8 @@ def source_now(services: Services, source: KnownSource) -> SourceNow:
         return SourceNow(f"{glyphs.live} {verb}", "accent")
     if job is not None and job.asks is not None:
         return SourceNow(f"{glyphs.half} to confirm", "warn")
+    if source.origin is Origin.SEGMENT and services.segment.is_asking:
+        return SourceNow(f"{glyphs.live} asking", "accent")
     live = services.jobs.live
     if live is not None and not live.is_over and live.snapshot is not None:
         followed = [item for item in live.snapshot.sources if source.covers(item.name)]
