@@ -52,7 +52,7 @@ _STEPS = {
     },
     Origin.SEGMENT: {
         SourceState.OK: "Nothing to do. Press u to ask Segment again.",
-        SourceState.NEVER: "Press u to ask Segment for its audiences. It is only read.",
+        SourceState.NEVER: "Press u to ask Segment for its audiences.",
         SourceState.TROUBLE: "Press u to ask Segment again. What it said before stays.",
     },
 }
