@@ -128,7 +128,8 @@ def _guards(asked: RefreshReport) -> Iterator[Content]:
         yield safe_text("")
         yield safe_text((f"{what} Check the query if this is not what happened.", BAD))
     for note in asked.notes:
-        yield safe_text((note, WARN if asked.refused else MUTED), max_length=MAX_LENGTH)
+        is_serious = asked.refused or note in asked.question
+        yield safe_text((note, WARN if is_serious else MUTED), max_length=MAX_LENGTH)
 
 
 def _is_large(asked: RefreshReport) -> bool:

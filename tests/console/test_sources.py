@@ -140,6 +140,27 @@ async def test_a_plan_names_what_speaks_against_it(harness: ConsoleHarness, vip:
         await until_shown(pilot, "query in lake, read just now, incomplete")
 
 
+async def test_a_plan_says_that_a_column_has_changed_its_type(
+    harness: ConsoleHarness, vip: Warehouse
+) -> None:
+    vip.members("1", "2")
+    async with harness.open() as pilot:
+        await go(pilot, "VIP shoppers")
+        await choose(pilot, "VIP shoppers")
+        await pilot.press("u")
+        await until_shown(pilot, "+2  enter")
+        await pilot.press("y")
+        await until_shown(pilot, "● ok")
+        vip.execute("DROP TABLE vips", "CREATE TABLE vips (user_id INTEGER)")
+        for rows, change in (("(1), (2)", "0  enter"), ("(1), (2), (3)", "+1  enters")):
+            vip.execute("DELETE FROM vips", f"INSERT INTO vips VALUES {rows}")
+            await pilot.press("u")
+            await until_shown(pilot, change, "The column user_id has changed its type")
+            await pilot.press("escape")
+            await until_gone(pilot, "Plan of the refresh")
+        assert wanted(harness) == {"1", "2"}
+
+
 ENDLESS = """
 WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers)
 SELECT i AS user_id FROM numbers WHERE i <= 15000"""
