@@ -79,7 +79,7 @@ In a shell, amp-console source add NAME URL adds a warehouse, and amp-console se
         **dict.fromkeys(("refresh", "edit", "test", "remove", "copy"), (Need.ROW,)),
         "new": (Need.WRITABLE,),
     }
-    NO_ROW = "There is no source yet."
+    NO_ROW = "No source is under the cursor."
 
     def __init__(self) -> None:
         super().__init__()
