@@ -155,11 +155,33 @@ async def ask_and_unlink(services: Services, known: Audience) -> bool:
     there = "The cohort stays in Amplitude with its members, and amp-console no longer changes it."
     if known.broken:
         there = "Amplitude no longer has this cohort, so nothing changes there."
-    creates = "The next sync creates a new cohort with all members of the audience."
+    told = f"{there} The next sync creates a new cohort with all members of the audience."
+    return await _ask_to_unlink(services, known, f"Unlink “{name}”?", told, "Unlink")
+
+
+async def ask_and_create(services: Services, known: Audience) -> bool:
+    """Ask, and unlink so that the next sync creates a cohort; True where that was done.
+
+    To be run in a worker.
+    """
+    before = clean(known.linked_name or known.cohort_id or "")
+    old = f"“{before}” is unlinked: it stays in Amplitude with its members."
+    if known.broken:
+        old = f"This replaces the broken link to “{before}”, which Amplitude no longer has."
+    told = f"The next sync creates it with all members of the audience. {old}"
+    title = f"Create a new cohort for “{clean(known.name)}”?"
+    return await _ask_to_unlink(services, known, title, told, "Create")
+
+
+async def _ask_to_unlink(
+    services: Services, known: Audience, title: str, told: str, yes: str
+) -> bool:
+    """Ask by these words, and unlink; a link that works wants the cohort's name typed."""
+    name = clean(known.linked_name or known.cohort_id or "")
     question = Confirm(
-        f"Unlink “{name}”?",
-        [f"{there} {creates}", "", safe_text(("Amplitude's API can't delete cohorts.", WARN))],
-        yes="Unlink",
+        title,
+        [told, "", safe_text(("Amplitude's API can't delete cohorts.", WARN))],
+        yes=yes,
         typed=None if known.broken else typeable(name, "unlink"),
     )
     if not await services.ask(question):

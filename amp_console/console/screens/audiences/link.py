@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from amp_console.amplitude import Cohort
 from amp_console.console import audience_changes
-from amp_console.console.audience_changes import ask_and_unlink
+from amp_console.console.audience_changes import ask_and_create
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
 from amp_console.console.screens.actions import Need
@@ -243,7 +243,7 @@ audience only: two would undo each other's changes."""
 
     async def _make_new(self) -> None:
         assert self.audience is not None
-        if await ask_and_unlink(self.services, self.audience):
+        if await ask_and_create(self.services, self.audience):
             self.action_back()
 
 

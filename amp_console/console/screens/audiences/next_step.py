@@ -6,7 +6,7 @@ from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
 
 _STEPS = {
-    Status.BROKEN: "Press l to link another cohort, or unlink it in its settings (e).",
+    Status.BROKEN: "Press l to link another cohort, or to have the next sync create one.",
     Status.DIFFERS: "Press r to see who differs, and to repair the cohort.",
     Status.REJECTED: "Press x to see who was rejected and why.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
