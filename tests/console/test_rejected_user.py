@@ -205,3 +205,21 @@ async def test_from_a_user_to_the_person_and_back(harness: ConsoleHarness) -> No
 )
 def test_answers_are_laid_out_where_they_are_json(answer: str, shown: str) -> None:
     assert pretty(answer) == shown
+
+
+async def test_details_show_the_newest_attempt_after_a_sync_that_rejected_the_user_again(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await open_user(pilot, "ghost-1")
+        await until_shown(pilot, "1 try", "(run 1)")
+        await pilot.press("U")
+        await until_shown(pilot, "Retry 1 user?")
+        await pilot.press("s")
+        await until_shown(pilot, "Before you send", "Adds 1 user")
+        await pilot.press("y")
+        await until_shown(pilot, "1 rejected")
+        await pilot.press("escape")
+        await until_shown(pilot, "2 tries", "(run 2)")
+        assert is_in_detail(pilot)

@@ -75,6 +75,11 @@ class RejectedUserDetail(ScrollPane):
         record, now = None, None
         if user is not None:
             session = screen_of(self).session
+            answers = await session.read(explain_person, user.id, await session.dead_runs())
+            now = next((answer for answer in answers if _is_about(answer, user)), None)
+            newest = now.record.rejected_user if now is not None else None
+            if newest is not None and newest.at != user.at:
+                user = newest  # a sync has rejected them again since they were listed
             known = session.connection
             self._paths = {
                 IdType.USER_ID: known.user_id_path,
@@ -82,8 +87,6 @@ class RejectedUserDetail(ScrollPane):
             }
             if user.request_id is not None:
                 record = await session.read(request, user.request_id)
-            answers = await session.read(explain_person, user.id, await session.dead_runs())
-            now = next((answer for answer in answers if _is_about(answer, user)), None)
             is_other = self.user is None or self.user.audience_id != user.audience_id
             if user.code is Reason.NO_IDENTIFIER and (is_other or user == self.user):
                 # Not for each user that the cursor comes to: it reads all members.
