@@ -124,7 +124,7 @@ class Split(Container):
             return False
         self._main.display = True
         back = self._came_from
-        if back is None or not back.focusable:
+        if back is None or not back.focusable or not _is_shown(back):
             back = _first_focusable(self._main)
         self.screen.set_focus(back)
         self._arrange()
@@ -169,4 +169,10 @@ class Split(Container):
 
 
 def _first_focusable(widget: Widget) -> Widget | None:
-    return next((found for found in (widget, *widget.query("*")) if found.focusable), None)
+    """The first that can have the focus; one in a part that is not shown would get it unseen."""
+    candidates = (widget, *widget.query("*"))
+    return next((found for found in candidates if found.focusable and _is_shown(found)), None)
+
+
+def _is_shown(widget: Widget) -> bool:
+    return all(node.display for node in widget.ancestors_with_self)

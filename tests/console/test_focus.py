@@ -1,0 +1,86 @@
+"""What has the focus is on the screen: a key never acts on what is not seen."""
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.console.screens.live.view import LiveScreen
+from amp_console.console.widgets.grid import Grid
+from tests.console.harness import (
+    ConsoleHarness,
+    picture,
+    until,
+    until_shown,
+)
+from tests.console.sample_audiences import broken_events, connect_with_audiences
+from tests.console.test_footers import walk
+from tests.console.test_live import cancelled, connected_log, follow
+
+pytestmark = pytest.mark.anyio
+
+SIZES = [(80, 24), (120, 36), (200, 50)]
+
+
+def sees_its_focus(pilot: Pilot[None]) -> bool:
+    """Whether what has the focus has a place on the screen.
+
+    A list that is shown with its first rows may have the focus before: keys do nothing there.
+    """
+    focused = pilot.app.screen.focused
+    if focused is None or (isinstance(focused, Grid) and focused.key is None):
+        return True
+    return focused in pilot.app.screen._compositor.visible_widgets
+
+
+async def check(pilot: Pilot[None], where: str) -> None:
+    await pilot.pause()
+    assert sees_its_focus(pilot), f"{where}: {pilot.app.screen.focused!r}\n{picture(pilot)}"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_has_the_focus_is_seen_in_every_place(
+    harness: ConsoleHarness, size: tuple[int, int]
+) -> None:
+    connect_with_audiences(harness, broken_events)
+    async with harness.open(size=size) as pilot:
+        async for place in walk(pilot):
+            before = pilot.app.screen.focused
+            await check(pilot, place)
+            for _ in range(6):
+                await pilot.press("tab")
+                await check(pilot, place)
+            pilot.app.screen.set_focus(before)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_has_the_focus_is_seen_during_a_session(
+    harness: ConsoleHarness, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    file = connected_log(harness, tmp_path, "first", "second")
+    async with harness.open(size=size) as pilot:
+        work = await follow(pilot, file)
+        await until_shown(pilot, "▸ shoppers", "by this session: added 2")
+        for key in ("enter", "tab", "tab", "tab", "escape", "v", "tab", "tab", "v", "tab", "enter"):
+            await pilot.press(key)
+            await check(pilot, f"after {key}")
+        for other in SIZES:
+            await pilot.resize_terminal(*other)
+            await until(pilot, lambda: sees_its_focus(pilot))
+        await cancelled(pilot, work)
+
+
+async def test_enter_on_a_small_terminal_goes_to_a_list_of_the_audience_that_is_seen(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = connected_log(harness, tmp_path, "first", "second")
+    async with harness.open(size=(80, 24)) as pilot:
+        work = await follow(pilot, file)
+        await until_shown(pilot, "▸ shoppers", "by this session: added 2", "✔ 200")
+        assert isinstance(pilot.app.screen, LiveScreen)
+        await pilot.press("enter")
+        await until(
+            pilot, lambda: isinstance(pilot.app.focused, Grid) and pilot.app.focused.id == "log"
+        )
+        await check(pilot, "after Enter")
+        await cancelled(pilot, work)
