@@ -143,7 +143,9 @@ async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
         await pilot.press("l")
         await until_shown(pilot, "this audience")
         await pilot.press("n")
-        await until_shown(pilot, f"Create a new cohort for “{SHOPPERS}”?", "is unlinked: it stays in")
+        await until_shown(
+            pilot, f"Create a new cohort for “{SHOPPERS}”?", "is unlinked: it stays in"
+        )
         await pilot.press(*SHOPPERS, "enter")
         await until(pilot, lambda: saved(harness, SHOPPERS).link is Link.UNLINKED)
         await until_on(pilot, AudiencesScreen)
