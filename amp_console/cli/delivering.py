@@ -142,11 +142,12 @@ def _verdict(report: RunReport, tally: ReadCounts) -> str:
     uncertain = sum(audience.left.uncertain for audience in report.audiences)
     is_certain = not uncertain or any(audience.left.pending for audience in report.audiences)
     if is_certain or report.was_stopped or report.keys_refused:
-        if report.status is RunStatus.PARTIAL:
-            return _partial(
-                sum(audience.left.rejected for audience in report.audiences), tally.invalid
-            )
-        return _VERDICT[report.status]
+        rejected = sum(audience.left.rejected for audience in report.audiences)
+        if report.status is RunStatus.DELIVERED and not rejected:
+            return "everything delivered"
+        if report.status is RunStatus.STOPPED:
+            return "stopped with users pending"
+        return _partial(rejected, tally.invalid)
     return f"everything sent, {plural(uncertain, 'user')} to confirm again"
 
 
@@ -156,19 +157,13 @@ def _partial(rejected: int, invalid: int) -> str:
     return f"delivered, except {' and '.join(left)}"
 
 
-_VERDICT = {
-    RunStatus.DELIVERED: "everything delivered",
-    RunStatus.STOPPED: "stopped with users pending",
-}
-
-
 def exit_of(report: RunReport) -> Exit:
-    """Return the exit status of a run."""
+    """Return the exit status of a run: not 0 while users of its audiences are rejected."""
     if report.keys_refused:
         return Exit.KEYS
     if report.was_stopped:
         return Exit.INTERRUPTED
-    return {
-        RunStatus.DELIVERED: Exit.DELIVERED,
-        RunStatus.PARTIAL: Exit.PARTIAL,
-    }.get(report.status, Exit.STOPPED)
+    if report.status is RunStatus.STOPPED:
+        return Exit.STOPPED
+    is_left = any(audience.left.rejected for audience in report.audiences)
+    return Exit.PARTIAL if is_left or report.status is RunStatus.PARTIAL else Exit.DELIVERED

@@ -146,10 +146,17 @@ def run_live(
     printer.print(report.last)
     for sentence in _left(report):
         say(sentence, err=True)
-    return Exit.KEYS if report.keys_refused else _EXITS.get(report.status, Exit.STOPPED)
+    return _exit_of(report)
 
 
-_EXITS = {RunStatus.DELIVERED: Exit.DELIVERED, RunStatus.PARTIAL: Exit.PARTIAL}
+def _exit_of(report: LiveReport) -> Exit:
+    """Return the exit status of a session: not 0 while users are rejected."""
+    if report.keys_refused:
+        return Exit.KEYS
+    if report.status is RunStatus.STOPPED:
+        return Exit.STOPPED
+    is_left = report.rejected or report.status is RunStatus.PARTIAL
+    return Exit.PARTIAL if is_left else Exit.DELIVERED
 
 
 def _left(report: LiveReport) -> list[str]:

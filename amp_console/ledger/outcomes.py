@@ -52,11 +52,13 @@ def audience_outcome(
     counts: AudienceCounts,
     *,
     pending: int = 0,
-    rejected: int = 0,
+    unidentified: int = 0,
     differs: bool = False,
 ) -> RunStatus:
-    """How a run ended for one audience, of which so many users are pending and rejected after it.
+    """How a run ended for one audience, of which so many users are pending after it.
 
+    So many members are `unidentified`: they have no identifier to send. A run is partial if it
+    rejected users itself; those that earlier runs rejected were nothing it could deliver.
     `differs`: a comparison found differences, or a repair left some.
     """
     if counts.note == INTERRUPTED:
@@ -69,7 +71,7 @@ def audience_outcome(
         return RunStatus.PARTIAL if differs else RunStatus.DELIVERED
     if pending:
         return RunStatus.STOPPED
-    return RunStatus.PARTIAL if rejected else RunStatus.DELIVERED
+    return RunStatus.PARTIAL if counts.rejected or unidentified else RunStatus.DELIVERED
 
 
 def worst(outcomes: Iterable[RunStatus], *, invalid: int = 0) -> RunStatus:
@@ -147,6 +149,4 @@ def _unkept(
         differs = found.status is RunStatus.PARTIAL
     else:
         differs = any(item.differing for item in compared)
-    return audience_outcome(
-        found.kind, counts, pending=pending or 0, rejected=counts.rejected, differs=differs
-    )
+    return audience_outcome(found.kind, counts, pending=pending or 0, differs=differs)

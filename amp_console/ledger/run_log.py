@@ -30,10 +30,6 @@ _OUTCOMES = {
     (RunKind.COMPARE, RunStatus.PARTIAL): "different",
     (RunKind.REPAIR, RunStatus.DELIVERED): "repaired",
     (RunKind.REPAIR, RunStatus.PARTIAL): "differences left",
-    (RunKind.SYNC, RunStatus.STOPPED): "users pending",
-    (RunKind.LIVE, RunStatus.STOPPED): "users pending",
-    (RunKind.COMPARE, RunStatus.STOPPED): "incomplete",
-    (RunKind.REPAIR, RunStatus.STOPPED): "incomplete",
 }
 _DELIVERING = {RunKind.SYNC, RunKind.LIVE}
 _BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}
@@ -41,11 +37,13 @@ _BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}
 
 def run_outcome(kind: RunKind, status: RunStatus) -> str:
     """How a run of any kind ended, in one or two words."""
+    if status is RunStatus.STOPPED:
+        return "incomplete"
     return _OUTCOMES.get((kind, status), str(status))
 
 
 def run_reason(ended: Run) -> str:
-    """Why a run did not end as delivered, in a few words; "" where its outcome says it."""
+    """What a run left, and why, in a few words; "" where its outcome says it."""
     if ended.note:
         return ended.note
     if ended.kind is RunKind.COMPARE:
@@ -70,11 +68,12 @@ def run_reason(ended: Run) -> str:
 
 
 def _not_sent(ended: Run) -> Iterator[str]:
-    """Who makes a run partial although it rejected none of them."""
-    if ended.status is not RunStatus.PARTIAL:
+    """Who is not delivered although the run rejected none of them."""
+    if ended.status not in {RunStatus.DELIVERED, RunStatus.PARTIAL}:
         return
     if ended.rejected_earlier is None:  # an older version did not count them apart
-        yield "rejected earlier or without an identifier"
+        if ended.status is RunStatus.PARTIAL:
+            yield "rejected earlier or without an identifier"
     elif ended.rejected_earlier:
         yield f"{ended.rejected_earlier:,} rejected earlier"
     if ended.unidentified_after:

@@ -19,8 +19,9 @@ from amp_console.ledger.sources import ReadCounts
 class RunStatus(enum.StrEnum):
     """How a run ended.
 
-    `partial`: finished, but users are rejected, events were invalid, or audiences wait for an
-    operator in a live session. `interrupted`: its process ended in the middle.
+    `delivered`: it left nothing, though users may be rejected by earlier runs. `partial`: finished,
+    but it rejected users, members have no identifier to send, events were invalid, or audiences
+    wait for an operator in a live session. `interrupted`: its process ended in the middle.
     """
 
     RUNNING = "running"

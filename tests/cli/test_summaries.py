@@ -65,6 +65,15 @@ def test_a_verdict_names_only_what_there_is(streams: Streams) -> None:
         assert f": delivered, except {words}, " in streams.out
 
 
+def test_a_sync_ends_with_1_while_users_of_earlier_runs_are_rejected(streams: Streams) -> None:
+    streams.run("import", "--audience", "vip", members_csv("u1", "ghost-1"))
+    assert streams.run("sync", "--yes") == 1
+    assert streams.run("sync", "--yes") == 1
+    assert "Run 2: delivered, except 1 rejected user, 0 requests" in streams.out
+    assert streams.run("runs", "--json") == 0
+    assert [run["status"] for run in json.loads(streams.out)] == ["delivered", "partial"]
+
+
 def test_a_dash_is_the_standard_output(streams: Streams, capfd: pytest.CaptureFixture[str]) -> None:
     streams.run("import", "--audience", "vip", members_csv("u1", "ghost-1"))
     streams.run("sync", "--yes")

@@ -84,6 +84,15 @@ def test_users_who_are_rejected_end_it_with_1(operator: Operator) -> None:
     assert run["status"] == "partial"
 
 
+def test_users_that_earlier_runs_rejected_end_it_with_1(operator: Operator) -> None:
+    text = lines("u1", "ghost-1")
+    operator.run("watch", "-", "--create", stdin=text.encode())
+    ended = operator.run("watch", "-", "--create", stdin=lines("u2").encode())
+    assert ended.status == 1
+    newest, first = json.loads(operator.run("runs", "--json").out)
+    assert (newest["status"], first["status"]) == ("delivered", "partial")
+
+
 def test_wrong_keys_end_it_with_3(operator: Operator) -> None:
     operator.environment["AMP_CONSOLE_API_KEY"] = "not-a-key"
     ended = operator.run("watch", "-", "--create", stdin=lines("u1").encode())

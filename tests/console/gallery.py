@@ -188,7 +188,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await _visit(pilot, "escape", "11,774")
     async for name in _errors(pilot, demo):
         yield name
-    await _visit(pilot, "3", "users pending")
+    await _visit(pilot, "3", "incomplete")
     yield "runs"
     await pilot.press("j", "j")
     await _visit(pilot, "enter", "changes", "delivered")

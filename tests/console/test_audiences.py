@@ -626,5 +626,5 @@ async def test_an_outcome_that_is_not_that_of_the_whole_run_says_so(
     async with harness.open(size=(160, 40)) as pilot:
         await until_shown(pilot, "run 2", "broken link")
         await pilot.press("j")
-        await until_shown(pilot, "run 2       delivered", "(whole", "run: users pending)")
+        await until_shown(pilot, "run 2       delivered", "(whole", "run: incomplete)")
         await until_shown(pilot, "run 1       delivered")

@@ -205,7 +205,7 @@ async def test_the_playback_of_a_run_that_failed_ends_with_the_reason(tmp_path: 
         host.services.publish_ledger_change()
         await until_shown(pilot, "PLAYBACK")
         await pilot.press("space", *["right"] * 20)
-        await until_shown(pilot, "The run ended: ◐ users pending. Amplitude refused the keys.")
+        await until_shown(pilot, "The run ended: ◐ incomplete. Amplitude refused the keys.")
         await until_shown(pilot, "Amplitude has no cohort any more.")
 
 

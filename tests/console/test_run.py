@@ -226,7 +226,7 @@ async def test_amplitude_goes_down_in_the_middle(
     async with harness.open() as pilot:
         await start_sync(
             pilot,
-            "users pending",
+            "incomplete",
             "50 users still pending",
             "Gave up after 8 failures in a row",
             "The next sync delivers what is pending.",
@@ -241,7 +241,7 @@ async def test_refused_keys_are_told_in_words(
         workspace.enter("u-1")
     harness.environ["AMP_CONSOLE_SECRET_KEY"] = "f" * 32
     async with harness.open() as pilot:
-        await start_sync(pilot, "users pending", "Amplitude refused the keys")
+        await start_sync(pilot, "incomplete", "Amplitude refused the keys")
 
         await until_gone(pilot, "press x")
         await until_gone(pilot, "The next sync delivers")
@@ -279,7 +279,7 @@ async def test_a_cohort_that_is_gone_is_said_for_its_audience(
         simulator.world.drop_cohort(cohort_id)
         workspace.enter("u-2", at=5)
     async with harness.open() as pilot:
-        await start_sync(pilot, "users pending", f"Amplitude has no cohort {cohort_id} any more")
+        await start_sync(pilot, "incomplete", f"Amplitude has no cohort {cohort_id} any more")
         shown = picture(pilot)
         assert "shoppers: Amplitude has no cohort" in shown
         assert "Link another cohort, or unlink it" in shown
@@ -302,9 +302,7 @@ async def test_an_audience_that_another_process_syncs_is_left_to_it(
         url = workspace.ledger.url
     async with harness.open() as pilot:
         with open_ledger(url) as other, other.lease(audience.id):
-            await start_sync(
-                pilot, "users pending", "Another amp-console", "is syncing this audience"
-            )
+            await start_sync(pilot, "incomplete", "Another amp-console", "is syncing this audience")
 
 
 async def test_requests_are_logged_and_each_is_shown_whole(harness: ConsoleHarness) -> None:

@@ -20,7 +20,7 @@ from tests.console.harness import (
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (160, 45)])
 async def test_runs_are_listed_with_what_they_did(
     harness: ConsoleHarness, simulator: Simulator, size: tuple[int, int]
 ) -> None:
@@ -34,11 +34,11 @@ async def test_runs_are_listed_with_what_they_did(
     async with harness.open(size=size) as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
-        await until_shown(pilot, "▲ partial", "◐ users pending", "2 runs", "· run 2")
-        await until_shown(pilot, "Reason", "1 rejected", "1 pending: ")
+        await until_shown(pilot, "▲ partial", "◐ incomplete", "2 runs", "· run 2")
+        await until_shown(pilot, "Reason", "1 rejected", "1 pending:")
 
         await pilot.press("/", *"partial", "enter")
-        await until_gone(pilot, "users pending")
+        await until_gone(pilot, "incomplete")
         await pilot.press("w")
 
         await until_shown(pilot, "run 1", "Delivered, except 1 rejected user.")

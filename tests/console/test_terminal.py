@@ -88,7 +88,7 @@ def test_being_told_to_end_puts_the_terminal_right_and_keeps_what_was_done(
         assert b"\x1b[?1049l" in terminal.transcript  # the second screen is left
         assert b"Traceback" not in terminal.transcript
         history = operator.run("runs").out
-        assert "users pending" in history
+        assert "incomplete" in history
 
 
 def test_a_first_run_opens_the_form_and_nothing_holds_a_key(tmp_path: Path) -> None:

@@ -63,10 +63,10 @@ async def test_a_run_is_found_with_what_it_did(workspace: Workspace) -> None:  #
     assert [(item.run.id, item.counts.added) for item in history] == [(2, 0), (1, 2)]
     own = workspace.ledger.read(runs_of_audience, workspace.audience("others").id, 5)
     assert [(item.run.status, item.status) for item in own] == [
-        (RunStatus.PARTIAL, RunStatus.DELIVERED),
+        (RunStatus.DELIVERED, RunStatus.DELIVERED),
         (RunStatus.PARTIAL, RunStatus.DELIVERED),
     ]
-    assert [item.status for item in history] == [RunStatus.PARTIAL, RunStatus.PARTIAL]
+    assert [item.status for item in history] == [RunStatus.DELIVERED, RunStatus.PARTIAL]
 
 
 async def test_who_is_pending_after_a_run_is_kept(workspace: Workspace) -> None:  # noqa: F811

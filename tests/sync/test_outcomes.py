@@ -23,11 +23,14 @@ def test_an_outcome_follows_from_what_is_left() -> None:
     none, stuck = AudienceCounts(), AudienceCounts(note="Link another cohort.", is_stuck=True)
     sync, live = RunKind.SYNC, RunKind.LIVE
     assert audience_outcome(sync, none) is RunStatus.DELIVERED
-    assert audience_outcome(sync, none, rejected=3) is RunStatus.PARTIAL
-    assert audience_outcome(sync, none, pending=1, rejected=3) is RunStatus.STOPPED
+    rejected = AudienceCounts(rejected=3)
+    assert audience_outcome(sync, rejected) is RunStatus.PARTIAL
+    assert audience_outcome(live, rejected) is RunStatus.PARTIAL
+    assert audience_outcome(sync, rejected, pending=1) is RunStatus.STOPPED
+    assert audience_outcome(sync, none, unidentified=3) is RunStatus.PARTIAL
     assert audience_outcome(sync, stuck, pending=1) is RunStatus.STOPPED
     assert audience_outcome(live, stuck, pending=1) is RunStatus.PARTIAL
-    assert audience_outcome(RunKind.COMPARE, none, pending=9, rejected=9) is RunStatus.DELIVERED
+    assert audience_outcome(RunKind.COMPARE, none, pending=9, unidentified=9) is RunStatus.DELIVERED
     assert audience_outcome(RunKind.COMPARE, none, differs=True) is RunStatus.PARTIAL
 
 
@@ -37,7 +40,7 @@ def test_the_worst_outcome_is_that_of_the_run() -> None:
     assert worst([RunStatus.STOPPED, RunStatus.DELIVERED], invalid=1) is RunStatus.STOPPED
 
 
-async def test_users_rejected_before_a_run_count_in_its_outcome_for_their_audience(
+async def test_a_run_is_delivered_although_earlier_runs_rejected_users(
     workspace: Workspace,
 ) -> None:
     workspace.enter("u1", "ghost-1")
@@ -47,10 +50,10 @@ async def test_users_rejected_before_a_run_count_in_its_outcome_for_their_audien
     workspace.read([event("v2", True, audience="others")])
     await workspace.sync()
     newest = workspace.ledger.read(all_runs)[0]
-    assert (newest.status, newest.rejected, newest.rejected_after) == (RunStatus.PARTIAL, 0, 1)
+    assert (newest.status, newest.rejected, newest.rejected_after) == (RunStatus.DELIVERED, 0, 1)
     assert run_reason(newest) == "1 rejected earlier"
     assert [_newest(workspace, key) for key in ("shoppers", "others")] == [
-        RunStatus.PARTIAL,
+        RunStatus.DELIVERED,
         RunStatus.DELIVERED,
     ]
 

@@ -229,7 +229,7 @@ async def _deliver_one(
         run.kind,
         worker.counts,
         pending=left.pending,
-        rejected=left.rejected,
+        unidentified=left.unidentified,
         differs=differs(audience_id),
     )
     await worker.write(keep_outcome, run.id, audience_id, status)

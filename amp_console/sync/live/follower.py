@@ -193,7 +193,7 @@ class Follower:
         self._is_over = True
         await worker.record(self._state)
         status = audience_outcome(
-            RunKind.LIVE, worker.counts, pending=left.pending, rejected=left.rejected
+            RunKind.LIVE, worker.counts, pending=left.pending, unidentified=left.unidentified
         )
         await worker.write(keep_outcome, worker.run.id, worker.audience.id, status)
         return FollowerEnd(left, status)

@@ -30,7 +30,7 @@ COLUMNS = (
     Column("Started", 12),
     Column("Kind", 4, narrows=8),
     Column("Outcome", 11, narrows=8),
-    Column("Reason", 16, flex=1, rank=1, hides=True),
+    Column("Reason", 11, flex=1, rank=1),
     Column("Took", 5, right=True, rank=4),
     Column("Added", 5, right=True, rank=2),
     Column("Removed", 7, right=True, rank=3, hides=True),
