@@ -90,6 +90,18 @@ def json_option(command: F) -> F:
     )(command)
 
 
+def timeout_option(command: F) -> F:
+    """Add --timeout of the queries of audiences."""
+    return click.option(
+        "--timeout",
+        type=click.IntRange(min=1),
+        default=3600,
+        show_default=True,
+        metavar="SECONDS",
+        help="Cancel a query that takes longer.",
+    )(command)
+
+
 _SECONDS = {"s": 1, "m": 60, "h": 3_600}
 _DAY = 86_400
 

@@ -2,7 +2,7 @@
 
 import click
 
-from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.options import connection_option, json_option, timeout_option
 from amp_console.cli.output import say
 
 
@@ -10,14 +10,7 @@ from amp_console.cli.output import say
 @click.argument("audiences", nargs=-1, metavar="[AUDIENCE]...")
 @click.option("--dry-run", is_flag=True, help="Run the queries and count; change nothing.")
 @click.option("--yes", is_flag=True, help="Confirm in advance what would be asked.")
-@click.option(
-    "--timeout",
-    type=click.IntRange(min=1),
-    default=3600,
-    show_default=True,
-    metavar="SECONDS",
-    help="Cancel a query that takes longer.",
-)
+@timeout_option
 @json_option
 @connection_option
 def refresh(

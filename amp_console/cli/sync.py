@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.options import connection_option, json_option, timeout_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help='Import this first ("-" is stdin). Repeatable.',
 )
 @click.option("--refresh", is_flag=True, help="Run the queries of audiences first.")
+@timeout_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
 @click.option("--yes", is_flag=True, help="Confirm the plan in advance.")
 @click.option("--now", is_flag=True, help="Send even if Amplitude asked to wait.")
@@ -34,6 +35,7 @@ def sync(
     audiences: tuple[str, ...],
     paths: tuple[str, ...],
     refresh: bool,
+    timeout: int,
     dry_run: bool,
     yes: bool,
     now: bool,
@@ -62,7 +64,7 @@ def sync(
         chosen = _chosen(ledger, audiences, imported if paths else None)
         refreshed = Exit.DELIVERED
         if refresh:
-            queried, refreshed = _refresh(connection, ledger, audiences, yes=yes)
+            queried, refreshed = _refresh(connection, ledger, audiences, timeout, yes=yes)
             chosen = list({item.id: item for item in (*chosen, *queried)}.values())
         if refreshed is Exit.INTERRUPTED:
             say("Nothing was sent.", err=True)
@@ -92,14 +94,18 @@ def sync(
 
 
 def _refresh(
-    connection: "Connection", ledger: "Ledger", names: tuple[str, ...], *, yes: bool
+    connection: "Connection",
+    ledger: "Ledger",
+    names: tuple[str, ...],
+    timeout: float,
+    *,
+    yes: bool,
 ) -> "tuple[list[Audience], Exit]":
     """Run the queries; return the audiences that have one, and what scripts have to know."""
     from amp_console.cli import refreshing
-    from amp_console.sync.sources.warehouse.reader import TIMEOUT
 
     queried = refreshing.queried_audiences(ledger, names)
-    reports = refreshing.refresh_all(connection, ledger, queried, timeout=TIMEOUT, yes=yes)
+    reports = refreshing.refresh_all(connection, ledger, queried, timeout=timeout, yes=yes)
     for line in refreshing.report_lines(reports) if reports else ():
         say(line, err=True)
     return queried, refreshing.exit_of(reports)

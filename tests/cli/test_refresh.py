@@ -194,6 +194,15 @@ def test_a_failed_query_stops_no_other_and_the_sync_says_so(
     assert lake.run("audience", "vip", "--json").document["members"] == 10
 
 
+def test_a_sync_cancels_a_query_that_takes_too_long(lake: Operator) -> None:
+    forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    without_end = f"SELECT i AS user_id FROM ({forever}) WHERE i < 0"
+    assert ask(lake, without_end).status == 0
+    ended = lake.run("sync", "--refresh", "--timeout", "1", "--yes")
+    assert ended.status == 2
+    assert "The query took longer than the time limit of 1 s and was cancelled." in ended.err
+
+
 def test_refused_rows_are_listed_as_errors(lake: Operator, warehouse: Path) -> None:
     fill(warehouse, *MEMBERS[:9], None)
     ended = lake.run("refresh")
