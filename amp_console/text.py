@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime
 
 # Pasting brings blanks along, and invisible marks: zero-width spaces and joiners, text
 # direction, the byte-order mark.
@@ -10,6 +11,7 @@ _INVISIBLE = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
 _ENDS = re.compile(rf"\A{_INVISIBLE}|{_INVISIBLE}\Z")
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, bidirectional and other invisible characters
 MAX_LENGTH = 60
+MAX_ZONE_LENGTH = 5  # letters of an abbreviation; Windows has long names instead
 
 
 def escaped(text: str) -> str:
@@ -73,3 +75,26 @@ def first_sentence(text: str) -> str:
 def trimmed(text: str) -> str:
     """Return the text without blanks and invisible marks at its ends."""
     return _ENDS.sub("", text)
+
+
+def local_time(at: int | str | None) -> str:
+    """A time for people, local and with its zone: "2026-05-03 21:42:51 CEST".
+
+    `at` in microseconds since 1970, or as ISO 8601 with an offset; "" for None or out of range.
+    """
+    try:
+        if isinstance(at, str):
+            time = datetime.fromisoformat(at).astimezone()
+        elif at is not None:
+            time = datetime.fromtimestamp(at // 1_000_000).astimezone()
+        else:
+            return ""
+    except (OverflowError, ValueError, OSError):
+        return ""
+    return f"{time:%Y-%m-%d %H:%M:%S} {zone_of(time)}"
+
+
+def zone_of(time: datetime) -> str:
+    """The abbreviation of a local time's zone, or its offset where the system has only a name."""
+    name = time.tzname() or ""
+    return name if name and len(name) <= MAX_ZONE_LENGTH else f"{time:%z}"

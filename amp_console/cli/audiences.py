@@ -285,7 +285,7 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
 
 
 def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
-    from amp_console.sync.formatting import local_time
+    from amp_console.text import local_time
 
     kind = "changes" if query.is_changes else "query"
     yield kind, f"{query.source}: {' '.join(query.sql.split())}"
@@ -303,7 +303,7 @@ def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
 
 
 def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
-    from amp_console.sync.formatting import local_time
+    from amp_console.text import local_time
 
     size = "unknown size" if listed.size is None else f"{listed.size:,}"
     status = listed.status or "unknown status"
@@ -315,8 +315,8 @@ def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
 def _print_audience(
     document: "AudienceDocument", audience: "Audience", connection: "Connection"
 ) -> None:
-    from amp_console.sync.formatting import local_time, uncertain_text
-    from amp_console.text import clean
+    from amp_console.sync.formatting import uncertain_text
+    from amp_console.text import clean, local_time
 
     def set_or_default(value: str | None) -> str:
         return "override" if value else "default"

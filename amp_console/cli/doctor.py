@@ -149,7 +149,7 @@ def _backups(connection: "Connection", ledger: Path) -> Iterator[Finding]:
     if not found:
         return
     count = plural(len(found), "backup")
-    listed = (f"{item.path.name}  {item.size / 1_048_576:,.1f} MiB" for item in found)
+    listed = (f"{item.path.name}  {item.when}  {item.size / 1_048_576:,.1f} MiB" for item in found)
     yield Finding(
         "backups",
         True,

@@ -129,7 +129,7 @@ def _summary(document: "ErrorsDocument") -> str:
 
 def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]") -> None:
     from amp_console.cli.tables import table
-    from amp_console.sync.formatting import local_time
+    from amp_console.text import local_time
 
     say(_summary(document))
     users = [(u.audience, u.id, u.operation, u.reason, local_time(u.at)) for u in document.rejected]

@@ -128,7 +128,7 @@ def _list(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: bool)
 
 
 def _line(entry: "LogEntry") -> str:
-    from amp_console.sync.formatting import local_time
+    from amp_console.text import local_time
 
     sign = " !x"[entry.severity]
     return f"{local_time(entry.at):<24}  {entry.kind:<9} {sign} {entry.text}"

@@ -120,8 +120,8 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
 
 
 def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
-    from amp_console.sync.formatting import local_time
     from amp_console.sync.queries.person import found_text
+    from amp_console.text import local_time
 
     record = status.record
     found = [

@@ -21,7 +21,8 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     from amp_console.cli.tables import table
     from amp_console.ledger.run_log import run_outcome, run_reason
     from amp_console.ledger.runs import all_runs
-    from amp_console.sync.formatting import local_time, refused_words
+    from amp_console.sync.formatting import refused_words
+    from amp_console.text import local_time
 
     with open_connection(connection_name) as (_, ledger):
         found = ledger.read(all_runs, dead=ledger.dead_runs())

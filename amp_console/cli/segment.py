@@ -105,8 +105,8 @@ def show(as_json: bool, connection_name: str | None) -> int:
     from amp_console.cli.documents import print_document
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.segment_audiences import space_reading
-    from amp_console.sync.formatting import iso_time, local_time
-    from amp_console.text import clean, plural
+    from amp_console.sync.formatting import iso_time
+    from amp_console.text import clean, local_time, plural
 
     with open_connection(connection_name) as (connection, ledger):
         space = connection.segment
@@ -170,7 +170,7 @@ def disconnect(connection_name: str | None) -> int:
 
 
 def _attempt(reading: "SpaceReading") -> "Iterator[tuple[str, str]]":
-    from amp_console.sync.formatting import local_time
+    from amp_console.text import local_time
 
     if reading.trouble:
         yield "last attempt", f"{local_time(reading.tried_at)}: {reading.trouble}"

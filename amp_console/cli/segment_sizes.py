@@ -24,7 +24,7 @@ from amp_console.ledger.audience_queries import audience_queries
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.segment_audiences import SpaceReading, keep_trouble, space_reading
 from amp_console.sync.connection_options import client_for
-from amp_console.sync.formatting import iso_time, local_time
+from amp_console.sync.formatting import iso_time
 from amp_console.sync.queries.segment import (
     Presence,
     SizesSideBySide,
@@ -34,6 +34,7 @@ from amp_console.sync.queries.segment import (
 )
 from amp_console.sync.queries.status import audience_summaries
 from amp_console.sync.segment_space import NOT_STORED, public_client, read_space
+from amp_console.text import local_time
 from amp_console.values import SegmentAudience, now_in_microseconds
 
 NO_SPACE = "No Segment space is connected. Connect one with: amp-console segment connect --space ID"

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.widgets.grid import Cell
-from amp_console.sync.formatting import zone_of
+from amp_console.text import zone_of
 
 SECOND = 1_000_000  # microseconds
 CLOCK_TOLERANCE = 10 * SECOND  # a moment so little ahead of a clock that ticks is now

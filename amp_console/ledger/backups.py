@@ -22,6 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.ledger.locks import lock_folder, make_folder
+from amp_console.text import local_time
 
 DAILY = "daily"
 SUFFIX = ".backups"
@@ -56,8 +57,8 @@ class Backup(NamedTuple):
 
     @property
     def when(self) -> str:
-        """Its time for people, in UTC."""
-        return f"{datetime.fromtimestamp(self.at // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
+        """Its time for people, local and with its zone."""
+        return local_time(self.at)
 
 
 class BackupSkipped(Exception):

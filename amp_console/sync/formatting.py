@@ -5,12 +5,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from amp_console.ledger.refused_requests import RefusedRequests
-from amp_console.text import plural
+from amp_console.text import local_time, plural, zone_of
 
 if TYPE_CHECKING:
     from amp_console.ledger.since_plan import SincePlan
-
-MAX_ZONE_LENGTH = 5  # letters of an abbreviation; Windows has long names instead
 
 
 def iso_time(microseconds: int | None) -> str | None:
@@ -30,29 +28,6 @@ def local_iso_time(microseconds: int) -> str | None:
         return datetime.fromtimestamp(microseconds // 1_000_000).astimezone().isoformat()
     except (OverflowError, ValueError, OSError):
         return None
-
-
-def local_time(at: int | str | None) -> str:
-    """A time for people, local and with its zone: "2026-05-03 21:42:51 CEST".
-
-    `at` in microseconds since 1970, or as `iso_time` writes it; "" for None or out of range.
-    """
-    try:
-        if isinstance(at, str):
-            time = datetime.fromisoformat(at).astimezone()
-        elif at is not None:
-            time = datetime.fromtimestamp(at // 1_000_000).astimezone()
-        else:
-            return ""
-    except (OverflowError, ValueError, OSError):
-        return ""
-    return f"{time:%Y-%m-%d %H:%M:%S} {zone_of(time)}"
-
-
-def zone_of(time: datetime) -> str:
-    """The abbreviation of a local time's zone, or its offset where the system has only a name."""
-    name = time.tzname() or ""
-    return name if name and len(name) <= MAX_ZONE_LENGTH else f"{time:%z}"
 
 
 def clock_time(at: int, now: int) -> str:

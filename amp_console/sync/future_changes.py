@@ -1,7 +1,6 @@
 """Changes that are dated in the future: from when on, and what is said of them."""
 
-from amp_console.sync.formatting import local_time
-from amp_console.text import plural
+from amp_console.text import local_time, plural
 
 DAY = 24 * 3600 * 1_000_000  # microseconds; clocks and time zones that are set wrong stay within it
 

@@ -574,7 +574,7 @@ def test_a_backup_is_restored_as_doctor_says(operator: Operator, file: Path) -> 
     assert told.status == 1
     assert f"1 backup in {made.path.parent}" in told.out
     lines = [line.strip() for line in told.out.splitlines()]
-    assert any(line.startswith(made.path.name) and line.endswith("MiB") for line in lines)
+    assert any(line.startswith(f"{made.path.name}  2026-05-04 13:06:40 UTC  ") for line in lines)
     begin = next(n for n, line in enumerate(lines) if line.startswith("set_aside="))
     subprocess.run(["sh", "-c", "\n".join(lines[begin : begin + 4])], check=True)
     assert operator.run("audiences", "--json").out == before

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from amp_console.simulator import Call, Late, Simulator
-from amp_console.sync.formatting import local_time
+from amp_console.text import local_time
 from tests.cli.operator import Operator
 from tests.sync.workspace import event
 

@@ -10,7 +10,7 @@ import pytest
 
 from amp_console.simulator import Answer, Canned, ListedAudience, Rule, Size
 from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN, Definition
-from amp_console.sync.formatting import local_time
+from amp_console.text import local_time
 from tests.cli.inside import Ended
 from tests.cli.operator import Operator
 from tests.connections import backends

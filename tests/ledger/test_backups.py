@@ -64,7 +64,7 @@ def test_a_backup_is_a_whole_ledger_for_this_user_alone(path: Path) -> None:
     made = back_up(path, DAILY, NOW, OPTIONS)
     assert made is not None
     assert (made.at, made.reason, made.size) == (NOW, DAILY, made.path.stat().st_size)
-    assert made.when == "2026-05-04 13:06 UTC"
+    assert made.when == "2026-05-04 13:06:40 UTC"
     assert members(made.path) == {"u1"}
     assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(made.path.parent.stat().st_mode) == 0o700
@@ -228,6 +228,7 @@ def test_an_empty_file_is_not_taken_for_a_new_ledger(empty: Path) -> None:
     assert wal.read_bytes() == b"what was written last"
 
 
+@pytest.mark.usefixtures("berlin")
 def test_the_words_for_a_damaged_ledger_are_true(path: Path) -> None:
     back_up(path, DAILY, NOW, OPTIONS)
     other = path.with_name("other.db")
@@ -237,7 +238,7 @@ def test_the_words_for_a_damaged_ledger_are_true(path: Path) -> None:
         open_ledger(other)
     text = str(found.value)
     assert "is not a ledger. It was not changed." in text
-    assert "The newest backup is from 2026-05-04 13:06 UTC" in text
+    assert "The newest backup is from 2026-05-04 15:06:40 CEST: " in text
     assert "Event files can be imported again." in text
     assert "from webhooks and standard input after the backup are lost" in text
 

@@ -1,19 +1,13 @@
 """Sentences say a thing once."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from amp_console.amplitude.errors import KeysRefused, ServerTrouble
 from amp_console.engage import UnreadableSource
-from amp_console.sync.formatting import (
-    clock_time,
-    iso_time,
-    local_time,
-    uncertain_text,
-    without_name,
-)
+from amp_console.sync.formatting import clock_time, iso_time, uncertain_text, without_name
+from amp_console.text import local_time
 
 
 @pytest.mark.parametrize("words", ["503", "503.", "HTTP 503", "Error code: 503"])
@@ -34,16 +28,6 @@ def test_a_line_that_begins_with_a_name_does_not_repeat_it() -> None:
 
 AT = 1_777_837_371_000_000  # 2026-05-03T19:42:51Z
 HOUR = 3_600_000_000
-
-
-@pytest.fixture
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The time zone of Berlin, as the rules of POSIX spell it."""
-    with monkeypatch.context() as there:
-        there.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @pytest.mark.usefixtures("berlin")

@@ -14,9 +14,8 @@ from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import SECOND, lasting
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.requests import RequestRecord, RequestState
-from amp_console.sync.formatting import local_time
 from amp_console.sync.queries.request import RequestText, request_text
-from amp_console.text import plural
+from amp_console.text import local_time, plural
 
 _STATES = {
     RequestState.OPEN: "sent; no answer yet",

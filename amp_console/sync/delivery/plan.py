@@ -10,8 +10,7 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import ToSend, in_cohort, members, outstanding, to_send
 from amp_console.ledger.since_plan import PlanMark, plan_mark
 from amp_console.sync.delivery.backoff import requests_for
-from amp_console.sync.formatting import local_time
-from amp_console.text import part_of, plural
+from amp_console.text import local_time, part_of, plural
 from amp_console.values import IdType, now_in_microseconds
 
 PREFIX = "[Segment] "  # what Segment's own destination puts before cohort names

@@ -14,7 +14,7 @@ from amp_console.ledger.findings import PersonComparison
 from amp_console.ledger.people import PersonRecord, find_person
 from amp_console.ledger.rejected import no_identifier
 from amp_console.ledger.runs import RunKind
-from amp_console.sync.formatting import local_time
+from amp_console.text import local_time
 from amp_console.values import IdType, Operation
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from amp_console.ledger.counts import other_id_type
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
-from amp_console.sync.formatting import local_time
 from amp_console.sync.queries.person import (
     ADVICE,
     PersonStatus,
@@ -28,7 +27,7 @@ from amp_console.sync.queries.person import (
     explain_person,
     reason_text,
 )
-from amp_console.text import plural
+from amp_console.text import local_time, plural
 from amp_console.values import IdType
 
 NO_IDENTIFIER = (

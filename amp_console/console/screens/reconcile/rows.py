@@ -34,7 +34,6 @@ from amp_console.ledger.comparisons import (
     Resolved,
 )
 from amp_console.ledger.counts import Headcount, Outstanding, headcount, outstanding
-from amp_console.sync.formatting import local_time
 from amp_console.sync.reconcile.descriptions import (
     GROUP_NAMES,
     comparison_outcome,
@@ -46,7 +45,7 @@ from amp_console.sync.reconcile.descriptions import (
     state_now,
     unexplained_missing,
 )
-from amp_console.text import plural
+from amp_console.text import local_time, plural
 
 KINDS = (
     Column("Difference", 28, flex=1),

@@ -16,8 +16,7 @@ from amp_console.console.words import lasting, stopwatch
 from amp_console.ledger import requests
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
 from amp_console.ledger.runs import RunKind, run
-from amp_console.sync.formatting import local_time
-from amp_console.text import plural
+from amp_console.text import local_time, plural
 
 NONE_YET = "No request yet."
 NONE_SENT = "No request was sent."

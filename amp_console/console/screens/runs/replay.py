@@ -22,9 +22,8 @@ from amp_console.console.widgets.grid.widget import RowsState
 from amp_console.console.words import SECOND, stopwatch
 from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import Run
-from amp_console.sync.formatting import local_time
 from amp_console.sync.queries.run_details import run_details
-from amp_console.text import plural
+from amp_console.text import local_time, plural
 
 FRAME_SECONDS = 0.1  # between two pictures
 SPEEDS = (1, 10, 60, 600)

@@ -23,10 +23,9 @@ from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.console.words import lasting
 from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
-from amp_console.sync.formatting import local_time
 from amp_console.sync.queries.segment import only_in_segment
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
-from amp_console.text import clean, plural
+from amp_console.text import clean, local_time, plural
 from amp_console.values import SegmentAudience
 
 FRAME = 5  # columns: borders, padding and a scrollbar

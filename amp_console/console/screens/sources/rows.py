@@ -6,9 +6,8 @@ from amp_console.console.context import Services
 from amp_console.console.jobs.refresh import RefreshJob
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged, lasting
-from amp_console.sync.formatting import local_time
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
-from amp_console.text import plural
+from amp_console.text import local_time, plural
 
 COLUMNS = (
     Column("Source", 20, flex=3),

@@ -6,10 +6,9 @@ from textual.content import Content
 
 from amp_console.console.context import Services
 from amp_console.console.texts import MUTED, STRONG, facts, safe_text
-from amp_console.sync.formatting import local_time
 from amp_console.sync.queries.segment import size_words
 from amp_console.sync.sources.known import KnownSource
-from amp_console.text import plural
+from amp_console.text import local_time, plural
 from amp_console.values import SegmentAudience
 
 MAX_SHOWN = 100  # audiences that only Segment knows
