@@ -3,6 +3,7 @@
 It was asked some minutes before the demo began, through the product's own use case.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +12,7 @@ from amp_console.connections import Connection
 from amp_console.demo.clock import MINUTE, Clock
 from amp_console.demo.dataset import CHURN, NEWSLETTER, TRIAL
 from amp_console.ledger import Ledger
+from amp_console.ledger.people import find_person
 from amp_console.sync.queries.status import AudienceSummary, audience_summaries
 from amp_console.sync.segment_space import public_client, read_space
 
@@ -29,7 +31,7 @@ ONLY_IN_SEGMENT = (
 async def seed_segment(
     simulator: "Simulator", ledger: Ledger, connection: Connection, clock: Clock
 ) -> None:
-    """Fill the simulated space, and read it into the ledger."""
+    """Fill the simulated space, and read it into the ledger. It knows the people of the ledger."""
     from amp_console.simulator import ListedAudience, Size
     from amp_console.simulator.segment import TOKEN
 
@@ -43,9 +45,16 @@ async def seed_segment(
             for key, name, id_, size in ONLY_IN_SEGMENT
         ),
     ]
+    simulator.segment.find_profile = partial(_profile, ledger)
     clock.set(clock.ago(ASKED))
     client = public_client(connection.segment, TOKEN)
     await read_space(ledger, client, connection.segment.id, now=clock.now)
+
+
+def _profile(ledger: Ledger, user_id: str) -> dict[str, bool] | None:
+    """The audiences that a person has been in, by what the ledger says when Segment is asked."""
+    found = ledger.read(find_person, user_id)
+    return {item.audience.key: item.is_member for item in found} if found else None
 
 
 def _listed(summary: AudienceSummary) -> "ListedAudience":

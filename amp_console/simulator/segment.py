@@ -68,7 +68,8 @@ class Canned(NamedTuple):
 class SegmentSpace:
     """A space with its audiences and profiles; both may be changed while it is served.
 
-    `profiles` holds what each person's profile says of audiences, by user ID in lower case.
+    `profiles` holds what each person's profile says of audiences, by user ID in lower case;
+    `find_profile` looks one up, there unless it is replaced.
     `instead` are answers to be given first; `requests` are the targets that were asked for.
     """
 
@@ -76,6 +77,7 @@ class SegmentSpace:
         self.id = space_id
         self.audiences: list[ListedAudience] = []
         self.profiles: dict[str, dict[str, bool]] = {}
+        self.find_profile: Callable[[str], Mapping[str, bool] | None] = self.profiles.get
         self.instead: list[Canned] = []
         self.requests: list[str] = []
         self.page = page
@@ -104,7 +106,7 @@ class SegmentSpace:
         if request.path_params["space_id"] != self.id:
             return _profile_error(404, "The space was not found.")
         kind, _, user_id = request.path_params["external_id"].partition(":")
-        traits = self.profiles.get(user_id) if kind == "user_id" else None
+        traits = self.find_profile(user_id) if kind == "user_id" else None
         if traits is None:
             return _profile_error(404, "Profile was not found.")
         names = sorted(traits)

@@ -20,6 +20,7 @@ from tests.console.harness import (
     until,
     until_gone,
     until_notified,
+    until_picture,
     until_shown,
 )
 from tests.console.keyrings import use_keyring
@@ -252,3 +253,76 @@ async def test_a_space_that_a_shell_connects_is_a_source(
         services(pilot).publish_ledger_change()
         await until_shown(pilot, SPACE, "not read yet", "lists         unknown", "none stored")
         assert services(pilot).segment.space == space
+
+
+async def ask_about(pilot: Pilot[None], who: str, *shown: str) -> None:
+    await until(pilot, lambda: services(pilot).session)
+    await pilot.press("f", *who, "enter")
+    await until_shown(pilot, *shown, "p Ask Segment")
+    await pilot.press("p")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_segment_is_asked_about_a_person_beside_ledger_and_cohort(
+    harness: ConsoleHarness, simulator: Simulator, size: tuple[int, int]
+) -> None:
+    connect(harness, simulator)
+    simulator.segment.profiles["l3"] = {LAPSED: False}
+    async with harness.open(size=size) as pilot:
+        await ask_about(pilot, "l3", "In the cohort")
+        await until_flowing(
+            pilot,
+            "Segment, asked just now: By the ledger they belong in the cohort and were last known "
+            "to be in it; in Segment they are not in the audience now. Ledger and Segment disagree",
+        )
+        await pilot.press("slash", *"l4", "enter")
+        await until_gone(pilot, "Segment, asked")
+
+
+async def test_a_person_that_segment_or_the_ledger_does_not_know(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    simulator.segment.profiles["only-there"] = {"win_back": True}
+    async with harness.open() as pilot:
+        await ask_about(pilot, "l3", "In the cohort")
+        await until_flowing(pilot, "Segment has no profile of their User ID.")
+        await pilot.press("slash", *"only-there", "enter")
+        await until_shown(pilot, "No event contains this identifier.")
+        await pilot.press("p")
+        await until_shown(pilot, "Segment, asked just now: In Segment they are in win_back now.")
+
+
+async def test_where_segment_does_not_answer_it_is_unknown_and_says_why(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    simulator.segment.instead = [Canned(401, b"{}")]
+    async with harness.open() as pilot:
+        await ask_about(pilot, "l3", "In the cohort")
+        await until_flowing(
+            pilot, "whether Segment has them in the audience now is unknown. Segment refused"
+        )
+
+
+async def test_without_a_token_of_the_profile_api_segment_is_not_offered(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("f", *"l3", "enter")
+        await until_shown(pilot, "In the cohort", "u Ask Amplitude")
+        assert "Ask Segment" not in picture(pilot)
+
+
+async def until_flowing(pilot: Pilot[None], text: str) -> None:
+    """Wait until a text is shown in the last panel of its lines, however they are broken."""
+    await until_picture(
+        pilot,
+        lambda shown: text in " ".join(" ".join(map(last_panel, shown.splitlines())).split()),
+    )
+
+
+def last_panel(line: str) -> str:
+    return (line.split("│")[-2:] or [""])[0]

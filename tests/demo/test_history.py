@@ -1,5 +1,6 @@
 """What has happened before the operator opens the console."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from amp_console.ledger.sources import invalid_events
 from amp_console.sync.queries.person import explain_person
 from amp_console.sync.queries.segment import compare_space
 from amp_console.sync.queries.status import Status, audience_summaries
+from amp_console.sync.segment_space import profiles_client, public_client
 from amp_console.sync.sources.warehouse import open_engine
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh
 from amp_console.values import IdType
@@ -208,6 +210,28 @@ def test_segment_was_asked_and_has_something_to_see(demo: DemoWorkspace) -> None
         "renewal_next_month",
         "win_back_candidates",
     ]
+
+
+def test_the_demos_console_has_the_tokens_and_segment_knows_the_people(
+    demo: DemoWorkspace,
+) -> None:
+    tokens, space = demo.session.environment.segment_tokens, demo.session.connection.segment
+    assert tokens is not None
+    assert space is not None
+    (who,) = user_ids(1, SHOPPERS, 0, 1)
+
+    async def ask() -> list[object]:
+        async with public_client(space, tokens.public) as public:
+            listed = len(await public.audiences(space.id))
+        async with profiles_client(space, tokens.profiles) as profiles:
+            return [listed, *[await profiles.audiences_of(item) for item in (who, "no-one")]]
+
+    listed, known, unknown = asyncio.run(ask())
+    answers = demo.ledger.read(explain_person, who)
+    assert listed == 8
+    assert known == {answer.record.audience.key: answer.record.is_member for answer in answers}
+    assert known
+    assert unknown is None
 
 
 def test_the_same_seed_is_the_same_ledger(demo: DemoWorkspace) -> None:

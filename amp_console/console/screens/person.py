@@ -9,6 +9,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from amp_console.console.context import Services
 from amp_console.console.routes import MainScreen, OpenPlan, OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.retry import (
@@ -17,6 +18,7 @@ from amp_console.console.screens.errors.retry import (
     reason_not_to_retry,
 )
 from amp_console.console.screens.person_lookup import answer_to
+from amp_console.console.screens.person_segment import SegmentLookup
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.widgets.scroll_pane import ScrollPane
@@ -74,11 +76,15 @@ Type a User ID or an Amplitude ID, exactly as in the events.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
 the newest event says, where it is, which run delivered it, what Amplitude answered. u asks
-Amplitude's user search whether it knows the identifier. U makes a rejected person pending again."""
+Amplitude's user search whether it knows the identifier. U makes a rejected person pending again.
+
+p asks Segment whether the person is in the audience right now, where a token of Segment's Profile
+API is kept. In a shell: amp-console segment connect --profiles-token"""
     CSS_PATH = "person.tcss"
     AUTO_FOCUS = "#who"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "ask", "Ask Amplitude", id="person.ask"),
+        Binding("p", "ask_segment", "Ask Segment", id="person.segment"),
         Binding("U", "retry", "Retry this user", id="person.retry"),
         Binding("w", "run", "Open run", id="person.run"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
@@ -91,6 +97,7 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
         self._text = text
         self._answers: dict[int, PersonStatus] = {}
         self._says: Content | None = None
+        self._segment = SegmentLookup(lambda: self.services, self._explain)
 
     def body(self) -> ComposeResult:
         """The identifier, the audiences, and what is known."""
@@ -98,6 +105,7 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
             panel.border_title = "Person"
             yield Input(self._text, placeholder="User ID or Amplitude ID", id="who", compact=True)
             yield Static(id="amplitude")
+            yield Static(id="segment")
         grid = Grid(
             COLUMNS,
             glyphs=self.services.glyphs,
@@ -107,7 +115,13 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
         )
         yield Split(
             Container(grid, id="where", classes="panel"),
-            ScrollPane(Static(id="sentence"), Static(id="facts"), id="why", classes="panel"),
+            ScrollPane(
+                Static(id="sentence"),
+                Static(id="in-segment"),
+                Static(id="facts"),
+                id="why",
+                classes="panel",
+            ),
             stacks=True,
         )
 
@@ -126,7 +140,7 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
         )
         self._answers = dict(enumerate(answers))
         if self._text:
-            grid.show([self._row(number, answer) for number, answer in self._answers.items()])
+            grid.show([_row(self.services, *item) for item in self._answers.items()])
         else:
             grid.show_notice(RowsState.UNKNOWN, ASK)
         self._entitle()
@@ -134,8 +148,7 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
 
     def show_ages(self) -> None:
         super().show_ages()
-        if self._chosen is not None:
-            self.query_one("#facts", Static).update(self._facts(self._chosen))
+        self._explain()
 
     def _entitle(self) -> None:
         panel, many = self.query_one("#where"), len(self._answers)
@@ -143,24 +156,18 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
         panel.border_title = known if self._text else ""
         self.query_one("#list").styles.height = many + 1 if many else "1fr"  # with the header
 
-    def _row(self, number: int, status: PersonStatus) -> Row:
-        record = status.record
-        return Row(
-            number,
-            (
-                Cell(record.audience.name),
-                Cell(record.audience.id_type.label, "dim"),
-                Cell(status.answer, TONES[status.verdict]),
-                aged(status.since, self.services.clock.age_now, self.services.glyphs),
-            ),
-        )
-
     def _explain(self) -> None:
         chosen = self._chosen
         self.query_one(Split).has_detail = chosen is not None
         self.query_one("#amplitude").display = self._says is not None
         if self._says is not None:
             self.query_one("#amplitude", Static).update(self._says)
+        said = self._segment.says(chosen)
+        shown = "#segment" if chosen is None else "#in-segment"
+        for name in ("#segment", "#in-segment"):
+            self.query_one(name).display = said is not None and name == shown
+        if said is not None:
+            self.query_one(shown, Static).update(said)
         if chosen is not None:
             name = chosen.record.audience.name
             self.query_one("#why").border_title = safe_text(name, max_length=60)
@@ -202,7 +209,7 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
 
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done, and why."""
-        if action == "ask" and not self._text:
+        if action in {"ask", "ask_segment"} and not self._text:
             return "Type an identifier first."
         if action == "run" and (self._chosen is None or self._chosen.record.request is None):
             return "No request has carried this person yet."
@@ -217,6 +224,8 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
             return False
         if action == "retry" and _rejected(self._chosen) is None:
             return False
+        if action == "ask_segment" and not self.services.segment.has_profiles_token:
+            return False
         session = self.services.session  # there is none while the console quits
         if action == "sync" and (session is None or not session.retried):
             return False
@@ -226,6 +235,7 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
         """Show nothing of one person below the identifier of another."""
         if self._text and event.value != self._text:
             self._text, self._says, self._answers = "", None, {}
+            self._segment.forget()
             self.query_one("#list", Grid).show_notice(RowsState.UNKNOWN, ASK)
             self._entitle()
             self._explain()
@@ -234,6 +244,7 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Ask about another identifier; it is taken exactly as it was typed."""
         self._text, self._says = event.value, None
+        self._segment.forget()
         grid = self.query_one("#list", Grid)
         grid.show_notice(RowsState.UNKNOWN, "")  # those rows are about another person
         grid.show_notice(RowsState.LOADING)
@@ -287,9 +298,11 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
         self.services.navigate(OpenPlan(tuple(sorted(self.session.retried))))
 
     def action_copy(self) -> None:
-        """Copy the sentence and the facts."""
+        """Copy the sentence, what Segment says, and the facts."""
         if self._chosen is not None:
-            text = lines(_sentence(self._chosen), safe_text(""), self._facts(self._chosen))
+            said = self._segment.says(self._chosen)
+            asked = [] if said is None else [said]
+            text = lines(_sentence(self._chosen), *asked, safe_text(""), self._facts(self._chosen))
             self.services.clipboard.copy(text.plain)
 
     def action_ask(self) -> None:
@@ -298,12 +311,30 @@ Amplitude's user search whether it knows the identifier. U makes a rejected pers
         self._explain()
         self.run_worker(self._ask, exclusive=True, group="ask")
 
+    def action_ask_segment(self) -> None:
+        """Ask Segment whether the person is in the audience right now."""
+        asking = self._segment.ask(self._text, self._answers.values())
+        self.run_worker(asking, exclusive=True, group="ask segment")
+
     async def _ask(self) -> None:
         text = self._text
         says = await answer_to(self.session, text, self._answers.values())
         if text == self._text:
             self._says = says
             self._explain()
+
+
+def _row(services: Services, number: int, status: PersonStatus) -> Row:
+    record = status.record
+    return Row(
+        number,
+        (
+            Cell(record.audience.name),
+            Cell(record.audience.id_type.label, "dim"),
+            Cell(status.answer, TONES[status.verdict]),
+            aged(status.since, services.clock.age_now, services.glyphs),
+        ),
+    )
 
 
 def _rejected(status: PersonStatus | None) -> RejectedUser | None:

@@ -1,0 +1,84 @@
+"""What Segment says of a person right now, in the words of `amp-console person`."""
+
+from collections.abc import Callable, Collection
+
+from textual.content import Content
+
+from amp_console.connections import KeysError
+from amp_console.console.background import aside
+from amp_console.console.context import Services
+from amp_console.console.texts import BAD, MUTED, Part, safe_text
+from amp_console.sync.queries.person import PersonStatus
+from amp_console.sync.queries.segment_person import (
+    ProfileAnswer,
+    ask_profile,
+    three_answers,
+    user_id_of,
+)
+from amp_console.sync.segment_space import profiles_client
+
+MAX_LENGTH = 900
+NO_USER_ID = "Segment is asked by User ID, and no event names one for this Amplitude ID."
+NOT_STORED = "No token of Segment's Profile API is stored."
+OTHER_SPACE = "The audience belongs to another space."
+
+
+class SegmentLookup:
+    """Asks Segment about the person who is shown, and keeps the answer until another one is.
+
+    `changed` is called when there is something to show.
+    """
+
+    def __init__(self, services: Callable[[], Services], changed: Callable[[], None]) -> None:
+        self._services = services
+        self._changed = changed
+        self._text: str | None = None  # what the person was looked up as
+        self._answer: ProfileAnswer | None = None
+        self._asked_at = 0
+
+    def forget(self) -> None:
+        """Another person is shown."""
+        self._text, self._answer = None, None
+
+    async def ask(self, text: str, statuses: Collection[PersonStatus]) -> None:
+        """Ask for the person who was looked up as `text`."""
+        self._text, self._answer = text, None
+        self._changed()
+        answer = await self._asked(text, list(statuses))
+        if self._text == text:
+            self._answer, self._asked_at = answer, self._services().clock.now
+            self._changed()
+
+    async def _asked(self, text: str, statuses: list[PersonStatus]) -> ProfileAnswer:
+        segment, user_id = self._services().segment, user_id_of(text, statuses)
+        if user_id is None:
+            return ProfileAnswer(text, None, NO_USER_ID)
+        space = segment.space
+        try:
+            token = await segment.profiles_token(space) if space is not None else None
+        except KeysError as error:
+            return ProfileAnswer(user_id, None, str(error))
+        if space is None or token is None:
+            return ProfileAnswer(user_id, None, NOT_STORED)
+        client = await aside(profiles_client, space, token, segment.say_waiting)
+        return await ask_profile(client, user_id)
+
+    def says(self, status: PersonStatus | None) -> Content | None:
+        """What Segment says of an audience, or of a person that no audience knows.
+
+        None where it was not asked.
+        """
+        services, answer = self._services(), self._answer
+        if self._text is None:
+            return None
+        if answer is None:
+            return safe_text((f"Asking Segment{services.glyphs.more}", MUTED))
+        head: Part = (f"Segment, asked {services.age_of(self._asked_at)}: ", MUTED)
+        if status is None:
+            sentence = answer.sentence
+        else:
+            space = services.segment.space
+            found = three_answers(status.record, answer, space.id if space is not None else "")
+            sentence = OTHER_SPACE if found is None else found.sentence
+        said: Part = (sentence, BAD) if answer.trouble else sentence
+        return safe_text(head, said, max_length=MAX_LENGTH)
