@@ -291,15 +291,15 @@ def test_events_and_changes_of_the_same_person_count_by_their_times(
     assert lake.wanted() == {"b"}
 
 
-def test_a_query_that_was_replaced_meanwhile_gets_no_cursor_of_the_former_one(
+def test_changes_of_a_query_that_was_replaced_meanwhile_are_not_applied(
     workspace: Workspace, file: Warehouse
 ) -> None:
     lake = Changes(workspace, file)
     lake.add(("a", True, 10))
     work = lake.begin()
     lake.follow(f"{QUERY} AND true")
-    assert work.run().outcome is APPLIED
-    assert lake.cursor is None
+    assert work.run().outcome is FAILED
+    assert (lake.wanted(), lake.cursor) == (set(), None)
 
 
 def test_one_that_never_returned_a_change_says_so(workspace: Workspace, file: Warehouse) -> None:

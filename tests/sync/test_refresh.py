@@ -560,3 +560,34 @@ def test_rows_refused_by_two_refreshes_at_once_are_counted_once(
     lake.open_engine = lambda: SlowEngine(whole(), other.run)
     assert lake.refresh().refused == 1
     assert lake.ledger.read(sources.count_invalid) == 1
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+@pytest.mark.parametrize("asks_first", [True, False])
+def test_a_query_that_is_removed_or_set_again_while_it_runs_changes_nothing(
+    lake: Lake, warehouse: Warehouse, *, is_removed: bool, asks_first: bool
+) -> None:
+    warehouse.members(*MEMBERS[1:], "new")
+
+    def change() -> None:
+        if is_removed:
+            drop_query(lake.ledger, lake.workspace.connection, lake.audience)
+        else:
+            lake.ask("SELECT user_id FROM vips WHERE user_id <> 'new'")
+
+    whole = lake.open_engine
+    if not asks_first:
+        lake.open_engine = lambda: SlowEngine(whole(), change)
+    work = lake.begin(asks_first=asks_first)
+    report = work.run()
+    if asks_first:
+        change()
+        report = work.confirm(report)
+    assert report.outcome is FAILED
+    (note,) = report.notes
+    assert note == (
+        "The query of this audience was set again or removed after it had begun. Nothing was "
+        "changed. Refresh again to run the query that it has now."
+    )
+    assert lake.wanted() == {*MEMBERS}
+    assert staged(lake) == 0

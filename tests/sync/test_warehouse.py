@@ -379,3 +379,11 @@ def test_the_path_of_a_file_becomes_absolute(
     assert whole_url("postgresql://ana@h/x") == "postgresql://ana@h/x"
     with pytest.raises(WarehouseError, match="no scheme that amp-console knows"):
         whole_url("mysql://ana@h/x")
+
+
+def test_a_query_with_a_nul_is_refused_as_a_server_would_run_a_part_of_it(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.members("a", "b")
+    words = refusal(warehouse, "SELECT user_id FROM vips\0 WHERE user_id = 'a'")
+    assert words.startswith("The query contains a NUL character. Nothing was changed.")

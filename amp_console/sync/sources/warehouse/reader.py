@@ -118,6 +118,8 @@ class QueryReader:
     def __enter__(self) -> Self:
         if not self._sql.strip():
             raise WarehouseError("The query is empty.", "Write it as a SELECT.")
+        if "\0" in self._sql:  # PostgreSQL would run what comes before it
+            raise WarehouseError("The query contains a NUL character.", "Set it as plain text.")
         self._timer.start()
         try:
             with self._interruptible():

@@ -20,6 +20,7 @@ from amp_console.ledger.audience_queries import (
     RefreshOutcome,
     keep_column_types,
     keep_last_refresh,
+    query_of,
 )
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
@@ -146,10 +147,7 @@ class AudienceRefresh:
             with closing(self._open_engine()) as engine:
                 report = self._read(engine)
         except (WarehouseError, KeysError, SettingsError) as error:
-            is_cancelled = isinstance(error, QueryCancelled)
-            outcome = RefreshOutcome.CANCELLED if is_cancelled else RefreshOutcome.FAILED
-            said = error.sentence(KEPT) if isinstance(error, WarehouseError) else f"{error} {KEPT}"
-            report = self._report(outcome, rows=self.rows, notes=(said,))
+            report = self._failed(error)
         except BaseException:
             with suppress(LedgerError):
                 self._staged.discard()
@@ -163,8 +161,13 @@ class AudienceRefresh:
         """Apply what asks; it asks again where there is more to confirm, as more people leave."""
         is_unfinished, self._is_unfinished = self._is_unfinished, False
         staged = self._staged
-        ended = staged.finish() if is_unfinished else staged.confirm(asked.removal)
-        report = self._ended(asked, ended)
+        try:
+            self._check_is_set()
+        except QueryReplaced as error:
+            report = self._failed(error)
+        else:
+            ended = staged.finish() if is_unfinished else staged.confirm(asked.removal)
+            report = self._ended(asked, ended)
         if report.outcome is not RefreshOutcome.ASKS:
             self._keep(report)
         return report
@@ -199,6 +202,7 @@ class AudienceRefresh:
             for batch in reader:
                 self._staged.add(batch)
                 refusals += batch.refusals[: LISTED - len(refusals)]
+        self._check_is_set()
         if not self._is_dry:
             self._account(reader, source_id, refusals)
         found = self._staged.flips()
@@ -224,6 +228,22 @@ class AudienceRefresh:
             self._is_unfinished = True
             return msgspec.structs.replace(read, outcome=RefreshOutcome.ASKS, question=question)
         return self._ended(read, self._staged.finish())
+
+    def _check_is_set(self) -> None:
+        """Raise QueryReplaced where the audience has another query by now, or none."""
+        ran, known = self._query, self._ledger.read(query_of, self._query.audience_id)
+        if known is None or (known.source, known.sql, known.set_at) != (
+            ran.source,
+            ran.sql,
+            ran.set_at,
+        ):
+            raise QueryReplaced
+
+    def _failed(self, error: WarehouseError | KeysError | SettingsError) -> RefreshReport:
+        is_cancelled = isinstance(error, QueryCancelled)
+        outcome = RefreshOutcome.CANCELLED if is_cancelled else RefreshOutcome.FAILED
+        said = error.sentence(KEPT) if isinstance(error, WarehouseError) else f"{error} {KEPT}"
+        return self._report(outcome, rows=self.rows, notes=(said,))
 
     def _account(self, reader: QueryReader, source_id: int, refusals: list[Refusal]) -> None:
         """Keep what became of the rows; those refused are listed as errors."""
@@ -304,6 +324,16 @@ class AudienceRefresh:
         has_moved = report.outcome in _TAKEN and (report.entering or report.leaving)
         return bool(
             before and not has_moved and (before.outcome, before.note) == (last.outcome, last.note)
+        )
+
+
+class QueryReplaced(WarehouseError):
+    """The query was set again or removed while it ran: what it lists is not wanted any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The query of this audience was set again or removed after it had begun.",
+            "Refresh again to run the query that it has now.",
         )
 
 
