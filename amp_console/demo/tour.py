@@ -258,7 +258,7 @@ _REPAIR = (
                 "The repair is to be checked by a second comparison.",
                 screen("ChoiceDialog", "afterwards: yes"),
             ),
-            KeyPress("enter", "Both"),
+            KeyPress("enter", "Add and remove"),
         ),
     ),
     TourStep(

@@ -387,7 +387,7 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     yield "reconcile-first"
     await _visit(pilot, "r", "in both", "1 of 500 downloads used")
     yield "reconcile"
-    await _visit(pilot, "p", "Both")
+    await _visit(pilot, "p", "Add 212 and remove 37")
     yield "reconcile-choice"
     await _visit(pilot, "enter", "Send 2 requests")
     yield "reconcile-confirm"

@@ -338,6 +338,36 @@ async def test_marks_choose_several(harness: ConsoleHarness) -> None:
         assert len(place.chosen) == 1
 
 
+async def test_marks_are_counted_and_actions_name_what_they_act_on(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED, "s Sync  ")
+        await pilot.press("space", "space")
+        await until_shown(pilot, "─ 2 marked ─╯", "s Sync 2 marked")
+        await until_shown(pilot, "r Reconcile 2 marked", "Disable 2 marked")
+        await pilot.press("escape")
+        await until_gone(pilot, "marked")
+        assert "s Sync  " in picture(pilot)
+
+
+async def test_marks_of_rows_that_a_filter_hides_are_dropped(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        place = pilot.app.screen
+        assert isinstance(place, AudiencesScreen)
+        await pilot.press("a")
+        await until_shown(pilot, "4 marked")
+        await pilot.press("slash", *LAPSED[:6], "enter")
+        await until_shown(pilot, "1 marked", "s Sync 1 marked")
+        await pilot.press("escape", "escape")
+        await until_gone(pilot, "marked")
+        await until_shown(pilot, SHOPPERS)
+        assert len(place.chosen) == 1
+
+
 def after_the_last_run(harness: ConsoleHarness) -> None:
     """Set the console's clock: sizes that are older than the last run say nothing."""
     later = time.time_ns() // 1_000

@@ -352,7 +352,7 @@ async def test_marks_of_one_reason_are_not_retried_under_another(harness: Consol
         await until_shown(pilot, f"Amplitude does not know this User ID · {GHOSTS}", "2 users")
         await pilot.press("tab", "space")
         await until_shown(pilot, "2 users · 1 marked")
-        await pilot.press("escape", "k")
+        await pilot.press("tab", "k")
         await until_shown(pilot, f"No Amplitude ID in the event · {FRESH}", "12 users ─")
         assert not pilot.app.screen.query_one("#users", Grid).marks
 

@@ -8,7 +8,7 @@ from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.plan.view import PlanScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Simulator
-from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.values import IdType
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
@@ -147,6 +147,31 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(harness: Consol
         await until_shown(pilot, "Remove most members?", "Type shoppers to continue")
         await pilot.press(*"shoppers", "enter")
 
+        await until_shown(pilot, "→ 8 removed in")
+
+
+async def test_a_name_with_a_dash_that_keyboards_lack_can_be_typed(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter(*(f"u-{n}" for n in range(10)))
+        change(
+            workspace.ledger,
+            workspace.connection,
+            workspace.audience(),
+            SettingsChange(cohort_name="Risk – “CS”"),
+        )
+        await workspace.sync()
+        workspace.leave(*(f"u-{n}" for n in range(8)), at=5)
+    async with harness.open() as pilot:
+        await open_plan(pilot, "removes most")
+        await pilot.press("y")
+        await until_shown(pilot, "Type Risk – “CS” to continue")
+        await pilot.press(*'Risk - "C', "enter")
+        await until_shown(pilot, "It does not match yet.", "\n Esc Cancel")
+        await pilot.press(*'S"')
+        await until_shown(pilot, "It matches.", "Enter Remove 8")
+        await pilot.press("enter")
         await until_shown(pilot, "→ 8 removed in")
 
 

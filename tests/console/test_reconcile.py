@@ -115,7 +115,9 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         await pilot.press("p")
         await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
         await until_shown(pilot, "Comparing again uses 1 more download: 1 of 500")
-        await until_shown(pilot, "Enter Both", "space Compare again: no  ↑↓ Choose  Esc Cancel")
+        await until_shown(
+            pilot, "Enter Add and remove", "space Compare again: no  ↑↓ Choose  Esc Cancel"
+        )
         await pilot.press("space")
         await until_shown(pilot, "afterwards: yes [space]")
         assert isinstance(pilot.app.screen, ChoiceDialog)
@@ -206,7 +208,9 @@ async def test_what_comparing_makes_pending_is_said_before_and_after(
         await until_shown(pilot, "2 of 3 differences are pending now", "u00")
         await pilot.press("p")
         await until_shown(pilot, "2 of 3 differences are pending already", "or without a repair.")
-        await until_shown(pilot, "Enter Both  space Compare again: no  ↑↓ Choose  Esc Cancel")
+        await until_shown(
+            pilot, "Enter Add and remove  space Compare again: no  ↑↓ Choose  Esc Cancel"
+        )
         await pilot.press("escape")
         with harness.workspace(connection) as workspace:
             sync(workspace)
@@ -271,7 +275,7 @@ async def test_what_a_repair_has_sent_is_repaired_once_amplitude_confirms_it(
             additions = Rule(Slow(1), calls=frozenset({Call.MEMBERSHIP}), every=2, times=1)
             simulator.faults.set([additions])  # the removal is sent first
             await pilot.press("p")
-            await until_shown(pilot, "Both")
+            await until_shown(pilot, "Add 2 and remove 1")
             await pilot.press("enter")
             await until_shown(pilot, "Repair “shoppers”?")
             await pilot.press("y")
@@ -316,10 +320,10 @@ async def test_leaving_a_dialog_sends_nothing(harness: ConsoleHarness) -> None:
     async with harness.open() as pilot:
         await compare(pilot)
         await pilot.press("p")
-        await until_shown(pilot, "Both")
+        await until_shown(pilot, "Add 2 and remove 1")
         await pilot.press("escape")
         await pilot.press("p")
-        await until_shown(pilot, "Both")
+        await until_shown(pilot, "Add 2 and remove 1")
         await pilot.press("enter")
         await until_shown(pilot, "and removes")
         await pilot.press("n")
@@ -331,10 +335,11 @@ async def test_a_repair_is_chosen_without_a_letter_that_means_something_else_bel
     harness: ConsoleHarness,
 ) -> None:
     drifted(harness)
+    before = cohort(harness)
     async with harness.open() as pilot:
         await compare(pilot)
         await pilot.press("p")
-        await until_shown(pilot, "Enter Both")
+        await until_shown(pilot, "Enter Add and remove")
         await pilot.press(*"abruvy")
         assert isinstance(pilot.app.screen, ChoiceDialog)
         await until_shown(pilot, "afterwards: no")
@@ -343,9 +348,12 @@ async def test_a_repair_is_chosen_without_a_letter_that_means_something_else_bel
         await pilot.press("down")
         await until_shown(pilot, "Enter Remove  ")
         await pilot.press("enter")
-        await until_shown(pilot, "Removes 1 user from “shoppers”.", "y/Enter Send 1 request")
-        await pilot.press("left")
-        await until_shown(pilot, "y Send 1 request  Esc/Enter Cancel")
+        await until_shown(
+            pilot, "Removes 1 user from “shoppers”.", "y Send 1 request  Esc/Enter Cancel"
+        )
+        await pilot.press("enter")
+        await until_on(pilot, ReconcileScreen)
+        assert cohort(harness) == before
 
 
 async def test_a_comparison_is_there_after_a_restart(harness: ConsoleHarness) -> None:
@@ -770,11 +778,11 @@ async def test_the_comparison_after_a_repair_is_found_in_runs_and_for_the_person
     async with harness.open(size=(200, 50)) as pilot:
         await compare(pilot)
         await pilot.press("p")
-        await until_shown(pilot, "Enter Both")
+        await until_shown(pilot, "Enter Add and remove")
         await pilot.press("space")
         await until_shown(pilot, "afterwards: yes [space]")
         await pilot.press("enter")
-        await until_shown(pilot, "Adds 2 users")
+        await until_shown(pilot, "Adds 2 users", "compares again, which uses 1 more download.")
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(pilot, "confirmed by a download")

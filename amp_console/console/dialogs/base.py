@@ -20,7 +20,7 @@ from amp_console.console.context import Services, services_of
 from amp_console.console.first_resume import FirstResume
 from amp_console.console.frame import NoticeLine
 from amp_console.console.lifecycle import is_open, unless_left
-from amp_console.console.texts import lines, safe_text, with_key
+from amp_console.console.texts import MUTED, lines, safe_text, with_key
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ Sheets = str | PurePath | list[str | PurePath] | None
 """Style sheets of a screen; a dialog with a sheet of its own names `DIALOG_SHEET` first."""
 MAX_TYPED = 50  # characters of a name to type
 ENTER = "Enter"
+MATCHES, NO_MATCH_YET = "It matches.", "It does not match yet."
 DIALOG_SHEET = Path(__file__).with_name("base.tcss")
 """Absolute: Textual looks for a relative one beside the subclass, in whatever package that is."""
 
@@ -289,6 +290,18 @@ class Question(Dialog[T], Generic[T]):
             self.give(name)
 
 
+_AS_TYPED = (
+    dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
+    | dict.fromkeys(map(ord, "\u2018\u2019\u201a\u201b"), "'")
+    | dict.fromkeys(map(ord, "\u201c\u201d\u201e\u00ab\u00bb"), '"')
+)
+
+
+def as_typed(text: str) -> str:
+    """A text with the dashes, quotes and spaces that a keyboard has."""
+    return " ".join(text.translate(_AS_TYPED).split())
+
+
 def typeable(name: str, otherwise: str) -> str:
     """The name to type before something is done: a word in place of one that is hard to type."""
     is_easy = name.isprintable() and 0 < len(name.strip()) <= MAX_TYPED
@@ -337,7 +350,14 @@ class Confirm(Question[bool]):
             yield Static(lines(*rows))
         if self._typed is not None:
             yield Static(safe_text("Type ", (self._typed, "bold"), " to continue:"))
-            yield Input(id="typed", select_on_focus=False)
+            yield Input(placeholder="Type it here", id="typed", select_on_focus=False)
+            yield Static(id="typed-note")
+
+    @property
+    def enter_does(self) -> str:
+        """Nothing in the line until the name is right."""
+        action = super().enter_does
+        return action if action and self.can_give(action) else ""
 
     def give(self, name: str) -> None:
         self.dismiss(name == "yes")
@@ -369,6 +389,9 @@ class Confirm(Question[bool]):
 
     def _check(self) -> None:
         if self._typed is not None:
-            is_right = self.query_one("#typed", Input).value.strip() == self._typed.strip()
+            typed = as_typed(self.query_one("#typed", Input).value)
+            is_right = typed == as_typed(self._typed)
             self.query_one("#yes", Button).disabled = not is_right
+            note = MATCHES if is_right else NO_MATCH_YET if typed else ""
+            self.query_one("#typed-note", Static).update(safe_text((note, MUTED)))
             self.refresh_bindings()

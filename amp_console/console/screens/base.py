@@ -23,7 +23,7 @@ from amp_console.console.screens.footer import ScreenFooter, UsefulActions
 from amp_console.console.screens.loading import Loader, NoSession
 from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar, clear_filters
-from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid import Grid, clear_marks
 from amp_console.console.widgets.key_footer import KeyFooter
 from amp_console.console.widgets.split import Split
 
@@ -192,7 +192,9 @@ class BaseScreen(Screen[None]):
             self.services.notifications.post(reason, "warning")
 
     def action_back(self) -> None:
-        """Go back one step: from a detail to its list, from a filter to all rows, else back."""
+        """Go back one step: unmark rows, leave a detail, clear a filter, else leave the screen."""
+        if clear_marks(self):
+            return
         if any(split.leave() for split in self.query(Split)):
             return
         if clear_filters(self):

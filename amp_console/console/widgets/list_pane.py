@@ -92,6 +92,11 @@ class ListPane(Container, Generic[Q, T]):
         return [self._items[key] for key in self._grid.marks if key in self._items]
 
     @property
+    def marked_words(self) -> str:
+        """How many rows are marked: "2 marked"; "" without marks."""
+        return self._grid.marks.words
+
+    @property
     def has_cursor(self) -> bool:
         """Whether the list has the focus."""
         return self._grid.has_focus
@@ -139,12 +144,10 @@ class ListPane(Container, Generic[Q, T]):
         if self._shown is None:
             return
         self.border_title = safe_text(self._shown.title, max_length=90)
-        marked = len(self._grid.marks)
-        parts = [plural(self._count, *self._noun), *([f"{marked:,} marked"] if marked else [])]
-        self.border_subtitle = f" {self._glyphs.dot} ".join(parts)
+        parts = [plural(self._count, *self._noun), self._grid.marks.words]
+        self.border_subtitle = f" {self._glyphs.dot} ".join(part for part in parts if part)
 
-    def on_grid_marks_changed(self, event: Grid.MarksChanged) -> None:
-        event.stop()
+    def on_grid_marks_changed(self) -> None:
         self._show_titles()
 
     def on_filter_bar_left(self, event: FilterBar.Left) -> None:

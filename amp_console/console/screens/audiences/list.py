@@ -63,9 +63,9 @@ Members are everyone the audience wants in its cohort: delivered, pending and re
 Pending are users still to be added (+) and removed (−). Rejected are those Amplitude skipped or
 refused, and those without the identifier of the ID type: Errors has each reason.
 
-Mark several with space, or all with a, to sync (s) or compare (r) them together. Without marks,
-both are about the audience under the cursor. A sync sends nothing before you have seen the plan and
-confirmed it.
+Mark several with space, or all with a, to sync (s), compare (r), or enable or disable (t) them
+together. Esc unmarks them; a filter unmarks those it hides. Without marks, these keys are about the
+audience under the cursor. A sync sends nothing before you have seen the plan and confirmed it.
 
 u asks Amplitude how large the cohorts are, and Segment how large its audiences are where a space is
 connected. The detail shows both beside the ledger and marks what does not fit. Segment counts
@@ -192,8 +192,8 @@ their order. Press v to save filter, order and columns as a view."""
             return () if self.services.sessions.is_opening else ("go('connections')",)
         if not self._known:
             return "import", Labelled("go('live')", "Follow")
-        sync = self.services.jobs.sync
-        watch = ("work",) if sync is not None and not sync.is_over else ()
+        last_sync = self.services.jobs.sync
+        watch = ("work",) if last_sync is not None and not last_sync.is_over else ()
         current = self.current
         is_unlinked = current is not None and current.audience.cohort_id is None
         link = (
@@ -202,17 +202,21 @@ their order. Press v to save filter, order and columns as a view."""
             else ()
         )
         errors = ("errors",) if current is not None and current.left.rejected else ()
-        is_enabled = current is None or current.audience.enabled
-        switch = Labelled("switch", "Disable" if is_enabled else "Enable")
+        states = {item.audience.enabled for item in self.chosen}
+        verbs = {True: "Disable", False: "Enable"}
+        verb = verbs[states.pop()] if len(states) == 1 else "Enable / disable"
+        switch = _of_marked(self, "switch", verb)
+        sync = _of_marked(self, "sync", "Sync")
+        compare = _of_marked(self, "reconcile", "Reconcile")
         settings = switch, Labelled("mapping", "Mapping"), "import"
         is_unchecked = (
             current is not None
             and states_now(self.services, current)[0].status is Status.NOT_COMPARED
         )
-        check = ("sizes", "reconcile") if is_unchecked else ("reconcile",)
+        check = ("sizes", compare) if is_unchecked else (compare,)
         if current is not None and current.audience.broken:
-            return *watch, *link, "edit", *errors, "reconcile", "sync", *settings, "sizes"
-        return *watch, "sync", "sync_all", *errors, *check, "edit", *link, *settings, "sizes"
+            return *watch, *link, "edit", *errors, compare, sync, *settings, "sizes"
+        return *watch, sync, "sync_all", *errors, *check, "edit", *link, *settings, "sizes"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "work" and self.services.jobs.sync is None:
@@ -316,6 +320,11 @@ def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
     detail = home.query_one(AudienceDetail)
     detail.update_summaries(home._known)
     detail.reload()
+
+
+def _of_marked(home: AudiencesScreen, action: str, verb: str) -> Labelled:
+    """An action on the marked audiences, or on the one under the cursor, by what it acts on."""
+    return Labelled(action, f"{verb} {home.query_one('#list', Grid).marks.words}".strip())
 
 
 def _enabled_ids(known: Iterable[AudienceSummary]) -> tuple[int, ...]:

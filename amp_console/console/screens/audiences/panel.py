@@ -33,10 +33,15 @@ class AudiencesPanel(Container):
             line, more = title(services, found, room, shown)
         used = services.views.used
         more += [f"view: {clean(used, 40)}"] if used else []
+        marked = self.query_one(Grid).marks.words
+        more = [marked, *more] if marked else more
         self.border_title = line
         self.border_subtitle = safe_text(f" {services.glyphs.dot} ".join(more))
 
     def on_resize(self) -> None:
+        self.entitle(self._found)
+
+    def on_grid_marks_changed(self) -> None:
         self.entitle(self._found)
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:

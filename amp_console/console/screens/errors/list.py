@@ -21,7 +21,7 @@ from amp_console.console.screens.errors.retry import (
 )
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.widgets.filter_bar import clear_filters
-from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid import Grid, clear_marks
 from amp_console.ledger.rejected import RejectedFilter
 from amp_console.sync.queries.errors_export import write_errors_csv
 
@@ -128,7 +128,9 @@ E writes what is shown into a CSV file."""
         return self.has_class("-invalid")
 
     def action_back(self) -> None:
-        """Clear a filter, or go from users to groups, or from invalid events to rejected users."""
+        """Unmark users, clear a filter, or go from users to groups, from invalid to rejected."""
+        if clear_marks(self):
+            return
         is_entered = self._rejected.split.is_entered or self._invalid.is_entered
         if not is_entered and clear_filters(self):
             return

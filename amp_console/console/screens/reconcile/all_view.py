@@ -20,6 +20,7 @@ from amp_console.console.jobs.reconcile import (
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenReconcile
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.reconcile.all_rows import (
     COLUMNS,
     ComparedAudience,
@@ -130,7 +131,8 @@ Enter opens one audience, with everyone who differs."""
         )
         self._show_one()
         panel = self.query_one("#several")
-        panel.border_subtitle = safe_text(plural(len(self._known), "audience"))
+        said = [plural(len(self._known), "audience"), grid.marks.words]
+        panel.border_subtitle = safe_text(f" {glyphs.dot} ".join(text for text in said if text))
         self.query_one("#says", Static).update(safe_text((self._says(), MUTED)))
         if work is not None and work.is_over and self._told is not work:
             self._told = work
@@ -143,6 +145,16 @@ Enter opens one audience, with everyone who differs."""
 
     def on_grid_moved(self) -> None:
         self._show_one()
+
+    def on_grid_marks_changed(self) -> None:
+        """Count the marked audiences, and the downloads that comparing them takes."""
+        self._show()
+
+    def useful_actions(self) -> UsefulActions:
+        if not (marked := self.query_one("#list", Grid).marks.words):
+            return ()
+        compare, repair = Labelled("compare", f"Compare {marked}"), f"Repair {marked}"
+        return compare, "cancel", Labelled("repair", repair)
 
     def _show_one(self) -> None:
         """Show the comparison of the audience under the cursor, where there is room for it."""
@@ -231,10 +243,6 @@ Enter opens one audience, with everyone who differs."""
 
     def on_grid_opened(self) -> None:
         """Open the audience under the cursor."""
-        self.action_open()
-
-    def action_open(self) -> None:
-        """Open the audience under the cursor."""
         known = self._known.get(self.query_one("#list", Grid).key)
         if known is not None:
             self.services.navigate(OpenReconcile(known.audience.id))
@@ -279,9 +287,10 @@ Enter opens one audience, with everyone who differs."""
 
     def action_repair(self) -> None:
         """Choose what to repair, see the plan, and confirm it."""
-        self.run_worker(self._repair())
 
-    async def _repair(self) -> None:
-        repair = await choose_repair(self.services, self.session, self._different)
-        if repair is not None:
-            self._start(repair)
+        async def choose_and_start() -> None:
+            repair = await choose_repair(self.services, self.session, self._different)
+            if repair is not None:
+                self._start(repair)
+
+        self.run_worker(choose_and_start())

@@ -26,7 +26,7 @@ from amp_console.text import plural
 
 SAMPLES = 3
 NEXT = "next"  # in the footer: to the next answer
-_IN_SHORT = {"add": "Add", "remove": "Remove", "replace": "Replace"}
+_IN_SHORT = {"both": "Add and remove", "add": "Add", "remove": "Remove", "replace": "Replace"}
 
 
 class OfferParts(NamedTuple):
@@ -108,8 +108,9 @@ class ChoiceDialog(Question[RepairRequest | None]):
         add, remove = f"{offer.add:,} missing", f"{offer.remove:,} extra"
         if not is_plain:
             add, remove = plural(offer.add, "user"), plural(offer.remove, "user")
+        both = f"Add {offer.add:,} and remove {offer.remove:,}"
         ways = [
-            (offer.add and offer.remove, Answer("both", "Both")),
+            (offer.add and offer.remove, Answer("both", both)),
             (offer.add, Answer("add", f"Add {add}")),
             (offer.remove, Answer("remove", f"Remove {remove}")),
             (offer.can_replace, Answer("replace", "Replace the entire cohort in one upload")),
@@ -168,8 +169,11 @@ class ChoiceDialog(Question[RepairRequest | None]):
         return f"Compare again afterwards: {'yes' if self._is_proven else 'no'}"
 
 
-def confirm(plans: Sequence[RepairPlan]) -> Confirm:
-    """Ask before it is sent; for a large removal the cohort's name has to be typed."""
+def confirm(plans: Sequence[RepairPlan], *, verify: bool) -> Confirm:
+    """Ask before it is sent; for a large removal the cohort's name has to be typed.
+
+    Enter does not confirm what removes users. `verify`: the cohorts are compared again afterwards.
+    """
     large = [plan for plan in plans if plan.is_large_removal]
     rows: list[str | Content] = []
     for plan in plans:
@@ -179,6 +183,8 @@ def confirm(plans: Sequence[RepairPlan]) -> Confirm:
     foreign = [plan for plan in plans if plan.foreign_list_warning]
     for plan in foreign:
         rows += ["", f"{plan.foreign_list_warning}."]
+    if verify:
+        rows += ["", f"Then compares again, which uses {plural(len(plans), 'more download')}."]
     only = plans[0]
     verb = f"Send {plural(sum(plan.requests for plan in plans), 'request')}"
     title = f"Repair “{only.name}”?" if len(plans) == 1 else f"Repair {len(plans)} audiences?"
@@ -187,7 +193,8 @@ def confirm(plans: Sequence[RepairPlan]) -> Confirm:
         typed = typeable(foreign[0].list_name, "repair")
     elif len(large) == 1:
         typed = typeable(large[0].cohort_name, "remove")
-    return Confirm(title, rows, yes=verb, typed=typed)
+    removes = any(plan.removals if plan.replace else plan.remove for plan in plans)
+    return Confirm(title, rows, yes=verb, typed=typed, is_danger=removes)
 
 
 def _says(plan: RepairPlan) -> list[str | Content]:

@@ -48,7 +48,7 @@ async def choose_repair(
         return None
     choice = RepairChoice(add=request.choice.add, remove=request.choice.remove, only=only)
     plans = await _plans(session, comparisons, choice, replace=request.replace)
-    if not plans or not await services.ask(confirm(plans)):
+    if not plans or not await services.ask(confirm(plans, verify=request.verify)):
         return None
     return RepairOperation(plans, verify=request.verify)
 

@@ -21,6 +21,7 @@ from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenErrors, OpenPerson, OpenRun
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.reconcile import rows
 from amp_console.console.screens.reconcile.comparison import ComparisonPanel, DifferenceKinds
 from amp_console.console.screens.reconcile.reasons import reason_in_comparison
@@ -261,7 +262,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
             self.reload()
             compared = job.operation
             if isinstance(compared, CompareOperation) and compared.is_incomplete:
-                self.run_worker(self._insist(compared, job.failure or ""))
+                self.run_worker(_insist(self, compared, job.failure or ""))
         self.action_keys.refresh()
 
     def _start(self, operation: ReconcileOperation) -> None:
@@ -308,6 +309,11 @@ identifier per line. E writes the differences into a file. w shows the requests 
             return False
         return super().check_action(action, parameters)
 
+    def useful_actions(self) -> UsefulActions:
+        marked = self._people.marked_words
+        repair = Labelled("repair", f"Repair {marked}" if marked else "")
+        return "compare", "cancel", repair, "list", "export"
+
     def disabled_reason(self, action: str) -> str | None:
         if action == "repair" and self._earlier:
             return EARLIER
@@ -332,17 +338,6 @@ identifier per line. E writes the differences into a file. w shows the requests 
                 self._start(operation)
 
         self.run_worker(compare_if())
-
-    async def _insist(self, compared: CompareOperation, why: str) -> None:
-        """Ask whether to use an incomplete list all the same."""
-        question = Confirm(
-            "Compare with an incomplete list?",
-            [why, "Members missing from it count as extra in the cohort."],
-            yes="Compare anyway",
-            is_danger=True,
-        )
-        if await self.services.ask(question):
-            self._start(compared.including_incomplete())
 
     def action_list(self) -> None:
         """Compare with a list of members."""
@@ -396,3 +391,15 @@ identifier per line. E writes the differences into a file. w shows the requests 
         question = "Save as .csv or .ndjson (replaces an existing file):"
         title, name = "Export the differences", "differences.csv"
         self.run_worker(export_to(self.services, title, question, name, write))
+
+
+async def _insist(screen: ReconcileScreen, compared: CompareOperation, why: str) -> None:
+    """Ask whether to use an incomplete list all the same."""
+    question = Confirm(
+        "Compare with an incomplete list?",
+        [why, "Members missing from it count as extra in the cohort."],
+        yes="Compare anyway",
+        is_danger=True,
+    )
+    if await screen.services.ask(question):
+        screen._start(compared.including_incomplete())

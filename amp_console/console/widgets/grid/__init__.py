@@ -10,7 +10,7 @@ from amp_console.console.widgets.grid.rows import (
     parts_cell,
     rows_or_pages,
 )
-from amp_console.console.widgets.grid.widget import Grid, RowsState
+from amp_console.console.widgets.grid.widget import Grid, RowsState, clear_marks
 
 __all__ = [
     "Age",
@@ -21,6 +21,7 @@ __all__ = [
     "Paged",
     "Row",
     "RowsState",
+    "clear_marks",
     "parts_cell",
     "rows_or_pages",
 ]

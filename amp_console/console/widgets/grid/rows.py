@@ -224,7 +224,7 @@ class RowModel:
             self._list()
 
     def in_order(self, keys: Collection[Hashable]) -> list[Hashable]:
-        """Return keys in the order the rows came in, whether the filter shows them or not."""
+        """Return keys in the order the rows came in."""
         if not self._all:
             return sorted(keys, key=repr)
         return [row.key for row in self._all if row.key in keys]

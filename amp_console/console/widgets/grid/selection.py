@@ -30,6 +30,17 @@ class Marks(Collection[Hashable]):
         keys = frozenset(shown)
         self._set(frozenset() if keys <= self._keys else keys)
 
+    def keep(self, shown: Rows) -> None:
+        """Unmark rows that are not shown: keys act on marked rows, so they must be in sight."""
+        keys = frozenset(key for key in self._keys if shown.find(key) is not None)
+        if keys != self._keys:
+            self._set(keys)
+
+    @property
+    def words(self) -> str:
+        """How many rows are marked: "2 marked"; "" without marks."""
+        return f"{len(self):,} marked" if self._keys else ""
+
     def clear(self) -> None:
         if self._keys:
             self._set(frozenset())

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -137,6 +138,8 @@ class Grid(ScrollView, can_focus=True):
         def show_marks() -> None:
             self.refresh()
             self.post_message(self.MarksChanged(self))
+            if self.is_attached:
+                self.screen.refresh_bindings()  # the footer names what keys act on
 
         self.marks = Marks(show_marks)
         self.is_choosing = False
@@ -221,6 +224,8 @@ class Grid(ScrollView, can_focus=True):
     def _rows_changed(self, key: Hashable | None) -> None:
         """Paint other rows; `key` is that of the row under the cursor so far."""
         rows = self.rows.shown
+        if isinstance(rows, Listed):  # of pages, not all rows are known
+            self.marks.keep(rows)
         self.fitting.measure(self.rows.known)
         self.virtual_size = Size(self.size.width, len(rows) + 1)
         self.set_reactive(Grid.cursor, self._memory.index(rows, key, self.cursor))
@@ -372,6 +377,14 @@ class Grid(ScrollView, can_focus=True):
         if index == self.cursor:
             ground = "cursor" if self.has_focus else "cursor-blurred"
         return painter.row(width, row, ground, is_marked=row.key in self.marks)
+
+
+def clear_marks(node: DOMNode) -> bool:
+    """Unmark the rows of the lists on screen below a node; False where none is marked."""
+    marked = [grid for grid in node.query(Grid) if grid.marks and grid.region]
+    for grid in marked:
+        grid.marks.clear()
+    return bool(marked)
 
 
 async def _fetch(grid: Grid, rows: Paged, page: int) -> None:
