@@ -10,12 +10,16 @@ from amp_console.values import Secret
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:@/?#\[\]]*)(:[0-9]{1,5})?")
 _SERVERS = ("postgresql", "postgres")  # whose URLs have parameters even without a host
-_PASSWORD, _KEY_PASSWORD = "password", "sslpassword"
+_PASSWORD, _UNKEPT = "password", ("sslpassword", "oauth_client_secret")
 
 NOT_UNDERSTOOD = (
     "The URL of the source can't be understood. Nothing was saved. Write it as "
     "postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH or sqlite:PATH, and percent-encode special "
     "characters: @ is %40, / is %2F, # is %23, ? is %3F."
+)
+NO_PROFILE = (
+    "The URL of an ADBC source names a connection profile, and nothing else. Nothing was saved. "
+    "Write it as adbc:PROFILE, and keep the address and the password in that file."
 )
 
 
@@ -50,26 +54,30 @@ def split_password(url: str) -> tuple[str, Secret | None]:
         parts = urlsplit(url)
     except ValueError:
         raise ValueError(NOT_UNDERSTOOD) from None
+    if parts.scheme == "adbc" and ("://" in parts.path or "=" in parts.path):
+        raise ValueError(NO_PROFILE)
     if not parts.netloc and parts.scheme not in _SERVERS:
         return url, None  # a path
     user_and_password, at, hosts = parts.netloc.rpartition("@")
-    user, colon, found = user_and_password.partition(":")
+    user, colon, typed = user_and_password.partition(":")
     pairs = [item.partition("=") for item in parts.query.split("&") if item]
     is_clear = (
         all(map(_HOST.fullmatch, hosts.split(",")))
         and "@" not in parts.path + parts.query + parts.fragment
+        and (parts.netloc or "=" not in parts.path)
         and not parts.fragment
         and all(equals for _, equals, _ in pairs)
     )
     if not is_clear:
         raise ValueError(NOT_UNDERSTOOD)
-    if any(unquote(name).lower() == _KEY_PASSWORD for name, _, _ in pairs):
-        raise ValueError(
-            "The URL contains sslpassword, which can't be kept. Nothing was saved. Use a key "
-            "without a passphrase, or an SSH agent or proxy of your own."
-        )
+    for name in _UNKEPT:
+        if any(unquote(found).lower() == name for found, _, _ in pairs):
+            raise ValueError(
+                f"The URL contains {name}, which can't be kept. Nothing was saved. Keep it in a "
+                "service file of libpq, and name that: postgresql:///?service=NAME."
+            )
     passwords = [value for name, _, value in pairs if unquote(name).lower() == _PASSWORD]
-    passwords += [found] * bool(colon)
+    passwords += [typed] * bool(colon)
     rest = "&".join("".join(item) for item in pairs if unquote(item[0]).lower() != _PASSWORD)
     clean = f"{parts.scheme}://{user}{at}{hosts}{parts.path}{'?' if rest else ''}{rest}"
     password = unquote(passwords[-1]) if passwords else ""

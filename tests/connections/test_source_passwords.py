@@ -89,6 +89,10 @@ def test_a_password_may_hold_what_does_not_end_the_host(password: str) -> None:
         "postgresql://[ana:canary@db/x",
         "postgresql://db/x?canary",
         "postgresql://db/x?sslpassword=canary",
+        "postgresql://db/x?OAuth_client_secret=canary",
+        "postgresql:host=db password=canary",
+        "adbc:postgresql://ana:canary@db/x",
+        "adbc:uri=canary",
     ],
 )
 def test_where_a_part_of_it_could_stay_nothing_is_taken_and_nothing_quoted(url: str) -> None:
@@ -97,7 +101,9 @@ def test_where_a_part_of_it_could_stay_nothing_is_taken_and_nothing_quoted(url: 
     assert "canary" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", [URL, "sqlite:///a:b@c/d?e#f.db", "duckdb:C:/x.db", "sqlite:x"])
+@pytest.mark.parametrize(
+    "url", [URL, "sqlite:///a:b@c/d?e#f.db", "duckdb:C:/x.db", "sqlite:x", "adbc:x"]
+)
 def test_a_url_without_one_stays_as_it_is(url: str) -> None:
     assert split_password(url) == (url, None)
 
