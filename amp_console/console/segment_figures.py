@@ -109,6 +109,9 @@ class SegmentFigures:
             reading = await self._ask(session, space)
         except KNOWN as error:
             self._notifications.post(str(error), "error")
+        except Exception:
+            if self._sessions.current is session:
+                raise  # else the ledger was closed meanwhile
         else:
             self._notify(reading)
         finally:

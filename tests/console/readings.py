@@ -172,6 +172,7 @@ async def _audiences_command(reader: Reader) -> Facts:
         facts[f"{name}: rejected"] = document["rejected"]
         states = {state["state"]: state["users"] for state in document["states"]}
         facts[f"{name}: differs by"] = states.get("differs", 0)
+        facts[f"{name}: in Segment"] = (document["segment"] or {"size": 0})["size"]
     facts["audiences"] = len(documents)
     facts["rejected"] = sum(document["rejected"] for document in documents)
     return facts
@@ -359,6 +360,14 @@ async def _home_details(reader: Reader) -> Facts:
         assert audience.name in reader.title("#detail")
         pending = re.search(r"^pending +([\d,]+) users?", reader.text("#detail-text"), re.MULTILINE)
         facts[f"{audience.name}: pending"] = number(pending[1]) if pending else 0
+        sizes = re.search(
+            r"^sizes +Segment ([\d,]+|—) · ledger ([\d,]+)",
+            reader.text("#detail-text"),
+            re.MULTILINE,
+        )
+        if sizes is not None:
+            facts[f"{audience.name}: in Segment"] = number(sizes[1])
+            facts[f"{audience.name}: members"] = number(sizes[2])
     return facts
 
 
@@ -500,6 +509,8 @@ async def _sources(reader: Reader) -> Facts:
             facts[f"{name}: rows @detail"] = counted(text, "rows? in ")
             facts[f"{name}: entering @detail"] = counted(text, "entering")
             facts[f"{name}: leaving @detail"] = counted(text, "leaving")
+        elif row["Kind"] == "Segment space":
+            facts[f"{name}: rows @detail"] = counted(text, "audiences?,")
     return facts
 
 

@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.connections import NamedSource
+from amp_console.connections import NamedSource, SegmentSpace
 from amp_console.console.jobs.live import LiveJob, paths
 from amp_console.ledger.audience_queries import RefreshOutcome, query_of
 from amp_console.ledger.rejected import RejectedFilter
+from amp_console.ledger.segment_audiences import keep_audiences
 from amp_console.simulator import Simulator
 from amp_console.sync.audience_queries import set_query
 from amp_console.sync.delivery.retry import retry
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.sources.warehouse import open_engine
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh
+from amp_console.values import SegmentAudience
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
-from tests.console.harness import ConsoleHarness, console, services, until, until_shown
+from tests.console.harness import NOW, ConsoleHarness, console, services, until, until_shown
 from tests.console.readings import Reader, contradictions
 from tests.console.sample_audiences import (
     FRESH,
@@ -36,6 +38,7 @@ from tests.sync.warehouses import Warehouse, sqlite_warehouse
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
+SPACE = SegmentSpace(id="spa_1")  # that of the sample's events
 MAX_READS = 5  # until what a step began is seen everywhere
 
 Step = Callable[[Workspace], Coroutine[Any, Any, object]]
@@ -73,6 +76,15 @@ class Day:
         raise AssertionError(f"{step}: {json.dumps(found, indent=2, ensure_ascii=False)}")
 
 
+def listed_in_segment(workspace: Workspace) -> None:
+    """Let the ledger hold what Segment said of two audiences, one of which it has never seen."""
+    found = (
+        SegmentAudience(f"aud_{LAPSED}", LAPSED, LAPSED, True, "Live", 11, "USERS", None),
+        SegmentAudience("aud_else", "else", "Else", True, "Live", 400, "USERS", None),
+    )
+    workspace.ledger.write(keep_audiences, SPACE.id, found, NOW)
+
+
 async def _import_with_errors(workspace: Workspace) -> None:
     workspace.read([event("s1", False, 120, audience=SHOPPERS), event(None, True)])
     workspace.read([event(f"ghost-{n}", True, 120, audience=FRESH) for n in range(5)])
@@ -100,13 +112,16 @@ async def _retry(workspace: Workspace) -> None:
 async def test_on_no_step_of_a_day_does_a_number_contradict_another(
     harness: ConsoleHarness, simulator: Simulator, tmp_path: Path
 ) -> None:
-    connect_with_audiences(harness, broken_events)
+    connection = connect_with_audiences(harness, broken_events, listed_in_segment)
+    harness.environment.connections.put_space(connection, SPACE)
     gate = gate_sleeps(harness)
     async with harness.open(size=(120, 36)) as pilot:
         day = Day(harness, pilot)
         await until_shown(pilot, GHOSTS)
         await day.elsewhere(_import_with_errors)
-        await day.check("after an import with invalid events")
+        await day.check(
+            "after an import with invalid events", f"{LAPSED}: in Segment", f"{SPACE.id}: rows"
+        )
 
         rate_limit(simulator)
         console(pilot).action_go("audiences")

@@ -194,6 +194,26 @@ async def test_the_token_is_read_from_the_keyring(
     backends.Memory.clear()
 
 
+async def test_a_connection_that_is_closed_while_segment_is_asked_ends_the_asking(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    use_keyring(harness, backends.Silent)
+    harness.environment = dataclasses.replace(harness.environment, segment_tokens=None)
+    space = SegmentSpace(id=SPACE, base_url=simulator.base_url, token_item="lost")
+    connections = harness.environment.connections
+    connections.put_space(connections.pick(None), space)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS, "pending")
+        await pilot.press("u")
+        await until(pilot, backends.Silent.asked.is_set)
+        await services(pilot).sessions.close()
+        backends.Silent.answered.set()
+        await until(pilot, lambda: not services(pilot).segment.is_asking)
+        assert pilot.app.is_running
+    backends.Memory.clear()
+
+
 async def to_sources(pilot: Pilot[None], *shown: str) -> None:
     await until(pilot, lambda: services(pilot).session)
     await pilot.press("7")
