@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from amp_console.cli.exits import Exit
 from amp_console.cli.options import json_option
 from amp_console.cli.output import ask, say
 
@@ -48,6 +49,7 @@ def disconnect(name: str, yes: bool) -> int:
     """
     from amp_console.cli.resources import connection_store, folders, keyring
     from amp_console.connections import forget_connection
+    from amp_console.connections.settings import Settings
     from amp_console.ledger.backups import backup_folder
     from amp_console.sync.connection_log import log_connection_deleted
     from amp_console.text import clean
@@ -59,12 +61,19 @@ def disconnect(name: str, yes: bool) -> int:
         question = f'Delete "{clean(name)}", and its keys from the keyring?'
         if not ask(question):
             return 2
-    forget_connection(pages, keyring(), name)
+    waiting = forget_connection(pages, keyring(), name)
     ledger = folders().ledger(connection.id)
     log_connection_deleted(ledger, connection)
-    say(f'Deleted "{clean(name)}" and its keys.')
+    is_left = not Settings((connection,)).items.isdisjoint(waiting)
+    if is_left:
+        say(
+            f'Deleted "{clean(name)}". Its keys are still in your keyring, which did not delete '
+            "them. Every later change of keys there tries again."
+        )
+    else:
+        say(f'Deleted "{clean(name)}" and its keys.')
     if ledger.exists():
         backups = backup_folder(ledger)
         more = f", and its backups in {backups}" if backups.exists() else ""
         say(f"Its ledger is still in {ledger}{more}.")
-    return 0
+    return Exit.PARTIAL if is_left else Exit.DELIVERED

@@ -162,11 +162,15 @@ def disconnect(connection_name: str | None) -> int:
         return Exit.DELIVERED
     saved = remove_space(store, keyring(), connection)
     log_connection_saved(folders().ledger(connection.id), connection, saved)
+    stay = "Audiences, members and cohorts stay as they are."
+    if {space.token_item, space.profiles_item}.isdisjoint(store.forgotten()):
+        say(f"Disconnected the Segment space {clean(space.id)} and deleted its tokens. {stay}")
+        return Exit.DELIVERED
     say(
-        f"Disconnected the Segment space {clean(space.id)} and deleted its tokens. Audiences, "
-        "members and cohorts stay as they are."
+        f"Disconnected the Segment space {clean(space.id)}. {stay} Its tokens are still in your "
+        "keyring, which did not delete them. Every later change of tokens there tries again."
     )
-    return Exit.DELIVERED
+    return Exit.PARTIAL
 
 
 def _attempt(reading: "SpaceReading") -> "Iterator[tuple[str, str]]":

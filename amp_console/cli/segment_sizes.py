@@ -189,8 +189,8 @@ def _print(reading: SpaceReading, comparison: SpaceComparison, cohorts: CohortSi
 
 def _kept(reading: SpaceReading) -> str:
     if reading.read_at is None:
-        return "What Segment holds is unknown."
-    return f"Shown is what Segment said at {local_time(reading.read_at)}."
+        return "The sizes in Segment are unknown."
+    return f"The sizes in Segment are those of {local_time(reading.read_at)}."
 
 
 _ABSENT = {

@@ -76,6 +76,18 @@ def without_keyring(words: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def about_a_password() -> Iterator[None]:
+    """Report in words about a password or a token, which no variable replaces."""
+    try:
+        yield
+    except KeysError as error:
+        words = str(error).replace(f", or {SET_BOTH}", "")
+        if error.problem is KeysProblem.TOO_LONG:
+            words = words.replace("The keys are", "The password or token is")
+        raise KeysError(error.problem, error.backend_name, words=words) from None
+
+
 # Many failures are not the keyring library's own errors, and importing those costs time: types
 # are known by name. Prompts that are dismissed hide as the cause of a more general error.
 _BY_TYPE = {

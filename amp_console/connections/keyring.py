@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from amp_console.connections.connection import new_id
-from amp_console.connections.key_errors import KeysError, KeysProblem
+from amp_console.connections.key_errors import KeysError, KeysProblem, about_a_password
 from amp_console.connections.keyring_backends import KeyringBackend
 from amp_console.connections.keyring_thread import KeyringThread
 from amp_console.connections.keys import checked_keys
@@ -105,14 +105,16 @@ class Keyring:
 
     def read_password(self, item: str) -> Secret:
         """Return the password of a source, or a token, in an item; raises as `read` does."""
-        return self._read(
-            item, lambda text: msgspec.json.decode(text, type=_StoredPassword).password
-        )
+        with about_a_password():
+            return self._read(
+                item, lambda text: msgspec.json.decode(text, type=_StoredPassword).password
+            )
 
     def write_password(self, password: Secret) -> str:
         """Store the password of a source, or a token, in a new item, as `write` does."""
         stored = _StoredPassword(password.reveal())
-        return self._store(_fitting(msgspec.json.encode(stored).decode()))
+        with about_a_password():
+            return self._store(_fitting(msgspec.json.encode(stored).decode()))
 
     def _read(self, item: str, decode: Callable[[str], str]) -> Secret:
         def work(backend: KeyringBackend) -> Secret:

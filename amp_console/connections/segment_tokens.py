@@ -91,7 +91,7 @@ def _find(item: str | None, keyring: Keyring, command: str) -> Secret | None:
             raise
         why = "is not there now" if error.problem is KeysProblem.NO_KEYRING else "has lost it"
         words = (
-            f"The token of the Segment space is in the keyring, which {why}. Enter it again with: "
-            f"{command}"
+            f"The token of the Segment space is in the keyring, which {why}. Enter it again with "
+            f"`{command}`."
         )
         raise KeysError(error.problem, error.backend_name, words=words) from None

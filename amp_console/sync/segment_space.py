@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OnWait = Callable[[float], None]
 NOT_STORED = (
-    "No token of Segment's Public API is stored. Enter one with: amp-console segment connect"
+    "No token of Segment's Public API is stored. Enter one with `amp-console segment connect`."
 )
 
 

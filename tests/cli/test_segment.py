@@ -207,7 +207,7 @@ def test_what_can_not_be_asked_is_unknown_and_never_0(operator: Operator, tmp_pa
     operator.simulator.faults.set([Rule(Answer(500))])
     ended = operator.run("audiences", "--segment")
     assert ended.status == 1
-    assert "Segment could not answer (status 500). Try again later. Shown is what" in ended.err
+    assert "Segment could not answer (status 500). Try again later. The sizes in" in ended.err
     assert "The sizes of cohorts are unknown." in ended.err
     row = " ".join(ended.out.splitlines()[-1].split())
     assert row == "shoppers shoppers in Segment Live 1 1 unknown"
@@ -243,10 +243,38 @@ def test_a_token_that_the_keyring_lost_is_told(operator: Operator, tmp_path: Pat
     backends.Memory.items.clear()
     ended = operator.run("audiences", "--segment")
     assert ended.status == 1
-    assert "is in the keyring, which has lost it. Enter it again with" in ended.err
+    assert "which has lost it. Enter it again with `amp-console segment connect`. The" in ended.err
     doctor = operator.run("doctor")
     assert "check  segment" in doctor.out
     assert doctor.status == 1
+
+
+def test_a_keyring_that_fails_is_told_without_advice_for_keys(
+    operator: Operator, tmp_path: Path
+) -> None:
+    take_in(operator, tmp_path, "ana")
+    ask_profiles(operator)
+    operator.environment |= {"PYTHON_KEYRING_BACKEND": f"{backends.Failing.__module__}.Failing"}
+    asked = operator.run("audiences", "--segment")
+    assert asked.status == 1
+    assert "Your keyring failed (Exception). Nothing was changed. Try again. The sizes" in asked.err
+    assert "AMP_CONSOLE_API_KEY" not in connect(operator).err
+    ended = operator.run("segment", "disconnect")
+    assert ended.status == 1
+    assert "Its tokens are still in your keyring, which did not delete them." in ended.out
+
+
+def test_a_deleted_connection_says_that_the_keyring_kept_its_tokens(operator: Operator) -> None:
+    ask_profiles(operator)
+    operator.environment |= {"PYTHON_KEYRING_BACKEND": f"{backends.Stubborn.__module__}.Stubborn"}
+    ended = operator.run("disconnect", "acme", "--yes")
+    assert len(backends.Memory.items) == 2
+    assert ended.status == 1
+    assert 'Deleted "acme". Its keys are still in your keyring, which did not delete' in ended.out
+    operator.environment |= MEMORY
+    assert operator.connect().status == 0
+    assert connect(operator).status == 0
+    assert len(backends.Memory.items) == 1, "the new token"
 
 
 def test_an_address_that_was_broken_by_hand_leaves_everything_unknown(
