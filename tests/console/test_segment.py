@@ -122,7 +122,12 @@ async def test_the_size_in_segment_is_a_column_that_is_chosen(
         await pilot.press("G", "space", "enter")
         await until_gone(pilot, "Show or hide")
         await until(pilot, lambda: segment_column(grid)[SHOPPERS] == "22")
-        assert segment_column(grid) == {SHOPPERS: "22", LAPSED: "10", GHOSTS: "5", FRESH: "unknown"}
+        assert segment_column(grid) == {
+            SHOPPERS: "22",
+            LAPSED: "▲ 10",
+            GHOSTS: "5",
+            FRESH: "unknown",
+        }
         assert services(pilot).views.current.columns == ()
 
 

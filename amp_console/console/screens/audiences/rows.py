@@ -25,7 +25,7 @@ DEFAULT = (
     Column("Last sync", 10, rank=5),
 )
 """The columns that are shown until an operator chooses others."""
-COLUMNS = (*DEFAULT, Column("Segment", 8, right=True, rank=2))
+COLUMNS = (*DEFAULT, Column("Segment", 9, right=True, rank=2))
 STATUS = 6
 """The column that is sorted by at first: what needs attention comes first."""
 
@@ -39,6 +39,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     rejected = f"{known.left.rejected:,}" if known.left.rejected else ""
     sizes = services.segment.sizes_of(audience.id)
     is_odd = sizes is not None and sizes.row.differs_in_segment
+    in_segment = segment_size(services, sizes)
     return Row(
         audience.id,
         (
@@ -50,7 +51,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             Cell(rejected, "bad"),
             parts_cell(badges(services, known)),
             aged(audience.last_sync_at, now, glyphs),
-            Cell(segment_size(services, sizes), "warn" if is_odd else ""),
+            Cell(f"{glyphs.triangle} {in_segment}", "warn") if is_odd else Cell(in_segment),
         ),
         (
             audience.name,
