@@ -8,6 +8,7 @@ from textual.pilot import Pilot
 from amp_console.connections import SegmentSpace, save_space
 from amp_console.console.environment import SegmentTokens
 from amp_console.console.widgets.grid import Grid
+from amp_console.engage import FieldMapping
 from amp_console.ledger.segment_audiences import keep_audiences
 from amp_console.simulator import Canned, ListedAudience, Simulator, Size
 from amp_console.simulator.segment import PROFILES_TOKEN, TOKEN
@@ -32,7 +33,7 @@ from tests.console.sample_audiences import (
     connect_with_audiences,
     select,
 )
-from tests.sync.workspace import Workspace
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 SPACE = "spa_1"  # that of the sample's events
@@ -300,6 +301,8 @@ async def test_segment_is_asked_about_a_person_beside_ledger_and_cohort(
             "Segment, asked just now: By the ledger they belong in the cohort and were last known "
             "to be in it; in Segment they are not in the audience now. Ledger and Segment disagree",
         )
+        await pilot.press("y")
+        await until(pilot, lambda: "Segment, asked just now: By the ledger" in pilot.app.clipboard)
         await pilot.press("slash", *"l4", "enter")
         await until_gone(pilot, "Segment, asked")
 
@@ -316,6 +319,20 @@ async def test_a_person_that_segment_or_the_ledger_does_not_know(
         await until_shown(pilot, "No event contains this identifier.")
         await pilot.press("p")
         await until_shown(pilot, "Segment, asked just now: In Segment they are in win_back now.")
+
+
+async def test_segment_is_not_asked_about_a_person_without_a_user_id(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    with harness.workspace(harness.environment.connections.pick(None)) as workspace:
+        workspace.files = 100
+        workspace.mapping = FieldMapping.parse(user_id="$.nowhere", amplitude_id="$.userId")
+        workspace.read([event("4711", True, audience=LAPSED)])
+    async with harness.open() as pilot:
+        await ask_about(pilot, "4711", "Known in 1 audience")
+        await until_flowing(pilot, "no event names one for this Amplitude ID.")
+        assert simulator.segment.requests == []
 
 
 async def test_where_segment_does_not_answer_it_is_unknown_and_says_why(
