@@ -4,6 +4,7 @@ import pytest
 from textual.pilot import Pilot
 
 from amp_console.console import LaunchOptions
+from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.plan.view import PlanScreen
 from amp_console.console.screens.runs.view import RunScreen
@@ -55,7 +56,6 @@ async def test_the_plan_says_what_would_be_sent(
             "one request at a time for each cohort",
             "» creates a cohort",
         )
-        await pilot.press("G")
         await until_shown(pilot, 'creates the cohort "trial", owned by ana@acme.example')
 
 
@@ -240,11 +240,59 @@ async def test_an_obstacle_is_said_and_nothing_can_be_sent(
         workspace.enter("u-2", at=5)
         await workspace.sync()
     async with harness.open() as pilot:
-        await open_plan(pilot, "Nothing can be sent", "✖ can't be sent")
-
+        await open_plan(
+            pilot,
+            "Sync shoppers: can't be sent ",
+            "Nothing can be sent: 1 user stays pending.",
+            "✖ can't be sent",
+            " l Link  Esc Cancel",
+        )
         await until_shown(pilot, f"Amplitude has no cohort {cohort_id} any more")
         await pilot.press("y")
         assert services(pilot).jobs.sync is None
+        await pilot.press("l")
+        await until_shown(pilot, "Link shoppers to a cohort")
+
+
+async def test_what_an_operator_has_to_read_comes_first_in_a_plan(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        for audience in ("a-routine", "b-idle", "d-emptied", "e-gone"):
+            workspace.read(event(f"u{n}", True, audience=audience) for n in range(3))
+        await workspace.sync()
+        simulator.world.drop_cohort(workspace.audience("e-gone").cohort_id or "")
+        workspace.read([event("u4", True, 5, audience="e-gone")])
+        await workspace.sync()
+        workspace.read([event("u4", True, 5, audience="a-routine")])
+        workspace.read(event(f"u{n}", False, 5, audience="d-emptied") for n in range(3))
+        workspace.read([event("u1", True, audience="c-new")])
+    async with harness.open() as pilot:
+        await until_shown(pilot, "a-routine")
+        await pilot.press("S")
+        await until_shown(pilot, "Before you send", "▸ e-gone", "l Link")
+        shown = picture(pilot)
+        rows = [shown.index(f"{name} ") for name in ("e-gone", "d-emptied", "c-new", "a-routine")]
+        assert rows == sorted(rows)
+        assert shown.index("b-idle ") > rows[-1]
+        await pilot.press("j")
+        await until_gone(pilot, "l Link")
+
+
+async def test_enter_shows_the_users_of_a_plan_on_a_small_terminal_too(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+    async with harness.open(size=(80, 24)) as pilot:
+        await open_plan(pilot, "Creates 1 cohort")
+        await pilot.press("enter")
+        await until_shown(pilot, "Who: shoppers", "2 users to add", "▸")
+        await pilot.press("escape")
+        await until_shown(pilot, "Before you send")
+        assert isinstance(pilot.app.screen, PlanScreen)
+        await pilot.press("escape")
+        await until_on(pilot, AudiencesScreen)
 
 
 async def test_the_people_of_a_plan_are_named_and_enter_opens_one(harness: ConsoleHarness) -> None:

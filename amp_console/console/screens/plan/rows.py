@@ -30,6 +30,22 @@ def can_be_sent(audience: AudiencePlan) -> bool:
     return not audience.is_idle and audience.obstacle is None
 
 
+def most_important_first(plan: Plan) -> list[AudiencePlan]:
+    """What can't be sent, removes most of a cohort or creates one, then the others, idle ones last.
+
+    A small terminal shows three of them, and these are what an operator has to read.
+    """
+    return sorted(
+        plan.audiences,
+        key=lambda item: (
+            not item.obstacle,
+            not item.is_large_removal,
+            not item.creates,
+            item.is_idle,
+        ),
+    )
+
+
 def row(audience: AudiencePlan, glyphs: Glyphs) -> Row:
     """One audience of the plan."""
     is_sent = can_be_sent(audience)
@@ -87,6 +103,8 @@ def title(plan: Plan, retried: Mapping[int, int]) -> str:
         return "Plan"
     only = plan.audiences[0].name if len(plan.audiences) == 1 else ""
     name = clean(only, 60) if only else plural(len(plan.audiences), "audience")
+    if is_stuck(plan):
+        return f"Sync {name}: can't be sent"
     words = f"Sync {name}: {plural(changes(plan), 'change')}"
     again = sum(retried.get(audience.audience_id, 0) for audience in plan.audiences)
     return f"{words}, {again:,} of them retried" if 0 < again <= changes(plan) else words
@@ -95,6 +113,11 @@ def title(plan: Plan, retried: Mapping[int, int]) -> str:
 def changes(plan: Plan) -> int:
     """How many users a plan adds and removes, without those that can't be sent."""
     return sum(item.add + item.remove for item in plan.audiences if can_be_sent(item))
+
+
+def kept(plan: Plan) -> int:
+    """How many users a plan would add or remove, and can't."""
+    return sum(item.add + item.remove for item in plan.audiences if item.obstacle)
 
 
 def is_same_offer(plan: Plan, now: Plan) -> bool:
@@ -149,19 +172,24 @@ def headline(plan: Plan) -> Content:
     ]
     what = listed([part for part in parts if part])
     requests = plural(sum(item.requests for item in sent), "request")
-    kept = sum(item.add + item.remove for item in plan.audiences if item.obstacle)
     return safe_text(
         (f"{what[:1].upper()}{what[1:]} ({requests} if nothing fails).", STRONG),
-        (f" {plural(kept, 'user')} can't be sent." if kept else "", WARN),
+        (f" {plural(kept(plan), 'user')} can't be sent." if kept(plan) else "", WARN),
     )
+
+
+def is_stuck(plan: Plan) -> bool:
+    """Whether changes are pending, and none of them can be sent."""
+    return kept(plan) > 0 and not any(map(can_be_sent, plan.audiences))
 
 
 def nothing(plan: Plan) -> str:
     """Say that nothing would be sent, and why."""
     if not plan.audiences:
         return "Nothing to send: no audience is chosen."
-    if any(audience.obstacle and not audience.is_idle for audience in plan.audiences):
-        return "Nothing can be sent: see the reasons above."
+    if pending := kept(plan):
+        stay = "stays" if pending == 1 else "stay"
+        return f"Nothing can be sent: {plural(pending, 'user')} {stay} pending."
     left = sum(audience.unidentified for audience in plan.audiences)
     unsent = f", and {plural(left, 'member')} can't be sent" if left else ""
     return f"Nothing to send: no change is pending{unsent}."

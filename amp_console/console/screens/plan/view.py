@@ -11,7 +11,8 @@ from textual.widgets import Static
 from amp_console.connections import Connection
 from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.console.jobs.runs import RunJob, SyncOperation
-from amp_console.console.routes import OpenRun, Replace
+from amp_console.console.lifecycle import is_open
+from amp_console.console.routes import OpenLink, OpenRun, Replace
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
@@ -51,6 +52,7 @@ sent."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "send", "Send", id="plan.send"),
         Binding("u", "update_plan", "Update the plan", id="plan.update"),
+        Binding("l", "link", "Link", tooltip="Link the audience to a cohort", id="plan.link"),
         Binding("w", "watch", "Watch the sync", id="plan.watch"),
     ]
 
@@ -104,7 +106,8 @@ sent."""
         self._plan = plan
         self.query_one(Split).has_detail = True
         console_look, grid = self.services.glyphs, self.query_one("#audiences", Grid)
-        grid.show([plan_rows.row(item, console_look) for item in plan.audiences])
+        ordered = plan_rows.most_important_first(plan)
+        grid.show([plan_rows.row(item, console_look) for item in ordered])
         self.query_one("#concerns", Static).update(
             lines(
                 *plan_rows.concerns(plan, console_look),
@@ -135,6 +138,7 @@ sent."""
     def on_grid_moved(self) -> None:
         """Show the audience under the cursor."""
         self._show_detail()
+        self.action_keys.refresh()
 
     @property
     def _current(self) -> AudiencePlan | None:
@@ -162,16 +166,20 @@ sent."""
     # Sending.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to watch a sync while there is one."""
+        """Offer what makes sense: to watch a sync while there is one, to link what is broken."""
         sync = self.services.jobs.sync
         if action == "watch" and (sync is None or sync.is_over):
             return False
         if action == "update_plan" and not self._news:
             return False
+        if action == "send" and self._plan is not None and plan_rows.is_stuck(self._plan):
+            return False
+        if action == "link" and is_open(self) and not (self._current and self._current.obstacle):
+            return False
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
-        return "send", "update_plan", "watch", Labelled("back", "Cancel")
+        return "send", "link", "update_plan", "watch", Labelled("back", "Cancel")
 
     def disabled_reason(self, action: str) -> str | None:
         """Why the plan can't be sent."""
@@ -186,8 +194,23 @@ sent."""
         return None
 
     def on_grid_opened(self) -> None:
-        """Go to the users of the audience."""
+        """Go to the users of the audience; where there is no room, they take that of the rest."""
+        people = self.query_one(PlanPeople)
+        if not people.display:
+            people.display = True
+            self.add_class("-people")
         self.query_one(Split).enter()
+
+    def action_back(self) -> None:
+        """Go back one step; users that took the room of something else give it back."""
+        self.query_one(PlanPeople).styles.clear_rule("display")
+        self.remove_class("-people")
+        super().action_back()
+
+    def action_link(self) -> None:
+        """Choose another cohort for an audience whose cohort is gone."""
+        if self._current is not None:
+            self.services.navigate(OpenLink(self._current.audience_id))
 
     def action_send(self) -> None:
         """Send the plan; ask first, where most of a cohort would be removed."""
