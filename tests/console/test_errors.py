@@ -127,12 +127,29 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
         await until_shown(pilot, "1 user pending again", "─ 1 user ─", "─ ghost-1")
 
 
-async def test_a_user_is_retried_from_the_reasons_too(harness: ConsoleHarness) -> None:
+async def test_the_key_of_one_user_does_nothing_among_the_reasons(harness: ConsoleHarness) -> None:
     async with errors_shown(harness) as pilot:
         await until_shown(pilot, "─ ghost-1", "2 users", "Retry this user once")
         assert pilot.app.screen.query_one("#groups").has_focus
+        assert "U Retry" not in picture(pilot)
         await pilot.press("U")
+        await until_shown(pilot, "Press Enter to go to the users of this reason, and U retries one")
+        await pilot.press("enter", "U")
         await until_shown(pilot, "Retry 1 user?", "“ghost-1” becomes pending again")
+
+
+async def test_help_and_footer_name_the_other_list_and_one_key_is_silent(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness) as pilot:
+        await until_shown(pilot, "─ ghost-1", "tab Users")
+        said = len(services(pilot).notifications.entries)
+        await pilot.press("A", "tab")
+        await until_shown(pilot, "tab Reasons")
+        assert len(services(pilot).notifications.entries) == said
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Users / reasons", "sort; reverse the order")
+        assert "All audiences" not in picture(pilot)
 
 
 async def test_retrying_one_user_says_what_else_the_next_sync_delivers(
@@ -143,7 +160,7 @@ async def test_retrying_one_user_says_what_else_the_next_sync_delivers(
 
     async with errors_shown(harness, more) as pilot:
         await until_shown(pilot, "─ ghost-1", "2 users")
-        await pilot.press("U")
+        await pilot.press("tab", "U")
         await until_shown(pilot, "delivers this user and 3 other")
         await pilot.press("y")
         await until_notified(
@@ -164,7 +181,7 @@ async def test_a_retry_that_plans_a_sync_leaves_the_counting_to_the_plan(
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "─ ghost-1", "2 users")
-        await pilot.press("U")
+        await pilot.press("tab", "U")
         await until_shown(pilot, "delivers this user and 1 other")
         await pilot.press("s")
         await until_shown(pilot, f"Sync {GHOSTS}: 2 changes, 1 of them retried", "1 user pending")
@@ -488,7 +505,7 @@ async def test_a_sync_that_takes_everybody_leaves_the_keys_on_the_reasons(
 
 async def test_another_reason_begins_at_its_first_user(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, unidentified) as pilot:
-        await until_shown(pilot, "14 users", "R Retry all 2")
+        await until_shown(pilot, "14 users", "R Retry 2 of 14")
         await pilot.press("j")
         await until_shown(pilot, "12 users", "No Amplitude ID in the event · ")
         await pilot.press("tab", "j", "j")
@@ -499,7 +516,7 @@ async def test_another_reason_begins_at_its_first_user(harness: ConsoleHarness) 
 
 async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, unidentified) as pilot:
-        await until_shown(pilot, "R Retry all 2")
+        await until_shown(pilot, "R Retry 2 of 14", "12 can't be retried: no identifier to send")
         await pilot.press("j")
         await until_shown(pilot, "12 users", "No Amplitude ID in the event · ")
         await until_gone(pilot, "R Retry")
@@ -509,7 +526,7 @@ async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: Conso
 
 async def test_tab_is_not_offered_where_no_users_are_listed(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, broken_events) as pilot:
-        await until_shown(pilot, "tab Users")
+        await until_shown(pilot, "tab Users", "2 invalid events: press v")
         await pilot.press("v")
         await until_shown(pilot, "v Rejected users")
         await until_gone(pilot, "tab Users")

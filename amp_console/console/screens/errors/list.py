@@ -95,7 +95,7 @@ E writes what is shown into a CSV file."""
             tooltip="Where events carry the identifiers, tried on this event",
             id="errors.mapping",
         ),
-        Binding("tab", "other_list", "Users", key_display="tab", id="errors.other_list"),
+        Binding("tab", "other_list", "Users / reasons", key_display="tab", id="errors.other_list"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("s", "sync", "Sync retried users", show=False, id="errors.sync"),
         Binding("y", "copy", "Copy", show=False, id="copy"),
@@ -175,14 +175,14 @@ E writes what is shown into a CSV file."""
         """Hide what leads to where one is, and what is about one user where there is none."""
         if action == ("invalid" if self._is_invalid else "rejected"):
             return False
-        if action == "other_list" and self._is_invalid:
+        if action in {"other_list", "retry_one"} and self._is_invalid:
             return False  # tab goes from panel to panel there
+        if action == "everything" and self._rejected.scope == RejectedFilter():
+            return False
         if is_open(self) and action == "request":
             user = self._rejected.detail.user
             if not self._rejected.split.is_entered or user is None or user.request_id is None:
                 return False
-        if is_open(self) and action == "retry_one" and self._is_invalid:
-            return False
         is_no_one = self._is_invalid or not self._rejected.current
         if is_open(self) and action == "person" and is_no_one:
             return False
@@ -204,16 +204,23 @@ E writes what is shown into a CSV file."""
         if self._rejected.is_empty:
             return *sync, *everything, "invalid"
         if users.has_cursor:
-            other = Labelled("other_list", "Reasons")
-            return *sync, *one, *retry, other, "person", "export", *everything, "invalid"
+            return (
+                *sync,
+                *one,
+                *retry,
+                Labelled("other_list", "Reasons"),
+                "person",
+                "export",
+                *everything,
+                "invalid",
+            )
+        other = Labelled("other_list", "Users")
         mapping = () if any(is_retriable(group.code) for group in self._rejected.chosen) else one
-        return *sync, *mapping, *retry, "export", *everything, "other_list", "invalid"
+        return *sync, *mapping, *retry, "export", *everything, other, "invalid"
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:
             return self._reason_not_to_retry(is_one=action == "retry_one")
-        if action == "everything" and self._rejected.scope == RejectedFilter():
-            return "These are the errors of all audiences."
         if action == "sync" and not self.session.retried:
             return "Retry some users first. They become pending, and a sync delivers them."
         if action == "request":
@@ -229,6 +236,8 @@ E writes what is shown into a CSV file."""
             return "Invalid events can't be retried. Fix them, and import the file again."
         if is_one and rejected.split.is_entered and not rejected.detail.is_rejected:
             return "This user is not rejected any more: they were retried meanwhile."
+        if is_one and not rejected.is_empty and rejected.current is None:
+            return "Press Enter to go to the users of this reason, and U retries one of them."
         shown = [rejected.shown] if rejected.shown is not None else []
         chosen = shown if is_one else rejected.users.marked or rejected.chosen
         if not chosen:

@@ -112,7 +112,9 @@ class RejectedUsers(Container):
         many = sum(group.count for group in self.chosen if is_retriable(group.code))
         if self.users.filter_text:  # leaves some of them, and not all of these can be retried
             return "Retry matches" if many else ""
-        return f"Retry all {many:,}" if many else ""
+        total = sum(group.count for group in self.chosen)
+        which = f"all {many:,}" if many == total else f"{many:,} of {total:,}"
+        return f"Retry {which}" if many else ""
 
     @property
     def _group(self) -> RejectionGroup | None:
@@ -173,7 +175,13 @@ class RejectedUsers(Container):
         # Invalid events are not kept by run or audience: a part of the errors does not count them.
         is_part = self.scope.run_id is not None or self.scope.audience_id is not None
         has_invalid = invalid and not is_part
-        panel.border_subtitle = plural(invalid, "invalid event") if has_invalid else ""
+        stuck = sum(group.count for group in groups if not is_retriable(group.code))
+        counts = [
+            f"{stuck:,} can't be retried: no identifier to send" if stuck else "",
+            f"{plural(invalid, 'invalid event')}: press v" if has_invalid else "",
+        ]
+        dot = f" {services.glyphs.dot} "
+        panel.border_subtitle = dot.join(filter(None, counts))
         panel.styles.height = len(rows) + 3 if rows else "1fr"  # with header and border
         self.screen.set_class(not rows, "-no-people")
         if not rows and self.users.has_cursor:
