@@ -27,7 +27,7 @@ LISTS = (
     (("enter",), "Enter", "open"),
     (("space",), "space", "mark a row"),
     (("a",), "a", "mark or unmark all"),
-    (("o", "O"), "o O", "sort by a column; reverse"),
+    (("o", "O"), "o O", "sort; reverse the order"),
 )
 """The keys of lists: which ones, how they are shown, and what they do."""
 

@@ -23,7 +23,7 @@ WRONG = f"Enter an address and a port, e.g. {ADDRESS}."
 
 
 CREATE = "Create the cohorts that audiences lack"
-WHY_CREATE = "Audiences without a cohort wait otherwise. Amplitude's API can't delete cohorts."
+WHY_CREATE = "Otherwise, audiences without a cohort wait. Amplitude's API can't delete cohorts."
 
 More = Callable[[bool], str]
 """What a session does first, with or without creating the cohorts that audiences lack."""

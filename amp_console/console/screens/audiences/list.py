@@ -215,12 +215,14 @@ their order. Press v to save filter, order and columns as a view."""
         )
         check = ("sizes", compare) if is_unchecked else (compare,)
         if current is not None and current.audience.broken:
-            return *watch, *link, "edit", *errors, compare, sync, *settings, "sizes"
+            return *watch, *link, "edit", *errors, sync, *settings, "sizes"
         return *watch, sync, "sync_all", *errors, *check, "edit", *link, *settings, "sizes"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "work" and self.services.jobs.sync is None:
             return "No sync has run since the console was opened. For past runs press 3."
+        if action == "reconcile" and self.chosen and all(map(_is_broken, self.chosen)):
+            return "Amplitude no longer has this cohort: press l to link another."
         return super().disabled_reason(action)
 
     def on_grid_opened(self) -> None:
@@ -330,6 +332,10 @@ def _of_marked(home: AudiencesScreen, action: str, verb: str) -> Labelled:
 def _enabled_ids(known: Iterable[AudienceSummary]) -> tuple[int, ...]:
     """The audiences that are enabled."""
     return tuple(item.audience.id for item in known if item.audience.enabled)
+
+
+def _is_broken(item: AudienceSummary) -> bool:
+    return item.audience.broken is not None
 
 
 def _opening(demo: DemoSession | None) -> str:
