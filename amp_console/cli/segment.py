@@ -22,7 +22,7 @@ PUBLIC, PROFILES = "Public API token", "Profile API token"
 
 @click.group()
 def segment() -> None:
-    """Connect the Segment space of the audiences, so that Segment can be asked about them.
+    """Connect the Segment space that the audiences belong to, to ask Segment about them.
 
     Segment is only read. A connection's settings name the space; its tokens are kept in the keyring
     only.
@@ -55,9 +55,9 @@ def connect(
 ) -> int:
     """Connect a space, or change its tokens.
 
-    The token of Segment's Public API comes from a hidden prompt or from stdin. It is tested, and
-    stored in the OS keyring only. With --profiles-token, the access token of the Profile API is
-    asked for as well; of a space that is connected already, only that one.
+    It reads the token of Segment's Public API from a hidden prompt or from stdin, tests it, and
+    stores it in the OS keyring only. With --profiles-token, it also asks for the access token of
+    the Profile API; if the space is connected already, for that one only.
     """
     from amp_console.cli.resources import connection_store, folders, keyring
     from amp_console.connections import save_space

@@ -76,6 +76,21 @@ def without_keyring(words: str) -> Iterator[None]:
         raise
 
 
+def not_read(error: KeysError, secret: str, remedy: str) -> KeysError:
+    """Say which secret a keyring doesn't have, and how to give it again."""
+    match error.problem:
+        case KeysProblem.NO_KEYRING:
+            words = (
+                f"This machine has no keyring now, so {secret} can't be read. Sign in to a desktop "
+                "session and try again."
+            )
+        case KeysProblem.MISSING | KeysProblem.DAMAGED:
+            words = f"The keyring no longer has {secret}. {remedy}"
+        case _:
+            return error
+    return KeysError(error.problem, error.backend_name, words=words)
+
+
 @contextmanager
 def about_a_password() -> Iterator[None]:
     """Report in words about a password or a token, which no variable replaces."""

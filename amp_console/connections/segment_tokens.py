@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from amp_console.connections.connection import Connection
-from amp_console.connections.key_errors import KeysError, KeysProblem, without_keyring
+from amp_console.connections.key_errors import KeysError, not_read, without_keyring
 from amp_console.connections.keyring import Keyring
 from amp_console.connections.segment_space import SegmentSpace
 from amp_console.connections.store import ConnectionStore
@@ -87,11 +87,5 @@ def _find(item: str | None, keyring: Keyring, command: str) -> Secret | None:
     try:
         return keyring.read_password(item)
     except KeysError as error:
-        if error.problem not in {KeysProblem.MISSING, KeysProblem.DAMAGED, KeysProblem.NO_KEYRING}:
-            raise
-        why = "is not there now" if error.problem is KeysProblem.NO_KEYRING else "has lost it"
-        words = (
-            f"The token of the Segment space is in the keyring, which {why}. Enter it again with "
-            f"`{command}`."
-        )
-        raise KeysError(error.problem, error.backend_name, words=words) from None
+        remedy = f"Enter it again with `{command}`."
+        raise not_read(error, "the token of the Segment space", remedy) from None

@@ -3,7 +3,7 @@
 import msgspec
 
 from amp_console.connections.connection import Connection
-from amp_console.connections.key_errors import KeysError, KeysProblem, without_keyring
+from amp_console.connections.key_errors import KeysError, not_read, without_keyring
 from amp_console.connections.keyring import Keyring
 from amp_console.connections.named_source import NamedSource
 from amp_console.connections.settings_errors import UnknownSource
@@ -70,11 +70,5 @@ def find_source_password(source: NamedSource, keyring: Keyring) -> Secret | None
     try:
         return keyring.read_password(source.password_item)
     except KeysError as error:
-        if error.problem not in {KeysProblem.MISSING, KeysProblem.DAMAGED, KeysProblem.NO_KEYRING}:
-            raise
-        why = "is not there now" if error.problem is KeysProblem.NO_KEYRING else "has lost it"
-        words = (
-            f"The password of the source “{source.name}” is in the keyring, which {why}. Add the "
-            "source again, with its password."
-        )
-        raise KeysError(error.problem, error.backend_name, words=words) from None
+        remedy = "Add the source again, with its password."
+        raise not_read(error, f"the password of the source “{source.name}”", remedy) from None

@@ -71,7 +71,7 @@ class SegmentCalls:
             problem = str(error).removesuffix(".")
             raise SegmentUnreachable(
                 f"Segment can't be asked: {problem[0].lower()}{problem[1:]}",
-                "Connect the space again, with an address that can be used.",
+                "Connect the space again with a valid address.",
             ) from None
         with segment_errors():
             try:

@@ -44,7 +44,7 @@ class TokenRefused(SegmentError):
     """Segment does not accept the token, or not for this call."""
 
     _HAPPENED = "Segment refused the token"
-    _NEXT = "Check the token, its permissions and the region: each region knows only its own."
+    _NEXT = "Check the token, its permissions and the region: a token works only in its own region."
 
 
 class SpaceNotFound(SegmentError):

@@ -113,7 +113,10 @@ def test_a_token_that_the_keyring_lost_is_to_be_given_again(
     space = save_space(store, keyring, connection, SPACE, token=TOKEN).segment
     assert space is not None
     backends.Memory.items.clear()
-    with pytest.raises(KeysError, match=r"has lost it\. Enter it again with `amp-console s"):
+    with pytest.raises(
+        KeysError,
+        match=r"no longer has the token of the Segment space\. Enter it again with `amp-console s",
+    ):
         find_public_token(space, keyring)
     assert find_profiles_token(space, keyring) is None
 

@@ -177,7 +177,7 @@ def test_a_password_that_the_keyring_lost_is_to_be_given_again(
 ) -> None:
     saved = save_source(store, keyring, connection, source(), PASSWORD)
     backends.Memory.items.clear()
-    with pytest.raises(KeysError, match="“warehouse” is in the keyring, which has lost it"):
+    with pytest.raises(KeysError, match="no longer has the password of the source “warehouse”"):
         find_source_password(named_source(saved, "warehouse"), keyring)
 
 

@@ -298,11 +298,12 @@ async def test_segment_is_asked_about_a_person_beside_ledger_and_cohort(
         await ask_about(pilot, "l3", "In the cohort")
         await until_flowing(
             pilot,
-            "Segment, asked just now: By the ledger they belong in the cohort and were last known "
-            "to be in it; in Segment they are not in the audience now. Ledger and Segment disagree",
+            "Segment, asked just now: According to the ledger they belong in the cohort and were "
+            "last known to be in it; in Segment they are not in the audience now. The ledger and "
+            "Segment disagree",
         )
         await pilot.press("y")
-        await until(pilot, lambda: "Segment, asked just now: By the ledger" in pilot.app.clipboard)
+        await until(pilot, lambda: "just now: According to the ledger" in pilot.app.clipboard)
         await pilot.press("slash", *"l4", "enter")
         await until_gone(pilot, "Segment, asked")
 

@@ -108,12 +108,12 @@ def three_answers(
     cohort = _COHORT[record.delivered]
     if record.id_type is not audience.id_type:
         cohort = f", which knows them by their {audience.id_type.label}"
-    sentence = f"By the ledger they {belongs} in the cohort{cohort}; {_SEGMENT[found]}."
+    sentence = f"According to the ledger they {belongs} in the cohort{cohort}; {_SEGMENT[found]}."
     if found is InSegment.UNKNOWN:
         return ThreeAnswers(found, f"{sentence} {answer.trouble}")
     if record.is_member is not (found is InSegment.IN):
         sentence += (
-            " Ledger and Segment disagree: Segment's newest event about them may not have been "
+            " The ledger and Segment disagree: Segment's newest event about them may not have been "
             "imported yet."
         )
     return ThreeAnswers(found, sentence)
@@ -122,7 +122,7 @@ def three_answers(
 _COHORT = {
     True: " and were last known to be in it",
     False: " and were last known not to be in it",
-    None: ", and whether they are in it is not known",
+    None: ", and it is not known whether they are in it",
 }
 _SEGMENT = {
     InSegment.IN: "in Segment they are in the audience now",

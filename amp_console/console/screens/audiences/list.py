@@ -68,7 +68,7 @@ together. Esc unmarks them; a filter unmarks those it hides. Without marks, thes
 audience under the cursor. A sync sends nothing before you have seen the plan and confirmed it.
 
 u asks Amplitude how large the cohorts are, and Segment how large its audiences are where a space is
-connected. The detail shows both beside the ledger and marks what does not fit. Segment counts
+connected. The detail shows both beside the ledger and marks what does not match. Segment counts
 profiles, and one with several identifiers counts once; the ledger counts identifiers.
 
 What needs attention comes first when you come here and when you press 1. In between, rows keep
