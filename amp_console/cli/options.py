@@ -8,6 +8,10 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_SECONDS = {"s": 1, "m": 60, "h": 3_600}
+_DAY = 86_400
+_WEEK = 7 * _DAY  # far below what a timer or a server's limit can hold
+
 
 class CommonOptions(NamedTuple):
     """The options before the command: for every command, and for the console's appearance."""
@@ -94,16 +98,12 @@ def timeout_option(command: F) -> F:
     """Add --timeout of the queries of audiences."""
     return click.option(
         "--timeout",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, _WEEK),
         default=3600,
         show_default=True,
         metavar="SECONDS",
         help="Cancel a query that takes longer.",
     )(command)
-
-
-_SECONDS = {"s": 1, "m": 60, "h": 3_600}
-_DAY = 86_400
 
 
 def duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:

@@ -190,7 +190,8 @@ def test_a_failed_query_stops_no_other_and_the_sync_says_so(
     assert "Without it, these audiences can't be refreshed: another, vip." in removed.out
     ended = lake.run("refresh", "vip")
     assert ended.status == 2
-    assert "vip: There is no source called “lake”." in ended.out
+    assert "vip: There is no source called “lake”. Add one" in ended.out
+    assert "source add NAME URL. Nothing was changed." in ended.out
     assert lake.run("audience", "vip", "--json").document["members"] == 10
 
 
@@ -201,6 +202,14 @@ def test_a_sync_cancels_a_query_that_takes_too_long(lake: Operator) -> None:
     ended = lake.run("sync", "--refresh", "--timeout", "1", "--yes")
     assert ended.status == 2
     assert "The query took longer than the time limit of 1 s and was cancelled." in ended.err
+
+
+def test_a_time_limit_is_at_most_a_week_which_every_timer_and_server_can_hold(
+    lake: Operator,
+) -> None:
+    week = 7 * 86_400
+    assert lake.run("refresh", "--timeout", str(week)).status == 0
+    assert lake.run("refresh", "--timeout", str(week + 1)).status == 2
 
 
 def test_refused_rows_are_listed_as_errors(lake: Operator, warehouse: Path) -> None:

@@ -242,7 +242,8 @@ class AudienceRefresh:
     def _failed(self, error: WarehouseError | KeysError | SettingsError) -> RefreshReport:
         is_cancelled = isinstance(error, QueryCancelled)
         outcome = RefreshOutcome.CANCELLED if is_cancelled else RefreshOutcome.FAILED
-        said = error.sentence(KEPT) if isinstance(error, WarehouseError) else f"{error} {KEPT}"
+        words = f"{str(error).rstrip('.')}. {KEPT}"
+        said = error.sentence(KEPT) if isinstance(error, WarehouseError) else words
         return self._report(outcome, rows=self.rows, notes=(said,))
 
     def _account(self, reader: QueryReader, source_id: int, refusals: list[Refusal]) -> None:
