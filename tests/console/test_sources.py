@@ -101,6 +101,18 @@ async def test_a_refresh_shows_its_plan_before_anything_becomes_wanted(
         assert not any("has a plan to confirm" in item.text for item in entries)
 
 
+async def test_an_audience_whose_query_never_ran_is_not_to_be_synced_yet(
+    harness: ConsoleHarness, vip: Warehouse
+) -> None:
+    assert vip.url
+    async with harness.open() as pilot:
+        await until_shown(pilot, "next        Press 7 to run its query under Sources")
+        await pilot.press("s")
+        await until_shown(
+            pilot, "from a seed user, who is removed again:", "it has no members yet."
+        )
+
+
 async def test_a_plan_that_is_left_changes_nothing(harness: ConsoleHarness, vip: Warehouse) -> None:
     async with harness.open() as pilot:
         await go(pilot, "VIP shoppers")

@@ -19,6 +19,7 @@ from amp_console.sync.queries.person import (
     look_up_user,
 )
 from amp_console.values import IdType, Operation
+from tests.sync.test_snapshots import AT, read
 from tests.sync.workspace import BOTH, Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +49,22 @@ async def test_who_left_and_was_removed_is_out(workspace: Workspace) -> None:
     found = answer(workspace, "u1")
     assert found.verdict is PersonVerdict.OUT
     assert "Amplitude confirmed removing them (run 2)" in found.sentence
+
+
+async def test_whom_a_list_does_not_have_is_not_said_to_have_left_by_an_event(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1", "u2")
+    await workspace.sync()
+    reader, report = read(workspace, b"user_id\nu2\n", taken_at=AT + 60_000_000)
+    assert report.snapshot is not None
+    assert report.snapshot.removal is not None
+    reader.confirm(report.snapshot.removal)
+    said = "(part-0.csv) does not have them, and"
+    assert "the list of 2026-05-03 " in answer(workspace, "u1").sentence
+    assert said in answer(workspace, "u1").sentence
+    await workspace.sync()
+    assert f"{said} Amplitude confirmed removing them" in answer(workspace, "u1").sentence
 
 
 async def test_who_left_before_a_sync_took_them_never_was_in(workspace: Workspace) -> None:

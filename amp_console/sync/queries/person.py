@@ -195,7 +195,7 @@ def _disappeared(record: PersonRecord) -> str:
 def _out(record: PersonRecord) -> str:
     if record.source is None:
         return _removed_stranger(record)
-    left = f"Not in the cohort: {_event(record)} says they left the audience"
+    left = f"Not in the cohort: {_says_they_left(record)}"
     if record.request is None or record.request.operation is Operation.ADD:
         return f"{left}, and they were never in the cohort."
     return f"{left}, and Amplitude confirmed removing them{_by_run(record)}."
@@ -268,7 +268,7 @@ def _leaves(record: PersonRecord) -> str:
             f"and {_next_sync(record, 'removes them')}."
         )
     return (
-        f"{certain} in the cohort: {_event(record)} says they left the audience, and "
+        f"{certain} in the cohort: {_says_they_left(record)}, and "
         f"{_next_sync(record, 'removes them')}."
     )
 
@@ -347,6 +347,14 @@ def _event(record: PersonRecord) -> str:
     file = PurePath(record.source).name if record.source else ""
     where = f" (line {record.line:,} of {file})" if file and record.line else ""
     return f"the event of {_time(record.event_at)}{where}"
+
+
+def _says_they_left(record: PersonRecord) -> str:
+    """What made the person leave: an event, or a list that does not have them."""
+    if record.source and not record.line:
+        name = PurePath(record.source).name
+        return f"the list of {_time(record.event_at)} ({name}) does not have them"
+    return f"{_event(record)} says they left the audience"
 
 
 def _by_run(record: PersonRecord) -> str:

@@ -116,7 +116,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     states = states_now(services, target)
     rows: list[tuple[str, Content | str]] = [
         ("state", badges_text(services, target)),
-        ("next", safe_text((next_step(target, states), STRONG), max_length=400)),
+        ("next", safe_text((next_step(target, states, trend.query), STRONG), max_length=400)),
     ]
     if target.notice:
         rows.append(("notice", safe_text((target.notice, WARN), max_length=400)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from amp_console.ledger.audience_queries import AudienceQuery
 from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
 
@@ -17,9 +18,14 @@ _STEPS = {
 }
 
 
-def next_step(known: AudienceSummary, states: Sequence[State]) -> str:
-    """Say what to do next; the keys are those of home."""
+def next_step(
+    known: AudienceSummary, states: Sequence[State], query: AudienceQuery | None = None
+) -> str:
+    """Say what to do next; the keys are those of home. `query` lists the audience's members."""
     worst = states[0].status
+    has_members = known.count is None or known.count.members > 0
+    if query is not None and query.last is None and not has_members:
+        return "Press 7 to run its query under Sources: it never ran, so it has no members yet."
     if worst is Status.NOT_LINKED:
         who = plural(known.left.add, "user") if known.left.add else "its members"
         return f"Press s to sync: it creates the cohort and adds {who}."

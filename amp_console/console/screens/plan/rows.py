@@ -206,7 +206,9 @@ def detail(audience: AudiencePlan) -> Content:
             ", owned by ",
             audience.owner_email,
         ]
-        parts.append(f", from users matched by {audience.id_type.label}.")
+        who = f"users matched by {audience.id_type.label}"
+        seed = "a seed user, who is removed again: it has no members yet"
+        parts.append(f", from {seed if audience.is_empty else who}.")
     elif audience.is_idle:
         parts.append("nothing to send.")
     else:
