@@ -70,6 +70,7 @@ def connect(
     store.check_writable()
     connection = store.pick(connection_name)
     space = _wanted(connection.segment, space_id, region, base_url)
+    had_profiles = connection.segment is not None and connection.segment.profiles_item is not None
     names = [PROFILES] if with_profiles else []
     if not (with_profiles and space == connection.segment and space.token_item):
         names.insert(0, PUBLIC)
@@ -92,6 +93,11 @@ def connect(
         )
     what = "token is" if len(names) == 1 else "tokens are"
     say(f"The {what} in your keyring ({ring.backend_name()}), not in the settings.")
+    if had_profiles and not (saved.segment and saved.segment.profiles_item):
+        say(
+            "The earlier token of the Profile API is no longer used: it was for another space or "
+            "address. To enter one: amp-console segment connect --profiles-token"
+        )
     if audiences is not None:
         say("To see the sizes side by side: amp-console audiences --segment")
     return Exit.DELIVERED
@@ -196,14 +202,18 @@ def _wanted(
         space = known
         if space is None or space_id not in {None, space.id}:
             space = SegmentSpace(id=str(space_id))
+        moved = space
         if region:
-            return msgspec.structs.replace(space, region=SegmentRegion(region), base_url=None)
-        if base_url:
-            return msgspec.structs.replace(space, base_url=checked_base_url(base_url))
+            moved = msgspec.structs.replace(space, region=SegmentRegion(region), base_url=None)
+        elif base_url:
+            moved = msgspec.structs.replace(space, base_url=checked_base_url(base_url))
     except ValueError as error:
         text = str(error).removesuffix(".")
         raise click.UsageError(f"{text[0].upper()}{text[1:]}. Nothing was saved.") from None
-    return space
+    if moved == space:
+        return space
+    # A token that one address accepted is not sent to another.
+    return msgspec.structs.replace(moved, token_item=None, profiles_item=None)
 
 
 def _tokens(names: list[str], *, from_stdin: bool) -> "list[Secret]":

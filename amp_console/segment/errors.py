@@ -117,5 +117,7 @@ def segment_errors() -> Generator[None, None, None]:
         ) from None
     except NoAnswer:
         raise SegmentUnreachable("Segment did not answer in time", "Try again later.") from None
-    except (AnswerDamaged, AnswerTooBig):
+    except AnswerTooBig:
+        raise SegmentTrouble(words="it is too long") from None
+    except AnswerDamaged:
         raise SegmentTrouble from None

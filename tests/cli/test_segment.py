@@ -339,6 +339,22 @@ def test_the_token_of_the_profile_api_may_come_later(operator: Operator) -> None
     assert "with a token of the Profile API" in operator.run("doctor").out
 
 
+def test_a_token_that_one_address_accepted_is_not_sent_to_another(
+    operator: Operator, tmp_path: Path
+) -> None:
+    take_in(operator, tmp_path, "ana")
+    ask_profiles(operator)
+    elsewhere = operator.simulator.base_url.replace("127.0.0.1", "localhost")
+    moved = ("segment", "connect", "--base-url", elsewhere, "--token-stdin")
+    ended = operator.run(*moved, stdin=TOKEN.reveal().encode())
+    assert ended.status == 0, ended
+    assert "The earlier token of the Profile API is no longer used" in ended.out
+    assert operator.run("segment", "show", "--json").document["has_profiles_token"] is False
+    assert not any(PROFILES_TOKEN.reveal() in item for item in backends.Memory.items.values())
+    again = operator.run(*moved, stdin=TOKEN.reveal().encode())
+    assert "no longer used" not in again.out
+
+
 @pytest.mark.parametrize(
     ("profile", "in_segment", "words"),
     [

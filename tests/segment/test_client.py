@@ -1,6 +1,7 @@
 """Segment's two APIs over real HTTP: pages, rate limits, refusals, and what is unknown."""
 
 import base64
+import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from amp_console.segment import (
     profiles_url,
     public_url,
 )
-from amp_console.segment.calls import CallOptions
+from amp_console.segment.calls import LARGEST_ANSWER, CallOptions
 from amp_console.segment.client import ProfilesClient, PublicClient
 from amp_console.simulator import Canned, ListedAudience, Simulator, Size
 from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
@@ -180,6 +181,8 @@ async def test_waits_for_rate_limits_end(
         (canned(301, {}, Location="/else"), SegmentTrouble, "with a redirect (status 301). Check"),
         (canned(200, {"data": {}}), SegmentTrouble, "could not be understood"),
         (Canned(200, b"<html>"), SegmentTrouble, "could not be understood"),
+        (Canned(200, gzip.compress(b" " * LARGEST_ANSWER + b"{}")), SegmentTrouble, "is too long."),
+        (Canned(200, gzip.compress(b"{}")[:-8] + b"12345678"), SegmentTrouble, "be understood"),
     ],
 )
 async def test_a_refusal_says_what_to_do(
