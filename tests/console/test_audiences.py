@@ -248,8 +248,11 @@ async def test_esc_clears_the_filter_and_the_title_counts_what_is_shown(
     async with harness.open() as pilot:
         await until_shown(pilot, "4 audiences", LAPSED)
         await pilot.press("slash", *"laps", "enter")
-        await until_shown(pilot, "1 of 4 audiences")
+        await until_shown(pilot, "1 of 4 audiences · nothing needs attention")
+        assert "users pending" not in picture(pilot)  # those of others
         await until_gone(pilot, SHOPPERS)
+        await pilot.press("slash", *"x", "enter")
+        await until_shown(pilot, "─ 0 of 4 audiences ─")
         await pilot.press("escape")
         await until_shown(pilot, SHOPPERS)
         await until_gone(pilot, "1 of 4 audiences")

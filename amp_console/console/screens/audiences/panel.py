@@ -22,15 +22,16 @@ class AudiencesPanel(Container):
     _found: Sequence[AudienceSummary] = ()
 
     def entitle(self, found: Sequence[AudienceSummary]) -> None:
-        """Say of all audiences what fits into the title, and the rest below the list."""
+        """Say of the audiences that are shown what fits into the title, the rest below the list."""
         self._found = found
         services, width = services_of(self), self.screen.size.width
         room = (width * 3 // 5 if width >= BESIDE else width) - 8
-        shown = len(self.query_one(Grid).rows)
+        rows = self.query_one(Grid).rows.shown
+        shown = [item for item in found if rows.find(item.audience.id) is not None]
         line: Content | str = "Audiences"
         more: list[str] = []
         if found:
-            line, more = title(services, found, room, shown)
+            line, more = title(services, shown, room, len(found))
         used = services.views.used
         more += [f"view: {clean(used, 40)}"] if used else []
         marked = self.query_one(Grid).marks.words

@@ -68,16 +68,18 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
 
 
 def title(
-    services: Services, found: Sequence[AudienceSummary], room: int, shown: int
+    services: Services, shown: Sequence[AudienceSummary], room: int, known: int
 ) -> tuple[Content, list[str]]:
     """Say whether everything is right, and if not, how many are not, and why.
 
-    Returns the title, in `room` columns, and the counts that have no room in it. `shown` are the
-    audiences that the filter leaves; the rest is said of all of them.
+    Returns the title, in `room` columns, and the counts that have no room in it. Everything is said
+    of the audiences that a filter leaves of those that are `known`.
     """
-    now, dot = overview([states_now(services, item) for item in found]), services.glyphs.dot
-    total = plural(now.audiences, "audience")
-    audiences = total if shown == now.audiences else f"{shown:,} of {total}"
+    now, dot = overview([states_now(services, item) for item in shown]), services.glyphs.dot
+    total = plural(known, "audience")
+    audiences = total if now.audiences == known else f"{now.audiences:,} of {total}"
+    if not shown:
+        return safe_text(audiences), []
     counts = [f"{plural(now.pending, 'user')} pending"] if now.pending else []
     if now.attention:
         verb = "needs" if now.attention == 1 else "need"

@@ -149,8 +149,9 @@ sent."""
     async def _load_people(self) -> None:
         people = self.query_one(PlanPeople)
         await people.load(self._current)
-        self.query_one("#removed", Static).update(people.some_removed)
-        self.query_one("#added", Static).update(people.some_added)
+        is_sent = self._current is not None and self._current.obstacle is None
+        self.query_one("#removed", Static).update(people.some_removed if is_sent else "")
+        self.query_one("#added", Static).update(people.some_added if is_sent else "")
 
     def _show_detail(self) -> None:
         target = self._current
