@@ -95,11 +95,11 @@ def _delivered_except(rejected: int, left: Except) -> str:
     if left.earlier:
         what.append(f"{plural(left.earlier, 'user')} that earlier runs rejected")
     if left.unidentified:
-        what.append(f"{plural(left.unidentified, 'member')} without an identifier to send")
+        what.append(f"{plural(left.unidentified, 'member')} with no identifier in the event")
     if left.invalid:
         what.append(plural(left.invalid, "invalid event"))
     if not what and not left.waiting:  # older ledgers did not count them
-        what.append("users that earlier runs rejected or that have no identifier to send")
+        what.append("users that earlier runs rejected or that have no identifier in the event")
     said = "Delivered" + (f", except {listed(what)}" if what else "")
     if not left.waiting:
         is_elsewhere = not rejected and (left.earlier or left.unidentified)

@@ -356,7 +356,7 @@ async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(harness: ConsoleHarne
         await until_shown(pilot, "14 users")
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?", f"They become pending again in {GHOSTS}.")
-        await until_shown(pilot, "12 more users stay rejected: there is no identifier to send.")
+        await until_shown(pilot, "12 more users stay rejected: no identifier in the event.")
         await pilot.press("s")
         await until_shown(pilot, "Before you send", GHOSTS, "+2")
         await pilot.press("escape")
@@ -516,7 +516,9 @@ async def test_another_reason_begins_at_its_first_user(harness: ConsoleHarness) 
 
 async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, unidentified) as pilot:
-        await until_shown(pilot, "R Retry 2 of 14", "12 can't be retried: no identifier to send")
+        await until_shown(
+            pilot, "R Retry 2 of 14", "12 can't be retried: no identifier in the event"
+        )
         await pilot.press("j")
         await until_shown(pilot, "12 users", "No Amplitude ID in the event · ")
         await until_gone(pilot, "R Retry")

@@ -52,11 +52,12 @@ def test_a_verdict_names_who_is_left() -> None:
         "Delivered, except 12 users that earlier runs rejected. Press 2 to see who is rejected now."
     )
     assert verdict("partial", none, Except(0, 1, 3, 2)) == (
-        "Delivered, except 1 user that earlier runs rejected, 3 members without an identifier to "
-        "send and 2 invalid events. Press 2 to see who is rejected now."
+        "Delivered, except 1 user that earlier runs rejected, 3 members with no identifier in the "
+        "event and 2 invalid events. Press 2 to see who is rejected now."
     )
     assert verdict("partial", none, Except(0)) == (
-        "Delivered, except users that earlier runs rejected or that have no identifier to send."
+        "Delivered, except users that earlier runs rejected or that have no identifier in the "
+        "event."
     )
     assert verdict("partial", none, Except(0, 0, 0, 2)) == "Delivered, except 2 invalid events."
     waiting = ("Newsletter (no cohort)", "Trial day 7 (broken link)")

@@ -177,7 +177,7 @@ class RejectedUsers(Container):
         has_invalid = invalid and not is_part
         stuck = sum(group.count for group in groups if not is_retriable(group.code))
         counts = [
-            f"{stuck:,} can't be retried: no identifier to send" if stuck else "",
+            f"{stuck:,} can't be retried: no identifier in the event" if stuck else "",
             f"{plural(invalid, 'invalid event')}: press v" if has_invalid else "",
         ]
         dot = f" {services.glyphs.dot} "

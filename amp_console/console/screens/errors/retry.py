@@ -115,8 +115,8 @@ def _consequences(summary: Retried) -> list[str]:
     rows = [f"{become} pending again in {where}.", _next_sync(summary)]
     if summary.staying:
         stay = "stays" if summary.staying == 1 else "stay"
-        why = "no identifier to send."
-        rows.append(f"{plural(summary.staying, 'more user')} {stay} rejected: there is {why}")
+        who = plural(summary.staying, "more user")
+        rows.append(f"{who} {stay} rejected: no identifier in the event.")
     return rows
 
 

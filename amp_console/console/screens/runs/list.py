@@ -52,7 +52,7 @@ class RunsScreen(BaseScreen):
     HELP = """\
 Every sync, comparison and repair, from this console and from the command line. Rejected counts the
 users that a run's requests rejected. Reason also counts users who were rejected earlier, members
-without an identifier to send, and invalid events. Errors lists who is rejected now.
+with no identifier in the event, and invalid events. Errors lists who is rejected now.
 
 The run under the cursor is shown beside the list or below it, with its audiences, requests and
 rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and b
