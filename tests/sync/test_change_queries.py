@@ -450,6 +450,19 @@ def test_a_time_without_end_is_reported(workspace: Workspace, warehouse: Warehou
     assert report.notes[0].startswith("PostgreSQL sent a value that can't be read: timestamp too")
 
 
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+@pytest.mark.parametrize("kind", ["TIMESTAMP", "TIMESTAMPTZ"])
+@pytest.mark.parametrize("time", ["infinity", "-infinity"])
+def test_a_row_with_a_time_without_end_is_refused(
+    workspace: Workspace, warehouse: Warehouse, kind: str, time: str
+) -> None:
+    lake = Changes(workspace, warehouse)
+    lake.follow(f"SELECT 'u' AS user_id, true AS is_member, '{time}'::{kind} AS changed_at")
+    report = lake.refresh()
+    assert (report.outcome, report.refused) == (RefreshOutcome.INCOMPLETE, 1)
+    assert (lake.wanted(), lake.cursor) == (set(), None)
+
+
 def test_a_plan_of_changes_is_confirmed_before_anyone_is_wanted(
     workspace: Workspace, file: Warehouse
 ) -> None:

@@ -387,3 +387,13 @@ def test_a_query_with_a_nul_is_refused_as_a_server_would_run_a_part_of_it(
     warehouse.members("a", "b")
     words = refusal(warehouse, "SELECT user_id FROM vips\0 WHERE user_id = 'a'")
     assert words.startswith("The query contains a NUL character. Nothing was changed.")
+
+
+def test_arrays_of_json_in_sqlite_are_read_and_its_schema_is_not_changed(tmp_path: Path) -> None:
+    warehouse = sqlite_warehouse(tmp_path)
+    warehouse.members('["a", "b"]')
+    _, found = read(warehouse, "SELECT value AS user_id FROM vips, json_each(vips.user_id)")
+    assert [change.user_id for change in found] == ["a", "b"]
+    said = refusal(warehouse, "UPDATE sqlite_master SET sql = '' RETURNING name AS user_id")
+    assert "table sqlite_master may not be modified" in said
+    assert "it may only read" in refusal(warehouse, "SELECT name AS user_id FROM pragma_table_list")

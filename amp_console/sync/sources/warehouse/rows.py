@@ -21,6 +21,8 @@ IS_MEMBER, CHANGED_AT = "is_member", "changed_at"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# What DuckDB returns for -infinity and infinity.
+_INFINITE = {datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)}
 _MEMBERSHIPS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 
@@ -125,6 +127,8 @@ def read_time(value: object) -> int:
     if not isinstance(value, datetime):
         raise _NoTime(value)
     moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+    if moment in _INFINITE:
+        raise UnusableRow(NO_TIME)
     return (moment - _EPOCH) // _MICROSECOND
 
 
