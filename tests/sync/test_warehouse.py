@@ -397,3 +397,12 @@ def test_arrays_of_json_in_sqlite_are_read_and_its_schema_is_not_changed(tmp_pat
     said = refusal(warehouse, "UPDATE sqlite_master SET sql = '' RETURNING name AS user_id")
     assert "table sqlite_master may not be modified" in said
     assert "it may only read" in refusal(warehouse, "SELECT name AS user_id FROM pragma_table_list")
+
+
+@pytest.mark.parametrize("end", ["", ";", "; -- everyone", " -- everyone"])
+def test_the_columns_of_no_rows_are_known_however_the_query_ends(
+    warehouse: Warehouse, end: str
+) -> None:
+    warehouse.members()
+    rows, found = read(warehouse, f"SELECT user_id, user_id AS other FROM vips{end}")
+    assert (found, rows.id_types, rows.ignored) == ([], (IdType.USER_ID,), ("other",))

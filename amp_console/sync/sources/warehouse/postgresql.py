@@ -81,13 +81,14 @@ class PostgresqlEngine:
             cursor = self._psycopg.RawCursor(self._connection)
             rows = cursor.stream(sql.encode(), values, size=FETCHED if can_chunk else 1)
             first = next(rows, None)
-            if first is None:  # a stream without rows does not say which columns it has
-                cursor.execute(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0".encode(), values)
-            described = cursor.description or ()
+            if first is None:
+                columns = self._described(sql, [] if values is None else ["timestamptz"])
+            else:
+                columns = [(item.name, item.type_code) for item in cursor.description or ()]
         return QueryResult(
-            tuple(str(column.name) for column in described),
+            tuple(name for name, _ in columns),
             self._chunks(sql, [] if first is None else [first], rows),
-            tuple(map(self._type_name, described)),
+            tuple(self._type_name(type_code) for _, type_code in columns),
         )
 
     def cancel(self) -> None:
@@ -113,9 +114,17 @@ class PostgresqlEngine:
         """Set a parameter of the server for the transaction."""
         self._connection.execute("SELECT set_config(%s, %s, true)", [name, value])
 
-    def _type_name(self, column: "psycopg.Column") -> str:
-        found = self._connection.adapters.types.get(column.type_code)
-        return found.name if found else f"type {column.type_code}"
+    def _described(self, sql: str, parameters: Sequence[str]) -> list[tuple[str, int]]:
+        """The columns of a query and their types: a stream without rows does not say them."""
+        server, types = self._connection.pgconn, self._connection.adapters.types
+        server.prepare(b"", sql.encode(), [types[name].oid for name in parameters])
+        found = server.describe_prepared(b"")
+        names = [(found.fname(index) or b"").decode() for index in range(found.nfields)]
+        return [(name, found.ftype(index)) for index, name in enumerate(names)]
+
+    def _type_name(self, type_code: int) -> str:
+        found = self._connection.adapters.types.get(type_code)
+        return found.name if found else f"type {type_code}"
 
     def _chunks(
         self, sql: str, first: Sequence[Row], rows: Iterator[Row]
