@@ -1,4 +1,4 @@
-"""`amp-console refresh`: run the queries of audiences, and take in who they list."""
+"""`amp-console refresh`: run the queries of audiences and update their members."""
 
 import click
 
@@ -21,7 +21,7 @@ def refresh(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Run the queries of audiences, and take in who they list; send nothing.
+    """Run the queries of audiences and update their members; send nothing.
 
     Without names it includes every enabled audience that has a query. Members who are not listed
     leave; a query of changes says itself who leaves. A query that lists no one, removes more than a

@@ -170,7 +170,7 @@ def test_three_sizes_stand_side_by_side_and_odd_ones_are_marked(
     rows = {line.split()[0]: " ".join(line.split()) for line in ended.out.splitlines() if line}
     assert rows["shoppers"] == "shoppers shoppers in Segment Live 5 3 2 2 more in Segment"
     assert rows["lapsed"] == "lapsed lapsed in Segment Computing unknown 1 –"
-    assert rows["gone"] == "gone – – – 1 – not in Segment any more"
+    assert rows["gone"] == "gone – – – 1 – no longer in Segment"
     assert "Segment counts profiles" in ended.out
     _, _, others = ended.out.partition("In Segment, not in the ledger:\n")
     assert " ".join(others.splitlines()[1].split()) == "new in Segment new Live 12"

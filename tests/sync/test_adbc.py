@@ -151,7 +151,7 @@ def test_an_unknown_profile_is_reported(profile: Warehouse) -> None:
         open_engine("adbc:other", None)
     with profile.opened() as engine:
         assert engine.version() == "ADBC profile lake"
-    with pytest.raises(WarehouseError, match="are not kept by amp-console"):
+    with pytest.raises(WarehouseError, match="amp-console keeps no passwords for this"):
         open_engine("adbc:lake", Secret("x"))
 
 

@@ -133,7 +133,7 @@ def _odd(
     cohort_size: int | None,
 ) -> Iterator[str]:
     if presence is Presence.NOT_LISTED:
-        yield "not in Segment any more"
+        yield "no longer in Segment"
     if listed is not None:
         computation_id = summary.audience.computation_id
         if computation_id and computation_id != listed.id:

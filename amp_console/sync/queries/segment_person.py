@@ -45,7 +45,7 @@ class ProfileAnswer(msgspec.Struct, frozen=True):
     def sentence(self) -> str:
         """In which audiences the person is, for a person that the ledger does not know."""
         if self.trouble:
-            return f"In which audiences Segment has them is unknown. {self.trouble}"
+            return f"It is unknown which audiences they are in. {self.trouble}"
         if self.audiences is None:
             return "Segment has no profile of this User ID."
         keys = ", ".join(self.members) or "no audience"

@@ -39,7 +39,7 @@ _STEPS = {
     Origin.WAREHOUSE: {
         SourceState.OK: "Nothing to do. Press T to check whether it can be read now.",
         SourceState.NEVER: "Press n for an audience by query, T to test the warehouse.",
-        SourceState.TROUBLE: "Press T to test it again. To change it, add it anew in a shell.",
+        SourceState.TROUBLE: "Press T to test it again. To change it, add it again in a shell.",
     },
     Origin.QUERY: {
         SourceState.OK: "Press u to run the query. It shows a plan before anything changes.",
@@ -52,7 +52,7 @@ _STEPS = {
     Origin.SEGMENT: {
         SourceState.OK: "Nothing to do. Press u to ask Segment again.",
         SourceState.NEVER: "Press u to ask Segment for its audiences.",
-        SourceState.TROUBLE: "Press u to ask Segment again. What it said before stays.",
+        SourceState.TROUBLE: "Press u to ask Segment again. Its last answer is kept.",
     },
 }
 _EVENTS = "To read what is new: i under Audiences. To follow it: press 4, then n."

@@ -37,7 +37,7 @@ from amp_console.values import IdType
 KEY, NAME, SOURCE, SQL = "key", "name", "source", "sql"
 ABOUT = "It returns user_id, amplitude_id or both, for every member. Anyone it leaves out has left."
 ABOUT_CHANGES = "It returns who entered and left: is_member and changed_at, too, from :cursor on."
-NOT_TRIED = "F5 runs the query, and counts what it returns. Nothing is taken in."
+NOT_TRIED = "F5 runs the query and counts what it returns. No members change."
 NO_WAREHOUSE = "Add a warehouse first, in a shell: amp-console source add NAME URL"
 EXAMPLE = "SELECT user_id\n  FROM vips\n WHERE user_id IS NOT NULL"
 LOOK_EVERY = 0.2  # seconds between two looks at a query that runs
@@ -56,7 +56,7 @@ A SQL query in a warehouse whose rows are the members of an audience. It returns
 a column amplitude_id, or both; other columns are not used. The query can only read.
 
 F5 tries it: it runs as a whole, counts the rows, the people, duplicates and rows without an
-identifier, and shows the first ten. Nothing is taken in. F6 cancels it, in the warehouse too.
+identifier, and shows the first ten. No members change. F6 cancels it, in the warehouse too.
 
 F2 saves it. Members change with the next refresh: u under Sources, which shows a plan first.
 

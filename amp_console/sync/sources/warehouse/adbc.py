@@ -114,7 +114,7 @@ def _named(url: str, password: Secret | None) -> str:
     """What a URL names; passwords stay where the drivers look for them."""
     if password is not None:
         raise WarehouseError(
-            "Passwords of this kind of source are not kept by amp-console.",
+            "amp-console keeps no passwords for this kind of source.",
             "Leave it out, and keep it in the profile or the settings of the driver.",
         )
     return unquote(url.partition(":")[2].removeprefix("//"))

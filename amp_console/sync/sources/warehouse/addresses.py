@@ -46,6 +46,6 @@ def _server(scheme: str) -> Callable[[str, Secret | None], Engine]:
     if scheme not in _SERVERS:
         raise WarehouseError(
             "The URL of the source has no scheme that amp-console knows.",
-            "Begin it with postgresql:, duckdb:, sqlite:, snowflake:, bigquery: or adbc:.",
+            "It must begin with postgresql:, duckdb:, sqlite:, snowflake:, bigquery: or adbc:.",
         )
     return _SERVERS[scheme]
