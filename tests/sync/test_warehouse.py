@@ -406,3 +406,9 @@ def test_the_columns_of_no_rows_are_known_however_the_query_ends(
     warehouse.members()
     rows, found = read(warehouse, f"SELECT user_id, user_id AS other FROM vips{end}")
     assert (found, rows.id_types, rows.ignored) == ([], (IdType.USER_ID,), ("other",))
+
+
+def test_a_query_of_comments_only_is_no_trouble_of_the_network(warehouse: Warehouse) -> None:
+    said = refusal(warehouse, "-- SELECT user_id FROM vips")
+    assert "Write it as" in said
+    assert "network" not in said

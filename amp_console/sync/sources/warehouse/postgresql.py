@@ -141,7 +141,8 @@ class PostgresqlEngine:
         except self._psycopg.Error as error:
             words = redact_secret(error.diag.message_primary or str(error), self._password)
             state = error.sqlstate or ""
-            if not state and isinstance(error, self._psycopg.ProgrammingError):
+            is_empty = "EMPTY_QUERY" in words  # it holds comments only
+            if not state and (is_empty or isinstance(error, self._psycopg.ProgrammingError)):
                 raise WarehouseError(*NO_ROWS) from None
             if not state and isinstance(error, self._psycopg.DataError):
                 raise WarehouseError(
