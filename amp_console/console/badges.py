@@ -26,6 +26,7 @@ STATUS_TONES = {
     Status.DIFFERS: "bad",
     Status.SIZE_DIFFERS: "bad",
     Status.LIVE: "accent",
+    Status.PAUSED: "warn",
 }
 """The tone each status is shown in; its sign and word say the same."""
 
@@ -44,14 +45,20 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
         Status.DIFFERS: glyphs.triangle,
         Status.SIZE_DIFFERS: glyphs.triangle,
         Status.LIVE: glyphs.live,
+        Status.PAUSED: glyphs.live,
     }[status]
 
 
 def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     """Every state of an audience by what the console knows now, the most severe first."""
-    live = services.jobs.live
-    is_live = live.is_live(known.audience.id) if live is not None else None
-    return known.states(services.figures.size_of(known.audience), is_live=is_live)
+    live, audience = services.jobs.live, known.audience
+    is_live = live.is_live(audience.id) if live is not None else None
+    followed = live.snapshot.audiences if live is not None and live.snapshot is not None else ()
+    is_paused = is_live is not None and any(
+        item.audience_id == audience.id and item.is_paused for item in followed
+    )
+    size = services.figures.size_of(audience)
+    return known.states(size, is_live=is_live, is_paused=is_paused)
 
 
 def badge_route(status: Status, audience_id: int) -> Route | None:

@@ -344,6 +344,16 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
     )
 
 
+def count_due(db: Db, comparison_id: int) -> int:
+    """How many unexplained differences of a comparison any sync delivers now, as in `Resolved`."""
+    row = db.execute(
+        f"SELECT count(*) FROM difference WHERE comparison_id = ? AND {_IS_DUE} "
+        f"AND {_EXPLANATION} = {Explanation.NONE.value}",
+        (comparison_id,),
+    ).fetchone()
+    return int(row[0])
+
+
 def _repairs_under_way(db: Db, comparison_id: int) -> list[int]:
     """The repairs of a comparison's audience that have sent a request and not finished it."""
     rows = db.execute(
@@ -364,6 +374,7 @@ class CohortFinding(msgspec.Struct, frozen=True):
     identifier of the audience's ID type. `at` is the time of the export.
     """
 
+    comparison_id: int
     at: int
     strangers: int
     without_id: int
@@ -372,7 +383,7 @@ class CohortFinding(msgspec.Struct, frozen=True):
 def last_finding(db: Db, audience_id: int) -> CohortFinding | None:
     """What the last comparison with what the ledger wants has found; None if there is none."""
     row = db.execute(
-        "SELECT at, (SELECT count(*) FROM difference WHERE comparison_id = comparison.id "
+        "SELECT id, at, (SELECT count(*) FROM difference WHERE comparison_id = comparison.id "
         "AND kind = ?2 AND state < 2), cohort_no_id FROM comparison WHERE audience_id = ?1 "
         "AND against IS NULL AND cohort_id = (SELECT cohort_id FROM audience WHERE id = ?1) "
         "ORDER BY id DESC LIMIT 1",

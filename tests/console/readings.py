@@ -358,7 +358,9 @@ async def _home_details(reader: Reader) -> Facts:
         grid.go_to(audience.id)
         await reader.settle()
         assert audience.name in reader.title("#detail")
-        pending = re.search(r"^pending +([\d,]+) users?", reader.text("#detail-text"), re.MULTILINE)
+        pending = re.search(
+            r"^pending +([\d,]+) changes?", reader.text("#detail-text"), re.MULTILINE
+        )
         facts[f"{audience.name}: pending"] = number(pending[1]) if pending else 0
         sizes = re.search(
             r"^sizes +Segment ([\d,]+|—) · ledger ([\d,]+)",

@@ -66,7 +66,7 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         assert "◐ 4 pending" in line_of(shown, SHOPPERS)
         assert "◎ not compared" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
-        counted = "1 with 2 rejected users · 16 users pending · 1 audience not linked"
+        counted = "1 with 2 rejected users · 16 changes pending · 1 audience not linked"
         assert f"4 audiences · 1 needs attention: {counted}" in shown
 
 
@@ -152,11 +152,12 @@ async def test_a_calm_sentence_says_that_everything_is_right(harness: ConsoleHar
     after_the_last_run(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, "1 audience · nothing needs attention")
-        await pilot.press("u")
+        with harness.workspace(connection) as workspace:
+            await workspace.compare(LAPSED)
         await until_shown(pilot, "1 audience · everything is right")
         with harness.workspace(connection) as workspace:
             workspace.read([event("u2", True, audience=LAPSED)])
-        await until_shown(pilot, "1 audience · nothing needs attention · 1 user pending")
+        await until_shown(pilot, "1 audience · nothing needs attention · 1 change pending")
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -345,7 +346,7 @@ async def test_marks_are_counted_and_actions_name_what_they_act_on(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    async with harness.open() as pilot:
+    async with harness.open(size=(139, 36)) as pilot:
         await until_shown(pilot, LAPSED, "s Sync  ")
         await pilot.press("space", "space")
         await until_shown(pilot, "─ 2 marked ─╯", "s Sync 2 marked")
@@ -568,7 +569,7 @@ async def test_five_hundred_audiences_are_a_list_like_any_other(harness: Console
     with harness.workspace(connection) as workspace:
         workspace.read(event("u", True, audience=f"audience_{n:03}") for n in range(500))
     async with harness.open() as pilot:
-        await until_shown(pilot, "500 audiences · nothing needs attention · 500 users pending")
+        await until_shown(pilot, "500 audiences · nothing needs attention · 500 changes pending")
         await pilot.press("G")
         await until_shown(pilot, "audience_499", "key         audience_499")
 
@@ -614,8 +615,10 @@ async def test_the_detail_offers_to_check_the_size_of_a_cohort(harness: ConsoleH
         select(pilot, LAPSED)
         await until_shown(pilot, "u Update sizes  r Reconcile")
         await pilot.press("u")
-        await until_shown(pilot, "● in sync", "in Amplitude, read")
-        assert "not compared" not in picture(pilot)
+        await until_shown(pilot, "◎ same size, not compared", "in Amplitude, read")
+        await until_shown(pilot, "Press r to compare who is in the cohort")
+        assert "in sync" not in picture(pilot)
+        assert "everything is right" not in picture(pilot)
 
 
 async def test_home_s_footer_shows_how_to_disable_an_audience_and_the_field_mapping(

@@ -86,10 +86,12 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     assert told == ["1,006 more in Amplitude", "2 rejected", "1 pending"]
     assert [str(state) for state in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
     assert [str(state) for state in gone.states()] == ["broken link", "1 pending"]
-    assert [str(state) for state in off.states()] == ["disabled"]
+    assert [str(state) for state in off.states()] == ["disabled", "not compared"]
     synced = summary(workspace, "synced")
     assert [str(state) for state in synced.states()] == ["not compared"]
-    assert [str(state) for state in synced.states(size=synced.delivered)] == ["in sync"]
+    assert [str(state) for state in synced.states(size=synced.delivered)] == [
+        "same size, not compared"
+    ]
 
 
 async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed(
@@ -108,6 +110,23 @@ async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed
     assert [str(state) for state in only.states(size=3)] == ["1 extra"]
     told = [str(state) for state in only.states(size=2)]
     assert told == ["1 extra", "1 fewer in Amplitude"]
+
+
+async def test_missing_and_extra_users_of_a_comparison_are_told_together_until_delivered(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u-1", "u-2", "u-3")
+    await workspace.sync()
+    workspace.remove_in_amplitude("u-1", "u-2")
+    workspace.add_in_amplitude("stranger")
+    await workspace.compare()
+    workspace.enter("u-4", at=5)
+    (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
+    assert [str(state) for state in only.states()] == ["3 differ", "3 pending"]
+    assert overview([only.states()]).reasons == ["1 with 3 differing users"]
+    await workspace.sync()
+    (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
+    assert [str(state) for state in only.states()] == ["1 extra"]
 
 
 async def test_users_without_an_identifier_are_no_difference_in_size(workspace: Workspace) -> None:
@@ -197,7 +216,7 @@ def test_states_come_worst_first_whichever_apply(workspace: Workspace) -> None:
     audience = msgspec.structs.replace(known.audience, cohort_id="c1", enabled=False)
     left = msgspec.structs.replace(NOTHING_LEFT, add=312, rejected=10)
     item = msgspec.structs.replace(
-        known, audience=audience, left=left, finding=CohortFinding(0, 6, 0)
+        known, audience=audience, left=left, finding=CohortFinding(1, 0, 6, 0)
     )
     told = [str(state) for state in item.states(is_live=True)]
     assert told == ["6 extra", "10 rejected", "312 pending", "live", "disabled"]
@@ -210,11 +229,11 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     assert (now.audiences, now.attention, now.pending) == (4, 3, 15)
     assert now.reasons == [
         "1 broken link",
-        "1 with 1 extra user",
+        "1 with 1 differing user",
         "2 with 10 rejected users",
     ]
     smaller = [State(Status.SIZE_DIFFERS, 175)]
-    assert overview([smaller, smaller]).reasons == ["2 sizes differ"]
+    assert overview([smaller, smaller]).reasons == ["2 with a different size"]
     assert overview([calm]).reasons == []
 
 

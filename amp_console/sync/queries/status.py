@@ -8,7 +8,7 @@ import msgspec
 from amp_console.connections import Connection
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences, audience
-from amp_console.ledger.comparisons import CohortFinding, last_finding
+from amp_console.ledger.comparisons import CohortFinding, count_due, last_finding
 from amp_console.ledger.counts import (
     Headcount,
     Outstanding,
@@ -27,9 +27,10 @@ class Status(enum.StrEnum):
     """The status of an audience, in the words of the screen.
 
     `NOT_COMPARED` says that everything the events read ask for was delivered and that Amplitude
-    confirmed it, but nothing was read of the cohort: others may have changed it. `IN_SYNC` says
-    that the cohort was compared, too, or that its size in Amplitude is the expected one. `DIFFERS`
-    is what the last comparison found and no sync removes. `SIZE_DIFFERS` is the difference between
+    confirmed it, but the cohort was not compared: others may have changed it, and an equal size
+    says little. `IN_SYNC` says that the cohort was compared, too. `DIFFERS` is what the last
+    comparison found until it is delivered. `PAUSED`: a live session follows it and delivers
+    nothing. `SIZE_DIFFERS` is the difference between
     the size that Amplitude gave last and what was delivered and found in the cohort; only a
     comparison tells who that is.
     """
@@ -45,6 +46,7 @@ class Status(enum.StrEnum):
     DIFFERS = "differs"
     SIZE_DIFFERS = "size differs"
     LIVE = "live"
+    PAUSED = "paused"
 
 
 BY_SEVERITY = (
@@ -54,6 +56,7 @@ BY_SEVERITY = (
     Status.REJECTED,
     Status.NOT_LINKED,
     Status.UNCERTAIN,
+    Status.PAUSED,
     Status.PENDING,
     Status.LIVE,
     Status.OFF,
@@ -68,19 +71,25 @@ NEEDS_ATTENTION = frozenset({Status.BROKEN, Status.DIFFERS, Status.SIZE_DIFFERS,
 class State(msgspec.Struct, frozen=True):
     """One thing that is true of an audience now, and how many users it concerns (0: no count).
 
-    `is_fewer`: Amplitude has so many users fewer, not more, than it should.
+    `is_fewer`: Amplitude has so many users fewer, not more, than it should. `is_extra`: all who
+    differ are extra in the cohort. `has_same_size`: Amplitude gave the expected size.
     """
 
     status: Status
     users: int = 0
     is_fewer: bool = False
+    is_extra: bool = False
+    has_same_size: bool = False
 
     def __str__(self) -> str:
         """In words: "10 rejected", "6 extra", "175 fewer in Amplitude", "broken link"."""
+        if self.has_same_size:
+            return f"same size, {self.status}"
         if not self.users:
             return str(self.status)
         if self.status is Status.DIFFERS:
-            return f"{self.users:,} extra"
+            differ = "differs" if self.users == 1 else "differ"
+            return f"{self.users:,} {'extra' if self.is_extra else differ}"
         if self.status is Status.SIZE_DIFFERS:
             return more_or_fewer(self.users, "Amplitude", is_fewer=self.is_fewer)
         return f"{self.users:,} {self.status}"
@@ -118,11 +127,14 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         """How many people the audience wants in its cohort; None if they were not counted."""
         return self.count.members if self.count else None
 
-    def states(self, size: int | None = None, *, is_live: bool | None = None) -> tuple[State, ...]:
+    def states(
+        self, size: int | None = None, *, is_live: bool | None = None, is_paused: bool = False
+    ) -> tuple[State, ...]:
         """Every state of the audience now, the most severe first.
 
         `size` is the size of its cohort in Amplitude, if known. `is_live` comes from a session of
         this process that follows the audience, and is newer than the ledger; None without one.
+        `is_paused`: that session was told to deliver nothing.
         """
         strangers = self.finding.strangers if self.finding else 0
         by_size = 0
@@ -130,9 +142,16 @@ class AudienceSummary(msgspec.Struct, frozen=True):
             without_id = self.finding.without_id if self.finding else 0
             by_size = size - self.delivered - strangers - without_id
         is_live = self.is_live if is_live is None else is_live
-        is_checked = self.finding is not None or size is not None
         return states_of(
-            self.audience, self.left, strangers, by_size, is_checked=is_checked, is_live=is_live
+            self.audience,
+            self.left,
+            strangers,
+            by_size,
+            due=self.count.due if self.count else 0,
+            is_compared=self.finding is not None,
+            has_size=size is not None,
+            is_live=is_live,
+            is_paused=is_paused,
         )
 
     @property
@@ -148,8 +167,8 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         return self.count.delivered if self.count else None
 
 
-def status_of(audience: Audience, left: Outstanding, *, is_checked: bool) -> Status:
-    """The status of an audience: the first one that applies; `is_checked` as in `states_of`."""
+def status_of(audience: Audience, left: Outstanding, *, is_compared: bool) -> Status:
+    """The status of an audience: the first one that applies; `is_compared` as in `states_of`."""
     if not audience.enabled:
         return Status.OFF
     if audience.broken:
@@ -160,7 +179,7 @@ def status_of(audience: Audience, left: Outstanding, *, is_checked: bool) -> Sta
         return Status.PENDING
     if left.uncertain:
         return Status.UNCERTAIN
-    delivered = Status.IN_SYNC if is_checked else Status.NOT_COMPARED
+    delivered = Status.IN_SYNC if is_compared else Status.NOT_COMPARED
     return Status.REJECTED if left.rejected else delivered
 
 
@@ -170,24 +189,33 @@ def states_of(
     strangers: int = 0,
     by_size: int = 0,
     *,
-    is_checked: bool,
+    due: int = 0,
+    is_compared: bool,
+    has_size: bool = False,
     is_live: bool = False,
+    is_paused: bool = False,
 ) -> tuple[State, ...]:
     """Every state of an audience, the most severe first.
 
-    `strangers` are in its cohort without a reason; `by_size` is how many users more its cohort has
-    in Amplitude than are known to be in it, negative for fewer. `is_checked`: the cohort was
-    compared, or its size was read.
+    `strangers` are in its cohort without a reason, and of those who are pending, so many are `due`
+    to the comparison that found them; `by_size` is how many users more its cohort has in Amplitude
+    than are known to be in it, negative for fewer. `has_size`: that was read. A disabled audience
+    has its other states, too.
     """
     users = {
-        Status.DIFFERS: strangers,
+        Status.DIFFERS: strangers + due,
         Status.SIZE_DIFFERS: abs(by_size),
         Status.REJECTED: left.rejected,
         Status.UNCERTAIN: left.uncertain,
         Status.PENDING: left.pending,
     }
     found = [
-        State(status, count, status is Status.SIZE_DIFFERS and by_size < 0)
+        State(
+            status,
+            count,
+            is_fewer=status is Status.SIZE_DIFFERS and by_size < 0,
+            is_extra=status is Status.DIFFERS and not due,
+        )
         for status, count in users.items()
         if count
     ]
@@ -195,11 +223,14 @@ def states_of(
         found.append(State(Status.BROKEN))
     elif audience.cohort_id is None:
         found.append(State(Status.NOT_LINKED))
+    if not found:
+        delivered = Status.IN_SYNC if is_compared else Status.NOT_COMPARED
+        found.append(State(delivered, has_same_size=has_size and not is_compared))
     if not audience.enabled:
         found.append(State(Status.OFF))
-    if not found:
-        found.append(State(Status.IN_SYNC if is_checked else Status.NOT_COMPARED))
-    if is_live:
+    if is_paused:
+        found.append(State(Status.PAUSED))
+    elif is_live:
         found.append(State(Status.LIVE))
     return tuple(sorted(found, key=lambda state: state.severity))
 
@@ -213,7 +244,7 @@ class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
     Of these, `broken`, `sizes` (which differ) and `unlinked` count audiences; `differing` and
-    `rejected` count the users of so many audiences (`_in`), `pending` counts users; `unchecked`
+    `rejected` count the users of so many audiences (`_in`), `pending` counts changes; `unchecked`
     audiences are delivered and not compared.
     """
 
@@ -236,11 +267,10 @@ class Overview(msgspec.Struct, frozen=True):
         if self.broken:
             found.append(plural(self.broken, "broken link"))
         if self.differing:
-            users = plural(self.differing, "extra user")
+            users = plural(self.differing, "differing user")
             found.append(f"{self.differing_in:,} with {users}")
         if self.sizes:
-            differ = "differs" if self.sizes == 1 else "differ"
-            found.append(f"{plural(self.sizes, 'size')} {differ}")
+            found.append(f"{self.sizes:,} with a different size")
         if self.rejected:
             users = plural(self.rejected, "rejected user")
             found.append(f"{self.rejected_in:,} with {users}")
@@ -251,7 +281,7 @@ class Overview(msgspec.Struct, frozen=True):
         """The same for little room: "1 broken", "13 rejected"."""
         reasons = [
             (self.broken, "broken"),
-            (self.differing, "extra"),
+            (self.differing, "differing"),
             (self.sizes, "of another size"),
             (self.rejected, "rejected"),
         ]
@@ -330,11 +360,18 @@ def _standing(
         cohort_name=known.linked_name or cohort_name(known, connection),
         owner_email=owner_email(known, connection),
         left=left,
-        count=None if limit is None else headcount(db, known, limit),
-        status=status_of(known, left, is_checked=finding is not None),
+        count=None if limit is None else _count(db, known, limit, finding),
+        status=status_of(known, left, is_compared=finding is not None),
         finding=finding,
         is_live=known.id in live,
     )
+
+
+def _count(db: Db, known: Audience, limit: int, finding: CohortFinding | None) -> Headcount:
+    """Count the members, and those who are pending because a comparison found them to differ."""
+    count = headcount(db, known, limit)
+    due = count_due(db, finding.comparison_id) if finding is not None and count.pending else 0
+    return msgspec.structs.replace(count, due=due)
 
 
 NOTHING_LEFT = Outstanding(add=0, remove=0, rejected=0, unidentified=0)

@@ -217,19 +217,19 @@ def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str
 
 
 def _pending(services: Services, known: AudienceSummary) -> Content:
-    """How many users are pending, and how old the oldest event of one is.
+    """How many changes are pending, and how old the oldest event of one is.
 
     The event may be older than the change: a comparison makes old changes pending again.
     """
     if not known.left.pending:
         return safe_text(("none", MUTED))
-    users = plural(known.left.pending, "user")
+    pending = plural(known.left.pending, "change")
     if known.count is None:
-        return safe_text(users)
+        return safe_text(pending)
     since = known.count.pending_since
     if since is None:
-        return safe_text(users, ("; no event names them", MUTED))
-    return safe_text(users, (", the oldest event ", MUTED), (services.age_of(since), WARN))
+        return safe_text(pending, ("; no event names them", MUTED))
+    return safe_text(pending, (", the oldest event ", MUTED), (services.age_of(since), WARN))
 
 
 def _error(services: Services, error: LastError | None) -> Content:

@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from amp_console.console.badges import states_now
 from amp_console.console.environment import DemoSession
 from amp_console.console.routes import (
     OpenAudienceSettings,
@@ -36,7 +35,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
-from amp_console.sync.queries.status import AudienceSummary, Status
+from amp_console.sync.queries.status import AudienceSummary
 
 EMPTY = """\
 No audience yet.
@@ -209,11 +208,12 @@ their order. Press v to save filter, order and columns as a view."""
         sync = _of_marked(self, "sync", "Sync")
         compare = _of_marked(self, "reconcile", "Reconcile")
         settings = switch, Labelled("mapping", "Mapping"), "import"
-        is_unchecked = (
+        is_unread = (
             current is not None
-            and states_now(self.services, current)[0].status is Status.NOT_COMPARED
+            and current.audience.cohort_id is not None
+            and self.services.figures.size_of(current.audience) is None
         )
-        check = ("sizes", compare) if is_unchecked else (compare,)
+        check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
             return *watch, *link, "edit", *errors, sync, *settings, "sizes"
         return *watch, sync, "sync_all", *errors, *check, "edit", *link, *settings, "sizes"

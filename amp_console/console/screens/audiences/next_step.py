@@ -12,6 +12,7 @@ _STEPS = {
     Status.REJECTED: "Press x to see who was rejected and why.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
     Status.OFF: "Press t to enable it: Sync all skips disabled audiences.",
+    Status.PAUSED: "Press 4 to resume it: the live session reads its events and sends nothing.",
     Status.LIVE: "Nothing to do.",
     Status.IN_SYNC: "Nothing to do.",
     Status.NOT_COMPARED: "Nothing to send. Press u to check the cohort's size, r to compare it.",
@@ -37,4 +38,6 @@ def next_step(
         which = "fewer" if states[0].is_fewer else "more"
         users = plural(states[0].users, f"{which} user")
         return f"Press r to compare: the cohort has {users} in Amplitude than expected."
+    if states[0].has_same_size:
+        return "Nothing to send. Press r to compare who is in the cohort: only the size was read."
     return _STEPS[worst]

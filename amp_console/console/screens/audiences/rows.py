@@ -80,7 +80,7 @@ def title(
     audiences = total if now.audiences == known else f"{now.audiences:,} of {total}"
     if not shown:
         return safe_text(audiences), []
-    counts = [f"{plural(now.pending, 'user')} pending"] if now.pending else []
+    counts = [f"{plural(now.pending, 'change')} pending"] if now.pending else []
     if now.attention:
         verb = "needs" if now.attention == 1 else "need"
         what = f"{now.attention:,} {verb} attention"
