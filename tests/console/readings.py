@@ -374,7 +374,7 @@ async def _home_details(reader: Reader) -> Facts:
 
 
 def _differs_by(status: str) -> int:
-    found = re.search(r"([\d,]+) extra", status)
+    found = re.search(r"([\d,]+) (?:extra|differs?)", status)
     return number(found[1]) if found else 0
 
 

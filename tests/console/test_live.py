@@ -183,6 +183,10 @@ async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_pat
             more.write(lines("u2"))
         await until_shown(pilot, "2 events read")
         assert members(harness) == {"u1"}
+        await pilot.press("1")
+        await until_shown(pilot, "» paused  ◐ 1 pending", "Press 4 to resume it")
+        await pilot.press("4")
+        await until_shown(pilot, "p Resume audience")
         await pilot.press("p")
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
         await until_shown(pilot, "p Pause", "» live")
