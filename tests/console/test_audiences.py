@@ -120,6 +120,7 @@ async def test_an_audience_is_in_sync_only_once_its_cohort_was_compared(
         with harness.workspace(connection) as workspace:
             await workspace.compare(LAPSED)
         await until_shown(pilot, "● in sync", ": same", "next        Nothing to do.")
+        await until_shown(pilot, "1 by our ledger, 1 in Amplitude when compared")
 
 
 async def test_counts_without_room_in_the_title_are_below_the_list(
@@ -625,12 +626,33 @@ async def test_home_s_footer_shows_how_to_disable_an_audience_and_the_field_mapp
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    async with harness.open() as pilot:
+    async with harness.open(size=(139, 36)) as pilot:
         await until_shown(pilot, "pending", "S Sync all", "t Disable  m Mapping")
         select(pilot, GHOSTS)
-        await until_shown(pilot, "x Errors  r Reconcile", "t Disable  m Mapping")
+        await until_shown(pilot, "x Errors  u Update sizes  r Reconcile", "t Disable  m Mapping")
         await pilot.press("t")
         await until_shown(pilot, "t Enable  m Mapping")
+
+
+async def test_the_last_run_is_that_of_the_audience_under_the_cursor(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(200, 50)) as pilot:
+        await until_shown(pilot, LAPSED, "w Last run")
+        select(pilot, FRESH)
+        await pilot.press("w")
+        await until_notified(pilot, f"“{FRESH}” has no run yet. All runs: press 3.")
+        select(pilot, SHOPPERS)
+        await pilot.press("s")
+        await until_shown(pilot, "Adds 3 users")
+        await pilot.press("y")
+        await until(pilot, lambda: services(pilot).jobs.sync.is_over)
+        await pilot.press("1")
+        await until_shown(pilot, "w Last run")
+        select(pilot, LAPSED)
+        await pilot.press("w")
+        await until_shown(pilot, "run 1")
 
 
 async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness) -> None:

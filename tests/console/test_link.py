@@ -97,7 +97,7 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleH
         await pilot.press("l")
         await until_shown(pilot, f"Link {FRESH} to a cohort", "A webinar's guests")
         await pilot.press("enter")
-        await until_shown(pilot, "a cohort of 12 users", "does not know who is in it")
+        await until_shown(pilot, "a cohort of 12 users owned by ", "does not know who is in it")
         await pilot.press("n")
         await until_on(pilot, LinkScreen)
         assert saved(harness, FRESH).cohort_id is None

@@ -192,6 +192,22 @@ async def test_a_plan_that_removes_all_members_says_so_with_who_enters(
         )
 
 
+async def test_after_a_switch_the_plan_says_whose_members_go_and_that_they_go_first(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect(amplitude_id_path="$.traits.amplitude_id")
+    with harness.workspace(connection) as workspace:
+        workspace.map_amplitude_ids()
+        workspace.read(event(f"u-{n}", True, traits={"amplitude_id": 1000 + n}) for n in range(4))
+        await workspace.sync()
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    async with harness.open() as pilot:
+        await open_plan(pilot, "removes all 4 members delivered by User ID")
+        await pilot.press("y")
+        await until_shown(pilot, "Removals are sent first")
+        assert "check the events" not in picture(pilot)
+
+
 async def test_read_only_dims_sending_and_says_why(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1")

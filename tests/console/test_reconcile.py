@@ -14,6 +14,7 @@ from amp_console.connections import Connection
 from amp_console.console import LaunchOptions
 from amp_console.console.routes import OpenReconcileAll
 from amp_console.console.screens.reconcile.choice import ChoiceDialog
+from amp_console.console.screens.reconcile.repair import NOTHING_LEFT
 from amp_console.console.screens.reconcile.rows import shares
 from amp_console.console.screens.reconcile.view import ReconcileScreen
 from amp_console.console.widgets.grid import Grid
@@ -145,8 +146,8 @@ async def test_after_a_comparison_every_place_says_the_same_numbers(
         await pilot.press("1")
         await until_shown(
             pilot,
-            "1 with 1 extra user",
-            "▲ 1 extra  ◐ 2 pending",
+            "1 with 3 differing users",
+            "▲ 3 differ  ◐ 2 pending",
             "run 2: 3 users differed (2 made",
             "the oldest event",
         )
@@ -284,13 +285,19 @@ async def test_what_a_repair_has_sent_is_repaired_once_amplitude_confirms_it(
                     pilot,
                     "adding 2",
                     "A repair is running. Amplitude confirmed 1 of 3 differences so far.",
+                    "» repairing  When compared: 20 in the audience, 19 in the cohort.",
                 )
+                assert "p Repair" not in picture(pilot)
                 assert "again to be sure" not in picture(pilot)
                 assert "pending now" not in picture(pilot)
             finally:
                 is_answered.set()
             await until_over(pilot)
             await until_shown(pilot, "3 of 3 differences were repaired since.", "● repaired")
+            await until_shown(pilot, "When compared: 20 in the audience, 19 in the cohort.")
+            await until_gone(pilot, "p Repair")
+            await pilot.press("p")
+            await until_notified(pilot, NOTHING_LEFT)
 
 
 async def test_a_large_removal_wants_the_name_typed(harness: ConsoleHarness) -> None:

@@ -153,14 +153,16 @@ async def test_members_who_are_only_pending_are_no_part_of_what_a_plan_removes(
     workspace.change(SettingsChange(cohort_id=cohort_id))
     workspace.read(event(f"u{n}", True, traits={"amplitude_id": 1000 + n}) for n in range(1, 4))
     workspace.leave("u0", at=9)
-    assert not workspace.plan().audiences[0].is_large_removal  # others may have filled it
+    before = workspace.plan().audiences[0]
+    assert not before.is_large_removal  # others may have filled it
+    assert before.removed_members == "1 of 4 members known to the ledger"
     await workspace.sync()
 
     workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
 
     plan = workspace.plan()
     assert (plan.audiences[0].add, plan.audiences[0].remove) == (3, 3)
-    assert plan.concerns == ('removes all 3 members from "shoppers"',)
+    assert plan.concerns == ('removes all 3 members delivered by User ID from "shoppers"',)
     pending = workspace.ledger.read(pending_members, plan.audiences[0].audience_id, 2)
     assert [(member.id, member.id_type) for member in pending] == [
         ("1001", IdType.AMPLITUDE_ID),

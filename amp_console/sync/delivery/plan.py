@@ -6,7 +6,7 @@ import msgspec
 
 from amp_console.connections import Connection
 from amp_console.ledger import Db, late_effects
-from amp_console.ledger.audiences import Audience
+from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.counts import ToSend, in_cohort, members, outstanding, to_send
 from amp_console.ledger.since_plan import PlanMark, plan_mark
 from amp_console.sync.delivery.backoff import requests_for
@@ -26,7 +26,9 @@ class AudiencePlan(msgspec.Struct, frozen=True):
 
     `requests` is how many change the cohort or create it in a run without trouble. An audience that
     `is_empty` has neither a cohort nor members: a seed user creates its cohort and is removed
-    again, which `remove` counts. `mark` is where the ledger was when the plan was made.
+    again, which `remove` counts. `mark` is where the ledger was when the plan was made. Of those
+    it removes, `remove_by_other_id` were delivered by the other ID type. `may_hold_others`: the
+    cohort existed before the audience was linked to it.
     """
 
     audience_id: int
@@ -48,6 +50,8 @@ class AudiencePlan(msgspec.Struct, frozen=True):
     uncertain: int = 0
     certain_at: int | None = None
     mark: PlanMark | None = None
+    remove_by_other_id: int = 0
+    may_hold_others: bool = False
 
     @property
     def users(self) -> int:
@@ -66,8 +70,16 @@ class AudiencePlan(msgspec.Struct, frozen=True):
 
     @property
     def removed_members(self) -> str:
-        """How many of the cohort's members leave it: "all 1,503 members"."""
-        return part_of(self.remove, self.in_cohort, "member")
+        """How many of the cohort's members leave it: "all 1,503 members delivered by User ID"."""
+        members = part_of(self.remove, self.in_cohort, "member")
+        if self.is_switch:
+            return f"{members} delivered by {self.id_type.other.label}"
+        return f"{members} known to the ledger" if self.may_hold_others else members
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it removes users because the ID type was switched."""
+        return 0 < self.remove == self.remove_by_other_id
 
     @property
     def is_idle(self) -> bool:
@@ -168,6 +180,8 @@ def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> Audie
         again=again.total(),
         uncertain=left.uncertain - again.total(),
         certain_at=left.certain_at,
+        remove_by_other_id=sent.remove_by_other_id,
+        may_hold_others=audience.link is Link.EXISTING,
     )
     plan = msgspec.structs.replace(plan, mark=plan_mark(db, audience, plan.users))
     return (

@@ -17,6 +17,7 @@ DAYS = 7
 HOUR = 30  # short intervals
 MAX_RUNS = 5  # among which an error is looked for
 LISTED_RUNS = 3
+DELIVERING = tuple(kind for kind in RunKind if kind is not RunKind.COMPARE)
 
 
 class LastError(msgspec.Struct, frozen=True):
@@ -46,16 +47,21 @@ class AudienceTrend(msgspec.Struct, frozen=True):
 
 def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()) -> AudienceTrend:
     """Read it; that takes as long for any number of members. `dead`: as in `all_runs`."""
-    delivering = [kind for kind in RunKind if kind is not RunKind.COMPARE]
     runs = runs_of_audience(db, known.id, MAX_RUNS, dead)
     return AudienceTrend(
         daily_movement(db, known, now, DAYS),
         recent_movement(db, known, now, HOUR),
         _last_error(db, known, runs),
-        tuple(runs_of_audience(db, known.id, LISTED_RUNS, dead, delivering)),
+        tuple(runs_of_audience(db, known.id, LISTED_RUNS, dead, DELIVERING)),
         last_comparison(db, known.id),
         query_of(db, known.id),
     )
+
+
+def last_run_of(db: Db, audience_id: int, dead: Collection[int] = ()) -> int | None:
+    """The id of the newest run that delivered an audience; None where there is none."""
+    found = runs_of_audience(db, audience_id, 1, dead, DELIVERING)
+    return found[0].run.id if found else None
 
 
 def _last_error(db: Db, known: Audience, runs: list[AudienceRun]) -> LastError | None:

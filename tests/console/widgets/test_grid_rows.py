@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from amp_console.console.widgets.grid import Cell, Paged, Row
-from amp_console.console.widgets.grid.rows import PAGE, Listed
+from amp_console.console.widgets.grid.rows import PAGE, Listed, RowModel
 
 ROWS = [
     Row("a", (Cell("Zebra"), Cell("1,000")), ("Zebra", 1000)),
@@ -31,6 +31,18 @@ def test_text_is_sorted_whatever_the_case_and_numbers_by_value() -> None:
 
 def test_what_is_unknown_comes_first_only_when_the_order_is_turned() -> None:
     assert Listed(ROWS, sort=1, descending=True).keys() == ["b", "a", "c"]
+
+
+def test_rows_that_keep_their_order_are_not_said_to_be_sorted() -> None:
+    model = RowModel(1)
+    model.replace(ROWS)
+    assert model.is_sorted
+    model.keeps_order = True
+    changed = [ROWS[0]._replace(sort=("Zebra", 7)), *ROWS[1:]]
+    model.replace(changed)
+    assert not model.is_sorted
+    model.replace(ROWS)
+    assert model.is_sorted
 
 
 def test_a_row_is_found_by_its_key() -> None:

@@ -137,7 +137,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     ] or [("last sync", safe_text(("never", MUTED)))]
     rows += [
         *([("source", _source(services, trend.query))] if trend.query else []),
-        ("cohort", _cohort(services, target)),
+        ("cohort", _cohort(services, target, trend)),
         *([("compared", _compared(services, trend))] if target.audience.cohort_id else []),
         *_owner(target),
         ("ID type", target.audience.id_type.label),
@@ -251,7 +251,7 @@ def _identity(services: Services, audience_summary: AudienceSummary) -> Content:
     return safe_text(*parts, max_length=60)
 
 
-def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
+def _cohort(services: Services, audience_summary: AudienceSummary, trend: AudienceTrend) -> Content:
     known, glyphs = audience_summary.audience, services.glyphs
     name = audience_summary.cohort_name
     if known.cohort_id is None:
@@ -277,9 +277,19 @@ def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
         parts.append((f", {theirs}", MUTED))
     elif known.broken:
         parts.append((f" {glyphs.dot} no longer in Amplitude", MUTED))
+    elif last := _comparison_since_runs(trend):
+        age = services.age_of(last.at)
+        parts.append((f", {last.in_cohort:,} in Amplitude when compared {age}", MUTED))
     else:
         parts.append((f" {glyphs.dot} press u to check", MUTED))
     return safe_text(*parts, max_length=60)
+
+
+def _comparison_since_runs(trend: AudienceTrend) -> Comparison | None:
+    """The last comparison, where no later run has changed the cohort."""
+    last = trend.comparison
+    has_changed = last is not None and any(item.run.id > last.run_id for item in trend.runs)
+    return None if has_changed else last
 
 
 def _owner(known: AudienceSummary) -> list[tuple[str, Content | str]]:

@@ -21,7 +21,7 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.text import clean, plural
+from amp_console.text import clean, listed, plural
 
 COLUMNS = (
     Column("Cohort", 20, flex=4),
@@ -214,7 +214,7 @@ audience only: two would undo each other's changes."""
     def _question(self, known: Audience, cohort: Cohort) -> Confirm:
         size = "of unknown size" if cohort.size is None else f"of {plural(cohort.size, 'user')}"
         told = [
-            safe_text(f"“{_name(cohort)}”, a cohort {size}."),
+            safe_text(f"“{_name(cohort)}”, a cohort {size}{_owned(cohort)}."),
             safe_text(""),
             safe_text(
                 "amp-console does not know who is in it already. The next sync adds all members "
@@ -245,6 +245,11 @@ audience only: two would undo each other's changes."""
         assert self.audience is not None
         if await ask_and_create(self.services, self.audience):
             self.action_back()
+
+
+def _owned(cohort: Cohort) -> str:
+    """Who owns a cohort, as Amplitude names them; linking leaves that as it is."""
+    return f" owned by {clean(listed(list(cohort.owners)))}" if cohort.owners else ""
 
 
 def _name(cohort: Cohort) -> str:

@@ -35,7 +35,9 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
+from amp_console.sync.queries.audience_detail import last_run_of
 from amp_console.sync.queries.status import AudienceSummary
+from amp_console.text import clean
 
 EMPTY = """\
 No audience yet.
@@ -90,7 +92,7 @@ their order. Press v to save filter, order and columns as a view."""
         Binding("x", "errors", "Errors", id="audiences.errors"),
         Binding("t", "switch", "Enable / disable", show=False, id="audiences.switch"),
         Binding("u", "sizes", "Update sizes", show=False, id="audiences.sizes"),
-        Binding("w", "work", "Watch the sync", show=False, id="audiences.work"),
+        Binding("w", "work", "Last run", show=False, id="audiences.work"),
         Binding("m", "mapping", "Field mapping", show=False, id="audiences.mapping"),
         Binding("v", "views", "Views and columns", show=False, id="audiences.views"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
@@ -101,7 +103,7 @@ their order. Press v to save filter, order and columns as a view."""
         "query": (Need.WRITABLE,),
         **dict.fromkeys(("import", "errors", "sizes", "mapping", "views"), (Need.CONNECTION,)),
         **dict.fromkeys(
-            ("sync", "sync_all", "edit", "link", "switch", "copy", "reconcile"),
+            ("sync", "sync_all", "edit", "link", "switch", "copy", "reconcile", "work"),
             (Need.CONNECTION, Need.ROW),
         ),
     }
@@ -192,7 +194,9 @@ their order. Press v to save filter, order and columns as a view."""
         if not self._known:
             return "import", Labelled("go('live')", "Follow")
         last_sync = self.services.jobs.sync
-        watch = ("work",) if last_sync is not None and not last_sync.is_over else ()
+        is_syncing = last_sync is not None and not last_sync.is_over
+        watch = (Labelled("work", "Watch the sync"),) if is_syncing else ()
+        last_run = () if is_syncing else ("work",)
         current = self.current
         is_unlinked = current is not None and current.audience.cohort_id is None
         link = (
@@ -215,12 +219,11 @@ their order. Press v to save filter, order and columns as a view."""
         )
         check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
-            return *watch, *link, "edit", *errors, sync, *settings, "sizes"
-        return *watch, sync, "sync_all", *errors, *check, "edit", *link, *settings, "sizes"
+            return *watch, *link, "edit", *errors, sync, *settings, "sizes", *last_run
+        useful = *watch, sync, "sync_all", *errors, *check, "edit", *link, *settings, "sizes"
+        return *useful, *last_run
 
     def disabled_reason(self, action: str) -> str | None:
-        if action == "work" and self.services.jobs.sync is None:
-            return "No sync has run since the console was opened. For past runs press 3."
         if action == "reconcile" and self.chosen and all(map(_is_broken, self.chosen)):
             return "Amplitude no longer has this cohort: press l to link another."
         return super().disabled_reason(action)
@@ -288,8 +291,12 @@ their order. Press v to save filter, order and columns as a view."""
         self.services.navigate(OpenMapping())
 
     def action_work(self) -> None:
-        """Go back to the sync that was started last."""
-        self.services.navigate(OpenRun())
+        """Watch the sync under way; else open the last run of the audience under the cursor."""
+        sync = self.services.jobs.sync
+        if sync is not None and not sync.is_over:
+            self.services.navigate(OpenRun())
+        else:
+            self.run_worker(_open_last_run(self))
 
     def action_sizes(self) -> None:
         """Ask Amplitude how large the cohorts are, and Segment how large its audiences are.
@@ -341,6 +348,20 @@ def _is_broken(item: AudienceSummary) -> bool:
 def _opening(demo: DemoSession | None) -> str:
     """What is said until the connection is open; a demo fills its ledger meanwhile."""
     return OPENING if demo is None else f"Preparing the demo… {demo.progress():.0%}"
+
+
+async def _open_last_run(home: AudiencesScreen) -> None:
+    """Open the last run that delivered the audience under the cursor."""
+    current = home.current
+    if current is None:
+        return
+    dead = await home.session.dead_runs()
+    found = await home.session.read(last_run_of, current.audience.id, dead)
+    if found is not None:
+        home.services.navigate(OpenRun(found))
+    else:
+        name = clean(current.audience.name, 60)
+        home.services.notifications.post(f"“{name}” has no run yet. All runs: press 3.", "warning")
 
 
 async def _go_to(home: AudiencesScreen, name: str) -> None:

@@ -17,6 +17,7 @@ _STEPS = {
     Status.IN_SYNC: "Nothing to do.",
     Status.NOT_COMPARED: "Nothing to send. Press u to check the cohort's size, r to compare it.",
 }
+_SAME_SIZE = "Nothing to send. Press r to compare who is in the cohort: only the size was read."
 
 
 def next_step(
@@ -38,6 +39,4 @@ def next_step(
         which = "fewer" if states[0].is_fewer else "more"
         users = plural(states[0].users, f"{which} user")
         return f"Press r to compare: the cohort has {users} in Amplitude than expected."
-    if states[0].has_same_size:
-        return "Nothing to send. Press r to compare who is in the cohort: only the size was read."
-    return _STEPS[worst]
+    return _SAME_SIZE if states[0].has_same_size else _STEPS[worst]

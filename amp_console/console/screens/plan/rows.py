@@ -1,6 +1,6 @@
 """What a plan says: its rows, and the sentences around them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from textual.content import Content
@@ -129,7 +129,17 @@ def is_same_offer(plan: Plan, now: Plan) -> bool:
 
 def _without_counts(audience: AudiencePlan) -> tuple[AudiencePlan, bool, bool, bool]:
     counts = dict.fromkeys(
-        ("add", "remove", "in_cohort", "unidentified", "requests", "again", "uncertain"), 0
+        (
+            "add",
+            "remove",
+            "in_cohort",
+            "unidentified",
+            "requests",
+            "again",
+            "uncertain",
+            "remove_by_other_id",
+        ),
+        0,
     )
     plain = msgspec.structs.replace(audience, **counts, certain_at=None, mark=None)
     return plain, audience.creates, audience.is_large_removal, can_be_sent(audience)
@@ -233,7 +243,7 @@ def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
 def limits(plan: Plan, limit_values: Limits, glyphs: Glyphs) -> Content:
     """Which limits hold, Amplitude's and our own."""
     first, most = limit_values.first_batch, limit_values.largest_batch
-    size = f"The first request carries up to {first:,} IDs, later ones up to {most:,}."
+    size = f"The first request carries up to {first:,} IDs. Each success doubles that, to {most:,}."
     if first >= most:
         size = f"A request carries up to {most:,} IDs."
     at_once = limit_values.parallel_cohorts
@@ -241,6 +251,17 @@ def limits(plan: Plan, limit_values: Limits, glyphs: Glyphs) -> Content:
     cohorts = f" Up to {at_once:,} cohorts are synced at the same time." if has_several else ""
     takes = f"{glyphs.dot} Amplitude takes one request at a time for each cohort."
     return safe_text((f"{takes} {size}{cohorts}", MUTED))
+
+
+def removal_advice(large: Sequence[AudiencePlan]) -> str:
+    """What to know before so many members are removed."""
+    if not all(audience.is_switch for audience in large):
+        return "If this is not what happened in Segment, check the events first."
+    which = "the cohort is" if len(large) == 1 else "the cohorts are"
+    return (
+        "This is because the ID type was switched. Removals are sent first: until the additions "
+        f"that follow are confirmed, {which} without these members."
+    )
 
 
 def large_removals(plan: Plan) -> list[AudiencePlan]:

@@ -285,7 +285,7 @@ def _large_removal(large: list[AudiencePlan]) -> Confirm:
     yes = f"Remove {only.remove:,}" if len(large) == 1 else "Remove them"
     return Confirm(
         "Remove all members?" if is_all else "Remove most members?",
-        [*rows, "", "If this is not what happened in Segment, check the events first."],
+        [*rows, "", plan_rows.removal_advice(large)],
         yes=yes,
         typed=typeable(only.cohort_name, "remove") if len(large) == 1 else "remove",
     )

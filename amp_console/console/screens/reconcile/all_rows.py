@@ -128,7 +128,7 @@ def _result(known: ComparedAudience, last: Comparison, glyphs: Glyphs) -> Cell:
     """What the last comparison found, and what was delivered since."""
     done, sent = (known.resolved.total, known.resolved.sent) if known.resolved else (0, 0)
     left, pending = last.differing - done, last.pending - sent
-    if left:
+    if left and not (known.resolved and known.resolved.is_repairing):
         more = f", {pending:,} pending" if pending else ""
         return Cell(f"{glyphs.triangle} {plural(left, 'difference')}{more}", "bad")
     return Cell(*verdict(last, known.resolved, glyphs))

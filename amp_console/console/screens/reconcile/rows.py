@@ -173,6 +173,8 @@ def verdict(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -
     """What a comparison found, after what was delivered since: a sign and words, and their tone."""
     done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
     differing, pending = comparison.differing, comparison.pending - sent
+    if resolved is not None and resolved.is_repairing:
+        return f"{glyphs.live} repairing", "accent"
     if done == differing > 0:
         return f"{glyphs.circle} repaired", "good"
     if differing:
@@ -183,9 +185,10 @@ def verdict(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -
         word = comparison_outcome(comparison) if not sent else f"same, {pending:,} still pending"
         return f"{glyphs.half} {word}", "warn"
     word = comparison_outcome(comparison)
+    sign, tone = glyphs.circle, "good"
     if comparison.missing_rejected:
-        return f"{glyphs.triangle} {word}", "bad"
-    return f"{glyphs.circle} {word}", "good"
+        sign, tone = glyphs.triangle, "bad"
+    return f"{sign} {word}", tone
 
 
 def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> Content:
@@ -193,8 +196,10 @@ def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) 
     done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
     (words, tone), differing = verdict(comparison, resolved, glyphs), comparison.differing
     counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
-    rows = [safe_text((words, f"{STRONG} {TONE[tone]}"), f"  {counted}")]
     is_repairing = resolved is not None and resolved.is_repairing
+    if done or sent or is_repairing:  # the cohort has other members by now
+        counted = f"When compared: {counted}"
+    rows = [safe_text((words, f"{STRONG} {TONE[tone]}"), f"  {counted}")]
     sentences = [] if done or sent or is_repairing else describe_comparison(comparison)[:3]
     if is_repairing:
         answered = f"Amplitude confirmed {done:,} of {plural(differing, 'difference')} so far"
@@ -207,6 +212,14 @@ def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) 
         sentences += describe_due(comparison, resolved, "t under Audiences")
     rows += [safe_text((f"  {glyphs.arrow} ", ACCENT), sentence) for sentence in sentences]
     return lines(*rows)
+
+
+def is_settled(comparison: Comparison, resolved: Resolved | None) -> bool:
+    """Whether a repair would send nothing: everything that differed was delivered since."""
+    left = comparison.missing + comparison.extra
+    if resolved is not None:
+        left -= resolved.total + resolved.sent + resolved.accepted
+    return not left
 
 
 def compared(comparison: Comparison, now: int, glyphs: Glyphs) -> str:

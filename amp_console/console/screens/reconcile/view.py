@@ -26,6 +26,7 @@ from amp_console.console.screens.reconcile import rows
 from amp_console.console.screens.reconcile.comparison import ComparisonPanel, DifferenceKinds
 from amp_console.console.screens.reconcile.reasons import reason_in_comparison
 from amp_console.console.screens.reconcile.repair import (
+    NOTHING_LEFT,
     again_question,
     cancel_if,
     cancel_question,
@@ -144,6 +145,8 @@ identifier per line. E writes the differences into a file. w shows the requests 
         self._earlier = ""
         """That it is not the audience's last comparison; "" where it is."""
         self._downloads = 0  # that comparing uses
+        self._is_settled = False
+        """Whether a repair would send nothing."""
         self._kinds = DifferenceKinds()
         self._ended: ReconcileJob | None = None  # the last job whose end was taken note of
 
@@ -189,6 +192,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
         if found is not None:
             dead = await session.dead_runs()
             resolved = await session.read(resolved_since, found.id, dead)
+        self._is_settled = found is None or rows.is_settled(found, resolved)
         known = None
         if found is None:
             known = await session.read(rows.read_known_numbers, self._audience)
@@ -303,6 +307,8 @@ identifier per line. E writes the differences into a file. w shows the requests 
         """Offer to compare or to cancel, and what is for differences once they are known."""
         is_busy = self._job is not None and not self._job.is_over
         hidden = {"compare" if is_busy else "cancel"}
+        if is_busy or self._is_settled:
+            hidden.add("repair")
         if self._comparison is None:
             hidden |= OF_DIFFERENCES
         if is_open(self) and action in hidden:
@@ -317,6 +323,9 @@ identifier per line. E writes the differences into a file. w shows the requests 
     def disabled_reason(self, action: str) -> str | None:
         if action == "repair" and self._earlier:
             return EARLIER
+        is_repaired = self._is_settled and self._comparison and not self._comparison.is_equal
+        if action == "repair" and is_repaired:
+            return NOTHING_LEFT
         run_id = self._job.run_id if self._job is not None else None
         return reason_in_comparison(
             action, self.services.jobs.reconciling, self._audience, self._comparison, run_id

@@ -179,7 +179,8 @@ class RowModel:
         self.descending = False
         self.keeps_order = False
         """Whether rows that are shown keep their order when others replace them."""
-        self._is_sorted = True
+        self.is_sorted = True
+        """Whether the rows shown are in the order of the column they are sorted by."""
         self._all: Sequence[Row] = ()
         self._needle = ""
 
@@ -205,7 +206,7 @@ class RowModel:
             self.sort_by(None, descending=False)
             self._all, self.shown = (), rows
             return True
-        if rows and rows == self._all and self.can_sort and (self.keeps_order or self._is_sorted):
+        if rows and rows == self._all and self.can_sort and (self.keeps_order or self.is_sorted):
             return False
         self._all = rows
         self._list(self.shown if self.keeps_order else None)
@@ -230,8 +231,10 @@ class RowModel:
         return [row.key for row in self._all if row.key in keys]
 
     def _list(self, before: Rows | None = None) -> None:
-        self._is_sorted = before is None
-        self.shown = Listed(self._all, self._needle, self.sort_column, self.descending, before)
+        order = self._needle, self.sort_column, self.descending
+        shown = Listed(self._all, *order, before)
+        self.is_sorted = before is None or shown.keys() == Listed(self._all, *order).keys()
+        self.shown = shown
 
 
 async def rows_or_pages(count: int, load: Load) -> Sequence[Row] | Paged:

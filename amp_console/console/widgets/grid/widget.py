@@ -357,7 +357,7 @@ class Grid(ScrollView, can_focus=True):
             order = self.rows
             return painter.header(
                 width,
-                order.sort_column,
+                order.sort_column if order.is_sorted else None,
                 descending=order.descending,
                 has_letters=self.is_choosing,
             )
