@@ -248,7 +248,7 @@ class TestSync:
     def test_that_makes_a_cohort_must_be_confirmed(self, operator: Operator, file: Path) -> None:
         ended = operator.run("sync", "--from", file)
         assert (ended.status, ended.out) == (2, "")
-        assert 'creates the cohort "shoppers"' in ended.err
+        assert "creates the cohort “shoppers”" in ended.err
         assert "--yes" in ended.err
         assert operator.simulator.world.cohorts() == []
 

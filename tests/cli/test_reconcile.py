@@ -156,7 +156,7 @@ def test_a_large_removal_is_not_sent_unless_confirmed(
     drift(simulator, into=tuple(f"s{n}" for n in range(5)))
     ended = operator.run("reconcile", "shoppers", "--apply", "both")
     assert ended.status == 2
-    assert 'removes 5 of 15 members from "shoppers"' in ended.err
+    assert "removes 5 of 15 members from “shoppers”" in ended.err
     assert simulator.world.size(cohort_of(simulator)) == 15
     assert operator.run("reconcile", "shoppers", "--apply", "both", "--yes").status == 0
     assert simulator.world.size(cohort_of(simulator)) == 10
@@ -196,7 +196,7 @@ def test_a_list_that_shares_no_identifier_needs_more_than_yes(
     arguments = ("reconcile", "shoppers", "--against", "-", "--apply", "both", "--yes")
     ended = operator.run(*arguments, stdin=listed.encode())
     assert ended.status == 2
-    assert 'No identifier in stdin occurs in the cohort "shoppers" or in the audience' in ended.err
+    assert "No identifier in stdin occurs in the cohort “shoppers” or in the audience" in ended.err
     assert "--allow-no-overlap" in ended.err
     assert simulator.world.members(cohort_of(simulator)) == set(USERS)
     operator.run(*arguments, "--allow-no-overlap", stdin=listed.encode())

@@ -647,7 +647,7 @@ async def test_the_last_run_is_that_of_the_audience_under_the_cursor(
         await pilot.press("s")
         await until_shown(pilot, "Adds 3 users")
         await pilot.press("y")
-        await until(pilot, lambda: services(pilot).jobs.sync.is_over)
+        await until(pilot, lambda: (job := services(pilot).jobs.sync) and job.is_over)
         await pilot.press("1")
         await until_shown(pilot, "w Last run")
         select(pilot, LAPSED)

@@ -51,12 +51,12 @@ async def test_the_plan_says_what_would_be_sent(
         await open_plan(
             pilot,
             "Creates 1 cohort, adds 2 users and removes 1 user",
-            'This creates the cohort "trial"',
+            "This creates the cohort “trial”",
             "up to 10,000 IDs",
             "one request at a time for each cohort",
             "» creates a cohort",
         )
-        await until_shown(pilot, 'creates the cohort "trial", owned by ana@acme.example')
+        await until_shown(pilot, "creates the cohort “trial”, owned by ana@acme.example")
 
 
 async def test_a_plan_on_a_small_screen_names_some_users_and_the_way_back(
@@ -188,7 +188,7 @@ async def test_a_plan_that_removes_all_members_says_so_with_who_enters(
         await pilot.press("y")
         await until_shown(pilot, "Remove all members?")
         await until_shown(
-            pilot, 'Removes all 10 members from the cohort "shoppers" and adds 1 user.'
+            pilot, "Removes all 10 members from the cohort “shoppers” and adds 1 user."
         )
 
 
@@ -318,7 +318,7 @@ async def test_the_people_of_a_plan_are_named_and_enter_opens_one(harness: Conso
         workspace.leave("u-1", at=5)
         workspace.enter("u-2", at=5)
     async with harness.open() as pilot:
-        await open_plan(pilot, "─ Who: shoppers ─", "−  u-1", "+  u-2", "─ 2 users ─")
+        await open_plan(pilot, "─ Who: shoppers ─", "−  u-1", "+  u-2", "─ 2 changes ─")
         await until_shown(pilot, "1 user to add", "1 user to remove")
         shown = picture(pilot)
         assert shown.index("1 user to add") < shown.index("+  u-2") < shown.index("−  u-1")

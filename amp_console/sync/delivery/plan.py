@@ -107,11 +107,11 @@ class Plan(msgspec.Struct, frozen=True):
                 continue
             if audience.creates:
                 found.append(
-                    f'creates the cohort "{audience.cohort_name}" '
+                    f"creates the cohort “{audience.cohort_name}” "
                     "(cohorts can't be deleted through Amplitude's API)"
                 )
             if audience.is_large_removal:
-                found.append(f'removes {audience.removed_members} from "{audience.cohort_name}"')
+                found.append(f"removes {audience.removed_members} from “{audience.cohort_name}”")
         return tuple(found)
 
 

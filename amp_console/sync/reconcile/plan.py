@@ -71,7 +71,7 @@ class RepairPlan(msgspec.Struct, frozen=True):
             return None
         return (
             f"No identifier in {self.list_name} occurs in the cohort "
-            f'"{self.cohort_name}" or in the audience: it may be the list of another audience, or '
+            f"“{self.cohort_name}” or in the audience: it may be the list of another audience, or "
             f"contain identifiers other than {self.comparison.id_type.label}s"
         )
 
@@ -86,7 +86,7 @@ class RepairPlan(msgspec.Struct, frozen=True):
         if not self.is_large_removal:
             return None
         members = part_of(self.removals, self.comparison.in_cohort, "member")
-        return f'removes {members} from "{self.cohort_name}"'
+        return f"removes {members} from “{self.cohort_name}”"
 
 
 def plan_repair(

@@ -65,7 +65,7 @@ class PlanPeople(Vertical):
         self.some_added = _examples("Adds", found, is_wanted=True)
         self.border_title = safe_text(f"Who: {plan.name}" if plan else "Who", max_length=60)
         total = plan.add + plan.remove if plan else 0
-        self.border_subtitle = plural(total, "user") if found else ""
+        self.border_subtitle = plural(total, "change") if found else ""
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Keep the cursor of this list apart from that of the audiences."""

@@ -212,7 +212,7 @@ def detail(audience: AudiencePlan) -> Content:
         parts.append((audience.obstacle, BAD))
     elif audience.creates:
         parts += [
-            f'creates the cohort "{audience.cohort_name}"',
+            f"creates the cohort “{audience.cohort_name}”",
             ", owned by ",
             audience.owner_email,
         ]
@@ -222,7 +222,7 @@ def detail(audience: AudiencePlan) -> Content:
     elif audience.is_idle:
         parts.append("nothing to send.")
     else:
-        parts += [f'changes the cohort "{audience.cohort_name}"', f" ({audience.cohort_id})"]
+        parts += [f"changes the cohort “{audience.cohort_name}”", f" ({audience.cohort_id})"]
         parts.append(f", matched by {audience.id_type.label}{_of_members(audience)}.")
     if audience.unidentified:
         who = plural(audience.unidentified, "member")

@@ -277,12 +277,14 @@ def _under_way() -> Confirm:
 
 def _large_removal(large: list[AudiencePlan]) -> Confirm:
     rows = [
-        f'Removes {item.removed_members} from the cohort "{item.cohort_name}"'
+        f"Removes {item.removed_members} from the cohort “{item.cohort_name}”"
         + (f" and adds {plural(item.add, 'user')}." if item.add else ".")
         for item in large
     ]
     only, is_all = large[0], all(item.remove >= item.in_cohort for item in large)
-    yes = f"Remove {only.remove:,}" if len(large) == 1 else "Remove them"
+    yes = "Remove them"
+    if len(large) == 1:
+        yes = f"Remove {only.remove:,}" + (f" and add {only.add:,}" if only.add else "")
     return Confirm(
         "Remove all members?" if is_all else "Remove most members?",
         [*rows, "", plan_rows.removal_advice(large)],
