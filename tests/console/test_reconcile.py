@@ -687,6 +687,7 @@ async def test_an_incomplete_list_is_used_only_where_the_operator_insists(
         await compare_with(pilot, file)
         await until_shown(pilot, "Compare with an incomplete list?", "1 row was refused")
         await pilot.press("y")
+        await until_over(pilot)
         await until_shown(pilot, "with list.csv")
 
 
