@@ -232,6 +232,7 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
         "1 with 1 differing user",
         "2 with 10 rejected users",
     ]
+    assert now.brief_reasons == ["1 broken", "1 with differences", "2 with rejections"]
     smaller = [State(Status.SIZE_DIFFERS, 175)]
     assert overview([smaller, smaller]).reasons == ["2 with a different size"]
     assert overview([calm]).reasons == []

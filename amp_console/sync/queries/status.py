@@ -278,12 +278,12 @@ class Overview(msgspec.Struct, frozen=True):
 
     @property
     def brief_reasons(self) -> list[str]:
-        """The same for little room: "1 broken", "13 rejected"."""
+        """The same for little room, without the users: "1 broken", "2 with rejections"."""
         reasons = [
             (self.broken, "broken"),
-            (self.differing, "differing"),
-            (self.sizes, "of another size"),
-            (self.rejected, "rejected"),
+            (self.differing_in, "with differences"),
+            (self.sizes, "other size"),
+            (self.rejected_in, "with rejections"),
         ]
         return [f"{count:,} {what}" for count, what in reasons if count]
 
