@@ -64,7 +64,7 @@ async def test_how_to_see_the_request_counts_the_keys(harness: ConsoleHarness) -
     async with harness.open(size=(200, 50)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
-        await until_shown(pilot, "(press Enter here to see it)")
+        await until_shown(pilot, "(Enter in this panel shows it)")
         await pilot.press("enter", "enter")
         await until(pilot, lambda: is_in_detail(pilot))
         await until_shown(pilot, "(press Enter to see it)")

@@ -174,11 +174,11 @@ class RejectedUserDetail(ScrollPane):
     def _about_request(self, user: RejectedUser, record: RequestRecord) -> list[Content]:
         status = f"status {record.status}" if record.status is not None else "no answer came"
         users = plural(record.size, "user")
-        how = "press Enter" if self.has_focus else "press Enter here"
+        how = "press Enter to see it" if self.has_focus else "Enter in this panel shows it"
         rows: list[tuple[str, Content | str]] = [
             (
                 "request",
-                f"{record.id} (run {record.run_id}), with {users} ({how} to see it)",
+                f"{record.id} (run {record.run_id}), with {users} ({how})",
             ),
             ("answer", f"{status}, sent {at(record.sent_at)}"),
         ]
