@@ -35,7 +35,7 @@ from amp_console.sync.live.alerts import Alert
 from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
 from amp_console.sync.queries.status import AudienceSummary, audience_summaries
 from amp_console.sync.sources.protocols import EventStream, SourceStatus
-from amp_console.sync.sources.watcher import PathWatcher
+from amp_console.sync.sources.watcher import MAX_SHOWN, PathWatcher
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
@@ -179,6 +179,7 @@ async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_pat
         await until_shown(
             pilot, "paused: nothing is sent", "p Resume audience", "» live", "c End session"
         )
+        await pilot.press("s")  # which plans a sync elsewhere: here it sends nothing
         with file.open("a") as more:
             more.write(lines("u2"))
         await until_shown(pilot, "2 events read")
@@ -190,6 +191,39 @@ async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_pat
         await pilot.press("p")
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
         await until_shown(pilot, "p Pause", "» live")
+        await cancelled(pilot, work)
+
+
+async def test_changes_that_were_read_add_up(harness: ConsoleHarness, tmp_path: Path) -> None:
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u0")
+    async with harness.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(harness) == {"u0", "u1"})
+        with file.open("a") as more:
+            more.write(lines("u1", "u2"))
+        await until_shown(
+            pilot,
+            "changes 3 read + 1 pending before = 3 delivered + 1 repeated or replaced",
+        )
+        await cancelled(pilot, work)
+
+
+async def test_a_folder_counts_its_files_that_are_not_listed(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for n in range(MAX_SHOWN + 3):
+        (folder / f"{n}.ndjson").write_text(lines("u1"))
+    harness.connect()
+    async with harness.open() as pilot:
+        work = await follow(pilot, folder)
+        await until_shown(pilot, "100 newest of 103")
+        await pilot.resize_terminal(80, 24)
+        await until_shown(pilot, "sources 103")
         await cancelled(pilot, work)
 
 
@@ -234,7 +268,7 @@ async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_anew(
             await until_gone(pilot, "read this minute")
             await until_gone(pilot, "lag")
             workspace.enter("u3", "u4")
-            await until_shown(pilot, "Sends 2 pending changes of 1 audience first.", "queue 0")
+            await until_shown(pilot, "first sends 2 pending changes of 1 audience", "queue 0")
 
 
 async def test_audiences_are_shown_while_a_session_starts(
@@ -271,14 +305,13 @@ async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
     file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
         work = await follow(pilot, file, create=False)
-        await until_shown(pilot, "waiting: no cohort")
+        await until_shown(pilot, "waiting: no cohort", "s Create its cohort")
         await pilot.press("s")
         await until_shown(pilot, "Creates a cohort for “shoppers” and delivers 1 change.")
         await pilot.press("y")
         await until(pilot, lambda: members(harness) == {"u1"})
         await until_shown(pilot, "» live: 1 audience")
-        await pilot.press("s")
-        await until_notified(pilot, "“shoppers” is live already.")
+        await until_gone(pilot, "Create its cohort")
         await cancelled(pilot, work)
 
 
@@ -295,7 +328,7 @@ async def test_an_audience_is_switched_off_and_on_again(
         with file.open("a") as more:
             more.write(lines("u2"))
         await until_shown(pilot, "waiting: disabled")
-        await pilot.press("s")
+        await pilot.press("t")
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
         await cancelled(pilot, work)
 
@@ -518,7 +551,7 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         await pilot.press("4")
         await until_shown(
             pilot, "No live session.", "2 audiences", "will be live", "will wait: no cohort",
-            "n follows a folder", "Followed before:", "Sends 1 pending change of 1 audience first.",
+            "n follows a folder", "Followed before:", "first sends 1 pending change of 1 audience.",
         )  # fmt: skip
         await until_gone(pilot, "v Last changes")
         shown = [
@@ -532,12 +565,12 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         await until_shown(
             pilot,
             "Path or bucket to follow.",
-            "Sends 1 pending change of 1 audience",
+            "first sends 1 pending change",
         )
         pilot.app.screen.query_one("#create", Tick).toggle()
-        await until_shown(pilot, "Sends 3 pending changes of 2 audiences")
+        await until_shown(pilot, "first sends 3 pending changes")
         await pilot.press("escape", "l")
-        await until_shown(pilot, "Listen on address", "Sends 1 pending")
+        await until_shown(pilot, "Listen on address", "first sends 1")
 
 
 async def test_the_question_follows_the_box_that_a_session_under_way_has_not(
@@ -576,7 +609,7 @@ async def test_the_question_and_the_screen_below_it_say_one_number(
                 await pilot.press(key)
                 await until_shown(pilot, question)
                 workspace.enter(f"by-{key}")
-                many = "Sends 1 pending change " if key == "n" else "Sends 2 pending changes "
+                many = "first sends 1 " if key == "n" else "first sends 2 "
                 await until_shown(pilot, f"│ {many}of 1 audience first.")
                 asked = pilot.app.screen.query_one("#question", Static)
                 await until(pilot, partial(says, asked, many))
@@ -841,7 +874,7 @@ async def test_a_session_without_a_live_audience_is_a_session(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until_shown(
-            pilot, "» live session", "» live  0 events read", "lag 0.0 s now · queue 0"
+            pilot, "» live session", "» live · 0 events read", "lag 0.0 s now · queue 0"
         )
         await cancelled(pilot, work)
 
@@ -872,7 +905,7 @@ async def test_every_session_of_other_processes_is_seen(
             await pilot.press("n")
             await until_shown(pilot, "Path or bucket to follow.")
             await answer(pilot, str(file))
-            await until_shown(pilot, "» live  0 events read", "run 1, since", "run 2, since")
+            await until_shown(pilot, "» live · 0 events read", "run 1, since", "run 2, since")
             work = services(pilot).jobs.live
             assert work is not None
             await cancelled(pilot, work)

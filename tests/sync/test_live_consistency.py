@@ -88,7 +88,7 @@ async def test_head_and_rows_agree_from_arrival_to_end(
     assert report.pending == 0
 
 
-async def test_a_session_follows_every_audience_and_its_run_names_those_with_changes(
+async def test_a_session_follows_every_audience_and_its_run_names_them(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     for key in ("calm", "shoppers"):
@@ -115,7 +115,7 @@ async def test_a_session_follows_every_audience_and_its_run_names_those_with_cha
     assert phases["calm"] is LivePhase.ENDED
     run = workspace.ledger.read(all_runs)[0]
     recorded = {item.key for item in workspace.ledger.read(run_audiences, run.id)}
-    assert recorded == {"shoppers", "off"}
+    assert recorded == {"shoppers", "off", "calm"}
 
 
 async def test_a_sync_does_not_count_again_what_a_session_has_read(
@@ -156,6 +156,23 @@ async def test_events_that_repeat_what_is_delivered_do_not_wait(
             session.write(lines("w1", "w2", at=at))
         await until(lambda: [audience.state for audience in session.now().audiences] == [NO_COHORT])
         await until(lambda: session.now().waiting == 2)
+
+
+async def test_a_session_keeps_every_audience_that_it_followed(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u0")
+    workspace.read([event(user, True, audience="others") for user in ("v1", "ghost-1")])
+    await workspace.sync()
+    async with Session(workspace, tmp_path, NO_NEW_COHORTS) as session:
+        session.write(lines("u1"))
+        await until(lambda: session.now().tally.read == 1)
+    run = workspace.ledger.read(all_runs)[0]
+    assert [item.key for item in workspace.ledger.read(run_audiences, run.id)] == [
+        "others",
+        "shoppers",
+    ]
+    assert (run.status, run.rejected_earlier, run.pending) == (RunStatus.DELIVERED, 1, 0)
 
 
 @pytest.mark.parametrize(

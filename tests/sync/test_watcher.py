@@ -21,7 +21,13 @@ from amp_console.ledger.checkpoints import checkpoints
 from amp_console.ledger.sources import invalid_events
 from amp_console.simulator import Simulator
 from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.sources.watcher import PathWatcher, WatchOptions, _files_in, readable
+from amp_console.sync.sources.watcher import (
+    MAX_SHOWN,
+    PathWatcher,
+    WatchOptions,
+    _files_in,
+    readable,
+)
 from amp_console.sync.timing import Timing
 from tests.sync.workspace import Workspace, event
 
@@ -490,6 +496,16 @@ def test_files_in_trouble_are_listed_first_and_then_the_last_that_brought_events
     ]  # fmt: skip
     size = (folder / "2.ndjson").stat().st_size
     assert (found[1].events, found[1].last, found[1].position, found[1].size) == (1, 3, size, size)
+
+
+def test_files_that_are_not_listed_are_counted(workspace: Workspace, folder: Path) -> None:
+    watcher = Watcher(workspace, folder)
+    for n in range(MAX_SHOWN + 88):
+        (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
+    watcher.poll()
+    found = watcher.watching.status()
+    assert len(found) == MAX_SHOWN
+    assert sum(1 + item.unlisted for item in found) == MAX_SHOWN + 88
 
 
 CSV_HEADER = "user_id,event_type,timestamp,context,traits\n"

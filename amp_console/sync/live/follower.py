@@ -83,6 +83,11 @@ class Follower:
         """The audience's name."""
         return self._worker.audience.name
 
+    @property
+    def pending(self) -> int:
+        """How many users are pending, as far as it was told."""
+        return self._backlog.size
+
     def moved(self, entered: int, left: int) -> None:
         """Count people who entered and left, for the figures by the minute."""
         self._minutes.add(self._timing.monotonic(), entered, left)
@@ -197,6 +202,13 @@ class Follower:
         )
         await worker.write(keep_outcome, worker.run.id, worker.audience.id, status)
         return FollowerEnd(left, status)
+
+    async def close_unused(self) -> None:
+        """Keep with the run that the session had nothing to deliver; raises `LedgerError`."""
+        worker = self._worker
+        await worker.record("")
+        done = RunStatus.DELIVERED
+        await worker.write(keep_outcome, worker.run.id, worker.audience.id, done)
 
     def snapshot(self, now: float) -> LiveAudience:
         """The audience at a moment, in monotonic seconds."""

@@ -88,7 +88,8 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
     `now` is the moment on the clock of the sources' times. `backup_trouble` says why the ledger's
     last backup was not made. Every change that is not delivered counts in `queue` or in `waiting`.
-    So many of the events read were there `earlier`, before their source was followed.
+    So many of the events read were there `earlier`, before their source was followed; so many
+    changes were `pending_before` the session read any.
     """
 
     run_id: int
@@ -102,6 +103,22 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     backup_trouble: str | None = None
     is_over: bool = False
     earlier: int = 0
+    pending_before: int = 0
+
+    @property
+    def source_count(self) -> int:
+        """How many sources there are; of many files not all are listed."""
+        return sum(1 + source.unlisted for source in self.sources)
+
+    @property
+    def without_effect(self) -> int:
+        """Changes read that needed no delivery: they repeat others, or later ones replace them.
+
+        Negative where others made users pending meanwhile, as an import does.
+        """
+        counts = self.counts
+        known = counts.added + counts.removed + counts.rejected + self.queue + self.waiting
+        return self.pending_before + self.tally.changes - known
 
     @property
     def lag(self) -> float:

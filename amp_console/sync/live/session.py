@@ -57,6 +57,7 @@ class LiveSession:
         self._latest: deque[LiveChange] = deque(maxlen=LATEST)
         self._numbers = count(1)  # of the changes
         self._is_paused = False
+        self._pending_before = 0
         self._is_finishing = False
         self._is_over = False
 
@@ -129,6 +130,7 @@ class LiveSession:
             housekeeping.start()
             try:
                 await self._catch_up()
+                self._pending_before = sum(item.pending for item in self._followers.values())
                 await source.follow(self)
                 await self._catch_up()
             except BaseException as error:
@@ -179,6 +181,7 @@ class LiveSession:
             self._backups.trouble,
             self._is_over,
             self._earlier,
+            self._pending_before,
         )
 
     async def _followed(self, audience_id: int) -> Follower:
@@ -276,6 +279,9 @@ class LiveSession:
             await end_run(run, RunStatus.STOPPED, words)
 
     async def _close(self, run: ActiveRun, housekeeping: Housekeeping) -> LiveReport:
+        for audience_id, follower in self._followers.items():
+            if audience_id not in self._tasks:
+                await follower.close_unused()
         ends = [await self._followers[audience_id].close() for audience_id in self._tasks]
         left = [end.left for end in ends]
         self._is_over = True

@@ -17,7 +17,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     """How a source is doing: its events since the session began, and `last` when (monotonic, s).
 
     Of a file `position` of `size` bytes are read; both are None for a source without an end. A
-    receiver counts in `refused` the requests that it refused.
+    receiver counts in `refused` the requests that it refused. So many others are `unlisted`.
     """
 
     name: str
@@ -27,6 +27,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     size: int | None = None
     trouble: str = ""
     refused: tuple[RefusedRequests, ...] = ()
+    unlisted: int = 0
 
 
 class Sink(Protocol):

@@ -143,12 +143,18 @@ class PathWatcher:
         )
 
     def status(self) -> tuple[SourceStatus, ...]:
-        """How far the files were read: those in trouble, and those that brought events last."""
+        """How far the files were read: those in trouble, and those that brought events last.
+
+        Of many files the last one listed says how many others there are.
+        """
         found = list(self._files.items())  # at once: another thread may be looking at files
         missing = [path for path in sorted(self.paths) if not path.exists()]
         shown = [SourceStatus(_name(path), trouble=_MISSING) for path in missing]
         shown += [self._shown(path, watched) for path, watched in found if path not in missing]
         shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
+        if unlisted := len(shown[MAX_SHOWN:]):
+            last = msgspec.structs.replace(shown[MAX_SHOWN - 1], unlisted=unlisted)
+            shown[MAX_SHOWN - 1] = last
         return tuple(shown[:MAX_SHOWN])
 
     def _shown(self, path: Path, watched: _Watched) -> SourceStatus:

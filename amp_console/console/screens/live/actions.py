@@ -22,7 +22,7 @@ from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
 from amp_console.console.screens.live.rows import sent_first
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.outcomes import NO_COHORT, OFF
+from amp_console.ledger.outcomes import NO_COHORT
 from amp_console.ledger.runs import Run
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience, pending_by_audience
@@ -35,10 +35,10 @@ _VERBS = {
     "pause": "pause",
     "resume": "resume",
     "pause_all": "pause",
-    "go_live": "start",
+    "create_cohort": "create",
     "switch": "enable or disable",
 }
-OF_AUDIENCE = frozenset({"pause", "resume", "go_live", "switch"})
+OF_AUDIENCE = frozenset({"pause", "resume", "create_cohort", "switch"})
 """The actions that are about the audience under the cursor."""
 
 
@@ -66,14 +66,12 @@ def disabled_reason(job: LiveJob | None, current: LiveAudience | None, action: s
 def _reason_of_audience(current: LiveAudience | None, action: str) -> str | None:
     if action in OF_AUDIENCE and current is None:
         return "There is no audience yet: audiences appear with their first event."
-    if action == "go_live" and current is not None and not is_waiting(current):
-        return f"“{clean(current.name)}” is live already."
     return None
 
 
 def is_waiting(audience: LiveAudience) -> bool:
-    """Whether an audience waits for something that a key of this screen changes."""
-    return audience.is_paused or audience.state in {NO_COHORT, OFF}
+    """Whether an audience waits for its cohort, which the session may create."""
+    return audience.state == NO_COHORT
 
 
 def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | None:
@@ -206,27 +204,21 @@ def _all_of(audiences: Sequence[LiveAudience]) -> str:
     return f"all {len(audiences):,} audiences" if len(audiences) > 1 else "every audience"
 
 
-def cohort_question(audience: LiveAudience) -> Confirm | None:
-    """Ask before an audience gets its cohort; None where it waits for something else."""
-    if audience.is_paused or audience.state == OFF:
-        return None
+def cohort_question(audience: LiveAudience) -> Confirm:
+    """Ask before an audience gets its cohort."""
     changes = plural(audience.queue, "change")
     consequences = [
         f"Creates a cohort for “{clean(audience.name)}” and delivers {changes}.",
         "Amplitude's API can't delete cohorts.",
     ]
-    return Confirm("Go live?", consequences, "Create the cohort")
+    return Confirm("Create the cohort?", consequences, "Create the cohort")
 
 
-async def go_live(
-    services: Services, job: LiveJob, audience: LiveAudience, asked: Awaitable[bool | None] | None
+async def create_cohort(
+    job: LiveJob, audience: LiveAudience, asked: Awaitable[bool | None]
 ) -> None:
-    """Let an audience go live: resume it, enable it, or create its cohort if that is confirmed."""
-    if audience.is_paused:
-        job.resume(audience.audience_id)
-    elif audience.state == OFF:
-        await switch(services, job, audience)
-    elif asked is not None and await asked:
+    """Create an audience's cohort if that is confirmed, and deliver to it."""
+    if await asked:
         job.go_live(audience.audience_id)
 
 

@@ -45,10 +45,12 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
         if not now.is_over:
             rows.append(flow(list(_behind(now)), dot, width))
         rows.append(flow(list(_done(now)), dot, width))
+        if not is_short:
+            rows.append(flow(list(_changes(now)), safe_text(" "), width))
         if now.refused:
             rows.append(refused_row(now.refused))
         if is_short:
-            rows.append(flow(list(_sources(now.sources, work.now, glyphs)), dot, width))
+            rows.append(flow(list(_sources(now, work.now, glyphs)), dot, width))
         elif not now.is_over:
             rows.append(_lines(work.history, glyphs))
     return lines(*(row for row in rows if row))
@@ -58,12 +60,11 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     """Its state, and what it has read."""
     now = work.snapshot
     sign, word, style = _state(work, glyphs)
-    state: Part = (f"{sign} {word}", f"{STRONG} {style}")
+    yield safe_text((f"{sign} {word}", f"{STRONG} {style}"))
     if now is None:
-        yield safe_text(state)
         return
     events = f"{plural(now.tally.read, 'event')} read by this session"
-    yield safe_text(state, f"  {events} in {stopwatch(now.elapsed)}")
+    yield safe_text(f"{events} in {stopwatch(now.elapsed)}")
     if now.earlier:
         were = "was" if now.earlier == 1 else "were"
         yield safe_text((f"{now.earlier:,} {were} there before it", MUTED))
@@ -105,6 +106,24 @@ def _done(now: LiveSnapshot) -> Iterator[Content]:
     yield safe_text(("requests ", MUTED), f"{counts.requests:,}")
 
 
+def _changes(now: LiveSnapshot) -> Iterator[Content]:
+    """What became of the changes that were read; nothing where others made users pending, too."""
+    counts, unneeded = now.counts, now.without_effect
+    if not now.tally.changes or unneeded < 0:
+        return
+    yield safe_text(("changes ", MUTED), f"{now.tally.changes:,}", (" read", MUTED))
+    if now.pending_before:
+        yield safe_text(("+ ", MUTED), f"{now.pending_before:,}", (" pending before", MUTED))
+    parts = (
+        (counts.added + counts.removed, "delivered"),
+        (counts.rejected, "rejected"),
+        (now.queue + now.waiting, "pending"),
+        (unneeded, "repeated or replaced"),
+    )
+    for at, (count, word) in enumerate(part for part in parts if part[0]):
+        yield safe_text(("+ " if at else "= ", MUTED), f"{count:,}", (f" {word}", MUTED))
+
+
 def refused_row(refused: Sequence[RefusedRequests]) -> Content:
     """How many requests a receiver refused, and how the last one was answered."""
     last = refused[0]
@@ -116,11 +135,12 @@ def refused_row(refused: Sequence[RefusedRequests]) -> Content:
     )
 
 
-def _sources(sources: Sequence[SourceStatus], moment: float, glyphs: Glyphs) -> Iterator[Content]:
+def _sources(now: LiveSnapshot, moment: float, glyphs: Glyphs) -> Iterator[Content]:
     """Where events come from, when the last one came, and what is wrong with a source."""
+    sources = now.sources
     if not sources:
         return
-    name = _short(sources[0].name) if len(sources) == 1 else f"{len(sources):,}"
+    name = _short(sources[0].name) if len(sources) == 1 else f"{now.source_count:,}"
     yield safe_text(("source " if len(sources) == 1 else "sources ", MUTED), name)
     last = max((source.last for source in sources if source.last is not None), default=None)
     if last is not None:

@@ -65,4 +65,7 @@ class LiveBody(Split):
             return
         needed = session.lines + PANEL_FRAME + LIST_LINES + len(self._audiences.grid.rows)
         needed += SOURCES_LINES if sources.display else 0
+        if self.size.height - DETAIL_LINES < needed <= self.size.height:
+            self.fit_rows(self.size.height)  # all audiences fit without the detail
+            return
         self.fit_rows(max(1, min(needed, self.size.height - DETAIL_LINES) - LIST_FRAME))

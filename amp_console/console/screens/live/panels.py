@@ -184,6 +184,10 @@ class LiveSources(Horizontal):
         """Show a session's sources and changes as they are now."""
         now, glyphs = job.snapshot, services_of(self).glyphs
         sources = rows.source_rows(job.history, job.now, glyphs)
+        count = now.source_count if now is not None else 0
+        is_cut = count > len(sources)
+        panel = self.query_one("#sources")
+        panel.border_subtitle = f"{len(sources):,} newest of {count:,}" if is_cut else ""
         files = self.query_one("#files", Grid)
         is_at_top = files.cursor == 0
         files.show(sources)

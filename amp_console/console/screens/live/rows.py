@@ -65,7 +65,7 @@ OTHERS = (
 )
 SOURCES = (
     Column("Source", 18, flex=1),
-    Column("Read up to", 10, right=True),
+    Column("Bytes read", 10, right=True),
     Column("Size", 9, right=True, rank=4),
     Column("Events", 9, right=True, rank=3),
     Column("/s", 7, right=True, rank=2),
@@ -152,7 +152,7 @@ def sent_first(audiences: Sequence[AudienceSummary] | None, *, create: bool = Fa
     if not any(pending):
         return "Nothing is pending now, so nothing is sent first."
     many = plural(sum(map(bool, pending)), "audience")
-    return f"Sends {plural(sum(pending), 'pending change')} of {many} first."
+    return f"The session first sends {plural(sum(pending), 'pending change')} of {many}."
 
 
 def after(audiences: Sequence[AudienceSummary] | None) -> Content:

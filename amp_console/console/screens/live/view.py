@@ -45,13 +45,14 @@ n follows files and folders: growing files line by line, others once they are co
 Segment's webhooks. Both work at once: press the other key during a session. A session first sends
 what is pending; its dialog says how much. From then on each change is in the ledger at once, and in
 its cohort after the window (five seconds). Audiences without a cohort wait, unless the dialog is
-told to create theirs; s starts the one under the cursor.
+told to create theirs; s asks, then creates that of the audience under the cursor.
 
 Everything is counted from the start of this session. Read counts events, minute by minute, that say
-that someone entered (+) or left (−), also those that repeat what was delivered before. Added,
-removed and rejected count users. Queue counts changes that are not delivered yet; Lag is how long
-the oldest of them has been pending, since it was read, whatever the time of its event. What waits
-for you (no cohort, broken link, paused, disabled) is counted apart, and is no lag.
+that someone entered (+) or left (−), also those that repeat what was delivered before or that a
+later event replaces. Added, removed and rejected count users. Queue counts changes that are not
+delivered yet; Lag is how long the oldest of them has been pending, since it was read, whatever the
+time of its event. What waits for you (no cohort, broken link, paused, disabled) is counted apart,
+and is no lag.
 
 p pauses the audience under the cursor, P all of them: events are read, and nothing is sent until
 you press it again. t disables an audience until you press t again.
@@ -90,7 +91,13 @@ the sources, where there is no room for them."""
             id="live.resume",
         ),
         Binding("P", "pause_all", "Pause all audiences", show=False, id="live.pause_all"),
-        Binding("s", "go_live", "Go live", id="live.go_live"),
+        Binding(
+            "s",
+            "create_cohort",
+            "Create its cohort",
+            tooltip="Ask, then create the cohort of this audience and deliver to it",
+            id="live.create_cohort",
+        ),
         Binding(
             "t",
             "switch",
@@ -237,7 +244,10 @@ the sources, where there is no room for them."""
             is_paused = current is not None and current.is_paused
             if action == ("pause" if is_paused else "resume"):
                 return False
-        if action == "go_live" and is_open(self) and (self._job is None or self._job.is_over):
+        if action == "create_cohort" and is_open(self):
+            current = self._current
+            return current is not None and actions.is_waiting(current)
+        if action == "end" and is_open(self) and self._job is not None and self._job.is_ending:
             return False
         if action == "changes" and is_open(self) and self._job is None:
             return False
@@ -248,8 +258,8 @@ the sources, where there is no room for them."""
         if job is None or job.is_over:
             return "follow", "listen"
         current = self._current
-        go_live = ("go_live",) if current is not None and actions.is_waiting(current) else ()
-        return *go_live, "pause", "resume", "end", "go('errors')", "follow", "listen"
+        create = ("create_cohort",) if current and actions.is_waiting(current) else ()
+        return *create, "pause", "resume", "end", "go('errors')", "follow", "listen"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "run" and actions.run_id(self._job, self._others, self._audiences.key) is None:
@@ -296,12 +306,11 @@ the sources, where there is no room for them."""
             (self._job.resume if self._job.is_paused else self._job.pause)()
             self._show_change()
 
-    def action_go_live(self) -> None:
-        """Let the audience under the cursor go live, which waits."""
+    def action_create_cohort(self) -> None:
+        """Ask, then create the cohort that the audience under the cursor waits for."""
         if self._job is not None and (current := self._current) is not None:
-            question = actions.cohort_question(current)
-            asked = question.asked(self.services) if question is not None else None
-            self._do(actions.go_live(self.services, self._job, current, asked))
+            asked = actions.cohort_question(current).asked(self.services)
+            self._do(actions.create_cohort(self._job, current, asked))
 
     def action_switch(self) -> None:
         if self._job is not None and self._current is not None:
