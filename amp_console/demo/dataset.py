@@ -52,6 +52,11 @@ def user_ids(seed: int, definition: AudienceDefinition, first: int, count: int) 
     return [f"usr_{mixed & MASK:016x}" for mixed in range(start, start + count * MIX, MIX)]
 
 
+def is_user_id(text: str) -> bool:
+    """Whether a text looks like the user ID of someone in the demo."""
+    return text.startswith("usr_")
+
+
 def amplitude_ids(seed: int, count: int) -> list[str]:
     """The first `count` Amplitude IDs."""
     first = FIRST_AMPLITUDE_ID + seed * 1_000_000

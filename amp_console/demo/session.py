@@ -27,7 +27,7 @@ from amp_console.connections import (
 )
 from amp_console.console.environment import DemoTrouble, Environment, SegmentTokens
 from amp_console.demo.clock import Clock
-from amp_console.demo.dataset import SPACE
+from amp_console.demo.dataset import SPACE, is_user_id
 from amp_console.demo.trouble import Troubles, occasional_faults
 from amp_console.demo.warehouse import FILE, SOURCE
 from amp_console.sync.timing import Timing
@@ -213,7 +213,7 @@ class SimulatedSession:
     def _amplitude(self, clock: Clock) -> "Iterator[Simulator]":
         from amp_console.simulator import Simulator, World
 
-        world = World(app_id=APP_ID, seed=self._seed, clock=clock.seconds)
+        world = World(is_found=is_user_id, app_id=APP_ID, seed=self._seed, clock=clock.seconds)
         with Simulator(world, credentials=KEYS, listener=self._listener) as simulator:
             self.simulator = simulator
             yield simulator

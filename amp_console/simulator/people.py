@@ -55,9 +55,16 @@ def _number(text: str) -> int | None:
 class People:
     """The users of one project. User IDs are case-sensitive. Not safe across threads."""
 
-    def __init__(self, known: Known, unknown: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        known: Known,
+        unknown: Callable[[str], bool],
+        is_found: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """Of the ids that no request has sent yet, a search finds those that `is_found` names."""
         self._known = known
         self._unknown = unknown
+        self._is_found = is_found
         self._numbers: dict[str, int] = {}
         self._names: dict[int, str | None] = {}
         numbers = itertools.count(FIRST_AMPLITUDE_ID)
@@ -98,7 +105,7 @@ class People:
         begun = ((name, number) for name, number in self._numbers.items() if name.startswith(text))
         if users := [User(*pair) for pair in itertools.islice(begun, limit)]:
             return Match.PREFIX, users
-        if (met := self._by_user_id([text])[0]) is not None:
+        if self._is_found(text) and (met := self._by_user_id([text])[0]) is not None:
             return Match.ID, [User(text, met)]
         return Match.NO_ONE, []
 

@@ -34,7 +34,8 @@ class Cohort(msgspec.Struct, frozen=True):
 class World:
     """One project of a simulated Amplitude. Safe to read and change from any thread.
 
-    `known` says which ids exist; `unknown` names those that never do where every id is known.
+    `known` says which ids exist; `unknown` names those that never do where every id is known. Of
+    the others, a search finds those that a request has sent, or that `is_found` names.
     `organisation` holds the emails that may own a cohort; None lets any email.
     """
 
@@ -43,6 +44,7 @@ class World:
         known: Known = Known.EVERYONE,
         *,
         unknown: Callable[[str], bool] = is_ghost,
+        is_found: Callable[[str], bool] = lambda _: True,
         app_id: int = 123456,
         organisation: Collection[str] | None = None,
         clock: Clock = time.time,
@@ -52,7 +54,7 @@ class World:
         self.organisation = organisation
         self.clock = clock
         self._rng = random.Random(seed)
-        self._people = People(known, unknown)
+        self._people = People(known, unknown, is_found)
         self._cohorts: dict[str, Cohort] = {}
         self._members: dict[str, set[int]] = {}
         self._ever: dict[str, set[int]] = {}

@@ -2,6 +2,8 @@ import httpx
 import pytest
 
 from amp_console.simulator import Behaviour, Known, Simulator, World
+from amp_console.simulator.people import Match
+from amp_console.values import IdType
 
 KEYS = ("simulated-api-key", "simulated-secret-key")
 
@@ -38,6 +40,13 @@ def test_where_every_user_is_known_a_search_finds_all_but_ghosts(http: httpx.Cli
     ghost = http.get("/api/2/usersearch", params={"user": "ghost-7"}).json()
     assert met["matches"] == again["matches"]
     assert ghost == {"matches": [], "type": "nomatch"}
+
+
+def test_a_search_finds_no_one_invented_until_a_request_has_sent_them() -> None:
+    world = World(is_found=lambda text: text.startswith("usr_"))
+    assert [world.search(text)[0] for text in ("usr_1", "nobody")] == [Match.ID, Match.NO_ONE]
+    world.resolve(["nobody"], IdType.USER_ID)
+    assert world.search("nobody")[0] is Match.ID
 
 
 def test_an_empty_search_is_refused(http: httpx.Client) -> None:
