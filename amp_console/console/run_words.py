@@ -80,7 +80,7 @@ class Except(NamedTuple):
 def verdict(status: str, counts: AudienceCounts, left: Except) -> str:
     """Say in a sentence how a run ended."""
     pending = left.pending
-    if status == "partial" or (status == "delivered" and left.earlier):
+    if status == "partial" or (status == "delivered" and (left.earlier or left.unidentified)):
         return _delivered_except(counts.rejected, left)
     if status == "stopped" and pending:
         return f"Ended with {plural(pending, 'user')} still pending."

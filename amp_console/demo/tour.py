@@ -196,7 +196,7 @@ def _retry(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
         ),
         TourStep(
             "The retry has worked. Partial: users rejected before it are still rejected.",
-            every(screen("RunScreen", "No user of this run is", "elapsed"), sync_is_over),
+            every(screen("RunScreen", "This run rejected no one.", "elapsed"), sync_is_over),
             (KeyPress("y", "Send", "The sync is sending."),),
         ),
         TourStep(

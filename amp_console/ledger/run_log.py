@@ -52,16 +52,20 @@ def run_reason(ended: Run) -> str:
         return "; ".join(filter(None, ("" if is_same else str(found), ended.why)))
     invalid = ended.tally.invalid
     is_left = ended.status in _BAD or ended.kind is RunKind.LIVE
+    pending = f"{ended.pending:,} pending" if ended.pending and is_left else ""
     counts = [
-        f"{ended.pending:,} pending" if ended.pending and is_left else "",
         f"{ended.rejected:,} rejected" if ended.rejected else "",
         *(_not_sent(ended) if ended.kind in _DELIVERING else ()),
         plural(invalid, "invalid event") if invalid else "",
     ]
-    what = ", ".join(count for count in counts if count)
+    others = ", ".join(count for count in counts if count)
     is_over = ended.status is not RunStatus.RUNNING
     why = ended.why.removeprefix(WAITING) if is_over else ""
-    reason = ": ".join(filter(None, (what, why)))
+    if pending and why:  # which is why they are pending, and says nothing of the others
+        reason = "; ".join(filter(None, (f"{pending}: {why}", others)))
+    else:
+        what = ", ".join(filter(None, (pending, others)))
+        reason = ": ".join(filter(None, (what, why)))
     if not ended.found.cohorts:
         return reason
     return "; ".join(filter(None, (reason, f"compared again: {ended.found}")))

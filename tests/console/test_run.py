@@ -138,7 +138,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
     async with harness.open() as pilot:
         await start_sync(pilot, "Everything is delivered.")
         await until_shown(pilot, f"create{'(2)':>11}", f"add{'+2':>14}")
-        await until_shown(pilot, "2 · ( ) sent again or refused")
+        await until_shown(pilot, "2 · ( ) not counted as delivered")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -10,6 +10,7 @@ from amp_console.values import IdType
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
+    picture,
     services,
     until,
     until_gone,
@@ -43,6 +44,31 @@ async def test_runs_are_listed_with_what_they_did(
 
         await until_shown(pilot, "run 1", "Delivered, except 1 rejected user.")
         assert isinstance(pilot.app.screen, RunScreen)
+
+
+async def test_many_runs_leave_room_for_the_requests_of_one(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        for n in range(13):
+            workspace.enter(f"u-{n}", at=n)
+            await workspace.sync()
+    async with harness.open(size=(120, 36)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "13 runs", "· run 13", "Requests", "✔ 200")
+
+
+async def test_a_run_that_read_nothing_counts_no_events(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+        await workspace.sync()
+        await workspace.sync()
+    async with harness.open(size=(120, 36)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "run 2", "0 to deliver")
+        assert "read for all audiences" not in picture(pilot)
+        await pilot.press("down")
+        await until_shown(pilot, "run 1", "2 read for all audiences")
 
 
 async def test_a_run_tells_long_after_how_many_were_left_pending(

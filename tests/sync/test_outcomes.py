@@ -92,6 +92,14 @@ def test_a_partial_run_names_only_what_it_knows(
     assert run_reason(msgspec.structs.replace(ended, **counted)) == reason
 
 
+def test_a_reason_says_of_which_users_it_is() -> None:
+    ended = Run(
+        1, RunKind.LIVE, 1, 2, RunStatus.PARTIAL, "", ReadCounts(), 1, 2, 0, 0, 1, 0, "",
+        pending=9, why="waiting: no cohort", rejected_after=3, unidentified_after=0,
+    )  # fmt: skip
+    assert run_reason(ended) == "9 pending: no cohort; 3 rejected earlier"
+
+
 async def test_a_comparison_that_explains_all_differences_is_the_same_everywhere(
     workspace: Workspace,
 ) -> None:

@@ -68,7 +68,7 @@ class RunDetail(Vertical):
     RunDetail #headline { height: auto; max-height: 6; margin-bottom: 1; }
     RunDetail #bars { min-height: 2; }
     RunDetail #doing { height: auto; max-height: 3; }
-    RunDetail #funnel { height: 2; margin-top: 1; }
+    RunDetail #funnel { height: auto; margin-top: 1; }
     RunDetail #below { height: 1fr; }
     RunDetail #requests { width: 3fr; }
     RunDetail #rejected { width: 2fr; }

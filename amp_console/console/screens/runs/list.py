@@ -19,7 +19,7 @@ from amp_console.console.screens.runs.rows import sign
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
-from amp_console.console.widgets.split import Split
+from amp_console.console.widgets.split import BELOW, Split
 from amp_console.console.words import SECOND, aged, lasting
 from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, all_runs
@@ -37,6 +37,7 @@ COLUMNS = (
     Column("Rejected", 8, right=True),
     Column("Requests", 8, right=True, rank=5),
 )
+MOST_ROWS = 8  # above a run, which needs lines for its requests; the others scroll
 EMPTY = """\
 No run yet.
 
@@ -118,7 +119,7 @@ plays a finished one back from its log, which sends nothing."""
             plural(len(found), "run") if found else ""
         )
         split = self.query_one(Split)
-        split.fit_rows(len(found))
+        split.fit_rows(len(found) if self.size.width < BELOW else min(len(found), MOST_ROWS))
         split.has_detail = bool(found)
         await self._load_detail()
 

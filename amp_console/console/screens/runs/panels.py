@@ -20,7 +20,8 @@ from amp_console.text import local_time, plural
 
 NONE_YET = "No request yet."
 NONE_SENT = "No request was sent."
-NONE_REJECTED = "No user of this run is rejected now."
+NONE_REJECTED = "This run rejected no one."
+NONE_STILL = "None of these users is rejected any more."
 _KINDS = {
     RunKind.SYNC: "Sync",
     RunKind.COMPARE: "Comparison",
@@ -180,7 +181,7 @@ class RequestsPanel(Vertical):
         self.border_title = safe_text(what, max_length=60)
         again = await session.read(requests.count_sent_again, run_id, audience_id)
         parts = [f"{count:,}"] if count else []
-        parts += ["( ) sent again or refused"] if again else []
+        parts += ["( ) not counted as delivered"] if again else []
         dot = f" {services_of(self).glyphs.dot} "
         self.border_subtitle = safe_text(dot.join(parts))
 
@@ -225,6 +226,7 @@ class RejectedPanel(Vertical):
         rows = [run_rows.reason_row(group, of_several=of_several) for group in groups]
         self._groups = {row.key: group for row, group in zip(rows, groups, strict=True)}
         grid = self.query_one("#reasons", Grid)
+        grid.empty = NONE_STILL if rejected else NONE_REJECTED
         grid.reshape(run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS)
         grid.show(rows)
         still = sum(group.count for group in groups)

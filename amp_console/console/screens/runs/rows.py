@@ -42,7 +42,7 @@ REQUESTS = (
     Column("Users", 6, right=True),
     Column("Audience", 10, flex=1, rank=2),
     Column("Answer", 7),
-    Column("Rejected", 8, right=True, hides=True),
+    Column("Rejected", 8, right=True),
     Column("Took", 5, right=True, rank=1),
 )
 FULL_REQUESTS = (
@@ -193,7 +193,11 @@ def funnel(counts: Funnel, kind: RunKind, glyphs: Glyphs, width: int) -> Content
         ("rejected", counts.failed, BAD),
         ("delivered", counts.delivered, GOOD),
     )
-    return lines(_sum("events", events, glyphs), _sum("users", users, glyphs))
+    rows = [_sum("users", users, glyphs)]
+    # Events that can't account for the users are of others: most were read long before the run.
+    if tally.read and (kind is not RunKind.SYNC or tally.changes >= (counts.users or 0)):
+        rows.insert(0, _sum("events", events, glyphs))
+    return lines(*rows)
 
 
 def _sum(label: str, parts: Sequence[tuple[str, int | None, str]], glyphs: Glyphs) -> Content:
