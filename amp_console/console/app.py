@@ -44,7 +44,14 @@ class ConsoleApp(App[None]):
         App.DEFAULT_MODE: partial(Screen, id=App.DEFAULT_MODE)  # else there is no way back to it
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", "Quit at once", show=False, priority=True, id="quit"),
+        Binding(
+            "ctrl+q",
+            "quit",
+            "Quit, ask about jobs",
+            show=False,
+            priority=True,
+            id="quit",
+        ),
         Binding("q", "ask_to_quit", "Quit", show=False, id="quit.ask"),
         # Here, not on the screens, so that it is the last one in every footer.
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
@@ -59,7 +66,7 @@ class ConsoleApp(App[None]):
             priority=True,
             id="next_connection",
         ),
-        Binding("exclamation_mark", "trouble", "Make trouble", show=False, id="trouble"),
+        Binding("exclamation_mark", "trouble", "Make trouble (demo)", show=False, id="trouble"),
     ]
 
     def __init__(self, environment: Environment, options: LaunchOptions) -> None:

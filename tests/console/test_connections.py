@@ -76,10 +76,10 @@ async def test_a_test_says_what_amplitude_says(harness: ConsoleHarness) -> None:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("5")
         await until_shown(pilot, "Acme prod")
-        await pilot.press("u")
+        await pilot.press("T")
         await until_shown(pilot, "Amplitude accepted the keys. This project has no cohorts yet.")
         harness.simulator.faults.set([Rule(Answer(503))])
-        await pilot.press("u")
+        await pilot.press("T")
         await until_shown(pilot, "Amplitude could not answer (status 503)")
 
 
@@ -210,7 +210,7 @@ async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("5")
         await until_shown(pilot, "[red]trial")
-        await pilot.press("u")
+        await pilot.press("T")
         await until_shown(pilot, "Amplitude accepted the keys")
         await pilot.press("enter")
         await until_on(pilot, AudiencesScreen)

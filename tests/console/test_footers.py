@@ -225,7 +225,6 @@ MEANINGS = {
         "Update from Amplitude",
         "Update the plan",
         "Ask Amplitude",
-        "Test",
         "Refresh",
     },
     "v": {
@@ -247,6 +246,7 @@ MEANINGS = {
     },
     "x": {"Errors"},
     "R": {"Retry", "Retry all"},
+    "T": {"Test"},
     "U": {"Retry this user"},
     "W": {"Read-only"},
 }

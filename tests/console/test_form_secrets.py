@@ -92,7 +92,7 @@ async def test_the_forms_keep_the_keys_to_themselves(harness: ConsoleHarness) ->
         evidence.take(pilot)
         await pilot.press("5")
         await until_shown(pilot, "Acme prod")
-        await pilot.press("u", "y")
+        await pilot.press("T", "y")
         await until_shown(pilot, "Amplitude accepted the keys")
         evidence.take(pilot)
     assert any(SECRET_KEY in text for text in backends.Memory.items.values())

@@ -64,7 +64,7 @@ async def test_help_says_what_a_letter_means_on_every_screen(harness: ConsoleHar
     async with harness.open(size=(120, 50)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("question_mark")
-        await until_shown(pilot, "Most letters mean the same on every screen")
+        await until_shown(pilot, "These letters mean the same wherever they work")
 
 
 async def test_help_says_that_there_is_more_below_until_it_is_read(
@@ -78,6 +78,17 @@ async def test_help_says_that_there_is_more_below_until_it_is_read(
         await pilot.press("pagedown", "pagedown", "pagedown")
         await until_gone(pilot, "more below")
         await until_shown(pilot, "Press v to save filter", "Esc closes")
+
+
+async def test_help_that_is_shown_whole_has_no_more_below(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(160, 45)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("3")
+        await until_shown(pilot, "run 1")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Times are local", "Esc closes")
+        await until_gone(pilot, "more below")
 
 
 async def test_a_letter_leads_to_a_place_and_escape_leaves(harness: ConsoleHarness) -> None:

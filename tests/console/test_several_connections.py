@@ -632,7 +632,7 @@ async def test_keys_in_the_environment_are_of_none_where_none_of_several_is_name
     async with harness.open() as pilot:
         await until_shown(pilot, "2 connections", "none stored")
         await until_shown(pilot, "The keys in the environment are not used", "--connection NAME")
-        await pilot.press("home", "u")
+        await pilot.press("home", "T")
         await until_on(pilot, KeysDialog)
         await pilot.press("escape")
         await until_shown(pilot, "No keys were entered.")

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 Question = str | Callable[[], str]
 """What a form asks; a function where that changes while the form is open."""
-NOT_EMPTY = Function(lambda text: bool(text.strip()), "It is empty.")
+NOT_EMPTY = Function(lambda text: bool(text.strip()), "Enter a path.")
 
 
 class Mistake(Static):

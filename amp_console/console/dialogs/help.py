@@ -33,11 +33,9 @@ LISTS = (
 
 
 LETTERS = """\
-Most letters mean the same on every screen: r compares with Amplitude, R retries, u asks \
-Amplitude or a warehouse again, v changes what is listed, w opens it whole, t enables or \
-disables, c ends what is under way, E exports. Four follow the screen: n adds or follows \
-something new, p pauses or repairs, l links a cohort or listens, L compares with a list or \
-listens. In a dialog, buttons say theirs."""
+These letters mean the same wherever they work: r compares with Amplitude, R retries rejected \
+users, T tests, t enables or disables, c ends what is under way, E exports. The others follow the \
+screen; they are listed above. In a dialog, buttons say theirs."""
 """It is shown unless the settings move keys."""
 
 
@@ -96,7 +94,8 @@ class HelpScreen(ModalScreen[None]):
         """Lay the keys out for this width, and say whether there is more below."""
         box = self.query_one("#help")
         for name in ("scroll_y", "virtual_size"):
-            self.watch(box, name, self._show_more)
+            # Afterwards: the lines of the box itself are not known before it is laid out.
+            self.watch(box, name, lambda: self.call_after_refresh(self._show_more))
         self.on_resize()
 
     def on_resize(self) -> None:
@@ -106,6 +105,7 @@ class HelpScreen(ModalScreen[None]):
             keys.update(in_columns(self.sections, width))
 
     def _show_more(self) -> None:
+        """Say whether there is more text below."""
         box, arrow = self.query_one("#help"), services_of(self).glyphs.down
         more = f"more below: {arrow} " if box.scroll_offset.y < box.max_scroll_y else ""
         box.border_subtitle = f"{more}Esc closes"

@@ -40,7 +40,8 @@ class PathInput(Input):
         placeholder: str = "",
         id: str | None = None,  # noqa: A002  # Textual's word
     ) -> None:
-        super().__init__(value, placeholder=placeholder, id=id)
+        # What is put forward is not selected: the next letter would replace it.
+        super().__init__(value, placeholder=placeholder, select_on_focus=False, id=id)
         self.listing = PathListing((), (), "")
         self._put_forward = value
 

@@ -69,13 +69,13 @@ are gone; its ledger file stays.
 ctrl+n switches to the next connection from anywhere. Each one keeps its screens, and its syncs and
 live session continue. State shows how many audiences of the others need attention.
 
-u tests the keys: it reads the list of cohorts. W makes a connection read-only, or writable
+T tests the keys: it reads the list of cohorts. W makes a connection read-only, or writable
 again. Read-only keeps everyone from sending or changing anything by accident."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New", id="connections.new"),
         Binding("e", "edit", "Edit", id="connections.edit"),
-        Binding("u", "test", "Test", id="connections.test"),
+        Binding("T", "test", "Test", id="connections.test"),
         Binding("W", "read_only", "Read-only", id="connections.read_only"),
         Binding("D", "delete", "Delete", id="connections.delete"),
         Binding("K", "clean_up", "Delete forgotten keys", show=False, id="connections.clean_up"),
