@@ -15,12 +15,14 @@ _KINDS = ", ".join(
 class PersonComparison(msgspec.Struct, frozen=True):
     """A comparison that concerned a person: how they differed in it, None if they did not.
 
-    `at` is the time of the export, in microseconds since 1970.
+    `is_rejected`: they were missing because Amplitude had rejected them. `at` is the time of the
+    export, in microseconds since 1970.
     """
 
     run_id: int
     at: int
     kind: DifferenceKind | None
+    is_rejected: bool = False
 
 
 class PersonFinding(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ def comparisons_of(
     1970. Of an audience's comparisons, the last `KEPT` have kept who differed.
     """
     rows = db.execute(
-        "SELECT run_id, at, kind, comparison.id_type = :id_type FROM "
+        "SELECT run_id, at, kind, standing, comparison.id_type = :id_type FROM "
         "(SELECT * FROM comparison WHERE audience_id = :audience ORDER BY id DESC LIMIT :kept) "
         "AS comparison LEFT JOIN difference ON comparison_id = comparison.id "
         f"AND kind IN ({_KINDS}) AND difference.id_type = :id_type AND difference.id = :id "
@@ -91,9 +93,10 @@ def comparisons_of(
         },
     )
     found: list[PersonComparison] = []
-    for run_id, at, kind, is_matched in rows:
+    for run_id, at, kind, prior_state, is_matched in rows:
         if kind is not None:
-            found.append(PersonComparison(run_id, at, DifferenceKind(kind)))
+            is_rejected = kind == DifferenceKind.MISSING and prior_state == PriorState.REJECTED
+            found.append(PersonComparison(run_id, at, DifferenceKind(kind), is_rejected))
         elif is_matched and (found or at >= since):
             found.append(PersonComparison(run_id, at, None))
     return tuple(reversed(found))

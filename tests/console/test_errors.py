@@ -11,9 +11,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.console import LaunchOptions
+from amp_console.console.routes import OpenErrors
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
+from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.rejected import RejectedFilter, count_rejected
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.retry import retry
@@ -166,7 +168,7 @@ async def test_retrying_one_user_says_what_else_the_next_sync_delivers(
         await until_notified(
             pilot, "1 user pending again. The next sync also delivers 3 other pending changes."
         )
-        await until_shown(pilot, "s Sync")
+        await until_shown(pilot, f"s Plan a sync of {GHOSTS}")
         await pilot.press("s")
         await until_shown(pilot, f"Sync {GHOSTS}: 4 changes, 1 of them retried", "Adds 4 users")
 
@@ -204,9 +206,27 @@ async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
         await pilot.press("1")
         await until_shown(pilot, "newsletter")
         await pilot.press("2")  # what was retried is remembered
-        await until_shown(pilot, "No one is rejected.", "Sync retried users")
+        await until_shown(pilot, "No one is rejected.", f"Plan a sync of {GHOSTS}")
         await pilot.press("s")
         await until_shown(pilot, GHOSTS, "+2")
+
+
+async def test_a_sync_is_offered_only_where_someone_was_retried(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "ghost-1")
+        await pilot.press("U")
+        await until_shown(pilot, "Retry 1 user?")
+        await pilot.press("y")
+        await until_shown(pilot, f"s Plan a sync of {GHOSTS}")
+        session = services(pilot).session
+        assert session is not None
+        others = [item.id for item in await session.read(all_audiences) if item.name != GHOSTS]
+        services(pilot).navigate(OpenErrors(others[0]))
+        await until_shown(pilot, "No one is rejected.")
+        assert "Plan a sync" not in picture(pilot)
 
 
 async def test_marked_users_alone_are_retried(harness: ConsoleHarness) -> None:
@@ -544,5 +564,5 @@ async def test_a_user_without_the_identifier_is_told_its_path_and_the_other_id_t
     async with harness.open() as pilot:
         await until_shown(pilot, "= 1 rejected")
         await pilot.press("2", "j")
-        await until_shown(pilot, "Listed by", "Since")
+        await until_shown(pilot, "ID type", "Since")
         await until_shown(pilot, "has no Amplitude ID at $.traits.amplitude_id.", "by User ID")

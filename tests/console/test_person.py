@@ -10,6 +10,7 @@ from textual.widgets import Input
 
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.runs.view import RunScreen
+from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from amp_console.simulator import Answer, Rule, Slow
 from amp_console.sync.audience_settings import SettingsChange
@@ -178,7 +179,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(harness: Consol
 
 async def test_what_is_shown_is_copied(harness: ConsoleHarness) -> None:
     async with person_shown(harness, "ghost-1") as pilot:
-        await until_shown(pilot, "after 1 try")
+        await until_shown(pilot, "after 1 attempt")
         await pilot.press("y")
         await until(pilot, lambda: "The addition was rejected" in console(pilot).clipboard)
         assert "line 4 of events-3.ndjson" in console(pilot).clipboard
@@ -245,8 +246,43 @@ async def test_a_rejected_person_that_amplitude_knows_by_now_is_retried(
         await until_shown(pilot, "Before you send", "1 of them retried")
 
 
+async def test_a_retry_of_someone_amplitude_does_not_know_is_warned_of(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, "ghost-1") as pilot:
+        await until_shown(pilot, "was rejected", "U Retry this user")
+        await pilot.press("u")
+        await until_shown(pilot, "Amplitude does not know this identifier")
+        await pilot.press("U")
+        await until_shown(pilot, "Retry 1 user?", "Amplitude has just said that it does not know")
+
+
+async def test_who_was_asked_about_is_not_offered_to_be_asked_about_again(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, "ghost-9") as pilot:
+        await until_shown(pilot, "Not found", "Press u to ask Amplitude")
+        await pilot.press("u")
+        await until_shown(pilot, "Amplitude does not know this identifier")
+        await until_gone(pilot, "Press u to ask Amplitude")
+
+
+async def test_a_second_rejection_says_that_retrying_did_not_help(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "ghost-1")
+        await workspace.sync()
+        workspace.ledger.write(retry_rejected)
+        await workspace.sync()
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("f", *"ghost-1", "enter")
+        await until_shown(pilot, "was rejected 2 times, last by run 2", "Retrying did not help")
+        await pilot.press("2")
+        await until_shown(pilot, "Retrying did not help")
+
+
 async def test_no_one_else_is_offered_a_retry(harness: ConsoleHarness) -> None:
     async with person_shown(harness, "l3", size=(200, 50)) as pilot:
         await until_shown(pilot, "last known    in the cohort", "u Ask Amplitude")
         assert "U Retry" not in picture(pilot)
-        assert "Sync retried users" not in picture(pilot)
+        assert "Plan a sync" not in picture(pilot)

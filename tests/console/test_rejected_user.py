@@ -213,7 +213,7 @@ async def test_details_show_the_newest_attempt_after_a_sync_that_rejected_the_us
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await open_user(pilot, "ghost-1")
-        await until_shown(pilot, "1 try", "(run 1)")
+        await until_shown(pilot, "1 attempt", "(run 1)")
         await pilot.press("U")
         await until_shown(pilot, "Retry 1 user?")
         await pilot.press("s")

@@ -24,7 +24,7 @@ from amp_console.ledger.runs import RunKind, RunStatus, begin_run, run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.delivery.retry import retry
+from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.sync.queries.log_export import write_log
 from amp_console.values import IdType
 from tests.sync.workspace import Workspace, event
@@ -129,6 +129,19 @@ async def test_a_retry_is_logged_with_how_many_users(workspace: Workspace) -> No
     (retried,) = entries(workspace, LogFilter(kinds=(LogKind.RETRY,)))
     assert retried.text == "2 rejected users of “shoppers” made pending again."
     assert retried.audience_id == 1
+
+
+async def test_a_retry_of_chosen_users_names_the_first_of_them(workspace: Workspace) -> None:
+    ghosts = [f"ghost-{n}" for n in range(7)]
+    workspace.enter("u-1", *ghosts)
+    await workspace.sync()
+    users = [(1, IdType.USER_ID, ghost) for ghost in ghosts]
+    assert retry_these(workspace.ledger, workspace.connection, users) == 7
+    (retried,) = entries(workspace, LogFilter(kinds=(LogKind.RETRY,)))
+    assert retried.text == (
+        "7 rejected users of “shoppers” made pending again "
+        "(ghost-0, ghost-1, ghost-2, ghost-3, ghost-4 and 2 more)."
+    )
 
 
 async def test_a_stopped_run_is_a_warning_with_its_note(workspace: Workspace) -> None:

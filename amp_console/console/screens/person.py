@@ -17,7 +17,7 @@ from amp_console.console.screens.errors.retry import (
     finish_retry,
     reason_not_to_retry,
 )
-from amp_console.console.screens.person_lookup import answer_to
+from amp_console.console.screens.person_lookup import SearchAnswer, answer_to
 from amp_console.console.screens.person_segment import SegmentLookup
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
@@ -60,9 +60,9 @@ No event contains this identifier.
 
 Identifiers must match exactly, including capitals, leading zeros and spaces.
 If it is right, no imported file says anything about this
-person: import the events, or look for their other identifier.
-
-Press u to ask Amplitude whether it knows them."""
+person: import the events, or look for their other identifier."""
+PRESS_U = "\n\nPress u to ask Amplitude whether it knows them."
+STILL_UNKNOWN = "Amplitude has just said that it does not know this identifier: it would reject it."
 WAITING = "Asking Amplitude"
 
 
@@ -89,14 +89,14 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         Binding("w", "run", "Open run", id="person.run"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
         Binding("y", "copy", "Copy", id="copy"),
-        Binding("s", "sync", "Sync retried users", show=False, id="person.sync"),
+        Binding("s", "sync", "Plan a sync", show=False, id="person.sync"),
     ]
 
     def __init__(self, text: str = "") -> None:
         super().__init__()
         self._text = text
         self._answers: dict[int, PersonStatus] = {}
-        self._says: Content | None = None
+        self._answer: SearchAnswer | None = None
         self._segment = SegmentLookup(lambda: self.services, self._explain)
 
     def body(self) -> ComposeResult:
@@ -110,7 +110,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             COLUMNS,
             glyphs=self.services.glyphs,
             age=self.services.age_of,
-            empty=UNKNOWN,
+            empty=UNKNOWN + PRESS_U,
             id="list",
         )
         yield Split(
@@ -159,9 +159,12 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
     def _explain(self) -> None:
         chosen = self._chosen
         self.query_one(Split).has_detail = chosen is not None
-        self.query_one("#amplitude").display = self._says is not None
-        if self._says is not None:
-            self.query_one("#amplitude", Static).update(self._says)
+        self.query_one("#amplitude").display = self._answer is not None
+        grid = self.query_one("#list", Grid)
+        grid.empty = UNKNOWN if self._answer is not None else UNKNOWN + PRESS_U
+        if self._answer is not None:
+            self.query_one("#amplitude", Static).update(self._answer.text)
+            grid.refresh()
         said = self._segment.says(chosen)
         shown = "#segment" if chosen is None else "#in-segment"
         for name in ("#segment", "#in-segment"):
@@ -199,7 +202,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             took = f"request {request.id} (run {request.run_id}), {at(request.sent_at)}"
             rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
         if (why := record.rejection) is not None:
-            tries = plural(why.tries, "try", "tries")
+            tries = plural(why.tries, "attempt")
             rows.append(("rejected", safe_text((f"{at(why.at)}, after {tries}", BAD))))
         if record.counterpart:
             rows.append((record.id_type.other.label, record.counterpart))
@@ -226,15 +229,14 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             return False
         if action == "ask_segment" and not self.services.segment.has_profiles_token:
             return False
-        session = self.services.session  # there is none while the console quits
-        if action == "sync" and (session is None or not session.retried):
+        if action == "sync" and not _is_retried(self._chosen):
             return False
         return super().check_action(action, parameters)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show nothing of one person below the identifier of another."""
         if self._text and event.value != self._text:
-            self._text, self._says, self._answers = "", None, {}
+            self._text, self._answer, self._answers = "", None, {}
             self._segment.forget()
             self.query_one("#list", Grid).show_notice(RowsState.UNKNOWN, ASK)
             self._entitle()
@@ -243,7 +245,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Ask about another identifier; it is taken exactly as it was typed."""
-        self._text, self._says = event.value, None
+        self._text, self._answer = event.value, None
         self._segment.forget()
         grid = self.query_one("#list", Grid)
         grid.show_notice(RowsState.UNKNOWN, "")  # those rows are about another person
@@ -260,7 +262,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         """Open the run that carried the person."""
         reason = self.disabled_reason("run")
         if reason is not None:
-            self.services.notifications.post(reason, "warning")
+            self.services.notifications.post(reason, is_kept=False)
         else:
             self.action_run()
 
@@ -288,14 +290,17 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             self.run_worker(self._retry(user))
 
     async def _retry(self, user: RejectedUser) -> None:
-        outcome = await ask_and_retry(self.services, ALL_REJECTED, [user])
+        is_unknown = self._answer is not None and self._answer.is_known is False
+        warning = STILL_UNKNOWN if is_unknown else ""
+        outcome = await ask_and_retry(self.services, ALL_REJECTED, [user], warning)
         if outcome.counts:
             self.reload()
         finish_retry(self.services, outcome)
 
     def action_sync(self) -> None:
-        """Show the plan of a sync of the audiences with retried users."""
-        self.services.navigate(OpenPlan(tuple(sorted(self.session.retried))))
+        """Show the plan of a sync of the audience in which the person was retried."""
+        if self._chosen is not None:
+            self.services.navigate(OpenPlan((self._chosen.record.audience.id,)))
 
     def action_copy(self) -> None:
         """Copy the sentence, what Segment says, and the facts."""
@@ -307,7 +312,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
 
     def action_ask(self) -> None:
         """Ask Amplitude's user search."""
-        self._says = safe_text((WAITING + self.services.glyphs.more, MUTED))
+        self._answer = SearchAnswer(safe_text((WAITING + self.services.glyphs.more, MUTED)))
         self._explain()
         self.run_worker(self._ask, exclusive=True, group="ask")
 
@@ -320,7 +325,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         text = self._text
         says = await answer_to(self.session, text, self._answers.values())
         if text == self._text:
-            self._says = says
+            self._answer = says
             self._explain()
 
 
@@ -339,6 +344,12 @@ def _row(services: Services, number: int, status: PersonStatus) -> Row:
 
 def _rejected(status: PersonStatus | None) -> RejectedUser | None:
     return status.record.rejected_user if status is not None else None
+
+
+def _is_retried(status: PersonStatus | None) -> bool:
+    """Whether the person was retried, and is pending."""
+    pending = {PersonVerdict.ENTERS, PersonVerdict.LEAVES}
+    return status is not None and status.verdict in pending and status.record.refusals > 0
 
 
 def _sentence(status: PersonStatus) -> Content:

@@ -1,6 +1,7 @@
 """What Amplitude's user search says of a person, and what follows for them."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from textual.content import Content
 
@@ -17,23 +18,31 @@ RETRIABLE = {
 }
 
 
-async def answer_to(session: Session, text: str, statuses: Iterable[PersonStatus]) -> Content:
+class SearchAnswer(NamedTuple):
+    """What is said of a search; whether Amplitude knows the identifier (None: not known)."""
+
+    text: Content
+    is_known: bool | None = None
+
+
+async def answer_to(session: Session, text: str, statuses: Iterable[PersonStatus]) -> SearchAnswer:
     """Ask Amplitude for an identifier; `statuses` say what the audiences know."""
     try:
         async with await session.client() as client:
             found = await look_up_user(client, text)
     except KNOWN as error:
-        return safe_text((str(error), BAD))
+        return SearchAnswer(safe_text((str(error), BAD)))
     rejections = [item.record.rejection for item in statuses]
     codes = [item.code for item in rejections if item is not None]
     advice = next((RETRIABLE[code] for code in codes if code in RETRIABLE), "")
     other = [item for item in (found.user_id, found.amplitude_id) if item and item != text]
     names = f" Its other identifier: {other[0]}{await _where(session, other[0])}" if other else ""
-    return safe_text(
+    said = safe_text(
         (found.sentence, GOOD if found.is_known else WARN),
         advice if found.is_known else "",
         names,
     )
+    return SearchAnswer(said, found.is_known)
 
 
 async def _where(session: Session, other: str) -> str:

@@ -11,7 +11,8 @@ from amp_console.ledger.rejected import RejectedFilter, retry_rejected, retry_us
 from amp_console.text import clean, plural
 from amp_console.values import IdType, now_in_microseconds
 
-MAX_NAME_LENGTH = 200  # characters of an audience's name in the log
+MAX_NAME_LENGTH = 200  # characters of a name or an identifier in the log
+NAMED = 5  # users that are named in the log
 
 
 def retry(
@@ -53,15 +54,20 @@ def _retry(db: Db, chosen: RejectedFilter, now: int) -> int:
 def _retry_these(db: Db, users: Sequence[tuple[int, IdType, str]], now: int) -> int:
     done = retry_users(db, users)
     audience_ids = {audience_id for audience_id, *_ in users}
-    _log(db, done, audience_ids.pop() if len(audience_ids) == 1 else None, now)
+    ids = [id_ for *_, id_ in users] if done == len(users) else []
+    _log(db, done, audience_ids.pop() if len(audience_ids) == 1 else None, now, ids)
     return done
 
 
-def _log(db: Db, done: int, audience_id: int | None, now: int) -> None:
+def _log(db: Db, done: int, audience_id: int | None, now: int, ids: Sequence[str] = ()) -> None:
+    """Log a retry, with the first `ids` where it is known who was retried."""
     if not done:
         return
     whose = ""
     if audience_id is not None:
         whose = f" of “{clean(audience(db, audience_id).name, MAX_NAME_LENGTH)}”"
-    text = f"{plural(done, 'rejected user')}{whose} made pending again."
+    named = ", ".join(clean(id_, MAX_NAME_LENGTH) for id_ in ids[:NAMED])
+    more = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
+    who = f" ({named}{more})" if named else ""
+    text = f"{plural(done, 'rejected user')}{whose} made pending again{who}."
     add_log_entry(db, LogEntry(now, LogKind.RETRY, text, audience_id=audience_id))

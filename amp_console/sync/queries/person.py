@@ -79,7 +79,7 @@ class PersonStatus(msgspec.Struct, frozen=True):
         """What the newest event says of the person."""
         if self.record.source is None:
             return "none"
-        return "member" if self.record.is_member else "no member"
+        return "a member" if self.record.is_member else "not a member"
 
     @property
     def delivered(self) -> str:
@@ -112,6 +112,8 @@ class PersonStatus(msgspec.Struct, frozen=True):
 
 def found_text(comparison: PersonComparison) -> str:
     """How a comparison found a person."""
+    if comparison.is_rejected:
+        return "rejected, so not in the cohort"
     return "no difference" if comparison.kind is None else _FOUND[comparison.kind]
 
 
@@ -284,6 +286,23 @@ ADVICE = {
     ),
 }
 """What to do about a user that Amplitude rejected."""
+_AGAIN = {
+    Reason.UNKNOWN: (
+        "Retrying did not help: Amplitude still has no event with this identifier. Ask it before "
+        "you retry again (search for this user and press u), and check where your app sends its "
+        "events, and with which User ID."
+    ),
+    Reason.REFUSED: (
+        "Retrying did not help. Correct the identifier at its source and import the events again, "
+        "or leave this user rejected."
+    ),
+}
+
+
+def advice(code: Reason, tries: int) -> str:
+    """What to do about a user that Amplitude rejected so many times."""
+    return (_AGAIN if tries > 1 else ADVICE).get(code, "")
+
 
 _CHANGE = {Operation.ADD: "addition", Operation.REMOVE: "removal"}
 
@@ -291,10 +310,12 @@ _CHANGE = {Operation.ADD: "addition", Operation.REMOVE: "removal"}
 def _rejected(record: PersonRecord) -> str:
     assert record.rejection is not None
     why, tries = record.rejection, record.rejection.tries
+    last = f"last by {_run(record)}" if record.request is not None else ""
     times = f" {tries} times" if tries > 1 else ""
+    by = f", {last}" if times and last else _by_run(record)
     return (
-        f"The {_CHANGE[why.operation]} was rejected{times}{_by_run(record)}: "
-        f"{reason_text(why.code, why.reason)}. {ADVICE.get(why.code, '')}".rstrip()
+        f"The {_CHANGE[why.operation]} was rejected{times}{by}: "
+        f"{reason_text(why.code, why.reason)}. {advice(why.code, tries)}".rstrip()
     )
 
 

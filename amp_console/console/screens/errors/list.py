@@ -22,8 +22,10 @@ from amp_console.console.screens.errors.retry import (
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.widgets.filter_bar import clear_filters
 from amp_console.console.widgets.grid import Grid, clear_marks
+from amp_console.ledger.audiences import audience
 from amp_console.ledger.rejected import RejectedFilter
 from amp_console.sync.queries.errors_export import write_errors_csv
+from amp_console.text import clean, plural
 
 
 class ErrorsScreen(BaseScreen):
@@ -32,9 +34,9 @@ class ErrorsScreen(BaseScreen):
     NAME = "Errors"
     BELONGS_TO = MainScreen.ERRORS
     HELP = """\
-Reasons are above, users below, and the details of one user last: Amplitude's words, request and
-answer. Enter goes from a reason to its users, from a user to the details and from there to the
-request; Esc goes back.
+The list of reasons comes first, then its users, then the details of one user: Amplitude's words,
+request and answer. Enter goes from a reason to its users, from a user to the details and from there
+to the request; Esc goes back.
 
 tab goes from the reasons to the users and back. U makes the user under the cursor pending again, R
 the marked ones, or all of the reason. The next sync delivers them, with everything else that is
@@ -97,7 +99,7 @@ E writes what is shown into a CSV file."""
         ),
         Binding("tab", "other_list", "Users / reasons", key_display="tab", id="errors.other_list"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
-        Binding("s", "sync", "Sync retried users", show=False, id="errors.sync"),
+        Binding("s", "sync", "Plan a sync", show=False, id="errors.sync"),
         Binding("y", "copy", "Copy", show=False, id="copy"),
     ]
 
@@ -107,6 +109,8 @@ E writes what is shown into a CSV file."""
         """`invalid` shows the events that could not be read first."""
         super().__init__()
         self.set_class(invalid, "-invalid")
+        self._retried: dict[int, str] = {}
+        """The audiences shown here whose users were retried, by id, and their names."""
         self._rejected = RejectedUsers(RejectedFilter(audience_id=audience_id, run_id=run_id))
         self._invalid = InvalidEvents()
 
@@ -115,6 +119,12 @@ E writes what is shown into a CSV file."""
         yield self._invalid
 
     async def load(self) -> None:
+        only, session = self._rejected.scope.audience_id, self.session
+        self._retried = {
+            id_: (await session.read(audience, id_)).name
+            for id_ in sorted(session.retried)
+            if only in {None, id_}
+        }
         await self._rejected.load()
         await self._invalid.load()
 
@@ -183,15 +193,18 @@ E writes what is shown into a CSV file."""
             user = self._rejected.detail.user
             if not self._rejected.split.is_entered or user is None or user.request_id is None:
                 return False
+        is_no_sync = action == "sync" and not self._retried
         is_no_one = self._is_invalid or not self._rejected.current
-        if is_open(self) and action == "person" and is_no_one:
+        if is_no_sync or (is_open(self) and action == "person" and is_no_one):
             return False
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
         if self._is_invalid:
             return "mapping", "export", "rejected"
-        sync = ("sync",) if self.session.retried else ()
+        names = [clean(name) for name in self._retried.values()]
+        what = names[0] if len(names) == 1 else plural(len(names), "audience")
+        sync = (Labelled("sync", f"Plan a sync of {what}"),) if names else ()
         everything = ("everything",) if self._rejected.scope != RejectedFilter() else ()
         users = self._rejected.users
         label = self._rejected.retry_label
@@ -221,8 +234,6 @@ E writes what is shown into a CSV file."""
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:
             return self._reason_not_to_retry(is_one=action == "retry_one")
-        if action == "sync" and not self.session.retried:
-            return "Retry some users first. They become pending, and a sync delivers them."
         if action == "request":
             user = self._rejected.detail.user
             return None if user and user.request_id else "No request ever carried this user."
@@ -281,8 +292,8 @@ E writes what is shown into a CSV file."""
             super().action_copy()
 
     def action_sync(self) -> None:
-        """Plan a sync of the audiences whose users were retried."""
-        self.services.navigate(OpenPlan(tuple(sorted(self.session.retried))))
+        """Plan a sync of the audiences whose users were retried, with all that is pending there."""
+        self.services.navigate(OpenPlan(tuple(self._retried)))
 
     def action_export(self) -> None:
         """Write what is shown into a CSV file."""

@@ -21,9 +21,9 @@ from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
 from amp_console.sync.queries.person import (
-    ADVICE,
     PersonStatus,
     PersonVerdict,
+    advice,
     explain_person,
     reason_text,
 )
@@ -143,7 +143,7 @@ class RejectedUserDetail(ScrollPane):
         missing = user.id_type.other
         path = self._paths.get(missing)
         if user.code is not Reason.NO_IDENTIFIER:
-            return ADVICE[user.code]
+            return advice(user.code, user.tries)
         if not path:
             return f"{NO_IDENTIFIER.format(missing=missing.label)} {self._moves}".rstrip()
         return (
@@ -166,7 +166,7 @@ class RejectedUserDetail(ScrollPane):
                 record = self._now.record
                 rows.append(("newest event", f"line {record.line:,} of {record.source}"))
         else:
-            tries = plural(user.tries, "try", "tries")
+            tries = plural(user.tries, "attempt")
             when = f"{local_time(user.at)} ({services_of(self).age_of(user.at)})"
             rows.append(("rejected", f"{when}, {operation}, {tries}"))
         return self._laid_out(rows)

@@ -51,7 +51,8 @@ class Retried(NamedTuple):
     """The users to retry: in which audiences (id, name), and how many in each.
 
     `staying` count as rejected after it, too; `only` is the identifier of a single user. A sync of
-    these audiences also delivers `others`, the changes that are pending in them already.
+    these audiences also delivers `others`, the changes that are pending in them already. `warning`
+    says what speaks against it.
     """
 
     audiences: dict[int, str]
@@ -59,6 +60,7 @@ class Retried(NamedTuple):
     staying: int
     only: str = ""
     others: int = 0
+    warning: str = ""
 
     @property
     def many(self) -> int:
@@ -112,7 +114,8 @@ def _consequences(summary: Retried) -> list[str]:
     names = list(summary.audiences.values())
     where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
     become = f"“{clean(summary.only, 60)}” becomes" if summary.only else "They become"
-    rows = [f"{become} pending again in {where}.", _next_sync(summary)]
+    rows = [summary.warning] if summary.warning else []
+    rows += [f"{become} pending again in {where}.", _next_sync(summary)]
     if summary.staying:
         stay = "stays" if summary.staying == 1 else "stay"
         who = plural(summary.staying, "more user")
@@ -132,9 +135,15 @@ def _next_sync(summary: Retried) -> str:
 
 
 async def ask_and_retry(
-    services: Services, query: RejectedFilter, users: Sequence[RejectedUser] = ()
+    services: Services,
+    query: RejectedFilter,
+    users: Sequence[RejectedUser] = (),
+    warning: str = "",
 ) -> RetryOutcome:
-    """Ask, and make these users pending again, or without any all that match `query`."""
+    """Ask, and make these users pending again, or without any all that match `query`.
+
+    The question begins with `warning`.
+    """
     session = services.session
     assert session is not None  # screens that retry are opened only with one
     if session.connection.read_only:
@@ -146,7 +155,7 @@ async def ask_and_retry(
         services.notifications.post(f"{NO_IDENTIFIER}{where}", "warning")
         return RetryOutcome()
     others = await session.read(_pending, tuple(summary.audiences))
-    summary = summary._replace(others=others)
+    summary = summary._replace(others=others, warning=warning)
     answer = await services.ask(RetryDialog(summary))
     if answer is None:
         return RetryOutcome()

@@ -18,8 +18,8 @@ GROUP_COLUMNS = (
 )
 OF_ONE_GROUP = (
     Column("Identifier", 24, flex=1),
-    Column("Listed by", 12, rank=2),
-    Column("Tries", 5, right=True, rank=1),
+    Column("ID type", 12, rank=2),
+    Column("Attempts", 8, right=True, rank=1),
     Column("Since", 12),
 )
 OF_ALL_GROUPS = (
@@ -27,7 +27,7 @@ OF_ALL_GROUPS = (
     Column("Reason", 36, flex=3),
     Column("Audience", 14, flex=2, rank=1),
     Column("Operation", 9, rank=3),
-    Column("Tries", 5, right=True, rank=4),
+    Column("Attempts", 8, right=True, rank=4),
     Column("Since", 12, rank=2),
 )
 EVENT_COLUMNS = (
