@@ -94,8 +94,7 @@ class HelpScreen(ModalScreen[None]):
         """Lay the keys out for this width, and say whether there is more below."""
         box = self.query_one("#help")
         for name in ("scroll_y", "virtual_size"):
-            # Afterwards: the lines of the box itself are not known before it is laid out.
-            self.watch(box, name, lambda: self.call_after_refresh(self._show_more))
+            self.watch(box, name, self._show_more_later)
         self.on_resize()
 
     def on_resize(self) -> None:
@@ -103,6 +102,10 @@ class HelpScreen(ModalScreen[None]):
         width = int(min(self.app.size.width * 0.96, MAX_WIDTH)) - BORDER
         for keys in self.query("#keys").results(Static):
             keys.update(in_columns(self.sections, width))
+
+    def _show_more_later(self) -> None:
+        # The lines of the box itself are not known before it is laid out.
+        self.call_after_refresh(self._show_more)
 
     def _show_more(self) -> None:
         """Say whether there is more text below."""
