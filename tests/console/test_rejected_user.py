@@ -221,5 +221,5 @@ async def test_details_show_the_newest_attempt_after_a_sync_that_rejected_the_us
         await pilot.press("y")
         await until_shown(pilot, "1 rejected")
         await pilot.press("escape")
-        await until_shown(pilot, "2 tries", "(run 2)")
+        await until_shown(pilot, "2 attempts", "(run 2)")
         assert is_in_detail(pilot)
