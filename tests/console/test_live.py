@@ -562,15 +562,11 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         assert ["1" in line for line in shown] == [True, False]
         assert ["2" in line for line in shown] == [False, True]
         await pilot.press("n")
-        await until_shown(
-            pilot,
-            "Path or bucket to follow.",
-            "first sends 1 pending change",
-        )
+        await until_shown(pilot, "Path or bucket to follow.", "first sends 1")
         pilot.app.screen.query_one("#create", Tick).toggle()
-        await until_shown(pilot, "first sends 3 pending changes")
+        await until_shown(pilot, "first sends 3")
         await pilot.press("escape", "l")
-        await until_shown(pilot, "Listen on address", "first sends 1")
+        await until_shown(pilot, "Listen on address", "sends 1")
 
 
 async def test_the_question_follows_the_box_that_a_session_under_way_has_not(
