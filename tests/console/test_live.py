@@ -566,7 +566,7 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         pilot.app.screen.query_one("#create", Tick).toggle()
         await until_shown(pilot, "first sends 3")
         await pilot.press("escape", "l")
-        await until_shown(pilot, "Listen on address", "sends 1")
+        await until_shown(pilot, "Listen on address", "Listen [F2]")
 
 
 async def test_the_question_follows_the_box_that_a_session_under_way_has_not(
@@ -606,7 +606,7 @@ async def test_the_question_and_the_screen_below_it_say_one_number(
                 await until_shown(pilot, question)
                 workspace.enter(f"by-{key}")
                 many = "first sends 1 " if key == "n" else "first sends 2 "
-                await until_shown(pilot, f"│ {many}of 1 audience first.")
+                await until_shown(pilot, f"│ The session {many}")
                 asked = pilot.app.screen.query_one("#question", Static)
                 await until(pilot, partial(says, asked, many))
                 await pilot.press("escape")
