@@ -217,7 +217,7 @@ async def test_a_sync_is_offered_only_where_someone_was_retried(harness: Console
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "ghost-1")
-        await pilot.press("U")
+        await pilot.press("tab", "U")
         await until_shown(pilot, "Retry 1 user?")
         await pilot.press("y")
         await until_shown(pilot, f"s Plan a sync of {GHOSTS}")

@@ -44,9 +44,9 @@ def test_where_every_user_is_known_a_search_finds_all_but_ghosts(http: httpx.Cli
 
 def test_a_search_finds_no_one_invented_until_a_request_has_sent_them() -> None:
     world = World(is_found=lambda text: text.startswith("usr_"))
-    assert [world.search(text)[0] for text in ("usr_1", "nobody")] == [Match.ID, Match.NO_ONE]
-    world.resolve(["nobody"], IdType.USER_ID)
-    assert world.search("nobody")[0] is Match.ID
+    assert [world.search(text)[0] for text in ("usr_1", "invented")] == [Match.ID, Match.NO_ONE]
+    world.resolve(["invented"], IdType.USER_ID)
+    assert world.search("invented")[0] is Match.ID
 
 
 def test_an_empty_search_is_refused(http: httpx.Client) -> None:

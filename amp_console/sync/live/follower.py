@@ -83,11 +83,6 @@ class Follower:
         """The audience's name."""
         return self._worker.audience.name
 
-    @property
-    def pending(self) -> int:
-        """How many users are pending, as far as it was told."""
-        return self._backlog.size
-
     def moved(self, entered: int, left: int) -> None:
         """Count people who entered and left, for the figures by the minute."""
         self._minutes.add(self._timing.monotonic(), entered, left)
@@ -186,6 +181,11 @@ class Follower:
         worker = self._worker
         worker.audience = await worker.read(audience, worker.audience.id)
         left = await worker.read(outstanding, worker.audience)
+        if not self._is_used:  # the session had nothing to deliver
+            await worker.record("")
+            done = RunStatus.DELIVERED
+            await worker.write(keep_outcome, worker.run.id, worker.audience.id, done)
+            return FollowerEnd(left, done)
         self._backlog.recount(left.pending)
         if not left.pending:
             self._hold("")
@@ -202,13 +202,6 @@ class Follower:
         )
         await worker.write(keep_outcome, worker.run.id, worker.audience.id, status)
         return FollowerEnd(left, status)
-
-    async def close_unused(self) -> None:
-        """Keep with the run that the session had nothing to deliver; raises `LedgerError`."""
-        worker = self._worker
-        await worker.record("")
-        done = RunStatus.DELIVERED
-        await worker.write(keep_outcome, worker.run.id, worker.audience.id, done)
 
     def snapshot(self, now: float) -> LiveAudience:
         """The audience at a moment, in monotonic seconds."""

@@ -130,7 +130,7 @@ class LiveSession:
             housekeeping.start()
             try:
                 await self._catch_up()
-                self._pending_before = sum(item.pending for item in self._followers.values())
+                self._pending_before = sum(item.queue for item in self.snapshot().audiences)
                 await source.follow(self)
                 await self._catch_up()
             except BaseException as error:
@@ -279,10 +279,8 @@ class LiveSession:
             await end_run(run, RunStatus.STOPPED, words)
 
     async def _close(self, run: ActiveRun, housekeeping: Housekeeping) -> LiveReport:
-        for audience_id, follower in self._followers.items():
-            if audience_id not in self._tasks:
-                await follower.close_unused()
-        ends = [await self._followers[audience_id].close() for audience_id in self._tasks]
+        closed = {id_: await follower.close() for id_, follower in self._followers.items()}
+        ends = [closed[audience_id] for audience_id in self._tasks]
         left = [end.left for end in ends]
         self._is_over = True
         last = self.snapshot()

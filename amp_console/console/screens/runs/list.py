@@ -37,7 +37,7 @@ COLUMNS = (
     Column("Rejected", 8, right=True),
     Column("Requests", 8, right=True, rank=5),
 )
-MOST_ROWS = 8  # above a run, which needs lines for its requests; the others scroll
+MAX_ROWS = 8  # above a run, which needs lines for its requests; the others scroll
 EMPTY = """\
 No run yet.
 
@@ -119,7 +119,7 @@ plays a finished one back from its log, which sends nothing."""
             plural(len(found), "run") if found else ""
         )
         split = self.query_one(Split)
-        split.fit_rows(len(found) if self.size.width < BELOW else min(len(found), MOST_ROWS))
+        split.fit_rows(len(found) if self.size.width < BELOW else min(len(found), MAX_ROWS))
         split.has_detail = bool(found)
         await self._load_detail()
 
