@@ -276,7 +276,10 @@ async def _run_screens(reader: Reader) -> Facts:
             facts[f"run {run_id}: requests @sentence"] = counted(sentence, "request")
         funnel = {
             word: count
-            for words, line in zip(FUNNEL, reader.text("#funnel").splitlines(), strict=True)
+            # The last line counts users; a run that read nothing has no other.
+            for words, line in zip(
+                reversed(FUNNEL), reversed(reader.text("#funnel").splitlines()), strict=False
+            )
             for word, count in zip(words, _numbers(line), strict=True)
         }
         facts[f"run {run_id}: delivered"] = funnel["delivered"]
