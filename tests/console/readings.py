@@ -288,7 +288,7 @@ async def _run_screens(reader: Reader) -> Facts:
         facts[f"run {run_id}: users @rows"] = sum(
             number(row["Users"].rpartition("/")[2]) for row in rows
         )
-        for total, *parts in FUNNEL:
+        for total, *parts in (words for words in FUNNEL if words[0] in funnel):
             facts[f"run {run_id}: {total} @total"] = funnel[total]
             facts[f"run {run_id}: {total} @parts"] = sum(funnel[part] for part in parts)
         if not reader.is_syncing(run_id):
