@@ -219,7 +219,7 @@ async def _runs_rows(reader: Reader) -> Facts:
                 row["Kind"] not in {"compare", "repair"} and "before it" not in row["Reason"]
             )
             if word in row["Reason"] and is_of_run:
-                facts[f"{run}: {word} @reason"] = counted(row["Reason"], word)
+                facts[f"{run}: {word} @reason"] = counted(row["Reason"], f"{word}(?! earlier)")
     return facts
 
 
