@@ -191,7 +191,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await _visit(pilot, "3", "incomplete")
     yield "runs"
     await pilot.press("j", "j")
-    await _visit(pilot, "enter", "changes", "delivered")
+    await _visit(pilot, "enter", "run 6", "earlier runs rejected")
     yield "run"
     await _visit(pilot, "5", "Demo")
     yield "connections"
