@@ -99,15 +99,15 @@ async def test_an_identifier_leads_to_the_person(harness: ConsoleHarness) -> Non
 
 
 async def test_a_click_chooses_and_an_unavailable_one_says_why(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
+    harness.connect()
     async with harness.open() as pilot:
-        await until_shown(pilot, FRESH)
-        await pilot.press("ctrl+p", *"watch the sync")
-        await until_shown(pilot, "No sync has run")
+        await until_shown(pilot, "No audience yet.")
+        await pilot.press("ctrl+p", *"reconcile")
+        await until_shown(pilot, "There is no audience yet: press i")
         grid = pilot.app.screen.query_one(Grid)
         await pilot.click(offset=(grid.region.x + 4, grid.region.y + 1), times=2)
         await until_gone(pilot, "What it does")
-        await until_shown(pilot, "No sync has run")
+        await until_shown(pilot, "There is no audience yet: press i")
 
 
 async def test_every_entry_says_what_it_does(harness: ConsoleHarness) -> None:

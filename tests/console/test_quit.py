@@ -168,7 +168,7 @@ async def test_a_live_session_counts_the_pending_users_of_home(
         await follow(pilot, file, create=False)
         await until_shown(pilot, "waiting: no cohort")
         await pilot.press("1")
-        await until_shown(pilot, "2 users pending")
+        await until_shown(pilot, "2 changes pending")
         await pilot.press("q")
         await until_shown(pilot, "A live session is running: 2 users pending.")
 

@@ -19,7 +19,7 @@ PANEL_FRAME = 2  # lines of a panel's border
 LIST_LINES = 3  # of the audiences besides their rows: border and header
 SOURCES_LINES = 8
 DETAIL_LINES = 6  # that make the detail worth showing
-MOST_HIDDEN = 2  # audiences that the detail may push below the last line of the list
+MAX_HIDDEN = 2  # audiences that the detail may push below the last line of the list
 
 
 class LiveBody(Split):
@@ -67,7 +67,7 @@ class LiveBody(Split):
         needed = session.lines + PANEL_FRAME + LIST_LINES + len(self._audiences.grid.rows)
         needed += SOURCES_LINES if sources.display else 0
         hidden = needed - (self.size.height - DETAIL_LINES)
-        if hidden > MOST_HIDDEN and needed <= self.size.height:
+        if hidden > MAX_HIDDEN and needed <= self.size.height:
             self.fit_rows(self.size.height)  # all audiences fit without the detail
             return
         self.fit_rows(max(1, needed - max(0, hidden) - LIST_FRAME))
