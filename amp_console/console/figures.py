@@ -74,11 +74,13 @@ class Figures:
             return
         try:
             async with await session.client() as client:
-                self.quota = await ask_quota(client, session.ledger, self._clock.now)
+                quota = await ask_quota(client, session.ledger, self._clock.now)
         except KNOWN as error:
             self._notifications.post(str(error), "error")
         else:
-            self._changed()
+            if not self._downloading:  # nothing has begun to use one more since it was asked
+                self.quota = quota
+                self._changed()
 
     def hide_quota_until(self, ends: Awaitable[None]) -> Coroutine[None, None, None]:
         """Show no quota while downloads make it wrong; the result asks for it when `ends` does."""

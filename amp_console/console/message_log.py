@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from amp_console.console.session import Session
+from amp_console.ledger.errors import LedgerClosed
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 
 MAX_UNSAVED = 1_000  # messages
@@ -36,7 +37,7 @@ class MessageLog:
             entry = self.unsaved.popleft()
             try:
                 writing = session.ledger.submit(add_log_entry, entry)
-            except RuntimeError:  # the ledger was closed just now
+            except LedgerClosed:  # just now
                 self.unsaved.appendleft(entry)
                 return
             writing.add_done_callback(_returner(self.unsaved, entry))

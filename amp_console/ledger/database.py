@@ -21,7 +21,7 @@ from amp_console.ledger.backups import (
     open_to_read,
 )
 from amp_console.ledger.db import Db
-from amp_console.ledger.errors import LedgerError, damaged, explain, explain_os
+from amp_console.ledger.errors import LedgerClosed, LedgerError, damaged, explain, explain_os
 from amp_console.ledger.event_log import log_backup
 from amp_console.ledger.files import EMPTY, prepare
 from amp_console.ledger.locks import FileLocks
@@ -64,15 +64,19 @@ class Ledger:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         try:
             self._db = self._thread.submit(self._guard, self._open, now).result()
-            self._thread.submit(self._guard, self._end_dead_runs).result()
+            _queue(self._thread, self._guard, self._end_dead_runs).result()
         except BaseException:
             self._thread.shutdown()
             raise
 
     def submit(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a write; its errors come with the future."""
-        return self._thread.submit(
-            self._guard, self._transaction, "BEGIN IMMEDIATE", lambda db: work(db, *args, **kwargs)
+        return _queue(
+            self._thread,
+            self._guard,
+            self._transaction,
+            "BEGIN IMMEDIATE",
+            lambda db: work(db, *args, **kwargs),
         )
 
     def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -103,8 +107,12 @@ class Ledger:
         return await _awaitable(self._submit_read(work, *args, **kwargs))
 
     def _submit_read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        return self._thread.submit(
-            self._guard, self._transaction, "BEGIN", lambda db: work(db, *args, **kwargs)
+        return _queue(
+            self._thread,
+            self._guard,
+            self._transaction,
+            "BEGIN",
+            lambda db: work(db, *args, **kwargs),
         )
 
     @property
@@ -130,15 +138,15 @@ class Ledger:
         What is read afterwards may use this: a run that began since is not among them, and for one
         that ended since, its own end counts.
         """
-        return self._thread.submit(self._guard, self._find_dead_runs).result()
+        return _queue(self._thread, self._guard, self._find_dead_runs).result()
 
     async def adead_runs(self) -> frozenset[int]:
         """Like `dead_runs`, without holding up the event loop."""
-        return await _awaitable(self._thread.submit(self._guard, self._find_dead_runs))
+        return await _awaitable(_queue(self._thread, self._guard, self._find_dead_runs))
 
     async def aend_dead_runs(self) -> None:
         """End the dead runs in the history, with what their requests say they did."""
-        await _awaitable(self._thread.submit(self._guard, self._end_dead_runs))
+        await _awaitable(_queue(self._thread, self._guard, self._end_dead_runs))
 
     def close(self) -> None:
         """Finish what was queued and close the file."""
@@ -218,6 +226,16 @@ async def _awaitable(future: Future[T]) -> T:
     from asyncio import wrap_future
 
     return await wrap_future(future)
+
+
+def _queue(
+    thread: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> Future[T]:
+    """Let the thread of a ledger call it. Raises `LedgerClosed` once that takes nothing more."""
+    try:
+        return thread.submit(call, *args, **kwargs)
+    except RuntimeError:
+        raise LedgerClosed from None
 
 
 def open_ledger(

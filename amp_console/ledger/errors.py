@@ -21,6 +21,13 @@ class LedgerTooNew(LedgerError):
         )
 
 
+class LedgerClosed(LedgerError):
+    """It was closed: nothing more is read from it, or written."""
+
+    def __init__(self) -> None:
+        super().__init__("The ledger was closed meanwhile. What it holds is kept.")
+
+
 class LedgerFull(LedgerError):
     """No room is left on the disk (or under the file-size limit)."""
 

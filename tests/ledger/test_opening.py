@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.errors import LedgerClosed
 from amp_console.ledger.files import prepare
 
 
@@ -54,3 +56,11 @@ def test_a_failed_rollback_does_not_block_the_ledger(ledger: Ledger) -> None:
         ledger.write(fail_from_here)
     fails.clear()
     assert ledger.read(lambda db: db.execute("SELECT 1").fetchone()[0]) == 1
+
+
+def test_a_closed_ledger_takes_nothing_more(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path / "ledger.db")
+    ledger.close()
+    for call in (ledger.read, ledger.stage, ledger.write, ledger.submit):
+        with pytest.raises(LedgerClosed):
+            call(all_audiences)

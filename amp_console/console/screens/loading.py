@@ -9,6 +9,7 @@ from amp_console.console.context import services_of
 from amp_console.console.failures import KNOWN
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid.widget import RowsState
+from amp_console.ledger.errors import LedgerClosed
 
 Read = Callable[[], Awaitable[None]]
 """Reads something and shows it."""
@@ -67,7 +68,7 @@ class Loader:
         session = services.session
         try:
             await read()
-        except NoSession:
+        except (NoSession, LedgerClosed):
             return
         except Exception as error:
             if services.session is not session:

@@ -104,9 +104,9 @@ def start(services: Services, session: Session, operation: ReconcileOperation) -
     """Start a comparison or a repair."""
     job = RunJob(session, operation, services.timing, services.publish)
     services.jobs.reconciling = job
-    job.start()
     if isinstance(operation, CompareOperation) or operation.verify:
         services.run_in_background(services.figures.hide_quota_until(job.finished()))
+    job.start()
 
 
 def again_question(downloads: int, quota: Quota | None) -> Confirm:
