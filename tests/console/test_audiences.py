@@ -667,7 +667,7 @@ async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness
         assert "r Reconcile" not in picture(pilot)
         await pilot.press("r")
         await until_shown(pilot, "Amplitude no longer has this cohort: press l to link another.")
-        await until_shown(pilot, "= 19 delivered", "longer in Amplitude")
+        await until_shown(pilot, "= 19 delivered", "1 to be removed · no longer", "in Amplitude")
         await pilot.press("u")
         await until_notified(pilot, "Amplitude lists 3 cohorts. Their sizes are up to date.")
         assert "press u to check" not in picture(pilot)
@@ -687,5 +687,5 @@ async def test_an_outcome_that_is_not_that_of_the_whole_run_says_so(
     async with harness.open(size=(160, 40)) as pilot:
         await until_shown(pilot, "run 2", "broken link")
         await pilot.press("j")
-        await until_shown(pilot, "run 2       delivered", "(whole", "run: incomplete)")
+        await until_shown(pilot, "run 2       delivered", "(whole run:", "incomplete)")
         await until_shown(pilot, "run 1       delivered")

@@ -30,8 +30,14 @@ class SteadyText(Static):
 class FittedText(SteadyText):
     """A steady text that is laid out for its width, anew whenever that changes."""
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002  # Textual's own word
-        super().__init__(id=id)
+    def __init__(
+        self,
+        text: Content | None = None,
+        *,
+        id: str,  # noqa: A002  # Textual's own word
+    ) -> None:
+        """`text` is shown until there is something to lay out."""
+        super().__init__(text, id=id)
         self._lay_out: Callable[[int], Content] | None = None
 
     @property

@@ -2,10 +2,11 @@
 
 import pytest
 from textual.app import App, ComposeResult
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 
-from amp_console.console.widgets.steady_text import SteadyText
+from amp_console.console.widgets.steady_text import FittedText, SteadyText
+from tests.console.harness import until
 
 pytestmark = pytest.mark.anyio
 
@@ -50,3 +51,37 @@ async def test_the_screen_is_laid_out_only_where_the_height_changes() -> None:
             text.say(Content(said))
             await pilot.pause()
         assert laid_out == [False, True, False]
+
+
+class Pane(App[None]):
+    """A text laid out for its width, in a pane of half the screen that scrolls."""
+
+    CSS = "VerticalScroll { width: 50%; }"
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield FittedText(Content("reading"), id="text")
+
+
+@pytest.mark.parametrize("words", [3, 30, 90])
+async def test_a_text_in_a_pane_is_laid_out_for_the_width_it_gets(words: int) -> None:
+    """However wide the screen is, and whether the pane shows a scrollbar or not."""
+
+    def lay_out(width: int) -> Content:
+        return Content("\n").join(Content("word " * words).wrap(width))
+
+    app = Pane()
+    async with app.run_test(size=(60, 8)) as pilot:
+        text = app.query_one(FittedText)
+        assert str(text.content) == "reading"
+        text.fit(lay_out)
+
+        def is_whole() -> bool:
+            laid_out = lay_out(text.content_size.width)
+            lines = len(str(laid_out).splitlines())
+            return str(text.content) == str(laid_out) and text.size.height == text.lines == lines
+
+        for size in ((60, 8), (40, 8), (100, 8), (100, 30), (60, 8)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            await until(pilot, is_whole)  # a scrollbar that goes lets it be laid out once more

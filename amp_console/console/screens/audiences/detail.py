@@ -1,6 +1,7 @@
 """One audience in detail: whether it is right, what to do next, how it moves, and its settings."""
 
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -16,7 +17,7 @@ from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
 from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
-from amp_console.console.widgets.steady_text import SteadyText
+from amp_console.console.widgets.steady_text import FittedText
 from amp_console.console.words import changes, day, number
 from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome
 from amp_console.ledger.audiences import Link
@@ -36,7 +37,6 @@ from amp_console.sync.queries.status import AudienceSummary
 from amp_console.sync.reconcile.descriptions import comparison_outcome
 from amp_console.text import plural
 
-FRAME = 5  # columns: borders, padding and a scrollbar
 LABELS = 12  # columns that the names of facts take
 _LINKS = {
     Link.CREATED: "created by amp-console",
@@ -72,13 +72,10 @@ class AudienceDetail(ScrollPane):
         self._detail: Detail | None = None
 
     def compose(self) -> ComposeResult:
-        yield SteadyText(safe_text((READING, MUTED)), id="detail-text")
+        yield FittedText(safe_text((READING, MUTED)), id="detail-text")
 
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self._lay_out(), immediate=True)
-
-    def on_resize(self) -> None:
-        self._lay_out()
 
     def reload(self) -> None:
         """Read and show the audience under the cursor."""
@@ -105,9 +102,7 @@ class AudienceDetail(ScrollPane):
 
     def _lay_out(self) -> None:
         if self._detail is not None and self.query("#detail-text"):  # else the screen closes now
-            room = (self.size.width or self.screen.size.width) - FRAME
-            content = lay_out(services_of(self), self._detail, room)
-            self.query_one(SteadyText).say(content)
+            self.query_one(FittedText).fit(partial(lay_out, services_of(self), self._detail))
 
 
 def lay_out(services: Services, detail: Detail, room: int) -> Content:

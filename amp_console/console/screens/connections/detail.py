@@ -1,12 +1,12 @@
 """One connection in detail: what needs attention there, its last run, its ledger and its keys."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static
 
 from amp_console.connections import Connection
 from amp_console.connections.key_errors import WEBHOOK_VARIABLE
@@ -19,6 +19,7 @@ from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import BAD, GOOD, MUTED, TONE, WARN, Part, facts, safe_text
 from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
+from amp_console.console.widgets.steady_text import FittedText
 from amp_console.console.words import byte_size, changes
 from amp_console.ledger import Db, LedgerError
 from amp_console.ledger.comparisons import last_compared_at
@@ -27,7 +28,6 @@ from amp_console.ledger.peek import peek
 from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, RunKind, all_runs
 
-FRAME = 5  # columns: borders, padding and a scrollbar
 LABELS = 13  # columns that the names of facts take
 LEAST_LINES = 8  # the test, the audiences, users and the last run
 
@@ -58,8 +58,6 @@ class ConnectionFacts(NamedTuple):
 class ConnectionDetail(ScrollPane):
     """The connection under the cursor. A ledger that is not open is read without opening it."""
 
-    DEFAULT_CSS = "ConnectionDetail #detail-text { height: auto; }"
-
     def __init__(
         self,
         loader: Loader,
@@ -74,13 +72,10 @@ class ConnectionDetail(ScrollPane):
         self._detail: ConnectionFacts | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(safe_text((READING, MUTED)), id="detail-text")
+        yield FittedText(safe_text((READING, MUTED)), id="detail-text")
 
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self.show(), immediate=True)
-
-    def on_resize(self) -> None:
-        self.show()
 
     def reload(self) -> None:
         """Read and show the connection under the cursor."""
@@ -99,9 +94,9 @@ class ConnectionDetail(ScrollPane):
         if detail is None or current is None or current.id != detail.connection.id:
             return  # the cursor has moved on
         self.border_title = safe_text(current.name, max_length=60)
-        room = (self.size.width or self.screen.size.width) - FRAME
-        content = lay_out(services_of(self), detail, self._test_of(current), room)
-        self.query_one("#detail-text", Static).update(content)
+        self.query_one(FittedText).fit(
+            partial(lay_out, services_of(self), detail, self._test_of(current))
+        )
 
 
 async def _read(services: Services, connection: Connection) -> ConnectionFacts:

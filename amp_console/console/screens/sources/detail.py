@@ -1,6 +1,7 @@
 """One source in detail: what it feeds, its last refresh, its trouble in full, and what to do."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from textual.app import ComposeResult
@@ -20,7 +21,7 @@ from amp_console.console.screens.sources.space import missing_lines, space_facts
 from amp_console.console.texts import MUTED, STRONG, TONE, Part, facts, lines, safe_text
 from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
-from amp_console.console.widgets.steady_text import SteadyText
+from amp_console.console.widgets.steady_text import FittedText
 from amp_console.console.words import lasting
 from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
 from amp_console.sync.queries.segment import only_in_segment
@@ -28,7 +29,6 @@ from amp_console.sync.sources.known import KnownSource, Origin, SourceState
 from amp_console.text import clean, local_time, plural
 from amp_console.values import SegmentAudience
 
-FRAME = 5  # columns: borders, padding and a scrollbar
 LABELS = 14  # columns that the names of facts take
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 REFRESHES = 5  # that are shown
@@ -86,13 +86,10 @@ class SourceDetail(ScrollPane):
         self._facts: SourceFacts | None = None
 
     def compose(self) -> ComposeResult:
-        yield SteadyText(safe_text((READING, MUTED)), id="detail-text")
+        yield FittedText(safe_text((READING, MUTED)), id="detail-text")
 
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self.show(), immediate=True)
-
-    def on_resize(self) -> None:
-        self.show()
 
     def reload(self) -> None:
         """Read and show the source under the cursor."""
@@ -118,11 +115,10 @@ class SourceDetail(ScrollPane):
         if known is None or current is None or current.key != known.source.key:
             return  # the cursor has moved on
         self.border_title = safe_text(current.name, max_length=60)
-        room = (self.size.width or self.screen.size.width) - FRAME
-        content = lay_out(
-            services_of(self), known._replace(source=current), self._test_of(current), room
+        now = known._replace(source=current)
+        self.query_one(FittedText).fit(
+            partial(lay_out, services_of(self), now, self._test_of(current))
         )
-        self.query_one(SteadyText).say(content)
 
 
 def lay_out(services: Services, known: SourceFacts, test: Part | None, room: int) -> Content:
