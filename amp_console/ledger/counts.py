@@ -142,8 +142,7 @@ class Headcount(msgspec.Struct, frozen=True):
     those who have left the audience and are still to be removed.
 
     `ahead` have an event that is dated later than a limit, the last of which is at `ahead_until`;
-    the oldest event of a pending user is at `pending_since` (microseconds since 1970). Of those
-    still to be added or removed, so many are `due` to the last comparison, where that is counted.
+    the oldest event of a pending user is at `pending_since` (microseconds since 1970).
     """
 
     in_cohort: int
@@ -154,7 +153,6 @@ class Headcount(msgspec.Struct, frozen=True):
     ahead: int = 0
     ahead_until: int | None = None
     pending_since: int | None = None
-    due: int = 0
 
     @property
     def identified(self) -> int:

@@ -129,6 +129,27 @@ async def test_missing_and_extra_users_of_a_comparison_are_told_together_until_d
     assert [str(state) for state in only.states()] == ["1 extra"]
 
 
+@pytest.mark.parametrize("count_members", [True, False])
+async def test_users_who_left_and_were_found_in_the_cohort_differ_until_delivered(
+    workspace: Workspace, *, count_members: bool
+) -> None:
+    workspace.enter("u-1", "gone-1", "gone-2")
+    workspace.leave("gone-1", "gone-2")
+    await workspace.sync()
+    workspace.add_in_amplitude("gone-1", "gone-2")
+    await workspace.compare()
+
+    def states() -> list[str]:
+        found = workspace.ledger.read(
+            audience_summaries, workspace.connection, count_members=count_members
+        )
+        return [str(state) for state in found[0].states()]
+
+    assert states() == ["2 differ", "2 pending"]
+    await workspace.sync()
+    assert states() == ["in sync"]
+
+
 async def test_users_without_an_identifier_are_no_difference_in_size(workspace: Workspace) -> None:
     workspace.enter("u-1")
     await workspace.sync()

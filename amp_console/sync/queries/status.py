@@ -119,6 +119,8 @@ class AudienceSummary(msgspec.Struct, frozen=True):
     status: Status
     finding: CohortFinding | None = None
     """What the last comparison found that no sync changes; None if it was never compared."""
+    due: int = 0
+    """How many of those who are pending the last comparison found to differ."""
     is_live: bool = False
     """Whether a live session, of any process, delivers it now, as far as the ledger knows."""
 
@@ -147,7 +149,7 @@ class AudienceSummary(msgspec.Struct, frozen=True):
             self.left,
             strangers,
             by_size,
-            due=self.count.due if self.count else 0,
+            due=self.due,
             is_compared=self.finding is not None,
             has_size=size is not None,
             is_live=is_live,
@@ -360,18 +362,12 @@ def _standing(
         cohort_name=known.linked_name or cohort_name(known, connection),
         owner_email=owner_email(known, connection),
         left=left,
-        count=None if limit is None else _count(db, known, limit, finding),
+        count=None if limit is None else headcount(db, known, limit),
         status=status_of(known, left, is_compared=finding is not None),
         finding=finding,
+        due=count_due(db, finding.comparison_id) if finding and left.pending else 0,
         is_live=known.id in live,
     )
-
-
-def _count(db: Db, known: Audience, limit: int, finding: CohortFinding | None) -> Headcount:
-    """Count the members, and those who are pending because a comparison found them to differ."""
-    count = headcount(db, known, limit)
-    due = count_due(db, finding.comparison_id) if finding is not None and count.pending else 0
-    return msgspec.structs.replace(count, due=due)
 
 
 NOTHING_LEFT = Outstanding(add=0, remove=0, rejected=0, unidentified=0)
