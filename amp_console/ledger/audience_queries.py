@@ -100,32 +100,37 @@ def drop_query(db: Db, audience_id: int) -> None:
     db.execute("DELETE FROM audience_query WHERE audience_id = ?", (audience_id,))
 
 
-def keep_last_refresh(db: Db, audience_id: int, last: LastRefresh) -> None:
-    """Keep what became of a refresh; nothing where the query was dropped meanwhile."""
+def keep_last_refresh(
+    db: Db, query: AudienceQuery, last: LastRefresh, types: dict[str, str]
+) -> None:
+    """Keep what became of a refresh, and the types of its columns, as far as they were read.
+
+    Nothing is kept where the query was dropped, or another one set, meanwhile.
+    """
+    types = query.column_types | types
     db.execute(
         "UPDATE audience_query SET refreshed_at = ?, seconds = ?, row_count = ?, outcome = ?, "
-        "note = ? WHERE audience_id = ?",
-        (last.at, last.seconds, last.rows, last.outcome, last.note, audience_id),
+        f"note = ?, column_types = ? WHERE {_SAME}",
+        (
+            last.at,
+            last.seconds,
+            last.rows,
+            last.outcome,
+            last.note,
+            msgspec.json.encode(types).decode(),
+            *_identity(query),
+        ),
     )
 
 
 def keep_cursor(db: Db, query: AudienceQuery, cursor: int | None) -> None:
     """Keep until when changes were read; nothing where another query was set meanwhile."""
-    db.execute(
-        "UPDATE audience_query SET cursor = ? WHERE audience_id = ? AND set_at = ? AND sql = ?",
-        (cursor, query.audience_id, query.set_at, query.sql),
-    )
+    db.execute(f"UPDATE audience_query SET cursor = ? WHERE {_SAME}", (cursor, *_identity(query)))
 
 
-def keep_column_types(db: Db, query: AudienceQuery, types: dict[str, str]) -> None:
-    """Keep the types of a query's columns; nothing where another query was set meanwhile."""
-    db.execute(
-        "UPDATE audience_query SET column_types = ? "
-        "WHERE audience_id = ? AND set_at = ? AND sql = ?",
-        (
-            msgspec.json.encode(query.column_types | types).decode(),
-            query.audience_id,
-            query.set_at,
-            query.sql,
-        ),
-    )
+_SAME = "audience_id = ? AND set_at = ? AND sql = ?"
+
+
+def _identity(query: AudienceQuery) -> tuple[int, int, str]:
+    """The values of `_SAME`: they differ once a query is set again."""
+    return query.audience_id, query.set_at, query.sql

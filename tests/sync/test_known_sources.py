@@ -7,7 +7,12 @@ import pytest
 
 from amp_console.connections import NamedSource, SegmentSpace
 from amp_console.ledger import Db
-from amp_console.ledger.audience_queries import LastRefresh, RefreshOutcome, keep_last_refresh
+from amp_console.ledger.audience_queries import (
+    LastRefresh,
+    RefreshOutcome,
+    keep_last_refresh,
+    query_of,
+)
 from amp_console.ledger.checkpoints import keep_checkpoint
 from amp_console.ledger.segment_audiences import keep_audiences, keep_trouble
 from amp_console.ledger.sources import ReadCounts, account, begin_source
@@ -34,7 +39,9 @@ def query(workspace: Workspace, key: str, source: str = "lake") -> int:
 
 def refreshed(workspace: Workspace, audience_id: int, outcome: RefreshOutcome, at: int = 7) -> None:
     last = LastRefresh(at, 0.1, 30, outcome, "It broke.")
-    workspace.ledger.write(keep_last_refresh, audience_id, last)
+    ran = workspace.ledger.read(query_of, audience_id)
+    assert ran is not None
+    workspace.ledger.write(keep_last_refresh, ran, last, {})
 
 
 def test_a_warehouse_is_followed_by_its_queries(workspace: Workspace) -> None:

@@ -591,3 +591,5 @@ def test_a_query_that_is_removed_or_set_again_while_it_runs_changes_nothing(
     )
     assert lake.wanted() == {*MEMBERS}
     assert staged(lake) == 0
+    if not is_removed:
+        assert lake.last is None  # the query that it has now has not run yet

@@ -18,7 +18,6 @@ from amp_console.ledger.audience_queries import (
     AudienceQuery,
     LastRefresh,
     RefreshOutcome,
-    keep_column_types,
     keep_last_refresh,
     query_of,
 )
@@ -312,8 +311,7 @@ class AudienceRefresh:
         is_logged = self._logs_repeats or not self._is_repeat(report, last)
 
         def write(db: Db) -> None:
-            keep_last_refresh(db, self._audience.id, last)
-            keep_column_types(db, self._query, types)
+            keep_last_refresh(db, self._query, last, types)
             if is_logged:
                 add_log_entry(db, entry)
 
