@@ -2,7 +2,9 @@
 
 import random
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -208,6 +210,14 @@ def test_a_dry_run_counts_and_changes_nothing(lake: Lake) -> None:
     assert (report.outcome, report.entering, report.leaving) == (RefreshOutcome.DRY_RUN, 1, 9)
     assert "asks before it removes" in report.notes[-1]
     assert lake.everything() == before
+
+
+def test_a_dry_run_counts_while_another_process_writes(lake: Lake) -> None:
+    lake.warehouse.members(*MEMBERS[1:], "new")
+    with closing(sqlite3.connect(lake.ledger.url, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        report = lake.refresh(is_dry=True)
+    assert (report.outcome, report.entering, report.leaving) == (RefreshOutcome.DRY_RUN, 1, 1)
 
 
 def test_rows_without_an_identifier_keep_everyone_in(lake: Lake) -> None:

@@ -182,7 +182,7 @@ class SnapshotReader:
         return self._snapshot
 
     def _removal(self, snapshot: Snapshot) -> Removal:
-        return self._ledger.write(snapshots.removal, snapshot)
+        return self._ledger.stage(snapshots.removal, snapshot)
 
     def _apply(self, snapshot: Snapshot, agreed: Removal) -> Removal | None:
         return self._ledger.write(snapshots.apply_snapshot, snapshot, agreed.leaving, self._now())
