@@ -251,10 +251,11 @@ class PersonInAudience(msgspec.Struct, frozen=True):
 class ProfileDocument(msgspec.Struct, frozen=True):
     """What Segment's Profile API said of a User ID: in which audiences the person is, by key.
 
-    `audiences` is null where that is unknown; `trouble` says why.
+    `audiences` is null where that is unknown, and `user_id` where no event names one; `trouble`
+    says why.
     """
 
-    user_id: str
+    user_id: str | None
     has_profile: bool | None
     audiences: list[str] | None
     trouble: str | None

@@ -64,7 +64,7 @@ def _ask(connection: "Connection", identifier: str) -> "UserLookup":
 def _ask_segment(
     connection: "Connection", identifier: str, answers: "list[PersonStatus]"
 ) -> "ProfileAnswer | None":
-    """Ask the Profile API, if there is a token for it and the person has a User ID."""
+    """Ask the Profile API, if there is a token for it."""
     space = connection.segment
     if space is None or space.profiles_item is None:
         return None
@@ -73,12 +73,17 @@ def _ask_segment(
     from amp_console.cli.resources import keyring
     from amp_console.cli.segment import on_wait
     from amp_console.connections import KeysError, find_profiles_token
-    from amp_console.sync.queries.segment_person import ProfileAnswer, ask_profile, user_id_of
+    from amp_console.sync.queries.segment_person import (
+        NO_USER_ID,
+        ProfileAnswer,
+        ask_profile,
+        user_id_of,
+    )
     from amp_console.sync.segment_space import profiles_client
 
     user_id = user_id_of(identifier, answers)
     if user_id is None:
-        return None
+        return ProfileAnswer(None, None, NO_USER_ID)
     try:
         token = find_profiles_token(space, keyring())
     except KeysError as error:
@@ -90,14 +95,14 @@ def _ask_segment(
 def _print_profile(
     connection: "Connection", answers: "list[PersonStatus]", profile: "ProfileAnswer"
 ) -> None:
-    from amp_console.sync.queries.segment_person import three_answers
+    from amp_console.sync.queries.segment_person import OTHER_SPACE, three_answers
     from amp_console.text import clean
 
     assert connection.segment is not None
     say("Segment, asked just now:")
     for answer in answers:
         found = three_answers(answer.record, profile, connection.segment.id)
-        said = "The audience belongs to another space." if found is None else found.sentence
+        said = OTHER_SPACE if found is None else found.sentence
         say(f"  {clean(answer.record.audience.name)}: {clean(said, 900)}")
     if not answers:
         say(f"  {clean(profile.sentence, 900)}")

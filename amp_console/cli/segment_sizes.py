@@ -22,7 +22,7 @@ from amp_console.connections import Connection, KeysError, SegmentSpace, find_pu
 from amp_console.ledger import Ledger
 from amp_console.ledger.audience_queries import audience_queries
 from amp_console.ledger.audiences import all_audiences
-from amp_console.ledger.segment_audiences import SpaceReading, keep_trouble, space_reading
+from amp_console.ledger.segment_audiences import SpaceReading
 from amp_console.sync.connection_options import client_for
 from amp_console.sync.formatting import iso_time
 from amp_console.sync.queries.segment import (
@@ -33,9 +33,9 @@ from amp_console.sync.queries.segment import (
     size_words,
 )
 from amp_console.sync.queries.status import audience_summaries
-from amp_console.sync.segment_space import NOT_STORED, public_client, read_space
+from amp_console.sync.segment_space import ask_space
 from amp_console.text import local_time
-from amp_console.values import SegmentAudience, now_in_microseconds
+from amp_console.values import Secret, SegmentAudience
 
 NO_SPACE = "No Segment space is connected. Connect one with: amp-console segment connect --space ID"
 COUNTED = (
@@ -105,15 +105,10 @@ def show_sizes(connection: Connection, ledger: Ledger, *, as_json: bool) -> int:
 
 
 def _read(space: SegmentSpace, ledger: Ledger) -> SpaceReading:
-    try:
-        token = find_public_token(space, keyring())
-        trouble = NOT_STORED
-    except KeysError as error:
-        token, trouble = None, str(error)
-    if token is None:
-        ledger.write(keep_trouble, space.id, trouble, now_in_microseconds())
-        return ledger.read(space_reading, space.id)
-    return asyncio.run(read_space(ledger, public_client(space, token, on_wait), space.id))
+    async def find() -> Secret | None:
+        return find_public_token(space, keyring())
+
+    return asyncio.run(ask_space(ledger, space, find, on_wait))
 
 
 def _cohort_sizes(connection: Connection, ledger: Ledger) -> CohortSizes:

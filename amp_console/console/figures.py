@@ -7,6 +7,7 @@ from amp_console.console.failures import KNOWN
 from amp_console.console.notifications import Notifications
 from amp_console.console.session import Sessions
 from amp_console.ledger.audiences import Audience
+from amp_console.ledger.errors import LedgerClosed
 from amp_console.sync.reconcile.quota import Quota, ask_quota
 from amp_console.text import plural
 
@@ -75,6 +76,8 @@ class Figures:
         try:
             async with await session.client() as client:
                 quota = await ask_quota(client, session.ledger, self._clock.now)
+        except LedgerClosed:
+            return  # another connection is open by now, or none
         except KNOWN as error:
             self._notifications.post(str(error), "error")
         else:

@@ -1,16 +1,18 @@
 """Figures that Segment is asked for: the sizes of the audiences of the connected space."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from amp_console.connections import KeysError, SegmentSpace, find_profiles_token, find_public_token
+from amp_console.connections import SegmentSpace, find_profiles_token, find_public_token
 from amp_console.console.background import aside
 from amp_console.console.environment import Environment
 from amp_console.console.failures import KNOWN
 from amp_console.console.figures import Figures
 from amp_console.console.notifications import Notifications
 from amp_console.console.session import Session, Sessions
-from amp_console.ledger.segment_audiences import SpaceReading, keep_trouble, space_reading
+from amp_console.ledger.errors import LedgerClosed
+from amp_console.ledger.segment_audiences import SpaceReading, space_reading
 from amp_console.sync.queries.segment import SizesSideBySide, compare_space
 from amp_console.sync.queries.status import AudienceSummary
 from amp_console.values import Secret
@@ -107,11 +109,10 @@ class SegmentFigures:
         self._changed()
         try:
             reading = await self._ask(session, space)
+        except LedgerClosed:
+            return  # another connection is open by now, or none
         except KNOWN as error:
             self._notifications.post(str(error), "error")
-        except Exception:
-            if self._sessions.current is session:
-                raise  # else the ledger was closed meanwhile
         else:
             self._notify(reading)
         finally:
@@ -120,27 +121,18 @@ class SegmentFigures:
 
     async def _ask(self, session: Session, space: SegmentSpace) -> SpaceReading:
         # Not at the top: the first screen asks no one.
-        from amp_console.sync.segment_space import NOT_STORED, public_client, read_space
+        from amp_console.sync.segment_space import ask_space
 
-        now = self._environment.timing.now
-        try:
-            token = await self._public_token(space)
-            trouble = NOT_STORED
-        except KeysError as error:
-            token, trouble = None, str(error)
-        if token is None:
-            await session.ledger.awrite(keep_trouble, space.id, trouble, now())
-            return await session.ledger.aread(space_reading, space.id)
-        client = await aside(public_client, space, token, self.say_waiting)
-        return await read_space(session.ledger, client, space.id, now)
+        find, now = partial(self._public_token, space), self._environment.timing.now
+        return await ask_space(session.ledger, space, find, self.say_waiting, now)
 
     def _notify(self, reading: SpaceReading) -> None:
         """Say why Segment did not answer; what it answered is shown with its age."""
         if not reading.trouble:
             return
-        kept = "What Segment said before stays, with its age."
+        kept = "The previous sizes are still shown, with their age."
         if reading.read_at is None:
-            kept = "What Segment holds is unknown."
+            kept = "No sizes have been read from Segment yet."
         self._notifications.post(f"{reading.trouble} {kept}", "error")
 
     def say_waiting(self, seconds: float) -> None:

@@ -1,11 +1,12 @@
 """Asking Segment about a connection's space; what it said is kept in the ledger with its time."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from amp_console.connections import SegmentSpace
+from amp_console.connections import KeysError, SegmentSpace
 from amp_console.ledger import Ledger
 from amp_console.ledger.rate_limits import DAY
 from amp_console.ledger.segment_audiences import (
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from amp_console.segment.client import ProfilesClient, PublicClient
 
 OnWait = Callable[[float], None]
+FindToken = Callable[[], Awaitable[Secret | None]]
+"""Finds the token of the Public API, None if there is none. Raises `KeysError`."""
 NOT_STORED = (
     "No token of Segment's Public API is stored. Enter one with `amp-console segment connect`."
 )
@@ -48,6 +51,30 @@ def profiles_client(
 
     url = space.base_url or profiles_url(space.region)
     return ProfilesClient(url, space.id, token, CallOptions(on_wait=on_wait))
+
+
+async def ask_space(
+    ledger: Ledger,
+    space: SegmentSpace,
+    find_token: FindToken,
+    on_wait: OnWait = lambda _: None,
+    now: Callable[[], int] = now_in_microseconds,
+) -> SpaceReading:
+    """Ask Segment for the audiences of a space, as `read_space` does, once its token is found.
+
+    The reading holds the reason where there is no token. Raises `LedgerError`.
+    """
+    try:
+        token = await find_token()
+        trouble = NOT_STORED
+    except KeysError as error:
+        token, trouble = None, str(error)
+    if token is None:
+        await ledger.awrite(keep_trouble, space.id, trouble, now())
+        return await ledger.aread(space_reading, space.id)
+    # In a thread: the first client imports the HTTP library.
+    client = await asyncio.to_thread(public_client, space, token, on_wait)
+    return await read_space(ledger, client, space.id, now)
 
 
 async def read_space(

@@ -446,6 +446,19 @@ def test_by_amplitude_id_the_user_id_of_the_same_event_is_asked_for(
     assert document["audiences"][0]["in_segment"] == "in"
 
 
+def test_an_amplitude_id_without_a_known_user_id_is_not_asked_about(
+    operator: Operator, tmp_path: Path
+) -> None:
+    paths = ("--user-id-path", "$.nowhere", "--amplitude-id-path", "$.userId")
+    assert operator.connect("acme", *paths).status == 0
+    take_in(operator, tmp_path, "4711")
+    ask_profiles(operator)
+    said = "Segment is asked by User ID, and no event names one for this Amplitude ID."
+    assert said in operator.run("person", "4711").out
+    segment = operator.run("person", "4711", "--json").document["segment"]
+    assert (segment["user_id"], segment["trouble"]) == (None, said)
+
+
 def test_without_its_token_the_profile_api_is_not_asked(operator: Operator, tmp_path: Path) -> None:
     take_in(operator, tmp_path, "ana")
     assert connect(operator).status == 0

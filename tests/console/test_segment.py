@@ -158,7 +158,9 @@ async def test_what_segment_said_before_stays_with_its_age_where_it_does_not_ans
         await at(pilot, SHOPPERS)
         await pilot.press("u")
         await until_notified(
-            pilot, "Segment refused the request", "What Segment said before stays, with its age."
+            pilot,
+            "Segment refused the request",
+            "The previous sizes are still shown, with their age.",
         )
         await until_shown(pilot, "Segment 20 · ledger 22 · cohort 20", "Live, read 11 min ago")
 
@@ -172,7 +174,7 @@ async def test_a_space_that_was_never_read_has_no_size_of_zero(
         await at(pilot, SHOPPERS)
         await until_shown(pilot, "Segment unknown · ledger 22", "never read: press u")
         await pilot.press("u")
-        await until_notified(pilot, "What Segment holds is unknown.")
+        await until_notified(pilot, "No sizes have been read from Segment yet.")
         await until_shown(pilot, "Segment unknown · ledger 22", "never read: press u")
 
 
@@ -258,7 +260,7 @@ async def test_a_space_that_does_not_answer_is_in_trouble_and_keeps_what_it_said
         await to_sources(pilot, SPACE)
         await pilot.press("u")
         await until_shown(pilot, "✖ trouble", "11 min ago", "1 audience", "simulated")
-        await until_notified(pilot, "What Segment said before stays, with its age.")
+        await until_notified(pilot, "The previous sizes are still shown, with their age.")
         await pilot.press("u")
         await until_shown(pilot, "● ok", "just now", "5 audiences")
         for key, reason in {"T": "that tests the token", "D": "segment disconnect"}.items():

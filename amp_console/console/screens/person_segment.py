@@ -10,6 +10,8 @@ from amp_console.console.context import Services
 from amp_console.console.texts import BAD, MUTED, Part, safe_text
 from amp_console.sync.queries.person import PersonStatus
 from amp_console.sync.queries.segment_person import (
+    NO_USER_ID,
+    OTHER_SPACE,
     ProfileAnswer,
     ask_profile,
     three_answers,
@@ -18,9 +20,7 @@ from amp_console.sync.queries.segment_person import (
 from amp_console.sync.segment_space import profiles_client
 
 MAX_LENGTH = 900
-NO_USER_ID = "Segment is asked by User ID, and no event names one for this Amplitude ID."
 NOT_STORED = "No token of Segment's Profile API is stored."
-OTHER_SPACE = "The audience belongs to another space."
 
 
 class SegmentLookup:
@@ -52,7 +52,7 @@ class SegmentLookup:
     async def _asked(self, text: str, statuses: list[PersonStatus]) -> ProfileAnswer:
         segment, user_id = self._services().segment, user_id_of(text, statuses)
         if user_id is None:
-            return ProfileAnswer(text, None, NO_USER_ID)
+            return ProfileAnswer(None, None, NO_USER_ID)
         space = segment.space
         try:
             token = await segment.profiles_token(space) if space is not None else None

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from amp_console.segment.client import ProfilesClient
 
 
+NO_USER_ID = "Segment is asked by User ID, and no event names one for this Amplitude ID."
+OTHER_SPACE = "The audience belongs to another space."
+
+
 class InSegment(enum.StrEnum):
     """What Segment says of a person and an audience."""
 
@@ -26,13 +30,13 @@ class InSegment(enum.StrEnum):
 
 
 class ProfileAnswer(msgspec.Struct, frozen=True):
-    """What the Profile API said of a user ID just now.
+    """What the Profile API said of a user ID just now; None: the person's user ID is not known.
 
     `audiences` says of each audience's key whether the person is in it; None: Segment has no
     profile, or could not be asked, and `trouble` says why.
     """
 
-    user_id: str
+    user_id: str | None
     audiences: dict[str, bool] | None
     trouble: str = ""
 
