@@ -121,6 +121,8 @@ def _kept(known: "Connection") -> dict[str, Any]:
         "webhook_item": known.webhook_item,
         "limits": known.limits,
         "read_only": known.read_only,
+        "sources": known.sources,
+        "segment": known.segment,
     }
 
 

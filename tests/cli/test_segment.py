@@ -115,6 +115,7 @@ def test_connecting_the_project_again_keeps_the_space(operator: Operator) -> Non
     assert connect(operator).status == 0
     assert operator.connect().status == 0
     assert operator.run("segment", "show", "--json").document["has_token"]
+    assert "Segment space removed" not in operator.run("log").out
 
 
 def test_no_file_and_no_output_holds_a_token(operator: Operator, tmp_path: Path) -> None:

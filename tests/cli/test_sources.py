@@ -55,8 +55,10 @@ def test_a_file_is_added_listed_tested_and_removed(operator: Operator, warehouse
 
 def test_connecting_again_keeps_the_sources(operator: Operator, warehouse: Path) -> None:
     assert operator.run("source", "add", "lake", f"sqlite:{warehouse}").status == 0
+    operator.run("audiences")  # there is a ledger, and so a log
     assert operator.connect().status == 0
     assert operator.run("source", "test", "lake").status == 0
+    assert "source lake removed" not in operator.run("log").out
 
 
 def test_what_cannot_be_opened_is_not_saved(operator: Operator, tmp_path: Path) -> None:
