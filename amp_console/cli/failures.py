@@ -8,7 +8,7 @@ from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.locks import AudienceBusy
-from amp_console.segment import SegmentError, TokenRefused
+from amp_console.segment import SegmentError, SegmentMisconfigured, TokenRefused
 from amp_console.sync.export import ExportError
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.warehouse import WarehouseError
@@ -19,6 +19,7 @@ _STATUS: dict[type[Exception], Exit] = {
     NetworkMisconfigured: Exit.MISUSE,
     AmplitudeError: Exit.STOPPED,
     TokenRefused: Exit.KEYS,
+    SegmentMisconfigured: Exit.MISUSE,
     SegmentError: Exit.STOPPED,
     LedgerError: Exit.STOPPED,
     AudienceBusy: Exit.STOPPED,

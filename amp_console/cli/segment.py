@@ -272,14 +272,14 @@ def _unless_refused(ask: "Callable[[], Coroutine[object, object, T]]") -> "T":
     """Ask Segment; a failure ends the command with nothing saved."""
     import asyncio
 
-    from amp_console.segment import SegmentError, TokenRefused
+    from amp_console.cli.failures import failure
+    from amp_console.segment import SegmentError
 
     try:
         return asyncio.run(ask())
     except SegmentError as error:
         say(f"{error} Nothing was saved.", err=True)
-        status = Exit.KEYS if isinstance(error, TokenRefused) else Exit.STOPPED
-        raise click.exceptions.Exit(status) from None
+        raise click.exceptions.Exit(failure(error) or Exit.STOPPED) from None
 
 
 def _keep(connection: "Connection", space_id: str, audiences: "tuple[SegmentAudience, ...]") -> int:

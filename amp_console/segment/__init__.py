@@ -6,6 +6,7 @@ The HTTP library is not imported here: the clients are in `client`.
 from amp_console.segment.errors import (
     SegmentBusy,
     SegmentError,
+    SegmentMisconfigured,
     SegmentTrouble,
     SegmentUnreachable,
     SpaceNotFound,
@@ -16,6 +17,7 @@ from amp_console.segment.hosts import profiles_url, public_url
 __all__ = [
     "SegmentBusy",
     "SegmentError",
+    "SegmentMisconfigured",
     "SegmentTrouble",
     "SegmentUnreachable",
     "SpaceNotFound",

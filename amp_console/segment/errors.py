@@ -101,6 +101,10 @@ class SegmentUnreachable(SegmentError):
         return self._parts[1]
 
 
+class SegmentMisconfigured(SegmentUnreachable):
+    """A setting of the environment makes any connection impossible."""
+
+
 @contextmanager
 def segment_errors() -> Generator[None, None, None]:
     """Raise our errors for those of a request."""
@@ -110,7 +114,7 @@ def segment_errors() -> Generator[None, None, None]:
         happened = error.reason.at(error.where, error.status)
         raise SegmentUnreachable(happened, error.reason.next) from None
     except NetworkSettingInvalid as error:
-        raise SegmentUnreachable(error.happened, error.next) from None
+        raise SegmentMisconfigured(error.happened, error.next) from None
     except AddressTooLong:
         raise SegmentUnreachable(
             "The request is too long to be sent", "Nothing was sent. Use a shorter identifier."

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.simulator import Simulator
+from amp_console.simulator.segment import SPACE_ID
 from tests.cli.operator import Operator
 from tests.sync.workspace import event
 
@@ -38,6 +39,17 @@ def test_a_command_that_needs_the_network_ends_with_a_sentence(
     assert f"because {variable} is invalid" in ended.err
     assert "Nothing was sent." in ended.err
     assert "Traceback" not in ended.err
+    assert "example-password" not in ended.err
+
+
+@pytest.mark.parametrize("variable", BAD)
+def test_segment_connect_ends_in_the_same_way(behind_tls: Operator, variable: str) -> None:
+    where = ("--space", SPACE_ID, "--base-url", "https://127.0.0.1:1", "--token-stdin")
+    more = {variable: BAD[variable]}
+    ended = behind_tls.run("segment", "connect", *where, stdin=b"token\n", without=BAD, more=more)
+    assert ended.status == 2
+    assert f"because {variable} is invalid" in ended.err
+    assert "Nothing was saved." in ended.err
     assert "example-password" not in ended.err
 
 

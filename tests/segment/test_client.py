@@ -12,6 +12,7 @@ from amp_console.http import Unreachable
 from amp_console.segment import (
     SegmentBusy,
     SegmentError,
+    SegmentMisconfigured,
     SegmentTrouble,
     SegmentUnreachable,
     SpaceNotFound,
@@ -247,7 +248,7 @@ async def test_no_connection_says_why(waits: Waits) -> None:
 
 async def test_a_broken_network_setting_is_told(waits: Waits) -> None:
     options = waits.options._replace(environ={"HTTPS_PROXY": "ftp://p.example"})
-    with pytest.raises(SegmentUnreachable, match="HTTPS_PROXY is invalid"):
+    with pytest.raises(SegmentMisconfigured, match="HTTPS_PROXY is invalid"):
         async with PublicClient("https://segment.example", TOKEN, options):
             pass
 
