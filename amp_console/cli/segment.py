@@ -285,12 +285,10 @@ def _unless_refused(ask: "Callable[[], Coroutine[object, object, T]]") -> "T":
 def _keep(connection: "Connection", space_id: str, audiences: "tuple[SegmentAudience, ...]") -> int:
     """Keep what was read in the ledger; return how many of the audiences it does not know."""
     from amp_console.cli.resources import open_connection
-    from amp_console.ledger.audiences import all_audiences
-    from amp_console.ledger.segment_audiences import keep_audiences, space_reading
-    from amp_console.sync.queries.segment import find_in_space
+    from amp_console.ledger.segment_audiences import keep_audiences
+    from amp_console.sync.queries.segment import only_in_segment
     from amp_console.values import now_in_microseconds
 
     with open_connection(connection.name) as (_, ledger):
         ledger.write(keep_audiences, space_id, audiences, now_in_microseconds())
-        known = find_in_space(ledger.read(space_reading, space_id), ledger.read(all_audiences))
-    return len(audiences) - len({item.id for item in known.values()})
+        return len(ledger.read(only_in_segment, space_id))
