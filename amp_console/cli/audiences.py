@@ -303,9 +303,10 @@ def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
 
 
 def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
+    from amp_console.sync.queries.segment import size_words
     from amp_console.text import local_time
 
-    size = "unknown size" if listed.size is None else f"{listed.size:,}"
+    size = "unknown size" if listed.size is None else size_words(listed.size, listed.unit or "")
     status = listed.status or "unknown status"
     yield "in Segment", f"{listed.name}: {status}, {size}, read {local_time(listed.read_at)}"
     if listed.definition:

@@ -174,7 +174,7 @@ def _print(reading: SpaceReading, comparison: SpaceComparison, cohorts: CohortSi
     if comparison.only_in_segment:
         say("", "In Segment, not in the ledger:")
         rows = [
-            (item.name, item.key, item.status or "unknown", size_words(item))
+            (item.name, item.key, item.status or "unknown", size_words(item.size, item.unit))
             for item in comparison.only_in_segment
         ]
         for line in table(("NAME", "KEY", "STATUS", "SIZE"), rows, "SIZE"):
@@ -203,7 +203,7 @@ def _row(row: SizesSideBySide) -> tuple[str, ...]:
         audience.name,
         _ABSENT[row.presence] if listed is None else listed.name,
         absent if listed is None else listed.status or "unknown",
-        absent if listed is None else size_words(listed),
+        absent if listed is None else size_words(listed.size, listed.unit),
         "unknown" if row.summary.members is None else f"{row.summary.members:,}",
         _cohort_size(row),
         "; ".join(row.odd),

@@ -317,6 +317,19 @@ def test_what_segment_said_last_is_shown_without_asking(operator: Operator, tmp_
     assert len(operator.simulator.segment.requests) == asked
 
 
+def test_a_size_that_counts_no_people_is_shown_with_its_unit(
+    operator: Operator, tmp_path: Path
+) -> None:
+    take_in(operator, tmp_path, "ana")
+    accounts = msgspec.structs.replace(listed("shoppers", 12), size=Size(12.0, type="ACCOUNTS"))
+    operator.simulator.segment.audiences = [accounts]
+    assert connect(operator).status == 0
+    assert ": Live, 12 accounts, read " in operator.run("audience", "shoppers").out
+    operator.simulator.segment.audiences = [listed("shoppers", None)]
+    assert connect(operator).status == 0
+    assert ": Live, unknown size, read " in operator.run("audience", "shoppers").out
+
+
 def ask_profiles(operator: Operator) -> None:
     """Connect the space with both tokens."""
     both = f"{TOKEN.reveal()}\n{PROFILES_TOKEN.reveal()}"

@@ -146,12 +146,11 @@ def _odd(
     yield from map(str, differs)
 
 
-def size_words(listed: SegmentAudience) -> str:
-    """Return the size in Segment: "1,204", "12 accounts" or "unknown"."""
-    if listed.size is None:
+def size_words(size: int | None, unit: str) -> str:
+    """Return a size in Segment with its unit: "1,204", "12 accounts" or "unknown"."""
+    if size is None:
         return "unknown"
-    unit = "" if listed.unit.casefold() in PEOPLE else f" {listed.unit.casefold()}"
-    return f"{listed.size:,}{unit}"
+    return f"{size:,}" if unit.casefold() in PEOPLE else f"{size:,} {unit.casefold()}"
 
 
 def size_difference(listed: SegmentAudience, members: int | None) -> int:

@@ -19,7 +19,7 @@ def segment_size(services: Services, sizes: Sizes | None) -> str:
     if sizes is None:
         return services.glyphs.dash
     if sizes.row.segment is not None:
-        return size_words(sizes.row.segment)
+        return size_words(sizes.row.segment.size, sizes.row.segment.unit)
     return "unknown" if sizes.row.presence is Presence.UNKNOWN else services.glyphs.dash
 
 

@@ -68,7 +68,7 @@ def missing_lines(
                 f"  {item.name}",
                 (dot, MUTED),
                 item.key,
-                (f"{dot}{status}{dot}{size_words(item)}", MUTED),
+                (f"{dot}{status}{dot}{size_words(item.size, item.unit)}", MUTED),
                 max_length=MAX_NAME,
             )
         )
