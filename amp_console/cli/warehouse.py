@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from amp_console.cli.exits import Exit
 from amp_console.cli.options import connection_option, json_option
 from amp_console.cli.output import ask_for, say
 
@@ -96,7 +97,7 @@ def test(name: str, connection_name: str | None) -> int:
 def remove(name: str, connection_name: str | None) -> int:
     """Remove a source, and its password from the keyring."""
     from amp_console.cli.resources import connection_store, folders, keyring, open_connection
-    from amp_console.connections import remove_source
+    from amp_console.connections import named_source, remove_source
     from amp_console.ledger.audience_queries import audience_queries
     from amp_console.ledger.audiences import audience
     from amp_console.sync.connection_log import log_connection_saved
@@ -105,9 +106,15 @@ def remove(name: str, connection_name: str | None) -> int:
     store = connection_store()
     store.check_writable()
     connection = store.pick(connection_name)
+    item = named_source(connection, name).password_item
     saved = remove_source(store, keyring(), connection, name)
     log_connection_saved(folders().ledger(connection.id), connection, saved)
-    say(f'Removed the source "{name}".')
+    is_left = item in store.forgotten()
+    left = (
+        " Its password is still in your keyring, which did not delete it. Every later change of "
+        "passwords there tries again."
+    )
+    say(f'Removed the source "{name}".{left if is_left else ""}')
     with open_connection(connection_name) as (_, ledger):
         queries = ledger.read(audience_queries).values()
         using = sorted(
@@ -118,7 +125,7 @@ def remove(name: str, connection_name: str | None) -> int:
     if using:
         say(f"Without it, these audiences can't be refreshed: {', '.join(using)}.")
         say("To give one another source: amp-console audience KEY --source NAME --query SQL")
-    return 0
+    return Exit.PARTIAL if is_left else Exit.DELIVERED
 
 
 @click.command()

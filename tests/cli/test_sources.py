@@ -123,6 +123,23 @@ def test_a_password_goes_from_the_url_into_the_keyring_and_nowhere_else(
     assert backends.Memory.items == {}
 
 
+def test_a_removed_source_says_that_the_keyring_kept_its_password(
+    operator: Operator, server: PostgresqlServer
+) -> None:
+    url = server.url().replace("@", f":{PASSWORD}@")
+    assert operator.run("source", "add", "db", url, more=MEMORY).status == 0
+    more = {"PYTHON_KEYRING_BACKEND": f"{backends.Stubborn.__module__}.Stubborn"}
+    ended = operator.run("source", "remove", "db", more=more)
+    assert len(backends.Memory.items) == 1
+    assert ended.status == 1
+    assert (
+        'Removed the source "db". Its password is still in your keyring, which did not delete it.'
+        in ended.out
+    )
+    assert operator.run("source", "add", "db", url, more=MEMORY).status == 0
+    assert len(backends.Memory.items) == 1, "the new password"
+
+
 def test_a_password_may_come_from_stdin(operator: Operator, server: PostgresqlServer) -> None:
     typed = f"{PASSWORD}\n".encode()
     arguments = ("source", "add", "db", server.url(), "--password-stdin")
