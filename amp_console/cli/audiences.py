@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from amp_console.cli.options import connection_option, duration, json_option
+from amp_console.cli.options import connection_option, json_option, read_duration
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _in_segment(connection: "Connection", ledger: "Ledger") -> "dict[int, Segmen
 @click.option(
     "--overlap",
     metavar="TIME",
-    callback=duration,
+    callback=read_duration,
     help="Read changes again from this long before the newest, e.g. 1h.  [default: 10m]",
 )
 @click.option(
@@ -285,7 +285,7 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
 
 
 def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
-    from amp_console.text import local_time
+    from amp_console.text import duration, local_time
 
     kind = "changes" if query.is_changes else "query"
     yield kind, f"{query.source}: {' '.join(query.sql.split())}"
@@ -297,8 +297,7 @@ def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
         if query.note:
             yield "", query.note
     if query.overlap is not None:
-        overlap = f"{query.overlap / 60:g} min"
-        until = local_time(query.read_until)
+        until, overlap = local_time(query.read_until), duration(query.overlap)
         yield "read until", f"{until}, with {overlap} of overlap" if until else "nothing"
 
 

@@ -106,7 +106,7 @@ def timeout_option(command: F) -> F:
     )(command)
 
 
-def duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """Read a time such as 90, 90s, 15m or 2h, in seconds."""
     if value is None:
         return None
@@ -123,7 +123,7 @@ def duration(_: click.Context, __: click.Parameter, value: str | None) -> float 
 every_option = click.option(
     "--every",
     metavar="TIME",
-    callback=duration,
+    callback=read_duration,
     help="List a bucket this often, e.g. 5m, or refresh audiences by query.  [default: 60s, 15m]",
 )
 

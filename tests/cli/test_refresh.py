@@ -298,7 +298,7 @@ def test_a_query_of_changes_reads_on_from_where_it_stopped(lake: Operator, wareh
     assert lake.run("refresh").status == 0
     said = lake.run("audience", "vip").out
     assert "changes       lake: SELECT user_id" in said
-    assert "read until    2026-05-03 20:00:00 UTC, with 5 min of overlap" in said
+    assert "read until    2026-05-03 20:00:00 UTC, with 5 minutes of overlap" in said
     changes(warehouse, ("u-1", 0, "2026-05-03 20:00:01"), ("u-3", 1, "2026-05-03 20:00:02"))
     (report,) = lake.run("refresh", "--yes", "--json").document
     assert (report["rows"], report["entering"], report["leaving"]) == (3, 1, 1)
