@@ -9,9 +9,9 @@ from amp_console.values import SegmentAudience
 class SpaceReading(msgspec.Struct, frozen=True):
     """The last reading of a space. Moments are in microseconds since 1970.
 
-    `audiences` are those read at `read_at`, by name; None means that none were ever read. Where the
-    last attempt failed, at `tried_at`, `trouble` says why, and the audiences are those of before.
-    Segment asked for no more requests until `wait_until`; None: it did not.
+    `audiences`, sorted by name, were read at `read_at`; that is None if they were never read. Where
+    the last attempt failed, at `tried_at`, `trouble` says why, and the audiences are those of
+    before. Segment asked for no more requests until `wait_until`; None: it did not.
     """
 
     space_id: str

@@ -163,7 +163,7 @@ def test_a_large_removal_needs_yes_without_a_terminal(lake: Operator, warehouse:
     fill(warehouse, "m-0")
     ended = lake.run("refresh")
     assert ended.status == 2
-    assert 'The query lists 1 member. It removes 9 of the 10 members of "vip".' in ended.err
+    assert "The query lists 1 member. It removes 9 of the 10 members of “vip”." in ended.err
     assert "To confirm in advance, add --yes." in ended.err
     assert "Nothing was changed." in ended.out
     assert members(lake) == 10

@@ -62,7 +62,7 @@ def test_without_a_terminal_a_large_one_needs_yes(vip: Operator, tmp_path: Path)
     small = _listed(tmp_path / "small.csv", ["m-0", "new"])
     ended = _snapshot(vip, small)
     assert ended.status == 2
-    assert 'It removes 9 of the 10 members of "vip".' in ended.err
+    assert "It removes 9 of the 10 members of “vip”." in ended.err
     assert "--yes" in ended.err
     assert "Nothing was changed." in ended.out
     assert _members(vip) == 10

@@ -272,7 +272,7 @@ def test_changes_that_remove_more_than_a_fifth_are_confirmed_and_the_cursor_stay
     report = work.run()
     assert report.outcome is ASKS
     assert report.question == (
-        'The query lists 13 changes. It removes 3 of the 10 members of "vip".'
+        "The query lists 13 changes. It removes 3 of the 10 members of “vip”."
     )
     assert work.decline(report).outcome is RefreshOutcome.DECLINED
     assert (lake.cursor, len(lake.wanted())) == (0, 10)

@@ -118,7 +118,7 @@ async def test_what_has_to_be_confirmed_is_not_applied_and_is_tried_again(lake: 
         lake.warehouse.members("m-0")
         await followed.interval.passes()
         assert followed.trouble == (
-            'The query lists 1 member. It removes 9 of the 10 members of "vip". Nothing was '
+            "The query lists 1 member. It removes 9 of the 10 members of “vip”. Nothing was "
             "changed, and the session keeps trying. To confirm it: amp-console refresh vip"
         )
         assert lake.last == (RefreshOutcome.DECLINED, 1)

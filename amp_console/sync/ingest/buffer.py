@@ -84,8 +84,9 @@ class _Merge(NamedTuple):
 class MergeQueue:
     """Hands the ledger what was read, in transactions of several small sources or of a part of one.
 
-    `ahead` transactions may wait for the ledger while the next batches are read. One is begun once
-    so many events are `gathered`: thousands of small files with one each take three times as long.
+    `ahead` transactions may wait for the ledger while the next batches are read. A transaction
+    begins when `gathered` events are waiting: one for each of thousands of small files would take
+    three times as long.
     Every method raises `LedgerError`; what was merged before is kept. After a transaction that
     failed, none is merged: a checkpoint says that everything before it is in the ledger.
     """

@@ -62,7 +62,7 @@ class SnapshotReport(msgspec.Struct, frozen=True):
         lists = plural(removal.listed, "member") if removal.listed else "no members"
         return (
             f"The {what} lists {lists}. It removes {removal.leaving:,} of the "
-            f'{plural(removal.members, "member")} of "{self.name}".'
+            f"{plural(removal.members, 'member')} of “{self.name}”."
         )
 
 

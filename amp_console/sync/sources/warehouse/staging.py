@@ -144,7 +144,7 @@ class StagedChangeRows:
         members = plural(removal.members, "member")
         return (
             f"The query lists {plural(removal.listed, 'change')}. It removes {removal.leaving:,} "
-            f'of the {members} of "{report.name}".'
+            f"of the {members} of “{report.name}”."
         )
 
     @property

@@ -16,10 +16,11 @@ SAMPLE = 10  # rows that are shown
 
 
 class TrialReport(msgspec.Struct, frozen=True):
-    """What a query returned. `sample` are its first rows, `refused` rows it lists no one by.
+    """What a query returned. `sample` are its first rows.
 
-    `people` are different ones; `duplicates` are rows of someone listed before. `ignored` names the
-    columns that hold no identifiers.
+    `refused` counts the rows that can't be used, by reason. `people` counts each person once;
+    `duplicates` are rows of someone listed before. `ignored` names the columns that hold no
+    identifiers.
     """
 
     columns: tuple[str, ...]
