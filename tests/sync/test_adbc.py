@@ -47,7 +47,7 @@ def profile(server: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def read(warehouse: Warehouse, sql: str, **more: Any) -> tuple[QueryReader, list[Change]]:
-    with warehouse.opened() as engine, QueryReader(engine, "w", sql, VIP, **more) as rows:
+    with warehouse.opened() as engine, QueryReader(engine, sql, VIP, **more) as rows:
         return rows, [change for batch in rows for change in batch.changes]
 
 
@@ -120,7 +120,7 @@ def test_a_query_is_cancelled_on_the_server(profile: Warehouse, server: Postgres
         read(profile, ENDLESS, timeout=0.2)
     ended = threading.Event()
     with profile.opened() as engine:
-        rows = QueryReader(engine, "w", ENDLESS, VIP)
+        rows = QueryReader(engine, ENDLESS, VIP)
 
         def cancel() -> None:
             while not ended.wait(0.05):

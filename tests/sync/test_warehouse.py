@@ -61,7 +61,7 @@ def warehouse(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Ware
 
 
 def read(warehouse: Warehouse, sql: str, timeout: float = 600) -> tuple[QueryReader, list[Change]]:
-    with warehouse.opened() as engine, QueryReader(engine, "w", sql, VIP, timeout=timeout) as rows:
+    with warehouse.opened() as engine, QueryReader(engine, sql, VIP, timeout=timeout) as rows:
         return rows, [change for batch in rows for change in batch.changes]
 
 
@@ -77,7 +77,7 @@ def test_its_rows_are_members_as_of_the_moment_before_the_query(warehouse: Wareh
     moments = iter([1_777_836_170_000_000])
     with (
         warehouse.opened() as engine,
-        QueryReader(engine, "w", "SELECT * FROM vips", VIP, now=lambda: next(moments)) as rows,
+        QueryReader(engine, "SELECT * FROM vips", VIP, now=lambda: next(moments)) as rows,
     ):
         found = [change for batch in rows for change in batch.changes]
     assert {change.user_id for change in found} == {*users}
@@ -119,7 +119,7 @@ def test_null_and_blank_identifiers_are_refused_with_their_row(warehouse: Wareho
         sql = sql.replace("AS v(n, user_id) ", "").replace(
             "SELECT *", "SELECT column1 AS n, column2 AS user_id"
         )
-    with warehouse.opened() as engine, QueryReader(engine, "w", sql, VIP) as rows:
+    with warehouse.opened() as engine, QueryReader(engine, sql, VIP) as rows:
         (batch,) = rows
     assert [change.user_id for change in batch.changes] == ["u-1"]
     assert [refused.line for refused in batch.refusals] == [1, 3, 4]
@@ -257,7 +257,7 @@ def test_a_query_that_takes_too_long_is_cancelled(warehouse: Warehouse, kind: st
 def test_a_query_can_be_cancelled_from_another_thread(warehouse: Warehouse, kind: str) -> None:
     ended = threading.Event()
     with warehouse.opened() as engine:
-        rows = QueryReader(engine, "w", ENDLESS[kind], VIP)
+        rows = QueryReader(engine, ENDLESS[kind], VIP)
 
         def cancel() -> None:
             while not ended.wait(0.05):  # the first may come before the query has begun
@@ -276,7 +276,7 @@ def test_a_query_can_be_cancelled_from_another_thread(warehouse: Warehouse, kind
 def test_cancelling_a_query_that_has_ended_does_nothing(warehouse: Warehouse) -> None:
     for sql in ("SELECT 'u' AS user_id", "SELECT user_id FROM missing"):
         with warehouse.opened() as engine:
-            rows = QueryReader(engine, "w", sql, VIP)
+            rows = QueryReader(engine, sql, VIP)
             with suppress(WarehouseError), rows:
                 pass
         rows.cancel()

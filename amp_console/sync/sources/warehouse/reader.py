@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import NoneType, TracebackType
 from typing import NamedTuple, Self
 
@@ -14,6 +14,7 @@ from amp_console.engage.identifiers import UnusableIdentifier
 from amp_console.sync.sources.warehouse.cursor import NextCursor
 from amp_console.sync.sources.warehouse.engine import Engine, QueryResult, Row, WarehouseError
 from amp_console.sync.sources.warehouse.rows import (
+    EPOCH,
     IDENTIFIERS,
     Columns,
     UnusableRow,
@@ -25,7 +26,6 @@ from amp_console.sync.sources.warehouse.rows import (
 from amp_console.values import AudienceRef, Change, IdType, now_in_microseconds
 
 TIMEOUT = 3_600.0  # seconds
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AND = " and "  # between the types of values of one column
 _TYPES = {str: "text", int: "integer", float: "real", bytes: "blob"}
 
@@ -43,9 +43,9 @@ class ChangesFrom(NamedTuple):
     def parameter(self) -> datetime:
         """The time that the query is given as `:cursor`."""
         if self.cursor is None:
-            return _EPOCH
-        since = _EPOCH + timedelta(microseconds=self.cursor) - timedelta(seconds=self.overlap)
-        return max(since, _EPOCH)
+            return EPOCH
+        since = EPOCH + timedelta(microseconds=self.cursor) - timedelta(seconds=self.overlap)
+        return max(since, EPOCH)
 
 
 class QueryReader:
@@ -59,7 +59,6 @@ class QueryReader:
     def __init__(
         self,
         engine: Engine,
-        name: str,
         sql: str,
         audience: AudienceRef,
         *,
@@ -67,8 +66,7 @@ class QueryReader:
         timeout: float = TIMEOUT,
         now: Callable[[], int] = now_in_microseconds,
     ) -> None:
-        """`name` is what people call the source; `timeout` is in seconds."""
-        self.name = name
+        """`timeout` is in seconds."""
         self.taken_at = 0
         self.rows = 0
         self.refused: Counter[str] = Counter()

@@ -183,7 +183,6 @@ class AudienceRefresh:
         query = self._query
         self._reader = reader = QueryReader(
             engine,
-            query.source,
             query.sql,
             self._audience.ref,
             changes=ChangesFrom(query.cursor, query.overlap) if query.is_changes else None,

@@ -19,7 +19,7 @@ IDENTIFIERS = {"user_id": IdType.USER_ID, "amplitude_id": IdType.AMPLITUDE_ID}
 """The columns that hold identifiers, by their names in lower case."""
 IS_MEMBER, CHANGED_AT = "is_member", "changed_at"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # What DuckDB returns for -infinity and infinity.
 _INFINITE = {datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)}
@@ -129,7 +129,7 @@ def read_time(value: object) -> int:
     moment = value if value.tzinfo else value.replace(tzinfo=UTC)
     if moment in _INFINITE:
         raise UnusableRow(NO_TIME)
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - EPOCH) // _MICROSECOND
 
 
 NO_TIME = f"{CHANGED_AT} is not a date with a time of day, such as 2026-05-03T19:42:50Z"

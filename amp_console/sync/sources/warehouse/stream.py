@@ -200,7 +200,7 @@ def _run(work: AudienceRefresh) -> RefreshReport:
     report = work.run()
     if report.outcome is not RefreshOutcome.ASKS:
         return report
-    return msgspec.structs.replace(work.decline(report), question=report.question)
+    return work.decline(report)
 
 
 def _trouble(report: RefreshReport) -> str:

@@ -84,7 +84,6 @@ class QueryTrial:
             audience = AudienceRef("", "", "trial")
             self._reader = reader = QueryReader(
                 sampled,
-                "trial",
                 self._sql,
                 audience,
                 changes=self._changes,
