@@ -36,6 +36,8 @@ async def start(
     if name:
         more = await services.session.read(audience_options, name)
     options = read_options(services.session.connection, **more, taken_at=taken_at)
+    if (before := services.jobs.importing) is not None and before.is_over:
+        await before.discard()
     job = ImportJob(services.session, paths, options, services.publish, is_snapshot=is_snapshot)
     services.jobs.importing = job
     job.start()

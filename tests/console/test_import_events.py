@@ -203,6 +203,31 @@ async def test_a_damaged_snapshot_removes_no_one_unless_the_operator_insists(
         assert workspace.ledger.read(outstanding, workspace.audience()).remove == 1
 
 
+async def test_an_incomplete_snapshot_is_dropped_once_another_file_is_imported(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
+    file = tmp_path / "download.csv"
+    file.write_text("user_id,city\nu-1,Graz\n,Linz\n")
+    async with harness.open() as pilot:
+
+        def staged() -> int:
+            session = services(pilot).session
+            assert session is not None
+            count = "SELECT count(*) FROM temp.sqlite_schema WHERE name LIKE 'snapshot%'"
+            return int(session.ledger.stage(lambda db: db.execute(count).fetchone()[0]))
+
+        await _import_snapshot(pilot, file)
+        await until_shown(pilot, "The snapshot is incomplete: no one was removed.")
+        assert staged() > 0  # the operator may still insist
+        file.write_text("user_id,city\nu-1,Graz\n")
+        await pilot.press("i")
+        await until_shown(pilot, "1 file, ")
+        await pilot.press("enter")
+        await until_shown(pilot, "Read 1 event: 1 change")
+        assert staged() == 0
+
+
 async def test_audiences_of_one_key_are_told_apart_and_named_by_computation_id(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:

@@ -77,6 +77,11 @@ class ImportJob(Job):
             lambda reader, target: reader.confirm(target) if is_yes else reader.decline(target)
         )
 
+    async def discard(self) -> None:
+        """Drop what is staged of a snapshot that was not applied. Raises `LedgerError`."""
+        if self._snapshot is not None:
+            await aside(self._snapshot.discard)
+
     async def _decide(self, decide: Callable[[SnapshotReader, Removal], SnapshotReport]) -> None:
         report, reader = self.report, self._snapshot
         found = report.snapshot if report else None
