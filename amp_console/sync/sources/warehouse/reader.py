@@ -238,6 +238,32 @@ class QueryReader:
         self.refused[str(why)] += 1
 
 
+class RunningQuery:
+    """A query that any thread may cancel, before its reader is known and while it is read."""
+
+    def __init__(self) -> None:
+        self.reader: QueryReader | None = None
+        self._is_cancelled = False
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read so far."""
+        return self.reader.rows if self.reader else 0
+
+    def read_by(self, reader: QueryReader) -> QueryReader:
+        """Return its reader. Raises QueryCancelled where it was cancelled already."""
+        self.reader = reader
+        if self._is_cancelled:
+            raise QueryCancelled
+        return reader
+
+    def cancel(self) -> None:
+        """Cancel it; call this again until it has ended."""
+        self._is_cancelled = True
+        if self.reader:
+            self.reader.cancel()
+
+
 def _type_name(kind: type) -> str:
     return _TYPES.get(kind, kind.__name__)
 

@@ -33,6 +33,7 @@ from amp_console.sync.sources.warehouse.reader import (
     ChangesFrom,
     QueryCancelled,
     QueryReader,
+    RunningQuery,
 )
 from amp_console.sync.sources.warehouse.staging import (
     StagedChangeRows,
@@ -120,21 +121,18 @@ class AudienceRefresh:
         self._monotonic = monotonic
         kind = StagedChangeRows if query.is_changes else StagedList
         self._staged: StagedRows = kind(ledger, query, now)
-        self._reader: QueryReader | None = None
+        self._running = RunningQuery()
         self._is_unfinished = False  # a changed type is confirmed first
-        self._is_cancelled = False
         self._at = 0
 
     @property
     def rows(self) -> int:
         """How many rows were read so far; any thread may ask."""
-        return self._reader.rows if self._reader else 0
+        return self._running.rows
 
     def cancel(self) -> None:
         """Cancel the query, from any thread; call it again until `run` has returned."""
-        self._is_cancelled = True
-        if self._reader:
-            self._reader.cancel()
+        self._running.cancel()
 
     def run(self) -> RefreshReport:
         """Run the query, and apply what it lists unless that has to be confirmed.
@@ -181,16 +179,16 @@ class AudienceRefresh:
 
     def _read(self, engine: Engine) -> RefreshReport:
         query = self._query
-        self._reader = reader = QueryReader(
-            engine,
-            query.sql,
-            self._audience.ref,
-            changes=ChangesFrom(query.cursor, query.overlap) if query.is_changes else None,
-            timeout=self._timeout,
-            now=self._now,
+        reader = self._running.read_by(
+            QueryReader(
+                engine,
+                query.sql,
+                self._audience.ref,
+                changes=ChangesFrom(query.cursor, query.overlap) if query.is_changes else None,
+                timeout=self._timeout,
+                now=self._now,
+            )
         )
-        if self._is_cancelled:
-            raise QueryCancelled
         source_id = 0
         refusals: list[Refusal] = []
         with reader:
@@ -306,7 +304,8 @@ class AudienceRefresh:
             audience_id=self._audience.id,
         )
 
-        types = self._reader.types if self._reader and report.outcome in _TAKEN else {}
+        reader = self._running.reader
+        types = reader.types if reader and report.outcome in _TAKEN else {}
         is_logged = self._logs_repeats or not self._is_repeat(report, last)
 
         def write(db: Db) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from amp_console.ledger import Ledger, snapshots
 from amp_console.sync.sources.warehouse.engine import Engine, QueryResult, Row
-from amp_console.sync.sources.warehouse.reader import ChangesFrom, QueryCancelled, QueryReader
+from amp_console.sync.sources.warehouse.reader import ChangesFrom, QueryReader, RunningQuery
 from amp_console.values import AudienceRef, IdType
 
 SAMPLE = 10  # rows that are shown
@@ -62,19 +62,16 @@ class QueryTrial:
         self._timeout = timeout
         self._changes = changes
         self._monotonic = monotonic
-        self._reader: QueryReader | None = None
-        self._is_cancelled = False
+        self._running = RunningQuery()
 
     @property
     def rows(self) -> int:
         """How many rows were read so far; any thread may ask."""
-        return self._reader.rows if self._reader else 0
+        return self._running.rows
 
     def cancel(self) -> None:
         """Cancel the query, from any thread; call it again until `run` has ended."""
-        self._is_cancelled = True
-        if self._reader:
-            self._reader.cancel()
+        self._running.cancel()
 
     def run(self) -> TrialReport:
         """Run the query. Raises WarehouseError, KeysError, SettingsError and LedgerError."""
@@ -82,15 +79,11 @@ class QueryTrial:
         with closing(self._open_engine()) as engine:
             sampled = _SampledEngine(engine)
             audience = AudienceRef("", "", "trial")
-            self._reader = reader = QueryReader(
-                sampled,
-                self._sql,
-                audience,
-                changes=self._changes,
-                timeout=self._timeout,
+            reader = self._running.read_by(
+                QueryReader(
+                    sampled, self._sql, audience, changes=self._changes, timeout=self._timeout
+                )
             )
-            if self._is_cancelled:
-                raise QueryCancelled
             staging = ledger.stage(snapshots.begin_staging)
             try:
                 with reader:
