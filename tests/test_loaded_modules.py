@@ -86,6 +86,29 @@ def test_a_plan_that_is_only_shown_loads_no_network(home: Path) -> None:
     assert loaded_by_commands(home, "sync --dry-run") & (NETWORK | SCREEN | {"keyring"}) == set()
 
 
+WATCH = """
+import click
+from amp_console.cli.app import commands
+try:
+    commands.main(["watch", r"{file}", "--every", "5m"], standalone_mode=False)
+except click.UsageError as error:
+    assert "--every needs" in error.message, error.message
+else:
+    raise AssertionError("the session began")
+"""
+"""Begins to follow a file, up to an interval that it has no use for."""
+
+
+@pytest.mark.parametrize(
+    "statement", ["from amp_console.cli.sources import path_source, webhook_source", WATCH]
+)
+def test_following_files_and_webhooks_loads_no_warehouse(home: Path, statement: str) -> None:
+    code = statement.format(file=home / "events.ndjson")
+    loaded = loaded_by(code, {"AMP_CONSOLE_HOME": str(home)})
+    assert "amp_console.cli.sources" in loaded
+    assert not {name for name in loaded if name.startswith(OWN.format("sync.sources.warehouse"))}
+
+
 OPEN = """
 import asyncio, os, sys
 from amp_console.cli.resources import folders

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from amp_console.cli.output import say
 from amp_console.cli.resources import connection_store, keyring, open_warehouse
@@ -11,9 +12,10 @@ from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.registry import open_stream
-from amp_console.sync.sources.warehouse import Engine
-from amp_console.sync.sources.warehouse.stream import RefreshOptions, open_queries
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
+
+if TYPE_CHECKING:
+    from amp_console.sync.sources.warehouse import Engine
 
 
 def path_source(
@@ -33,9 +35,11 @@ def query_source(
 
     The settings are read anew each time: a source may be added again, with another password.
     """
+    from amp_console.sync.sources.warehouse.stream import RefreshOptions, open_queries
+
     store = connection_store()
 
-    def opened(name: str) -> Engine:
+    def opened(name: str) -> "Engine":
         return open_warehouse(store.pick(connection.name), name)
 
     options = RefreshOptions() if every is None else RefreshOptions(interval=every)

@@ -93,9 +93,11 @@ def _names_of_queries(
     """The arguments that name sources or audiences by query; what exists as a path is one."""
     from pathlib import Path
 
+    absent = [path for path in paths if not Path(path).exists()]
+    if not absent:
+        return []
     from amp_console.sync.sources.warehouse.stream import is_refreshed
 
-    absent = [path for path in paths if not Path(path).exists()]
     found = [path for path in absent if ledger.read(is_refreshed, path)]
     for source in connection.sources:
         if source.name in absent and source.name not in found:
