@@ -106,6 +106,12 @@ def timeout_option(command: F) -> F:
     )(command)
 
 
+def is_given(option: str) -> bool:
+    """Whether an option of the command under way was given, and is not its default."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not click.core.ParameterSource.DEFAULT
+
+
 def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """Read a time such as 90, 90s, 15m or 2h, in seconds."""
     if value is None:

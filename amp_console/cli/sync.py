@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import connection_option, json_option, timeout_option
+from amp_console.cli.options import connection_option, is_given, json_option, timeout_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def sync(
     from amp_console.sync.connection_options import client_for, read_options
     from amp_console.sync.delivery.plan import plan_sync
 
+    _check_timeout(is_refreshing=refresh)
     with open_connection(connection_name) as (connection, ledger):
         credentials = None if dry_run else keys_of(connection)
         imported = read_events(ledger, paths, read_options(connection))
@@ -91,6 +92,12 @@ def sync(
         for line in delivering.report_lines(report, imported.tally):
             say(line)
     return _worse(delivering.exit_of(report), imported, refreshed)
+
+
+def _check_timeout(*, is_refreshing: bool) -> None:
+    """Refuse a time limit of queries where none is run: it would do nothing."""
+    if is_given("timeout") and not is_refreshing:
+        raise click.UsageError("--timeout needs --refresh.")
 
 
 def _refresh(

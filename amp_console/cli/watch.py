@@ -8,6 +8,7 @@ import click
 from amp_console.cli.options import (
     connection_option,
     every_option,
+    is_given,
     json_option,
     live_options,
     receiver_options,
@@ -121,11 +122,6 @@ def _check_interval(paths: list[str], every: float | None) -> None:
 
 def _check_options(*, is_listening: bool) -> None:
     """Refuse options of a receiver where there is none: they would do nothing."""
-    context = click.get_current_context()
-    given = [
-        name
-        for name in RECEIVERS_OWN
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-    ]
+    given = [name for name in RECEIVERS_OWN if is_given(name)]
     if given and not is_listening:
         raise click.UsageError(f"--{given[0].replace('_', '-')} needs --listen.")

@@ -204,6 +204,12 @@ def test_a_sync_cancels_a_query_that_takes_too_long(lake: Operator) -> None:
     assert "The query took longer than the time limit of 1 s and was cancelled." in ended.err
 
 
+def test_a_sync_that_runs_no_query_takes_no_time_limit(lake: Operator) -> None:
+    ended = lake.run("sync", "--timeout", "60", "--dry-run")
+    assert ended.status == 2
+    assert "--timeout needs --refresh." in ended.err
+
+
 def test_a_time_limit_is_at_most_a_week_which_every_timer_and_server_can_hold(
     lake: Operator,
 ) -> None:
