@@ -1,4 +1,4 @@
-"""HTTP as every service of another company is asked by it: connections, proxies, secrets, failures.
+"""HTTP requests to other companies' services: connections, proxies, secrets, failures.
 
 It knows no service. The HTTP library is not imported here: `HttpSession` is in `session`, and in
 `network` what the environment sets for connections.

@@ -104,9 +104,6 @@ class ConnectionFailed(RequestFailed):
         self.where = where
         self.status = status
 
-    def __str__(self) -> str:
-        return f"{self.reason.at(self.where, self.status)}. {self.reason.next}"
-
 
 class AddressTooLong(RequestFailed):
     """The address of the request is longer than any that can be sent, and was not sent."""
