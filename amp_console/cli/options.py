@@ -130,7 +130,10 @@ every_option = click.option(
     "--every",
     metavar="TIME",
     callback=read_duration,
-    help="List a bucket this often, e.g. 5m, or refresh audiences by query.  [default: 60s, 15m]",
+    help=(
+        "How often to list a bucket (default 60s) or refresh audiences by query (default 15m), "
+        "e.g. 5m."
+    ),
 )
 
 

@@ -9,7 +9,7 @@ from amp_console.cli.output import say
 @click.command()
 @click.argument("audiences", nargs=-1, metavar="[AUDIENCE]...")
 @click.option("--dry-run", is_flag=True, help="Run the queries and count; change nothing.")
-@click.option("--yes", is_flag=True, help="Confirm in advance what would be asked.")
+@click.option("--yes", is_flag=True, help="Confirm in advance; ask nothing.")
 @timeout_option
 @json_option
 @connection_option
