@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 import httpx
@@ -15,7 +17,6 @@ from amp_console.http.attempt import Attempt
 from amp_console.http.auth import SecretAuth
 from amp_console.http.errors import AddressTooLong, AnswerTooBig
 from amp_console.http.network import NetworkSettings
-from amp_console.http.retry_after import retry_after
 from amp_console.http.transport import Transport
 from amp_console.http.unpacking import unpacked
 
@@ -176,3 +177,17 @@ class HttpSession:
     def asked_to_wait(self, received: Received) -> float | None:
         """Return how many seconds the answer's Retry-After asks to wait; None where it does not."""
         return retry_after(received.response.headers.get("Retry-After"), self._options.now)
+
+
+def retry_after(header: str | None, now: Callable[[], datetime]) -> float | None:
+    """Return how many seconds a Retry-After header asks to wait, which holds seconds or a date."""
+    text = (header or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - now()).total_seconds())

@@ -18,7 +18,7 @@ from amp_console.amplitude.errors import (
     Unconfirmed,
 )
 from amp_console.amplitude.refusals import RefusedCall, judge, named_ids, words
-from amp_console.http.retry_after import retry_after
+from amp_console.http.session import retry_after
 
 CHANGE = RefusedCall("abcd1234", True, True)
 CREATION = RefusedCall(None, True, True)
