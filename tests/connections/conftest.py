@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.connections import Connection, ConnectionStore, checked_keys
+from amp_console.connections import Connection, ConnectionStore, Keyring, checked_keys
 from amp_console.values import Credentials
+from tests.connections import backends
 from tests.secret_service import SecretService, secret_service
 
 
@@ -18,6 +19,20 @@ def store(tmp_path: Path) -> ConnectionStore:
 @pytest.fixture
 def connection() -> Connection:
     return Connection(name="Shop", app_id=123456, owner_email="owner@example.com")
+
+
+@pytest.fixture
+def saved_connection(store: ConnectionStore, connection: Connection) -> None:
+    """The connection is in the settings already."""
+    store.save(connection)
+
+
+@pytest.fixture
+def keyring() -> Iterator[Keyring]:
+    """A keyring in memory, empty at first."""
+    backends.Memory.clear()
+    yield Keyring({"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"})
+    backends.Memory.clear()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A connection's Segment space: in the settings without its tokens, which the keyring keeps."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,25 +22,10 @@ from amp_console.connections import (
 from amp_console.values import Secret, SegmentRegion
 from tests.connections import backends
 
+pytestmark = pytest.mark.usefixtures("saved_connection")
+
 TOKEN, PROFILES = Secret("canary-token"), Secret("canary-profiles")
 SPACE = SegmentSpace(id="spa_1", region=SegmentRegion.EU)
-
-
-@pytest.fixture(autouse=True)
-def _fresh_rings() -> Iterator[None]:
-    backends.Memory.clear()
-    yield
-    backends.Memory.clear()
-
-
-@pytest.fixture
-def keyring() -> Keyring:
-    return Keyring({"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"})
-
-
-@pytest.fixture(autouse=True)
-def _saved(store: ConnectionStore, connection: Connection) -> None:
-    store.save(connection)
 
 
 def test_tokens_are_found_again_and_no_file_holds_them(

@@ -1,6 +1,5 @@
 """Named sources: in the settings without their passwords, which the keyring keeps."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,25 +24,10 @@ from amp_console.connections import (
 from amp_console.values import Credentials, Secret
 from tests.connections import backends
 
+pytestmark = pytest.mark.usefixtures("saved_connection")
+
 PASSWORD = Secret("canary-pw")
 URL = "postgresql://console@db.acme.example/analytics"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_rings() -> Iterator[None]:
-    backends.Memory.clear()
-    yield
-    backends.Memory.clear()
-
-
-@pytest.fixture
-def keyring() -> Keyring:
-    return Keyring({"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"})
-
-
-@pytest.fixture(autouse=True)
-def _saved(store: ConnectionStore, connection: Connection) -> None:
-    store.save(connection)
 
 
 def source(name: str = "warehouse", url: str = URL) -> NamedSource:

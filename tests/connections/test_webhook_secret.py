@@ -1,6 +1,5 @@
 """The shared secret of a webhook destination: in the keyring, or nowhere."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,22 +17,9 @@ from amp_console.connections import (
     without_keys,
 )
 from amp_console.values import Credentials, Secret
-from tests.connections import backends
 
 SECRET = Secret("not-a-secret")
 OTHER = Secret("another-that-is-none")
-
-
-@pytest.fixture(autouse=True)
-def _fresh_rings() -> Iterator[None]:
-    backends.Memory.clear()
-    yield
-    backends.Memory.clear()
-
-
-@pytest.fixture
-def keyring() -> Keyring:
-    return Keyring({"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"})
 
 
 def test_it_is_found_again_beside_the_keys(
