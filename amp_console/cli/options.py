@@ -126,6 +126,12 @@ def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> f
     return seconds
 
 
+def spelled_duration(seconds: float) -> str:
+    """Spell a time as `read_duration` reads it, in the largest unit that leaves no rest: "90s"."""
+    unit = next(unit for unit in "hms" if unit == "s" or seconds % _SECONDS[unit] == 0)
+    return f"{seconds / _SECONDS[unit]:g}{unit}"
+
+
 every_option = click.option(
     "--every",
     metavar="TIME",

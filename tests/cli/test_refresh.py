@@ -298,13 +298,23 @@ def changes(path: Path, *rows: tuple[str, int, str]) -> None:
         db.executemany("INSERT INTO changes VALUES (?, ?, ?)", rows)
 
 
+@pytest.mark.parametrize("spelled", ["90s", "15m", "150m", "2h", "1.5s"])
+def test_an_overlap_is_shown_as_exactly_as_it_was_given(
+    lake: Operator, warehouse: Path, spelled: str
+) -> None:
+    changes(warehouse, ("u-1", 1, "2026-05-03 19:00:00"))
+    ask(lake, CHANGES, "--changes", "--overlap", spelled)
+    assert lake.run("refresh").status == 0
+    assert f"with {spelled} of overlap" in lake.run("audience", "vip").out
+
+
 def test_a_query_of_changes_reads_on_from_where_it_stopped(lake: Operator, warehouse: Path) -> None:
     changes(warehouse, ("u-1", 1, "2026-05-03 19:00:00"), ("u-2", 1, "2026-05-03 20:00:00"))
     assert "read until    nothing" in ask(lake, CHANGES, "--changes", "--overlap", "5m").out
     assert lake.run("refresh").status == 0
     said = lake.run("audience", "vip").out
     assert "changes       lake: SELECT user_id" in said
-    assert "read until    2026-05-03 20:00:00 UTC, with 5 minutes of overlap" in said
+    assert "read until    2026-05-03 20:00:00 UTC, with 5m of overlap" in said
     changes(warehouse, ("u-1", 0, "2026-05-03 20:00:01"), ("u-3", 1, "2026-05-03 20:00:02"))
     (report,) = lake.run("refresh", "--yes", "--json").document
     assert (report["rows"], report["entering"], report["leaving"]) == (3, 1, 1)
