@@ -57,13 +57,15 @@ class LogEntry(msgspec.Struct, frozen=True):
 class LogFilter(msgspec.Struct, frozen=True):
     """Which entries to select: `text` is a part of one, ignoring case; no `kinds` are all kinds.
 
-    `since` is a time in microseconds since 1970, `after` the id of an entry kept before them.
+    `since` is a time in microseconds since 1970, `after` the id of an entry kept before them; with
+    `audience_id`, only those about one audience.
     """
 
     text: str = ""
     kinds: tuple[LogKind, ...] = ()
     since: int | None = None
     after: int = 0
+    audience_id: int | None = None
 
 
 def this_process() -> str:
@@ -139,6 +141,9 @@ def _where(criteria: LogFilter) -> tuple[str, list[Any]]:
     if criteria.since is not None:
         where += " AND at >= ?"
         values.append(criteria.since)
+    if criteria.audience_id is not None:
+        where += " AND audience_id = ?"
+        values.append(criteria.audience_id)
     if criteria.text:
         where += " AND instr(lower(text), lower(?)) > 0"
         values.append(criteria.text)

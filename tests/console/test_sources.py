@@ -10,9 +10,14 @@ from textual.pilot import Pilot
 
 from amp_console.connections import NamedSource
 from amp_console.console import LaunchOptions
+from amp_console.console.refreshes import engine_of
 from amp_console.console.widgets.grid import Grid
+from amp_console.ledger import Ledger
+from amp_console.ledger.audience_queries import query_of
+from amp_console.ledger.audiences import set_name
 from amp_console.ledger.sources import begin_source
 from amp_console.sync.audience_queries import set_query
+from amp_console.sync.sources.warehouse.refresh import AudienceRefresh
 from tests.console.harness import (
     ConsoleHarness,
     picture,
@@ -68,11 +73,13 @@ async def go(pilot: Pilot[None], *shown: str) -> None:
     await until_shown(pilot, "▸7 S", *shown)
 
 
-async def choose(pilot: Pilot[None], name: str) -> None:
-    """Move the cursor to the source of this name, and wait for its detail."""
+async def choose(pilot: Pilot[None], text: str, column: int = 0) -> None:
+    """Move the cursor to the source with this text in a column, and wait for its detail."""
     grid = pilot.app.screen.query_one("#list", Grid)
-    rows = [grid.rows.get(index) for index in range(len(grid.rows))]
-    assert grid.go_to(next(row.key for row in rows if row and row.cells[0].text.strip() == name))
+    rows = [row for row in map(grid.rows.get, range(len(grid.rows))) if row is not None]
+    chosen = next(row for row in rows if row.cells[column].text.strip() == text)
+    assert grid.go_to(chosen.key)
+    name = chosen.cells[0].text.strip()
     await until(pilot, lambda: pilot.app.screen.query_one("#detail").border_title == name)
 
 
@@ -171,6 +178,39 @@ async def test_a_plan_says_that_a_column_has_changed_its_type(
             await pilot.press("escape")
             await until_gone(pilot, "Plan of the refresh")
         assert wanted(harness) == {"1", "2"}
+
+
+async def test_the_refreshes_of_an_audience_are_its_own_whatever_it_was_called(
+    harness: ConsoleHarness, warehouse: Warehouse
+) -> None:
+    connection = harness.environment.connections.pick(None)
+    open_lake = engine_of(connection.sources[0], harness.environment.keyring)
+
+    def refresh(ledger: Ledger, key: str, name: str, limit: int) -> None:
+        sql = f"SELECT user_id FROM vips LIMIT {limit}"
+        found = set_query(ledger, connection, key, "lake", sql, new_name=name)
+        query = ledger.read(query_of, found.id)
+        assert query is not None
+        assert AudienceRefresh(ledger, found, query, open_lake).run().entering
+
+    with harness.workspace(connection) as workspace:
+        refresh(workspace.ledger, "vip", "VIP: shoppers", 6)
+        refresh(workspace.ledger, "vip", "VIP: shoppers", 7)
+        refresh(workspace.ledger, "gold", "VIP: shoppers", 3)
+    async with harness.open(size=(200, 50)) as pilot:
+        await go(pilot, "7 rows", "3 rows")
+        await choose(pilot, "7 rows", column=3)
+        await until_shown(pilot, "applied. 7 listed, 1 entering", "applied. 6 listed, 6 entering")
+        assert "3 listed" not in picture(pilot)
+        await choose(pilot, "3 rows", column=3)
+        await until_shown(pilot, "applied. 3 listed, 3 entering")
+        assert "7 listed" not in picture(pilot)
+        with harness.workspace(connection) as workspace:
+            workspace.ledger.write(set_name, workspace.audience("vip").id, "Renamed")
+        services(pilot).publish_ledger_change()
+        await until_shown(pilot, "Renamed")
+        await choose(pilot, "Renamed")
+        await until_shown(pilot, "applied. 7 listed, 1 entering", "applied. 6 listed, 6 entering")
 
 
 ENDLESS = """

@@ -23,9 +23,10 @@ from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.steady_text import FittedText
 from amp_console.console.words import lasting
-from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
+from amp_console.ledger.event_log import LogEntry, log_page
 from amp_console.sync.queries.segment import only_in_segment
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
+from amp_console.sync.sources.warehouse.refresh import logged_refreshes, logged_words
 from amp_console.text import clean, local_time, plural
 from amp_console.values import SegmentAudience
 
@@ -33,7 +34,6 @@ LABELS = 14  # columns that the names of facts take
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 REFRESHES = 5  # that are shown
 MAX_NAMES = 6  # audiences that a warehouse names
-MAX_NAME_LENGTH = 200
 MAX_SQL_LINES = 40
 _STEPS = {
     Origin.WAREHOUSE: {
@@ -101,7 +101,7 @@ class SourceDetail(ScrollPane):
             return
         entries: Sequence[LogEntry] = ()
         if source.origin is Origin.QUERY:
-            wanted = LogFilter(text=_logged_as(source), kinds=(LogKind.IMPORT,))
+            wanted = logged_refreshes(source.fed[0].id)
             entries = await session.read(log_page, wanted, 0, REFRESHES)
         missing: Sequence[SegmentAudience] = ()
         if source.origin is Origin.SEGMENT:
@@ -223,8 +223,7 @@ def _refresh(services: Services, known: SourceFacts) -> list[tuple[str, Content 
             safe_text(services.age_of(last.at), (f"  {local_time(last.at)}", MUTED), f"  {took}"),
         )
     ]
-    said = [entry.text.removeprefix(_logged_as(source)) for entry in known.entries]
-    said = [text.partition(": ")[2] for text in said]  # without the warehouse
+    said = [logged_words(entry) for entry in known.entries]
     if said:
         rows.append(("", safe_text((said[0], MUTED), max_length=MAX_LENGTH)))
     for entry, text in zip(known.entries[1:], said[1:], strict=True):
@@ -233,11 +232,6 @@ def _refresh(services: Services, known: SourceFacts) -> list[tuple[str, Content 
     if where := position(source):
         rows.append(("position", where))
     return rows
-
-
-def _logged_as(source: KnownSource) -> str:
-    """How the log begins what it says of a refresh."""
-    return f"Refresh of “{clean(source.name, MAX_NAME_LENGTH)}” from "
 
 
 def _sql(sql: str) -> Content:

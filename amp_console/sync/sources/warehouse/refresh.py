@@ -5,6 +5,7 @@ changes until the query has ended; one that fails, is cancelled, or is not confi
 at all.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -22,7 +23,7 @@ from amp_console.ledger.audience_queries import (
     query_of,
 )
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
+from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, Severity, add_log_entry
 from amp_console.ledger.snapshots import Removal
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.snapshot import SnapshotReport, SnapshotState
@@ -57,6 +58,7 @@ _OUTCOME = {
     SnapshotState.DECLINED: RefreshOutcome.DECLINED,
 }
 _TAKEN = {RefreshOutcome.APPLIED, RefreshOutcome.INCOMPLETE}
+_LOGGED_HEAD = re.compile(rf"\ARefresh of “.*?” from .*?: (?=(?:{'|'.join(RefreshOutcome)})\.)")
 
 
 class RefreshReport(msgspec.Struct, frozen=True):
@@ -322,6 +324,19 @@ class AudienceRefresh:
         return bool(
             before and not has_moved and (before.outcome, before.note) == (last.outcome, last.note)
         )
+
+
+def logged_refreshes(audience_id: int) -> LogFilter:
+    """What selects the log entries about refreshes of an audience."""
+    return LogFilter(kinds=(LogKind.IMPORT,), audience_id=audience_id)
+
+
+def logged_words(entry: LogEntry) -> str:
+    """What such an entry says, without its audience, which may have had another name, and source.
+
+    "applied. 10 listed, 10 entering, 0 leaving."
+    """
+    return _LOGGED_HEAD.sub("", entry.text, count=1)
 
 
 class QueryReplaced(WarehouseError):
