@@ -3,6 +3,8 @@
 States are a sign and words, worst first; members are said with the parts that they are the sum of.
 """
 
+from collections.abc import Iterable
+
 from textual.content import Content
 
 from amp_console.console.context import Services
@@ -52,13 +54,11 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
 def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     """Every state of an audience by what the console knows now, the most severe first."""
     live, audience = services.jobs.live, known.audience
-    is_live = live.is_live(audience.id) if live is not None else None
-    followed = live.snapshot.audiences if live is not None and live.snapshot is not None else ()
-    is_paused = is_live is not None and any(
-        item.audience_id == audience.id and item.is_paused for item in followed
-    )
+    followed = live.audience(audience.id) if live is not None else None
     size = services.figures.size_of(audience)
-    return known.states(size, is_live=is_live, is_paused=is_paused)
+    if followed is None:
+        return known.states(size)
+    return known.states(size, is_live=followed.is_live, is_paused=followed.is_paused)
 
 
 def badge_route(status: Status, audience_id: int) -> Route | None:
@@ -73,23 +73,22 @@ def badge_route(status: Status, audience_id: int) -> Route | None:
     return None
 
 
-def badges(services: Services, known: AudienceSummary) -> list[CellPart]:
+def badges(glyphs: Glyphs, audience_id: int, states: Iterable[State]) -> list[CellPart]:
     """The states of an audience as cells show them."""
-    glyphs = services.glyphs
     return [
         CellPart(
             f"{status_sign(glyphs, state.status)} {state}",
             STATUS_TONES[state.status],
-            badge_route(state.status, known.audience.id),
+            badge_route(state.status, audience_id),
         )
-        for state in states_now(services, known)
+        for state in states
     ]
 
 
-def badges_text(services: Services, known: AudienceSummary) -> Content:
+def badges_text(glyphs: Glyphs, audience_id: int, states: Iterable[State]) -> Content:
     """The states of an audience as one text."""
     parts: list[Part] = []
-    for badge in badges(services, known):
+    for badge in badges(glyphs, audience_id, states):
         parts += ["  "] if parts else []
         parts.append((badge.text, TONE[badge.tone]))
     return safe_text(*parts)

@@ -33,7 +33,7 @@ from amp_console.simulator import Answer, Rule
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert
 from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
-from amp_console.sync.queries.status import AudienceSummary, audience_summaries
+from amp_console.sync.queries.status import AudienceSummary, Status, audience_summaries
 from amp_console.sync.sources.protocols import EventStream, SourceStatus
 from amp_console.sync.sources.watcher import MAX_SHOWN, PathWatcher
 from tests.console.harness import (
@@ -825,6 +825,12 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
             "shoppers": ["live", "not compared"],
             "waiters": ["not linked", "pending"],
         }
+        work.pause()
+        first = (await _summaries(pilot))[0]
+        paused = [state.status for state in states_now(services(pilot), first)]
+        assert Status.PAUSED in paused
+        assert Status.LIVE not in paused
+        work.resume()
         await pilot.press("4")
         await until_shown(pilot, "queue 0 + 2 waiting")
         await end(pilot)

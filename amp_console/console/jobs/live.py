@@ -12,7 +12,7 @@ from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert, Alerts, limits_for
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveReport, LiveSnapshot
+from amp_console.sync.live.progress import LiveAudience, LiveReport, LiveSnapshot
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import CannotBind, EventStream
 from amp_console.sync.sources.streams import StreamGroup
@@ -90,13 +90,10 @@ class LiveJob(Job):
         now = self.snapshot
         return frozenset() if self.is_over or now is None else now.live
 
-    def is_live(self, audience_id: int) -> bool | None:
-        """Whether this session delivers an audience now; None: it does not follow it."""
-        now = self.snapshot
-        if self.is_over or now is None:
-            return None
-        is_known = any(item.audience_id == audience_id for item in now.audiences)
-        return audience_id in now.live if is_known else None
+    def audience(self, audience_id: int) -> LiveAudience | None:
+        """How an audience gets on in this session now; None: it does not follow it."""
+        now = () if self.is_over or self.snapshot is None else self.snapshot.audiences
+        return next((item for item in now if item.audience_id == audience_id), None)
 
     @property
     def run_id(self) -> int | None:

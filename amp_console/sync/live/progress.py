@@ -60,6 +60,11 @@ class LiveAudience(msgspec.Struct, frozen=True):
     left: tuple[int, ...] = ()
 
     @property
+    def is_live(self) -> bool:
+        """Whether its cohort is live just now."""
+        return self.phase is LivePhase.LIVE
+
+    @property
     def waits(self) -> bool:
         """Whether nothing is delivered until the operator acts."""
         return self.phase is LivePhase.WAITING
@@ -138,9 +143,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     @property
     def live(self) -> frozenset[int]:
         """The ids of the audiences that are live just now."""
-        return frozenset(
-            audience.audience_id for audience in self.audiences if audience.phase is LivePhase.LIVE
-        )
+        return frozenset(item.audience_id for item in self.audiences if item.is_live)
 
     @property
     def refused(self) -> tuple[RefusedRequests, ...]:

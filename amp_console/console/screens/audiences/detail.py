@@ -110,7 +110,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     target, trend = detail
     states = states_now(services, target)
     rows: list[tuple[str, Content | str]] = [
-        ("state", badges_text(services, target)),
+        ("state", badges_text(services.glyphs, target.audience.id, states)),
         ("next", safe_text((next_step(target, states, trend.query), STRONG), max_length=400)),
     ]
     if target.notice:

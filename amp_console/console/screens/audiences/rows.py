@@ -33,7 +33,7 @@ STATUS = 6
 def audience_row(services: Services, known: AudienceSummary) -> Row:
     """One audience in the list."""
     audience, glyphs, now = known.audience, services.glyphs, services.clock.age_now
-    members = known.members
+    members, states = known.members, states_now(services, known)
     is_linked = audience.cohort_id is not None
     pending = changes(known.left.add, known.left.remove, glyphs)
     rejected = f"{known.left.rejected:,}" if known.left.rejected else ""
@@ -49,7 +49,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             Cell(number(members, glyphs)),
             Cell(pending),
             Cell(rejected, "bad"),
-            parts_cell(badges(services, known)),
+            parts_cell(badges(glyphs, audience.id, states)),
             aged(audience.last_sync_at, now, glyphs),
             Cell(f"{glyphs.triangle} {in_segment}", "warn") if is_odd else Cell(in_segment),
         ),
@@ -60,7 +60,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             members,
             known.left.pending,
             known.left.rejected,
-            states_now(services, known)[0].severity,
+            states[0].severity,
             audience.last_sync_at,
             None if sizes is None or sizes.row.segment is None else sizes.row.segment.size,
         ),
