@@ -94,6 +94,11 @@ def local_time(at: int | str | None) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} {zone_of(time)}"
 
 
+def readable_time(at: int) -> str:
+    """A time as `local_time` gives it, or words where the time can't be true."""
+    return local_time(at) or "an unreadable time"
+
+
 def zone_of(time: datetime) -> str:
     """The abbreviation of a local time's zone, or its offset where the system has only a name."""
     name = time.tzname() or ""

@@ -126,7 +126,7 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
 
 def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
     from amp_console.sync.queries.person import found_text
-    from amp_console.text import local_time
+    from amp_console.text import local_time, readable_time
 
     record = status.record
     found = [
@@ -142,7 +142,7 @@ def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
     if record.request is not None:
         found.append(("last run", str(record.request.run_id)))
     if record.rejection is not None:
-        at = local_time(record.rejection.at) or "an unreadable time"
+        at = readable_time(record.rejection.at)
         found.append(("rejected", f"{at}: {record.rejection.reason}"))
     if record.counterpart:
         found.append((record.id_type.other.label, record.counterpart))

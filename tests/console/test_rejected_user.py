@@ -1,5 +1,7 @@
 """One rejected user, whole: why, what to do, and the request that carried them."""
 
+import re
+
 import pytest
 from textual.pilot import Pilot
 
@@ -10,10 +12,12 @@ from amp_console.engage import FieldMapping
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType
+from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     ConsoleHarness,
     console,
     picture,
+    services,
     until,
     until_gone,
     until_notified,
@@ -90,6 +94,7 @@ async def test_an_unknown_user_is_shown_with_request_and_answer(harness: Console
         await until_shown(pilot, "once Amplitude has received an event", "with 5 users")
         await pilot.press(*("j" * 20))
         await until_shown(pilot, '"ghost-2"')
+        assert re.search(r"sent \d{4}-\d\d-\d\d [\d:]{8} UTC", said(pilot))
         await pilot.press("y")
         await until(pilot, lambda: '"skipped_ids": [' in console(pilot).clipboard)
 
@@ -140,6 +145,36 @@ async def test_advice_to_switch_the_id_type_says_that_members_are_replaced(
         await until_shown(pilot, "u4", "The newest event has no Amplitude ID")
         await until(pilot, lambda: "removes all 4 delivered by Amplitude ID" in said(pilot))
         assert "adds 6 by User ID" in said(pilot)
+
+
+async def test_while_a_job_runs_all_members_are_not_counted_again_for_each_change(
+    harness: ConsoleHarness,
+) -> None:
+    def read(*people: str) -> None:
+        with harness.workspace(connection) as workspace:
+            workspace.mapping = FieldMapping.parse("$.userId", "$.traits.amplitude_id")
+            workspace.files += 10
+            workspace.read(event(who, True) for who in people)
+            workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+
+    connection = harness.connect(amplitude_id_path="$.traits.amplitude_id")
+    read("u0", "u1")
+    with harness.workspace(connection) as workspace:
+        workspace.files = 100
+        workspace.read([event("waiting", True, audience="waiters")])
+    gate = gate_sleeps(harness)
+    rate_limit(harness.simulator)
+    async with harness.open(size=(200, 50)) as pilot:
+        await until_shown(pilot, "waiters")
+        await start_sync(pilot, "trying again")
+        await pilot.press("2")
+        await until(pilot, lambda: "adds 2 members by User ID" in said(pilot))
+        read("u2")
+        services(pilot).publish_ledger_change()
+        await until_shown(pilot, "3 users")
+        assert "adds 2 members by User ID" in said(pilot)
+        gate.open()
+        await until(pilot, lambda: "adds 3 members by User ID" in said(pilot))
 
 
 def said(pilot: Pilot[None]) -> str:

@@ -23,7 +23,7 @@ from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_tex
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
-from amp_console.console.words import aged, at, folder_of
+from amp_console.console.words import aged, folder_of
 from amp_console.ledger.rejected import ALL_REJECTED, RejectedUser
 from amp_console.sync.queries.person import (
     PersonStatus,
@@ -31,7 +31,7 @@ from amp_console.sync.queries.person import (
     explain_person,
     found_text,
 )
-from amp_console.text import plural
+from amp_console.text import plural, readable_time
 
 COLUMNS = (
     Column("Audience", 18, flex=2),
@@ -185,7 +185,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
     def _facts(self, status: PersonStatus) -> Content:
         record, dash = status.record, self.services.glyphs.dash
         cohort = record.audience.cohort_id or dash
-        when = f", {at(record.event_at)}" if record.source else ""
+        when = f", {readable_time(record.event_at)}" if record.source else ""
         rows: list[tuple[str, Content | str]] = [
             ("event says", f"{status.event_says}{when}"),
             *_source_of(record.source, record.line),
@@ -195,15 +195,15 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             rows.append(("last known", status.delivered))
         rows.append(("cohort", cohort))
         for number, made in enumerate(record.comparisons):
-            when = f"{at(made.at)} ({self.services.age_of(made.at)})"
+            when = f"{readable_time(made.at)} ({self.services.age_of(made.at)})"
             text = f"{when}, run {made.run_id}: {found_text(made)}"
             rows.append(("" if number else "compared", text))
         if (request := record.request) is not None:
-            took = f"request {request.id} (run {request.run_id}), {at(request.sent_at)}"
+            took = f"request {request.id} (run {request.run_id}), {readable_time(request.sent_at)}"
             rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
         if (why := record.rejection) is not None:
             tries = plural(why.tries, "attempt")
-            rows.append(("rejected", safe_text((f"{at(why.at)}, after {tries}", BAD))))
+            rows.append(("rejected", safe_text((f"{readable_time(why.at)}, after {tries}", BAD))))
         if record.counterpart:
             rows.append((record.id_type.other.label, record.counterpart))
         return facts(rows)

@@ -14,7 +14,7 @@ from amp_console.ledger.findings import PersonComparison
 from amp_console.ledger.people import PersonRecord, find_person
 from amp_console.ledger.rejected import no_identifier
 from amp_console.ledger.runs import RunKind
-from amp_console.text import local_time
+from amp_console.text import readable_time
 from amp_console.values import IdType, Operation
 
 if TYPE_CHECKING:
@@ -188,8 +188,9 @@ def _disappeared(record: PersonRecord) -> str:
     ):
         return ""
     was = "were" if record.delivered is not True else "had been"
+    when = readable_time(finding.at)
     return (
-        f" They {was} missing from the cohort when it was compared ({_time(finding.at)}, run "
+        f" They {was} missing from the cohort when it was compared ({when}, run "
         f"{finding.run_id}), although an earlier request had added them."
     )
 
@@ -208,7 +209,7 @@ def _removed_stranger(record: PersonRecord) -> str:
     start, finding = "Not in the cohort, and in no event: they", record.finding
     removed = f" and removed by {_run(record)}" if record.request is not None else ""
     if finding is not None and finding.kind is DifferenceKind.STRANGER:
-        when = f"{_time(finding.at)}, run {finding.run_id}"
+        when = f"{readable_time(finding.at)}, run {finding.run_id}"
         return f"{start} were found in it when it was compared ({when}){removed}."
     if record.run_kind is RunKind.REPAIR:
         return f"{start} were found in it by a comparison{removed}."
@@ -218,7 +219,9 @@ def _removed_stranger(record: PersonRecord) -> str:
 def _extra(record: PersonRecord) -> str:
     finding = record.finding
     assert finding is not None
-    found = f"In the cohort when it was compared ({_time(finding.at)}, run {finding.run_id})"
+    found = (
+        f"In the cohort when it was compared ({readable_time(finding.at)}, run {finding.run_id})"
+    )
     if finding.kind is DifferenceKind.STRANGER:
         return (
             f"{found}, and in no event: amp-console did not add them. A repair of this comparison "
@@ -236,7 +239,7 @@ def _uncertain(record: PersonRecord) -> str:
     known = _in(record) if record.wanted else _out(record)
     return (
         f"{known} But an earlier request without an answer may still take effect and undo this. "
-        f"A run after {_time(record.certain_at)}, or a live session, confirms it again."
+        f"A run after {readable_time(record.certain_at)}, or a live session, confirms it again."
     )
 
 
@@ -367,14 +370,14 @@ def _next_sync(record: PersonRecord, does: str) -> str:
 def _event(record: PersonRecord) -> str:
     file = PurePath(record.source).name if record.source else ""
     where = f" (line {record.line:,} of {file})" if file and record.line else ""
-    return f"the event of {_time(record.event_at)}{where}"
+    return f"the event of {readable_time(record.event_at)}{where}"
 
 
 def _says_they_left(record: PersonRecord) -> str:
     """What made the person leave: an event, or a list that does not have them."""
     if record.source and not record.line:
         name = PurePath(record.source).name
-        return f"the list of {_time(record.event_at)} ({name}) does not have them"
+        return f"the list of {readable_time(record.event_at)} ({name}) does not have them"
     return f"{_event(record)} says they left the audience"
 
 
@@ -390,10 +393,6 @@ def _run(record: PersonRecord) -> str:
 
 def _is_unsure(record: PersonRecord) -> bool:
     return record.delivered is None and record.request is not None
-
-
-def _time(microseconds: int) -> str:
-    return local_time(microseconds) or "an unreadable time"
 
 
 _SENTENCES = {

@@ -14,7 +14,6 @@ from amp_console.console.screens.errors.rows import OPERATION
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
-from amp_console.console.words import at
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.counts import other_id_type
 from amp_console.ledger.deliveries import Reason
@@ -27,7 +26,7 @@ from amp_console.sync.queries.person import (
     explain_person,
     reason_text,
 )
-from amp_console.text import local_time, plural
+from amp_console.text import local_time, plural, readable_time
 from amp_console.values import IdType
 
 NO_IDENTIFIER = (
@@ -87,8 +86,10 @@ class RejectedUserDetail(ScrollPane):
             if user.request_id is not None:
                 record = await session.read(request, user.request_id)
             is_other = self.user is None or self.user.audience_id != user.audience_id
-            if user.code is Reason.NO_IDENTIFIER and (is_other or user == self.user):
-                # Not for each user that the cursor comes to: it reads all members.
+            is_quiet = user == self.user and not services_of(self).jobs.is_busy
+            if user.code is Reason.NO_IDENTIFIER and (is_other or is_quiet):
+                # Not for each user that the cursor comes to, nor for each change: it reads all
+                # members.
                 of_user = await session.read(audience, user.audience_id)
                 self._moves = moves(of_user, await session.read(other_id_type, of_user))
         if user != self.user:
@@ -180,7 +181,7 @@ class RejectedUserDetail(ScrollPane):
                 "request",
                 f"{record.id} (run {record.run_id}), with {users} ({how})",
             ),
-            ("answer", f"{status}, sent {at(record.sent_at)}"),
+            ("answer", f"{status}, sent {readable_time(record.sent_at)}"),
         ]
         return [self._laid_out(rows), *_answer(record.answer, user.id)]
 
