@@ -4,13 +4,13 @@ Its rows are staged in a temporary table first: nothing changes until `apply_sna
 one transaction. A crash before it, or while the operator is asked, changes nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 
 import msgspec
 
 from amp_console.ledger.applied_lists import AppliedList, applied_lists, keep_applied_list
-from amp_console.ledger.audiences import Link, audience
+from amp_console.ledger.audiences import Audience, Link, audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.members import KEEP_NEWEST
 from amp_console.ledger.membership_changes import counting_new
@@ -48,6 +48,13 @@ class Removal(msgspec.Struct, frozen=True):
         return not self.listed or self.leaving > LARGE_SHARE * self.members
 
 
+class Application(msgspec.Struct, frozen=True):
+    """What came of applying: where more than agreed would leave, `removal` is what to agree to."""
+
+    removal: Removal
+    is_applied: bool
+
+
 def begin_staging(db: Db) -> int:
     """Start a snapshot: return the number of its staged rows, which are kept until dropped."""
     staging = next(_NUMBERS)
@@ -76,13 +83,21 @@ def stage_changes(db: Db, staging: int, source_id: int, changes: Sequence[Change
     They are sorted all at once, when they are needed: inserting millions of identifiers in any
     order into a table that is sorted takes four times as long.
     """
-    rows = []
-    for _, user_id, amplitude_id, _, at, line in changes:
-        pair = ((IdType.USER_ID, user_id), (IdType.AMPLITUDE_ID, amplitude_id))
-        for (id_type, id_), (_, other) in zip(pair, pair[::-1], strict=True):
-            if id_ is not None:
-                rows.append((ID_TYPE_CODE[id_type], id_, other, at, source_id, line))
+    rows = [
+        (id_type, id_, other, change.at, source_id, change.line)
+        for id_type, id_, other, change in by_identifier(changes)
+    ]
     db.executemany(f"INSERT INTO temp.{_unsorted(staging)} VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def by_identifier(changes: Iterable[Change]) -> Iterator[tuple[int, str, str | None, Change]]:
+    """Each identifier of each change: its type's code, itself, the person's other one, if known."""
+    user_id, amplitude_id = ID_TYPE_CODE[IdType.USER_ID], ID_TYPE_CODE[IdType.AMPLITUDE_ID]
+    for change in changes:
+        if change.user_id is not None:
+            yield user_id, change.user_id, change.amplitude_id, change
+        if change.amplitude_id is not None:
+            yield amplitude_id, change.amplitude_id, change.user_id, change
 
 
 def _sort_staged(db: Db, staging: int) -> None:
@@ -106,19 +121,27 @@ def removal(db: Db, snapshot: Snapshot) -> Removal:
     _sort_staged(db, snapshot.staging)
     values = _values(db, snapshot)
     _find_leavers(db, snapshot, values)
-    # A person with identifiers of both types counts once, by the one in use.
-    person = "(id_type = :used OR counterpart IS NULL)"
-    members = (
-        f"SELECT count(*) FROM main.member WHERE audience_id = :audience AND is_member = 1 "
-        f"AND {person}"
-    )
-    leaving = (
+    (leaving,) = db.execute(
         f"SELECT count(*) FROM temp.{_leavers(snapshot.staging)} JOIN main.member USING (n) "
-        f"WHERE {person}"
-    )
-    used = audience(db, snapshot.audience_id).id_type
-    current, gone = (int(db.execute(sql, values).fetchone()[0]) for sql in (members, leaving))
-    return Removal(current, listed(db, snapshot.staging, used), gone)
+        f"WHERE {_PERSON}",
+        values,
+    ).fetchone()
+    target = audience(db, snapshot.audience_id)
+    return Removal(people(db, target), listed(db, snapshot.staging, target.id_type), int(leaving))
+
+
+# A person with identifiers of both types counts once, by the one in use.
+_PERSON = "(id_type = :used OR counterpart IS NULL)"
+
+
+def people(db: Db, target: Audience) -> int:
+    """Count the people who are members; one with both identifiers counts once."""
+    (count,) = db.execute(
+        "SELECT count(*) FROM main.member WHERE audience_id = :audience AND is_member = 1 "
+        f"AND {_PERSON}",
+        {"audience": target.id, "used": ID_TYPE_CODE[target.id_type]},
+    ).fetchone()
+    return int(count)
 
 
 def listed(db: Db, staging: int, id_type: IdType) -> int:
@@ -147,17 +170,17 @@ def entering(db: Db, snapshot: Snapshot) -> int:
     return int(row[0])
 
 
-def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int, now: int) -> Removal | None:
+def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int, now: int) -> Application:
     """Let the listed people enter, and the others leave if they are at most `agreed`.
 
-    Returns None once that is done. Where more would leave by now, nothing changes, and it returns
-    the new numbers. Members with a newer event, or a newer list, stay as that says. Only people
-    who enter or leave are written: events older than the list are history from now on, and those
-    still to come are not, even if the list is dated after `now` (microseconds since 1970).
+    Where more would leave by now, nothing changes. Members with a newer event, or a newer list,
+    stay as that says. Only people who enter or leave are written: events older than the list are
+    history from now on, and those still to come are not, even if the list is dated after `now`
+    (microseconds since 1970).
     """
     found = removal(db, snapshot)
     if found.leaving > agreed:
-        return found
+        return Application(found, is_applied=False)
     _merge_staged(db, snapshot, _ENTERS, _LIST_WINS)
     db.execute(
         "UPDATE main.member SET is_member = 0, wanted = 0, event_at = :at, "
@@ -171,7 +194,7 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int, now: int) -> Removal
     applied = AppliedList(min(snapshot.at, now), snapshot.source_id)
     keep_applied_list(db, snapshot.audience_id, current, applied)
     drop_staged(db, snapshot.staging)
-    return None
+    return Application(found, is_applied=True)
 
 
 def merge_staged(db: Db, snapshot: Snapshot) -> None:

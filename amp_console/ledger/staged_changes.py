@@ -15,7 +15,7 @@ from amp_console.ledger.audience_queries import AudienceQuery, keep_cursor
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.ledger.members import NewestChanges
-from amp_console.ledger.snapshots import Removal
+from amp_console.ledger.snapshots import Application, Removal, by_identifier, people
 from amp_console.values import AudienceRef, Change, IdType
 
 MERGED = 20_000  # changes that are merged at once
@@ -60,13 +60,10 @@ def drop_changes(db: Db, staging: int) -> None:
 
 def add_changes(db: Db, staging: int, changes: Sequence[Change]) -> None:
     """Stage changes in any order: the newest of each identifier is kept."""
-    rows = []
-    for _, user_id, amplitude_id, is_member, at, _ in changes:
-        change = at << 1 | (not is_member)
-        pair = ((IdType.USER_ID, user_id), (IdType.AMPLITUDE_ID, amplitude_id))
-        for (id_type, id_), (_, other) in zip(pair, pair[::-1], strict=True):
-            if id_ is not None:
-                rows.append((ID_TYPE_CODE[id_type], id_, other, change))
+    rows = [
+        (id_type, id_, other, change.at << 1 | (not change.is_member))
+        for id_type, id_, other, change in by_identifier(changes)
+    ]
     db.executemany(
         f"INSERT INTO temp.{_table(staging)} AS staged VALUES (?, ?, ?, ?) "
         "ON CONFLICT (id_type, id) DO UPDATE SET other = CASE "
@@ -106,23 +103,17 @@ def flips(db: Db, staged: StagedChanges) -> Flips:
         ">= (event_at, source_id, line))",
         values,
     ).fetchone()
-    (known,) = db.execute(
-        "SELECT count(*) FROM member WHERE audience_id = :audience AND is_member = 1 "
-        "AND (id_type = :used OR counterpart IS NULL)",
-        values,
-    ).fetchone()
-    return Flips(int(entering), Removal(int(known), staged.count, int(leaving)))
+    return Flips(int(entering), Removal(people(db, target), staged.count, int(leaving)))
 
 
-def apply_changes(db: Db, staged: StagedChanges, agreed: int, now: int) -> Removal | None:
+def apply_changes(db: Db, staged: StagedChanges, agreed: int, now: int) -> Application:
     """Merge the changes, and keep until when they were read, if at most `agreed` people leave.
 
-    Returns None once that is done. Where more would leave by now, nothing changes, and it returns
-    the new numbers. `now` is in microseconds since 1970.
+    Where more would leave by now, nothing changes. `now` is in microseconds since 1970.
     """
     found = flips(db, staged).removal
     if found.leaving > agreed:
-        return found
+        return Application(found, is_applied=False)
     target = audience(db, staged.query.audience_id)
     for changes in _parts(db, staged.staging, target.ref):
         newest = NewestChanges()
@@ -130,7 +121,7 @@ def apply_changes(db: Db, staged: StagedChanges, agreed: int, now: int) -> Remov
         members.merge(db, staged.source_id, newest, {target.ref: target.id}, now)
     keep_cursor(db, staged.query, staged.cursor)
     drop_changes(db, staged.staging)
-    return None
+    return Application(found, is_applied=True)
 
 
 def _parts(db: Db, staging: int, ref: AudienceRef) -> Iterator[list[Change]]:

@@ -165,7 +165,7 @@ def apply_list(
     code = 1 if by_user else 2
     before = members_by(ledger, code)
     now = now_in_microseconds()
-    assert ledger.write(snapshots.apply_snapshot, snapshot, removal.leaving, now) is None
+    assert ledger.write(snapshots.apply_snapshot, snapshot, removal.leaving, now).is_applied
     after = members_by(ledger, code)
     assert len(before - after) == removal.leaving or covers_both
     assert len(after - before) == entering
@@ -313,7 +313,7 @@ class TestSnapshot:
         ledger.write(snapshots.stage_changes, staging, source, rows)
         snapshot = Snapshot(audience.id, source, at, (IdType.USER_ID,), staging)
         found = ledger.write(snapshots.removal, snapshot)
-        assert ledger.write(snapshots.apply_snapshot, snapshot, found.leaving, at) is None
+        assert ledger.write(snapshots.apply_snapshot, snapshot, found.leaving, at).is_applied
         return found.leaving
 
     def test_whoever_is_not_in_it_has_left(self, ledger: Ledger) -> None:

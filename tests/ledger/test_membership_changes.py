@@ -102,7 +102,7 @@ def test_a_list_counts_those_it_adds_and_those_who_left(ledger: Ledger) -> None:
         staging = snapshots.begin_staging(db)
         snapshots.stage_changes(db, staging, 1, changes)
         snapshot = Snapshot(known.id, 1, NOW, (IdType.USER_ID,), staging)
-        assert snapshots.apply_snapshot(db, snapshot, 1, snapshot.at) is None
+        assert snapshots.apply_snapshot(db, snapshot, 1, snapshot.at).is_applied
 
     ledger.write(staged)
     assert by_day(ledger) == ((0, 2, 2), (0, 0, 1))

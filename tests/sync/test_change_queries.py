@@ -19,7 +19,7 @@ from amp_console.sync.audience_queries import set_query
 from amp_console.sync.sources.warehouse import Engine, WarehouseError, open_engine
 from amp_console.sync.sources.warehouse.cursor import reads_on, with_placeholder
 from tests.postgresql import PostgresqlServer, postgresql_server
-from tests.sync.test_refresh import Lake
+from tests.sync.test_refresh import Lake, statements
 from tests.sync.warehouses import (
     KINDS,
     Warehouse,
@@ -102,6 +102,17 @@ def test_its_rows_enter_and_leave_by_their_own_times(
     assert lake.wanted() == {"c", "d", "e", "f"}
     (found,) = lake.ledger.read(find_person, "a")
     assert (found.is_member, found.source, found.line) == (False, "lake: query of vip", 0)
+
+
+@pytest.mark.parametrize("asks_first", [False, True])
+def test_its_rows_are_counted_once_and_again_where_they_are_applied(
+    workspace: Workspace, file: Warehouse, asks_first: bool
+) -> None:
+    lake = Changes(workspace, file)
+    lake.add(("a", True, 0))
+    counted = statements(lake.ledger, "SELECT coalesce(sum(change & 1 = 0")
+    assert lake.refresh(confirm=True, asks_first=asks_first).outcome is APPLIED
+    assert len(counted) == 2
 
 
 @pytest.mark.parametrize("time", ["TIMESTAMP", "TIMESTAMPTZ"])

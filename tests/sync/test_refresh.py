@@ -14,7 +14,7 @@ import pytest
 
 from amp_console.connections import NamedSource
 from amp_console.engage import ReadOptions
-from amp_console.ledger import Db, sources
+from amp_console.ledger import Db, Ledger, sources
 from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome, query_of
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogFilter, Severity, log_page
@@ -190,6 +190,28 @@ def test_with_a_plan_every_change_is_confirmed_first(lake: Lake) -> None:
     assert work.confirm(report).outcome is APPLIED
     assert lake.wanted() == {*MEMBERS[1:], "new"}
     assert lake.refresh(asks_first=True).outcome is APPLIED  # which changes no one
+
+
+@pytest.mark.parametrize("asks_first", [False, True])
+def test_who_would_leave_is_counted_once_and_again_where_it_is_applied(
+    lake: Lake, asks_first: bool
+) -> None:
+    lake.warehouse.members(*MEMBERS[1:], "new")
+    counted = statements(lake.ledger, "SELECT count(*) FROM temp.leaver_")
+    assert lake.refresh(confirm=True, asks_first=asks_first).outcome is APPLIED
+    assert len(counted) == 2
+
+
+def statements(ledger: Ledger, begin: str) -> list[str]:
+    """The statements that a ledger runs from now on, as far as they begin so."""
+    found: list[str] = []
+
+    def trace(db: Db) -> None:
+        assert isinstance(db, sqlite3.Connection)
+        db.set_trace_callback(lambda sql: found.append(sql) if sql.startswith(begin) else None)
+
+    ledger.read(trace)
+    return found
 
 
 def test_a_plan_with_refused_rows_says_that_no_one_is_removed(lake: Lake) -> None:

@@ -100,7 +100,8 @@ def test_an_incomplete_snapshot_can_be_insisted_on_afterwards(workspace: Workspa
     assert report.snapshot is not None
     assert report.snapshot.can_be_insisted
     assert wanted(workspace) == set(MEMBERS)
-    asked = reader.insist()
+    assert report.snapshot.removal is not None
+    asked = reader.insist(report.snapshot.removal)
     assert asked.removal is not None
     assert asked.removal.leaving == 2
     assert reader.confirm(asked.removal).removed == 2
@@ -173,6 +174,16 @@ def test_it_asks_again_where_more_would_leave_than_was_agreed(workspace: Workspa
     assert (again.removal.leaving, len(wanted(workspace))) == (11, 12)
     assert reader.confirm(again.removal).state is APPLIED
     assert wanted(workspace) == {"m-0"}
+
+
+def test_it_reports_as_many_as_it_removed_where_fewer_were_left_than_agreed(
+    workspace: Workspace,
+) -> None:
+    reader, report = read(workspace, listed("m-0"))
+    assert report.snapshot is not None
+    assert report.snapshot.removal is not None
+    workspace.leave("m-8", "m-9")
+    assert reader.confirm(report.snapshot.removal).removed == 7
 
 
 def test_several_files_are_the_parts_of_one_download(workspace: Workspace) -> None:

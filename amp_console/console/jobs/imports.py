@@ -69,7 +69,7 @@ class ImportJob(Job):
 
     async def insist(self) -> None:
         """Ask for an incomplete snapshot to be applied after all."""
-        await self._decide(lambda reader, _: reader.insist())
+        await self._decide(lambda reader, target: reader.insist(target))
 
     async def answer(self, *, is_yes: bool) -> None:
         """Confirm the snapshot that waits for it, or decline it."""

@@ -12,7 +12,7 @@ import msgspec
 from amp_console.engage import EventBatch
 from amp_console.ledger import Ledger, snapshots
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.snapshots import Removal, Snapshot
+from amp_console.ledger.snapshots import Application, Removal, Snapshot
 from amp_console.sync.ingest.batch_reader import BatchReader
 from amp_console.text import plural
 from amp_console.values import IdType, now_in_microseconds
@@ -56,10 +56,10 @@ class SnapshotReport(msgspec.Struct, frozen=True):
         """Whether the members that an incomplete snapshot does not list can be removed anyway."""
         return self.state is SnapshotState.INCOMPLETE and self.removal is not None
 
-    def question(self, what: str = "snapshot") -> str:
-        """What there is to confirm, in a sentence; `what` lists the members."""
+    def question(self, what: str = "snapshot", entry: str = "member") -> str:
+        """What there is to confirm, in a sentence; `what` lists members or other entries."""
         removal = self.removal or Removal(0, 0, 0)
-        lists = plural(removal.listed, "member") if removal.listed else "no members"
+        lists = plural(removal.listed, entry) if removal.listed else f"no {entry}s"
         return (
             f"The {what} lists {lists}. It removes {removal.leaving:,} of the "
             f"{plural(removal.members, 'member')} of “{self.name}”."
@@ -130,10 +130,13 @@ class SnapshotReader:
         """Note that a part of the snapshot could not be read at all."""
         self._problems.append(problem)
 
-    def finish(self, *, was_stopped: bool) -> SnapshotReport | None:
+    def finish(
+        self, *, was_stopped: bool = False, counted: Removal | None = None
+    ) -> SnapshotReport | None:
         """Apply the snapshot, unless it is incomplete or has to be confirmed.
 
-        Returns None where there was nothing to read it from. Raises `LedgerError`.
+        `counted` is what `removal` returned, where it was asked. Returns None where there was
+        nothing to read it from. Raises `LedgerError`.
         """
         if was_stopped:
             self._problems.append("Reading was stopped before the end.")
@@ -144,8 +147,12 @@ class SnapshotReader:
         if was_stopped or (self._problems and not self._allow_incomplete):
             self._ledger.write(snapshots.merge_staged, snapshot)
             self._is_merged = True
-            return self._report(SnapshotState.INCOMPLETE, self._removal(snapshot))
-        return self._apply_if_routine(snapshot, self._removal(snapshot))
+            return self._report(SnapshotState.INCOMPLETE, counted or self.removal())
+        return self._applied(apply_if_routine(counted or self.removal(), self._apply))
+
+    def removal(self) -> Removal:
+        """Count the people who would leave now. Raises `LedgerError`."""
+        return self._ledger.stage(snapshots.removal, self._staged)
 
     def entering(self) -> int:
         """Count the people who would become members now. Raises `LedgerError`."""
@@ -156,18 +163,13 @@ class SnapshotReader:
         if self._snapshot is not None:
             self._ledger.stage(snapshots.drop_staged, self._snapshot.staging)
 
-    def insist(self) -> SnapshotReport:
-        """Ask for an incomplete snapshot to be applied after all. Raises `LedgerError`."""
-        snapshot = self._staged
-        return self._report(SnapshotState.ASKS, self._removal(snapshot))
+    def insist(self, counted: Removal) -> SnapshotReport:
+        """Ask for the snapshot to be applied, although it is incomplete or routine."""
+        return self._report(SnapshotState.ASKS, counted)
 
     def confirm(self, agreed: Removal) -> SnapshotReport:
         """Apply the snapshot; where more people would leave by now, it asks again."""
-        snapshot = self._staged
-        more = self._apply(snapshot, agreed)
-        if more is not None:
-            return self._report(SnapshotState.ASKS, more)
-        return self._report(SnapshotState.APPLIED, agreed)
+        return self._applied(self._apply(agreed))
 
     def decline(self, asked: Removal) -> SnapshotReport:
         """Remove no one. What an incomplete snapshot lists was merged before; else nothing was."""
@@ -181,20 +183,25 @@ class SnapshotReader:
         assert self._snapshot is not None
         return self._snapshot
 
-    def _removal(self, snapshot: Snapshot) -> Removal:
-        return self._ledger.stage(snapshots.removal, snapshot)
+    def _apply(self, agreed: Removal) -> Application:
+        return self._ledger.write(
+            snapshots.apply_snapshot, self._staged, agreed.leaving, self._now()
+        )
 
-    def _apply(self, snapshot: Snapshot, agreed: Removal) -> Removal | None:
-        return self._ledger.write(snapshots.apply_snapshot, snapshot, agreed.leaving, self._now())
-
-    def _apply_if_routine(self, snapshot: Snapshot, removal: Removal) -> SnapshotReport:
-        now: Removal | None = removal
-        while now is not None and not now.needs_consent:
-            removal = now
-            now = self._apply(snapshot, removal)
-        if now is None:
-            return self._report(SnapshotState.APPLIED, removal)
-        return self._report(SnapshotState.ASKS, now)
+    def _applied(self, ended: Application) -> SnapshotReport:
+        state = SnapshotState.APPLIED if ended.is_applied else SnapshotState.ASKS
+        return self._report(state, ended.removal)
 
     def _report(self, state: SnapshotState, removal: Removal | None) -> SnapshotReport:
         return SnapshotReport(self._name, state, removal, tuple(self._problems), self._note)
+
+
+def apply_if_routine(counted: Removal, apply: Callable[[Removal], Application]) -> Application:
+    """Apply what is staged, unless it removes so many that this has to be confirmed.
+
+    `apply` agrees to a removal; it counts again, in one transaction with what it changes.
+    """
+    ended = Application(counted, is_applied=False)
+    while not ended.is_applied and not ended.removal.needs_consent:
+        ended = apply(ended.removal)
+    return ended

@@ -165,7 +165,7 @@ class AudienceRefresh:
         except QueryReplaced as error:
             report = self._failed(error)
         else:
-            ended = staged.finish() if is_unfinished else staged.confirm(asked.removal)
+            ended = (staged.finish if is_unfinished else staged.confirm)(asked.removal)
             report = self._ended(asked, ended)
         if report.outcome is not RefreshOutcome.ASKS:
             self._keep(report)
@@ -218,14 +218,14 @@ class AudienceRefresh:
             expected = (question, *self._staged.problems(), LARGE_REMOVAL * asks)
             return msgspec.structs.replace(read, notes=(*read.notes, *filter(None, expected)))
         if self._asks_first and (read.entering or read.leaving):
-            asked = self._ended(read, self._staged.insist())
+            asked = self._ended(read, self._staged.insist(found.removal))
             notes = (*(question,) * bool(question), *asked.notes)
             question = f"{question} {asked.question}".strip()
             return msgspec.structs.replace(asked, question=question, notes=notes)
         if question:
             self._is_unfinished = True
             return msgspec.structs.replace(read, outcome=RefreshOutcome.ASKS, question=question)
-        return self._ended(read, self._staged.finish())
+        return self._ended(read, self._staged.finish(found.removal))
 
     def _check_is_set(self) -> None:
         """Raise QueryReplaced where the audience has another query by now, or none."""

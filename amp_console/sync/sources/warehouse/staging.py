@@ -7,18 +7,26 @@ from amp_console.engage import EventBatch
 from amp_console.ledger import Ledger, staged_changes
 from amp_console.ledger.audience_queries import AudienceQuery
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.snapshots import Removal
+from amp_console.ledger.snapshots import Application, Removal
 from amp_console.ledger.staged_changes import Flips, StagedChanges
-from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
+from amp_console.sync.ingest.snapshot import (
+    SnapshotReader,
+    SnapshotReport,
+    SnapshotState,
+    apply_if_routine,
+)
 from amp_console.sync.sources.warehouse.reader import QueryReader
-from amp_console.text import plural
 
 NO_ONE_REMOVED = "While rows are refused, members who are not listed stay."
 READ_AGAIN = "The next refresh reads on from the first of them."
 
 
 class StagedRows(Protocol):
-    """The rows of one query. Every method may raise `LedgerError`."""
+    """The rows of one query. Every method may raise `LedgerError`.
+
+    Counting takes long where there are millions, so a figure that was `counted` is passed on.
+    Applying counts again, in its transaction.
+    """
 
     def begin(self, reader: QueryReader, source_id: int) -> None:
         """Start; the rows are of this source in the ledger."""
@@ -29,10 +37,10 @@ class StagedRows(Protocol):
     def flips(self) -> Flips:
         """Count who would enter and leave now."""
 
-    def finish(self) -> SnapshotReport:
+    def finish(self, counted: Removal) -> SnapshotReport:
         """Apply what was read to the end, unless that has to be confirmed."""
 
-    def insist(self) -> SnapshotReport:
+    def insist(self, counted: Removal) -> SnapshotReport:
         """Ask for it to be confirmed in any case."""
 
     def confirm(self, agreed: Removal) -> SnapshotReport:
@@ -62,23 +70,21 @@ class StagedList:
         self._snapshot.begin(self._audience_id, source_id, reader.taken_at, reader.id_types)
 
     def flips(self) -> Flips:
-        removal = self._snapshot.insist().removal
-        assert removal is not None  # rows were staged
-        return Flips(self._snapshot.entering(), removal)
+        return Flips(self._snapshot.entering(), self._snapshot.removal())
 
-    def finish(self) -> SnapshotReport:
+    def finish(self, counted: Removal) -> SnapshotReport:
         self._note_problems()
-        ended = self._snapshot.finish(was_stopped=False)
+        ended = self._snapshot.finish(counted=counted)
         assert ended is not None  # something was read
         return ended
 
-    def insist(self) -> SnapshotReport:
+    def insist(self, counted: Removal) -> SnapshotReport:
         self._note_problems()
-        return self._snapshot.insist()
+        return self._snapshot.insist(counted)
 
     def confirm(self, agreed: Removal) -> SnapshotReport:
         """A list with refused rows removes no one."""
-        return self.finish() if self.problems() else self._snapshot.confirm(agreed)
+        return self.finish(agreed) if self.problems() else self._snapshot.confirm(agreed)
 
     def problems(self) -> tuple[str, ...]:
         if self._reader is None or not self._reader.refused:
@@ -115,20 +121,14 @@ class StagedChangeRows:
     def flips(self) -> Flips:
         return self._ledger.read(staged_changes.flips, self._staged)
 
-    def finish(self) -> SnapshotReport:
-        removal = self.flips().removal
-        now: Removal | None = removal
-        while now is not None and not now.needs_consent:
-            removal = now
-            now = self._apply(removal)
-        return self._report(removal, now)
+    def finish(self, counted: Removal) -> SnapshotReport:
+        return self._report(apply_if_routine(counted, self._apply))
 
-    def insist(self) -> SnapshotReport:
-        removal = self.flips().removal
-        return self._report(removal, removal)
+    def insist(self, counted: Removal) -> SnapshotReport:
+        return self._report(Application(counted, is_applied=False))
 
     def confirm(self, agreed: Removal) -> SnapshotReport:
-        return self._report(agreed, self._apply(agreed))
+        return self._report(self._apply(agreed))
 
     def discard(self) -> None:
         self._ledger.stage(staged_changes.drop_changes, self._staging)
@@ -140,12 +140,7 @@ class StagedChangeRows:
         return f"{_refused(self._reader)} {advice}", READ_AGAIN
 
     def question(self, report: SnapshotReport) -> str:
-        removal = report.removal or Removal(0, 0, 0)
-        members = plural(removal.members, "member")
-        return (
-            f"The query lists {plural(removal.listed, 'change')}. It removes {removal.leaving:,} "
-            f"of the {members} of “{report.name}”."
-        )
+        return report.question("query", "change")
 
     @property
     def _staged(self) -> StagedChanges:
@@ -156,19 +151,18 @@ class StagedChangeRows:
             self._query, self._staging, self._source_id, count, reader.cursor.value
         )
 
-    def _apply(self, removal: Removal) -> Removal | None:
+    def _apply(self, agreed: Removal) -> Application:
         return self._ledger.write(
-            staged_changes.apply_changes, self._staged, removal.leaving, self._now()
+            staged_changes.apply_changes, self._staged, agreed.leaving, self._now()
         )
 
-    def _report(self, applied: Removal, asks: Removal | None) -> SnapshotReport:
-        """Report what was applied, or what asks: as many would leave."""
+    def _report(self, ended: Application) -> SnapshotReport:
         problems = self.problems()
         state = SnapshotState.INCOMPLETE if problems else SnapshotState.APPLIED
-        if asks is not None:
+        if not ended.is_applied:
             state = SnapshotState.ASKS
         name = self._ledger.read(audience, self._query.audience_id).name
-        return SnapshotReport(name, state, asks or applied, problems)
+        return SnapshotReport(name, state, ended.removal, problems)
 
 
 def _refused(reader: QueryReader) -> str:
