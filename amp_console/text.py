@@ -49,6 +49,13 @@ def listed(parts: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def named(names: Sequence[str], most: int, max_length: int = MAX_LENGTH) -> str:
+    """The first of several names, each cut like `clean`, and how many others: "a, b and 3 more"."""
+    shown = ", ".join(clean(name, max_length) for name in names[:most])
+    more = len(names) - most
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
 def duration(seconds: float | None) -> str:
     """How long to wait, in the largest fitting unit; "a moment" where it is not known."""
     if seconds is None:

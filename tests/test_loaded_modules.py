@@ -102,10 +102,16 @@ else:
 @pytest.mark.parametrize(
     "statement", ["from amp_console.cli.sources import path_source, webhook_source", WATCH]
 )
-def test_following_files_and_webhooks_loads_no_warehouse(home: Path, statement: str) -> None:
+def test_following_files_loads_no_warehouse_and_no_receiver(home: Path, statement: str) -> None:
     code = statement.format(file=home / "events.ndjson")
     loaded = loaded_by(code, {"AMP_CONSOLE_HOME": str(home)})
     assert "amp_console.cli.sources" in loaded
+    unused = tuple(map(OWN.format, ("sync.sources.warehouse", "sync.sources.webhook")))
+    assert {name for name in loaded if name.startswith(unused)} | loaded & NETWORK == set()
+
+
+def test_receiving_webhooks_loads_no_warehouse() -> None:
+    loaded = loaded_by("import amp_console.sync.sources.webhook")
     assert not {name for name in loaded if name.startswith(OWN.format("sync.sources.warehouse"))}
 
 

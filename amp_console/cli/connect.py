@@ -188,7 +188,7 @@ def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
     from amp_console.text import clean, plural
 
     say(
-        f'Connected "{clean(connection.name)}": Amplitude accepted the keys. This project has '
+        f"Connected “{clean(connection.name)}”: Amplitude accepted the keys. This project has "
         f"{plural(accepted.cohorts, 'cohort') if accepted.cohorts else 'no cohorts yet'}."
     )
     if accepted.app_ids and connection.app_id not in accepted.app_ids:

@@ -58,7 +58,7 @@ def disconnect(name: str, yes: bool) -> int:
     pages.check_writable()
     connection = pages.get(name)
     if not yes and sys.stdin.isatty():
-        question = f'Delete "{clean(name)}", and its keys from the keyring?'
+        question = f"Delete “{clean(name)}”, and its keys from the keyring?"
         if not ask(question):
             return 2
     waiting = forget_connection(pages, keyring(), name)
@@ -67,11 +67,11 @@ def disconnect(name: str, yes: bool) -> int:
     is_left = not Settings((connection,)).items.isdisjoint(waiting)
     if is_left:
         say(
-            f'Deleted "{clean(name)}". Its keys are still in your keyring, which did not delete '
+            f"Deleted “{clean(name)}”. Its keys are still in your keyring, which did not delete "
             "them. Every later change of keys there tries again."
         )
     else:
-        say(f'Deleted "{clean(name)}" and its keys.')
+        say(f"Deleted “{clean(name)}” and its keys.")
     if ledger.exists():
         backups = backup_folder(ledger)
         more = f", and its backups in {backups}" if backups.exists() else ""

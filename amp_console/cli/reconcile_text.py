@@ -124,7 +124,7 @@ def compare_lines(report: CompareReport, now: Mapping[int, Resolved]) -> list[st
 def plan_lines(plan: RepairPlan) -> list[str]:
     """What a repair would send for one audience."""
     how = "replaces the entire cohort in" if plan.replace else "takes"
-    what = f'adds {plan.add:,} to the cohort "{clean(plan.cohort_name)}"'
+    what = f"adds {plan.add:,} to the cohort “{clean(plan.cohort_name)}”"
     what += f" and removes {plan.remove:,}; this {how} {plural(plan.requests, 'request')}"
     lines = [f"{clean(plan.name)}: {what}."]
     for kinds, word in (

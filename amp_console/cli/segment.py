@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from amp_console.values import Secret, SegmentAudience
 
 T = TypeVar("T")
+NO_SPACE = "No Segment space is connected. Connect one with: amp-console segment connect --space ID"
 PUBLIC, PROFILES = "Public API token", "Profile API token"
 
 
@@ -134,7 +135,7 @@ def show(as_json: bool, connection_name: str | None) -> int:
         )
         return Exit.DELIVERED
     if space is None or reading is None:
-        say("No Segment space. Connect one with: amp-console segment connect --space ID")
+        say(NO_SPACE)
         return Exit.DELIVERED
     count = plural(len(reading.audiences), "audience")
     for name, value in (

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from amp_console.amplitude import AmplitudeError
+from amp_console.amplitude import AmplitudeError, NetworkMisconfigured
 from amp_console.cli.documents import (
     AudienceDocument,
     SegmentDocument,
@@ -16,7 +16,7 @@ from amp_console.cli.documents import (
 from amp_console.cli.exits import Exit
 from amp_console.cli.output import say
 from amp_console.cli.resources import keyring, keys_of
-from amp_console.cli.segment import on_wait
+from amp_console.cli.segment import NO_SPACE, on_wait
 from amp_console.cli.tables import clean, table
 from amp_console.connections import Connection, KeysError, SegmentSpace, find_public_token
 from amp_console.ledger import Ledger
@@ -37,7 +37,6 @@ from amp_console.sync.segment_space import ask_space
 from amp_console.text import local_time
 from amp_console.values import Secret, SegmentAudience
 
-NO_SPACE = "No Segment space is connected. Connect one with: amp-console segment connect --space ID"
 COUNTED = (
     "Segment counts profiles, and one with several identifiers counts once; the ledger counts "
     "identifiers."
@@ -88,7 +87,10 @@ class CohortSizes(NamedTuple):
 
 
 def show_sizes(connection: Connection, ledger: Ledger, *, as_json: bool) -> int:
-    """Ask Segment and Amplitude, keep what Segment said, and print the sizes."""
+    """Ask Segment and Amplitude, keep what Segment said, and print the sizes.
+
+    Raises `SegmentMisconfigured` and `NetworkMisconfigured`.
+    """
     space = connection.segment
     if space is None:
         say(NO_SPACE, err=True)
@@ -122,6 +124,8 @@ def _cohort_sizes(connection: Connection, ledger: Ledger) -> CohortSizes:
 
     try:
         return asyncio.run(ask())
+    except NetworkMisconfigured:
+        raise
     except (AmplitudeError, KeysError) as error:
         return CohortSizes({}, str(error))
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from amp_console.cli.output import say
 from amp_console.cli.resources import connection_store, keyring, open_warehouse
-from amp_console.connections import Connection, find_webhook_secret
+from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.registry import open_stream
-from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
 
 if TYPE_CHECKING:
     from amp_console.sync.sources.warehouse import Engine
@@ -50,6 +49,9 @@ def webhook_source(
     connection: Connection, ledger: Ledger, host: str, port: int, *, single_events: bool
 ) -> EventStream:
     """Listen for webhooks at once; return the source. Raises `CannotBind` and `KeysError`."""
+    from amp_console.connections import find_webhook_secret
+    from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
+
     secret = find_webhook_secret(connection, os.environ, keyring())
     check_host(host, secret)
     options = ReceiverOptions(host=host, port=port, secret=secret, single_events=single_events)

@@ -68,7 +68,7 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
     ring = keyring()
     saved = save_source(store, ring, connection, new, password)
     log_connection_saved(folders().ledger(connection.id), connection, saved)
-    say(f'Saved the source "{name}": {version}, {clean(new.url, 300)}.')
+    say(f"Saved the source “{name}”: {version}, {clean(new.url, 300)}.")
     if password is not None:
         say(f"Its password is in your keyring ({ring.backend_name()}), not in the settings.")
     return 0
@@ -87,7 +87,7 @@ def test(name: str, connection_name: str | None) -> int:
 
     found = named_source(connection_store().pick(connection_name), name)
     with closing(open_engine(found.url, _password(found))) as engine:
-        say(f'The source "{found.name}" can be read: {engine.version()}.')
+        say(f"The source “{found.name}” can be read: {engine.version()}.")
     return 0
 
 
@@ -114,7 +114,7 @@ def remove(name: str, connection_name: str | None) -> int:
         " Its password is still in your keyring, which did not delete it. Every later change of "
         "passwords there tries again."
     )
-    say(f'Removed the source "{name}".{left if is_left else ""}')
+    say(f"Removed the source “{name}”.{left if is_left else ''}")
     with open_connection(connection_name) as (_, ledger):
         queries = ledger.read(audience_queries).values()
         using = sorted(

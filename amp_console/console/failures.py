@@ -5,6 +5,7 @@ from amp_console.connections import KeysError
 from amp_console.connections.read_only import ReadOnly
 from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
+from amp_console.segment import SegmentError
 
 KNOWN = (
     AmplitudeError,
@@ -12,6 +13,7 @@ KNOWN = (
     LedgerError,
     MappingError,
     ReadOnly,
+    SegmentError,
     UnreadableSource,
     OSError,
 )

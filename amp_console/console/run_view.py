@@ -28,6 +28,7 @@ from amp_console.ledger.runs import (
     RunAudience,
     RunKind,
     RunStatus,
+    rejected_earlier,
     total_of,
 )
 from amp_console.ledger.since_plan import SincePlan
@@ -304,7 +305,7 @@ def _says_live(
     else:
         unidentified = sum(audience.left.unidentified for audience in report.audiences)
         rejected = sum(audience.left.rejected for audience in report.audiences)
-        earlier = 0 if counts.rejected else rejected - unidentified
+        earlier = rejected_earlier(counts.rejected, rejected, unidentified)
         invalid = job.operation.tally.invalid
         left_over = Except(funnel.pending, earlier, unidentified, invalid)
         yield verdict(str(report.status), counts, left_over)

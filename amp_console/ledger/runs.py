@@ -123,15 +123,22 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def rejected_earlier(self) -> int | None:
-        """How many users earlier runs rejected; None: not known.
+        """How many users earlier runs rejected; None: not known."""
+        return rejected_earlier(self.rejected, self.rejected_after, self.unidentified_after)
 
-        A run that rejected users itself does not tell them apart.
-        """
-        if self.rejected or self.rejected_after == 0:
-            return 0
-        if self.rejected_after is None or self.unidentified_after is None:
-            return None
-        return self.rejected_after - self.unidentified_after
+
+def rejected_earlier(
+    rejected: int, rejected_after: int | None, unidentified_after: int | None
+) -> int | None:
+    """How many users earlier runs rejected, by the counts of a `Run`; None: not known.
+
+    A run that rejected users itself does not tell them apart.
+    """
+    if rejected or rejected_after == 0:
+        return 0
+    if rejected_after is None or unidentified_after is None:
+        return None
+    return rejected_after - unidentified_after
 
 
 class RunAudience(msgspec.Struct, frozen=True):

@@ -15,7 +15,13 @@ from amp_console.ledger.segment_audiences import (
     keep_trouble,
     space_reading,
 )
-from amp_console.segment import SegmentBusy, SegmentError, profiles_url, public_url
+from amp_console.segment import (
+    SegmentBusy,
+    SegmentError,
+    SegmentMisconfigured,
+    profiles_url,
+    public_url,
+)
 from amp_console.sync.formatting import clock_time
 from amp_console.values import Secret, now_in_microseconds
 
@@ -62,7 +68,7 @@ async def ask_space(
 ) -> SpaceReading:
     """Ask Segment for the audiences of a space, as `read_space` does, once its token is found.
 
-    The reading holds the reason where there is no token. Raises `LedgerError`.
+    The reading holds the reason where there is no token. Raises as `read_space` does.
     """
     try:
         token = await find_token()
@@ -86,7 +92,8 @@ async def read_space(
     """Read the audiences of a space into the ledger, and return what is known afterwards.
 
     If Segment does not give them, the reading holds the reason, and the audiences of before. While
-    Segment has asked for no more requests, it is not asked. Raises `LedgerError`.
+    Segment has asked for no more requests, it is not asked. Raises `LedgerError`, and
+    `SegmentMisconfigured` for a setting of this process, whose reason is kept, too.
     """
     before, at = await ledger.aread(space_reading, space_id), now()
     if before.wait_until is not None and at < before.wait_until <= at + DAY:
@@ -100,6 +107,8 @@ async def read_space(
             found = await client.audiences(space_id)
     except SegmentError as error:
         await ledger.awrite(keep_trouble, space_id, str(error), now(), _wait_until(error, now()))
+        if isinstance(error, SegmentMisconfigured):
+            raise
     else:
         await ledger.awrite(keep_audiences, space_id, found, now())
     return await ledger.aread(space_reading, space_id)

@@ -13,6 +13,7 @@ from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN, Defin
 from amp_console.text import local_time
 from tests.cli.inside import Ended
 from tests.cli.operator import Operator
+from tests.cli.test_network_settings import BAD
 from tests.connections import backends
 from tests.sync.workspace import event
 
@@ -53,7 +54,7 @@ def take_in(operator: Operator, tmp_path: Path, *people: str, audience: str = "s
 
 
 def test_a_space_is_connected_shown_and_forgotten(operator: Operator, tmp_path: Path) -> None:
-    assert "No Segment space. Connect one with" in operator.run("segment", "show").out
+    assert "No Segment space is connected. Connect one with" in operator.run("segment", "show").out
     assert operator.run("segment", "show", "--json").document is None
     take_in(operator, tmp_path, "ana")
     operator.simulator.segment.audiences = [listed("shoppers", 1), listed("lapsed", 7)]
@@ -271,7 +272,7 @@ def test_a_deleted_connection_says_that_the_keyring_kept_its_tokens(operator: Op
     ended = operator.run("disconnect", "acme", "--yes")
     assert len(backends.Memory.items) == 2
     assert ended.status == 1
-    assert 'Deleted "acme". Its keys are still in your keyring, which did not delete' in ended.out
+    assert "Deleted “acme”. Its keys are still in your keyring, which did not delete" in ended.out
     operator.environment |= MEMORY
     assert operator.connect().status == 0
     assert connect(operator).status == 0
@@ -290,6 +291,25 @@ def test_an_address_that_was_broken_by_hand_leaves_everything_unknown(
     assert ended.status == 1
     assert "Segment can't be asked: the base URL must start with https://" in ended.err
     assert "now is unknown. Segment can't be asked: " in operator.run("person", "ana").out
+
+
+@pytest.mark.parametrize("service", ["segment", "amplitude"])
+@pytest.mark.parametrize("variable", BAD)
+def test_a_broken_proxy_or_certificate_setting_is_wrong_usage(
+    operator: Operator, tmp_path: Path, variable: str, service: str
+) -> None:
+    take_in(operator, tmp_path, "ana")
+    assert operator.run("sync", "--yes").status == 0
+    assert connect(operator).status == 0
+    settings = tmp_path / "amp-console/config/config.toml"
+    amplitude, section, segment = settings.read_text().partition(".segment]")
+    both = {"amplitude": amplitude, "segment": segment}
+    both[service] = both[service].replace("http://", "https://")
+    settings.write_text(both["amplitude"] + section + both["segment"])
+    ended = operator.run("audiences", "--segment", without=BAD, more={variable: BAD[variable]})
+    assert (ended.status, ended.out) == (2, "")
+    assert f"because {variable} is invalid" in ended.err
+    assert "example-password" not in ended.err
 
 
 def test_without_a_space_the_command_says_how_to_connect_one(operator: Operator) -> None:

@@ -40,7 +40,7 @@ def test_a_file_is_added_listed_tested_and_removed(operator: Operator, warehouse
     operator.run("audiences")  # there is a ledger, and so a log
     added = operator.run("source", "add", "lake", f"sqlite:{warehouse}")
     assert added.status == 0, added
-    assert added.out.startswith(f'Saved the source "lake": SQLite {sqlite3.sqlite_version}, ')
+    assert added.out.startswith(f"Saved the source “lake”: SQLite {sqlite3.sqlite_version}, ")
     listed = operator.run("sources").out
     assert "lake" in listed
     assert operator.run("sources", "--json").document == [
@@ -48,7 +48,7 @@ def test_a_file_is_added_listed_tested_and_removed(operator: Operator, warehouse
     ]
     assert "can be read: SQLite" in operator.run("source", "test", "lake").out
     assert "changed: source lake." in operator.run("log").out
-    assert 'Removed the source "lake".' in operator.run("source", "remove", "lake").out
+    assert "Removed the source “lake”." in operator.run("source", "remove", "lake").out
     assert operator.run("sources", "--json").document == []
     assert "source lake removed" in operator.run("log").out
 
@@ -133,7 +133,7 @@ def test_a_removed_source_says_that_the_keyring_kept_its_password(
     assert len(backends.Memory.items) == 1
     assert ended.status == 1
     assert (
-        'Removed the source "db". Its password is still in your keyring, which did not delete it.'
+        "Removed the source “db”. Its password is still in your keyring, which did not delete it."
         in ended.out
     )
     assert operator.run("source", "add", "db", url, more=MEMORY).status == 0

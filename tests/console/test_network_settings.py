@@ -1,8 +1,13 @@
 """A setting of the environment that makes connections impossible leaves the console alive."""
 
+import dataclasses
+
 import msgspec
 import pytest
 
+from amp_console.connections import SegmentSpace
+from amp_console.console.environment import SegmentTokens
+from amp_console.simulator.segment import PROFILES_TOKEN, TOKEN
 from tests.console.harness import ConsoleHarness, services, until_notified, until_shown
 from tests.console.sample_audiences import connect_with_audiences
 
@@ -22,3 +27,21 @@ async def test_it_is_told_and_the_console_goes_on(
         await until_notified(pilot, "SSL_CERT_FILE is invalid: /nowhere/ca.pem can't be read")
         await pilot.press("6")
         await until_shown(pilot, "Messages", "SSL_CERT_FILE")
+
+
+async def test_it_is_told_where_segment_is_asked(
+    harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = connect_with_audiences(harness)
+    space = SegmentSpace(id="spa_1", base_url="https://127.0.0.1:1")
+    harness.environment.connections.put_space(connection, space)
+    harness.environment = dataclasses.replace(
+        harness.environment, segment_tokens=SegmentTokens(TOKEN, PROFILES_TOKEN)
+    )
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    async with harness.open() as pilot:
+        await until_shown(pilot, "Audiences", "newsletter")
+        await services(pilot).segment.update()
+        await until_notified(pilot, "SSL_CERT_FILE is invalid: /nowhere/ca.pem can't be read")
+        await pilot.press("7", "G")
+        await until_shown(pilot, "trouble", "SSL_CERT_FILE is invalid")

@@ -7,7 +7,7 @@ import pytest
 from amp_console.amplitude.errors import KeysRefused, ServerTrouble
 from amp_console.engage import UnreadableSource
 from amp_console.sync.formatting import clock_time, iso_time, uncertain_text, without_name
-from amp_console.text import local_time
+from amp_console.text import local_time, named
 
 
 @pytest.mark.parametrize("words", ["503", "503.", "HTTP 503", "Error code: 503"])
@@ -24,6 +24,11 @@ def test_a_line_that_begins_with_a_name_does_not_repeat_it() -> None:
     error = UnreadableSource("/logs/x.csv can't be read. It is empty.")
     assert without_name(error, "/logs/x.csv") == "It can't be read. It is empty."
     assert without_name(error, "/logs/x") == "/logs/x.csv can't be read. It is empty."
+
+
+def test_of_many_names_only_the_first_are_listed() -> None:
+    assert named(["a", "b\n"], 2) == r"a, b\n"
+    assert named(["a" * 9, "b", "c"], 1, 5) == "aaaa… and 2 more"
 
 
 AT = 1_777_837_371_000_000  # 2026-05-03T19:42:51Z

@@ -8,11 +8,11 @@ from amp_console.ledger import Db, Ledger
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.ledger.rejected import RejectedFilter, retry_rejected, retry_users
-from amp_console.text import clean, plural
+from amp_console.text import clean, named, plural
 from amp_console.values import IdType, now_in_microseconds
 
 MAX_NAME_LENGTH = 200  # characters of a name or an identifier in the log
-NAMED = 5  # users that are named in the log
+MAX_NAMES = 5  # users that are named in the log
 
 
 def retry(
@@ -66,8 +66,6 @@ def _log(db: Db, done: int, audience_id: int | None, now: int, ids: Sequence[str
     whose = ""
     if audience_id is not None:
         whose = f" of “{clean(audience(db, audience_id).name, MAX_NAME_LENGTH)}”"
-    named = ", ".join(clean(id_, MAX_NAME_LENGTH) for id_ in ids[:NAMED])
-    more = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
-    who = f" ({named}{more})" if named else ""
+    who = f" ({named(ids, MAX_NAMES, MAX_NAME_LENGTH)})" if ids else ""
     text = f"{plural(done, 'rejected user')}{whose} made pending again{who}."
     add_log_entry(db, LogEntry(now, LogKind.RETRY, text, audience_id=audience_id))

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity
 from amp_console.ledger.sources import ReadCounts
-from amp_console.text import clean, plural
+from amp_console.text import named, plural
 
 MAX_LENGTH = 200  # characters of a name
 MAX_NAMES = 3  # files that an entry names
@@ -21,9 +21,7 @@ def import_entry(
     is_snapshot: bool = False,
 ) -> LogEntry:
     """Describe an import of these sources."""
-    files = ", ".join(clean(_short(name), MAX_LENGTH) for name in names[:MAX_NAMES])
-    if len(names) > MAX_NAMES:
-        files += f" and {len(names) - MAX_NAMES:,} more"
+    files = named([_short(name) for name in names], MAX_NAMES, MAX_LENGTH)
     what = "Snapshot" if is_snapshot else "Import"
     how = " was stopped" if was_stopped else ""
     counts = (

@@ -7,9 +7,10 @@ import msgspec
 from amp_console.engage.membership import FilterReason
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.snapshot import SnapshotReport
-from amp_console.text import clean, plural
+from amp_console.text import clean, named, plural
 
 MAX_AUDIENCES = 5  # that a sentence names
+MAX_NAME_LENGTH = 100
 MAX_UNREADABLE = 20  # sources
 
 _LOOKS_LIKE = {
@@ -91,7 +92,7 @@ def audience_sentences(report: ImportReport) -> Iterator[str]:
     """Say which audiences the sources speak of, and which of them are new to the ledger."""
     if report.audiences:
         noun = "Audience" if len(report.audiences) == 1 else "Audiences"
-        yield f"{noun}: {_listed(report.audiences)}."
+        yield f"{noun}: {named(report.audiences, MAX_AUDIENCES, MAX_NAME_LENGTH)}."
     if not report.new_audiences:
         return
     is_one = len(report.new_audiences) == 1
@@ -100,9 +101,10 @@ def audience_sentences(report: ImportReport) -> Iterator[str]:
         if is_one
         else ("New audiences", "cohorts for them", "them")
     )
+    names = named(report.new_audiences, MAX_AUDIENCES, MAX_NAME_LENGTH)
     yield (
-        f"{noun}: {_listed(report.new_audiences)}. The next sync creates {cohorts}, unless you "
-        f"disable or link {them} first."
+        f"{noun}: {names}. The next sync creates {cohorts}, unless you disable or link {them} "
+        "first."
     )
 
 
@@ -122,12 +124,6 @@ def set_sentences(report: ImportReport) -> Iterator[str]:
         if counts.known:
             text += f", {counts.known:,} read before and unchanged"
         yield f"{text}."
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    shown = ", ".join(clean(name, 100) for name in names[:MAX_AUDIENCES])
-    more = len(names) - MAX_AUDIENCES
-    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def changes_of(report: ImportReport) -> str:

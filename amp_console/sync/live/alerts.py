@@ -4,9 +4,10 @@ import msgspec
 
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveSnapshot, pending_by_audience
-from amp_console.text import clean, first_sentence
+from amp_console.text import clean, first_sentence, named
 
 MAX_NAMED = 5  # audiences in one alert
+MAX_LENGTH = 300  # characters of each
 
 
 class AlertLimits(msgspec.Struct, frozen=True):
@@ -73,9 +74,8 @@ class Alerts:
             return [Alert("No audience is waiting for you now.", is_over=True)]
         if not new:
             return []
-        named = pending_by_audience(new[:MAX_NAMED])
-        named += [f"{len(new) - MAX_NAMED:,} more"] if len(new) > MAX_NAMED else []
-        return [Alert(f"Waiting for you: {', '.join(named)}. These changes stay pending.")]
+        who = named(pending_by_audience(new), MAX_NAMED, MAX_LENGTH)
+        return [Alert(f"Waiting for you: {who}. These changes stay pending.")]
 
     def _sources(self, now: LiveSnapshot) -> list[Alert]:
         """Alert once to each trouble of a source, and when no source has any more."""

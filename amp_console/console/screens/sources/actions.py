@@ -13,9 +13,11 @@ from amp_console.console.screens.sources.space import space_reason
 from amp_console.sync.audience_queries import drop_query
 from amp_console.sync.connection_log import log_connection_saved
 from amp_console.sync.sources.known import KnownSource, Origin
-from amp_console.text import clean
+from amp_console.text import clean, named
 
-MAX_NAMES = 5
+MAX_NAMES = 5  # audiences that a question names
+MAX_NAME_LENGTH = 40
+NO_WAREHOUSE = "Add a warehouse first, in a shell: amp-console source add NAME URL"
 ONLY_QUERIES = "Choose an audience's query: a refresh runs one."
 ONLY_WAREHOUSES = "Only a warehouse can be tested. This source is read as events."
 NOT_KEPT = "It stays listed, because it was read: it is not in the settings."
@@ -58,7 +60,7 @@ def version(services: Services, source: NamedSource) -> str:
 
 def question(source: KnownSource) -> Confirm:
     """Ask before a warehouse or a query is removed."""
-    name = clean(source.name, 40)
+    name = clean(source.name, MAX_NAME_LENGTH)
     if source.origin is Origin.QUERY:
         return Confirm(
             f"Remove the query of “{name}”?",
@@ -69,9 +71,7 @@ def question(source: KnownSource) -> Confirm:
     if source.warehouse is not None and source.warehouse.password_item is None:
         rows = ["Nothing in the warehouse changes."]
     if source.fed:
-        names = ", ".join(clean(item.name, 40) for item in source.fed[:MAX_NAMES])
-        more = len(source.fed) - MAX_NAMES
-        names += f" and {more:,} more" if more > 0 else ""
+        names = named([item.name for item in source.fed], MAX_NAMES, MAX_NAME_LENGTH)
         rows.append(f"Without it, these audiences can't be refreshed: {names}.")
     return Confirm(f"Remove the source “{name}”?", rows, yes="Remove it", is_danger=True)
 

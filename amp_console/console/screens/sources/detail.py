@@ -27,13 +27,14 @@ from amp_console.ledger.event_log import LogEntry, log_page
 from amp_console.sync.queries.segment import only_in_segment
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
 from amp_console.sync.sources.warehouse.refresh import logged_refreshes, logged_words
-from amp_console.text import clean, local_time, plural
+from amp_console.text import local_time, named, plural
 from amp_console.values import SegmentAudience
 
 LABELS = 14  # columns that the names of facts take
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 REFRESHES = 5  # that are shown
 MAX_NAMES = 6  # audiences that a warehouse names
+MAX_NAME_LENGTH = 40
 MAX_SQL_LINES = 40
 _STEPS = {
     Origin.WAREHOUSE: {
@@ -186,9 +187,7 @@ def _of_events(services: Services, source: KnownSource) -> list[tuple[str, Conte
 
 def _warehouse(source: KnownSource) -> list[tuple[str, Content | str]]:
     """Where the rows come from, and the audiences that they feed."""
-    names = [item.name for item in source.fed[:MAX_NAMES]]
-    more = len(source.fed) - MAX_NAMES
-    fed = ", ".join(clean(name, 40) for name in names) + (f" and {more:,} more" if more > 0 else "")
+    fed = named([item.name for item in source.fed], MAX_NAMES, MAX_NAME_LENGTH)
     feeds = safe_text(fed) if fed else safe_text(("no audience yet", MUTED))
     if source.query is not None:
         feeds = safe_text(source.fed[0].name, (f"  key {source.fed[0].handle}", MUTED))

@@ -24,6 +24,7 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.screens.sources.actions import (
+    NO_WAREHOUSE,
     drop,
     question,
     remove,
@@ -42,7 +43,6 @@ from amp_console.sync.sources.warehouse import WarehouseError
 from amp_console.text import plural
 
 LEAST_LINES = 8  # the state, what to do, the trouble and the last refresh
-NO_WAREHOUSE = "Add a warehouse first, in a shell: amp-console source add NAME URL"
 
 
 class SourcesScreen(BaseScreen):

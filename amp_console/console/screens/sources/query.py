@@ -19,7 +19,7 @@ from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.screens.form import F1, FormScreen
-from amp_console.console.screens.sources.actions import stored
+from amp_console.console.screens.sources.actions import NO_WAREHOUSE, stored
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, Part, lines, safe_text
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
@@ -30,6 +30,7 @@ from amp_console.ledger.audiences import Audience, AudienceAmbiguous, all_audien
 from amp_console.sync.audience_queries import OVERLAP, set_query
 from amp_console.sync.sources.warehouse import Engine, WarehouseError
 from amp_console.sync.sources.warehouse.reader import TIMEOUT, ChangesFrom
+from amp_console.sync.sources.warehouse.rows import columns_not_used
 from amp_console.sync.sources.warehouse.trial import SAMPLE, QueryTrial, TrialReport
 from amp_console.text import clean, plural, trimmed
 from amp_console.values import IdType
@@ -38,12 +39,10 @@ KEY, NAME, SOURCE, SQL = "key", "name", "source", "sql"
 ABOUT = "It returns user_id, amplitude_id or both, for every member. Anyone it leaves out has left."
 ABOUT_CHANGES = "It returns who entered and left: is_member and changed_at, too, from :cursor on."
 NOT_TRIED = "F5 runs the query and counts what it returns. No members change."
-NO_WAREHOUSE = "Add a warehouse first, in a shell: amp-console source add NAME URL"
 EXAMPLE = "SELECT user_id\n  FROM vips\n WHERE user_id IS NOT NULL"
 LOOK_EVERY = 0.2  # seconds between two looks at a query that runs
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 MAX_CELL = 60  # characters
-MAX_IGNORED = 5  # columns that a sentence names
 
 
 class QueryScreen(FormScreen):
@@ -323,10 +322,8 @@ def _counts(report: TrialReport, *, is_changes: bool) -> Content:
         for reason, count in report.refused
     ]
     if report.ignored:
-        names = ", ".join(clean(name) for name in report.ignored[:MAX_IGNORED])
-        more = len(report.ignored) - MAX_IGNORED
-        names += f" and {plural(more, 'more column')}" if more > 0 else ""
-        rows.append(safe_text((f"Columns not used: {names}.", MUTED), max_length=MAX_LENGTH))
+        text = columns_not_used(report.ignored)
+        rows.append(safe_text((text, MUTED), max_length=MAX_LENGTH))
     return lines(*rows)
 
 

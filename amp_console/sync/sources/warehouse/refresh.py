@@ -36,6 +36,7 @@ from amp_console.sync.sources.warehouse.reader import (
     QueryReader,
     RunningQuery,
 )
+from amp_console.sync.sources.warehouse.rows import columns_not_used
 from amp_console.sync.sources.warehouse.staging import (
     StagedChangeRows,
     StagedList,
@@ -49,7 +50,6 @@ NOTHING = Removal(0, 0, 0)
 LARGE_REMOVAL = "A refresh asks before it removes so many members."
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 MAX_NAME_LENGTH = 200
-MAX_IGNORED = 5  # columns that a sentence names
 
 _OUTCOME = {
     SnapshotState.APPLIED: RefreshOutcome.APPLIED,
@@ -209,7 +209,7 @@ class AudienceRefresh:
             rows=reader.rows,
             refused=reader.refused.total(),
             entering=found.entering,
-            notes=(*_ignored(reader), *_none_yet(reader, query)),
+            notes=tuple(_remarks(reader, query)),
         )
         read = _counting(read, found.removal)
         question = _changed_types(query.column_types, reader.types)
@@ -367,17 +367,10 @@ def counted(report: RefreshReport) -> str:
     return ", ".join(parts)
 
 
-def _ignored(reader: QueryReader) -> Iterator[str]:
-    if not reader.ignored:
-        return
-    names = ", ".join(clean(name) for name in reader.ignored[:MAX_IGNORED])
-    more = len(reader.ignored) - MAX_IGNORED
-    names += f" and {plural(more, 'more column')}" if more > 0 else ""
-    yield f"Columns not used: {names}."
-
-
-def _none_yet(reader: QueryReader, query: AudienceQuery) -> Iterator[str]:
-    """A query of changes that never returned one may compare its cursor with something else."""
+def _remarks(reader: QueryReader, query: AudienceQuery) -> Iterator[str]:
+    if reader.ignored:
+        yield columns_not_used(reader.ignored)
+    # A query of changes that never returned one may compare its cursor with something else.
     if query.is_changes and query.cursor is None and not reader.rows:
         yield "The query has returned no changes yet. Check how it compares :cursor."
 

@@ -9,11 +9,11 @@ from uuid import UUID
 from amp_console.engage.identifiers import BROKEN_IDENTIFIER, UnusableIdentifier, identifier
 from amp_console.engage.json_text import is_text
 from amp_console.sync.sources.warehouse.engine import WarehouseError
-from amp_console.text import clean
+from amp_console.text import named
 from amp_console.values import IdType
 
-MAX_NAMES = 20  # columns that a sentence names
-MAX_LENGTH = 60  # characters of a column's name
+MAX_NAMES = 20  # columns that an error names
+MAX_IGNORED = 5  # columns that a note names
 
 IDENTIFIERS = {"user_id": IdType.USER_ID, "amplitude_id": IdType.AMPLITUDE_ID}
 """The columns that hold identifiers, by their names in lower case."""
@@ -43,7 +43,7 @@ class Columns(NamedTuple):
 
 def find_columns(columns: Sequence[str], *, are_changes: bool) -> Columns:
     """Find the columns by their names. Raises WarehouseError for one that is missing or twice."""
-    lowered = [column.lower() for column in columns]
+    lowered, given = [column.lower() for column in columns], named(columns, MAX_NAMES)
     wanted = (*IDENTIFIERS, IS_MEMBER, *((CHANGED_AT,) if are_changes else ()))
     for name in wanted:
         if lowered.count(name) > 1:
@@ -53,7 +53,7 @@ def find_columns(columns: Sequence[str], *, are_changes: bool) -> Columns:
     found = {name: lowered.index(name) for name in wanted if name in lowered}
     if not found.keys() & IDENTIFIERS.keys():
         raise WarehouseError(
-            f"The query returns no column called user_id or amplitude_id, but {_named(columns)}.",
+            f"The query returns no column called user_id or amplitude_id, but {given}.",
             "Name the column that holds the identifiers: SELECT … AS user_id.",
         )
     if IS_MEMBER in found and not are_changes:
@@ -67,7 +67,7 @@ def find_columns(columns: Sequence[str], *, are_changes: bool) -> Columns:
     ):
         if are_changes and name not in found:
             raise WarehouseError(
-                f"The query returns no column called {name}, but {_named(columns)}.",
+                f"The query returns no column called {name}, but {given}.",
                 f"Name the column that {meaning}: SELECT … AS {name}.",
             )
     identifiers = {id_type: found[name] for name, id_type in IDENTIFIERS.items() if name in found}
@@ -76,8 +76,9 @@ def find_columns(columns: Sequence[str], *, are_changes: bool) -> Columns:
     return Columns(identifiers, found.get(IS_MEMBER), found.get(CHANGED_AT), ignored)
 
 
-def _named(columns: Sequence[str]) -> str:
-    return ", ".join(clean(column, MAX_LENGTH) for column in columns[:MAX_NAMES])
+def columns_not_used(ignored: Sequence[str]) -> str:
+    """Name the columns that are not used, in a sentence."""
+    return f"Columns not used: {named(ignored, MAX_IGNORED)}."
 
 
 def read_identifier(value: object, column: str) -> str | None:
