@@ -35,7 +35,7 @@ T = TypeVar("T")
 Work = Callable[Concatenate[Db, P], T]
 
 BUSY_SECONDS = 30.0
-CACHE_KIB = 64 * 1024
+CACHE_KIB = 48 * 1024  # with 64 MiB, 2,000,000 rows from DuckDB take more than 150 MiB
 
 
 class Ledger:

@@ -35,8 +35,9 @@ QUERY = "SELECT user_id FROM people"
 USER = "'user-' || lpad(to_hex(n * 2654435761 % 4294967296), 8, '0')"
 """In SQL; the order of the users is not that of the rows."""
 
-# Runs a command and says its peak memory (KiB). Without a file DuckDB takes it for a session at a
-# prompt, and draws its progress into the JSON.
+# Without a file, DuckDB takes a process for a session at a prompt, and draws its progress into what
+# it prints.
+# Runs a command and says its peak memory (KiB).
 OURS = """
 import __main__, atexit, sys
 __main__.__file__ = "amp-console"
@@ -50,7 +51,8 @@ main()
 """
 # Streams the rows into a set, and merges them; prints the seconds of both.
 BARE = """
-import sys, time
+import __main__, sys, time
+__main__.__file__ = "bare"
 from amp_console.ledger import open_ledger, sources
 from amp_console.ledger.audiences import discover
 from amp_console.ledger.members import NewestChanges, merge

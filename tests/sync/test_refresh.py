@@ -594,6 +594,30 @@ def test_rows_refused_by_two_refreshes_at_once_are_counted_once(
     assert lake.ledger.read(sources.count_invalid) == 1
 
 
+class ClosingEngine:
+    """A warehouse that calls `then` once it is closed."""
+
+    def __init__(self, engine: Engine, then: Callable[[], object]) -> None:
+        self._engine = engine
+        self._then = then
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def close(self) -> None:
+        self._engine.close()
+        self._then()
+
+
+def test_a_warehouse_is_closed_before_its_rows_are_applied(lake: Lake) -> None:
+    lake.warehouse.members("new", *MEMBERS)
+    whole, seen = lake.open_engine, []
+    lake.open_engine = lambda: ClosingEngine(whole(), lambda: seen.append(lake.wanted()))
+    assert lake.refresh().outcome is APPLIED
+    assert seen == [{*MEMBERS}]
+    assert lake.wanted() == {*MEMBERS, "new"}
+
+
 @pytest.mark.parametrize("is_removed", [True, False])
 @pytest.mark.parametrize("asks_first", [True, False])
 def test_a_query_that_is_removed_or_set_again_while_it_runs_changes_nothing(
