@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 from amp_console.cli.exits import Exit
 from amp_console.cli.interrupts import until_interrupted
 from amp_console.cli.output import ask, say
-from amp_console.cli.progress import ProgressMeter
 from amp_console.cli.tables import table
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.ledger.runs import RunStatus
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import Plan, remarks
 from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
 from amp_console.sync.formatting import since_plan_text
@@ -68,15 +66,9 @@ def run_plan(
     plan: Plan, connection: Connection, ledger: Ledger, client: "AmplitudeClient", tally: ReadCounts
 ) -> RunReport:
     """Deliver a plan, with progress on stderr; interruptible as `until_interrupted` says."""
-    with ProgressMeter("Syncing") as meter:
-        return until_interrupted(
-            client,
-            lambda stop: deliver(
-                plan,
-                RunContext(connection, ledger, client, stop=stop, observe=meter.show_run),
-                tally=tally,
-            ),
-        )
+    return until_interrupted(
+        "Syncing", connection, ledger, client, lambda context: deliver(plan, context, tally=tally)
+    )
 
 
 def report_lines(report: RunReport, tally: ReadCounts, *, has_commands: bool = True) -> list[str]:

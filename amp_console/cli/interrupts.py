@@ -6,6 +6,10 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from amp_console.cli.output import say
+from amp_console.cli.progress import ProgressMeter
+from amp_console.connections import Connection
+from amp_console.ledger import Ledger
+from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.timing import Stop
 
 if TYPE_CHECKING:
@@ -17,9 +21,13 @@ GRACE = 10.0  # seconds the request in flight has to end after the first Ctrl-C
 
 
 def until_interrupted(
-    client: "AmplitudeClient", work: Callable[[Stop], Coroutine[Any, Any, T]]
+    label: str,
+    connection: Connection,
+    ledger: Ledger,
+    client: "AmplitudeClient",
+    work: Callable[[RunContext], Coroutine[Any, Any, T]],
 ) -> T:
-    """Do a run's work with a client until it ends, or until Ctrl-C or SIGTERM.
+    """Do a run's work, with progress on stderr, until it ends, or until Ctrl-C or SIGTERM.
 
     The first signal lets the request in flight end, for ten seconds at most; the second one
     cancels it and raises KeyboardInterrupt. Either way everything is kept.
@@ -34,7 +42,9 @@ def until_interrupted(
         stop.ask()
         asyncio.get_running_loop().call_later(GRACE, task.cancel)
 
-    return asyncio.run(with_signals(client, lambda: work(stop), interrupted))
+    with ProgressMeter(label) as meter:
+        context = RunContext(connection, ledger, client, stop=stop, observe=meter.show_run)
+        return asyncio.run(with_signals(client, lambda: work(context), interrupted))
 
 
 async def with_signals(

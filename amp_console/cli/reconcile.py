@@ -188,9 +188,7 @@ def _compare(
     """Show the cost, then compare; None if the operator declines."""
     from amp_console.cli.delivering import is_interactive
     from amp_console.cli.interrupts import until_interrupted
-    from amp_console.cli.progress import ProgressMeter
     from amp_console.sync.connection_options import client_for
-    from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.reconcile.compare import compare_audiences
     from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
     from amp_console.sync.reconcile.download import downloads_needed
@@ -208,15 +206,13 @@ def _compare(
     if len(chosen) > 1 and not request.yes and is_interactive() and not ask("Continue?"):
         return None
     client = client_for(connection, credentials)
-    with ProgressMeter("Comparing") as meter:
-        return until_interrupted(
-            client,
-            lambda stop: compare_audiences(
-                chosen,
-                RunContext(connection, ledger, client, stop=stop, observe=meter.show_run),
-                listing,
-            ),
-        )
+    return until_interrupted(
+        "Comparing",
+        connection,
+        ledger,
+        client,
+        lambda context: compare_audiences(chosen, context, listing),
+    )
 
 
 def _read_list(
@@ -356,21 +352,17 @@ def _carry_out(
     verify: bool,
 ) -> "RepairReport":
     from amp_console.cli.interrupts import until_interrupted
-    from amp_console.cli.progress import ProgressMeter
     from amp_console.sync.connection_options import client_for
-    from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.reconcile.repair import repair
 
     client = client_for(connection, credentials)
-    with ProgressMeter("Repairing") as meter:
-        return until_interrupted(
-            client,
-            lambda stop: repair(
-                plans,
-                RunContext(connection, ledger, client, stop=stop, observe=meter.show_run),
-                verify=verify,
-            ),
-        )
+    return until_interrupted(
+        "Repairing",
+        connection,
+        ledger,
+        client,
+        lambda context: repair(plans, context, verify=verify),
+    )
 
 
 def _export(

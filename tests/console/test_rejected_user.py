@@ -1,5 +1,6 @@
 """One rejected user, whole: why, what to do, and the request that carried them."""
 
+import dataclasses
 import re
 
 import pytest
@@ -174,6 +175,47 @@ async def test_while_a_job_runs_all_members_are_not_counted_again_for_each_chang
         await until_shown(pilot, "3 users")
         assert "adds 2 members by User ID" in said(pilot)
         gate.open()
+        await until(pilot, lambda: "adds 3 members by User ID" in said(pilot))
+
+
+class Clock:
+    """A clock that each look at it moves on by so many seconds."""
+
+    def __init__(self) -> None:
+        self.now = self.step = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+async def test_where_counting_all_members_takes_long_it_is_not_done_for_each_change(
+    harness: ConsoleHarness,
+) -> None:
+    def read(*people: str) -> None:
+        with harness.workspace(connection) as workspace:
+            workspace.mapping = FieldMapping.parse("$.userId", "$.traits.amplitude_id")
+            workspace.files += 10 * len(people)
+            workspace.read(event(who, True) for who in people)
+            workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+
+    clock = Clock()
+    timing = dataclasses.replace(harness.environment.timing, monotonic=clock)
+    harness.environment = dataclasses.replace(harness.environment, timing=timing)
+    connection = harness.connect(amplitude_id_path="$.traits.amplitude_id")
+    read("u0", "u1")
+    async with harness.open(size=(200, 50)) as pilot:
+        await until_shown(pilot, "shoppers")
+        clock.step = 100
+        await pilot.press("2")
+        await until(pilot, lambda: "adds 2 members by User ID" in said(pilot))
+        clock.step = 0
+        read("u2")
+        services(pilot).publish_ledger_change()
+        await until_shown(pilot, "3 users")
+        assert "adds 2 members by User ID" in said(pilot)
+        clock.now += 1e6
+        services(pilot).publish_ledger_change()
         await until(pilot, lambda: "adds 3 members by User ID" in said(pilot))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import ClassVar, NamedTuple
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
@@ -13,10 +12,9 @@ from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
 from amp_console.console.screens.audiences.segment import size_rows
+from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
-from amp_console.console.widgets.grid.widget import READING
-from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.steady_text import FittedText
 from amp_console.console.words import changes, day, number
 from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome
@@ -59,29 +57,18 @@ class Detail(NamedTuple):
     trend: AudienceTrend
 
 
-class AudienceDetail(ScrollPane):
+class AudienceDetail(CursorDetail):
     """The audience under home's cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.edit", show=False)]
 
     def __init__(self, loader: Loader, current: Callable[[], AudienceSummary | None]) -> None:
         """`current` returns the audience to show."""
-        super().__init__(id="detail", classes="panel")
-        self._loader = loader
+        super().__init__(loader)
         self._current = current
         self._detail: Detail | None = None
 
-    def compose(self) -> ComposeResult:
-        yield FittedText(safe_text((READING, MUTED)), id="detail-text")
-
-    def on_mount(self) -> None:
-        services_of(self).clock.ticked.subscribe(self, lambda _: self._lay_out(), immediate=True)
-
-    def reload(self) -> None:
-        """Read and show the audience under the cursor."""
-        self._loader.follow("detail", self._load)
-
-    async def _load(self) -> None:
+    async def load(self) -> None:
         services, summary = services_of(self), self._current()
         if summary is None or services.session is None:
             return
@@ -92,15 +79,15 @@ class AudienceDetail(ScrollPane):
             return  # the cursor has moved on
         self._detail = Detail(now, trend)
         self.border_title = safe_text(summary.audience.name, max_length=60)
-        self._lay_out()
+        self.show()
 
     def update_summaries(self, known: Mapping[Hashable, AudienceSummary]) -> None:
         """Show the newest numbers of the audience that is shown."""
         if self._detail is not None and (now := known.get(self._detail.summary.audience.id)):
             self._detail = self._detail._replace(summary=now)
-            self._lay_out()
+            self.show()
 
-    def _lay_out(self) -> None:
+    def show(self) -> None:
         if self._detail is not None and self.query("#detail-text"):  # else the screen closes now
             self.query_one(FittedText).fit(partial(lay_out, services_of(self), self._detail))
 

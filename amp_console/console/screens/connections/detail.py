@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from textual.app import ComposeResult
 from textual.content import Content
 
 from amp_console.connections import Connection
@@ -15,10 +14,9 @@ from amp_console.console.connection_statuses import ConnectionProblem, Connectio
 from amp_console.console.context import Services, services_of
 from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.connections.rows import is_in_front, where_keys_are
+from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import BAD, GOOD, MUTED, TONE, WARN, Part, facts, safe_text
-from amp_console.console.widgets.grid.widget import READING
-from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.steady_text import FittedText
 from amp_console.console.words import byte_size, changes
 from amp_console.ledger import Db, LedgerError
@@ -55,7 +53,7 @@ class ConnectionFacts(NamedTuple):
     ledger: Path
 
 
-class ConnectionDetail(ScrollPane):
+class ConnectionDetail(CursorDetail):
     """The connection under the cursor. A ledger that is not open is read without opening it."""
 
     def __init__(
@@ -65,23 +63,12 @@ class ConnectionDetail(ScrollPane):
         test_of: Callable[[Connection], Part | None],
     ) -> None:
         """`current` is the connection to show; `test_of` says what its last test came to."""
-        super().__init__(id="detail", classes="panel")
-        self._loader = loader
+        super().__init__(loader)
         self._current = current
         self._test_of = test_of
         self._detail: ConnectionFacts | None = None
 
-    def compose(self) -> ComposeResult:
-        yield FittedText(safe_text((READING, MUTED)), id="detail-text")
-
-    def on_mount(self) -> None:
-        services_of(self).clock.ticked.subscribe(self, lambda _: self.show(), immediate=True)
-
-    def reload(self) -> None:
-        """Read and show the connection under the cursor."""
-        self._loader.follow("detail", self._load)
-
-    async def _load(self) -> None:
+    async def load(self) -> None:
         wanted = self._current()
         if wanted is None:
             return

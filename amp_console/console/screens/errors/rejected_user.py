@@ -4,6 +4,7 @@ import json
 
 from textual.app import ComposeResult
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
 from amp_console.console.audience_changes import moves
@@ -11,6 +12,7 @@ from amp_console.console.context import services_of
 from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import OPERATION
+from amp_console.console.session import Session
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
@@ -35,6 +37,7 @@ NO_IDENTIFIER = (
 )
 NO_USER = "No user is selected."
 MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
+REST = 20  # times as long as counting took, until members are counted again
 FRAME = 6  # columns: borders, padding and a scrollbar
 
 
@@ -49,6 +52,8 @@ class RejectedUserDetail(ScrollPane):
         self._now: PersonStatus | None = None
         self._is_read = False
         self._moves = ""  # what another ID type does to the members of the cohort
+        self._rests_until = 0.0
+        self._timer: Timer | None = None  # until they are counted again
         self._paths: dict[IdType, str | None] = {}  # where events carry the identifiers
 
     def compose(self) -> ComposeResult:
@@ -85,17 +90,40 @@ class RejectedUserDetail(ScrollPane):
             }
             if user.request_id is not None:
                 record = await session.read(request, user.request_id)
-            is_other = self.user is None or self.user.audience_id != user.audience_id
-            is_quiet = user == self.user and not services_of(self).jobs.is_busy
-            if user.code is Reason.NO_IDENTIFIER and (is_other or is_quiet):
-                # Not for each user that the cursor comes to, nor for each change: it reads all
-                # members.
-                of_user = await session.read(audience, user.audience_id)
-                self._moves = moves(of_user, await session.read(other_id_type, of_user))
+            if user.code is Reason.NO_IDENTIFIER and self._is_to_be_counted(user):
+                await self._count_moves(session, user.audience_id)
         if user != self.user:
             self.scroll_home(animate=False)
         self.user, self._request, self._now, self._is_read = user, record, now, True
         self._draw()
+
+    def _is_to_be_counted(self, user: RejectedUser) -> bool:
+        """Whether to count the users that another ID type would move, which reads all members.
+
+        Not for each user that the cursor comes to, and not for each change that a job or another
+        process makes.
+        """
+        services = services_of(self)
+        if self.user is None or self.user.audience_id != user.audience_id:
+            return True
+        if user != self.user or services.jobs.is_busy:
+            return False
+        rest = self._rests_until - services.timing.monotonic()
+        if rest > 0 and self._timer is None:
+            self._timer = self.set_timer(rest, self._count_again)
+        return rest <= 0
+
+    async def _count_moves(self, session: Session, audience_id: int) -> None:
+        monotonic = services_of(self).timing.monotonic
+        began = monotonic()
+        of_user = await session.read(audience, audience_id)
+        self._moves = moves(of_user, await session.read(other_id_type, of_user))
+        ended = monotonic()
+        self._rests_until = ended + REST * (ended - began)
+
+    def _count_again(self) -> None:
+        self._timer = None
+        screen_of(self).reload()
 
     @property
     def place(self) -> tuple[str, int]:

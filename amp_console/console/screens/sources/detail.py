@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from textual.app import ComposeResult
 from textual.content import Content
 
 from amp_console.console.context import Services, services_of
+from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
 from amp_console.console.screens.sources.rows import (
     NOUNS,
@@ -19,8 +19,6 @@ from amp_console.console.screens.sources.rows import (
 )
 from amp_console.console.screens.sources.space import missing_lines, space_facts
 from amp_console.console.texts import MUTED, STRONG, TONE, Part, facts, lines, safe_text
-from amp_console.console.widgets.grid.widget import READING
-from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.steady_text import FittedText
 from amp_console.console.words import lasting
 from amp_console.ledger.event_log import LogEntry, log_page
@@ -70,7 +68,7 @@ class SourceFacts(NamedTuple):
     missing: Sequence[SegmentAudience] = ()
 
 
-class SourceDetail(ScrollPane):
+class SourceDetail(CursorDetail):
     """The source under the cursor."""
 
     def __init__(
@@ -80,23 +78,12 @@ class SourceDetail(ScrollPane):
         test_of: Callable[[KnownSource], Part | None],
     ) -> None:
         """`current` is the source to show; `test_of` says what its last test came to."""
-        super().__init__(id="detail", classes="panel")
-        self._loader = loader
+        super().__init__(loader)
         self._current = current
         self._test_of = test_of
         self._facts: SourceFacts | None = None
 
-    def compose(self) -> ComposeResult:
-        yield FittedText(safe_text((READING, MUTED)), id="detail-text")
-
-    def on_mount(self) -> None:
-        services_of(self).clock.ticked.subscribe(self, lambda _: self.show(), immediate=True)
-
-    def reload(self) -> None:
-        """Read and show the source under the cursor."""
-        self._loader.follow("detail", self._load)
-
-    async def _load(self) -> None:
+    async def load(self) -> None:
         source, session = self._current(), services_of(self).session
         if source is None or session is None:
             return

@@ -1,7 +1,7 @@
 """DuckDB files as warehouses."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class DuckDbEngine:
             described = self._db.description or ()
         return QueryResult(
             tuple(str(item[0]) for item in described),
-            in_chunks(self._db.fetchmany, self._stopped),
+            in_chunks(self._db.fetchmany, lambda: self._explained("stopped the query")),
             tuple(str(item[1]) for item in described),
         )
 
@@ -64,9 +64,6 @@ class DuckDbEngine:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
-
-    def _stopped(self) -> AbstractContextManager[None]:
-        return self._explained("stopped the query")
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class SqliteEngine:
             raise WarehouseError(*NO_ROWS)
         return QueryResult(
             tuple(item[0] for item in cursor.description),
-            in_chunks(cursor.fetchmany, self._stopped),
+            in_chunks(cursor.fetchmany, lambda: self._explained("stopped the query")),
         )
 
     def cancel(self) -> None:
@@ -65,9 +65,6 @@ class SqliteEngine:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
-
-    def _stopped(self) -> AbstractContextManager[None]:
-        return self._explained("stopped the query")
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
