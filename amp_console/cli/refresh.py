@@ -24,9 +24,9 @@ def refresh(
     """Run the queries of audiences and update their members; send nothing.
 
     Without names it includes every enabled audience that has a query. Members who are not listed
-    leave; a query of changes says itself who leaves. A query that lists no one, removes more than a
-    fifth of the members, or whose columns have changed their types has to be confirmed; one that
-    fails or is cancelled changes nothing.
+    leave; a query of changes says itself who leaves. You have to confirm a query that lists no one,
+    removes more than a fifth of the members, or has a column whose type has changed. One that fails
+    or is cancelled changes nothing.
     """
     from amp_console.cli import refreshing
     from amp_console.cli.documents import print_document

@@ -23,7 +23,7 @@ PUBLIC, PROFILES = "Public API token", "Profile API token"
 
 @click.group()
 def segment() -> None:
-    """Connect the Segment space that the audiences belong to, to ask Segment about them.
+    """Connect the Segment space of your audiences, to ask Segment about them.
 
     Segment is only read. A connection's settings name the space; its tokens are kept in the keyring
     only.
@@ -42,7 +42,7 @@ def segment() -> None:
     "--profiles-token",
     "with_profiles",
     is_flag=True,
-    help="Also ask for the space's access token of the Profile API, for `person`.",
+    help="Also ask for the space's Profile API token, which `person` uses.",
 )
 @click.option("--token-stdin", is_flag=True, help="Read the tokens from stdin, one per line.")
 @connection_option
@@ -108,7 +108,7 @@ def connect(
 @json_option
 @connection_option
 def show(as_json: bool, connection_name: str | None) -> int:
-    """Show the connected space; Segment is not asked."""
+    """Show the connected space without asking Segment."""
     from amp_console.cli.documents import print_document
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.segment_audiences import space_reading

@@ -78,7 +78,7 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
 @click.argument("name")
 @connection_option
 def test(name: str, connection_name: str | None) -> int:
-    """Open a source, and say which version it is."""
+    """Open a source, and print its version."""
     from contextlib import closing
 
     from amp_console.cli.resources import connection_store

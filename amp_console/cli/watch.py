@@ -48,9 +48,9 @@ def watch(
     PATH is a file, a folder, a bucket (s3://BUCKET/PREFIX, also gs:// and az://) or "-" for stdin,
     or the name of a warehouse source or of an audience by query, unless there is a file of that
     name. The session runs until Ctrl-C. It reads each line and each object once, across restarts
-    too, and updates the cohorts seconds later. Queries run at an interval; what would have to be
-    confirmed waits for the command refresh. Audiences without a cohort
-    wait, unless you add --create. With --listen the session also receives Segment's webhooks, as
+    too, and updates the cohorts seconds later. Queries run at an interval; a
+    refresh that needs confirmation waits for the command refresh. Audiences without a cohort wait,
+    unless you add --create. With --listen the session also receives Segment's webhooks, as
     the command listen does.
     """
     from amp_console.cli.live_session import run_live

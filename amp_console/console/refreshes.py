@@ -88,10 +88,10 @@ def ended(job: RefreshJob) -> str:
 
 
 def plan_question(services: Services, asked: RefreshReport) -> Confirm:
-    """Show who enters and who leaves, and what speaks against it; y applies it."""
+    """Show who enters and who leaves, with any warnings; y applies it."""
     rows = [*_changes(services, asked), *_guards(asked), safe_text(""), safe_text((NEXT, MUTED))]
     return Confirm(
-        f"Plan of the refresh of “{clean(asked.audience.name, 30)}”",
+        f"Refresh plan for “{clean(asked.audience.name, 30)}”",
         rows,
         yes="Apply",
         no="Change nothing",
@@ -121,12 +121,12 @@ def _guards(asked: RefreshReport) -> Iterator[Content]:
     if not asked.entering and not asked.leaving:  # a column has changed its type
         yield safe_text((asked.question, BAD), max_length=MAX_LENGTH)
     if asked.duplicates:
-        were = "row names" if asked.duplicates == 1 else "rows name"
-        yield safe_text((f"{asked.duplicates:,} {were} someone who is listed before.", MUTED))
+        rows = "row repeats" if asked.duplicates == 1 else "rows repeat"
+        yield safe_text((f"{asked.duplicates:,} {rows} someone already listed.", MUTED))
     if _is_large(asked):
         what = "It lists no one." if not asked.removal.listed else "More than a fifth would leave."
         yield safe_text("")
-        yield safe_text((f"{what} Check the query if this is not what happened.", BAD))
+        yield safe_text((f"{what} Check the query if you did not expect this.", BAD))
     for note in asked.notes:
         is_serious = asked.refused or note in asked.question
         yield safe_text((note, WARN if is_serious else MUTED), max_length=MAX_LENGTH)

@@ -9,7 +9,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,23 +33,19 @@ class FileLocks:
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
 
-    @contextmanager
-    def lease(self, audience_id: int) -> Iterator[None]:
+    def lease(self, audience_id: int) -> AbstractContextManager[None]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
-        lock = self._lock(str(audience_id))
-        if not _is_acquired(lock):
-            raise AudienceBusy
-        try:
-            yield
-        finally:
-            lock.release()
+        return self._hold(str(audience_id), AudienceBusy)
+
+    def hold_source(self, key: str) -> AbstractContextManager[None]:
+        """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""
+        return self._hold(f"source-{hashlib.sha256(key.encode()).hexdigest()[:16]}", SourceBusy)
 
     @contextmanager
-    def hold_source(self, key: str) -> Iterator[None]:
-        """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""
-        lock = self._lock(f"source-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+    def _hold(self, name: str, busy: type[Exception]) -> Iterator[None]:
+        lock = self._lock(name)
         if not _is_acquired(lock):
-            raise SourceBusy
+            raise busy
         try:
             yield
         finally:

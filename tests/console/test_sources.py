@@ -99,7 +99,7 @@ async def test_a_refresh_shows_its_plan_before_anything_becomes_wanted(
         await go(pilot, "lake", "SQLite", "VIP shoppers", "not read yet")
         await choose(pilot, "VIP shoppers")
         await pilot.press("u")
-        await until_shown(pilot, "Plan of the refresh", "+10  enter", "lists 10 people")
+        await until_shown(pilot, "Refresh plan for", "+10  enter", "lists 10 people")
         assert wanted(harness) == set()
         await pilot.press("y")
         await until_shown(pilot, "10 listed, 10 entering, 0 leaving", "● ok", "10 rows")
@@ -131,7 +131,7 @@ async def test_a_plan_that_is_left_changes_nothing(harness: ConsoleHarness, vip:
         assert wanted(harness) == set()
 
 
-async def test_a_plan_names_what_speaks_against_it(harness: ConsoleHarness, vip: Warehouse) -> None:
+async def test_a_plan_shows_its_warnings(harness: ConsoleHarness, vip: Warehouse) -> None:
     async with harness.open() as pilot:
         await go(pilot, "VIP shoppers")
         await choose(pilot, "VIP shoppers")
@@ -150,9 +150,9 @@ async def test_a_plan_names_what_speaks_against_it(harness: ConsoleHarness, vip:
         await until_shown(pilot, "▲ incomplete", "1 row refused")
         vip.members(*MEMBERS, "new", "new", " ")
         await pilot.press("u")
-        await until_shown(pilot, "+1  enters", "1 row names someone", "1 row was refused")
+        await until_shown(pilot, "+1  enters", "1 row repeats someone", "1 row was refused")
         await pilot.press("y")
-        await until_gone(pilot, "Plan of the refresh")
+        await until_gone(pilot, "Refresh plan for")
         await until(pilot, lambda: wanted(harness) == {*MEMBERS, "new"})
         await until_shown(pilot, "before", "10 listed, 10 entering, 0 leaving.")
         await pilot.press("1")
@@ -176,7 +176,7 @@ async def test_a_plan_says_that_a_column_has_changed_its_type(
             await pilot.press("u")
             await until_shown(pilot, change, "The column user_id has changed its type")
             await pilot.press("escape")
-            await until_gone(pilot, "Plan of the refresh")
+            await until_gone(pilot, "Refresh plan for")
         assert wanted(harness) == {"1", "2"}
 
 
@@ -254,7 +254,7 @@ async def test_a_plan_that_comes_elsewhere_waits_here(
         writer.close()
         await until_notified(pilot, "The refresh of “VIP shoppers” has a plan to confirm: press 7.")
         await pilot.press("7")
-        await until_shown(pilot, "Plan of the refresh", "+10  enter")
+        await until_shown(pilot, "Refresh plan for", "+10  enter")
         await pilot.press("y")
         await until(pilot, lambda: wanted(harness) == {*MEMBERS})
 
@@ -283,7 +283,7 @@ async def test_a_warehouse_is_tested(
         await pilot.press("T")
         await until_shown(pilot, "warehouse.db does", "exist.")
         await pilot.press("u")
-        await until_notified(pilot, "Choose an audience's query")
+        await until_notified(pilot, "only its query can be refreshed")
 
 
 async def test_a_warehouse_and_a_query_are_removed_once_that_is_confirmed(
@@ -365,7 +365,7 @@ async def test_a_bucket_counts_its_objects_while_it_is_followed_and_later(
         services(pilot).publish_ledger_change()
         await until_shown(pilot, "● ok", "To read what is new: i under Audiences.")
         await pilot.press("D")
-        await until_notified(pilot, "It stays listed, because it was read")
+        await until_notified(pilot, "but listed because it was read")
 
 
 async def test_a_bucket_in_trouble_says_why(harness: ConsoleHarness, bucket: BucketServer) -> None:

@@ -101,7 +101,7 @@ class SnapshotReader:
             if known.id_type not in id_types:
                 self._note = (
                     f"It has no column of {known.id_type.label}s, which this audience uses: "
-                    f"members known by {known.id_type.label} alone stay."
+                    f"members known only by {known.id_type.label} stay."
                 )
             self._snapshot = Snapshot(audience_id, source_id, taken_at, tuple(id_types), staging)
         before = self._snapshot

@@ -52,7 +52,7 @@ class Retried(NamedTuple):
 
     `staying` count as rejected after it, too; `only` is the identifier of a single user. A sync of
     these audiences also delivers `others`, the changes that are pending in them already. `warning`
-    says what speaks against it.
+    is a reason not to.
     """
 
     audiences: dict[int, str]

@@ -18,9 +18,9 @@ from amp_console.text import clean, named
 MAX_NAMES = 5  # audiences that a question names
 MAX_NAME_LENGTH = 40
 NO_WAREHOUSE = "Add a warehouse first, in a shell: amp-console source add NAME URL"
-ONLY_QUERIES = "Choose an audience's query: a refresh runs one."
-ONLY_WAREHOUSES = "Only a warehouse can be tested. This source is read as events."
-NOT_KEPT = "It stays listed, because it was read: it is not in the settings."
+ONLY_QUERIES = "Choose an audience: only its query can be refreshed or edited."
+ONLY_WAREHOUSES = "Only a warehouse can be tested. This source provides events."
+NOT_KEPT = "It can't be removed: it is not in the settings, but listed because it was read."
 
 
 async def stored(services: Services, connection: Connection) -> Connection:

@@ -37,13 +37,13 @@ MAX_SQL_LINES = 40
 _STEPS = {
     Origin.WAREHOUSE: {
         SourceState.OK: "Nothing to do. Press T to check whether it can be read now.",
-        SourceState.NEVER: "Press n for an audience by query, T to test the warehouse.",
+        SourceState.NEVER: "Press n to create an audience from a query, or T to test it.",
         SourceState.TROUBLE: "Press T to test it again. To change it, add it again in a shell.",
     },
     Origin.QUERY: {
         SourceState.OK: "Press u to run the query. It shows a plan before anything changes.",
         SourceState.NEVER: "Press u to run the query. It shows a plan before anything changes.",
-        SourceState.TROUBLE: "Correct what it names (e edits the query), then press u.",
+        SourceState.TROUBLE: "Fix the trouble below (e edits the query), then press u.",
         SourceState.INCOMPLETE: "Press e, and leave rows without an identifier out of the query.",
         SourceState.NOT_CONFIRMED: "Press u to run the query again.",
         SourceState.CANCELLED: "Press u to run the query again.",

@@ -51,17 +51,18 @@ class SourcesScreen(BaseScreen):
     NAME = "Sources"
     BELONGS_TO = MainScreen.SOURCES
     HELP = """\
-Where events and members come from. Below each warehouse are the audiences that are queries in it.
-A bucket counts the objects that were read, a folder the files that a live session has followed. A
-Segment space counts its audiences, and lists those that the ledger has never seen; u asks Segment.
+Where events and members come from. Below each warehouse are the audiences that it feeds. Of a
+bucket, Read counts the objects that were read; of a folder, the files that a live session has
+followed; of a Segment space, its audiences. The detail of the space lists the audiences that the
+ledger has never seen, and u asks Segment again.
 
-u runs the query of an audience. It reads everything first, then shows a plan: who enters, who
-leaves, and what speaks against it. y applies the plan; until then nothing changes. c cancels the
-query, in the warehouse too.
+u runs the query of an audience. It reads all rows first, then shows a plan: how many people enter
+and leave, with any warnings. y applies the plan; until then nothing changes. c cancels the query,
+in the warehouse too.
 
-n makes a query an audience, e edits a query: F5 there tries it and takes nothing in. T tests
-whether a warehouse can be read. D removes a warehouse from the settings, or the query from an
-audience, whose members stay.
+n creates an audience from a query, and e edits a query; there, F5 tries it and changes no members.
+T tests whether a warehouse can be read. D removes a warehouse from the settings, or the query from
+an audience, whose members stay.
 
 In a shell, amp-console source add NAME URL adds a warehouse, and amp-console segment connect
 --space ID connects a Segment space."""

@@ -37,7 +37,7 @@ from amp_console.values import IdType
 
 KEY, NAME, SOURCE, SQL = "key", "name", "source", "sql"
 ABOUT = "It returns user_id, amplitude_id or both, for every member. Anyone it leaves out has left."
-ABOUT_CHANGES = "It returns who entered and left: is_member and changed_at, too, from :cursor on."
+ABOUT_CHANGES = "It returns who entered and left, with is_member and changed_at, from :cursor on."
 NOT_TRIED = "F5 runs the query and counts what it returns. No members change."
 EXAMPLE = "SELECT user_id\n  FROM vips\n WHERE user_id IS NOT NULL"
 LOOK_EVERY = 0.2  # seconds between two looks at a query that runs
@@ -54,13 +54,13 @@ class QueryScreen(FormScreen):
 A SQL query in a warehouse whose rows are the members of an audience. It returns a column user_id,
 a column amplitude_id, or both; other columns are not used. The query can only read.
 
-F5 tries it: it runs as a whole, counts the rows, the people, duplicates and rows without an
-identifier, and shows the first ten. No members change. F6 cancels it, in the warehouse too.
+F5 tries it: it runs the whole query, counts rows, people, duplicates and refused rows, and shows
+the first ten rows. No members change. F6 cancels the query, in the warehouse too.
 
-F2 saves it. Members change with the next refresh: u under Sources, which shows a plan first.
+F2 saves it. Members change with the next refresh: press u under Sources, which shows a plan first.
 
-For a new audience enter a key; a name is optional. The key of an audience that exists gives the
-query to that one. Its members stay until the refresh."""
+For a new audience, enter a key; a name is optional. If you enter the key of an existing audience,
+that audience gets the query. Its members stay until the refresh."""
     CSS_PATH = "query.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5", "try_query", "Try", key_display="F5", id="query.try"),

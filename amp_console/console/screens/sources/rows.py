@@ -21,11 +21,11 @@ COLUMNS = (
 EMPTY = """\
 No source yet.
 
-To make a query in a warehouse an audience, add the warehouse in a shell:
+To create an audience from a query, add its warehouse in a shell:
   amp-console source add NAME URL
   URL: postgresql://USER@HOST/DATABASE, duckdb:PATH, sqlite:PATH and others
 
-Buckets appear once something was read from them (i under Audiences), and
+Buckets appear once you have imported from them (i under Audiences), and
 files once a live session has followed them (press 4, then n).
 
 To see the audiences that Segment itself lists, connect its space in a shell:

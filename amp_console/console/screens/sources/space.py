@@ -20,7 +20,7 @@ WAYS = (
 )
 """How an audience that only Segment knows is added to the ledger."""
 IN_A_SHELL = "To disconnect the space, in a shell: amp-console segment disconnect"
-ASKING = "Segment is being asked. Wait for its answer."
+ASKING = "amp-console is asking Segment. Wait for its answer."
 NO_TEST = "Press u to ask Segment: that tests the token, too."
 
 

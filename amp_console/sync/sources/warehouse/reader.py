@@ -272,9 +272,7 @@ class QueryCancelled(WarehouseError):
     """The operator has cancelled the query."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "The query was cancelled in the warehouse.", "Refresh again to run it anew."
-        )
+        super().__init__("The query was cancelled in the warehouse.", "Refresh again to run it.")
 
 
 class TimeLimitReached(WarehouseError):

@@ -47,7 +47,7 @@ from amp_console.values import Refusal, now_in_microseconds
 
 KEPT = "Nothing was changed."
 NOTHING = Removal(0, 0, 0)
-LARGE_REMOVAL = "A refresh asks before it removes so many members."
+LARGE_REMOVAL = "A refresh asks before it removes this many members."
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 MAX_NAME_LENGTH = 200
 
@@ -388,8 +388,8 @@ def _remarks(reader: QueryReader, query: AudienceQuery) -> Iterator[str]:
 def _changed_types(before: dict[str, str], now: dict[str, str]) -> str:
     """What there is to confirm where columns have changed their types; "" where none has."""
     changed = [
-        f"The column {name} has changed its type since the last refresh: it was {before[name]}, "
-        f"and is {now[name]} now."
+        f"The column {name} has changed its type since the last refresh, from {before[name]} to "
+        f"{now[name]}."
         for name in now
         if not {*now[name].split(AND)} <= {*before.get(name, now[name]).split(AND)}
     ]

@@ -17,6 +17,8 @@ from amp_console.sync.ingest.snapshot import (
 )
 from amp_console.sync.sources.warehouse.reader import QueryReader
 
+COMPLETE_IT = "Leave such rows out in the query, so that the list is complete."
+CORRECT_THEM = "Correct such rows, or leave them out in the query."
 NO_ONE_REMOVED = "While rows are refused, members who are not listed stay."
 READ_AGAIN = "The next refresh reads on from the first of them."
 
@@ -87,10 +89,7 @@ class StagedList:
         return self.finish(agreed) if self.problems() else self._snapshot.confirm(agreed)
 
     def problems(self) -> tuple[str, ...]:
-        if self._reader is None or not self._reader.refused:
-            return ()
-        advice = "Leave such rows out in the query, so that the list is complete."
-        return f"{_refused(self._reader)} {advice}", NO_ONE_REMOVED
+        return _problems(self._reader, COMPLETE_IT, NO_ONE_REMOVED)
 
     def question(self, report: SnapshotReport) -> str:
         return report.question("query")
@@ -134,10 +133,7 @@ class StagedChangeRows:
         self._ledger.stage(staged_changes.drop_changes, self._staging)
 
     def problems(self) -> tuple[str, ...]:
-        if self._reader is None or not self._reader.refused:
-            return ()
-        advice = "Correct such rows, or leave them out in the query."
-        return f"{_refused(self._reader)} {advice}", READ_AGAIN
+        return _problems(self._reader, CORRECT_THEM, READ_AGAIN)
 
     def question(self, report: SnapshotReport) -> str:
         return report.question("query", "change")
@@ -165,7 +161,9 @@ class StagedChangeRows:
         return SnapshotReport(name, state, ended.removal, problems)
 
 
-def _refused(reader: QueryReader) -> str:
+def _problems(reader: QueryReader | None, advice: str, consequence: str) -> tuple[str, ...]:
+    if reader is None or not reader.refused:
+        return ()
     reasons = "; ".join(f"{reason} ({count:,})" for reason, count in reader.refused.most_common(3))
     were = "row was" if reader.refused.total() == 1 else "rows were"
-    return f"{reader.refused.total():,} {were} refused: {reasons}."
+    return f"{reader.refused.total():,} {were} refused: {reasons}. {advice}", consequence
