@@ -689,3 +689,38 @@ async def test_an_outcome_that_is_not_that_of_the_whole_run_says_so(
         await pilot.press("j")
         await until_shown(pilot, "run 2       delivered", "(whole run:", "incomplete)")
         await until_shown(pilot, "run 1       delivered")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (150, 40)])
+@pytest.mark.parametrize(
+    ("key", "noun", "absent"),
+    [
+        ("1", "audience", ("s Sync", "e Edit", "next  ")),
+        ("2", "user", ("U Retry", "R Retry", "E Export")),
+        ("3", "run", ("w Whole run", "b Play back", "x Errors", "Audience status")),
+        ("6", "entry", ("y Copy", "E Export")),
+    ],
+)
+async def test_a_filter_without_a_match_says_so_and_offers_no_key_about_a_row(
+    harness: ConsoleHarness, key: str, noun: str, absent: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=size) as pilot:
+        await until_shown(pilot, SHOPPERS, "s Sync")
+        await pilot.press(key, "slash", *"zzz", "enter")
+        await until_shown(pilot, f"No {noun} matches “zzz”. Press Esc to show all.")
+        for text in absent:
+            await until_gone(pilot, text)
+        await pilot.press("escape")
+        await until_gone(pilot, "matches “zzz”")
+
+
+async def test_keys_about_a_row_say_why_they_do_nothing_while_a_filter_has_no_match(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS, "s Sync")
+        await pilot.press("slash", *"zzz", "enter", "s")
+        await until_notified(pilot, "The filter leaves no row: press Esc to show all.")
+        assert isinstance(pilot.app.screen, AudiencesScreen)

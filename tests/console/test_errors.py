@@ -423,7 +423,7 @@ async def test_a_filter_that_matches_nobody_says_so(harness: ConsoleHarness) -> 
     async with errors_shown(harness) as pilot:
         await until_shown(pilot, "ghost-2")
         await pilot.press("slash", *"%_[x", "enter")
-        await until_shown(pilot, "0 users", "No matches.")
+        await until_shown(pilot, "0 users", "No user matches “%_[x”.")
 
 
 async def test_errors_of_a_run_are_those_its_requests_brought(harness: ConsoleHarness) -> None:

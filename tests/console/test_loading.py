@@ -36,7 +36,7 @@ CLAIMS = (
     "No audience yet",
     "No Amplitude project",
     "No connection yet",
-    "No matches",
+    "matches “",
     "No one",
     "No differences",
     "No run yet",

@@ -1,6 +1,7 @@
 """What all screens have in common: the frame, loading, keys, going back, help and filter."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from textual import events
@@ -27,6 +28,7 @@ from amp_console.console.widgets.grid import Grid, clear_marks
 from amp_console.console.widgets.key_footer import KeyFooter
 from amp_console.console.widgets.split import Split
 
+NO_MATCH = "The filter leaves no row: press Esc to show all."
 WIDE = 110
 """Columns from which a screen has the class `-wide`; with fewer it has `-narrow`."""
 
@@ -86,7 +88,9 @@ class BaseScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.action_keys = ActionKeys(self, self.disabled_reason)
-        self._footer = ScreenFooter(self, self.action_keys, self.useful_actions)
+        self._footer = ScreenFooter(
+            self, self.action_keys, self.useful_actions, partial(_lacks_row, self)
+        )
         self.loader = Loader(self, self.action_keys.refresh)
         self._first_resume = FirstResume(self)
         self._is_done = False  # it goes back once its connection is in front again
@@ -116,7 +120,8 @@ class BaseScreen(Screen[None]):
         """Why an action is unavailable now; None where it works. It may raise `NoSession`."""
         for need in self.NEEDS.get(action, ()):
             if need is Need.ROW:
-                reason = None if self.has_row else self.NO_ROW
+                no_row = NO_MATCH if _is_filtered(self) else self.NO_ROW
+                reason = None if self.has_row else no_row
             else:
                 reason = REASONS[need](self.services)
             if reason is not None:
@@ -221,6 +226,16 @@ class BaseScreen(Screen[None]):
         row = grid.row
         if row is not None:
             self.services.clipboard.copy("\t".join(cell.text for cell in row.cells))
+
+
+def _is_filtered(screen: BaseScreen) -> bool:
+    return any(bar.value and bar.region for bar in screen.query(FilterBar))
+
+
+def _lacks_row(screen: BaseScreen, action: str) -> bool:
+    """Whether an action needs a row and a filter leaves none."""
+    needs_row = Need.ROW in screen.NEEDS.get(action, ())
+    return needs_row and _is_filtered(screen) and not screen.has_row
 
 
 def screen_of(node: DOMNode) -> BaseScreen:

@@ -42,12 +42,21 @@ class ScreenFooter:
     """The keys in the footer of a screen."""
 
     def __init__(
-        self, screen: Screen[Any], actions: ActionKeys, useful: Callable[[], UsefulActions]
+        self,
+        screen: Screen[Any],
+        actions: ActionKeys,
+        useful: Callable[[], UsefulActions],
+        lacks_row: Callable[[str], bool],
     ) -> None:
-        """`useful` returns what an operator wants next, given what the screen shows now."""
+        """`useful` returns what an operator wants next, given what the screen shows now.
+
+        `lacks_row` says of an action that it needs a row where a filter leaves none: its key is
+        left out.
+        """
         self._screen = screen
         self._actions = actions
         self._useful = useful
+        self._lacks_row = lacks_row
 
     def keys(self) -> FooterKeys:
         """Return the keys that are useful now, then as others those that work, and the usual ones.
@@ -107,6 +116,8 @@ class ScreenFooter:
                 name = action.removeprefix("app.")
                 first = next((item for item in candidates if not self._is_typed(item.key)), None)
                 if first is None or not first.description or name in seen:
+                    continue
+                if node is screen and self._lacks_row(action_name(name)):
                     continue
                 is_ours = first.show or (node in (screen, screen.app) and first.id is not None)
                 works = node.check_action(action_name(name), ()) if is_ours else False

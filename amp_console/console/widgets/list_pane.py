@@ -10,7 +10,15 @@ from textual.containers import Container
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Age, Column, Grid, Row, RowsState, rows_or_pages
+from amp_console.console.widgets.grid import (
+    Age,
+    Column,
+    Grid,
+    Row,
+    RowsState,
+    no_match,
+    rows_or_pages,
+)
 from amp_console.text import plural
 
 Q = TypeVar("Q")
@@ -56,6 +64,7 @@ class ListPane(Container, Generic[Q, T]):
         self._source = source
         self._noun = noun
         self._glyphs = glyphs
+        self._empty = empty
         self._grid: Grid = Grid(
             columns, glyphs=glyphs, age=age, empty=empty, marks=True, id=grid_id
         )
@@ -76,6 +85,11 @@ class ListPane(Container, Generic[Q, T]):
     @property
     def filter_text(self) -> str:
         return self._filter.value
+
+    @property
+    def is_without_match(self) -> bool:
+        """Whether the filter leaves no row."""
+        return bool(self.filter_text) and self._shown is not None and not self._count
 
     @property
     def current(self) -> T | None:
@@ -134,6 +148,8 @@ class ListPane(Container, Generic[Q, T]):
         if shown is None or shown.query != source.query:
             self.unmark()
         self._shown, self._count = source, count
+        text = self.filter_text
+        self._grid.empty = no_match(self._noun[0], text) if text else self._empty
         self._grid.reshape(source.columns)
         self._grid.show(rows)
         if shown is not None and shown.subject != source.subject:

@@ -88,7 +88,7 @@ audience only: two would undo each other's changes."""
             panel.border_title = "Link to a cohort"
             yield Static(safe_text(ABOUT), id="about")
             yield FilterBar()
-            yield Grid(COLUMNS, empty=NONE, glyphs=self.services.glyphs, id="list")
+            yield Grid(COLUMNS, empty=NONE, noun="cohort", glyphs=self.services.glyphs, id="list")
 
     def on_mount(self) -> None:
         """Ask for the cohorts once; they are not asked for again by themselves."""

@@ -101,9 +101,11 @@ their order. Press v to save filter, order and columns as a view."""
 
     NEEDS = {  # noqa: RUF012
         "query": (Need.WRITABLE,),
-        **dict.fromkeys(("import", "errors", "sizes", "mapping", "views"), (Need.CONNECTION,)),
         **dict.fromkeys(
-            ("sync", "sync_all", "edit", "link", "switch", "copy", "reconcile", "work"),
+            ("sync_all", "import", "errors", "sizes", "mapping", "views"), (Need.CONNECTION,)
+        ),
+        **dict.fromkeys(
+            ("sync", "edit", "link", "switch", "copy", "reconcile", "work"),
             (Need.CONNECTION, Need.ROW),
         ),
     }
@@ -123,6 +125,7 @@ their order. Press v to save filter, order and columns as a view."""
             Grid(
                 DEFAULT,
                 empty=EMPTY,
+                noun="audience",
                 glyphs=self.services.glyphs,
                 age=self.services.age_of,
                 marks=True,
@@ -167,6 +170,7 @@ their order. Press v to save filter, order and columns as a view."""
 
     def on_grid_moved(self) -> None:
         """Show the detail of the row the cursor rests on."""
+        self.query_one(Split).has_detail = self.current is not None
         self.action_keys.refresh()
         self.query_one(AudienceDetail).reload()
 
@@ -183,10 +187,6 @@ their order. Press v to save filter, order and columns as a view."""
         grid = self.query_one("#list", Grid)
         keys = grid.rows.in_order(grid.marks) if grid.marks else [grid.key]
         return [self._known[key] for key in keys if key in self._known]
-
-    @property
-    def has_row(self) -> bool:
-        return bool(self._known)
 
     def useful_actions(self) -> UsefulActions:
         if self.services.session is None:
@@ -226,6 +226,8 @@ their order. Press v to save filter, order and columns as a view."""
     def disabled_reason(self, action: str) -> str | None:
         if action == "reconcile" and self.chosen and all(map(_is_broken, self.chosen)):
             return "Amplitude no longer has this cohort: press l to link another."
+        if action == "sync_all" and not self._known and self.services.session is not None:
+            return self.NO_ROW
         return super().disabled_reason(action)
 
     def on_grid_opened(self) -> None:
@@ -323,7 +325,7 @@ def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
     home._layout_of_list.show([audience_row(home.services, item) for item in found])
     split = home.query_one(Split)
     split.fit_rows(len(found))
-    split.has_detail = bool(found)
+    split.has_detail = home.current is not None
     home.query_one(AudiencesPanel).entitle(found)
     # At once, or list and detail would show two numbers of the same users.
     detail = home.query_one(AudienceDetail)

@@ -99,7 +99,7 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         self._forgotten = 0
 
     def body(self) -> ComposeResult:
-        grid = Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, id="list")
+        grid = Grid(COLUMNS, empty=EMPTY, noun="connection", glyphs=self.services.glyphs, id="list")
         panel = Container(FilterBar(), grid, id="connections", classes="panel")
         panel.border_title = "Connections"
         detail = ConnectionDetail(self.loader, lambda: self.current, self._test_of)
@@ -129,7 +129,7 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         self.query_one("#connections").border_subtitle = safe_text(*parts)
         split = self.query_one(Split)
         split.fit_rows(len(found))
-        split.has_detail = bool(found)
+        split.has_detail = self.current is not None
         self._detail.reload()
 
     @property
@@ -138,6 +138,7 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
 
     def on_grid_moved(self) -> None:
         """Show the connection under the cursor."""
+        self.query_one(Split).has_detail = self.current is not None
         self.action_keys.refresh()
         self._detail.reload()
 
@@ -153,10 +154,6 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
     def current(self) -> Connection | None:
         """The connection under the cursor."""
         return self._known.get(self.query_one("#list", Grid).key)
-
-    @property
-    def has_row(self) -> bool:
-        return bool(self._known)
 
     def useful_actions(self) -> UsefulActions:
         clean_up = ("clean_up",) if self._forgotten else ()

@@ -8,10 +8,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.console.screens.base import screen_of
-from amp_console.console.screens.errors.rows import EVENT_COLUMNS, NO_MATCH, invalid_row, where
+from amp_console.console.screens.errors.rows import EVENT_COLUMNS, invalid_row, where
 from amp_console.console.texts import BAD, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid import Grid, no_match
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, invalid_groups, invalid_page
@@ -76,7 +76,7 @@ class InvalidEvents(Container):
         total = sum(group.count for group in groups)
         self.query_one("#invalid-panel").border_subtitle = plural(total, "event")
         grid = self.query_one(Grid)
-        grid.empty = NO_MATCH if text else ALL_READ
+        grid.empty = no_match("event", text) if text else ALL_READ
         grid.show([invalid_row(group) for group in groups])
         self._show_reason()
 

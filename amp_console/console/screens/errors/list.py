@@ -10,7 +10,7 @@ from amp_console.console.background import aside
 from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenMapping, OpenPerson, OpenPlan
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import NO_MATCH, BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
 from amp_console.console.screens.errors.rejected import RejectedUsers
 from amp_console.console.screens.errors.retry import (
@@ -216,6 +216,8 @@ E writes what is shown into a CSV file."""
             return *sync, *one, "request", "person", "copy", *retry
         if self._rejected.is_empty:
             return *sync, *everything, "invalid"
+        if users.is_without_match:
+            return *sync, Labelled("other_list", "Reasons"), *everything, "invalid"
         if users.has_cursor:
             return (
                 *sync,
@@ -237,6 +239,8 @@ E writes what is shown into a CSV file."""
         if action == "request":
             user = self._rejected.detail.user
             return None if user and user.request_id else "No request ever carried this user."
+        if action == "export" and not self._is_invalid and self._rejected.users.is_without_match:
+            return NO_MATCH
         if action in {"filter", "export"} and not self._is_invalid and self._rejected.is_empty:
             return "No one is rejected."
         return None
@@ -245,6 +249,8 @@ E writes what is shown into a CSV file."""
         rejected = self._rejected
         if self._is_invalid:
             return "Invalid events can't be retried. Fix them, and import the file again."
+        if rejected.users.is_without_match and not rejected.split.is_entered:
+            return NO_MATCH
         if is_one and rejected.split.is_entered and not rejected.detail.is_rejected:
             return "This user is not rejected any more: they were retried meanwhile."
         if is_one and not rejected.is_empty and rejected.current is None:

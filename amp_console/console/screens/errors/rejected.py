@@ -12,7 +12,6 @@ from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
 from amp_console.console.screens.errors.retry import RetryOutcome, ask_and_retry, is_retriable
 from amp_console.console.screens.errors.rows import (
     GROUP_COLUMNS,
-    NO_MATCH,
     OF_ALL_GROUPS,
     OF_ONE_GROUP,
     group_rows,
@@ -67,7 +66,7 @@ class RejectedUsers(Container):
             grid_id="users",
             glyphs=glyphs,
             age=age,
-            empty=NO_MATCH,
+            empty="No one.",
         )
         yield Split(Vertical(groups, users), self.detail)
 
@@ -140,7 +139,8 @@ class RejectedUsers(Container):
 
     async def _load_detail(self) -> None:
         """Read the user under the cursor; one that is being read about stays until it is left."""
-        self.split.has_detail = bool(self._groups) or self.split.is_entered
+        has_users = bool(self._groups) and not self.users.is_without_match
+        self.split.has_detail = has_users or self.split.is_entered
         wanted = self.detail.user if self.split.is_entered else self.users.current
         await self.detail.load(wanted)
         screen_of(self).action_keys.refresh()

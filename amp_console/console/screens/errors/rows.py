@@ -39,7 +39,6 @@ ALL = "all"
 """The key of the row for all groups together."""
 OPERATION = {Operation.ADD: "add", Operation.REMOVE: "remove"}
 """What was to be done with a user."""
-NO_MATCH = "No matches. / and Esc show everything again."
 
 
 def group_rows(groups: list[RejectionGroup], glyphs: Glyphs, now: int) -> list[Row]:

@@ -58,7 +58,6 @@ from amp_console.text import plural
 
 OF_DIFFERENCES = {"repair", "export", "filter", "person", "errors", "copy"}
 """The actions that need a comparison."""
-NO_MATCH = "No matches. / and Esc show everyone again."
 EARLIER = "This is an earlier comparison. For the last one press 1, then r, or compare again."
 FORGOTTEN = f"{EARLIER} Who differed is kept for the last {KEPT} comparisons of an audience."
 
@@ -157,7 +156,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
             id="people-panel",
             grid_id="people",
             glyphs=self.services.glyphs,
-            empty=NO_MATCH,
+            empty="No one.",
             columns=rows.PEOPLE,
         )
         yield Split(Vertical(ComparisonPanel(), self._kinds), people, stacks=True)

@@ -98,7 +98,12 @@ plays a finished one back from its log, which sends nothing."""
 
     def body(self) -> ComposeResult:
         grid = Grid(
-            COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, age=self.services.age_of, id="list"
+            COLUMNS,
+            empty=EMPTY,
+            noun="run",
+            glyphs=self.services.glyphs,
+            age=self.services.age_of,
+            id="list",
         )
         panel = Container(FilterBar(), grid, id="runs", classes="panel")
         panel.border_title = "Runs"
@@ -120,7 +125,7 @@ plays a finished one back from its log, which sends nothing."""
         )
         split = self.query_one(Split)
         split.fit_rows(len(found) if self.size.width < BELOW else min(len(found), MAX_ROWS))
-        split.has_detail = bool(found)
+        split.has_detail = self._run_id is not None
         await self._load_detail()
 
     async def _load_detail(self) -> None:
@@ -147,6 +152,7 @@ plays a finished one back from its log, which sends nothing."""
 
     def on_grid_moved(self) -> None:
         """Show the run under the cursor; dim what can't be done without one."""
+        self.query_one(Split).has_detail = self._run_id is not None
         self.refresh_bindings()
         self.loader.follow("detail", self._load_detail)
 

@@ -91,7 +91,12 @@ In a shell, amp-console source add NAME URL adds a warehouse, and amp-console se
 
     def body(self) -> ComposeResult:
         grid = Grid(
-            COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, age=self.services.age_of, id="list"
+            COLUMNS,
+            empty=EMPTY,
+            noun="source",
+            glyphs=self.services.glyphs,
+            age=self.services.age_of,
+            id="list",
         )
         panel = Container(FilterBar(), grid, id="sources", classes="panel fill")
         panel.border_title = "Sources"
@@ -111,7 +116,7 @@ In a shell, amp-console source add NAME URL adds a warehouse, and amp-console se
         self._show()
         split = self.query_one(Split)
         split.fit_rows(len(found))
-        split.has_detail = bool(found)
+        split.has_detail = self.current is not None
         self.query_one("#sources").border_subtitle = safe_text(plural(len(found), "source"))
         self._detail.reload()
         self._follow_job()
@@ -160,6 +165,7 @@ In a shell, amp-console source add NAME URL adds a warehouse, and amp-console se
 
     def on_grid_moved(self) -> None:
         """Show the source under the cursor."""
+        self.query_one(Split).has_detail = self.current is not None
         self.action_keys.refresh()
         self._detail.reload()
 

@@ -10,7 +10,7 @@ from amp_console.console.widgets.grid.rows import (
     parts_cell,
     rows_or_pages,
 )
-from amp_console.console.widgets.grid.widget import Grid, RowsState, clear_marks
+from amp_console.console.widgets.grid.widget import Grid, RowsState, clear_marks, no_match
 
 __all__ = [
     "Age",
@@ -22,6 +22,7 @@ __all__ = [
     "Row",
     "RowsState",
     "clear_marks",
+    "no_match",
     "parts_cell",
     "rows_or_pages",
 ]

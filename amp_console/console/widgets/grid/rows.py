@@ -182,7 +182,8 @@ class RowModel:
         self.is_sorted = True
         """Whether the rows shown are in the order of the column they are sorted by."""
         self._all: Sequence[Row] = ()
-        self._needle = ""
+        self.needle = ""
+        """The text that the rows shown contain; "" shows all."""
 
     @property
     def can_sort(self) -> bool:
@@ -214,7 +215,7 @@ class RowModel:
 
     def filter(self, needle: str) -> None:
         """Show only rows with this text in any cell, ignoring case."""
-        self._needle = needle
+        self.needle = needle
         if self.can_sort:
             self._list()
 
@@ -231,7 +232,7 @@ class RowModel:
         return [row.key for row in self._all if row.key in keys]
 
     def _list(self, before: Rows | None = None) -> None:
-        order = self._needle, self.sort_column, self.descending
+        order = self.needle, self.sort_column, self.descending
         shown = Listed(self._all, *order, before)
         self.is_sorted = before is None or shown.keys() == Listed(self._all, *order).keys()
         self.shown = shown

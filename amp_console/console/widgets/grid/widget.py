@@ -21,8 +21,15 @@ from amp_console.console.widgets.grid.painter import Age, LinePainter, PaintedAg
 from amp_console.console.widgets.grid.palette import STYLES, GridPalette
 from amp_console.console.widgets.grid.rows import PAGE, Listed, Paged, Row, RowModel
 from amp_console.console.widgets.grid.selection import CursorMemory, Marks, moved
+from amp_console.text import clean
 
 READING = "Reading…"
+NAMED_LENGTH = 40  # characters of a filter in a sentence
+
+
+def no_match(noun: str, needle: str) -> str:
+    """Say that a filter leaves no row, and how to see all of them: "No run matches “x”. …"."""
+    return f"No {noun} matches “{clean(needle, NAMED_LENGTH)}”. Press Esc to show all."
 
 
 class RowsState(enum.Enum):
@@ -120,6 +127,7 @@ class Grid(ScrollView, can_focus=True):
         columns: Sequence[Column],
         *,
         empty: str = "",
+        noun: str = "row",
         glyphs: Glyphs = PLAIN,
         age: Age | None = None,
         marks: bool = False,
@@ -129,7 +137,8 @@ class Grid(ScrollView, can_focus=True):
     ) -> None:
         """`empty` is shown once it is known that there are no rows; `marks` lets rows be marked.
 
-        `age` keeps the ages in cells current; without it they stay what they were.
+        `noun` is what a row is called where a filter leaves none, e.g. "audience". `age`
+        keeps the ages in cells current; without it they stay what they were.
         """
         super().__init__(id=id, classes=classes)
         self.columns = tuple(columns)
@@ -146,6 +155,7 @@ class Grid(ScrollView, can_focus=True):
         """Whether the next key is the letter of the column to sort by."""
         self.can_mark = marks
         self.empty = empty
+        self._noun = noun
         self.state = RowsState.LOADING
         self._notice = READING  # shown in place of rows unless the state is LOADED
         self._glyphs = glyphs
@@ -362,7 +372,7 @@ class Grid(ScrollView, can_focus=True):
                 has_letters=self.is_choosing,
             )
         if not len(rows):
-            text = self.empty if self.state is RowsState.LOADED else self._notice
+            text = _text_without_rows(self)
             size = Size(width, self.size.height - 1)  # without the header
             return painter.notice(size, y - 1, text, _TONES.get(self.state, "empty"))
         index = y - 1 + round(self.scroll_y)
@@ -377,6 +387,14 @@ class Grid(ScrollView, can_focus=True):
         if index == self.cursor:
             ground = "cursor" if self.has_focus else "cursor-blurred"
         return painter.row(width, row, ground, is_marked=row.key in self.marks)
+
+
+def _text_without_rows(grid: Grid) -> str:
+    if grid.state is not RowsState.LOADED:
+        return grid._notice
+    if grid.rows.needle and len(grid.rows.known):
+        return no_match(grid._noun, grid.rows.needle)
+    return grid.empty
 
 
 def clear_marks(node: DOMNode) -> bool:
