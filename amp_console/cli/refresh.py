@@ -24,7 +24,7 @@ def refresh(
     """Run the queries of audiences and update their members; send nothing.
 
     Without names it includes every enabled audience that has a query. Members who are not listed
-    leave; a query of changes says itself who leaves. You have to confirm a query that lists no one,
+    leave; a query of changes lists who leaves. You have to confirm a query that lists no one,
     removes more than a fifth of the members, or has a column whose type has changed. One that fails
     or is cancelled changes nothing.
     """
