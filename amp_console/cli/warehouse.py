@@ -36,12 +36,14 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
     bigquery://PROJECT/DATASET or adbc:PROFILE. Nothing is saved until the source can be opened. A
     password in the URL goes into the keyring instead.
     """
-    from contextlib import closing
-
     from amp_console.cli.resources import connection_store, folders, keyring
-    from amp_console.connections import NamedSource, save_source, split_password
-    from amp_console.sync.connection_log import log_connection_saved
-    from amp_console.sync.sources.warehouse import WarehouseError, open_engine, whole_url
+    from amp_console.connections import NamedSource
+    from amp_console.sync.sources.warehouse import WarehouseError
+    from amp_console.sync.warehouse_sources import (
+        entered_url,
+        keep_warehouse,
+        warehouse_version,
+    )
     from amp_console.text import clean
     from amp_console.values import Secret
 
@@ -49,8 +51,8 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
     store.check_writable()
     connection = store.pick(connection_name)
     try:
-        address, password = split_password(url)
-        new = NamedSource(name=name, url=whole_url(address))
+        address, password = entered_url(url)
+        new = NamedSource(name=name, url=address)
     except ValueError as error:
         raise click.UsageError(_as_sentence(str(error))) from None
     except WarehouseError as error:
@@ -60,14 +62,12 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
         typed = ask_for("Password", is_hidden=True) if sys.stdin.isatty() else sys.stdin.readline()
         password = Secret(typed.removesuffix("\n"))
     try:
-        with closing(open_engine(new.url, password)) as engine:
-            version = engine.version()
+        version = warehouse_version(new, password)
     except WarehouseError as error:
         say(error.sentence("Nothing was saved."), err=True)
         return 2
     ring = keyring()
-    saved = save_source(store, ring, connection, new, password)
-    log_connection_saved(folders().ledger(connection.id), connection, saved)
+    keep_warehouse(store, ring, folders().ledger(connection.id), connection, new, password)
     say(f"Saved the source “{name}”: {version}, {clean(new.url, 300)}.")
     if password is not None:
         say(f"Its password is in your keyring ({ring.backend_name()}), not in the settings.")
@@ -79,15 +79,13 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
 @connection_option
 def test(name: str, connection_name: str | None) -> int:
     """Open a source, and print its version."""
-    from contextlib import closing
-
     from amp_console.cli.resources import connection_store
     from amp_console.connections import named_source
-    from amp_console.sync.sources.warehouse import open_engine
+    from amp_console.sync.warehouse_sources import warehouse_version
 
     found = named_source(connection_store().pick(connection_name), name)
-    with closing(open_engine(found.url, _password(found))) as engine:
-        say(f"The source “{found.name}” can be read: {engine.version()}.")
+    version = warehouse_version(found, _password(found))
+    say(f"The source “{found.name}” can be read: {version}.")
     return 0
 
 
@@ -97,24 +95,17 @@ def test(name: str, connection_name: str | None) -> int:
 def remove(name: str, connection_name: str | None) -> int:
     """Remove a source, and its password from the keyring."""
     from amp_console.cli.resources import connection_store, folders, keyring, open_connection
-    from amp_console.connections import named_source, remove_source
     from amp_console.ledger.audience_queries import audience_queries
     from amp_console.ledger.audiences import audience
-    from amp_console.sync.connection_log import log_connection_saved
+    from amp_console.sync.warehouse_sources import STILL_IN_KEYRING, drop_warehouse
     from amp_console.text import clean
 
     store = connection_store()
     store.check_writable()
     connection = store.pick(connection_name)
-    item = named_source(connection, name).password_item
-    saved = remove_source(store, keyring(), connection, name)
-    log_connection_saved(folders().ledger(connection.id), connection, saved)
-    is_left = item in store.forgotten()
-    left = (
-        " Its password is still in your keyring, which did not delete it. Every later change of "
-        "passwords there tries again."
-    )
-    say(f"Removed the source “{name}”.{left if is_left else ''}")
+    ledger_file = folders().ledger(connection.id)
+    _, is_left = drop_warehouse(store, keyring(), ledger_file, connection, name)
+    say(f"Removed the source “{name}”.{f' {STILL_IN_KEYRING}' if is_left else ''}")
     with open_connection(connection_name) as (_, ledger):
         queries = ledger.read(audience_queries).values()
         using = sorted(

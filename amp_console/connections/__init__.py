@@ -13,7 +13,11 @@ from amp_console.connections.keys import (
     keys_from_two_lines,
     without_keys,
 )
-from amp_console.connections.named_source import NamedSource, split_password
+from amp_console.connections.named_source import (
+    NamedSource,
+    checked_source_name,
+    split_password,
+)
 from amp_console.connections.preferences import (
     Preferences,
     keep_theme,
@@ -91,6 +95,7 @@ __all__ = [
     "checked_keys",
     "checked_name",
     "checked_secret",
+    "checked_source_name",
     "checked_token",
     "find_keys",
     "find_profiles_token",

@@ -34,15 +34,21 @@ class NamedSource(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     password_item: str | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(
-                "the name of a source may only contain letters, digits, -, _ and ., at most 64"
-            )
+        checked_source_name(self.name)
         if split_password(self.url)[1] is not None:
             raise ValueError(
                 f"the URL of the source “{self.name}” contains a password; remove it, and add the "
                 "source again with: amp-console source add NAME URL"
             )
+
+
+def checked_source_name(name: str) -> str:
+    """Return the name of a source. Raises ValueError for one that can't be right."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            "the name of a source may only contain letters, digits, -, _ and ., at most 64"
+        )
+    return name
 
 
 def split_password(url: str) -> tuple[str, Secret | None]:

@@ -34,6 +34,7 @@ def save_source(
 ) -> Connection:
     """Add a source, or replace the one of its name, and keep its password in the keyring.
 
+    Without a password, the one that the source points to is kept.
     Raises KeysError: the keyring didn't take the password; nothing was saved. Raises SettingsError:
     the settings weren't saved; the password is removed from the keyring again.
     """
@@ -43,7 +44,7 @@ def save_source(
         with without_keyring(NOT_KEPT):
             items["password_item"] = keyring.write_password(password)
     with deleted_unless_saved(keyring, items):
-        new = msgspec.structs.replace(source, password_item=items.get("password_item"))
+        new = msgspec.structs.replace(source, **items)
         saved = store.put_source(connection, new)
     retry_forgotten(store, keyring)
     return saved

@@ -36,6 +36,7 @@ from amp_console.console.routes import (
     OpenReconcileAll,
     OpenReplay,
     OpenRun,
+    OpenSourceForm,
     Replace,
     Route,
     ShowAudience,
@@ -73,6 +74,7 @@ SCREENS: dict[type[Route], str] = {
     OpenConnectionForm: "connections.form:ConnectionForm",
     OpenMapping: "connections.mapping:MappingScreen",
     OpenQuery: "sources.query:QueryScreen",
+    OpenSourceForm: "sources.form:SourceForm",
 }
 """Module and class of the screen of each other route; its arguments are the route's fields."""
 WHOSE_KEYS = (

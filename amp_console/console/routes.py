@@ -7,7 +7,7 @@ another one. The fields of a route are the arguments of its screen.
 import enum
 from dataclasses import dataclass
 
-from amp_console.connections import Connection
+from amp_console.connections import Connection, NamedSource
 
 
 class MainScreen(enum.Enum):
@@ -138,6 +138,13 @@ class OpenQuery(Route):
     """The query of an audience; None: a new audience by query."""
 
     audience_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSourceForm(Route):
+    """The form for a warehouse of the open connection; None: a new one."""
+
+    source: NamedSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

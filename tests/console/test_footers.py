@@ -63,7 +63,8 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     yield await go("t 1 enter", "PersonScreen")
     yield await go("escape 6", "LogScreen")
     yield await go("7", "SourcesScreen")
-    yield await go("1 n", "QueryScreen")
+    yield await go("A", "SourceForm")
+    yield await go("escape 1 n", "QueryScreen")
     yield await go("escape 4", "LiveScreen")
 
 

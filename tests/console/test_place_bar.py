@@ -37,6 +37,7 @@ SUB_SCREENS = {
     "ConnectionForm": MainScreen.CONNECTIONS,
     "MappingScreen": MainScreen.CONNECTIONS,
     "QueryScreen": MainScreen.SOURCES,
+    "SourceForm": MainScreen.SOURCES,
 }
 
 

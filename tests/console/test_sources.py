@@ -86,7 +86,7 @@ async def choose(pilot: Pilot[None], text: str, column: int = 0) -> None:
 async def test_without_any_it_says_how_to_add_one(harness: ConsoleHarness) -> None:
     harness.connect()
     async with harness.open(size=(80, 24)) as pilot:
-        await go(pilot, "No source yet.", "amp-console source add NAME URL")
+        await go(pilot, "No source yet.", "press A and add its warehouse")
         await pilot.press("n")
         await until_notified(pilot, "Add a warehouse first")
 

@@ -1,17 +1,21 @@
 """What screens with a form have in common: saving, mistakes at their fields, and going back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, Static
+from textual.worker import Worker
 
+from amp_console.connections import SettingsError
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.failures import KNOWN
 from amp_console.console.place_bar import PLACE_KEYS
 from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.texts import TONE, safe_text
 from amp_console.console.widgets.fields import Choice, Field
 
 F1 = Binding(
@@ -40,6 +44,7 @@ class FormScreen(BaseScreen):
         super().__init__()
         self._at_first: tuple[str, ...] | None = None
         self._answers: set[str] = set()  # fields that show an answer of Amplitude
+        self._working: Worker[None] | None = None
 
     def entries(self) -> tuple[str, ...]:
         """All that is entered, to be compared with what it was at first."""
@@ -109,6 +114,36 @@ class FormScreen(BaseScreen):
         wrong = next((field for field in fields if field.note), None)
         if wrong is not None:
             wrong.control.focus()
+
+    def say(self, text: str, tone: str) -> None:
+        """Say below the fields how it is going."""
+        self.query_one("#told", Static).update(safe_text((text, TONE[tone])))
+
+    @property
+    def is_working(self) -> bool:
+        """Whether something that was begun with `begin_work` has not ended."""
+        return self._working is not None and not self._working.is_finished
+
+    def begin_work(self, work: Coroutine[None, None, object], action: str) -> None:
+        """Do the work of an action unless that is unavailable; a failure is said below the fields.
+
+        One thing at a time: `disabled_reason` gives the reason while it `is_working`.
+        """
+        reason = self.disabled_reason(action)
+        if reason is None:
+            self._working = self.run_worker(self._guarded(work))
+            self.action_keys.refresh()
+        else:
+            work.close()
+            self.services.notifications.post(reason, "warning")
+
+    async def _guarded(self, work: Coroutine[None, None, object]) -> None:
+        try:
+            await work
+        except (*KNOWN, SettingsError) as error:
+            self.say(str(error), "bad")
+        finally:
+            self.call_later(self.action_keys.refresh)
 
     def action_save(self) -> None:
         """Keep what was entered."""

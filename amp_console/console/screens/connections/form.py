@@ -1,6 +1,5 @@
 """A connection's settings and keys: the first thing a newcomer sees."""
 
-from collections.abc import Coroutine
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -8,12 +7,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Input, Static
-from textual.worker import Worker
 
-from amp_console.connections import Connection, SettingsError
+from amp_console.connections import Connection
 from amp_console.console.background import aside
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.failures import KNOWN
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.routes import MainScreen, SwitchConnection
 from amp_console.console.screens.actions import Need
@@ -29,8 +26,16 @@ from amp_console.console.screens.connections.keys import (
     try_keys,
 )
 from amp_console.console.screens.form import F1, FormScreen
-from amp_console.console.texts import MUTED, TONE, lines, safe_text
-from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
+from amp_console.console.texts import MUTED, lines, safe_text
+from amp_console.console.widgets.fields import (
+    Choice,
+    Field,
+    Form,
+    chosen,
+    entered,
+    input_field,
+    yes_no,
+)
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.sync.connection_log import log_connection_saved
 from amp_console.text import clean
@@ -59,7 +64,8 @@ Projects, your project, General. Paste both keys at once, one on each line, into
 
 The keys are tested before they are saved, and saved in your system's keyring only, never in a
 file. Up, down and Tab go from field to field; left, right and space choose."""
-    CSS_PATH = "form.tcss"
+    CSS_PATH = "../form.tcss"
+    DEFAULT_CLASSES = "one-form"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+t", "test", "Test", id="connection.test"),
         F1,
@@ -70,7 +76,6 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
     def __init__(self, connection: Connection | None = None) -> None:
         super().__init__()
         self._known = connection
-        self._working: Worker[None] | None = None
         self._others: tuple[Connection, ...] = ()
 
     # What it looks like.
@@ -136,7 +141,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             self.show_mistakes(mistakes.told)
             if "base-url" in mistakes.told:
                 self.action_advanced()
-            self._say(NOT_SAVED, "bad")
+            self.say(NOT_SAVED, "bad")
             return None
         self.show_mistakes({})
         return made
@@ -151,14 +156,14 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def all_corrected(self) -> None:
         """Take back what is said below the fields, too."""
-        self._say(TOUCHES_NOTHING, "dim")
+        self.say(TOUCHES_NOTHING, "dim")
 
     def on_key_input_both_pasted(self, event: KeyInput.BothPasted) -> None:
         """Both keys were pasted into one line: each goes to its own."""
         self.query_one("#api-key", KeyInput).value = event.api_key.reveal()
         self.query_one("#secret-key", KeyInput).value = event.secret_key.reveal()
         self.query_one("#app-id").focus()
-        self._say("Both keys are filled in: the first line is the API Key.", "good")
+        self.say("Both keys are filled in: the first line is the API Key.", "good")
 
     def on_key_input_refused(self, event: KeyInput.Refused) -> None:
         """More lines were pasted than there are keys."""
@@ -172,8 +177,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         """One thing at a time."""
         if (reason := super().disabled_reason(action)) is not None:
             return reason
-        is_working = self._working is not None and not self._working.is_finished
-        if action in {"test", "save"} and is_working:
+        if action in {"test", "save"} and self.is_working:
             return "The keys are being tested or stored."
         return None
 
@@ -195,33 +199,16 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def action_test(self) -> None:
         """Ask Amplitude whether it takes the keys."""
-        self._work(self._test_alone(), "test")
+        self.begin_work(self._test_alone(), "test")
 
     def action_save(self) -> None:
         """Test the keys, and keep them with the connection."""
-        self._work(self._test_and_save(), "save")
-
-    def _work(self, work: Coroutine[None, None, object], action: str) -> None:
-        reason = self.disabled_reason(action)
-        if reason is None:
-            self._working = self.run_worker(self._guarded(work))
-            self.action_keys.refresh()
-        else:
-            work.close()
-            self.services.notifications.post(reason, "warning")
-
-    async def _guarded(self, work: Coroutine[None, None, object]) -> None:
-        try:
-            await work
-        except (*KNOWN, SettingsError) as error:
-            self._say(str(error), "bad")
-        finally:
-            self.call_later(self.action_keys.refresh)
+        self.begin_work(self._test_and_save(), "save")
 
     async def _test_alone(self) -> None:
         tested = await self._test()
         if tested is not None and tested[1].verdict is KeyVerdict.ACCEPTED:
-            self._say(f"{tested[1].text} F2 saves the connection.", "good")
+            self.say(f"{tested[1].text} F2 saves the connection.", "good")
 
     async def _test(self) -> tuple[Draft, KeyCheckResult] | None:
         """Test what is entered, and what the operator takes instead where it is wrong.
@@ -229,12 +216,12 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         None: fields show mistakes.
         """
         while (made := await self._draft()) is not None:
-            self._say(TESTING, "dim")
+            self.say(TESTING, "dim")
             credentials = made.credentials or await keys_for(self.services, made.connection)
             urls = self.services.environment.region_urls
             outcome = await try_keys(made.connection, credentials, urls)
             tone = TONES[outcome.verdict]
-            self._say("" if outcome.field else outcome.text, tone)
+            self.say("" if outcome.field else outcome.text, tone)
             if outcome.field:
                 self.show_mistakes({outcome.field: outcome.text}, tone, is_answer=True)
             if not await self._takes_instead(outcome):
@@ -276,11 +263,11 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         await self._keep(made, f" {outcome.text}")
 
     async def _keep(self, made: Draft, tested: str) -> None:
-        self._say(STORING, "dim")
+        self.say(STORING, "dim")
         is_new = self._known is None or self.services.session is None
         where = await save(self.services, made, opens=is_new)
         if where is None:
-            self._say("Nothing was saved.", "warn")
+            self.say("Nothing was saved.", "warn")
             return
         await aside(
             log_connection_saved,
@@ -298,26 +285,18 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         if is_new and opened is not None and opened is not self.services:
             self.services.navigate(SwitchConnection(made.connection.id))
 
-    def _say(self, text: str, tone: str) -> None:
-        self.query_one("#told", Static).update(safe_text((text, TONE[tone])))
-
 
 def _welcome(glyphs: Glyphs) -> Content:
     return lines(*(safe_text(line) for line in WELCOME.format(to=glyphs.arrow).splitlines()))
 
 
-def _line(name: str, label: str, value: str, placeholder: str) -> Field:
-    line = Input(value, placeholder=placeholder, id=name, select_on_focus=False)
-    return Field(label, line, id=f"field-{name}")
-
-
 def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResult:
-    yield _line("name", "Name", known.name if known else "", "e.g. Acme prod")
+    yield input_field("name", "Name", known.name if known else "", "e.g. Acme prod")
     yield Field("API Key", KeyInput(placeholder=hint, id="api-key"), id="field-api-key")
     yield Field("Secret Key", KeyInput(placeholder=hint, id="secret-key"), id="field-secret-key")
-    yield _line("app-id", "App ID", str(known.app_id) if known else "", "e.g. 153957")
+    yield input_field("app-id", "App ID", str(known.app_id) if known else "", "e.g. 153957")
     owner = known.owner_email if known else ""
-    yield _line("owner", "Cohort owner", owner, "e.g. ana@acme.example, who owns new cohorts")
+    yield input_field("owner", "Cohort owner", owner, "e.g. ana@acme.example, who owns new cohorts")
     region = known.region if known else Region.NORTH_AMERICA
     regions = [(str(item), item.label) for item in Region]
     yield Field("Region", Choice(regions, region, glyphs=glyphs, id="region"), id="field-region")
@@ -328,7 +307,7 @@ def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResul
     has_prefix = bool(known and known.prefix)
     yield Field("Cohort names", yes_no(has_prefix, *words, glyphs=glyphs, id="prefix"))
     url = (known.base_url if known else None) or ""
-    base = _line(
+    base = input_field(
         "base-url", "Base URL", url, "instead of the region's, e.g. a gateway or the simulator"
     )
     base.display = bool(url)

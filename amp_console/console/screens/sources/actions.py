@@ -1,24 +1,27 @@
 """What can be done with a source: test it, or remove a warehouse or a query."""
 
-from contextlib import closing
-
-from amp_console.connections import Connection, NamedSource, SettingsError, remove_source
+from amp_console.connections import (
+    Connection,
+    NamedSource,
+    SettingsError,
+    find_source_password,
+)
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.refreshes import engine_of
 from amp_console.console.screens.actions import REASONS, Need
 from amp_console.console.screens.loading import NoSession
 from amp_console.console.screens.sources.space import space_reason
 from amp_console.sync.audience_queries import drop_query
-from amp_console.sync.connection_log import log_connection_saved
 from amp_console.sync.sources.known import KnownSource, Origin
+from amp_console.sync.warehouse_sources import STILL_IN_KEYRING, drop_warehouse, warehouse_version
 from amp_console.text import clean, named
 
 MAX_NAMES = 5  # audiences that a question names
 MAX_NAME_LENGTH = 40
-NO_WAREHOUSE = "Add a warehouse first, in a shell: amp-console source add NAME URL"
-ONLY_QUERIES = "Choose an audience: only its query can be refreshed or edited."
+NO_WAREHOUSE = "Add a warehouse first: press 7 for Sources, then A."
+ONLY_QUERIES = "Choose an audience: only its query can be refreshed."
+NOT_EDITED = "Only warehouses and queries can be edited. This source provides events."
 ONLY_WAREHOUSES = "Only a warehouse can be tested. This source provides events."
 NOT_KEPT = "It can't be removed: it is not in the settings, but listed because it was read."
 
@@ -39,8 +42,10 @@ def unavailable(services: Services, action: str, source: KnownSource) -> str | N
     reason = None
     if source.origin is Origin.SEGMENT and action != "edit":
         reason = space_reason(services, action)
-    elif action in {"refresh", "edit"} and not is_query:
+    elif action == "refresh" and not is_query:
         reason = ONLY_QUERIES
+    elif action == "edit" and source.totals is not None:
+        reason = NOT_EDITED
     elif action == "refresh" and job is not None and not job.is_over:
         reason = "A query is running. Wait for it, or press c to cancel it."
     elif action in {"refresh", "test"} and source.warehouse is None:
@@ -54,8 +59,7 @@ def unavailable(services: Services, action: str, source: KnownSource) -> str | N
 
 def version(services: Services, source: NamedSource) -> str:
     """Open a warehouse, and return its version. Raises WarehouseError and KeysError."""
-    with closing(engine_of(source, services.environment.keyring)()) as engine:
-        return engine.version()
+    return warehouse_version(source, find_source_password(source, services.environment.keyring))
 
 
 def question(source: KnownSource) -> Confirm:
@@ -81,13 +85,23 @@ async def remove(services: Services, source: KnownSource) -> None:
     session = services.session
     if session is None:
         raise NoSession
-    store, keyring = services.environment.connections, services.environment.keyring
+    environment = services.environment
     before = await stored(services, session.connection)
-    saved = await aside(remove_source, store, keyring, before, source.name)
+    saved, is_left = await aside(
+        drop_warehouse,
+        environment.connections,
+        environment.keyring,
+        environment.folders.ledger(before.id),
+        before,
+        source.name,
+        now=services.timing.now,
+    )
     session.change(saved)
-    ledger = services.environment.folders.ledger(saved.id)
-    await aside(log_connection_saved, ledger, before, saved, now=services.timing.now)
-    services.notifications.post(f"Removed the source “{clean(source.name)}”.")
+    said = f"Removed the source “{clean(source.name)}”."
+    if is_left:
+        services.notifications.post(f"{said} {STILL_IN_KEYRING}", "warning")
+    else:
+        services.notifications.post(said)
 
 
 async def drop(services: Services, source: KnownSource) -> None:

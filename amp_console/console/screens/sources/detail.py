@@ -38,7 +38,7 @@ _STEPS = {
     Origin.WAREHOUSE: {
         SourceState.OK: "Nothing to do. Press T to check whether it can be read now.",
         SourceState.NEVER: "Press n to create an audience from a query, or T to test it.",
-        SourceState.TROUBLE: "Press T to test it again. To change it, add it again in a shell.",
+        SourceState.TROUBLE: "Press T to test it again, or e to edit it.",
     },
     Origin.QUERY: {
         SourceState.OK: "Press u to run the query. It shows a plan before anything changes.",

@@ -1,7 +1,6 @@
 """Sources: the warehouses, queries, buckets and files that events and members come from."""
 
 from collections.abc import Hashable
-from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -19,7 +18,7 @@ from amp_console.console import refreshes
 from amp_console.console.background import aside
 from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
-from amp_console.console.routes import MainScreen, OpenQuery
+from amp_console.console.routes import MainScreen, OpenQuery, OpenSourceForm
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import UsefulActions
@@ -60,16 +59,16 @@ u runs the query of an audience. It reads all rows first, then shows a plan: how
 and leave, with any warnings. y applies the plan; until then nothing changes. c cancels the query,
 in the warehouse too.
 
-n creates an audience from a query, and e edits a query; there, F5 tries it and changes no members.
-T tests whether a warehouse can be read. D removes a warehouse from the settings, or the query from
-an audience, whose members stay.
+A adds a warehouse, n creates an audience from a query, and e edits either; F5 tries a query and
+changes no members. T tests whether a warehouse can be read. D removes a warehouse from the
+settings, or the query from an audience, whose members stay.
 
-In a shell, amp-console source add NAME URL adds a warehouse, and amp-console segment connect
---space ID connects a Segment space."""
+In a shell, amp-console segment connect --space ID connects a Segment space."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "refresh", "Refresh", id="sources.refresh"),
         Binding("c", "cancel", "Cancel", id="sources.cancel"),
         Binding("n", "new", "New query", id="sources.new"),
+        Binding("A", "add", "Add warehouse", id="sources.add"),
         Binding("e", "edit", "Edit", id="sources.edit"),
         Binding("T", "test", "Test", id="sources.test"),
         Binding("D", "remove", "Remove", id="sources.remove"),
@@ -79,6 +78,7 @@ In a shell, amp-console source add NAME URL adds a warehouse, and amp-console se
     NEEDS = {  # noqa: RUF012  # editing opens a form, which can be read in any case
         **dict.fromkeys(("refresh", "edit", "test", "remove", "copy"), (Need.ROW,)),
         "new": (Need.WRITABLE,),
+        "add": (Need.SETTINGS,),
     }
     NO_ROW = "No source is under the cursor."
 
@@ -183,15 +183,17 @@ In a shell, amp-console source add NAME URL adds a warehouse, and amp-console se
     def useful_actions(self) -> UsefulActions:
         job, current = self.services.jobs.refreshing, self.current
         cancel = ("cancel",) if job is not None and not job.is_over else ()
+        has_warehouse = self._connection is not None and self._connection.sources
+        new = ("new", "add") if has_warehouse else ("add",)
         if current is None:
-            return ("new",)
+            return new
         if current.origin is Origin.QUERY:
-            return (*cancel, "refresh", "edit", "new", "test", "remove")
+            return (*cancel, "refresh", "edit", *new, "test", "remove")
         if current.origin is Origin.WAREHOUSE:
-            return (*cancel, "test", "new", "remove")
+            return (*cancel, "test", "edit", *new, "remove")
         if current.origin is Origin.SEGMENT:
-            return (*cancel, "refresh", "new")
-        return (*cancel, "new")
+            return (*cancel, "refresh", *new)
+        return (*cancel, *new)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to cancel a query while one runs."""
@@ -241,10 +243,19 @@ In a shell, amp-console source add NAME URL adds a warehouse, and amp-console se
         """Make a query in a warehouse an audience."""
         self.services.navigate(OpenQuery())
 
+    def action_add(self) -> None:
+        """Add a warehouse, and test it."""
+        self.services.navigate(OpenSourceForm())
+
     def action_edit(self) -> None:
-        """Edit the query of the audience, and try it."""
-        if self.current is not None and self.current.fed:
-            self.services.navigate(OpenQuery(self.current.fed[0].id))
+        """Edit the query of the audience and try it, or the warehouse and test it."""
+        current = self.current
+        if current is None:
+            return
+        if current.origin is Origin.WAREHOUSE:
+            self.services.navigate(OpenSourceForm(current.warehouse))
+        elif current.fed:
+            self.services.navigate(OpenQuery(current.fed[0].id))
 
     def action_test(self) -> None:
         """Open the warehouse, and say which version it is."""
@@ -263,15 +274,12 @@ In a shell, amp-console source add NAME URL adds a warehouse, and amp-console se
 
     def action_remove(self) -> None:
         """Remove a warehouse from the settings, or the query from its audience."""
-        current = self.current
-        if current is not None:
-            self.app.push_screen(question(current), partial(self._remove_if, current))
-
-    def _remove_if(self, source: KnownSource, is_meant: bool | None) -> None:
-        if is_meant:
-            self.run_worker(self._remove(source))
+        if self.current is not None:
+            self.run_worker(self._remove(self.current))
 
     async def _remove(self, source: KnownSource) -> None:
+        if not await self.services.ask(question(source)):
+            return
         try:
             await (drop if source.origin is Origin.QUERY else remove)(self.services, source)
         except (SettingsError, *KNOWN) as error:

@@ -21,9 +21,8 @@ COLUMNS = (
 EMPTY = """\
 No source yet.
 
-To create an audience from a query, add its warehouse in a shell:
-  amp-console source add NAME URL
-  URL: postgresql://USER@HOST/DATABASE, duckdb:PATH, sqlite:PATH and others
+To create an audience from a query, press A and add its warehouse:
+PostgreSQL, DuckDB, SQLite, Snowflake, BigQuery or any with an ADBC driver.
 
 Buckets appear once you have imported from them (i under Audiences), and
 files once a live session has followed them (press 4, then n).
