@@ -12,8 +12,9 @@ from amp_console.console.glyphs import Glyphs
 from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile, Route
 from amp_console.console.texts import BAD, MUTED, TONE, WARN, Part, safe_text
 from amp_console.console.widgets.grid import CellPart
+from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.counts import Headcount
+from amp_console.ledger.counts import Headcount, InCohort
 from amp_console.sync.queries.status import AudienceSummary, State, Status
 
 STATUS_TONES = {
@@ -103,10 +104,21 @@ def members_sum(count: Headcount) -> Content:
     ]
     some = [part for part in parts if part[0]] or parts[:1]
     pieces: list[Part] = []
-    for number, what, style in some:
+    for users, what, style in some:
         pieces.append((" + " if pieces else "= ", MUTED))
-        pieces.append((f"{number:,} {what}", style))
+        pieces.append((f"{users:,} {what}", style))
     return safe_text(*pieces)
+
+
+def held_text(held: InCohort | None, glyphs: Glyphs) -> list[Part]:
+    """How many users are in the cohort by the ledger: "8,483 by our ledger, 67 unconfirmed"."""
+    parts: list[Part] = [
+        number(held.delivered if held else None, glyphs),
+        (" by our ledger", MUTED),
+    ]
+    if held and held.unconfirmed:
+        parts.append((f", {held.unconfirmed:,} unconfirmed", WARN))
+    return parts
 
 
 def size_text(services: Services, known: Audience) -> str:

@@ -1,6 +1,7 @@
 """Counts of one audience's members: pending, rejected, delivered, in flight, over time."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -46,18 +47,12 @@ def outstanding(db: Db, known: Audience) -> Outstanding:
         (known.id,),
     ):
         pending[wanted] += count
-    in_flight: dict[str, int] = dict(
-        db.execute(
-            "SELECT operation, sum(size) FROM request WHERE audience_id = ? AND state = 'open' "
-            "AND kind = 'membership' GROUP BY operation",
-            (known.id,),
-        )
-    )
+    adding, removing = _in_flight(db, known)
     unidentified = _count(db, IS_UNIDENTIFIED, known.id)
     uncertain = late_effects.uncertain(db, known.id).get(known.id)
     return Outstanding(
-        add=pending[1] + in_flight.get("add", 0),
-        remove=pending[0] + in_flight.get("remove", 0),
+        add=pending[1] + adding,
+        remove=pending[0] + removing,
         rejected=_count(db, "rejection_id IS NOT NULL", known.id) + unidentified,
         unidentified=unidentified,
         uncertain=uncertain.users if uncertain else 0,
@@ -134,11 +129,34 @@ def to_send(db: Db, known: Audience, now: int) -> ToSend:
     return ToSend(counts[other, 0], counts[used, 0], counts[used, 1] + again)
 
 
+class InCohort(msgspec.Struct, frozen=True):
+    """How many users are in an audience's cohort by the ledger, by either identifier.
+
+    `delivered` were added, or found there, and not removed since. Where the `unconfirmed` are is
+    not known: Amplitude has not answered the last request that carried them, or they are to be
+    removed from a cohort that others may have filled. Until something is delivered to a cohort,
+    all users that it may hold are. A request that Amplitude refused changes neither. A
+    rejected user that is not known to be in the cohort is not counted.
+    """
+
+    delivered: int
+    unconfirmed: int
+
+    @property
+    def at_most(self) -> int:
+        """How many the cohort holds if it holds all of the unconfirmed."""
+        return self.delivered + self.unconfirmed
+
+    def more_in(self, size: int) -> int:
+        """How many users more a cohort of this size holds than it may; negative for fewer."""
+        return size - min(max(size, self.delivered), self.at_most)
+
+
 class Headcount(msgspec.Struct, frozen=True):
     """How many people an audience wants in its cohort, and how many the ledger says it holds.
 
     The members are the sum of those who are `in_cohort`, `pending`, `rejected` and `unidentified`:
-    without an identifier of the audience's ID type. `delivered` are all users in the cohort, also
+    without an identifier of the audience's ID type. `held` are all users in the cohort, also
     those who have left the audience and are still to be removed.
 
     `ahead` have an event that is dated later than a limit, the last of which is at `ahead_until`;
@@ -149,7 +167,7 @@ class Headcount(msgspec.Struct, frozen=True):
     pending: int
     rejected: int
     unidentified: int
-    delivered: int
+    held: InCohort
     ahead: int = 0
     ahead_until: int | None = None
     pending_since: int | None = None
@@ -215,55 +233,67 @@ def headcount(db: Db, known: Audience, limit: int) -> Headcount:
     It reads each of them (2,000,000 a second). Users in a request without an answer yet do not
     count as delivered. `limit` is in microseconds since 1970.
     """
-    identified, in_cohort, rejected, delivered, ahead, until, pending_since = db.execute(
+    identified, in_cohort, rejected, ahead, until, pending_since, *held = db.execute(
         "SELECT coalesce(sum(wanted), 0), "
         "count(*) FILTER (WHERE wanted = 1 AND delivered = 1 AND rejection_id IS NULL), "
         "count(*) FILTER (WHERE wanted = 1 AND rejection_id IS NOT NULL), "
-        "count(*) FILTER (WHERE delivered = 1), "
         "count(*) FILTER (WHERE id_type = :id_type AND event_at > :limit), max(event_at), "
         "min(event_at) FILTER (WHERE wanted IS NOT delivered AND rejection_id IS NULL "
-        "AND event_at > 0) FROM member WHERE audience_id = :audience",
+        f"AND event_at > 0), {_HELD} FROM member WHERE audience_id = :audience",
         {"audience": known.id, "id_type": ID_TYPE_CODE[known.id_type], "limit": limit},
     ).fetchone()
-    in_flight = db.execute(
-        "SELECT coalesce(sum(size), 0) FROM request WHERE audience_id = ? AND state = 'open' "
-        "AND kind = 'membership' AND operation = 'add'",
-        (known.id,),
-    ).fetchone()
-    in_cohort = max(0, in_cohort - in_flight[0])
+    adding, removing = _in_flight(db, known)
+    in_cohort = max(0, in_cohort - adding)
     return Headcount(
         in_cohort=in_cohort,
         pending=identified - in_cohort - rejected,
         rejected=rejected,
         unidentified=_count(db, IS_UNIDENTIFIED, known.id),
-        delivered=max(0, delivered - in_flight[0]),
+        held=_held(held, adding, removing),
         ahead=ahead,
         ahead_until=until if ahead else None,
         pending_since=pending_since,
     )
 
 
+def held_by_cohort(db: Db, known: Audience) -> InCohort:
+    """Count who is in an audience's cohort; it reads each member."""
+    row = db.execute(f"SELECT {_HELD} FROM member WHERE audience_id = ?", (known.id,)).fetchone()
+    return _held(row, *_in_flight(db, known))
+
+
+_IS_UNKNOWN = "delivered IS NULL AND rejection_id IS NULL"
+_HELD = (
+    "count(*) FILTER (WHERE delivered = 1), "
+    f"count(*) FILTER (WHERE {_IS_UNKNOWN} AND (wanted = 0 OR request_id IS NOT NULL)), "
+    f"count(*) FILTER (WHERE {_IS_UNKNOWN} AND wanted = 1 AND request_id IS NULL)"
+)
+"""Delivered, unknown, and unknown because nothing was ever sent: to a cohort that others filled."""
+
+
+def _held(row: Sequence[int], adding: int, removing: int) -> InCohort:
+    """Read what `_HELD` selects; the users of an open request are unconfirmed."""
+    delivered, unknown, never_sent = row
+    delivered = max(0, delivered - adding)
+    unconfirmed = unknown + adding + removing
+    return InCohort(delivered, unconfirmed if delivered else unconfirmed + never_sent)
+
+
+def _in_flight(db: Db, known: Audience) -> tuple[int, int]:
+    """How many users an open request adds, and how many one removes."""
+    sizes: dict[str, int] = dict(
+        db.execute(
+            "SELECT operation, sum(size) FROM request WHERE audience_id = ? AND state = 'open' "
+            "AND kind = 'membership' GROUP BY operation",
+            (known.id,),
+        )
+    )
+    return sizes.get("add", 0), sizes.get("remove", 0)
+
+
 def members(db: Db, known: Audience) -> int:
     """How many people with an identifier are wanted in the cohort; it reads each of them."""
     return _count(db, "id_type = ? AND wanted = 1", known.id, ID_TYPE_CODE[known.id_type])
-
-
-def in_cohort(db: Db, known: Audience) -> int:
-    """How many people are in the cohort by the ledger, by either identifier.
-
-    Users it does not know about are counted where they are removed, or were sent before. Until
-    something is delivered, all of them are: the cohort may have been filled by others. A user that
-    Amplitude rejected, and that is not known to be in it, is not counted.
-    """
-    delivered, unknown, likely = db.execute(
-        "SELECT count(*) FILTER (WHERE delivered = 1), count(*) FILTER (WHERE is_unknown), "
-        "count(*) FILTER (WHERE is_unknown AND (wanted = 0 OR was_sent)) FROM "
-        "(SELECT delivered, wanted, delivered IS NULL AND rejection_id IS NULL AS is_unknown, "
-        "request_id IN (SELECT id FROM request WHERE audience_id = ?1 AND operation = 'add') "
-        "AS was_sent FROM member WHERE audience_id = ?1)",
-        (known.id,),
-    ).fetchone()
-    return int(delivered + (likely if delivered else unknown))
 
 
 def _count(db: Db, where: str, audience_id: int, *values: object) -> int:

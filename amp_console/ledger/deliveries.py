@@ -4,11 +4,12 @@ Opening marks each member as delivered *by an open request*, before anything is 
 request is open, its result is unknown. Then it is either confirmed (the marks hold, nothing more to
 write) or void (its members become unknown, so they are pending, whichever way they are wanted). A
 crash leaves an open request behind, and the next holder of the audience's lease voids it. So each
-member is written once per delivery, and a lost answer can't lose a person.
+member is written once per delivery, and a lost answer can't lose a person. A request that certainly
+changed nothing is undone instead: what was known of its members before is true again.
 """
 
 import enum
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -26,6 +27,18 @@ class RequestKind(enum.StrEnum):
     REPLACE = "replace"  # an upload, of all that a cohort is to hold
 
 
+class DeliveredBefore(msgspec.Struct, frozen=True):
+    """Where the members of a request were before it was opened.
+
+    `in_cohort` is the JSON array of the rows of those who were in the cohort, `unknown` the JSON
+    object of those who may have been: their rows, each with the last request or null.
+    All others were not in the cohort.
+    """
+
+    in_cohort: str
+    unknown: str
+
+
 class DeliveryBatch(msgspec.Struct, frozen=True):
     """The members one request carries; `ids` is the JSON text of an array of identifiers."""
 
@@ -35,6 +48,7 @@ class DeliveryBatch(msgspec.Struct, frozen=True):
     operation: Operation
     size: int
     ids: msgspec.Raw
+    before: DeliveredBefore
 
     def identifiers(self) -> list[str]:
         """The identifiers as a list, for the few batches that are looked into."""
@@ -76,12 +90,26 @@ _IS_CHOSEN = (
 
 
 class MemberRows(msgspec.Struct, frozen=True):
-    """Some members: their first and last row, how many, and the JSON text of their ids."""
+    """Some members: their first and last row, how many, their ids as JSON, and where they are."""
 
     first: int
     last: int
     size: int
     ids: str
+    in_cohort: str
+    unknown: str
+
+
+def member_rows(db: Db, where: str, values: Mapping[str, object]) -> MemberRows:
+    """Select the members that a condition names; it may end with an order and a limit."""
+    row = db.execute(
+        "SELECT min(n), max(n), count(*), json_group_array(id), "
+        "json_group_array(n) FILTER (WHERE delivered = 1), "
+        "json_group_object(n, request_id) FILTER (WHERE delivered IS NULL) "
+        f"FROM (SELECT n, id, delivered, request_id FROM member WHERE {where})",
+        values,
+    ).fetchone()
+    return MemberRows(*row)
 
 
 def open_batch(
@@ -111,18 +139,14 @@ def open_batch(
     is_meant = _IS_PENDING if comparison_id is None else f"{_IS_PENDING} AND {_IS_CHOSEN}"
     if avoid:
         is_meant += " AND id NOT IN (SELECT value FROM json_each(:avoid))"
-    found = db.execute(
-        "SELECT min(n), max(n), count(*), json_group_array(id) FROM "
-        f"(SELECT n, id FROM member WHERE {is_meant} ORDER BY n LIMIT :limit)",
-        values,
-    ).fetchone()
-    if not found[2]:
+    rows = member_rows(db, f"{is_meant} ORDER BY n LIMIT :limit", values)
+    if not rows.size:
         return None
-    batch = open_request(db, run_id, audience_id, id_type, operation, MemberRows(*found), now)
+    batch = open_request(db, run_id, audience_id, id_type, operation, rows, now)
     db.execute(
         "UPDATE member SET delivered = :wanted, request_id = :request "
         f"WHERE {is_meant} AND n BETWEEN :first AND :last",
-        {**values, "request": batch.request_id, "first": found[0], "last": found[1]},
+        {**values, "request": batch.request_id, "first": rows.first, "last": rows.last},
     )
     return batch
 
@@ -131,21 +155,27 @@ def open_sub_batch(
     db: Db, run_id: int, batch: DeliveryBatch, ids: Sequence[str], now: int
 ) -> DeliveryBatch | None:
     """Open a request for those of `ids` that are still pending as they were in `batch`."""
-    pending: list[tuple[int, str]] = []
+    pending: list[tuple[int, str, int | None, int | None]] = []
     code = ID_TYPE_CODE[batch.id_type]
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
         pending += db.execute(
-            "SELECT n, id FROM member WHERE audience_id = ? AND id_type = ? AND wanted = ? "
-            "AND wanted IS NOT delivered AND rejection_id IS NULL "
+            "SELECT n, id, delivered, request_id FROM member WHERE audience_id = ? AND id_type = ? "
+            "AND wanted = ? AND wanted IS NOT delivered AND rejection_id IS NULL "
             f"AND id IN ({','.join('?' * len(chunk))})",
             (batch.audience_id, code, WANTED[batch.operation], *chunk),
         ).fetchall()
     if not pending:
         return None
-    numbers = [n for n, _ in pending]
-    text = msgspec.json.encode([id_ for _, id_ in pending]).decode()
-    row = MemberRows(min(numbers), max(numbers), len(pending), text)
+    numbers = [n for n, *_ in pending]
+    row = MemberRows(
+        min(numbers),
+        max(numbers),
+        len(pending),
+        _json([id_ for _, id_, *_ in pending]),
+        _json([n for n, _, delivered, _ in pending if delivered == 1]),
+        _json({n: last for n, _, delivered, last in pending if delivered is None}),
+    )
     sub_batch = open_request(
         db, run_id, batch.audience_id, batch.id_type, batch.operation, row, now
     )
@@ -165,14 +195,21 @@ def open_control_batch(
     such user.
     """
     for operation in (Operation.ADD, Operation.REMOVE):
-        row = db.execute(
-            "SELECT n, n, 1, json_array(id) FROM member WHERE audience_id = ? AND id_type = ? "
-            "AND wanted = ? AND delivered = wanted AND rejection_id IS NULL LIMIT 1",
-            (audience_id, ID_TYPE_CODE[id_type], WANTED[operation]),
-        ).fetchone()
-        if row is not None:
-            batch = open_request(db, run_id, audience_id, id_type, operation, MemberRows(*row), now)
-            db.execute("UPDATE member SET request_id = ? WHERE n = ?", (batch.request_id, row[0]))
+        rows = member_rows(
+            db,
+            "audience_id = :audience AND id_type = :id_type AND wanted = :wanted "
+            "AND delivered = wanted AND rejection_id IS NULL LIMIT 1",
+            {
+                "audience": audience_id,
+                "id_type": ID_TYPE_CODE[id_type],
+                "wanted": WANTED[operation],
+            },
+        )
+        if rows.size:
+            batch = open_request(db, run_id, audience_id, id_type, operation, rows, now)
+            db.execute(
+                "UPDATE member SET request_id = ? WHERE n = ?", (batch.request_id, rows.first)
+            )
             return batch
     return None
 
@@ -204,7 +241,12 @@ def open_request(
         ),
     ).fetchone()[0]
     ids = msgspec.Raw(row.ids.encode())
-    return DeliveryBatch(request_id, audience_id, id_type, operation, row.size, ids)
+    before = DeliveredBefore(row.in_cohort, row.unknown)
+    return DeliveryBatch(request_id, audience_id, id_type, operation, row.size, ids, before)
+
+
+def _json(values: object) -> str:
+    return msgspec.json.encode(values).decode()
 
 
 def confirm(
@@ -227,9 +269,8 @@ def confirm(
 def refuse(db: Db, batch: DeliveryBatch, named_ids: Sequence[str], answer: RequestAnswer) -> int:
     """Amplitude refused the request because of these users, and again, although it took others.
 
-    That says nothing about whether they are in: an upload may have added them.
+    They are where they were before it (`undo`).
     """
-    settle(db, batch.request_id, "void", answer, 0)
     words = answer.words or f"Amplitude answered with status {answer.status}"
     return _reject(db, batch, named_ids, Reason.REFUSED, words, answer.at)
 
@@ -250,13 +291,14 @@ def _reject(
     wanted = WANTED[batch.operation]
     done = db.executemany(
         # An event that came meanwhile and wants them otherwise makes them pending, not rejected.
-        "UPDATE member SET delivered = ?, "
+        "UPDATE member SET delivered = CASE WHEN ? THEN delivered ELSE ? END, "
         "rejection_id = CASE WHEN wanted = ? THEN ? END, "
         "refusals = CASE WHEN wanted = ? THEN refusals + 1 ELSE refusals END "
         "WHERE audience_id = ? AND id_type = ? AND id = ? AND request_id = ?",
         [
             (
-                0 if code is Reason.UNKNOWN and batch.operation is Operation.ADD else None,
+                code is Reason.REFUSED,
+                0 if batch.operation is Operation.ADD else None,
                 wanted,
                 rejection,
                 wanted,
@@ -274,7 +316,7 @@ def _reject(
 def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None = None) -> None:
     """It is not known whether the request was applied: its members are unknown, and so pending.
 
-    It may take effect until `late_until`, in microseconds since 1970; None: it was not applied.
+    It may take effect until `late_until`, in microseconds since 1970; None: no later than now.
     """
     row = db.execute(
         "SELECT audience_id, id_type, first_n, last_n FROM request WHERE id = ?", (request_id,)
@@ -289,15 +331,45 @@ def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None 
         late_effects.remember(db, request_id, late_until)
 
 
+def undo(db: Db, batch: DeliveryBatch, answer: RequestAnswer) -> None:
+    """The request changed nothing: its members are where they were before it, and so pending."""
+    settle(db, batch.request_id, "void", answer, 0)
+    _restore(db, batch)
+
+
 def withdraw(db: Db, batch: DeliveryBatch) -> None:
     """Delete a request that was never sent; its members are pending as before it."""
+    _restore(db, batch)
     first, last = db.execute(
         "DELETE FROM request WHERE id = ? RETURNING first_n, last_n", (batch.request_id,)
     ).fetchone()
     db.execute(
-        "UPDATE member SET delivered = NULL, request_id = NULL WHERE audience_id = ? "
+        "UPDATE member SET request_id = NULL WHERE audience_id = ? "
         "AND id_type = ? AND n BETWEEN ? AND ? AND request_id = ?",
         (batch.audience_id, ID_TYPE_CODE[batch.id_type], first, last, batch.request_id),
+    )
+    db.execute(
+        "UPDATE member SET request_id = before.value FROM json_each(?) AS before "
+        "WHERE n = CAST(before.key AS INTEGER)",
+        (batch.before.unknown,),
+    )
+
+
+def _restore(db: Db, batch: DeliveryBatch) -> None:
+    db.execute(
+        "UPDATE member SET delivered = CASE "
+        "WHEN n IN (SELECT value FROM json_each(:in_cohort)) THEN 1 "
+        "WHEN n IN (SELECT CAST(key AS INTEGER) FROM json_each(:unknown)) THEN NULL ELSE 0 END "
+        "WHERE audience_id = :audience AND id_type = :id_type AND request_id = :request "
+        "AND n BETWEEN (SELECT first_n FROM request WHERE id = :request) "
+        "AND (SELECT last_n FROM request WHERE id = :request)",
+        {
+            "audience": batch.audience_id,
+            "id_type": ID_TYPE_CODE[batch.id_type],
+            "request": batch.request_id,
+            "in_cohort": batch.before.in_cohort,
+            "unknown": batch.before.unknown,
+        },
     )
 
 

@@ -16,9 +16,9 @@ from amp_console.ledger.comparisons import (
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.deliveries import (
     DeliveryBatch,
-    MemberRows,
     RequestAnswer,
     RequestKind,
+    member_rows,
     open_request,
     settle,
 )
@@ -202,13 +202,7 @@ def open_replacement(
     """
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type]}
     wanted = "audience_id = :audience AND id_type = :id_type AND wanted = 1 "
-    rows = MemberRows(
-        *db.execute(
-            "SELECT min(n), max(n), count(*), json_group_array(id) FROM "
-            f"(SELECT n, id FROM member WHERE {wanted} ORDER BY n)",
-            values,
-        ).fetchone()
-    )
+    rows = member_rows(db, f"{wanted} ORDER BY n", values)
     if not 0 < rows.size <= limit:
         return None
     kind = RequestKind.REPLACE

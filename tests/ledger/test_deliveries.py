@@ -1,12 +1,16 @@
 """Deliveries: a lost answer loses no user, and no user is sent twice without need."""
 
+import enum
+from typing import NamedTuple
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_console.ledger import Ledger, cohorts, deliveries, open_ledger, uploads
-from amp_console.ledger.audiences import link_existing, set_id_type
-from amp_console.ledger.deliveries import RequestAnswer
+from amp_console.ledger.audiences import audience, link_existing, set_id_type
+from amp_console.ledger.counts import InCohort, held_by_cohort
+from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
 from amp_console.ledger.rejected import rejected_users, retry_rejected
 from amp_console.values import Change, IdType, Operation
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, take
@@ -152,7 +156,7 @@ def test_part_of_a_refused_batch_is_taken_by_name(ledger: Ledger) -> None:
     read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(4)])
     batch = take(ledger, ADD)
     assert batch
-    ledger.write(deliveries.void, batch.request_id, RequestAnswer(2, 400, "bad"))
+    ledger.write(deliveries.undo, batch, RequestAnswer(2, 400, "bad"))
     part = ledger.write(deliveries.open_sub_batch, 1, batch, ["u1", "u3"], 3)
     assert part
     assert sorted(part.identifiers()) == ["u1", "u3"]
@@ -217,7 +221,7 @@ class TestUploads:
         read(ledger, [enters("u1", 1), enters("u2", 1, 2)])
         taken = ledger.write(uploads.open_upload, 1, 1, IdType.USER_ID, 0, 1, (), 1)
         assert taken
-        ledger.write(uploads.settle_upload, taken[0], OK, is_confirmed=True)
+        ledger.write(deliveries.settle, taken[0].request_id, "confirmed", OK)
         ledger.write(cohorts.link_created, 1, "abc12345", "Shoppers")
         assert deliver(ledger)[ADD] == ["u1", "u2"]
 
@@ -260,53 +264,126 @@ class TestUploads:
         assert deliver(ledger) == {REMOVE: [], ADD: ["seed"]}
 
 
+class Outcome(enum.Enum):
+    """What came of a request."""
+
+    CONFIRMED = enum.auto()
+    REFUSED = enum.auto()
+    NEVER_SENT = enum.auto()
+    LOST_BEFORE = enum.auto()
+    LOST_AFTER = enum.auto()
+    CRASHED_BEFORE = enum.auto()
+    CRASHED_AFTER = enum.auto()
+
+
+class Event(NamedTuple):
+    """A user entered or left."""
+
+    user: int
+    is_member: bool
+
+
+class Take(NamedTuple):
+    """A request is opened, unless one is."""
+
+    operation: Operation
+    limit: int
+
+
+APPLIED = {Outcome.CONFIRMED, Outcome.LOST_AFTER, Outcome.CRASHED_AFTER}
+UNTOUCHED = {Outcome.REFUSED, Outcome.NEVER_SENT}
 Step = st.one_of(
-    st.tuples(st.just("event"), st.integers(0, 5), st.booleans()),
-    st.tuples(st.just("take"), st.sampled_from([ADD, REMOVE]), st.integers(1, 4)),
-    st.tuples(st.just("answer"), st.sampled_from(["ok", "lost before", "lost after"]), st.none()),
-    st.tuples(st.just("crash"), st.booleans(), st.none()),
+    st.builds(Event, st.integers(0, 5), st.booleans()),
+    st.builds(Take, st.sampled_from(Operation), st.integers(1, 4)),
+    st.sampled_from(Outcome),
 )
 
 
+def settle(ledger: Ledger, batch: DeliveryBatch, outcome: Outcome) -> None:
+    """Record what came of a request."""
+    match outcome:
+        case Outcome.CONFIRMED:
+            ledger.write(deliveries.confirm, batch, OK)
+        case Outcome.REFUSED:
+            ledger.write(deliveries.undo, batch, RequestAnswer(2, 403, "refused"))
+        case Outcome.NEVER_SENT:
+            ledger.write(deliveries.withdraw, batch)
+        case Outcome.LOST_BEFORE | Outcome.LOST_AFTER:
+            ledger.write(deliveries.void, batch.request_id, LOST)
+        case _:
+            ledger.write(deliveries.void_open, 1, 9, 9)
+
+
+class Model:
+    """Sets of who is wanted and who is in the cohort, and what can be known of each user.
+
+    `known` is in, out, or None for either.
+    """
+
+    def __init__(self, cohort: set[str] | None) -> None:
+        """`cohort` are the users of one that others have filled."""
+        self.cohort = cohort or set()
+        self.wanted: set[str] = set()
+        self.known: dict[str, bool | None] = {}
+        self._unseen = None if cohort else False
+        self._sent: set[str] = set()
+
+    def change(self, user: str, *, is_member: bool) -> None:
+        self.known.setdefault(user, self._unseen)
+        (self.wanted.add if is_member else self.wanted.discard)(user)
+
+    def settle(self, batch: DeliveryBatch, outcome: Outcome) -> None:
+        ids, is_added = set(batch.identifiers()), batch.operation is ADD
+        if outcome in APPLIED:
+            self.cohort = self.cohort | ids if is_added else self.cohort - ids
+        if outcome is not Outcome.NEVER_SENT:
+            self._sent |= ids
+        if outcome not in UNTOUCHED:
+            place = is_added if outcome is Outcome.CONFIRMED else None
+            self.known |= dict.fromkeys(ids, place)
+
+    def held(self, in_flight: set[str]) -> InCohort:
+        """What the ledger should say about the cohort."""
+        settled = {user: place for user, place in self.known.items() if user not in in_flight}
+        unknown = {user for user, place in settled.items() if place is None}
+        delivered = sum(place is True for place in settled.values())
+        if delivered:
+            unknown -= self.wanted - self._sent  # in a cohort that others have filled
+        return InCohort(delivered, len(unknown) + len(in_flight))
+
+
 @given(steps=st.lists(Step, max_size=40), is_existing=st.booleans())
-def test_whatever_happens_the_cohort_ends_as_the_events_say(
-    steps: list[tuple[str, object, object]],
+def test_whatever_happens_the_ledger_and_the_cohort_follow_a_plain_model(
+    steps: list[Event | Take | Outcome],
     is_existing: bool,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Against a plain model: a set of who is wanted, and a set of who is in the cohort."""
-    truth: set[str] = set()
-    cohort: set[str] = {"u0", "u3"} if is_existing else set()
-    seen: set[str] = set()
+    """What is in the cohort by the ledger after each step, and who is in it in the end."""
+    model = Model({"u0", "u3"} if is_existing else None)
     with open_ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
         start(ledger)
         if is_existing:
             ledger.write(link_existing, 1, "abc12345")
-        open_batch = None
-        for number, (kind, first, second) in enumerate(steps):
-            if kind == "event":
-                user, is_member = f"u{first}", bool(second)
-                seen.add(user)
-                (truth.add if is_member else truth.discard)(user)
-                read(ledger, [Change(REF, user, None, is_member, number, 1)], f"/{number}")
-            elif kind == "take" and open_batch is None:
-                assert isinstance(first, Operation)
-                assert isinstance(second, int)
-                open_batch = take(ledger, first, second)
-            elif kind in {"answer", "crash"} and open_batch is not None:
-                ids = set(open_batch.identifiers())
-                if first in {"ok", "lost after", True}:
-                    cohort = cohort | ids if open_batch.operation is ADD else cohort - ids
-                if first == "ok":
-                    ledger.write(deliveries.confirm, open_batch, OK)
-                elif kind == "answer":
-                    ledger.write(deliveries.void, open_batch.request_id, LOST)
-                else:
-                    ledger.write(deliveries.void_open, 1, number, number)
-                open_batch = None
-        ledger.write(deliveries.void_open, 1, 99, 99)
+        batch: DeliveryBatch | None = None
+        for number, step in enumerate(steps):
+            match step:
+                case Take(operation, limit):
+                    batch = batch or take(ledger, operation, limit)
+                case Event(user, is_member):
+                    model.change(f"u{user}", is_member=is_member)
+                    change = Change(REF, f"u{user}", None, is_member, number, 1)
+                    read(ledger, [change], f"/{number}")
+                case Outcome() as outcome if batch is not None:
+                    settle(ledger, batch, outcome)
+                    model.settle(batch, outcome)
+                    batch = None
+            in_flight = set(batch.identifiers()) if batch is not None else set()
+            held = ledger.read(lambda db: held_by_cohort(db, audience(db, 1)))
+            assert held == model.held(in_flight)
+        if batch is not None:
+            settle(ledger, batch, Outcome.CRASHED_BEFORE)
         sent = deliver(ledger)
-        cohort = (cohort - set(sent[REMOVE])) | set(sent[ADD])
+        cohort = (model.cohort - set(sent[REMOVE])) | set(sent[ADD])
         assert left(ledger).pending == 0
-    strangers = {"u0", "u3"} - seen if is_existing else set()
-    assert cohort - strangers == truth
+    strangers = {"u0", "u3"} - model.known.keys() if is_existing else set()
+    assert cohort - strangers == model.wanted

@@ -21,6 +21,7 @@ from amp_console.simulator import (
     World,
 )
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.queries.status import Status, audience_summary
 from tests.sync.workspace import Workspace, event
 
 USERS = ["u1", "u2", "u3", "u4", "u5", "u6", "poison", "ghost-1", "é😀", "007"]
@@ -31,7 +32,7 @@ Faults = st.lists(
     st.builds(
         Rule,
         st.one_of(
-            st.builds(Answer, st.sampled_from([429, 500, 502, 504]), html=st.booleans()),
+            st.builds(Answer, st.sampled_from([403, 429, 500, 502, 504]), html=st.booleans()),
             st.builds(Reset, st.booleans()),
             st.just(Cut()),
             st.builds(TooLarge, st.integers(1, 4)),
@@ -43,6 +44,18 @@ Faults = st.lists(
     max_size=3,
 )
 Rounds = st.lists(st.tuples(Events, Faults), min_size=1, max_size=4)
+
+
+def check_numbers(workspace: Workspace, strangers: int) -> None:
+    """What is in the cohort by the ledger is what the plan says and Amplitude holds."""
+    found = workspace.ledger.read(audience_summary, workspace.connection, workspace.audience().id)
+    plan = workspace.plan().audiences[0]
+    assert found.held is not None
+    assert not plan.remove or plan.in_cohort == found.held.at_most
+    size = len(workspace.cohort())
+    assert found.held.delivered <= size - strangers <= found.held.at_most
+    states = {state.status for state in found.states(size - strangers)}
+    assert Status.SIZE_DIFFERS not in states
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
@@ -76,6 +89,8 @@ def test_the_cohort_ends_as_the_events_say(
                 newest[user] = max(newest.get(user, entry), entry)
             workspace.set_faults(poison, *rules)
             asyncio.run(workspace.sync())
+            if workspace.audience().cohort_id is not None:
+                check_numbers(workspace, strangers=int(is_existing))
         workspace.set_faults(poison)
         report = asyncio.run(workspace.sync())
 

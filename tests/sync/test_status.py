@@ -6,7 +6,7 @@ import pytest
 from amp_console.ledger import runs
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.comparisons import CohortFinding
-from amp_console.ledger.counts import outstanding, outstanding_of_all
+from amp_console.ledger.counts import InCohort, outstanding, outstanding_of_all
 from amp_console.ledger.outcomes import NO_COHORT
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Rule
@@ -81,7 +81,7 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
         summary(workspace, "off"),
     )
     assert [str(state) for state in ghosts.states()] == ["2 rejected", "1 pending"]
-    assert ghosts.delivered == 3
+    assert ghosts.held == InCohort(3, 0)
     told = [str(state) for state in ghosts.states(size=1_009)]
     assert told == ["1,006 more in Amplitude", "2 rejected", "1 pending"]
     assert [str(state) for state in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
@@ -89,9 +89,7 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     assert [str(state) for state in off.states()] == ["disabled", "not compared"]
     synced = summary(workspace, "synced")
     assert [str(state) for state in synced.states()] == ["not compared"]
-    assert [str(state) for state in synced.states(size=synced.delivered)] == [
-        "same size, not compared"
-    ]
+    assert [str(state) for state in synced.states(size=3)] == ["same size, not compared"]
 
 
 async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed(
@@ -204,13 +202,13 @@ async def test_members_are_those_in_the_cohort_pending_rejected_and_without_iden
     count = summary(workspace, "shoppers").count
     assert count is not None
     assert (count.in_cohort, count.pending, count.rejected, count.unidentified) == (2, 1, 1, 1)
-    assert (count.members, count.delivered) == (5, 3)
+    assert (count.members, count.held) == (5, InCohort(3, 0))
 
 
 async def test_delivered_is_what_the_cohort_holds(workspace: Workspace) -> None:
     await import_sample_audiences(workspace)
     for key in ("synced", "waiting", "ghosts"):
-        assert summary(workspace, key).delivered == len(workspace.cohort(key))
+        assert summary(workspace, key).held == InCohort(len(workspace.cohort(key)), 0)
     waiting = summary(workspace, "waiting")
     assert (waiting.members, waiting.left.add, waiting.left.remove) == (4, 1, 0)
 
@@ -226,7 +224,7 @@ async def test_one_alone_is_as_in_the_list(workspace: Workspace) -> None:
 def test_members_may_be_left_uncounted(workspace: Workspace) -> None:
     workspace.enter("u1")
     found = workspace.ledger.read(audience_summaries, workspace.connection, count_members=False)
-    assert [(item.members, item.delivered) for item in found] == [(None, None)]
+    assert [(item.members, item.held) for item in found] == [(None, None)]
     workspace.connection = msgspec.structs.replace(workspace.connection, prefix=True)
     assert summary(workspace, "shoppers").cohort_name == "[Segment] shoppers"
 

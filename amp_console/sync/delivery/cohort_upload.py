@@ -16,7 +16,7 @@ from amp_console.amplitude import (
     Upload,
     Uploaded,
 )
-from amp_console.ledger import Db, cohorts, uploads
+from amp_console.ledger import Db, cohorts, deliveries
 from amp_console.ledger.audiences import Audience, all_audiences, audience
 from amp_console.ledger.cohorts import Creation
 from amp_console.ledger.deliveries import DeliveryBatch
@@ -66,15 +66,15 @@ async def upload(worker: AudienceWorker, intent: Creation, batch: DeliveryBatch)
         answer = await worker.upload(request)
         await _check_is_new(worker, intent, answer)
     except Transient as error:
-        await _close(worker, batch, error)
+        await worker.settle_failed(batch, error)
         await worker.wait_out(error)
         is_created = error.may_be_applied and await _search(worker, intent, error)
         return UploadOutcome.CREATED if is_created else UploadOutcome.LOST
     except AmplitudeError as error:
-        await _close(worker, batch, error)
+        await worker.settle_failed(batch, error)
         raise
     settled = worker.answer(200, answer.text)
-    await worker.write(uploads.settle_upload, batch, settled, is_confirmed=True)
+    await worker.write(deliveries.settle, batch.request_id, "confirmed", settled)
     if answer.cohort_id is None:
         return UploadOutcome.UNKNOWN
     worker.retry_budget.renew()
@@ -146,16 +146,6 @@ async def _check_is_new(worker: AudienceWorker, intent: Creation, answer: Upload
         raise Unconfirmed(
             200, "it names a cohort that existed before", answer.text, may_be_applied=True
         )
-
-
-async def _close(worker: AudienceWorker, batch: DeliveryBatch, error: AmplitudeError) -> None:
-    await worker.write(
-        uploads.settle_upload,
-        batch,
-        worker.answer(error.status, str(error)),
-        is_confirmed=False,
-        late_until=worker.late_until(error),
-    )
 
 
 def refused_text(refusal: BadRequest) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from amp_console.connections import Connection
 from amp_console.ledger import Db, late_effects
 from amp_console.ledger.audiences import Audience, Link
-from amp_console.ledger.counts import ToSend, in_cohort, members, outstanding, to_send
+from amp_console.ledger.counts import ToSend, held_by_cohort, members, outstanding, to_send
 from amp_console.ledger.since_plan import PlanMark, plan_mark
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.text import local_time, part_of, plural
@@ -172,7 +172,7 @@ def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> Audie
         owner_email=owner_email(audience, connection),
         add=sent.add,
         remove=max(remove, SEEDS) if is_empty and not audience.broken else remove,
-        in_cohort=in_cohort(db, audience) if remove else 0,
+        in_cohort=held_by_cohort(db, audience).at_most if remove else 0,
         unidentified=left.unidentified,
         is_empty=is_empty,
         requests=0,

@@ -140,12 +140,7 @@ class AudienceWorker:
                     self.cohort_id, batch.id_type, batch.operation, batch.ids
                 )
         except AmplitudeError as error:
-            await self.write(
-                deliveries.void,
-                batch.request_id,
-                self.answer(error.status, str(error)),
-                self.late_until(error),
-            )
+            await self.settle_failed(batch, error)
             if not isinstance(error, Transient):
                 raise
             await self.wait_out(error, batch.size)
@@ -162,6 +157,15 @@ class AudienceWorker:
         self.count(requests=1)
         async with self.run.limiter:
             return await self.client.upload(request)
+
+    async def settle_failed(self, batch: DeliveryBatch, error: AmplitudeError) -> None:
+        """Record that a request failed: its members are unknown only where it may be applied."""
+        answer = self.answer(error.status, str(error))
+        if error.may_be_applied:
+            late_until = self.connection.limits.late_until(self.now())
+            await self.write(deliveries.void, batch.request_id, answer, late_until)
+        else:
+            await self.write(deliveries.undo, batch, answer)
 
     async def _put_back(self, batch: DeliveryBatch) -> bool:
         await self.write(deliveries.withdraw, batch)
@@ -233,10 +237,6 @@ class AudienceWorker:
             self.show("paused")
         if not await self._stop.wait_while_paused():
             raise RunStopped
-
-    def late_until(self, error: AmplitudeError) -> int | None:
-        """Until when a failed request may take effect, in microseconds; None if it can't."""
-        return self.connection.limits.late_until(self.now()) if error.may_be_applied else None
 
     def answer(self, status: int | None, words: str) -> RequestAnswer:
         """An answer that has just come back."""

@@ -11,6 +11,7 @@ from amp_console.ledger.audiences import Audience, all_audiences, audience
 from amp_console.ledger.comparisons import CohortFinding, count_due, last_finding
 from amp_console.ledger.counts import (
     Headcount,
+    InCohort,
     Outstanding,
     headcount,
     outstanding,
@@ -129,6 +130,11 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         """How many people the audience wants in its cohort; None if they were not counted."""
         return self.count.members if self.count else None
 
+    @property
+    def held(self) -> InCohort | None:
+        """How many users are in its cohort by the ledger; None if they were not counted."""
+        return self.count.held if self.count else None
+
     def states(
         self, size: int | None = None, *, is_live: bool | None = None, is_paused: bool = False
     ) -> tuple[State, ...]:
@@ -140,9 +146,9 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         """
         strangers = self.finding.strangers if self.finding else 0
         by_size = 0
-        if size is not None and self.delivered is not None:
+        if size is not None and self.held is not None:
             without_id = self.finding.without_id if self.finding else 0
-            by_size = size - self.delivered - strangers - without_id
+            by_size = self.held.more_in(size - strangers - without_id)
         is_live = self.is_live if is_live is None else is_live
         return states_of(
             self.audience,
@@ -162,11 +168,6 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         if self.count is None or not self.count.ahead:
             return None
         return dated_ahead(self.count.ahead, self.count.ahead_until)
-
-    @property
-    def delivered(self) -> int | None:
-        """How many people the ledger has delivered; None if they were not counted."""
-        return self.count.delivered if self.count else None
 
 
 def status_of(audience: Audience, left: Outstanding, *, is_compared: bool) -> Status:

@@ -8,7 +8,7 @@ from amp_console.amplitude import AmplitudeError, BadRequest, Transient, Upload
 from amp_console.connections.read_only import guard
 from amp_console.ledger import repairs
 from amp_console.ledger.comparisons import Comparison, SizeCheck, keep_size
-from amp_console.ledger.deliveries import DeliveryBatch, void
+from amp_console.ledger.deliveries import DeliveryBatch
 from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.sync.delivery.context import AudienceBlocked, RunContext
 from amp_console.sync.delivery.pending import deliver_pending
@@ -165,12 +165,11 @@ async def _upload(worker: AudienceWorker, plan: RepairPlan, batch: DeliveryBatch
     try:
         answer = await worker.upload(request)
     except AmplitudeError as error:
-        settled = worker.answer(error.status, str(error))
-        await worker.write(void, batch.request_id, settled, worker.late_until(error))
+        await worker.settle_failed(batch, error)
         if isinstance(error, BadRequest):
             raise AudienceBlocked(
-                f"Amplitude refused to replace the cohort's content: {words_of(error)}. Its "
-                "members stay pending. Apply the differences one by one instead."
+                f"Amplitude refused to replace the cohort's content: {words_of(error)}. "
+                "Nothing was changed. Apply the differences one by one instead."
             ) from None
         raise
     matched_all = answer.matched is not None and answer.matched == answer.total == batch.size

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from amp_console.console.badges import badges_text, members_sum, size_text, states_now
+from amp_console.console.badges import badges_text, held_text, members_sum, size_text, states_now
 from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
@@ -16,7 +16,7 @@ from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
 from amp_console.console.widgets.steady_text import FittedText
-from amp_console.console.words import changes, day, number
+from amp_console.console.words import changes, day
 from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.comparisons import Comparison
@@ -249,11 +249,10 @@ def _cohort(services: Services, audience_summary: AudienceSummary, trend: Audien
         name,
         f"  {known.cohort_id}",
         (f" ({_LINKS[known.link]}) {glyphs.dot} ", MUTED),
-        number(audience_summary.delivered, glyphs),
-        (" by our ledger", MUTED),
+        *held_text(audience_summary.held, glyphs),
     ]
     count = audience_summary.count
-    if count is not None and (leaving := count.delivered - count.in_cohort):
+    if count is not None and (leaving := count.held.delivered - count.in_cohort):
         parts.append((f", {leaving:,} to be removed", MUTED))
     if theirs:
         parts.append((f", {theirs}", MUTED))

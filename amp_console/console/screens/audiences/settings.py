@@ -17,14 +17,13 @@ from amp_console.console.audience_changes import (
     consequences,
     mistakes,
 )
-from amp_console.console.badges import size_text
+from amp_console.console.badges import held_text, size_text
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.routes import OpenLink
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, safe_text
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
-from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.counts import other_id_type
 from amp_console.sync.audience_settings import SettingsChange
@@ -154,7 +153,7 @@ as it is, and the next sync creates a new one."""
             ("id", safe_text(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
             (
                 "holds",
-                safe_text(number(summary.delivered, glyphs), (" by our ledger, ", MUTED), there),
+                safe_text(*held_text(summary.held, glyphs), (", ", MUTED), there),
             ),
         ]
         shown = facts(rows, 10)

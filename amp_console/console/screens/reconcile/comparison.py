@@ -102,8 +102,9 @@ class ComparisonPanel(Vertical):
         text = NO_COHORT if not audience.cohort_id else COMPARING if self._is_comparing else NEVER
         said = [safe_text(line) for line in text.splitlines()]
         if known is not None:
-            size = size_text(services_of(self), audience)
-            said += [safe_text(""), rows.known_numbers(known, size)]
+            services = services_of(self)
+            size = size_text(services, audience)
+            said += [safe_text(""), rows.known_numbers(known, size, services.glyphs)]
         self.query_one("#headline", Static).update(lines(*said))
 
     def _draw_bar(self) -> None:

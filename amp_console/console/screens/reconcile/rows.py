@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from textual.content import Content
 
-from amp_console.console.badges import members_sum
+from amp_console.console.badges import held_text, members_sum
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import (
     ACCENT,
@@ -119,7 +119,7 @@ def read_known_numbers(db: Db, known: Audience) -> KnownNumbers:
     return KnownNumbers(headcount(db, known, FAR_AHEAD), outstanding(db, known))
 
 
-def known_numbers(known: KnownNumbers, size: str) -> Content:
+def known_numbers(known: KnownNumbers, size: str, glyphs: Glyphs) -> Content:
     """What the ledger says, which a comparison confirms or corrects; and the `size`, if known."""
     pending = known.left.pending
     return lines(
@@ -130,7 +130,7 @@ def known_numbers(known: KnownNumbers, size: str) -> Content:
                 ("", members_sum(known.people)),
                 (
                     "cohort",
-                    f"{known.people.delivered:,} by our ledger" + (f", {size}" if size else ""),
+                    safe_text(*held_text(known.people.held, glyphs), f", {size}" if size else ""),
                 ),
                 ("pending", f"{pending:,}"),
             ]
