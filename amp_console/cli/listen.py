@@ -31,6 +31,7 @@ from amp_console.cli.output import ask_for, say
 def listen(
     save_secret: bool,
     create: bool,
+    remove: bool,
     flush_seconds: float,
     paths: tuple[str, ...],
     host: str,
@@ -64,7 +65,7 @@ def listen(
         sources = [webhook_source(connection, ledger, host, port, single_events=single_events)]
         if paths:
             sources.append(path_source(connection, ledger, paths))
-        options = LiveOptions(flush_seconds=flush_seconds, create=create)
+        options = LiveOptions(flush_seconds=flush_seconds, create=create, remove=remove)
         client = client_for(connection, credentials)
         return run_live(
             RunContext(connection, ledger, client), options, StreamGroup(*sources), as_json=as_json

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from shlex import quote
 
 import msgspec
 
@@ -14,7 +15,12 @@ from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.alerts import Alerts, limits_for
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveReport, LiveSnapshot, pending_by_audience
+from amp_console.sync.live.progress import (
+    LiveAudience,
+    LiveReport,
+    LiveSnapshot,
+    pending_by_audience,
+)
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.text import clean, plural
@@ -86,11 +92,19 @@ def line(now: LiveSnapshot) -> list[str]:
         *([refused_words(now.refused)] if now.refused else []),
     ]
     waiting = [
-        f"{clean(audience.name)} {clean(audience.state, 200)}"
+        f"{clean(audience.name)} {clean(audience.state, 200)}{_removal(audience)}"
         for audience in now.audiences
         if audience.state
     ]
     return ["  ".join(parts), *(f"  {text}" for text in (*backlog(now), *waiting))]
+
+
+def _removal(audience: LiveAudience) -> str:
+    """What an audience waits to remove, and the command that sends it."""
+    if not audience.would_remove:
+        return ""
+    command = f"amp-console sync {quote(clean(audience.key))}"
+    return f" (removes {audience.would_remove}). To send it: {command}"
 
 
 def backlog(now: LiveSnapshot) -> list[str]:

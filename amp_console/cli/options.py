@@ -144,7 +144,7 @@ every_option = click.option(
 
 
 def live_options(command: F) -> F:
-    """Add the options of every live session: --create and --flush-seconds."""
+    """Add the options of every live session: what it may do unasked, and --flush-seconds."""
     window = click.option(
         "--flush-seconds",
         type=click.FloatRange(0.1, 3600),
@@ -155,7 +155,13 @@ def live_options(command: F) -> F:
     create = click.option(
         "--create", is_flag=True, help="Create cohorts for audiences that have none."
     )
-    return create(window(command))
+    remove = click.option(
+        "--allow-large-removals",
+        "remove",
+        is_flag=True,
+        help="Remove more than half of a cohort's members without waiting for you.",
+    )
+    return create(remove(window(command)))
 
 
 def receiver_options(command: F) -> F:

@@ -34,6 +34,7 @@ RECEIVERS_OWN = ("host", "port", "single_events")
 def watch(
     paths: tuple[str, ...],
     create: bool,
+    remove: bool,
     flush_seconds: float,
     every: float | None,
     is_listening: bool,
@@ -50,7 +51,8 @@ def watch(
     name. The session runs until Ctrl-C. It reads each line and each object once, across restarts
     too, and updates the cohorts seconds later. Queries run at an interval; a
     refresh that needs confirmation waits for the command refresh. Audiences without a cohort wait,
-    unless you add --create. With --listen the session also receives Segment's webhooks, as
+    unless you add --create, and large removals wait for the command sync, unless you add
+    --allow-large-removals. With --listen the session also receives Segment's webhooks, as
     the command listen does.
     """
     from amp_console.cli.live_session import run_live
@@ -79,6 +81,7 @@ def watch(
         options = LiveOptions(
             flush_seconds=flush_seconds,
             create=create,
+            remove=remove,
             # A query that returns the same again is no news, and one that fails is told.
             silence=LiveOptions().silence + (every or 0) if followed or is_listening else math.inf,
         )

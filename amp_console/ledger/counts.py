@@ -296,6 +296,16 @@ def members(db: Db, known: Audience) -> int:
     return _count(db, "id_type = ? AND wanted = 1", known.id, ID_TYPE_CODE[known.id_type])
 
 
+def has_delivered(db: Db, audience_id: int, least: int) -> bool:
+    """Whether the cohort has at least so many users by the ledger; it reads no more than that."""
+    (found,) = db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM member WHERE audience_id = ? AND delivered = 1 "
+        "LIMIT ?)",
+        (audience_id, least),
+    ).fetchone()
+    return int(found) >= least
+
+
 def _count(db: Db, where: str, audience_id: int, *values: object) -> int:
     row = db.execute(
         f"SELECT count(*) FROM member WHERE audience_id = ? AND {where}", (audience_id, *values)

@@ -23,8 +23,9 @@ from amp_console.text import first_sentence
 WAITING = "waiting: "
 NO_COHORT = f"{WAITING}no cohort"
 OFF = f"{WAITING}disabled"
+LARGE_REMOVAL = f"{WAITING}large removal"
 PAUSED = "paused: nothing is sent"
-_WAITS = frozenset({NO_COHORT, OFF, PAUSED})
+_WAITS = frozenset({NO_COHORT, OFF, LARGE_REMOVAL, PAUSED})
 """The notes of audiences that wait in a live session for what an operator decides."""
 _FROM_BEST = (
     RunStatus.DELIVERED,

@@ -75,6 +75,22 @@ def test_audiences_without_a_cohort_are_listed_as_waiting(
     assert simulator.world.cohorts() == []
 
 
+def test_a_large_removal_waits_for_a_sync_unless_it_is_allowed(
+    operator: Operator, simulator: Simulator
+) -> None:
+    operator.run("watch", "-", "--create", stdin=lines("u1").encode())
+    left = json.dumps(event("u1", False, 5))
+    assert operator.run("import", "-", stdin=left.encode()).status == 0
+    ended = operator.run("watch", "-", stdin=lines("u2", at=6).encode())
+    assert ended.status == 1
+    assert "“shoppers” 2 (large removal)" in ended.err
+    assert "(removes the only member). To send it: amp-console sync shoppers" in ended.out
+    assert is_in(simulator, "u1")()
+    ended = operator.run("watch", "-", "--allow-large-removals", stdin=b"")
+    assert ended.status == 0, ended.err
+    assert is_in(simulator, "u2")()
+
+
 def test_users_who_are_rejected_end_it_with_1(operator: Operator) -> None:
     text = lines("u1", "ghost-1") + "17\n"
     ended = operator.run("watch", "-", "--create", stdin=text.encode())

@@ -24,14 +24,14 @@ from amp_console.connections.read_only import ReadOnly
 from amp_console.engage.lines import BOM, LINE_LIMIT
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.counts import outstanding
-from amp_console.ledger.outcomes import NO_COHORT, PAUSED
+from amp_console.ledger.outcomes import LARGE_REMOVAL, NO_COHORT, PAUSED, waits_for
 from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveReport, LiveSnapshot, pending_by_audience
+from amp_console.sync.live.progress import LiveReport, LiveSnapshot, WaitReason, pending_by_audience
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream, Sink
 from amp_console.sync.sources.streams import FollowOptions, PathStream, PipeStream
@@ -503,7 +503,97 @@ async def test_another_id_type_is_delivered_though_nothing_arrives(
         assert workspace.ledger.read(outstanding, known).pending > 0
         assert session.live is not None
         session.live.recheck(known.id)
+        await until(lambda: session.now().audiences[0].state == LARGE_REMOVAL)
+        assert session.now().audiences[0].would_remove == "the only member delivered by User ID"
+        session.live.confirm_removal(known.id)
         await until(lambda: workspace.ledger.read(outstanding, known).pending == 0)
+
+
+async def test_a_large_removal_pending_before_waits_until_it_is_confirmed(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u1", "u2", "u3")
+    workspace.read([event("b1", True, audience="buyers")])
+    await workspace.sync()
+    workspace.leave("u1", "u2")
+    workspace.read([event("b2", True, 1, audience="buyers")])
+    assert workspace.plan().concerns
+    async with Session(workspace, tmp_path) as session:
+        await until(is_in(workspace, "b1", "b2", key="buyers"))
+        await until(lambda: session.now().waiting == 2)
+        (waiting,) = [item for item in session.now().audiences if item.waits]
+        assert (waiting.name, waiting.waits_for) == ("shoppers", WaitReason.REMOVAL)
+        assert waiting.would_remove == "2 of 3 members"
+        assert waiting.needs_operator
+        session.write(lines("u4", at=2))
+        await until(lambda: session.now().waiting == 3)
+        assert is_in(workspace, "u1", "u2", "u3")()
+        assert session.live is not None
+        session.live.confirm_removal(waiting.audience_id)
+        await until(is_in(workspace, "u3", "u4"))
+        await until(lambda: all(item.is_live for item in session.now().audiences))
+
+
+async def test_a_large_removal_that_is_left_waiting_stays_pending(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.leave("u1")
+    async with Session(workspace, tmp_path) as session:
+        await until(lambda: session.now().waiting == 1)
+        report = await session.end()
+    assert (report.status, report.last.waiting) == (RunStatus.PARTIAL, 1)
+    assert workspace.cohort() == {"u1"}
+    (own,) = workspace.ledger.read(run_audiences, report.run_id)
+    assert waits_for(own) == "large removal"
+
+
+async def test_a_large_removal_is_sent_where_that_is_allowed(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.leave("u1")
+    allowed = msgspec.structs.replace(QUICK, remove=True)
+    async with Session(workspace, tmp_path, allowed):
+        await until(is_in(workspace))
+
+
+async def test_a_removal_during_a_session_waits_if_it_is_large(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    options = msgspec.structs.replace(QUICK, large_removal=10)
+    async with Session(workspace, tmp_path, options) as session:
+        session.write(lines(*USERS))
+        await until(is_in(workspace, *USERS))
+        session.write(lines(*USERS[:10], is_member=False, at=1))  # no more than half
+        await until(is_in(workspace, *USERS[10:]))
+        session.write(lines(*USERS[10:19], is_member=False, at=2))  # fewer than ten
+        await until(is_in(workspace, USERS[19]))
+        session.write(lines(*USERS, at=3))
+        await until(is_in(workspace, *USERS))
+        await until(lambda: session.now().queue == 0)
+        session.write(lines(*USERS[:11], is_member=False, at=4))
+        await until(lambda: session.now().waiting == 11)
+        assert session.now().audiences[0].would_remove == "11 of 20 members"
+        session.write(lines(*USERS[:3], at=5))  # they have come back: most stay
+        await until(is_in(workspace, *USERS[:3], *USERS[11:]))
+
+
+async def test_another_process_may_send_a_large_removal_that_waits(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.leave("u1")
+    with_windows(workspace)
+    options = LiveOptions(flush_seconds=0.05, retry_after=0.05)
+    async with Session(workspace, tmp_path, options) as session:
+        await until(lambda: session.now().waiting == 1)
+        await workspace.sync()
+        await until(lambda: session.now().audiences[0].is_live)
+        assert workspace.cohort() == set()
 
 
 async def test_a_cohort_that_is_deleted_meanwhile_rejects_no_one(

@@ -1,5 +1,7 @@
 """The plan: what a sync would send, as plain data, before anything is sent."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -7,7 +9,15 @@ import msgspec
 from amp_console.connections import Connection
 from amp_console.ledger import Db, late_effects
 from amp_console.ledger.audiences import Audience, Link
-from amp_console.ledger.counts import ToSend, held_by_cohort, members, outstanding, to_send
+from amp_console.ledger.counts import (
+    Outstanding,
+    ToSend,
+    has_delivered,
+    held_by_cohort,
+    members,
+    outstanding,
+    to_send,
+)
 from amp_console.ledger.since_plan import PlanMark, plan_mark
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.text import local_time, part_of, plural
@@ -155,10 +165,40 @@ def plan_sync(
     )
 
 
+def large_removal(
+    db: Db, connection: Connection, audience: Audience, now: int
+) -> AudiencePlan | None:
+    """The plan of an audience if it is a large removal, which is never sent unconfirmed.
+
+    It reads all members of the audience only where the answer is likely to be yes; else it reads
+    about twice as many as leave. `now` as in `plan_sync`.
+    """
+    if audience.broken or audience.cohort_id is None:
+        return None
+    remove = _leaving(outstanding(db, audience), late_effects.due(db, audience.id, now))
+    if not remove or has_delivered(db, audience.id, math.ceil(remove / LARGE_SHARE)):
+        return None
+    plan = _plan(db, connection, audience, now)
+    return plan if plan.is_large_removal else None
+
+
+def large_removals(
+    db: Db, connection: Connection, audiences: Iterable[Audience], now: int
+) -> dict[int, AudiencePlan]:
+    """The large removals among the plans of audiences, by the audience's id."""
+    found = (large_removal(db, connection, audience, now) for audience in audiences)
+    return {plan.audience_id: plan for plan in found if plan is not None}
+
+
+def _leaving(left: Outstanding, again: Counter[tuple[int, int]]) -> int:
+    """How many users leave, with those who are to be confirmed `again`."""
+    return left.remove + sum(count for (_, wanted), count in again.items() if not wanted)
+
+
 def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> AudiencePlan:
     left, sent = outstanding(db, audience), to_send(db, audience, now)
     again = late_effects.due(db, audience.id, now)
-    remove = left.remove + sum(count for (_, wanted), count in again.items() if not wanted)
+    remove = _leaving(left, again)
     is_new = audience.cohort_id is None and left.add == 0 and left.unidentified == 0
     is_empty = is_new and members(db, audience) == 0
     plan = AudiencePlan(

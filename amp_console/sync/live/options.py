@@ -7,14 +7,18 @@ class LiveOptions(msgspec.Struct, frozen=True):
     """Options of a live session; in seconds unless said otherwise.
 
     A window closes after `flush_seconds`, or `flush_changes` changes. `create` allows to create
-    cohorts for audiences that have none. When the session ends, the last deliveries have `grace`,
-    and then as long again for the request in flight. After `silence` without an event the operator
-    is alerted.
+    cohorts for audiences that have none; `remove` allows large removals. Without it, an audience
+    waits with a removal that a plan would have confirmed: with any that is pending when the session
+    begins or that is by the other ID type, and later with one of at least `large_removal` users.
+    When the session ends, the last deliveries have `grace`, and then as long again for the request
+    in flight. After `silence` without an event the operator is alerted.
     """
 
     flush_seconds: float = 5.0
     flush_changes: int = 20_000
     create: bool = False
+    remove: bool = False
+    large_removal: int = 100  # users; fewer come and go in the ordinary course of events
     grace: float = 30.0
     silence: float = 600.0
     retry_after: float = 5.0  # until an audience that could not be delivered is tried again

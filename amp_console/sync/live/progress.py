@@ -15,7 +15,7 @@ from amp_console.text import clean, first_sentence
 class LivePhase(enum.StrEnum):
     """Whether an audience's cohort is live. `delayed`: trouble, retried without the operator.
 
-    `waiting`: it needs the operator (no cohort, disabled, paused, a broken link).
+    `waiting`: it needs the operator (no cohort, a large removal, disabled, paused, a broken link).
     """
 
     LIVE = "live"
@@ -28,6 +28,7 @@ class WaitReason(enum.StrEnum):
     """What an audience waits for, in words for a list; other reasons are Amplitude's own words."""
 
     NO_COHORT = "no cohort"
+    REMOVAL = "large removal"
     BROKEN = "broken link"
     OFF = "disabled"
     PAUSED = "paused"
@@ -42,7 +43,7 @@ class LiveAudience(msgspec.Struct, frozen=True):
 
     `state` says in words why they are pending, "" while it is live or where nothing is pending
     after the end; `waits_for` in a few (a `WaitReason`, or what Amplitude refused), "" unless it
-    waits for the operator.
+    waits for the operator. `would_remove` names the members that a large removal waits with.
     `entered` and `left` count the changes of the last minutes, the current one last.
     """
 
@@ -56,6 +57,7 @@ class LiveAudience(msgspec.Struct, frozen=True):
     phase: LivePhase = LivePhase.LIVE
     is_paused: bool = False
     waits_for: str = ""
+    would_remove: str = ""
     entered: tuple[int, ...] = ()
     left: tuple[int, ...] = ()
 

@@ -103,6 +103,11 @@ class LiveSession:
             follower.go_live()
             self._begin_to_follow(audience_id)
 
+    def confirm_removal(self, audience_id: int) -> None:
+        """Send the large removal that an audience waits with, now."""
+        for follower in self._chosen(audience_id):
+            follower.confirm_removal()
+
     def recheck(self, audience_id: int) -> None:
         """Deliver an audience now: its settings have changed."""
         self.catch_up_soon()
@@ -129,7 +134,7 @@ class LiveSession:
             )
             housekeeping.start()
             try:
-                await self._catch_up()
+                await self._catch_up(is_first=True)
                 self._pending_before = sum(item.queue for item in self.snapshot().audiences)
                 await source.follow(self)
                 await self._catch_up()
@@ -217,11 +222,12 @@ class LiveSession:
         if not task.cancelled() and task.exception() is not None:
             self.end()
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, *, is_first: bool = False) -> None:
         """Follow what is pending and was not announced, and show every audience.
 
         That is what an earlier session, another process or an import left, what was read when the
-        ledger or the disk failed, and an audience whose ID type or cohort was changed.
+        ledger or the disk failed, and an audience whose ID type or cohort was changed. `is_first`:
+        the session begins.
         """
         ledger = self._context.ledger
         known = await ledger.aread(all_audiences)
@@ -231,7 +237,7 @@ class LiveSession:
                 self._followers[item.id].settings_read(item)
         for audience_id, left in (await ledger.aread(_left, [item.id for item in known])).items():
             if left.pending or left.uncertain:
-                (await self._followed(audience_id)).wake()
+                (await self._followed(audience_id)).wake(is_first=is_first)
         await self._recount(list(self._tasks))
 
     async def _recount(self, audience_ids: Iterable[int]) -> None:
