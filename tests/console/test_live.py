@@ -9,6 +9,7 @@ from threading import Event
 
 import httpx
 import pytest
+from textual.content import Content
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -576,18 +577,18 @@ async def test_the_question_follows_the_box_that_a_session_under_way_has_not(
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session is not None)
 
-        def more(create: bool) -> str:
-            return " Creates cohorts." if create else " Creates nothing."
+        def more(create: bool) -> Content:
+            return Content("Creates cohorts." if create else "Creates nothing.")
 
         pilot.app.push_screen(follow_dialog("/logs", more, is_first=True))
-        await until_shown(pilot, "Path or bucket to follow. Creates nothing.")
+        await until_shown(pilot, "Path or bucket to follow.", "Creates nothing.")
         pilot.app.screen.query_one("#create", Tick).focus()
         await pilot.press("space")
-        await until_shown(pilot, "Path or bucket to follow. Creates cohorts.")
+        await until_shown(pilot, "Creates cohorts.")
         await pilot.press("escape")
         await until_gone(pilot, "Creates cohorts.")
         pilot.app.push_screen(follow_dialog("/logs", more, is_first=False))
-        await until_shown(pilot, "Path or bucket to follow. Creates nothing.")
+        await until_shown(pilot, "Path or bucket to follow.", "Creates nothing.")
         assert not pilot.app.screen.query("#create")
 
 
@@ -641,6 +642,44 @@ def says(text: Static, words: str) -> bool:
 def lists(line: PathInput, name: str) -> bool:
     """Whether a path's files are known."""
     return [entry.name for entry in line.listing.entries] == [name]
+
+
+async def test_a_large_removal_waits_until_its_name_is_typed(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1", "u2", "u3")
+        workspace.read([event(f"b{n}", True, audience="buyers") for n in range(3)])
+        await workspace.sync()
+        workspace.leave("u1", "u2")
+        workspace.enter("u4")
+        workspace.read([event("b3", True, 1, audience="buyers")])
+        workspace.read([event("b0", False, 2, audience="buyers")])
+    file = tmp_path / "live.ndjson"
+    file.touch()
+    async with harness.open(size=(100, 30)) as pilot:
+        await until(pilot, lambda: services(pilot).session is not None)
+        await pilot.press("4")
+        await until_shown(pilot, "No live session.", "will wait: large removal")
+        await pilot.press("n")
+        await until_shown(
+            pilot, "first sends 2 pending changes of 1 audience.", "  buyers  +1  −1",
+            "“shoppers” waits until you confirm with s that it removes 2 of 3",
+        )  # fmt: skip
+        await answer(pilot, str(file))
+        await until_shown(pilot, "waiting: large removal")
+        assert members(harness) == {"u1", "u2", "u3"}
+        work = services(pilot).jobs.live
+        assert work is not None
+        assert work.snapshot is not None
+        at = [item.name for item in work.snapshot.audiences].index("shoppers")
+        await pilot.press("g", *["down"] * at)
+        await until_shown(pilot, "s Confirm its removal")
+        await pilot.press("s")
+        await until_shown(pilot, "Remove most members?", "Type shoppers to continue:")
+        await pilot.press(*"shoppers", "enter")
+        await until(pilot, lambda: members(harness) == {"u3", "u4"})
+        await cancelled(pilot, work)
 
 
 async def test_as_many_audiences_are_live_as_it_said_before(
@@ -920,4 +959,4 @@ def test_ages_of_sources_go_on_between_snapshots() -> None:
 
 
 async def test_a_question_that_is_not_on_the_screen_yet_is_not_renewed() -> None:
-    ask_path("Follow", lambda: "Sends 540 changes.", "", "Follow").ask_again()
+    ask_path("Follow", lambda: Content("Sends 540 changes."), "", "Follow").ask_again()

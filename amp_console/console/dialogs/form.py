@@ -18,7 +18,7 @@ from amp_console.console.widgets.path_input import PathInput
 
 T = TypeVar("T")
 
-Question = str | Callable[[], str]
+Question = str | Callable[[], Content]
 """What a form asks; a function where that changes while the form is open."""
 NOT_EMPTY = Function(lambda text: bool(text.strip()), "Enter a path.")
 
@@ -78,7 +78,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
 
     def _asked_text(self) -> Content:
         question = self._question
-        return safe_text(question if isinstance(question, str) else question())
+        return safe_text(question) if isinstance(question, str) else question()
 
     def name_of(self, binding: Binding) -> str:
         return self._yes if binding.action == "submit" else super().name_of(binding)

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from textual.content import Content
 from textual.validation import Function
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from amp_console.console.dialogs.form import FormDialog, Mistake
-from amp_console.console.texts import MUTED, safe_text
+from amp_console.console.texts import MUTED, lines, safe_text
 from amp_console.console.widgets.fields import Tick
 from amp_console.console.widgets.path_input import PathInput
 
@@ -25,7 +26,7 @@ WRONG = f"Enter an address and a port, e.g. {ADDRESS}."
 CREATE = "Create the cohorts that audiences lack"
 WHY_CREATE = "Otherwise, audiences without a cohort wait. Amplitude's API can't delete cohorts."
 
-More = Callable[[bool], str]
+More = Callable[[bool], Content]
 """What a session does first, with or without creating the cohorts that audiences lack."""
 
 
@@ -46,14 +47,14 @@ class ListenRequest(NamedTuple):
 
 
 def follow_dialog(path: str, more: More, *, is_first: bool) -> FormDialog[FollowRequest]:
-    """A form that asks what to follow; what `more` returns is added to the question.
+    """A form that asks what to follow; what `more` returns is a paragraph below the question.
 
     `is_first`: its answer begins a session, so it asks whether that creates cohorts.
     """
     line, create = PathInput(path, id="answer"), Tick(CREATE, id="create", compact=True)
     return FormDialog(
         "Follow",
-        lambda: "Path or bucket to follow." + more(create.value),
+        lambda: _asked("Path or bucket to follow.", more(create.value)),
         (line, Mistake(), *(_creating(create) if is_first else ())),
         "Follow",
         lambda: FollowRequest(line.value.strip(), create.value),
@@ -72,12 +73,16 @@ def listen_dialog(more: More, *, is_first: bool) -> FormDialog[ListenRequest]:
     why = Static(safe_text((WHY_SINGLE, MUTED)))
     return FormDialog(
         "Listen",
-        lambda: QUESTION + more(create.value),
+        lambda: _asked(QUESTION, more(create.value)),
         (line, Mistake(), single, why, *(_creating(create) if is_first else ())),
         "Listen",
         answer,
         Function(_is_address, WRONG),
     )
+
+
+def _asked(question: str, more: Content) -> Content:
+    return lines(safe_text(question), more) if more else safe_text(question)
 
 
 def _creating(create: Tick) -> tuple[Widget, ...]:

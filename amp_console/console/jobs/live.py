@@ -141,6 +141,12 @@ class LiveJob(Job):
             self._live.go_live(audience_id)
             self._refresh()
 
+    def confirm_removal(self, audience_id: int) -> None:
+        """Send the large removal that an audience waits with."""
+        if self._live is not None:
+            self._live.confirm_removal(audience_id)
+            self._refresh()
+
     def recheck(self, audience_id: int) -> None:
         """Check an audience now: its settings have changed."""
         if self._live is not None:

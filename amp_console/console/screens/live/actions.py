@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
 
+from textual.content import Content
 from textual.screen import Screen
 
 from amp_console.connections import KeysError, find_webhook_secret
@@ -12,6 +13,7 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.form import FormDialog
 from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
+from amp_console.console.dialogs.large_removal import large_removal_question
 from amp_console.console.dialogs.live import (
     FollowRequest,
     ListenRequest,
@@ -20,13 +22,13 @@ from amp_console.console.dialogs.live import (
 )
 from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
-from amp_console.console.screens.live.rows import sent_first
+from amp_console.console.screens.live.start import SessionStart, sent_first_by_audience
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.outcomes import NO_COHORT
 from amp_console.ledger.runs import Run
+from amp_console.sync.delivery.plan import large_removal
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveAudience, pending_by_audience
-from amp_console.sync.queries.status import AudienceSummary
+from amp_console.sync.live.progress import LiveAudience, WaitReason, pending_by_audience
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.text import clean, plural
 
@@ -36,9 +38,10 @@ _VERBS = {
     "resume": "resume",
     "pause_all": "pause",
     "create_cohort": "create",
+    "confirm_removal": "confirm",
     "switch": "enable or disable",
 }
-OF_AUDIENCE = frozenset({"pause", "resume", "create_cohort", "switch"})
+OF_AUDIENCE = frozenset({"pause", "resume", "create_cohort", "confirm_removal", "switch"})
 """The actions that are about the audience under the cursor."""
 
 
@@ -74,6 +77,11 @@ def is_waiting(audience: LiveAudience) -> bool:
     return audience.state == NO_COHORT
 
 
+def is_removing(audience: LiveAudience) -> bool:
+    """Whether an audience waits until a large removal is confirmed."""
+    return audience.waits_for == WaitReason.REMOVAL
+
+
 def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | None:
     """Return the run of this console's session, else that of the row with this key."""
     if job is not None:
@@ -86,14 +94,14 @@ def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | N
 # Sources.
 
 
-Summaries = Callable[[], Sequence[AudienceSummary] | None]
-"""Returns the audiences as they are now, for what a session sends first; None: not read yet."""
+Start = Callable[[], SessionStart | None]
+"""Returns what a session would begin with now; None: not read yet."""
 
 
-def path_dialog(services: Services, audiences: Summaries) -> FormDialog[FollowRequest]:
+def path_dialog(services: Services, start: Start) -> FormDialog[FollowRequest]:
     """Return a dialog that asks which folder or file to follow."""
     folder = services.environment.live_folder
-    return follow_dialog(folder, _more(services, audiences), is_first=not _is_live(services))
+    return follow_dialog(folder, _more(services, start), is_first=not _is_live(services))
 
 
 async def follow_path(services: Services, asked: Awaitable[FollowRequest | None]) -> None:
@@ -103,9 +111,9 @@ async def follow_path(services: Services, asked: Awaitable[FollowRequest | None]
         await _follow(services, paths(request.path), create=request.create)
 
 
-def address_dialog(services: Services, audiences: Summaries) -> FormDialog[ListenRequest]:
+def address_dialog(services: Services, start: Start) -> FormDialog[ListenRequest]:
     """Return a dialog that asks for the address to listen on."""
-    return listen_dialog(_more(services, audiences), is_first=not _is_live(services))
+    return listen_dialog(_more(services, start), is_first=not _is_live(services))
 
 
 def ask_again(front: Screen[Any]) -> None:
@@ -139,11 +147,13 @@ def _is_live(services: Services) -> bool:
     return job is not None and not job.is_over
 
 
-def _more(services: Services, audiences: Summaries) -> Callable[[bool], str]:
+def _more(services: Services, start: Start) -> Callable[[bool], Content]:
     """What a new session does first; one under way keeps the options it began with."""
 
-    def more(create: bool) -> str:
-        return "" if _is_live(services) else f" {sent_first(audiences(), create=create)}"
+    def more(create: bool) -> Content:
+        if _is_live(services):
+            return Content("")
+        return sent_first_by_audience(start(), services.glyphs, create=create)
 
     return more
 
@@ -220,6 +230,18 @@ async def create_cohort(
     """Create an audience's cohort if that is confirmed, and deliver to it."""
     if await asked:
         job.go_live(audience.audience_id)
+
+
+async def confirm_removal(services: Services, job: LiveJob, waiting: LiveAudience) -> None:
+    """Ask before an audience's large removal as a sync does, then send it."""
+    session = services.session
+    assert session is not None
+    known = await session.read(audience, waiting.audience_id)
+    plan = await session.read(large_removal, session.connection, known, services.timing.now())
+    if plan is None:  # it was sent meanwhile, or most of them have come back
+        job.recheck(waiting.audience_id)
+    elif await large_removal_question([plan]).asked(services):
+        job.confirm_removal(waiting.audience_id)
 
 
 async def switch(services: Services, job: LiveJob, shown: LiveAudience) -> None:

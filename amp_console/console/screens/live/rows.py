@@ -31,7 +31,6 @@ from amp_console.sync.live.progress import (
     LiveSnapshot,
     WaitReason,
 )
-from amp_console.sync.queries.status import AudienceSummary, Status
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import plural
 
@@ -47,11 +46,6 @@ AUDIENCES = (
     Column("Requests", 8, right=True, rank=6),
     Column("Read, 15 min", SHOWN_MINUTES, rank=5),
     Column("", 23, flex=1),
-)
-READY = (
-    Column("Audience", 18, flex=2),
-    Column("Pending", 8, right=True),
-    Column("In a session", 22, flex=2),
 )
 OTHERS = (
     Column("Run", 5, right=True),
@@ -114,79 +108,6 @@ def audience_row(audience: LiveAudience, glyphs: Glyphs) -> Row:
     )
 
 
-_WAITS = {
-    Status.OFF: WaitReason.OFF,
-    Status.BROKEN: WaitReason.BROKEN,
-    Status.NOT_LINKED: WaitReason.NO_COHORT,
-}
-
-
-def ready_row(summary: AudienceSummary, glyphs: Glyphs) -> Row:
-    """One audience before a session: what is pending, and whether it would go live."""
-    known, pending = summary.audience, summary.left.pending
-    waits_for = _WAITS.get(summary.status)
-    state = (
-        Cell(f"will wait: {waits_for}", "warn")
-        if waits_for
-        else Cell(f"{glyphs.live} will be live", "accent")
-    )
-    return Row(
-        known.id,
-        (Cell(known.name), Cell(f"{pending:,}" if pending else ""), state),
-        (known.name, pending, state.text),
-    )
-
-
-DEMO = "Simulated events keep arriving: the demo imports them."
-
-
-def sent_first(audiences: Sequence[AudienceSummary] | None, *, create: bool = False) -> str:
-    """What a session sends as soon as it begins; `audiences` is None where they were not read.
-
-    With `create` it also sends what waits for a cohort.
-    """
-    if audiences is None:
-        return "Pending changes are sent first."
-    waits = {*_WAITS} - ({Status.NOT_LINKED} if create else set())
-    pending = [item.left.pending for item in audiences if item.status not in waits]
-    if not any(pending):
-        return "Nothing is pending now, so nothing is sent first."
-    many = plural(sum(map(bool, pending)), "audience")
-    return f"The session first sends {plural(sum(pending), 'pending change')} of {many}."
-
-
-def after(audiences: Sequence[AudienceSummary] | None) -> Content:
-    """Say what another session would send first, as the audiences are now."""
-    how = ("Start another session with ", ("n", STRONG), " or ", ("l", STRONG), ". ")
-    return safe_text(*how, sent_first(audiences))
-
-
-def before(
-    audiences: Sequence[AudienceSummary], folders: Sequence[str], *, has_traffic: bool
-) -> Content:
-    """Say how to begin a session, what it sends first, and which folder was followed before.
-
-    `has_traffic`: a demo imports events without one.
-    """
-    how = [
-        safe_text("No live session.", (f" {DEMO}" if has_traffic else "", MUTED)),
-        safe_text(
-            ("n", STRONG),
-            " follows a folder or a growing file, ",
-            ("l", STRONG),
-            " receives Segment's webhooks; a session can do both.",
-        ),
-    ]
-    if any(item.left.pending for item in audiences):
-        how.append(safe_text(sent_first(audiences)))
-    how.append(
-        safe_text(("For long sessions run amp-console watch or listen. They show here.", MUTED))
-    )
-    if folders:
-        how.append(safe_text(("Followed before: ", MUTED), folders[0]))
-    return lines(*how)
-
-
 def _phase(audience: LiveAudience, glyphs: Glyphs) -> Cell:
     if audience.waits_for == WaitReason.BROKEN:
         return Cell(f"waiting: {audience.waits_for}", "warn")
@@ -203,7 +124,7 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
     `is_over`: the session has ended, and nothing of this is about the present.
     """
     rows = [safe_text(("At the end of the session:", MUTED))] if is_over else []
-    rows += [safe_text((audience.state, WARN))] if audience.state else []
+    rows += [safe_text((_waiting(audience), WARN))] if audience.state else []
     counts = audience.counts
     lag = lasting(audience.lag) if audience.queue and not audience.waits else "none"
     figures = (
@@ -232,6 +153,13 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
             else []
         )
     return lines(*rows)
+
+
+def _waiting(audience: LiveAudience) -> str:
+    """Why an audience's changes are not delivered, and what to press where that is not told."""
+    if not audience.would_remove:
+        return audience.state
+    return f"{audience.state}. Press s to confirm that it removes {audience.would_remove}."
 
 
 def other_closer(audience: RunAudience, width: int) -> Content:

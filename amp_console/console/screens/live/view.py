@@ -1,6 +1,6 @@
 """Live: cohorts that follow their audiences, watched second by second."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,7 +13,7 @@ from amp_console.console.routes import MainScreen, OpenRun
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import UsefulActions
-from amp_console.console.screens.live import actions, rows
+from amp_console.console.screens.live import actions, rows, start
 from amp_console.console.screens.live.headline import headline
 from amp_console.console.screens.live.layout import LiveBody
 from amp_console.console.screens.live.panels import (
@@ -21,6 +21,7 @@ from amp_console.console.screens.live.panels import (
     LiveAudiences,
     LiveSources,
 )
+from amp_console.console.screens.live.start import SessionStart, session_start
 from amp_console.console.texts import lines
 from amp_console.console.words import clock
 from amp_console.ledger.runs import (
@@ -31,7 +32,6 @@ from amp_console.ledger.runs import (
     runs_under_way,
 )
 from amp_console.sync.live.progress import LiveAudience
-from amp_console.sync.queries.status import AudienceSummary, audience_summaries
 from amp_console.sync.sources.checkpoints import followed_folders
 
 
@@ -45,14 +45,16 @@ n follows files and folders: growing files line by line, others once they are co
 Segment's webhooks. Both work at once: press the other key during a session. A session first sends
 what is pending; its dialog says how much. From then on each change is in the ledger at once, and in
 its cohort after the window (five seconds). Audiences without a cohort wait, unless the dialog is
-told to create theirs; s asks, then creates that of the audience under the cursor.
+told to create theirs; s asks, then creates that of the audience under the cursor. A cohort that
+would lose more than half of its members waits, too, if that was pending before the session, is 100
+users or more, or comes from a switched ID type: s asks for its name, as a sync does.
 
 Everything is counted from the start of this session. Read counts events, minute by minute, that say
 that someone entered (+) or left (−), also those that repeat what was delivered before or that a
 later event replaces. Added, removed and rejected count users. Queue counts changes that are not
 delivered yet; Lag is how long the oldest of them has been pending, since it was read, whatever the
-time of its event. What waits for you (no cohort, broken link, paused, disabled) is counted apart,
-and is no lag.
+time of its event. What waits for you (no cohort, large removal, broken link, paused, disabled) is
+counted apart, and is no lag.
 
 p pauses the audience under the cursor, P all of them: events are read, and nothing is sent until
 you press it again. t disables an audience until you press t again.
@@ -99,6 +101,13 @@ the sources, where there is no room for them."""
             id="live.create_cohort",
         ),
         Binding(
+            "s",
+            "confirm_removal",
+            "Confirm its removal",
+            tooltip="Ask, then send the large removal that this audience waits with",
+            id="live.confirm_removal",
+        ),
+        Binding(
             "t",
             "switch",
             "Enable / disable",
@@ -123,7 +132,7 @@ the sources, where there is no room for them."""
         super().__init__()
         self._others: list[Run] = []
         self._other_audiences: dict[tuple[int, int], RunAudience] = {}
-        self._summaries: Sequence[AudienceSummary] | None = None  # before a session
+        self._start: SessionStart | None = None  # what a session would begin with
         self._audiences = LiveAudiences()
         self._detail = LiveAudienceDetail()
         self._body = LiveBody(self._audiences, self._detail)
@@ -157,9 +166,8 @@ the sources, where there is no room for them."""
         found = await session.read(runs_under_way, RunKind.LIVE, await session.dead_runs())
         ours = job.run_id if job is not None else None
         self._others = [run for run in found if run.id != ours]
-        self._summaries = await session.read(
-            audience_summaries, session.connection, count_members=False
-        )
+        now = self.services.timing.now()
+        self._start = await session.read(session_start, session.connection, now)
         actions.ask_again(self.app.screen)
         if self._job is not None:
             self._draw()
@@ -185,17 +193,15 @@ the sources, where there is no room for them."""
 
     async def _show_before(self) -> None:
         """Show what a session would begin with."""
-        session, glyphs = self.session, self.services.glyphs
+        session = self.session
         folders = await session.read(followed_folders)
-        audiences = self._summaries or ()
-        if self._job is not None:  # one has begun meanwhile
+        if self._job is not None or (begin := self._start) is None:  # one has begun meanwhile
             return
         demo = self.services.environment.demo
         has_traffic = demo is not None and demo.has_traffic
-        before = rows.before(audiences, folders, has_traffic=has_traffic)
+        before = start.before(begin, folders, has_traffic=has_traffic)
         self._arrange("-nothing", lambda _: before)
-        ready = [rows.ready_row(item, glyphs) for item in audiences]
-        self._audiences.show_rows(rows.READY, ready)
+        self._show_ready(begin)
         self._detail.follow(None, {}, self._audiences.key)
 
     def _draw(self) -> None:
@@ -207,7 +213,7 @@ the sources, where there is no room for them."""
 
         def session(width: int) -> Content:
             said = headline(job, glyphs, width, is_short=self._body.is_short)
-            following = [rows.after(self._summaries)] if job.is_over else []
+            following = [start.after(self._start)] if job.is_over else []
             return lines(said, *following, *others)
 
         self._arrange("-live", session)
@@ -217,11 +223,15 @@ the sources, where there is no room for them."""
                 [rows.audience_row(audience, glyphs) for audience in job.snapshot.audiences],
                 f" at the end of the session ({clock(job.ended_at)})" if job.ended_at else "",
             )
-        elif self._summaries is not None:  # it is starting, or never got further
-            ready = [rows.ready_row(item, glyphs) for item in self._summaries]
-            self._audiences.show_rows(rows.READY, ready)
+        elif self._start is not None:  # it is starting, or never got further
+            self._show_ready(self._start)
         self.query_one(LiveSources).show_job(job)
         self._detail.follow(job, self._other_audiences, self._audiences.key)
+
+    def _show_ready(self, begin: SessionStart) -> None:
+        glyphs = self.services.glyphs
+        ready = [start.ready_row(item, begin, glyphs) for item in begin.audiences]
+        self._audiences.show_rows(start.READY, ready)
 
     def _arrange(self, state: str, lay_out: Callable[[int], Content]) -> None:
         if not self.has_class(state):
@@ -247,6 +257,9 @@ the sources, where there is no room for them."""
         if action == "create_cohort" and is_open(self):
             current = self._current
             return current is not None and actions.is_waiting(current)
+        if action == "confirm_removal" and is_open(self):
+            current = self._current
+            return current is not None and actions.is_removing(current)
         if action == "end" and is_open(self) and self._job is not None and self._job.is_ending:
             return False
         if action == "changes" and is_open(self) and self._job is None:
@@ -258,8 +271,10 @@ the sources, where there is no room for them."""
         if job is None or job.is_over:
             return "follow", "listen"
         current = self._current
-        create = ("create_cohort",) if current and actions.is_waiting(current) else ()
-        return *create, "pause", "resume", "end", "go('errors')", "follow", "listen"
+        ready = ("create_cohort",) if current and actions.is_waiting(current) else ()
+        if current and actions.is_removing(current):
+            ready = ("confirm_removal",)
+        return *ready, "pause", "resume", "end", "go('errors')", "follow", "listen"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "run" and actions.run_id(self._job, self._others, self._audiences.key) is None:
@@ -282,11 +297,11 @@ the sources, where there is no room for them."""
         self.refresh_bindings()
 
     def action_follow(self) -> None:
-        asked = actions.path_dialog(self.services, lambda: self._summaries).asked(self.services)
+        asked = actions.path_dialog(self.services, lambda: self._start).asked(self.services)
         self._do(actions.follow_path(self.services, asked))
 
     def action_listen(self) -> None:
-        asked = actions.address_dialog(self.services, lambda: self._summaries).asked(self.services)
+        asked = actions.address_dialog(self.services, lambda: self._start).asked(self.services)
         self._do(actions.listen(self.services, asked))
 
     def action_pause(self) -> None:
@@ -311,6 +326,11 @@ the sources, where there is no room for them."""
         if self._job is not None and (current := self._current) is not None:
             asked = actions.cohort_question(current).asked(self.services)
             self._do(actions.create_cohort(self._job, current, asked))
+
+    def action_confirm_removal(self) -> None:
+        """Ask, then send the large removal that the audience under the cursor waits with."""
+        if self._job is not None and (current := self._current) is not None:
+            self._do(actions.confirm_removal(self.services, self._job, current))
 
     def action_switch(self) -> None:
         if self._job is not None and self._current is not None:

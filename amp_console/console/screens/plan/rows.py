@@ -1,6 +1,6 @@
 """What a plan says: its rows, and the sentences around them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from textual.content import Content
@@ -251,17 +251,6 @@ def limits(plan: Plan, limit_values: Limits, glyphs: Glyphs) -> Content:
     cohorts = f" Up to {at_once:,} cohorts are synced at the same time." if has_several else ""
     takes = f"{glyphs.dot} Amplitude takes one request at a time for each cohort."
     return safe_text((f"{takes} {size}{cohorts}", MUTED))
-
-
-def removal_advice(large: Sequence[AudiencePlan]) -> str:
-    """What to know before so many members are removed."""
-    if not all(audience.is_switch for audience in large):
-        return "If this is not what happened in Segment, check the events first."
-    which = "the cohort is" if len(large) == 1 else "the cohorts are"
-    return (
-        "This is because the ID type was switched. Removals are sent first: until the additions "
-        f"that follow are confirmed, {which} without these members."
-    )
 
 
 def large_removals(plan: Plan) -> list[AudiencePlan]:

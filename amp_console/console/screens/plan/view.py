@@ -9,7 +9,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from amp_console.connections import Connection
-from amp_console.console.dialogs.base import Confirm, typeable
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.large_removal import large_removal_question
 from amp_console.console.jobs.runs import RunJob, SyncOperation
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenLink, OpenRun, Replace
@@ -223,7 +224,7 @@ sent."""
             return
         large = plan_rows.large_removals(self._now or self._plan)
         if large:
-            self.app.push_screen(_large_removal(large), self._send_if)
+            self.app.push_screen(large_removal_question(large), self._send_if)
         else:
             self._send()
 
@@ -272,22 +273,4 @@ def _under_way() -> Confirm:
         ["The console runs one sync at a time. Nothing of this plan was sent."],
         yes="Watch it",
         no="Stay here",
-    )
-
-
-def _large_removal(large: list[AudiencePlan]) -> Confirm:
-    rows = [
-        f"Removes {item.removed_members} from the cohort “{item.cohort_name}”"
-        + (f" and adds {plural(item.add, 'user')}." if item.add else ".")
-        for item in large
-    ]
-    only, is_all = large[0], all(item.remove >= item.in_cohort for item in large)
-    yes = "Remove them"
-    if len(large) == 1:
-        yes = f"Remove {only.remove:,}" + (f" and add {only.add:,}" if only.add else "")
-    return Confirm(
-        "Remove all members?" if is_all else "Remove most members?",
-        [*rows, "", plan_rows.removal_advice(large)],
-        yes=yes,
-        typed=typeable(only.cohort_name, "remove") if len(large) == 1 else "remove",
     )

@@ -1,0 +1,169 @@
+"""Before a session: which audiences would be live, and what the session sends first."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+from amp_console.connections import Connection
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.texts import GOOD, MUTED, STRONG, WARN, lines, safe_text
+from amp_console.console.widgets.grid import Cell, Column, Row
+from amp_console.ledger import Db
+from amp_console.sync.delivery.plan import AudiencePlan, large_removals
+from amp_console.sync.live.progress import WaitReason
+from amp_console.sync.queries.status import AudienceSummary, Status, audience_summaries
+from amp_console.text import clean, plural
+
+READY = (
+    Column("Audience", 18, flex=2),
+    Column("Pending", 8, right=True),
+    Column("In a session", 22, flex=2),
+)
+DEMO = "Simulated events keep arriving: the demo imports them."
+LISTED = 5  # audiences in a dialog, which has to fit into 24 lines
+MAX_NAME = 30  # columns
+_WAITS = {
+    Status.OFF: WaitReason.OFF,
+    Status.BROKEN: WaitReason.BROKEN,
+    Status.NOT_LINKED: WaitReason.NO_COHORT,
+}
+
+
+class SessionStart(NamedTuple):
+    """The audiences before a session, and the large removals among them by the audience's id."""
+
+    audiences: Sequence[AudienceSummary]
+    removals: Mapping[int, AudiencePlan]
+
+    def waits_for(self, item: AudienceSummary, *, create: bool = False) -> WaitReason | None:
+        """Why a session would send nothing for an audience; None where it would.
+
+        With `create` the session creates the cohorts that audiences lack.
+        """
+        if item.audience.id in self.removals and item.audience.enabled:
+            return WaitReason.REMOVAL
+        found = _WAITS.get(item.status)
+        return None if create and found is WaitReason.NO_COHORT else found
+
+    def sent(self, *, create: bool = False) -> list[AudienceSummary]:
+        """The audiences whose pending changes a session sends first, those with most first."""
+        found = [
+            item
+            for item in self.audiences
+            if item.left.pending and self.waits_for(item, create=create) is None
+        ]
+        return sorted(found, key=lambda item: -item.left.pending)
+
+
+def session_start(db: Db, connection: Connection, now: int) -> SessionStart:
+    """Read what a session would begin with at `now`, in microseconds since 1970."""
+    audiences = audience_summaries(db, connection, count_members=False)
+    leaving = [item.audience for item in audiences if item.left.remove or item.left.uncertain]
+    return SessionStart(audiences, large_removals(db, connection, leaving, now))
+
+
+def ready_row(item: AudienceSummary, start: SessionStart, glyphs: Glyphs) -> Row:
+    """One audience before a session: what is pending, and whether it would go live."""
+    known, pending = item.audience, item.left.pending
+    waits_for = start.waits_for(item)
+    state = (
+        Cell(f"will wait: {waits_for}", "warn")
+        if waits_for
+        else Cell(f"{glyphs.live} will be live", "accent")
+    )
+    return Row(
+        known.id,
+        (Cell(known.name), Cell(f"{pending:,}" if pending else ""), state),
+        (known.name, pending, state.text),
+    )
+
+
+def sent_first(start: SessionStart | None, *, create: bool = False) -> str:
+    """What a session sends as soon as it begins; `start` is None where it was not read."""
+    if start is None:
+        return "Pending changes are sent first."
+    return " ".join([_sent_first(start, create=create), *_left_out(start)])
+
+
+def _sent_first(start: SessionStart, *, create: bool) -> str:
+    sent = start.sent(create=create)
+    if not sent:
+        nothing = "Nothing is pending" if not start.removals else "Nothing else is pending"
+        return f"{nothing} now, so nothing is sent first."
+    many = plural(sum(item.left.pending for item in sent), "pending change")
+    return f"The session first sends {many} of {plural(len(sent), 'audience')}."
+
+
+def _left_out(start: SessionStart) -> list[str]:
+    """Which audiences wait with a large removal."""
+    found = [item for item in start.audiences if start.waits_for(item) is WaitReason.REMOVAL]
+    if not found:
+        return []
+    if len(found) > 1:
+        return [f"{len(found):,} audiences wait until you confirm their large removals with s."]
+    name, members = found[0].audience.name, start.removals[found[0].audience.id].removed_members
+    return [f"“{clean(name, MAX_NAME)}” waits until you confirm with s that it removes {members}."]
+
+
+def sent_first_by_audience(start: SessionStart | None, glyphs: Glyphs, *, create: bool) -> Content:
+    """What a session sends first, in a line for each audience with most changes."""
+    if start is None:
+        return safe_text(sent_first(start))
+    rows = [safe_text(_sent_first(start, create=create))]
+    sent = start.sent(create=create)
+    cells = [
+        (
+            clean(item.audience.name),
+            f"+{item.left.add:,}" if item.left.add else "",
+            f"{glyphs.minus}{item.left.remove:,}" if item.left.remove else "",
+            "creates its cohort" if item.audience.cohort_id is None else "",
+        )
+        for item in sent[:LISTED]
+    ]
+    name, add, remove = (max((cell_len(row[at]) for row in cells), default=0) for at in range(3))
+    name = min(name, MAX_NAME)
+    rows += [
+        safe_text(
+            f"  {set_cell_size(row[0], name)}  ",
+            (f"{row[1]:>{add}}", GOOD),
+            (f"  {row[2]:>{remove}}", WARN),
+            (f"  {row[3]}" if row[3] else "", MUTED),
+        )
+        for row in cells
+    ]
+    if more := sent[LISTED:]:
+        changes = plural(sum(item.left.pending for item in more), "change")
+        rows.append(safe_text((f"  and {changes} of {len(more):,} more", MUTED)))
+    return lines(*rows, *map(safe_text, _left_out(start)))
+
+
+def after(start: SessionStart | None) -> Content:
+    """Say what another session would send first, as the audiences are now."""
+    how = ("Start another session with ", ("n", STRONG), " or ", ("l", STRONG), ". ")
+    return safe_text(*how, sent_first(start))
+
+
+def before(start: SessionStart, folders: Sequence[str], *, has_traffic: bool) -> Content:
+    """Say how to begin a session, what it sends first, and which folder was followed before.
+
+    `has_traffic`: a demo imports events without one.
+    """
+    how = [
+        safe_text("No live session.", (f" {DEMO}" if has_traffic else "", MUTED)),
+        safe_text(
+            ("n", STRONG),
+            " follows a folder or a growing file, ",
+            ("l", STRONG),
+            " receives Segment's webhooks; a session can do both.",
+        ),
+    ]
+    if any(item.left.pending for item in start.audiences):
+        how.append(safe_text(sent_first(start)))
+    how.append(
+        safe_text(("For long sessions run amp-console watch or listen. They show here.", MUTED))
+    )
+    if folders:
+        how.append(safe_text(("Followed before: ", MUTED), folders[0]))
+    return lines(*how)
