@@ -505,7 +505,7 @@ async def test_another_id_type_is_delivered_though_nothing_arrives(
         session.live.recheck(known.id)
         await until(lambda: session.now().audiences[0].state == LARGE_REMOVAL)
         assert session.now().audiences[0].would_remove == "the only member delivered by User ID"
-        session.live.confirm_removal(known.id)
+        session.live.go_live(known.id, WaitReason.REMOVAL)
         await until(lambda: workspace.ledger.read(outstanding, known).pending == 0)
 
 
@@ -529,7 +529,7 @@ async def test_a_large_removal_pending_before_waits_until_it_is_confirmed(
         await until(lambda: session.now().waiting == 3)
         assert is_in(workspace, "u1", "u2", "u3")()
         assert session.live is not None
-        session.live.confirm_removal(waiting.audience_id)
+        session.live.go_live(waiting.audience_id, WaitReason.REMOVAL)
         await until(is_in(workspace, "u3", "u4"))
         await until(lambda: all(item.is_live for item in session.now().audiences))
 
@@ -737,7 +737,7 @@ async def test_an_audience_that_waits_is_let_go_live_alone(
         session.write(lines("u1") + lines("u1", key="buyers"))
         await until(lambda: [e.state for e in session.now().audiences] == [NO_COHORT] * 2)
         assert session.live is not None
-        session.live.go_live(workspace.audience().id)
+        session.live.go_live(workspace.audience().id, WaitReason.NO_COHORT)
         await until(is_in(workspace, "u1"))
         assert len(workspace.simulator.world.cohorts()) == 1
 

@@ -12,7 +12,7 @@ from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert, Alerts, limits_for
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveAudience, LiveReport, LiveSnapshot
+from amp_console.sync.live.progress import LiveAudience, LiveReport, LiveSnapshot, WaitReason
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import CannotBind, EventStream
 from amp_console.sync.sources.streams import StreamGroup
@@ -135,16 +135,10 @@ class LiveJob(Job):
             self._live.resume(audience_id)
             self._refresh()
 
-    def go_live(self, audience_id: int) -> None:
-        """Allow creating the audience's cohort, and check the audience now."""
+    def go_live(self, audience_id: int, reason: WaitReason) -> None:
+        """Allow what an audience waits for, a cohort or a large removal, and deliver it now."""
         if self._live is not None:
-            self._live.go_live(audience_id)
-            self._refresh()
-
-    def confirm_removal(self, audience_id: int) -> None:
-        """Send the large removal that an audience waits with."""
-        if self._live is not None:
-            self._live.confirm_removal(audience_id)
+            self._live.go_live(audience_id, reason)
             self._refresh()
 
     def recheck(self, audience_id: int) -> None:

@@ -23,15 +23,14 @@ from amp_console.ledger.outcomes import (
     keep_outcome,
 )
 from amp_console.ledger.runs import RunKind, RunStatus
-from amp_console.sync.delivery.context import ActiveRun, AudienceBlocked
-from amp_console.sync.delivery.pending import deliver_window
-from amp_console.sync.delivery.plan import large_removal
+from amp_console.sync.delivery.context import ActiveRun
 from amp_console.sync.delivery.run import take_turn
 from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.live.backlog import Backlog, Lags, Minutes
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience, LivePhase, WaitReason
+from amp_console.sync.live.removal_guard import RemovalGuard
 from amp_console.sync.timing import Stop
 from amp_console.text import first_sentence
 
@@ -71,9 +70,7 @@ class Follower:
         self._lags = lags
         self._ending = ending
         self._may_create = options.create
-        self._may_remove = options.remove
-        self._is_first = False  # what was pending before the session is not delivered yet
-        self._would_remove = ""
+        self._guard = RemovalGuard(options)
         self._is_stuck = False
         self._is_held = False  # it was paused when the session was to end
         self._state = ""
@@ -119,17 +116,16 @@ class Follower:
         were pending before the session.
         """
         self._is_due = self._is_due or is_due
-        self._is_first = self._is_first or is_first
+        if is_first:
+            self._guard.expect_backlog()
         self._came.set()
 
-    def go_live(self) -> None:
-        """Allow to create the audience's cohort, if it has none."""
-        self._may_create = True
-        self.hurry()
-
-    def confirm_removal(self) -> None:
-        """Send the large removal that the audience waits with, and what else is pending."""
-        self._may_remove = True
+    def go_live(self, reason: WaitReason) -> None:
+        """Allow what the audience waits for: to create its cohort, or to send a large removal."""
+        if reason is WaitReason.REMOVAL:
+            self._guard.confirm()
+        else:
+            self._may_create = True
         self.hurry()
 
     def pause(self) -> None:
@@ -239,7 +235,7 @@ class Follower:
             self._phase(state),
             is_paused=self._stop.is_paused,
             waits_for=self._waits_for(state),
-            would_remove=self._would_remove if state == LARGE_REMOVAL else "",
+            would_remove=self._guard.would_remove if state == LARGE_REMOVAL else "",
             entered=entered,
             left=left,
         )
@@ -317,14 +313,12 @@ class Follower:
             if why != worker.counts.note:
                 await worker.record(why)
             return
-        if self._state == LARGE_REMOVAL and await self._waits_with_removal():
+        if self._state == LARGE_REMOVAL and await self._guard.must_wait(worker):
             return  # without its lease, which the sync that sends it needs
         self._is_due = False
-        note = await take_turn(worker, self._deliver_window)
+        note = await take_turn(worker, self._guard.deliver)
         if not note:
             self._hold("")
-            self._is_first = False
-            self._may_remove = self._options.remove
         worker.audience = await worker.read(audience, worker.audience.id)
         left = await worker.read(outstanding, worker.audience)
         for seconds, count in self._backlog.settle():
@@ -332,26 +326,6 @@ class Follower:
         self.recount(left.pending)
         self._hold(note, is_stuck=worker.counts.is_stuck)
         await worker.record(note)
-
-    async def _deliver_window(self, worker: AudienceWorker) -> None:
-        """Deliver what is pending, unless that needs a confirmation which no one has given."""
-        if await self._waits_with_removal():
-            raise AudienceBlocked(LARGE_REMOVAL)
-        await deliver_window(worker)
-
-    async def _waits_with_removal(self) -> bool:
-        """Whether there is a large removal, more than the ordinary course of events brings."""
-        worker = self._worker
-        if self._may_remove:
-            return False
-        known, now = worker.audience, worker.now()
-        plan = await worker.read(large_removal, worker.connection, known, now)
-        self._would_remove = plan.removed_members if plan is not None else ""
-        return plan is not None and (
-            self._is_first
-            or plan.remove >= self._options.large_removal
-            or plan.remove_by_other_id > 0
-        )
 
     def _why_not(self, known: Audience) -> str:
         """Say why nothing can be delivered, "" where it can."""

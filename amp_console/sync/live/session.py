@@ -25,7 +25,7 @@ from amp_console.sync.live.backlog import Lags
 from amp_console.sync.live.follower import Follower
 from amp_console.sync.live.housekeeping import DailyBackups, Housekeeping
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveChange, LiveReport, LiveSnapshot
+from amp_console.sync.live.progress import LiveChange, LiveReport, LiveSnapshot, WaitReason
 from amp_console.sync.sources.protocols import CannotBind, EventStream
 
 LiveObserver = Callable[[LiveSnapshot], None]
@@ -97,16 +97,11 @@ class LiveSession:
         for follower in self._chosen(audience_id):
             follower.resume()
 
-    def go_live(self, audience_id: int) -> None:
-        """Allow to create the cohort of an audience that waits for that, and deliver it now."""
+    def go_live(self, audience_id: int, reason: WaitReason) -> None:
+        """Allow what an audience waits for, a cohort or a large removal, and deliver it now."""
         for follower in self._chosen(audience_id):
-            follower.go_live()
+            follower.go_live(reason)
             self._begin_to_follow(audience_id)
-
-    def confirm_removal(self, audience_id: int) -> None:
-        """Send the large removal that an audience waits with, now."""
-        for follower in self._chosen(audience_id):
-            follower.confirm_removal()
 
     def recheck(self, audience_id: int) -> None:
         """Deliver an audience now: its settings have changed."""

@@ -24,7 +24,7 @@ from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
 from amp_console.console.screens.live.start import SessionStart, sent_first_by_audience
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.outcomes import NO_COHORT
+from amp_console.ledger.outcomes import LARGE_REMOVAL, NO_COHORT
 from amp_console.ledger.runs import Run
 from amp_console.sync.delivery.plan import large_removal
 from amp_console.sync.live.options import LiveOptions
@@ -37,11 +37,10 @@ _VERBS = {
     "pause": "pause",
     "resume": "resume",
     "pause_all": "pause",
-    "create_cohort": "create",
-    "confirm_removal": "confirm",
+    "go_live": "confirm",
     "switch": "enable or disable",
 }
-OF_AUDIENCE = frozenset({"pause", "resume", "create_cohort", "confirm_removal", "switch"})
+OF_AUDIENCE = frozenset({"pause", "resume", "go_live", "switch"})
 """The actions that are about the audience under the cursor."""
 
 
@@ -72,14 +71,15 @@ def _reason_of_audience(current: LiveAudience | None, action: str) -> str | None
     return None
 
 
-def is_waiting(audience: LiveAudience) -> bool:
-    """Whether an audience waits for its cohort, which the session may create."""
-    return audience.state == NO_COHORT
+_LETS = {
+    NO_COHORT: "Create its cohort",
+    LARGE_REMOVAL: "Confirm its removal",
+}
 
 
-def is_removing(audience: LiveAudience) -> bool:
-    """Whether an audience waits until a large removal is confirmed."""
-    return audience.waits_for == WaitReason.REMOVAL
+def lets(audience: LiveAudience | None) -> str | None:
+    """What lets an audience go live that waits for a confirmation; None for any other."""
+    return _LETS.get(audience.state) if audience is not None else None
 
 
 def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | None:
@@ -224,24 +224,20 @@ def cohort_question(audience: LiveAudience) -> Confirm:
     return Confirm("Create the cohort?", consequences, "Create the cohort")
 
 
-async def create_cohort(
-    job: LiveJob, audience: LiveAudience, asked: Awaitable[bool | None]
-) -> None:
-    """Create an audience's cohort if that is confirmed, and deliver to it."""
-    if await asked:
-        job.go_live(audience.audience_id)
-
-
-async def confirm_removal(services: Services, job: LiveJob, waiting: LiveAudience) -> None:
-    """Ask before an audience's large removal as a sync does, then send it."""
-    session = services.session
+async def go_live(services: Services, job: LiveJob, waiting: LiveAudience) -> None:
+    """Ask before an audience gets its cohort, or before its large removal is sent."""
+    session, audience_id = services.session, waiting.audience_id
     assert session is not None
-    known = await session.read(audience, waiting.audience_id)
+    if waiting.state == NO_COHORT:
+        if await cohort_question(waiting).asked(services):
+            job.go_live(audience_id, WaitReason.NO_COHORT)
+        return
+    known = await session.read(audience, audience_id)
     plan = await session.read(large_removal, session.connection, known, services.timing.now())
     if plan is None:  # it was sent meanwhile, or most of them have come back
-        job.recheck(waiting.audience_id)
+        job.recheck(audience_id)
     elif await large_removal_question([plan]).asked(services):
-        job.confirm_removal(waiting.audience_id)
+        job.go_live(audience_id, WaitReason.REMOVAL)
 
 
 async def switch(services: Services, job: LiveJob, shown: LiveAudience) -> None:

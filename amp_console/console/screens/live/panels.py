@@ -15,6 +15,7 @@ from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.live import rows
 from amp_console.console.screens.live.changes import LastChanges
 from amp_console.console.screens.live.headline import trouble
+from amp_console.console.screens.live.start import READY, SessionStart, ready_row
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Column, Grid, Row
@@ -62,6 +63,11 @@ class LiveAudiences(Vertical):
         self.grid.show(audience_rows)
         if self.screen.is_current and self.screen.focused is None:
             self.grid.focus()
+
+    def show_start(self, begin: SessionStart) -> None:
+        """Show what a session would begin with."""
+        glyphs = services_of(self).glyphs
+        self.show_rows(READY, [ready_row(item, begin, glyphs) for item in begin.audiences])
 
     def on_grid_opened(self) -> None:
         """Go to the audience under the cursor."""

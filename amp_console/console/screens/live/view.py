@@ -12,7 +12,7 @@ from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenRun
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.footer import UsefulActions
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.live import actions, rows, start
 from amp_console.console.screens.live.headline import headline
 from amp_console.console.screens.live.layout import LiveBody
@@ -95,17 +95,10 @@ the sources, where there is no room for them."""
         Binding("P", "pause_all", "Pause all audiences", show=False, id="live.pause_all"),
         Binding(
             "s",
-            "create_cohort",
-            "Create its cohort",
-            tooltip="Ask, then create the cohort of this audience and deliver to it",
-            id="live.create_cohort",
-        ),
-        Binding(
-            "s",
-            "confirm_removal",
-            "Confirm its removal",
-            tooltip="Ask, then send the large removal that this audience waits with",
-            id="live.confirm_removal",
+            "go_live",
+            "Let the audience go live",
+            tooltip="Ask, then create its cohort or send its large removal",
+            id="live.go_live",
         ),
         Binding(
             "t",
@@ -201,7 +194,7 @@ the sources, where there is no room for them."""
         has_traffic = demo is not None and demo.has_traffic
         before = start.before(begin, folders, has_traffic=has_traffic)
         self._arrange("-nothing", lambda _: before)
-        self._show_ready(begin)
+        self._audiences.show_start(begin)
         self._detail.follow(None, {}, self._audiences.key)
 
     def _draw(self) -> None:
@@ -224,14 +217,9 @@ the sources, where there is no room for them."""
                 f" at the end of the session ({clock(job.ended_at)})" if job.ended_at else "",
             )
         elif self._start is not None:  # it is starting, or never got further
-            self._show_ready(self._start)
+            self._audiences.show_start(self._start)
         self.query_one(LiveSources).show_job(job)
         self._detail.follow(job, self._other_audiences, self._audiences.key)
-
-    def _show_ready(self, begin: SessionStart) -> None:
-        glyphs = self.services.glyphs
-        ready = [start.ready_row(item, begin, glyphs) for item in begin.audiences]
-        self._audiences.show_rows(start.READY, ready)
 
     def _arrange(self, state: str, lay_out: Callable[[int], Content]) -> None:
         if not self.has_class(state):
@@ -254,12 +242,8 @@ the sources, where there is no room for them."""
             is_paused = current is not None and current.is_paused
             if action == ("pause" if is_paused else "resume"):
                 return False
-        if action == "create_cohort" and is_open(self):
-            current = self._current
-            return current is not None and actions.is_waiting(current)
-        if action == "confirm_removal" and is_open(self):
-            current = self._current
-            return current is not None and actions.is_removing(current)
+        if action == "go_live" and is_open(self):
+            return actions.lets(self._current) is not None
         if action == "end" and is_open(self) and self._job is not None and self._job.is_ending:
             return False
         if action == "changes" and is_open(self) and self._job is None:
@@ -270,11 +254,9 @@ the sources, where there is no room for them."""
         job = actions.own_job(self.services)
         if job is None or job.is_over:
             return "follow", "listen"
-        current = self._current
-        ready = ("create_cohort",) if current and actions.is_waiting(current) else ()
-        if current and actions.is_removing(current):
-            ready = ("confirm_removal",)
-        return *ready, "pause", "resume", "end", "go('errors')", "follow", "listen"
+        lets = actions.lets(self._current)
+        go_live = (Labelled("go_live", lets),) if lets else ()
+        return *go_live, "pause", "resume", "end", "go('errors')", "follow", "listen"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "run" and actions.run_id(self._job, self._others, self._audiences.key) is None:
@@ -321,16 +303,10 @@ the sources, where there is no room for them."""
             (self._job.resume if self._job.is_paused else self._job.pause)()
             self._show_change()
 
-    def action_create_cohort(self) -> None:
-        """Ask, then create the cohort that the audience under the cursor waits for."""
+    def action_go_live(self) -> None:
+        """Ask, then do what the audience under the cursor waits for."""
         if self._job is not None and (current := self._current) is not None:
-            asked = actions.cohort_question(current).asked(self.services)
-            self._do(actions.create_cohort(self._job, current, asked))
-
-    def action_confirm_removal(self) -> None:
-        """Ask, then send the large removal that the audience under the cursor waits with."""
-        if self._job is not None and (current := self._current) is not None:
-            self._do(actions.confirm_removal(self.services, self._job, current))
+            self._do(actions.go_live(self.services, self._job, current))
 
     def action_switch(self) -> None:
         if self._job is not None and self._current is not None:
