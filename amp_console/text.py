@@ -1,5 +1,6 @@
 """Text that people type or read, with nothing in it that a terminal would obey."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ _INVISIBLE = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
 _ENDS = re.compile(rf"\A{_INVISIBLE}|{_INVISIBLE}\Z")
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, bidirectional and other invisible characters
 MAX_LENGTH = 60
+_SECONDS = {"s": 1, "m": 60, "h": 3_600}
+_DAY = 86_400  # seconds
 MAX_ZONE_LENGTH = 5  # letters of an abbreviation; Windows has long names instead
 
 
@@ -65,6 +68,24 @@ def duration(seconds: float | None) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:,.0f} hours"
+
+
+def parsed_duration(text: str) -> float:
+    """Read a time such as 90, 90s, 15m or 2h, in seconds. Raises ValueError."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS else (text, "s")
+    try:
+        seconds = float(number) * _SECONDS[unit]
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= _DAY:
+        raise ValueError(f"{text!r} is not a time from 1s to 24h, such as 90s or 15m.")
+    return seconds
+
+
+def spelled_duration(seconds: float) -> str:
+    """Spell a time as `parsed_duration` reads it, in the largest unit without a rest: "90s"."""
+    unit = next(unit for unit in "hms" if unit == "s" or seconds % _SECONDS[unit] == 0)
+    return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 
 def part_of(count: int, whole: int, one: str) -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from amp_console.cli.options import connection_option, json_option, read_duration, spelled_duration
+from amp_console.cli.options import connection_option, json_option, read_duration
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
 
 
 def _query_lines(query: "QueryDocument") -> "Iterator[tuple[str, str]]":
-    from amp_console.text import local_time
+    from amp_console.text import local_time, spelled_duration
 
     kind = "changes" if query.is_changes else "query"
     yield kind, f"{query.source}: {' '.join(query.sql.split())}"

@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -8,9 +7,7 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SECONDS = {"s": 1, "m": 60, "h": 3_600}
-_DAY = 86_400
-_WEEK = 7 * _DAY  # far below what a timer or a server's limit can hold
+_WEEK = 7 * 86_400  # far below what a timer or a server's limit can hold
 
 
 class CommonOptions(NamedTuple):
@@ -114,22 +111,12 @@ def is_given(option: str) -> bool:
 
 def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """Read a time such as 90, 90s, 15m or 2h, in seconds."""
-    if value is None:
-        return None
-    number, unit = (value[:-1], value[-1]) if value[-1:] in _SECONDS else (value, "s")
+    from amp_console.text import parsed_duration
+
     try:
-        seconds = float(number) * _SECONDS[unit]
-    except ValueError:
-        seconds = math.nan
-    if not 1 <= seconds <= _DAY:
-        raise click.BadParameter(f"{value!r} is not a time from 1s to 24h, such as 90s or 15m.")
-    return seconds
-
-
-def spelled_duration(seconds: float) -> str:
-    """Spell a time as `read_duration` reads it, in the largest unit that leaves no rest: "90s"."""
-    unit = next(unit for unit in "hms" if unit == "s" or seconds % _SECONDS[unit] == 0)
-    return f"{seconds / _SECONDS[unit]:g}{unit}"
+        return None if value is None else parsed_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 every_option = click.option(

@@ -20,8 +20,9 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.screens.sources.actions import NO_WAREHOUSE, stored
+from amp_console.console.screens.sources.query_kinds import QueryKind
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, Part, lines, safe_text
-from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered
+from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, input_field
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.sql_area import SqlArea
 from amp_console.console.words import lasting
@@ -32,14 +33,12 @@ from amp_console.sync.sources.warehouse import Engine, WarehouseError
 from amp_console.sync.sources.warehouse.reader import TIMEOUT, ChangesFrom
 from amp_console.sync.sources.warehouse.rows import columns_not_used
 from amp_console.sync.sources.warehouse.trial import SAMPLE, QueryTrial, TrialReport
-from amp_console.text import clean, plural, trimmed
+from amp_console.text import clean, parsed_duration, plural, spelled_duration, trimmed
 from amp_console.values import IdType
 
 KEY, NAME, SOURCE, SQL = "key", "name", "source", "sql"
-ABOUT = "It returns user_id, amplitude_id or both, for every member. Anyone it leaves out has left."
-ABOUT_CHANGES = "It returns who entered and left, with is_member and changed_at, from :cursor on."
+KIND, OVERLAP_TIME, SCHEMA = "kind", "overlap", "schema"
 NOT_TRIED = "F5 runs the query and counts what it returns. No members change."
-EXAMPLE = "SELECT user_id\n  FROM vips\n WHERE user_id IS NOT NULL"
 LOOK_EVERY = 0.2  # seconds between two looks at a query that runs
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 MAX_CELL = 60  # characters
@@ -53,6 +52,11 @@ class QueryScreen(FormScreen):
     HELP = """\
 A SQL query in a warehouse whose rows are the members of an audience. It returns a column user_id,
 a column amplitude_id, or both; other columns are not used. The query can only read.
+
+A query of changes lists who entered and who left, in columns is_member and changed_at. Each refresh
+reads on from :cursor, the newest change it has read, less the overlap for changes that come late.
+Segment's Profiles Sync fills in a query of the tables that Segment writes. A query that you have
+written stays as it is; a template fills it in once it is empty.
 
 F5 tries it: it runs the whole query, counts rows, people, duplicates and refused rows, and shows
 the first ten rows. No members change. F6 cancels the query, in the warehouse too.
@@ -76,6 +80,7 @@ that audience gets the query. Its members stay until the refresh."""
         self._audiences: Sequence[Audience] = ()
         self._queried: frozenset[int] = frozenset()
         self._sources: tuple[NamedSource, ...] = ()
+        self._filled = ""  # what a template has filled in last
         self._trial: QueryTrial | None = None  # while it runs
 
     def body(self) -> ComposeResult:
@@ -87,7 +92,14 @@ that audience gets the query. Its members stay until the refresh."""
                 yield Field("Name", Input(placeholder=hint, id=NAME), id=f"field-{NAME}")
                 choice = Choice((), "", glyphs=self.services.glyphs, id=SOURCE)
                 yield Field("Source", choice, id=f"field-{SOURCE}")
-            yield Static(safe_text((ABOUT, MUTED)), id="about")
+                kinds = [(str(kind), str(kind)) for kind in QueryKind]
+                glyphs = self.services.glyphs
+                kind = Choice(kinds, QueryKind.MEMBERS, glyphs=glyphs, id=KIND)
+                yield Field("Lists", kind, id=f"field-{KIND}")
+                hint = "how late a change may come, e.g. 10m"
+                yield input_field(OVERLAP_TIME, "Overlap", spelled_duration(OVERLAP), hint)
+                yield input_field(SCHEMA, "Schema", "", "of the space's tables, e.g. acme_prod")
+            yield Static(id="about")
             yield SqlArea(id=SQL)
         with Vertical(id="result", classes="panel") as panel:
             panel.border_title = "Try"
@@ -98,6 +110,7 @@ that audience gets the query. Its members stay until the refresh."""
         """Fill the form once what is known was read."""
         self.query_one("#rows").display = False
         self.query_one(f"#{SQL}", SqlArea).indent_type = "spaces"
+        self._show_kind()
 
     # Looking.
 
@@ -126,6 +139,27 @@ that audience gets the query. Its members stay until the refresh."""
                 return item
         return None
 
+    @property
+    def _kind(self) -> QueryKind:
+        return QueryKind(chosen(self, KIND))
+
+    def _show_kind(self) -> None:
+        """Show what belongs to the kind of query, and fill in its template."""
+        kind = self._kind
+        self.query_one("#about", Static).update(safe_text((kind.about, MUTED)))
+        self.field(OVERLAP_TIME).display = kind is QueryKind.CHANGES
+        self.field(SCHEMA).display = kind is QueryKind.SEGMENT
+        self._fill_in()
+
+    def _fill_in(self) -> None:
+        """Fill in the template, unless something was written."""
+        area, audience = self.query_one(f"#{SQL}", SqlArea), self._audience
+        if self._at_first is None or area.text.strip() not in {"", self._filled}:
+            return
+        key = trimmed(entered(self, KEY)) if audience is None else audience.handle
+        self._filled = self._kind.template(key, trimmed(entered(self, SCHEMA)))
+        area.load_text(self._filled)
+
     def _fill(self) -> None:
         handles = [item.handle for item in self._audiences]
         self.query_one(f"#{KEY}", Input).suggester = SuggestFromList(handles)
@@ -139,15 +173,20 @@ that audience gets the query. Its members stay until the refresh."""
                 self.field(name).display = False
             area.focus()
         if known is not None and known.is_changes:
-            self.query_one("#about", Static).update(safe_text((ABOUT_CHANGES, MUTED)))
-        area.load_text(known.sql if known is not None else EXAMPLE)
+            self.query_one(f"#{KIND}", Choice).value = QueryKind.CHANGES
+            self.query_one(f"#{OVERLAP_TIME}", Input).value = spelled_duration(known.overlap)
+        if known is None:
+            self._filled = self._kind.template("", "")
+        area.load_text(self._filled if known is None else known.sql)
         if known is not None and known.source in {item.name for item in self._sources}:
             self.query_one(f"#{SOURCE}", Choice).value = known.source
         self.begin()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Say which audience gets the query, where one has the key."""
+        """Say which audience gets the query, where one has the key; complete the template."""
         audience = self._audience
+        if event.input.id in {KEY, SCHEMA} and self._kind is QueryKind.SEGMENT:
+            self._fill_in()
         if event.input.id != KEY or self._audience_id is not None:
             return
         note = ""
@@ -157,6 +196,11 @@ that audience gets the query. Its members stay until the refresh."""
             if audience.id in self._queried:
                 note = f"“{name}” has a query, which this one replaces."
         self.query_one("#query").border_subtitle = safe_text((note, WARN)) if note else ""
+
+    def on_choice_changed(self, event: Choice.Changed) -> None:
+        """Show what belongs to the kind of query that was chosen."""
+        if event.choice.id == KIND:
+            self._show_kind()
 
     def entries(self) -> tuple[str, ...]:
         return (*super().entries(), self.query_one(f"#{SQL}", SqlArea).text)
@@ -169,7 +213,19 @@ that audience gets the query. Its members stay until the refresh."""
             wrong[KEY] = "Enter a key. It names the audience in commands."
         if not self._sources:
             wrong[SOURCE] = NO_WAREHOUSE
+        is_template = self.query_one(f"#{SQL}", SqlArea).text == self._filled
+        if self._kind is QueryKind.SEGMENT and is_template and not trimmed(entered(self, SCHEMA)):
+            wrong[SCHEMA] = "Enter the schema of the space: its tables are in it."
+        if self._kind is QueryKind.CHANGES:
+            try:
+                self._overlap()
+            except ValueError as error:
+                wrong[OVERLAP_TIME] = str(error)
         return wrong
+
+    def _overlap(self) -> float:
+        """How many seconds a change may come late. Raises ValueError."""
+        return parsed_duration(trimmed(entered(self, OVERLAP_TIME)))
 
     # Trying.
 
@@ -187,10 +243,15 @@ that audience gets the query. Its members stay until the refresh."""
         engine = self._engine()
         if engine is None or self._trial is not None:
             return
+        wrong = {name: text for name, text in self.mistakes().items() if name != KEY}
+        self.show_mistakes(wrong)
+        if wrong:
+            return
         audience, sql = self._audience, self.query_one(f"#{SQL}", SqlArea).text
         id_type = IdType.USER_ID if audience is None else audience.id_type
-        known = self._known
-        changes = ChangesFrom(known.cursor, known.overlap) if known and known.is_changes else None
+        changes = None
+        if self._kind is QueryKind.CHANGES:
+            changes = ChangesFrom(self._known.cursor if self._known else None, self._overlap())
         self._trial = QueryTrial(
             self.session.ledger,
             sql,
@@ -200,7 +261,7 @@ that audience gets the query. Its members stay until the refresh."""
             changes=changes,
             monotonic=self.services.timing.monotonic,
         )
-        self.run_worker(self._try(self._trial), group="try")
+        self.run_worker(self._try(self._trial, is_changes=changes is not None), group="try")
 
     def action_stop(self) -> None:
         """Cancel the query, in the warehouse too."""
@@ -215,7 +276,7 @@ that audience gets the query. Its members stay until the refresh."""
             return None
         return engine_of(source, self.services.environment.keyring)
 
-    async def _try(self, trial: QueryTrial) -> None:
+    async def _try(self, trial: QueryTrial, *, is_changes: bool) -> None:
         started = self.services.timing.monotonic()
         running = asyncio.ensure_future(aside(trial.run))
         self.action_keys.refresh()
@@ -223,7 +284,7 @@ that audience gets the query. Its members stay until the refresh."""
             while not (await asyncio.wait({running}, timeout=LOOK_EVERY))[0]:
                 elapsed = lasting(self.services.timing.monotonic() - started)
                 self._say(safe_text((f"Running: {plural(trial.rows, 'row')}, {elapsed}", MUTED)))
-            self._show(running.result())
+            self._show(running.result(), is_changes=is_changes)
         except WarehouseError as error:
             self._say(
                 safe_text((error.sentence("Nothing was changed."), BAD), max_length=MAX_LENGTH)
@@ -244,8 +305,7 @@ that audience gets the query. Its members stay until the refresh."""
         self.query_one("#result").border_subtitle = ""
         self.query_one("#found", Static).update(text)
 
-    def _show(self, report: TrialReport) -> None:
-        is_changes = self._known is not None and self._known.is_changes
+    def _show(self, report: TrialReport, *, is_changes: bool) -> None:
         self._say(_counts(report, is_changes=is_changes))
         grid = self.query_one("#rows", Grid)
         grid.display = bool(report.sample)
@@ -270,7 +330,8 @@ that audience gets the query. Its members stay until the refresh."""
             self.run_worker(self._save(), exclusive=True, group="save")
 
     async def _save(self) -> None:
-        audience, known, services = self._audience, self._known, self.services
+        audience, services = self._audience, self.services
+        is_changes = self._kind is QueryKind.CHANGES
         name = audience.handle if audience is not None else trimmed(entered(self, KEY))
         sql = self.query_one(f"#{SQL}", SqlArea).text
         connection = await stored(services, self.session.connection)
@@ -285,8 +346,8 @@ that audience gets the query. Its members stay until the refresh."""
                 chosen(self, SOURCE),
                 sql,
                 new_name=trimmed(entered(self, NAME)) or None,
-                is_changes=known is not None and known.is_changes,
-                overlap=OVERLAP if known is None else known.overlap,
+                is_changes=is_changes,
+                overlap=self._overlap() if is_changes else OVERLAP,
                 now=services.timing.now,
             )
         except (ValueError, AudienceAmbiguous, SettingsError, *KNOWN) as error:
