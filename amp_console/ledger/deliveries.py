@@ -112,6 +112,19 @@ def member_rows(db: Db, where: str, values: Mapping[str, object]) -> MemberRows:
     return MemberRows(*row)
 
 
+def count_pending(db: Db, audience_id: int, id_type: IdType, operation: Operation) -> int:
+    """How many users a delivery would add or remove now, by one ID type."""
+    (found,) = db.execute(
+        f"SELECT count(*) FROM member WHERE {_IS_PENDING}",
+        {
+            "audience": audience_id,
+            "id_type": ID_TYPE_CODE[id_type],
+            "wanted": WANTED[operation],
+        },
+    ).fetchone()
+    return int(found)
+
+
 def open_batch(
     db: Db,
     run_id: int,

@@ -11,64 +11,65 @@ from amp_console.values import IdType, Operation
 
 async def deliver_audience(worker: AudienceWorker) -> None:
     """Bring the cohort to what is wanted, until nothing is pending."""
-    await _deliver(worker, is_window=False)
+    while await deliver_window(worker):
+        pass
 
 
-async def deliver_window(worker: AudienceWorker) -> None:
+async def deliver_window(worker: AudienceWorker) -> bool:
     """Bring the cohort to what was wanted when it began; what arrives meanwhile waits.
 
     Where changes arrive all the time there is always something pending, and each request would
-    carry only what arrived during the one before.
-    """
-    await _deliver(worker, is_window=True)
+    carry only what arrived during the one before. Removals that keep arriving would never let the
+    additions have their turn. Returns whether anything was sent.
 
-
-async def _deliver(worker: AudienceWorker, *, is_window: bool) -> None:
-    """Create the cohort if there is none, remove those who left, then add the others.
-
-    Users delivered under the ID type not in use are removed first, all of them: the same person
-    may be in the cohort by the other identifier, and is added again after.
+    It creates the cohort if there is none, removes those who left, then adds the others. Users
+    delivered under the ID type not in use are removed first, all of them: the same person may be in
+    the cohort by the other identifier, and is added again after.
     """
     if worker.audience.broken:
         raise AudienceBlocked(worker.audience.broken)
     if worker.audience.cohort_id is None:
         await ensure_cohort(worker)
     if worker.audience.cohort_id is None:
-        return
+        return False
     old, new = worker.audience.id_type.other, worker.audience.id_type
-    await deliver_pending(worker, old, Operation.REMOVE)
-    await deliver_pending(worker, new, Operation.REMOVE, is_window=is_window)
-    await deliver_pending(worker, new, Operation.ADD, is_window=is_window)
+    sent = await deliver_pending(worker, old, Operation.REMOVE)
+    sent += await _deliver_backlog(worker, new, Operation.REMOVE)
+    sent += await _deliver_backlog(worker, new, Operation.ADD)
+    return sent > 0
+
+
+async def _deliver_backlog(worker: AudienceWorker, id_type: IdType, operation: Operation) -> int:
+    """Send as many users as are pending now; return how many were sent."""
+    audience_id = worker.audience.id
+    backlog = await worker.read(deliveries.count_pending, audience_id, id_type, operation)
+    return await deliver_pending(worker, id_type, operation, backlog) if backlog else 0
 
 
 async def deliver_pending(
-    worker: AudienceWorker, id_type: IdType, operation: Operation, *, is_window: bool = False
-) -> None:
-    """Send until nothing of this kind is pending.
-
-    In a window, stop once the backlog present at the start has been sent.
-    """
+    worker: AudienceWorker, id_type: IdType, operation: Operation, most: int | None = None
+) -> int:
+    """Send until nothing of this kind is pending, or `most` users were sent; return how many."""
     # The differences of a comparison say who is in the cohort by one identifier alone.
     is_first = worker.comparison_id is None
-    asked = worker.batch_size.current
-    while batch := await worker.take(id_type, operation):
-        is_all = batch.size < asked
+    sent = 0
+    while (most is None or sent < most) and (batch := await worker.take(id_type, operation)):
         if is_first and id_type is not worker.audience.id_type:
             await worker.write(deliveries.forget_other_id_type, worker.audience.id, id_type)
         is_first = False
         try:
-            was_sent = await worker.send(batch)
-            if is_window and is_all and was_sent:
-                return
+            if await worker.send(batch):
+                sent += batch.size
         except BadRequest as refusal:
             await _check_cohort(worker, refusal)
             await BatchBisector(worker, batch).run(refusal)
+            sent += batch.size
         except CohortGone as error:
             if not await is_listed(worker):
                 raise
             # A cohort in Amplitude's list exists, whatever one answer said.
             await worker.wait_out(ServerTrouble(error.status, error.words, error.text))
-        asked = worker.batch_size.current
+    return sent
 
 
 async def _check_cohort(worker: AudienceWorker, refusal: BadRequest) -> None:
