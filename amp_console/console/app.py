@@ -171,10 +171,15 @@ class ConsoleApp(App[None]):
             self.run_worker(tour.run(self))
 
     async def on_event(self, event: events.Event) -> None:
-        """Let a tour handle keys and the mouse before the screens do."""
+        """Let a tour handle keys and the mouse before the screens do; hold keys that come early."""
         tour = self.services.options.tour
-        if tour is None or not isinstance(event, events.InputEvent) or not tour.handle_input(event):
-            await super().on_event(event)
+        if tour is not None and isinstance(event, events.InputEvent) and tour.handle_input(event):
+            return
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            is_held = self.services.held_keys.hold(event)
+            if is_held:
+                return
+        await super().on_event(event)
 
     async def leave(self, status: int = 0) -> None:
         """Close what is open, and quit with this exit status."""

@@ -24,6 +24,7 @@ from amp_console.console.environment_keys import EnvironmentKeys
 from amp_console.console.failures import KNOWN
 from amp_console.console.figures import Figures
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.held_keys import HeldKeys
 from amp_console.console.jobs.base import ConsoleChange, Job, JobEnded, LedgerChanged
 from amp_console.console.jobs.under_way import Jobs
 from amp_console.console.message_log import MessageLog
@@ -104,6 +105,7 @@ class Services:
             self._about_alert,
             notifies_desktop=self.appearance.preferences.notify,
         )
+        self.held_keys: HeldKeys = beside.held_keys if beside is not None else HeldKeys(app)
         self._unanswered: list[Screen[Any]] = []
         self.jobs = Jobs()
         self.environment_keys: EnvironmentKeys = (
@@ -174,8 +176,12 @@ class Services:
             self._navigate(route)
 
     def is_key_repeat(self, opened_at: float) -> bool:
-        """Whether a key that confirms comes too soon to be meant; `opened_at` is monotonic."""
-        return self.timing.monotonic() - opened_at < self.environment.confirm_after
+        """Whether a key that confirms came before one could read what it confirms.
+
+        `opened_at` are the monotonic seconds at which that was shown.
+        """
+        is_soon = self.timing.monotonic() - opened_at < self.environment.confirm_after
+        return is_soon or self.held_keys.is_early
 
     def age_of(self, moment: int | None) -> str:
         """How long ago a moment was; `moment` in microseconds since 1970."""

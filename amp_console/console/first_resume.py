@@ -5,6 +5,8 @@ from typing import Any
 from textual.events import ScreenResume
 from textual.screen import Screen
 
+from amp_console.console.context import services_of
+
 
 class FirstResume:
     """Spares a new screen being styled a second time, which takes as long as the first.
@@ -16,11 +18,18 @@ class FirstResume:
 
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
-        self._is_over = False
+        self._is_styled = False
+        self.is_over = False
+        """Whether the screen has come to the front and has its focus, so that keys reach it."""
 
     def handle(self, event: ScreenResume) -> None:
         """Style what is not styled yet; later events keep what Textual does."""
-        if not self._is_over:
-            self._is_over = True
+        if not self._is_styled:
+            self._is_styled = True
             event.refresh_styles = False
             self._screen.app.stylesheet.apply(self._screen)
+            self._screen.call_later(self._end)  # after Textual has moved the focus
+
+    def _end(self) -> None:
+        self.is_over = True
+        services_of(self._screen).held_keys.release()

@@ -28,6 +28,7 @@ Sheets = str | PurePath | list[str | PurePath] | None
 """Style sheets of a screen; a dialog with a sheet of its own names `DIALOG_SHEET` first."""
 MAX_TYPED = 50  # characters of a name to type
 ENTER = "Enter"
+TOO_SOON = "Nothing was done: the key came before this question could be read. Press it again."
 MATCHES, NO_MATCH_YET = "It matches.", "It does not match yet."
 DIALOG_SHEET = Path(__file__).with_name("base.tcss")
 """Absolute: Textual looks for a relative one beside the subclass, in whatever package that is."""
@@ -67,6 +68,14 @@ class Dialog(ModalScreen[T], Generic[T]):
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
         """Run a worker as Textual does; one that fails after the dialog was closed is let go."""
         return super().run_worker(unless_left(self, work), *args, **kwargs)
+
+    def holds_all(self) -> bool:
+        """Whether the dialog is just being opened, so that keys would not reach it."""
+        return not self._first_resume.is_over
+
+    def holds(self, key: str) -> bool:  # noqa: ARG002
+        """No key waits for anything else."""
+        return False
 
     @property
     def box_title(self) -> str:
@@ -193,8 +202,8 @@ class Question(Dialog[T], Generic[T]):
 
     Enter gives the answer that has the focus, and the footer says which one that is; Esc or n
     leaves. The first answer has the focus; where something would be lost (`is_danger`), leaving
-    has. Any key that confirms right after the question came is taken for a repeat, and does
-    nothing.
+    has. Right after the question came, the key that led to it is taken for a repeat, and does
+    nothing but say so; where something would be lost, any key that confirms is.
     """
 
     LEAVE: ClassVar[str] = "no"
@@ -209,6 +218,7 @@ class Question(Dialog[T], Generic[T]):
         self._leave_label = leave
         self._offered: Sequence[Answer] = ()
         self._opened_at = math.inf  # monotonic seconds
+        self._opened_by = ""  # the name of a key
 
     # What a question says.
 
@@ -249,6 +259,7 @@ class Question(Dialog[T], Generic[T]):
 
     def on_mount(self) -> None:
         self._opened_at = self.services.timing.monotonic()
+        self._opened_by = self.services.held_keys.last
         self.query_one(f"#{self.LEAVE if self.is_danger else self._offered[0].name}").focus()
 
     def footer_keys(self) -> Iterator[FooterKey]:
@@ -286,8 +297,15 @@ class Question(Dialog[T], Generic[T]):
         """Give an answer, if it can be given now and is meant."""
         if not self.can_give(name):
             return
-        if name == self.LEAVE or not self.services.is_key_repeat(self._opened_at):
+        if name != self.LEAVE and self._is_too_soon:
+            self.services.notifications.post(TOO_SOON, "warning", is_kept=False)
+        else:
             self.give(name)
+
+    @property
+    def _is_too_soon(self) -> bool:
+        is_repeat = self._opened_by == self.services.held_keys.last
+        return (self.is_danger or is_repeat) and self.services.is_key_repeat(self._opened_at)
 
 
 _AS_TYPED = (

@@ -83,6 +83,17 @@ class ActionKeys:
         except NoSession:
             return QUITTING
 
+    def needs_rows(self, key: str) -> bool:
+        """Whether a key that is pressed before the rows are read has to wait for them.
+
+        It does where the list handles it, and where its action is unavailable without them.
+        """
+        if self._is_handled_below(key):
+            return True
+        bound = self._bindings_of(self._screen).get(key, ())
+        works = (self._screen.check_action(action_name(item.action), ()) for item in bound)
+        return bool(bound) and not any(works)
+
     def _is_hidden(self, binding: Binding) -> bool:
         return self._screen.check_action(action_name(binding.action), ()) is False
 

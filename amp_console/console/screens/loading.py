@@ -27,6 +27,8 @@ class Loader:
         self._screen = screen
         self._loaded = loaded
         self._wanted: dict[str, Read | None] = {}
+        self.has_read = False
+        """Whether what the screen shows was read; False again once something else is to be read."""
 
     def follow(self, group: str, read: Read) -> None:
         """Read what a cursor came to, after the read of this group that is under way.
@@ -57,7 +59,9 @@ class Loader:
 
         async def read_and_report() -> None:
             await self.run(read)
+            self.has_read = True
             self._loaded()
+            services_of(self._screen).held_keys.release()
 
         work: Any = read_and_report  # its type is too much for mypy together with `Screen[Any]`
         self._screen.run_worker(work, group=group, exclusive=True)

@@ -250,6 +250,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         grid = self.query_one("#list", Grid)
         grid.show_notice(RowsState.UNKNOWN, "")  # those rows are about another person
         grid.show_notice(RowsState.LOADING)
+        self.loader.has_read = False
         grid.focus()
         self.reload()
 
@@ -287,7 +288,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         """Make the rejected person pending again, once confirmed."""
         user = _rejected(self._chosen)
         if user is not None:
-            self.run_worker(self._retry(user))
+            self.ask_soon(self._retry(user))
 
     async def _retry(self, user: RejectedUser) -> None:
         is_unknown = self._answer is not None and self._answer.is_known is False

@@ -125,6 +125,11 @@ audience only: two would undo each other's changes."""
         finally:
             self._is_asking = False
         self._show()
+        self.services.held_keys.release()
+
+    @property
+    def is_reading_rows(self) -> bool:
+        return self._is_asking or super().is_reading_rows
 
     def _show(self) -> None:
         counted = ""
@@ -192,7 +197,7 @@ audience only: two would undo each other's changes."""
         if (reason := self.disabled_reason("link")) is not None:
             self.services.notifications.post(reason, "warning")
         else:
-            self.run_worker(self._link(cohort), group="link", exclusive=True)
+            self.ask_soon(self._link(cohort), "link")
 
     async def _link(self, cohort: Cohort) -> None:
         known = self.audience
@@ -239,7 +244,7 @@ audience only: two would undo each other's changes."""
 
     def action_make_new(self) -> None:
         """Unlink, so that the next sync makes a new cohort."""
-        self.run_worker(self._make_new(), group="link", exclusive=True)
+        self.ask_soon(self._make_new(), "link")
 
     async def _make_new(self) -> None:
         assert self.audience is not None

@@ -33,6 +33,8 @@ No audience is chosen.
 
 Go back with Esc, mark audiences with space, and press s again."""
 
+TOO_SOON = "Nothing was sent: y came before the plan could be read. Press it again to send it."
+
 
 class PlanScreen(BaseScreen):
     """The plan for some audiences. Confirming it starts the sync and shows the run."""
@@ -216,7 +218,10 @@ sent."""
 
     def action_send(self) -> None:
         """Send the plan; ask first, where most of a cohort would be removed."""
-        if self._plan is None or self.services.is_key_repeat(self._opened_at):
+        if self._plan is None:
+            return
+        if self.services.is_key_repeat(self._opened_at):
+            self.services.notifications.post(TOO_SOON, "warning", is_kept=False)
             return
         sync = self.services.jobs.sync
         if sync is not None and not sync.is_over:

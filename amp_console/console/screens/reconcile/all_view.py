@@ -293,4 +293,4 @@ Enter opens one audience, with everyone who differs."""
             if repair is not None:
                 self._start(repair)
 
-        self.run_worker(choose_and_start())
+        self.ask_soon(choose_and_start())

@@ -1,0 +1,166 @@
+"""Keys that are typed before a screen can take them act on what they were meant for."""
+
+from dataclasses import replace
+
+import pytest
+from textual import events
+from textual.keys import _character_to_key
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.screens.errors.list import ErrorsScreen
+from amp_console.console.screens.errors.retry import RetryDialog
+from amp_console.console.screens.plan.view import PlanScreen
+from amp_console.console.screens.runs.list import RunsScreen
+from amp_console.simulator import Simulator
+from amp_console.simulator.calls import Call
+from amp_console.simulator.faults import Rule, Slow
+from tests.console.gate import blocked_reads
+from tests.console.harness import (
+    ConsoleHarness,
+    picture,
+    services,
+    until,
+    until_notified,
+    until_on,
+    until_shown,
+)
+from tests.console.sample_audiences import GHOSTS, SHOPPERS, connect_with_audiences, select
+
+pytestmark = pytest.mark.anyio
+
+
+def type_at_once(pilot: Pilot[None], *keys: str) -> None:
+    """Type keys faster than any screen can answer: nothing is waited for in between."""
+    for key in keys:
+        character = key if len(key) == 1 else None
+        pilot.app.post_message(events.Key(_character_to_key(key) if character else key, character))
+
+
+def gate_time(harness: ConsoleHarness) -> None:
+    """Let no time pass, so that every question has only just been asked."""
+    timing = replace(harness.environment.timing, monotonic=lambda: 0.0)
+    harness.environment = replace(harness.environment, timing=timing, confirm_after=0.4)
+
+
+async def test_keys_typed_while_cohorts_load_choose_the_row_that_was_meant(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect_with_audiences(harness)
+    for name in ("A one", "B two", "C three", "D four", "E five", "F six"):
+        simulator.world.create_cohort(name, "noor@acme.example")
+    simulator.faults.set([Rule(Slow(0.3), frozenset({Call.LIST}))])
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        type_at_once(pilot, "l", "j", "j", "j", "j", "enter")
+        await until_on(pilot, Confirm)
+        await until_shown(pilot, "“E five”, a cohort")
+
+
+async def test_a_key_to_the_last_row_waits_for_the_rows(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect_with_audiences(harness)
+    for name in ("A one", "B two", "C three", "D four", "E five", "F six"):
+        simulator.world.create_cohort(name, "noor@acme.example")
+    simulator.faults.set([Rule(Slow(0.3), frozenset({Call.LIST}))])
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        type_at_once(pilot, "l", "g", "j", "j", "k", "enter", "y")
+        await until_notified(pilot, "is linked to “B two”")
+
+
+async def test_keys_typed_while_the_ledger_is_read_act_on_the_rows(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        with blocked_reads(pilot):
+            await pilot.press("2")
+            await until_on(pilot, ErrorsScreen)
+            await pilot.press("tab", "U")
+            assert "No one is rejected" not in picture(pilot)
+        await until_on(pilot, RetryDialog)
+        await until_shown(pilot, "Retry 1 user?")
+
+
+async def test_letters_typed_while_the_search_opens_are_in_its_line(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        type_at_once(pilot, "f", *"s12q", "enter")
+        await until_shown(pilot, "Not found")
+        assert pilot.app.screen.query_one("#who", Input).value == "s12q"
+
+
+async def test_the_answer_to_a_question_waits_for_it_and_the_next_key_for_what_it_opens(
+    harness: ConsoleHarness,
+) -> None:
+    gate_time(harness)
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "2 users")
+        type_at_once(pilot, "tab", "U", "s", "y")
+        await until_on(pilot, PlanScreen)
+        await until_notified(pilot, "y came before the plan could be read")
+        assert services(pilot).jobs.sync is None
+
+
+async def test_a_plan_that_was_not_read_is_not_sent(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        type_at_once(pilot, "S", "y")
+        await until_on(pilot, PlanScreen)
+        await until_notified(pilot, "y came before the plan could be read")
+        assert services(pilot).jobs.sync is None
+        await pilot.press("y")
+        await until(pilot, lambda: services(pilot).jobs.sync is not None)
+
+
+async def test_esc_drops_the_keys_that_wait(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        with blocked_reads(pilot):
+            await pilot.press("2")
+            await until_on(pilot, ErrorsScreen)
+            await pilot.press("tab", "U", "escape")
+        await pilot.press("3")
+        await until_on(pilot, RunsScreen)
+
+
+async def test_rows_that_are_left_get_no_keys(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_on(pilot, ErrorsScreen)
+        await until_shown(pilot, "2 users")
+        await pilot.press("1")
+        with blocked_reads(pilot):
+            await pilot.press("3")
+            await until_on(pilot, RunsScreen)
+            await pilot.press("enter", "ctrl+p")
+            await until_shown(pilot, "an action, an audience or an identifier")
+        await until_shown(pilot, "recently_l")
+        await pilot.pause()
+        assert "an action, an audience or an identifier" in picture(pilot)
+
+
+async def test_the_key_that_led_to_a_question_does_not_answer_it_and_says_so(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    gate_time(harness)
+    connect_with_audiences(harness)
+    simulator.world.create_cohort("A one", "noor@acme.example")
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        select(pilot, SHOPPERS)
+        type_at_once(pilot, "l", "enter", "enter")
+        await until_notified(pilot, "before this question could be read")
+        assert isinstance(pilot.app.screen, Confirm)
