@@ -1,12 +1,15 @@
 """The data of the demo: six audiences, their people, and their events."""
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 SPACE = "spa_2fyExampleSpaceForTheDemo"
 MIX, MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
+AUDIENCE_STEP, SEED_STEP = 1_000_003, 7_368_787  # numbers from one audience, or seed, to the next
+USER_ID = re.compile("usr_[0-9a-f]{16}")
 FIRST_AMPLITUDE_ID = 412_000_000_000
 SECOND = 1_000_000  # microseconds
 GROUPS = 12  # groups of changes per hour; the changes of a group share their second
@@ -48,13 +51,16 @@ class ChangeGroup(NamedTuple):
 
 def user_ids(seed: int, definition: AudienceDefinition, first: int, count: int) -> list[str]:
     """The user IDs of `count` people of an audience, from number `first` (counted from 0)."""
-    start = (first + 1 + AUDIENCES.index(definition) * 1_000_003 + seed * 7_368_787) * MIX
+    start = (first + 1 + AUDIENCES.index(definition) * AUDIENCE_STEP + seed * SEED_STEP) * MIX
     return [f"usr_{mixed & MASK:016x}" for mixed in range(start, start + count * MIX, MIX)]
 
 
-def is_user_id(text: str) -> bool:
-    """Whether a text looks like the user ID of someone in the demo."""
-    return text.startswith("usr_")
+def is_user_id(seed: int, text: str) -> bool:
+    """Whether a text is the user ID of someone in the demo."""
+    if USER_ID.fullmatch(text) is None:
+        return False
+    number = int(text.removeprefix("usr_"), 16) * pow(MIX, -1, MASK + 1) - seed * SEED_STEP - 1
+    return (number & MASK) < len(AUDIENCES) * AUDIENCE_STEP
 
 
 def amplitude_ids(seed: int, count: int) -> list[str]:

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -27,7 +28,7 @@ from amp_console.connections import (
 )
 from amp_console.console.environment import DemoTrouble, Environment, SegmentTokens
 from amp_console.demo.clock import Clock
-from amp_console.demo.dataset import SPACE, is_user_id
+from amp_console.demo.dataset import SECOND, SPACE, is_user_id
 from amp_console.demo.trouble import Troubles, occasional_faults
 from amp_console.demo.warehouse import FILE, SOURCE
 from amp_console.sync.timing import Timing
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from amp_console.simulator import Behaviour, Simulator
 
 APP_ID = 153957
+FIRST_EVENT_AFTER = 45  # seconds until Amplitude has the first event of a user it has rejected
 KEYS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-key"))
 SEGMENT_TOKENS = SegmentTokens(  # those that the simulator accepts
     Secret("simulated-segment-token"), Secret("simulated-profiles-token")
@@ -155,7 +157,7 @@ class SimulatedSession:
         from amp_console.demo.history import GHOSTS
 
         assert self.simulator is not None
-        self.simulator.world.add_users(GHOSTS)
+        self.simulator.world.expect_users(GHOSTS, 0.0)
 
     def _connection(self, port: int) -> Connection:
         url = f"http://127.0.0.1:{port}"
@@ -186,6 +188,7 @@ class SimulatedSession:
             self._complete.set()
 
     def _run_demo(self) -> None:
+        from amp_console.demo.history import GHOSTS
         from amp_console.demo.seeder import SeedingStopped
 
         clock = Clock(self._timing.now)
@@ -197,6 +200,8 @@ class SimulatedSession:
             self._ledger() as ledger,
         ):
             seeder = self._seed_history(simulator, ledger, segment, clock)
+            late = self._timing.now() / SECOND + FIRST_EVENT_AFTER
+            simulator.world.expect_users(GHOSTS[:1], late)
             self._ready.set()
             seeder.write_files()
             self._complete.set()
@@ -213,7 +218,12 @@ class SimulatedSession:
     def _amplitude(self, clock: Clock) -> "Iterator[Simulator]":
         from amp_console.simulator import Simulator, World
 
-        world = World(is_found=is_user_id, app_id=APP_ID, seed=self._seed, clock=clock.seconds)
+        world = World(
+            is_found=partial(is_user_id, self._seed),
+            app_id=APP_ID,
+            seed=self._seed,
+            clock=clock.seconds,
+        )
         with Simulator(world, credentials=KEYS, listener=self._listener) as simulator:
             self.simulator = simulator
             yield simulator

@@ -83,6 +83,10 @@ class People:
             self._numbers[user_id] = number
         return number
 
+    def has(self, user_id: str) -> bool:
+        """Whether a user has this user ID."""
+        return user_id in self._numbers
+
     def name(self, amplitude_id: int) -> str | None:
         """Return a user's user ID, or None for a user without one."""
         return self._names[amplitude_id]

@@ -55,6 +55,7 @@ class World:
         self.clock = clock
         self._rng = random.Random(seed)
         self._people = People(known, unknown, is_found)
+        self._expected: dict[str, float] = {}  # the users to come, and from when on they are there
         self._cohorts: dict[str, Cohort] = {}
         self._members: dict[str, set[int]] = {}
         self._ever: dict[str, set[int]] = {}
@@ -71,14 +72,30 @@ class World:
             for user_id in user_ids:
                 self._people.add(user_id)
 
+    def expect_users(self, user_ids: Iterable[str], at: float) -> None:
+        """Add these users once it is `at`, in seconds since 1970, unless they are there by then."""
+        with self._lock:
+            self._expected |= dict.fromkeys(user_ids, at)
+
+    def _admit_expected(self) -> None:
+        """Add the users whose time has come."""
+        if self._expected:
+            now = self.clock()
+            for user_id in [user_id for user_id, at in self._expected.items() if at <= now]:
+                del self._expected[user_id]
+                if not self._people.has(user_id):
+                    self._people.add(user_id)
+
     def resolve(self, ids: Sequence[str], id_type: IdType) -> Resolved:
         """Find the users behind many ids of one type."""
         with self._lock:
+            self._admit_expected()
             return self._people.resolve(ids, id_type)
 
     def search(self, text: str, limit: int = 100) -> tuple[Match, list[User]]:
         """Find users by user ID, Amplitude ID or the beginning of a user ID."""
         with self._lock:
+            self._admit_expected()
             return self._people.search(text, limit)
 
     def accepts_owner(self, email: str) -> bool:

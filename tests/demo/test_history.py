@@ -29,6 +29,7 @@ from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.ledger.segment_audiences import space_reading
 from amp_console.ledger.sources import invalid_events
+from amp_console.simulator.people import Match
 from amp_console.sync.queries.person import explain_person
 from amp_console.sync.queries.segment import compare_space
 from amp_console.sync.queries.status import Status, audience_summaries
@@ -251,3 +252,24 @@ def test_no_person_is_in_two_audiences_by_accident() -> None:
         who for definition in AUDIENCES for who in user_ids(1, definition, 0, definition.people)
     ]
     assert len(set(played)) == len(played)
+
+
+def test_amplitude_knows_the_people_of_the_demo_and_no_one_who_is_only_spelled_like_them(
+    demo: DemoWorkspace,
+) -> None:
+    world = demo.simulator.world
+    (newcomer,) = user_ids(1, SHOPPERS, 500_000, 1)
+    assert world.search(newcomer)[0] is Match.ID
+    for text in ("usr_000c6ea000000001", "usr_000c6ea0", "usr_", "usr_zzzz", newcomer.upper()):
+        assert world.search(text)[0] in {Match.NO_ONE, Match.PREFIX}, text
+    assert user_ids(2, SHOPPERS, 0, 1)[0] != user_ids(1, SHOPPERS, 0, 1)[0]
+
+
+def test_a_user_that_was_rejected_becomes_known_within_a_minute(
+    demo: DemoWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = demo.simulator.world
+    assert world.search("ghost-02a7")[0] is Match.NO_ONE
+    monkeypatch.setattr(world, "clock", lambda: NOW / 1_000_000 + 60)
+    assert world.search("ghost-02a7")[0] is Match.ID
+    assert world.search("ghost-02b8")[0] is Match.NO_ONE

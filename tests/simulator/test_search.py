@@ -69,3 +69,16 @@ def test_the_hours_searches_can_be_spent() -> None:
 def test_searches_at_the_same_time_have_a_limit(simulator: Simulator, http: httpx.Client) -> None:
     simulator.behaviour = Behaviour(searches_at_once=0)
     assert http.get("/api/2/usersearch?user=ada").status_code == 429
+
+
+def test_a_user_that_is_expected_is_known_from_then_on() -> None:
+    now = [1_000.0]
+    world = World(clock=lambda: now[0])
+    world.expect_users(["ghost-1"], 1_045.0)
+    assert world.resolve(["ghost-1"], IdType.USER_ID).skipped == ["ghost-1"]
+    assert world.search("ghost-1")[0] is Match.NO_ONE
+    now[0] = 1_045.0
+    assert world.search("ghost-1")[0] is Match.ID
+    assert not world.resolve(["ghost-1"], IdType.USER_ID).skipped
+    world.expect_users(["ghost-1"], 0.0)  # once more does no harm
+    assert world.search("ghost-1")[0] is Match.ID
