@@ -392,18 +392,18 @@ def test_a_token_that_one_address_accepted_is_not_sent_to_another(
 @pytest.mark.parametrize(
     ("profile", "in_segment", "words"),
     [
-        ({"shoppers": True}, "in", "in Segment they are in the audience now."),
+        ({"shoppers": True}, "in", "In Segment they are in the audience now"),
         (
             {"shoppers": False},
             "out",
-            "in Segment they are not in the audience now. The ledger and Segment disagree: ",
+            "In Segment they are not in the audience now",
         ),
         (
             {},
             "never in",
-            "in Segment they were never in the audience. The ledger and Segment",
+            "In Segment they were never in the audience",
         ),
-        (None, "no profile", "Segment has no profile of their User ID. The ledger and"),
+        (None, "no profile", "Segment has no profile of their User ID"),
     ],
 )
 def test_ledger_cohort_and_segment_give_three_answers_in_one_sentence(
@@ -418,8 +418,10 @@ def test_ledger_cohort_and_segment_give_three_answers_in_one_sentence(
     ask_profiles(operator)
     if profile is not None:
         operator.simulator.segment.profiles["ana"] = profile
-    known = "According to the ledger they belong in the cohort and were last known to be in it"
-    expected = f"{known}; {words}"
+    known = "The ledger says that they belong in the cohort and were last known to be in it."
+    expected = f"{words}. {known}"
+    if in_segment != "in":
+        expected += " The two disagree: Segment's newest event"
     ended = operator.run("person", "Ana")
     assert ended.status == 0
     assert f"Segment, asked just now:\n  shoppers: {expected}" in ended.out
@@ -439,7 +441,7 @@ def test_a_person_that_segment_can_not_be_asked_about_is_unknown(
     ended = operator.run("person", "ana")
     assert ended.status == 0
     assert (
-        "; whether Segment has them in the audience now is unknown. Segment could not answer "
+        "Whether Segment has them in the audience now is unknown. Segment could not answer "
         "(status 503). Try again later." in ended.out
     )
     document = operator.run("person", "ana", "--json").document

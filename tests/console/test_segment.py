@@ -300,12 +300,11 @@ async def test_segment_is_asked_about_a_person_beside_ledger_and_cohort(
         await ask_about(pilot, "l3", "In the cohort")
         await until_flowing(
             pilot,
-            "Segment, asked just now: According to the ledger they belong in the cohort and were "
-            "last known to be in it; in Segment they are not in the audience now. The ledger and "
-            "Segment disagree",
+            "Segment, asked just now: In Segment they are not in the audience now. The ledger says "
+            "that they belong in the cohort and were last known to be in it. The two disagree",
         )
         await pilot.press("y")
-        await until(pilot, lambda: "just now: According to the ledger" in pilot.app.clipboard)
+        await until(pilot, lambda: "just now: In Segment they are not" in pilot.app.clipboard)
         await pilot.press("slash", *"l4", "enter")
         await until_gone(pilot, "Segment, asked")
 
@@ -346,7 +345,7 @@ async def test_where_segment_does_not_answer_it_is_unknown_and_says_why(
     async with harness.open() as pilot:
         await ask_about(pilot, "l3", "In the cohort")
         await until_flowing(
-            pilot, "whether Segment has them in the audience now is unknown. Segment refused"
+            pilot, "Whether Segment has them in the audience now is unknown. Segment refused"
         )
 
 

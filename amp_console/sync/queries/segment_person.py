@@ -111,14 +111,16 @@ def three_answers(
     belongs = "belong" if record.is_member else "do not belong"
     cohort = _COHORT[record.delivered]
     if record.id_type is not audience.id_type:
-        cohort = f", which knows them by their {audience.id_type.label}"
-    sentence = f"According to the ledger they {belongs} in the cohort{cohort}; {_SEGMENT[found]}."
+        wanted = audience.id_type.label
+        other = record.counterpart
+        cohort = f", by their {wanted} {other}" if other else f", but no event has their {wanted}"
+    ledger = f"The ledger says that they {belongs} in the cohort{cohort}."
     if found is InSegment.UNKNOWN:
-        return ThreeAnswers(found, f"{sentence} {answer.trouble}")
+        return ThreeAnswers(found, f"{_SEGMENT[found]}. {answer.trouble} {ledger}")
+    sentence = f"{_SEGMENT[found]}. {ledger}"
     if record.is_member is not (found is InSegment.IN):
         sentence += (
-            " The ledger and Segment disagree: Segment's newest event about them may not have been "
-            "imported yet."
+            " The two disagree: Segment's newest event about them may not have been imported yet."
         )
     return ThreeAnswers(found, sentence)
 
@@ -129,9 +131,9 @@ _COHORT = {
     None: ", and it is not known whether they are in it",
 }
 _SEGMENT = {
-    InSegment.IN: "in Segment they are in the audience now",
-    InSegment.OUT: "in Segment they are not in the audience now",
-    InSegment.NEVER: "in Segment they were never in the audience",
+    InSegment.IN: "In Segment they are in the audience now",
+    InSegment.OUT: "In Segment they are not in the audience now",
+    InSegment.NEVER: "In Segment they were never in the audience",
     InSegment.NO_PROFILE: "Segment has no profile of their User ID",
-    InSegment.UNKNOWN: "whether Segment has them in the audience now is unknown",
+    InSegment.UNKNOWN: "Whether Segment has them in the audience now is unknown",
 }
