@@ -28,13 +28,15 @@ def person(identifier: str, ask: bool, as_json: bool, connection_name: str | Non
     """
     from amp_console.cli.documents import person_document, print_document
     from amp_console.cli.resources import open_connection
-    from amp_console.sync.queries.person import explain_person
+    from amp_console.sync.queries.person import explain_person, suggest_identifiers
 
     with open_connection(connection_name) as (connection, ledger):
         answers = ledger.read(explain_person, identifier, ledger.dead_runs())
         if not as_json:
             # Before Amplitude is asked: it may not answer.
             _print(identifier, answers)
+            if not answers:
+                _print_similar(ledger.read(suggest_identifiers, identifier))
         profile = _ask_segment(connection, identifier, answers)
         if profile is not None and not as_json:
             _print_profile(connection, answers, profile)
@@ -121,7 +123,17 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
         for name, value in _facts(answer):
             say(f"  {name:<14}{clean(value, 300)}")
     if any(answer.record.rejection is not None for answer in answers):
+        say("To ask Amplitude whether it knows them: amp-console person ID --ask")
         say("To retry rejected users: amp-console errors --retry")
+
+
+def _print_similar(identifiers: list[str]) -> None:
+    from amp_console.text import clean
+
+    if identifiers:
+        say("Identifiers that begin with it:")
+    for identifier in identifiers:
+        say(f"  {clean(identifier, 300)}")
 
 
 def _facts(status: "PersonStatus") -> list[tuple[str, str]]:

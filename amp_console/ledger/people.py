@@ -110,6 +110,29 @@ def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRec
     return found
 
 
+LAST_CHARACTER = 0x10FFFF
+
+
+def identifiers_beginning(db: Db, text: str, limit: int) -> list[str]:
+    """The first identifiers, of either kind, that begin with a text: exactly, case counts."""
+    begin = text.rstrip(chr(LAST_CHARACTER))
+    if not begin:
+        return []
+    end = begin[:-1] + chr(ord(begin[-1]) + 1)
+    if "\ud800" <= end[-1] <= "\udfff":
+        end = begin[:-1] + "\ue000"  # no text has one of those in between
+    found: set[str] = set()
+    for audience in all_audiences(db):
+        for id_type in IdType:
+            rows = db.execute(
+                "SELECT id FROM member WHERE audience_id = ? AND id_type = ? AND id >= ? "
+                "AND id < ? ORDER BY id LIMIT ?",
+                (audience.id, ID_TYPE_CODE[id_type], text, end, limit),
+            )
+            found.update(id_ for (id_,) in rows)
+    return sorted(found)[:limit]
+
+
 _IN_COHORT = {DifferenceKind.STRANGER, DifferenceKind.NO_ID_IN_COHORT}
 
 

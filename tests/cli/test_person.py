@@ -151,3 +151,12 @@ def test_hostile_identifiers_are_shown_harmlessly(
     for ended in (found, unknown):
         assert "\x1b" not in ended.out
         assert "\u202e" not in ended.out
+
+
+def test_identifiers_that_begin_with_an_unknown_one_are_named(synced: Operator) -> None:
+    ended = synced.run("person", "ghost-")
+    assert ended.status == 1
+    assert "No event contains ghost-." in ended.out
+    assert "Identifiers that begin with it:\n  ghost-1\n" in ended.out
+    assert "begin with it" not in synced.run("person", "nothing").out
+    assert "amp-console person ID --ask" in synced.run("person", "ghost-1").out

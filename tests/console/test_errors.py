@@ -131,7 +131,7 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
 
 async def test_the_key_of_one_user_does_nothing_among_the_reasons(harness: ConsoleHarness) -> None:
     async with errors_shown(harness) as pilot:
-        await until_shown(pilot, "─ ghost-1", "2 users", "Retry this user once")
+        await until_shown(pilot, "─ ghost-1", "2 users", "then retry this user")
         assert pilot.app.screen.query_one("#groups").has_focus
         assert "U Retry" not in picture(pilot)
         await pilot.press("U")

@@ -169,7 +169,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(harness: Consol
         await until_shown(pilot, "Known in 2 audiences", "no cohort yet", "in the cohort")
         await until_shown(pilot, "In the audience, as the event of")
         await pilot.press("enter")
-        await until_shown(pilot, "No request has carried this person yet.")
+        await until_shown(pilot, "No request has carried “l3” in this audience yet")
         await pilot.press("j")
         await until_shown(pilot, "In the cohort: the event of")
         await pilot.press("w")
@@ -195,7 +195,7 @@ async def test_an_answer_about_somebody_else_is_not_shown(harness: ConsoleHarnes
         await pilot.press("slash", "end", "backspace", "2", "enter")
         await until_shown(pilot, "ghost-2")
         await until(pilot, lambda: all(worker.group != "ask" for worker in pilot.app.workers))
-        await until_gone(pilot, "would skip it")
+        await until_gone(pilot, "would reject it")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
@@ -224,7 +224,7 @@ async def test_the_answer_about_one_person_goes_while_another_is_typed(
         await pilot.press("l")
         await until_shown(pilot, "and press Enter.")
         await until_gone(pilot, "was rejected")
-        await until_gone(pilot, "would skip it")
+        await until_gone(pilot, "would reject it")
 
 
 async def test_a_rejected_person_that_amplitude_knows_by_now_is_retried(
@@ -266,6 +266,59 @@ async def test_who_was_asked_about_is_not_offered_to_be_asked_about_again(
         await pilot.press("u")
         await until_shown(pilot, "Amplitude does not know this identifier")
         await until_gone(pilot, "Press u to ask Amplitude")
+        await until_shown(pilot, "Amplitude does not know it either.")
+
+
+async def test_identifiers_that_begin_with_what_was_typed_are_offered(
+    harness: ConsoleHarness,
+) -> None:
+    def many(workspace: Workspace) -> None:
+        workspace.read(event(f"ghost-2-{n:02}", True, audience=FRESH) for n in range(12))
+
+    async with person_shown(harness, "ghost", many) as pilot:
+        await until_shown(pilot, "Not found in any event; at least 10 identifiers begin with it")
+        await until_gone(pilot, "ghost-2-08")
+        await pilot.press("j", "enter")
+        await until_shown(pilot, "Known in 1 audience", "The addition was rejected")
+        assert pilot.app.screen.query_one("#who", Input).value == "ghost-2"
+        await pilot.press("slash", *"ghost-2-1", "enter")
+        await until_shown(pilot, "2 identifiers begin with it", "ghost-2-10", "ghost-2-11")
+        await pilot.press("slash", *"nothing", "enter")
+        await until_shown(pilot, "No event contains this identifier.")
+        await until_gone(pilot, "begin with it")
+
+
+async def test_what_amplitude_knows_of_someone_in_no_event_is_not_called_unknown(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, "someone-else") as pilot:
+        await until_shown(pilot, "look for their other identifier")
+        await pilot.press("u")
+        await until_shown(pilot, "Amplitude knows this User ID.", "(no event names it)")
+        await until_shown(pilot, "They are in no audience whose events were imported.")
+        await until_gone(pilot, "look for their other identifier")
+
+
+async def test_a_run_is_not_offered_where_no_request_carried_the_person(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, "n1") as pilot:
+        await until_shown(pilot, "no cohort yet", "u Ask Amplitude")
+        await until_gone(pilot, "w Open run")
+        await pilot.press("slash", *"l3", "enter")
+        await until_shown(pilot, "In the cohort", "w Open run")
+
+
+async def test_the_amplitude_id_of_someone_whose_events_lack_it_is_not_used_and_why(
+    harness: ConsoleHarness,
+) -> None:
+    def by_number(workspace: Workspace) -> None:
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), LAPSED)
+
+    async with person_shown(harness, "l3", by_number) as pilot:
+        await until_shown(pilot, "the event carries no Amplitude ID")
+        await pilot.press("u")
+        await until_shown(pilot, "amp-console can't use it: a")
 
 
 async def test_a_second_rejection_says_that_retrying_did_not_help(harness: ConsoleHarness) -> None:

@@ -92,7 +92,7 @@ async def test_an_unknown_user_is_shown_with_request_and_answer(harness: Console
     async with harness.open(size=(80, 24)) as pilot:
         await open_user(pilot, "ghost-2")
         await until_shown(pilot, "why           Amplitude does not know this User ID", "What to do")
-        await until_shown(pilot, "once Amplitude has received an event", "with 5 users")
+        await until_shown(pilot, "Amplitude has to receive an event", "with 5 users")
         await pilot.press(*("j" * 20))
         await until_shown(pilot, '"ghost-2"')
         assert re.search(r"sent \d{4}-\d\d-\d\d [\d:]{8} UTC", said(pilot))
@@ -107,11 +107,11 @@ async def test_a_refused_user_comes_with_amplitudes_words(harness: ConsoleHarnes
         await until_shown(
             pilot, "why           Amplitude refused this identifier as invalid", "status 400"
         )
-        advice = "If the identifier is wrong, correct it at its source and import the events again."
+        advice = "If it does, the identifier is right: retry this user."
         await until_shown(pilot, advice)
         await pilot.press("f")
         await until_shown(pilot, "last known    not added to the cohort: Amplitude refused request")
-        await until_shown(pilot, "If it is right, retry this user.")
+        await until_shown(pilot, "If it does, the identifier is right: retry this user.")
 
 
 async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> None:

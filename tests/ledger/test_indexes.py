@@ -9,7 +9,7 @@ import pytest
 from amp_console.ledger import Db, Ledger
 from amp_console.ledger.counts import outstanding_of_all
 from amp_console.ledger.deliveries import Reason
-from amp_console.ledger.people import find_person
+from amp_console.ledger.people import find_person, identifiers_beginning
 from amp_console.ledger.rejected import (
     RejectedFilter,
     count_rejected,
@@ -84,3 +84,29 @@ def test_one_person(ledger: Ledger) -> None:
     found = looks(ledger, lambda db: find_person(db, "u1"))
     assert found
     assert all(ONE_ROW.match(step) for step in found), found
+
+
+def test_identifiers_that_begin_with_a_text_are_found_without_reading_the_others(
+    ledger: Ledger,
+) -> None:
+    found = looks(ledger, lambda db: identifiers_beginning(db, "ghost", 10))
+    assert found
+    bounds = "(audience_id=? AND id_type=? AND id>? AND id<?)"
+    wanted = f"COVERING INDEX sqlite_autoindex_member_1 {bounds}"
+    assert all(wanted in step for step in found), found
+
+
+def test_only_identifiers_that_begin_exactly_so_are_found(ledger: Ledger) -> None:
+    last = chr(0x10FFFF)
+    read(
+        ledger, [enters(user, 1) for user in ("Ghost-1", "ghosts", "ghos", f"a{last}b", "a\ud7ffb")]
+    )
+
+    def beginning(text: str, limit: int = 10) -> list[str]:
+        return ledger.read(identifiers_beginning, text, limit)
+
+    assert beginning("ghost") == ["ghost-1", "ghost-2", "ghosts"]
+    assert beginning("ghost", 2) == ["ghost-1", "ghost-2"]
+    assert beginning(f"a{last}") == [f"a{last}b"]
+    assert beginning("a\ud7ff") == ["a\ud7ffb"]
+    assert beginning("") == beginning(last) == beginning("nothing") == []

@@ -333,7 +333,7 @@ async def test_one_that_only_begins_so_is_not_them(workspace: Workspace) -> None
     workspace.simulator.world.add_user("ghost-u1234")
     found = await asked(workspace, "ghost-u12")
     assert not found.is_known
-    assert "would skip it" in found.sentence
+    assert "would reject it" in found.sentence
 
 
 async def test_a_search_that_fails_says_so(workspace: Workspace) -> None:

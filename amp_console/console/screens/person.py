@@ -26,13 +26,16 @@ from amp_console.console.widgets.split import Split
 from amp_console.console.words import aged, folder_of
 from amp_console.ledger.rejected import ALL_REJECTED, RejectedUser
 from amp_console.sync.queries.person import (
+    MAX_SUGGESTED,
     PersonStatus,
     PersonVerdict,
     explain_person,
     found_text,
+    suggest_identifiers,
 )
-from amp_console.text import plural, readable_time
+from amp_console.text import clean, plural, readable_time
 
+SUGGESTIONS = (Column("Identifier", 30, flex=1),)
 COLUMNS = (
     Column("Audience", 18, flex=2),
     Column("Matched by", 12, rank=2),
@@ -55,13 +58,31 @@ TONES = {
 }
 ASK = """\
 Type a User ID or an Amplitude ID above, as in the events, and press Enter."""
-UNKNOWN = """\
-No event contains this identifier.
+NO_EVENT = "No event contains this identifier."
+SPELLING = """\
+Identifiers must match exactly, including capitals, leading zeros and spaces."""
+UNKNOWN = f"""\
+{NO_EVENT}
 
-Identifiers must match exactly, including capitals, leading zeros and spaces.
+{SPELLING}
 If it is right, no imported file says anything about this
-person: import the events, or look for their other identifier."""
-PRESS_U = "\n\nPress u to ask Amplitude whether it knows them."
+person: import the events, or look for their other identifier.
+
+Press u to ask Amplitude whether it knows them."""
+UNKNOWN_TO_BOTH = f"""\
+{NO_EVENT} Amplitude does not know it either.
+
+{SPELLING}
+If it is right, this person has sent no event to Amplitude, and is in no audience
+whose events were imported."""
+IN_AMPLITUDE_ONLY = f"""\
+{NO_EVENT} Amplitude knows the person.
+
+They are in no audience whose events were imported. Import the events of the
+audience that they should be in."""
+OTHER_IS_KNOWN = f"""\
+{NO_EVENT} Events name this person by their other identifier:
+press / and type it."""
 STILL_UNKNOWN = "Amplitude has just said that it does not know this identifier: it would reject it."
 WAITING = "Asking Amplitude"
 
@@ -72,7 +93,8 @@ class PersonScreen(BaseScreen):
     NAME = "One person"
     BELONGS_TO = MainScreen.PERSON
     HELP = """\
-Type a User ID or an Amplitude ID, exactly as in the events.
+Type a User ID or an Amplitude ID, exactly as in the events. Where no event contains it, identifiers
+that begin with it are listed: Enter looks one up.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
 the newest event says, where it is, which run delivered it, what Amplitude answered. u asks
@@ -96,6 +118,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         super().__init__()
         self._text = text
         self._answers: dict[int, PersonStatus] = {}
+        self._suggested: list[str] = []  # identifiers that begin with one that no event contains
         self._answer: SearchAnswer | None = None
         self._segment = SegmentLookup(lambda: self.services, self._explain)
 
@@ -110,7 +133,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             COLUMNS,
             glyphs=self.services.glyphs,
             age=self.services.age_of,
-            empty=UNKNOWN + PRESS_U,
+            empty=UNKNOWN,
             id="list",
         )
         yield Split(
@@ -138,8 +161,15 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             if self._text
             else []
         )
-        self._answers = dict(enumerate(answers))
-        if self._text:
+        text = self._text
+        suggested = (
+            await self.session.read(suggest_identifiers, text) if text and not answers else []
+        )
+        self._answers, self._suggested = dict(enumerate(answers)), suggested
+        grid.reshape(SUGGESTIONS if suggested else COLUMNS)
+        if suggested:
+            grid.show([Row(id_, (Cell(id_),)) for id_ in suggested])
+        elif text:
             grid.show([_row(self.services, *item) for item in self._answers.items()])
         else:
             grid.show_notice(RowsState.UNKNOWN, ASK)
@@ -152,7 +182,11 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
 
     def _entitle(self) -> None:
         panel, many = self.query_one("#where"), len(self._answers)
-        known = f"Known in {plural(many, 'audience')}" if many else "Not found"
+        known = f"Known in {plural(many, 'audience')}" if many else "Not found in any event"
+        if (similar := len(self._suggested)) > 0:
+            begin = "identifier begins" if similar == 1 else "identifiers begin"
+            first = "at least " if similar == MAX_SUGGESTED else ""
+            known += f"; {first}{similar} {begin} with it: Enter looks one up"
         panel.border_title = known if self._text else ""
         self.query_one("#list").styles.height = many + 1 if many else "1fr"  # with the header
 
@@ -161,7 +195,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         self.query_one(Split).has_detail = chosen is not None
         self.query_one("#amplitude").display = self._answer is not None
         grid = self.query_one("#list", Grid)
-        grid.empty = UNKNOWN if self._answer is not None else UNKNOWN + PRESS_U
+        grid.empty = self._unknown_text
         if self._answer is not None:
             self.query_one("#amplitude", Static).update(self._answer.text)
             grid.refresh()
@@ -176,6 +210,16 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             self.query_one("#why").border_title = safe_text(name, max_length=60)
             self.query_one("#sentence", Static).update(_sentence(chosen))
             self.query_one("#facts", Static).update(self._facts(chosen))
+
+    @property
+    def _unknown_text(self) -> str:
+        """What follows for an identifier in no event, by what Amplitude says of it."""
+        answer = self._answer
+        if answer is None or answer.is_known is None:
+            return UNKNOWN if answer is None else f"{NO_EVENT}\n\n{SPELLING}"
+        if not answer.is_known:
+            return UNKNOWN_TO_BOTH
+        return OTHER_IS_KNOWN if answer.has_events else IN_AMPLITUDE_ONLY
 
     @property
     def _chosen(self) -> PersonStatus | None:
@@ -214,8 +258,6 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         """What can't be done, and why."""
         if action in {"ask", "ask_segment"} and not self._text:
             return "Type an identifier first."
-        if action == "run" and (self._chosen is None or self._chosen.record.request is None):
-            return "No request has carried this person yet."
         user = _rejected(self._chosen)
         if action == "retry" and user is not None:
             return reason_not_to_retry(self.session.connection, [user.code])
@@ -227,6 +269,8 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             return False
         if action == "retry" and _rejected(self._chosen) is None:
             return False
+        if action == "run" and (self._chosen is None or self._chosen.record.request is None):
+            return False
         if action == "ask_segment" and not self.services.segment.has_profiles_token:
             return False
         if action == "sync" and not _is_retried(self._chosen):
@@ -236,16 +280,21 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show nothing of one person below the identifier of another."""
         if self._text and event.value != self._text:
-            self._text, self._answer, self._answers = "", None, {}
+            self._text, self._answer, self._answers, self._suggested = "", None, {}, []
             self._segment.forget()
-            self.query_one("#list", Grid).show_notice(RowsState.UNKNOWN, ASK)
+            grid = self.query_one("#list", Grid)
+            grid.reshape(COLUMNS)
+            grid.show_notice(RowsState.UNKNOWN, ASK)
             self._entitle()
             self._explain()
             self.action_keys.refresh()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Ask about another identifier; it is taken exactly as it was typed."""
-        self._text, self._answer = event.value, None
+        self._look_up(event.value)
+
+    def _look_up(self, text: str) -> None:
+        self._text, self._answer = text, None
         self._segment.forget()
         grid = self.query_one("#list", Grid)
         grid.show_notice(RowsState.UNKNOWN, "")  # those rows are about another person
@@ -259,11 +308,19 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         self._explain()
         self.action_keys.refresh()
 
-    def on_grid_opened(self) -> None:
-        """Open the run that carried the person."""
-        reason = self.disabled_reason("run")
-        if reason is not None:
-            self.services.notifications.post(reason, is_kept=False)
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        """Look up an identifier that was suggested, or open the run that carried the person."""
+        if isinstance(event.key, str):
+            line = self.query_one("#who", Input)
+            with line.prevent(Input.Changed):
+                line.value = event.key
+            self._look_up(event.key)
+        elif self._chosen is not None and self._chosen.record.request is None:
+            who = clean(self._text, 60)
+            self.services.notifications.post(
+                f"No request has carried “{who}” in this audience yet, so there is no run to open.",
+                is_kept=False,
+            )
         else:
             self.action_run()
 

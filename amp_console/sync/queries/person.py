@@ -11,7 +11,7 @@ from amp_console.ledger import Db
 from amp_console.ledger.comparisons import DifferenceKind, PriorState
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.findings import PersonComparison
-from amp_console.ledger.people import PersonRecord, find_person
+from amp_console.ledger.people import PersonRecord, find_person, identifiers_beginning
 from amp_console.ledger.rejected import no_identifier
 from amp_console.ledger.runs import RunKind
 from amp_console.text import readable_time
@@ -142,6 +142,14 @@ def explain_person(db: Db, text: str, dead: Collection[int] = ()) -> list[Person
     Identifiers are matched exactly: case counts, as it does in Amplitude. `dead` as in `all_runs`.
     """
     return [_explained(record) for record in find_person(db, text, dead)]
+
+
+MAX_SUGGESTED = 10
+
+
+def suggest_identifiers(db: Db, text: str) -> list[str]:
+    """Return a few identifiers that begin with a text, in their order."""
+    return identifiers_beginning(db, text, MAX_SUGGESTED)
 
 
 def _explained(record: PersonRecord) -> PersonStatus:
@@ -280,24 +288,26 @@ def _leaves(record: PersonRecord) -> str:
 
 ADVICE = {
     Reason.UNKNOWN: (
-        "Retry this user once Amplitude has received an event with this identifier, exactly as it "
-        "is here: case and leading zeros count."
+        "Amplitude has to receive an event with exactly this identifier first: case and leading "
+        "zeros count. Ask it whether it knows the identifier by now, then retry this user."
     ),
     Reason.REFUSED: (
-        "If the identifier is wrong, correct it at its source and import the events again. "
-        "If it is right, retry this user."
+        "Ask Amplitude whether it knows this identifier. If it does, the identifier is right: "
+        "retry this user. If it does not, correct the identifier at its source and import the "
+        "events again."
     ),
 }
-"""What to do about a user that Amplitude rejected."""
+"""What to do about a user that Amplitude rejected: what has to change, how to see it, and then."""
 _AGAIN = {
     Reason.UNKNOWN: (
-        "Retrying did not help: Amplitude still has no event with this identifier. Ask it before "
-        "you retry again (search for this user and press u), and check where your app sends its "
-        "events, and with which User ID."
+        "Retrying did not help: Amplitude still had no event with exactly this identifier. Check "
+        "where your app sends its events, and with which User ID. Ask Amplitude before you retry "
+        "this user again."
     ),
     Reason.REFUSED: (
-        "Retrying did not help. Correct the identifier at its source and import the events again, "
-        "or leave this user rejected."
+        "Retrying did not help: Amplitude refused this identifier again. Correct it at its source "
+        "and import the events again, or leave this user rejected. If Amplitude knows it "
+        "nevertheless, ask its support why it refuses it."
     ),
 }
 
@@ -429,5 +439,6 @@ async def look_up_user(client: "AmplitudeClient", text: str) -> UserLookup:
         False,
         None,
         None,
-        "Amplitude does not know this identifier and would skip it. It may appear later.",
+        "Amplitude does not know this identifier, and would reject it. It knows a user once it has "
+        "received an event of theirs.",
     )
