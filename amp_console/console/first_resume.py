@@ -19,8 +19,7 @@ class FirstResume:
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
         self._is_styled = False
-        self.is_over = False
-        """Whether the screen has come to the front and has its focus, so that keys reach it."""
+        self._is_over = False
 
     def handle(self, event: ScreenResume) -> None:
         """Style what is not styled yet; later events keep what Textual does."""
@@ -30,6 +29,14 @@ class FirstResume:
             self._screen.app.stylesheet.apply(self._screen)
             self._screen.call_later(self._end)  # after Textual has moved the focus
 
+    def holds_all(self) -> bool:
+        """Whether the screen has not come to the front yet, so that keys would not reach it."""
+        return not self._is_over
+
+    def holds(self, key: str) -> bool:  # noqa: ARG002
+        """No single key waits for anything else."""
+        return False
+
     def _end(self) -> None:
-        self.is_over = True
+        self._is_over = True
         services_of(self._screen).held_keys.release()

@@ -20,16 +20,25 @@ NEVER_HELD = "escape"
 SETTLING = 0.5  # seconds at most until a key counts as done: a closed widget answers no more
 
 
-@runtime_checkable
-class HoldsKeys(Protocol):
-    """A screen or dialog whose keys may come too early."""
+class EarlyKeys(Protocol):
+    """Says which keys come too early."""
 
     def holds_all(self) -> bool:
-        """Whether no key can be acted on yet, whichever it is."""
+        """Whether no key can act yet, whichever it is."""
         ...
 
     def holds(self, key: str) -> bool:
         """Whether this key is about rows that are still being read."""
+        ...
+
+
+@runtime_checkable
+class HoldsKeys(Protocol):
+    """A screen or dialog whose keys may come too early."""
+
+    @property
+    def early_keys(self) -> EarlyKeys:
+        """Which of them do."""
         ...
 
 
@@ -67,7 +76,7 @@ class HeldKeys:
         if self._is_never_held(event.key) or not isinstance(screen, HoldsKeys):
             self._acts(event, is_early=False)
             return False
-        is_early, is_about_rows = screen.holds_all(), screen.holds(event.key)
+        is_early, is_about_rows = screen.early_keys.holds_all(), screen.early_keys.holds(event.key)
         if self._held or self._is_busy or is_early or is_about_rows:
             self._held.append(HeldKey(event, ref(screen), is_early, is_about_rows))
             self.release()
@@ -96,7 +105,8 @@ class HeldKeys:
         screen, key = self._app.screen, self._held[0]
         if self._is_dropped(key) or not isinstance(screen, HoldsKeys):
             return True
-        return not screen.holds_all() and not screen.holds(key.event.key)
+        early = screen.early_keys
+        return not early.holds_all() and not early.holds(key.event.key)
 
     def _is_dropped(self, key: HeldKey) -> bool:
         """Whether the rows that a key is about are not seen any more."""

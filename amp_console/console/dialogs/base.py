@@ -53,7 +53,7 @@ class Dialog(ModalScreen[T], Generic[T]):
     def __init__(self) -> None:
         super().__init__()
         self._asked: asyncio.Future[T | None] | None = None
-        self._first_resume = FirstResume(self)
+        self.early_keys = FirstResume(self)
         self._is_closing = False
 
     @property
@@ -68,14 +68,6 @@ class Dialog(ModalScreen[T], Generic[T]):
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
         """Run a worker as Textual does; one that fails after the dialog was closed is let go."""
         return super().run_worker(unless_left(self, work), *args, **kwargs)
-
-    def holds_all(self) -> bool:
-        """Whether the dialog is just being opened, so that keys would not reach it."""
-        return not self._first_resume.is_over
-
-    def holds(self, key: str) -> bool:  # noqa: ARG002
-        """No key waits for anything else."""
-        return False
 
     @property
     def box_title(self) -> str:
@@ -175,7 +167,7 @@ class Dialog(ModalScreen[T], Generic[T]):
             self._asked.set_result(answer)
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
-        self._first_resume.handle(event)
+        self.early_keys.handle(event)
         self._close_when_answered()
 
     def on_unmount(self) -> None:

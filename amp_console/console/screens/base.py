@@ -1,6 +1,6 @@
 """What all screens have in common: the frame, loading, keys, going back, help and filter."""
 
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -20,6 +20,7 @@ from amp_console.console.lifecycle import is_open, is_seen, unless_left
 from amp_console.console.place_bar import PlaceBar
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import REASONS, ActionKeys, Need
+from amp_console.console.screens.early_keys import ScreenKeys
 from amp_console.console.screens.footer import ScreenFooter, UsefulActions
 from amp_console.console.screens.loading import Loader, NoSession
 from amp_console.console.session import Session
@@ -93,7 +94,7 @@ class BaseScreen(Screen[None]):
         )
         self.loader = Loader(self, self.action_keys.refresh)
         self._first_resume = FirstResume(self)
-        self._asking: list[Worker[Any]] = []  # those that have not asked their question yet
+        self.early_keys = ScreenKeys(self, self._first_resume, self.loader, self.action_keys)
         self._is_done = False  # it goes back once its connection is in front again
 
     def compose(self) -> ComposeResult:
@@ -176,40 +177,6 @@ class BaseScreen(Screen[None]):
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
         """Run a worker as Textual does; one that fails after the screen was left is let go."""
         return super().run_worker(unless_left(self, work), *args, **kwargs)
-
-    # Keys that come early.
-
-    def ask_soon(self, work: Awaitable[object], group: str = "asking") -> None:
-        """Run a worker that asks the operator as soon as it has read what to ask.
-
-        It replaces the one of this group that is under way. Keys that are typed before are held
-        for the question, and those that are typed before the worker has ended for what it opens.
-        """
-
-        async def ask() -> None:
-            try:
-                await work
-            finally:
-                self.app.call_later(self.services.held_keys.release)
-
-        self._asking = [worker for worker in self._asking if not worker.is_finished]
-        self._asking.append(self.run_worker(ask, group=group, exclusive=True))
-
-    @property
-    def is_reading_rows(self) -> bool:
-        """Whether the rows of the list are still to come."""
-        return not self.loader.has_read
-
-    def holds_all(self) -> bool:
-        """Whether keys are for what is about to be shown: this screen, or a question."""
-        is_asking = any(not worker.is_finished for worker in self._asking)
-        return is_asking or not self._first_resume.is_over
-
-    def holds(self, key: str) -> bool:
-        """Whether a key is for the rows of the list, which are being read."""
-        if self.services.session is None or not isinstance(self.focused, Grid):
-            return False
-        return self.is_reading_rows and self.action_keys.needs_rows(key)
 
     def on_grid_failed(self, event: Grid.Failed) -> None:
         self.loader.failed(event.error)

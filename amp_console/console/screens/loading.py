@@ -1,6 +1,7 @@
 """Reading what a screen shows, while keys work; the newest read of a kind wins."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from textual.screen import Screen
@@ -27,8 +28,27 @@ class Loader:
         self._screen = screen
         self._loaded = loaded
         self._wanted: dict[str, Read | None] = {}
-        self.has_read = False
-        """Whether what the screen shows was read; False again once something else is to be read."""
+        self._has_read = False
+        self._to_come = 0  # rows that are read otherwise
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the rows of the screen are still to come."""
+        return not self._has_read or self._to_come > 0
+
+    def forget(self) -> None:
+        """The next read shows something else."""
+        self._has_read = False
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Rows are read in here that come from elsewhere than the ledger."""
+        self._to_come += 1
+        try:
+            yield
+        finally:
+            self._to_come -= 1
+            services_of(self._screen).held_keys.release()
 
     def follow(self, group: str, read: Read) -> None:
         """Read what a cursor came to, after the read of this group that is under way.
@@ -59,7 +79,7 @@ class Loader:
 
         async def read_and_report() -> None:
             await self.run(read)
-            self.has_read = True
+            self._has_read = True
             self._loaded()
             services_of(self._screen).held_keys.release()
 

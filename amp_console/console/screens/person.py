@@ -195,7 +195,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         self.query_one(Split).has_detail = chosen is not None
         self.query_one("#amplitude").display = self._answer is not None
         grid = self.query_one("#list", Grid)
-        grid.empty = self._unknown_text
+        grid.empty = _unknown_text(self._answer)
         if self._answer is not None:
             self.query_one("#amplitude", Static).update(self._answer.text)
             grid.refresh()
@@ -210,16 +210,6 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             self.query_one("#why").border_title = safe_text(name, max_length=60)
             self.query_one("#sentence", Static).update(_sentence(chosen))
             self.query_one("#facts", Static).update(self._facts(chosen))
-
-    @property
-    def _unknown_text(self) -> str:
-        """What follows for an identifier in no event, by what Amplitude says of it."""
-        answer = self._answer
-        if answer is None or answer.is_known is None:
-            return UNKNOWN if answer is None else f"{NO_EVENT}\n\n{SPELLING}"
-        if not answer.is_known:
-            return UNKNOWN_TO_BOTH
-        return OTHER_IS_KNOWN if answer.has_events else IN_AMPLITUDE_ONLY
 
     @property
     def _chosen(self) -> PersonStatus | None:
@@ -291,15 +281,12 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Ask about another identifier; it is taken exactly as it was typed."""
-        self._look_up(event.value)
-
-    def _look_up(self, text: str) -> None:
-        self._text, self._answer = text, None
+        self._text, self._answer = event.value, None
         self._segment.forget()
         grid = self.query_one("#list", Grid)
         grid.show_notice(RowsState.UNKNOWN, "")  # those rows are about another person
         grid.show_notice(RowsState.LOADING)
-        self.loader.has_read = False
+        self.loader.forget()
         grid.focus()
         self.reload()
 
@@ -308,13 +295,13 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         self._explain()
         self.action_keys.refresh()
 
-    def on_grid_opened(self, event: Grid.Opened) -> None:
+    async def on_grid_opened(self, event: Grid.Opened) -> None:
         """Look up an identifier that was suggested, or open the run that carried the person."""
         if isinstance(event.key, str):
             line = self.query_one("#who", Input)
             with line.prevent(Input.Changed):
                 line.value = event.key
-            self._look_up(event.key)
+            await line.action_submit()
         elif self._chosen is not None and self._chosen.record.request is None:
             who = clean(self._text, 60)
             self.services.notifications.post(
@@ -345,7 +332,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         """Make the rejected person pending again, once confirmed."""
         user = _rejected(self._chosen)
         if user is not None:
-            self.ask_soon(self._retry(user))
+            self.early_keys.ask_soon(self._retry(user))
 
     async def _retry(self, user: RejectedUser) -> None:
         is_unknown = self._answer is not None and self._answer.is_known is False
@@ -385,6 +372,17 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         if text == self._text:
             self._answer = says
             self._explain()
+
+
+def _unknown_text(answer: SearchAnswer | None) -> str:
+    """What follows for an identifier in no event, depending on what Amplitude says."""
+    if answer is None:
+        return UNKNOWN
+    if answer.is_known is None:
+        return f"{NO_EVENT}\n\n{SPELLING}"
+    if not answer.is_known:
+        return UNKNOWN_TO_BOTH
+    return OTHER_IS_KNOWN if answer.has_events else IN_AMPLITUDE_ONLY
 
 
 def _row(services: Services, number: int, status: PersonStatus) -> Row:

@@ -60,7 +60,7 @@ async def answer_to(session: Session, text: str, statuses: Iterable[PersonStatus
 
 
 def _advice(statuses: Iterable[PersonStatus]) -> str:
-    """What to do about a rejected person whom Amplitude knows."""
+    """What to do about a rejected person that Amplitude knows."""
     rejections = [item.record.rejection for item in statuses]
     codes = [item.code for item in rejections if item is not None]
     return next((RETRIABLE[code] for code in codes if code in RETRIABLE), "")

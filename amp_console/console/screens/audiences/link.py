@@ -108,6 +108,10 @@ audience only: two would undo each other's changes."""
         self.run_worker(self._load(), group="load", exclusive=True)
 
     async def _load(self) -> None:
+        with self.loader.reading():
+            await self._load_cohorts()
+
+    async def _load_cohorts(self) -> None:
         grid = self.query_one("#list", Grid)
         self._is_asking, self._cohorts = True, None
         grid.show_notice(RowsState.LOADING, LOADING)
@@ -125,11 +129,6 @@ audience only: two would undo each other's changes."""
         finally:
             self._is_asking = False
         self._show()
-        self.services.held_keys.release()
-
-    @property
-    def is_reading_rows(self) -> bool:
-        return self._is_asking or super().is_reading_rows
 
     def _show(self) -> None:
         counted = ""
@@ -197,7 +196,7 @@ audience only: two would undo each other's changes."""
         if (reason := self.disabled_reason("link")) is not None:
             self.services.notifications.post(reason, "warning")
         else:
-            self.ask_soon(self._link(cohort), "link")
+            self.early_keys.ask_soon(self._link(cohort), "link")
 
     async def _link(self, cohort: Cohort) -> None:
         known = self.audience
@@ -244,7 +243,7 @@ audience only: two would undo each other's changes."""
 
     def action_make_new(self) -> None:
         """Unlink, so that the next sync makes a new cohort."""
-        self.ask_soon(self._make_new(), "link")
+        self.early_keys.ask_soon(self._make_new(), "link")
 
     async def _make_new(self) -> None:
         assert self.audience is not None

@@ -223,7 +223,7 @@ as it is, and the next sync creates a new one."""
             self.services.notifications.post("Nothing was changed.", is_kept=False)
             self.leave()
             return
-        self.ask_soon(self._save(self._standing.audience, change), "save")
+        self.early_keys.ask_soon(self._save(self._standing.audience, change), "save")
 
     async def _save(self, known: Audience, change: SettingsChange) -> None:
         if change.id_type is not None and not await self._agrees(known):
@@ -258,7 +258,7 @@ as it is, and the next sync creates a new one."""
         """Forget the cohort, after confirmation."""
         assert self._standing is not None
         known = self._standing.audience
-        self.ask_soon(ask_and_unlink(self.services, known), "save")
+        self.early_keys.ask_soon(ask_and_unlink(self.services, known), "save")
 
 
 def _line(name: str, label: str, placeholder: str = "") -> Field:

@@ -263,11 +263,11 @@ E writes what is shown into a CSV file."""
 
     def action_retry(self) -> None:
         """Make the marked users, or the group's, pending again."""
-        self.ask_soon(self._retry(self._rejected.retry))
+        self.early_keys.ask_soon(self._retry(self._rejected.retry))
 
     def action_retry_one(self) -> None:
         """Make the user under the cursor, or in detail, pending again."""
-        self.ask_soon(self._retry(self._rejected.retry_one))
+        self.early_keys.ask_soon(self._retry(self._rejected.retry_one))
 
     async def _retry(self, ask: Callable[[], Awaitable[RetryOutcome]]) -> None:
         outcome = await ask()

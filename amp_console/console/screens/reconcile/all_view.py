@@ -293,4 +293,4 @@ Enter opens one audience, with everyone who differs."""
             if repair is not None:
                 self._start(repair)
 
-        self.ask_soon(choose_and_start())
+        self.early_keys.ask_soon(choose_and_start())

@@ -383,7 +383,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
                 self._start(repair)
                 self._people.unmark()
 
-        self.ask_soon(choose_and_start())
+        self.early_keys.ask_soon(choose_and_start())
 
     def action_export(self) -> None:
         """Write the differences into a file: CSV, or NDJSON by the name's end."""

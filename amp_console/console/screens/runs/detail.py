@@ -169,7 +169,7 @@ class RunDetail(Vertical):
 
     def action_retry(self) -> None:
         """Make those of its users who are rejected now pending again."""
-        screen_of(self).ask_soon(self._retry())
+        screen_of(self).early_keys.ask_soon(self._retry())
 
     async def _retry(self) -> None:
         screen = screen_of(self)
