@@ -110,7 +110,7 @@ async def test_a_refused_user_comes_with_amplitudes_words(harness: ConsoleHarnes
         advice = "If it does, the identifier is right: retry this user."
         await until_shown(pilot, advice)
         await pilot.press("f")
-        await until_shown(pilot, "last known    not added to the cohort: Amplitude refused request")
+        await until_shown(pilot, "last known    not in the cohort")
         await until_shown(pilot, "If it does, the identifier is right: retry this user.")
 
 
