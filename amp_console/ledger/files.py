@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 
 from amp_console.ledger.backups import list_backups
@@ -58,12 +59,18 @@ def _create(path: Path) -> None:
             file.unlink()
 
 
-def _fill(new: Path) -> None:
-    with closing(sqlite3.connect(new, isolation_level=None)) as db:
+@cache
+def _empty_ledger() -> bytes:
+    """The file of an empty ledger of the newest version; making it takes 15 ms."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        db.execute("PRAGMA journal_mode = MEMORY")  # the file counts once it has its name
-        db.execute("PRAGMA synchronous = OFF")
         migrate(db)
+        return db.serialize()
+
+
+def _fill(new: Path) -> None:
+    new.write_bytes(_empty_ledger())
+    with closing(sqlite3.connect(new, isolation_level=None)) as db:
         # Here, where no one else has the file: two processes that both switch it at their start
         # are in each other's way, and SQLite lets one of them fail at once.
         db.execute("PRAGMA journal_mode = WAL")
