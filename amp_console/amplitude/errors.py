@@ -79,8 +79,9 @@ class KeysReason(enum.StrEnum):
 
 
 _KEYS_NEXT = {
-    KeysReason.UNKNOWN_KEY: "Check the API key, and the region: each knows only its own keys.",
-    KeysReason.WRONG_SECRET: "Enter the project's secret key again.",
+    KeysReason.UNKNOWN_KEY: "Copy the API key again from Amplitude, and check the region: "
+    "each knows only its own keys.",
+    KeysReason.WRONG_SECRET: "Copy the project's secret key again from Amplitude.",
     KeysReason.OTHER: "Check the keys, their permissions and the App ID.",
 }
 
@@ -88,7 +89,9 @@ _KEYS_NEXT = {
 class KeysRefused(AmplitudeError):
     """Amplitude does not accept the keys, or not for this call: 401, in practice 403."""
 
-    _HAPPENED = "Amplitude refused the keys"
+    HAPPENED = "Amplitude refused the keys"
+    """How its text begins."""
+    _HAPPENED = HAPPENED
 
     @property
     def reason(self) -> KeysReason:

@@ -9,7 +9,15 @@ from textual.content import Content
 
 from amp_console.console.context import Services
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile, Route
+from amp_console.console.routes import (
+    MainScreen,
+    OpenErrors,
+    OpenLink,
+    OpenPlan,
+    OpenReconcile,
+    Route,
+    Visit,
+)
 from amp_console.console.texts import BAD, MUTED, TONE, WARN, Part, safe_text
 from amp_console.console.widgets.grid import CellPart
 from amp_console.console.words import number
@@ -24,6 +32,8 @@ STATUS_TONES = {
     Status.UNCERTAIN: "warn",
     Status.REJECTED: "bad",
     Status.BROKEN: "bad",
+    Status.KEYS_REFUSED: "bad",
+    Status.LARGE_REMOVAL: "bad",
     Status.OFF: "dim",
     Status.NOT_LINKED: "warn",
     Status.DIFFERS: "bad",
@@ -43,6 +53,8 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
         Status.UNCERTAIN: glyphs.other_half,
         Status.REJECTED: glyphs.triangle,
         Status.BROKEN: glyphs.cross,
+        Status.KEYS_REFUSED: glyphs.cross,
+        Status.LARGE_REMOVAL: glyphs.triangle,
         Status.OFF: glyphs.ring,
         Status.NOT_LINKED: glyphs.dotted,
         Status.DIFFERS: glyphs.triangle,
@@ -57,9 +69,15 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     live, audience = services.jobs.live, known.audience
     followed = live.audience(audience.id) if live is not None else None
     size = services.figures.size_of(audience)
+    refused = services.figures.are_keys_refused
     if followed is None:
-        return known.states(size)
-    return known.states(size, is_live=followed.is_live, is_paused=followed.is_paused)
+        return known.states(size, are_keys_refused=refused)
+    return known.states(
+        size,
+        is_live=followed.is_live,
+        is_paused=followed.is_paused,
+        are_keys_refused=refused,
+    )
 
 
 def badge_route(status: Status, audience_id: int) -> Route | None:
@@ -71,6 +89,10 @@ def badge_route(status: Status, audience_id: int) -> Route | None:
             return OpenReconcile(audience_id)
         case Status.BROKEN:
             return OpenLink(audience_id)
+        case Status.KEYS_REFUSED:
+            return Visit(MainScreen.CONNECTIONS)
+        case Status.LARGE_REMOVAL:
+            return OpenPlan((audience_id,))
     return None
 
 

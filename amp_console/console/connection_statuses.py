@@ -239,6 +239,7 @@ def _status_of(
         return ConnectionStatus(connection)
     summaries, is_in_use = found
     size_of = figures.size_of if figures is not None else lambda _: None
-    states = [item.states(size_of(item.audience)) for item in summaries]
+    refused = figures is not None and figures.are_keys_refused
+    states = [item.states(size_of(item.audience), are_keys_refused=refused) for item in summaries]
     problem = ConnectionProblem.IN_USE if is_in_use else None
     return ConnectionStatus(connection, overview(states), problem)

@@ -33,10 +33,26 @@ class Figures:
         """Members of each cohort, by cohort id."""
         self.sizes_at = 0
         """When Amplitude was asked for the sizes, in microseconds since 1970."""
+        self._keys_refused_at: int | None = None
+        self._keys_accepted_at = 0
 
     def forget(self) -> None:
         """Another connection is open: its figures are not known yet."""
-        self.sizes, self.quota = {}, None
+        self.sizes, self.quota, self._keys_refused_at = {}, None, None
+
+    @property
+    def are_keys_refused(self) -> bool:
+        """Whether Amplitude refused the keys of a run, and has accepted them nowhere since."""
+        refused_at = self._keys_refused_at
+        return refused_at is not None and refused_at > self._keys_accepted_at
+
+    def note_refused(self, refused_at: int | None) -> None:
+        """Take note of when the keys of a run were refused; None: never, or a later run went on."""
+        self._keys_refused_at = refused_at
+
+    def note_accepted(self, at: int) -> None:
+        """Take note that Amplitude accepted the keys; all moments in microseconds since 1970."""
+        self._keys_accepted_at = at
 
     def size_of(self, audience: Audience) -> int | None:
         """The size of an audience's cohort in Amplitude.
@@ -66,6 +82,7 @@ class Figures:
     def note_sizes(self, found: dict[str, int | None], asked_at: int) -> None:
         """Show sizes that Amplitude was asked for at `asked_at`, microseconds since 1970."""
         self.sizes, self.sizes_at = found, asked_at
+        self.note_accepted(asked_at)
         self._changed()
 
     async def update_quota(self) -> None:

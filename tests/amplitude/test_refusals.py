@@ -237,7 +237,8 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
             KeysRefused(403, "Invalid API Key"),
             (
                 "Amplitude refused the keys: Invalid API Key. Nothing was changed in Amplitude. "
-                "Check the API key, and the region: each knows only its own keys."
+                "Copy the API key again from Amplitude, and check the region: each knows only "
+                "its own keys."
             ),
         ),
         (

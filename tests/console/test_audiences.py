@@ -19,10 +19,12 @@ from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.cohorts import break_link
+from amp_console.simulator import Answer, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.queries.status import Status, audience_summaries
 from amp_console.sync.sources.registry import open_reader
+from amp_console.values import IdType, now_in_microseconds
 from tests.console.gate import blocked_reads
 from tests.console.harness import (
     NOW,
@@ -66,7 +68,7 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         assert "◐ 4 pending" in line_of(shown, SHOPPERS)
         assert "◎ not compared" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
-        counted = "1 with 2 rejected users · 16 changes pending · 1 audience not linked"
+        counted = "2 rejected users in 1 audience · 16 changes pending · 1 not linked"
         assert f"4 audiences · 1 needs attention: {counted}" in shown
 
 
@@ -91,12 +93,12 @@ async def test_a_title_without_room_says_why_in_fewer_words_and_then_below(
         found = workspace.ledger.read(audience_summaries, workspace.connection)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
-        assert [title(services(pilot), found, room, 4)[0].plain for room in (60, 52, 40)] == [
-            "4 audiences · 1 needs attention: 1 with 2 rejected users",
-            "4 audiences · 1 needs attention: 1 with rejections",
+        assert [title(services(pilot), found, room, 4)[0].plain for room in (66, 56, 40)] == [
+            "4 audiences · 1 needs attention: 2 rejected users in 1 audience",
+            "4 audiences · 1 needs attention: 1 with rejected users",
             "4 audiences · 1 needs attention",
         ]
-        assert title(services(pilot), found, 40, 4)[1][0] == "1 with rejections"
+        assert title(services(pilot), found, 40, 4)[1][0] == "1 with rejected users"
 
 
 async def test_without_rows_what_to_do_is_said_in_the_middle(harness: ConsoleHarness) -> None:
@@ -724,3 +726,38 @@ async def test_keys_about_a_row_say_why_they_do_nothing_while_a_filter_has_no_ma
         await pilot.press("slash", *"zzz", "enter", "s")
         await until_notified(pilot, "The filter leaves no row: press Esc to show all.")
         assert isinstance(pilot.app.screen, AudiencesScreen)
+
+
+async def test_refused_keys_need_attention_until_amplitude_accepts_them(
+    harness: ConsoleHarness,
+) -> None:
+    def refuse(workspace: Workspace) -> None:
+        workspace.set_faults(Rule(Answer(403, words="Invalid API Key")))
+        sync(workspace)
+        workspace.set_faults()
+
+    connect_with_audiences(harness, refuse)
+    async with harness.open(size=(160, 40)) as pilot:
+        await until_shown(pilot, "3 need attention", "keys refused for 2", "✖ keys refused")
+        select(pilot, SHOPPERS)
+        await until_shown(pilot, "Press 5, then T to test the keys, and e to")
+        await pilot.press("5")
+        await until_shown(pilot, "✖ keys refused", "open now, keys refused by Amplitude")
+        later = now_in_microseconds() + 60_000_000
+        services(pilot).figures.note_accepted(later)
+        await pilot.press("1")
+        await until_shown(pilot, "1 needs attention")
+        await until_gone(pilot, "keys refused")
+
+
+async def test_who_would_be_removed_by_another_id_type_is_said_at_home(
+    harness: ConsoleHarness,
+) -> None:
+    def switch(workspace: Workspace) -> None:
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), LAPSED)
+
+    connect_with_audiences(harness, switch)
+    async with harness.open(size=(160, 40)) as pilot:
+        await until_shown(pilot, "▲ removes all 7 members", "1 large removal")
+        select(pilot, LAPSED)
+        await until_shown(pilot, "removes all 7 members", "delivered by User ID")

@@ -5,6 +5,7 @@ import pytest
 
 from amp_console.ledger import runs
 from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import CohortFinding
 from amp_console.ledger.counts import InCohort, outstanding, outstanding_of_all
 from amp_console.ledger.outcomes import NO_COHORT
@@ -19,6 +20,8 @@ from amp_console.sync.queries.status import (
     Status,
     audience_summaries,
     audience_summary,
+    keys_refused_at,
+    needs_attention,
     overview,
 )
 from amp_console.values import IdType, Operation
@@ -121,7 +124,7 @@ async def test_missing_and_extra_users_of_a_comparison_are_told_together_until_d
     workspace.enter("u-4", at=5)
     (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
     assert [str(state) for state in only.states()] == ["3 differ", "3 pending"]
-    assert overview([only.states()]).reasons == ["1 with 3 differing users"]
+    assert overview([only.states()]).reasons == ["3 differing users in 1 audience"]
     await workspace.sync()
     (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
     assert [str(state) for state in only.states()] == ["1 extra"]
@@ -131,7 +134,7 @@ async def test_missing_and_extra_users_of_a_comparison_are_told_together_until_d
 async def test_users_who_left_and_were_found_in_the_cohort_differ_until_delivered(
     workspace: Workspace, *, count_members: bool
 ) -> None:
-    workspace.enter("u-1", "gone-1", "gone-2")
+    workspace.enter("u-1", "u-2", "u-3", "gone-1", "gone-2")
     workspace.leave("gone-1", "gone-2")
     await workspace.sync()
     workspace.add_in_amplitude("gone-1", "gone-2")
@@ -248,13 +251,59 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     assert (now.audiences, now.attention, now.pending) == (4, 3, 15)
     assert now.reasons == [
         "1 broken link",
-        "1 with 1 differing user",
-        "2 with 10 rejected users",
+        "1 differing user in 1 audience",
+        "10 rejected users in 2 audiences",
     ]
-    assert now.brief_reasons == ["1 broken", "1 with differences", "2 with rejections"]
+    assert now.brief_reasons == [
+        "1 broken link",
+        "1 with differing users",
+        "2 with rejected users",
+    ]
     smaller = [State(Status.SIZE_DIFFERS, 175)]
-    assert overview([smaller, smaller]).reasons == ["2 with a different size"]
+    assert overview([smaller, smaller]).reasons == ["2 different sizes"]
     assert overview([calm]).reasons == []
+
+
+def large_removal(workspace: Workspace) -> list[str]:
+    return [str(state) for state in summary(workspace, "shoppers").states()]
+
+
+async def test_what_removes_more_than_half_of_a_cohort_needs_attention_in_the_words_of_its_plan(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1", "u2", "u3", "u4")
+    await workspace.sync()
+    workspace.leave("u1", "u2")
+    assert large_removal(workspace) == ["2 pending"]  # exactly half
+    workspace.leave("u3")
+    assert large_removal(workspace) == ["removes 3 of 4 members", "3 pending"]
+    known = summary(workspace, "shoppers")
+    assert needs_attention(known.states())
+    (planned,) = workspace.plan().audiences
+    assert known.large_removal is not None
+    assert known.large_removal.removed_members == planned.removed_members == "3 of 4 members"
+    assert overview([known.states()]).reasons == ["1 large removal"]
+    workspace.ledger.write(break_link, known.audience.id, "It is gone.")
+    assert large_removal(workspace) == ["broken link", "3 pending"]
+
+
+async def test_refused_keys_need_attention_until_a_request_succeeds(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.enter("u2", at=5)
+    workspace.set_faults(Rule(Answer(403, words="Invalid API Key")))
+    report = await workspace.sync()
+    assert report.status is runs.RunStatus.STOPPED
+    refused_at = workspace.ledger.read(keys_refused_at)
+    assert refused_at is not None
+    states = summary(workspace, "shoppers").states(are_keys_refused=True)
+    assert [str(state) for state in states] == ["keys refused", "1 pending"]
+    assert needs_attention(states)
+    workspace.set_faults()
+    await workspace.sync()
+    assert workspace.ledger.read(keys_refused_at) is None
+    states = summary(workspace, "shoppers").states(are_keys_refused=True)
+    assert Status.KEYS_REFUSED not in [state.status for state in states]  # nothing waits for them
 
 
 def test_an_audience_is_live_while_a_session_that_delivers_for_it_is_alive(

@@ -42,6 +42,12 @@ class SizesSideBySide(msgspec.Struct, frozen=True):
     odd: tuple[str, ...] = ()
 
     @property
+    def sizes_odd(self) -> list[str]:
+        """What does not fit, besides the status in Segment."""
+        status = _failure(self.segment) if self.segment is not None else ""
+        return [words for words in self.odd if words != status]
+
+    @property
     def differs_in_segment(self) -> bool:
         """Whether Segment counts more or fewer than the ledger."""
         return self.segment is not None and bool(
@@ -138,12 +144,21 @@ def _odd(
         computation_id = summary.audience.computation_id
         if computation_id and computation_id != listed.id:
             yield f"another ID in Segment ({listed.id})"
-        if (listed.status or "").casefold() in FAILED:
-            yield f"{listed.status} in Segment"
+        if has_failed(listed):
+            yield _failure(listed)
         if difference := size_difference(listed, summary.members):
             yield more_or_fewer(abs(difference), "Segment", is_fewer=difference < 0)
     differs = (s for s in summary.states(cohort_size) if s.status is Status.SIZE_DIFFERS)
     yield from map(str, differs)
+
+
+def has_failed(listed: SegmentAudience) -> bool:
+    """Whether Segment no longer computes an audience by itself."""
+    return (listed.status or "").casefold() in FAILED
+
+
+def _failure(listed: SegmentAudience) -> str:
+    return f"{listed.status} in Segment"
 
 
 def size_words(size: int | None, unit: str) -> str:

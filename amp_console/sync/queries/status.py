@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
+from amp_console.amplitude import KeysRefused
 from amp_console.connections import Connection
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences, audience
@@ -18,9 +19,14 @@ from amp_console.ledger.counts import (
     outstanding_of_all,
 )
 from amp_console.ledger.runs import live_audiences
-from amp_console.sync.delivery.plan import cohort_name, owner_email
+from amp_console.sync.delivery.plan import (
+    AudiencePlan,
+    cohort_name,
+    large_removal,
+    owner_email,
+)
 from amp_console.sync.future_changes import dated_ahead, latest_credible
-from amp_console.text import plural
+from amp_console.text import part_of, plural
 from amp_console.values import now_in_microseconds
 
 
@@ -33,7 +39,9 @@ class Status(enum.StrEnum):
     comparison found until it is delivered. `PAUSED`: a live session follows it and delivers
     nothing. `SIZE_DIFFERS` is the difference between
     the size that Amplitude gave last and what was delivered and found in the cohort; only a
-    comparison tells who that is.
+    comparison tells who that is. `LARGE_REMOVAL`: the next sync removes more than half of the
+    cohort's members, as its plan warns. `KEYS_REFUSED`: something is pending, and Amplitude refused
+    the keys of the last request.
     """
 
     IN_SYNC = "in sync"
@@ -43,6 +51,8 @@ class Status(enum.StrEnum):
     REJECTED = "rejected"
     NOT_LINKED = "not linked"
     BROKEN = "broken link"
+    KEYS_REFUSED = "keys refused"
+    LARGE_REMOVAL = "to remove"
     OFF = "disabled"
     DIFFERS = "differs"
     SIZE_DIFFERS = "size differs"
@@ -52,6 +62,8 @@ class Status(enum.StrEnum):
 
 BY_SEVERITY = (
     Status.BROKEN,
+    Status.KEYS_REFUSED,
+    Status.LARGE_REMOVAL,
     Status.DIFFERS,
     Status.SIZE_DIFFERS,
     Status.REJECTED,
@@ -65,7 +77,16 @@ BY_SEVERITY = (
     Status.IN_SYNC,
 )
 """The most severe first: what only an operator can fix, then what the next sync fixes."""
-NEEDS_ATTENTION = frozenset({Status.BROKEN, Status.DIFFERS, Status.SIZE_DIFFERS, Status.REJECTED})
+NEEDS_ATTENTION = frozenset(
+    {
+        Status.BROKEN,
+        Status.KEYS_REFUSED,
+        Status.LARGE_REMOVAL,
+        Status.DIFFERS,
+        Status.SIZE_DIFFERS,
+        Status.REJECTED,
+    }
+)
 """What stays as it is until an operator acts on it."""
 
 
@@ -73,7 +94,8 @@ class State(msgspec.Struct, frozen=True):
     """One thing that is true of an audience now, and how many users it concerns (0: no count).
 
     `is_fewer`: Amplitude has so many users fewer, not more, than it should. `is_extra`: all who
-    differ are extra in the cohort. `has_same_size`: Amplitude gave the expected size.
+    differ are extra in the cohort. `has_same_size`: Amplitude gave the expected size. `members` are
+    those of the cohort from which so many users are removed; 0: not known.
     """
 
     status: Status
@@ -81,6 +103,7 @@ class State(msgspec.Struct, frozen=True):
     is_fewer: bool = False
     is_extra: bool = False
     has_same_size: bool = False
+    members: int = 0
 
     def __str__(self) -> str:
         """In words: "10 rejected", "6 extra", "175 fewer in Amplitude", "broken link"."""
@@ -93,6 +116,8 @@ class State(msgspec.Struct, frozen=True):
             return f"{self.users:,} {'extra' if self.is_extra else differ}"
         if self.status is Status.SIZE_DIFFERS:
             return more_or_fewer(self.users, "Amplitude", is_fewer=self.is_fewer)
+        if self.status is Status.LARGE_REMOVAL and self.members:
+            return f"removes {part_of(self.users, self.members, 'member')}"
         return f"{self.users:,} {self.status}"
 
     @property
@@ -124,6 +149,9 @@ class AudienceSummary(msgspec.Struct, frozen=True):
     """How many of those who are pending the last comparison found to differ."""
     is_live: bool = False
     """Whether a live session, of any process, delivers it now, as far as the ledger knows."""
+    large_removal: AudiencePlan | None = None
+    """What the next sync sends where it removes more than half of the cohort's members; None where
+    it does not, or where the members were not counted."""
 
     @property
     def members(self) -> int | None:
@@ -136,13 +164,19 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         return self.count.held if self.count else None
 
     def states(
-        self, size: int | None = None, *, is_live: bool | None = None, is_paused: bool = False
+        self,
+        size: int | None = None,
+        *,
+        is_live: bool | None = None,
+        is_paused: bool = False,
+        are_keys_refused: bool = False,
     ) -> tuple[State, ...]:
         """Every state of the audience now, the most severe first.
 
         `size` is the size of its cohort in Amplitude, if known. `is_live` comes from a session of
         this process that follows the audience, and is newer than the ledger; None without one.
-        `is_paused`: that session was told to deliver nothing.
+        `is_paused`: that session was told to deliver nothing. `are_keys_refused`: Amplitude refused
+        the keys of the last request.
         """
         strangers = self.finding.strangers if self.finding else 0
         by_size = 0
@@ -160,6 +194,8 @@ class AudienceSummary(msgspec.Struct, frozen=True):
             has_size=size is not None,
             is_live=is_live,
             is_paused=is_paused,
+            leaving=self.large_removal.in_cohort if self.large_removal else 0,
+            are_keys_refused=are_keys_refused,
         )
 
     @property
@@ -197,13 +233,16 @@ def states_of(
     has_size: bool = False,
     is_live: bool = False,
     is_paused: bool = False,
+    leaving: int = 0,
+    are_keys_refused: bool = False,
 ) -> tuple[State, ...]:
     """Every state of an audience, the most severe first.
 
     `strangers` are in its cohort without a reason, and of those who are pending, so many are `due`
     to the comparison that found them; `by_size` is how many users more its cohort has in Amplitude
-    than are known to be in it, negative for fewer. `has_size`: that was read. A disabled audience
-    has its other states, too.
+    than are known to be in it, negative for fewer. `has_size`: that was read. `leaving` are the
+    cohort's members where more than half of them are to be removed, else 0. A disabled audience has
+    its other states, too.
     """
     users = {
         Status.DIFFERS: strangers + due,
@@ -222,6 +261,10 @@ def states_of(
         for status, count in users.items()
         if count
     ]
+    if leaving and left.remove and not audience.broken:
+        found.append(State(Status.LARGE_REMOVAL, left.remove, members=leaving))
+    if are_keys_refused and left.pending:
+        found.append(State(Status.KEYS_REFUSED))
     if audience.broken:
         found.append(State(Status.BROKEN))
     elif audience.cohort_id is None:
@@ -246,9 +289,9 @@ def needs_attention(states: Iterable[State]) -> bool:
 class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
-    Of these, `broken`, `sizes` (which differ) and `unlinked` count audiences; `differing` and
-    `rejected` count the users of so many audiences (`_in`), `pending` counts changes; `unchecked`
-    audiences are delivered and not compared.
+    Of these, `broken`, `sizes` (which differ), `unlinked`, `keys_refused` and `large_removals`
+    count audiences; `differing` and `rejected` count the users of so many audiences (`_in`),
+    `pending` counts changes; `unchecked` audiences are delivered and not compared.
     """
 
     audiences: int
@@ -262,33 +305,45 @@ class Overview(msgspec.Struct, frozen=True):
     unlinked: int
     pending: int
     unchecked: int
+    keys_refused: int = 0
+    large_removals: int = 0
 
     @property
     def reasons(self) -> list[str]:
-        """Why so many audiences need attention: "1 broken link", "2 with 13 rejected users"."""
+        """Why so many need attention: "1 broken link", "13 rejected users in 2 audiences"."""
+        found = self._of_links
+        if self.differing:
+            where = plural(self.differing_in, "audience")
+            found.append(f"{plural(self.differing, 'differing user')} in {where}")
+        if self.sizes:
+            found.append(plural(self.sizes, "different size"))
+        if self.rejected:
+            where = plural(self.rejected_in, "audience")
+            found.append(f"{plural(self.rejected, 'rejected user')} in {where}")
+        return found
+
+    @property
+    def _of_links(self) -> list[str]:
         found = []
         if self.broken:
             found.append(plural(self.broken, "broken link"))
-        if self.differing:
-            users = plural(self.differing, "differing user")
-            found.append(f"{self.differing_in:,} with {users}")
-        if self.sizes:
-            found.append(f"{self.sizes:,} with a different size")
-        if self.rejected:
-            users = plural(self.rejected, "rejected user")
-            found.append(f"{self.rejected_in:,} with {users}")
+        if self.keys_refused:
+            found.append(f"keys refused for {self.keys_refused:,}")
+        if self.large_removals:
+            found.append(plural(self.large_removals, "large removal"))
         return found
 
     @property
     def brief_reasons(self) -> list[str]:
-        """The same for little room, without the users: "1 broken", "2 with rejections"."""
-        reasons = [
-            (self.broken, "broken"),
-            (self.differing_in, "with differences"),
-            (self.sizes, "other size"),
-            (self.rejected_in, "with rejections"),
-        ]
-        return [f"{count:,} {what}" for count, what in reasons if count]
+        """The same for little room, without the users: "2 with rejected users"."""
+        found = self._of_links
+        if self.differing_in:
+            found.append(f"{self.differing_in:,} with differing users")
+        if self.sizes:
+            found.append(plural(self.sizes, "different size"))
+        if self.rejected_in:
+            found.append(f"{self.rejected_in:,} with rejected users")
+        return found
 
 
 def overview(audiences: Sequence[Sequence[State]]) -> Overview:
@@ -312,6 +367,8 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
         count(Status.NOT_LINKED),
         count(Status.PENDING),
         count(Status.NOT_COMPARED),
+        count(Status.KEYS_REFUSED),
+        len(all_of(Status.LARGE_REMOVAL)),
     )
 
 
@@ -328,10 +385,10 @@ def audience_summaries(
     `dead` are the ids from `Ledger.dead_runs`: their sessions follow nothing any more.
     """
     left = outstanding_of_all(db)
-    limit = latest_credible(now()) if count_members else None
+    moment = now() if count_members else None
     live = live_audiences(db, dead)
     return [
-        _standing(db, connection, item, left.get(item.id, NOTHING_LEFT), limit, live)
+        _standing(db, connection, item, left.get(item.id, NOTHING_LEFT), moment, live)
         for item in all_audiences(db)
     ]
 
@@ -346,7 +403,7 @@ def audience_summary(
     """One audience, with its members counted; `dead` as in `audience_summaries`."""
     known = audience(db, audience_id)
     left, live = outstanding(db, known), live_audiences(db, dead)
-    return _standing(db, connection, known, left, latest_credible(now()), live)
+    return _standing(db, connection, known, left, now(), live)
 
 
 def _standing(
@@ -354,7 +411,7 @@ def _standing(
     connection: Connection,
     known: Audience,
     left: Outstanding,
-    limit: int | None,
+    moment: int | None,
     live: Collection[int],
 ) -> AudienceSummary:
     finding = last_finding(db, known.id)
@@ -363,12 +420,32 @@ def _standing(
         cohort_name=known.linked_name or cohort_name(known, connection),
         owner_email=owner_email(known, connection),
         left=left,
-        count=None if limit is None else headcount(db, known, limit),
+        count=None if moment is None else headcount(db, known, latest_credible(moment)),
         status=status_of(known, left, is_compared=finding is not None),
         finding=finding,
         due=count_due(db, finding.comparison_id) if finding and left.pending else 0,
         is_live=known.id in live,
+        large_removal=None if moment is None else large_removal(db, connection, known, moment),
     )
+
+
+def keys_refused_at(db: Db) -> int | None:
+    """When Amplitude refused the keys, in microseconds since 1970.
+
+    None where it did not, or has confirmed a request or a comparison since.
+    """
+    (refused_at,) = db.execute(
+        "SELECT max(ended_at) FROM run WHERE note LIKE ?", (f"{KeysRefused.HAPPENED}%",)
+    ).fetchone()
+    if refused_at is None:
+        return None
+    (accepted_at,) = db.execute(
+        "SELECT max(ended_at) FROM run WHERE ended_at > ? AND (EXISTS (SELECT 1 FROM request "
+        "WHERE request.run_id = run.id AND request.state = 'confirmed') OR EXISTS "
+        "(SELECT 1 FROM comparison WHERE comparison.run_id = run.id))",
+        (refused_at,),
+    ).fetchone()
+    return int(refused_at) if accepted_at is None else None
 
 
 NOTHING_LEFT = Outstanding(add=0, remove=0, rejected=0, unidentified=0)

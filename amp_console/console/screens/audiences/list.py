@@ -72,6 +72,11 @@ u asks Amplitude how large the cohorts are, and Segment how large its audiences 
 connected. The detail shows both beside the ledger and marks what does not match. Segment counts
 profiles, and one with several identifiers counts once; the ledger counts identifiers.
 
+The title counts as needing attention what stays until you act: broken links, refused keys, plans
+that remove more than half of a cohort, cohorts that differ, and rejected users. It also counts what
+is open: changes that are pending, audiences that are not linked or not compared, and those that
+Segment can't compute or counts differently.
+
 What needs attention comes first when you come here and when you press 1. In between, rows keep
 their order. Press v to save filter, order and columns as a view."""
     CSS_PATH = "list.tcss"

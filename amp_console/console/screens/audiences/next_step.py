@@ -6,8 +6,10 @@ from amp_console.ledger.audience_queries import AudienceQuery
 from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
 
+BROKEN_LINK = "Press l to link another cohort, or to have the next sync create a new one."
 _STEPS = {
-    Status.BROKEN: "Press l to link another cohort, or to have the next sync create one.",
+    Status.BROKEN: BROKEN_LINK,
+    Status.KEYS_REFUSED: "Press 5, then T to test the keys, and e to replace them.",
     Status.DIFFERS: "Press r to see who differs, and to repair the cohort.",
     Status.REJECTED: "Press x to see who was rejected and why.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
@@ -28,15 +30,22 @@ def next_step(
     has_members = known.count is None or known.count.members > 0
     if query is not None and query.last is None and not has_members:
         return "Press 7 to run its query under Sources: it never ran, so it has no members yet."
+    if worst is Status.LARGE_REMOVAL and known.large_removal is not None:
+        removed = known.large_removal.removed_members
+        return f"Press s to see the plan: it removes {removed} from the cohort."
+    if worst is Status.PENDING:
+        return _pending_step(known, states)
     if worst is Status.NOT_LINKED:
         who = plural(known.left.add, "user") if known.left.add else "its members"
         return f"Press s to sync: it creates the cohort and adds {who}."
-    if worst is Status.PENDING:
-        if any(state.status is Status.LIVE for state in states):
-            return "Nothing to do: the live session delivers what is pending."
-        return f"Press s to send {plural(known.left.pending, 'change')}."
     if worst is Status.SIZE_DIFFERS:
         which = "fewer" if states[0].is_fewer else "more"
         users = plural(states[0].users, f"{which} user")
         return f"Press r to compare: the cohort has {users} in Amplitude than expected."
     return _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
+
+
+def _pending_step(known: AudienceSummary, states: Sequence[State]) -> str:
+    if any(state.status is Status.LIVE for state in states):
+        return "Nothing to do: the live session delivers what is pending."
+    return f"Press s to send {plural(known.left.pending, 'change')}."

@@ -11,6 +11,7 @@ from amp_console.console.screens.audiences.segment import segment_size
 from amp_console.console.texts import BAD, GOOD, Part, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row, parts_cell
 from amp_console.console.words import aged, changes, number
+from amp_console.sync.queries.segment import has_failed
 from amp_console.sync.queries.status import AudienceSummary, overview
 from amp_console.text import plural
 
@@ -67,6 +68,14 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     )
 
 
+def _is_odd_in_segment(services: Services, known: AudienceSummary) -> bool:
+    """Whether Segment fails to compute an audience, or counts other members than the ledger."""
+    sizes = services.segment.sizes_of(known.audience.id)
+    if sizes is None or sizes.row.segment is None:
+        return False
+    return sizes.row.differs_in_segment or has_failed(sizes.row.segment)
+
+
 def title(
     services: Services, shown: Sequence[AudienceSummary], room: int, known: int
 ) -> tuple[Content, list[str]]:
@@ -76,7 +85,7 @@ def title(
     of the audiences that a filter leaves of those that are `known`.
     """
     now, dot = overview([states_now(services, item) for item in shown]), services.glyphs.dot
-    total = plural(known, "audience")
+    total, odd = plural(known, "audience"), sum(_is_odd_in_segment(services, it) for it in shown)
     audiences = total if now.audiences == known else f"{now.audiences:,} of {total}"
     if not shown:
         return safe_text(audiences), []
@@ -89,12 +98,14 @@ def title(
         has_room = [words for words in whole if cell_len(f"{audiences} {dot} {words}") <= room]
         verdict: Part = (has_room[0] if has_room else what, BAD)
         counts = counts if has_room else [reasons[1], *counts]
-    elif now.pending or now.unlinked or now.unchecked:
+    elif now.pending or now.unlinked or now.unchecked or odd:
         verdict = ("nothing needs attention", GOOD)
     else:
         verdict = ("everything is right", GOOD)
     line = safe_text(audiences, f" {dot} ", verdict)
-    counts += [f"{plural(now.unlinked, 'audience')} not linked"] if now.unlinked else []
+    counts += [f"{now.unlinked:,} not linked"] if now.unlinked else []
+    counts += [f"{now.unchecked:,} not compared"] if now.unchecked else []
+    counts += [f"{odd:,} to check in Segment"] if odd else []
     for at, count in enumerate(counts):
         more = safe_text((f" {dot} {count}", "not bold"))
         if line.cell_length + more.cell_length > room:

@@ -5,7 +5,7 @@ from textual.content import Content
 from amp_console.console.context import Services
 from amp_console.console.segment_figures import Sizes
 from amp_console.console.texts import BAD, MUTED, WARN, Part, safe_text
-from amp_console.sync.queries.segment import FAILED, Presence, size_words
+from amp_console.sync.queries.segment import Presence, has_failed, size_words
 
 _ABSENT = {
     Presence.NOT_LISTED: "not listed",
@@ -46,7 +46,7 @@ def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content |
     ]
     return [
         ("sizes", safe_text(*side_by_side)),
-        *([("", safe_text(("; ".join(row.odd), WARN)))] if row.odd else []),
+        *([("", safe_text(("; ".join(row.sizes_odd), WARN)))] if row.sizes_odd else []),
         ("in Segment", _in_segment(services, sizes)),
     ]
 
@@ -61,5 +61,5 @@ def _in_segment(services: Services, sizes: Sizes) -> Content:
         return safe_text((_ABSENT[sizes.row.presence], MUTED), age)
     status = listed.status or "unknown status"
     name = "" if listed.name == sizes.row.summary.audience.name else f"  {listed.name}"
-    tone = BAD if status.casefold() in FAILED else ""
+    tone = BAD if has_failed(listed) else ""
     return safe_text((status, tone) if tone else status, age, (name, MUTED), max_length=60)

@@ -10,8 +10,7 @@ from textual.timer import Timer
 
 from amp_console.console.context import services_of
 from amp_console.console.session import Session
-from amp_console.ledger.counts import Headcount
-from amp_console.sync.queries.status import AudienceSummary, audience_summaries
+from amp_console.sync.queries.status import AudienceSummary, audience_summaries, keys_refused_at
 
 COUNTING_SHARE = 0.05  # of the time, at most, that counting members takes while a job runs
 COUNTED_WITHIN = 0.3  # seconds that the first picture waits for the members to be counted
@@ -34,7 +33,7 @@ class SummaryReader:
         self._screen = screen
         self._show = show
         self._reload = reload
-        self._counts: dict[int, Headcount] = {}  # as they were counted last
+        self._counts: dict[int, AudienceSummary] = {}  # as they were counted last
         self._counted: Session | None = None  # of which session
         self._next_count = 0.0  # monotonic seconds; while a job runs, no count before then
         self._recount: Timer | None = None
@@ -43,6 +42,7 @@ class SummaryReader:
         """Read and show what is cheap, then how many members there are."""
         timing = services_of(self._screen).timing
         dead = await session.dead_runs()
+        services_of(self._screen).figures.note_refused(await session.read(keys_refused_at))
         cheap = await session.read(
             audience_summaries, session.connection, count_members=False, dead=dead
         )
@@ -82,10 +82,12 @@ class SummaryReader:
         )
 
     def _show_counted(self, found: list[AudienceSummary]) -> None:
-        self._counts.update((item.audience.id, item.count) for item in found if item.count)
-        self._show(
-            [
-                msgspec.structs.replace(item, count=self._counts.get(item.audience.id))
-                for item in found
-            ]
-        )
+        self._counts.update((item.audience.id, item) for item in found if item.count)
+        self._show([_counted(item, self._counts.get(item.audience.id)) for item in found])
+
+
+def _counted(item: AudienceSummary, last: AudienceSummary | None) -> AudienceSummary:
+    """A summary with what was counted last."""
+    if last is None or last is item:
+        return item
+    return msgspec.structs.replace(item, count=last.count, large_removal=last.large_removal)

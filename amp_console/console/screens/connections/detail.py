@@ -16,7 +16,17 @@ from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.connections.rows import is_in_front, where_keys_are
 from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
-from amp_console.console.texts import BAD, GOOD, MUTED, TONE, WARN, Part, facts, safe_text
+from amp_console.console.texts import (
+    BAD,
+    GOOD,
+    MAX_LENGTH,
+    MUTED,
+    TONE,
+    WARN,
+    Part,
+    facts,
+    safe_text,
+)
 from amp_console.console.widgets.steady_text import FittedText
 from amp_console.console.words import byte_size, changes
 from amp_console.ledger import Db, LedgerError
@@ -25,6 +35,7 @@ from amp_console.ledger.counts import stored_bytes
 from amp_console.ledger.peek import peek
 from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, RunKind, all_runs
+from amp_console.sync.queries.status import Status
 
 LABELS = 13  # columns that the names of facts take
 LEAST_LINES = 8  # the test, the audiences, users and the last run
@@ -127,6 +138,12 @@ def _state(services: Services, connection: Connection) -> Content:
     state = "Enter switches to it"
     if is_in_front(services, connection):
         state = "open now"
+        if services.figures.are_keys_refused:
+            return safe_text(
+                (f"{state}, {Status.KEYS_REFUSED} by Amplitude: press T to test them", BAD),
+                ("  access ", MUTED),
+                mode,
+            )
     elif services.connections.find(connection) is not None:
         state = "open in the background. Enter switches to it"
     return safe_text(state, ("  access ", MUTED), mode)
@@ -201,7 +218,7 @@ def _run(services: Services, run: Run, moment: int) -> Content:
         parts.append(f"  {delivered}")
     if reason := run_reason(run):
         parts.append((f"  {reason}", MUTED))
-    return safe_text(*parts, max_length=160)
+    return safe_text(*parts, max_length=MAX_LENGTH)
 
 
 def _secret(services: Services, connection: Connection) -> Content:

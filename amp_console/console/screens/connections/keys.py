@@ -170,10 +170,11 @@ def _refused(connection: Connection, error: KeysRefused) -> KeyCheckResult:
     if error.reason is KeysReason.UNKNOWN_KEY:
         here = connection.region
         where = f"in {here.label}, nor in {here.other.label}" if not connection.base_url else ""
-        text = f"Amplitude does not know this API Key {where}".rstrip()
-        return KeyCheckResult(KeyVerdict.REFUSED, f"{text}. Copy it again.", "api-key")
+        unknown = f"Amplitude does not know this API Key {where}".rstrip()
+        text = f"{unknown}. Copy it again from Amplitude."
+        return KeyCheckResult(KeyVerdict.REFUSED, text, "api-key")
     if error.reason is KeysReason.WRONG_SECRET:
-        text = "The API Key is right, but this is not its Secret Key."
+        text = "The API Key is right, but this is not its Secret Key. Copy it again from Amplitude."
         return KeyCheckResult(KeyVerdict.REFUSED, text, "secret-key")
     return KeyCheckResult(KeyVerdict.REFUSED, str(error))
 

@@ -213,6 +213,9 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         finally:
             self._testing = None
         self._tested[connection.id] = outcome
+        opened = self.services.connections.find(connection)
+        if outcome.verdict is KeyVerdict.ACCEPTED and opened is not None:
+            opened.figures.note_accepted(self.services.timing.now())
         self.reload()
 
     def action_read_only(self) -> None:

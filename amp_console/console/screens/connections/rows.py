@@ -4,6 +4,7 @@ from amp_console.connections import Connection
 from amp_console.console.connection_statuses import ConnectionStatus
 from amp_console.console.context import Services
 from amp_console.console.widgets.grid import Cell, Column, Row
+from amp_console.sync.queries.status import Status
 
 COLUMNS = (
     Column("Connection", 16, flex=3),
@@ -11,7 +12,7 @@ COLUMNS = (
     Column("App ID", 9, right=True),
     Column("Cohort owner", 18, flex=2, rank=1),
     Column("Keys", 14),
-    Column("State", 11),
+    Column("State", 14),
 )
 EMPTY = """\
 No connection yet.
@@ -29,6 +30,11 @@ def row(services: Services, connection: Connection) -> Row:
     """One connection in the list."""
     is_open = is_in_front(services, connection)
     sign = f"{services.glyphs.live} " if is_open else ""
+    opened = (
+        (f"{services.glyphs.bad} {Status.KEYS_REFUSED}", "bad")
+        if services.figures.are_keys_refused
+        else (f"{sign}open", "accent")
+    )
     status = status_of(services, connection)
     state = status.label(services.glyphs) if status is not None else ("", "")
     return Row(
@@ -44,7 +50,7 @@ def row(services: Services, connection: Connection) -> Row:
             ),
             Cell(f"{sign}read-only", "warn")
             if connection.read_only
-            else Cell(*(f"{sign}open", "accent") if is_open else state),
+            else Cell(*opened if is_open else state),
         ),
         (connection.name, connection.base_url or connection.region.label, connection.app_id),
     )
