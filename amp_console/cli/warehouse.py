@@ -11,7 +11,10 @@ from amp_console.cli.output import ask_for, say
 
 if TYPE_CHECKING:
     from amp_console.connections import NamedSource
+    from amp_console.ledger.unread_sources import UnreadSource
     from amp_console.values import Secret
+
+MAX_LENGTH = 1_000  # characters of a name or a reason
 
 
 @click.group()
@@ -123,24 +126,35 @@ def remove(name: str, connection_name: str | None) -> int:
 @json_option
 @connection_option
 def sources(as_json: bool, connection_name: str | None) -> int:
-    """List the warehouses that audiences are read from."""
+    """List the warehouses that audiences are read from, and what could not be read.
+
+    An object of a bucket or a file that a live session could not read is listed with the reason
+    until it is read, or is gone.
+    """
     from amp_console.cli.documents import print_document
-    from amp_console.cli.resources import connection_store
+    from amp_console.cli.resources import connection_store, open_connection
     from amp_console.cli.tables import table
+    from amp_console.ledger.unread_sources import unread_sources
+    from amp_console.sync.sources.known import MAX_UNREAD
+    from amp_console.text import clean, local_time
 
     connection = connection_store().pick(connection_name)
+    with open_connection(connection.name) as (_, ledger):
+        unread = ledger.read(unread_sources, MAX_UNREAD)
     if as_json:
-        print_document([_document(item) for item in connection.sources])
+        print_document([*map(_document, connection.sources), *map(_unread_document, unread)])
         return 0
-    if not connection.sources:
+    if not connection.sources and not unread:
         say("No sources yet. Add a warehouse with: amp-console source add NAME URL")
-        return 0
     rows = [
         (item.name, item.url, "keyring" if item.password_item else "–")
         for item in connection.sources
     ]
-    for line in table(("NAME", "URL", "PASSWORD"), rows, ""):
+    for line in table(("NAME", "URL", "PASSWORD"), rows, "") if rows else ():
         say(line)
+    for item in unread:
+        name, reason = clean(item.name, MAX_LENGTH), clean(item.reason, MAX_LENGTH)
+        say(f"Not read, tried last {local_time(item.at)}: {name}. {reason}")
     return 0
 
 
@@ -149,7 +163,12 @@ def _document(item: "NamedSource") -> dict[str, object]:
         "name": item.name,
         "url": item.url,
         "has_password": item.password_item is not None,
+        "unread": None,
     }
+
+
+def _unread_document(item: "UnreadSource") -> dict[str, object]:
+    return {"name": item.name, "url": None, "has_password": False, "unread": item.reason}
 
 
 def _password(found: "NamedSource") -> "Secret | None":

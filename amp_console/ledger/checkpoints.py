@@ -34,7 +34,8 @@ def checkpoints_below(db: Db, prefix: str) -> list[Checkpoint]:
 
 
 def keep_checkpoint(db: Db, checkpoint: Checkpoint) -> None:
-    """Replace a source's checkpoint."""
+    """Replace a source's checkpoint: it was read, so it is no longer one that could not be."""
+    db.execute("DELETE FROM unread_source WHERE key = ?", (checkpoint.key,))
     db.execute(
         "INSERT INTO checkpoint (key, value) VALUES (?, ?) "
         "ON CONFLICT (key) DO UPDATE SET value = excluded.value",

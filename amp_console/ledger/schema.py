@@ -487,6 +487,14 @@ ALTER TABLE audience_query ADD COLUMN column_types TEXT NOT NULL DEFAULT '{}';  
 """
 # Until when Segment asked for no more requests.
 _SEGMENT_WAITS = "ALTER TABLE segment_space ADD COLUMN wait_until INTEGER;"
+_UNREAD_SOURCES = """
+CREATE TABLE unread_source (                 -- objects and files that could not be read
+    key    TEXT PRIMARY KEY,                 -- of an object: that of its checkpoint
+    name   TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -509,6 +517,7 @@ MIGRATIONS: tuple[str, ...] = (
     _UNIDENTIFIED_AFTER,
     _QUERIES_OF_CHANGES,
     _SEGMENT_WAITS,
+    _UNREAD_SOURCES,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from amp_console.connections import ConnectionStore, Folders
+from amp_console.ledger import open_ledger
+from amp_console.ledger.unread_sources import UnreadSource, keep_unread
 from tests.cli.operator import Operator
 from tests.connections import backends
 from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
@@ -44,13 +47,35 @@ def test_a_file_is_added_listed_tested_and_removed(operator: Operator, warehouse
     listed = operator.run("sources").out
     assert "lake" in listed
     assert operator.run("sources", "--json").document == [
-        {"name": "lake", "url": f"sqlite://{warehouse}", "has_password": False}
+        {"name": "lake", "url": f"sqlite://{warehouse}", "has_password": False, "unread": None}
     ]
     assert "can be read: SQLite" in operator.run("source", "test", "lake").out
     assert "changed: source lake." in operator.run("log").out
     assert "Removed the source “lake”." in operator.run("source", "remove", "lake").out
     assert operator.run("sources", "--json").document == []
     assert "source lake removed" in operator.run("log").out
+
+
+def test_what_a_session_could_not_read_is_listed_until_it_is_read(
+    operator: Operator, tmp_path: Path
+) -> None:
+    operator.run("audiences")
+    folders = Folders.locate(operator.environment)
+    path = folders.ledger(ConnectionStore(folders.config_file).pick(None).id)
+    unread = UnreadSource("s3:x/in/2.json", "s3://x/in/2.json", "Grant s3:GetObject\x1b.", 1)
+    with open_ledger(path) as ledger:
+        ledger.write(keep_unread, unread)
+    out = operator.run("sources").out
+    assert "Not read, tried last 1970-01-01 00:00:00 UTC: s3://x/in/2.json. Grant" in out
+    assert "\x1b" not in out
+    assert operator.run("sources", "--json").document == [
+        {
+            "name": "s3://x/in/2.json",
+            "url": None,
+            "has_password": False,
+            "unread": unread.reason,
+        }
+    ]
 
 
 def test_connecting_again_keeps_the_sources(operator: Operator, warehouse: Path) -> None:

@@ -16,6 +16,7 @@ from amp_console.ledger import Ledger
 from amp_console.ledger.audience_queries import query_of
 from amp_console.ledger.audiences import set_name
 from amp_console.ledger.sources import begin_source
+from amp_console.ledger.unread_sources import UnreadSource, keep_unread
 from amp_console.sync.audience_queries import set_query
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh
 from tests.console.harness import (
@@ -366,6 +367,25 @@ async def test_a_bucket_counts_its_objects_while_it_is_followed_and_later(
         await until_shown(pilot, "● ok", "To read what is new: i under Audiences.")
         await pilot.press("D")
         await until_notified(pilot, "but listed because it was read")
+
+
+async def test_an_object_that_could_not_be_read_is_listed_with_its_reason(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect()
+    unread = UnreadSource("s3:x/in/2.json", "s3://x/in/2.json", "Grant s3:GetObject.", 1)
+    with harness.workspace(connection) as workspace:
+        workspace.ledger.write(keep_unread, unread)
+    async with harness.open(size=(200, 50)) as pilot:
+        await go(pilot, "not read", "✖ trouble", "Grant s3:GetObject.", "until it is read")
+        for key, reason in (
+            ("D", "listed until it is read"),
+            ("e", "Only warehouses and queries can be edited"),
+            ("T", "Only a warehouse can be tested"),
+            ("u", "only its query can be refreshed"),
+        ):
+            await pilot.press(key)
+            await until_notified(pilot, reason)
 
 
 async def test_a_bucket_in_trouble_says_why(harness: ConsoleHarness, bucket: BucketServer) -> None:

@@ -132,6 +132,10 @@ class BucketServer:
         """The keys of the objects that were fetched, once for each part."""
         return [request.key for request in self.requests if not request.is_listing]
 
+    def remove(self, key: str) -> None:
+        """Remove an object."""
+        (self.folder / key).unlink()
+
     def put(self, key: str, body: bytes | str) -> None:
         """Write an object."""
         path = self.folder / key

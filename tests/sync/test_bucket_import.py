@@ -10,6 +10,7 @@ import pytest
 
 from amp_console.engage import FieldMapping, UnreadableSource
 from amp_console.ledger.sources import ReadCounts
+from amp_console.ledger.unread_sources import unread_sources
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.report import (
     ImportProgress,
@@ -188,10 +189,14 @@ def test_an_object_that_breaks_off_for_good_is_told_and_read_again_later(
     assert [report.unreadable[0].partition(" can't")[0]] == [f"s3://{BUCKET}/big.json"]
     assert "Reading stopped after" in report.unreadable[0]
     assert "reads this object again from its beginning" in report.unreadable[0]
+    (kept,) = workspace.ledger.read(unread_sources, 10)
+    assert kept.name == f"s3://{BUCKET}/big.json"
+    assert kept.reason.startswith("It can't be read. Reading stopped after")
     assert {"a", "z"} <= members(workspace)
     bucket.fault = lambda _: False
     assert read(workspace, bucket).sets[0] == SetCounts(f"s3://{BUCKET}", 1, 2)
     assert events_read(workspace) == 2_002
+    assert workspace.ledger.read(unread_sources, 10) == []
 
 
 def test_an_object_replaced_while_it_is_read_is_not_mixed(

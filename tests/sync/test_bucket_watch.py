@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from amp_console.ledger.unread_sources import unread_sources
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.progress import LiveReport
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.bucket.stream import PollOptions, open_buckets
+from amp_console.sync.sources.known import known_sources
 from amp_console.sync.sources.protocols import EventStream, SourceStatus
 from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, bucket_server
 from tests.sync.test_bucket_import import events_read, lines, members
@@ -138,6 +140,32 @@ async def test_an_object_that_cannot_be_fetched_holds_up_no_other_and_is_tried_a
         await until(is_in(workspace, "u1", "u2", "u3"))
         await until(lambda: not followed.troubles)
     assert events_read(workspace) == 3
+
+
+def unread(workspace: Workspace) -> dict[str, str]:
+    """What could not be read, as the ledger keeps it, with the reasons."""
+    return {item.name: item.reason for item in workspace.ledger.read(unread_sources, 10)}
+
+
+async def test_an_object_that_could_not_be_read_is_kept_until_it_is_read_or_gone(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    bucket.put("in/1.json", lines("u1"))
+    for name in ("bad.csv", "gone.csv"):
+        bucket.put(f"in/{name}", "no,events\n1,2\n")
+    async with following(workspace, bucket, "in") as followed:
+        await until(is_in(workspace, "u1"))
+        await until(lambda: len(followed.troubles) == 2)
+    kept = unread(workspace)
+    assert kept.keys() == {f"s3://{BUCKET}/in/bad.csv", f"s3://{BUCKET}/in/gone.csv"}
+    assert all(reason for reason in kept.values())
+    known = workspace.ledger.read(known_sources, workspace.connection)
+    assert [(item.name, item.error) for item in known[1:]] == [*kept.items()]
+    bucket.put("in/bad.csv", lines("u2"))
+    bucket.remove("in/gone.csv")
+    async with following(workspace, bucket, "in"):
+        await until(is_in(workspace, "u1", "u2"))
+        await until(lambda: not unread(workspace))
 
 
 async def test_an_object_that_holds_no_events_is_fetched_again_only_when_it_changes(

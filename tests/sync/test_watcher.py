@@ -19,6 +19,7 @@ from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.checkpoints import checkpoints
 from amp_console.ledger.sources import invalid_events
+from amp_console.ledger.unread_sources import unread_sources
 from amp_console.simulator import Simulator
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.watcher import (
@@ -64,6 +65,11 @@ class Watcher:
         while self.watching.is_settling or self.watching.has_more:
             read += self.watching.scan().tally.read
         return read
+
+
+def unread(workspace: Workspace) -> dict[str, str]:
+    """What could not be read, as the ledger keeps it, with the reasons."""
+    return {item.name: item.reason for item in workspace.ledger.read(unread_sources, 10)}
 
 
 def lines(*users: str, at: int = 0) -> str:
@@ -559,6 +565,25 @@ def test_a_file_in_no_known_format_is_told_until_it_has_one(
     (folder / "notes.txt").write_text(lines("u1"))
     assert watcher.poll() == 1
     assert not watcher.trouble()
+
+
+def test_a_file_that_could_not_be_read_is_kept_until_it_is_read_or_gone(
+    watcher: Watcher, workspace: Workspace, folder: Path
+) -> None:
+    for name in ("notes.txt", "gone.txt"):
+        (folder / name).write_text("to do: nothing\n")
+    watcher.poll()
+    kept = unread(workspace)
+    assert kept.keys() == {str(folder / "notes.txt"), str(folder / "gone.txt")}
+    assert all("Its format is unknown" in reason for reason in kept.values())
+    watcher.start()
+    watcher.poll()
+    assert unread(workspace) == kept
+    (folder / "gone.txt").unlink()
+    (folder / "notes.txt").write_text(lines("u1"))
+    watcher.start()
+    assert watcher.poll() == 1
+    assert unread(workspace) == {}
 
 
 @pytest.mark.parametrize("cut", [1, 5, 7, 60, 200])

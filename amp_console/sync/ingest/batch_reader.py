@@ -67,6 +67,14 @@ OpenReader = Callable[[str, ReadOptions], BatchReader]
 class SourcePart(Protocol):
     """One of the sources at an address that means many."""
 
+    @property
+    def key(self) -> str:
+        """The key of its checkpoint."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
     def open(self) -> BatchReader:
         """Open it. Raises `UnreadableSource`, here or while it is iterated."""
 

@@ -12,8 +12,10 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.event_log import add_log_entry
 from amp_console.ledger.sources import ReadCounts
+from amp_console.ledger.unread_sources import UnreadSource, keep_unread
+from amp_console.sync.formatting import without_name
 from amp_console.sync.future_changes import latest_credible
-from amp_console.sync.ingest.batch_reader import BatchReader, OpenSource, SourceSet
+from amp_console.sync.ingest.batch_reader import BatchReader, OpenSource, SourcePart, SourceSet
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
 from amp_console.sync.ingest.log_entry import import_entry
 from amp_console.sync.ingest.report import (
@@ -154,7 +156,8 @@ class Importer:
                 self._merging(),
             ):
                 for part in parts:
-                    with self._noting_unreadable(), part.open() as source:
+                    kept = None if is_partial else part
+                    with self._noting_unreadable(kept), part.open() as source:
                         self._in_set.begin()
                         self._read(source, None if is_partial else part.checkpoint)
                         self._in_set.end(source)
@@ -174,11 +177,16 @@ class Importer:
             self._merges.flush()
 
     @contextmanager
-    def _noting_unreadable(self) -> Iterator[None]:
+    def _noting_unreadable(self, part: SourcePart | None = None) -> Iterator[None]:
+        """Report what can't be read; of a part, the ledger keeps that until it is read."""
         try:
             yield
         except UnreadableSource as error:
             self._unreadable.append(str(error))
+            if part is not None:
+                reason = without_name(error, part.name)
+                unread = UnreadSource(part.key, part.name, reason, self._now())
+                self._ledger.write(keep_unread, unread)
             if self._snapshot:
                 self._snapshot.note_problem(str(error))
 

@@ -1,6 +1,7 @@
 """How far each watched file was read, and which of the known files an open one is."""
 
 import os
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -13,6 +14,13 @@ from amp_console.ledger.checkpoints import (
     forget_checkpoint,
     keep_checkpoint,
 )
+from amp_console.ledger.unread_sources import (
+    UnreadSource,
+    forget_unread,
+    keep_unread,
+    unread_below,
+)
+from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.tail import (
     HEAD,
     FileIdentity,
@@ -27,6 +35,8 @@ from amp_console.sync.sources.tail import (
 )
 
 SCHEME = "file"
+UNREAD = "unread-file:"
+"""Where the ledger keeps the files that could not be read; a checkpoint does not end that yet."""
 UNFINISHED = -1
 """The position in a file that is read as a whole, and was not read to its end yet."""
 
@@ -95,6 +105,38 @@ def followed_folders(db: Db) -> list[str]:
     found = [FileCheckpoint.decode(item) for item in checkpoints(db, SCHEME)]
     found.sort(key=lambda file: file.modified, reverse=True)
     return list(dict.fromkeys(str(Path(file.path).parent) for file in found))
+
+
+class UnreadFiles:
+    """The files that could not be read, as the ledger keeps them until they are."""
+
+    def __init__(self, ingestor: StreamIngestor) -> None:
+        """Raises `LedgerError`, as every method."""
+        self._ledger = ingestor.ledger
+        self._now = ingestor.timing.now
+        known = self._ledger.read(unread_below, UNREAD)
+        self._reasons = dict.fromkeys((Path(key.removeprefix(UNREAD)) for key in known), "")
+
+    def note(self, path: Path, reason: str) -> None:
+        """Note why a file could not be read; "": it was."""
+        if reason and self._reasons.get(path) != reason:
+            name = os.fsencode(path).decode(errors="backslashreplace")
+            unread = UnreadSource(f"{UNREAD}{name}", name, reason, self._now())
+            self._ledger.write(keep_unread, unread)
+            self._reasons[path] = reason
+        elif not reason and path in self._reasons:
+            self._forget(path)
+
+    def forget_gone(self, watched: AbstractSet[Path], there: AbstractSet[Path]) -> None:
+        """Forget the files below the watched paths that are not there any more."""
+        for path in [path for path in self._reasons if path not in there]:
+            if not watched.isdisjoint((path, *path.parents)):
+                self._forget(path)
+
+    def _forget(self, path: Path) -> None:
+        name = os.fsencode(path).decode(errors="backslashreplace")
+        self._ledger.write(forget_unread, f"{UNREAD}{name}")
+        del self._reasons[path]
 
 
 class FileCheckpoints:

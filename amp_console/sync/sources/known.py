@@ -14,11 +14,13 @@ from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.checkpoints import LAST, checkpoints
 from amp_console.ledger.segment_audiences import space_reading
 from amp_console.ledger.source_totals import SourceTotals, next_path, totals_below, totals_of
+from amp_console.ledger.unread_sources import unread_sources
 from amp_console.sync.sources.bucket.address import SERVICES
 from amp_console.sync.sources.checkpoints import SCHEME, FileCheckpoint
 
 _BUCKET = re.compile(r"\w+:(//[^/]+|https?://[^/]+/[^/]+|[^/]+/[^/]+)/")
 """The beginning of every path of a bucket, as `BucketAddress.root` is written."""
+MAX_UNREAD = 100
 NO_SOURCE = "The connection has no source called “{}”. Give the query another one."
 
 
@@ -30,6 +32,7 @@ class Origin(enum.StrEnum):
     BUCKET = "bucket"
     FILES = "files"
     SEGMENT = "Segment space"
+    UNREAD = "not read"  # an object of a bucket, or a file
 
 
 class SourceState(enum.StrEnum):
@@ -74,6 +77,11 @@ class KnownSource(msgspec.Struct, frozen=True):
     query: AudienceQuery | None = None
     totals: SourceTotals | None = None
 
+    @property
+    def is_of_events(self) -> bool:
+        """Whether events are read from it, and audiences are those that these name."""
+        return self.origin in {Origin.BUCKET, Origin.FILES, Origin.UNREAD}
+
     def covers(self, name: str) -> bool:
         """Whether a live session's source of this name is a part of this one."""
         if self.origin is Origin.WAREHOUSE:
@@ -86,9 +94,11 @@ class KnownSource(msgspec.Struct, frozen=True):
 def known_sources(db: Db, connection: Connection) -> list[KnownSource]:
     """Every source of a connection: warehouses, the queries of each below it, buckets, folders.
 
+    Then come the objects and files that could not be read, at most `MAX_UNREAD`.
+
     The last one is the Segment space, if one is connected.
     """
-    found = [*_warehouses(db, connection), *_buckets(db), *_folders(db)]
+    found = [*_warehouses(db, connection), *_buckets(db), *_folders(db), *_unread(db)]
     return found if connection.segment is None else [*found, _space(db, connection.segment)]
 
 
@@ -171,6 +181,19 @@ def _folders(db: Db) -> Iterator[KnownSource]:
             read_at = max(totals.read_at, newest.modified // 1_000)
             totals = msgspec.structs.replace(totals, newest=newest.path, read_at=read_at)
             yield _of_events(f"files:{folder}", Origin.FILES, folder, totals)
+
+
+def _unread(db: Db) -> Iterator[KnownSource]:
+    """The objects and files that could not be read, each with its reason."""
+    for item in unread_sources(db, MAX_UNREAD):
+        yield KnownSource(
+            f"unread:{item.key}",
+            Origin.UNREAD,
+            item.name,
+            SourceState.TROUBLE,
+            read_at=item.at,
+            error=item.reason,
+        )
 
 
 def _space(db: Db, space: SegmentSpace) -> KnownSource:

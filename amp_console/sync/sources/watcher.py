@@ -16,7 +16,7 @@ import msgspec
 from amp_console.engage import UnreadableSource
 from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
-from amp_console.sync.sources.checkpoints import FileCheckpoints
+from amp_console.sync.sources.checkpoints import FileCheckpoints, UnreadFiles
 from amp_console.sync.sources.files import CUT, FileReader, Reading, ends_complete, grows
 from amp_console.sync.sources.protocols import SourceStatus
 
@@ -103,6 +103,7 @@ class PathWatcher:
         self._gone = dict.fromkeys(map(Path, self._checkpoints.paths()), self.clock())
         self._moved: dict[Path, float] = {}
         self._turns: deque[_Turn] = deque()
+        self._unread = UnreadFiles(ingestor)
         self._lost = {path for path in self._gone if path in self.paths and not path.exists()}
 
     def scan(
@@ -214,6 +215,7 @@ class PathWatcher:
                     return
         except OSError as error:
             watched.trouble, watched.is_settling = _unreadable(error), False
+            self._unread.note(path, watched.trouble)
             return
         watched.is_settling = False
         self._turns.append(_Turn(path, reading, watched.stamp))
@@ -256,6 +258,7 @@ class PathWatcher:
                 self._lost.add(path)
             del self._files[path]
             self._gone[path] = now
+        self._unread.forget_gone(self.paths, there)
         remembered = self._options.remembered
         for path in [path for path, since in self._gone.items() if now - since > remembered]:
             del self._gone[path]
@@ -279,6 +282,7 @@ class PathWatcher:
         except OSError as error:
             if watched is not None:
                 watched.trouble = _unreadable(error)
+                self._unread.note(turn.path, watched.trouble)
         else:
             self._turns.insert(min(len(self._turns), self._options.opened - 1), turn)
         if watched is not None and (events := self._reader.read - before):
@@ -290,6 +294,7 @@ class PathWatcher:
         watched = self._files.get(turn.path)
         if watched is not None:
             watched.seen, watched.trouble = turn.stamp, trouble
+            self._unread.note(turn.path, "" if trouble == CUT else trouble)
 
 
 def _unreadable(error: OSError) -> str:

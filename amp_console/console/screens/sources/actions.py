@@ -23,6 +23,7 @@ NO_WAREHOUSE = "Add a warehouse first: press 7 for Sources, then A."
 ONLY_QUERIES = "Choose an audience: only its query can be refreshed."
 NOT_EDITED = "Only warehouses and queries can be edited. This source provides events."
 ONLY_WAREHOUSES = "Only a warehouse can be tested. This source provides events."
+NOT_REMOVED = "It can't be removed: it is listed until it is read, or is gone."
 NOT_KEPT = "It can't be removed: it is not in the settings, but listed because it was read."
 
 
@@ -44,14 +45,14 @@ def unavailable(services: Services, action: str, source: KnownSource) -> str | N
         reason = space_reason(services, action)
     elif action == "refresh" and not is_query:
         reason = ONLY_QUERIES
-    elif action == "edit" and source.totals is not None:
+    elif action == "edit" and source.is_of_events:
         reason = NOT_EDITED
     elif action == "refresh" and job is not None and not job.is_over:
         reason = "A query is running. Wait for it, or press c to cancel it."
     elif action in {"refresh", "test"} and source.warehouse is None:
         reason = source.error if is_query else ONLY_WAREHOUSES
-    elif action == "remove" and source.totals is not None:
-        reason = NOT_KEPT
+    elif action == "remove" and source.is_of_events:
+        reason = NOT_REMOVED if source.origin is Origin.UNREAD else NOT_KEPT
     elif action == "remove":
         reason = REASONS[Need.WRITABLE if is_query else Need.SETTINGS](services)
     return reason

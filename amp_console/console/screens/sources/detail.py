@@ -54,6 +54,7 @@ _STEPS = {
         SourceState.TROUBLE: "Press u to ask Segment again. Its last answer is kept.",
     },
 }
+_UNREAD = "Correct what it names. It is listed until it is read, or is gone."
 _EVENTS = "To read what is new: i under Audiences. To follow it: press 4, then n."
 
 
@@ -124,6 +125,9 @@ def lay_out(services: Services, known: SourceFacts, test: Part | None, room: int
         rows.append(("test", safe_text(test, max_length=MAX_LENGTH)))
     if source.totals is not None:
         return facts([*rows, *_of_events(services, source)], LABELS, room)
+    if source.origin is Origin.UNREAD:
+        tried = services.age_of(source.read_at), (f"  {local_time(source.read_at)}", MUTED)
+        return facts([*rows, ("last tried", safe_text(*tried))], LABELS, room)
     if source.origin is Origin.SEGMENT:
         said = facts([*rows, *space_facts(services, source, len(known.missing))], LABELS, room)
         return lines(said, *missing_lines(services, known.missing, LABELS, room))
@@ -139,6 +143,8 @@ def next_step(services: Services, source: KnownSource, now: SourceNow) -> str:
         return "Press c to cancel the query. Nothing has changed yet."
     if job is not None and job.asks is not None:
         return "Press u to see its plan. Nothing has changed yet."
+    if source.origin is Origin.UNREAD:
+        return _UNREAD
     if source.totals is not None:
         is_followed = now.tone in {"accent", "bad"}
         return "Nothing to do: the live session reads what is new." if is_followed else _EVENTS

@@ -35,6 +35,7 @@ NOUNS = {
     Origin.BUCKET: ("object", "objects"),
     Origin.FILES: ("file", "files"),
     Origin.SEGMENT: ("audience", "audiences"),
+    Origin.UNREAD: ("event", "events"),
 }
 _ENGINES = {
     "postgresql": "PostgreSQL",

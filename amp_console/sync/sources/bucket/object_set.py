@@ -37,6 +37,11 @@ class ObjectPart:
         return self._address.name_of(self._stream.item.key)
 
     @property
+    def key(self) -> str:
+        """The key of its checkpoint."""
+        return f"{self._address.root}{self._stream.item.key}"
+
+    @property
     def item(self) -> ListedObject:
         """The object, as it was when it was fetched."""
         return self._stream.item

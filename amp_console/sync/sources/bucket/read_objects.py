@@ -19,6 +19,7 @@ from amp_console.ledger.checkpoints import (
     forget_checkpoint,
     keep_checkpoint,
 )
+from amp_console.ledger.unread_sources import forget_unread, unread_below
 from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.bucket.listing import (
     DAY_SECONDS,
@@ -67,6 +68,7 @@ class ReadObjects:
             else:
                 self._read[name] = msgspec.json.decode(value, type=ReadObject)
         self._unseen = set(self._read)
+        self._unread = set(ledger.read(unread_below, f"{self._root}{self._below}"))
         self._newest: dict[str, int] = {}
         self._missing: dict[str, DayFolder] = {}
 
@@ -78,6 +80,7 @@ class ReadObjects:
     def see(self, item: ListedObject) -> bool:
         """Note that an object is listed; return whether it was read, as it is now."""
         self._unseen.discard(item.key)
+        self._unread.discard(f"{self._root}{item.key}")
         is_read = self._read.get(item.key) == self._as_read(item)
         day = DayFolder.parse(item.key)
         if day and f"{day.archive}/".startswith(self._below):  # else one day alone is listed
@@ -113,14 +116,22 @@ class ReadObjects:
             for archive, first in first_open.items()
             if first - DAY_SECONDS > self._first_days.get(archive, 0)
         }
-        if closed or self._unseen:
-            self._ledger.write(_keep, self._root, closed, self._unseen)
+        if closed or self._unseen or self._unread:
+            self._ledger.write(_keep, self._root, closed, self._unseen, self._unread)
 
 
-def _keep(db: Db, root: str, closed: Mapping[str, ArchiveState], gone: Iterable[str]) -> None:
+def _keep(
+    db: Db,
+    root: str,
+    closed: Mapping[str, ArchiveState],
+    gone: Iterable[str],
+    gone_unread: Iterable[str],
+) -> None:
     for archive, state in closed.items():
         key = f"{root}{archive}/"
         keep_checkpoint(db, Checkpoint(key, msgspec.json.encode(state).decode()))
         forget_between(db, key, day_key(f"{root}{archive}", state.first_day))
     for object_key in gone:
         forget_checkpoint(db, f"{root}{object_key}")
+    for key in gone_unread:
+        forget_unread(db, key)

@@ -10,6 +10,7 @@ import msgspec
 from amp_console.engage import EventBatch, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.sources import begin_source
+from amp_console.ledger.unread_sources import UnreadSource, keep_unread
 from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.sources.bucket.address import BucketAddress
@@ -140,9 +141,13 @@ class BucketStream:
             before = self._troubles.get(part.item.key)
             tries = before.tries + 1 if before else 1
             again_at = self._now() + self._after(tries) if part.has_failed else None
+            reason = without_name(error, part.name)
             self._troubles[part.item.key] = _ObjectTrouble(
-                part.name, part.item.version, without_name(error, part.name), tries, again_at
+                part.name, part.item.version, reason, tries, again_at
             )
+            now = self._ingestor.timing.now()
+            unread = UnreadSource(part.key, part.name, reason, now)
+            await asyncio.to_thread(self._ingestor.ledger.write, keep_unread, unread)
 
     def _steps(self, part: ObjectPart) -> Iterator[IngestResult]:
         """Read an object; its last batch is merged together with its checkpoint."""
