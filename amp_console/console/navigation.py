@@ -213,16 +213,21 @@ class Navigator:
     def show_commands(self) -> None:
         """Let every action, audience and person be found by name; those used last come first."""
         from amp_console.console.commands import screen_commands, search_ledger
-        from amp_console.console.dialogs.palette import Palette
+        from amp_console.console.dialogs.palette import Palette, PaletteEntry
         from amp_console.console.screens.base import BaseScreen
 
         app, services = self._app, self._services
         if not isinstance(app.screen, BaseScreen):
             return
-        entries = screen_commands(app, services, app.screen)
-        entries.sort(key=lambda entry: self._rank(entry.name))
-        palette = Palette(entries, search=partial(search_ledger, services))
+        screen = app.screen
+
+        def entries() -> list[PaletteEntry]:
+            found = screen_commands(app, services, screen)
+            return sorted(found, key=lambda entry: self._rank(entry.name))
+
+        palette = Palette(entries(), search=partial(search_ledger, services))
         app.push_screen(palette, self._run_command)
+        palette.follow(screen.bindings_updated_signal, entries)
 
     def _rank(self, name: str) -> int:
         """How long ago a command was used, counted in commands."""

@@ -10,6 +10,7 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.widgets.grid import Grid
+from tests.console.gate import blocked_reads
 from tests.console.harness import (
     ConsoleHarness,
     console,
@@ -117,3 +118,16 @@ async def test_every_entry_says_what_it_does(harness: ConsoleHarness) -> None:
             assert isinstance(pilot.app.screen, BaseScreen)
             entries = screen_commands(pilot.app, services(pilot), pilot.app.screen)
             assert [found.name for found in entries if not found.about] == [], place
+
+
+async def test_what_is_listed_follows_what_the_screen_has_read(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        with blocked_reads(pilot):
+            await pilot.press("2", "ctrl+p")
+            await until_on(pilot, Palette)
+            await pilot.press(*"Retry a", "down", "up")
+            await until_shown(pilot, "Retry all")
+        await until_shown(pilot, "Make the marked users, or all of the reason, pending again")
+        await until_gone(pilot, "No one is rejected.")

@@ -1,11 +1,12 @@
 """The palette: every action, audience and person, found by a few letters of its name."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.fuzzy import Matcher
+from textual.signal import Signal
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -89,6 +90,15 @@ class Palette(Dialog[PaletteEntry]):
         self._show()
         names = [entry.name for entry in self._shown]
         self.query_one(Grid).go_to(names.index(self._start) if self._start in names else 0)
+
+    def follow(self, changed: Signal[Any], entries: Callable[[], Sequence[PaletteEntry]]) -> None:
+        """List the entries anew whenever something has changed about them."""
+
+        def show(_: object) -> None:
+            self._entries = entries()
+            self._show()
+
+        self.call_after_refresh(lambda: changed.subscribe(self, show))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show what matches at once; ask the ledger when no letter follows."""
