@@ -566,3 +566,31 @@ async def test_a_user_without_the_identifier_is_told_its_path_and_the_other_id_t
         await pilot.press("2", "j")
         await until_shown(pilot, "ID type", "Since")
         await until_shown(pilot, "has no Amplitude ID at $.traits.amplitude_id.", "by User ID")
+
+
+async def test_the_key_of_the_screen_shows_all_errors_again(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        pilot.app.push_screen(ErrorsScreen(run_id=1, invalid=True))
+        await until_shown(pilot, "Invalid events")
+        await pilot.press("2")
+        await until_shown(pilot, "Errors · all audiences", "ghost-1")
+        await until_gone(pilot, "All audiences")
+
+
+async def test_amplitude_is_asked_about_the_user_under_the_cursor(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness, size=(120, 40)) as pilot:
+        await until_shown(pilot, "ghost-1", "2 users")
+        assert "u Ask Amplitude" not in picture(pilot)
+        await pilot.press("tab", "j")
+        await until_shown(pilot, "─ ghost-2", "u Ask Amplitude")
+        await pilot.press("u")
+        await until_shown(pilot, "Amplitude, asked just now", "does not know this identifier")
+        harness.simulator.world.add_user("ghost-2")
+        await pilot.press("u")
+        await until_shown(pilot, "Amplitude knows this User ID.", "retry this user (U)")
+        await pilot.press("k")
+        await until_gone(pilot, "asked just now")

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from amp_console.console.background import aside
 from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
-from amp_console.console.lifecycle import is_open
+from amp_console.console.lifecycle import deferred, is_open
 from amp_console.console.routes import MainScreen, OpenMapping, OpenPerson, OpenPlan
 from amp_console.console.screens.base import NO_MATCH, BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
@@ -20,12 +20,16 @@ from amp_console.console.screens.errors.retry import (
     reason_not_to_retry,
 )
 from amp_console.console.screens.footer import Labelled, UsefulActions
+from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import clear_filters
 from amp_console.console.widgets.grid import Grid, clear_marks
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.rejected import RejectedFilter
 from amp_console.sync.queries.errors_export import write_errors_csv
 from amp_console.text import clean, plural
+
+PERSON = Labelled("person", "This person")
+NOT_RETRIED = "Invalid events can't be retried. Fix them, and import the file again."
 
 
 class ErrorsScreen(BaseScreen):
@@ -38,11 +42,12 @@ The list of reasons comes first, then its users, then the details of one user: A
 request and answer. Enter goes from a reason to its users, from a user to the details and from there
 to the request; Esc goes back.
 
-tab goes from the reasons to the users and back. U makes the user under the cursor pending again, R
-the marked ones, or all of the reason. The next sync delivers them, with everything else that is
-pending in their audiences; it can be planned at once. v shows the events that could not be read,
-with file and line. m sets the fields of the identifiers, and tries them on the event in question.
-E writes what is shown into a CSV file."""
+tab goes from the reasons to the users and back. u asks Amplitude whether it knows the user under
+the cursor by now, f shows what every audience knows of them. U makes the user under the cursor
+pending again, R the marked ones, or all of the reason. The next sync delivers them, with everything
+else that is pending in their audiences; it can be planned at once. v shows the events that could
+not be read, with file and line. m sets the fields of the identifiers, and tries them on the event
+in question. E writes what is shown into a CSV file."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -58,6 +63,13 @@ E writes what is shown into a CSV file."""
             "Retry all",
             tooltip="Make the marked users, or all of the reason, pending again",
             id="errors.retry",
+        ),
+        Binding(
+            "u",
+            "ask",
+            "Ask Amplitude",
+            tooltip="Ask Amplitude whether it knows the user under the cursor by now",
+            id="errors.ask",
         ),
         Binding("E", "export", "Export", id="errors.export"),
         Binding(
@@ -174,6 +186,12 @@ E writes what is shown into a CSV file."""
     def action_filter(self) -> None:
         (self._invalid if self._is_invalid else self._rejected.users).open_filter()
 
+    def revisit(self) -> None:
+        """Show all rejected users: the key that opens this screen works on it, too."""
+        super().revisit()
+        self.action_rejected()
+        self.action_everything()
+
     def action_everything(self) -> None:
         """Show the errors of all audiences and runs."""
         self._rejected.scope = RejectedFilter()
@@ -195,7 +213,7 @@ E writes what is shown into a CSV file."""
                 return False
         is_no_sync = action == "sync" and not self._retried
         is_no_one = self._is_invalid or not self._rejected.current
-        if is_no_sync or (is_open(self) and action == "person" and is_no_one):
+        if is_no_sync or (is_open(self) and action in {"person", "ask"} and is_no_one):
             return False
         return super().check_action(action, parameters)
 
@@ -213,7 +231,8 @@ E writes what is shown into a CSV file."""
         can_retry = user is None or is_retriable(user.code)
         one = ("retry_one",) if can_retry else ("mapping",)
         if self._rejected.split.is_entered:
-            return *sync, *one, "request", "person", "copy", *retry
+            of_one = (Labelled("retry_one", "Retry"),) if can_retry else one
+            return *sync, "ask", *of_one, "request", PERSON, "copy", *retry
         if self._rejected.is_empty:
             return *sync, *everything, "invalid"
         if users.is_without_match:
@@ -221,10 +240,11 @@ E writes what is shown into a CSV file."""
         if users.has_cursor:
             return (
                 *sync,
+                "ask",
                 *one,
                 *retry,
                 Labelled("other_list", "Reasons"),
-                "person",
+                PERSON,
                 "export",
                 *everything,
                 "invalid",
@@ -235,7 +255,9 @@ E writes what is shown into a CSV file."""
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:
-            return self._reason_not_to_retry(is_one=action == "retry_one")
+            if self._is_invalid:
+                return NOT_RETRIED
+            return _reason_not_to_retry(self.session, self._rejected, is_one=action == "retry_one")
         if action == "request":
             user = self._rejected.detail.user
             return None if user and user.request_id else "No request ever carried this user."
@@ -245,35 +267,19 @@ E writes what is shown into a CSV file."""
             return "No one is rejected."
         return None
 
-    def _reason_not_to_retry(self, *, is_one: bool) -> str | None:
-        rejected = self._rejected
-        if self._is_invalid:
-            return "Invalid events can't be retried. Fix them, and import the file again."
-        if rejected.users.is_without_match and not rejected.split.is_entered:
-            return NO_MATCH
-        if is_one and rejected.split.is_entered and not rejected.detail.is_rejected:
-            return "This user is not rejected any more: they were retried meanwhile."
-        if is_one and not rejected.is_empty and rejected.current is None:
-            return "Press Enter to go to the users of this reason, and U retries one of them."
-        shown = [rejected.shown] if rejected.shown is not None else []
-        chosen = shown if is_one else rejected.users.marked or rejected.chosen
-        if not chosen:
-            return "No one is rejected." if rejected.is_empty else "No user is selected."
-        return reason_not_to_retry(self.session.connection, [item.code for item in chosen])
-
     def action_retry(self) -> None:
         """Make the marked users, or the group's, pending again."""
-        self.early_keys.ask_soon(self._retry(self._rejected.retry))
+        self.early_keys.ask_soon(_retry(self, self._rejected.retry))
 
     def action_retry_one(self) -> None:
         """Make the user under the cursor, or in detail, pending again."""
-        self.early_keys.ask_soon(self._retry(self._rejected.retry_one))
+        self.early_keys.ask_soon(_retry(self, self._rejected.retry_one))
 
-    async def _retry(self, ask: Callable[[], Awaitable[RetryOutcome]]) -> None:
-        outcome = await ask()
-        if outcome.counts:
-            self.reload()
-        finish_retry(self.services, outcome)
+    def action_ask(self) -> None:
+        """Ask Amplitude whether it knows the user in question."""
+        if (user := self._rejected.current) is not None:
+            asking = deferred(self._rejected.detail.ask, user)
+            self.run_worker(asking, exclusive=True, group="ask")
 
     def action_request(self) -> None:
         """Show the request that carried the user, with its answer."""
@@ -310,3 +316,23 @@ E writes what is shown into a CSV file."""
         users = [] if self._is_invalid else await self._rejected.all_shown()
         events = await self._invalid.all_shown() if self._is_invalid else []
         return await aside(write_errors_csv, request.path, users, events, exact=request.exact)
+
+
+def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: bool) -> str | None:
+    """Why the user under the cursor, or the chosen ones, can't be retried."""
+    if is_one and rejected.split.is_entered and not rejected.detail.is_rejected:
+        return "This user is not rejected any more: they were retried meanwhile."
+    if is_one and not rejected.is_empty and rejected.current is None:
+        return "Press Enter to go to the users of this reason, and U retries one of them."
+    shown = [rejected.shown] if rejected.shown is not None else []
+    chosen = shown if is_one else rejected.users.marked or rejected.chosen
+    if not chosen:
+        return "No one is rejected." if rejected.is_empty else "No user is selected."
+    return reason_not_to_retry(session.connection, [item.code for item in chosen])
+
+
+async def _retry(screen: ErrorsScreen, ask: Callable[[], Awaitable[RetryOutcome]]) -> None:
+    outcome = await ask()
+    if outcome.counts:
+        screen.reload()
+    finish_retry(screen.services, outcome)

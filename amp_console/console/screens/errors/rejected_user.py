@@ -12,6 +12,7 @@ from amp_console.console.context import services_of
 from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import OPERATION
+from amp_console.console.screens.person_lookup import SearchAnswer, answer_to
 from amp_console.console.session import Session
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid.widget import READING
@@ -51,6 +52,8 @@ class RejectedUserDetail(ScrollPane):
         self._request: RequestRecord | None = None
         self._now: PersonStatus | None = None
         self._is_read = False
+        self._answer: tuple[str, SearchAnswer] | None = None
+        """The identifier that Amplitude was asked about last, and what it said."""
         self._moves = ""  # what another ID type does to the members of the cohort
         self._rests_until = 0.0
         self._timer: Timer | None = None  # until they are counted again
@@ -146,6 +149,9 @@ class RejectedUserDetail(ScrollPane):
         if user is None:
             return safe_text((NO_USER if self._is_read else READING, MUTED))
         blocks = [self._facts(user), safe_text("")]
+        if self._answer is not None and self._answer[0] == user.id:
+            asked = safe_text(("Amplitude, asked just now", STRONG))
+            blocks += [asked, self._answer[1].text, safe_text("")]
         if self._now is not None and not self.is_rejected:
             blocks += [safe_text(("Now", STRONG)), safe_text(self._now.sentence, max_length=900)]
         else:
@@ -156,6 +162,15 @@ class RejectedUserDetail(ScrollPane):
         if self._request is not None:
             blocks += [safe_text(""), *self._about_request(user, self._request)]
         return lines(*blocks)
+
+    async def ask(self, user: RejectedUser) -> None:
+        """Ask Amplitude whether it knows a user by now."""
+        more = services_of(self).glyphs.more
+        self._answer = user.id, SearchAnswer(safe_text((f"Asking{more}", MUTED)))
+        self._draw()
+        statuses = [self._now] if self._now is not None and self.user == user else []
+        self._answer = user.id, await answer_to(screen_of(self).session, user.id, statuses)
+        self._draw()
 
     def show_request(self) -> None:
         """Show the request that carried the user, whole, with its answer."""
