@@ -63,10 +63,16 @@ class HeldKeys:
         self._held: deque[HeldKey] = deque()
         self._acting: events.Key | None = None
         self._is_busy = False  # a key is acting, and may lead to something
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.last = ""
         """The name of the key that acted last."""
         self.is_early = False
         """Whether it was typed before what it acts on was seen."""
+
+    async def acted(self) -> None:
+        """Wait until every key that has come so far has acted, or was dropped."""
+        await self._idle.wait()
 
     def hold(self, event: events.Key) -> bool:
         """Hold a key that comes too early; False where it is to act now."""
@@ -79,10 +85,12 @@ class HeldKeys:
         is_early, is_about_rows = screen.early_keys.holds_all(), screen.early_keys.holds(event.key)
         if self._held or self._is_busy or is_early or is_about_rows:
             self._held.append(HeldKey(event, ref(screen), is_early, is_about_rows))
+            self._idle.clear()
             self.release()
             return True
         self._acts(event, is_early=False)
         self._is_busy = True
+        self._idle.clear()
         self._app.run_worker(self._settle(self._app.focused or screen))
         return False
 
@@ -92,10 +100,15 @@ class HeldKeys:
             self._is_busy = True
             self._app.run_worker(self._settle(None))
 
+    def _note_idle(self) -> None:
+        if not self._held and not self._is_busy:
+            self._idle.set()
+
     def _is_never_held(self, key: str) -> bool:
         """Whether a key works at once; Esc drops those that are held."""
         if key == NEVER_HELD:
             self._held.clear()
+            self._note_idle()
             return True
         bound = self._app._bindings.key_to_bindings.get(key, ())
         return any(binding.priority for binding in bound)
@@ -133,6 +146,7 @@ class HeldKeys:
                 await _settled(node)
         finally:
             self._acting, self._is_busy = None, False
+            self._note_idle()
 
 
 async def _settled(node: DOMNode) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STEP_TIMEOUT = 90.0  # seconds until a step that shows nothing fails
 POLL_SECONDS = 0.05  # seconds between two checks of the screen
+PRESS_SECONDS = 1.0  # at most until a key has acted
 KEY_PAUSE, REPEAT_PAUSE = 1.1, 0.4  # seconds from the announcement of a key until it is pressed
 MAX_REPEATS = 30
 KEY_NAMES = {"!": "exclamation_mark", "_": "underscore"}
@@ -211,17 +212,16 @@ class GuidedTour:
         await self._resumed.wait()
 
     async def _press(self, key: str) -> None:
-        """Press a key, and wait until it was handled by whatever has the focus."""
+        """Press a key, and wait until it has acted."""
         event = Key(KEY_NAMES.get(key, key), key if len(key) == 1 else None)
         self._own.add(event)
-        screen = self._console.screen
-        receivers = [self._console, screen, screen.focused or screen]
+        handled = asyncio.Event()
         self._console.post_message(event)
-        for receiver in receivers:
-            handled = asyncio.Event()
-            if receiver.call_later(handled.set):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(handled.wait(), 1.0)  # it may have been closed
+        with suppress(TimeoutError):
+            if self._console.call_later(handled.set):
+                await asyncio.wait_for(handled.wait(), PRESS_SECONDS)  # it may have been closed
+            acted = services_of(self._console).held_keys.acted()
+            await asyncio.wait_for(acted, PRESS_SECONDS)
 
     # Showing captions.
 
