@@ -187,7 +187,7 @@ def request_operation(record: RequestRecord) -> str:
 
 def request_answer(record: RequestRecord, glyphs: Glyphs) -> Cell:
     """How a request was answered, as a sign and a status."""
-    if record.state is RequestState.OPEN:
+    if record.state is RequestState.OPEN and not record.is_abandoned:
         return Cell(f"{glyphs.live} sent", "accent")
     if record.status is None:
         return Cell(f"{glyphs.bad} none", "warn")

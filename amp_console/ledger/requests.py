@@ -40,11 +40,14 @@ class RequestRecord(msgspec.Struct, frozen=True):
     status: int | None
     answer: str
     skipped: int
+    is_abandoned: bool = False
+    """Its run ended before the answer came; the next one to sync the audience voids it."""
 
 
 _SELECT = (
     f"SELECT request.id, run_id, audience_id, coalesce({LABEL}, ''), kind, "
-    "request.id_type, operation, size, sent_at, settled_at, state, status, answer, skipped "
+    "request.id_type, operation, size, sent_at, settled_at, state, status, answer, skipped, "
+    "state = 'open' AND run_id IN (SELECT run.id FROM run WHERE ended_at IS NOT NULL) "
     "FROM request LEFT JOIN audience ON audience.id = audience_id "
 )
 _OF_RUN = "WHERE run_id = :run AND (:audience IS NULL OR audience_id = :audience) "
@@ -102,9 +105,8 @@ def forget_requests(db: Db, run_id: int, before: int) -> int:
 
 
 def _record(row: Sequence[Any]) -> RequestRecord:
-    id_, run_id, audience_id, name, kind, id_type, operation, size, sent, settled, state, *rest = (
-        row
-    )
+    *known, status, answer, skipped, is_abandoned = row
+    id_, run_id, audience_id, name, kind, id_type, operation, size, sent, settled, state = known
     return RequestRecord(
         id_,
         run_id,
@@ -117,7 +119,10 @@ def _record(row: Sequence[Any]) -> RequestRecord:
         sent,
         settled,
         RequestState(state),
-        *rest,
+        status,
+        answer,
+        skipped,
+        bool(is_abandoned),
     )
 
 

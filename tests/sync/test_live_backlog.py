@@ -101,3 +101,28 @@ def test_the_95th_percentile_counts_changes_and_not_deliveries() -> None:
     lags.add(5.0, 5)
     lags.add(60.0, 1)
     assert (lags.percentile(0.5), lags.percentile(0.95), lags.percentile(1.0)) == (1.0, 5.0, 60.0)
+
+
+def test_what_arrived_is_answered_for_dropped_or_pending() -> None:
+    done = 0
+    backlog = Backlog(lambda: 0.0, lambda: done)
+
+    def adds_up() -> bool:
+        return backlog.arrived == done + backlog.dropped + backlog.size
+
+    backlog.recount(5)
+    assert (backlog.arrived, backlog.dropped, backlog.size) == (5, 0, 5)
+    backlog.recount(3)  # two have changed back
+    assert (backlog.arrived, backlog.dropped, backlog.size) == (5, 2, 3)
+    done = 7  # the request took four that arrived after the count
+    assert (backlog.arrived, backlog.size) == (9, 0)
+    assert adds_up()
+    assert backlog.recount(2)
+    assert (backlog.arrived, backlog.size) == (11, 2)
+    assert adds_up()
+    assert [count for _, count in backlog.settle()] == [3, 4]
+    assert adds_up()
+    done = 10
+    assert [count for _, count in backlog.settle()] == [2]
+    assert (backlog.arrived, backlog.size) == (12, 0)
+    assert adds_up()

@@ -49,6 +49,10 @@ def agrees(now: LiveSnapshot) -> None:
     assert now.counts.added == sum(row.counts.added for row in rows)
     assert now.counts.rejected == sum(row.counts.rejected for row in rows)
     assert all(not row.state for row in rows if row.phase is LivePhase.LIVE)
+    counts = now.counts
+    done = counts.added + counts.removed + counts.rejected
+    pending = now.queue + now.waiting
+    assert now.pending_before + now.arrived == done + pending + now.dropped
     assert all(row.state for row in rows if row.phase in {LivePhase.WAITING, LivePhase.DELAYED})
 
 
@@ -78,6 +82,9 @@ async def test_head_and_rows_agree_from_arrival_to_end(
     for snapshot in [*session.seen, report.last]:
         agrees(snapshot)
     last = report.last
+    sums = [(seen.arrived, seen.dropped) for seen in [*session.seen, last]]
+    assert sums == sorted(sums)
+    assert (last.pending_before, last.arrived) == (0, 7)
     assert last.is_over
     assert {audience.phase for audience in last.audiences} == {LivePhase.ENDED, LivePhase.WAITING}
     assert {audience.key: audience.state for audience in last.audiences if audience.queue} == {

@@ -35,7 +35,8 @@ def _state(record: RequestRecord) -> str:
     )
     if record.skipped:
         return f"applied, except {plural(record.skipped, 'rejected user')}"
-    return REFUSED if is_refused else _STATES[record.state]
+    state = RequestState.VOID if record.is_abandoned else record.state
+    return REFUSED if is_refused else _STATES[state]
 
 
 class RequestView(Dialog[None]):

@@ -1,6 +1,6 @@
 """In the demo: trouble on request, to watch how it is handled."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
 from textual import events
@@ -10,18 +10,23 @@ from textual.widgets import Static
 
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.environment import DemoSession
+from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.run_view import live
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
+from amp_console.sync.live.progress import LivePhase
+from amp_console.text import first_sentence
 
 ROOM_WHEN_EMPTY = 3  # lines, for what is said then
 COLUMNS = (Column("", 2), Column("Trouble", 30, flex=1), Column("Now", 4))
 HANDLING_EVERY = 0.5  # seconds
 
 
-def handling(sync: SyncJob | None) -> str:
-    """What the last sync does about trouble, or how it has ended."""
+def handling(sync: SyncJob | None, session: LiveJob | None) -> str:
+    """What the sync or live session under way does about trouble, or how the last sync ended."""
+    if session is not None and not session.is_over and (sync is None or sync.is_over):
+        return f"The live session now: {'; '.join(_delays(session)) or 'nothing delays it'}."
     if sync is None:
         return "Start a sync to see how trouble is handled."
     view = live(sync)
@@ -31,6 +36,13 @@ def handling(sync: SyncJob | None) -> str:
         )
     lines = (f"{line.name}: {line.doing}" for line in view.lines if not line.is_over)
     return f"The sync now: {'; '.join(lines) or view.outcome}."
+
+
+def _delays(session: LiveJob) -> Iterator[str]:
+    """What delays a session's audiences, without what waits for the operator."""
+    for item in session.snapshot.audiences if session.snapshot else ():
+        if item.phase is LivePhase.DELAYED:
+            yield f"{item.name}: {first_sentence(item.state)}"
 
 
 class TroubleDialog(Dialog[None]):
@@ -79,7 +91,9 @@ class TroubleDialog(Dialog[None]):
         self._show()
 
     def _show_handling(self) -> None:
-        self.query_one("#handling", Static).update(safe_text(handling(self.services.jobs.sync)))
+        self.query_one("#handling", Static).update(
+            safe_text(handling(self.services.jobs.sync, self.services.jobs.live))
+        )
 
     def _show(self) -> None:
         rows = [

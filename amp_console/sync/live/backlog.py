@@ -21,6 +21,9 @@ class Backlog:
         self._done = done
         self._settled = done()  # answered for, and no longer in `_arrivals`
         self._arrivals: deque[tuple[float, int]] = deque()
+        self._arrived = 0
+        self.dropped = 0
+        """Changes that were no longer pending before they were sent."""
 
     def __len__(self) -> int:
         """The number of arrivals, each of one or more changes."""
@@ -29,7 +32,17 @@ class Backlog:
     @property
     def size(self) -> int:
         """Changes that are not delivered yet."""
-        return max(0, sum(count for _, count in self._arrivals) - self._done() + self._settled)
+        return max(0, self._balance)
+
+    @property
+    def arrived(self) -> int:
+        """Changes that ever became pending: delivered, rejected, dropped, or still in `size`."""
+        return self._arrived + max(0, -self._balance)
+
+    @property
+    def _balance(self) -> int:
+        """Negative while a delivery has answered for more than was counted before it."""
+        return sum(count for _, count in self._arrivals) - self._done() + self._settled
 
     def age(self, now: float) -> float:
         """Seconds since the oldest change became pending; 0.0 where all are delivered."""
@@ -44,16 +57,18 @@ class Backlog:
 
         More have become pending now. Fewer: the newest are no longer.
         """
-        more = pending - self.size
+        before, more = self.size, pending - self._balance
         if more > 0:
             self._arrivals.append((self._clock(), more))
+            self._arrived += more
         left = -more
         while left > 0 and self._arrivals:
             at, count = self._arrivals.pop()
             if count > left:
                 self._arrivals.append((at, count - left))
+            self.dropped += min(count, left)
             left -= count
-        return more > 0
+        return pending > before
 
     def settle(self) -> Iterator[tuple[float, int]]:
         """Remove what the run has answered for, oldest first; yield its seconds and changes."""
@@ -65,6 +80,7 @@ class Backlog:
                 self._arrivals.appendleft((at, count - left))
             yield now - at, min(count, left)
             left -= count
+        self._arrived += max(0, left)
 
     def restart(self) -> None:
         """Let all changes be pending from now on: waiting for the operator is no lag."""

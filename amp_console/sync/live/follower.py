@@ -90,6 +90,11 @@ class Follower:
         """The audience's name."""
         return self._worker.audience.name
 
+    @property
+    def arrived(self) -> int:
+        """Changes that became pending so far, with those that were pending before the session."""
+        return self._backlog.arrived
+
     def moved(self, entered: int, left: int) -> None:
         """Count people who entered and left, for the figures by the minute."""
         self._minutes.add(self._timing.monotonic(), entered, left)
@@ -238,6 +243,8 @@ class Follower:
             would_remove=self._guard.would_remove if state == LARGE_REMOVAL else "",
             entered=entered,
             left=left,
+            arrived=self._backlog.arrived,
+            dropped=self._backlog.dropped,
         )
 
     def _phase(self, state: str) -> LivePhase:

@@ -44,7 +44,9 @@ class LiveAudience(msgspec.Struct, frozen=True):
     `state` says in words why they are pending, "" while it is live or where nothing is pending
     after the end; `waits_for` in a few (a `WaitReason`, or what Amplitude refused), "" unless it
     waits for the operator. `would_remove` names the members that a large removal waits with.
-    `entered` and `left` count the changes of the last minutes, the current one last.
+    `entered` and `left` count the events of the last minutes, the current one last, also those that
+    changed nothing. So many changes ever `arrived`, and so many of them were `dropped` before they
+    were sent: both only grow.
     """
 
     audience_id: int
@@ -60,6 +62,8 @@ class LiveAudience(msgspec.Struct, frozen=True):
     would_remove: str = ""
     entered: tuple[int, ...] = ()
     left: tuple[int, ...] = ()
+    arrived: int = 0
+    dropped: int = 0
 
     @property
     def is_live(self) -> bool:
@@ -118,14 +122,18 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
         return sum(1 + source.unlisted for source in self.sources)
 
     @property
-    def without_effect(self) -> int:
-        """Changes read that needed no delivery: they repeat others, or later ones replace them.
+    def arrived(self) -> int:
+        """Changes that became pending since the session began, whoever made them pending.
 
-        Negative where others made users pending meanwhile, as an import does.
+        Together with those that were `pending_before`, they are delivered, rejected, `dropped`, or
+        pending now.
         """
-        counts = self.counts
-        known = counts.added + counts.removed + counts.rejected + self.queue + self.waiting
-        return self.pending_before + self.tally.changes - known
+        return sum(audience.arrived for audience in self.audiences) - self.pending_before
+
+    @property
+    def dropped(self) -> int:
+        """Changes that needed no request: later ones undid them, or another process sent them."""
+        return sum(audience.dropped for audience in self.audiences)
 
     @property
     def lag(self) -> float:

@@ -66,7 +66,9 @@ refused, and those without the identifier of the ID type: Errors has each reason
 
 Mark several with space, or all with a, to sync (s), compare (r), or enable or disable (t) them
 together. Esc unmarks them; a filter unmarks those it hides. Without marks, these keys are about the
-audience under the cursor. A sync sends nothing before you have seen the plan and confirmed it.
+audience under the cursor. A sync sends nothing before you have seen its plan and confirmed it; it
+includes what arrives until it ends. A live session (4) sends on its own once you start it, what is
+pending first: only large removals and new cohorts wait for you.
 
 u asks Amplitude how large the cohorts are, and Segment how large its audiences are where a space is
 connected. The detail shows both beside the ledger and marks what does not match. Segment counts

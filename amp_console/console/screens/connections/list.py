@@ -45,7 +45,7 @@ from amp_console.console.screens.connections.rows import (
     row,
     told_after,
 )
-from amp_console.console.screens.footer import UsefulActions
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.texts import MUTED, TONE, WARN, Part, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
@@ -76,7 +76,7 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         Binding("n", "new", "New", id="connections.new"),
         Binding("e", "edit", "Edit", id="connections.edit"),
         Binding("T", "test", "Test", id="connections.test"),
-        Binding("W", "read_only", "Read-only", id="connections.read_only"),
+        Binding("W", "read_only", "Read-only on / off", id="connections.read_only"),
         Binding("D", "delete", "Delete", id="connections.delete"),
         Binding("K", "clean_up", "Delete forgotten keys", show=False, id="connections.clean_up"),
         Binding("m", "mapping", "Field mapping", show=False, id="connections.mapping"),
@@ -157,7 +157,11 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
 
     def useful_actions(self) -> UsefulActions:
         clean_up = ("clean_up",) if self._forgotten else ()
-        return (*clean_up, "test", "edit", "new", "read_only") if self._known else ("new",)
+        if not self._known:
+            return ("new",)
+        is_read_only = self.current is not None and self.current.read_only
+        turn = Labelled("read_only", "Allow changes" if is_read_only else "Make read-only")
+        return *clean_up, "test", "edit", "new", turn
 
     def disabled_reason(self, action: str) -> str | None:
         if (reason := super().disabled_reason(action)) is not None:

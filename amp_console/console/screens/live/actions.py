@@ -211,7 +211,11 @@ def end_question(job: LiveJob) -> Confirm:
 
 
 def _all_of(audiences: Sequence[LiveAudience]) -> str:
-    return f"all {len(audiences):,} audiences" if len(audiences) > 1 else "every audience"
+    if len(audiences) < 2:
+        return "every audience"
+    live = sum(item.is_live for item in audiences)
+    some = f", {live:,} of them live" if live < len(audiences) else ""
+    return f"all {len(audiences):,} audiences{some}"
 
 
 def cohort_question(audience: LiveAudience) -> Confirm:

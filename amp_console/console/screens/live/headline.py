@@ -66,8 +66,7 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     events = f"{plural(now.tally.read, 'event')} read by this session"
     yield safe_text(f"{events} in {stopwatch(now.elapsed)}")
     if now.earlier:
-        were = "was" if now.earlier == 1 else "were"
-        yield safe_text((f"{now.earlier:,} {were} there before it", MUTED))
+        yield safe_text((f"{now.earlier:,} of them written before it began", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
     if now.is_over and (left := now.queue + now.waiting):
@@ -107,21 +106,22 @@ def _done(now: LiveSnapshot) -> Iterator[Content]:
 
 
 def _changes(now: LiveSnapshot) -> Iterator[Content]:
-    """What became of the changes that were read; nothing where others made users pending, too."""
-    counts, unneeded = now.counts, now.without_effect
-    if not now.tally.changes or unneeded < 0:
-        return
-    yield safe_text(("changes ", MUTED), f"{now.tally.changes:,}", (" read", MUTED))
-    if now.pending_before:
-        yield safe_text(("+ ", MUTED), f"{now.pending_before:,}", (" pending before", MUTED))
-    parts = (
+    """What became of the changes that were pending; `LiveScreen.HELP` defines the terms."""
+    counts = now.counts
+    came = ((now.pending_before, "pending at the start"), (now.arrived, "since then"))
+    went = (
         (counts.added + counts.removed, "delivered"),
         (counts.rejected, "rejected"),
-        (now.queue + now.waiting, "pending"),
-        (unneeded, "repeated or replaced"),
+        (now.queue + now.waiting, "pending now"),
+        (now.dropped, "needed no request"),
     )
-    for at, (count, word) in enumerate(part for part in parts if part[0]):
-        yield safe_text(("+ " if at else "= ", MUTED), f"{count:,}", (f" {word}", MUTED))
+    sign = "changes "
+    for found in (came, went):
+        for count, word in found:
+            if count:
+                yield safe_text((sign, MUTED), f"{count:,}", (f" {word}", MUTED))
+                sign = "+ "
+        sign = "= "
 
 
 def refused_row(refused: Sequence[RefusedRequests]) -> Content:
@@ -140,8 +140,11 @@ def _sources(now: LiveSnapshot, moment: float, glyphs: Glyphs) -> Iterator[Conte
     sources = now.sources
     if not sources:
         return
-    name = _short(sources[0].name) if len(sources) == 1 else f"{now.source_count:,}"
-    yield safe_text(("source " if len(sources) == 1 else "sources ", MUTED), name)
+    if len(sources) == 1:
+        yield safe_text(("source ", MUTED), _short(sources[0].name))
+    else:
+        kind = "files" if all(source.size is not None for source in sources) else "files and others"
+        yield safe_text((f"{kind} ", MUTED), f"{now.source_count:,}")
     last = max((source.last for source in sources if source.last is not None), default=None)
     if last is not None:
         yield safe_text(("last event ", MUTED), since(moment - last))

@@ -181,7 +181,7 @@ class LiveSources(Horizontal):
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
         with Vertical(id="sources", classes="panel") as panel:
-            panel.border_title = "Sources"
+            panel.border_title = "Files and addresses"
             yield Grid(rows.SOURCES, glyphs=glyphs, id="files")
             yield SteadyText(id="trouble")
         yield LastChanges("Last changes", rows.CHANGES, rows.change_row, id="changes")

@@ -35,6 +35,7 @@ from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import plural
 
 SHOWN_MINUTES = 15  # of entering and leaving, in a line
+SLOWEST = 0.05  # events a second that are shown; fewer are 0.0
 RATED = 10  # snapshots over which the events of a second are counted
 AUDIENCES = (
     Column("Audience", 14, flex=2),
@@ -44,8 +45,8 @@ AUDIENCES = (
     Column("Removed", 7, right=True, rank=2),
     Column("Rejected", 8, right=True, rank=3),
     Column("Requests", 8, right=True, rank=6),
-    Column("Read, 15 min", SHOWN_MINUTES, rank=5),
-    Column("", 23, flex=1),
+    Column("Events, 15 min", SHOWN_MINUTES, rank=5),
+    Column("Status", 23, flex=1),
 )
 OTHERS = (
     Column("Run", 5, right=True),
@@ -55,16 +56,16 @@ OTHERS = (
     Column("Removed", 8, right=True, rank=2),
     Column("Rejected", 8, right=True, rank=3),
     Column("Requests", 8, right=True, rank=4),
-    Column("", 22, flex=1),
+    Column("Status", 22, flex=1),
 )
 SOURCES = (
-    Column("Source", 18, flex=1),
+    Column("File or address", 18, flex=1),
     Column("Bytes read", 10, right=True),
     Column("Size", 9, right=True, rank=4),
     Column("Events", 9, right=True, rank=3),
-    Column("/s", 7, right=True, rank=2),
+    Column("/s", 8, right=True, rank=2),
     Column("Last event", 10, right=True, rank=1),
-    Column("", 12, flex=2),
+    Column("Folder or kind", 14, flex=2),
 )
 CHANGES = (
     Column("Time", 8),
@@ -126,10 +127,11 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
     rows = [safe_text(("At the end of the session:", MUTED))] if is_over else []
     rows += [safe_text((_waiting(audience), WARN))] if audience.state else []
     counts = audience.counts
-    lag = lasting(audience.lag) if audience.queue and not audience.waits else "none"
+    queue = f"{audience.queue:,}"
+    lag = lasting(audience.lag) if audience.queue else "none"
     figures = (
-        ("queue", f"{audience.queue:,}", ""),
-        *(() if is_over else (("lag", lag, ""),)),
+        ("waiting", queue, WARN) if audience.waits else ("queue", queue, ""),
+        *(() if is_over or audience.waits else (("lag", lag, ""),)),
         ("added", f"{counts.added:,}", ""),
         ("removed", f"{counts.removed:,}", ""),
         ("rejected", f"{counts.rejected:,}", BAD if counts.rejected else ""),
@@ -139,11 +141,11 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
         most = max(1, width - 8)  # columns beside "entered "
         minutes = [*zip(audience.entered, audience.left, strict=True)]
         total = sum(audience.entered), sum(audience.left)
-        if not is_over:
-            rows.append(_read("read this minute", minutes[-1], glyphs))
-            rows += [_read("in the previous minute", pair, glyphs) for pair in minutes[-2:-1]]
-        period = f"in the last {MINUTES} min" if len(minutes) >= MINUTES else "by this session"
-        rows.append(_read(f"read {period}", total, glyphs))
+        period = f" of {MINUTES} min" if len(minutes) >= MINUTES else ""
+        rows.append(_read(f"events{period}, with repeats:", total, glyphs))
+        if len(minutes) > 1 and not is_over:
+            rows.append(_read("this minute:", minutes[-1], glyphs))
+            rows.append(_read("previous minute:", minutes[-2], glyphs))
         rows += (
             [
                 safe_text(("entered ", MUTED), (sparkline(glyphs, audience.entered[-most:]), GOOD)),
@@ -225,7 +227,7 @@ def _source_row(source: SourceStatus, rate: float, ago: float | None, glyphs: Gl
             Cell(read),
             Cell("" if source.size is None else byte_size(source.size)),
             Cell(f"{source.events:,}" if source.events else ""),
-            Cell(f"{rate:,.0f}" if rate >= 1 else f"{rate:.1f}" if rate else ""),
+            Cell(f"{rate:,.1f}" if rate >= SLOWEST else ""),
             Cell(last),
             Cell(source.trouble, "bad") if source.trouble else where,
         ),

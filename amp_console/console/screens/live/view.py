@@ -49,10 +49,12 @@ told to create theirs; s asks, then creates that of the audience under the curso
 would lose more than half of its members waits, too, if that was pending before the session, is 100
 users or more, or comes from a switched ID type: s asks for its name, as a sync does.
 
-Everything is counted from the start of this session. Read counts events, minute by minute, that say
-that someone entered (+) or left (−), also those that repeat what was delivered before or that a
-later event replaces. Added, removed and rejected count users. Queue counts changes that are not
-delivered yet; Lag is how long the oldest of them has been pending, since it was read, whatever the
+Everything is counted from the start of this session. Events are counted as they are read, minute by
+minute, where they say that someone entered (+) or left (−): many repeat what was delivered before,
+so they are no sum of users. A change is a user to add or to remove. The line of changes adds up:
+those pending at the start and since then were delivered or rejected, are pending now, or needed no
+request, because a later event undid them or another process sent them. Queue counts pending
+changes; Lag is how long the oldest of them has been pending, since it was read, whatever the
 time of its event. What waits for you (no cohort, large removal, broken link, paused, disabled) is
 counted apart, and is no lag.
 
