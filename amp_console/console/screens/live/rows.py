@@ -127,10 +127,9 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
     rows = [safe_text(("At the end of the session:", MUTED))] if is_over else []
     rows += [safe_text((_waiting(audience), WARN))] if audience.state else []
     counts = audience.counts
-    queue = f"{audience.queue:,}"
     lag = lasting(audience.lag) if audience.queue else "none"
     figures = (
-        ("waiting", queue, WARN) if audience.waits else ("queue", queue, ""),
+        ("queue", f"{audience.queue:,}", WARN if audience.waits else ""),
         *(() if is_over or audience.waits else (("lag", lag, ""),)),
         ("added", f"{counts.added:,}", ""),
         ("removed", f"{counts.removed:,}", ""),
