@@ -90,11 +90,6 @@ class Follower:
         """The audience's name."""
         return self._worker.audience.name
 
-    @property
-    def arrived(self) -> int:
-        """Changes that became pending so far, with those that were pending before the session."""
-        return self._backlog.arrived
-
     def moved(self, entered: int, left: int) -> None:
         """Count people who entered and left, for the figures by the minute."""
         self._minutes.add(self._timing.monotonic(), entered, left)

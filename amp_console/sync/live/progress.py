@@ -123,7 +123,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
     @property
     def arrived(self) -> int:
-        """Changes that became pending since the session began, whoever made them pending.
+        """Changes that became pending since the session began, by its own events or others'.
 
         Together with those that were `pending_before`, they are delivered, rejected, `dropped`, or
         pending now.

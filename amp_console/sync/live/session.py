@@ -130,7 +130,7 @@ class LiveSession:
             housekeeping.start()
             try:
                 await self._catch_up(is_first=True)
-                self._pending_before = sum(item.arrived for item in self._followers.values())
+                self._pending_before = sum(item.arrived for item in self.snapshot().audiences)
                 await source.follow(self)
                 await self._catch_up()
             except BaseException as error:
