@@ -34,6 +34,6 @@ def keep_applied_list(
     db.executemany(
         "INSERT INTO applied_list (audience_id, id_type, at, source_id) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (audience_id, id_type) DO UPDATE SET at = excluded.at, "
-        "source_id = excluded.source_id WHERE excluded.at >= at",
+        "source_id = excluded.source_id WHERE excluded.at >= applied_list.at",
         [(audience_id, ID_TYPE_CODE[id_type], *applied) for id_type in id_types],
     )

@@ -119,7 +119,8 @@ class _Comparer:
         """Record the differences that `select` yields: ID type, identifier, prior state."""
         columns = "comparison_id, kind, id_type, id, standing"
         self._run(
-            f"INSERT INTO difference ({columns}) SELECT :comparison, {int(kind)}, * FROM ({select})"
+            f"INSERT INTO difference ({columns}) "
+            f"SELECT :comparison, {int(kind)}, * FROM ({select}) AS found"
         )
 
     def _index_found(self, column: str) -> None:
@@ -136,7 +137,7 @@ class _Comparer:
             f"INSERT INTO {self._drift} SELECT n, delivered, is_in FROM "
             f"(SELECT n, delivered, CASE WHEN EXISTS (SELECT 1 FROM {self._export} "
             "WHERE id = member.id) THEN 1 ELSE 0 END AS is_in FROM main.member "
-            "WHERE audience_id = :audience AND id_type = :id_type) "
+            "WHERE audience_id = :audience AND id_type = :id_type) AS looked_up "
             "WHERE delivered IS NOT is_in ORDER BY n"
         )
         self._run(

@@ -184,8 +184,8 @@ _MEMBER = (
     "(SELECT audience_id FROM comparison WHERE comparison.id = comparison_id) "
     "AND member.id_type = difference.id_type AND member.id = difference.id"
 )
-_IS_WANTED_SO = f"wanted = (kind = {int(DifferenceKind.MISSING)})"
-_IS_SENT = "coalesce(request_id IN (SELECT id FROM request WHERE state = 'open'), 0)"
+_IS_WANTED_SO = f"wanted = CASE kind WHEN {int(DifferenceKind.MISSING)} THEN 1 ELSE 0 END"
+_IS_SENT = "coalesce(request_id IN (SELECT id FROM request WHERE state = 'open'), false)"
 """Whether a request without an answer so far carries a member: `delivered` is what it asks for."""
 _IS_REMOVED = (
     f"{_MEMBER} AND wanted = 0 AND delivered = 0 AND NOT {_IS_SENT} AND EXISTS ("

@@ -300,7 +300,7 @@ def has_delivered(db: Db, audience_id: int, least: int) -> bool:
     """Whether the cohort has at least so many users by the ledger; it reads no more than that."""
     (found,) = db.execute(
         "SELECT count(*) FROM (SELECT 1 FROM member WHERE audience_id = ? AND delivered = 1 "
-        "LIMIT ?)",
+        "LIMIT ?) AS found",
         (audience_id, least),
     ).fetchone()
     return int(found) >= least

@@ -30,13 +30,14 @@ class RequestKind(enum.StrEnum):
 class DeliveredBefore(msgspec.Struct, frozen=True):
     """Where the members of a request were before it was opened.
 
-    `in_cohort` is the JSON array of the rows of those who were in the cohort, `unknown` the JSON
-    object of those who may have been: their rows, each with the last request or null.
-    All others were not in the cohort.
+    `in_cohort` is the JSON array of the rows of those who were in the cohort, `unknown` that of
+    those who may have been, and `last_requests` that of the last request of each of the latter, or
+    null. All others were not in the cohort.
     """
 
     in_cohort: str
     unknown: str
+    last_requests: str
 
 
 class DeliveryBatch(msgspec.Struct, frozen=True):
@@ -84,13 +85,16 @@ _CHUNK = 500  # identifiers bound to one statement
 
 _IS_CHOSEN = (
     "EXISTS (SELECT 1 FROM difference AS d WHERE d.comparison_id = :comparison "
-    "AND d.kind IN (SELECT value FROM json_each(:kinds)) AND d.id_type = member.id_type "
-    "AND d.id = member.id AND d.state = 1)"
+    "AND d.kind IN (SELECT CAST(value AS INTEGER) FROM json_each(:kinds)) "
+    "AND d.id_type = member.id_type AND d.id = member.id AND d.state = 1)"
 )
 
 
 class MemberRows(msgspec.Struct, frozen=True):
-    """Some members: their first and last row, how many, their ids as JSON, and where they are."""
+    """Some members: their first and last row, how many, their ids as JSON, and where they are.
+
+    The last three are those of `DeliveredBefore`.
+    """
 
     first: int
     last: int
@@ -98,6 +102,7 @@ class MemberRows(msgspec.Struct, frozen=True):
     ids: str
     in_cohort: str
     unknown: str
+    last_requests: str
 
 
 def member_rows(db: Db, where: str, values: Mapping[str, object]) -> MemberRows:
@@ -105,8 +110,9 @@ def member_rows(db: Db, where: str, values: Mapping[str, object]) -> MemberRows:
     row = db.execute(
         "SELECT min(n), max(n), count(*), json_group_array(id), "
         "json_group_array(n) FILTER (WHERE delivered = 1), "
-        "json_group_object(n, request_id) FILTER (WHERE delivered IS NULL) "
-        f"FROM (SELECT n, id, delivered, request_id FROM member WHERE {where})",
+        "json_group_array(n) FILTER (WHERE delivered IS NULL), "
+        "json_group_array(request_id) FILTER (WHERE delivered IS NULL) "
+        f"FROM (SELECT n, id, delivered, request_id FROM member WHERE {where}) AS chosen",
         values,
     ).fetchone()
     return MemberRows(*row)
@@ -187,7 +193,8 @@ def open_sub_batch(
         len(pending),
         _json([id_ for _, id_, *_ in pending]),
         _json([n for n, _, delivered, _ in pending if delivered == 1]),
-        _json({n: last for n, _, delivered, last in pending if delivered is None}),
+        _json([n for n, _, delivered, _ in pending if delivered is None]),
+        _json([last for *_, delivered, last in pending if delivered is None]),
     )
     sub_batch = open_request(
         db, run_id, batch.audience_id, batch.id_type, batch.operation, row, now
@@ -254,7 +261,7 @@ def open_request(
         ),
     ).fetchone()[0]
     ids = msgspec.Raw(row.ids.encode())
-    before = DeliveredBefore(row.in_cohort, row.unknown)
+    before = DeliveredBefore(row.in_cohort, row.unknown, row.last_requests)
     return DeliveryBatch(request_id, audience_id, id_type, operation, row.size, ids, before)
 
 
@@ -304,7 +311,7 @@ def _reject(
     wanted = WANTED[batch.operation]
     done = db.executemany(
         # An event that came meanwhile and wants them otherwise makes them pending, not rejected.
-        "UPDATE member SET delivered = CASE WHEN ? THEN delivered ELSE ? END, "
+        "UPDATE member SET delivered = CASE WHEN ? = 1 THEN delivered ELSE ? END, "
         "rejection_id = CASE WHEN wanted = ? THEN ? END, "
         "refusals = CASE WHEN wanted = ? THEN refusals + 1 ELSE refusals END "
         "WHERE audience_id = ? AND id_type = ? AND id = ? AND request_id = ?",
@@ -361,18 +368,18 @@ def withdraw(db: Db, batch: DeliveryBatch) -> None:
         "AND id_type = ? AND n BETWEEN ? AND ? AND request_id = ?",
         (batch.audience_id, ID_TYPE_CODE[batch.id_type], first, last, batch.request_id),
     )
-    db.execute(
-        "UPDATE member SET request_id = before.value FROM json_each(?) AS before "
-        "WHERE n = CAST(before.key AS INTEGER)",
-        (batch.before.unknown,),
+    before = (batch.before.last_requests, batch.before.unknown)
+    last_requests, rows = (msgspec.json.decode(text, type=list[int | None]) for text in before)
+    db.executemany(
+        "UPDATE member SET request_id = ? WHERE n = ?", zip(last_requests, rows, strict=True)
     )
 
 
 def _restore(db: Db, batch: DeliveryBatch) -> None:
     db.execute(
         "UPDATE member SET delivered = CASE "
-        "WHEN n IN (SELECT value FROM json_each(:in_cohort)) THEN 1 "
-        "WHEN n IN (SELECT CAST(key AS INTEGER) FROM json_each(:unknown)) THEN NULL ELSE 0 END "
+        "WHEN n IN (SELECT CAST(value AS INTEGER) FROM json_each(:in_cohort)) THEN 1 "
+        "WHEN n IN (SELECT CAST(value AS INTEGER) FROM json_each(:unknown)) THEN NULL ELSE 0 END "
         "WHERE audience_id = :audience AND id_type = :id_type AND request_id = :request "
         "AND n BETWEEN (SELECT first_n FROM request WHERE id = :request) "
         "AND (SELECT last_n FROM request WHERE id = :request)",

@@ -45,8 +45,8 @@ def last_finding_of(db: Db, audience: Audience, id_type: IdType, id_: str) -> Pe
     row = db.execute(
         "SELECT kind, standing, at, run_id, state = 2, comparison.id = (SELECT max(id) "
         "FROM comparison WHERE audience_id = :audience AND cohort_id = :cohort) "
-        "FROM comparison CROSS JOIN difference ON comparison_id = comparison.id "
-        "WHERE audience_id = :audience AND cohort_id = :cohort "
+        "FROM comparison CROSS JOIN difference WHERE comparison_id = comparison.id "
+        "AND audience_id = :audience AND cohort_id = :cohort "
         f"AND kind IN ({_KINDS}) AND difference.id_type = :id_type AND difference.id = :id "
         "ORDER BY comparison.id DESC, kind LIMIT 1",
         {
@@ -79,11 +79,11 @@ def comparisons_of(
     1970. Of an audience's comparisons, the last `KEPT` have kept who differed.
     """
     rows = db.execute(
-        "SELECT run_id, at, kind, standing, comparison.id_type = :id_type FROM "
+        "SELECT comparison.id, run_id, at, kind, standing, comparison.id_type = :id_type FROM "
         "(SELECT * FROM comparison WHERE audience_id = :audience ORDER BY id DESC LIMIT :kept) "
         "AS comparison LEFT JOIN difference ON comparison_id = comparison.id "
         f"AND kind IN ({_KINDS}) AND difference.id_type = :id_type AND difference.id = :id "
-        "WHERE cohort_id = :cohort GROUP BY comparison.id ORDER BY comparison.id",
+        "WHERE cohort_id = :cohort ORDER BY comparison.id, kind",
         {
             "audience": audience.id,
             "cohort": audience.cohort_id,
@@ -93,7 +93,11 @@ def comparisons_of(
         },
     )
     found: list[PersonComparison] = []
-    for run_id, at, kind, prior_state, is_matched in rows:
+    last = None
+    for comparison_id, run_id, at, kind, prior_state, is_matched in rows:
+        if comparison_id == last:
+            continue
+        last = comparison_id
         if kind is not None:
             is_rejected = kind == DifferenceKind.MISSING and prior_state == PriorState.REJECTED
             found.append(PersonComparison(run_id, at, DifferenceKind(kind), is_rejected))

@@ -60,7 +60,7 @@ def counting_new(db: Db, audience_id: int, id_type: int, now: int) -> Iterator[N
         first = _key(audience_id, id_type, 1, 0)
         db.executemany(
             "INSERT INTO membership_day VALUES (?, ?) "
-            "ON CONFLICT DO UPDATE SET people = people + excluded.people",
+            "ON CONFLICT (key) DO UPDATE SET people = membership_day.people + excluded.people",
             [(first + day, n) for day, n in counts.items()],
         )
 
@@ -87,16 +87,17 @@ def count_recent(
         (audience_id, id_type, now - KEPT_SHORT),
     )
     db.execute(
-        "INSERT INTO membership_recent (audience_id, id_type, at, entered, left) "
+        'INSERT INTO membership_recent (audience_id, id_type, at, entered, "left") '
         f"SELECT :audience, :id_type, at - at % {SHORT}, sum(is_in), sum(1 - is_in) FROM ("
-        " SELECT value ->> 0 AS at, value ->> 1 AS line, value ->> 2 AS is_in, key AS id"
-        "  FROM json_each(:changes)) AS change "
+        " SELECT CAST(value ->> 0 AS INTEGER) AS at, CAST(value ->> 1 AS INTEGER) AS line,"
+        "  CAST(value ->> 2 AS INTEGER) AS is_in, key AS id FROM json_each(:changes)) AS change "
         "LEFT JOIN member ON audience_id = :audience AND id_type = :id_type "
         " AND member.id = change.id "
         "WHERE coalesce(is_member, 0) <> is_in AND (member.n IS NULL "
         " OR (at, :source, change.line) >= (event_at, source_id, member.line)) "
-        "GROUP BY 3 ON CONFLICT DO UPDATE SET "
-        "entered = entered + excluded.entered, left = left + excluded.left",
+        "GROUP BY 3 ON CONFLICT (audience_id, id_type, at) DO UPDATE SET "
+        "entered = membership_recent.entered + excluded.entered, "
+        '"left" = membership_recent."left" + excluded."left"',
         {
             "audience": audience_id,
             "id_type": id_type,
@@ -134,7 +135,7 @@ def recent_movement(db: Db, known: Audience, now: int, count: int) -> Movement:
     since = now - now % SHORT - (count - 1) * SHORT
     entered, left = [0] * count, [0] * count
     rows = db.execute(
-        "SELECT at, entered, left FROM membership_recent "
+        'SELECT at, entered, "left" FROM membership_recent '
         "WHERE audience_id = ? AND id_type = ? AND at >= ?",
         (known.id, ID_TYPE_CODE[known.id_type], since),
     )

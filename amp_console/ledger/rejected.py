@@ -154,7 +154,7 @@ def _reasons_of_refused(db: Db, criteria: RejectedFilter) -> Iterator[_Reason]:
     rows = db.execute(
         "SELECT audience_id, operation, code, reason, sum(many), max(at) FROM ("
         "SELECT audience_id, rejection_id AS which, count(*) AS many FROM member "
-        f"WHERE {query.text} GROUP BY 1, 2) "
+        f"WHERE {query.text} GROUP BY 1, 2) AS counted "
         "JOIN rejection ON rejection.id = which GROUP BY 1, 2, 3, 4",
         query.values,
     )
@@ -239,10 +239,10 @@ def _read_refused(
 ) -> Iterator[RejectedUser]:
     rows = db.execute(
         "SELECT id_type, member.id, operation, reason, code, at, refusals, rejection.request_id "
-        "FROM (SELECT n AS row, rejection_id AS which FROM member "
+        "FROM (SELECT n AS nth, rejection_id AS which FROM member "
         f"WHERE {query.text} AND audience_id = :audience_id "
-        "ORDER BY rejection_id, n LIMIT :limit OFFSET :offset) "
-        "JOIN member ON n = row JOIN rejection ON rejection.id = which ORDER BY which, row",
+        "ORDER BY rejection_id, n LIMIT :limit OFFSET :offset) AS page "
+        "JOIN member ON n = nth JOIN rejection ON rejection.id = which ORDER BY which, nth",
         {**query.values, "audience_id": audience.id, "limit": limit, "offset": offset},
     )
     for id_type, id_, operation, reason, code, at, tries, request_id in rows:

@@ -82,10 +82,10 @@ def choose(db: Db, compared: Comparison, choice: RepairChoice) -> None:
     kinds, is_open = _json(choice.kinds), _is_open(compared)
     db.execute(
         "UPDATE difference SET state = "
-        "CASE WHEN ?3 = 1 AND kind IN (SELECT value FROM json_each(?2)) "
+        "CASE WHEN ?3 = 1 AND kind IN (SELECT CAST(value AS INTEGER) FROM json_each(?2)) "
         f"AND {is_open} THEN 1 ELSE 0 END "
         "WHERE comparison_id = ?1 AND state < 2 "
-        "AND (state = 1 OR kind IN (SELECT value FROM json_each(?2)))",
+        "AND (state = 1 OR kind IN (SELECT CAST(value AS INTEGER) FROM json_each(?2)))",
         (compared.id, kinds, int(choice.only is None)),
     )
     db.executemany(

@@ -233,9 +233,10 @@ def _merge_staged(db: Db, snapshot: Snapshot, condition: str, on_conflict: str) 
         with counting_new(db, audience_id, code, at):
             db.execute(
                 "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, "
-                "source_id, line, delivered) SELECT :audience, id_type, id, 1, id_type = :used, "
+                "source_id, line, delivered) SELECT :audience, id_type, id, 1, "
+                "CASE WHEN id_type = :used THEN 1 ELSE 0 END, "
                 "at, source_id, line, "
-                "CASE WHEN id_type = :used AND :is_existing THEN NULL ELSE 0 END "
+                "CASE WHEN id_type = :used AND :is_existing = 1 THEN NULL ELSE 0 END "
                 f"FROM {table} AS staged WHERE id_type = :id_type AND {condition} "
                 f"ORDER BY id {on_conflict}",
                 {

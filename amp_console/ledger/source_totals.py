@@ -21,9 +21,8 @@ class SourceTotals(msgspec.Struct, frozen=True):
     newest: str
 
 
-# SQLite takes `name` from the row that max() is of.
 _SUMS = (
-    "SELECT count(*), sum(read), sum(changes), sum(filtered), sum(invalid), max(read_at), name "
+    "SELECT count(*), sum(read), sum(changes), sum(filtered), sum(invalid), max(read_at) "
     "FROM source WHERE "
 )
 
@@ -36,7 +35,7 @@ def totals_below(db: Db, prefix: str) -> SourceTotals | None:
 def totals_of(db: Db, source_ids: Collection[int]) -> SourceTotals | None:
     """Sum up these sources; None where there are none."""
     ids = msgspec.json.encode(list(source_ids)).decode()
-    return _totals(db, "id IN (SELECT value FROM json_each(?))", ids)
+    return _totals(db, "id IN (SELECT CAST(value AS INTEGER) FROM json_each(?))", ids)
 
 
 def next_path(db: Db, after: str, below: str) -> str | None:
@@ -48,5 +47,10 @@ def next_path(db: Db, after: str, below: str) -> str | None:
 
 
 def _totals(db: Db, condition: str, *values: object) -> SourceTotals | None:
-    count, *numbers, read_at, newest = db.execute(_SUMS + condition, values).fetchone()
-    return SourceTotals(count, ReadCounts(*numbers), read_at, newest) if count else None
+    count, *numbers, read_at = db.execute(_SUMS + condition, values).fetchone()
+    if not count:
+        return None
+    (newest,) = db.execute(
+        f"SELECT name FROM source WHERE {condition} ORDER BY read_at DESC LIMIT 1", values
+    ).fetchone()
+    return SourceTotals(count, ReadCounts(*numbers), read_at, newest)

@@ -154,7 +154,7 @@ def _account_invalid(
 
 _INVALID = "FROM invalid_event JOIN source ON source.id = source_id "
 _COUNTED = "FROM invalid_reason JOIN source ON source.id = source_id "
-_MATCHES = "WHERE (:text = '' OR instr(lower(name || char(10) || reason), lower(:text)) > 0) "
+_MATCHES = "WHERE (:text = '' OR instr(lower(name || '\n' || reason), lower(:text)) > 0) "
 
 
 def invalid_events(db: Db) -> list[InvalidEvent]:
@@ -210,7 +210,8 @@ def read_before_sync(db: Db, dead: Collection[int] = ()) -> ReadCounts:
     row = db.execute(
         "SELECT coalesce(sum(read), 0), coalesce(sum(changes), 0), coalesce(sum(filtered), 0), "
         "coalesce(sum(invalid), 0) FROM source WHERE read_at > coalesce((SELECT max("
-        "CASE WHEN kind = 'sync' OR id IN (SELECT value FROM json_each(?)) THEN started_at "
+        "CASE WHEN kind = 'sync' OR id IN (SELECT CAST(value AS INTEGER) FROM json_each(?)) "
+        "THEN started_at "
         "ELSE coalesce(ended_at, (SELECT max(read_at) FROM source)) END) "
         "FROM run WHERE kind IN ('sync', 'live')), -1)",
         (msgspec.json.encode(list(dead)).decode(),),

@@ -90,11 +90,11 @@ def flips(db: Db, staged: StagedChanges) -> Flips:
     user = ID_TYPE_CODE[IdType.USER_ID]
     after_list = (
         f"coalesce(change >> 1 > CASE staged.id_type WHEN {user} THEN :list_{user} "
-        f"ELSE :list_{ID_TYPE_CODE[IdType.AMPLITUDE_ID]} END, 1)"
+        f"ELSE :list_{ID_TYPE_CODE[IdType.AMPLITUDE_ID]} END, true)"
     )
     (entering, leaving) = db.execute(
-        "SELECT coalesce(sum(change & 1 = 0 AND coalesce(is_member, 0) = 0), 0), "
-        "coalesce(sum(change & 1 = 1 AND is_member = 1), 0) "
+        "SELECT count(*) FILTER (WHERE change & 1 = 0 AND coalesce(is_member, 0) = 0), "
+        "count(*) FILTER (WHERE change & 1 = 1 AND is_member = 1) "
         f"FROM temp.{_table(staged.staging)} AS staged LEFT JOIN main.member "
         "ON member.audience_id = :audience AND member.id_type = staged.id_type "
         "AND member.id = staged.id "
