@@ -57,7 +57,7 @@ class AmplitudeError(Exception):
     def _kept(self) -> str:
         if self.may_be_applied:
             return "The request may or may not have taken effect."
-        return "Nothing was changed in Amplitude."
+        return "The request changed nothing in Amplitude."
 
     def _next(self) -> str:
         return self._NEXT

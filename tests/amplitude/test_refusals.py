@@ -156,8 +156,8 @@ def test_an_answer_from_the_way_is_quoted() -> None:
     page = "<html><title>Blocked</title><body>Ask <b>IT</b> for access</body></html>"
     assert str(judge(403, page, LISTING, None)) == (
         "A proxy or another server answered instead of Amplitude (status 403): Ask IT for access. "
-        "Nothing was changed in Amplitude. Check any proxy, firewall or login page on the way, "
-        "then try again."
+        "The request changed nothing in Amplitude. Check any proxy, firewall or login page on the "
+        "way, then try again."
     )
 
 
@@ -236,7 +236,8 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
         (
             KeysRefused(403, "Invalid API Key"),
             (
-                "Amplitude refused the keys: Invalid API Key. Nothing was changed in Amplitude. "
+                "Amplitude refused the keys: Invalid API Key. "
+                "The request changed nothing in Amplitude. "
                 "Copy the API key again from Amplitude, and check the region: each knows only "
                 "its own keys."
             ),
@@ -244,14 +245,14 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
         (
             BadRequest(400, "Bad owner."),
             (
-                "Amplitude refused the request (status 400): Bad owner. Nothing was changed in "
-                "Amplitude. Correct what Amplitude's answer names, then try again."
+                "Amplitude refused the request (status 400): Bad owner. The request changed "
+                "nothing in Amplitude. Correct what Amplitude's answer names, then try again."
             ),
         ),
         (
             RateLimited(429, retry_after=7.0),
             (
-                "Amplitude asked for fewer requests. Nothing was changed in Amplitude. "
+                "Amplitude asked for fewer requests. The request changed nothing in Amplitude. "
                 "Wait 7 s, then try again."
             ),
         ),
@@ -265,8 +266,9 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
         (
             ServerTrouble(302),
             (
-                "Amplitude's address answered with a redirect (status 302). Nothing was changed "
-                "in Amplitude. Check the base URL, and any proxy on the way, then try again."
+                "Amplitude's address answered with a redirect (status 302). The request changed "
+                "nothing in Amplitude. Check the base URL, and any proxy on the way, then try "
+                "again."
             ),
         ),
         (
