@@ -135,11 +135,12 @@ def _verdict(report: RunReport, tally: ReadCounts) -> str:
     is_certain = not uncertain or any(audience.left.pending for audience in report.audiences)
     if is_certain or report.was_stopped or report.keys_refused:
         rejected = sum(audience.left.rejected for audience in report.audiences)
-        if report.status is RunStatus.DELIVERED and not rejected:
-            return "everything delivered"
         if report.status is RunStatus.STOPPED:
             return "stopped with users pending"
-        return _partial(rejected, tally.invalid)
+        is_all = report.status is RunStatus.DELIVERED and not rejected
+        pending = sum(audience.left.pending for audience in report.audiences)
+        since = f", {plural(pending, 'change')} pending since" if pending else ""
+        return ("everything delivered" if is_all else _partial(rejected, tally.invalid)) + since
     return f"everything sent, {plural(uncertain, 'user')} to confirm again"
 
 

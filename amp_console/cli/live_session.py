@@ -167,9 +167,10 @@ def _exit_of(report: LiveReport) -> Exit:
     """Return the exit status of a session: not 0 while users are rejected."""
     if report.keys_refused:
         return Exit.KEYS
-    if report.status is RunStatus.STOPPED:
+    only_waits = report.last.waiting and not (report.pending or report.uncertain)
+    if report.status is RunStatus.STOPPED and not only_waits:
         return Exit.STOPPED
-    is_left = report.rejected or report.status is RunStatus.PARTIAL
+    is_left = report.rejected or report.status is not RunStatus.DELIVERED
     return Exit.PARTIAL if is_left else Exit.DELIVERED
 
 

@@ -168,7 +168,7 @@ def _most_different_first(details: RunDetails) -> list[RunAudience]:
 def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
     """Return how many users a run left pending; None where that is not known, or not yet."""
     is_done = run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
-    if run.kind is RunKind.COMPARE or (is_done and run.kind is not RunKind.LIVE):
+    if run.kind is RunKind.COMPARE or (is_done and run.kind is RunKind.REPAIR):
         return 0
     known = [audience.pending for audience in audiences if audience.pending is not None]
     is_over = is_done or run.status is RunStatus.STOPPED
@@ -282,20 +282,20 @@ def _outcome(job: SyncJob) -> str:
     return "paused" if job.stop.is_paused else "running"
 
 
-def _so_far(lines: Sequence[RunLine]) -> str:
+def _so_far(lines: Sequence[RunLine], planned: int) -> str:
     done, total = sum(line.done for line in lines), sum(line.total or 0 for line in lines)
     speed = sum(line.speed or 0.0 for line in lines)
     left = [line.left for line in lines if not line.is_over]
     known = [seconds for seconds in left if seconds is not None]
     max_length = max(known) if known and len(known) == len(left) else None  # they go side by side
-    return so_far(done, total, speed, max_length)
+    return so_far(done, total, planned, speed, max_length)
 
 
 def _says_live(
     job: SyncJob, lines: Sequence[RunLine], counts: AudienceCounts, funnel: Funnel
 ) -> Iterator[str]:
     if not job.is_over:
-        yield UNDER_WAY.get(_outcome(job)) or _so_far(lines)
+        yield UNDER_WAY.get(_outcome(job)) or _so_far(lines, job.operation.planned)
         return
     report = job.operation.report
     if report is None or report.keys_refused:
@@ -336,11 +336,9 @@ def _says_past(
     elif run.status is RunStatus.RUNNING and run.holder:
         yield f"Another amp-console ({run.holder}) is running it."
     else:
-        waiting = tuple(
-            f"{clean(item.name)} ({why})"
-            for item in audiences
-            if item.pending and (why := waits_for(item))
-        )
+        pending = [(item, waits_for(item)) for item in audiences if item.pending]
+        is_live = run.kind is RunKind.LIVE and all(why for _, why in pending)
+        waiting = tuple(f"{clean(item.name)} ({why})" for item, why in pending if is_live)
         left_over = Except(
             funnel.pending,
             run.rejected_earlier,

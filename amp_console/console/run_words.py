@@ -56,18 +56,24 @@ def shortened(text: str, width: int, more: str) -> str:
     return what[: room - len(more)] + more + again + how_long
 
 
-def so_far(done: int, total: int, speed: float, left: float | None) -> str:
-    """Say in a sentence how far a run is; `speed` in users per second, `left` in seconds."""
+def so_far(done: int, total: int, planned: int, speed: float, left: float | None) -> str:
+    """Say in a sentence how far a run is; `speed` in users per second, `left` in seconds.
+
+    It was `planned` for so many users; changes that arrive meanwhile are delivered, too.
+    """
+    more = f"{abs(total - planned):,} {'more' if total > planned else 'fewer'} since"
+    plan = f" ({planned:,} planned, {more})" if total != planned else ""
     fast = f", {speed:,.0f}/s" if speed >= 1 else ""
     when = f", {lasting_about(left)} left" if left else ""
-    return f"{done:,} of {total:,} users{fast}{when}."
+    return f"{done:,} of {total:,} users{plan}{fast}{when}."
 
 
 class Except(NamedTuple):
     """What a run did not deliver.
 
     `earlier` are users that earlier runs rejected, `unidentified` have no identifier to send (None:
-    not known), `invalid` are events; `waiting` names audiences that wait, each with the reason.
+    not known), `invalid` are events; `waiting` names audiences that wait, each with the reason, if
+    all pending users are theirs.
     """
 
     pending: int | None = None
@@ -80,8 +86,13 @@ class Except(NamedTuple):
 def verdict(status: str, counts: AudienceCounts, left: Except) -> str:
     """Say in a sentence how a run ended."""
     pending = left.pending
-    if status == "partial" or (status == "delivered" and (left.earlier or left.unidentified)):
+    is_partial = status == "partial" or (
+        status == "delivered" and (left.earlier or left.unidentified)
+    )
+    if is_partial or (status == "stopped" and left.waiting):
         return _delivered_except(counts.rejected, left)
+    if status == "delivered" and pending:
+        return f"Everything planned is delivered; {plural(pending, 'user')} became pending since."
     if status == "stopped" and pending:
         return f"Ended with {plural(pending, 'user')} still pending."
     if status == "stopped" and pending == 0:
@@ -190,7 +201,7 @@ def request_answer(record: RequestRecord, glyphs: Glyphs) -> Cell:
     if record.state is RequestState.OPEN and not record.is_abandoned:
         return Cell(f"{glyphs.live} sent", "accent")
     if record.status is None:
-        return Cell(f"{glyphs.bad} none", "warn")
+        return Cell(f"{glyphs.bad} lost", "warn")
     if record.skipped:
         return Cell(f"{glyphs.triangle} {record.status}", "bad")
     if record.state is RequestState.CONFIRMED:

@@ -85,12 +85,17 @@ class SegmentFigures:
             self._rows = {}
             return
         cohorts = {
-            item.audience.cohort_id: self._figures.size_of(item.audience)
+            item.audience.cohort_id: self._cohort_size(item)
             for item in found
             if item.audience.cohort_id is not None
         }
         rows = compare_space(self._reading, found, cohorts).audiences
         self._rows = {row.summary.audience.id: row for row in rows}
+
+    def _cohort_size(self, found: AudienceSummary) -> int | None:
+        """The size of a cohort as Amplitude gave it, else as it was compared since."""
+        size = self._figures.size_of(found.audience)
+        return found.finding.size if size is None and found.finding is not None else size
 
     def sizes_of(self, audience_id: int) -> Sizes | None:
         """The sizes of an audience as they were compared last; None where no space is connected."""

@@ -371,20 +371,24 @@ class CohortFinding(msgspec.Struct, frozen=True):
     """Who is in a cohort without any event that explains it, by its last comparison.
 
     `strangers` were never in the audience, and are not removed yet; `without_id` have no
-    identifier of the audience's ID type. `at` is the time of the export.
+    identifier of the audience's ID type. `at` is the time of the export. `size` is how many users
+    the cohort has, None once a later run has changed it.
     """
 
     comparison_id: int
     at: int
     strangers: int
     without_id: int
+    size: int | None = None
 
 
 def last_finding(db: Db, audience_id: int) -> CohortFinding | None:
     """What the last comparison with what the ledger wants has found; None if there is none."""
     row = db.execute(
         "SELECT id, at, (SELECT count(*) FROM difference WHERE comparison_id = comparison.id "
-        "AND kind = ?2 AND state < 2), cohort_no_id FROM comparison WHERE audience_id = ?1 "
+        "AND kind = ?2 AND state < 2), cohort_no_id, CASE WHEN NOT EXISTS (SELECT 1 "
+        "FROM run_audience WHERE audience_id = ?1 AND run_id > comparison.run_id "
+        "AND requests > 0) THEN in_cohort END FROM comparison WHERE audience_id = ?1 "
         "AND against IS NULL AND cohort_id = (SELECT cohort_id FROM audience WHERE id = ?1) "
         "ORDER BY id DESC LIMIT 1",
         (audience_id, int(DifferenceKind.STRANGER)),

@@ -97,6 +97,11 @@ class ToSend(msgspec.Struct, frozen=True):
     remove: int
     add: int
 
+    @property
+    def users(self) -> int:
+        """How many users it sends."""
+        return self.remove_by_other_id + self.remove + self.add
+
 
 def to_send(db: Db, known: Audience, now: int) -> ToSend:
     """Count what a delivery sends; requests without an answer yet are sent again.

@@ -1,4 +1,13 @@
-"""How a run ended: for each of its audiences, and as a whole the worst of them."""
+"""How a run ended: for each of its audiences, and as a whole the worst of them.
+
+- delivered: every user that the run was for is delivered. Users that earlier runs rejected and
+  members without an identifier are not among them: there is nothing to send.
+- partial: the same, but the run rejected users itself, or events were invalid. Of a comparison and
+  of a repair: differences are left.
+- incomplete: users that the run was for are still pending. Changes that arrive while it is under
+  way, after its last request, are the next run's.
+- interrupted: its process ended first.
+"""
 
 from collections.abc import Collection, Iterable
 
@@ -52,27 +61,19 @@ def audience_outcome(
     kind: RunKind,
     counts: AudienceCounts,
     *,
-    pending: int = 0,
-    unidentified: int = 0,
     differs: bool = False,
 ) -> RunStatus:
-    """How a run ended for one audience, of which so many users are pending after it.
+    """How a run ended for one audience; its note says why users are still pending.
 
-    So many members are `unidentified`: they have no identifier to send. A run is partial if it
-    rejected users itself; those that earlier runs rejected were nothing it could deliver.
     `differs`: a comparison found differences, or a repair left some.
     """
     if counts.note == INTERRUPTED:
         return RunStatus.INTERRUPTED
-    if kind is RunKind.LIVE and waits_for_operator(counts):
-        return RunStatus.PARTIAL
     if counts.note:
         return RunStatus.STOPPED
     if kind in {RunKind.COMPARE, RunKind.REPAIR}:
         return RunStatus.PARTIAL if differs else RunStatus.DELIVERED
-    if pending:
-        return RunStatus.STOPPED
-    return RunStatus.PARTIAL if counts.rejected or unidentified else RunStatus.DELIVERED
+    return RunStatus.PARTIAL if counts.rejected else RunStatus.DELIVERED
 
 
 def worst(outcomes: Iterable[RunStatus], *, invalid: int = 0) -> RunStatus:
@@ -150,4 +151,6 @@ def _unkept(
         differs = found.status is RunStatus.PARTIAL
     else:
         differs = any(item.differing for item in compared)
-    return audience_outcome(found.kind, counts, pending=pending or 0, differs=differs)
+    if pending and not counts.note:  # an older version did not say why
+        return RunStatus.STOPPED
+    return audience_outcome(found.kind, counts, differs=differs)

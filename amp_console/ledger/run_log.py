@@ -51,8 +51,10 @@ def run_reason(ended: Run) -> str:
         is_same = not (found.differing or found.pending or found.rejected)
         return "; ".join(filter(None, ("" if is_same else str(found), ended.why)))
     invalid = ended.tally.invalid
-    is_left = ended.status in _BAD or ended.kind is RunKind.LIVE
-    pending = f"{ended.pending:,} pending" if ended.pending and is_left else ""
+    is_done = ended.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
+    is_left = ended.pending and (not is_done or ended.kind in _DELIVERING)
+    since = " since" if is_done and ended.kind is RunKind.SYNC else ""
+    pending = f"{ended.pending:,} pending{since}" if is_left else ""
     counts = [
         f"{ended.rejected:,} rejected" if ended.rejected else "",
         *(_not_sent(ended) if ended.kind in _DELIVERING else ()),

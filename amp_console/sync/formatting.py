@@ -31,13 +31,13 @@ def local_iso_time(microseconds: int) -> str | None:
 
 
 def clock_time(at: int, now: int) -> str:
-    """The local time of day and its zone, with the date unless it is today.
+    """The local time of day to the second and its zone, with the date unless it is today.
 
     Both in microseconds since 1970.
     """
     time, today = (datetime.fromtimestamp(item // 1_000_000).astimezone() for item in (at, now))
     day = "" if time.date() == today.date() else f"{time:%Y-%m-%d} "
-    return f"{day}{time:%H:%M} {zone_of(time)}"
+    return f"{day}{time:%H:%M:%S} {zone_of(time)}"
 
 
 def uncertain_text(users: int, certain_at: int | str | None) -> str:

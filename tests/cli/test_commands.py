@@ -261,7 +261,7 @@ class TestSync:
         left = write(tmp_path / "b.ndjson", *(event(u, False, 9) for u in users[:3]))
         ended = operator.run("sync", "--from", left)
         assert ended.status == 2
-        assert "removes 3 of 4 members" in ended.err
+        assert "removes 3 of 4 cohort members" in ended.err
         assert len(operator.cohort("shoppers")) == 4
 
     def test_that_is_routine_just_runs(self, operator: Operator, tmp_path: Path) -> None:

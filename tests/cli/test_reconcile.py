@@ -156,7 +156,7 @@ def test_a_large_removal_is_not_sent_unless_confirmed(
     drift(simulator, into=tuple(f"s{n}" for n in range(5)))
     ended = operator.run("reconcile", "shoppers", "--apply", "both")
     assert ended.status == 2
-    assert "removes 5 of 15 members from “shoppers”" in ended.err
+    assert "removes 5 of 15 cohort members from “shoppers”" in ended.err
     assert simulator.world.size(cohort_of(simulator)) == 15
     assert operator.run("reconcile", "shoppers", "--apply", "both", "--yes").status == 0
     assert simulator.world.size(cohort_of(simulator)) == 10

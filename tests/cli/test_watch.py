@@ -84,7 +84,7 @@ def test_a_large_removal_waits_for_a_sync_unless_it_is_allowed(
     ended = operator.run("watch", "-", stdin=lines("u2", at=6).encode())
     assert ended.status == 1
     assert "“shoppers” 2 (large removal)" in ended.err
-    assert "(removes the only member). To send it: amp-console sync shoppers" in ended.out
+    assert "(removes the only cohort member). To send it: amp-console sync shoppers" in ended.out
     assert is_in(simulator, "u1")()
     ended = operator.run("watch", "-", "--allow-large-removals", stdin=b"")
     assert ended.status == 0, ended.err

@@ -366,7 +366,7 @@ async def _home_details(reader: Reader) -> Facts:
         )
         facts[f"{audience.name}: pending"] = number(pending[1]) if pending else 0
         sizes = re.search(
-            r"^sizes +Segment ([\d,]+|—) · ledger ([\d,]+)",
+            r"^sizes +Segment ([\d,]+|—) · members ([\d,]+)",
             reader.text("#detail-text"),
             re.MULTILINE,
         )

@@ -207,6 +207,17 @@ async def test_the_line_of_members_rises_with_those_who_came_in_a_single_day(
         await until_shown(pilot, "members     40  ▁███████  +40 in 7 days")
 
 
+async def test_members_without_an_identifier_are_no_part_of_the_trend_which_says_so(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.map_amplitude_ids()
+        workspace.enter("u1")
+        workspace.read([event(None, True, traits={"amplitude_id": "77"})])
+    async with harness.open() as pilot:
+        await until_shown(pilot, ", without the 1 with no User ID")
+
+
 async def test_events_dated_in_the_future_are_a_notice_in_the_detail(
     harness: ConsoleHarness,
 ) -> None:
@@ -689,7 +700,7 @@ async def test_an_outcome_that_is_not_that_of_the_whole_run_says_so(
     async with harness.open(size=(160, 40)) as pilot:
         await until_shown(pilot, "run 2", "broken link")
         await pilot.press("j")
-        await until_shown(pilot, "run 2       delivered", "(whole run:", "incomplete)")
+        await until_shown(pilot, "run 2       delivered", "(the rest of", "the run: incomplete)")
         await until_shown(pilot, "run 1       delivered")
 
 
@@ -758,6 +769,6 @@ async def test_who_would_be_removed_by_another_id_type_is_said_at_home(
 
     connect_with_audiences(harness, switch)
     async with harness.open(size=(160, 40)) as pilot:
-        await until_shown(pilot, "▲ removes all 7 members", "1 large removal")
+        await until_shown(pilot, "▲ removes all 7 cohort members", "1 large removal")
         select(pilot, LAPSED)
-        await until_shown(pilot, "removes all 7 members", "delivered by User ID")
+        await until_shown(pilot, "removes all 7 cohort members", "delivered by User ID")

@@ -139,7 +139,7 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(harness: Consol
     async with harness.open() as pilot:
         await open_plan(pilot, "emoves 8 users", "removes most")
         await pilot.press("y")
-        await until_shown(pilot, "8 of 10 members", "Remove most members?")
+        await until_shown(pilot, "8 of 10 cohort members", "Remove most members?")
         await pilot.press("enter")  # cancel has the focus
         assert services(pilot).jobs.sync is None
 
@@ -184,12 +184,10 @@ async def test_a_plan_that_removes_all_members_says_so_with_who_enters(
         workspace.leave(*(f"u-{n}" for n in range(10)), at=5)
         workspace.enter("u-new", at=5)
     async with harness.open() as pilot:
-        await open_plan(pilot, "removes all 10 members", "▲ removes all")
+        await open_plan(pilot, "removes all 10 cohort members", "▲ removes all")
         await pilot.press("y")
         await until_shown(pilot, "Remove all members?")
-        await until_shown(
-            pilot, "Removes all 10 members from the cohort “shoppers” and adds 1 user."
-        )
+        await until_shown(pilot, "Removes all 10 cohort members from “shoppers” and adds 1 user.")
 
 
 async def test_after_a_switch_the_plan_says_whose_members_go_and_that_they_go_first(
@@ -202,7 +200,7 @@ async def test_after_a_switch_the_plan_says_whose_members_go_and_that_they_go_fi
         await workspace.sync()
         workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
     async with harness.open() as pilot:
-        await open_plan(pilot, "removes all 4 members delivered by User ID")
+        await open_plan(pilot, "removes all 4 cohort members delivered by User ID")
         await pilot.press("y")
         await until_shown(pilot, "Removals are sent first")
         assert "check the events" not in picture(pilot)

@@ -307,7 +307,7 @@ async def test_a_large_removal_wants_the_name_typed(harness: ConsoleHarness) -> 
         await pilot.press("p")
         await until_shown(pilot, "Remove 9 extra")
         await pilot.press("down", "down", "enter")
-        await until_shown(pilot, "removes 9 of 27 members", "Type shoppers to continue")
+        await until_shown(pilot, "removes 9 of 27 cohort members", "Type shoppers to continue")
         await pilot.press("enter")  # cancel has the focus
         await until_on(pilot, ReconcileScreen)
         await pilot.press("p")

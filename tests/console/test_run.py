@@ -202,7 +202,7 @@ async def test_cancelling_asks_and_leaves_the_rest_pending(
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("c")
-        await until_shown(pilot, "Cancel this run?", "2 users not delivered yet stay pending")
+        await until_shown(pilot, "Cancel this run?", "Users who are not delivered by then stay")
         await pilot.press("n")
         assert not _work(pilot).stop.is_asked
 

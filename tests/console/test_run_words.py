@@ -1,3 +1,5 @@
+import pytest
+
 from amp_console.console.run_words import (
     Except,
     advice,
@@ -45,6 +47,9 @@ def test_a_verdict_names_who_is_left() -> None:
     none = AudienceCounts()
 
     assert verdict("delivered", none, Except(0)) == "Everything is delivered."
+    assert verdict("delivered", none, Except(3)) == (
+        "Everything planned is delivered; 3 users became pending since."
+    )
     assert verdict("partial", AudienceCounts(rejected=1), Except(0)) == (
         "Delivered, except 1 rejected user."
     )
@@ -61,10 +66,10 @@ def test_a_verdict_names_who_is_left() -> None:
     )
     assert verdict("partial", none, Except(0, 0, 0, 2)) == "Delivered, except 2 invalid events."
     waiting = ("Newsletter (no cohort)", "Trial day 7 (broken link)")
-    assert verdict("partial", none, Except(12_138, 0, 0, 0, waiting)) == (
+    assert verdict("stopped", none, Except(12_138, 0, 0, 0, waiting)) == (
         "Delivered; 12,138 users wait: Newsletter (no cohort), Trial day 7 (broken link)."
     )
-    assert verdict("partial", AudienceCounts(rejected=1), Except(1, 0, 0, 1, waiting[:1])) == (
+    assert verdict("stopped", AudienceCounts(rejected=1), Except(1, 0, 0, 1, waiting[:1])) == (
         "Delivered, except 1 rejected user and 1 invalid event; "
         "1 user waits: Newsletter (no cohort)."
     )
@@ -111,10 +116,17 @@ def test_a_narrow_column_never_cuts_off_how_long_it_waits() -> None:
 
 
 def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> None:
-    assert so_far(10, 100, 0.0, None) == "10 of 100 users."
-    assert so_far(4_000, 12_032, 4_016.0, 42.4) == (
+    assert so_far(10, 100, 100, 0.0, None) == "10 of 100 users."
+    assert so_far(4_000, 12_032, 12_032, 4_016.0, 42.4) == (
         "4,000 of 12,032 users, 4,016/s, about 40 s left."
     )
+
+
+@pytest.mark.parametrize(("planned", "since"), [(490, "69 more since"), (600, "41 fewer since")])
+def test_how_far_a_run_is_says_why_it_is_not_for_as_many_users_as_planned(
+    planned: int, since: str
+) -> None:
+    assert so_far(203, 559, planned, 0.0, None) == f"203 of 559 users ({planned} planned, {since})."
 
 
 def test_what_the_comparisons_of_a_run_found_is_one_sentence() -> None:

@@ -91,22 +91,22 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await at(pilot, SHOPPERS)
         await until_shown(
             pilot,
-            "Segment 20 · ledger 22 · cohort unknown",
+            "Segment 20 · members 22 · cohort unknown",
             "2 fewer in Segment",
             "Live, read 11 min ago",
         )
         assert simulator.segment.requests == []
         await pilot.press("u")
-        await until_shown(pilot, "Segment 22 · ledger 22 · cohort 20", "Live, read just now")
+        await until_shown(pilot, "Segment 22 · members 22 · cohort 20", "Live, read just now")
         await until_gone(pilot, "fewer in Segment")
         await at(pilot, LAPSED)
-        await until_shown(pilot, "Segment 10 · ledger 7 · cohort 7", "3 more in Segment")
+        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "3 more in Segment")
         await at(pilot, GHOSTS)
-        await until_shown(pilot, "Segment 5 · ledger 5 · cohort 3", "in Segment  Failed, read")
+        await until_shown(pilot, "Segment 5 · members 5 · cohort 3", "in Segment  Failed, read")
         assert "Failed in Segment" not in picture(pilot)
         await at(pilot, FRESH)
         await until_shown(
-            pilot, "Segment unknown · ledger 12 · cohort —", "Computing, read just now"
+            pilot, "Segment unknown · members 12 · cohort —", "Computing, read just now"
         )
 
 
@@ -163,7 +163,7 @@ async def test_what_segment_said_before_stays_with_its_age_where_it_does_not_ans
             "Segment refused the request",
             "The previous sizes are still shown, with their age.",
         )
-        await until_shown(pilot, "Segment 20 · ledger 22 · cohort 20", "Live, read 11 min ago")
+        await until_shown(pilot, "Segment 20 · members 22 · cohort 20", "Live, read 11 min ago")
 
 
 async def test_a_space_that_was_never_read_has_no_size_of_zero(
@@ -173,10 +173,10 @@ async def test_a_space_that_was_never_read_has_no_size_of_zero(
     simulator.segment.instead = [Canned(404, b"{}")]
     async with harness.open(size=(200, 50)) as pilot:
         await at(pilot, SHOPPERS)
-        await until_shown(pilot, "Segment unknown · ledger 22", "never read: press u")
+        await until_shown(pilot, "Segment unknown · members 22", "never read: press u")
         await pilot.press("u")
         await until_notified(pilot, "No sizes have been read from Segment yet.")
-        await until_shown(pilot, "Segment unknown · ledger 22", "never read: press u")
+        await until_shown(pilot, "Segment unknown · members 22", "never read: press u")
 
 
 async def test_the_token_is_read_from_the_keyring(
@@ -199,7 +199,7 @@ async def test_the_token_is_read_from_the_keyring(
     async with harness.open(size=(200, 50)) as pilot:
         await at(pilot, SHOPPERS)
         await pilot.press("u")
-        await until_shown(pilot, "Segment 22 · ledger 22 · cohort 20")
+        await until_shown(pilot, "Segment 22 · members 22 · cohort 20")
     backends.Memory.clear()
 
 

@@ -683,7 +683,7 @@ class TestIdType:
         assert [(u.id, u.reason) for u in workspace.rejected()] == [
             ("u3", "No Amplitude ID in the event")
         ]
-        assert report.status is RunStatus.PARTIAL
+        assert report.status is RunStatus.DELIVERED
 
 
 class TestRun:

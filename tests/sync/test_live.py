@@ -504,7 +504,9 @@ async def test_another_id_type_is_delivered_though_nothing_arrives(
         assert session.live is not None
         session.live.recheck(known.id)
         await until(lambda: session.now().audiences[0].state == LARGE_REMOVAL)
-        assert session.now().audiences[0].would_remove == "the only member delivered by User ID"
+        assert (
+            session.now().audiences[0].would_remove == "the only cohort member delivered by User ID"
+        )
         session.live.go_live(known.id, WaitReason.REMOVAL)
         await until(lambda: workspace.ledger.read(outstanding, known).pending == 0)
 
@@ -523,7 +525,7 @@ async def test_a_large_removal_pending_before_waits_until_it_is_confirmed(
         await until(lambda: session.now().waiting == 2)
         (waiting,) = [item for item in session.now().audiences if item.waits]
         assert (waiting.name, waiting.waits_for) == ("shoppers", WaitReason.REMOVAL)
-        assert waiting.would_remove == "2 of 3 members"
+        assert waiting.would_remove == "2 of 3 cohort members"
         assert waiting.needs_operator
         session.write(lines("u4", at=2))
         await until(lambda: session.now().waiting == 3)
@@ -543,7 +545,7 @@ async def test_a_large_removal_that_is_left_waiting_stays_pending(
     async with Session(workspace, tmp_path) as session:
         await until(lambda: session.now().waiting == 1)
         report = await session.end()
-    assert (report.status, report.last.waiting) == (RunStatus.PARTIAL, 1)
+    assert (report.status, report.last.waiting) == (RunStatus.STOPPED, 1)
     assert workspace.cohort() == {"u1"}
     (own,) = workspace.ledger.read(run_audiences, report.run_id)
     assert waits_for(own) == "large removal"
@@ -576,7 +578,7 @@ async def test_a_removal_during_a_session_waits_if_it_is_large(
         await until(lambda: session.now().queue == 0)
         session.write(lines(*USERS[:11], is_member=False, at=4))
         await until(lambda: session.now().waiting == 11)
-        assert session.now().audiences[0].would_remove == "11 of 20 members"
+        assert session.now().audiences[0].would_remove == "11 of 20 cohort members"
         session.write(lines(*USERS[:3], at=5))  # they have come back: most stay
         await until(is_in(workspace, *USERS[:3], *USERS[11:]))
 

@@ -188,7 +188,7 @@ async def test_a_session_keeps_every_audience_that_it_followed(
         ([event("u1", True)], RunStatus.DELIVERED, 0),
         ([event("ghost-1", True)], RunStatus.PARTIAL, 0),
         ([event("u1", True), {"type": "identify"}, 17], RunStatus.PARTIAL, 0),
-        ([event("u1", True), event("w1", True, audience="waiters")], RunStatus.PARTIAL, 1),
+        ([event("u1", True), event("w1", True, audience="waiters")], RunStatus.STOPPED, 1),
     ],
     ids=["delivered", "rejected", "invalid", "waiting for a cohort"],
 )
@@ -249,7 +249,7 @@ async def test_a_broken_link_is_never_lag_while_it_is_tried_again(
             assert [item.waits_for for item in now.audiences] == [WaitReason.BROKEN]
             assert (now.lag, now.queue, now.waiting) == (0.0, 0, 1)
         report = await session.end()
-    assert (report.status, report.pending, report.last.waiting) == (RunStatus.PARTIAL, 0, 1)
+    assert (report.status, report.pending, report.last.waiting) == (RunStatus.STOPPED, 0, 1)
     assert pending_by_audience(report.last.audiences) == ["“shoppers” 1 (broken link)"]
 
 

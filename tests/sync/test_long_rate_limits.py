@@ -53,7 +53,7 @@ async def test_the_audience_says_until_when_and_the_others_are_delivered(
     assert report.status is RunStatus.STOPPED
     (note,) = notes(report).values()
     assert note == (
-        "Amplitude asked to wait until 12:15 UTC. "
+        "Amplitude asked to wait until 12:15:00 UTC. "
         "Nothing is sent until then; pending users stay pending."
     )
     assert sum(audience.left.pending for audience in report.audiences) == 1
@@ -100,7 +100,7 @@ async def test_a_wait_that_concerns_no_cohort_holds_every_audience(
 
 async def test_a_wait_of_years_lasts_a_day(workspace: Workspace, clock: Clock) -> None:
     (note,) = notes(await asked_to_wait(workspace, "99999999")).values()
-    assert "until 2026-05-04 09:15 UTC. It asked for longer, but no wait exceeds a day." in note
+    assert "until 2026-05-04 09:15:00 UTC. It asked for longer, but no wait exceeds a day." in note
     clock.now += 24 * HOUR
     assert (await workspace.sync()).status is RunStatus.DELIVERED
 

@@ -26,11 +26,9 @@ def test_an_outcome_follows_from_what_is_left() -> None:
     rejected = AudienceCounts(rejected=3)
     assert audience_outcome(sync, rejected) is RunStatus.PARTIAL
     assert audience_outcome(live, rejected) is RunStatus.PARTIAL
-    assert audience_outcome(sync, rejected, pending=1) is RunStatus.STOPPED
-    assert audience_outcome(sync, none, unidentified=3) is RunStatus.PARTIAL
-    assert audience_outcome(sync, stuck, pending=1) is RunStatus.STOPPED
-    assert audience_outcome(live, stuck, pending=1) is RunStatus.PARTIAL
-    assert audience_outcome(RunKind.COMPARE, none, pending=9, unidentified=9) is RunStatus.DELIVERED
+    assert audience_outcome(sync, stuck) is RunStatus.STOPPED
+    assert audience_outcome(live, stuck) is RunStatus.STOPPED
+    assert audience_outcome(RunKind.COMPARE, none) is RunStatus.DELIVERED
     assert audience_outcome(RunKind.COMPARE, none, differs=True) is RunStatus.PARTIAL
 
 
@@ -70,7 +68,9 @@ async def test_members_without_an_identifier_are_not_rejected_by_an_earlier_run(
     await workspace.sync()
     newest, first = workspace.ledger.read(all_runs)
     assert (newest.rejected_after, newest.unidentified_after) == (3, 2)
+    assert newest.status is RunStatus.DELIVERED
     assert run_reason(newest) == "1 rejected earlier, 2 with no identifier in the event"
+    assert first.status is RunStatus.PARTIAL
     assert run_reason(first) == "1 rejected, 2 with no identifier in the event"
 
 
@@ -163,14 +163,14 @@ async def test_members_who_are_only_pending_are_no_part_of_what_a_plan_removes(
     workspace.leave("u0", at=9)
     before = workspace.plan().audiences[0]
     assert not before.is_large_removal  # others may have filled it
-    assert before.removed_members == "1 of 4 members known to the ledger"
+    assert before.removed_members == "1 of 4 cohort members known to the ledger"
     await workspace.sync()
 
     workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
 
     plan = workspace.plan()
     assert (plan.audiences[0].add, plan.audiences[0].remove) == (3, 3)
-    assert plan.concerns == ("removes all 3 members delivered by User ID from “shoppers”",)
+    assert plan.concerns == ("removes all 3 cohort members delivered by User ID from “shoppers”",)
     pending = workspace.ledger.read(pending_members, plan.audiences[0].audience_id, 2)
     assert [(member.id, member.id_type) for member in pending] == [
         ("1001", IdType.AMPLITUDE_ID),

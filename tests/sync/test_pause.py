@@ -91,3 +91,19 @@ async def test_what_is_tried_again_is_shown(workspace: Workspace) -> None:
     assert {now.audiences[0].tries for now in watcher.seen} == {1, 2, 3}
     last = watcher.seen[-1]
     assert (last.retrying, last.is_over, last.counts.added, last.counts.retries) == (0, True, 1, 2)
+
+
+async def test_a_run_that_is_cancelled_while_it_waits_says_so_and_has_sent_no_retry(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u0")
+    await workspace.sync()
+    workspace.enter("u1", at=5)
+    trouble = Answer(429, retry_after="600")
+    workspace.set_faults(Rule(trouble, frozenset({Call.MEMBERSHIP}), times=1))
+    stop = Stop()
+    workspace.on_sleep(stop.ask)
+    report = await workspace.sync(stop)
+    counts = report.audiences[0].counts
+    assert (counts.requests, counts.retries) == (1, 0)
+    assert report.audiences[0].note.startswith("Stopped. Amplitude asked to wait until ")

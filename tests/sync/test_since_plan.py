@@ -1,13 +1,18 @@
 """A run that is for more or fewer users than its plan says why, from what was counted and kept."""
 
+import msgspec
 import pytest
 
 from amp_console.cli.delivering import report_lines
 from amp_console.cli.documents import sync_document
 from amp_console.ledger.rejected import RejectedFilter
+from amp_console.ledger.run_log import run_reason
+from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.ledger.since_plan import SincePlan, since_plan_of
 from amp_console.ledger.sources import ReadCounts
+from amp_console.simulator import Answer, Call, Rule
 from amp_console.sync.delivery.plan import Plan
+from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.delivery.retry import retry
 from amp_console.sync.delivery.run import RunReport, deliver
 from amp_console.sync.formatting import since_plan_text
@@ -120,3 +125,35 @@ async def test_of_a_run_without_a_plan_nothing_is_kept(workspace: Workspace) -> 
 )
 def test_the_difference_is_one_sentence(since: SincePlan, users: int, text: str) -> None:
     assert since_plan_text(since, users) == text
+
+
+async def test_what_arrives_during_a_run_is_counted_at_once(workspace: Workspace) -> None:
+    workspace.enter("u0", "u1")
+    await workspace.sync()
+    workspace.leave("u0", at=5)
+    workspace.enter("u2", "u3", at=5)
+    workspace.show_every_step()
+    workspace.set_faults(Rule(Answer(429), frozenset({Call.MEMBERSHIP}), times=2))
+    seen: list[AudienceProgress] = []
+    workspace.on_sleep(lambda: workspace.leave("u1", at=6))
+    await workspace.sync(observe=lambda now: seen.append(now.audiences[0]))
+    assert {now.planned for now in seen} == {3}
+    assert (seen[0].total, seen[-1].total) == (3, 4)
+    waiting = [now for now in seen if now.retrying]
+    assert {now.retrying for now in waiting} == {1, 2}
+    assert {now.total - now.done - now.retrying for now in waiting[-1:]} == {2}
+
+
+async def test_changes_that_arrive_after_the_last_request_are_said_and_change_no_outcome(
+    workspace: Workspace,
+) -> None:
+    report = await _deliver(workspace, await _run_of_a_plan(workspace))
+    audience = report.audiences[0]
+    left = msgspec.structs.replace(audience.left, remove=1)
+    later = msgspec.structs.replace(audience, left=left)
+    lines = report_lines(msgspec.structs.replace(report, audiences=(later,)), ReadCounts())
+    assert any("delivered, except 1 rejected user, 1 change pending since" in at for at in lines)
+    (newest, _) = workspace.ledger.read(all_runs)
+    assert newest.status is RunStatus.DELIVERED
+    arrived = msgspec.structs.replace(newest, pending=1)
+    assert run_reason(arrived) == "1 pending since, 1 rejected earlier"

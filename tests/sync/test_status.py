@@ -12,7 +12,7 @@ from amp_console.ledger.outcomes import NO_COHORT
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.queries.audience_detail import audience_trend
+from amp_console.sync.queries.audience_detail import LastError, audience_trend
 from amp_console.sync.queries.status import (
     NOTHING_LEFT,
     AudienceSummary,
@@ -276,12 +276,12 @@ async def test_what_removes_more_than_half_of_a_cohort_needs_attention_in_the_wo
     workspace.leave("u1", "u2")
     assert large_removal(workspace) == ["2 pending"]  # exactly half
     workspace.leave("u3")
-    assert large_removal(workspace) == ["removes 3 of 4 members", "3 pending"]
+    assert large_removal(workspace) == ["removes 3 of 4 cohort members", "3 pending"]
     known = summary(workspace, "shoppers")
     assert needs_attention(known.states())
     (planned,) = workspace.plan().audiences
     assert known.large_removal is not None
-    assert known.large_removal.removed_members == planned.removed_members == "3 of 4 members"
+    assert known.large_removal.removed_members == planned.removed_members == "3 of 4 cohort members"
     assert overview([known.states()]).reasons == ["1 large removal"]
     workspace.ledger.write(break_link, known.audience.id, "It is gone.")
     assert large_removal(workspace) == ["broken link", "3 pending"]
@@ -371,6 +371,51 @@ async def test_an_error_is_past_once_a_later_run_has_delivered(workspace: Worksp
     workspace.enter("ghost-1")
     await workspace.sync()
     assert is_past() is False  # a user who is rejected to this day comes before what is past
+
+
+async def test_keys_that_were_refused_to_others_are_no_error_of_an_audience_that_was_finished(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1")
+    workspace.read([event("v1", True, audience="others")])
+    await workspace.sync()
+    workspace.read([event("v2", True, audience="others")])
+    workspace.set_faults(Rule(Answer(403, words="Invalid API Key"), frozenset({Call.MEMBERSHIP})))
+    await workspace.sync()
+
+    def error(key: str) -> LastError | None:
+        return workspace.ledger.read(audience_trend, workspace.audience(key), 0).error
+
+    assert error("shoppers") is None
+    found = error("others")
+    assert found is not None
+    assert found.text.startswith("Amplitude refused the keys")
+    workspace.read([event("v2", False, 9, audience="others")])
+    await workspace.sync()
+    found = error("others")
+    assert found is not None
+    assert (found.is_past, found.was_delivered) == (True, False)  # there was nothing to send
+
+
+async def test_a_cohort_that_was_compared_has_a_known_size_until_a_run_changes_it(
+    workspace: Workspace,
+) -> None:
+    def size() -> int | None:
+        finding = summary(workspace, "shoppers").finding
+        return finding.size if finding is not None else None
+
+    workspace.enter("u1", "u2")
+    await workspace.sync()
+    workspace.add_in_amplitude("by-hand")
+    comparison = await workspace.compare()
+    assert size() == 3
+    await workspace.apply(comparison)
+    assert size() == 2
+    await workspace.sync()
+    assert size() == 2
+    workspace.enter("u3", at=9)
+    await workspace.sync()
+    assert size() is None
 
 
 def test_lag_counts_from_the_oldest_pending_change(workspace: Workspace) -> None:

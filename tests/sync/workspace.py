@@ -5,7 +5,7 @@ import dataclasses
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,6 +125,15 @@ class Workspace:
     def show_every_step(self) -> None:
         """Publish every snapshot of a run, instead of at most ten a second."""
         self.timing = dataclasses.replace(self.timing, monotonic=SteppingClock())
+
+    def on_sleep(self, act: Callable[[], None]) -> None:
+        """Do this whenever a run would wait."""
+
+        async def sleep(seconds: float) -> None:
+            act()
+            await self.waits(seconds)
+
+        self.timing = dataclasses.replace(self.timing, sleep=sleep)
 
     def set_faults(self, *rules: Rule) -> None:
         """Replace the simulator's fault rules."""

@@ -10,7 +10,7 @@ from amp_console.text import plural
 def large_removal_question(large: Sequence[AudiencePlan]) -> Confirm:
     """Ask for the name of the cohort, or for a word where there are several."""
     rows = [
-        f"Removes {item.removed_members} from the cohort “{item.cohort_name}”"
+        f"Removes {item.removed_members} from “{item.cohort_name}”"
         + (f" and adds {plural(item.add, 'user')}." if item.add else ".")
         for item in large
     ]

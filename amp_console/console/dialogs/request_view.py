@@ -23,6 +23,7 @@ _STATES = {
     RequestState.VOID: "not applied or unknown; its users are pending again",
 }
 REFUSED = "refused and not applied; its users were sent again, are pending, or are rejected"
+CREATED = "applied; later requests confirm who of its users is in the cohort"
 MAX_LENGTH = 2000  # characters of an answer; the ledger keeps no more
 
 
@@ -35,6 +36,8 @@ def _state(record: RequestRecord) -> str:
     )
     if record.skipped:
         return f"applied, except {plural(record.skipped, 'rejected user')}"
+    if record.kind is RequestKind.UPLOAD and record.state is RequestState.CONFIRMED:
+        return CREATED
     state = RequestState.VOID if record.is_abandoned else record.state
     return REFUSED if is_refused else _STATES[state]
 

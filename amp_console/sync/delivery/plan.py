@@ -80,8 +80,8 @@ class AudiencePlan(msgspec.Struct, frozen=True):
 
     @property
     def removed_members(self) -> str:
-        """How many of the cohort's members leave it: "all 1,503 members delivered by User ID"."""
-        members = part_of(self.remove, self.in_cohort, "member")
+        """How many of those in the cohort leave it: "all 3 cohort members delivered by User ID"."""
+        members = part_of(self.remove, self.in_cohort, "cohort member")
         if self.is_switch:
             return f"{members} delivered by {self.id_type.other.label}"
         return f"{members} known to the ledger" if self.may_hold_others else members

@@ -12,7 +12,10 @@ INTERVAL = 0.1  # seconds between two snapshots
 
 
 class AudienceProgress(msgspec.Struct, frozen=True):
-    """How far one audience is. `done` counts users answered for, of `total` planned.
+    """How far one audience is. `done` counts users answered for, of `total`.
+
+    The `total` begins as what was `planned` (None: nothing was) and follows what is pending: more
+    changes may arrive during a run.
 
     `state` says in words what it is doing; while it waits, `wait_until` is when it resumes, in
     seconds of the run's own clock (`RunSnapshot.elapsed`). `retrying` are the users of the request
@@ -30,6 +33,7 @@ class AudienceProgress(msgspec.Struct, frozen=True):
     retrying: int = 0
     tries: int = 1
     is_over: bool = False
+    planned: int | None = None
 
 
 class RunSnapshot(msgspec.Struct, frozen=True):
@@ -117,6 +121,10 @@ class Progress:
             self._change(audience_id, retrying=0, tries=1)
         done = known.done + done
         self._change(audience_id, counts=counts, done=done, total=max(known.total, done))
+
+    def expect(self, audience_id: int, users: int) -> None:
+        """Note that so many users are still to be answered for."""
+        self._change(audience_id, total=self._audiences[audience_id].done + users)
 
     def retry(self, audience_id: int, users: int, tries: int) -> None:
         """Note a failed request of `users`, who are tried for the `tries`th time."""

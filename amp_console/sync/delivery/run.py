@@ -30,6 +30,7 @@ from amp_console.sync.formatting import uncertain_text
 from amp_console.text import clean
 
 NOTHING_READ = ReadCounts()
+STOPPED = "Stopped; the rest stays pending."
 NO_PLANS: Mapping[int, AudiencePlan] = {}
 MAX_NAME_LENGTH = 200  # characters of an audience's name in the log
 
@@ -91,7 +92,7 @@ async def deliver(
     """
     guard(context.connection, "Nothing was sent.")
     goals = [
-        AudienceProgress(goal.audience_id, goal.key, goal.name, goal.users)
+        AudienceProgress(goal.audience_id, goal.key, goal.name, goal.users, planned=goal.users)
         for goal in plan.audiences
     ]
     return await carry_out(
@@ -202,7 +203,8 @@ async def end_abandoned(ledger: Ledger, last: RunSnapshot, note: str, now: int) 
 def _end_abandoned(db: Db, last: RunSnapshot, note: str, now: int) -> None:
     for progress in last.audiences:
         if not progress.is_over:
-            runs.record_audience(db, last.run_id, progress.audience_id, progress.counts, now)
+            counts = msgspec.structs.replace(progress.counts, note=note)
+            runs.record_audience(db, last.run_id, progress.audience_id, counts, now)
     _end(db, last.run_id, RunStatus.STOPPED, note, now)
 
 
@@ -225,13 +227,7 @@ async def _deliver_one(
     if not note and left.uncertain and run.kind is not RunKind.COMPARE:
         note = uncertain_text(left.uncertain, left.certain_at)
         await worker.record(note)
-    status = audience_outcome(
-        run.kind,
-        worker.counts,
-        pending=left.pending,
-        unidentified=left.unidentified,
-        differs=differs(audience_id),
-    )
+    status = audience_outcome(run.kind, worker.counts, differs=differs(audience_id))
     await worker.write(keep_outcome, run.id, audience_id, status)
     since = None
     if plan is not None and plan.mark is not None:
@@ -285,7 +281,8 @@ async def _keep_limit(worker: AudienceWorker, note: str) -> str:
     worker.limited_until = asked.until
     if worker.counts.is_stuck:
         return note
-    return limit_note(asked.until, now, is_capped=asked.is_capped)
+    limit = limit_note(asked.until, now, is_capped=asked.is_capped)
+    return f"Stopped. {limit}" if note == STOPPED else limit
 
 
 async def _work(worker: AudienceWorker, work: Work) -> str:
@@ -295,7 +292,7 @@ async def _work(worker: AudienceWorker, work: Work) -> str:
         await work(worker)
     except RunStopped:
         if run.keys_refused is None:
-            return "Stopped; the rest stays pending."
+            return STOPPED
         why = run.keys_refused
     except KeysRefused as error:
         why = str(error)

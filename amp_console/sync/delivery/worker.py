@@ -22,8 +22,9 @@ from amp_console.amplitude import (
 )
 from amp_console.ledger import Db, deliveries, runs
 from amp_console.ledger.audiences import Audience
+from amp_console.ledger.counts import to_send
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
-from amp_console.ledger.runs import AudienceCounts
+from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.sync.delivery.backoff import BatchSize, RequestedWait, RetryBudget, asked_to_wait
 from amp_console.sync.delivery.context import ActiveRun, RunStopped
 from amp_console.sync.timing import Stop
@@ -59,6 +60,7 @@ class AudienceWorker:
         self.limited_until: int | None = None
         self.asked_to_wait: RequestedWait | None = None
         self.was_accepted = False
+        self._is_retry = False  # the last request that changes something failed
         self._ledger = context.ledger
         self._timing = context.timing
         self._stop = stop or context.stop
@@ -68,6 +70,7 @@ class AudienceWorker:
         self.counts = msgspec.structs.replace(self.counts, is_stuck=False)
         self.retry_budget = RetryBudget(self.connection.limits, self._timing)
         self.asked_to_wait = None
+        self._is_retry = False
         self.was_accepted = False  # the cohort may have been deleted since the last turn
 
     @property
@@ -109,7 +112,7 @@ class AudienceWorker:
     async def take(self, id_type: IdType, operation: Operation) -> DeliveryBatch | None:
         """Take the next batch of what is pending; raises `RunStopped`."""
         await self.checkpoint()
-        return await self.write(
+        batch = await self.write(
             deliveries.open_batch,
             self.run.id,
             self.audience.id,
@@ -119,6 +122,10 @@ class AudienceWorker:
             self.now(),
             self.comparison_id,
         )
+        if batch is not None and self.run.kind is RunKind.SYNC:
+            left = await self.read(to_send, self.audience, self.now())
+            self.run.progress.expect(self.audience.id, left.users)
+        return batch
 
     async def send(self, batch: DeliveryBatch, *, is_control: bool = False) -> bool:
         """Send a batch and settle it; False where it is pending again after a wait or a pause.
@@ -135,7 +142,7 @@ class AudienceWorker:
                 if limiter.is_closed or not self._stop.may_send:
                     return await self._put_back(batch)
                 self.show(f"{_DOING[batch.operation]} {batch.size:,}")
-                self.count(requests=1)
+                self._count_request()
                 answer = await self.client.change_members(
                     self.cohort_id, batch.id_type, batch.operation, batch.ids
                 )
@@ -154,9 +161,13 @@ class AudienceWorker:
 
     async def upload(self, request: Upload) -> Uploaded:
         """Upload members as a cohort, once there is room for a request; raises `AmplitudeError`."""
-        self.count(requests=1)
+        self._count_request()
         async with self.run.limiter:
             return await self.client.upload(request)
+
+    def _count_request(self) -> None:
+        self.count(requests=1, retries=int(self._is_retry))
+        self._is_retry = False
 
     async def settle_failed(self, batch: DeliveryBatch, error: AmplitudeError) -> None:
         """Record that a request failed: its members are unknown only where it may be applied."""
@@ -209,18 +220,21 @@ class AudienceWorker:
                         raise RunStopped
                     return await call()
             except Transient as error:
-                await self.wait_out(error)
+                await self.wait_out(error, is_question=True)
 
-    async def wait_out(self, error: Transient, users: int = 0) -> None:
+    async def wait_out(
+        self, error: Transient, users: int = 0, *, is_question: bool = False
+    ) -> None:
         """Wait as long as this error asks for; raises `RetriesExhausted` and `RunStopped`.
 
-        `users` is how many it concerns: they are pending again.
+        `users` is how many it concerns: they are pending again. What `is_question` changes nothing,
+        so asking it again is no retry of a request.
         """
         if isinstance(error, TOO_MUCH):
             self.batch_size.shrink(error)
         self.asked_to_wait = asked_to_wait(error, self.now()) or self.asked_to_wait
         seconds = self.retry_budget.wait_after(error)
-        self.count(retries=1)
+        self._is_retry = self._is_retry or not is_question
         what = "rate limited" if isinstance(error, RateLimited) else str(error).partition(". ")[0]
         self.run.progress.retry(self.audience.id, users, self.retry_budget.failures + 1)
         self.show(f"{what}, trying again (try {self.retry_budget.failures + 1})", seconds)

@@ -210,9 +210,7 @@ class Follower:
             self._state = uncertain_text(left.uncertain, left.certain_at)
         self._is_over = True
         await worker.record(self._state)
-        status = audience_outcome(
-            RunKind.LIVE, worker.counts, pending=left.pending, unidentified=left.unidentified
-        )
+        status = audience_outcome(RunKind.LIVE, worker.counts)
         await worker.write(keep_outcome, worker.run.id, worker.audience.id, status)
         return FollowerEnd(left, status)
 

@@ -23,12 +23,13 @@ DELIVERING = tuple(kind for kind in RunKind if kind is not RunKind.COMPARE)
 class LastError(msgspec.Struct, frozen=True):
     """What went wrong for an audience most recently, and when, in microseconds since 1970.
 
-    `is_past`: a later run has delivered the audience.
+    `is_past`: a later run has left nothing pending; `was_delivered`: it sent something for that.
     """
 
     text: str
     at: int | None
     is_past: bool = False
+    was_delivered: bool = False
 
 
 class AudienceTrend(msgspec.Struct, frozen=True):
@@ -74,8 +75,9 @@ def _last_error(db: Db, known: Audience, runs: list[AudienceRun]) -> LastError |
     found = []
     at = next((at for at, run in enumerate(runs) if _reason(run)), None)
     if at is not None:
-        is_past = any(map(_has_delivered, runs[:at]))
-        found.append(LastError(_reason(runs[at]), runs[at].at, is_past))
+        later = [item for item in runs[:at] if _has_delivered(item)]
+        was_delivered = any(item.counts.requests for item in later)
+        found.append(LastError(_reason(runs[at]), runs[at].at, bool(later), was_delivered))
     rejection = last_rejection(db, known.id)
     if rejection is not None:
         found.append(LastError(*rejection))
@@ -94,5 +96,5 @@ def _reason(audience_run: AudienceRun) -> str:
     """Why a run left users of this audience pending; "" where it did not."""
     if audience_run.counts.note:
         return audience_run.counts.note
-    is_failed = audience_run.run.status in {RunStatus.STOPPED, RunStatus.INTERRUPTED}
+    is_failed = audience_run.status in {RunStatus.STOPPED, RunStatus.INTERRUPTED}
     return audience_run.run.note if is_failed else ""

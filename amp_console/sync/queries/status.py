@@ -117,7 +117,7 @@ class State(msgspec.Struct, frozen=True):
         if self.status is Status.SIZE_DIFFERS:
             return more_or_fewer(self.users, "Amplitude", is_fewer=self.is_fewer)
         if self.status is Status.LARGE_REMOVAL and self.members:
-            return f"removes {part_of(self.users, self.members, 'member')}"
+            return f"removes {part_of(self.users, self.members, 'cohort member')}"
         return f"{self.users:,} {self.status}"
 
     @property

@@ -85,7 +85,7 @@ class RepairPlan(msgspec.Struct, frozen=True):
         """What an operator must confirm by typing the cohort's name; None if nothing."""
         if not self.is_large_removal:
             return None
-        members = part_of(self.removals, self.comparison.in_cohort, "member")
+        members = part_of(self.removals, self.comparison.in_cohort, "cohort member")
         return f"removes {members} from “{self.cohort_name}”"
 
 

@@ -143,6 +143,10 @@ def _members(services: Services, known: AudienceSummary, days: Movement) -> Cont
     sign = "+" if change > 0 else glyphs.minus if change < 0 else ""
     span = f"in {DAYS} days" if len(days.entered) == DAYS else f"since {day(days.since)}"
     words = f"{sign}{abs(change):,} {span}" if change else f"unchanged {span}"
+    if known.count.unidentified:
+        words += (
+            f", without the {known.count.unidentified:,} with no {known.audience.id_type.label}"
+        )
     line = sparkline(glyphs, [size - low for size in sizes])
     count = f"{known.count.members:,}"
     return safe_text((count, STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))
@@ -218,7 +222,8 @@ def _error(services: Services, error: LastError | None) -> Content:
     if error is None:
         return safe_text(("none", MUTED))
     age = f"  {services.age_of(error.at)}" if error.at is not None else ""
-    since = ", delivered since" if error.is_past else ""
+    since = ", delivered since" if error.was_delivered else ", nothing pending since"
+    since = since if error.is_past else ""
     what = error.text.partition(". ")[0].removesuffix(".")  # the rest is what to do: next
     return safe_text((what, MUTED if error.is_past else BAD), (f"{age}{since}", MUTED))
 
@@ -316,7 +321,7 @@ def _run(services: Services, audience_run: AudienceRun) -> Content:
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))
     if status is not run.status:
-        parts.append((f"  (whole run: {run_outcome(run.kind, run.status)})", MUTED))
+        parts.append((f"  (the rest of the run: {run_outcome(run.kind, run.status)})", MUTED))
     return safe_text(*parts, max_length=160)
 
 

@@ -26,7 +26,7 @@ def segment_size(services: Services, sizes: Sizes | None) -> str:
 def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content | str]]:
     """The three sizes of an audience side by side, what does not fit, and its status in Segment.
 
-    Nothing where no space is connected.
+    The members are those in the ledger. Nothing where no space is connected.
     """
     sizes = services.segment.sizes_of(audience_id)
     if sizes is None:
@@ -35,12 +35,12 @@ def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content |
     cohort = "unknown" if row.cohort_size is None else f"{row.cohort_size:,}"
     if row.summary.audience.cohort_id is None:
         cohort = services.glyphs.dash
-    ledger = "unknown" if row.summary.members is None else f"{row.summary.members:,}"
+    members = "unknown" if row.summary.members is None else f"{row.summary.members:,}"
     side_by_side: list[Part] = [
         ("Segment ", MUTED),
         segment_size(services, sizes),
-        (f"{dot}ledger ", MUTED),
-        ledger,
+        (f"{dot}members ", MUTED),
+        members,
         (f"{dot}cohort ", MUTED),
         cohort,
     ]

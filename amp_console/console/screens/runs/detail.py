@@ -65,7 +65,7 @@ class RunDetail(Vertical):
 
     DEFAULT_CSS = """
     RunDetail #progress { height: auto; }
-    RunDetail #headline { height: auto; max-height: 6; margin-bottom: 1; }
+    RunDetail #headline { height: auto; max-height: 8; margin-bottom: 1; }
     RunDetail #bars { min-height: 2; }
     RunDetail #doing { height: auto; max-height: 3; }
     RunDetail #funnel { height: auto; margin-top: 1; }

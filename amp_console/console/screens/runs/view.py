@@ -19,7 +19,6 @@ from amp_console.console.screens.runs.panels import ProgressPanel, RequestsPanel
 from amp_console.console.session import Session
 from amp_console.ledger import runs
 from amp_console.ledger.runs import RunKind, RunStatus
-from amp_console.text import plural
 
 SELDOM = 0.5  # seconds between two reads of its requests and rejections
 NO_RUN = "No run yet. Press 1, choose audiences and press s to sync them."
@@ -36,6 +35,14 @@ Audiences leads back here, and the line on top shows how far it is.
 
 A sync counts the events that were read since the last sync or live session, for all audiences. A
 live session counts those that it read itself.
+
+Delivered: everything that could be sent is delivered. Partial: the same, but the run rejected
+users or events were invalid. Incomplete: users that it was for are still pending. Interrupted: its
+process ended first. Changes that arrive after its last request, users that earlier runs rejected
+and members with no identifier in the event change no outcome.
+
+A request whose users are in parentheses delivered none of them: it failed, or it created the
+cohort, and later requests confirm its users.
 
 Pause finishes the current request and sends nothing more until you resume. Cancel ends the run
 the same way; users not delivered stay pending, and the next sync continues from there.
@@ -189,7 +196,7 @@ E writes them into a CSV file."""
                 self._job.cancel()
                 self._job_changed(self._job)
 
-        self.app.push_screen(_cancel_question(self._view), cancel)
+        self.app.push_screen(_cancel_question(), cancel)
 
     def _job_changed(self, job: SyncJob) -> None:
         self._show(run_view.live(job))
@@ -244,13 +251,12 @@ def _not_ours(view: RunView | None) -> str:
     return "Another process carries out this run. Pause or cancel it there."
 
 
-def _cancel_question(view: RunView | None) -> Confirm:
-    left = (view.funnel.pending or 0) + view.funnel.retrying if view else 0
+def _cancel_question() -> Confirm:
     return Confirm(
         "Cancel this run?",
         [
             "The current request finishes first. Everything delivered stays delivered.",
-            f"{plural(left, 'user')} not delivered yet stay pending for the next sync.",
+            "Users who are not delivered by then stay pending for the next sync.",
         ],
         yes="Cancel the run",
         no="Keep it running",
