@@ -113,11 +113,14 @@ async def test_an_idle_plan_says_that_there_is_nothing_to_send(harness: ConsoleH
         await workspace.sync()
     async with harness.open() as pilot:
         await open_plan(pilot, "Nothing to send: no change is pending.")
+        await until_gone(pilot, "y Send")
+        said = len(services(pilot).notifications.entries)
         await pilot.press("y")
         await pilot.press("enter")
 
         assert isinstance(pilot.app.screen, PlanScreen)
         assert services(pilot).jobs.sync is None
+        assert len(services(pilot).notifications.entries) == said
 
 
 async def test_nothing_to_send_does_not_claim_that_everyone_is_in_the_cohort(

@@ -319,6 +319,6 @@ def _break_link(db: Db, known: Audience, why: str, run_id: int, now: int) -> Non
 def _cohort_gone(worker: AudienceWorker, error: CohortGone) -> str:
     return (
         f"Amplitude has no cohort {worker.cohort_id} any more ({error.words or error.status}). "
-        "The audience's users stay pending. Link another cohort, or unlink it so that the next "
-        "sync creates a new one."
+        "The audience's users stay pending. Link another cohort, or have the next sync create a "
+        "new one."
     )

@@ -109,16 +109,16 @@ BADGES = parts_cell(
     [
         (35, "▲ 10 rejected  ◐ 312 pending  ○ off"),
         (36, "▲ 10 rejected  ◐ 312 pending  ○ off "),
-        (34, "▲ 10 rejected  ◐ 312 pending  ○   "),
+        (34, "▲ 10 rejected  ◐ 312 pending  …   "),
         (36 + 1, "▲ 10 rejected  ◐ 312 pending  ○ off  "),
         (28, "▲ 10 rejected  ◐ 312 pending"),
-        (27, "▲ 10 rejected  ◐  ○        "),
-        (19, "▲ 10 rejected  ◐  ○"),
-        (18, "▲ 10 rejected     "),
+        (27, "▲ 10 rejected  …           "),
+        (16, "▲ 10 rejected  …"),
+        (15, "▲ 10 rejected  "),
         (9, "▲ 10 rej…"),
     ],
 )
-def test_parts_are_shown_as_far_as_there_is_room_and_of_the_rest_the_signs(
+def test_parts_are_shown_whole_as_far_as_there_is_room_and_never_as_a_lone_sign(
     width: int, shown: str
 ) -> None:
     assert "".join(part.text for part in fitted_parts(BADGES, width)) == shown

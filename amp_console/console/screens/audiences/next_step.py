@@ -6,7 +6,7 @@ from amp_console.ledger.audience_queries import AudienceQuery
 from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
 
-BROKEN_LINK = "Press l to link another cohort, or to have the next sync create a new one."
+BROKEN_LINK = "Press l to link another cohort, or have the next sync create a new one."
 _STEPS = {
     Status.BROKEN: BROKEN_LINK,
     Status.KEYS_REFUSED: "Press 5, then T to test the keys, and e to replace them.",

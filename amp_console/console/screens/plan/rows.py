@@ -103,7 +103,7 @@ def title(plan: Plan, retried: Mapping[int, int]) -> str:
         return "Plan"
     only = plan.audiences[0].name if len(plan.audiences) == 1 else ""
     name = clean(only, 60) if only else plural(len(plan.audiences), "audience")
-    if is_stuck(plan):
+    if kept(plan) and sends_nothing(plan):
         return f"Sync {name}: can't be sent"
     words = f"Sync {name}: {plural(changes(plan), 'change')}"
     again = sum(retried.get(audience.audience_id, 0) for audience in plan.audiences)
@@ -188,9 +188,9 @@ def headline(plan: Plan) -> Content:
     )
 
 
-def is_stuck(plan: Plan) -> bool:
-    """Whether changes are pending, and none of them can be sent."""
-    return kept(plan) > 0 and not any(map(can_be_sent, plan.audiences))
+def sends_nothing(plan: Plan) -> bool:
+    """Whether no change can be sent: none is pending, or what is pending can't be sent."""
+    return not any(map(can_be_sent, plan.audiences))
 
 
 def nothing(plan: Plan) -> str:

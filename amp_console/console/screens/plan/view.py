@@ -176,7 +176,7 @@ sent."""
             return False
         if action == "update_plan" and not self._news:
             return False
-        if action == "send" and self._plan is not None and plan_rows.is_stuck(self._plan):
+        if action == "send" and self._plan is not None and plan_rows.sends_nothing(self._plan):
             return False
         if action == "link" and is_open(self) and not (self._current and self._current.obstacle):
             return False
@@ -193,8 +193,6 @@ sent."""
             return "The plan is still loading."
         if (reason := super().disabled_reason(action)) is not None:
             return reason
-        if not any(plan_rows.can_be_sent(item) for item in self._plan.audiences):
-            return plan_rows.nothing(self._plan)
         return None
 
     def on_grid_opened(self) -> None:

@@ -244,9 +244,9 @@ def least_width(cell: Cell) -> int:
 
 
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
-    """Return the parts of a cell that fit into `width` columns, and of the others the first word.
+    """Return the parts of a cell that fit into `width` columns as a whole.
 
-    That is the sign of a state. The signs are left out where there is no room for all of them.
+    Where others are left out, `more` says so if there is room for it.
     """
     first, *others = cell.parts
     gap = " " * GAP
@@ -254,8 +254,8 @@ def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
         shown = [first, *(part._replace(text=gap + part.text) for part in others[:many])]
         if _length(shown) > width:
             continue
-        signs = [part._replace(text=gap + part.text.split()[0]) for part in others[many:]]
-        shown += signs if _length([*shown, *signs]) <= width else []
+        rest = [CellPart(gap + more, "dim")] if many < len(others) else []
+        shown += rest if _length([*shown, *rest]) <= width else []
         return [*shown, CellPart(" " * (width - _length(shown)))]
     return [CellPart(fitted_text(first.text, width, False, more), first.tone, first.link)]
 
