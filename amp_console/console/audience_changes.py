@@ -51,9 +51,13 @@ async def switch(services: Services, audience: Audience) -> None:
     """Enable or disable an audience: syncs of all leave out those that are disabled."""
     changed = await apply(services, audience, SettingsChange(enabled=not audience.enabled))
     if changed is not None:
-        state = "enabled: Sync all includes" if changed.enabled else "disabled: Sync all skips"
-        undo = "" if changed.enabled else " Press t to enable it again."
-        services.notifications.post(f"“{clean(changed.name)}” is {state} it.{undo}", is_kept=False)
+        text = "enabled: Sync all and live sessions include it."
+        if not changed.enabled:
+            text = (
+                "disabled: Sync all skips it and live sessions send nothing for it; its changes "
+                "stay pending. Press t to enable it again."
+            )
+        services.notifications.post(f"“{clean(changed.name)}” is {text}", is_kept=False)
 
 
 async def _unlink(services: Services, audience: Audience) -> Audience | None:

@@ -301,6 +301,11 @@ def members(db: Db, known: Audience) -> int:
     return _count(db, "id_type = ? AND wanted = 1", known.id, ID_TYPE_CODE[known.id_type])
 
 
+def leavers(db: Db, known: Audience) -> int:
+    """How many people left the audience; it reads each of its identifiers."""
+    return _count(db, "id_type = ? AND wanted = 0", known.id, ID_TYPE_CODE[known.id_type])
+
+
 def has_delivered(db: Db, audience_id: int, least: int) -> bool:
     """Whether the cohort has at least so many users by the ledger; it reads no more than that."""
     (found,) = db.execute(

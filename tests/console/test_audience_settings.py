@@ -301,10 +301,13 @@ async def test_an_audience_is_switched_off_and_on_at_home(harness: ConsoleHarnes
         await until_shown(pilot, "○ disabled")
         assert (
             last(pilot)
-            == f"“{SHOPPERS}” is disabled: Sync all skips it. Press t to enable it again."
+            == f"“{SHOPPERS}” is disabled: Sync all skips it and live sessions send nothing "
+            "for it; its changes stay pending. Press t to enable it again."
         )
         await pilot.press("t")
-        await until(pilot, lambda: "is enabled: Sync all includes it" in last(pilot))
+        await until(
+            pilot, lambda: "is enabled: Sync all and live sessions include it" in last(pilot)
+        )
 
 
 async def test_what_is_typed_survives_a_look_at_the_ledger(harness: ConsoleHarness) -> None:

@@ -20,6 +20,7 @@ from tests.console.harness import (
     until_shown,
 )
 from tests.console.sample_audiences import FRESH, HOSTILE, SHOPPERS, connect_with_audiences, select
+from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +110,30 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleH
         linked = saved(harness, FRESH)
         assert (linked.cohort_id, linked.link) == (cohort_id, Link.EXISTING)
         assert linked.linked_name == "A webinar's guests"
+
+
+async def test_enter_links_no_cohort_that_people_would_be_removed_from(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    with harness.workspace(harness.environment.connections.get("Acme prod")) as workspace:
+        workspace.read(event(f"n{n}", False, 60, audience=FRESH) for n in range(3))
+    theirs = cohort(harness, "A webinar's guests", 12)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS)
+        select(pilot, FRESH)
+        await pilot.press("l")
+        await until_shown(pilot, "A webinar's guests")
+        await pilot.press("enter")
+        await until_shown(pilot, "It removes 3 people who left the audience", "Esc/Enter Cancel")
+        await pilot.press("enter")
+        await until_on(pilot, LinkScreen)
+        assert saved(harness, FRESH).cohort_id is None
+        await pilot.press("enter")
+        await until_on(pilot, Confirm)
+        await pilot.press("y")
+        await until_on(pilot, AudiencesScreen)
+        assert saved(harness, FRESH).cohort_id == theirs
 
 
 async def test_a_cohort_that_another_audience_follows_is_taken_knowingly_only(

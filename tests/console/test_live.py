@@ -324,7 +324,7 @@ async def test_an_audience_is_switched_off_and_on_again(
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await until_shown(pilot, "▸ shoppers")
         await pilot.press("t")
-        await until_notified(pilot, "“shoppers” is disabled: Sync all skips it.")
+        await until_notified(pilot, "“shoppers” is disabled: Sync all skips it")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until_shown(pilot, "waiting: disabled")

@@ -20,6 +20,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.ledger.counts import leavers
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.text import clean, listed, plural
 
@@ -60,7 +61,7 @@ class LinkScreen(BaseScreen):
     NAME = "Link to a cohort"
     HELP = """\
 Amplitude's static cohorts: those whose members were uploaded. Enter links the audience to the one
-under the cursor.
+under the cursor, once you confirm it; y does where people who left would be removed.
 
 amp-console does not know who is in the cohort already. The next sync adds all members of the
 audience, and removes people who left it. Other members of the cohort stay. Link a cohort to one
@@ -204,7 +205,8 @@ audience only: two would undo each other's changes."""
         if known.cohort_id == cohort.id and known.broken is None:
             self.services.notifications.post("The audience is already linked to this cohort.")
             return
-        if not await self.services.ask(self._question(known, cohort)):
+        leaving = await self.session.read(leavers, known)
+        if not await self.services.ask(self._question(known, cohort, leaving)):
             return
         requested = SettingsChange(cohort_id=cohort.id, linked_name=cohort.name or None)
         changed = await audience_changes.apply(self.services, known, requested)
@@ -215,20 +217,28 @@ audience only: two would undo each other's changes."""
             )
             self.action_back()
 
-    def _question(self, known: Audience, cohort: Cohort) -> Confirm:
+    def _question(self, known: Audience, cohort: Cohort, leaving: int) -> Confirm:
+        """Ask before linking; Enter links only where no one can be removed."""
         size = "of unknown size" if cohort.size is None else f"of {plural(cohort.size, 'user')}"
         told = [
             safe_text(f"“{_name(cohort)}”, a cohort {size}{_owned(cohort)}."),
             safe_text(""),
             safe_text(
                 "amp-console does not know who is in it already. The next sync adds all members "
-                "of the audience, and removes people who left it. Its other members stay."
+                "of the audience. Its other members stay."
             ),
         ]
+        removes = leaving > 0 and cohort.size != 0
+        if removes:
+            people = plural(leaving, "person", "people")
+            warning = f"It removes {people} who left the audience, as far as they are in it."
+            told.append(safe_text((warning, WARN)))
         others = [item for item in self._linked_to(cohort.id) if item.id != known.id]
         if others:
             names = ", ".join(f"“{clean(other.name)}”" for other in others)
-            warning = f"It is already linked to {names}: two audiences undo each other's changes."
+            warning = (
+                f"It is already linked to {names}: two audiences would undo each other's changes."
+            )
             told += [safe_text(""), safe_text((warning, WARN))]
         if known.cohort_id is not None and known.cohort_id != cohort.id:
             before = clean(known.linked_name or known.cohort_id)
@@ -239,7 +249,9 @@ audience only: two would undo each other's changes."""
             )
             told += [safe_text(""), safe_text(replaced)]
         yes = "Link anyway" if others else "Link"
-        return Confirm(f"Link “{clean(known.name)}”?", told, yes=yes, is_danger=bool(others))
+        return Confirm(
+            f"Link “{clean(known.name)}”?", told, yes=yes, is_danger=removes or bool(others)
+        )
 
     def action_make_new(self) -> None:
         """Unlink, so that the next sync makes a new cohort."""
