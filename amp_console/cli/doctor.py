@@ -123,7 +123,7 @@ def _segment(connection: "Connection", ring: "Keyring") -> Iterator[Finding]:
 
 def _ledger(connection: "Connection", folders: "Folders") -> Iterator[Finding]:
     from amp_console.ledger import LedgerError
-    from amp_console.ledger.database import examine
+    from amp_console.ledger.sqlite import examine
     from amp_console.text import plural
 
     path = folders.ledger(connection.id)

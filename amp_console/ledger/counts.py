@@ -7,7 +7,7 @@ import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb
 from amp_console.values import IdType
 
 IS_UNIDENTIFIED = "is_member = 1 AND wanted = 0 AND counterpart IS NULL"
@@ -352,7 +352,9 @@ def other_id_type(db: Db, known: Audience) -> OtherIdType:
 
 
 def stored_bytes(db: Db) -> int:
-    """How many bytes the ledger takes, with what is still in the write-ahead log."""
+    """How many bytes the ledger takes, with what is still in SQLite's write-ahead log."""
+    if isinstance(db, ServerDb):
+        return db.stored_bytes()
     pages, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES)
     return int(pages) * int(size)
 

@@ -1,83 +1,87 @@
-"""A ledger: one SQLite file, and the one thread that uses it.
+"""A ledger: the one thread that uses its database, and transactions on it.
 
-SQLite releases Python's lock while a statement runs, so a statement over a whole batch runs
+SQLite and psycopg release Python's lock while a statement runs, so one over a whole batch runs
 beside the reader of the next batch; that is why work comes in sets and why there is one thread.
 """
 
-import re
-import sqlite3
+import enum
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Concatenate, NamedTuple, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
-from amp_console.ledger.backups import (
-    Backup,
-    BackupOptions,
-    Backups,
-    BackupSkipped,
-    open_to_read,
-)
-from amp_console.ledger.db import Db
-from amp_console.ledger.errors import LedgerClosed, LedgerError, damaged, explain, explain_os
-from amp_console.ledger.event_log import log_backup
-from amp_console.ledger.files import EMPTY, prepare
-from amp_console.ledger.locks import FileLocks
+from amp_console.ledger.backups import Backups
+from amp_console.ledger.db import Db, ServerDb
+from amp_console.ledger.errors import LedgerClosed, LedgerError
+from amp_console.ledger.locks import Locks
 from amp_console.ledger.run_log import end_and_log_dead_runs
 from amp_console.ledger.runs import running_locks
-from amp_console.ledger.schema import migrate
-from amp_console.values import now_in_microseconds
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[Db, P], T]
 
-BUSY_SECONDS = 30.0
-CACHE_KIB = 48 * 1024  # with 64 MiB, 2,000,000 rows from DuckDB take more than 150 MiB
+
+class Access(enum.Enum):
+    """What a transaction may do: read, write to temporary tables as well, or write to all."""
+
+    READ = enum.auto()
+    STAGE = enum.auto()
+    WRITE = enum.auto()
+
+
+class Database(Protocol):
+    """The database of a ledger. All but `open` is called in the ledger's thread, once it is open.
+
+    `url` opens it again; `backups` are None where the administrator of a server makes them.
+    """
+
+    url: str
+    locks: Locks
+    backups: Backups | None
+
+    def open(self) -> tuple[str, ...]:
+        """Open the database, creating or migrating it as needed; return `Ledger.notices`."""
+
+    def transaction(self, access: Access, work: Callable[[Db], T]) -> T:
+        """Run `work` in a transaction; roll it back where it fails."""
+
+    @property
+    def errors(self) -> type[Exception]:
+        """What its statements raise."""
+
+    def explain(self, error: Exception) -> LedgerError:
+        """Turn one of its errors into the operator's."""
+
+    def close(self) -> None:
+        """Close the database."""
 
 
 class Ledger:
     """Runs functions that take a `Db` first, each in a transaction of its own.
 
     `read`, `stage` and `write` wait for the result, `aread`, `astage` and `awrite` await it,
-    `submit` returns a future. All raise `LedgerError` if SQLite fails; the transaction is then
-    rolled back.
+    `submit` returns a future. All raise `LedgerError` if the database fails; the transaction is
+    then rolled back. `notices` say in sentences what an operator has to know about its opening.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        backups: BackupOptions | None = None,
-        now: Callable[[], int] = now_in_microseconds,
-        is_durable: bool = True,
-    ) -> None:
-        """Open the ledger at `path`; see `open_ledger`."""
-        self._path = path
-        self._is_durable = is_durable
-        self.backups = Backups(path, backups or BackupOptions())
-        self._locks = FileLocks(path)
-        self.notices: tuple[str, ...] = ()
-        self._made: Backup | None = None  # before a migration
+    def __init__(self, database: Database) -> None:
+        """Open the ledger; see `open_ledger`."""
+        self.backups = database.backups
+        self._database = database
+        self._locks = database.locks
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         try:
-            self._db = self._thread.submit(self._guard, self._open, now).result()
-            _queue(self._thread, self._guard, self._end_dead_runs).result()
+            self.notices = self._in_thread(database.open).result()
+            self._in_thread(self._end_dead_runs).result()
         except BaseException:
             self._thread.shutdown()
             raise
 
     def submit(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a write; its errors come with the future."""
-        return _queue(
-            self._thread,
-            self._guard,
-            self._transaction,
-            "BEGIN IMMEDIATE",
-            lambda db: work(db, *args, **kwargs),
-        )
+        return self._queue(Access.WRITE, work, *args, **kwargs)
 
     def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` in a transaction that may change the ledger."""
@@ -89,36 +93,27 @@ class Ledger:
 
     def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` on one consistent state of the ledger, while other processes may write."""
-        return self._submit_read(work, *args, **kwargs).result()
+        return self._queue(Access.READ, work, *args, **kwargs).result()
 
     async def aread(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `read`, without holding up the event loop."""
-        return await _awaitable(self._submit_read(work, *args, **kwargs))
+        return await _awaitable(self._queue(Access.READ, work, *args, **kwargs))
 
     def stage(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work`, which may write to temporary tables of this connection and to nothing else.
 
-        SQLite keeps them in a file of their own, so writers of the ledger are not held up.
+        Writers of the ledger are not held up.
         """
-        return self._submit_read(work, *args, **kwargs).result()
+        return self._queue(Access.STAGE, work, *args, **kwargs).result()
 
     async def astage(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `stage`, without holding up the event loop."""
-        return await _awaitable(self._submit_read(work, *args, **kwargs))
-
-    def _submit_read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        return _queue(
-            self._thread,
-            self._guard,
-            self._transaction,
-            "BEGIN",
-            lambda db: work(db, *args, **kwargs),
-        )
+        return await _awaitable(self._queue(Access.STAGE, work, *args, **kwargs))
 
     @property
     def url(self) -> str:
         """What `open_ledger` opens this ledger by."""
-        return str(self._path)
+        return self._database.url
 
     def lease(self, audience_id: int) -> AbstractContextManager[None]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
@@ -138,20 +133,20 @@ class Ledger:
         What is read afterwards may use this: a run that began since is not among them, and for one
         that ended since, its own end counts.
         """
-        return _queue(self._thread, self._guard, self._find_dead_runs).result()
+        return self._in_thread(self._find_dead_runs).result()
 
     async def adead_runs(self) -> frozenset[int]:
         """Like `dead_runs`, without holding up the event loop."""
-        return await _awaitable(_queue(self._thread, self._guard, self._find_dead_runs))
+        return await _awaitable(self._in_thread(self._find_dead_runs))
 
     async def aend_dead_runs(self) -> None:
         """End the dead runs in the history, with what their requests say they did."""
-        await _awaitable(_queue(self._thread, self._guard, self._end_dead_runs))
+        await _awaitable(self._in_thread(self._end_dead_runs))
 
     def close(self) -> None:
-        """Finish what was queued and close the file."""
-        closed = self._thread.submit(self._db.close)
-        self._thread.shutdown()  # at once: nothing is taken that would find the file closed
+        """Finish what was queued and close the database."""
+        closed = self._thread.submit(self._database.close)
+        self._thread.shutdown()  # at once: nothing is taken that would find it closed
         closed.result()
 
     def __enter__(self) -> Self:
@@ -165,59 +160,33 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def _open(self, now: Callable[[], int]) -> sqlite3.Connection:
-        if notice := prepare(self._path):
-            self.notices += (notice,)
-        db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
-        try:
-            if not db.execute("PRAGMA user_version").fetchone()[0]:
-                raise damaged(self._path, "is not a ledger")
-            db.execute("PRAGMA journal_mode = WAL")
-            # What was taken must outlive a power cut.
-            db.execute(f"PRAGMA synchronous = {'FULL' if self._is_durable else 'OFF'}")
-            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            db.execute("PRAGMA foreign_keys = ON")
-            migrate(db, lambda version: self._back_up_before(version + 1, now()))
-            if self._made is not None:
-                log_backup(db, self._made.path.name, self._made.size, now())
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _back_up_before(self, version: int, now: int) -> None:
-        """Make a backup; without space for one, the migration, which needs little, still runs."""
-        try:
-            self._made = self.backups.make(f"before-version-{version}", now)
-        except BackupSkipped as skipped:
-            self.notices += (str(skipped),)
-
     def _find_dead_runs(self) -> frozenset[int]:
-        return self._locks.dead(self._transaction("BEGIN", running_locks))
+        return self._locks.dead(self._database.transaction(Access.READ, running_locks))
 
     def _end_dead_runs(self) -> None:
         dead = self._find_dead_runs()
         if dead:  # else no process that writes is waited for
-            self._transaction("BEGIN IMMEDIATE", lambda db: end_and_log_dead_runs(db, dead))
+            self._database.transaction(Access.WRITE, lambda db: end_and_log_dead_runs(db, dead))
 
-    def _transaction(self, begin: str, work: Callable[[Db], T]) -> T:
-        if self._db.in_transaction:  # the ROLLBACK of the last one failed, too
-            self._db.execute("ROLLBACK")
-        self._db.execute(begin)
-        try:
-            result = work(self._db)
-            self._db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # a full disk has rolled back already
-                self._db.execute("ROLLBACK")
-            raise
-        return result
+    def _queue(
+        self, access: Access, work: Work[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        return self._in_thread(
+            self._database.transaction, access, lambda db: work(db, *args, **kwargs)
+        )
 
-    def _guard(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Let the ledger's thread call it. Raises `LedgerClosed` once it takes nothing more."""
         try:
-            return call(*args, **kwargs)
-        except sqlite3.Error as error:
-            raise explain(error, self._path) from error
+            return self._thread.submit(self._guarded, lambda: call(*args, **kwargs))
+        except RuntimeError:
+            raise LedgerClosed from None
+
+    def _guarded(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except self._database.errors as error:
+            raise self._database.explain(error) from error
 
 
 async def _awaitable(future: Future[T]) -> T:
@@ -228,69 +197,8 @@ async def _awaitable(future: Future[T]) -> T:
     return await wrap_future(future)
 
 
-def _queue(
-    thread: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> Future[T]:
-    """Let the thread of a ledger call it. Raises `LedgerClosed` once that takes nothing more."""
-    try:
-        return thread.submit(call, *args, **kwargs)
-    except RuntimeError:
-        raise LedgerClosed from None
-
-
-def open_ledger(
-    url: str | Path,
-    *,
-    backups: BackupOptions | None = None,
-    now: Callable[[], int] = now_in_microseconds,
-    is_durable: bool = True,
-) -> Ledger:
-    """Open the ledger at a path or a `sqlite:` URL, creating or migrating it as needed.
-
-    A new file is readable by its owner only (0600). A ledger of an older version is backed up
-    first; `now` is in microseconds since 1970. `Ledger.notices` says in sentences what an operator
-    has to know about that. A power cut may damage a ledger that is not `is_durable`: for one that
-    is thrown away. Raises `LedgerError`, also for a URL of another scheme.
-    """
-    return Ledger(_path_of(url), backups=backups, now=now, is_durable=is_durable)
-
-
-_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # a single letter is a drive of Windows
-
-
-def _path_of(url: str | Path) -> Path:
-    if isinstance(url, Path) or not (scheme := _SCHEME.match(url)):
-        return Path(url)
-    if scheme[1].lower() != "sqlite":
-        raise LedgerError(
-            f"Ledgers can't be opened with {scheme[1]}:. Use a path, or sqlite: and a path."
-        )
-    rest = url[scheme.end() :]
-    return Path(rest.removeprefix("//"))
-
-
-class Examination(NamedTuple):
-    """What a ledger file holds, and what SQLite finds wrong with it (None: nothing)."""
-
-    audiences: int
-    trouble: str | None
-
-
-def examine(path: Path) -> Examination:
-    """Let SQLite check a ledger, of whatever version, and change nothing. Raises `LedgerError`."""
-    try:
-        if path.stat().st_size == 0:
-            raise damaged(path, EMPTY)
-        with closing(open_to_read(path)) as db:
-            says = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
-            count = db.execute("SELECT count(*) FROM audience").fetchone()[0]
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-    except OSError as error:
-        raise explain_os(error, path) from error
-    return Examination(count, None if says == "ok" else says)
-
-
 def revision(db: Db) -> int:
     """A number that changes whenever another connection, of any process, has committed."""
+    if isinstance(db, ServerDb):
+        return db.revision()
     return int(db.execute("PRAGMA data_version").fetchone()[0])

@@ -1,6 +1,7 @@
 """What the ledger's functions need of a database connection, and how columns hold values."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from amp_console.values import IdType, Operation
@@ -30,10 +31,11 @@ class Cursor(Protocol):
 class Db(Protocol):
     """A connection in a transaction; `sqlite3.Connection` satisfies it unwrapped.
 
-    SQL is written so that PostgreSQL could run it, with one exception: nullable columns are
-    compared with IS and IS NOT. IS DISTINCT FROM needs SQLite 3.39, and Python 3.11 on Ubuntu 22.04
-    comes with 3.37. SQLite also uses the index `member_pending` only where a query spells its
-    condition, `wanted IS NOT delivered`, in the same way.
+    SQL is one text for both engines. It is written as SQLite runs it, in words that
+    `postgres/sql.py` can translate: nullable columns, for example, are compared with IS and IS NOT.
+    IS DISTINCT FROM needs SQLite 3.39, and Python 3.11 on Ubuntu 22.04 comes with 3.37. SQLite also
+    uses the index `member_pending` only where a query spells its condition, `wanted IS NOT
+    delivered`, in the same way.
     """
 
     def execute(
@@ -41,3 +43,27 @@ class Db(Protocol):
     ) -> Cursor: ...
 
     def executemany(self, sql: str, parameters: Any, /) -> Cursor: ...
+
+
+class ServerDb(ABC):
+    """A `Db` of a database server, and what it does in a way of its own."""
+
+    @abstractmethod
+    def execute(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /
+    ) -> Cursor: ...
+
+    @abstractmethod
+    def executemany(self, sql: str, parameters: Any, /) -> Cursor: ...
+
+    @abstractmethod
+    def copy(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Load rows into some columns of a table, many times as fast as by INSERT."""
+
+    @abstractmethod
+    def stored_bytes(self) -> int:
+        """How many bytes the ledger takes on the server."""
+
+    @abstractmethod
+    def revision(self) -> int:
+        """A number that changes whenever another connection has committed."""

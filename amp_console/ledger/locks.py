@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from amp_console.ledger.db import Db
 
@@ -25,6 +25,15 @@ class AudienceBusy(Exception):
 
 class SourceBusy(Exception):
     """Another session or import, here or in another process, reads from the source."""
+
+
+class Locks(Protocol):
+    """The locks of one ledger; each is released when its process dies, however it dies."""
+
+    def lease(self, audience_id: int) -> AbstractContextManager[None]: ...
+    def hold_source(self, key: str) -> AbstractContextManager[None]: ...
+    def hold_run(self) -> AbstractContextManager[str]: ...
+    def dead(self, running: Mapping[int, str | None]) -> frozenset[int]: ...
 
 
 class FileLocks:

@@ -26,9 +26,9 @@ from amp_console.ledger.backups import (
     is_due,
     list_backups,
 )
-from amp_console.ledger.database import examine
 from amp_console.ledger.errors import LedgerDamaged
 from amp_console.ledger.schema import MIGRATIONS
+from amp_console.ledger.sqlite import examine
 from tests.ledger.helpers import enters, read, start
 
 NOW = 1_777_900_000_000_000  # 2026-05-04T13:06:40Z, microseconds since 1970

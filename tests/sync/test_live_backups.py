@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from amp_console.ledger.backups import DAY
+from amp_console.ledger.backups import DAY, Backups
 from amp_console.sync.live.housekeeping import DailyBackups
 from tests.sync.workspace import Workspace
 
@@ -20,6 +20,12 @@ class Clock:
         return self.now
 
 
+def kept(workspace: Workspace) -> Backups:
+    backups = workspace.ledger.backups
+    assert backups is not None
+    return backups
+
+
 async def checked(backups: DailyBackups) -> None:
     await backups.check()
 
@@ -27,38 +33,34 @@ async def checked(backups: DailyBackups) -> None:
 async def test_one_is_made_a_day_once_there_is_something_in_the_ledger(
     workspace: Workspace,
 ) -> None:
-    workspace.ledger.backups.options = msgspec.structs.replace(
-        workspace.ledger.backups.options, spare=0
-    )
+    kept(workspace).options = msgspec.structs.replace(kept(workspace).options, spare=0)
     clock = Clock()
     backups = DailyBackups(workspace.ledger, clock)
     await checked(backups)
-    assert workspace.ledger.backups.all() == []
+    assert kept(workspace).all() == []
     workspace.enter("u1")
     for clock.now in (NOW, NOW + DAY - 1, NOW + DAY):
         await checked(backups)
-    assert [backup.at for backup in workspace.ledger.backups.all()] == [NOW + DAY, NOW]
+    assert [backup.at for backup in kept(workspace).all()] == [NOW + DAY, NOW]
     assert backups.trouble is None
 
 
 async def test_why_none_was_made_is_shown_until_one_is(workspace: Workspace) -> None:
     workspace.enter("u1")
-    enough = msgspec.structs.replace(workspace.ledger.backups.options, spare=0)
-    workspace.ledger.backups.options = msgspec.structs.replace(enough, spare=1 << 60)
+    enough = msgspec.structs.replace(kept(workspace).options, spare=0)
+    kept(workspace).options = msgspec.structs.replace(enough, spare=1 << 60)
     backups = DailyBackups(workspace.ledger, lambda: NOW)
     await checked(backups)
     assert "was not backed up" in str(backups.trouble)
-    workspace.ledger.backups.options = enough
+    kept(workspace).options = enough
     await checked(backups)
     assert backups.trouble is None
 
 
 async def test_ending_stops_one_that_is_under_way(workspace: Workspace) -> None:
     workspace.enter("u1")
-    workspace.ledger.backups.options = msgspec.structs.replace(
-        workspace.ledger.backups.options, spare=0, pages=1
-    )
+    kept(workspace).options = msgspec.structs.replace(kept(workspace).options, spare=0, pages=1)
     backups = DailyBackups(workspace.ledger, lambda: NOW)
     backups.check()
     await backups.end()
-    assert workspace.ledger.backups.all() == []
+    assert kept(workspace).all() == []

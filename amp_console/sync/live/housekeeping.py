@@ -54,7 +54,7 @@ class DailyBackups:
 
     async def _check(self) -> None:
         ledger = self._ledger
-        if not ledger.backups.is_due(self._now()):
+        if ledger.backups is None or not ledger.backups.is_due(self._now()):
             return
         try:
             if not await ledger.aread(all_audiences):  # there is nothing in it yet

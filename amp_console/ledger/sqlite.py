@@ -1,0 +1,119 @@
+"""A ledger in one SQLite file, by default: for one person on one machine."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from amp_console.ledger.backups import (
+    Backup,
+    BackupOptions,
+    Backups,
+    BackupSkipped,
+    open_to_read,
+)
+from amp_console.ledger.database import Access
+from amp_console.ledger.db import Db
+from amp_console.ledger.errors import LedgerError, damaged, explain, explain_os
+from amp_console.ledger.event_log import log_backup
+from amp_console.ledger.files import EMPTY, prepare
+from amp_console.ledger.locks import FileLocks, Locks
+from amp_console.ledger.schema import migrate
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30.0
+CACHE_KIB = 48 * 1024  # with 64 MiB, 2,000,000 rows from DuckDB take more than 150 MiB
+
+
+class SqliteDatabase:
+    """A file, through SQLite's own connection."""
+
+    errors = sqlite3.Error
+
+    def __init__(
+        self, path: Path, backups: BackupOptions, now: Callable[[], int], *, is_durable: bool
+    ) -> None:
+        self.url = str(path)
+        self.locks: Locks = FileLocks(path)
+        self.backups: Backups | None = Backups(path, backups)
+        self._path = path
+        self._backups = self.backups
+        self._now = now
+        self._is_durable = is_durable
+        self._made: Backup | None = None  # before a migration
+        self._db: sqlite3.Connection
+
+    def open(self) -> tuple[str, ...]:
+        """Open the file, creating or migrating it as needed. Raises `LedgerError`."""
+        notices = [notice] if (notice := prepare(self._path)) else []
+        db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            if not db.execute("PRAGMA user_version").fetchone()[0]:
+                raise damaged(self._path, "is not a ledger")
+            db.execute("PRAGMA journal_mode = WAL")
+            # What was taken must outlive a power cut.
+            db.execute(f"PRAGMA synchronous = {'FULL' if self._is_durable else 'OFF'}")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            db.execute("PRAGMA foreign_keys = ON")
+            migrate(db, lambda version: self._back_up_before(version + 1, notices))
+            if self._made is not None:
+                log_backup(db, self._made.path.name, self._made.size, self._now())
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+        return tuple(notices)
+
+    def _back_up_before(self, version: int, notices: list[str]) -> None:
+        """Make a backup; without space for one, the migration, which needs little, still runs."""
+        try:
+            self._made = self._backups.make(f"before-version-{version}", self._now())
+        except BackupSkipped as skipped:
+            notices.append(str(skipped))
+
+    def transaction(self, access: Access, work: Callable[[Db], T]) -> T:
+        """Run `work` in a transaction; roll it back where it fails."""
+        if self._db.in_transaction:  # the ROLLBACK of the last one failed, too
+            self._db.execute("ROLLBACK")
+        self._db.execute("BEGIN IMMEDIATE" if access is Access.WRITE else "BEGIN")
+        try:
+            result = work(self._db)
+            self._db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # a full disk has rolled back already
+                self._db.execute("ROLLBACK")
+            raise
+        return result
+
+    def explain(self, error: Exception) -> LedgerError:
+        """Turn SQLite's error into the operator's."""
+        assert isinstance(error, sqlite3.Error)
+        return explain(error, self._path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+class Examination(NamedTuple):
+    """What a ledger file holds, and what SQLite finds wrong with it (None: nothing)."""
+
+    audiences: int
+    trouble: str | None
+
+
+def examine(path: Path) -> Examination:
+    """Let SQLite check a ledger, of whatever version, and change nothing. Raises `LedgerError`."""
+    try:
+        if path.stat().st_size == 0:
+            raise damaged(path, EMPTY)
+        with closing(open_to_read(path)) as db:
+            says = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+            count = db.execute("SELECT count(*) FROM audience").fetchone()[0]
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    except OSError as error:
+        raise explain_os(error, path) from error
+    return Examination(count, None if says == "ok" else says)
