@@ -320,6 +320,8 @@ in question. E writes what is shown into a CSV file."""
 
 def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: bool) -> str | None:
     """Why the user under the cursor, or the chosen ones, can't be retried."""
+    if rejected.users.is_without_match and not rejected.split.is_entered:
+        return NO_MATCH
     if is_one and rejected.split.is_entered and not rejected.detail.is_rejected:
         return "This user is not rejected any more: they were retried meanwhile."
     if is_one and not rejected.is_empty and rejected.current is None:
