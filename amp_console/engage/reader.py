@@ -27,6 +27,12 @@ NO_TIME = "no readable timestamp"
 NOT_AN_OBJECT = "not a JSON object"
 NOT_UTF8 = "not UTF-8 text"
 TOO_LONG_A_LINE = "longer than 32 MiB"
+PLAIN_FAULTS = {
+    "Extra data": "other text follows the first value of the line",
+    "trailing characters": "other text follows the first value of the line",
+    "Input data was truncated": "the line ends in the middle of an event",
+}
+"""What the decoders mean, for those who did not write them."""
 BROKEN_LINE = "not JSON from some point on; the events before it in the line were read"
 LONG_LINE = 64 * 1024  # bytes; a longer line may hold events by the million, and is read in pieces
 BROKEN_AUDIENCE = "the audience's key or ID is not valid text: half of a character, or not UTF-8"
@@ -248,7 +254,8 @@ def _fault(error: Exception, worse: ValueError) -> str:
     is_grammar = isinstance(error, msgspec.DecodeError)
     is_grammar = is_grammar and not isinstance(error, msgspec.ValidationError)
     fault = str(error if is_grammar else worse).removeprefix("JSON is malformed: ")
-    return f"not JSON: {fault.partition(' (byte ')[0].partition(': line ')[0]}"
+    fault = fault.partition(" (byte ")[0].partition(": line ")[0]
+    return f"not JSON: {PLAIN_FAULTS.get(fault, fault)}"
 
 
 def _unchanged(content: Any) -> Any:

@@ -107,7 +107,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
             "different",
             "20 in the audience, 19 in the cohort.",
             "2 missing from the cohort: 2 delivered earlier, now missing.",
-            "1 extra in the cohort: 1 never in the audience, by the events read.",
+            "1 extra in the cohort: 1 never in the audience.",
             "2 of 3 differences are pending now",
             "1 of 500 downloads used",
             "u00",

@@ -15,8 +15,8 @@ from tests.engage.events import PERSONAS, event, lines, members, read
 
 FAULTS = [
     (b"oops", "not JSON: invalid character"),
-    (b'{"type":"identify"', "not JSON: Input data was truncated"),
-    (b'{"type":"identify"}}', "not JSON: trailing characters"),
+    (b'{"type":"identify"', "not JSON: the line ends in the middle of an event"),
+    (b'{"type":"identify"}}', "not JSON: other text follows the first value of the line"),
     (b'{"userId":"a\x01b"}', "not JSON: invalid character"),
     (b'{"userId":"a\x00b"}', "not JSON: invalid character"),
     (b'{"userId":NaN}', "not JSON: invalid character"),
@@ -28,7 +28,7 @@ FAULTS = [
     (b"[1]", "not a JSON object"),
     (b"[[{}]]", "not a JSON object"),
     (b'{"userId":\xff}', "not JSON: invalid character"),
-    (b"[" * 100_000, "not JSON: Input data was truncated"),
+    (b"[" * 100_000, "not JSON: the line ends in the middle of an event"),
 ]
 
 

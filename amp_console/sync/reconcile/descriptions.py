@@ -21,7 +21,7 @@ WHAT_COMPARING_DOES = (
     "Comparing sends nothing, but it corrects what amp-console believes the cohort contains: "
     "differences that events explain become pending, and the next sync or live session sends them."
 )
-_NEVER_IN_AUDIENCE = "never in the audience, by the events read"
+_NEVER_IN_AUDIENCE = "never in the audience"
 GROUP_NAMES: dict[DifferenceKind | Explanation, str] = {
     DifferenceKind.MISSING: "Missing from the cohort",
     DifferenceKind.LEFT: "Extra: left the audience",

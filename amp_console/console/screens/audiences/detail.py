@@ -283,7 +283,16 @@ def _owner(known: AudienceSummary) -> list[tuple[str, Content | str]]:
     override = known.audience.owner_email
     if known.audience.cohort_id is None:
         return [("owner", safe_text(known.owner_email, _origin(override)))]
-    return [("owner", safe_text(override, (" (of a new cohort)", MUTED)))] if override else []
+    return (
+        [
+            (
+                "owner",
+                safe_text(override, (" (if a cohort is created)", MUTED)),
+            )
+        ]
+        if override
+        else []
+    )
 
 
 def _compared(services: Services, trend: AudienceTrend) -> Content:
