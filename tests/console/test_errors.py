@@ -17,6 +17,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.rejected import RejectedFilter, count_rejected
+from amp_console.simulator import Answer, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.retry import retry
 from amp_console.values import IdType
@@ -195,7 +196,9 @@ async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "All reasons")
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
-        await until_shown(pilot, "y/Enter Retry  s Retry and plan a sync  Esc Cancel")
+        await until_shown(
+            pilot, "y/Enter Retry  s Retry and plan a sync  a Ask Amplitude  Esc Cancel"
+        )
         await pilot.press("n")
         await until_shown(pilot, "All reasons", "? Help")
         assert await services(pilot).session.read(count_rejected) == 2  # type: ignore[union-attr]
@@ -594,3 +597,38 @@ async def test_amplitude_is_asked_about_the_user_under_the_cursor(
         await until_shown(pilot, "Amplitude knows this User ID.", "retry this user (U)")
         await pilot.press("k")
         await until_gone(pilot, "asked just now")
+
+
+async def test_before_a_retry_amplitude_can_be_asked_and_only_those_it_knows_are_retried(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness) as pilot:
+        await until_shown(pilot, "ghost-1", "2 users")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 2 users?", "Amplitude did not know any of them")
+        await pilot.press("a")
+        await until_notified(pilot, "Amplitude still knows none of these users. Nothing was")
+        harness.simulator.world.add_user("ghost-2")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 2 users?")
+        await pilot.press("a")
+        await until_shown(pilot, "Retry 1 user?", "Amplitude knows 1 of the 2 users now.")
+        await until_gone(pilot, "Ask Amplitude [a]")
+        await pilot.press("s")
+        await until_shown(pilot, "1 of them retried")
+        await pilot.press("y")
+        await until_shown(pilot, "This run rejected no one.")
+        await pilot.press("2")
+        await until_shown(pilot, "1 user ", "ghost-1")
+        await until_gone(pilot, "ghost-2")
+
+
+async def test_when_amplitude_can_not_be_asked_no_one_is_retried(harness: ConsoleHarness) -> None:
+    async with errors_shown(harness) as pilot:
+        await until_shown(pilot, "ghost-1", "2 users")
+        harness.simulator.faults.set([Rule(Answer(503))])
+        await pilot.press("tab", "U")
+        await until_shown(pilot, "Retry 1 user?", "Amplitude did not know this user")
+        await pilot.press("a")
+        await until_notified(pilot, "(status 503)", "Nothing was retried.")
+        await until_shown(pilot, "2 users")

@@ -1,7 +1,8 @@
 """Why a person is, or is not, in a cohort: the question operators are asked most often."""
 
+import asyncio
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ class PersonStatus(msgspec.Struct, frozen=True):
         if record.is_only_found and record.finding is not None:
             return record.finding.at
         if record.rejection is not None:
-            return record.rejection.at
+            return record.rejection.since
         if record.finding is not None and _disappeared(record) and record.delivered is False:
             return record.finding.at
         event_at = record.event_at if record.source is not None else None
@@ -442,3 +443,17 @@ async def look_up_user(client: "AmplitudeClient", text: str) -> UserLookup:
         "Amplitude does not know this identifier, and would reject it. It knows a user once it has "
         "received an event of theirs.",
     )
+
+
+async def known_users(client: "AmplitudeClient", ids: Iterable[str], at_once: int) -> set[str]:
+    """Return those of these identifiers that Amplitude knows now, from one search for each.
+
+    No more than `at_once` are under way at a time. Raises `AmplitudeError`.
+    """
+    turns = asyncio.Semaphore(at_once)
+
+    async def ask(text: str) -> str | None:
+        async with turns:
+            return text if (await look_up_user(client, text)).is_known else None
+
+    return {text for text in await asyncio.gather(*map(ask, ids)) if text is not None}

@@ -15,6 +15,7 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Answer, Question
 from amp_console.console.failures import KNOWN
 from amp_console.console.routes import OpenPlan
+from amp_console.console.session import Session
 from amp_console.console.texts import lines, safe_text
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
@@ -24,14 +25,19 @@ from amp_console.ledger.rejected import (
     RejectedFilter,
     RejectedUser,
     RejectionGroup,
+    rejected_page,
     rejection_groups,
 )
 from amp_console.sync.delivery.retry import retry, retry_these
+from amp_console.sync.queries.person import known_users
 from amp_console.text import clean, plural
 
 NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
 NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
 """As it is said under Errors."""
+MAX_ASKED = 20  # users; Amplitude allows 360 searches an hour
+EVERYONE = 1 << 62  # as a limit
+ASKED_AT_ONCE = 5  # Amplitude allows 10
 NAMED = 3  # audiences that are named; of more only the number is said
 
 
@@ -60,7 +66,13 @@ class Retried(NamedTuple):
     staying: int
     only: str = ""
     others: int = 0
+    unknown: int = 0
     warning: str = ""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether to offer to ask Amplitude about the users first."""
+        return 0 < self.unknown <= MAX_ASKED and not self.warning
 
     @property
     def many(self) -> int:
@@ -76,14 +88,17 @@ class RetryOutcome(NamedTuple):
 
 
 class RetryAnswer(enum.Enum):
-    """What the operator chose: to retry the users, or to plan a sync of them, too."""
+    """What the operator chose: to retry the users, to plan a sync of them, too, or to ask first."""
 
     RETRY = "retry"
     SYNC = "sync"
+    ASK = "ask"
 
 
 class RetryDialog(Question[RetryAnswer | None]):
     """Asks before users become pending again; None: they stay rejected."""
+
+    DEFAULT_CSS = "RetryDialog .dialog { width: 84; }"  # its buttons are beside each other
 
     def __init__(self, summary: Retried) -> None:
         super().__init__()
@@ -95,11 +110,12 @@ class RetryDialog(Question[RetryAnswer | None]):
         return f"Retry {plural(self._summary.many, 'user')}?"
 
     def answers(self) -> Sequence[Answer]:
-        """Retry, or retry and plan a sync."""
-        return (
+        """Retry, retry and plan a sync, or ask Amplitude first whether that can help."""
+        retry = (
             Answer("retry", "Retry", "y", "primary"),
             Answer("sync", "Retry and plan a sync", "s"),
         )
+        return (*retry, Answer("ask", "Ask Amplitude", "a")) if self._summary.can_ask else retry
 
     def text(self) -> ComposeResult:
         """What will happen."""
@@ -116,11 +132,25 @@ def _consequences(summary: Retried) -> list[str]:
     become = f"“{clean(summary.only, 60)}” becomes" if summary.only else "They become"
     rows = [summary.warning] if summary.warning else []
     rows += [f"{become} pending again in {where}.", _next_sync(summary)]
+    if summary.unknown and not summary.warning:
+        rows.append(_unknown(summary))
     if summary.staying:
         stay = "stays" if summary.staying == 1 else "stay"
         who = plural(summary.staying, "more user")
         rows.append(f"{who} {stay} rejected: no identifier in the event.")
     return rows
+
+
+def _unknown(summary: Retried) -> str:
+    """Warn of a second rejection, and say how to find out."""
+    who = "this user" if summary.only else f"{summary.unknown:,} of them"
+    if summary.unknown == summary.many > 1:
+        who = "any of them"
+    ask = " Ask it first, and only those that it knows are retried." if summary.can_ask else ""
+    return (
+        f"Amplitude did not know {who}, and rejects those again that have sent it no event "
+        f"since.{ask}"
+    )
 
 
 def _next_sync(summary: Retried) -> str:
@@ -159,6 +189,8 @@ async def ask_and_retry(
     answer = await services.ask(RetryDialog(summary))
     if answer is None:
         return RetryOutcome()
+    if answer is RetryAnswer.ASK:
+        return await _ask_amplitude_first(services, session, query, users)
     try:
         if users:
             these = [(item.audience_id, item.id_type, item.id) for item in users]
@@ -176,6 +208,38 @@ async def ask_and_retry(
         text += " Press s to see its plan."
     services.notifications.post(text, is_kept=False)
     return RetryOutcome(summary.counts, is_sync)
+
+
+async def _ask_amplitude_first(
+    services: Services, session: Session, query: RejectedFilter, users: Sequence[RejectedUser]
+) -> RetryOutcome:
+    """Ask Amplitude about those it did not know, and offer to retry the ones that it knows now."""
+    chosen = users or await session.read(rejected_page, query, 0, EVERYONE)
+    asked = [user.id for user in chosen if user.code is Reason.UNKNOWN]
+    services.notifications.post(f"Asking Amplitude about {plural(len(asked), 'user')}.")
+    try:
+        async with await session.client() as client:
+            known = await known_users(client, asked, ASKED_AT_ONCE)
+    except KNOWN as error:
+        services.notifications.post(f"{error} Nothing was retried.", "error")
+        return RetryOutcome()
+    retried = [
+        user
+        for user in chosen
+        if is_retriable(user.code) and (user.id in known or user.code is not Reason.UNKNOWN)
+    ]
+    if not retried:
+        text = "Amplitude still knows none of these users. Nothing was retried."
+        if len(asked) == 1:
+            text = "Amplitude still does not know this user. Nothing was retried."
+        services.notifications.post(text, "warning")
+        return RetryOutcome()
+    says = f"Amplitude knows {len(known):,} of the {plural(len(asked), 'user')} now."
+    if len(asked) == 1:
+        says = "Amplitude knows this user now."
+    elif len(known) < len(asked):
+        says += f" The other {len(asked) - len(known):,} stay rejected."
+    return await ask_and_retry(services, query, retried, says)
 
 
 def finish_retry(services: Services, outcome: RetryOutcome) -> None:
@@ -204,11 +268,12 @@ def _of_groups(groups: Sequence[RejectionGroup]) -> Retried:
 
 
 def _sum(parts: Iterable[tuple[Reason, int, str, int]]) -> Retried:
-    counts, audiences, staying = Counter[int](), dict[int, str](), 0
+    counts, audiences, staying, unknown = Counter[int](), dict[int, str](), 0, 0
     for code, audience_id, name, many in parts:
         if is_retriable(code):
             audiences[audience_id] = name
             counts[audience_id] += many
+            unknown += many if code is Reason.UNKNOWN else 0
         else:
             staying += many
-    return Retried(audiences, counts, staying)
+    return Retried(audiences, counts, staying, unknown=unknown)
