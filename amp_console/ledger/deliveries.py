@@ -313,6 +313,8 @@ def _reject(
         # An event that came meanwhile and wants them otherwise makes them pending, not rejected.
         "UPDATE member SET delivered = CASE WHEN ? = 1 THEN delivered ELSE ? END, "
         "rejection_id = CASE WHEN wanted = ? THEN ? END, "
+        "rejected_since = CASE WHEN wanted = ? AND (refusals = 0 OR rejected_since IS NULL) "
+        "THEN ? ELSE rejected_since END, "
         "refusals = CASE WHEN wanted = ? THEN refusals + 1 ELSE refusals END "
         "WHERE audience_id = ? AND id_type = ? AND id = ? AND request_id = ?",
         [
@@ -321,6 +323,8 @@ def _reject(
                 0 if batch.operation is Operation.ADD else None,
                 wanted,
                 rejection,
+                wanted,
+                at,
                 wanted,
                 batch.audience_id,
                 ID_TYPE_CODE[batch.id_type],

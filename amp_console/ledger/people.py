@@ -24,12 +24,16 @@ from amp_console.values import IdType, Operation
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Why a person is rejected; `at` in microseconds since 1970."""
+    """Why a person is rejected, for the first time and the last: `since` and `at`.
+
+    Both are in microseconds since 1970.
+    """
 
     operation: Operation
     code: Reason
     reason: str
     at: int
+    since: int
     tries: int
 
 
@@ -86,6 +90,7 @@ class PersonRecord(msgspec.Struct, frozen=True):
             code=why.code,
             at=why.at,
             tries=why.tries,
+            since=why.since,
             request_id=self.request.id if self.request is not None else None,
         )
 
@@ -99,7 +104,8 @@ def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRec
             row = db.execute(
                 "SELECT id_type, member.id, is_member, wanted, event_at, source.name, line, "
                 "delivered, member.request_id, counterpart, rejection.operation, code, reason, at, "
-                "refusals FROM member LEFT JOIN source ON source.id = source_id "
+                "coalesce(rejected_since, at), refusals "
+                "FROM member LEFT JOIN source ON source.id = source_id "
                 "LEFT JOIN rejection ON rejection.id = rejection_id "
                 "WHERE audience_id = ? AND id_type = ? AND member.id = ?",
                 (audience.id, ID_TYPE_CODE[id_type], text),
@@ -198,7 +204,9 @@ def _is_running(last_run: Run | None) -> bool:
 
 
 def _rejection(why: Sequence[Any]) -> Rejection | None:
-    operation, code, reason, at, tries = why
+    operation, code, reason, at, since, tries = why
     return (
-        None if code is None else Rejection(Operation(operation), Reason(code), reason, at, tries)
+        None
+        if code is None
+        else Rejection(Operation(operation), Reason(code), reason, at, since, tries)
     )

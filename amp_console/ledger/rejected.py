@@ -36,6 +36,7 @@ class RejectedUser(msgspec.Struct, frozen=True):
     at: int
     tries: int
     request_id: int | None
+    since: int
 
 
 class RejectedFilter(msgspec.Struct, frozen=True):
@@ -238,14 +239,15 @@ def _read_refused(
     db: Db, audience: Audience, query: _Query, limit: int, offset: int
 ) -> Iterator[RejectedUser]:
     rows = db.execute(
-        "SELECT id_type, member.id, operation, reason, code, at, refusals, rejection.request_id "
+        "SELECT id_type, member.id, operation, reason, code, at, refusals, rejection.request_id, "
+        "coalesce(rejected_since, at) "
         "FROM (SELECT n AS nth, rejection_id AS which FROM member "
         f"WHERE {query.text} AND audience_id = :audience_id "
         "ORDER BY rejection_id, n LIMIT :limit OFFSET :offset) AS page "
         "JOIN member ON n = nth JOIN rejection ON rejection.id = which ORDER BY which, nth",
         {**query.values, "audience_id": audience.id, "limit": limit, "offset": offset},
     )
-    for id_type, id_, operation, reason, code, at, tries, request_id in rows:
+    for id_type, id_, operation, reason, code, at, tries, request_id, since in rows:
         yield RejectedUser(
             audience.id,
             audience.handle,
@@ -259,6 +261,7 @@ def _read_refused(
             at,
             tries,
             request_id,
+            since,
         )
 
 
@@ -284,6 +287,7 @@ def _read_unidentified(
             at,
             0,
             None,
+            at,
         )
 
 

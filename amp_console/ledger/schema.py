@@ -495,6 +495,13 @@ CREATE TABLE unread_source (                 -- objects and files that could not
     at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+# When Amplitude first rejected the change that is wanted now; `rejection` has the last time.
+_REJECTED_SINCE = """
+ALTER TABLE member ADD COLUMN rejected_since INTEGER;
+UPDATE member SET rejected_since = (SELECT at FROM rejection WHERE id = rejection_id)
+WHERE rejection_id IS NOT NULL;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -518,6 +525,7 @@ MIGRATIONS: tuple[str, ...] = (
     _QUERIES_OF_CHANGES,
     _SEGMENT_WAITS,
     _UNREAD_SOURCES,
+    _REJECTED_SINCE,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -100,9 +100,11 @@ def reject_all_pending(db: Db, batch: DeliveryBatch, reason: str, at: int) -> in
         (batch.request_id, Operation.ADD, Reason.UNKNOWN, reason, at),
     ).fetchone()[0]
     done = db.execute(
-        "UPDATE member SET delivered = 0, rejection_id = ?, refusals = refusals + 1 "
+        "UPDATE member SET delivered = 0, rejection_id = ?, refusals = refusals + 1, "
+        "rejected_since = CASE WHEN refusals = 0 OR rejected_since IS NULL THEN ? "
+        "ELSE rejected_since END "
         "WHERE audience_id = ? AND id_type = ? AND wanted = 1 AND wanted IS NOT delivered "
         "AND rejection_id IS NULL",
-        (rejection, batch.audience_id, ID_TYPE_CODE[batch.id_type]),
+        (rejection, at, batch.audience_id, ID_TYPE_CODE[batch.id_type]),
     )
     return done.rowcount

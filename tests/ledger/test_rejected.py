@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.ledger import open_ledger
+from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
     RejectedFilter,
@@ -19,6 +19,7 @@ from amp_console.ledger.rejected import (
 from amp_console.simulator import RefuseIds, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType, Operation
+from tests.ledger.helpers import deliver, enters, leaves, read
 from tests.sync.workspace import Workspace, event
 
 ODD = ["ghost-%", "ghost-_", "ghost-é😀", "ghost-[red]", 'ghost-"', "ghost-\0x", "ghost-AbC"]
@@ -106,3 +107,19 @@ def test_retrying_makes_exactly_those_pending(workspace: Workspace) -> None:
 
 def test_who_has_no_identifier_is_not_made_pending(workspace: Workspace) -> None:
     assert workspace.ledger.write(retry_rejected, RejectedFilter(code=Reason.NO_IDENTIFIER)) == 0
+
+
+def test_a_second_rejection_keeps_the_time_of_the_first(ledger: Ledger) -> None:
+    read(ledger, [enters("ghost-1", 1)])
+    deliver(ledger, skipped=["ghost-1"], at=40)
+    (first,) = ledger.read(rejected_users)
+    assert (first.since, first.at, first.tries) == (40, 40, 1)
+    ledger.write(retry_rejected)
+    deliver(ledger, skipped=["ghost-1"], at=90)
+    (again,) = ledger.read(rejected_users)
+    assert (again.since, again.at, again.tries) == (40, 90, 2)
+    read(ledger, [leaves("ghost-1", 2)])
+    read(ledger, [enters("ghost-1", 3)])
+    deliver(ledger, skipped=["ghost-1"], at=95)
+    (anew,) = ledger.read(rejected_users)
+    assert (anew.since, anew.at, anew.tries) == (95, 95, 1)

@@ -49,6 +49,7 @@ def rejected(id_: str) -> RejectedUser:
         at=AT,
         tries=1,
         request_id=7,
+        since=AT,
     )
 
 

@@ -237,7 +237,9 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
         if (why := record.rejection) is not None:
             tries = plural(why.tries, "attempt")
-            rows.append(("rejected", safe_text((f"{readable_time(why.at)}, after {tries}", BAD))))
+            first = f", the first time {readable_time(why.since)}" if why.since != why.at else ""
+            text = f"{readable_time(why.at)}, after {tries}{first}"
+            rows.append(("rejected", safe_text((text, BAD))))
         if record.counterpart:
             rows.append((record.id_type.other.label, record.counterpart))
         return facts(rows)

@@ -213,6 +213,9 @@ class RejectedUserDetail(ScrollPane):
             tries = plural(user.tries, "attempt")
             when = f"{local_time(user.at)} ({services_of(self).age_of(user.at)})"
             rows.append(("rejected", f"{when}, {operation}, {tries}"))
+            if user.since != user.at:
+                first = f"{local_time(user.since)} ({services_of(self).age_of(user.since)})"
+                rows.append(("first time", first))
         return self._laid_out(rows)
 
     def _about_request(self, user: RejectedUser, record: RequestRecord) -> list[Content]:

@@ -21,6 +21,7 @@ OF_ONE_GROUP = (
     Column("ID type", 12, rank=2),
     Column("Attempts", 8, right=True, rank=1),
     Column("Since", 12),
+    Column("Last attempt", 12, rank=3),
 )
 OF_ALL_GROUPS = (
     Column("Identifier", 18, flex=3),
@@ -29,6 +30,7 @@ OF_ALL_GROUPS = (
     Column("Operation", 9, rank=3),
     Column("Attempts", 8, right=True, rank=4),
     Column("Since", 12, rank=2),
+    Column("Last attempt", 12, rank=5),
 )
 EVENT_COLUMNS = (
     Column("Reason", 24, flex=3),
@@ -75,14 +77,16 @@ def _group_row(group: RejectionGroup, glyphs: Glyphs, now: int) -> Row:
 def user_row(user: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> Row:
     """One user; `of_all`: with reason and audience, which a group says otherwise."""
     identifier, tries = Cell(user.id), Cell(str(user.tries) if user.tries else glyphs.dash)
-    when = aged(user.at, now, glyphs)
+    since = aged(user.since, now, glyphs)
+    last = aged(user.at, now, glyphs) if user.tries > 1 else Cell(glyphs.dash)
     between: tuple[Cell, ...] = (Cell(user.id_type.label, "dim"),)
     if of_all:
         done = Cell(OPERATION[user.operation])
         between = (Cell(user.reason), Cell(user.audience_name), done)
     texts = [cell.text for cell in between]
     key = user.audience_id, user.id_type, user.id
-    return Row(key, (identifier, *between, tries, when), (user.id, *texts, user.tries, user.at))
+    cells = (identifier, *between, tries, since, last)
+    return Row(key, cells, (user.id, *texts, user.tries, user.since, user.at))
 
 
 def invalid_row(group: InvalidGroup) -> Row:
