@@ -256,7 +256,7 @@ async def test_a_key_continues_at_once(harness: ConsoleHarness, key: str) -> Non
 async def test_the_end_comes_by_itself_after_the_last_step(harness: ConsoleHarness) -> None:
     tour = tour_of(LOG)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
-        await until_shown(pilot, "1/1")
+        await until_shown(pilot, "1/1", LOG.caption)
         await pilot.press("enter")
         await until(pilot, lambda: not tour.is_running)
         assert [happening.text for happening in services(pilot).notifications.entries] == [FINISHED]
