@@ -90,6 +90,11 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     assert [str(state) for state in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
     assert [str(state) for state in gone.states()] == ["broken link", "1 pending"]
     assert [str(state) for state in off.states()] == ["disabled", "not compared"]
+    rejecting = (State(Status.REJECTED, 3),)
+    disabled = (State(Status.OFF), *rejecting)
+    assert [needs_attention(states) for states in (rejecting, disabled)] == [True, False]
+    both = overview([rejecting, disabled])
+    assert (both.attention, both.rejected, both.rejected_in) == (1, 3, 1)
     synced = summary(workspace, "synced")
     assert [str(state) for state in synced.states()] == ["not compared"]
     assert [str(state) for state in synced.states(size=3)] == ["same size, not compared"]
@@ -241,7 +246,7 @@ def test_states_come_worst_first_whichever_apply(workspace: Workspace) -> None:
         known, audience=audience, left=left, finding=CohortFinding(1, 0, 6, 0)
     )
     told = [str(state) for state in item.states(is_live=True)]
-    assert told == ["6 extra", "10 rejected", "312 pending", "live", "disabled"]
+    assert told == ["disabled", "6 extra", "10 rejected", "312 pending", "live"]
 
 
 def test_an_overview_says_how_many_need_attention_and_why() -> None:

@@ -278,12 +278,18 @@ def states_of(
         found.append(State(Status.PAUSED))
     elif is_live:
         found.append(State(Status.LIVE))
-    return tuple(sorted(found, key=lambda state: state.severity))
+    return tuple(sorted(found, key=lambda state: (state.status is not Status.OFF, state.severity)))
 
 
 def needs_attention(states: Iterable[State]) -> bool:
-    """Whether an operator has to act on an audience in these states."""
-    return any(state.status in NEEDS_ATTENTION for state in states)
+    """Whether an operator has to act on an audience in these states; not while it is disabled."""
+    found = [*states]
+    return not is_disabled(found) and any(state.status in NEEDS_ATTENTION for state in found)
+
+
+def is_disabled(states: Iterable[State]) -> bool:
+    """Whether an audience in these states is disabled."""
+    return any(state.status is Status.OFF for state in states)
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -347,13 +353,16 @@ class Overview(msgspec.Struct, frozen=True):
 
 
 def overview(audiences: Sequence[Sequence[State]]) -> Overview:
-    """Sum up the states of several audiences."""
+    """Sum up the states of several audiences; nothing of a disabled one needs attention."""
 
     def count(status: Status) -> int:
         return sum(state.users or 1 for state in all_of(status))
 
     def all_of(status: Status) -> list[State]:
-        return [state for states in audiences for state in states if state.status is status]
+        counted = audiences
+        if status in NEEDS_ATTENTION:
+            counted = [states for states in audiences if not is_disabled(states)]
+        return [state for states in counted for state in states if state.status is status]
 
     return Overview(
         len(audiences),
