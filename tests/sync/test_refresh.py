@@ -19,6 +19,7 @@ from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome, q
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogFilter, Severity, log_page
 from amp_console.ledger.snapshots import Removal
+from amp_console.ledger.sources import ReadCounts, read_before_sync
 from amp_console.sync.audience_queries import drop_query, set_query
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.importer import Importer
@@ -177,8 +178,10 @@ def test_no_rows_or_more_than_a_fifth_fewer_have_to_be_confirmed(
     assert lake.wanted() == {*MEMBERS}
     assert work.decline(report).outcome is RefreshOutcome.DECLINED
     assert lake.wanted() == {*MEMBERS}
+    assert lake.ledger.read(read_before_sync) == ReadCounts()  # no row was applied
     assert lake.refresh(confirm=True).outcome is APPLIED
     assert lake.wanted() == {*users}
+    assert lake.ledger.read(read_before_sync) == ReadCounts(len(users), len(users))
 
 
 def test_with_a_plan_every_change_is_confirmed_first(lake: Lake) -> None:

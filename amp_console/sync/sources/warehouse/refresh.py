@@ -125,6 +125,7 @@ class AudienceRefresh:
         self._staged: StagedRows = kind(ledger, query, now)
         self._running = RunningQuery()
         self._is_unfinished = False  # a changed type is confirmed first
+        self._rows_read: tuple[QueryReader, list[Refusal]] | None = None
         self._at = 0
 
     @property
@@ -210,8 +211,7 @@ class AudienceRefresh:
         """Count what the staged rows change, and apply them unless that has to be confirmed."""
         query = self._query
         self._check_is_set()
-        if not self._is_dry:
-            self._account(reader, refusals)
+        self._rows_read = reader, refusals
         found = self._staged.flips()
         read = self._report(
             RefreshOutcome.DRY_RUN,
@@ -253,20 +253,20 @@ class AudienceRefresh:
         said = error.sentence(KEPT) if isinstance(error, WarehouseError) else words
         return self._report(outcome, rows=self.rows, notes=(said,))
 
-    def _account(self, reader: QueryReader, refusals: list[Refusal]) -> None:
-        """Keep what became of the rows; those refused are listed as errors."""
+    def _account(self, db: Db, *, is_applied: bool) -> None:
+        """Keep which rows were refused; the others count where they were applied."""
+        if self._rows_read is None:
+            return
+        reader, refusals = self._rows_read
         refused = reader.refused.total()
         unlisted = reader.refused.copy()
         for refusal in refusals:
             unlisted[refusal.reason] -= 1
-        counts = ReadCounts(reader.rows, reader.rows - refused, 0, refused)
-
-        def write(db: Db) -> None:
-            # Begun again: another refresh may have ended since this one began.
-            source_id = self._begin_source(db)
-            sources.account(db, source_id, counts, {}, refusals, +unlisted)
-
-        self._ledger.write(write)
+        taken = reader.rows - refused if is_applied else 0
+        counts = ReadCounts(taken + refused, taken, 0, refused)
+        # Begun again: another refresh may have ended since this one began.
+        source_id = self._begin_source(db)
+        sources.account(db, source_id, counts, {}, refusals, +unlisted)
 
     def _begin_source(self, db: Db) -> int:
         """The source of its rows in the ledger, the same for every refresh of an audience."""
@@ -321,6 +321,7 @@ class AudienceRefresh:
         is_logged = self._logs_repeats or not self._is_repeat(report, last)
 
         def write(db: Db) -> None:
+            self._account(db, is_applied=report.outcome in _TAKEN)
             keep_last_refresh(db, self._query, last, types)
             if is_logged:
                 add_log_entry(db, entry)
