@@ -326,6 +326,8 @@ def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: b
         return "This user is not rejected any more: they were retried meanwhile."
     if is_one and not rejected.is_empty and rejected.current is None:
         return "Press Enter to go to the users of this reason, and U retries one of them."
+    if rejected.users.is_without_match and not rejected.split.is_entered:
+        return NO_MATCH
     shown = [rejected.shown] if rejected.shown is not None else []
     chosen = shown if is_one else rejected.users.marked or rejected.chosen
     if not chosen:
