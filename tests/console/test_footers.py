@@ -23,7 +23,13 @@ from tests.console.harness import (
     until_notified,
     until_shown,
 )
-from tests.console.sample_audiences import SHOPPERS, broken_events, connect_with_audiences, select
+from tests.console.sample_audiences import (
+    FRESH,
+    SHOPPERS,
+    broken_events,
+    connect_with_audiences,
+    select,
+)
 
 pytestmark = pytest.mark.anyio
 USUAL = {"/ Filter", "^p Commands", "? Help"}
@@ -121,8 +127,9 @@ async def test_a_key_in_the_footer_can_be_clicked_and_says_why_it_does_nothing(
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until_shown(pilot, "pending", "▸ ")
+        await select(pilot, FRESH)
         await click_key(pilot, "s Sync")
-        await until_shown(pilot, "Before you send")
+        await until_shown(pilot, "Before you send", "y Send")
         send = next(iter(pilot.app.screen.query_one(KeyFooter).links()))[0]
         assert (send.text.plain, "bold" in str(send.text.spans)) == ("y Send", False)
         await click_key(pilot, "y Send")
@@ -249,7 +256,7 @@ MEANINGS = {
     "R": {"Retry", "Retry all"},
     "T": {"Test"},
     "U": {"Retry this user"},
-    "W": {"Read-only"},
+    "W": {"Read-only on / off"},
 }
 
 
