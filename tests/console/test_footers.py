@@ -127,7 +127,7 @@ async def test_a_key_in_the_footer_can_be_clicked_and_says_why_it_does_nothing(
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until_shown(pilot, "pending", "▸ ")
-        await select(pilot, FRESH)
+        select(pilot, FRESH)
         await click_key(pilot, "s Sync")
         await until_shown(pilot, "Before you send", "y Send")
         send = next(iter(pilot.app.screen.query_one(KeyFooter).links()))[0]
