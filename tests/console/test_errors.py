@@ -606,6 +606,7 @@ async def test_before_a_retry_amplitude_can_be_asked_and_only_those_it_knows_are
         await until_shown(pilot, "ghost-1", "2 users")
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?", "Amplitude did not know any of them")
+        await until_shown(pilot, "Ask Amplitude [a]")
         await pilot.press("a")
         await until_notified(pilot, "Amplitude still knows none of these users. Nothing was")
         harness.simulator.world.add_user("ghost-2")

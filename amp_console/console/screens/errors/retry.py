@@ -98,8 +98,6 @@ class RetryAnswer(enum.Enum):
 class RetryDialog(Question[RetryAnswer | None]):
     """Asks before users become pending again; None: they stay rejected."""
 
-    DEFAULT_CSS = "RetryDialog .dialog { width: 84; }"  # its buttons are beside each other
-
     def __init__(self, summary: Retried) -> None:
         super().__init__()
         self._summary = summary
