@@ -15,7 +15,7 @@ from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.bucket.stream import PollOptions, open_buckets
 from amp_console.sync.sources.known import known_sources
-from amp_console.sync.sources.protocols import EventStream, SourceStatus
+from amp_console.sync.sources.protocols import EventStream, SourceStatus, StreamKind
 from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, bucket_server
 from tests.sync.test_bucket_import import events_read, lines, members
 from tests.sync.test_live import is_in, until
@@ -95,7 +95,13 @@ async def test_objects_that_appear_are_delivered_once_also_across_sessions(
         await until(is_in(workspace, "u1"))
         bucket.put("in/2.json", lines("u2"))
         await until(is_in(workspace, "u1", "u2"))
-        assert followed.status[0] == SourceStatus(f"s3://{BUCKET}/in", 2, followed.status[0].last)
+        assert followed.status[0] == SourceStatus(
+            f"s3://{BUCKET}/in",
+            2,
+            followed.status[0].last,
+            kind=StreamKind.BUCKET,
+            objects=2,
+        )
     assert followed.report is not None
     assert followed.report.last.tally.read == 2
     assert followed.report.last.earlier == 1

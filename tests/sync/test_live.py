@@ -634,6 +634,29 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_str
     assert source.status()[0].events == 20
 
 
+async def test_a_stream_keeps_its_position_while_the_ledger_takes_nothing_in(
+    workspace: Workspace,
+) -> None:
+    reading, writing = os.pipe()
+    first = lines("u1").encode()
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as sender:
+        source = PipeStream(ingestor, stream, "stdin", options=IMPATIENT)
+        async with workspace.client() as client:
+            live = LiveSession(workspace.context(client), QUICK)
+            task = asyncio.create_task(live.run(source))
+            sender.write(first)
+            await until(lambda: source.status()[0].events == 1)
+            workspace.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
+            sender.write(lines("u2").encode())
+            await until(lambda: source.status()[0].trouble)
+            assert source.status()[0].position == len(first)
+            workspace.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
+            sender.close()
+            await task
+    assert workspace.cohort() == {"u1", "u2"}
+
+
 async def test_a_line_that_is_too_long_loses_no_other_line_of_a_stream(
     workspace: Workspace,
 ) -> None:

@@ -14,7 +14,7 @@ from amp_console.sync.audience_queries import set_query
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.live.progress import LiveReport
 from amp_console.sync.live.session import LiveSession
-from amp_console.sync.sources.protocols import EventStream, SourceStatus
+from amp_console.sync.sources.protocols import EventStream, SourceStatus, StreamKind
 from amp_console.sync.sources.warehouse import Engine
 from amp_console.sync.sources.warehouse.stream import RefreshOptions, is_refreshed, open_queries
 from tests.postgresql import postgresql_server
@@ -101,7 +101,9 @@ async def test_a_source_is_refreshed_at_every_interval_and_the_cohort_follows(la
     async with following(lake, "lake") as followed:
         await until(is_in(lake.workspace, *MEMBERS, key="vip"))
         assert followed.interval.seconds == [900.0]
-        assert followed.status == {"lake: vip": SourceStatus("lake: vip", 10, 0.0)}
+        assert followed.status == {
+            "lake: vip": SourceStatus("lake: vip", 10, 0.0, kind=StreamKind.QUERY)
+        }
         lake.warehouse.members(*MEMBERS[1:], "new")
         await followed.interval.passes()
         await until(is_in(lake.workspace, *MEMBERS[1:], "new", key="vip"))

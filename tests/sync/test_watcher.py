@@ -512,6 +512,9 @@ def test_files_that_are_not_listed_are_counted(workspace: Workspace, folder: Pat
     found = watcher.watching.status()
     assert len(found) == MAX_SHOWN
     assert sum(1 + item.unlisted for item in found) == MAX_SHOWN + 88
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    assert sum((item.size or 0) + item.unlisted_size for item in found) == size
+    assert sum((item.position or 0) + item.unlisted_position for item in found) == size
 
 
 CSV_HEADER = "user_id,event_type,timestamp,context,traits\n"

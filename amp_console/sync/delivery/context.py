@@ -9,7 +9,7 @@ from amp_console.amplitude import KeysRefused
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.ledger.runs import RunKind
-from amp_console.sync.delivery.progress import Observer, Progress, ignore
+from amp_console.sync.delivery.progress import AnswerLog, Observer, Progress, ignore
 from amp_console.sync.timing import Stop, Timing
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class ActiveRun:
     """A run of the history while this process carries it out.
 
     `limiter` allows as many requests at once as the connection's `parallel_cohorts`.
-    `keys_refused` is Amplitude's sentence once it has refused the keys.
+    `answers` counts the requests by their answers. `keys_refused` is Amplitude's sentence once it
+    has refused the keys.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class ActiveRun:
         self.progress = progress
         self.started_at = started_at
         self.limiter = RequestLimiter(context.connection.limits.parallel_cohorts)
+        self.answers = AnswerLog()
         self.keys_refused: str | None = None
         self._on_keys_refused = on_keys_refused or context.stop.ask
 

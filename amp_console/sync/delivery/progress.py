@@ -1,6 +1,8 @@
 """What a run looks like from outside: small frozen snapshots, at most ten a second."""
 
 import asyncio
+import enum
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -9,6 +11,46 @@ from amp_console.ledger.runs import AudienceCounts, total_of
 from amp_console.sync.timing import Timing
 
 INTERVAL = 0.1  # seconds between two snapshots
+
+
+class AnswerClass(enum.StrEnum):
+    """The class of an answer's HTTP status. `none`: no answer came."""
+
+    SUCCESS = "2xx"
+    REDIRECT = "3xx"
+    CLIENT_ERROR = "4xx"
+    SERVER_ERROR = "5xx"
+    NONE = "none"
+
+
+_CLASSES = {
+    2: AnswerClass.SUCCESS,
+    3: AnswerClass.REDIRECT,
+    4: AnswerClass.CLIENT_ERROR,
+    5: AnswerClass.SERVER_ERROR,
+}
+
+
+class AnsweredRequests(msgspec.Struct, frozen=True):
+    """How many of a run's requests got an answer of one class."""
+
+    answer: AnswerClass
+    count: int
+
+
+class AnswerLog:
+    """Counts a run's requests by their answers; those in flight are not in it yet."""
+
+    def __init__(self) -> None:
+        self._counts = Counter(dict.fromkeys(AnswerClass, 0))
+
+    def add(self, status: int | None) -> None:
+        """Count one more answer by its HTTP status; None where no answer came."""
+        self._counts[_CLASSES.get((status or 0) // 100, AnswerClass.NONE)] += 1
+
+    def snapshot(self) -> tuple[AnsweredRequests, ...]:
+        """Every class, also those without a request."""
+        return tuple(AnsweredRequests(answer, count) for answer, count in self._counts.items())
 
 
 class AudienceProgress(msgspec.Struct, frozen=True):

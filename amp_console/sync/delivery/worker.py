@@ -1,7 +1,7 @@
 """One audience on its way to its cohort: one request at a time, until nothing is pending."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
@@ -142,10 +142,10 @@ class AudienceWorker:
                 if limiter.is_closed or not self._stop.may_send:
                     return await self._put_back(batch)
                 self.show(f"{_DOING[batch.operation]} {batch.size:,}")
-                self._count_request()
-                answer = await self.client.change_members(
-                    self.cohort_id, batch.id_type, batch.operation, batch.ids
-                )
+                with self._counted_request():
+                    answer = await self.client.change_members(
+                        self.cohort_id, batch.id_type, batch.operation, batch.ids
+                    )
         except AmplitudeError as error:
             await self.settle_failed(batch, error)
             if not isinstance(error, Transient):
@@ -161,13 +161,24 @@ class AudienceWorker:
 
     async def upload(self, request: Upload) -> Uploaded:
         """Upload members as a cohort, once there is room for a request; raises `AmplitudeError`."""
-        self._count_request()
-        async with self.run.limiter:
-            return await self.client.upload(request)
+        with self._counted_request():
+            async with self.run.limiter:
+                return await self.client.upload(request)
 
-    def _count_request(self) -> None:
+    @contextmanager
+    def _counted_request(self) -> Iterator[None]:
+        """Count a request that changes a cohort or creates one, and the class of its answer."""
         self.count(requests=1, retries=int(self._is_retry))
         self._is_retry = False
+        status = None
+        try:
+            yield
+            status = 200
+        except AmplitudeError as error:
+            status = error.status
+            raise
+        finally:
+            self.run.answers.add(status)
 
     async def settle_failed(self, batch: DeliveryBatch, error: AmplitudeError) -> None:
         """Record that a request failed: its members are unknown only where it may be applied."""

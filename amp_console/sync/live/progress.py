@@ -8,6 +8,7 @@ import msgspec
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import AudienceCounts, RunStatus, total_of
 from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.delivery.progress import AnsweredRequests
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import clean, first_sentence
 
@@ -100,7 +101,8 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     `now` is the moment on the clock of the sources' times. `backup_trouble` says why the ledger's
     last backup was not made. Every change that is not delivered counts in `queue` or in `waiting`.
     So many of the events read were there `earlier`, before their source was followed; so many
-    changes were `pending_before` the session read any.
+    changes were `pending_before` the session read any. `answered` has the requests to Amplitude by
+    their answers.
     """
 
     run_id: int
@@ -115,6 +117,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     is_over: bool = False
     earlier: int = 0
     pending_before: int = 0
+    answered: tuple[AnsweredRequests, ...] = ()
 
     @property
     def source_count(self) -> int:

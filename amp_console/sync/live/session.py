@@ -79,6 +79,11 @@ class LiveSession:
         return self._run.id if self._run is not None else None
 
     @property
+    def keys_refused(self) -> str | None:
+        """Amplitude's sentence once it has refused the keys."""
+        return self._run.keys_refused if self._run is not None else None
+
+    @property
     def is_paused(self) -> bool:
         """Whether events are received, and nothing is sent for any audience."""
         return self._is_paused
@@ -182,6 +187,7 @@ class LiveSession:
             self._is_over,
             self._earlier,
             self._pending_before,
+            self._run.answers.snapshot(),
         )
 
     async def _followed(self, audience_id: int) -> Follower:

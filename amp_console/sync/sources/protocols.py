@@ -1,6 +1,7 @@
 """What a source of events looks like from above: a live session, a command, the console."""
 
 import asyncio
+import enum
 from typing import Protocol
 
 import msgspec
@@ -13,11 +14,24 @@ class CannotBind(Exception):
     """The receiver can't listen on an address; the text says why, and what to do."""
 
 
+class StreamKind(enum.StrEnum):
+    """What kind of source events come from."""
+
+    FILE = "file"
+    STDIN = "stdin"
+    WEBHOOK = "webhook"
+    BUCKET = "bucket"
+    QUERY = "query"
+
+
 class SourceStatus(msgspec.Struct, frozen=True):
     """How a source is doing: its events since the session began, and `last` when (monotonic, s).
 
-    Of a file `position` of `size` bytes are read; both are None for a source without an end. A
-    receiver counts in `refused` the requests that it refused. So many others are `unlisted`.
+    Of a file `position` of `size` bytes are read. A source without an end has no `size`; its
+    `position` counts the bytes read since the session began, None where they are not counted. A
+    bucket has read so many `objects` since. A receiver counts in `refused` the requests that it
+    refused. So many others are `unlisted`, whose bytes are in `unlisted_position` and
+    `unlisted_size`.
     """
 
     name: str
@@ -28,6 +42,10 @@ class SourceStatus(msgspec.Struct, frozen=True):
     trouble: str = ""
     refused: tuple[RefusedRequests, ...] = ()
     unlisted: int = 0
+    unlisted_position: int = 0
+    unlisted_size: int = 0
+    kind: StreamKind = StreamKind.FILE
+    objects: int = 0
 
 
 class Sink(Protocol):

@@ -15,7 +15,7 @@ from amp_console.ledger import LedgerError
 from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.pipe import EndableStream
-from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus
+from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus, StreamKind
 from amp_console.sync.sources.watcher import PathWatcher
 
 WAKE_UP = 1_000  # milliseconds until the watcher sees that it is to end
@@ -176,7 +176,7 @@ class PipeStream:
         self._stream = EndableStream(stream)
         self._options = options
         self._source: Source | None = None
-        self._seen = SourceStatus(name)
+        self._seen = SourceStatus(name, kind=StreamKind.STDIN)
         self._now = ingestor.timing.monotonic
         self._changed = self._now()
 
@@ -259,7 +259,9 @@ class PipeStream:
         result = await self._retrying(sink, lambda: self._ingestor.ingest(source_id, [batch]))
         position = self._source.position() if self._source else 0
         events = self._seen.events + result.tally.read
-        self._seen = SourceStatus(self._seen.name, events, self._now(), position)
+        self._seen = SourceStatus(
+            self._seen.name, events, self._now(), position, kind=self._seen.kind
+        )
         await sink.arrived(result)
 
     async def _retrying(self, sink: Sink, work: Callable[[], T]) -> T:
@@ -269,9 +271,8 @@ class PipeStream:
             except LedgerError as error:
                 if sink.ending.is_set():
                     raise
-                self._seen = SourceStatus(
-                    self._seen.name, self._seen.events, trouble=without_name(error, self._seen.name)
-                )
+                trouble = without_name(error, self._seen.name)
+                self._seen = msgspec.structs.replace(self._seen, trouble=trouble)
                 await _wait_or_ending(sink, self._options.retry_interval)
 
 

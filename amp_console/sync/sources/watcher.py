@@ -153,9 +153,13 @@ class PathWatcher:
         shown = [SourceStatus(_name(path), trouble=_MISSING) for path in missing]
         shown += [self._shown(path, watched) for path, watched in found if path not in missing]
         shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
-        if unlisted := len(shown[MAX_SHOWN:]):
-            last = msgspec.structs.replace(shown[MAX_SHOWN - 1], unlisted=unlisted)
-            shown[MAX_SHOWN - 1] = last
+        if unlisted := shown[MAX_SHOWN:]:
+            shown[MAX_SHOWN - 1] = msgspec.structs.replace(
+                shown[MAX_SHOWN - 1],
+                unlisted=len(unlisted),
+                unlisted_position=sum(source.position or 0 for source in unlisted),
+                unlisted_size=sum(source.size or 0 for source in unlisted),
+            )
         return tuple(shown[:MAX_SHOWN])
 
     def _shown(self, path: Path, watched: _Watched) -> SourceStatus:

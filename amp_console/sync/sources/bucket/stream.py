@@ -17,7 +17,7 @@ from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.bucket.listing import ListedObject
 from amp_console.sync.sources.bucket.object_set import ObjectPart, ObjectSet
 from amp_console.sync.sources.bucket.store import TRANSFER, TransferOptions
-from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus
+from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus, StreamKind
 from amp_console.sync.sources.streams import StreamGroup
 
 MAX_TROUBLES = 20  # objects
@@ -68,6 +68,7 @@ class BucketStream:
         self._options = options
         self._now = ingestor.timing.monotonic
         self._events = 0
+        self._objects_read = 0
         self._last: float | None = None
         self._trouble = ""
         self._troubles: dict[str, _ObjectTrouble] = {}
@@ -76,9 +77,19 @@ class BucketStream:
 
     def status(self) -> tuple[SourceStatus, ...]:
         """The address, and the objects that could not be read."""
-        whole = SourceStatus(self._objects.name, self._events, self._last, trouble=self._trouble)
+        whole = SourceStatus(
+            self._objects.name,
+            self._events,
+            self._last,
+            trouble=self._trouble,
+            kind=StreamKind.BUCKET,
+            objects=self._objects_read,
+        )
         odd = list(self._troubles.values())[:MAX_TROUBLES]
-        return (whole, *(SourceStatus(item.name, trouble=item.reason) for item in odd))
+        return (
+            whole,
+            *(SourceStatus(o.name, trouble=o.reason, kind=StreamKind.BUCKET) for o in odd),
+        )
 
     async def follow(self, sink: Sink) -> None:
         """List and read until the session ends. What can't be read is tried again."""
@@ -161,7 +172,9 @@ class BucketStream:
                 if waiting:
                     yield ingestor.ingest(source_id, waiting)
                 waiting = [batch]
-            yield ingestor.ingest(source_id, waiting, part.checkpoint())
+            last = ingestor.ingest(source_id, waiting, part.checkpoint())
+            self._objects_read += 1
+            yield last
 
 
 def open_buckets(

@@ -19,7 +19,7 @@ from amp_console.ledger.audiences import (
 )
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.stream import IngestResult
-from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus
+from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus, StreamKind
 from amp_console.sync.sources.streams import StreamGroup
 from amp_console.sync.sources.warehouse.engine import Engine
 from amp_console.sync.sources.warehouse.reader import TIMEOUT
@@ -74,7 +74,9 @@ class QueryStream:
     def status(self) -> tuple[SourceStatus, ...]:
         """The audiences; before them the source, while nothing can be refreshed."""
         found = (
-            SourceStatus(item.name, item.events, item.last, trouble=item.trouble)
+            SourceStatus(
+                item.name, item.events, item.last, trouble=item.trouble, kind=StreamKind.QUERY
+            )
             for item in self._refreshed.values()
         )
         return (*_in_trouble(self._source, self._trouble), *found)
@@ -217,4 +219,4 @@ def _trouble(report: RefreshReport) -> str:
 
 def _in_trouble(name: str, trouble: str) -> Iterator[SourceStatus]:
     if trouble:
-        yield SourceStatus(name, trouble=trouble)
+        yield SourceStatus(name, trouble=trouble, kind=StreamKind.QUERY)
