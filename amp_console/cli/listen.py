@@ -6,7 +6,9 @@ from amp_console.cli.options import (
     connection_option,
     json_option,
     live_options,
+    read_service_options,
     receiver_options,
+    service_options,
 )
 from amp_console.cli.output import ask_for, say
 
@@ -26,6 +28,7 @@ from amp_console.cli.output import ask_for, say
     help="Also follow this file or folder. Repeatable.",
 )
 @receiver_options
+@service_options
 @json_option
 @connection_option
 def listen(
@@ -37,6 +40,9 @@ def listen(
     host: str,
     port: int,
     single_events: bool,
+    metrics_host: str,
+    metrics_port: int | None,
+    log_format: str,
     as_json: bool,
     connection_name: str | None,
 ) -> int:
@@ -45,10 +51,11 @@ def listen(
     The session runs until Ctrl-C. POST / accepts one event or one array of events, and answers 2xx
     once they are in the ledger. The shared secret of the Webhooks (Actions) destination comes from
     the keyring (--save-secret) or from AMP_CONSOLE_WEBHOOK_SECRET; without one, only this machine
-    can reach the session. GET /healthz answers while it runs. With --watch the session also
-    follows files and folders, as the command watch does.
+    can reach the session. GET /healthz and /metrics answer while it runs; with
+    --metrics-port, the metrics have a port of their own. With --watch the session also follows
+    files and folders, as the command watch does.
     """
-    from amp_console.cli.live_session import run_live
+    from amp_console.cli.live_session import LiveCommand
     from amp_console.cli.resources import keys_of, open_connection
     from amp_console.cli.sources import path_source, webhook_source
     from amp_console.connections.read_only import guard
@@ -59,17 +66,19 @@ def listen(
 
     if save_secret:
         return _save_secret(connection_name)
+    service = read_service_options(metrics_host, metrics_port, log_format, as_json=as_json)
     with open_connection(connection_name) as (connection, ledger):
         guard(connection, "The session did not start.")
         credentials = keys_of(connection)
-        sources = [webhook_source(connection, ledger, host, port, single_events=single_events)]
+        options = LiveOptions(flush_seconds=flush_seconds, create=create, remove=remove)
+        context = RunContext(connection, ledger, client_for(connection, credentials))
+        live = LiveCommand(context, options, service)
+        sources = [
+            webhook_source(connection, ledger, live, host, port, single_events=single_events)
+        ]
         if paths:
             sources.append(path_source(connection, ledger, paths))
-        options = LiveOptions(flush_seconds=flush_seconds, create=create, remove=remove)
-        client = client_for(connection, credentials)
-        return run_live(
-            RunContext(connection, ledger, client), options, StreamGroup(*sources), as_json=as_json
-        )
+        return live.run(StreamGroup(*sources))
 
 
 def _save_secret(name: str | None) -> int:

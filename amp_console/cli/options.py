@@ -169,3 +169,48 @@ def receiver_options(command: F) -> F:
         "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
     )
     return host(port(single(command)))
+
+
+class ServiceOptions(NamedTuple):
+    """What a live session prints, and the port of its own for metrics and health, if it has one."""
+
+    metrics_host: str
+    metrics_port: int | None
+    log_format: str
+    as_json: bool
+
+
+def service_options(command: F) -> F:
+    """Add where a live session serves its metrics, and --log-format."""
+    port = click.option(
+        "--metrics-port",
+        type=click.IntRange(1, 65535),
+        help="Serve metrics and health on this port.",
+    )
+    host = click.option(
+        "--metrics-host",
+        default="127.0.0.1",
+        show_default=True,
+        help="Address of the metrics port.",
+    )
+    log_format = click.option(
+        "--log-format",
+        type=click.Choice(["lines", "json"]),
+        default="lines",
+        show_default=True,
+        help="Print lines, or one JSON object per line for everything that happens.",
+    )
+    return port(host(log_format(command)))
+
+
+def read_service_options(
+    metrics_host: str, metrics_port: int | None, log_format: str, *, as_json: bool
+) -> ServiceOptions:
+    """Refuse a host without a port, which would do nothing, and options that exclude each other."""
+    if metrics_port is None and is_given("metrics_host"):
+        raise click.UsageError("--metrics-host needs --metrics-port.")
+    if log_format == "json" and as_json:
+        raise click.UsageError(
+            "--json prints the figures as JSON, --log-format json everything. Use one of them."
+        )
+    return ServiceOptions(metrics_host, metrics_port, log_format, as_json)

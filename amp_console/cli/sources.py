@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from amp_console.cli.output import say
 from amp_console.cli.resources import connection_store, keyring, open_warehouse
+from amp_console.cli.session_log import SessionEvent
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.sync.connection_options import read_options
@@ -14,6 +14,7 @@ from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.registry import open_stream
 
 if TYPE_CHECKING:
+    from amp_console.cli.live_session import LiveCommand
     from amp_console.sync.sources.warehouse import Engine
 
 
@@ -46,7 +47,13 @@ def query_source(
 
 
 def webhook_source(
-    connection: Connection, ledger: Ledger, host: str, port: int, *, single_events: bool
+    connection: Connection,
+    ledger: Ledger,
+    live: "LiveCommand",
+    host: str,
+    port: int,
+    *,
+    single_events: bool,
 ) -> EventStream:
     """Listen for webhooks at once; return the source. Raises `CannotBind` and `KeysError`."""
     from amp_console.connections import find_webhook_secret
@@ -55,7 +62,8 @@ def webhook_source(
     secret = find_webhook_secret(connection, os.environ, keyring())
     check_host(host, secret)
     options = ReceiverOptions(host=host, port=port, secret=secret, single_events=single_events)
-    source = Receiver(StreamIngestor(ledger, read_options(connection)), options)
+    ingestor = StreamIngestor(ledger, read_options(connection))
+    source = Receiver(ingestor, options, more_routes=live.receiver_routes())
     source.open()
-    say(f"Listening on {options.url}", err=True)
+    live.log.write(SessionEvent.LISTENING, f"Listening on {options.url}", url=options.url)
     return source

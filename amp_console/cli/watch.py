@@ -11,7 +11,9 @@ from amp_console.cli.options import (
     is_given,
     json_option,
     live_options,
+    read_service_options,
     receiver_options,
+    service_options,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ RECEIVERS_OWN = ("host", "port", "single_events")
     "--listen", "is_listening", is_flag=True, help="Also receive webhooks in this session."
 )
 @receiver_options
+@service_options
 @json_option
 @connection_option
 def watch(
@@ -41,6 +44,9 @@ def watch(
     host: str,
     port: int,
     single_events: bool,
+    metrics_host: str,
+    metrics_port: int | None,
+    log_format: str,
     as_json: bool,
     connection_name: str | None,
 ) -> int:
@@ -53,9 +59,9 @@ def watch(
     refresh that needs confirmation waits for the command refresh. Audiences without a cohort wait,
     unless you add --create, and large removals wait for the command sync, unless you add
     --allow-large-removals. With --listen the session also receives Segment's webhooks, as
-    the command listen does.
+    the command listen does. With --metrics-port it serves metrics for Prometheus, and its health.
     """
-    from amp_console.cli.live_session import run_live
+    from amp_console.cli.live_session import LiveCommand
     from amp_console.cli.resources import keys_of, open_connection
     from amp_console.cli.sources import path_source, query_source, webhook_source
     from amp_console.connections.read_only import guard
@@ -65,6 +71,7 @@ def watch(
     from amp_console.sync.sources.streams import StreamGroup
 
     _check_options(is_listening=is_listening)
+    service = read_service_options(metrics_host, metrics_port, log_format, as_json=as_json)
     with open_connection(connection_name) as (connection, ledger):
         names = _names_of_queries(connection, ledger, paths)
         followed = [path for path in paths if path not in names]
@@ -72,12 +79,6 @@ def watch(
             _check_interval(followed, every)
         guard(connection, "Nothing was read or sent.")
         credentials = keys_of(connection)
-        sources = [path_source(connection, ledger, followed, every)] if followed else []
-        if names:
-            sources.append(query_source(connection, ledger, names, every))
-        if is_listening:
-            source = webhook_source(connection, ledger, host, port, single_events=single_events)
-            sources.append(source)
         options = LiveOptions(
             flush_seconds=flush_seconds,
             create=create,
@@ -85,10 +86,16 @@ def watch(
             # A query that returns the same again is no news, and one that fails is told.
             silence=LiveOptions().silence + (every or 0) if followed or is_listening else math.inf,
         )
-        client = client_for(connection, credentials)
-        return run_live(
-            RunContext(connection, ledger, client), options, StreamGroup(*sources), as_json=as_json
-        )
+        context = RunContext(connection, ledger, client_for(connection, credentials))
+        live = LiveCommand(context, options, service)
+        sources = [path_source(connection, ledger, followed, every)] if followed else []
+        if names:
+            sources.append(query_source(connection, ledger, names, every))
+        if is_listening:
+            sources.append(
+                webhook_source(connection, ledger, live, host, port, single_events=single_events)
+            )
+        return live.run(StreamGroup(*sources))
 
 
 def _names_of_queries(

@@ -1,6 +1,6 @@
 """What a live session prints while it reads files that were large when it began."""
 
-from amp_console.cli.live_session import backlog, line
+from amp_console.cli.session_log import backlog, details, figures_line
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.live.progress import LiveSnapshot
 from amp_console.sync.sources.protocols import SourceStatus
@@ -15,7 +15,7 @@ def test_a_backlog_shows_its_progress_until_it_is_read() -> None:
     )
     now = LiveSnapshot(1, 0.0, ReadCounts(), 0.0, (), sources)
     assert backlog(now) == ["/logs/large.log: 25% of 400 MB read"]
-    assert line(now)[1:] == ["  /logs/large.log: 25% of 400 MB read"]
+    assert details(now) == ["/logs/large.log: 25% of 400 MB read"]
 
 
 def test_few_backlogs_are_shown_at_once() -> None:
@@ -25,6 +25,6 @@ def test_few_backlogs_are_shown_at_once() -> None:
 
 def test_events_that_are_invalid_are_counted_in_the_line() -> None:
     some = LiveSnapshot(1, 0.0, ReadCounts(read=5, changes=3, invalid=2), 0.0, (), ())
-    assert "5 read  2 invalid  queue" in line(some)[0]
+    assert "5 read  2 invalid  queue" in figures_line(some)
     none = LiveSnapshot(1, 0.0, ReadCounts(read=3, changes=3), 0.0, (), ())
-    assert "invalid" not in line(none)[0]
+    assert "invalid" not in figures_line(none)

@@ -4,14 +4,16 @@ import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from starlette.routing import Route
 
 from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.live.monitoring import Monitoring
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport
 from amp_console.sync.live.session import LiveSession
@@ -29,8 +31,11 @@ LIMITS = ReceiverLimits()
 class WebhookSender:
     """Sends events to a receiver of this process."""
 
-    def __init__(self, live: LiveSession, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, live: LiveSession, monitoring: Monitoring, client: httpx.AsyncClient
+    ) -> None:
         self.live = live
+        self.monitoring = monitoring
         self.client = client
 
     @property
@@ -58,6 +63,7 @@ def receiver(
     limits: ReceiverLimits = LIMITS,
     single_events: bool = False,
     parser: Executor | None = None,
+    more_routes: Sequence[Route] = (),
 ) -> Receiver:
     options = ReceiverOptions(
         port=port,
@@ -65,7 +71,8 @@ def receiver(
         limits=limits,
         single_events=single_events,
     )
-    return Receiver(StreamIngestor(workspace.ledger, workspace.read_options()), options, parser)
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+    return Receiver(ingestor, options, parser, more_routes)
 
 
 @asynccontextmanager
@@ -74,14 +81,16 @@ async def receiving(
 ) -> AsyncIterator[WebhookSender]:
     """Receive until the block ends; then everything is delivered."""
     port = free_port()
-    post = receiver(workspace, port, secret, **options)
     async with workspace.client() as amplitude:
         live = LiveSession(workspace.context(amplitude), LIVE_OPTIONS)
+        monitoring = Monitoring(live, workspace.ledger)
+        routes = [*monitoring.health_routes(), monitoring.metrics_route()]
+        post = receiver(workspace, port, secret, more_routes=routes, **options)
         task = asyncio.create_task(live.run(post))
         base_url = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
             await listening(client, task)
-            yield WebhookSender(live, client)
+            yield WebhookSender(live, monitoring, client)
         live.end()
         await task
 

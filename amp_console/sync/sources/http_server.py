@@ -7,6 +7,7 @@ protocol is all here.
 
 import asyncio
 import http
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from amp_console.ledger.refused_requests import RefusalReason
+from amp_console.sync.sources.protocols import CannotBind
 
 BACKLOG = 400  # connections that the system keeps until they are accepted
 LINGER_SECONDS = 1.0  # for a sender that is turned away to hear why
@@ -160,3 +162,20 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone."""
         yield
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """Bind an address. Raises `CannotBind`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotBind(
+            f"Can't listen on {host}:{port} ({error.strerror}). The session did not start. Choose "
+            "another address or port."
+        ) from None
+
+
+def url_of(host: str, port: int) -> str:
+    """An address as a URL that ends with a slash."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

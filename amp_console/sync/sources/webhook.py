@@ -6,21 +6,22 @@ page on the Webhooks destination).
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from amp_console.engage.webhook import SIGNATURE
 from amp_console.ledger import LedgerError
 from amp_console.ledger.refused_requests import RefusalReason
 from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.sources.http_server import BACKLOG, Server
-from amp_console.sync.sources.protocols import CannotBind, Sink, SourceStatus
+from amp_console.sync.sources.http_server import Server, listen_on, url_of
+from amp_console.sync.sources.protocols import CannotBind, Sink, SourceStatus, StreamKind
 from amp_console.sync.sources.webhook_body import (
     BodyReader,
     ReceiverLimits,
@@ -52,17 +53,23 @@ class ReceiverOptions(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def url(self) -> str:
         """The address as a URL."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/"
+        return url_of(self.host, self.port)
 
 
 class Receiver:
     """One receiver, for one session."""
 
     def __init__(
-        self, ingestor: StreamIngestor, options: ReceiverOptions, parser: Executor | None = None
+        self,
+        ingestor: StreamIngestor,
+        options: ReceiverOptions,
+        parser: Executor | None = None,
+        more_routes: Sequence[BaseRoute] = (),
     ) -> None:
-        """`parser` is where bodies are checked and cut; by default a thread of the receiver's."""
+        """`parser` is where bodies are checked and cut; by default a thread of the receiver's.
+
+        `more_routes` are what else it answers, such as its session's metrics.
+        """
         self._options = options
         self._clock = ingestor.timing.monotonic
         self._parser = parser or ThreadPoolExecutor(1, "bodies")
@@ -71,19 +78,20 @@ class Receiver:
         )
         self._queue = WebhookQueue(ingestor)
         self._socket: socket.socket | None = None
-        self._status = SourceStatus(options.url)
+        self._status = SourceStatus(options.url, kind=StreamKind.WEBHOOK)
         self._refusals = RefusalLog()
         self._routes = Starlette(
             routes=[
                 Route("/", self._receive, methods=["POST"]),
                 Route("/healthz", self._health, methods=["GET"]),
+                *more_routes,
             ],
             exception_handlers={404: self._other_path, 405: self._other_method},
         )
 
     def open(self) -> None:
         """Bind the address, if it is not bound yet; raises `CannotBind`."""
-        self._socket = self._socket or _listen(self._options.host, self._options.port)
+        self._socket = self._socket or listen_on(self._options.host, self._options.port)
 
     def status(self) -> tuple[SourceStatus, ...]:
         """The address, with what was refused, and why the last request was, if it was."""
@@ -148,7 +156,9 @@ class Receiver:
         status = self._status
         last = self._clock() if events else status.last
         size += status.position or 0
-        self._status = SourceStatus(status.name, status.events + events, last, size)
+        self._status = SourceStatus(
+            status.name, status.events + events, last, size, kind=status.kind
+        )
 
     def _refuse(self, refused: RequestRefused) -> Response:
         self._count_refused(refused.reason, refused.status, str(refused))
@@ -191,17 +201,6 @@ def _fault_of_head(scope: Scope) -> RequestRefused | None:
     if not words:
         return None
     return RequestRefused(RefusalReason.BAD_HTTP, status, words, Connection="close")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise CannotBind(
-            f"Can't listen on {host}:{port} ({error.strerror}). The session did not start. Choose "
-            "another address or port."
-        ) from None
 
 
 def check_host(host: str, secret: Secret | None) -> None:
