@@ -1,6 +1,5 @@
 """Why a person is, or is not, in a cohort: the question operators are asked most often."""
 
-import asyncio
 import enum
 from collections.abc import Collection, Iterable
 from pathlib import PurePath
@@ -450,6 +449,9 @@ async def known_users(client: "AmplitudeClient", ids: Iterable[str], at_once: in
 
     No more than `at_once` are under way at a time. Raises `AmplitudeError`.
     """
+    # Not at the top: the command `person` has no event loop unless it asks Amplitude.
+    import asyncio  # noqa: PLC0415
+
     turns = asyncio.Semaphore(at_once)
 
     async def ask(text: str) -> str | None:
