@@ -1,5 +1,7 @@
 """`amp-console listen`: cohorts that follow the events that Segment's webhooks bring."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from amp_console.cli.options import (
@@ -11,6 +13,11 @@ from amp_console.cli.options import (
     service_options,
 )
 from amp_console.cli.output import ask_for, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from amp_console.sync.sources.protocols import EventStream
 
 
 @click.command()
@@ -62,7 +69,6 @@ def listen(
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.live.options import LiveOptions
-    from amp_console.sync.sources.streams import StreamGroup
 
     if save_secret:
         return _save_secret(connection_name)
@@ -73,12 +79,13 @@ def listen(
         options = LiveOptions(flush_seconds=flush_seconds, create=create, remove=remove)
         context = RunContext(connection, ledger, client_for(connection, credentials))
         live = LiveCommand(context, options, service)
-        sources = [
-            webhook_source(connection, ledger, live, host, port, single_events=single_events)
-        ]
-        if paths:
-            sources.append(path_source(connection, ledger, paths))
-        return live.run(StreamGroup(*sources))
+
+        def sources() -> "Iterator[EventStream]":
+            yield webhook_source(connection, ledger, live, host, port, single_events=single_events)
+            if paths:
+                yield path_source(connection, ledger, paths)
+
+        return live.run(sources)
 
 
 def _save_secret(name: str | None) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot, pending_by_audience
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream
+from amp_console.sync.sources.streams import StreamGroup
 from amp_console.text import clean, plural
 
 if TYPE_CHECKING:
@@ -69,14 +70,15 @@ class LiveCommand:
         own = [monitoring.metrics_route()] if self._service.metrics_port is None else []
         return [*monitoring.health_routes(), *own]
 
-    def run(self, source: EventStream) -> Exit:
-        """Run until SIGTERM or SIGINT, then deliver what is pending.
+    def run(self, open_sources: Callable[[], Iterable[EventStream]]) -> Exit:
+        """Open the sources, run until SIGTERM or SIGINT, then deliver what is pending.
 
         The second signal cancels the requests in flight and raises KeyboardInterrupt; everything is
-        kept. Raises `CannotBind` for the metrics, and what `LiveSession.run` raises.
+        kept. Raises what opening the sources raises, `CannotBind` for the metrics, and what
+        `LiveSession.run` raises, unless the log is JSON: then failures are in the log.
         """
         try:
-            report = asyncio.run(self._run(source))
+            report = asyncio.run(self._run(StreamGroup(*open_sources())))
         except Exception as error:
             from amp_console.cli.failures import failure
 

@@ -17,8 +17,11 @@ from amp_console.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from amp_console.connections import Connection
     from amp_console.ledger import Ledger
+    from amp_console.sync.sources.protocols import EventStream
 
 RECEIVERS_OWN = ("host", "port", "single_events")
 
@@ -68,7 +71,6 @@ def watch(
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.live.options import LiveOptions
-    from amp_console.sync.sources.streams import StreamGroup
 
     _check_options(is_listening=is_listening)
     service = read_service_options(metrics_host, metrics_port, log_format, as_json=as_json)
@@ -88,14 +90,18 @@ def watch(
         )
         context = RunContext(connection, ledger, client_for(connection, credentials))
         live = LiveCommand(context, options, service)
-        sources = [path_source(connection, ledger, followed, every)] if followed else []
-        if names:
-            sources.append(query_source(connection, ledger, names, every))
-        if is_listening:
-            sources.append(
-                webhook_source(connection, ledger, live, host, port, single_events=single_events)
-            )
-        return live.run(StreamGroup(*sources))
+
+        def sources() -> "Iterator[EventStream]":
+            if followed:
+                yield path_source(connection, ledger, followed, every)
+            if names:
+                yield query_source(connection, ledger, names, every)
+            if is_listening:
+                yield webhook_source(
+                    connection, ledger, live, host, port, single_events=single_events
+                )
+
+        return live.run(sources)
 
 
 def _names_of_queries(

@@ -1,6 +1,7 @@
 """A live session as a service: metrics and health on a port, and a log for a collector."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -149,18 +150,22 @@ def test_refused_keys_are_a_record_and_the_exit_status_stays(operator: Operator)
     assert "not-a-key" not in ended.out
 
 
-def test_a_metrics_port_in_use_ends_with_2_and_a_record(operator: Operator, file: Path) -> None:
-    port = free_port()
-    process = started(operator, port, "watch", file, "--metrics-port", str(port))
-    taken = ("watch", file, "--metrics-port", str(port))
-    ended = operator.run(*taken)
-    assert (ended.status, ended.out) == (2, "")
-    assert f"Can't listen on 127.0.0.1:{port}" in ended.err
-    ended = operator.run(*taken, "--log-format", "json")
-    assert (ended.status, ended.err) == (2, "")
-    record = json.loads(ended.out)
+@pytest.mark.parametrize("command", [("watch", "-", "--metrics-port"), ("listen", "--port")])
+def test_a_port_in_use_ends_with_2_and_a_sentence_or_a_record(
+    operator: Operator, command: tuple[str, ...]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        as_lines = operator.run(*command, port)
+        as_json = operator.run(*command, port, "--log-format", "json")
+    assert (as_lines.status, as_lines.out) == (2, "")
+    assert f"Can't listen on 127.0.0.1:{port}" in as_lines.err
+    assert (as_json.status, as_json.err) == (2, "")
+    (record,) = [json.loads(line) for line in as_json.out.splitlines()]
     assert (record["level"], record["event"]) == ("error", "failed")
-    process.end()
+    assert record["message"] == as_lines.err.strip()
 
 
 @pytest.mark.parametrize(
