@@ -34,6 +34,7 @@ COMMANDS = {
     "listen": "listen:listen",
     "errors": "errors:errors",
     "person": "person:person",
+    "forget": "forget:forget",
     "runs": "runs:runs",
     "log": "log:log",
     "simulate": "simulate:simulate",

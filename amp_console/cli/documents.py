@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a document is built from what its command has imported
     from amp_console.ledger.runs import Run
     from amp_console.sync.delivery.plan import Plan
     from amp_console.sync.delivery.run import RunReport
+    from amp_console.sync.forget import ForgetReport
     from amp_console.sync.queries.person import PersonStatus, UserLookup
     from amp_console.sync.queries.segment_person import ProfileAnswer
     from amp_console.sync.queries.status import AudienceSummary
@@ -305,6 +306,32 @@ class RunDocument(msgspec.Struct, frozen=True):
     differing: int
 
 
+class NotErased(msgspec.Struct, frozen=True):
+    """Why a person is not erased: the cohort of this audience may hold them by this identifier."""
+
+    id: str
+    id_type: str
+    audience: str
+    computation_id: str
+    reason: str
+
+
+class ForgetDocument(msgspec.Struct, frozen=True):
+    """What `forget --json` prints; `run` is the one that removed people, null if there was none.
+
+    `still_named_in` is what you have to change yourself, `copies` are files you have to delete, and
+    `trouble` is why files still hold what was erased, "" if they do not.
+    """
+
+    erased: int
+    not_erased: list[NotErased]
+    still_named_in: list[str]
+    copies: list[str]
+    backups_deleted: int
+    trouble: str
+    run: int | None
+
+
 def print_document(document: object) -> None:
     """Print a document, indented, to stdout."""
     say_json(msgspec.json.format(msgspec.json.encode(document), indent=2))
@@ -542,6 +569,28 @@ def run_document(run: "Run") -> RunDocument:
         outcome=run_outcome(run.kind, run.status),
         compared=run.found.cohorts,
         differing=run.found.differing,
+    )
+
+
+def forget_document(report: "ForgetReport") -> ForgetDocument:
+    """Describe what became of deletion requests."""
+    return ForgetDocument(
+        erased=len(report.erased),
+        not_erased=[
+            NotErased(
+                id=left.identity.id,
+                id_type=left.identity.id_type,
+                audience=left.audience.handle,
+                computation_id=left.audience.computation_id,
+                reason=left.reason,
+            )
+            for left in report.obstacles
+        ],
+        still_named_in=list(report.names),
+        copies=list(report.copies),
+        backups_deleted=report.backups,
+        trouble=report.trouble,
+        run=report.run.run_id if report.run is not None else None,
     )
 
 

@@ -127,13 +127,17 @@ _REPAIRED = {
     "delivered": "No known difference is left.",
     "partial": "The cohort still differs from its audience.",
 }
+_FORGOTTEN = {
+    "delivered": "Removed from every cohort.",
+    "partial": "Someone is still in a cohort.",
+}
 
 
 def ended(kind: RunKind, status: str, counts: AudienceCounts, left: Except) -> str:
     """Say in a sentence how a run of any kind ended; "" where its comparisons say it."""
     if kind is RunKind.COMPARE:
         return _COMPARED.get(status, "")
-    words = _REPAIRED if kind is RunKind.REPAIR else {}
+    words = {RunKind.REPAIR: _REPAIRED, RunKind.FORGET: _FORGOTTEN}.get(kind, {})
     return words.get(status) or verdict(status, counts, left)
 
 

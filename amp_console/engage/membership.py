@@ -20,6 +20,7 @@ class FilterReason(enum.StrEnum):
     NO_KEY = "membership undetermined: the event names no audience"
     NO_BOOLEAN = "membership undetermined: neither true nor false under the audience's key"
     JOURNEY = "membership undetermined: a step of a Journey that says neither in nor out"
+    FORGOTTEN = "about a person who was forgotten, and older than the deletion request"
 
 
 def audience_of(personas: Personas | None) -> AudienceRef | FilterReason:

@@ -13,8 +13,8 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -107,23 +107,69 @@ def back_up(
     `now` is in microseconds since 1970. Returns None if `is_stopped` said so in the middle. Raises
     `BackupSkipped`.
     """
+    try:
+        with _backing_up(ledger, options):
+            backup = _make(ledger, reason, now, options, is_stopped)
+            # The new one stays, also where the clock was set back and others are dated later.
+            others = [other for other in list_backups(ledger) if other.path != backup.path]
+            for old in others[options.keep - 1 :]:
+                old.path.unlink()
+            return backup
+    except _BackupStopped:
+        return None
+
+
+def replace_all(ledger: Path, reason: str, now: int, options: BackupOptions) -> int:
+    """Make one new backup and delete all the others; return how many. It may block for long.
+
+    They hold people who were erased since. Restoring one would bring those people back, and a copy
+    of an older version can't be changed without migrating it. Where there is no space for a new
+    copy, the old ones are deleted first. Nothing is made where there was none. Raises
+    `BackupSkipped`.
+    """
+    with _backing_up(ledger, options):
+        folder = backup_folder(ledger)
+        if folder.exists():
+            _clear(folder / "unfinished")
+        old = list_backups(ledger)
+        if not old:
+            return 0
+        try:
+            made = _make(ledger, reason, now, options)
+        except BackupSkipped:
+            _delete(old)
+            made = _make(ledger, reason, now, options)
+        _delete([backup for backup in old if backup.path != made.path])
+        return len(old)
+
+
+def delete_before(ledger: Path, before: int, options: BackupOptions) -> int:
+    """Delete the backups from before a time, in microseconds since 1970; return how many.
+
+    The newest one is kept. Raises `BackupSkipped`.
+    """
+    if not list_backups(ledger):
+        return 0
+    with _backing_up(ledger, options):
+        old = [backup for backup in list_backups(ledger)[1:] if backup.at < before]
+        _delete(old)
+        return len(old)
+
+
+def _delete(backups: Iterable[Backup]) -> None:
+    for backup in backups:
+        backup.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _backing_up(ledger: Path, options: BackupOptions) -> Iterator[None]:
+    """Keep other processes from backing up meanwhile; what fails becomes a `BackupSkipped`."""
     # Not at the top: most ledgers are opened and closed without a backup.
     from filelock import FileLock, Timeout
 
-    name = f"{datetime.fromtimestamp(now // 1_000_000, UTC).strftime(_STAMP)}.{reason}.db"
     try:
         with FileLock(lock_folder(ledger) / "backup.lock", mode=0o600, timeout=options.patience):
-            folder = _prepared(ledger)
-            _copy(ledger, folder / "unfinished", options, is_stopped)
-            (folder / "unfinished").replace(folder / name)
-            backups = list_backups(ledger)
-            # The new one stays, also where the clock was set back and others are dated later.
-            others = [backup for backup in backups if backup.path.name != name]
-            for old in others[options.keep - 1 :]:
-                old.path.unlink()
-            return next(backup for backup in backups if backup.path.name == name)
-    except _BackupStopped:
-        return None
+            yield
     except Timeout:
         raise BackupSkipped(
             f"The ledger {ledger} was not backed up: another amp-console is backing it up."
@@ -134,6 +180,21 @@ def back_up(
             f"The ledger {ledger} was not backed up ({why}). Older backups are kept. Check the "
             f"disk and the folder {backup_folder(ledger)}."
         ) from error
+
+
+def _make(
+    ledger: Path,
+    reason: str,
+    now: int,
+    options: BackupOptions,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Backup:
+    """Copy a ledger, under the lock."""
+    name = f"{datetime.fromtimestamp(now // 1_000_000, UTC).strftime(_STAMP)}.{reason}.db"
+    folder = _prepared(ledger)
+    _copy(ledger, folder / "unfinished", options, is_stopped)
+    (folder / "unfinished").replace(folder / name)
+    return next(backup for backup in list_backups(ledger) if backup.path.name == name)
 
 
 class Backups:
@@ -152,6 +213,15 @@ class Backups:
     ) -> Backup | None:
         """Copy the ledger, in the calling thread; see `back_up`. Raises `BackupSkipped`."""
         return back_up(self._ledger, reason, now, self.options, is_stopped)
+
+    def delete_before(self, before: int) -> int:
+        """Delete those from before a time; see `delete_before`. Raises `BackupSkipped`."""
+        return delete_before(self._ledger, before, self.options)
+
+    def set_aside(self) -> list[str]:
+        """The names of earlier ledgers that were set aside to restore a backup (`doctor`)."""
+        ledger = self._ledger.resolve()
+        return sorted(path.name for path in ledger.parent.glob(f"{ledger.name}.damaged-*"))
 
     def all(self) -> list[Backup]:
         """Return the backups, the newest first."""

@@ -18,6 +18,7 @@ from amp_console.ledger.comparisons import (
 from amp_console.ledger.counts import IS_UNIDENTIFIED
 from amp_console.ledger.db import EVERY, ID_TYPE_CODE, Db
 from amp_console.ledger.export_staging import drift_table, export_table, list_table
+from amp_console.ledger.forgotten import forgotten_people
 
 _COUNTS = (
     "in_audience",
@@ -82,6 +83,7 @@ class _Comparer:
         known = audience(db, spec.audience_id)
         assert known.cohort_id is not None
         self._audience_id, self._cohort_id = known.id, known.cohort_id
+        self._id_type = known.id_type
         self._export = f"temp.{export_table(known.id)}"
         self._drift = f"temp.{drift_table(known.id)}"
         self._listed = f"temp.{list_table(known.id)}"
@@ -96,6 +98,7 @@ class _Comparer:
 
     def compare(self) -> Comparison:
         self._index_found("id")
+        self._drop_forgotten()
         self._note_drift()
         self._values["comparison"] = self._number(_BEGIN)
         self._settle_former()
@@ -126,6 +129,24 @@ class _Comparer:
     def _index_found(self, column: str) -> None:
         table = export_table(self._audience_id)
         self._run(f"CREATE INDEX {self._export}_{column} ON {table} ({column})")
+
+    def _drop_forgotten(self) -> None:
+        """Leave out the people who were forgotten since: they have left the cohort."""
+        forgotten, at = forgotten_people(self._db), self._spec.at
+        if at > forgotten.newest:
+            return
+        dropped = [
+            {"audience": self._audience_id, "id": id_, "other": other}
+            for id_, other in self._db.execute(f"SELECT id, other FROM {self._export}").fetchall()
+            if forgotten.covers(self._id_type, id_, at)
+            or forgotten.covers(self._id_type.other, other, at)
+        ]
+        self._db.executemany(
+            f"DELETE FROM {self._export} WHERE id = :id AND other = :other AND NOT EXISTS "
+            "(SELECT 1 FROM main.member AS m WHERE m.audience_id = :audience "
+            "AND m.id IN (:id, :other))",
+            dropped,
+        )
 
     def _note_drift(self) -> None:
         """Set `delivered` to what the export shows, and keep the members where it differed."""

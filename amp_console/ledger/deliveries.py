@@ -141,10 +141,11 @@ def open_batch(
     now: int,
     comparison_id: int | None = None,
     avoid: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> DeliveryBatch | None:
     """Open a request for up to `limit` pending members; None if none is pending.
 
-    With a comparison, only its chosen differences; never the ids in `avoid`.
+    With a comparison, only its chosen differences; with `only`, those ids; never those in `avoid`.
     """
     values = {
         "audience": audience_id,
@@ -154,10 +155,13 @@ def open_batch(
         "comparison": comparison_id,
         "kinds": _KINDS[operation],
         "avoid": msgspec.json.encode(sorted(avoid)).decode(),
+        "only": msgspec.json.encode(sorted(only or ())).decode(),
     }
     is_meant = _IS_PENDING if comparison_id is None else f"{_IS_PENDING} AND {_IS_CHOSEN}"
     if avoid:
         is_meant += " AND id NOT IN (SELECT value FROM json_each(:avoid))"
+    if only is not None:
+        is_meant += " AND id IN (SELECT value FROM json_each(:only))"
     rows = member_rows(db, f"{is_meant} ORDER BY n LIMIT :limit", values)
     if not rows.size:
         return None

@@ -21,6 +21,7 @@ class LogKind(enum.StrEnum):
     COMPARE = "compare"
     REPAIR = "repair"
     LIVE = "live"
+    FORGET = "forget"
     RETRY = "retry"
     LINK = "link"
     SETTINGS = "settings"

@@ -10,6 +10,7 @@ import msgspec
 
 from amp_console.ledger.applied_lists import applied_lists
 from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.forgotten import forgotten_people
 from amp_console.values import IdType
 
 
@@ -100,9 +101,20 @@ def end_list(db: Db, audience_id: int, id_type: IdType, at: int) -> ListCounts:
     is_outdated = newest is not None and newest.at > at
     newer = f"{known} AND {'true' if is_outdated else 'event_at > :at'} AND is_member ="
     table = f"temp.{list_table(audience_id)}"
+    _drop_forgotten(db, table, id_type, at)
     in_both = f"SELECT count(*) FROM {table} WHERE id IN (SELECT id {known} AND source_id <> 0)"
     overlap = int(db.execute(in_both, values).fetchone()[0])
     db.execute(f"DELETE FROM {table} WHERE id IN (SELECT id {newer} 0)", values)
     db.execute(f"INSERT INTO {table} SELECT id, 0 {newer} 1 ON CONFLICT (id) DO NOTHING", values)
     members = int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     return ListCounts(members, overlap)
+
+
+def _drop_forgotten(db: Db, table: str, id_type: IdType, at: int) -> None:
+    """Leave out the people whose deletion request is newer than the list."""
+    forgotten = forgotten_people(db)
+    if at > forgotten.newest:
+        return
+    rows = db.execute(f"SELECT id FROM {table}").fetchall()
+    dropped = [row for row in rows if forgotten.covers(id_type, row[0], at)]
+    db.executemany(f"DELETE FROM {table} WHERE id = ?", dropped)

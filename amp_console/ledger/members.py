@@ -11,6 +11,12 @@ import msgspec
 from amp_console.ledger.applied_lists import AppliedList, applied_lists
 from amp_console.ledger.audiences import Audience, Link, audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.forgotten import (
+    NO_ONE_FORGOTTEN,
+    Forgotten,
+    forgotten_people,
+    pairs_to_drop,
+)
 from amp_console.ledger.membership_changes import (
     CLOCK_AHEAD,
     KEPT_SHORT,
@@ -58,10 +64,14 @@ class _Group:
 
 
 class NewestChanges:
-    """The newest change of each identifier among those read since the last merge."""
+    """The newest change of each identifier among those read since the last merge.
 
-    def __init__(self) -> None:
+    Those of people who are `forgotten` were left out before.
+    """
+
+    def __init__(self, forgotten: Forgotten = NO_ONE_FORGOTTEN) -> None:
         self.first_line = 0
+        self._forgotten = forgotten
         self._groups: dict[tuple[AudienceRef, int], _Group] = {}
 
     def __iter__(self) -> Iterator[tuple[AudienceRef, int, _Group]]:
@@ -73,6 +83,26 @@ class NewestChanges:
     def audiences(self) -> set[AudienceRef]:
         """The audiences whose changes it holds."""
         return {ref for ref, _ in self._groups}
+
+    def drop_forgotten(self, db: Db) -> None:
+        """Leave out the people who were forgotten while these changes were read."""
+        forgotten = forgotten_people(db, self._forgotten)
+        if forgotten is self._forgotten:
+            return
+        for _, first_at, group in self:
+            at_of = {
+                id_type: {id_: (change >> 21) + first_at for id_, change in by_id.items()}
+                for id_type, by_id in group.by_id.items()
+            }
+            for id_type, id_ in pairs_to_drop(forgotten, at_of, group.pairs):
+                group.by_id[id_type].pop(id_, None)
+                if id_type is IdType.USER_ID:
+                    group.pairs.pop(id_, None)
+            group.pairs = {
+                user_id: other
+                for user_id, other in group.pairs.items()
+                if other in group.by_id[IdType.AMPLITUDE_ID]
+            }
 
     def drop(self, ref: AudienceRef) -> None:
         """Forget the changes of an audience."""
@@ -129,6 +159,7 @@ def merge(
     microseconds since 1970.
     """
     updated = 0
+    newest.drop_forgotten(db)
     for ref, first_at, group in newest:
         target = audience(db, audiences[ref])
         lists = applied_lists(db, target.id)

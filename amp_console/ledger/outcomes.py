@@ -65,13 +65,14 @@ def audience_outcome(
 ) -> RunStatus:
     """How a run ended for one audience; its note says why users are still pending.
 
-    `differs`: a comparison found differences, or a repair left some.
+    `differs`: a comparison found differences, a repair left some, or a deletion request could not
+    remove someone.
     """
     if counts.note == INTERRUPTED:
         return RunStatus.INTERRUPTED
     if counts.note:
         return RunStatus.STOPPED
-    if kind in {RunKind.COMPARE, RunKind.REPAIR}:
+    if kind in {RunKind.COMPARE, RunKind.REPAIR, RunKind.FORGET}:
         return RunStatus.PARTIAL if differs else RunStatus.DELIVERED
     return RunStatus.PARTIAL if counts.rejected else RunStatus.DELIVERED
 

@@ -24,12 +24,15 @@ _NAMES = {
     RunKind.COMPARE: "Comparison",
     RunKind.REPAIR: "Repair",
     RunKind.LIVE: "Live session",
+    RunKind.FORGET: "Deletion request",
 }
 _OUTCOMES = {
     (RunKind.COMPARE, RunStatus.DELIVERED): "same",
     (RunKind.COMPARE, RunStatus.PARTIAL): "different",
     (RunKind.REPAIR, RunStatus.DELIVERED): "repaired",
     (RunKind.REPAIR, RunStatus.PARTIAL): "differences left",
+    (RunKind.FORGET, RunStatus.DELIVERED): "removed",
+    (RunKind.FORGET, RunStatus.PARTIAL): "not removed",
 }
 _DELIVERING = {RunKind.SYNC, RunKind.LIVE}
 _BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}

@@ -32,12 +32,16 @@ class RunStatus(enum.StrEnum):
 
 
 class RunKind(enum.StrEnum):
-    """What a run is for: to deliver, to compare cohorts, to repair them, or to follow events."""
+    """What a run is for: to deliver, to compare cohorts, to repair them, or to follow events.
+
+    `forget` removes people who asked to be deleted.
+    """
 
     SYNC = "sync"
     COMPARE = "compare"
     REPAIR = "repair"
     LIVE = "live"
+    FORGET = "forget"
 
 
 class AudienceCounts(msgspec.Struct, frozen=True):

@@ -502,6 +502,33 @@ UPDATE member SET rejected_since = (SELECT at FROM rejection WHERE id = rejectio
 WHERE rejection_id IS NOT NULL;
 """
 
+_ERASURES = """
+CREATE TABLE forgotten (                     -- people who were deleted; older events are history
+    digest   BLOB PRIMARY KEY,               -- of an identifier, by the key below
+    until    INTEGER NOT NULL,
+    revision INTEGER NOT NULL                -- the greatest one changes with each deletion request
+) STRICT, WITHOUT ROWID;
+CREATE TABLE forgotten_key (key BLOB NOT NULL) STRICT;
+CREATE TABLE erasure (                       -- deletion requests; who it was is not kept
+    id         INTEGER PRIMARY KEY,
+    at         INTEGER NOT NULL,             -- events until then are erased
+    operator   TEXT NOT NULL,                -- user@host
+    cohorts    INTEGER,                      -- that the person was removed from
+    erased_at  INTEGER,                      -- NULL: still in a cohort, so nothing was erased
+    cleaned_at INTEGER                       -- NULL: the files may still hold erased bytes
+) STRICT;
+CREATE TABLE erasure_identifier (            -- of requests that are not erased yet
+    erasure_id INTEGER NOT NULL REFERENCES erasure (id) ON DELETE CASCADE,
+    id_type    INTEGER NOT NULL,
+    id         TEXT NOT NULL,
+    PRIMARY KEY (erasure_id, id_type, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE erasure_cohort (                -- the audiences whose cohorts the person has to leave
+    erasure_id  INTEGER NOT NULL REFERENCES erasure (id) ON DELETE CASCADE,
+    audience_id INTEGER NOT NULL,
+    PRIMARY KEY (erasure_id, audience_id)
+) STRICT, WITHOUT ROWID;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -526,6 +553,7 @@ MIGRATIONS: tuple[str, ...] = (
     _SEGMENT_WAITS,
     _UNREAD_SOURCES,
     _REJECTED_SINCE,
+    _ERASURES,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -11,7 +11,8 @@ import msgspec
 
 from amp_console.ledger.applied_lists import AppliedList, applied_lists, keep_applied_list
 from amp_console.ledger.audiences import Audience, Link, audience
-from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.forgotten import forgotten_people
 from amp_console.ledger.members import KEEP_NEWEST
 from amp_console.ledger.membership_changes import counting_new
 from amp_console.values import Change, IdType
@@ -83,9 +84,10 @@ def stage_changes(db: Db, staging: int, source_id: int, changes: Sequence[Change
     They are sorted all at once, when they are needed: inserting millions of identifiers in any
     order into a table that is sorted takes four times as long.
     """
+    counting = forgotten_people(db).without(list(changes))
     rows = [
         (id_type, id_, other, change.at, source_id, change.line)
-        for id_type, id_, other, change in by_identifier(changes)
+        for id_type, id_, other, change in by_identifier(counting)
     ]
     db.executemany(f"INSERT INTO temp.{_unsorted(staging)} VALUES (?, ?, ?, ?, ?, ?)", rows)
 
@@ -114,6 +116,23 @@ def _sort_staged(db: Db, staging: int) -> None:
         f">= ({table}.at, {table}.source_id, {table}.line)"
     )
     db.execute(f"DELETE FROM {unsorted}")
+
+
+def _drop_forgotten(db: Db, staging: int) -> None:
+    """Leave out the people who were forgotten since they were staged."""
+    forgotten, table = forgotten_people(db), f"temp.{_sorted_rows(staging)}"
+    if not forgotten:
+        return
+    rows = db.execute(
+        f"SELECT id_type, id, other, at FROM {table} WHERE at <= ?", (forgotten.newest,)
+    )
+    dropped = [
+        (id_type, id_)
+        for id_type, id_, other, at in rows
+        if forgotten.covers(ID_TYPE_OF[id_type], id_, at)
+        or forgotten.covers(ID_TYPE_OF[id_type].other, other, at)
+    ]
+    db.executemany(f"DELETE FROM {table} WHERE id_type = ? AND id = ?", dropped)
 
 
 def removal(db: Db, snapshot: Snapshot) -> Removal:
@@ -178,6 +197,8 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int, now: int) -> Applica
     history from now on, and those still to come are not, even if the list is dated after `now`
     (microseconds since 1970).
     """
+    _sort_staged(db, snapshot.staging)
+    _drop_forgotten(db, snapshot.staging)
     found = removal(db, snapshot)
     if found.leaving > agreed:
         return Application(found, is_applied=False)
@@ -200,6 +221,7 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int, now: int) -> Applica
 def merge_staged(db: Db, snapshot: Snapshot) -> None:
     """Merge the listed members into the audience; no one leaves."""
     _sort_staged(db, snapshot.staging)
+    _drop_forgotten(db, snapshot.staging)
     _merge_staged(db, snapshot, "true", KEEP_NEWEST)
 
 

@@ -14,6 +14,7 @@ from amp_console.ledger.applied_lists import applied_lists
 from amp_console.ledger.audience_queries import AudienceQuery, keep_cursor
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.forgotten import forgotten_people
 from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.snapshots import Application, Removal, by_identifier, people
 from amp_console.values import AudienceRef, Change, IdType
@@ -60,9 +61,10 @@ def drop_changes(db: Db, staging: int) -> None:
 
 def add_changes(db: Db, staging: int, changes: Sequence[Change]) -> None:
     """Stage changes in any order: the newest of each identifier is kept."""
+    counting = forgotten_people(db).without(list(changes))
     rows = [
         (id_type, id_, other, change.at << 1 | (not change.is_member))
-        for id_type, id_, other, change in by_identifier(changes)
+        for id_type, id_, other, change in by_identifier(counting)
     ]
     db.executemany(
         f"INSERT INTO temp.{_table(staging)} AS staged VALUES (?, ?, ?, ?) "

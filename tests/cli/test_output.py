@@ -125,6 +125,7 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
             (f"no{HOSTILE}",),
             (LONG, "--json"),
         ],
+        "forget": [(f"no{HOSTILE}", "--yes"), (HOSTILE, "--id-type", HOSTILE), ()],
         "runs": [(), ("--json",), ("--open", HOSTILE)],
         "log": [(), ("--json",), ("--text", HOSTILE), ("--since", HOSTILE), ("--export", "-")],
         "simulate": [("--port", HOSTILE)],

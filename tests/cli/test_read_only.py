@@ -40,6 +40,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...] | None] = {
     "listen": ("--save-secret",),
     "errors": ("--retry",),
     "person": ("u1",),
+    "forget": ("u1", "--yes"),
     "runs": (),
     "log": (),
     "simulate": None,  # it runs until Ctrl-C, and knows no settings
@@ -56,6 +57,7 @@ KEPT = {
     "watch": "Nothing was read or sent.",
     "listen": "Nothing was changed.",
     "errors": "Nothing was changed.",
+    "forget": "Nothing was erased.",
 }
 """Of the commands that would send or change something: what they say."""
 

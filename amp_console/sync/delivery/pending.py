@@ -50,8 +50,9 @@ async def deliver_pending(
     worker: AudienceWorker, id_type: IdType, operation: Operation, most: int | None = None
 ) -> int:
     """Send until nothing of this kind is pending, or `most` users were sent; return how many."""
-    # The differences of a comparison say who is in the cohort by one identifier alone.
-    is_first = worker.comparison_id is None
+    # The differences of a comparison say who is in the cohort by one identifier alone; people who
+    # are forgotten are no one else by the other one.
+    is_first = worker.comparison_id is None and worker.only is None
     sent = 0
     while (most is None or sent < most) and (batch := await worker.take(id_type, operation)):
         if is_first and id_type is not worker.audience.id_type:

@@ -40,7 +40,8 @@ TOO_MUCH = (TimedOut, TooLarge, ServerTrouble, AnswerTooLong, ForeignAnswer, Unc
 class AudienceWorker:
     """Sends an audience's requests, one after the other, and counts what came back.
 
-    `comparison_id`, once set, limits what is taken to the chosen differences of that comparison.
+    `comparison_id`, once set, limits what is taken to the chosen differences of that comparison,
+    and `only` to some identifiers.
     `limited_until` is the time before which Amplitude wants no request for this audience, in
     microseconds since 1970. `was_accepted`: Amplitude has accepted a request for this cohort in
     this turn.
@@ -57,6 +58,7 @@ class AudienceWorker:
         self.retry_budget = RetryBudget(self.connection.limits, context.timing)
         self.batch_size = BatchSize(self.connection.limits)
         self.comparison_id: int | None = None
+        self.only: frozenset[str] | None = None
         self.limited_until: int | None = None
         self.asked_to_wait: RequestedWait | None = None
         self.was_accepted = False
@@ -121,6 +123,7 @@ class AudienceWorker:
             self.batch_size.current,
             self.now(),
             self.comparison_id,
+            only=self.only,
         )
         if batch is not None and self.run.kind is RunKind.SYNC:
             left = await self.read(to_send, self.audience, self.now())

@@ -1,5 +1,6 @@
 """Between a source and the ledger: batches are buffered, then merged in one transaction each."""
 
+import dataclasses
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -7,9 +8,15 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from amp_console.engage import EventBatch
+from amp_console.engage.membership import FilterReason
 from amp_console.ledger import Db, Ledger, members, sources
 from amp_console.ledger.audiences import NO_HINTS, AudienceAmbiguous, audience_of, discover
 from amp_console.ledger.checkpoints import Checkpoint, keep_checkpoint
+from amp_console.ledger.forgotten import (
+    NO_ONE_FORGOTTEN,
+    Forgotten,
+    forgotten_people,
+)
 from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.sources import ReadCounts
 from amp_console.values import AudienceHints, AudienceRef, Refusal
@@ -20,11 +27,20 @@ MAX_SOURCES = 1_000  # in one transaction, however few events they have
 
 
 class KnownAudiences:
-    """The audiences that events have named so far, and their ids in the ledger."""
+    """The audiences that events have named so far, and their ids in the ledger.
+
+    `forgotten` are the people whose older events are history.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.ids: dict[AudienceRef, int] = {}
+        self.forgotten = NO_ONE_FORGOTTEN
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Learn who was forgotten since. Raises `LedgerError`."""
+        self.forgotten = self._ledger.read(forgotten_people, self.forgotten)
 
     def choose(self, by_key: AudienceRef, exactly: AudienceRef) -> None:
         """Let a key alone mean one audience of the ledger: the operator's choice for a list."""
@@ -42,10 +58,10 @@ class KnownAudiences:
 
 
 class _Unmerged:
-    """What was read since the last transaction."""
+    """What was read since the last transaction, without those who were `forgotten`."""
 
-    def __init__(self) -> None:
-        self.changes = NewestChanges()
+    def __init__(self, forgotten: Forgotten) -> None:
+        self.changes = NewestChanges(forgotten)
         self.counts = ReadCounts()
         self.filtered: Counter[str] = Counter()
         self.refusals: list[Refusal] = []
@@ -139,16 +155,21 @@ class ChangeBuffer:
         self._source_id = source_id
         self._now = now
         self._merged = ReadCounts()
-        self._unmerged = _Unmerged()
+        self._forgotten = audiences.forgotten
+        self._unmerged = _Unmerged(self._forgotten)
 
     @property
     def counts(self) -> ReadCounts:
         """What became of the events so far, merged or not."""
         return self._merged + self._unmerged.counts
 
-    def add(self, batch: EventBatch) -> None:
-        """Add what was read next. Changes whose key alone means several audiences are refused."""
-        self.count(batch)
+    def add(self, batch: EventBatch) -> EventBatch:
+        """Add what was read next, and return what counts of the batch.
+
+        Changes whose key alone means several audiences are refused; older ones of people who were
+        forgotten are filtered.
+        """
+        batch = self.count(batch)
         self._unmerged.changes.add(batch.changes)
         # Audiences known by their key alone come after those they may mean.
         unknown = sorted(
@@ -163,20 +184,32 @@ class ChangeBuffer:
         for ref, hints in batch.hints.items():
             with suppress(AudienceAmbiguous):  # its events, if there are any, were refused above
                 self._audiences.discover(ref, hints)
+        return batch
 
-    def count(self, batch: EventBatch) -> None:
-        """Count what was read next, whose changes are merged elsewhere."""
+    def count(self, batch: EventBatch) -> EventBatch:
+        """Count what was read next, whose changes are merged elsewhere; return what counts."""
+        batch = _without_forgotten(batch, self._forgotten)
         if not self._unmerged.has_room_for(batch):
             self.merge()
         self._unmerged.add(batch)
+        return batch
 
     def merge(self, checkpoint: Checkpoint | None = None) -> None:
         """Merge what is buffered; the checkpoint is kept in the same transaction."""
-        unmerged, self._unmerged = self._unmerged, _Unmerged()
+        unmerged, self._unmerged = self._unmerged, _Unmerged(self._forgotten)
         self._merged += unmerged.counts
         self.filtered.update(unmerged.filtered)
         audiences = dict(self._audiences.ids)
         self._merges.add(_Merge(self._source_id, unmerged, audiences, checkpoint, self._now()))
+
+
+def _without_forgotten(batch: EventBatch, forgotten: Forgotten) -> EventBatch:
+    """Filter what is said of people before their deletion requests."""
+    changes = forgotten.without(batch.changes)
+    if len(changes) == len(batch.changes):
+        return batch
+    filtered = {**batch.filtered, FilterReason.FORGOTTEN: len(batch.changes) - len(changes)}
+    return dataclasses.replace(batch, changes=changes, filtered=filtered)
 
 
 def _merge_all(db: Db, merges: list[_Merge], before: Future[int] | None) -> int:

@@ -216,8 +216,7 @@ class Importer:
         buffer = ChangeBuffer(self._merges, self._audiences, source_id, self._now)
         for batch in source:
             if staged:
-                buffer.count(batch)
-                staged.add(batch)
+                staged.add(buffer.count(batch))
             else:
                 if is_list and batch.changes:
                     self._listed_audience()

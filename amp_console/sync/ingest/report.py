@@ -31,6 +31,9 @@ _LOOKS_LIKE = {
     FilterReason.OTHER_AUDIENCE: (
         "They belong to other audiences than the one you named. Check its key"
     ),
+    FilterReason.FORGOTTEN: (
+        "They are about people who were forgotten, and older than the deletion requests"
+    ),
     FilterReason.NO_KEY: "They name no audience: context.personas.computation_key is missing",
     FilterReason.NO_BOOLEAN: (
         "Their traits or properties contain neither true nor false under the audience's key. Check "

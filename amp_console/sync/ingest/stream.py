@@ -78,12 +78,12 @@ class StreamIngestor:
         self, source_id: int, batches: Iterable[EventBatch], checkpoint: Checkpoint | None = None
     ) -> IngestResult:
         """Put batches into the ledger, the checkpoint with the last. Raises `LedgerError`."""
+        self._audiences.refresh()
         merges = MergeQueue(self.ledger)
         buffer = ChangeBuffer(merges, self._audiences, source_id, self.timing.now)
         result = IngestResult()
         for batch in batches:
-            buffer.add(batch)
-            result = result.plus(self._counted(batch))
+            result = result.plus(self._counted(buffer.add(batch)))
         buffer.merge(checkpoint)
         merges.flush()
         return result.plus(IngestResult(buffer.counts))

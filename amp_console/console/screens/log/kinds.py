@@ -30,7 +30,13 @@ class LogGroup(enum.Enum):
 KINDS = {
     LogGroup.ALL: (),
     LogGroup.IMPORTS: (LogKind.IMPORT,),
-    LogGroup.RUNS: (LogKind.SYNC, LogKind.COMPARE, LogKind.REPAIR, LogKind.RETRY),
+    LogGroup.RUNS: (
+        LogKind.SYNC,
+        LogKind.COMPARE,
+        LogKind.REPAIR,
+        LogKind.RETRY,
+        LogKind.FORGET,
+    ),
     LogGroup.LIVE: (LogKind.LIVE,),
     LogGroup.SETTINGS: (LogKind.SETTINGS, LogKind.LINK, LogKind.KEYS),
     LogGroup.BACKUPS: (LogKind.BACKUP,),

@@ -26,6 +26,7 @@ NAMES = {
     LogKind.COMPARE: "compare",
     LogKind.REPAIR: "repair",
     LogKind.LIVE: "live",
+    LogKind.FORGET: "forget",
     LogKind.RETRY: "retry",
     LogKind.LINK: "link",
     LogKind.SETTINGS: "settings",

@@ -27,6 +27,7 @@ _KINDS = {
     RunKind.COMPARE: "Comparison",
     RunKind.REPAIR: "Repair",
     RunKind.LIVE: "Live",
+    RunKind.FORGET: "Deletion request",
 }
 
 

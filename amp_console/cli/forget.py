@@ -1,0 +1,131 @@
+"""`amp-console forget`: answer a deletion request."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from amp_console.cli.exits import Exit
+from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.output import say
+
+if TYPE_CHECKING:
+    from amp_console.connections import Connection
+    from amp_console.ledger import Ledger
+    from amp_console.sync.forget import ForgetPlan, ForgetReport
+
+
+@click.command()
+@click.argument("identifiers", nargs=-1, metavar="[ID]...")
+@click.option(
+    "--id-type",
+    type=click.Choice(["user_id", "amplitude_id"]),
+    help="What the IDs are, where the ledger knows them as both.",
+)
+@click.option(
+    "--exact", is_flag=True, help="Forget only these IDs, and none that events paired with them."
+)
+@click.option("--yes", is_flag=True, help="Confirm the plan in advance.")
+@json_option
+@connection_option
+def forget(
+    identifiers: tuple[str, ...],
+    id_type: str | None,
+    exact: bool,
+    yes: bool,
+    as_json: bool,
+    connection_name: str | None,
+) -> int:
+    """Remove people from every cohort, then erase them from the ledger and its backups.
+
+    ID is a User ID or an Amplitude ID, exactly as in the events; "-" reads IDs from stdin, one per
+    line, so that they stay out of your shell's history. Nothing is erased before Amplitude has
+    confirmed the removals. Without an ID it finishes the requests that were not finished.
+    """
+    from amp_console.cli.documents import forget_document, print_document
+    from amp_console.cli.resources import open_connection
+    from amp_console.connections.read_only import guard
+    from amp_console.sync.forget import KEPT, plan_forget, plan_unfinished
+    from amp_console.values import IdType
+
+    ids = _read(identifiers)
+    with open_connection(connection_name) as (connection, ledger):
+        guard(connection, KEPT)
+        if ids:
+            kind = IdType(id_type) if id_type else None
+            plan = ledger.read(plan_forget, ids, kind, is_exact=exact)
+        else:
+            plan = ledger.read(plan_unfinished)
+        if not plan.people and not plan.unclean:
+            say("No deletion request is unfinished. To forget someone: amp-console forget ID")
+            return Exit.DELIVERED
+        if not yes and not _is_agreed(plan):
+            return Exit.MISUSE
+        report = _carry_out(plan, connection, ledger)
+    if as_json:
+        print_document(forget_document(report))
+    else:
+        _print(report)
+    return _exit_of(report)
+
+
+def _read(identifiers: tuple[str, ...]) -> list[str]:
+    """The IDs of the arguments, and those on stdin where one of them is "-"."""
+    ids: list[str] = []
+    for identifier in identifiers:
+        if identifier == "-":
+            ids += filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+        else:
+            ids.append(identifier)
+    if identifiers and not ids:
+        raise click.UsageError("There is no ID on stdin.")
+    return ids
+
+
+def _is_agreed(plan: "ForgetPlan") -> bool:
+    from amp_console.cli.delivering import is_interactive
+    from amp_console.cli.output import ask
+    from amp_console.sync.forget import plan_sentences
+
+    for sentence in plan_sentences(plan):
+        say(sentence, err=True)
+    if is_interactive():
+        return ask("This can't be undone. Forget them?")
+    say("Nothing was changed. To confirm in advance, add --yes.", err=True)
+    return False
+
+
+def _carry_out(plan: "ForgetPlan", connection: "Connection", ledger: "Ledger") -> "ForgetReport":
+    import asyncio
+
+    from amp_console.cli.interrupts import until_interrupted
+    from amp_console.cli.resources import keys_of
+    from amp_console.sync.connection_options import client_for
+    from amp_console.sync.forget import forget
+
+    if not plan.removals:
+        return asyncio.run(forget(plan, connection, ledger, None))
+    client = client_for(connection, keys_of(connection))
+    return until_interrupted(
+        "Removing",
+        connection,
+        ledger,
+        client,
+        lambda context: forget(plan, connection, ledger, context),
+    )
+
+
+def _print(report: "ForgetReport") -> None:
+    from amp_console.sync.forget import report_sentences
+    from amp_console.text import clean
+
+    for sentence in report_sentences(report):
+        say(clean(sentence, 2_000))
+
+
+def _exit_of(report: "ForgetReport") -> Exit:
+    if report.run is not None and report.run.keys_refused:
+        return Exit.KEYS
+    if not report.is_done:
+        return Exit.STOPPED
+    return Exit.PARTIAL if report.names or report.copies else Exit.DELIVERED

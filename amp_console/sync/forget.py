@@ -1,0 +1,321 @@
+"""Answering a deletion request: out of every cohort first, then out of the ledger and its copies.
+
+Each step is kept before the next one begins, and all of them can be repeated. So a request that
+was interrupted, or whose removals Amplitude did not confirm, is finished by the next one.
+"""
+
+import asyncio
+import getpass
+import socket
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from amp_console.connections import Connection
+from amp_console.connections.read_only import guard
+from amp_console.ledger import Db, Ledger, LedgerError, erasures
+from amp_console.ledger.audiences import Audience, audience
+from amp_console.ledger.backups import BackupSkipped
+from amp_console.ledger.cleaning import clean_files
+from amp_console.ledger.erasures import Erased, Erasure, Obstacle
+from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
+from amp_console.ledger.forgotten import Identity
+from amp_console.ledger.people import find_person
+from amp_console.ledger.runs import RunKind
+from amp_console.sync.delivery.context import AudienceBlocked, RunContext
+from amp_console.sync.delivery.pending import deliver_pending
+from amp_console.sync.delivery.progress import AudienceProgress
+from amp_console.sync.delivery.run import RunReport, carry_out
+from amp_console.sync.delivery.worker import AudienceWorker
+from amp_console.text import clean, listed, plural
+from amp_console.values import IdType, Operation, now_in_microseconds
+
+KEPT = "Nothing was erased."
+
+
+class IdTypeUnclear(Exception):
+    """An identifier is known as a User ID and as an Amplitude ID: of two people, perhaps."""
+
+
+class PersonToForget(msgspec.Struct, frozen=True):
+    """One person of a request: all identifiers, and the audiences whose cohorts may hold them.
+
+    `erasure_id` is that of a request that was not finished, else None.
+    """
+
+    identities: tuple[Identity, ...]
+    audiences: tuple[Audience, ...]
+    erasure_id: int | None = None
+
+
+class ForgetPlan(msgspec.Struct, frozen=True):
+    """Who is to be forgotten, and the cohorts that they are removed from first.
+
+    `unclean` is how many earlier requests were erased from the ledger, but not from its files.
+    """
+
+    people: tuple[PersonToForget, ...]
+    unclean: int = 0
+
+    @property
+    def removals(self) -> int:
+        """How many removals from a cohort Amplitude has to confirm."""
+        return sum(len(person.audiences) for person in self.people)
+
+
+class ForgetReport(msgspec.Struct, frozen=True):
+    """What became of the deletion requests.
+
+    `erased` are those that are done in the ledger, `obstacles` say why others are not. `names` is
+    what operators have to change themselves, and `trouble` why files still hold erased bytes.
+    So many `backups` were deleted. `run` removed the people from their cohorts, if there were any.
+    `copies` are earlier ledgers that were set aside, for operators to delete.
+    """
+
+    erased: tuple[Erased, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
+    backups: int = 0
+    trouble: str = ""
+    run: RunReport | None = None
+    copies: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What operators have to change themselves, since it names an identifier."""
+        return tuple(sorted({name for erased in self.erased for name in erased.names}))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everyone was erased, from the ledger and from its files."""
+        return not (self.obstacles or self.trouble)
+
+
+def this_operator() -> str:
+    """Who carries out a request: user@host."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def plan_forget(
+    db: Db, ids: Sequence[str], id_type: IdType | None = None, *, is_exact: bool = False
+) -> ForgetPlan:
+    """Find everyone that these identifiers name, by all identifiers that events paired with them.
+
+    With `is_exact`, only by those that are given. Raises `IdTypeUnclear` and `PairedTooOften`.
+    """
+    people: list[frozenset[Identity]] = []
+    for id_ in dict.fromkeys(ids):
+        start = {Identity(kind, id_) for kind in _types_of(db, id_, id_type)}
+        found = frozenset(start) if is_exact else erasures.identities_of(db, start)
+        same = [other for other in people if other & found]
+        people = [other for other in people if other not in same]
+        people.append(found.union(*same))
+    return ForgetPlan(
+        tuple(PersonToForget(tuple(sorted(found)), _held_by(db, found)) for found in people),
+        _unclean(db),
+    )
+
+
+def plan_unfinished(db: Db) -> ForgetPlan:
+    """Plan to finish the deletion requests that were not finished."""
+    unfinished = erasures.unfinished_erasures(db)
+    return ForgetPlan(
+        tuple(
+            PersonToForget(item.identities, _to_leave(db, [item.id]), item.id)
+            for item in unfinished
+        ),
+        _unclean(db),
+    )
+
+
+def _types_of(db: Db, id_: str, id_type: IdType | None) -> Sequence[IdType]:
+    if id_type is not None:
+        return (id_type,)
+    known = erasures.known_types(db, id_)
+    if len(known) > 1:
+        raise IdTypeUnclear(
+            "An identifier is known as a User ID and as an Amplitude ID, which may be two people. "
+            "Nothing was changed. Say which one is meant: --id-type user_id or amplitude_id."
+        )
+    return known or tuple(IdType)
+
+
+def _held_by(db: Db, identities: Iterable[Identity]) -> tuple[Audience, ...]:
+    """The audiences whose cohorts may hold a person."""
+    found = {
+        record.audience.id: record.audience
+        for identity in identities
+        for record in find_person(db, identity.id)
+        if record.id_type is identity.id_type
+        and record.audience.cohort_id is not None
+        and (record.delivered is not False or record.certain_at is not None)
+    }
+    return tuple(found[audience_id] for audience_id in sorted(found))
+
+
+def _to_leave(db: Db, erasure_ids: Sequence[int]) -> tuple[Audience, ...]:
+    return tuple(audience(db, id_) for id_ in erasures.audiences_to_leave(db, erasure_ids))
+
+
+def _unclean(db: Db) -> int:
+    return sum(
+        item.erased_at is not None and item.cleaned_at is None for item in erasures.all_erasures(db)
+    )
+
+
+async def forget(
+    plan: ForgetPlan,
+    connection: Connection,
+    ledger: Ledger,
+    context: RunContext | None,
+    *,
+    now: Callable[[], int] = now_in_microseconds,
+) -> ForgetReport:
+    """Remove people from every cohort, and erase them once Amplitude has confirmed that.
+
+    `context` may be None where the plan removes no one. `now` tells the time in microseconds since
+    1970. Raises `ReadOnly` and `LedgerError`; trouble with Amplitude is in the report.
+    """
+    guard(connection, KEPT)
+    ids = [await _begun(ledger, person, now()) for person in plan.people]
+    run = None if context is None else await _remove(ids, context)
+    erased, left = [], []
+    for erasure_id in ids:
+        found = await ledger.awrite(_erase_if_out, erasure_id, now())
+        if isinstance(found, Erased):
+            erased.append(found)
+        else:
+            left += _explained(found, run)
+    backups, trouble = await _clean(ledger, now)
+    copies = ledger.backups.set_aside() if erased and ledger.backups is not None else ()
+    return ForgetReport(tuple(erased), tuple(left), backups, trouble, run, tuple(copies))
+
+
+async def _begun(ledger: Ledger, person: PersonToForget, now: int) -> int:
+    if person.erasure_id is not None:
+        return person.erasure_id
+    return await ledger.awrite(erasures.begin_erasure, person.identities, this_operator(), now)
+
+
+async def _remove(erasure_ids: Sequence[int], context: RunContext) -> RunReport | None:
+    """Remove the people from the cohorts that may hold them, as a run of the history."""
+    audiences = await context.ledger.aread(_to_leave, erasure_ids)
+    if not audiences:
+        return None
+    only = await context.ledger.aread(_ids_of, erasure_ids)
+
+    async def work(worker: AudienceWorker) -> None:
+        known = worker.audience
+        if known.broken:
+            raise AudienceBlocked(known.broken)
+        worker.only = only
+        await deliver_pending(worker, known.id_type.other, Operation.REMOVE)
+        await deliver_pending(worker, known.id_type, Operation.REMOVE)
+        in_cohort.discard(known.id)
+
+    in_cohort = {item.id for item in audiences}
+    goals = [AudienceProgress(item.id, item.key, item.name, 1) for item in audiences]
+    return await carry_out(
+        RunKind.FORGET, goals, work, context, differs=lambda audience_id: audience_id in in_cohort
+    )
+
+
+def _ids_of(db: Db, erasure_ids: Sequence[int]) -> frozenset[str]:
+    return frozenset(
+        identity.id
+        for item in erasures.unfinished_erasures(db)
+        if item.id in erasure_ids
+        for identity in item.identities
+    )
+
+
+def _erase_if_out(db: Db, erasure_id: int, now: int) -> Erased | list[Obstacle]:
+    """Erase a person whose removal is certain, in one transaction, and log that."""
+    left = erasures.obstacles(db, erasure_id, now)
+    if left:
+        return left
+    erased = erasures.erase(db, erasure_id, now)
+    (done,) = (item for item in erasures.all_erasures(db) if item.id == erasure_id)
+    add_log_entry(db, LogEntry(now, LogKind.FORGET, erased_text(done)))
+    return erased
+
+
+def erased_text(erasure: Erasure) -> str:
+    """Say that a deletion request was carried out, without saying who asked to be deleted."""
+    cohorts = plural(erasure.cohorts or 0, "cohort")
+    return (
+        f"Deletion request {erasure.id}: a person was removed from {cohorts} and erased, by "
+        f"{erasure.operator}."
+    )
+
+
+def _explained(left: Sequence[Obstacle], run: RunReport | None) -> list[Obstacle]:
+    """Say why the run did not end for an audience, where that is why someone is in its cohort."""
+    notes = {report.audience.id: report.note for report in run.audiences} if run else {}
+    return [
+        msgspec.structs.replace(item, reason=notes.get(item.audience.id) or item.reason)
+        if item.reason == erasures.UNCONFIRMED
+        else item
+        for item in left
+    ]
+
+
+async def _clean(ledger: Ledger, now: Callable[[], int]) -> tuple[int, str]:
+    """Clean the files and the backups of what was erased.
+
+    Returns how many backups were deleted, and what went wrong; the next request tries again.
+    """
+    if await ledger.aread(erasures.is_clean):
+        return 0, ""
+    deleted = 0
+    try:
+        if ledger.backups is not None:  # else the files and the copies are the server's
+            options = ledger.backups.options
+            deleted = await asyncio.to_thread(clean_files, ledger.url, now(), options)
+    except (LedgerError, BackupSkipped) as error:
+        text = f"A deletion request is not complete: files still hold what was erased. {error}"
+        await ledger.awrite(add_log_entry, LogEntry(now(), LogKind.FORGET, text, Severity.WARNING))
+        return 0, str(error)
+    await ledger.awrite(erasures.note_cleaned, now())
+    return deleted, ""
+
+
+def plan_sentences(plan: ForgetPlan) -> list[str]:
+    """Say who is forgotten, from which cohorts they are removed, and what else that does."""
+    found = []
+    for person in plan.people:
+        names = ", ".join(_named(identity) for identity in person.identities)
+        cohorts = ", ".join(f"“{clean(item.name)}”" for item in person.audiences)
+        removed = f"removed from the cohort of {cohorts}" if cohorts else "in no cohort"
+        found.append(f"{names}: {removed}, then erased from the ledger.")
+    if plan.unclean:
+        requests = plural(plan.unclean, "request")
+        found.append(f"What {requests} erased is then removed from the ledger's files, too.")
+    return [*found, "All backups of the ledger are replaced by a new one."]
+
+
+def _named(identity: Identity) -> str:
+    return f"{identity.id_type.label} {clean(identity.id, 300)}"
+
+
+def report_sentences(report: ForgetReport) -> list[str]:
+    """Say what was done, what was not and why, and what to do next."""
+    found = []
+    if report.erased:
+        people = plural(len(report.erased), "person", "people")
+        found.append(f"Forgot {people}. An event counts for them only if it is newer than this.")
+    if report.backups:
+        found.append(f"{plural(report.backups, 'backup')} deleted; a new one was made.")
+    found += [
+        f"Not erased: {_named(left.identity)} in “{clean(left.audience.name)}”. {left.reason}"
+        for left in report.obstacles
+    ]
+    if report.obstacles:
+        found.append("Nothing of theirs was erased. To finish it: amp-console forget")
+    if report.trouble:
+        found.append(f"Files still hold what was erased. {report.trouble}")
+        found.append("To finish it: amp-console forget")
+    if report.names:
+        found.append(f"Still named in {listed(report.names)}: change it yourself.")
+    if report.copies:
+        found.append(f"Delete earlier copies of the ledger yourself: {listed(report.copies)}.")
+    return found

@@ -1,0 +1,478 @@
+"""Deletion requests: out of every cohort, then out of the ledger, its files and its backups."""
+
+import dataclasses
+import json
+import sqlite3
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from amp_console.connections.read_only import ReadOnly
+from amp_console.engage import EventBatch
+from amp_console.engage.membership import FilterReason
+from amp_console.ledger import erasures, export_staging
+from amp_console.ledger.backups import BackupOptions, list_backups
+from amp_console.ledger.compare import ComparisonSpec, compare_cohort
+from amp_console.ledger.erased_text import COUNTED, NAMES, TEXTS, Eraser
+from amp_console.ledger.erasures import PairedTooOften
+from amp_console.ledger.event_log import LogFilter, LogKind, log_page
+from amp_console.ledger.runs import RunKind, RunStatus, all_runs
+from amp_console.ledger.sources import begin_source
+from amp_console.simulator import Answer, Body, Call, Late, RefuseIds, Rule
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.forget import (
+    ForgetReport,
+    IdTypeUnclear,
+    forget,
+    plan_forget,
+    plan_unfinished,
+)
+from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
+from amp_console.sync.ingest.snapshot import SnapshotReader
+from amp_console.sync.queries.person import explain_person
+from amp_console.values import AudienceRef, Change, IdType
+from tests.sync.workspace import Clock, Workspace, event
+
+pytestmark = pytest.mark.anyio
+
+MEMBERSHIP = frozenset({Call.MEMBERSHIP})
+ANA = "ana-7c41@acme.example"
+ANAS_DEVICE = "884422117733"
+
+
+@pytest.fixture
+def clock(workspace: Workspace) -> Clock:
+    clock = Clock()
+    workspace.timing = dataclasses.replace(workspace.timing, now=clock)
+    return clock
+
+
+def delete_in_amplitude(workspace: Workspace, user: str) -> None:
+    """From now on Amplitude skips the user, and the user is in no cohort."""
+    cohort_id = workspace.audience().cohort_id
+    workspace.remove_in_amplitude(user)
+    skipped = [{"skipped_ids": [user], "operation": "REMOVE"}]
+    answer = {"cohort_id": cohort_id, "memberships_result": skipped}
+    workspace.set_faults(Rule(Body(json.dumps(answer)), MEMBERSHIP))
+
+
+async def forget_all(
+    workspace: Workspace, *ids: str, id_type: IdType | None = None, is_exact: bool = False
+) -> ForgetReport:
+    """Forget these people; without any, finish the earlier requests."""
+    ledger = workspace.ledger
+    plan = (
+        ledger.read(plan_forget, ids, id_type, is_exact=is_exact)
+        if ids
+        else ledger.read(plan_unfinished)
+    )
+    async with workspace.opened() as context:
+        return await forget(plan, workspace.connection, ledger, context, now=workspace.timing.now)
+
+
+def files_with(folder: Path, text: str) -> list[str]:
+    """Which files hold a text, as UTF-8 or as UTF-16, event files aside."""
+    forms = (text.encode(), text.encode("utf-16-le"))
+    return [
+        path.name
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path.suffix not in {".ndjson", ".txt"}
+        and any(form in path.read_bytes() for form in forms)
+    ]
+
+
+async def test_someone_is_removed_from_every_cohort_and_then_unknown(workspace: Workspace) -> None:
+    workspace.enter(ANA, "u2")
+    workspace.read([event(ANA, True, audience="buyers"), event("u3", True, audience="buyers")])
+    await workspace.sync()
+    report = await forget_all(workspace, ANA)
+    assert report.is_done
+    assert workspace.cohort() == {"u2"}
+    assert workspace.cohort("buyers") == {"u3"}
+    assert workspace.ledger.read(explain_person, ANA) == []
+    (request,) = workspace.ledger.read(erasures.all_erasures)
+    assert request.cohorts == 2
+    assert request.identities == ()
+    assert "@" in request.operator
+    newest, *_ = workspace.ledger.read(all_runs)
+    assert (newest.kind, newest.status, newest.removed) == (RunKind.FORGET, RunStatus.DELIVERED, 2)
+
+
+async def test_nothing_else_that_is_pending_is_sent(workspace: Workspace) -> None:
+    workspace.enter(ANA, "u2", "u3")
+    await workspace.sync()
+    workspace.leave("u3")
+    workspace.enter("u4", at=2)
+    assert (await forget_all(workspace, ANA)).is_done
+    assert workspace.cohort() == {"u2", "u3"}
+    await workspace.sync()
+    assert workspace.cohort() == {"u2", "u4"}
+
+
+async def test_all_identifiers_that_events_paired_are_forgotten(workspace: Workspace) -> None:
+    workspace.map_amplitude_ids()
+    workspace.read(
+        [
+            event(ANA, True, traits={"amplitude_id": ANAS_DEVICE}),
+            event("u2", True, traits={"amplitude_id": "55"}),
+            event(None, True, audience="buyers", traits={"amplitude_id": ANAS_DEVICE}),
+        ]
+    )
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "buyers")
+    workspace.simulator.world.add_user(ANA, int(ANAS_DEVICE))
+    await workspace.sync()
+    assert workspace.cohort("buyers") == {ANA}
+    assert (await forget_all(workspace, ANA)).is_done
+    assert workspace.cohort("buyers") == set()
+    for id_ in (ANA, ANAS_DEVICE):
+        assert workspace.ledger.read(explain_person, id_) == []
+        assert files_with(Path(workspace.ledger.url).parent, id_) == []
+    assert len(workspace.ledger.read(explain_person, "55")) == 1
+
+
+async def test_old_files_do_not_bring_them_back_but_a_newer_event_does(
+    workspace: Workspace, clock: Clock
+) -> None:
+    workspace.enter(ANA, "u2")
+    await workspace.sync()
+    await forget_all(workspace, ANA)
+    report = workspace.read([event(ANA, True, at=5), event("u4", True, at=5)])
+    assert report.filtered == {FilterReason.FORGOTTEN: 1}
+    await workspace.sync()
+    assert workspace.cohort() == {"u2", "u4"}
+    workspace.read([event(ANA, True) | {"timestamp": "2026-08-01T00:00:00.000Z"}])
+    await workspace.sync()
+    assert workspace.cohort() == {ANA, "u2", "u4"}
+
+
+async def test_an_event_dated_ahead_is_history_like_all_that_was_read_before(
+    workspace: Workspace, clock: Clock
+) -> None:
+    ahead = event(ANA, True) | {"timestamp": "2026-06-01T00:00:00.000Z"}
+    workspace.read([ahead])
+    await workspace.sync()
+    assert (await forget_all(workspace, ANA)).is_done
+    workspace.read([ahead])
+    assert workspace.ledger.read(explain_person, ANA) == []
+
+
+async def test_a_removal_by_the_other_id_type_makes_no_one_else_uncertain(
+    workspace: Workspace,
+) -> None:
+    """After a switch of the ID type, other removals by the former one put everyone in question."""
+    workspace.map_amplitude_ids()
+    workspace.simulator.world.add_user(ANA, int(ANAS_DEVICE))
+    workspace.enter("u2")
+    workspace.read([event(ANA, True, traits={"amplitude_id": ANAS_DEVICE})])
+    await workspace.sync()
+    workspace.ledger.write(
+        lambda db: db.execute("UPDATE member SET delivered = 1 WHERE id = ?", (ANAS_DEVICE,))
+    )
+    assert (await forget_all(workspace, ANA)).is_done
+    assert workspace.cohort() == {"u2"}
+    assert workspace.plan().requests == 0
+
+
+async def test_an_event_of_two_identifiers_is_history_for_both(
+    workspace: Workspace, clock: Clock
+) -> None:
+    """The ledger never saw the other one, which an old file pairs with it."""
+    workspace.enter(ANA, "u2")
+    await workspace.sync()
+    await forget_all(workspace, ANA)
+    workspace.map_amplitude_ids()
+    workspace.read([event(ANA, True, traits={"amplitude_id": ANAS_DEVICE})])
+    assert workspace.ledger.read(explain_person, ANAS_DEVICE) == []
+
+
+async def test_lists_of_members_do_not_bring_them_back(workspace: Workspace, clock: Clock) -> None:
+    workspace.enter(ANA, "u2")
+    await workspace.sync()
+    await forget_all(workspace, ANA)
+    compared = await workspace.compare(against=workspace.write_member_list(ANA, "u2", "u5", at=60))
+    assert compared.missing == 1
+    await workspace.apply(compared, verify=False)
+    assert workspace.ledger.read(explain_person, ANA) == []
+
+
+async def test_an_unconfirmed_removal_erases_nothing_and_is_finished_later(
+    workspace: Workspace,
+) -> None:
+    workspace.limit(tries=1)
+    workspace.enter(ANA, "u2")
+    await workspace.sync()
+    workspace.set_faults(Rule(Answer(status=500), MEMBERSHIP))
+    report = await forget_all(workspace, ANA)
+    assert not report.is_done
+    (left,) = report.obstacles
+    assert left.audience.key == "shoppers"
+    assert "500" in left.reason
+    (person,) = workspace.ledger.read(explain_person, ANA)
+    assert not person.record.wanted
+    workspace.set_faults()
+    assert (await forget_all(workspace)).is_done
+    assert workspace.cohort() == {"u2"}
+    assert workspace.ledger.read(explain_person, ANA) == []
+
+
+async def test_a_late_addition_is_waited_for(workspace: Workspace, clock: Clock) -> None:
+    workspace.limit(tries=1, quiet_time=600.0)
+    workspace.enter("u2")
+    await workspace.sync()
+    workspace.set_faults(Rule(Late(504), MEMBERSHIP, times=1))
+    workspace.enter(ANA, at=1)
+    await workspace.sync()
+    report = await forget_all(workspace, ANA)
+    (left,) = report.obstacles
+    assert "may still add them until" in left.reason
+    assert workspace.simulator.faults.release()
+    assert workspace.cohort() == {ANA, "u2"}
+    clock.advance(601)
+    assert (await forget_all(workspace)).is_done
+    assert workspace.cohort() == {"u2"}
+
+
+async def test_a_user_that_amplitude_does_not_know_any_more_is_in_no_cohort(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(ANA, "u2")
+    await workspace.sync()
+    delete_in_amplitude(workspace, ANA)
+    assert (await forget_all(workspace, ANA)).is_done
+
+
+async def test_a_refused_removal_is_listed_with_its_reason(workspace: Workspace) -> None:
+    workspace.enter(ANA, "u2", "u3")
+    await workspace.sync()
+    workspace.set_faults(Rule(RefuseIds(frozenset({ANA})), MEMBERSHIP))
+    report = await forget_all(workspace, ANA)
+    assert [left.identity.id for left in report.obstacles] == [ANA]
+    assert workspace.ledger.read(explain_person, ANA)
+
+
+async def test_someone_in_no_audience_is_forgotten_for_later(
+    workspace: Workspace, clock: Clock
+) -> None:
+    assert (await forget_all(workspace, ANA)).is_done
+    workspace.enter(ANA, "u2")
+    assert workspace.ledger.read(explain_person, ANA) == []
+    assert workspace.ledger.read(explain_person, "u2")
+
+
+async def test_a_stranger_that_a_comparison_found_is_removed(workspace: Workspace) -> None:
+    workspace.enter("u2")
+    await workspace.sync()
+    workspace.simulator.world.add_user(ANA)
+    workspace.add_in_amplitude(ANA)
+    await workspace.compare()
+    assert (await forget_all(workspace, ANA)).is_done
+    assert workspace.cohort() == {"u2"}
+    assert files_with(Path(workspace.ledger.url).parent, ANA) == []
+
+
+async def test_no_file_of_the_ledger_holds_the_identifier(workspace: Workspace) -> None:
+    """Not the ledger, its -wal file or a backup: nor what was deleted or moved before."""
+    # Some builds of SQLite overwrite what is deleted, others do not.
+    workspace.ledger.read(lambda db: db.execute("PRAGMA secure_delete = OFF"))
+    workspace.enter(*(f"user-{number:05}" for number in range(3_000)), ANA)
+    await workspace.sync()
+    delete_in_amplitude(workspace, ANA)
+    workspace.leave(ANA)
+    await workspace.sync()  # Amplitude's answer names the users that it does not know
+    workspace.set_faults()
+    workspace.leave(*(f"user-{number:05}" for number in range(0, 3_000, 2)), at=3)
+    workspace.read([event("u1", True) | {"timestamp": f"no time {ANA}"}])
+    await workspace.compare()
+    backups = workspace.ledger.backups
+    assert backups is not None
+    backups.make("daily", workspace.timing.now())
+    folder = Path(workspace.ledger.url).parent
+    assert files_with(folder, ANA)
+    report = await forget_all(workspace, ANA)
+    assert report.is_done, report
+    assert report.backups == 1
+    assert files_with(folder, ANA) == []
+    (backup,) = list_backups(Path(workspace.ledger.url))
+    assert backup.reason == "after-erasure"
+
+
+async def test_the_log_says_that_it_was_done_and_not_of_anyone(workspace: Workspace) -> None:
+    workspace.enter(ANA)
+    await workspace.sync()
+    await forget_all(workspace, ANA)
+    entries = workspace.ledger.read(log_page, LogFilter(kinds=(LogKind.FORGET,)))
+    assert any("removed from 1 cohort and erased" in entry.text for entry in entries)
+    assert not any(ANA in entry.text for entry in entries)
+
+
+async def test_a_number_that_may_be_two_people_is_not_guessed(workspace: Workspace) -> None:
+    workspace.map_amplitude_ids()
+    workspace.read([event("123", True), event(None, True, traits={"amplitude_id": "123"})])
+    with pytest.raises(IdTypeUnclear):
+        workspace.ledger.read(plan_forget, ["123"])
+    assert (await forget_all(workspace, "123", id_type=IdType.USER_ID)).is_done
+    (other,) = workspace.ledger.read(explain_person, "123")
+    assert other.record.id_type is IdType.AMPLITUDE_ID
+
+
+async def test_a_wrong_mapping_forgets_no_crowd(workspace: Workspace) -> None:
+    workspace.map_amplitude_ids()
+    workspace.read(event(f"u{n}", True, traits={"amplitude_id": "7"}) for n in range(30))
+    with pytest.raises(PairedTooOften):
+        workspace.ledger.read(plan_forget, ["u1"])
+    assert (await forget_all(workspace, "u1", is_exact=True)).is_done
+    assert workspace.ledger.read(explain_person, "u2")
+
+
+async def test_read_only_forgets_no_one(workspace: Workspace) -> None:
+    workspace.enter(ANA)
+    workspace.connection = msgspec.structs.replace(workspace.connection, read_only=True)
+    with pytest.raises(ReadOnly):
+        await forget_all(workspace, ANA)
+    assert workspace.ledger.read(erasures.all_erasures) == []
+
+
+async def test_a_reader_that_holds_up_the_cleaning_is_named_and_it_is_done_later(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(ANA)
+    await workspace.sync()
+    reader = sqlite3.connect(workspace.ledger.url, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM member").fetchone()
+    assert workspace.ledger.backups is not None
+    workspace.ledger.backups.options = BackupOptions(patience=0.01)
+    report = await forget_all(workspace, ANA)
+    assert "Another program is reading the ledger" in report.trouble
+    assert report.obstacles == ()
+    reader.close()
+    assert (await forget_all(workspace)).is_done
+    assert files_with(Path(workspace.ledger.url).parent, ANA) == []
+
+
+# What was read or staged before a request, and is merged after it.
+
+
+def change(user: str | None, amplitude_id: str | None = None, line: int = 1) -> Change:
+    return Change(
+        AudienceRef("spa_1", "aud_shoppers", "shoppers"), user, amplitude_id, True, 9, line
+    )
+
+
+async def test_what_an_import_read_before_the_request_is_history(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    ledger = workspace.ledger
+    merges = MergeQueue(ledger)
+    source = ledger.write(begin_source, "stdin", None, 1)
+    buffer = ChangeBuffer(merges, KnownAudiences(ledger), source, workspace.timing.now)
+    buffer.add(EventBatch([change(ANA, ANAS_DEVICE), change("u2", "55", 2)]))
+    assert (await forget_all(workspace, ANA)).is_done
+    buffer.merge()
+    merges.flush()
+    for id_ in (ANA, ANAS_DEVICE):
+        assert ledger.read(explain_person, id_) == []
+    for id_ in ("u2", "55"):
+        assert len(ledger.read(explain_person, id_)) == 1
+
+
+async def test_what_a_snapshot_staged_before_the_request_is_history(workspace: Workspace) -> None:
+    workspace.enter("u1", ANA)
+    ledger = workspace.ledger
+    source = ledger.write(begin_source, "list.csv", None, 1)
+    reader = SnapshotReader(ledger)
+    reader.begin(workspace.audience().id, source, 10, [IdType.USER_ID])
+    reader.add(EventBatch([change(ANA), change("u2", line=2)]))
+    assert reader.entering() == 1
+    assert (await forget_all(workspace, ANA)).is_done
+    report = reader.finish()
+    assert report is not None
+    assert ledger.read(explain_person, ANA) == []
+    assert len(ledger.read(explain_person, "u2")) == 1
+
+
+async def test_a_comparison_with_an_older_export_does_not_list_them(
+    workspace: Workspace, clock: Clock
+) -> None:
+    workspace.enter("u1", ANA)
+    await workspace.sync()
+    ledger, known = workspace.ledger, workspace.audience()
+    ledger.stage(export_staging.begin_export, known.id)
+    found = [("1", "u1"), (ANAS_DEVICE, ANA), ("3", "stranger")]
+    ledger.stage(export_staging.add_exported, known.id, known.id_type, found)
+    exported_at = clock.now
+    clock.advance(5)
+    assert (await forget_all(workspace, ANA)).is_done
+    spec = ComparisonSpec(run_id=1, audience_id=known.id, at=exported_at)
+    compared = ledger.write(compare_cohort, spec)
+    assert (compared.strangers, compared.missing, compared.has_left) == (1, 0, 0)
+    assert ledger.read(explain_person, ANA) == []
+
+
+# Texts.
+
+
+@pytest.mark.parametrize(
+    ("id_", "text", "erased"),
+    [
+        (
+            "ana",
+            "Amplitude refused ana: banana, (ana)",
+            "Amplitude refused [erased]: banana, ([erased])",
+        ),
+        ('a"b', r'{"skipped_ids":["a\"b"]}', '{"skipped_ids":["[erased]"]}'),
+        ("jürgen", r'{"skipped_ids":["j\u00fcrgen"]}', '{"skipped_ids":["[erased]"]}'),
+        ("tab\there", r"Retried tab\there.", "Retried [erased]."),
+        ("12", "12 users, user 123, user 12", "[erased] users, user 123, user [erased]"),
+        ("x" * 90, f"Refused: {'x' * 59}…", "Refused: [erased]"),
+        ("ana-7c41@acme.example", "a" * 1_990 + " ana-7c41@", "a" * 1_990 + " [erased]"),
+        (
+            "ana-7c41@acme.example",
+            "Nothing is cut after ana-7c41@",
+            "Nothing is cut after ana-7c41@",
+        ),
+    ],
+)
+def test_an_identifier_is_erased_however_it_is_spelled(id_: str, text: str, erased: str) -> None:
+    assert Eraser([id_]).erased(text) == erased
+
+
+STRUCTURE = {
+    *("applied_list", "creation", "download", "lease", "membership_day", "late_effect", "hold"),
+    *("member", "difference", "erasure_identifier", "erasure", "segment_space", "forgotten"),
+    *("late_replacement", "checkpoint", "comparison"),
+}
+"""Tables whose texts are identifiers that are erased as such, or words of the machine."""
+WORDS_OF_THE_MACHINE = {
+    *(("source", "path"), ("unread_source", "key"), ("audience", "space_id")),
+    *(("audience", "computation_id"), ("audience", "key"), ("audience", "owner_email")),
+    *(("audience", "seed_user"), ("audience", "cohort_id"), ("audience", "link")),
+    *(("run", "status"), ("run", "lock"), ("run", "host"), ("run", "kind")),
+    *(("run_audience", "outcome"), ("request", "kind"), ("request", "operation")),
+    *(("request", "state"), ("rejection", "operation"), ("rejection", "code")),
+    *(("refused_requests", "reason"), ("log_entry", "kind"), ("log_entry", "process")),
+    *(("audience_query", "source"), ("audience_query", "outcome")),
+    *(("audience_query", "column_types"), ("segment_audience", "space_id")),
+    *(("segment_audience", "id"), ("segment_audience", "key"), ("segment_audience", "name")),
+    *(("segment_audience", "status"), ("segment_audience", "unit")),
+}
+
+
+def test_every_text_of_the_ledger_is_erased_or_known_to_hold_no_identifier(
+    workspace: Workspace,
+) -> None:
+    """A new column has to be listed in `erased_text.py`, or here."""
+    columns = workspace.ledger.read(
+        lambda db: db.execute(
+            "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c "
+            "WHERE m.type = 'table' AND c.type = 'TEXT'"
+        ).fetchall()
+    )
+    listed = {
+        *TEXTS,
+        *((table, column) for table, column, _ in NAMES),
+        *((table, "reason") for table in COUNTED),
+        *WORDS_OF_THE_MACHINE,
+    }
+    assert {item for item in columns if item[0] not in STRUCTURE} - listed == set()
