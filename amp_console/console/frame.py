@@ -127,6 +127,8 @@ def _under_way(services: Services) -> Iterator[str]:
         yield jobs.reconciling.operation.VERB.lower()
     if jobs.refreshing is not None and not jobs.refreshing.is_over:
         yield "refreshing"
+    if jobs.forgetting is not None and not jobs.forgetting.is_over:
+        yield "forgetting"
     if jobs.live is not None and not jobs.live.is_over:
         yield jobs.live.summary
 

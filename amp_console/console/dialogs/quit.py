@@ -11,6 +11,7 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Answer, Confirm, Question
 from amp_console.console.glyphs import bar
 from amp_console.console.jobs.base import Job
+from amp_console.console.jobs.forget import ForgetJob
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.reconcile import CompareOperation
@@ -91,6 +92,8 @@ class QuitDialog(Question[None]):
             return _with_bar(f"Events are being imported: {read} read.", share)
         if isinstance(job, RefreshJob):
             return safe_text(f"A query is running: {plural(job.rows, 'row')} read.")
+        if isinstance(job, ForgetJob):
+            return safe_text("A deletion request is under way. " + " ".join(job.says))
         assert isinstance(job, RunJob)
         operation, now = job.operation, job.snapshot
         if isinstance(operation, CompareOperation):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a job is imported by the screen or dialog that starts it
     from amp_console.console.jobs.base import Job
+    from amp_console.console.jobs.forget import ForgetJob
     from amp_console.console.jobs.imports import ImportJob
     from amp_console.console.jobs.live import LiveJob
     from amp_console.console.jobs.reconcile import ReconcileJob
@@ -20,6 +21,7 @@ class Jobs:
         self.reconciling: ReconcileJob | None = None
         self.live: LiveJob | None = None
         self.refreshing: RefreshJob | None = None
+        self.forgetting: ForgetJob | None = None
 
     @property
     def under_way(self) -> "list[Job]":
@@ -30,6 +32,7 @@ class Jobs:
             self.reconciling,
             self.live,
             self.refreshing,
+            self.forgetting,
         )
         return [job for job in jobs if job is not None and not job.is_over]
 

@@ -17,6 +17,7 @@ from amp_console.console.screens.errors.retry import (
     finish_retry,
     reason_not_to_retry,
 )
+from amp_console.console.screens.person_forget import ask_and_forget
 from amp_console.console.screens.person_lookup import SearchAnswer, answer_to
 from amp_console.console.screens.person_segment import SegmentLookup
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
@@ -100,6 +101,9 @@ For every audience that knows them there is a sentence that says why, and below 
 the newest event says, where it is, which run delivered it, what Amplitude answered. u asks
 Amplitude's user search whether it knows the identifier. U makes a rejected person pending again.
 
+D answers a deletion request, once you have typed the identifier again: it removes the person from
+every cohort, then erases them from the ledger and its backups. Old files do not bring them back.
+
 p asks Segment whether the person is in the audience right now, where a token of Segment's Profile
 API is kept. In a shell: amp-console segment connect --profiles-token"""
     CSS_PATH = "person.tcss"
@@ -111,6 +115,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         Binding("w", "run", "Open run", id="person.run"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
         Binding("y", "copy", "Copy", id="copy"),
+        Binding("D", "forget", "Forget this person", show=False, id="person.forget"),
         Binding("s", "sync", "Plan a sync", show=False, id="person.sync"),
     ]
 
@@ -209,46 +214,18 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             name = chosen.record.audience.name
             self.query_one("#why").border_title = safe_text(name, max_length=60)
             self.query_one("#sentence", Static).update(_sentence(chosen))
-            self.query_one("#facts", Static).update(self._facts(chosen))
+            self.query_one("#facts", Static).update(_facts(self.services, chosen))
 
     @property
     def _chosen(self) -> PersonStatus | None:
         key = self.query_one("#list", Grid).key
         return self._answers.get(key) if isinstance(key, int) else None
 
-    def _facts(self, status: PersonStatus) -> Content:
-        record, dash = status.record, self.services.glyphs.dash
-        cohort = record.audience.cohort_id or dash
-        when = f", {readable_time(record.event_at)}" if record.source else ""
-        rows: list[tuple[str, Content | str]] = [
-            ("event says", f"{status.event_says}{when}"),
-            *_source_of(record.source, record.line),
-            ("should be", status.belongs),
-        ]
-        if not record.is_only_found:
-            rows.append(("last known", status.delivered))
-        rows.append(("cohort", cohort))
-        for number, made in enumerate(record.comparisons):
-            when = f"{readable_time(made.at)} ({self.services.age_of(made.at)})"
-            text = f"{when}, run {made.run_id}: {found_text(made)}"
-            rows.append(("" if number else "compared", text))
-        if (request := record.request) is not None:
-            took = f"request {request.id} (run {request.run_id}), {readable_time(request.sent_at)}"
-            rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
-        if (why := record.rejection) is not None:
-            tries = plural(why.tries, "attempt")
-            first = f", the first time {readable_time(why.since)}" if why.since != why.at else ""
-            text = f"{readable_time(why.at)}, after {tries}{first}"
-            rows.append(("rejected", safe_text((text, BAD))))
-        if record.counterpart:
-            rows.append((record.id_type.other.label, record.counterpart))
-        return facts(rows)
-
     # Actions.
 
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done, and why."""
-        if action in {"ask", "ask_segment"} and not self._text:
+        if action in {"ask", "ask_segment", "forget"} and not self._text:
             return "Type an identifier first."
         user = _rejected(self._chosen)
         if action == "retry" and user is not None:
@@ -344,6 +321,12 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             self.reload()
         finish_retry(self.services, outcome)
 
+    def action_forget(self) -> None:
+        """Answer a deletion request, once the identifier was typed again."""
+        chosen = self._chosen
+        id_type = None if chosen is None else chosen.record.id_type
+        self.early_keys.ask_soon(ask_and_forget(self.services, self._text, id_type))
+
     def action_sync(self) -> None:
         """Show the plan of a sync of the audience in which the person was retried."""
         if self._chosen is not None:
@@ -354,7 +337,9 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         if self._chosen is not None:
             said = self._segment.says(self._chosen)
             asked = [] if said is None else [said]
-            text = lines(_sentence(self._chosen), *asked, safe_text(""), self._facts(self._chosen))
+            text = lines(
+                _sentence(self._chosen), *asked, safe_text(""), _facts(self.services, self._chosen)
+            )
             self.services.clipboard.copy(text.plain)
 
     def action_ask(self) -> None:
@@ -422,3 +407,32 @@ def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:
     folder = [("", text)] if (text := folder_of(source)) else []
     where = f"line {line:,} of {name}" if line else name
     return [("source", where), *folder]
+
+
+def _facts(services: Services, status: PersonStatus) -> Content:
+    record, dash = status.record, services.glyphs.dash
+    cohort = record.audience.cohort_id or dash
+    when = f", {readable_time(record.event_at)}" if record.source else ""
+    rows: list[tuple[str, Content | str]] = [
+        ("event says", f"{status.event_says}{when}"),
+        *_source_of(record.source, record.line),
+        ("should be", status.belongs),
+    ]
+    if not record.is_only_found:
+        rows.append(("last known", status.delivered))
+    rows.append(("cohort", cohort))
+    for number, made in enumerate(record.comparisons):
+        when = f"{readable_time(made.at)} ({services.age_of(made.at)})"
+        text = f"{when}, run {made.run_id}: {found_text(made)}"
+        rows.append(("" if number else "compared", text))
+    if (request := record.request) is not None:
+        took = f"request {request.id} (run {request.run_id}), {readable_time(request.sent_at)}"
+        rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
+    if (why := record.rejection) is not None:
+        tries = plural(why.tries, "attempt")
+        first = f", the first time {readable_time(why.since)}" if why.since != why.at else ""
+        text = f"{readable_time(why.at)}, after {tries}{first}"
+        rows.append(("rejected", safe_text((text, BAD))))
+    if record.counterpart:
+        rows.append((record.id_type.other.label, record.counterpart))
+    return facts(rows)

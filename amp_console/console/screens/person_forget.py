@@ -1,0 +1,39 @@
+"""Forgetting the person who is looked up, once their identifier was typed again."""
+
+from amp_console.connections.read_only import refusal
+from amp_console.console.context import Services
+from amp_console.console.dialogs.forget import ForgetDialog, forget_question
+from amp_console.console.failures import KNOWN
+from amp_console.console.jobs.forget import ForgetJob
+from amp_console.ledger.erasures import PairedTooOften
+from amp_console.sync.forget import IdTypeUnclear, plan_forget
+from amp_console.values import IdType
+
+ONE_AT_A_TIME = "A deletion request is under way. Start this one when it has ended."
+
+
+async def ask_and_forget(services: Services, id_: str, id_type: IdType | None) -> None:
+    """Ask, start the deletion request, and show how it goes.
+
+    `id_type` says what the identifier is, where that is known.
+    """
+    session = services.session
+    assert session is not None  # the screen is opened only with one
+    if session.connection.read_only:
+        services.notifications.post(refusal(session.connection), "warning")
+        return
+    under_way = services.jobs.forgetting
+    if under_way is not None and not under_way.is_over:
+        services.notifications.post(ONE_AT_A_TIME, "warning", is_kept=False)
+        return
+    try:
+        plan = await session.read(plan_forget, [id_], id_type)
+    except (*KNOWN, IdTypeUnclear, PairedTooOften) as error:
+        services.notifications.post(str(error), "error", is_kept=False)
+        return
+    if not await services.ask(forget_question(id_, plan)):
+        return
+    job = ForgetJob(session, plan, services.timing, services.publish)
+    services.jobs.forgetting = job
+    job.start()
+    await services.ask(ForgetDialog(job))
