@@ -37,6 +37,7 @@ COMMANDS = {
     "forget": "forget:forget",
     "runs": "runs:runs",
     "log": "log:log",
+    "prune": "prune:prune",
     "simulate": "simulate:simulate",
     "demo": "demo:demo",
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amp_console.cli.exits import Exit
+from amp_console.cli.options import read_age
 from amp_console.cli.output import ask_for, say
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ if TYPE_CHECKING:
     help="Never send anything to this project, or allow it again. Default: unchanged.",
 )
 @click.option(
+    "--keep-history",
+    metavar="AGE",
+    callback=read_age,
+    help="Delete runs, requests and the log after this many days, e.g. 90d; or forever.  "
+    "[default: unchanged, at first forever]",
+)
+@click.option(
     "--keys-stdin",
     is_flag=True,
     help="Read the API Key and the Secret Key from stdin, one per line.",
@@ -67,6 +75,7 @@ def connect(
     user_id_path: tuple[str, ...],
     amplitude_id_path: tuple[str, ...],
     read_only: bool | None,
+    keep_history: int | None,
     keys_stdin: bool,
     save_keys: bool,
 ) -> int:
@@ -87,6 +96,8 @@ def connect(
     kept = _kept(known) if known else {}
     if read_only is not None:
         kept["read_only"] = read_only
+    if keep_history is not None:
+        kept["keep_history"] = keep_history or None
     try:
         connection = Connection(
             name=name,
@@ -123,6 +134,7 @@ def _kept(known: "Connection") -> dict[str, Any]:
         "read_only": known.read_only,
         "sources": known.sources,
         "segment": known.segment,
+        "keep_history": known.keep_history,
     }
 
 

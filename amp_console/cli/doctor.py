@@ -136,9 +136,34 @@ def _ledger(connection: "Connection", folders: "Folders") -> Iterator[Finding]:
             says = f"{connection.name}: {path}, {plural(found.audiences, 'audience')}"
             trouble = f": it is damaged ({found.trouble})" if found.trouble else ""
             yield Finding("ledger", not found.trouble, says + trouble)
+            yield from _sizes(connection, path)
     else:
         yield Finding("ledger", True, f"{connection.name}: none yet")
     yield from _backups(connection, path)
+
+
+def _sizes(connection: "Connection", path: Path) -> Iterator[Finding]:
+    """How large the ledger is, how long its history is kept, and what was not erased yet."""
+    from amp_console.ledger import LedgerError
+    from amp_console.ledger.sqlite import measure
+    from amp_console.sync.connection_log import kept_for
+    from amp_console.text import plural
+
+    try:
+        found = measure(path)
+    except LedgerError as error:
+        yield Finding("size", False, f"{connection.name}: {error}")
+        return
+    names = {"log_entry": ("log entry", "log entries")}
+    counts = [plural(count, *names.get(table, (table,))) for table, count in found.rows.items()]
+    rows = ", ".join(counts)
+    size = f"{found.bytes / 1_048_576:,.1f} MiB"
+    kept = f"history kept {kept_for(connection)}"
+    yield Finding("size", True, f"{connection.name}: {size}: {rows}; {kept}")
+    if found.unfinished:
+        requests = plural(found.unfinished, "deletion request")
+        says = f"{connection.name}: {requests} not finished. To finish: amp-console forget"
+        yield Finding("forget", False, says)
 
 
 def _backups(connection: "Connection", ledger: Path) -> Iterator[Finding]:
@@ -148,12 +173,13 @@ def _backups(connection: "Connection", ledger: Path) -> Iterator[Finding]:
     found = list_backups(ledger)
     if not found:
         return
+    total = sum(item.size for item in found) / 1_048_576
     count = plural(len(found), "backup")
     listed = (f"{item.path.name}  {item.when}  {item.size / 1_048_576:,.1f} MiB" for item in found)
     yield Finding(
         "backups",
         True,
-        f"{connection.name}: {count} in {backup_folder(ledger)}",
+        f"{connection.name}: {count} in {backup_folder(ledger)}, {total:,.1f} MiB",
         (*listed, *_restoring(ledger, found[0].path)),
     )
 

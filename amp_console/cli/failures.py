@@ -7,6 +7,7 @@ from amp_console.connections.read_only import ReadOnly
 from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
+from amp_console.ledger.backups import BackupSkipped
 from amp_console.ledger.erasures import PairedTooOften
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.segment import SegmentError, SegmentMisconfigured, TokenRefused
@@ -25,6 +26,7 @@ _STATUS: dict[type[Exception], Exit] = {
     SegmentError: Exit.STOPPED,
     LedgerError: Exit.STOPPED,
     AudienceBusy: Exit.STOPPED,
+    BackupSkipped: Exit.STOPPED,
     SettingsError: Exit.MISUSE,
     MappingError: Exit.MISUSE,
     UnreadableSource: Exit.MISUSE,

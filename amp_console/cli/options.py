@@ -119,6 +119,23 @@ def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> f
         raise click.BadParameter(str(error)) from None
 
 
+FOREVER = "forever"
+
+
+def read_age(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """Read an age such as 90d, in days; 0 is for ever."""
+    from amp_console.connections.connection import MAX_HISTORY
+
+    if value is None:
+        return None
+    if value == FOREVER:
+        return 0
+    digits = value.removesuffix("d")
+    if value.endswith("d") and digits.isdecimal() and 1 <= int(digits) <= MAX_HISTORY:
+        return int(digits)
+    raise click.BadParameter(f"{value!r} is not an age from 1d to {MAX_HISTORY}d, or {FOREVER}.")
+
+
 every_option = click.option(
     "--every",
     metavar="TIME",

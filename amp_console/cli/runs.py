@@ -19,13 +19,15 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     from amp_console.cli.documents import print_document, run_document
     from amp_console.cli.resources import open_connection
     from amp_console.cli.tables import table
+    from amp_console.ledger.pruning import earlier_runs
     from amp_console.ledger.run_log import run_outcome, run_reason
     from amp_console.ledger.runs import all_runs
     from amp_console.sync.formatting import refused_words
-    from amp_console.text import local_time
+    from amp_console.text import local_time, plural
 
     with open_connection(connection_name) as (_, ledger):
         found = ledger.read(all_runs, dead=ledger.dead_runs())
+        earlier = ledger.read(earlier_runs)
     if as_json:
         print_document([run_document(item) for item in found])
         return 0
@@ -46,4 +48,10 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     header = ("RUN", "STARTED", "KIND", "OUTCOME", "ADDED", "REMOVED", "REJECTED", "REQUESTS", "")
     for line in table(header, rows, "RUN ADDED REMOVED REJECTED REQUESTS"):
         say(line)
+    if earlier is not None:
+        say(
+            f"Pruned runs before {local_time(earlier.until)}: {earlier.added:,} added, "
+            f"{earlier.removed:,} removed, {earlier.rejected:,} rejected, "
+            f"{plural(earlier.requests, 'request')}."
+        )
     return 0

@@ -79,12 +79,17 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
         return now + self.quiet if self.quiet else None
 
 
+MAX_HISTORY = 36_500
+"""Days for which a history can be kept at most, other than for ever."""
+
+
 class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One Amplitude project and how it is reached. It holds no keys.
 
     `keyring_item` names the keyring's item that holds them; None is no keys stored. `webhook_item`
     names the one with the shared secret of the webhook destination. `sources` are the warehouses
-    that audiences are read from; `segment` is the space of the audiences, if its API is asked.
+    that audiences are read from; `segment` is the space of the audiences, if its API is asked. The
+    history is kept for `keep_history` days; None is for ever.
     `base_url` replaces the region's address; the paths say where an event holds its identifiers.
 
     Raises ValueError: the id, name, App ID or owner can't be right.
@@ -105,6 +110,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     sources: tuple[NamedSource, ...] = ()
     segment: SegmentSpace | None = None
     limits: Limits = Limits()
+    keep_history: int | None = None
 
     def __post_init__(self) -> None:
         _require(
@@ -114,6 +120,10 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             (
                 checked_email(self.owner_email) == self.owner_email,
                 "owner_email must not contain spaces",
+            ),
+            (
+                self.keep_history is None or 1 <= self.keep_history <= MAX_HISTORY,
+                f"keep_history must be 1 to {MAX_HISTORY} days",
             ),
             (
                 len({source.name for source in self.sources}) == len(self.sources),

@@ -27,6 +27,7 @@ class LogKind(enum.StrEnum):
     SETTINGS = "settings"
     KEYS = "keys"
     BACKUP = "backup"
+    PRUNE = "prune"
     MESSAGE = "message"  # of a console to its operator
 
 

@@ -529,6 +529,18 @@ CREATE TABLE erasure_cohort (                -- the audiences whose cohorts the 
     PRIMARY KEY (erasure_id, audience_id)
 ) STRICT, WITHOUT ROWID;
 """
+_PRUNING = """
+CREATE TABLE pruned_run (                    -- what runs did that were pruned
+    day         INTEGER NOT NULL,            -- UTC, on which they ended; its first microsecond
+    audience_id INTEGER NOT NULL,
+    added       INTEGER NOT NULL,
+    removed     INTEGER NOT NULL,
+    rejected    INTEGER NOT NULL,
+    requests    INTEGER NOT NULL,
+    PRIMARY KEY (day, audience_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE pruning (at INTEGER NOT NULL) STRICT;  -- when the history was pruned last
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -554,6 +566,7 @@ MIGRATIONS: tuple[str, ...] = (
     _UNREAD_SOURCES,
     _REJECTED_SINCE,
     _ERASURES,
+    _PRUNING,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

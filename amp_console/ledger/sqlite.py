@@ -117,3 +117,40 @@ def examine(path: Path) -> Examination:
     except OSError as error:
         raise explain_os(error, path) from error
     return Examination(count, None if says == "ok" else says)
+
+
+_COUNTED = ("member", "run", "request", "comparison", "log_entry")
+
+
+class LedgerSizes(NamedTuple):
+    """How large a ledger is: its files in bytes, and rows by table; older ledgers lack some.
+
+    So many deletion requests are `unfinished`: someone is still in a cohort, or in the files.
+    """
+
+    bytes: int
+    rows: dict[str, int]
+    unfinished: int
+
+
+def measure(path: Path) -> LedgerSizes:
+    """Measure a ledger, of whatever version, and change nothing. Raises `LedgerError`."""
+    try:
+        files = [path, path.with_name(f"{path.name}-wal")]
+        size = sum(file.stat().st_size for file in files if file.exists())
+        with closing(open_to_read(path)) as db:
+            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+            rows = {
+                table: int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+                for table in _COUNTED
+                if table in tables
+            }
+            unfinished = 0
+            if "erasure" in tables:
+                query = "SELECT count(*) FROM erasure WHERE erased_at IS NULL OR cleaned_at IS NULL"
+                unfinished = int(db.execute(query).fetchone()[0])
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    except OSError as error:
+        raise explain_os(error, path) from error
+    return LedgerSizes(size, rows, unfinished)

@@ -7,7 +7,7 @@ from pathlib import Path
 from amp_console.connections import Connection
 from amp_console.ledger import Db, LedgerError, open_ledger
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
-from amp_console.text import clean
+from amp_console.text import clean, plural
 from amp_console.values import now_in_microseconds
 
 Now = Callable[[], int]
@@ -63,6 +63,12 @@ def _keep(path: Path, entries: Sequence[LogEntry]) -> None:
             ledger.write(write)
 
 
+def kept_for(connection: Connection) -> str:
+    """For how long the history is kept: "for ever"."""
+    days = connection.keep_history
+    return "for ever" if days is None else f"for {plural(days, 'day')}"
+
+
 def _changes(before: Connection, after: Connection) -> Iterator[str]:
     for label, old, new in (
         ("name", before.name, after.name),
@@ -84,5 +90,7 @@ def _changes(before: Connection, after: Connection) -> Iterator[str]:
         yield f"Segment space {after.segment.id}" if after.segment else "Segment space removed"
     if after.prefix is not before.prefix:
         yield "new cohorts with prefix" if after.prefix else "new cohorts without prefix"
+    if after.keep_history != before.keep_history:
+        yield f"history kept {kept_for(after)}"
     if after.read_only is not before.read_only:
         yield "read-only" if after.read_only else "read and write"

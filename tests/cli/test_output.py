@@ -128,6 +128,7 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
         "forget": [(f"no{HOSTILE}", "--yes"), (HOSTILE, "--id-type", HOSTILE), ()],
         "runs": [(), ("--json",), ("--open", HOSTILE)],
         "log": [(), ("--json",), ("--text", HOSTILE), ("--since", HOSTILE), ("--export", "-")],
+        "prune": [("--older-than", HOSTILE), ("--older-than", "90d", "--yes")],
         "simulate": [("--port", HOSTILE)],
         "demo": [(), ("--seed", HOSTILE)],
     }

@@ -43,6 +43,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...] | None] = {
     "forget": ("u1", "--yes"),
     "runs": (),
     "log": (),
+    "prune": ("--older-than", "90d", "--yes"),
     "simulate": None,  # it runs until Ctrl-C, and knows no settings
     "demo": None,  # it has settings of its own, which it deletes
 }
@@ -58,6 +59,7 @@ KEPT = {
     "listen": "Nothing was changed.",
     "errors": "Nothing was changed.",
     "forget": "Nothing was erased.",
+    "prune": "Nothing was deleted.",
 }
 """Of the commands that would send or change something: what they say."""
 

@@ -25,6 +25,7 @@ from amp_console.sync.delivery.context import ActiveRun, AudienceBlocked, RunCon
 from amp_console.sync.delivery.pending import deliver_audience
 from amp_console.sync.delivery.plan import AudiencePlan, Plan
 from amp_console.sync.delivery.progress import AudienceProgress, Progress, RunSnapshot
+from amp_console.sync.delivery.retention import prune_if_due
 from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.formatting import uncertain_text
 from amp_console.text import clean
@@ -129,6 +130,7 @@ async def carry_out(
         )
         status = worst((report.status for report in reports), invalid=tally.invalid)
         ended_at = await end_run(run, status, run.keys_refused or "")
+        await prune_if_due(context.connection, context.ledger, context.timing.now)
         run.progress.flush()
         return RunReport(
             run.id,

@@ -22,6 +22,7 @@ from amp_console.ledger.event_log import (
 from amp_console.ledger.refused_requests import keep_refused
 from amp_console.ledger.requests import forget_requests
 from amp_console.sync.delivery.context import ActiveRun
+from amp_console.sync.delivery.retention import prune_if_due
 from amp_console.sync.live.alerts import Alerts, limits_for
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveSnapshot
@@ -83,6 +84,7 @@ class Housekeeping:
         observe: Callable[[LiveSnapshot], None],
     ) -> None:
         self._run_id = run.id
+        self._connection = run.context.connection
         self._ledger = run.context.ledger
         self._timing = run.context.timing
         self._options = options
@@ -144,3 +146,4 @@ class Housekeeping:
         if ticks % options.forget_every == 0:
             before = self._timing.now() - round(options.keep_requests * 1_000_000)
             await self._ledger.awrite(forget_requests, self._run_id, before)
+            await prune_if_due(self._connection, self._ledger, self._timing.now)

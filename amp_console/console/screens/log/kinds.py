@@ -39,7 +39,7 @@ KINDS = {
     ),
     LogGroup.LIVE: (LogKind.LIVE,),
     LogGroup.SETTINGS: (LogKind.SETTINGS, LogKind.LINK, LogKind.KEYS),
-    LogGroup.BACKUPS: (LogKind.BACKUP,),
+    LogGroup.BACKUPS: (LogKind.BACKUP, LogKind.PRUNE),
     LogGroup.MESSAGES: (LogKind.MESSAGE,),
 }
 """The kinds of each group; none are all."""

@@ -32,6 +32,7 @@ NAMES = {
     LogKind.SETTINGS: "settings",
     LogKind.KEYS: "keys",
     LogKind.BACKUP: "backup",
+    LogKind.PRUNE: "prune",
     LogKind.MESSAGE: "message",
 }
 HERE = "this console"
