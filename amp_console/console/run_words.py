@@ -114,7 +114,7 @@ def _delivered_except(rejected: int, left: Except) -> str:
     said = "Delivered" + (f", except {listed(what)}" if what else "")
     if not left.waiting:
         is_elsewhere = not rejected and (left.earlier or left.unidentified)
-        return f"{said}. Press 2 to see who is rejected now." if is_elsewhere else f"{said}."
+        return f"{said}. Errors lists who is rejected now." if is_elsewhere else f"{said}."
     wait = f"{plural(left.pending or 0, 'user')} wait{'s' if left.pending == 1 else ''}"
     return f"{said}; {wait}: {', '.join(left.waiting)}."
 
@@ -160,7 +160,7 @@ def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) ->
     retries = f" ({plural(counts.retries, 'retry', 'retries')})" if counts.retries else ""
     moved = [f"{counts.added:,} added"] if counts.added else []
     moved += [f"{counts.removed:,} removed"] if counts.removed else []
-    what = ", ".join(moved) or "No one was added or removed"
+    what = ", ".join(moved) or "Amplitude confirmed no change"
     return f"{what} in {plural(counts.requests, 'request')}{retries}, {lasting(seconds)}."
 
 

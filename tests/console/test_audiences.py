@@ -728,6 +728,17 @@ async def test_a_filter_without_a_match_says_so_and_offers_no_key_about_a_row(
         await until_gone(pilot, "matches “zzz”")
 
 
+async def test_while_a_filter_hides_audiences_the_footer_says_how_many_a_sync_of_all_is_of(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS, "S Sync all ")
+        await until_gone(pilot, "S Sync all 4")
+        await pilot.press("slash", *"shop", "enter")
+        await until_shown(pilot, "1 of 4 audiences", "S Sync all 4")
+
+
 async def test_keys_about_a_row_say_why_they_do_nothing_while_a_filter_has_no_match(
     harness: ConsoleHarness,
 ) -> None:

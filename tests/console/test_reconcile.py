@@ -146,7 +146,7 @@ async def test_after_a_comparison_every_place_says_the_same_numbers(
         await pilot.press("1")
         await until_shown(
             pilot,
-            "1 with 3 differing users",
+            "3 differing users in 1 audience",
             "▲ 3 differ  ◐ 2 pending",
             "run 2: 3 users differed (2 made",
             "the oldest event",

@@ -69,7 +69,7 @@ async def test_a_run_that_rejected_no_one_leads_to_who_is_rejected(
         await start_sync(
             pilot,
             "Delivered, except 1 user that earlier runs rejected.",
-            "Press 2 to see who is rejected now.",
+            "Errors lists who is rejected now.",
         )
         await pilot.press("x")
         await until_shown(pilot, "None of the users that this run rejected is rejected now.")

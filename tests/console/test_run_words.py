@@ -31,7 +31,7 @@ def test_what_a_run_did_is_one_sentence() -> None:
     assert did(counts, 42.0) == "22,745 added, 40 removed in 14 requests (1 retry), 42 s."
     assert did(AudienceCounts(added=1, requests=1), 2.0) == "1 added in 1 request, 2.0 s."
     assert did(AudienceCounts(requests=2), 2.0) == (
-        "No one was added or removed in 2 requests, 2.0 s."
+        "Amplitude confirmed no change in 2 requests, 2.0 s."
     )
     assert did(AudienceCounts(), 0.2) == "No request was sent. It took 0.2 s."
 
@@ -54,11 +54,11 @@ def test_a_verdict_names_who_is_left() -> None:
         "Delivered, except 1 rejected user."
     )
     assert verdict("partial", none, Except(0, 12, 0)) == (
-        "Delivered, except 12 users that earlier runs rejected. Press 2 to see who is rejected now."
+        "Delivered, except 12 users that earlier runs rejected. Errors lists who is rejected now."
     )
     assert verdict("partial", none, Except(0, 1, 3, 2)) == (
         "Delivered, except 1 user that earlier runs rejected, 3 members with no identifier in the "
-        "event and 2 invalid events. Press 2 to see who is rejected now."
+        "event and 2 invalid events. Errors lists who is rejected now."
     )
     assert verdict("partial", none, Except(0)) == (
         "Delivered, except users that earlier runs rejected or that have no identifier in the "

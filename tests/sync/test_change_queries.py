@@ -110,7 +110,7 @@ def test_its_rows_are_counted_once_and_again_where_they_are_applied(
 ) -> None:
     lake = Changes(workspace, file)
     lake.add(("a", True, 0))
-    counted = statements(lake.ledger, "SELECT coalesce(sum(change & 1 = 0")
+    counted = statements(lake.ledger, "SELECT count(*) FILTER (WHERE change & 1 = 0")
     assert lake.refresh(confirm=True, asks_first=asks_first).outcome is APPLIED
     assert len(counted) == 2
 

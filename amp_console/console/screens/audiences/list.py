@@ -227,8 +227,15 @@ their order. Press v to save filter, order and columns as a view."""
         check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
             return *watch, *link, "edit", *errors, sync, *settings, "sizes", *last_run
-        useful = *watch, sync, "sync_all", *errors, *check, "edit", *link, *settings, "sizes"
+        useful = *watch, sync, self._sync_all, *errors, *check, "edit", *link, *settings, "sizes"
         return *useful, *last_run
+
+    @property
+    def _sync_all(self) -> Labelled:
+        """Syncing all is about those, too, that a filter hides: the label then says how many."""
+        count = len(_enabled_ids(self._known.values()))
+        is_filtered = bool(self.query_one(FilterBar).value)
+        return Labelled("sync_all", f"Sync all {count:,}" if is_filtered else "")
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "reconcile" and self.chosen and all(map(_is_broken, self.chosen)):
