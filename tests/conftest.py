@@ -6,11 +6,14 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.ledgers import ENGINES, PostgresqlLedgers, postgresql_ledgers
+from tests.postgresql import PASSWORD
 
 if sys.dont_write_bytecode:
     # Workers and the processes of tests would each compile everything anew: a tenth of the time.
@@ -78,6 +81,41 @@ def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     for name in REAL_ENVIRONMENT + PROXIES + CERTIFICATES:
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both_engines` with a ledger on each of them."""
+    test = metafunc.definition
+    is_for_one = any(mark.args[0] == "engine" for mark in test.iter_markers("parametrize"))
+    is_for_both = test.get_closest_marker("both_engines") is not None and not is_for_one
+    if is_for_both and "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", ENGINES, indirect=True)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine of the test's ledgers; LEDGER_ENGINE chooses it for tests of one engine."""
+    return str(getattr(request, "param", os.environ.get("LEDGER_ENGINE", ENGINES[0])))
+
+
+@pytest.fixture(scope="session")
+def server_ledgers() -> Iterator[PostgresqlLedgers]:
+    with postgresql_ledgers() as ledgers:
+        yield ledgers
+
+
+@pytest.fixture
+def empty_ledger(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], str]:
+    """Call it for the address of an empty ledger, each time another one."""
+    if engine == "sqlite":
+        names = iter(("ledger.db", "second.db", "third.db"))
+        return lambda: str(tmp_path / next(names))
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    ledgers: PostgresqlLedgers = request.getfixturevalue("server_ledgers")
+    ledgers.begin_test()
+    return ledgers.empty
 
 
 @pytest.fixture

@@ -34,12 +34,14 @@ class Access(enum.Enum):
 class Database(Protocol):
     """The database of a ledger. All but `open` is called in the ledger's thread, once it is open.
 
-    `url` opens it again; `backups` are None where the administrator of a server makes them.
+    `url` opens it again; `backups` are None where the administrator of a server makes them. Where
+    it does not store any text, the identifiers that `unstorable` names are invalid.
     """
 
     url: str
     locks: Locks
     backups: Backups | None
+    stores_any_text: bool
 
     def open(self) -> tuple[str, ...]:
         """Open the database, creating or migrating it as needed; return `Ledger.notices`."""
@@ -69,6 +71,7 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         """Open the ledger; see `open_ledger`."""
         self.backups = database.backups
+        self.stores_any_text = database.stores_any_text
         self._database = database
         self._locks = database.locks
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -118,6 +121,10 @@ class Ledger:
     def lease(self, audience_id: int) -> AbstractContextManager[None]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
         return self._locks.lease(audience_id)
+
+    async def acheck_lease(self, audience_id: int) -> None:
+        """Make sure that this ledger still holds an audience's lease. Raises `LeaseLost`."""
+        await _awaitable(self._in_thread(self._locks.check_lease, audience_id))
 
     def hold_source(self, key: str) -> AbstractContextManager[None]:
         """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""

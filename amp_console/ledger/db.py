@@ -61,6 +61,10 @@ class ServerDb(ABC):
         """Load rows into some columns of a table, many times as fast as by INSERT."""
 
     @abstractmethod
+    def load(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Load rows into a temporary table, which is made with these columns, or emptied first."""
+
+    @abstractmethod
     def stored_bytes(self) -> int:
         """How many bytes the ledger takes on the server."""
 

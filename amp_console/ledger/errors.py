@@ -40,6 +40,21 @@ class LedgerBusy(LedgerError):
     """Another process kept the ledger locked for too long."""
 
 
+class LedgerUnreachable(LedgerError):
+    """The server of the ledger can't be reached, or refused the connection."""
+
+
+class LeaseLost(LedgerError):
+    """The lock of an audience was lost while it was delivered: another process may have it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The connection that holds this audience's lease was lost, so another amp-console may "
+            "deliver it now. Nothing more was sent. What was sent is in the ledger. Check the "
+            "server and the network, then sync again."
+        )
+
+
 class LedgerDamaged(LedgerError):
     """The file is not a ledger, or not a whole one."""
 

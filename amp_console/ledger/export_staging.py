@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from amp_console.ledger.applied_lists import applied_lists
-from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb
 from amp_console.ledger.forgotten import forgotten_people
 from amp_console.values import IdType
 
@@ -51,6 +51,10 @@ def add_exported(
 ) -> None:
     """Add people who are in the cohort: their Amplitude ID and their User ID ("": none)."""
     by_amplitude_id = dict(members)
+    if isinstance(db, ServerDb):
+        columns = "other, id" if id_type is IdType.USER_ID else "id, other"
+        db.copy(f"temp.{export_table(audience_id)}", columns, by_amplitude_id.items())
+        return
     text = msgspec.json.encode(by_amplitude_id)
     columns = "value, key" if id_type is IdType.USER_ID else "key, value"
     table = f"temp.{export_table(audience_id)}"

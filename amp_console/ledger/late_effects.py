@@ -192,7 +192,8 @@ def uncertain(db: Db, audience_id: int | None = None) -> dict[int, Uncertain]:
     """Count the users whose delivered state a late effect may undo, of one audience or of each."""
     rows = db.execute(
         f"SELECT late.audience_id, count(DISTINCT m.n), min(late.until), max(late.until) "
-        f"FROM {_JOINED} WHERE (?1 IS NULL OR late.audience_id = ?1) AND {_UNCERTAIN} GROUP BY 1",
+        f"FROM {_JOINED} WHERE late.audience_id = coalesce(?1, late.audience_id) "
+        f"AND {_UNCERTAIN} GROUP BY 1",
         (audience_id,),
     )
     return {found_id: Uncertain(users, first, until) for found_id, users, first, until in rows}

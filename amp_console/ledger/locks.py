@@ -34,6 +34,7 @@ class Locks(Protocol):
     def hold_source(self, key: str) -> AbstractContextManager[None]: ...
     def hold_run(self) -> AbstractContextManager[str]: ...
     def dead(self, running: Mapping[int, str | None]) -> frozenset[int]: ...
+    def check_lease(self, audience_id: int) -> None: ...
 
 
 class FileLocks:
@@ -45,6 +46,9 @@ class FileLocks:
     def lease(self, audience_id: int) -> AbstractContextManager[None]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
         return self._hold(str(audience_id), AudienceBusy)
+
+    def check_lease(self, audience_id: int) -> None:
+        """Do nothing: a process does not lose the lock of a file."""
 
     def hold_source(self, key: str) -> AbstractContextManager[None]:
         """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""

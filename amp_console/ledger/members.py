@@ -10,7 +10,7 @@ import msgspec
 
 from amp_console.ledger.applied_lists import AppliedList, applied_lists
 from amp_console.ledger.audiences import Audience, Link, audience
-from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb
 from amp_console.ledger.forgotten import (
     NO_ONE_FORGOTTEN,
     Forgotten,
@@ -52,7 +52,16 @@ SELECT :audience, :id_type, key, value & 1, value & :in_use, (value >> 21) + :fi
   FROM {rows} WHERE true ORDER BY key {keep_newest}
 """
 _MERGE_ALL = _MERGE.format(rows="json_each(:changes)", keep_newest=KEEP_NEWEST)
-_MERGE_ONE = _MERGE.format(rows="(SELECT :id AS key, :change AS value)", keep_newest=KEEP_NEWEST)
+# On a server, a few changes are JSON as well, and many are loaded into a table.
+_MERGE_FEW = _MERGE.format(
+    rows="(SELECT key, CAST(value AS INTEGER) AS value FROM json_each(:changes)) AS few",
+    keep_newest=KEEP_NEWEST,
+)
+_MERGE_LOADED = _MERGE.format(rows="temp.newest_change", keep_newest=KEEP_NEWEST)
+_FEW = 1_000
+_MERGE_ONE = _MERGE.format(
+    rows="(SELECT :id AS key, :change AS value) AS one", keep_newest=KEEP_NEWEST
+)
 
 
 class _Group:
@@ -144,6 +153,21 @@ class NewestChanges:
                     others[amplitude_id] = packed
                 if user_id is not None and users[user_id] == packed:
                     group.pairs[user_id] = amplitude_id
+
+
+_MAX_ID_BYTES = 1_000  # bytes; an index of PostgreSQL holds two identifiers in 2,700
+
+
+def unstorable(change: Change) -> str:
+    """Say why a server can't store an identifier of a change, as it is or at all; "" if it can."""
+    for id_ in (change.user_id, change.amplitude_id):
+        if id_ is None:
+            continue
+        if "\0" in id_:
+            return "the identifier contains a NUL character, which the ledger's server can't store"
+        if len(id_) * 4 > _MAX_ID_BYTES and len(id_.encode()) > _MAX_ID_BYTES:
+            return f"the identifier is longer than {_MAX_ID_BYTES:,} bytes"
+    return ""
 
 
 def merge(
@@ -263,7 +287,7 @@ def _count_recent(
     if max(by_id.values()) < since:
         return
     recent = {
-        id_: ((value >> 21) + first_at, (value >> 1 & _LINES) + first_line, value & 1 == 1)
+        id_: ((value >> 21) + first_at, (value >> 1 & _LINES) + first_line, value & 1)
         for id_, value in by_id.items()
         if since <= value <= until
     }
@@ -271,6 +295,8 @@ def _count_recent(
 
 
 def _merge_newest(db: Db, values: dict[str, int | None], by_id: dict[str, int]) -> int:
+    if isinstance(db, ServerDb):
+        return _merge_on_server(db, values, by_id)
     updated = 0
     text = msgspec.json.encode(by_id)
     if b"\\u0000" in text:
@@ -281,6 +307,14 @@ def _merge_newest(db: Db, values: dict[str, int | None], by_id: dict[str, int]) 
                 updated += db.execute(_MERGE_ONE, one).rowcount
         text = msgspec.json.encode({id_: item for id_, item in by_id.items() if "\0" not in id_})
     return updated + db.execute(_MERGE_ALL, {**values, "changes": text.decode()}).rowcount
+
+
+def _merge_on_server(db: ServerDb, values: dict[str, int | None], by_id: dict[str, int]) -> int:
+    if len(by_id) > _FEW:
+        db.load("newest_change", "key TEXT NOT NULL, value INTEGER NOT NULL", by_id.items())
+        return db.execute(_MERGE_LOADED, values).rowcount
+    changes = msgspec.json.encode(by_id).decode()
+    return db.execute(_MERGE_FEW, {**values, "changes": changes}).rowcount
 
 
 def _remember_pairs(db: Db, audience_id: int, pairs: dict[str, str]) -> None:

@@ -74,13 +74,13 @@ def count_recent(
     audience_id: int,
     id_type: int,
     source_id: int,
-    changes: Mapping[str, tuple[int, int, bool]],
+    changes: Mapping[str, tuple[int, int, int]],
     now: int,
 ) -> None:
     """Count who will enter or leave by these recent changes, before they are merged.
 
-    `changes` are the time, line and membership of each identifier, from `KEPT_SHORT` ago to
-    `CLOCK_AHEAD` from now. Lists of members have no such changes.
+    `changes` are the time, line and membership (0 or 1) of each identifier, from `KEPT_SHORT` ago
+    to `CLOCK_AHEAD` from now. Lists of members have no such changes.
     """
     db.execute(
         "DELETE FROM membership_recent WHERE audience_id = ? AND id_type = ? AND at < ?",

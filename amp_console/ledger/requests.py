@@ -50,7 +50,7 @@ _SELECT = (
     "state = 'open' AND run_id IN (SELECT run.id FROM run WHERE ended_at IS NOT NULL) "
     "FROM request LEFT JOIN audience ON audience.id = audience_id "
 )
-_OF_RUN = "WHERE run_id = :run AND (:audience IS NULL OR audience_id = :audience) "
+_OF_RUN = "WHERE run_id = :run AND audience_id = coalesce(:audience, audience_id) "
 
 
 def request(db: Db, request_id: int) -> RequestRecord | None:

@@ -11,7 +11,7 @@ import msgspec
 
 from amp_console.ledger.applied_lists import AppliedList, applied_lists, keep_applied_list
 from amp_console.ledger.audiences import Audience, Link, audience
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, ServerDb
 from amp_console.ledger.forgotten import forgotten_people
 from amp_console.ledger.members import KEEP_NEWEST
 from amp_console.ledger.membership_changes import counting_new
@@ -89,6 +89,9 @@ def stage_changes(db: Db, staging: int, source_id: int, changes: Sequence[Change
         (id_type, id_, other, change.at, source_id, change.line)
         for id_type, id_, other, change in by_identifier(counting)
     ]
+    if isinstance(db, ServerDb):
+        db.copy(f"temp.{_unsorted(staging)}", _COLUMNS, rows)
+        return
     db.executemany(f"INSERT INTO temp.{_unsorted(staging)} VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
@@ -102,14 +105,26 @@ def by_identifier(changes: Iterable[Change]) -> Iterator[tuple[int, str, str | N
             yield amplitude_id, change.amplitude_id, change.user_id, change
 
 
+_COLUMNS = "id_type, id, other, at, source_id, line"
+# PostgreSQL lets one statement update no row twice: this has one for each identifier, the newest.
+_NEWEST_ROWS = """
+SELECT DISTINCT ON (id_type, id) id_type, id, first_value(other) OVER (
+        PARTITION BY id_type, id ORDER BY other IS NULL, at DESC, source_id DESC, line DESC),
+    at, source_id, line
+FROM {unsorted} ORDER BY id_type, id, at DESC, source_id DESC, line DESC
+"""
+
+
 def _sort_staged(db: Db, staging: int) -> None:
     """Sort what was staged since the last time into the table that everything reads."""
     table, unsorted = _sorted_rows(staging), f"temp.{_unsorted(staging)}"
     if db.execute(f"SELECT 1 FROM {unsorted} LIMIT 1").fetchone() is None:
         return
+    rows = f"SELECT * FROM {unsorted} WHERE true ORDER BY id_type, id, at, source_id, line"
+    if isinstance(db, ServerDb):
+        rows = _NEWEST_ROWS.format(unsorted=unsorted)
     db.execute(
-        f"INSERT INTO temp.{table} SELECT * FROM {unsorted} WHERE true "
-        "ORDER BY id_type, id, at, source_id, line "
+        f"INSERT INTO temp.{table} {rows} "
         f"ON CONFLICT (id_type, id) DO UPDATE SET other = coalesce(excluded.other, {table}.other), "
         "at = excluded.at, source_id = excluded.source_id, line = excluded.line "
         "WHERE (excluded.at, excluded.source_id, excluded.line) "

@@ -1,5 +1,4 @@
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -7,6 +6,6 @@ from amp_console.ledger import Ledger, open_ledger
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path / "ledger.db") as opened:
+def ledger(empty_ledger: Callable[[], str]) -> Iterator[Ledger]:
+    with open_ledger(empty_ledger()) as opened:
         yield opened

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from amp_console.ledger import Ledger, deliveries, open_ledger
 from amp_console.ledger.deliveries import RequestAnswer
 from amp_console.ledger.runs import (
@@ -20,6 +22,9 @@ from amp_console.ledger.runs import (
 from amp_console.ledger.sources import ReadCounts
 from amp_console.values import IdType, Operation
 from tests.ledger.helpers import enters, read, start
+from tests.ledgers import sqlite_only
+
+pytestmark = pytest.mark.both_engines
 
 BEGINS_AND_WAITS = """
 import sys
@@ -82,6 +87,7 @@ def test_a_run_is_interrupted_once_its_process_is_killed(ledger: Ledger) -> None
     assert status(ledger, run_id) is RunStatus.INTERRUPTED
 
 
+@sqlite_only
 def test_a_ledger_met_by_another_path_is_the_same(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     link = tmp_path / "other" / "link.db"
@@ -91,6 +97,7 @@ def test_a_ledger_met_by_another_path_is_the_same(ledger: Ledger, tmp_path: Path
         assert status(ledger) is RunStatus.RUNNING
 
 
+@sqlite_only
 def test_an_ended_run_leaves_no_lock_file(ledger: Ledger) -> None:
     with ledger.hold_run() as lock:
         ledger.write(

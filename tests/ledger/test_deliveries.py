@@ -15,6 +15,8 @@ from amp_console.ledger.rejected import rejected_users, retry_rejected
 from amp_console.values import Change, IdType, Operation
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, take
 
+pytestmark = pytest.mark.both_engines
+
 ADD, REMOVE = Operation.ADD, Operation.REMOVE
 OK = RequestAnswer(2, 200)
 LOST = RequestAnswer(2, None, "lost")

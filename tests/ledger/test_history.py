@@ -40,7 +40,7 @@ from amp_console.values import IdType, Operation, Refusal
 from tests.sync.conftest import simulator, workspace  # noqa: F401  # fixtures
 from tests.sync.workspace import Workspace, event
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
 MINUTE = 60_000_000
 START = 1_777_834_800_000_000  # 2026-05-03T19:00:00Z, the start of the workspace's hour
 

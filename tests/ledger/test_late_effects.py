@@ -11,6 +11,8 @@ from amp_console.ledger.late_effects import make_due_pending
 from amp_console.values import Operation
 from tests.ledger.helpers import deliver, enters, leaves, read, start, take
 
+pytestmark = pytest.mark.both_engines
+
 UNTIL, QUIET = 1_000, 1_000
 
 

@@ -5,6 +5,8 @@ import pytest
 from amp_console.ledger import Ledger
 from amp_console.ledger.locks import busy_because, note_holder
 
+pytestmark = pytest.mark.both_engines
+
 
 def test_this_process_is_not_called_another_one(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch

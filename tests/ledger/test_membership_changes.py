@@ -22,6 +22,8 @@ from amp_console.ledger.snapshots import Snapshot
 from amp_console.values import Change, IdType
 from tests.ledger.helpers import REF, start
 
+pytestmark = pytest.mark.both_engines
+
 NOW = 20_000 * DAY + DAY // 2  # noon
 HOUR = 3_600_000_000
 

@@ -21,8 +21,8 @@ def test_a_path_and_a_sqlite_url_open_the_same_ledger(tmp_path: Path, scheme: st
 
 
 def test_a_url_of_another_engine_is_refused_in_plain_words() -> None:
-    with pytest.raises(LedgerError, match=r"can't be opened with postgresql:.*sqlite:") as refused:
-        open_ledger("postgresql://user:secret@host/db")
+    with pytest.raises(LedgerError, match=r"can't be opened with mysql:.*sqlite:") as refused:
+        open_ledger("mysql://user:secret@host/db")
     assert "secret" not in str(refused.value)
 
 

@@ -22,6 +22,8 @@ from amp_console.values import IdType, Operation
 from tests.ledger.helpers import deliver, enters, leaves, read
 from tests.sync.workspace import Workspace, event
 
+pytestmark = pytest.mark.both_engines
+
 ODD = ["ghost-%", "ghost-_", "ghost-é😀", "ghost-[red]", 'ghost-"', "ghost-\0x", "ghost-AbC"]
 
 

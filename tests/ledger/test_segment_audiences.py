@@ -1,5 +1,7 @@
 """What Segment said is kept with its time; a failed attempt does not change it."""
 
+import pytest
+
 from amp_console.ledger import Ledger
 from amp_console.ledger.segment_audiences import (
     SpaceReading,
@@ -8,6 +10,8 @@ from amp_console.ledger.segment_audiences import (
     space_reading,
 )
 from amp_console.values import SegmentAudience
+
+pytestmark = pytest.mark.both_engines
 
 SHOPPERS = SegmentAudience("aud_1", "shoppers", "Shoppers", True, "Live", 120, "USERS", "all()")
 LAPSED = SegmentAudience("aud_2", "lapsed", "Lapsed", False, None, None, "", None)

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,16 +20,18 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, simulator: Simulator) -> Iterator[Workspace]:
-    with open_ledger(tmp_path / "ledger.db") as ledger:
+def workspace(
+    tmp_path: Path, simulator: Simulator, empty_ledger: Callable[[], str]
+) -> Iterator[Workspace]:
+    with open_ledger(empty_ledger()) as ledger:
         yield Workspace(simulator, ledger, tmp_path)
 
 
 @pytest.fixture
-def registered_only(tmp_path: Path) -> Iterator[Workspace]:
+def registered_only(tmp_path: Path, empty_ledger: Callable[[], str]) -> Iterator[Workspace]:
     """A workspace whose Amplitude knows only users registered with it."""
     with (
         Simulator(World(Known.REGISTERED)) as simulator,
-        open_ledger(tmp_path / "strict.db") as ledger,
+        open_ledger(empty_ledger()) as ledger,
     ):
         yield Workspace(simulator, ledger, tmp_path)

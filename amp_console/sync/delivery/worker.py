@@ -135,8 +135,8 @@ class AudienceWorker:
 
         A control request changes nothing: its users count neither as added nor as removed.
 
-        Raises `BadRequest`, `KeysRefused` and `CohortGone` with the batch pending again, and
-        `RetriesExhausted` or `RunStopped` while waiting.
+        Raises `BadRequest`, `KeysRefused` and `CohortGone` with the batch pending again,
+        `RetriesExhausted` or `RunStopped` while waiting, and `LeaseLost` with nothing sent.
         """
         limiter = self.run.limiter
         try:
@@ -144,6 +144,7 @@ class AudienceWorker:
                 # Both may have changed while this request waited for its turn.
                 if limiter.is_closed or not self._stop.may_send:
                     return await self._put_back(batch)
+                await self._ledger.acheck_lease(self.audience.id)
                 self.show(f"{_DOING[batch.operation]} {batch.size:,}")
                 with self._counted_request():
                     answer = await self.client.change_members(
@@ -166,6 +167,7 @@ class AudienceWorker:
         """Upload members as a cohort, once there is room for a request; raises `AmplitudeError`."""
         with self._counted_request():
             async with self.run.limiter:
+                await self._ledger.acheck_lease(self.audience.id)
                 return await self.client.upload(request)
 
     @contextmanager

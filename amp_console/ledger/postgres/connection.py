@@ -1,0 +1,169 @@
+"""A connection to PostgreSQL that the ledger's functions use like SQLite's."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from amp_console.ledger.db import Cursor, ServerDb
+from amp_console.ledger.errors import LedgerError
+from amp_console.ledger.postgres.sql import translate
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.adapt import AdaptersMap
+
+CONNECT_SECONDS = 10
+# A host that vanished is noticed after a minute: until then the server keeps its locks.
+_KEEPALIVES = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+
+def connect(address: Mapping[str, Any], schema: str) -> "psycopg.Connection[Any]":
+    """Connect to a server; each statement is a transaction of its own, unless one was begun.
+
+    `address` are libpq's parameters. Raises `psycopg.Error`.
+    """
+    import psycopg
+
+    known: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "fallback_application_name": "amp-console",
+        **_KEEPALIVES,
+        **address,
+        "client_encoding": "utf8",
+    }
+    connection = psycopg.connect(
+        autocommit=True, context=_adapters(), cursor_factory=psycopg.RawCursor, **known
+    )
+    try:
+        connection.execute(
+            f"SET search_path = {quoted(schema)}, pg_temp; SET client_min_messages = warning"
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def quoted(identifier: str) -> str:
+    """An identifier as SQL spells it."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+_adapters_of_ledgers: list["AdaptersMap"] = []
+
+
+def _adapters() -> "AdaptersMap":
+    """How values cross: every number is a bigint, as all columns are, and True is 1.
+
+    A sum of bigints is a numeric, which is an integer here, too.
+    """
+    if not _adapters_of_ledgers:
+        import psycopg
+        from psycopg.adapt import AdaptersMap
+        from psycopg.types.numeric import IntLoader
+        from psycopg.types.string import StrDumperUnknown
+
+        bigint = psycopg.adapters.types["int8"].oid
+
+        class Integer(psycopg.adapt.Dumper):
+            oid = bigint
+
+            def dump(self, obj: int) -> bytes:
+                return b"%d" % obj
+
+        class Text(StrDumperUnknown):
+            def dump(self, obj: str) -> bytes:
+                return storable(obj).encode()
+
+        adapters = AdaptersMap(psycopg.adapters)
+        adapters.register_dumper(int, Integer)
+        adapters.register_dumper(bool, Integer)
+        adapters.register_dumper(str, Text)
+        adapters.register_loader("numeric", IntLoader)
+        _adapters_of_ledgers.append(adapters)
+    return _adapters_of_ledgers[0]
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    r"""The text with what PostgreSQL can't store escaped: NUL as \x00, half a surrogate pair.
+
+    Only texts for people are stored so: identifiers that it would change are refused before.
+    """
+    if _UNSTORABLE.search(text) is None:
+        return text
+    return _UNSTORABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _require_storable(row: Sequence[Any]) -> None:
+    """Refuse identifiers that would be stored as others. Raises `LedgerError`."""
+    if any(type(value) is str and "\0" in value for value in row):
+        raise LedgerError(
+            "An identifier contains a NUL character, which PostgreSQL can't store. Nothing was "
+            "changed. Remove it from the source, and read it again."
+        )
+
+
+class PostgresDb(ServerDb):
+    """Runs the ledger's statements on a connection."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self.connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
+        """Run a statement."""
+        translated = translate(sql)
+        return self.connection.execute(
+            translated.sql, translated.bind(parameters) if translated.parameters else None
+        )
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
+        """Run a statement for each of several sets of values."""
+        translated = translate(sql)
+        cursor = self.connection.cursor()
+        cursor.executemany(translated.sql, [translated.bind(values) for values in parameters])
+        return cursor
+
+    def copy(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Load rows into some columns of a table, many times as fast as by INSERT."""
+        target = translate(table).sql
+        with self.connection.cursor().copy(f"COPY {target} ({columns}) FROM STDIN") as copy:
+            for row in rows:
+                _require_storable(row)
+                copy.write_row(row)
+
+    def load(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Load rows into a temporary table, which is made with these columns, or emptied first."""
+        self.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns})")
+        self.connection.execute(f"TRUNCATE pg_temp.{table}")
+        names = ", ".join(column.split()[0] for column in columns.split(", "))
+        self.copy(f"temp.{table}", names, rows)
+        self.connection.execute(f"ANALYZE pg_temp.{table}")
+
+    def stored_bytes(self) -> int:
+        """How much room the ledger takes on the server."""
+        row = self.connection.execute(
+            "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
+            "WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def revision(self) -> int:
+        """How many transactions have ended on the server so far.
+
+        It counts those of other databases too, so it may change although the ledger has not.
+        """
+        row = self.connection.execute(
+            "SELECT pg_snapshot_xmax(now)::text::bigint - (SELECT count(*) "
+            "FROM pg_snapshot_xip(now)) FROM pg_current_snapshot() AS now"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])

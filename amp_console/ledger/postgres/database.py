@@ -1,0 +1,112 @@
+"""A ledger in a schema of a PostgreSQL database, for several operators and workers."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from amp_console.ledger.backups import Backups
+from amp_console.ledger.database import Access
+from amp_console.ledger.db import Db
+from amp_console.ledger.errors import LedgerError
+from amp_console.ledger.locks import Locks
+from amp_console.ledger.postgres.address import Address
+from amp_console.ledger.postgres.connection import PostgresDb, connect
+from amp_console.ledger.postgres.errors import explain, not_connected
+from amp_console.ledger.postgres.locks import SessionLocks
+from amp_console.ledger.postgres.schema import LEAST_VERSION, migrate
+
+if TYPE_CHECKING:
+    import psycopg
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30
+# A writer waits here for the one before it. That is one lock for the whole ledger: two writers
+# would else have to agree on the order of all that they touch.
+_WRITE = "BEGIN; SELECT pg_advisory_xact_lock({key})"
+_BEGIN = {
+    Access.READ: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    Access.STAGE: "BEGIN ISOLATION LEVEL REPEATABLE READ",
+}
+
+
+class PostgresDatabase:
+    """A schema of a database, whose server makes the backups.
+
+    A connection that was lost is made anew by the next transaction; what was staged on it is lost.
+    """
+
+    backups: Backups | None = None
+    stores_any_text = False
+
+    def __init__(self, address: Address) -> None:
+        self.url = address.url
+        self._address = address
+        self._sessions = SessionLocks(self._connect, address.schema, address.place)
+        self.locks: Locks = self._sessions
+        self._write = _WRITE.format(key=self._sessions.key("write"))
+        self._db: PostgresDb | None = None
+
+    def _connect(self) -> "psycopg.Connection[Any]":
+        import psycopg
+
+        try:
+            connection = connect(self._address.parameters, self._address.schema)
+        except psycopg.Error as error:
+            raise not_connected(error, self._address.place) from None
+        connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        return connection
+
+    def open(self) -> tuple[str, ...]:
+        """Connect, creating or migrating the ledger as needed. Raises `LedgerError`."""
+        connection = self._connect()
+        try:
+            version = connection.info.server_version
+            if version < LEAST_VERSION:
+                raise LedgerError(
+                    f"The server of the ledger {self._address.place} is PostgreSQL "
+                    f"{version // 10_000}. Nothing was changed. A ledger needs version "
+                    f"{LEAST_VERSION // 10_000} or newer."
+                )
+            migrate(connection, self._address.schema)
+        except BaseException:
+            connection.close()
+            raise
+        self._db = PostgresDb(connection)
+        return ()
+
+    def transaction(self, access: Access, work: Callable[[Db], T]) -> T:
+        """Run `work` in a transaction; roll it back where it fails."""
+        import psycopg
+
+        if self._db is None or self._db.connection.closed:
+            self.open()
+        db = self._db
+        assert db is not None
+        begin = _BEGIN.get(access, self._write)
+        try:
+            db.connection.execute(begin)
+            result = work(db)
+            db.connection.execute("COMMIT")
+        except BaseException:
+            with suppress(psycopg.Error):  # the server has undone what a lost connection began
+                db.connection.execute("ROLLBACK")
+            raise
+        return result
+
+    @property
+    def errors(self) -> type[Exception]:
+        """What its statements raise."""
+        import psycopg
+
+        return psycopg.Error
+
+    def explain(self, error: Exception) -> LedgerError:
+        """Turn PostgreSQL's error into the operator's."""
+        return explain(error, self._address.place)
+
+    def close(self) -> None:
+        """Close both connections; all locks are released."""
+        self._sessions.close()
+        if self._db is not None:
+            self._db.connection.close()

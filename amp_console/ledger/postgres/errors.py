@@ -1,0 +1,93 @@
+"""PostgreSQL's errors, as the sentences that an operator can act on."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from amp_console.ledger.errors import (
+    LedgerBusy,
+    LedgerError,
+    LedgerFull,
+    LedgerReadOnly,
+    LedgerUnreachable,
+)
+
+if TYPE_CHECKING:
+    import psycopg
+
+_KEPT = "Everything before is kept; only the last step was undone."
+
+
+class _Kind(NamedTuple):
+    """The error of a class of SQLSTATEs: what happened, and what to do."""
+
+    error: type[LedgerError]
+    text: str
+
+
+_UNREACHABLE = _Kind(
+    LedgerUnreachable,
+    f"The connection to the ledger {{place}} was lost. {_KEPT} Check the server and the network, "
+    "then try again.",
+)
+_BUSY = _Kind(
+    LedgerBusy,
+    f"Another amp-console kept the ledger {{place}} busy. {_KEPT} Try again when it has finished.",
+)
+_READ_ONLY = _Kind(
+    LedgerReadOnly,
+    f"The ledger {{place}} can't be written ({{words}}). {_KEPT} Check the rights of the user, and "
+    "that the server is no standby.",
+)
+# By SQLSTATE, or by its first two characters.
+_KINDS = {
+    "25006": _READ_ONLY,
+    "40": _BUSY,
+    "42501": _READ_ONLY,
+    "53100": _Kind(
+        LedgerFull,
+        f"The disk of the server is full: the ledger {{place}} can't grow. {_KEPT} Free up disk "
+        "space and run it again.",
+    ),
+    "53300": _Kind(
+        LedgerBusy,
+        "The server has no connection left for the ledger {place}. Nothing was changed. Close "
+        "other programs, or raise max_connections.",
+    ),
+    "55P03": _BUSY,
+    "57P": _UNREACHABLE,
+    "08": _UNREACHABLE,
+}
+
+
+def explain(error: Exception, place: str) -> LedgerError:
+    """Turn PostgreSQL's error into the operator's; `place` names the ledger, without a password."""
+    import psycopg
+
+    assert isinstance(error, psycopg.Error)
+    state = error.sqlstate or ""
+    for code in (state, state[:3], state[:2]):
+        if code in _KINDS:
+            found = _KINDS[code]
+            break
+    else:
+        is_lost = not state and isinstance(error, psycopg.OperationalError)
+        found = _UNREACHABLE if is_lost else _other(error)
+    return found.error(found.text.format(place=place, words=_words(error)))
+
+
+def not_connected(error: "psycopg.Error", place: str) -> LedgerError:
+    """Turn the error of an attempt to connect into the operator's."""
+    return LedgerUnreachable(
+        f"The ledger {place} can't be opened ({_words(error)}). Nothing was changed. Check the "
+        "address, the user and its password, and the network."
+    )
+
+
+def _other(error: "psycopg.Error") -> _Kind:
+    name = error.sqlstate or type(error).__name__
+    return _Kind(LedgerError, f"The ledger {{place}} failed ({name}: {{words}}). {_KEPT}")
+
+
+def _words(error: "psycopg.Error") -> str:
+    """The first line of what PostgreSQL said; the rest may hold statements and their values."""
+    said = error.diag.message_primary or str(error)
+    return said.strip().splitlines()[0].rstrip(".") if said.strip() else type(error).__name__

@@ -1,0 +1,246 @@
+"""A ledger on PostgreSQL: its tables, its locks, and what it says when the server is not there."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from amp_console.ledger import Ledger, LedgerError, open_ledger
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.errors import LeaseLost, LedgerTooNew, LedgerUnreachable
+from amp_console.ledger.locks import AudienceBusy, SourceBusy
+from amp_console.ledger.members import NewestChanges, merge
+from amp_console.ledger.postgres.address import read_address
+from amp_console.ledger.postgres.sql import translate
+from amp_console.ledger.schema import migrate
+from amp_console.ledger.sources import begin_source
+from tests.ledger.helpers import enters, start, wanted
+from tests.ledgers import PostgresqlLedgers, postgresql_only
+
+EmptyLedger = Callable[[], str]
+_TYPES = {"INTEGER": "bigint", "TEXT": "text", "REAL": "double precision", "BLOB": "bytea"}
+OWN = "nspname = current_schema()"
+
+
+def column_of(row: tuple[str, str, int, str | None, int]) -> tuple[str, str, bool, str | None]:
+    name, kind, is_required, default, key = row
+    return name, _TYPES[kind], bool(is_required or key), default
+
+
+@postgresql_only
+def test_tables_columns_and_indexes_are_those_of_sqlite(ledger: Ledger) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db)
+        names = [
+            str(name)
+            for (name,) in db.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+            )
+        ]
+        indexes = {
+            name
+            for (name,) in db.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
+            )
+        }
+        expected = {
+            name: [
+                column_of(row)
+                for row in db.execute(
+                    'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(?)',
+                    (name,),
+                )
+            ]
+            for name in names
+        }
+    columns = ledger.read(
+        lambda db: db.execute(
+            "SELECT table_name::text, column_name::text, data_type::text, "
+            "is_nullable = 'NO', split_part(column_default, '::', 1) "
+            "FROM information_schema.columns WHERE table_schema = current_schema() "
+            "AND table_name <> 'ledger_version' ORDER BY table_name, ordinal_position"
+        ).fetchall()
+    )
+    found: dict[str, list[object]] = {}
+    for table, *column in columns:
+        found.setdefault(table, []).append(tuple(column))
+    assert found == expected
+    own = ledger.read(
+        lambda db: db.execute(
+            "SELECT indexname::text FROM pg_indexes WHERE schemaname = current_schema()"
+        ).fetchall()
+    )
+    assert indexes <= {name for (name,) in own}
+
+
+@postgresql_only
+def test_texts_are_compared_by_their_bytes(ledger: Ledger) -> None:
+    odd = ledger.read(
+        lambda db: db.execute(
+            "SELECT relname::text, attname::text FROM pg_attribute "
+            "JOIN pg_class ON pg_class.oid = attrelid "
+            "JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+            "JOIN pg_collation ON pg_collation.oid = attcollation "
+            f"WHERE {OWN} AND relkind = 'r' AND attnum > 0 AND collname <> 'C'"
+        ).fetchall()
+    )
+    assert odd == []
+
+
+@postgresql_only
+def test_a_ledger_of_a_newer_version_is_left_alone(empty_ledger: EmptyLedger) -> None:
+    url = empty_ledger()
+    with open_ledger(url) as ledger:
+        ledger.write(lambda db: db.execute("UPDATE ledger_version SET version = version + 1"))
+        try:
+            with pytest.raises(LedgerTooNew):
+                open_ledger(url)
+        finally:
+            ledger.write(lambda db: db.execute("UPDATE ledger_version SET version = version - 1"))
+
+
+@postgresql_only
+def test_several_that_open_a_new_ledger_at_once_find_the_same(
+    empty_ledger: EmptyLedger, server_ledgers: PostgresqlLedgers
+) -> None:
+    url = empty_ledger().partition("?")[0] + "?schema=opened_at_once"
+    with ThreadPoolExecutor(4) as threads:
+        ledgers = list(threads.map(open_ledger, [url] * 4))
+    start(ledgers[0])
+    assert [len(ledger.read(all_audiences)) for ledger in ledgers] == [1] * 4
+    for ledger in ledgers:
+        ledger.close()
+    server_ledgers.server.execute("DROP SCHEMA opened_at_once CASCADE")
+
+
+@postgresql_only
+def test_a_schema_of_something_else_is_left_alone(
+    empty_ledger: EmptyLedger, server_ledgers: PostgresqlLedgers
+) -> None:
+    url = empty_ledger().partition("?")[0] + "?schema=others"
+    server = server_ledgers.server
+    server.execute("CREATE SCHEMA others", "CREATE TABLE others.audience (id integer)")
+    with pytest.raises(LedgerError, match=r"others .*something else \(audience\)"):
+        open_ledger(url)
+    assert server.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'others'") == [(1,)]
+    server.execute("DROP SCHEMA others CASCADE")
+
+
+@postgresql_only
+def test_a_wrong_password_and_a_server_that_is_not_there_are_named_without_it(
+    empty_ledger: EmptyLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "swordfish")
+    with pytest.raises(LedgerUnreachable, match="password authentication failed") as refused:
+        open_ledger(empty_ledger())
+    assert "swordfish" not in str(refused.value)
+    with pytest.raises(LedgerUnreachable, match=r"db on 127\.0\.0\.1 can't be opened") as gone:
+        open_ledger("postgresql://user:swordfish@127.0.0.1:1/db")
+    assert "swordfish" not in str(gone.value)
+
+
+@pytest.mark.parametrize("where", ["user:swordfish@host/db", "user@host/db?password=swordfish"])
+def test_the_address_that_is_shown_has_no_password(where: str) -> None:
+    address = read_address(f"postgresql://{where}")
+    assert "swordfish" not in address.url + address.place
+    assert address.parameters["password"] == "swordfish"
+    assert address.schema == "amp_console"
+
+
+@pytest.mark.parametrize("schema", ["public", "pg_catalog", "", "x" * 64])
+def test_a_ledger_has_a_schema_of_its_own(schema: str) -> None:
+    with pytest.raises(LedgerError, match="schema"):
+        read_address(f"postgresql://user@host/db?schema={schema}")
+
+
+@postgresql_only
+def test_who_holds_a_lease_keeps_others_out_here_and_there(
+    ledger: Ledger, empty_ledger: EmptyLedger
+) -> None:
+    with open_ledger(ledger.url) as other, open_ledger(empty_ledger()) as unrelated:
+        with ledger.lease(1), ledger.hold_source("here"):
+            for rival in (ledger, other):
+                with pytest.raises(AudienceBusy), rival.lease(1):
+                    pass
+                with pytest.raises(SourceBusy), rival.hold_source("here"):
+                    pass
+            with other.lease(2), unrelated.lease(1):
+                pass
+        with other.lease(1):
+            pass
+
+
+@postgresql_only
+@pytest.mark.anyio
+async def test_a_session_that_ended_has_lost_its_leases_and_says_so(
+    ledger: Ledger, server_ledgers: PostgresqlLedgers
+) -> None:
+    with open_ledger(ledger.url) as other:
+        with ledger.lease(1):
+            await ledger.acheck_lease(1)
+            end_sessions_that_hold_locks(server_ledgers)
+            with other.lease(1), pytest.raises(LeaseLost):
+                await ledger.acheck_lease(1)
+        with ledger.lease(1):
+            await ledger.acheck_lease(1)
+
+
+def end_sessions_that_hold_locks(ledgers: PostgresqlLedgers) -> None:
+    ledgers.server.rows(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
+    )
+
+
+@postgresql_only
+def test_a_connection_that_was_lost_is_made_anew(
+    ledger: Ledger, server_ledgers: PostgresqlLedgers
+) -> None:
+    start(ledger)
+    server_ledgers.server.rows(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE application_name = 'amp-console'"
+    )
+    with pytest.raises(LedgerUnreachable, match=r"connection .* was lost"):
+        ledger.read(all_audiences)
+    assert len(ledger.read(all_audiences)) == 1
+
+
+@postgresql_only
+def test_many_changes_are_merged_as_few_are(ledger: Ledger) -> None:
+    """More are loaded into a table first than fit well into a text."""
+    odd = ["tab\there", "line\nbreak", "back\\slash", "\\N", "é😀", "'"]
+    ids = [*odd, *(f"u{number}" for number in range(3_000))]
+    for at in (1, 2):
+        source = ledger.write(begin_source, f"/{at}", f"/{at}", at)
+        newest = NewestChanges()
+        newest.add([enters(id_, at, line + 1) for line, id_ in enumerate(ids)])
+        target = start(ledger)
+        assert ledger.write(merge, source, newest, {target.ref: target.id}, at) == len(ids)
+    assert wanted(ledger) == set(ids)
+
+
+@pytest.mark.parametrize(
+    ("sql", "translated"),
+    [
+        ("SELECT ?, ?", "SELECT $1, $2"),
+        ("SELECT ?2, ?1, ?2, ?", "SELECT $1, $2, $1, $3"),
+        ("SELECT :b, :a, :b", "SELECT $1, $2, $1"),
+        ("a IS NOT b AND c IS ?", "a IS DISTINCT FROM b AND c IS NOT DISTINCT FROM $1"),
+        ("a IS NULL, b IS NOT NULL, 'IS :a ?'", "a IS NULL, b IS NOT NULL, 'IS :a ?'"),
+        ("SELECT n::bigint FROM temp.t JOIN main.u", "SELECT n::bigint FROM pg_temp.t JOIN u"),
+        ("(n INTEGER, id TEXT) WITHOUT ROWID", '(n bigint, id text COLLATE "C") '),
+        ("CREATE INDEX temp.t_id ON t (id)", "CREATE INDEX t_id ON pg_temp.t (id)"),
+        ("SELECT lower(id), CAST(n AS INTEGER)", "SELECT ascii_lower(id), CAST(n AS bigint)"),
+    ],
+)  # fmt: skip
+def test_sql_is_translated(sql: str, translated: str) -> None:
+    assert translate(sql).sql == translated
+
+
+def test_values_are_bound_in_the_order_of_their_parameters() -> None:
+    assert translate("SELECT ?3, ?1").bind(("a", "b", "c")) == ["c", "a"]
+    assert translate("SELECT :y, :x, :y").bind({"x": 1, "y": 2, "z": 3}) == [2, 1]
+    assert re.search(r"\$\d", translate("SELECT '?'").sql) is None
