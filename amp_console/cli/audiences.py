@@ -315,6 +315,7 @@ def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
 def _print_audience(
     document: "AudienceDocument", audience: "Audience", connection: "Connection"
 ) -> None:
+    from amp_console.cli.delivering import link_commands
     from amp_console.sync.formatting import uncertain_text
     from amp_console.text import clean, local_time
 
@@ -353,3 +354,5 @@ def _print_audience(
     notice = (("notice", document.notice),) if document.notice else ()
     for name, value in (*lines, *notice):
         say(f"{name:<14}{clean(value, 400)}")
+    for line in link_commands(audience):
+        say(line)

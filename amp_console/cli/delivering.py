@@ -19,6 +19,7 @@ from amp_console.text import clean, plural
 
 if TYPE_CHECKING:
     from amp_console.amplitude.client import AmplitudeClient
+    from amp_console.ledger.audiences import Audience
 
 MAX_NOTE_LENGTH = 1000  # characters; some of them are Amplitude's
 
@@ -122,11 +123,18 @@ def _note_lines(report: AudienceReport) -> list[str]:
     if not report.note:
         return []
     lines = [f"{clean(report.audience.name)}: {clean(report.note, MAX_NOTE_LENGTH)}"]
-    if report.audience.broken:
-        command = f"amp-console audience {quote(clean(report.audience.handle, 300))}"
-        lines.append(f"  Link another cohort: {command} --cohort-id ID")
-        lines.append(f"  Create a new one: {command} --unlink")
-    return lines
+    return lines + [f"  {line}" for line in link_commands(report.audience)]
+
+
+def link_commands(audience: "Audience") -> list[str]:
+    """The commands that replace a broken link; none where the link works."""
+    if not audience.broken:
+        return []
+    command = f"amp-console audience {quote(clean(audience.handle, 300))}"
+    return [
+        f"Link another cohort: {command} --cohort-id ID",
+        f"Have the next sync create a new one, with all members: {command} --unlink",
+    ]
 
 
 def _verdict(report: RunReport, tally: ReadCounts) -> str:

@@ -10,7 +10,7 @@ from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.console.texts import WARN, safe_text
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.counts import OtherIdType
+from amp_console.ledger.counts import OtherIdType, headcount
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.text import clean, plural, trimmed
@@ -65,7 +65,8 @@ async def _unlink(services: Services, audience: Audience) -> Audience | None:
     changed = await apply(services, audience, SettingsChange(unlink=True))
     if changed is not None:
         services.notifications.post(
-            f"“{clean(changed.name)}” is unlinked. The next sync creates a new cohort.",
+            f"“{clean(changed.name)}” is unlinked. The next sync creates a new cohort: press 1, "
+            "then s, for its plan.",
             is_kept=False,
         )
     return changed
@@ -154,38 +155,26 @@ def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list
 
 
 async def ask_and_unlink(services: Services, known: Audience) -> bool:
-    """Ask, and unlink; True where that was done. To be run in a worker."""
+    """Ask, and unlink; True where that was done. To be run in a worker.
+
+    A link that works wants the cohort's name typed.
+    """
+    assert services.session is not None
     name = clean(known.linked_name or known.cohort_id or "")
+    count = await services.session.read(headcount, known, services.clock.now)
+    left = count.in_cohort + count.pending
     there = "The cohort stays in Amplitude with its members, and amp-console no longer changes it."
     if known.broken:
         there = "Amplitude no longer has this cohort, so nothing changes there."
-    told = f"{there} The next sync creates a new cohort with all members of the audience."
-    return await _ask_to_unlink(services, known, f"Unlink “{name}”?", told, "Unlink")
-
-
-async def ask_and_create(services: Services, known: Audience) -> bool:
-    """Ask, and unlink so that the next sync creates a cohort; True where that was done.
-
-    To be run in a worker.
-    """
-    before = clean(known.linked_name or known.cohort_id or "")
-    old = f"“{before}” is unlinked: it stays in Amplitude with its members."
-    if known.broken:
-        old = f"This replaces the broken link to “{before}”, which Amplitude no longer has."
-    told = f"The next sync creates it with all members of the audience. {old}"
-    title = f"Create a new cohort for “{clean(known.name)}”?"
-    return await _ask_to_unlink(services, known, title, told, "Create")
-
-
-async def _ask_to_unlink(
-    services: Services, known: Audience, title: str, told: str, yes: str
-) -> bool:
-    """Ask by these words, and unlink; a link that works wants the cohort's name typed."""
-    name = clean(known.linked_name or known.cohort_id or "")
+    who = f"{plural(left, 'user')}, who {'is' if left == 1 else 'are'} pending until then"
     question = Confirm(
-        title,
-        [told, "", safe_text(("Amplitude's API can't delete cohorts.", WARN))],
-        yes=yes,
+        f"Unlink “{name}”?",
+        [
+            f"{there} Nothing is sent now. The next sync creates a new cohort and adds {who}.",
+            "",
+            safe_text(("Amplitude's API can't delete cohorts.", WARN)),
+        ],
+        yes="Unlink",
         typed=None if known.broken else typeable(name, "unlink"),
     )
     if not await services.ask(question):

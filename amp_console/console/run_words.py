@@ -7,6 +7,7 @@ from amp_console.console.glyphs import Glyphs
 from amp_console.console.jobs.speed import ordinal
 from amp_console.console.widgets.grid import Cell
 from amp_console.console.words import lasting, lasting_about
+from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.ledger.runs import AudienceCounts, ComparisonTotals, RunKind
 from amp_console.ledger.sources import ReadCounts
@@ -18,6 +19,7 @@ UNDER_WAY = {
     "stopping": "The current request finishes, then the run ends. The rest stays pending.",
     "paused": "Finishing the current request. Press p to resume.",
 }
+LINK_KEYS = "Press 1, then l: there Enter links another cohort, and n unlinks this one."
 OUTCOME_TONES = {
     "delivered": "good",
     "partial": "bad",
@@ -183,7 +185,8 @@ def advice(
     if tally.invalid:
         yield f"{plural(tally.invalid, 'event')} could not be read: press 2, then v, to see which."
     for name, note in stuck[:1]:
-        yield f"{clean(name)}: {note}"
+        keys = f" {LINK_KEYS}" if note.startswith(COHORT_GONE) else ""
+        yield f"{clean(name)}: {note}{keys}"
     if len(stuck) > 1:
         need = "more audience needs" if len(stuck) == 2 else "more audiences need"
         yield f"{len(stuck) - 1:,} {need} attention: their rows say why."

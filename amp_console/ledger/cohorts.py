@@ -7,6 +7,9 @@ import msgspec
 from amp_console.ledger.audiences import Link, set_link
 from amp_console.ledger.db import Db
 
+COHORT_GONE = "Amplitude has no cohort"
+"""How the reason starts for which a run breaks a link, in the ledger and in the run's note."""
+
 
 class Creation(msgspec.Struct, frozen=True):
     """The intent to create a cohort, recorded before the request is sent.

@@ -323,6 +323,7 @@ class TestSync:
         ended = operator.run("sync", "--from", later, "--yes")
         assert ended.status == 4
         assert "amp-console audience shoppers --unlink" in ended.out
+        assert "amp-console audience shoppers --unlink" in operator.run("audience", "shoppers").out
         assert "is pending: amp-console sync" not in ended.out
         other = write(tmp_path / "other.ndjson", event("u1", True, audience="others"))
         operator.simulator.faults.add(Answer(500), Call.UPLOAD)

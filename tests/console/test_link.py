@@ -61,7 +61,7 @@ async def test_static_cohorts_are_listed_with_owner_and_size(harness: ConsoleHar
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests", "noor@acme.example", "1,067", cohort_id)
         await until_shown(pilot, "Only static cohorts", "4 static cohorts", "this audience")
-        await until_shown(pilot, "Enter Link  n Create a new one")
+        await until_shown(pilot, "Enter Link  n Unlink for a new cohort")
         await until_gone(pilot, "Computed")
 
 
@@ -169,7 +169,7 @@ async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "this audience")
         await pilot.press("n")
         await until_shown(
-            pilot, f"Create a new cohort for “{SHOPPERS}”?", "is unlinked: it stays in"
+            pilot, f"Unlink “{SHOPPERS}”?", "stays in Amplitude", "Nothing is sent now", "adds "
         )
         await pilot.press(*SHOPPERS, "enter")
         await until(pilot, lambda: saved(harness, SHOPPERS).link is Link.UNLINKED)

@@ -435,9 +435,10 @@ async def test_a_broken_link_has_one_number_and_can_be_unlinked_for_what_it_is(
         await until_shown(pilot, "Unlink", "holds")
         await pilot.press("f4")
         await until_shown(pilot, "Amplitude no longer has this cohort, so nothing changes there.")
+        await until_shown(pilot, "23 users, who are pending until then.")
         assert "stays in Amplitude" not in picture(pilot)
         await pilot.press("y")
-        await until_notified(pilot, "is unlinked. The next sync creates a new cohort.")
+        await until_notified(pilot, "is unlinked. The next sync creates a new cohort: press 1")
 
 
 async def test_a_list_is_compared_with(harness: ConsoleHarness) -> None:

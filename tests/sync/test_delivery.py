@@ -632,7 +632,7 @@ class TestLink:
         workspace.enter("u2", at=9)
         report = await workspace.sync()
         assert report.status is RunStatus.STOPPED
-        assert "Link another cohort, or have the next" in (workspace.audience().broken or "")
+        assert "or unlink this one: the next sync" in (workspace.audience().broken or "")
         assert report.audiences[0].left.pending == 1
         assert report.audiences[0].counts.is_stuck
         assert workspace.ledger.read(run_audiences, 2)[0].counts == report.audiences[0].counts

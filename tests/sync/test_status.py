@@ -378,6 +378,24 @@ async def test_an_error_is_past_once_a_later_run_has_delivered(workspace: Worksp
     assert is_past() is False  # a user who is rejected to this day comes before what is past
 
 
+async def test_a_cohort_that_is_gone_is_no_error_of_the_audience_once_it_is_unlinked(
+    workspace: Workspace,
+) -> None:
+    def error() -> LastError | None:
+        return workspace.ledger.read(audience_trend, workspace.audience(), 0).error
+
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.simulator.world.drop_cohort(workspace.audience().cohort_id or "")
+    workspace.enter("u2", at=9)
+    await workspace.sync()
+    found = error()
+    assert found is not None
+    assert found.text.startswith("Amplitude has no cohort")
+    workspace.change(SettingsChange(unlink=True))
+    assert error() is None
+
+
 async def test_keys_that_were_refused_to_others_are_no_error_of_an_audience_that_was_finished(
     workspace: Workspace,
 ) -> None:

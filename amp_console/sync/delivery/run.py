@@ -11,7 +11,7 @@ from amp_console.connections import Limits
 from amp_console.connections.read_only import guard
 from amp_console.ledger import Db, Ledger, deliveries, late_effects, rate_limits, runs
 from amp_console.ledger.audiences import Audience, audience
-from amp_console.ledger.cohorts import break_link
+from amp_console.ledger.cohorts import COHORT_GONE, break_link
 from amp_console.ledger.counts import Outstanding, outstanding
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
@@ -320,7 +320,7 @@ def _break_link(db: Db, known: Audience, why: str, run_id: int, now: int) -> Non
 
 def _cohort_gone(worker: AudienceWorker, error: CohortGone) -> str:
     return (
-        f"Amplitude has no cohort {worker.cohort_id} any more ({error.words or error.status}). "
-        "The audience's users stay pending. Link another cohort, or have the next sync create a "
-        "new one."
+        f"{COHORT_GONE} {worker.cohort_id} any more ({error.words or error.status}). "
+        "The audience's users stay pending. Link another cohort, or unlink this one: the next sync "
+        "then creates a new cohort with all members."
     )

@@ -7,6 +7,7 @@ import msgspec
 from amp_console.ledger import Db
 from amp_console.ledger.audience_queries import AudienceQuery, query_of
 from amp_console.ledger.audiences import Audience
+from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.comparisons import Comparison, last_comparison
 from amp_console.ledger.membership_changes import Movement, daily_movement, recent_movement
 from amp_console.ledger.outcomes import AudienceRun, runs_of_audience
@@ -73,7 +74,7 @@ def _last_error(db: Db, known: Audience, runs: list[AudienceRun]) -> LastError |
     if known.broken:
         return LastError(known.broken, known.last_sync_at)
     found = []
-    at = next((at for at, run in enumerate(runs) if _reason(run)), None)
+    at = next((at for at, run in enumerate(runs) if _is_error(run)), None)
     if at is not None:
         later = [item for item in runs[:at] if _has_delivered(item)]
         was_delivered = any(item.counts.requests for item in later)
@@ -90,6 +91,15 @@ def _has_delivered(audience_run: AudienceRun) -> bool:
         return False
     is_done = audience_run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
     return is_done or (audience_run.run.kind is RunKind.LIVE and audience_run.counts.requests > 0)
+
+
+def _is_error(audience_run: AudienceRun) -> bool:
+    """Whether a run left users pending for a reason that holds for the audience's link of today.
+
+    A link that is not broken is not the one that such a run broke.
+    """
+    why = _reason(audience_run)
+    return bool(why) and not why.startswith(COHORT_GONE)
 
 
 def _reason(audience_run: AudienceRun) -> str:

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from amp_console.amplitude import Cohort
 from amp_console.console import audience_changes
-from amp_console.console.audience_changes import ask_and_create
+from amp_console.console.audience_changes import ask_and_unlink
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
 from amp_console.console.screens.actions import Need
@@ -61,7 +61,8 @@ class LinkScreen(BaseScreen):
     NAME = "Link to a cohort"
     HELP = """\
 Amplitude's static cohorts: those whose members were uploaded. Enter links the audience to the one
-under the cursor, once you confirm it; y does where people who left would be removed.
+under the cursor, once you confirm it; y does where people who left would be removed. n unlinks the
+audience: the next sync then creates a new cohort with all members.
 
 amp-console does not know who is in the cohort already. The next sync adds all members of the
 audience, and removes people who left it. Other members of the cohort stay. Link a cohort to one
@@ -69,13 +70,13 @@ audience only: two would undo each other's changes."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "link", "Link", key_display="Enter", id="link.link"),
-        Binding("n", "make_new", "Create a new one", id="link.new"),
+        Binding("n", "unlink", "Unlink for a new cohort", id="link.new"),
         Binding("u", "reload", "Update from Amplitude", id="link.reload"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
-    NEEDS = {"make_new": {Need.WRITABLE}, "link": {Need.WRITABLE}}  # noqa: RUF012
+    NEEDS = {"unlink": {Need.WRITABLE}, "link": {Need.WRITABLE}}  # noqa: RUF012
 
     def __init__(self, audience_id: int) -> None:
         super().__init__()
@@ -173,12 +174,12 @@ audience only: two would undo each other's changes."""
 
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done now."""
-        if action in {"make_new", "link"}:
+        if action in {"unlink", "link"}:
             if (reason := super().disabled_reason(action)) is not None:
                 return reason
             if self.audience is None:
                 return "The audience is still loading."
-        if action == "make_new" and self.audience and self.audience.cohort_id is None:
+        if action == "unlink" and self.audience and self.audience.cohort_id is None:
             return "The audience is not linked: the next sync creates a new cohort anyway."
         if action == "reload" and self._is_asking:
             return "Amplitude has not answered yet."
@@ -253,13 +254,13 @@ audience only: two would undo each other's changes."""
             f"Link “{clean(known.name)}”?", told, yes=yes, is_danger=removes or bool(others)
         )
 
-    def action_make_new(self) -> None:
-        """Unlink, so that the next sync makes a new cohort."""
-        self.early_keys.ask_soon(self._make_new(), "link")
+    def action_unlink(self) -> None:
+        """Unlink, so that the next sync creates a new cohort."""
+        self.early_keys.ask_soon(self._unlink(), "link")
 
-    async def _make_new(self) -> None:
+    async def _unlink(self) -> None:
         assert self.audience is not None
-        if await ask_and_create(self.services, self.audience):
+        if await ask_and_unlink(self.services, self.audience):
             self.action_back()
 
 

@@ -6,9 +6,7 @@ from amp_console.ledger.audience_queries import AudienceQuery
 from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
 
-BROKEN_LINK = "Press l to link another cohort, or have the next sync create a new one."
 _STEPS = {
-    Status.BROKEN: BROKEN_LINK,
     Status.KEYS_REFUSED: "Press 5, then T to test the keys, and e to replace them.",
     Status.DIFFERS: "Press r to see who differs, and to repair the cohort.",
     Status.REJECTED: "Press x to see who was rejected and why.",
@@ -33,8 +31,8 @@ def next_step(
     if worst is Status.LARGE_REMOVAL and known.large_removal is not None:
         removed = known.large_removal.removed_members
         return f"Press s to see the plan: it removes {removed} from the cohort."
-    if worst is Status.PENDING:
-        return _pending_step(known, states)
+    if worst in _BY_COUNTS:
+        return _BY_COUNTS[worst](known, states)
     if worst is Status.NOT_LINKED:
         who = plural(known.left.add, "user") if known.left.add else "its members"
         return f"Press s to sync: it creates the cohort and adds {who}."
@@ -45,7 +43,22 @@ def next_step(
     return _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
 
 
+def _broken_step(known: AudienceSummary, states: Sequence[State]) -> str:
+    """Name the keys, and how many a new cohort gets: all but those who can't be sent."""
+    del states
+    adds = ""
+    if known.count is not None:
+        adds = f" and adds {plural(known.count.in_cohort + known.count.pending, 'user')}"
+    return (
+        "Press l, then Enter to link another cohort, or n to unlink this one: the next sync then "
+        f"creates a new cohort{adds}."
+    )
+
+
 def _pending_step(known: AudienceSummary, states: Sequence[State]) -> str:
     if any(state.status is Status.LIVE for state in states):
         return "Nothing to do: the live session delivers what is pending."
     return f"Press s to send {plural(known.left.pending, 'change')}."
+
+
+_BY_COUNTS = {Status.BROKEN: _broken_step, Status.PENDING: _pending_step}

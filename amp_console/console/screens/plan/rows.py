@@ -24,6 +24,8 @@ COLUMNS = (
     Column("What happens", 19),
 )
 
+BROKEN_STEP = "Press l, then Enter to link another, or n to unlink this one."
+
 
 def can_be_sent(audience: AudiencePlan) -> bool:
     """Whether anything would be sent for this audience."""
@@ -209,7 +211,7 @@ def detail(audience: AudiencePlan) -> Content:
     """All about the audience under the cursor, in sentences."""
     parts: list[Part] = [(f"{audience.name}: ", MUTED)]
     if audience.obstacle:
-        parts.append((audience.obstacle, BAD))
+        parts += [(f"{audience.obstacle} ", BAD), (BROKEN_STEP, STRONG)]
     elif audience.creates:
         parts += [
             f"creates the cohort “{audience.cohort_name}”",
