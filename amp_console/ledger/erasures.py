@@ -209,7 +209,7 @@ def obstacles(db: Db, erasure_id: int, now: int) -> list[Obstacle]:
     `now` is in microseconds since 1970.
     """
     rows = db.execute(
-        "SELECT a.id, m.id_type, m.id, a.cohort_id, a.broken, m.delivered, r.code, r.reason, "
+        "SELECT a.id, m.id_type, m.id, a.cohort_id, m.delivered, r.code, r.reason, "
         f"q.state, creation.audience_id, (SELECT max(late.until) {_MAY_BE_ADDED_LATE}) {_PEOPLE} "
         "LEFT JOIN rejection AS r ON r.id = m.rejection_id "
         "LEFT JOIN request AS q ON q.id = m.request_id "
@@ -229,7 +229,6 @@ class _Whereabouts(NamedTuple):
     """What is known of one member and a cohort."""
 
     cohort_id: str | None
-    broken: str | None
     delivered: int | None
     code: str | None  # why the removal was rejected
     words: str | None
@@ -248,8 +247,6 @@ def _reason(known: _Whereabouts, now: int) -> str:
     if known.state == "open":
         return "A request about them has no answer yet."
     if not known.is_out and known.cohort_id is not None:
-        if known.broken:
-            return f"The link of the audience is broken: {known.broken}"
         return known.words or UNCONFIRMED
     if not known.is_out and known.creating is not None:
         return "The cohort is being created, and may hold them. Sync the audience first."

@@ -11,7 +11,8 @@ import pytest
 from amp_console.connections.read_only import ReadOnly
 from amp_console.engage import EventBatch
 from amp_console.engage.membership import FilterReason
-from amp_console.ledger import erasures, export_staging
+from amp_console.ledger import deliveries, erasures, export_staging, open_ledger, staged_changes
+from amp_console.ledger.audience_queries import AudienceQuery
 from amp_console.ledger.backups import BackupOptions, list_backups
 from amp_console.ledger.compare import ComparisonSpec, compare_cohort
 from amp_console.ledger.erased_text import COUNTED, NAMES, TEXTS, Eraser
@@ -19,7 +20,8 @@ from amp_console.ledger.erasures import PairedTooOften
 from amp_console.ledger.event_log import LogFilter, LogKind, log_page
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.ledger.sources import begin_source
-from amp_console.simulator import Answer, Body, Call, Late, RefuseIds, Rule
+from amp_console.ledger.staged_changes import StagedChanges
+from amp_console.simulator import Answer, Body, Call, Late, RefuseIds, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.forget import (
     ForgetReport,
@@ -30,8 +32,9 @@ from amp_console.sync.forget import (
 )
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
 from amp_console.sync.ingest.snapshot import SnapshotReader
+from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.queries.person import explain_person
-from amp_console.values import AudienceRef, Change, IdType
+from amp_console.values import AudienceRef, Change, IdType, Operation
 from tests.sync.workspace import Clock, Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -350,6 +353,123 @@ async def test_a_reader_that_holds_up_the_cleaning_is_named_and_it_is_done_later
     reader.close()
     assert (await forget_all(workspace)).is_done
     assert files_with(Path(workspace.ledger.url).parent, ANA) == []
+
+
+async def test_an_audience_that_another_process_delivers_is_left_for_the_next_request(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(ANA, "u2")
+    await workspace.sync()
+    with open_ledger(workspace.ledger.url) as other, other.lease(workspace.audience().id):
+        report = await forget_all(workspace, ANA)
+    (left,) = report.obstacles
+    assert "is syncing this audience" in left.reason or "is delivering this audience" in left.reason
+    assert workspace.cohort() == {ANA, "u2"}
+    assert (await forget_all(workspace)).is_done
+    assert workspace.cohort() == {"u2"}
+
+
+async def test_someone_whose_request_has_no_answer_yet_is_not_erased(workspace: Workspace) -> None:
+    workspace.limit(quiet_time=0.0)
+    workspace.enter("u2")
+    await workspace.sync()
+    workspace.enter(ANA, at=1)
+    ledger, known = workspace.ledger, workspace.audience()
+    with open_ledger(ledger.url) as other, other.lease(known.id):
+        batch = (known.id, IdType.USER_ID, Operation.ADD, 9, workspace.timing.now())
+        assert other.write(deliveries.open_batch, 1, *batch) is not None
+        report = await forget_all(workspace, ANA)
+    assert [left.reason for left in report.obstacles] == ["A request about them has no answer yet."]
+    assert (await forget_all(workspace)).is_done
+
+
+async def test_someone_in_a_cohort_that_may_have_been_created_is_not_erased(
+    workspace: Workspace,
+) -> None:
+    workspace.limit(tries=1, quiet_time=0.0)
+    workspace.enter(ANA, "u2")
+    workspace.set_faults(Rule(Reset(), frozenset({Call.UPLOAD})))
+    await workspace.sync()
+    report = await forget_all(workspace, ANA)
+    assert ["The cohort is being created" in left.reason for left in report.obstacles] == [True]
+    workspace.set_faults()
+    await workspace.sync()
+    assert (await forget_all(workspace)).is_done
+    assert workspace.cohort() == {"u2"}
+
+
+async def test_a_cohort_that_is_gone_confirms_no_removal_until_it_is_unlinked(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(ANA, "u2")
+    await workspace.sync()
+    cohort_id = workspace.audience().cohort_id
+    assert cohort_id is not None
+    workspace.simulator.world.drop_cohort(cohort_id)
+    report = await forget_all(workspace, ANA)
+    (left,) = report.obstacles
+    assert cohort_id in left.reason
+    workspace.change(SettingsChange(unlink=True))
+    assert (await forget_all(workspace)).is_done
+
+
+async def test_a_live_stream_does_not_bring_them_back(workspace: Workspace, clock: Clock) -> None:
+    workspace.enter("u2")
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options(), workspace.timing)
+    assert (await forget_all(workspace, ANA)).is_done
+    changes = [change(ANA), change("u3", line=2)]
+    result = ingestor.ingest(ingestor.begin("hook"), [EventBatch(changes)])
+    assert [recent.id for recent in result.latest] == ["u3"]
+    assert (result.tally.changes, result.tally.filtered) == (1, 1)
+    assert workspace.ledger.read(explain_person, ANA) == []
+
+
+async def test_a_snapshot_read_after_the_request_counts_no_one_who_was_forgotten(
+    workspace: Workspace, clock: Clock
+) -> None:
+    workspace.enter("u1")
+    assert (await forget_all(workspace, ANA)).is_done
+    ledger = workspace.ledger
+    reader = SnapshotReader(ledger)
+    source = ledger.write(begin_source, "list.csv", None, 1)
+    reader.begin(workspace.audience().id, source, 10, [IdType.USER_ID])
+    reader.add(EventBatch([change(ANA), change("u2", line=2)]))
+    assert reader.entering() == 1
+    assert reader.removal().listed == 1
+
+
+async def test_a_query_of_changes_counts_no_one_who_was_forgotten(
+    workspace: Workspace, clock: Clock
+) -> None:
+    workspace.enter("u1")
+    assert (await forget_all(workspace, ANA)).is_done
+    ledger, known = workspace.ledger, workspace.audience()
+    staging = ledger.stage(staged_changes.begin_changes)
+    ledger.stage(staged_changes.add_changes, staging, [change(ANA), change("u2", line=2)])
+    query = AudienceQuery(known.id, "lake", "SELECT", 1, is_changes=True)
+    staged = StagedChanges(query, staging, 1, 2, None)
+    assert ledger.stage(staged_changes.flips, staged).entering == 1
+
+
+async def test_the_place_of_someone_erased_hides_no_one_from_a_late_replacement(
+    workspace: Workspace,
+) -> None:
+    """The ledger knows by the rows' numbers who came after a replacement was given up."""
+    workspace.enter("u2")
+    workspace.read([event(ANA, True, audience="buyers")])
+    await workspace.sync()
+    shoppers = workspace.audience().id
+    workspace.ledger.write(
+        lambda db: db.execute(
+            "INSERT INTO late_replacement (audience_id, cohort_id, after_n, until) "
+            "SELECT ?, 'c', max(n), 9 FROM member",
+            (shoppers,),
+        )
+    )
+    assert (await forget_all(workspace, ANA)).is_done
+    workspace.enter("u3", at=1)
+    query = "SELECT n > after_n FROM member, late_replacement WHERE member.id = 'u3'"
+    assert workspace.ledger.read(lambda db: db.execute(query).fetchone()) == (1,)
 
 
 # What was read or staged before a request, and is merged after it.
