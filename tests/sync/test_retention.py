@@ -1,6 +1,7 @@
 """The history is kept as long as the connection says; what runs changed is kept as counts."""
 
 import dataclasses
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,7 +14,9 @@ from amp_console.ledger.runs import all_runs
 from amp_console.sync.delivery.plan import plan_sync
 from amp_console.sync.delivery.retention import prune_history
 from amp_console.sync.delivery.run import deliver
+from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.queries.person import explain_person
+from tests.sync.test_live import Session, until
 from tests.sync.workspace import Clock, Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -165,3 +168,14 @@ async def test_a_run_under_way_is_kept_with_its_requests(
     clock.advance(100 * DAY)
     assert (await prune(workspace)).requests == 0
     assert len(workspace.ledger.read(all_runs)) == 1
+
+
+async def test_a_live_session_of_weeks_prunes_the_history_of_others(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.ledger.write(add_log_entry, LogEntry(1, LogKind.MESSAGE, "An old entry."))
+    workspace.connection = msgspec.structs.replace(workspace.connection, keep_history=90)
+    options = LiveOptions(flush_seconds=0.05, snapshot_seconds=0.01, forget_every=1)
+    messages = LogFilter(kinds=(LogKind.MESSAGE,))
+    async with Session(workspace, tmp_path, options):
+        await until(lambda: not workspace.ledger.read(log_page, messages))
