@@ -17,6 +17,7 @@ from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.ledger.forgotten import forgotten_people
 from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.snapshots import Application, Removal, by_identifier, people
+from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from amp_console.values import AudienceRef, Change, IdType
 
 MERGED = 20_000  # changes that are merged at once
@@ -85,14 +86,16 @@ def flips(db: Db, staged: StagedChanges) -> Flips:
         "used": ID_TYPE_CODE[target.id_type],
         "source": staged.source_id,
         **{
-            f"list_{ID_TYPE_CODE[id_type]}": lists[id_type].at if id_type in lists else None
+            f"list_{ID_TYPE_CODE[id_type]}": lists[id_type].at
+            if id_type in lists
+            else BEFORE_ANY_EVENT
             for id_type in IdType
         },
     }
     user = ID_TYPE_CODE[IdType.USER_ID]
     after_list = (
-        f"coalesce(change >> 1 > CASE staged.id_type WHEN {user} THEN :list_{user} "
-        f"ELSE :list_{ID_TYPE_CODE[IdType.AMPLITUDE_ID]} END, true)"
+        f"change >> 1 > CASE staged.id_type WHEN {user} THEN :list_{user} "
+        f"ELSE :list_{ID_TYPE_CODE[IdType.AMPLITUDE_ID]} END"
     )
     (entering, leaving) = db.execute(
         "SELECT count(*) FILTER (WHERE change & 1 = 0 AND coalesce(is_member, 0) = 0), "

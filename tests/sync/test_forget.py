@@ -35,9 +35,10 @@ from amp_console.sync.ingest.snapshot import SnapshotReader
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.queries.person import explain_person
 from amp_console.values import AudienceRef, Change, IdType, Operation
+from tests.ledgers import sqlite_only
 from tests.sync.workspace import Clock, Workspace, event
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
 
 MEMBERSHIP = frozenset({Call.MEMBERSHIP})
 ANA = "ana-7c41@acme.example"
@@ -275,6 +276,7 @@ async def test_a_stranger_that_a_comparison_found_is_removed(workspace: Workspac
     assert files_with(Path(workspace.ledger.url).parent, ANA) == []
 
 
+@sqlite_only
 async def test_no_file_of_the_ledger_holds_the_identifier(workspace: Workspace) -> None:
     """Not the ledger, its -wal file or a backup: nor what was deleted or moved before."""
     # Some builds of SQLite overwrite what is deleted, others do not.
@@ -337,6 +339,7 @@ async def test_read_only_forgets_no_one(workspace: Workspace) -> None:
     assert workspace.ledger.read(erasures.all_erasures) == []
 
 
+@sqlite_only
 async def test_a_reader_that_holds_up_the_cleaning_is_named_and_it_is_done_later(
     workspace: Workspace,
 ) -> None:
@@ -579,6 +582,7 @@ WORDS_OF_THE_MACHINE = {
 }
 
 
+@sqlite_only
 def test_every_text_of_the_ledger_is_erased_or_known_to_hold_no_identifier(
     workspace: Workspace,
 ) -> None:

@@ -16,10 +16,11 @@ from amp_console.sync.delivery.retention import prune_history
 from amp_console.sync.delivery.run import deliver
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.queries.person import explain_person
+from tests.ledgers import sqlite_only
 from tests.sync.test_live import Session, until
 from tests.sync.workspace import Clock, Workspace, event
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
 
 DAY = 86_400.0
 
@@ -93,6 +94,7 @@ async def test_old_comparisons_go_with_the_people_in_them(
     assert count(workspace, "difference") == 0
 
 
+@sqlite_only
 async def test_old_log_entries_and_backups_go_and_the_newest_backup_stays(
     workspace: Workspace, clock: Clock
 ) -> None:
