@@ -21,7 +21,7 @@ from amp_console.console.run_words import (
 )
 from amp_console.console.words import SECOND
 from amp_console.ledger.comparisons import Comparison
-from amp_console.ledger.outcomes import waits_for
+from amp_console.ledger.outcomes import OFF, waits_for
 from amp_console.ledger.runs import (
     AudienceCounts,
     Run,
@@ -385,5 +385,7 @@ def _advice(
         for item in left
         if item.counts.is_stuck and item.counts.note != said
     ]
-    goes_on = not left or any(not item.counts.is_stuck and item.pending != 0 for item in left)
+    goes_on = not left or any(
+        not item.counts.is_stuck and item.counts.note != OFF and item.pending != 0 for item in left
+    )
     yield from advice(status, counts, tally, stuck, goes_on=goes_on)

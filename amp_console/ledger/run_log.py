@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterator, Sequence
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.db import Db
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
-from amp_console.ledger.outcomes import WAITING
+from amp_console.ledger.outcomes import WAITING, waits_for
 from amp_console.ledger.runs import (
     Run,
+    RunAudience,
     RunKind,
     RunStatus,
     end_dead_runs,
@@ -15,7 +16,7 @@ from amp_console.ledger.runs import (
     run_audiences,
     running_locks,
 )
-from amp_console.text import clean, plural
+from amp_console.text import clean, first_sentence, plural
 
 MAX_NOTE_LENGTH = 1_000  # characters of a note
 MAX_NAME_LENGTH = 200  # of the audience's name
@@ -106,9 +107,13 @@ def log_run_end(db: Db, run_id: int) -> None:
     assert ended is not None
     assert ended.ended_at is not None
     severity = Severity.WARNING if ended.status in _BAD else Severity.INFORMATION
-    audience_ids = [item.audience_id for item in run_audiences(db, run_id)]
+    audiences = run_audiences(db, run_id)
+    audience_ids = [item.audience_id for item in audiences]
     outcome = run_outcome(ended.kind, ended.status)
-    note = f" {clean(ended.note, MAX_NOTE_LENGTH)}" if ended.note else ""
+    why = ended.note
+    if not why and ended.status is RunStatus.STOPPED and ended.kind in _DELIVERING:
+        why = _left_pending(audiences)
+    note = f" {clean(why, MAX_NOTE_LENGTH)}" if why else ""
     entry = LogEntry(
         ended.ended_at,
         LogKind(ended.kind),
@@ -120,6 +125,17 @@ def log_run_end(db: Db, run_id: int) -> None:
         ended.holder if ended.status is RunStatus.INTERRUPTED else "",
     )
     add_log_entry(db, entry)
+
+
+def _left_pending(audiences: Sequence[RunAudience]) -> str:
+    """Whose users a run left pending and why, "Pending: 120 of “Newsletter” (no cohort)."."""
+    found = []
+    for item in audiences:
+        if item.pending:
+            why = waits_for(item) or first_sentence(item.counts.note).removesuffix(".")
+            name = clean(item.name, MAX_NAME_LENGTH)
+            found.append(f"{item.pending:,} of “{name}”" + (f" ({why})" if why else ""))
+    return f"Pending: {', '.join(found)}." if found else ""
 
 
 def end_and_log_dead_runs(db: Db, dead: Collection[int]) -> None:

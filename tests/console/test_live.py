@@ -28,6 +28,7 @@ from amp_console.console.session import Session
 from amp_console.console.widgets.fields import Tick
 from amp_console.console.widgets.path_input import PathInput
 from amp_console.ledger import runs
+from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
@@ -264,7 +265,7 @@ async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_anew(
             await end(pilot)
             await until_shown(
                 pilot, "ended at ", "1 audience at the end of the session (",
-                "At the end of the session:", "queue 0", "Nothing is pending now",
+                "At the end of the session:", "queue 0", "no change is pending now",
             )  # fmt: skip
             await until_gone(pilot, "lag")
             workspace.enter("u3", "u4")
@@ -878,10 +879,19 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(
-            pilot, "ended at ", "3 events read", "2 users pending at its end", "waiting: no cohort"
+            pilot, "ended at ", "3 events read", "2 users pending at its end", "waited: no cohort"
         )
+        await until_shown(pilot, "2 pending at its end", "Nothing is sent first: 2 pending changes")
+        ended = next(it.text for it in await _log_entries(pilot) if " ended: run " in it.text)
+        assert ended.endswith("Pending: 2 of “waiters” (no cohort).")
         await until_gone(pilot, "» live")
         await until_gone(pilot, "live: 1")
+
+
+async def _log_entries(pilot: Pilot[None]) -> list[LogEntry]:
+    session = services(pilot).session
+    assert session is not None
+    return await session.read(log_page, LogFilter(kinds=(LogKind.LIVE,)), 0, 9)
 
 
 async def _summaries(pilot: Pilot[None]) -> list[AudienceSummary]:

@@ -90,7 +90,7 @@ def _behind(now: LiveSnapshot) -> Iterator[Content]:
     """How far the cohorts are behind; what waits for the operator does not count as lag."""
     yield safe_text(("lag ", MUTED), (lasting(now.lag), STRONG), (" now", MUTED))
     if now.counts.added + now.counts.removed > 0:
-        yield safe_text(("95% within ", MUTED), lasting(now.lag_95))
+        yield safe_text(("delivered: 95% within ", MUTED), lasting(now.lag_95))
     waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
     yield safe_text(("queue ", MUTED), f"{now.queue:,}", *waiting)
 
@@ -112,7 +112,7 @@ def _changes(now: LiveSnapshot) -> Iterator[Content]:
     went = (
         (counts.added + counts.removed, "delivered"),
         (counts.rejected, "rejected"),
-        (now.queue + now.waiting, "pending now"),
+        (now.queue + now.waiting, "pending at its end" if now.is_over else "pending now"),
         (now.dropped, "needed no request"),
     )
     sign = "changes "

@@ -79,6 +79,7 @@ class _RequestsOf(NamedTuple):
 
     run_id: int
     audience_id: int
+    name: str
     counts: AudienceCounts
     is_over: bool
 
@@ -133,10 +134,14 @@ class LiveAudienceDetail(Vertical):
                 is_over = job is None or job.is_over
                 facts = partial(rows.closer, found, services_of(self).glyphs, is_over=is_over)
                 self._show(found.name, facts, own)
-                shown = _RequestsOf(now.run_id, found.audience_id, found.counts, is_over)
+                shown = _RequestsOf(
+                    now.run_id, found.audience_id, found.name, found.counts, is_over
+                )
         elif isinstance(key, tuple) and (other := others.get(key)) is not None:
             self._show(other.name, partial(rows.other_closer, other), None)
-            shown = _RequestsOf(int(key[0]), other.audience_id, other.counts, is_over=False)
+            shown = _RequestsOf(
+                int(key[0]), other.audience_id, other.name, other.counts, is_over=False
+            )
         self.screen.query_one(Split).has_detail = shown is not None
         if shown is not None and shown != self._requests_of:
             self._requests_of = shown
@@ -145,11 +150,10 @@ class LiveAudienceDetail(Vertical):
     async def _load_requests(self) -> None:
         if self._requests_of is None:
             return
-        run_id, audience_id = self._requests_of.run_id, self._requests_of.audience_id
-        panel = self.query_one(RequestsPanel)
-        panel.audience = audience_id, ""
-        await panel.load(screen_of(self).session, run_id)
-        panel.border_title = "Deliveries"
+        target, panel = self._requests_of, self.query_one(RequestsPanel)
+        panel.audience = target.audience_id, target.name
+        await panel.load(screen_of(self).session, target.run_id)
+        panel.border_title = safe_text(f"Deliveries to {target.name}", max_length=60)
 
     def _show(
         self, name: str, facts: Callable[[int], Content], changes: Sequence[LiveChange] | None

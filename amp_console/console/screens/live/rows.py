@@ -21,6 +21,7 @@ from amp_console.console.texts import (
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import at, byte_size, clock, lasting
+from amp_console.ledger.outcomes import WAITING
 from amp_console.ledger.runs import Run, RunAudience
 from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.backlog import MINUTES
@@ -77,8 +78,8 @@ CHANGES = (
 OWN_CHANGES = (Column("Time", 8), Column("", 1), Column("Person", 12, flex=1))
 
 
-def audience_row(audience: LiveAudience, glyphs: Glyphs) -> Row:
-    """One audience of the session."""
+def audience_row(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool = False) -> Row:
+    """One audience of the session; `is_over`: as it was when that ended."""
     counts = audience.counts
     is_late = audience.queue > 0 and audience.phase in {LivePhase.LIVE, LivePhase.DELAYED}
     moved = [entered + left for entered, left in zip(audience.entered, audience.left, strict=True)]
@@ -93,7 +94,7 @@ def audience_row(audience: LiveAudience, glyphs: Glyphs) -> Row:
             Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
             Cell(f"{counts.requests:,}" if counts.requests else ""),
             Cell(sparkline(glyphs, moved[-SHOWN_MINUTES:]) if any(moved) else "", "dim"),
-            _phase(audience, glyphs),
+            _phase(audience, glyphs, is_over=is_over),
         ),
         (
             audience.name,
@@ -109,11 +110,15 @@ def audience_row(audience: LiveAudience, glyphs: Glyphs) -> Row:
     )
 
 
-def _phase(audience: LiveAudience, glyphs: Glyphs) -> Cell:
+def _phase(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool) -> Cell:
+    """What an audience waits for; at the end of a session, what it waited for."""
+    said = audience.state
     if audience.waits_for == WaitReason.BROKEN:
-        return Cell(f"waiting: {audience.waits_for}", "warn")
-    if audience.state:
-        return Cell(audience.state, "warn")
+        said = f"{WAITING}{audience.waits_for}"
+    if is_over and said.startswith(WAITING):
+        said = said.replace("waiting", "waited", 1)
+    if said:
+        return Cell(said, "warn")
     if audience.phase is LivePhase.ENDED:
         return Cell(str(audience.phase), "dim")
     return Cell(f"{glyphs.live} {LivePhase.LIVE}", "accent")

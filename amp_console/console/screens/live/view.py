@@ -215,7 +215,10 @@ the sources, where there is no room for them."""
         if job.snapshot and job.snapshot.audiences:
             self._audiences.show_rows(
                 rows.AUDIENCES,
-                [rows.audience_row(audience, glyphs) for audience in job.snapshot.audiences],
+                [
+                    rows.audience_row(audience, glyphs, is_over=job.is_over)
+                    for audience in job.snapshot.audiences
+                ],
                 f" at the end of the session ({clock(job.ended_at)})" if job.ended_at else "",
             )
         elif self._start is not None:  # it is starting, or never got further
