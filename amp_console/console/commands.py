@@ -15,21 +15,30 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.palette import PaletteEntry
 from amp_console.console.routes import OpenPerson, ShowAudience, SwitchConnection
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.sync.queries.person import explain_person
 from amp_console.text import plural
 
+SORTING = ("grid.sort", "grid.reverse")
 MAX_AUDIENCES = 50  # that one search shows
 
 
 def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> list[PaletteEntry]:
-    """Return every binding of the screen and of the application that has a name."""
+    """Return every binding of the screen and of the application that has a name.
+
+    Those of the list with the focus are its ways to sort: the others move or act on a row.
+    """
     entries: dict[str, PaletteEntry] = {}
     explain = services.notifications.post
-    for owner in (screen, app):
+    grid = screen.focused if isinstance(screen.focused, Grid) else None
+    for owner in (screen, grid, app):
+        if owner is None:
+            continue
         keys: dict[str, list[Binding]] = {}
         for _, binding in services.appearance.bindings_of(owner):
-            if binding.description and binding.id is not None:
+            is_meant = owner is not grid or binding.id in SORTING
+            if binding.description and binding.id is not None and is_meant:
                 keys.setdefault(binding.action, []).append(binding)
         for action, (binding, *_) in keys.items():
             name = action.removeprefix("app.")

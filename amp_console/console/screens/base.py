@@ -30,6 +30,7 @@ from amp_console.console.widgets.key_footer import KeyFooter
 from amp_console.console.widgets.split import Split
 
 NO_MATCH = "The filter leaves no row: press Esc to show all."
+SORTING = "Sort by: the letter marked in a header. Again reverses, o: as read, Esc: no change."
 WIDE = 110
 """Columns from which a screen has the class `-wide`; with fewer it has `-narrow`."""
 
@@ -177,6 +178,10 @@ class BaseScreen(Screen[None]):
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
         """Run a worker as Textual does; one that fails after the screen was left is let go."""
         return super().run_worker(unless_left(self, work), *args, **kwargs)
+
+    def on_grid_choosing(self) -> None:
+        """Say which keys sort; the log keeps no hint."""
+        self.services.notifications.post(SORTING, is_kept=False)
 
     def on_grid_failed(self, event: Grid.Failed) -> None:
         self.loader.failed(event.error)

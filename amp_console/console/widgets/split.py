@@ -11,19 +11,25 @@ from textual.widget import Widget
 from amp_console.console.widgets.grid import Grid
 
 BESIDE, BELOW = 140, 110
-"""The columns from which the detail is beside its list, and below it."""
+"""The columns from which the detail may be beside its list, and from which it is below it."""
+LEAST_BESIDE = 56
+"""The columns that a detail beside its list has at least."""
 BELOW_LINES = 28
 """The lines from which both fit below each other, the detail with at most half of them."""
 LIST_FRAME = 4
 """Lines of a list besides its rows: borders, header, filter."""
+SIDES = 4
+"""Columns of a list besides those of its grid: borders and padding."""
 
 
 class Split(Container):
     """A list and its detail.
 
-    From `BESIDE` columns the detail is beside the list, which has three fifths of them; from
-    `BELOW` columns it is below it, with half of the lines, or all that the list's rows leave. What
-    the detail shows does not matter: a list keeps its place while its cursor moves. In any width
+    From `BESIDE` columns the detail is beside a list that loses no column by it: the list has three
+    fifths of them, or more if its columns want more. Otherwise, from `BELOW` columns, it is below
+    the list, with half of the lines, or all that the list's rows leave. What the detail shows does
+    not matter: a list keeps its place while its cursor moves, and while its rows grow narrower. In
+    any width
     the detail is below a list that leaves it enough lines. With less room it takes the list's place
     once it is entered. `-all` is set while one of them has all the room. `enter` moves the focus to
     the detail and `leave` moves it back to where it was; neither changes anything else of the list.
@@ -70,8 +76,15 @@ class Split(Container):
         self._is_beside = self._is_below = False
         self._rows: int | None = None
         self._list_lines: int | None = None
+        self._list_columns: int | None = None
+        self._wanted = 0  # the most columns that the list has wanted in this size
         self._has_detail = False
         self._came_from: Widget | None = None
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether there is room for the detail beside the list."""
+        return self._is_beside
 
     @property
     def is_alone(self) -> bool:
@@ -98,7 +111,7 @@ class Split(Container):
             self._has_detail = has_detail
             if not has_detail:
                 self.leave()
-            self._arrange()
+            self._fit(self.size)
 
     def fit_rows(self, rows: int | None) -> None:
         """Let a list of so many rows take no more lines than it needs; None: its share of them."""
@@ -136,16 +149,27 @@ class Split(Container):
             for pane in (self._detail, *self._detail.query(VerticalScroll)):
                 pane.scroll_home(animate=False)
 
+    def on_grid_measured(self, event: Grid.Measured) -> None:
+        """Make room for other rows of the list."""
+        if self._main in event.grid.ancestors_with_self:
+            self._fit(self.size)
+
     def on_resize(self, event: events.Resize) -> None:
+        self._wanted = 0
         self._fit(event.size)
 
     def _fit(self, size: Size) -> None:
         """Arrange both for so much room."""
         width, height = size
-        is_beside, has_halves = width >= BESIDE, width >= BELOW and height >= BELOW_LINES
+        grids = self._main.query(Grid) if self.is_mounted else ()
+        self._wanted = max(self._wanted, *(grid.fitting.wanted + SIDES for grid in grids), 0)
+        is_beside = width >= BESIDE and self._wanted <= width - LEAST_BESIDE
+        has_halves = width >= BELOW and height >= BELOW_LINES
         lines = height if self._rows is None else self._rows + LIST_FRAME
         is_below = not is_beside and (has_halves or height - lines >= self._detail_lines)
         self._is_beside, self._is_below = is_beside, is_below
+        has_more = is_beside and self._wanted > width * 3 // 5
+        self._list_columns = self._wanted if has_more else None
         self._list_lines = None
         if is_below and self._rows is not None:
             self._list_lines = min(lines, height // 2) if has_halves else lines
@@ -158,6 +182,7 @@ class Split(Container):
             self.post_message(self.Widened(self))
         self._main.display = not (is_entered and self.is_alone)
         self._main.styles.height = self._list_lines if self._detail.display else None
+        self._main.styles.width = self._list_columns if self._detail.display else None
         # At once: each change of a class styles everything inside anew.
         self.update_classes(
             {

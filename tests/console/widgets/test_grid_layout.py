@@ -192,3 +192,18 @@ def test_a_number_that_the_edge_would_cut_is_left_out() -> None:
     assert [item.at for item in fit_columns(columns, 28)] == [0, 1, 2]
     assert [item.at for item in fit_columns(columns, 20)] == [0, 1]
     assert [item.at for item in fit_columns(columns, 12)] == [0]
+
+
+def test_blanks_and_bars_make_room_before_a_name_does() -> None:
+    columns = (
+        Column("Audience", 10, flex=2),
+        Column("", 8, flex=4),
+        Column("Users", 5, right=True),
+        Column("", 20, flex=2),
+    )
+    layout = ColumnLayout(columns)
+    layout.measure([Row(0, (Cell("Cart abandoners"), Cell("#" * 8), Cell("7/7"), Cell("done")))])
+    assert [item.width for item in layout.fit(2 + 54)] == [15, 8, 5, 20]
+    assert [item.width for item in layout.fit(2 + 38)] == [15, 8, 5, 4]
+    assert [item.width for item in layout.fit(2 + 34)] == [15, 4, 5, 4]
+    assert [item.width for item in layout.fit(2 + 33)] == [14, 4, 5, 4]

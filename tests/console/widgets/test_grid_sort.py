@@ -134,3 +134,25 @@ async def test_columns_of_one_initial_have_letters_of_their_own() -> None:
         app.grid.reshape((Column("Rejected", 8, right=True), Column("Retries", 8), RAN))
         await pilot.press("o")
         assert app.letters == "Reu"
+
+
+async def test_rows_that_lost_their_order_have_a_pale_sign_until_they_are_sorted_again() -> None:
+    app = Sheet()
+    async with app.run_test() as pilot:
+        grid = app.grid
+
+        def sign_is_bold() -> bool:
+            line = grid.render_line(0)
+            styles = {part.text: part.style for part in line if part.text.strip()}
+            return styles["Name ↑"] != styles["Members"]
+
+        await pilot.press("o", "n")
+        assert sign_is_bold()
+        grid.rows.keeps_order = True
+        names = ("apple", "Mango", "banana")
+        grid.show([Row(name, (Cell(name), Cell("1"), Cell("2"))) for name in names])
+        assert app.order == ["apple", "Mango", "banana"]
+        assert not sign_is_bold()
+        await pilot.press("o", "n")
+        assert app.order == ["apple", "banana", "Mango"]
+        assert sign_is_bold()

@@ -171,3 +171,37 @@ async def test_the_detail_of_another_row_is_shown_from_its_top() -> None:
         assert detail.scroll_y == 30
         await pilot.press("down")
         await until(pilot, lambda: detail.scroll_y == 0)
+
+
+class Listing(App[None]):
+    """A grid that wants 96 columns, and its detail."""
+
+    def compose(self) -> ComposeResult:
+        columns = (Column("Name", 10, flex=1), Column("State", 60, rank=1))
+        yield Split(Vertical(Grid(columns), id="list"), Vertical(Input(), id="detail"))
+
+    def on_mount(self) -> None:
+        self.name_row("n" * 28)
+        self.query_one(Split).has_detail = True
+
+    def name_row(self, name: str) -> None:
+        self.query_one(Grid).show([Row(0, (Cell(name), Cell("state")))])
+
+
+@pytest.mark.parametrize(("width", "detail_at"), [(151, (0, 20)), (152, (96, 0)), (170, (102, 0))])
+async def test_beside_its_detail_a_list_has_room_for_all_its_columns(
+    width: int, detail_at: tuple[int, int]
+) -> None:
+    app = Listing()
+    async with app.run_test(size=(width, 40)) as pilot:
+        await pilot.pause()
+        assert places(pilot) == ((0, 0), detail_at)
+
+
+async def test_a_list_moves_for_longer_names_and_stays_there_for_shorter_ones() -> None:
+    app = Listing()
+    async with app.run_test(size=(154, 40)) as pilot:
+        for name in ("n" * 30, "n" * 31, "n"):
+            app.name_row(name)
+            await pilot.pause()
+            assert app.query_one(Split).is_beside is (len(name) == 30)

@@ -61,6 +61,14 @@ class ListLayout:
         grid.sort_by(column, descending=view.descending)
         self._screen.query_one(FilterBar).put(view.filter)
 
+    def sort(self) -> None:
+        """Sort the rows anew; by what needs attention where no column was chosen."""
+        order = self._grid.rows
+        if order.sort_column is not None:
+            self._grid.sort_by(order.sort_column, descending=order.descending)
+        elif STATUS in self._columns:
+            self._grid.sort_by(self._columns.index(STATUS), descending=False)
+
     async def choose(self) -> None:
         """Let the operator choose a view or columns, or save, rename or delete a view."""
         from amp_console.console.dialogs.views import ViewAction, ViewsDialog, ask_view_name

@@ -79,8 +79,10 @@ that remove more than half of a cohort, cohorts that differ, and rejected users.
 is open: changes that are pending, audiences that are not linked or not compared, and those that
 Segment can't compute or counts differently.
 
-What needs attention comes first when you come here and when you press 1. In between, rows keep
-their order. Press v to save filter, order and columns as a view."""
+What needs attention comes first, unless you sort by another column (o and its letter). Rows are
+sorted when you come here and when you press 1. In between they keep their order: the arrow in the
+header is pale once it is no longer that of the column. Press v to save filter, order and columns as
+a view."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sync", "Sync", id="audiences.sync"),
@@ -170,8 +172,7 @@ their order. Press v to save filter, order and columns as a view."""
 
     def revisit(self) -> None:
         super().revisit()
-        order = self.query_one("#list", Grid)
-        order.sort_by(order.rows.sort_column, descending=order.rows.descending)
+        self._layout_of_list.sort()
 
     # The detail.
 

@@ -6,13 +6,14 @@ from textual.containers import Container
 from textual.content import Content
 
 from amp_console.console.context import services_of
-from amp_console.console.screens.audiences.rows import title
+from amp_console.console.screens.audiences.rows import joined, title
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.split import BESIDE
 from amp_console.sync.queries.status import AudienceSummary
 from amp_console.text import clean
+
+BORDER = 6  # columns of a line of the border that its text can't have
 
 
 class AudiencesPanel(Container):
@@ -24,8 +25,8 @@ class AudiencesPanel(Container):
     def entitle(self, found: Sequence[AudienceSummary]) -> None:
         """Say of the audiences that are shown what fits into the title, the rest below the list."""
         self._found = found
-        services, width = services_of(self), self.screen.size.width
-        room = (width * 3 // 5 if width >= BESIDE else width) - 8
+        services = services_of(self)
+        room = (self.outer_size.width or self.screen.size.width) - BORDER
         rows = self.query_one(Grid).rows.shown
         shown = [item for item in found if rows.find(item.audience.id) is not None]
         line: Content | str = "Audiences"
@@ -37,7 +38,7 @@ class AudiencesPanel(Container):
         marked = self.query_one(Grid).marks.words
         more = [marked, *more] if marked else more
         self.border_title = line
-        self.border_subtitle = safe_text(f" {services.glyphs.dot} ".join(more))
+        self.border_subtitle = safe_text(joined(services, more, room))
 
     def on_resize(self) -> None:
         self.entitle(self._found)

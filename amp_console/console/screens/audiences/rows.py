@@ -18,11 +18,11 @@ from amp_console.text import plural
 DEFAULT = (
     Column("Audience", 18, flex=3),
     Column("Cohort", 14, flex=3, rank=4),
-    Column("ID type", 12, rank=6),
+    Column("ID type", 12, rank=7),
     Column("Members", 8, right=True, rank=1),
     Column("Pending", 9, right=True),
     Column("Rejected", 8, right=True, rank=3),  # a state says so, too
-    Column("Status", 14, narrows=2),
+    Column("Status", 14, narrows=6),
     Column("Last sync", 10, rank=5),
 )
 """The columns that are shown until an operator chooses others."""
@@ -81,8 +81,8 @@ def title(
 ) -> tuple[Content, list[str]]:
     """Say whether everything is right, and if not, how many are not, and why.
 
-    Returns the title, in `room` columns, and the counts that have no room in it. Everything is said
-    of the audiences that a filter leaves of those that are `known`.
+    Returns the title, in `room` columns, and the counts that have no room in it, in fewer words.
+    Everything is said of the audiences that a filter leaves of those that are `known`.
     """
     now, dot = overview([states_now(services, item) for item in shown]), services.glyphs.dot
     total, odd = plural(known, "audience"), sum(_is_odd_in_segment(services, it) for it in shown)
@@ -90,6 +90,7 @@ def title(
     if not shown:
         return safe_text(audiences), []
     counts = [f"{plural(now.pending, 'change')} pending"] if now.pending else []
+    brief = [f"{now.pending:,} pending"] if now.pending else []
     if now.attention:
         verb = "needs" if now.attention == 1 else "need"
         what = f"{now.attention:,} {verb} attention"
@@ -97,18 +98,32 @@ def title(
         whole = [f"{what}: {reason}" for reason in reasons]
         has_room = [words for words in whole if cell_len(f"{audiences} {dot} {words}") <= room]
         verdict: Part = (has_room[0] if has_room else what, BAD)
-        counts = counts if has_room else [reasons[1], *counts]
+        if not has_room:
+            counts, brief = [reasons[1], *counts], [reasons[1], *brief]
     elif now.pending or now.unlinked or now.unchecked or odd:
         verdict = ("nothing needs attention", GOOD)
     else:
         verdict = ("everything is right", GOOD)
     line = safe_text(audiences, f" {dot} ", verdict)
-    counts += [f"{now.unlinked:,} not linked"] if now.unlinked else []
-    counts += [f"{now.unchecked:,} not compared"] if now.unchecked else []
-    counts += [f"{odd:,} to check in Segment"] if odd else []
+    others = [f"{now.unlinked:,} not linked"] if now.unlinked else []
+    others += [f"{now.unchecked:,} not compared"] if now.unchecked else []
+    others += [f"{odd:,} to check in Segment"] if odd else []
+    counts, brief = [*counts, *others], [*brief, *others]
     for at, count in enumerate(counts):
         more = safe_text((f" {dot} {count}", "not bold"))
         if line.cell_length + more.cell_length > room:
-            return line, counts[at:]
+            return line, brief[at:]
         line += more
     return line, []
+
+
+def joined(services: Services, texts: Sequence[str], room: int) -> str:
+    """Join as many texts as fit into `room` columns whole; a sign says that there are others."""
+    glyphs = services.glyphs
+    dot = f" {glyphs.dot} "
+    for many in range(len(texts), 0, -1):
+        rest = [glyphs.more] if many < len(texts) else []
+        line = dot.join([*texts[:many], *rest])
+        if cell_len(line) <= room:
+            return line
+    return dot.join(texts)

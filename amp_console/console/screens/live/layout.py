@@ -12,7 +12,7 @@ from amp_console.console.screens.live.panels import (
     LiveAudiences,
     LiveSources,
 )
-from amp_console.console.widgets.split import BELOW, BELOW_LINES, BESIDE, LIST_FRAME, Split
+from amp_console.console.widgets.split import BELOW, BELOW_LINES, LIST_FRAME, Split
 from amp_console.console.widgets.steady_text import FittedText
 
 PANEL_FRAME = 2  # lines of a panel's border
@@ -38,7 +38,12 @@ class LiveBody(Split):
     @property
     def is_short(self) -> bool:
         """Whether there is no room for everything below each other, nor side by side."""
-        return self.size.width < BESIDE and self.size.height < BELOW_LINES
+        return not self.is_beside and self.size.height < BELOW_LINES
+
+    def _arrange(self) -> None:
+        super()._arrange()
+        if self.is_attached:
+            self.screen.set_class(self.is_short, "-short")
 
     def show_session(self, lay_out: Callable[[int], Content]) -> None:
         """Show the session as this function lays it out in so many columns."""
@@ -51,7 +56,6 @@ class LiveBody(Split):
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002  # Split has its own, too
         if self.is_attached:
-            self.screen.set_class(self.is_short, "-short")
             self.fit_later()
 
     def _fit_lines(self) -> None:

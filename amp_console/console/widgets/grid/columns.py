@@ -98,6 +98,16 @@ class ColumnLayout:
         if (cells, hidden) != (self._cells, self._hidden):
             self._cells, self._hidden, self._width = cells, hidden if measured else frozenset(), -1
 
+    @property
+    def wanted(self) -> int:
+        """How wide a grid is that shows every column, with each name whole."""
+        widths = [
+            max(column.width, min(size.full, MAX_NAME)) if column.flex else max(column.width, *size)
+            for column, size in zip(self.columns, self._cells, strict=True)
+        ]
+        shown = [at for at in range(len(widths)) if at not in self._hidden]
+        return LEAD + _needed(widths, shown)
+
     def fit(self, width: int) -> list[Fitted]:
         """Return the columns that fit into a grid of this width."""
         beside = self._scrollbar()
@@ -195,7 +205,7 @@ def fit_columns(
     for index in shown:
         extra = spare * columns[index].flex // flex if flex else 0
         fitted.append(Fitted(index, widths[index] + extra))
-    return _without_cut_numbers(columns, _shrunk(columns, fitted, room), room)
+    return _without_cut_numbers(columns, _shrunk(columns, fitted, cells, room), room)
 
 
 def _needed(widths: Sequence[int], shown: Sequence[int]) -> int:
@@ -206,15 +216,25 @@ def _over(fitted: Sequence[Fitted], room: int) -> int:
     return sum(item.width for item in fitted) + GAP * max(0, len(fitted) - 1) - room
 
 
-def _shrunk(columns: Sequence[Column], fitted: list[Fitted], room: int) -> list[Fitted]:
-    """Narrow the flexible columns where even the indispensable ones are too wide."""
-    over = _over(fitted, room)
-    result = []
-    for item in fitted:
-        give = min(max(0, over), max(0, item.width - LEAST_FLEX)) if columns[item.at].flex else 0
+def _shrunk(
+    columns: Sequence[Column], fitted: list[Fitted], cells: Sequence[CellWidths], room: int
+) -> list[Fitted]:
+    """Narrow the flexible columns where even the indispensable ones are too wide.
+
+    Blanks beside a text without a label go first, then bars and such texts, and the first column,
+    which says what a row is called, at last.
+    """
+    over, widths = _over(fitted, room), {item.at: item.width for item in fitted}
+    flexible = [at for at in widths if columns[at].flex]
+    unlabelled = [at for at in flexible if not columns[at].label]
+    named = [at for at in reversed(flexible) if columns[at].label]
+    steps = [(at, max(LEAST_FLEX, cells[at].full)) for at in unlabelled]
+    steps += [(at, LEAST_FLEX) for at in (*unlabelled, *named)]
+    for at, least in steps:
+        give = min(max(0, over), max(0, widths[at] - least))
         over -= give
-        result.append(Fitted(item.at, item.width - give))
-    return result
+        widths[at] -= give
+    return [Fitted(at, width) for at, width in widths.items()]
 
 
 def _narrowed(columns: Sequence[Column], fitted: list[Fitted], by: int) -> list[Fitted]:
@@ -239,8 +259,10 @@ def _without_cut_numbers(
 
 
 def least_width(cell: Cell) -> int:
-    """How many columns a cell takes that shows its first part."""
-    return cell_len(cell.parts[0].text if cell.parts else cell.text)
+    """How many columns a cell takes that shows its first part, and that there are others."""
+    if not cell.parts:
+        return cell_len(cell.text)
+    return cell_len(cell.parts[0].text) + (GAP + 1 if len(cell.parts) > 1 else 0)
 
 
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:

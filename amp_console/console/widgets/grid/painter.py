@@ -63,13 +63,21 @@ class LinePainter:
         return Strip.blank(width, self._palette.style())
 
     def header(
-        self, width: int, sort_column: int | None, *, descending: bool, has_letters: bool = False
+        self,
+        width: int,
+        sort_column: int | None,
+        *,
+        descending: bool,
+        is_sorted: bool = True,
+        has_letters: bool = False,
     ) -> Strip:
         """Paint the labels, with a sign at the column the rows are sorted by.
 
-        With `has_letters`, the letter that sorts by a column is reversed in its label.
+        The sign is as pale as the labels while the rows are no longer in its order. With
+        `has_letters`, the letter that sorts by a column is reversed in its label.
         """
-        style, sorted_style = self._palette.style("header"), self._palette.style("sorted")
+        style = self._palette.style("header")
+        sorted_style = self._palette.style("sorted") if is_sorted else style
         letters = {at: letter for letter, at in self._layout.letters(width).items()}
         sign = self._glyphs.down if descending else self._glyphs.up
         spans: list[tuple[int, str, Style]] = []
@@ -79,10 +87,10 @@ class LinePainter:
             label = fitted_text(column.label, item.width, column.right, self._glyphs.more)
             text = label.strip()
             start = left + len(label) - len(label.lstrip()) if text else left
-            is_sorted = item.at == sort_column
-            if is_sorted and column.right:
+            has_sign = item.at == sort_column
+            if has_sign and column.right:
                 spans.append((start - 1, sign + text, sorted_style))
-            elif is_sorted:
+            elif has_sign:
                 spans.append((start, f"{text} {sign}".lstrip(), sorted_style))
             else:
                 spans.append((start, text, style))

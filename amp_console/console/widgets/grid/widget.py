@@ -113,8 +113,16 @@ class Grid(ScrollView, can_focus=True):
         """Rows were marked or unmarked."""
 
     @dataclass
+    class Choosing(GridMessage):
+        """The next key is the letter of the column to sort by."""
+
+    @dataclass
     class Sorted(GridMessage):
         """The operator sorted the rows by another column, or reversed them."""
+
+    @dataclass
+    class Measured(GridMessage):
+        """The columns want another width for other rows."""
 
     @dataclass
     class Failed(GridMessage):
@@ -213,7 +221,7 @@ class Grid(ScrollView, can_focus=True):
         if len(columns) != len(before):
             self.rows.replace(())
             self.show_notice(RowsState.LOADING)
-        self.fitting.measure(self.rows.known)
+        _measure(self, self.rows.known)
         if [column.label for column in columns] != [column.label for column in before]:
             self.rows.sort_by(None, descending=False)  # it was another column's
         self.refresh()
@@ -236,7 +244,7 @@ class Grid(ScrollView, can_focus=True):
         rows = self.rows.shown
         if isinstance(rows, Listed):  # of pages, not all rows are known
             self.marks.keep(rows)
-        self.fitting.measure(self.rows.known)
+        _measure(self, self.rows.known)
         self.virtual_size = Size(self.size.width, len(rows) + 1)
         self.set_reactive(Grid.cursor, self._memory.index(rows, key, self.cursor))
         self._keep_in_view()
@@ -286,17 +294,20 @@ class Grid(ScrollView, can_focus=True):
             self.marks.toggle_all(self.rows.shown.keys())
 
     def action_sort(self) -> None:
-        """Wait for the letter of a column; the headers show them."""
+        """Sort by a column: the headers show its letter, which is the next key."""
         self.is_choosing = True
         self.refresh()
+        self.post_message(self.Choosing(self))
 
     def action_reverse(self) -> None:
+        """Reverse the order of the rows."""
         self.sort_by(self.rows.sort_column, descending=not self.rows.descending)
 
     def sort_by(self, column: int | None, *, descending: bool | None = None) -> None:
         """Sort by a column, or reverse the order by it; None: the order the rows came in.
 
-        Numbers, which are aligned right, begin with the largest.
+        Numbers, which are aligned right, begin with the largest. Rows that have lost the order of
+        the column get it back.
         """
         self.is_choosing = False
         self.refresh()
@@ -305,7 +316,8 @@ class Grid(ScrollView, can_focus=True):
         if descending is None:
             is_right = column is not None and self.columns[column].right
             is_again = column is not None and column == self.rows.sort_column
-            descending = not self.rows.descending if is_again else is_right
+            is_reversed = self.rows.descending != self.rows.is_sorted
+            descending = is_reversed if is_again else is_right
         key = self.key
         self.rows.sort_by(column, descending=descending)
         self._rows_changed(key)
@@ -367,8 +379,9 @@ class Grid(ScrollView, can_focus=True):
             order = self.rows
             return painter.header(
                 width,
-                order.sort_column if order.is_sorted else None,
+                order.sort_column,
                 descending=order.descending,
+                is_sorted=order.is_sorted,
                 has_letters=self.is_choosing,
             )
         if not len(rows):
@@ -397,6 +410,14 @@ def _text_without_rows(grid: Grid) -> str:
     return grid.empty
 
 
+def _measure(grid: Grid, rows: Sequence[Row]) -> None:
+    """Fit the columns to these rows, and say so where they want another width for them."""
+    wanted = grid.fitting.wanted
+    grid.fitting.measure(rows)
+    if grid.fitting.wanted != wanted:
+        grid.post_message(grid.Measured(grid))
+
+
 def clear_marks(node: DOMNode) -> bool:
     """Unmark the rows of the lists on screen below a node; False where none is marked."""
     marked = [grid for grid in node.query(Grid) if grid.marks and grid.region]
@@ -413,7 +434,7 @@ async def _fetch(grid: Grid, rows: Paged, page: int) -> None:
         grid.post_message(grid.Failed(grid, error))
         return
     if rows is grid.rows.shown:
-        grid.fitting.measure(rows.fetched)
+        _measure(grid, rows.fetched)
         grid.refresh(Region(0, 0, *grid.size))
         if grid.cursor // PAGE == page:
             grid.post_message(grid.Moved(grid, grid.key))
