@@ -49,9 +49,20 @@ SHORTENED_FIRST = (
     MainScreen.ERRORS,
     MainScreen.SOURCES,
 )
-"""In this order words are shortened where the line has too little room; numbers never are.
+"""In this order words are shortened where the line has too little room; numbers never are."""
+LEFT_OUT_FIRST = (
+    MainScreen.PERSON,
+    MainScreen.CONNECTIONS,
+    MainScreen.SOURCES,
+    MainScreen.EVENTS,
+    MainScreen.RUNS,
+    MainScreen.LIVE,
+    MainScreen.AUDIENCES,
+    MainScreen.ERRORS,
+)
+"""With less room still, words are left out in this order: keys and numbers stay.
 
-With less room still, the first one is its key alone.
+The main screen that one is on keeps its word.
 """
 RESERVED = {MainScreen.AUDIENCES: 2, MainScreen.ERRORS: 3, MainScreen.LIVE: 1}
 """Columns kept free for counts, so that no word moves when they are read; more make more room."""
@@ -110,7 +121,7 @@ class PlaceBar(LinkBar):
         others = _others(services, width - extent(shorter, self.GAP))
         for screen, name in (
             *((screen, NAMES[screen].short) for screen in SHORTENED_FIRST),
-            (first, ""),
+            *((screen, "") for screen in LEFT_OUT_FIRST if screen is not self._current),
         ):
             if extent(links, self.GAP) + extent(others, self.GAP) <= width:
                 break

@@ -337,3 +337,18 @@ async def test_a_key_in_the_footer_of_a_dialog_can_be_clicked(harness: ConsoleHa
         await until_keys(pilot, ["y/Enter Quit", "Esc Stay"])
         await click_key(pilot, "y/Enter Quit")
         await until(pilot, lambda: not pilot.app.is_running)
+
+
+async def test_where_a_detail_has_no_room_the_footer_says_which_key_shows_it(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 16)) as pilot:
+        await until_shown(pilot, SHOPPERS, "s Sync  Enter Details")
+        await pilot.press("2")
+        await until_shown(pilot, "ghost-1", "tab Users")
+        await pilot.press("tab")
+        await until_shown(pilot, "Enter Details")
+        await pilot.press("enter")
+        await until_shown(pilot, "What to do")
+        await until_gone(pilot, "Enter Details")

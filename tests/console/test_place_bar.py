@@ -106,6 +106,8 @@ async def test_without_a_connection_a_place_says_why_it_is_closed(harness: Conso
 @pytest.mark.parametrize(
     ("width", "expected"),
     [
+        (48, " 1 12,345  2 1,234,567  3 ▸4 Live »  5  6  7  f"),
+        (60, " 1 Aud. 12,345  2 Err. 1,234,567  3 ▸4 Live »  5  6  7  f"),
         (
             80,
             " 1 Aud. 12,345  2 Err. 1,234,567  3 Runs ▸4 Live »  5 Conn.  6 Log  7 Src.  f",

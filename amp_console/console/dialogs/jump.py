@@ -73,7 +73,8 @@ def jump_targets(screen: Screen[object]) -> Iterator[JumpTarget]:
             yield JumpTarget(widget.region, _beside(widget), _press(widget))
     for bar in screen.query("PlaceBar").results(LinkBar):
         for link, region in bar.links():
-            yield JumpTarget(region, region.offset, _click(bar, link.name))
+            # In place of its key, which does nothing here: beside it, both look like one word.
+            yield JumpTarget(region, region.offset + Offset(1, 0), _click(bar, link.name))
 
 
 def _beside(widget: Widget) -> Offset:

@@ -21,6 +21,8 @@ class Labelled(NamedTuple):
     label: str
 
 
+DETAILS = Labelled("open", "Details")
+"""Enter, in a list without room for what it shows of a row."""
 UsefulActions = Sequence[str | Labelled]
 """Actions as bindings name them, of a screen or of the application; the most useful first."""
 ALWAYS = ("filter", "command_palette", "help")
@@ -108,6 +110,7 @@ class ScreenFooter:
     def _found(self) -> Iterator[_Found]:
         """The first key of each action that has a name and makes sense now."""
         screen, seen = self._screen, set[str]()
+        named = {item.action for item in self._named()}
         for node in self._nodes():
             keys: dict[str, list[Binding]] = {}
             for _, binding in services_of(screen).appearance.bindings_of(node):
@@ -119,7 +122,8 @@ class ScreenFooter:
                     continue
                 if node is screen and self._lacks_row(action_name(name)):
                     continue
-                is_ours = first.show or (node in (screen, screen.app) and first.id is not None)
+                is_ours = first.show or name in named
+                is_ours |= node in (screen, screen.app) and first.id is not None
                 works = node.check_action(action_name(name), ()) if is_ours else False
                 if works is False:
                     continue

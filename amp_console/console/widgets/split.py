@@ -92,6 +92,11 @@ class Split(Container):
         return not (self._stacks or self._is_beside or self._is_below)
 
     @property
+    def hides_detail(self) -> bool:
+        """Whether there is a detail that only entering it shows."""
+        return self._has_detail and self.is_alone and not self.is_entered
+
+    @property
     def is_entered(self) -> bool:
         """Whether the detail has the focus."""
         focused = self.screen.focused

@@ -30,7 +30,7 @@ from amp_console.console.screens.audiences.rows import (
 )
 from amp_console.console.screens.audiences.summaries import SummaryReader
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.footer import Labelled, UsefulActions
+from amp_console.console.screens.footer import DETAILS, Labelled, UsefulActions
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.split import Split
@@ -79,10 +79,9 @@ that remove more than half of a cohort, cohorts that differ, and rejected users.
 is open: changes that are pending, audiences that are not linked or not compared, and those that
 Segment can't compute or counts differently.
 
-What needs attention comes first, unless you sort by another column (o and its letter). Rows are
-sorted when you come here and when you press 1. In between they keep their order: the arrow in the
-header is pale once it is no longer that of the column. Press v to save filter, order and columns as
-a view."""
+What needs attention comes first, unless you sort by another column (o). Rows are sorted when you
+come here and when you press 1. In between they keep their order; the arrow in the header is pale
+while they are out of it. Press v to save filter, order and columns as a view."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sync", "Sync", id="audiences.sync"),
@@ -228,7 +227,19 @@ a view."""
         check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
             return *watch, *link, "edit", *errors, sync, *settings, "sizes", *last_run
-        useful = *watch, sync, self._sync_all, *errors, *check, "edit", *link, *settings, "sizes"
+        details = (DETAILS,) if self.query_one(Split).hides_detail else ()
+        useful = (
+            *watch,
+            sync,
+            *details,
+            self._sync_all,
+            *errors,
+            *check,
+            "edit",
+            *link,
+            *settings,
+            "sizes",
+        )
         return *useful, *last_run
 
     @property

@@ -84,7 +84,7 @@ class Grid(ScrollView, can_focus=True):
         Binding("pageup,ctrl+u", "move('page_up')", "Page up", show=False, id="grid.page_up"),
         Binding("home,g", "move('first')", "First row", show=False, id="grid.first"),
         Binding("end,G", "move('last')", "Last row", show=False, id="grid.last"),
-        Binding("enter", "open", "Open", show=False, id="grid.open"),
+        Binding("enter", "open", "Open", show=False, key_display="Enter", id="grid.open"),
         Binding("space", "mark", "Mark", show=False, id="grid.mark"),
         Binding("a", "mark_all", "Mark all", show=False, id="grid.mark_all"),
         Binding("o", "sort", "Sort by a column's letter", show=False, id="grid.sort"),
