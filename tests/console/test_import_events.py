@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -340,3 +341,31 @@ async def test_hostile_file_names_break_nothing(harness: ConsoleHarness, tmp_pat
         assert "\x1b" not in picture(pilot)
         await pilot.press("enter")
         await until_shown(pilot, "Read 1 event")
+
+
+async def test_before_a_path_is_typed_it_says_what_can_be_imported(
+    harness: ConsoleHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    harness.connect()
+    async with harness.open() as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("i")
+        await until_shown(pilot, "There is no file in the current folder: type a path.")
+        await until_shown(pilot, "NDJSON or JSON (also .gz)")
+        assert "No file with this name" not in picture(pilot)
+        assert "The folder is empty" not in picture(pilot)
+
+
+async def test_a_demo_puts_the_folder_of_its_events_forward(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    write(tmp_path / "e.ndjson", event("u-1", True))
+    harness.environment = replace(harness.environment, live_folder=str(tmp_path / "live"))
+    harness.connect()
+    async with harness.open() as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("i")
+        await until_shown(pilot, "e.ndjson")
+        assert pilot.app.screen.query_one("#path", Input).value == f"{tmp_path}/"

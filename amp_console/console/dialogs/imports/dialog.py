@@ -1,5 +1,6 @@
 """The dialog: files are chosen first, then their import is watched."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -32,6 +33,7 @@ class ImportDialog(Dialog[None]):
     ]
 
     def box(self) -> ComposeResult:
+        folder = self.services.environment.live_folder  # of a demo, which has events beside it
         yield ImportForm(
             self.services.glyphs,
             self.services.timing.now,
@@ -39,6 +41,7 @@ class ImportDialog(Dialog[None]):
                 self.button_of("dismiss(None)", "close"),
                 self.button_of("submit", "import", "primary"),
             ),
+            f"{Path(folder).parent}/" if folder else "",
         )
         yield ImportPane(
             (

@@ -28,6 +28,7 @@ COLUMNS = (
     Column("Changed", 16, rank=1),
 )
 NOTHING = "No file with this name."
+NONE_HERE = "There is no file in the current folder: type a path."
 FORMATS = (
     "NDJSON or JSON (also .gz), the CSV of the AWS S3 destination, an audience's CSV download."
 )
@@ -53,16 +54,23 @@ class ImportForm(Vertical):
         is_snapshot: bool
         taken_at: int | None
 
-    def __init__(self, glyphs: Glyphs, now: Callable[[], int], buttons: Sequence[Button]) -> None:
-        """`now` returns the time in microseconds since 1970; `buttons` end the form."""
+    def __init__(
+        self, glyphs: Glyphs, now: Callable[[], int], buttons: Sequence[Button], path: str = ""
+    ) -> None:
+        """`now` returns the time in microseconds since 1970; `buttons` end the form.
+
+        `path` is put forward.
+        """
         super().__init__(id="form")
+        self._first_path = path
         self._buttons = buttons
         self._glyphs = glyphs
         self._now = now
 
     def compose(self) -> ComposeResult:
-        yield PathInput(placeholder="path, pattern or bucket, e.g. events/*.gz", id="path")
-        yield Grid(COLUMNS, empty=NOTHING, glyphs=self._glyphs, id="files")
+        placeholder = "path, pattern or bucket, e.g. events/*.gz"
+        yield PathInput(self._first_path, placeholder=placeholder, id="path")
+        yield Grid(COLUMNS, empty=NONE_HERE, glyphs=self._glyphs, id="files")
         yield Static(id="named")
         with Horizontal(classes="field"):
             yield Static("Audience", classes="label")
@@ -99,7 +107,8 @@ class ImportForm(Vertical):
     def on_path_input_files_listed(self, event: PathInput.FilesListed) -> None:
         entries = event.listing.entries
         grid = self.query_one(Grid)
-        grid.empty = "" if is_bucket(self._path.value) else NOTHING
+        text = self._path.value
+        grid.empty = "" if is_bucket(text) else NOTHING if text else NONE_HERE
         grid.show([_row(entry, at(entry.modified)[:16]) for entry in entries])
         self.say(*self._what_is_named(event.listing))
 
@@ -107,8 +116,7 @@ class ImportForm(Vertical):
         if is_bucket(self._path.value):
             return BUCKET, GOOD
         if not found.files:
-            is_empty = not self._path.value and found.entries
-            return FORMATS if is_empty else found.note, MUTED
+            return found.note if self._path.value else FORMATS, MUTED
         files = plural(len(found.files), "file")
         return f"{files}, {byte_size(found.bytes)}: press Enter to read.", GOOD
 
