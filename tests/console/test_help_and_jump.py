@@ -64,7 +64,7 @@ async def test_help_says_what_a_letter_means_on_every_screen(harness: ConsoleHar
     async with harness.open(size=(120, 50)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("question_mark")
-        await until_shown(pilot, "These letters mean the same wherever they work")
+        await until_shown(pilot, "These letters mean the same on every screen")
 
 
 async def test_help_says_that_there_is_more_below_until_it_is_read(

@@ -433,7 +433,7 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
     file = connected_log(harness, tmp_path, "user-one")
-    async with harness.open(size=(150, 40)) as pilot:
+    async with harness.open(size=(200, 40)) as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"user-one"} and queue(work) == 0)
         await until_shown(pilot, "Its last changes", "Deliveries", "events, with repeats: +1 −0")

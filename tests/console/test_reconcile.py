@@ -734,7 +734,7 @@ async def test_runs_say_how_many_differed_in_a_comparison_and_lead_to_who(
     harness: ConsoleHarness,
 ) -> None:
     drifted(harness)
-    async with harness.open(size=(160, 40)) as pilot:
+    async with harness.open(size=(200, 40)) as pilot:
         await compare(pilot)
         await pilot.press("3")
         await until_shown(
@@ -774,7 +774,7 @@ async def test_of_a_comparison_long_ago_the_numbers_are_kept_and_not_who_it_was(
     with harness.workspace(drifted(harness)) as workspace:
         for _ in range(KEPT + 1):
             await workspace.compare()
-    async with harness.open(size=(160, 40)) as pilot:
+    async with harness.open(size=(250, 40)) as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("3")
         await until_shown(pilot, f"{KEPT + 2} runs")

@@ -66,7 +66,7 @@ def is_in_detail(pilot: Pilot[None]) -> bool:
 
 async def test_how_to_see_the_request_counts_the_keys(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
-    async with harness.open(size=(200, 50)) as pilot:
+    async with harness.open(size=(230, 50)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "(Enter in this panel shows it)")

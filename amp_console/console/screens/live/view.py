@@ -55,8 +55,8 @@ so they are no sum of users. A change is a user to add or to remove. The line of
 those pending at the start and since then were delivered or rejected, are pending now, or needed no
 request, because a later event undid them or another process sent them. Queue counts pending
 changes; Lag is how long the oldest of them has been pending, since it was read, whatever the
-time of its event. What waits for you (no cohort, large removal, broken link, paused, disabled) is
-counted apart, and is no lag.
+time of its event. Audiences that wait for you (no cohort, large removal, broken link, paused,
+disabled) have their changes counted separately, and no lag.
 
 p pauses the audience under the cursor, P all of them: events are read, and nothing is sent until
 you press it again. t disables an audience until you press t again.

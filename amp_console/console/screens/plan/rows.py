@@ -92,7 +92,7 @@ def _what(audience: AudiencePlan, glyphs: Glyphs) -> tuple[str, str]:
         return f"{glyphs.circle} nothing to send", "good"
     if audience.is_large_removal:
         return f"{glyphs.triangle} removes {_most(audience)}", "bad"
-    return f"{glyphs.half} {again_text(audience) or 'changes'}", ""
+    return f"{glyphs.half} {again_text(audience) or 'updates a cohort'}", ""
 
 
 def _most(audience: AudiencePlan) -> str:
