@@ -114,17 +114,12 @@ class BaseScreen(Screen[None]):
     async def load(self) -> None:
         """Read what the screen shows, and show it."""
 
-    @property
-    def has_row(self) -> bool:
-        """Whether there is a row for the actions that need one."""
-        return self.query(Grid).first().key is not None
-
     def disabled_reason(self, action: str) -> str | None:
         """Why an action is unavailable now; None where it works. It may raise `NoSession`."""
         for need in self.NEEDS.get(action, ()):
             if need is Need.ROW:
                 no_row = NO_MATCH if _is_filtered(self) else self.NO_ROW
-                reason = None if self.has_row else no_row
+                reason = None if _has_row(self) else no_row
             else:
                 reason = REASONS[need](self.services)
             if reason is not None:
@@ -235,6 +230,11 @@ class BaseScreen(Screen[None]):
             self.services.clipboard.copy("\t".join(cell.text for cell in row.cells))
 
 
+def _has_row(screen: BaseScreen) -> bool:
+    """Whether there is a row for the actions that need one."""
+    return screen.query(Grid).first().key is not None
+
+
 def _is_filtered(screen: BaseScreen) -> bool:
     return any(bar.value and bar.region for bar in screen.query(FilterBar))
 
@@ -242,7 +242,7 @@ def _is_filtered(screen: BaseScreen) -> bool:
 def _lacks_row(screen: BaseScreen, action: str) -> bool:
     """Whether an action needs a row and a filter leaves none."""
     needs_row = Need.ROW in screen.NEEDS.get(action, ())
-    return needs_row and _is_filtered(screen) and not screen.has_row
+    return needs_row and _is_filtered(screen) and not _has_row(screen)
 
 
 def screen_of(node: DOMNode) -> BaseScreen:

@@ -80,8 +80,8 @@ is open: changes that are pending, audiences that are not linked or not compared
 Segment can't compute or counts differently.
 
 What needs attention comes first, unless you sort by another column (o). Rows are sorted when you
-come here and when you press 1. In between they keep their order; the arrow in the header is pale
-while they are out of it. Press v to save filter, order and columns as a view."""
+come here and when you press 1. In between they keep their order, and the arrow in the header is
+pale where that differs. Press v to save filter, order and columns as a view."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sync", "Sync", id="audiences.sync"),

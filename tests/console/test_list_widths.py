@@ -1,0 +1,48 @@
+"""A wider screen never shows less: in every list, no column goes and no name is cut."""
+
+import pytest
+
+from amp_console.console.widgets.grid import Grid
+from tests.console.harness import ConsoleHarness, until, until_shown
+from tests.console.sample_audiences import SHOPPERS, broken_events, connect_with_audiences
+
+pytestmark = pytest.mark.anyio
+
+HEIGHT = 40
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        ("1", SHOPPERS),
+        ("2", "ghost-1"),
+        ("2 v", "Invalid events"),
+        ("5", "1 connection"),
+        ("6", "entries"),
+        ("7", "source"),
+        ("1 S", "What happens"),
+    ],
+)
+async def test_a_wider_screen_never_shows_less_in_a_list(
+    harness: ConsoleHarness, keys: str, shown: str
+) -> None:
+    connect_with_audiences(harness, broken_events)
+    async with harness.open(size=(60, HEIGHT)) as pilot:
+        await until_shown(pilot, SHOPPERS)
+        await pilot.press(*keys.split())
+        await until_shown(pilot, shown)
+        await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
+        before: dict[Grid, set[int]] = {}
+        for width in range(60, 230, 5):
+            await pilot.resize_terminal(width, HEIGHT)
+            await pilot.pause()
+            await pilot.pause()
+            for grid in pilot.app.screen.query(Grid):
+                if not grid.region:
+                    continue
+                fitted = grid.fitting.fit(grid.scrollable_content_region.width)
+                columns = {item.at for item in fitted}
+                lost = [grid.columns[at].label for at in before.get(grid, set()) - columns]
+                assert not lost, f"{grid.id} at {width}: {lost}"
+                before[grid] = columns
+        assert before
