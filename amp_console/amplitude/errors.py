@@ -46,10 +46,15 @@ class AmplitudeError(Exception):
         self.may_be_applied = may_be_applied
 
     def __str__(self) -> str:
+        return f"{self.account} {self._next()}"
+
+    @property
+    def account(self) -> str:
+        """What happened and what it changed, without advice: kept as the answer of a request."""
         happened, quoted = self._happened(), self.words.rstrip(".")
         is_repeated = f"(status {self.status})" in happened and _is_only(self.status, quoted)
         words = f": {quoted}" if quoted and not is_repeated else ""
-        return f"{happened}{words}. {self._kept()} {self._next()}"
+        return f"{happened}{words}. {self._kept()}"
 
     def _happened(self) -> str:
         return self._HAPPENED

@@ -17,7 +17,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.rejected import RejectedFilter, count_rejected
-from amp_console.simulator import Answer, Rule
+from amp_console.simulator import Answer, RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.retry import retry
 from amp_console.values import IdType
@@ -132,7 +132,7 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
 
 async def test_the_key_of_one_user_does_nothing_among_the_reasons(harness: ConsoleHarness) -> None:
     async with errors_shown(harness) as pilot:
-        await until_shown(pilot, "─ ghost-1", "2 users", "then retry this user")
+        await until_shown(pilot, "─ ghost-1", "2 users", "retry this user")
         assert pilot.app.screen.query_one("#groups").has_focus
         assert "U Retry" not in picture(pilot)
         await pilot.press("U")
@@ -594,7 +594,7 @@ async def test_amplitude_is_asked_about_the_user_under_the_cursor(
         await until_shown(pilot, "Amplitude, asked just now", "does not know this identifier")
         harness.simulator.world.add_user("ghost-2")
         await pilot.press("u")
-        await until_shown(pilot, "Amplitude knows this User ID.", "retry this user (U)")
+        await until_shown(pilot, "Amplitude knows this User ID.", "for the rejection is gone")
         await pilot.press("k")
         await until_gone(pilot, "asked just now")
 
@@ -613,7 +613,9 @@ async def test_before_a_retry_amplitude_can_be_asked_and_only_those_it_knows_are
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
         await pilot.press("a")
-        await until_shown(pilot, "Retry 1 user?", "Amplitude knows 1 of the 2 users now.")
+        await until_shown(
+            pilot, "Retry 1 user?", "Amplitude now knows 1 of the 2 rejected as unknown"
+        )
         await until_gone(pilot, "Ask Amplitude [a]")
         await pilot.press("s")
         await until_shown(pilot, "1 of them retried")
@@ -622,6 +624,38 @@ async def test_before_a_retry_amplitude_can_be_asked_and_only_those_it_knows_are
         await pilot.press("2")
         await until_shown(pilot, "1 user ", "ghost-1")
         await until_gone(pilot, "ghost-2")
+
+
+async def test_the_last_attempt_of_a_user_tried_once_is_the_first(harness: ConsoleHarness) -> None:
+    async with errors_shown(harness) as pilot:
+        await until_shown(pilot, "ghost-1", "2 users")
+        for row in pilot.app.screen.query_one("#users", Grid).rows.known:
+            *_, since, last = row.cells
+            assert since.text == last.text
+
+
+async def test_a_retry_says_once_who_is_retried_and_who_stays_rejected(
+    harness: ConsoleHarness,
+) -> None:
+    def refused(workspace: Workspace) -> None:
+        workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1", "bad-2"}), named=True)))
+        users = ("good-1", "bad-1", "bad-2")
+        workspace.read(event(user, True, audience="refused") for user in users)
+        sync(workspace)
+
+    connect_with_audiences(harness, refused)
+    async with harness.open(size=(120, 40)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "4 users")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 4 users?")
+        await pilot.press("a")
+        await until_shown(
+            pilot,
+            "Amplitude knows none of the 2 rejected as unknown: they stay rejected.",
+            "The 2 rejected for another reason become pending again in refused.",
+        )
 
 
 async def test_when_amplitude_can_not_be_asked_no_one_is_retried(harness: ConsoleHarness) -> None:

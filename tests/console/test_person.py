@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
+from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
-from amp_console.simulator import Answer, Rule, Slow
+from amp_console.simulator import Answer, RefuseIds, Rule, Slow
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType
 from tests.console.harness import (
@@ -36,6 +37,11 @@ from tests.console.sample_audiences import (
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
+
+
+def explained(pilot: Pilot[None]) -> str:
+    """The sentence about the audience under the cursor, on one line."""
+    return str(pilot.app.screen.query_one("#sentence", Static).content)
 
 
 @asynccontextmanager
@@ -143,7 +149,7 @@ async def test_of_the_other_identifier_it_is_told_whether_a_search_finds_it(
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "In the cohort")
         await pilot.press("u")
-        await until_shown(pilot, f"{number} (no event names it)")
+        await until_shown(pilot, f"{number}, which is in no imported event.")
         await pilot.press("slash", *str(number), "enter")
         await until_shown(pilot, "Not found")
         await pilot.press("u")
@@ -237,7 +243,7 @@ async def test_a_rejected_person_that_amplitude_knows_by_now_is_retried(
         await pilot.press("f", *"ghost-1", "enter")
         await until_shown(pilot, "last known    not in the cohort", "U Retry this user")
         await pilot.press("u")
-        await until_shown(pilot, "Amplitude knows this User ID.", "retry this user (U).")
+        await until_shown(pilot, "this identifier now")
         await pilot.press("U")
         await until_shown(pilot, "Retry 1 user?")
         await pilot.press("y")
@@ -294,7 +300,7 @@ async def test_what_amplitude_knows_of_someone_in_no_event_is_not_called_unknown
     async with person_shown(harness, "someone-else") as pilot:
         await until_shown(pilot, "look for their other identifier")
         await pilot.press("u")
-        await until_shown(pilot, "Amplitude knows this User ID.", "(no event names it)")
+        await until_shown(pilot, "Amplitude knows this User ID.", "which is in no imported")
         await until_shown(pilot, "They are in no audience whose events were imported.")
         await until_gone(pilot, "look for their other identifier")
 
@@ -333,6 +339,42 @@ async def test_a_second_rejection_says_that_retrying_did_not_help(harness: Conso
         await until_shown(pilot, "was rejected 2 times, last by run 2", "Retrying did not help")
         await pilot.press("2")
         await until_shown(pilot, "Retrying did not help")
+
+
+async def test_a_user_refused_again_gets_one_verdict_on_both_screens(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "bad-1")
+        harness.simulator.world.add_user("bad-1")
+        workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1"}), named=True)))
+        await workspace.sync()
+    async with harness.open(size=(160, 50)) as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("f", *"bad-1", "enter")
+        await until_shown(pilot, "was rejected", "Ask Amplitude whether it knows this identifier.")
+        await pilot.press("u")
+        await until(pilot, lambda: "right: retry this user." in explained(pilot))
+        await pilot.press("U")
+        await until_shown(pilot, "Retry 1 user?", "has just said that it knows this identifier")
+        await pilot.press("s")
+        await until_shown(pilot, "Before you send")
+        await pilot.press("y")
+        await until_shown(pilot, "1 rejected")
+        await pilot.press("escape")
+        await until_shown(pilot, "was rejected 2 times", "Ask Amplitude whether it knows this")
+        await until_gone(pilot, "Amplitude knows this User ID.")
+        verdict = "Retrying did not help: Amplitude refused this identifier again. Amplitude knows"
+        await pilot.press("u")
+        await until(pilot, lambda: verdict in explained(pilot))
+        assert "retry this user" not in explained(pilot)
+        await pilot.press("2")
+        await until_shown(pilot, "first time")
+        detail = pilot.app.screen.query_one(RejectedUserDetail)
+        await pilot.press("tab", "u")
+        await until(pilot, lambda: verdict in detail.text.plain)
+        assert "retry this user" not in detail.text.plain
+        assert "try again" not in detail.text.plain
 
 
 async def test_no_one_else_is_offered_a_retry(harness: ConsoleHarness) -> None:

@@ -84,7 +84,6 @@ audience that they should be in."""
 OTHER_IS_KNOWN = f"""\
 {NO_EVENT} Events name this person by their other identifier:
 press / and type it."""
-STILL_UNKNOWN = "Amplitude has just said that it does not know this identifier: it would reject it."
 WAITING = "Asking Amplitude"
 
 
@@ -171,6 +170,8 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             await self.session.read(suggest_identifiers, text) if text and not answers else []
         )
         self._answers, self._suggested = dict(enumerate(answers)), suggested
+        if self._answer is not None and self._answer.is_outdated(answers):
+            self._answer = None
         grid.reshape(SUGGESTIONS if suggested else COLUMNS)
         if suggested:
             grid.show([Row(id_, (Cell(id_),)) for id_ in suggested])
@@ -213,7 +214,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         if chosen is not None:
             name = chosen.record.audience.name
             self.query_one("#why").border_title = safe_text(name, max_length=60)
-            self.query_one("#sentence", Static).update(_sentence(chosen))
+            self.query_one("#sentence", Static).update(_sentence(chosen, self._answer))
             self.query_one("#facts", Static).update(_facts(self.services, chosen))
 
     @property
@@ -314,9 +315,8 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             self.early_keys.ask_soon(self._retry(user))
 
     async def _retry(self, user: RejectedUser) -> None:
-        is_unknown = self._answer is not None and self._answer.is_known is False
-        warning = STILL_UNKNOWN if is_unknown else ""
-        outcome = await ask_and_retry(self.services, ALL_REJECTED, [user], warning)
+        said = self._answer.for_retry if self._answer is not None else ""
+        outcome = await ask_and_retry(self.services, ALL_REJECTED, [user], said)
         if outcome.counts:
             self.reload()
         finish_retry(self.services, outcome)
@@ -338,7 +338,10 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             said = self._segment.says(self._chosen)
             asked = [] if said is None else [said]
             text = lines(
-                _sentence(self._chosen), *asked, safe_text(""), _facts(self.services, self._chosen)
+                _sentence(self._chosen, self._answer),
+                *asked,
+                safe_text(""),
+                _facts(self.services, self._chosen),
             )
             self.services.clipboard.copy(text.plain)
 
@@ -395,8 +398,9 @@ def _is_retried(status: PersonStatus | None) -> bool:
     return status is not None and status.verdict in pending and status.record.refusals > 0
 
 
-def _sentence(status: PersonStatus) -> Content:
-    return safe_text((status.sentence, STRONG), max_length=900)
+def _sentence(status: PersonStatus, answer: SearchAnswer | None) -> Content:
+    is_known = answer.is_known if answer is not None else None
+    return safe_text((status.sentence_if(is_known), STRONG), max_length=900)
 
 
 def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:

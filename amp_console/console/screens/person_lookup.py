@@ -8,7 +8,6 @@ from textual.content import Content
 from amp_console.console.failures import KNOWN
 from amp_console.console.session import Session
 from amp_console.console.texts import BAD, GOOD, WARN, safe_text
-from amp_console.ledger.deliveries import Reason
 from amp_console.sync.queries.person import (
     PersonStatus,
     PersonVerdict,
@@ -16,13 +15,10 @@ from amp_console.sync.queries.person import (
     look_up_user,
 )
 from amp_console.text import plural
+from amp_console.values import IdType
 
-RETRIABLE = {
-    Reason.UNKNOWN: " It rejected them as unknown before: retry this user (U).",
-    Reason.REFUSED: " So the identifier is right, although it was refused: retry this user (U).",
-}
-
-
+KNOWN_NOW = "Amplitude has just said that it knows this identifier."
+STILL_UNKNOWN = "Amplitude has just said that it does not know this identifier: it would reject it."
 NOT_USED = (
     " amp-console can't use it: a sync sends the identifiers that events carry. Have the events "
     "carry the {wanted}, or match the audience by {has}."
@@ -34,12 +30,31 @@ class SearchAnswer(NamedTuple):
     """What is said of a search.
 
     `is_known`: whether Amplitude knows the identifier; None where it did not say. `has_events`:
-    whether events name the person by the other identifier that Amplitude knows.
+    whether events name the person by the other identifier that Amplitude knows. `rejected_at`: when
+    the person had been rejected by then, in microseconds since 1970.
     """
 
     text: Content
     is_known: bool | None = None
     has_events: bool = False
+    rejected_at: frozenset[int] = frozenset()
+
+    def is_outdated(self, statuses: Iterable[PersonStatus]) -> bool:
+        """Whether Amplitude has rejected the person since it answered."""
+        is_answer = self.is_known is not None
+        return is_answer and not _rejected_at(statuses) <= self.rejected_at
+
+    @property
+    def for_retry(self) -> str:
+        """What a retry of the person says about the answer; "" if Amplitude did not say."""
+        if self.is_known is None:
+            return ""
+        return KNOWN_NOW if self.is_known else STILL_UNKNOWN
+
+
+def _rejected_at(statuses: Iterable[PersonStatus]) -> frozenset[int]:
+    rejections = (status.record.rejection for status in statuses)
+    return frozenset(item.at for item in rejections if item is not None)
 
 
 async def answer_to(session: Session, text: str, statuses: Iterable[PersonStatus]) -> SearchAnswer:
@@ -52,24 +67,18 @@ async def answer_to(session: Session, text: str, statuses: Iterable[PersonStatus
     statuses = list(statuses)
     other = next((id_ for id_ in (found.user_id, found.amplitude_id) if id_ and id_ != text), None)
     many = len(await session.read(explain_person, other)) if other is not None else 0
-    follows = _advice(statuses) if found.is_known else ""
+    follows = ""
     if other is not None:
-        follows += f" Its other identifier: {other}{_where(many)}{_not_used(statuses)}"
+        label = IdType.AMPLITUDE_ID.label if other == found.amplitude_id else IdType.USER_ID.label
+        follows = f" Their {label} is {other}{_where(many)}{_not_used(statuses)}"
     said = safe_text((found.sentence, GOOD if found.is_known else WARN), follows)
-    return SearchAnswer(said, found.is_known, many > 0)
-
-
-def _advice(statuses: Iterable[PersonStatus]) -> str:
-    """What to do about a rejected person that Amplitude knows."""
-    rejections = [item.record.rejection for item in statuses]
-    codes = [item.code for item in rejections if item is not None]
-    return next((RETRIABLE[code] for code in codes if code in RETRIABLE), "")
+    return SearchAnswer(said, found.is_known, many > 0, _rejected_at(statuses))
 
 
 def _where(many: int) -> str:
     """Whether a search for the other identifier finds anything, in so many audiences."""
     if not many:
-        return " (no event names it)."
+        return ", which is in no imported event."
     return f" (known in {plural(many, 'audience')}: press / to search for it)."
 
 

@@ -187,7 +187,7 @@ class AudienceWorker:
 
     async def settle_failed(self, batch: DeliveryBatch, error: AmplitudeError) -> None:
         """Record that a request failed: its members are unknown only where it may be applied."""
-        answer = self.answer(error.status, str(error))
+        answer = self.answer(error.status, error.account)
         if error.may_be_applied:
             late_until = self.connection.limits.late_until(self.now())
             await self.write(deliveries.void, batch.request_id, answer, late_until)

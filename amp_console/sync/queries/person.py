@@ -52,6 +52,15 @@ class PersonStatus(msgspec.Struct, frozen=True):
             return f"no {self.record.audience.id_type.label}"
         return str(self.verdict)
 
+    def sentence_if(self, is_known: bool | None) -> str:
+        """The sentence, with advice that follows from what Amplitude's user search said.
+
+        `is_known` as in `advice`.
+        """
+        if self.verdict is PersonVerdict.REJECTED:
+            return _rejected(self.record, is_known)
+        return self.sentence
+
     @property
     def rejected(self) -> str | None:
         """Why they are rejected, as the errors say it; None if they are not."""
@@ -286,10 +295,12 @@ def _leaves(record: PersonRecord) -> str:
     )
 
 
-ADVICE = {
+_REFUSED_AGAIN = "Retrying did not help: Amplitude refused this identifier again."
+_ADVICE = {
     Reason.UNKNOWN: (
         "Amplitude has to receive an event with exactly this identifier first: case and leading "
-        "zeros count. Ask it whether it knows the identifier by now, then retry this user."
+        "zeros count. Ask Amplitude whether it knows the identifier now. If it does, retry this "
+        "user."
     ),
     Reason.REFUSED: (
         "Ask Amplitude whether it knows this identifier. If it does, the identifier is right: "
@@ -298,29 +309,66 @@ ADVICE = {
     ),
 }
 """What to do about a user that Amplitude rejected: what has to change, how to see it, and then."""
-_AGAIN = {
+_ADVICE_AGAIN = {
     Reason.UNKNOWN: (
         "Retrying did not help: Amplitude still had no event with exactly this identifier. Check "
         "where your app sends its events, and with which User ID. Ask Amplitude before you retry "
         "this user again."
     ),
     Reason.REFUSED: (
-        "Retrying did not help: Amplitude refused this identifier again. Correct it at its source "
-        "and import the events again, or leave this user rejected. If Amplitude knows it "
-        "nevertheless, ask its support why it refuses it."
+        f"{_REFUSED_AGAIN} Ask Amplitude whether it knows this identifier. If it does not, correct "
+        "the identifier at its source and import the events again."
+    ),
+}
+"""The same after a retry that ended in another rejection."""
+_ADVICE_IF_KNOWN = {
+    Reason.UNKNOWN: (
+        "Amplitude knows this identifier now, so the reason for the rejection is gone: retry this "
+        "user."
+    ),
+    Reason.REFUSED: (
+        "Amplitude refused this identifier although it knows it, so the identifier is right: retry "
+        "this user."
+    ),
+}
+_ADVICE_AGAIN_IF_KNOWN = {
+    **_ADVICE_IF_KNOWN,
+    Reason.REFUSED: (
+        f"{_REFUSED_AGAIN} Amplitude knows it, so the identifier is right, and another retry is "
+        "unlikely to help: ask Amplitude's support why it refuses it, or leave this user rejected."
+    ),
+}
+_ADVICE_IF_UNKNOWN = {
+    Reason.UNKNOWN: (
+        "A retry would be rejected again: Amplitude still has no event with exactly this "
+        "identifier. Case and leading zeros count. Check where your app sends its events, and with "
+        "which User ID."
+    ),
+    Reason.REFUSED: (
+        "A retry would be rejected again: correct the identifier at its source and import the "
+        "events again."
     ),
 }
 
 
-def advice(code: Reason, tries: int) -> str:
-    """What to do about a user that Amplitude rejected so many times."""
-    return (_AGAIN if tries > 1 else ADVICE).get(code, "")
+def advice(code: Reason, tries: int, is_known: bool | None = None) -> str:
+    """What to do about a user that Amplitude rejected so many times.
+
+    `is_known`: whether Amplitude's user search knows the identifier; None: it was not asked since.
+    """
+    if is_known is None:
+        told = _ADVICE_AGAIN if tries > 1 else _ADVICE
+    elif is_known:
+        told = _ADVICE_AGAIN_IF_KNOWN if tries > 1 else _ADVICE_IF_KNOWN
+    else:
+        told = _ADVICE_IF_UNKNOWN
+    return told.get(code, "")
 
 
 _CHANGE = {Operation.ADD: "addition", Operation.REMOVE: "removal"}
 
 
-def _rejected(record: PersonRecord) -> str:
+def _rejected(record: PersonRecord, is_known: bool | None = None) -> str:
     assert record.rejection is not None
     why, tries = record.rejection, record.rejection.tries
     last = f"last by {_run(record)}" if record.request is not None else ""
@@ -328,7 +376,7 @@ def _rejected(record: PersonRecord) -> str:
     by = f", {last}" if times and last else _by_run(record)
     return (
         f"The {_CHANGE[why.operation]} was rejected{times}{by}: "
-        f"{reason_text(why.code, why.reason)}. {advice(why.code, tries)}".rstrip()
+        f"{reason_text(why.code, why.reason)}. {advice(why.code, tries, is_known)}".rstrip()
     )
 
 

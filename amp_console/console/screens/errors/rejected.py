@@ -257,11 +257,14 @@ class RejectedUsers(Container):
         """Ask, and make the user in question pending."""
         await screen_of(self).loader.run(self.users.load)
         user = self.shown
-        return await self._retry([user]) if user is not None else RetryOutcome()
+        if user is None:
+            return RetryOutcome()
+        answer = self.detail.answer_about(user)
+        return await self._retry([user], answer.for_retry if answer is not None else "")
 
-    async def _retry(self, users: Sequence[RejectedUser]) -> RetryOutcome:
+    async def _retry(self, users: Sequence[RejectedUser], said: str = "") -> RetryOutcome:
         query = self._source(self.users.filter_text).query
-        outcome = await ask_and_retry(screen_of(self).services, query, users)
+        outcome = await ask_and_retry(screen_of(self).services, query, users, said)
         if outcome.counts:
             self.users.unmark()
         return outcome

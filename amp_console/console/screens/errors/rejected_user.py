@@ -39,6 +39,7 @@ NO_IDENTIFIER = (
 NO_USER = "No user is selected."
 MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
 REST = 20  # times as long as counting took, until members are counted again
+UserKey = tuple[int, IdType, str]
 FRAME = 6  # columns: borders, padding and a scrollbar
 
 
@@ -52,8 +53,8 @@ class RejectedUserDetail(ScrollPane):
         self._request: RequestRecord | None = None
         self._now: PersonStatus | None = None
         self._is_read = False
-        self._answer: tuple[str, SearchAnswer] | None = None
-        """The identifier that Amplitude was asked about last, and what it said."""
+        self._answer: tuple[UserKey, SearchAnswer] | None = None
+        """The user that Amplitude was asked about last, and what it said."""
         self._moves = ""  # what another ID type does to the members of the cohort
         self._rests_until = 0.0
         self._timer: Timer | None = None  # until they are counted again
@@ -98,6 +99,9 @@ class RejectedUserDetail(ScrollPane):
         if user != self.user:
             self.scroll_home(animate=False)
         self.user, self._request, self._now, self._is_read = user, record, now, True
+        answer = None if user is None else self.answer_about(user)
+        if answer is not None and now is not None and answer.is_outdated([now]):
+            self._answer = None
         self._draw()
 
     def _is_to_be_counted(self, user: RejectedUser) -> bool:
@@ -149,9 +153,9 @@ class RejectedUserDetail(ScrollPane):
         if user is None:
             return safe_text((NO_USER if self._is_read else READING, MUTED))
         blocks = [self._facts(user), safe_text("")]
-        if self._answer is not None and self._answer[0] == user.id:
+        if (answer := self.answer_about(user)) is not None:
             asked = safe_text(("Amplitude, asked just now", STRONG))
-            blocks += [asked, self._answer[1].text, safe_text("")]
+            blocks += [asked, answer.text, safe_text("")]
         if self._now is not None and not self.is_rejected:
             blocks += [safe_text(("Now", STRONG)), safe_text(self._now.sentence, max_length=900)]
         else:
@@ -166,11 +170,18 @@ class RejectedUserDetail(ScrollPane):
     async def ask(self, user: RejectedUser) -> None:
         """Ask Amplitude whether it knows a user by now."""
         more = services_of(self).glyphs.more
-        self._answer = user.id, SearchAnswer(safe_text((f"Asking{more}", MUTED)))
+        self._answer = _key(user), SearchAnswer(safe_text((f"Asking{more}", MUTED)))
         self._draw()
-        statuses = [self._now] if self._now is not None and self.user == user else []
-        self._answer = user.id, await answer_to(screen_of(self).session, user.id, statuses)
+        is_shown = self.user is not None and _key(self.user) == _key(user)
+        statuses = [self._now] if self._now is not None and is_shown else []
+        self._answer = _key(user), await answer_to(screen_of(self).session, user.id, statuses)
         self._draw()
+
+    def answer_about(self, user: RejectedUser) -> SearchAnswer | None:
+        """What Amplitude's user search said of a user; None if it was not asked since."""
+        if self._answer is None or self._answer[0] != _key(user):
+            return None
+        return self._answer[1]
 
     def show_request(self) -> None:
         """Show the request that carried the user, whole, with its answer."""
@@ -187,7 +198,8 @@ class RejectedUserDetail(ScrollPane):
         missing = user.id_type.other
         path = self._paths.get(missing)
         if user.code is not Reason.NO_IDENTIFIER:
-            return advice(user.code, user.tries)
+            answer = self.answer_about(user)
+            return advice(user.code, user.tries, answer.is_known if answer is not None else None)
         if not path:
             return f"{NO_IDENTIFIER.format(missing=missing.label)} {self._moves}".rstrip()
         return (
@@ -233,6 +245,10 @@ class RejectedUserDetail(ScrollPane):
 
     def _laid_out(self, rows: list[tuple[str, Content | str]]) -> Content:
         return facts(rows, room=self.size.width - FRAME + 4 if self.size.width else None)
+
+
+def _key(user: RejectedUser) -> UserKey:
+    return user.audience_id, user.id_type, user.id
 
 
 def _is_about(answer: PersonStatus, user: RejectedUser) -> bool:

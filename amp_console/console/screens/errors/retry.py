@@ -57,8 +57,9 @@ class Retried(NamedTuple):
     """The users to retry: in which audiences (id, name), and how many in each.
 
     `staying` count as rejected after it, too; `only` is the identifier of a single user. A sync of
-    these audiences also delivers `others`, the changes that are pending in them already. `warning`
-    is a reason not to.
+    these audiences also delivers `others`, the changes that are pending in them already. `said` is
+    what Amplitude said of the users when it was asked about them, "" if it was not; `those` names
+    the ones that are retried, where it knows only some.
     """
 
     audiences: dict[int, str]
@@ -67,12 +68,13 @@ class Retried(NamedTuple):
     only: str = ""
     others: int = 0
     unknown: int = 0
-    warning: str = ""
+    said: str = ""
+    those: str = ""
 
     @property
     def can_ask(self) -> bool:
         """Whether to offer to ask Amplitude about the users first."""
-        return 0 < self.unknown <= MAX_ASKED and not self.warning
+        return 0 < self.unknown <= MAX_ASKED and not self.said
 
     @property
     def many(self) -> int:
@@ -127,10 +129,12 @@ class RetryDialog(Question[RetryAnswer | None]):
 def _consequences(summary: Retried) -> list[str]:
     names = list(summary.audiences.values())
     where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
-    become = f"“{clean(summary.only, 60)}” becomes" if summary.only else "They become"
-    rows = [summary.warning] if summary.warning else []
+    become = f"{summary.those or 'They'} become"
+    if summary.only:
+        become = f"“{clean(summary.only, 60)}” becomes"
+    rows = [summary.said] if summary.said else []
     rows += [f"{become} pending again in {where}.", _next_sync(summary)]
-    if summary.unknown and not summary.warning:
+    if summary.unknown and not summary.said:
         rows.append(_unknown(summary))
     if summary.staying:
         stay = "stays" if summary.staying == 1 else "stay"
@@ -141,13 +145,17 @@ def _consequences(summary: Retried) -> list[str]:
 
 def _unknown(summary: Retried) -> str:
     """Warn of a second rejection, and say how to find out."""
-    who = "this user" if summary.only else f"{summary.unknown:,} of them"
-    if summary.unknown == summary.many > 1:
-        who = "any of them"
-    ask = " Ask it first, and only those that it knows are retried." if summary.can_ask else ""
+    if summary.only:
+        ask = " Ask it first to find out." if summary.can_ask else ""
+        return (
+            "Amplitude did not know this user, and rejects them again unless it has received an "
+            f"event of theirs since.{ask}"
+        )
+    who = "any of them" if summary.unknown == summary.many else f"{summary.unknown:,} of them"
+    ask = " Ask it first to retry only those that it knows now." if summary.can_ask else ""
     return (
-        f"Amplitude did not know {who}, and rejects those again that have sent it no event "
-        f"since.{ask}"
+        f"Amplitude did not know {who}, and rejects them again unless it has received an event of "
+        f"theirs since.{ask}"
     )
 
 
@@ -166,11 +174,12 @@ async def ask_and_retry(
     services: Services,
     query: RejectedFilter,
     users: Sequence[RejectedUser] = (),
-    warning: str = "",
+    said: str = "",
+    those: str = "",
 ) -> RetryOutcome:
     """Ask, and make these users pending again, or without any all that match `query`.
 
-    The question begins with `warning`.
+    `said` and `those` as in `Retried`.
     """
     session = services.session
     assert session is not None  # screens that retry are opened only with one
@@ -183,7 +192,7 @@ async def ask_and_retry(
         services.notifications.post(f"{NO_IDENTIFIER}{where}", "warning")
         return RetryOutcome()
     others = await session.read(_pending, tuple(summary.audiences))
-    summary = summary._replace(others=others, warning=warning)
+    summary = summary._replace(others=others, said=said, those=those)
     answer = await services.ask(RetryDialog(summary))
     if answer is None:
         return RetryOutcome()
@@ -232,12 +241,35 @@ async def _ask_amplitude_first(
             text = "Amplitude still does not know this user. Nothing was retried."
         services.notifications.post(text, "warning")
         return RetryOutcome()
-    says = f"Amplitude knows {len(known):,} of the {plural(len(asked), 'user')} now."
-    if len(asked) == 1:
-        says = "Amplitude knows this user now."
-    elif len(known) < len(asked):
-        says += f" The other {len(asked) - len(known):,} stay rejected."
-    return await ask_and_retry(services, query, retried, says)
+    says, those = _what_it_knows(len(asked), len(known), len(retried) - len(known))
+    return await ask_and_retry(services, query, retried, says, those)
+
+
+def _what_it_knows(asked: int, known: int, refused: int) -> tuple[str, str]:
+    """Say how many of the `asked` users Amplitude knows now, and name those that are retried.
+
+    `refused` users rejected for another reason are retried without being asked about.
+    """
+    if asked == 1 and not refused:
+        return "Amplitude knows this user now.", ""
+    stay = "stays" if asked - known == 1 else "stay"
+    if not known:
+        says = f"Amplitude knows none of the {asked:,} rejected as unknown: they {stay} rejected."
+    elif known < asked:
+        says = (
+            f"Amplitude now knows {known:,} of the {asked:,} rejected as unknown: the other "
+            f"{asked - known:,} {stay} rejected."
+        )
+    else:
+        says = f"Amplitude now knows all {asked:,} rejected as unknown."
+    if asked == 1:
+        says = "Amplitude now knows the user rejected as unknown."
+        if not known:
+            says = "Amplitude still does not know the user rejected as unknown, who stays rejected."
+    groups = [f"the {known:,} that it knows"] if known else []
+    groups += [f"the {refused:,} rejected for another reason"] if refused else []
+    those = " and ".join(groups)
+    return says, those[0].upper() + those[1:]
 
 
 def finish_retry(services: Services, outcome: RetryOutcome) -> None:

@@ -78,7 +78,7 @@ def user_row(user: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> R
     """One user; `of_all`: with reason and audience, which a group says otherwise."""
     identifier, tries = Cell(user.id), Cell(str(user.tries) if user.tries else glyphs.dash)
     since = aged(user.since, now, glyphs)
-    last = aged(user.at, now, glyphs) if user.tries > 1 else Cell(glyphs.dash)
+    last = aged(user.at, now, glyphs) if user.tries else Cell(glyphs.dash)
     between: tuple[Cell, ...] = (Cell(user.id_type.label, "dim"),)
     if of_all:
         done = Cell(OPERATION[user.operation])
