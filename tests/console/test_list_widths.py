@@ -9,6 +9,8 @@ from tests.console.sample_audiences import SHOPPERS, broken_events, connect_with
 pytestmark = pytest.mark.anyio
 
 HEIGHT = 40
+PANELS = {"bars", "log", "reasons"}
+"""Lists in the detail of a run, which share its width from 110 columns."""
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,7 @@ HEIGHT = 40
         ("1", SHOPPERS),
         ("2", "ghost-1"),
         ("2 v", "Invalid events"),
+        ("3", "1 run"),
         ("5", "1 connection"),
         ("6", "entries"),
         ("7", "source"),
@@ -38,7 +41,7 @@ async def test_a_wider_screen_never_shows_less_in_a_list(
             await pilot.pause()
             await pilot.pause()
             for grid in pilot.app.screen.query(Grid):
-                if not grid.region:
+                if not grid.region or grid.id in PANELS:
                     continue
                 fitted = grid.fitting.fit(grid.scrollable_content_region.width)
                 columns = {item.at for item in fitted}

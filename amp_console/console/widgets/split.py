@@ -76,7 +76,7 @@ class Split(Container):
         self._is_beside = self._is_below = False
         self._rows: int | None = None
         self._list_lines: int | None = None
-        self._list_columns: int | None = None
+        self._list_columns: int | None = None  # at least, beside the detail
         self._wanted = 0  # the most columns that the list has wanted in this size
         self._has_detail = False
         self._came_from: Widget | None = None
@@ -173,8 +173,7 @@ class Split(Container):
         lines = height if self._rows is None else self._rows + LIST_FRAME
         is_below = not is_beside and (has_halves or height - lines >= self._detail_lines)
         self._is_beside, self._is_below = is_beside, is_below
-        has_more = is_beside and self._wanted > width * 3 // 5
-        self._list_columns = self._wanted if has_more else None
+        self._list_columns = self._wanted if is_beside else None
         self._list_lines = None
         if is_below and self._rows is not None:
             self._list_lines = min(lines, height // 2) if has_halves else lines
@@ -187,7 +186,7 @@ class Split(Container):
             self.post_message(self.Widened(self))
         self._main.display = not (is_entered and self.is_alone)
         self._main.styles.height = self._list_lines if self._detail.display else None
-        self._main.styles.width = self._list_columns if self._detail.display else None
+        self._main.styles.min_width = self._list_columns if self._detail.display else None
         # At once: each change of a class styles everything inside anew.
         self.update_classes(
             {
