@@ -310,7 +310,7 @@ def _says_live(
         left_over = Except(funnel.pending, earlier, unidentified, invalid)
         yield verdict(str(report.status), counts, left_over)
     yield did(counts, report.elapsed if report else job.elapsed)
-    if report is not None:
+    if report is not None and report.status is not RunStatus.STOPPED:
         yield from _since_plan(report.since_plan, report.users)
     status = str(report.status) if report else "stopped"
     left = [
@@ -350,7 +350,7 @@ def _says_past(
         yield from filter(None, (said, found))
     if run.ended_at is not None:
         yield did(counts, elapsed, run.kind)
-        if run.kind is RunKind.SYNC:
+        if run.kind is RunKind.SYNC and run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}:
             yield from _since_plan(details.since_plan, funnel.users)
     if run.refused:
         yield f"Requests: {refused_words(run.refused)}. The last one: {run.refused[0].words}"
@@ -363,7 +363,7 @@ def _says_past(
 
 
 def _since_plan(since: SincePlan | None, users: int | None) -> Iterator[str]:
-    """Say why a run was not for as many users as its plan."""
+    """Say why a run that was finished was not for as many users as its plan."""
     if since is not None and users is not None and (text := since_plan_text(since, users)):
         yield text
 

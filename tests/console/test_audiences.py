@@ -764,6 +764,9 @@ async def test_refused_keys_need_attention_until_amplitude_accepts_them(
         await until_shown(pilot, "3 need attention", "keys refused for 2", "✖ keys refused")
         select(pilot, SHOPPERS)
         await until_shown(pilot, "Press 5, then T to test the keys, and e to")
+        await pilot.press("s")
+        await until_shown(pilot, "▲ Amplitude refused the keys of the last run: press 5")
+        await pilot.press("escape")
         await pilot.press("5")
         await until_shown(pilot, "✖ keys refused", "open now, keys refused by Amplitude")
         later = now_in_microseconds() + 60_000_000

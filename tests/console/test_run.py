@@ -205,16 +205,20 @@ async def test_cancelling_asks_and_leaves_the_rest_pending(
         await until_shown(pilot, "Cancel this run?", "Users who are not delivered by then stay")
         await pilot.press("n")
         assert not _work(pilot).stop.is_asked
+        with harness.workspace(connection) as workspace:
+            workspace.files = 10
+            workspace.enter("u-3", at=5)
 
         await pilot.press("c")
         await until_shown(pilot, "Cancel this run?")
         await pilot.press("y")
 
-        await until_shown(pilot, "Stopped as you asked: 2 users stay pending.")
+        await until_shown(pilot, "Stopped as you asked: 3 users stay pending.")
+        await until_gone(pilot, "than planned")
         await pilot.press("p")
         await until_shown(pilot, "This run has finished")
     with harness.workspace(connection) as workspace:
-        assert workspace.ledger.read(outstanding, workspace.audience()).add == 2
+        assert workspace.ledger.read(outstanding, workspace.audience()).add == 3
 
 
 async def test_amplitude_goes_down_in_the_middle(

@@ -31,9 +31,8 @@ def handling(sync: SyncJob | None, session: LiveJob | None) -> str:
         return "Start a sync to see how trouble is handled."
     view = live(sync)
     if sync.is_over:
-        return (
-            f"The last sync has ended. {view.says[0]}" if view.says else "The last sync has ended."
-        )
+        which = "The last sync" if view.run_id is None else f"The last sync, run {view.run_id},"
+        return " ".join((f"{which} has ended.", *view.says[:1]))
     lines = (f"{line.name}: {line.doing}" for line in view.lines if not line.is_over)
     return f"The sync now: {'; '.join(lines) or view.outcome}."
 

@@ -147,7 +147,8 @@ as it is, and the next sync creates a new one."""
         if known.cohort_id is None:
             return facts([("cohort", safe_text((LINKS[known.link], MUTED)))], 10)
         size = size_text(self.services, known)
-        there: Part = size or ("press u under Audiences to check", MUTED)
+        unread = "no longer in Amplitude" if known.broken else "press u under Audiences to check"
+        there: Part = size or (unread, MUTED)
         rows: list[tuple[str, Content | str]] = [
             ("cohort", safe_text(known.linked_name or known.cohort_id, max_length=50)),
             ("id", safe_text(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),

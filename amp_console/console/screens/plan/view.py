@@ -6,6 +6,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.connections import Connection
@@ -26,6 +27,7 @@ from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.sources import ReadCounts, read_before_sync
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, plan_sync
+from amp_console.sync.queries.status import keys_refused_at
 from amp_console.text import plural
 
 NO_AUDIENCE = """\
@@ -95,6 +97,7 @@ sent."""
         """Read the plan. One that is being read stays, as long as only its numbers change."""
         connection = self.session.connection
         now = await self.session.read(_plan_sync, connection, self._audience_ids)
+        self.services.figures.note_refused(await self.session.read(keys_refused_at))
         dead = await self.session.dead_runs()
         self._tally = await self.session.read(read_before_sync, dead)
         if self._plan is None:
@@ -113,6 +116,7 @@ sent."""
         grid.show([plan_rows.row(item, console_look) for item in ordered])
         self.query_one("#concerns", Static).update(
             lines(
+                *([self._refused_keys()] if self.services.figures.are_keys_refused else []),
                 *plan_rows.concerns(plan, console_look),
                 plan_rows.limits(plan, self.session.connection.limits, console_look),
             )
@@ -121,6 +125,10 @@ sent."""
         panel.border_title = safe_text(plan_rows.title(plan, self.session.retried), max_length=100)
         panel.border_subtitle = safe_text(plural(len(plan.audiences), "audience"))
         self._show_detail()
+
+    def _refused_keys(self) -> Content:
+        words = "Amplitude refused the keys of the last run: press 5, then T to test them."
+        return safe_text((f"{self.services.glyphs.triangle} {words}", WARN))
 
     def _show_headline(self) -> None:
         """Say what the plan sends, and what else is pending by now."""

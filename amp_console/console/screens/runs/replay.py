@@ -196,13 +196,18 @@ knows each request and its answer. Why an audience waited is taken from the answ
         parts: list[Part] = [
             (" PLAYBACK ", f"bold reverse {ACCENT}"),
             "  ",
-            ("playing" if self._is_playing else "paused", STRONG),
+            (self._state(replay), STRONG),
             f" at {SPEEDS[self._speed]}x   {passed} of {stopwatch(replay.duration / SECOND)}",
         ]
         if len(replay.requests) < run.requests:
             missing = plural(run.requests - len(replay.requests), "older request")
             parts.append((f"   {missing} of this run are no longer in its log.", WARN))
         return lines(safe_text(*parts), self._ending(replay))
+
+    def _state(self, replay: Replay) -> str:
+        if self._moment >= replay.ended_at:
+            return "finished"
+        return "playing" if self._is_playing else "paused"
 
     def _ending(self, replay: Replay) -> Content:
         """Say what is played back; at its end, how the run ended and why."""
