@@ -6,13 +6,14 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from tests.ledgers import ENGINES, PostgresqlLedgers, postgresql_ledgers
+from tests.ledgers import ENGINES, EmptyLedger, PostgresqlLedgers, postgresql_ledgers
 from tests.postgresql import PASSWORD
 
 if sys.dont_write_bytecode:
@@ -107,14 +108,13 @@ def server_ledgers() -> Iterator[PostgresqlLedgers]:
 @pytest.fixture
 def empty_ledger(
     engine: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], str]:
-    """Call it for the address of an empty ledger, each time another one."""
+) -> EmptyLedger:
+    """Call it for the address of an empty ledger; with another number, of another one."""
     if engine == "sqlite":
-        names = iter(("ledger.db", "second.db", "third.db"))
-        return lambda: str(tmp_path / next(names))
+        names = chain(["ledger.db"], (f"ledger-{number}.db" for number in count(2)))
+        return lambda _number=0: str(tmp_path / next(names))
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     ledgers: PostgresqlLedgers = request.getfixturevalue("server_ledgers")
-    ledgers.begin_test()
     return ledgers.empty
 
 

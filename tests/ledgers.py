@@ -4,7 +4,7 @@ A test whose module or itself is marked `both_engines` runs once on each. On Pos
 ledgers are a few schemas that are emptied before each use: making one takes 20 times as long.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,33 +16,31 @@ from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
 if TYPE_CHECKING:
     import psycopg
 
+EmptyLedger = Callable[..., str]
+"""Returns the address of an empty ledger; called with another number, of another one."""
+
 ENGINES = ("sqlite", "postgresql")
 sqlite_only = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
 
 class PostgresqlLedgers:
-    """The schemas of one server, and which of them the test under way uses."""
+    """The schemas of one server."""
 
     def __init__(self, server: PostgresqlServer, connection: "psycopg.Connection[Any]") -> None:
         self.server = server
         self._connection = connection
-        self._emptying: list[str] = []  # a script for each schema
-        self._used = 0
+        self._emptying: dict[str, str] = {}  # a script for each schema
 
-    def begin_test(self) -> None:
-        """Use all schemas again."""
-        self._used = 0
-
-    def empty(self) -> str:
-        """The address of an empty ledger that this test does not use yet; it has no password."""
-        number, self._used = self._used, self._used + 1
-        url = f"{self.server.url()}?schema=ledger_{number}"
-        if number < len(self._emptying):
-            self._connection.execute(self._emptying[number].encode())
+    def empty(self, number: int = 0) -> str:
+        """Empty one of the ledgers; return its address, without a password."""
+        schema = f"ledger_{number}"
+        url = f"{self.server.url()}?schema={schema}"
+        if schema in self._emptying:
+            self._connection.execute(self._emptying[schema].encode())
         else:
             open_ledger(url).close()
-            self._emptying.append(self._script(f"ledger_{number}"))
+            self._emptying[schema] = self._script(schema)
         return url
 
     def _script(self, schema: str) -> str:

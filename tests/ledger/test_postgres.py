@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -18,9 +17,8 @@ from amp_console.ledger.postgres.sql import translate
 from amp_console.ledger.schema import migrate
 from amp_console.ledger.sources import begin_source
 from tests.ledger.helpers import enters, start, wanted
-from tests.ledgers import PostgresqlLedgers, postgresql_only
+from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 
-EmptyLedger = Callable[[], str]
 _TYPES = {"INTEGER": "bigint", "TEXT": "text", "REAL": "double precision", "BLOB": "bytea"}
 OWN = "nspname = current_schema()"
 
@@ -160,7 +158,7 @@ def test_a_ledger_has_a_schema_of_its_own(schema: str) -> None:
 def test_who_holds_a_lease_keeps_others_out_here_and_there(
     ledger: Ledger, empty_ledger: EmptyLedger
 ) -> None:
-    with open_ledger(ledger.url) as other, open_ledger(empty_ledger()) as unrelated:
+    with open_ledger(ledger.url) as other, open_ledger(empty_ledger(1)) as unrelated:
         with ledger.lease(1), ledger.hold_source("here"):
             for rival in (ledger, other):
                 with pytest.raises(AudienceBusy), rival.lease(1):

@@ -1,10 +1,11 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from amp_console.ledger import open_ledger
 from amp_console.simulator import Known, Simulator, World
+from tests.ledgers import EmptyLedger
 from tests.sync.workspace import Workspace
 
 
@@ -21,17 +22,17 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def workspace(
-    tmp_path: Path, simulator: Simulator, empty_ledger: Callable[[], str]
+    tmp_path: Path, simulator: Simulator, empty_ledger: EmptyLedger
 ) -> Iterator[Workspace]:
     with open_ledger(empty_ledger()) as ledger:
         yield Workspace(simulator, ledger, tmp_path)
 
 
 @pytest.fixture
-def registered_only(tmp_path: Path, empty_ledger: Callable[[], str]) -> Iterator[Workspace]:
+def registered_only(tmp_path: Path, empty_ledger: EmptyLedger) -> Iterator[Workspace]:
     """A workspace whose Amplitude knows only users registered with it."""
     with (
         Simulator(World(Known.REGISTERED)) as simulator,
-        open_ledger(empty_ledger()) as ledger,
+        open_ledger(empty_ledger(1)) as ledger,
     ):
         yield Workspace(simulator, ledger, tmp_path)

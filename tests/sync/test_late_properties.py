@@ -29,6 +29,7 @@ from amp_console.simulator import (
     World,
 )
 from amp_console.values import IdType, Operation
+from tests.ledgers import EmptyLedger
 from tests.sync.workspace import Clock, Workspace, event
 
 QUIET = 600.0
@@ -186,18 +187,20 @@ def amplitude() -> Iterator[Simulator]:
         yield simulator
 
 
+@pytest.mark.both_engines
 @settings(max_examples=15, suppress_health_check=[*HealthCheck])
 @given(rounds=ROUNDS, batch=st.integers(1, 3))
 def test_the_cohort_ends_right_and_in_between_every_doubt_is_listed(
     rounds: list[tuple[Step, Step, Step]],
     batch: int,
     amplitude: Simulator,
+    empty_ledger: EmptyLedger,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("late")
     amplitude.faults.release()
     amplitude.faults.clear()
-    with open_ledger(folder / "ledger.db") as ledger:
+    with open_ledger(empty_ledger()) as ledger:
         clock = Clock()
         workspace = Workspace(amplitude, ledger, folder)
         workspace.timing = dataclasses.replace(workspace.timing, now=clock)

@@ -22,6 +22,7 @@ from amp_console.simulator import (
 )
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.status import Status, audience_summary
+from tests.ledgers import EmptyLedger
 from tests.sync.workspace import Workspace, event
 
 USERS = ["u1", "u2", "u3", "u4", "u5", "u6", "poison", "ghost-1", "é😀", "007"]
@@ -58,12 +59,14 @@ def check_numbers(workspace: Workspace, strangers: int) -> None:
     assert Status.SIZE_DIFFERS not in states
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.both_engines
+@settings(max_examples=20, suppress_health_check=[*HealthCheck])
 @given(rounds=Rounds, is_existing=st.booleans(), batch=st.integers(1, 5))
 def test_the_cohort_ends_as_the_events_say(
     rounds: list[tuple[list[tuple[str, bool, int]], list[Rule]]],
     is_existing: bool,
     batch: int,
+    empty_ledger: EmptyLedger,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     poison = Rule(RefuseIds(frozenset({"poison"})), calls=frozenset({Call.MEMBERSHIP, Call.UPLOAD}))
@@ -73,7 +76,7 @@ def test_the_cohort_ends_as_the_events_say(
     world.add_user("seed")
     with (
         Simulator(world, behaviour=Behaviour(numeric_skipped_ids=True)) as simulator,
-        open_ledger(folder / "ledger.db") as ledger,
+        open_ledger(empty_ledger()) as ledger,
     ):
         workspace = Workspace(simulator, ledger, folder)
         workspace.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=0)

@@ -33,7 +33,7 @@ from amp_console.sync.sources.registry import open_reader
 from amp_console.values import IdType, Operation
 from tests.sync.workspace import BOTH, Workspace, event
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
 
 USERS = [f"u{n:02}" for n in range(20)]
 

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from amp_console.ledger import Db, open_ledger
 from amp_console.ledger.comparisons import DifferenceFilter, DifferenceKind, differences
 from amp_console.simulator import Simulator, World
 from amp_console.values import Operation
+from tests.ledgers import EmptyLedger
 from tests.sync.workspace import Workspace, event
 
 NAMES = ("ana", "Ana", "ben", "007", "7", "ghost-1", "cem", "dua", "eve")
@@ -72,14 +74,17 @@ def delivered(db: Db) -> dict[str, int | None]:
     return dict(db.execute("SELECT id, delivered FROM member").fetchall())
 
 
+@pytest.mark.both_engines
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(scenario=Scenario([], [], {"ana"}, 0, {"ghost-1"}, True))
 @given(scenario=STORIES)
-def test_it_finds_what_differs_and_puts_it_right(scenario: Scenario) -> None:
+def test_it_finds_what_differs_and_puts_it_right(
+    scenario: Scenario, empty_ledger: EmptyLedger
+) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         Simulator(World(unknown=lambda text: text.startswith("ghost-"))) as simulator,
-        open_ledger(Path(folder) / "ledger.db") as ledger,
+        open_ledger(empty_ledger()) as ledger,
     ):
         workspace = Workspace(simulator, ledger, Path(folder))
         nameless = prepare(workspace, scenario)

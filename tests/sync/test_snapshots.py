@@ -18,6 +18,8 @@ from amp_console.sync.sources.registry import open_reader
 from amp_console.values import IdType
 from tests.sync.workspace import Workspace, event
 
+pytestmark = pytest.mark.both_engines
+
 AT = int(datetime(2026, 5, 3, 20, tzinfo=UTC).timestamp()) * 1_000_000
 MEMBERS = [f"m-{number}" for number in range(10)]
 WHOLE = "user_id,email\n" + "".join(f"{user},{user}@acme.example\n" for user in MEMBERS)
@@ -39,7 +41,7 @@ def read(
     """Read these contents as the parts of a snapshot."""
     paths = []
     for number, content in enumerate(contents):
-        path = Path(workspace.ledger.url).parent / f"part-{number}.csv"
+        path = workspace.folder / f"part-{number}.csv"
         path.write_bytes(content)
         paths.append(str(path))
     reader = SnapshotReader(workspace.ledger, allow_incomplete=allow_incomplete)

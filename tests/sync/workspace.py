@@ -114,7 +114,7 @@ class Workspace:
             owner_email=OWNER,
             base_url=simulator.base_url,
         )
-        self._folder = folder
+        self.folder = folder
         self.files = 0
 
     def limit(self, **limits: float) -> None:
@@ -142,7 +142,7 @@ class Workspace:
     def read(self, events: Iterable[dict[str, object]]) -> ImportReport:
         """Read events as one more file."""
         self.files += 1
-        path = self._folder / f"events-{self.files}.ndjson"
+        path = self.folder / f"events-{self.files}.ndjson"
         path.write_text("".join(json.dumps(item) + "\n" for item in events))
         return self.read_file(path)
 
@@ -232,7 +232,7 @@ class Workspace:
 
     def write_member_list(self, *users: str, at: int = 3599) -> Path:
         """Write a list of members, dated `at` seconds into the hour of the events."""
-        path = self._folder / "list.txt"
+        path = self.folder / "list.txt"
         path.write_text("".join(f"{user}\n" for user in users))
         seconds = datetime(2026, 5, 3, 19, tzinfo=UTC).timestamp() + at
         os.utime(path, (seconds, seconds))
