@@ -13,7 +13,7 @@ from amp_console.console.notifications import Notifications
 from amp_console.console.session import Session, Sessions
 from amp_console.ledger.errors import LedgerClosed
 from amp_console.ledger.segment_audiences import SpaceReading, space_reading
-from amp_console.sync.queries.segment import SizesSideBySide, compare_space
+from amp_console.sync.queries.segment import SizesSideBySide, compare_space, moved_since_reading
 from amp_console.sync.queries.status import AudienceSummary
 from amp_console.values import Secret
 
@@ -49,6 +49,7 @@ class SegmentFigures:
         """Whether Segment is being asked for the audiences of the space."""
         self._reading: SpaceReading | None = None  # None: no space is connected
         self._rows: dict[int, SizesSideBySide] = {}
+        self._moved: dict[int, tuple[int, int]] = {}  # since the reading
 
     @property
     def space(self) -> SegmentSpace | None:
@@ -78,6 +79,9 @@ class SegmentFigures:
         """Read from the ledger what Segment said last. Raises `LedgerError`."""
         space = session.connection.segment
         self._reading = None if space is None else await session.read(space_reading, space.id)
+        if self._reading is not None:
+            now = self._environment.timing.now()
+            self._moved = await session.read(moved_since_reading, self._reading, now)
 
     def compare(self, found: Sequence[AudienceSummary]) -> None:
         """Set the sizes of these audiences side by side: in Segment, the ledger and Amplitude."""
@@ -89,7 +93,7 @@ class SegmentFigures:
             for item in found
             if item.audience.cohort_id is not None
         }
-        rows = compare_space(self._reading, found, cohorts).audiences
+        rows = compare_space(self._reading, found, cohorts, self._moved).audiences
         self._rows = {row.summary.audience.id: row for row in rows}
 
     def _cohort_size(self, found: AudienceSummary) -> int | None:

@@ -146,6 +146,18 @@ def recent_movement(db: Db, known: Audience, now: int, count: int) -> Movement:
     return Movement(since, SHORT, tuple(entered), tuple(left))
 
 
+def moved_since(db: Db, known: Audience, since: int, now: int) -> tuple[int, int]:
+    """Count who entered and who left since a moment; moments in microseconds since 1970.
+
+    It counts from the start of the short interval that the moment is in, or of its day where short
+    intervals are no longer kept: at least so many did.
+    """
+    read = recent_movement if since > now - KEPT_SHORT else daily_movement
+    span = SHORT if since > now - KEPT_SHORT else DAY
+    found = read(db, known, now, max(1, now // span - since // span + 1))
+    return sum(found.entered), sum(found.left)
+
+
 def members_over_time(members: int, moves: Movement) -> tuple[int, ...]:
     """Return how many members there were at the end of each interval, of `members` now."""
     sizes = [members]

@@ -16,6 +16,7 @@ from amp_console.ledger.membership_changes import (
     counting_new,
     daily_movement,
     members_over_time,
+    moved_since,
     recent_movement,
 )
 from amp_console.ledger.snapshots import Snapshot
@@ -57,6 +58,21 @@ def lately(ledger: Ledger) -> tuple[int, int]:
     """Who entered and left within the last hour."""
     moves = ledger.read(recent_movement, start(ledger), NOW, HOUR // SHORT)
     return sum(moves.entered), sum(moves.left)
+
+
+def test_who_moved_since_a_moment_is_counted_from_the_interval_that_it_is_in(
+    ledger: Ledger,
+) -> None:
+    merge(ledger, ("a", True, NOW - 2 * DAY), ("b", True, NOW - HOUR), ("c", True, NOW - SHORT))
+    merge(ledger, ("b", False, NOW), ("c", False, NOW))
+
+    def moved(since: int) -> tuple[int, int]:
+        return ledger.read(moved_since, start(ledger), since, NOW)
+
+    assert moved(NOW) == (0, 2)
+    assert moved(NOW - 1) == (1, 2)
+    assert moved(NOW - HOUR) == (2, 2)
+    assert moved(NOW - 2 * DAY) == (3, 2)
 
 
 def test_who_entered_and_left_is_counted_by_the_day_of_the_event(ledger: Ledger) -> None:

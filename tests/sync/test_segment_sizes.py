@@ -108,3 +108,25 @@ def test_only_sizes_of_people_that_segment_has_settled_are_compared(
 ) -> None:
     assert size_difference(listed("aud_1", "shoppers", **more), 5) == difference
     assert size_difference(listed("aud_1", "shoppers", **more), None) == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "moved", "difference"),
+    [
+        (1, (0, 0), -2),
+        (1, (1, 0), -1),
+        (1, (2, 5), 0),
+        (9, (4, 2), 4),
+        (4, (0, 1), 0),
+    ],
+)
+def test_who_moved_since_segment_counted_is_no_difference(
+    workspace: Workspace, size: int, moved: tuple[int, int], difference: int
+) -> None:
+    workspace.enter("u1", "u2", "u3")
+    known = workspace.audience()
+    space = reading(listed(known.computation_id, known.key, size=size))
+    summaries = workspace.ledger.read(audience_summaries, workspace.connection)
+    (row,) = compare_space(space, summaries, {}, {known.id: moved}).audiences
+    assert row.difference == difference
+    assert row.differs_in_segment is bool(difference)

@@ -8,6 +8,7 @@ import msgspec
 
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.ledger.membership_changes import moved_since
 from amp_console.ledger.segment_audiences import SpaceReading, space_reading
 from amp_console.sync.queries.status import AudienceSummary, Status, more_or_fewer
 from amp_console.values import SegmentAudience
@@ -40,6 +41,8 @@ class SizesSideBySide(msgspec.Struct, frozen=True):
     segment: SegmentAudience | None
     cohort_size: int | None
     odd: tuple[str, ...] = ()
+    difference: int = 0
+    """How many more Segment counts than the ledger, negative for fewer; see `size_difference`."""
 
     @property
     def sizes_odd(self) -> list[str]:
@@ -50,9 +53,7 @@ class SizesSideBySide(msgspec.Struct, frozen=True):
     @property
     def differs_in_segment(self) -> bool:
         """Whether Segment counts more or fewer than the ledger."""
-        return self.segment is not None and bool(
-            size_difference(self.segment, self.summary.members)
-        )
+        return bool(self.difference)
 
 
 class SpaceComparison(msgspec.Struct, frozen=True):
@@ -66,10 +67,12 @@ def compare_space(
     reading: SpaceReading,
     summaries: Sequence[AudienceSummary],
     cohort_sizes: Mapping[str, int | None],
+    moved: Mapping[int, tuple[int, int]] | None = None,
 ) -> SpaceComparison:
     """Set three sizes side by side. `summaries` have their members counted.
 
-    `cohort_sizes` are those of Amplitude by cohort ID.
+    `cohort_sizes` are those of Amplitude by cohort ID. `moved` counts who entered and who left
+    since the reading, by audience: they are no difference.
     """
     found = find_in_space(reading, [summary.audience for summary in summaries])
     rows = []
@@ -77,8 +80,10 @@ def compare_space(
         listed = found.get(summary.audience.id)
         presence = _presence(reading, summary.audience, listed)
         size = cohort_sizes.get(summary.audience.cohort_id or "")
-        odd = tuple(_odd(summary, presence, listed, size))
-        rows.append(SizesSideBySide(summary, presence, listed, size, odd))
+        entered_left = (moved or {}).get(summary.audience.id, (0, 0))
+        differs = size_difference(listed, summary.members, *entered_left) if listed else 0
+        odd = tuple(_odd(summary, presence, listed, size, differs))
+        rows.append(SizesSideBySide(summary, presence, listed, size, odd, differs))
     return SpaceComparison(tuple(rows), _only_in_segment(reading, found))
 
 
@@ -137,6 +142,7 @@ def _odd(
     presence: Presence,
     listed: SegmentAudience | None,
     cohort_size: int | None,
+    difference: int,
 ) -> Iterator[str]:
     if presence is Presence.NOT_LISTED:
         yield "no longer in Segment"
@@ -146,7 +152,7 @@ def _odd(
             yield f"another ID in Segment ({listed.id})"
         if has_failed(listed):
             yield _failure(listed)
-        if difference := size_difference(listed, summary.members):
+        if difference:
             yield more_or_fewer(abs(difference), "Segment", is_fewer=difference < 0)
     differs = (s for s in summary.states(cohort_size) if s.status is Status.SIZE_DIFFERS)
     yield from map(str, differs)
@@ -168,13 +174,25 @@ def size_words(size: int | None, unit: str) -> str:
     return f"{size:,}" if unit.casefold() in PEOPLE else f"{size:,} {unit.casefold()}"
 
 
-def size_difference(listed: SegmentAudience, members: int | None) -> int:
+def moved_since_reading(db: Db, reading: SpaceReading, now: int) -> dict[int, tuple[int, int]]:
+    """Count who entered and who left each audience since a space was read, by the audience's id."""
+    if reading.read_at is None:
+        return {}
+    return {item.id: moved_since(db, item, reading.read_at, now) for item in all_audiences(db)}
+
+
+def size_difference(
+    listed: SegmentAudience, members: int | None, entered: int = 0, left: int = 0
+) -> int:
     """Return how many more Segment counts than the ledger wants as members, negative for fewer.
 
+    So many have `entered` and `left` since Segment counted, at most: it may have counted them.
     It is 0 where the two can't be compared: Segment gives no size, still computes it, or counts
     something other than people.
     """
     is_settled = (listed.status or "").casefold() not in UNSETTLED
     if listed.size is None or members is None or not is_settled:
         return 0
-    return listed.size - members if listed.unit.casefold() in PEOPLE else 0
+    if listed.unit.casefold() not in PEOPLE:
+        return 0
+    return listed.size - min(max(listed.size, members - entered), members + left)

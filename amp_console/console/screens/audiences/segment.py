@@ -5,7 +5,7 @@ from textual.content import Content
 from amp_console.console.context import Services
 from amp_console.console.segment_figures import Sizes
 from amp_console.console.texts import BAD, MUTED, WARN, Part, safe_text
-from amp_console.sync.queries.segment import Presence, has_failed, size_words
+from amp_console.sync.queries.segment import Presence, SizesSideBySide, has_failed, size_words
 
 _ABSENT = {
     Presence.NOT_LISTED: "not listed",
@@ -46,9 +46,15 @@ def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content |
     ]
     return [
         ("sizes", safe_text(*side_by_side)),
-        *([("", safe_text(("; ".join(row.sizes_odd), WARN)))] if row.sizes_odd else []),
+        *([("", safe_text((_odd_sizes(row), WARN)))] if row.sizes_odd else []),
         ("in Segment", _in_segment(services, sizes)),
     ]
+
+
+def _odd_sizes(row: SizesSideBySide) -> str:
+    """What does not fit, and what to do about a size in Segment."""
+    step = ": press u to ask again, and i to import events that are missing"
+    return "; ".join(row.sizes_odd) + (step if row.differs_in_segment else "")
 
 
 def _in_segment(services: Services, sizes: Sizes) -> Content:
@@ -62,4 +68,6 @@ def _in_segment(services: Services, sizes: Sizes) -> Content:
     status = listed.status or "unknown status"
     name = "" if listed.name == sizes.row.summary.audience.name else f"  {listed.name}"
     tone = BAD if has_failed(listed) else ""
-    return safe_text((status, tone) if tone else status, age, (name, MUTED), max_length=60)
+    step = "; open it in Segment to see why: no new events may come" if has_failed(listed) else ""
+    shown: Part = (status, tone) if tone else status
+    return safe_text(shown, age, (name, MUTED), (step, WARN), max_length=120)
