@@ -266,7 +266,7 @@ class ConsoleApp(App[None]):
             await self.leave()
 
     async def action_ask_to_quit(self) -> None:
-        """Quit, once that is confirmed."""
+        """Quit, after asking for confirmation."""
         await self.action_quit(asks=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

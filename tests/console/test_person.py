@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from amp_console.console.screens.connections.mapping import MappingScreen
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.runs.view import RunScreen
@@ -282,7 +283,9 @@ async def test_identifiers_that_begin_with_what_was_typed_are_offered(
         workspace.read(event(f"ghost-2-{n:02}", True, audience=FRESH) for n in range(12))
 
     async with person_shown(harness, "ghost", many) as pilot:
-        await until_shown(pilot, "Not found in any event; at least 10 identifiers begin with it")
+        await until_shown(
+            pilot, "No event has exactly this ID; at least 10 identifiers begin with it"
+        )
         await until_gone(pilot, "ghost-2-08")
         await pilot.press("j", "enter")
         await until_shown(pilot, "Known in 1 audience", "The addition was rejected")
@@ -301,7 +304,7 @@ async def test_what_amplitude_knows_of_someone_in_no_event_is_not_called_unknown
         await until_shown(pilot, "look for their other identifier")
         await pilot.press("u")
         await until_shown(pilot, "Amplitude knows this User ID.", "which is in no imported")
-        await until_shown(pilot, "They are in no audience whose events were imported.")
+        await until_shown(pilot, "No imported event names them.")
         await until_gone(pilot, "look for their other identifier")
 
 
@@ -324,7 +327,7 @@ async def test_the_amplitude_id_of_someone_whose_events_lack_it_is_not_used_and_
     async with person_shown(harness, "l3", by_number) as pilot:
         await until_shown(pilot, "the event carries no Amplitude ID")
         await pilot.press("u")
-        await until_shown(pilot, "amp-console can't use it: a")
+        await until_shown(pilot, "amp-console can't")
 
 
 async def test_a_second_rejection_says_that_retrying_did_not_help(harness: ConsoleHarness) -> None:
@@ -382,3 +385,40 @@ async def test_no_one_else_is_offered_a_retry(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "last known    in the cohort", "u Ask Amplitude")
         assert "U Retry" not in picture(pilot)
         assert "Plan a sync" not in picture(pilot)
+
+
+async def test_while_an_identifier_is_typed_the_footer_says_how_to_ask_and_to_leave(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(120, 36)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("f", *"ghost-1")
+        await until_shown(pilot, "Enter Look up", "Esc Back")
+        await pilot.press("enter")
+        await until_shown(pilot, "Known in 1 audience")
+        await until_gone(pilot, "Look up")
+
+
+async def test_the_audience_that_a_person_is_missing_from_comes_first_under_the_cursor(
+    harness: ConsoleHarness,
+) -> None:
+    def in_another(workspace: Workspace) -> None:
+        workspace.read([event("l3", True, audience="zzz")])
+
+    async with person_shown(harness, "l3", in_another, size=(160, 36)) as pilot:
+        await until_shown(pilot, "Known in 2 audiences", "▸ zzz")
+        await pilot.press("k")
+        await until_gone(pilot, "▸ zzz")
+
+
+async def test_where_events_lack_the_identifier_a_key_leads_to_the_field_mapping(
+    harness: ConsoleHarness,
+) -> None:
+    def by_number(workspace: Workspace) -> None:
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), LAPSED)
+
+    async with person_shown(harness, "l3", by_number, size=(160, 36)) as pilot:
+        await until_shown(pilot, "m Field mapping")
+        await pilot.press("m")
+        await until_on(pilot, MappingScreen)

@@ -415,3 +415,20 @@ async def test_a_plan_that_does_something_else_by_now_is_shown_anew(
             await open_plan(pilot, "Removes 1 user")
             workspace.leave("u-2", at=6)
             await until_shown(pilot, "Removes 2 users", "removes most")
+
+
+async def test_f_opens_the_person_under_the_cursor_and_esc_comes_back_to_the_plan(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+    async with harness.open(size=(160, 40)) as pilot:
+        await open_plan(pilot, "2 users to add")
+        plan = pilot.app.screen
+        await pilot.press("enter", "home", "f")
+        await until_notified(pilot, "Move the cursor to a person, then press Enter or f.")
+        await pilot.press("j", "f")
+        await until_shown(pilot, "Known in 1 audience", "u-1")
+        await pilot.press("escape")
+        await until_shown(pilot, "Before you send")
+        assert pilot.app.screen is plan

@@ -37,7 +37,7 @@ These letters mean the same on every screen that has them: e edits, r compares w
 retries rejected users, u asks Amplitude, Segment or a warehouse again, v changes what is \
 listed, t enables or disables, T tests, c ends what is under way, E exports, x opens the errors, \
 m the field mapping. Others, such as l, n, p and w, follow the screen: what they do there is \
-listed above. In a dialog, buttons say theirs."""
+listed above. Buttons of dialogs show their keys."""
 """It is shown unless the settings move keys."""
 
 

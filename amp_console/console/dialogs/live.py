@@ -19,11 +19,11 @@ Listen on address (Segment's Webhooks destination sends events here). Other mach
 with a shared secret: amp-console listen --save-secret saves it."""
 SINGLE = "Refuse arrays of events"
 WHY_SINGLE = """\
-Segment signs only the first event of an array: with one captured event, others could be added."""
+Segment signs only the first event of an array: an attacker could add others."""
 WRONG = f"Enter an address and a port, e.g. {ADDRESS}."
 
 
-CREATE = "Create the cohorts that audiences lack"
+CREATE = "Create missing cohorts"
 WHY_CREATE = "Otherwise, audiences without a cohort wait. Amplitude's API can't delete cohorts."
 
 More = Callable[[bool], Content]

@@ -10,13 +10,14 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from amp_console.console.context import Services
-from amp_console.console.routes import MainScreen, OpenPlan, OpenRun
+from amp_console.console.routes import MainScreen, OpenMapping, OpenPlan, OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.retry import (
     ask_and_retry,
     finish_retry,
     reason_not_to_retry,
 )
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.person_forget import ask_and_forget
 from amp_console.console.screens.person_lookup import SearchAnswer, answer_to
 from amp_console.console.screens.person_segment import SegmentLookup
@@ -74,13 +75,13 @@ UNKNOWN_TO_BOTH = f"""\
 {NO_EVENT} Amplitude does not know it either.
 
 {SPELLING}
-If it is right, this person has sent no event to Amplitude, and is in no audience
-whose events were imported."""
+If it is right, this person has sent no event to Amplitude, and no imported event
+names them."""
 IN_AMPLITUDE_ONLY = f"""\
 {NO_EVENT} Amplitude knows the person.
 
-They are in no audience whose events were imported. Import the events of the
-audience that they should be in."""
+No imported event names them. Import the events of the audience that they
+should be in."""
 OTHER_IS_KNOWN = f"""\
 {NO_EVENT} Events name this person by their other identifier:
 press / and type it."""
@@ -94,7 +95,7 @@ class PersonScreen(BaseScreen):
     BELONGS_TO = MainScreen.PERSON
     HELP = """\
 Type a User ID or an Amplitude ID, exactly as in the events. Where no event contains it, identifiers
-that begin with it are listed: Enter looks one up.
+that begin with it are listed, and Enter opens one.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
 the newest event says, where it is, which run delivered it, what Amplitude answered. u asks
@@ -112,6 +113,8 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         Binding("p", "ask_segment", "Ask Segment", id="person.segment"),
         Binding("U", "retry", "Retry this user", id="person.retry"),
         Binding("w", "run", "Open run", id="person.run"),
+        Binding("m", "mapping", "Field mapping", id="person.mapping"),
+        Binding("enter", "look_up", "Look up", key_display="Enter", id="person.look_up"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
         Binding("y", "copy", "Copy", id="copy"),
         Binding("D", "forget", "Forget this person", show=False, id="person.forget"),
@@ -124,6 +127,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         self._answers: dict[int, PersonStatus] = {}
         self._suggested: list[str] = []  # identifiers that begin with one that no event contains
         self._answer: SearchAnswer | None = None
+        self._started_at = ""  # the identifier whose audiences the cursor was put into last
         self._segment = SegmentLookup(lambda: self.services, self._explain)
 
     def body(self) -> ComposeResult:
@@ -177,27 +181,23 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             grid.show([Row(id_, (Cell(id_),)) for id_ in suggested])
         elif text:
             grid.show([_row(self.services, *item) for item in self._answers.items()])
+            if text != self._started_at:  # one that stays keeps the cursor where it was put
+                self._started_at = text
+                missing = (key for key, item in self._answers.items() if item.is_missing)
+                grid.go_to(next(missing, 0))
         else:
             grid.show_notice(RowsState.UNKNOWN, ASK)
-        self._entitle()
         self._explain()
 
     def show_ages(self) -> None:
         super().show_ages()
         self._explain()
 
-    def _entitle(self) -> None:
-        panel, many = self.query_one("#where"), len(self._answers)
-        known = f"Known in {plural(many, 'audience')}" if many else "Not found in any event"
-        if (similar := len(self._suggested)) > 0:
-            begin = "identifier begins" if similar == 1 else "identifiers begin"
-            first = "at least " if similar == MAX_SUGGESTED else ""
-            known += f"; {first}{similar} {begin} with it: Enter looks one up"
-        panel.border_title = known if self._text else ""
-        self.query_one("#list").styles.height = many + 1 if many else "1fr"  # with the header
-
     def _explain(self) -> None:
-        chosen = self._chosen
+        chosen, many = self._chosen, len(self._answers)
+        title = _found_text(many, len(self._suggested)) if self._text else ""
+        self.query_one("#where").border_title = title
+        self.query_one("#list").styles.height = many + 1 if many else "1fr"  # with the header
         self.query_one(Split).has_detail = chosen is not None
         self.query_one("#amplitude").display = self._answer is not None
         grid = self.query_one("#list", Grid)
@@ -235,17 +235,22 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While an identifier is typed, / is one of its letters. Retrying is for the rejected."""
-        if action == "type" and self.query("#who:focus"):
-            return False
-        if action == "retry" and _rejected(self._chosen) is None:
-            return False
-        if action == "run" and (self._chosen is None or self._chosen.record.request is None):
-            return False
-        if action == "ask_segment" and not self.services.segment.has_profiles_token:
-            return False
-        if action == "sync" and not _is_retried(self._chosen):
+        chosen = self._chosen
+        is_useful = {
+            "type": lambda: not self.query("#who:focus"),
+            "look_up": lambda: bool(self.query("#who:focus")),
+            "mapping": lambda: _lacks_identifier(chosen),
+            "retry": lambda: _rejected(chosen) is not None,
+            "run": lambda: chosen is not None and chosen.record.request is not None,
+            "ask_segment": lambda: self.services.segment.has_profiles_token,
+            "sync": lambda: _is_retried(chosen),
+        }.get(action)
+        if is_useful is not None and not is_useful():
             return False
         return super().check_action(action, parameters)
+
+    def useful_actions(self) -> UsefulActions:
+        return ("look_up", Labelled("back", "Back")) if self.query("#who:focus") else ()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show nothing of one person below the identifier of another."""
@@ -255,7 +260,6 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             grid = self.query_one("#list", Grid)
             grid.reshape(COLUMNS)
             grid.show_notice(RowsState.UNKNOWN, ASK)
-            self._entitle()
             self._explain()
             self.action_keys.refresh()
 
@@ -308,18 +312,22 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         if chosen is not None and chosen.record.request is not None:
             self.services.navigate(OpenRun(chosen.record.request.run_id))
 
+    async def action_look_up(self) -> None:
+        """Ask about the identifier in the input."""
+        await self.query_one("#who", Input).action_submit()
+
+    def action_mapping(self) -> None:
+        """Say where events carry the identifiers, by the newest event of the person."""
+        if self._chosen is not None:
+            record = self._chosen.record
+            self.services.navigate(OpenMapping(record.source or "", record.line or 0))
+
     def action_retry(self) -> None:
         """Make the rejected person pending again, once confirmed."""
         user = _rejected(self._chosen)
         if user is not None:
-            self.early_keys.ask_soon(self._retry(user))
-
-    async def _retry(self, user: RejectedUser) -> None:
-        said = self._answer.for_retry if self._answer is not None else ""
-        outcome = await ask_and_retry(self.services, ALL_REJECTED, [user], said)
-        if outcome.counts:
-            self.reload()
-        finish_retry(self.services, outcome)
+            said = self._answer.for_retry if self._answer is not None else ""
+            self.early_keys.ask_soon(_retry(self, user, said))
 
     def action_forget(self) -> None:
         """Answer a deletion request, once the identifier was typed again."""
@@ -349,19 +357,38 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         """Ask Amplitude's user search."""
         self._answer = SearchAnswer(safe_text((WAITING + self.services.glyphs.more, MUTED)))
         self._explain()
-        self.run_worker(self._ask, exclusive=True, group="ask")
+        text = self._text
+
+        async def ask() -> None:
+            says = await answer_to(self.session, text, self._answers.values())
+            if text == self._text:
+                self._answer = says
+                self._explain()
+
+        self.run_worker(ask, exclusive=True, group="ask")
 
     def action_ask_segment(self) -> None:
         """Ask Segment whether the person is in the audience right now."""
         asking = self._segment.ask(self._text, self._answers.values())
         self.run_worker(asking, exclusive=True, group="ask segment")
 
-    async def _ask(self) -> None:
-        text = self._text
-        says = await answer_to(self.session, text, self._answers.values())
-        if text == self._text:
-            self._answer = says
-            self._explain()
+
+async def _retry(screen: PersonScreen, user: RejectedUser, said: str) -> None:
+    outcome = await ask_and_retry(screen.services, ALL_REJECTED, [user], said)
+    if outcome.counts:
+        screen.reload()
+    finish_retry(screen.services, outcome)
+
+
+def _found_text(many: int, similar: int) -> str:
+    """Say how many audiences know an identifier, and how many identifiers begin with it."""
+    if many:
+        return f"Known in {plural(many, 'audience')}"
+    if not similar:
+        return "Not found in any event"
+    begin = "identifier begins" if similar == 1 else "identifiers begin"
+    first = "at least " if similar == MAX_SUGGESTED else ""
+    return f"No event has exactly this ID; {first}{similar} {begin} with it (Enter opens one)"
 
 
 def _unknown_text(answer: SearchAnswer | None) -> str:
@@ -390,6 +417,10 @@ def _row(services: Services, number: int, status: PersonStatus) -> Row:
 
 def _rejected(status: PersonStatus | None) -> RejectedUser | None:
     return status.record.rejected_user if status is not None else None
+
+
+def _lacks_identifier(status: PersonStatus | None) -> bool:
+    return status is not None and status.verdict is PersonVerdict.NO_IDENTIFIER
 
 
 def _is_retried(status: PersonStatus | None) -> bool:
@@ -434,9 +465,10 @@ def _facts(services: Services, status: PersonStatus) -> Content:
         rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
     if (why := record.rejection) is not None:
         tries = plural(why.tries, "attempt")
-        first = f", the first time {readable_time(why.since)}" if why.since != why.at else ""
-        text = f"{readable_time(why.at)}, after {tries}{first}"
+        text = f"{readable_time(why.at)}, after {tries}"
         rows.append(("rejected", safe_text((text, BAD))))
+        if why.since != why.at:
+            rows.append(("first time", safe_text((readable_time(why.since), BAD))))
     if record.counterpart:
         rows.append((record.id_type.other.label, record.counterpart))
     return facts(rows)

@@ -62,6 +62,15 @@ class PersonStatus(msgspec.Struct, frozen=True):
         return self.sentence
 
     @property
+    def is_missing(self) -> bool:
+        """Whether the newest event says that they are a member, and they are not in the cohort."""
+        return self.record.is_member and self.verdict not in {
+            PersonVerdict.IN,
+            PersonVerdict.UNCERTAIN,
+            PersonVerdict.OTHER_ID_TYPE,
+        }
+
+    @property
     def rejected(self) -> str | None:
         """Why they are rejected, as the errors say it; None if they are not."""
         if self.verdict is PersonVerdict.NO_IDENTIFIER:
@@ -395,8 +404,8 @@ def _no_identifier(record: PersonRecord) -> str:
         then = f", so {_next_sync(record, 'removes them')}"
     return (
         f"{start}: the audience is matched by {wanted}, and {_event(record)} carries "
-        f"only a {has}{then}. Map the {wanted}, or change the audience's ID type, which "
-        "replaces the members of its cohort."
+        f"only a {has}{then}. Say under Field mapping where events carry the {wanted}, or change "
+        "the audience's ID type, which replaces the members of its cohort."
     )
 
 

@@ -45,7 +45,7 @@ No audience yet.
 Audiences appear by themselves from the events that Segment Engage sends.
 Press i to import a file of events: NDJSON or JSON (also .gz), the CSV of the
 AWS S3 destination, or an audience's CSV download. Importing sends nothing.
-Press n to make a query in a warehouse an audience."""
+Press n to create an audience from a warehouse query."""
 OPENING = "Opening…"
 NO_CONNECTION = """\
 No Amplitude project is connected.
@@ -303,7 +303,7 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         self.app.push_screen(ImportDialog())
 
     def action_query(self) -> None:
-        """Make a query in a warehouse an audience."""
+        """Create an audience from a warehouse query."""
         self.services.navigate(OpenQuery())
 
     def action_views(self) -> None:

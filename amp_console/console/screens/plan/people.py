@@ -1,8 +1,10 @@
 """Who a plan adds to one cohort, and who it removes: the first of them by name."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 
@@ -18,12 +20,23 @@ from amp_console.text import clean, plural
 
 COLUMNS = (Column("", 1), Column("Person", 16, flex=1), Column("Last event", 12))
 NONE = "No user is added or removed."
+ON_NO_ONE = "Move the cursor to a person, then press Enter or f."
 NAMED = 3  # of each, where there is no room for the list
 SHOWN = 200  # who enter, and as many who leave
 
 
 class PlanPeople(Vertical):
-    """The users that a plan sends for the audience under the cursor."""
+    """The users that a plan sends for the audience under the cursor. Enter or f opens one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "f",
+            "person",
+            "Person",
+            tooltip="Why this person is, or is not, in each cohort",
+            id="plan.person",
+        ),
+    ]
 
     def __init__(self) -> None:
         super().__init__(id="people", classes="panel")
@@ -74,9 +87,16 @@ class PlanPeople(Vertical):
     def on_grid_opened(self, event: Grid.Opened) -> None:
         """Open a person."""
         event.stop()
-        match event.key:
+        self.action_person()
+
+    def action_person(self) -> None:
+        """Show all that is known about the person under the cursor; the plan stays below it."""
+        services = services_of(self)
+        match self.query_one(Grid).key:
             case (_, _, str(id_)):
-                screen_of(self).services.navigate(OpenPerson(id_))
+                services.navigate(OpenPerson(id_))
+            case _:
+                services.notifications.post(ON_NO_ONE, is_kept=False)
 
 
 def _examples(verb: str, found: Sequence[PendingMember], *, is_wanted: bool) -> Content:

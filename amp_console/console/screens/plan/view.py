@@ -51,8 +51,8 @@ Amplitude's API. Counts of requests assume no failures; failed requests are retr
 The numbers stay as they were read. Where more changes arrive meanwhile, the plan says how many: a
 sync delivers them, too. u reads the plan again.
 
-y sends it; nothing else does. Enter on an audience goes to its users. Esc goes back with nothing
-sent."""
+y sends it; nothing else does. Enter on an audience goes to its users, and Enter or f on one of them
+says why they are, or are not, in the cohort. Esc goes back with nothing sent."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "send", "Send", id="plan.send"),

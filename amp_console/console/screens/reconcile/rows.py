@@ -123,7 +123,7 @@ def known_numbers(known: KnownNumbers, size: str, glyphs: Glyphs) -> Content:
     """What the ledger says, which a comparison confirms or corrects; and the `size`, if known."""
     pending = known.left.pending
     return lines(
-        safe_text(("According to the ledger, until a comparison confirms or corrects it", STRONG)),
+        safe_text(("According to the ledger, not compared with the cohort yet", STRONG)),
         facts(
             [
                 ("members", f"{known.people.members:,}"),

@@ -240,7 +240,7 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
             job.cancel()
 
     def action_new(self) -> None:
-        """Make a query in a warehouse an audience."""
+        """Create an audience from a warehouse query."""
         self.services.navigate(OpenQuery())
 
     def action_add(self) -> None:
