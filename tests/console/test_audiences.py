@@ -73,6 +73,18 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         assert f"4 audiences · 1 needs attention: {counted}" in shown
 
 
+async def test_what_is_open_of_disabled_audiences_is_counted_apart(
+    harness: ConsoleHarness,
+) -> None:
+    def disable(workspace: Workspace) -> None:
+        for name in (SHOPPERS, GHOSTS):
+            workspace.change(SettingsChange(enabled=False), name)
+
+    connect_with_audiences(harness, disable)
+    async with harness.open(size=(200, 40)) as pilot:
+        await until_shown(pilot, "12 changes pending", "4 pending and 2 rejected in disabled")
+
+
 async def test_in_80_columns_names_and_states_are_words(harness: ConsoleHarness) -> None:
     def lose(workspace: Workspace) -> None:
         workspace.ledger.write(break_link, workspace.audience(SHOPPERS).id, "It is gone.")

@@ -76,6 +76,15 @@ def _is_odd_in_segment(services: Services, known: AudienceSummary) -> bool:
     return sizes.row.differs_in_segment or has_failed(sizes.row.segment)
 
 
+def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:
+    """What disabled audiences have pending, and rejected: nothing of them needs attention."""
+    off = [item.left for item in shown if not item.audience.enabled]
+    pending, rejected = (sum(left.pending for left in off), sum(left.rejected for left in off))
+    parts = ((pending, "pending"), (rejected, "rejected"))
+    found = [f"{count:,} {what}" for count, what in parts if count]
+    return [f"{' and '.join(found)} in disabled audiences"] if found else []
+
+
 def title(
     services: Services, shown: Sequence[AudienceSummary], room: int, known: int
 ) -> tuple[Content, list[str]]:
@@ -89,8 +98,9 @@ def title(
     audiences = total if now.audiences == known else f"{now.audiences:,} of {total}"
     if not shown:
         return safe_text(audiences), []
-    counts = [f"{plural(now.pending, 'change')} pending"] if now.pending else []
-    brief = [f"{now.pending:,} pending"] if now.pending else []
+    pending = sum(item.left.pending for item in shown if item.audience.enabled)
+    counts = [f"{plural(pending, 'change')} pending"] if pending else []
+    brief = [f"{pending:,} pending"] if pending else []
     if now.attention:
         verb = "needs" if now.attention == 1 else "need"
         what = f"{now.attention:,} {verb} attention"
@@ -105,7 +115,7 @@ def title(
     else:
         verdict = ("everything is right", GOOD)
     line = safe_text(audiences, f" {dot} ", verdict)
-    others = [f"{now.unlinked:,} not linked"] if now.unlinked else []
+    others = [*_disabled(shown), *([f"{now.unlinked:,} not linked"] if now.unlinked else [])]
     others += [f"{now.unchecked:,} not compared"] if now.unchecked else []
     others += [f"{odd:,} to check in Segment"] if odd else []
     counts, brief = [*counts, *others], [*brief, *others]
