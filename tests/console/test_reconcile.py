@@ -126,6 +126,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         assert labels[-3:] == ["Compare again: yes", "Choose", "Cancel"]
         await pilot.press("enter")
         await until_shown(pilot, "Adds 2 users to “shoppers” and removes 1 user from it.")
+        await until_shown(pilot, "a colleague")
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(

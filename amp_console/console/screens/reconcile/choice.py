@@ -17,7 +17,7 @@ from amp_console.console.dialogs.base import (
     Sheets,
     typeable,
 )
-from amp_console.console.texts import MUTED, safe_text
+from amp_console.console.texts import MUTED, WARN, safe_text
 from amp_console.console.widgets.key_footer import FooterKey
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.repairs import RepairChoice
@@ -25,6 +25,7 @@ from amp_console.sync.reconcile.plan import RepairPlan
 from amp_console.text import plural
 
 SAMPLES = 3
+NOT_OURS = "Removes some that no event names: a colleague or another tool may have added them."
 NEXT = "next"  # in the footer: to the next answer
 _IN_SHORT = {"both": "Add and remove", "add": "Add", "remove": "Remove", "replace": "Replace"}
 
@@ -212,4 +213,6 @@ def _says(plan: RepairPlan) -> list[str | Content]:
         some = [sample.id for sample in plan.samples if sample.kind in kinds][:SAMPLES]
         if some:
             rows.append(safe_text((f"{verb}, for example: {', '.join(some)}", MUTED)))
+    if any(sample.kind is DifferenceKind.STRANGER for sample in plan.samples):
+        rows.append(safe_text((NOT_OURS, WARN)))
     return rows

@@ -23,8 +23,8 @@ from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
 NEVER = f"""\
 Not compared yet.
 
-Press r to read the cohort from Amplitude and compare it with the audience. This takes a minute \
-or more and uses one of the month's downloads.
+Press r to read the cohort from Amplitude and compare it with the audience. This may take some \
+minutes and uses one of the month's downloads.
 
 {WHAT_COMPARING_DOES}"""
 COMPARING = f"""\
