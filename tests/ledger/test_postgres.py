@@ -220,6 +220,18 @@ def test_many_changes_are_merged_as_few_are(ledger: Ledger) -> None:
     assert wanted(ledger) == set(ids)
 
 
+@postgresql_only
+def test_the_plan_that_counts_one_member_suits_many(ledger: Ledger) -> None:
+    """It is kept: as nested loops, 100,000 that leave at once took minutes."""
+    (settings,) = ledger.read(
+        lambda db: db.execute(
+            "SELECT proconfig::text FROM pg_proc JOIN pg_namespace "
+            f"ON pg_namespace.oid = pronamespace WHERE {OWN} AND proname = 'count_flips'"
+        ).fetchone()
+    )
+    assert "enable_nestloop=off" in settings
+
+
 @pytest.mark.parametrize(
     ("sql", "translated"),
     [
