@@ -422,7 +422,7 @@ async def _errors(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[s
     assert session is not None
     someone = await session.read(_someone)
     await pilot.press("f", *someone)
-    await _visit(pilot, "enter", "In the cohort")
+    await _visit(pilot, "enter", "but it has no")
     yield "person"
 
 
