@@ -460,7 +460,7 @@ async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
         await pilot.press("4")
         await until_shown(pilot, "No live session.")
         await pilot.press("l")
-        await until_shown(pilot, "Listen on address", "Create the cohorts")
+        await until_shown(pilot, "Listen on address", "Create missing cohorts")
         pilot.app.screen.query_one("#create", Tick).value = True
         await answer(pilot, "nowhere")
         await until_shown(pilot, "Enter an address and a port, e.g. 127.0.0.1:8766.")
