@@ -1,5 +1,6 @@
 """`amp-console audiences` and `amp-console audience`: their status and their settings."""
 
+from shlex import quote
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -312,10 +313,22 @@ def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
         yield "defined as", " ".join(listed.definition.split())
 
 
+def link_commands(audience: "Audience") -> list[str]:
+    """The commands that replace a broken link; none where the link works."""
+    from amp_console.text import clean
+
+    if not audience.broken:
+        return []
+    command = f"amp-console audience {quote(clean(audience.handle, 300))}"
+    return [
+        f"Link another cohort: {command} --cohort-id ID",
+        f"Have the next sync create a new one, with all members: {command} --unlink",
+    ]
+
+
 def _print_audience(
     document: "AudienceDocument", audience: "Audience", connection: "Connection"
 ) -> None:
-    from amp_console.cli.delivering import link_commands
     from amp_console.sync.formatting import uncertain_text
     from amp_console.text import clean, local_time
 

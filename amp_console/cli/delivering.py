@@ -1,7 +1,6 @@
 """Delivering a plan for a command: confirm it, send it, report the result."""
 
 import sys
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from amp_console.cli.exits import Exit
@@ -19,7 +18,6 @@ from amp_console.text import clean, plural
 
 if TYPE_CHECKING:
     from amp_console.amplitude.client import AmplitudeClient
-    from amp_console.ledger.audiences import Audience
 
 MAX_NOTE_LENGTH = 1000  # characters; some of them are Amplitude's
 
@@ -122,19 +120,10 @@ def _note_lines(report: AudienceReport) -> list[str]:
     """Why an audience's users are still pending, and the commands that fix it."""
     if not report.note:
         return []
+    from amp_console.cli.audiences import link_commands
+
     lines = [f"{clean(report.audience.name)}: {clean(report.note, MAX_NOTE_LENGTH)}"]
     return lines + [f"  {line}" for line in link_commands(report.audience)]
-
-
-def link_commands(audience: "Audience") -> list[str]:
-    """The commands that replace a broken link; none where the link works."""
-    if not audience.broken:
-        return []
-    command = f"amp-console audience {quote(clean(audience.handle, 300))}"
-    return [
-        f"Link another cohort: {command} --cohort-id ID",
-        f"Have the next sync create a new one, with all members: {command} --unlink",
-    ]
 
 
 def _verdict(report: RunReport, tally: ReadCounts) -> str:

@@ -8,11 +8,9 @@ from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.backups import BackupSkipped
-from amp_console.ledger.erasures import PairedTooOften
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.segment import SegmentError, SegmentMisconfigured, TokenRefused
 from amp_console.sync.export import ExportError
-from amp_console.sync.forget import IdTypeUnclear
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.warehouse import WarehouseError
 
@@ -36,8 +34,6 @@ _STATUS: dict[type[Exception], Exit] = {
     CannotBind: Exit.MISUSE,
     WarehouseError: Exit.MISUSE,
     ExportError: Exit.MISUSE,
-    IdTypeUnclear: Exit.MISUSE,
-    PairedTooOften: Exit.MISUSE,
 }
 
 

@@ -45,17 +45,24 @@ def forget(
     from amp_console.cli.documents import forget_document, print_document
     from amp_console.cli.resources import open_connection
     from amp_console.connections.read_only import guard
-    from amp_console.sync.forget import KEPT, plan_forget, plan_unfinished
+    from amp_console.ledger.erasures import PairedTooOften
+    from amp_console.sync.forget import KEPT, IdTypeUnclear, plan_forget, plan_unfinished
     from amp_console.values import IdType
 
     ids = _read(identifiers)
+    kind = IdType(id_type) if id_type else None
     with open_connection(connection_name) as (connection, ledger):
         guard(connection, KEPT)
-        if ids:
-            kind = IdType(id_type) if id_type else None
-            plan = ledger.read(plan_forget, ids, kind, is_exact=exact)
-        else:
-            plan = ledger.read(plan_unfinished)
+        try:
+            plan = (
+                ledger.read(plan_forget, ids, kind, is_exact=exact)
+                if ids
+                else ledger.read(plan_unfinished)
+            )
+        except IdTypeUnclear as error:
+            raise click.UsageError(f"{error} Add --id-type user_id or amplitude_id.") from error
+        except PairedTooOften as error:
+            raise click.UsageError(f"{error} --exact forgets only the IDs you name.") from error
         if not plan.people and not plan.unclean:
             say("No deletion request is unfinished. To forget someone: amp-console forget ID")
             return Exit.DELIVERED

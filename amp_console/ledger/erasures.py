@@ -74,8 +74,7 @@ def identities_of(db: Db, start: Iterable[Identity]) -> frozenset[Identity]:
         if len(paired) > MAX_IDENTIFIERS:
             raise PairedTooOften(
                 f"Events pair this identifier with more than {MAX_IDENTIFIERS} others, so some of "
-                "them carry a wrong one. Nothing was changed. With --exact, only the identifiers "
-                "that you name are forgotten."
+                "them carry a wrong one. Nothing was changed."
             )
         if paired == found:
             return found

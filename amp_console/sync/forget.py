@@ -134,7 +134,7 @@ def _types_of(db: Db, id_: str, id_type: IdType | None) -> Sequence[IdType]:
     if len(known) > 1:
         raise IdTypeUnclear(
             "An identifier is known as a User ID and as an Amplitude ID, which may be two people. "
-            "Nothing was changed. Say which one is meant: --id-type user_id or amplitude_id."
+            "Nothing was changed."
         )
     return known or tuple(IdType)
 
