@@ -24,7 +24,7 @@ from amp_console.ledger.schema import migrate
 T = TypeVar("T")
 
 BUSY_SECONDS = 30.0
-CACHE_KIB = 48 * 1024  # with 64 MiB, 2,000,000 rows from DuckDB take more than 150 MiB
+CACHE_KIB = 40 * 1024  # with 64 MiB, 2,000,000 rows from DuckDB take more than 150 MiB
 
 
 class SqliteDatabase:
