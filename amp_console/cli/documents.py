@@ -496,10 +496,11 @@ def person_document(
     space_id: str,
 ) -> PersonDocument:
     """Describe a person's status in every cohort, and what Segment says if it was asked."""
+    is_known = found.is_known if found else None
     return PersonDocument(
         identifier,
-        [_person_in_audience(answer, profile, space_id) for answer in answers],
-        found.is_known if found else None,
+        [_person_in_audience(answer, is_known, profile, space_id) for answer in answers],
+        is_known,
         None if profile is None else _profile_document(profile),
     )
 
@@ -510,7 +511,10 @@ def _profile_document(profile: "ProfileAnswer") -> ProfileDocument:
 
 
 def _person_in_audience(
-    status: "PersonStatus", profile: "ProfileAnswer | None", space_id: str
+    status: "PersonStatus",
+    is_known: bool | None,
+    profile: "ProfileAnswer | None",
+    space_id: str,
 ) -> PersonInAudience:
     from amp_console.sync.queries.person import found_text
 
@@ -527,7 +531,7 @@ def _person_in_audience(
         id_type=record.id_type,
         matched_by=record.audience.id_type,
         verdict=status.answer,
-        sentence=status.sentence,
+        sentence=status.sentence_if(is_known),
         wanted=record.wanted,
         delivered=record.delivered,
         certain_at=iso_time(record.certain_at),

@@ -32,15 +32,17 @@ def person(identifier: str, ask: bool, as_json: bool, connection_name: str | Non
 
     with open_connection(connection_name) as (connection, ledger):
         answers = ledger.read(explain_person, identifier, ledger.dead_runs())
-        if not as_json:
-            # Before Amplitude is asked: it may not answer.
-            _print(identifier, answers)
-            if not answers:
-                _print_similar(ledger.read(suggest_identifiers, identifier))
-        profile = _ask_segment(connection, identifier, answers)
-        if profile is not None and not as_json:
-            _print_profile(connection, answers, profile)
-        found = _ask(connection, identifier) if ask else None
+        similar = [] if answers else ledger.read(suggest_identifiers, identifier)
+        profile = found = None
+        try:
+            profile = _ask_segment(connection, identifier, answers)
+            found = _ask(connection, identifier) if ask else None
+        finally:  # also if Amplitude does not answer
+            if not as_json:
+                _print(identifier, answers, found)
+                _print_similar(similar)
+                if profile is not None:
+                    _print_profile(connection, answers, profile)
     if as_json:
         space_id = connection.segment.id if connection.segment else ""
         print_document(person_document(identifier, answers, found, profile, space_id))
@@ -110,7 +112,7 @@ def _print_profile(
         say(f"  {clean(profile.sentence, 900)}")
 
 
-def _print(identifier: str, answers: "list[PersonStatus]") -> None:
+def _print(identifier: str, answers: "list[PersonStatus]", found: "UserLookup | None") -> None:
     from amp_console.text import clean
 
     if not answers:
@@ -119,12 +121,15 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
             "including capitals and leading zeros."
         )
     for answer in answers:
-        say(f"{clean(answer.record.audience.name)}: {clean(answer.sentence, 900)}")
+        sentence = answer.sentence_if(found.is_known if found is not None else None)
+        say(f"{clean(answer.record.audience.name)}: {clean(sentence, 900)}")
         for name, value in _facts(answer):
             say(f"  {name:<14}{clean(value, 300)}")
     if any(answer.record.rejection is not None for answer in answers):
-        say("To ask Amplitude whether it knows them: amp-console person ID --ask")
-        say("To retry rejected users: amp-console errors --retry")
+        if found is None:
+            say("To ask Amplitude whether it knows them: amp-console person ID --ask")
+        if found is None or found.is_known:
+            say("To retry rejected users: amp-console errors --retry")
 
 
 def _print_similar(identifiers: list[str]) -> None:

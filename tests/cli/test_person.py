@@ -119,6 +119,23 @@ def test_amplitude_is_asked_only_when_told_to(synced: Operator) -> None:
     assert (asked.status, asked.document["known_to_amplitude"]) == (1, False)
 
 
+@pytest.mark.parametrize(
+    ("is_known", "words"),
+    [(True, "the reason for the rejection is gone"), (False, "would be rejected again")],
+)
+def test_the_advice_follows_from_what_amplitude_answered(
+    synced: Operator, is_known: bool, words: str
+) -> None:
+    if is_known:
+        synced.simulator.world.add_user("ghost-1")
+    ended = synced.run("person", "ghost-1", "--ask")
+    assert words in ended.out
+    assert "--ask" not in ended.out
+    assert ("errors --retry" in ended.out) == is_known
+    (found,) = synced.run("person", "ghost-1", "--ask", "--json").document["audiences"]
+    assert words in found["sentence"]
+
+
 def test_what_the_ledger_knows_is_printed_although_amplitude_does_not_answer(
     synced: Operator,
 ) -> None:
