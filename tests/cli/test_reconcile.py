@@ -100,9 +100,8 @@ def test_differences_end_with_1_and_nothing_is_sent(
     drift(simulator, out=("u0",), into=("stranger",))
     ended = operator.run("reconcile", "shoppers")
     assert ended.status == 1
-    assert "1 missing from the cohort: 1 delivered earlier, now missing." in ended.out
-    never = "1 never in the audience."
-    assert f"1 extra in the cohort: {never}" in ended.out
+    assert "1 missing from the cohort: delivered earlier." in ended.out
+    assert "1 extra in the cohort: never in the audience." in ended.out
     assert simulator.world.members(cohort_of(simulator)) == {*USERS[1:], "stranger"}
 
 
@@ -166,7 +165,7 @@ def test_a_list_is_compared_with(operator: Operator, simulator: Simulator) -> No
     listed = "".join(f"{user}\n" for user in (*USERS[1:], "brand-new"))
     ended = operator.run("reconcile", "shoppers", "--against", "-", stdin=listed.encode())
     assert ended.status == 1
-    assert "1 extra in the cohort: 1 not in the list." in ended.out
+    assert "1 extra in the cohort: not in the list." in ended.out
     ended = operator.run(
         "reconcile", "shoppers", "--against", "-", "--apply", "both", "--verify",
         stdin=listed.encode(),

@@ -117,9 +117,9 @@ def describe_comparison(comparison: Comparison) -> list[str]:
     lines = []
     pending_missing, pending_extra = pending_parts(comparison)
     if missing := unexplained_missing(comparison):
-        lines.append(f"{missing:,} missing from the cohort: {_join(_missing(comparison))}.")
+        lines.append(f"{missing:,} missing from the cohort: {_breakdown(_missing(comparison))}.")
     if extra := comparison.extra - pending_extra:
-        text = _join(_extra(comparison, pending_extra))
+        text = _breakdown(_extra(comparison, pending_extra))
         lines.append(f"{extra:,} extra in the cohort: {text}.")
     if comparison.pending:
         does = [(pending_missing, "adds"), (pending_extra, "removes")]
@@ -166,7 +166,7 @@ def unexplained_missing(comparison: Comparison) -> int:
 def _missing(comparison: Comparison) -> list[tuple[int, str]]:
     rest = unexplained_missing(comparison) - comparison.missing_drifted
     return [
-        (comparison.missing_drifted, "delivered earlier, now missing"),
+        (comparison.missing_drifted, "delivered earlier"),
         (rest, "not wanted by the ledger so far" if comparison.against else "not delivered yet"),
     ]
 
@@ -177,6 +177,12 @@ def _extra(comparison: Comparison, pending: int) -> list[tuple[int, str]]:
     else:
         texts = "left the audience", _NEVER_IN_AUDIENCE
     return list(zip((comparison.has_left - pending, comparison.strangers), texts, strict=True))
+
+
+def _breakdown(parts: Sequence[tuple[int, str]]) -> str:
+    """The parts of a number that was just named; without its count if there is only one."""
+    texts = [text for count, text in parts if count]
+    return texts[0] if len(texts) == 1 else _join(parts)
 
 
 def _join(parts: Sequence[tuple[int, str]]) -> str:
