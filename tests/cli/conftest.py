@@ -14,9 +14,11 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, simulator: Simulator) -> Operator:
-    """An operator who has not connected anything yet."""
-    return Operator(tmp_path, simulator)
+def fresh(tmp_path: Path, simulator: Simulator) -> Iterator[Operator]:
+    """An operator who has not connected anything yet; processes that still run are killed."""
+    operator = Operator(tmp_path, simulator)
+    yield operator
+    operator.end()
 
 
 @pytest.fixture

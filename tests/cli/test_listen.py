@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from amp_console.simulator import Simulator, World
+from amp_console.simulator import Simulator
 from tests.cli.operator import Operator
 from tests.cli.processes import Process
 from tests.cli.test_watch import is_in
@@ -22,20 +22,6 @@ from tests.ports import free_port
 from tests.sync.workspace import event
 
 SECRET = "not-a-secret"  # obviously false
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(World()) as running:
-        yield running
-
-
-@pytest.fixture
-def operator(tmp_path: Path, simulator: Simulator) -> Iterator[Operator]:
-    operator = Operator(tmp_path, simulator)
-    operator.connect()
-    yield operator
-    operator.end()
 
 
 @pytest.fixture

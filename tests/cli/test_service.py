@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,25 +11,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from amp_console.simulator import Simulator, World
+from amp_console.simulator import Simulator
 from tests.cli.operator import Operator
 from tests.cli.processes import Process
 from tests.cli.test_watch import is_in, lines
 from tests.ports import free_port
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(World()) as running:
-        yield running
-
-
-@pytest.fixture
-def operator(tmp_path: Path, simulator: Simulator) -> Iterator[Operator]:
-    operator = Operator(tmp_path, simulator)
-    operator.connect()
-    yield operator
-    operator.end()
 
 
 @pytest.fixture

@@ -3,28 +3,14 @@
 import json
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from amp_console.simulator import Audience, Scenario, Simulator, World, write_file
+from amp_console.simulator import Audience, Scenario, Simulator, write_file
 from tests.cli.operator import Operator
 from tests.sync.workspace import event
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(World()) as running:
-        yield running
-
-
-@pytest.fixture
-def operator(tmp_path: Path, simulator: Simulator) -> Iterator[Operator]:
-    operator = Operator(tmp_path, simulator)
-    operator.connect()
-    yield operator
-    operator.end()
 
 
 def lines(*users: str, at: int = 0) -> str:
