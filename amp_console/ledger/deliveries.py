@@ -344,17 +344,24 @@ def _reject(
 def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None = None) -> None:
     """It is not known whether the request was applied: its members are unknown, and so pending.
 
-    It may take effect until `late_until`, in microseconds since 1970; None: no later than now.
+    Where it was to replace the cohort's content, so are all other users in the cohort. It may take
+    effect until `late_until`, in microseconds since 1970; None: no later than now.
     """
-    row = db.execute(
-        "SELECT audience_id, id_type, first_n, last_n FROM request WHERE id = ?", (request_id,)
+    kind, audience_id, *range_ = db.execute(
+        "SELECT kind, audience_id, id_type, first_n, last_n FROM request WHERE id = ?",
+        (request_id,),
     ).fetchone()
     settle(db, request_id, "void", answer, 0)
     db.execute(
         "UPDATE member SET delivered = NULL WHERE audience_id = ? AND id_type = ? "
         "AND n BETWEEN ? AND ? AND request_id = ?",
-        (*row, request_id),
+        (audience_id, *range_, request_id),
     )
+    if kind == RequestKind.REPLACE:
+        db.execute(
+            "UPDATE member SET delivered = NULL WHERE audience_id = ? AND delivered = 1",
+            (audience_id,),
+        )
     if late_until is not None:
         late_effects.remember(db, request_id, late_until)
 

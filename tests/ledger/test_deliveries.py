@@ -4,10 +4,10 @@ import enum
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from amp_console.ledger import Ledger, cohorts, deliveries, open_ledger, uploads
+from amp_console.ledger import Ledger, cohorts, deliveries, open_ledger, repairs, uploads
 from amp_console.ledger.audiences import audience, link_existing, set_id_type
 from amp_console.ledger.counts import InCohort, held_by_cohort
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
@@ -118,7 +118,7 @@ def test_a_rejected_user_is_tried_again_on_request(ledger: Ledger) -> None:
 
 
 def test_a_rejected_removal_is_tried_again_on_request(ledger: Ledger) -> None:
-    """The request may or may not have they are out, so a retry sends the removal again."""
+    """They may still be in the cohort, so a retry sends the removal again."""
     read(ledger, [enters("u1", 1)])
     deliver(ledger)
     read(ledger, [leaves("u1", 2)], "/later")
@@ -292,28 +292,47 @@ class Take(NamedTuple):
     limit: int
 
 
+class Replace(NamedTuple):
+    """A request is opened that replaces the cohort's content, unless one is."""
+
+
+class OpenRequest(NamedTuple):
+    """A request on its way; a replacement also removes all users that it does not carry."""
+
+    batch: DeliveryBatch
+    is_replacement: bool = False
+
+    @property
+    def ids(self) -> set[str]:
+        return set(self.batch.identifiers())
+
+
 APPLIED = {Outcome.CONFIRMED, Outcome.LOST_AFTER, Outcome.CRASHED_AFTER}
 UNTOUCHED = {Outcome.REFUSED, Outcome.NEVER_SENT}
 Step = st.one_of(
     st.builds(Event, st.integers(0, 5), st.booleans()),
     st.builds(Take, st.sampled_from(Operation), st.integers(1, 4)),
+    st.just(Replace()),
     st.sampled_from(Outcome),
 )
 
 
-def settle(ledger: Ledger, batch: DeliveryBatch, outcome: Outcome) -> None:
+def settle(ledger: Ledger, request: OpenRequest, outcome: Outcome) -> None:
     """Record what came of a request."""
+    batch = request.batch
     match outcome:
+        case Outcome.CONFIRMED if request.is_replacement:
+            ledger.write(repairs.settle_replacement, batch, OK, all_matched=True)
         case Outcome.CONFIRMED:
             ledger.write(deliveries.confirm, batch, OK)
-        case Outcome.REFUSED:
-            ledger.write(deliveries.undo, batch, RequestAnswer(2, 403, "refused"))
-        case Outcome.NEVER_SENT:
+        case Outcome.NEVER_SENT if not request.is_replacement:
             ledger.write(deliveries.withdraw, batch)
+        case Outcome.REFUSED | Outcome.NEVER_SENT:
+            ledger.write(deliveries.undo, batch, RequestAnswer(2, 403, "refused"))
         case Outcome.LOST_BEFORE | Outcome.LOST_AFTER:
             ledger.write(deliveries.void, batch.request_id, LOST)
         case _:
-            ledger.write(deliveries.void_open, 1, 9, 9)
+            ledger.write(deliveries.void_open, 1, 9, None)
 
 
 class Model:
@@ -334,15 +353,23 @@ class Model:
         self.known.setdefault(user, self._unseen)
         (self.wanted.add if is_member else self.wanted.discard)(user)
 
-    def settle(self, batch: DeliveryBatch, outcome: Outcome) -> None:
-        ids, is_added = set(batch.identifiers()), batch.operation is ADD
+    def settle(self, request: OpenRequest, outcome: Outcome) -> None:
+        ids, is_added = request.ids, request.batch.operation is ADD
         if outcome in APPLIED:
-            self.cohort = self.cohort | ids if is_added else self.cohort - ids
-        if outcome is not Outcome.NEVER_SENT:
+            before = set() if request.is_replacement else self.cohort
+            self.cohort = before | ids if is_added else before - ids
+        if outcome is not Outcome.NEVER_SENT or request.is_replacement:
             self._sent |= ids
-        if outcome not in UNTOUCHED:
-            place = is_added if outcome is Outcome.CONFIRMED else None
-            self.known |= dict.fromkeys(ids, place)
+        if outcome in UNTOUCHED:
+            return
+        is_certain = outcome is Outcome.CONFIRMED
+        if request.is_replacement:
+            others = self.known.keys() - ids if is_certain else self._maybe_in() - ids
+            self.known |= dict.fromkeys(others, False if is_certain else None)
+        self.known |= dict.fromkeys(ids, is_added if is_certain else None)
+
+    def _maybe_in(self) -> set[str]:
+        return {user for user, place in self.known.items() if place is not False}
 
     def held(self, in_flight: set[str]) -> InCohort:
         """What the ledger should say about the cohort."""
@@ -354,9 +381,17 @@ class Model:
         return InCohort(delivered, len(unknown) + len(in_flight))
 
 
+@example(
+    steps=[
+        *(Event(user, is_member=True) for user in (1, 2)),
+        *(Take(ADD, 4), Outcome.CONFIRMED, Event(1, is_member=False)),
+        *(Replace(), Outcome.LOST_AFTER, Event(1, is_member=True)),
+    ],
+    is_existing=False,
+)
 @given(steps=st.lists(Step, max_size=40), is_existing=st.booleans())
 def test_whatever_happens_the_ledger_and_the_cohort_follow_a_plain_model(
-    steps: list[Event | Take | Outcome],
+    steps: list[Event | Take | Replace | Outcome],
     is_existing: bool,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -366,24 +401,28 @@ def test_whatever_happens_the_ledger_and_the_cohort_follow_a_plain_model(
         start(ledger)
         if is_existing:
             ledger.write(link_existing, 1, "abc12345")
-        batch: DeliveryBatch | None = None
+        request: OpenRequest | None = None
         for number, step in enumerate(steps):
             match step:
-                case Take(operation, limit):
-                    batch = batch or take(ledger, operation, limit)
+                case Take(operation, limit) if request is None:
+                    batch = take(ledger, operation, limit)
+                    request = OpenRequest(batch) if batch else None
+                case Replace() if request is None:
+                    batch = ledger.write(repairs.open_replacement, 1, 1, IdType.USER_ID, 9, 1)
+                    request = OpenRequest(batch, is_replacement=True) if batch else None
                 case Event(user, is_member):
                     model.change(f"u{user}", is_member=is_member)
                     change = Change(REF, f"u{user}", None, is_member, number, 1)
                     read(ledger, [change], f"/{number}")
-                case Outcome() as outcome if batch is not None:
-                    settle(ledger, batch, outcome)
-                    model.settle(batch, outcome)
-                    batch = None
-            in_flight = set(batch.identifiers()) if batch is not None else set()
+                case Outcome() as outcome if request is not None:
+                    settle(ledger, request, outcome)
+                    model.settle(request, outcome)
+                    request = None
             held = ledger.read(lambda db: held_by_cohort(db, audience(db, 1)))
-            assert held == model.held(in_flight)
-        if batch is not None:
-            settle(ledger, batch, Outcome.CRASHED_BEFORE)
+            assert held == model.held(request.ids if request is not None else set())
+        if request is not None:
+            settle(ledger, request, Outcome.CRASHED_BEFORE)
+            model.settle(request, Outcome.CRASHED_BEFORE)
         sent = deliver(ledger)
         cohort = (model.cohort - set(sent[REMOVE])) | set(sent[ADD])
         assert left(ledger).pending == 0
