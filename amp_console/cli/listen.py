@@ -62,8 +62,10 @@ def listen(
     --metrics-port, the metrics have a port of their own. With --watch the session also follows
     files and folders, as the command watch does.
     """
-    from amp_console.cli.live_session import LiveCommand
+    from amp_console.cli.exits import Exit
+    from amp_console.cli.live_session import LiveCommand, run_logged
     from amp_console.cli.resources import keys_of, open_connection
+    from amp_console.cli.session_log import SessionLog
     from amp_console.cli.sources import path_source, webhook_source
     from amp_console.connections.read_only import guard
     from amp_console.sync.connection_options import client_for
@@ -73,19 +75,25 @@ def listen(
     if save_secret:
         return _save_secret(connection_name)
     service = read_service_options(metrics_host, metrics_port, log_format, as_json=as_json)
-    with open_connection(connection_name) as (connection, ledger):
-        guard(connection, "The session did not start.")
-        credentials = keys_of(connection)
-        options = LiveOptions(flush_seconds=flush_seconds, create=create, remove=remove)
-        context = RunContext(connection, ledger, client_for(connection, credentials))
-        live = LiveCommand(context, options, service)
 
-        def sources() -> "Iterator[EventStream]":
-            yield webhook_source(connection, ledger, live, host, port, single_events=single_events)
-            if paths:
-                yield path_source(connection, ledger, paths)
+    def run(log: SessionLog) -> Exit:
+        with open_connection(connection_name) as (connection, ledger):
+            guard(connection, "The session did not start.")
+            credentials = keys_of(connection)
+            options = LiveOptions(flush_seconds=flush_seconds, create=create, remove=remove)
+            context = RunContext(connection, ledger, client_for(connection, credentials))
+            live = LiveCommand(context, options, service, log)
 
-        return live.run(sources)
+            def sources() -> "Iterator[EventStream]":
+                yield webhook_source(
+                    connection, ledger, live, host, port, single_events=single_events
+                )
+                if paths:
+                    yield path_source(connection, ledger, paths)
+
+            return live.run(sources)
+
+    return run_logged(service, run)
 
 
 def _save_secret(name: str | None) -> int:

@@ -54,11 +54,37 @@ class _Printer:
             say("The output was closed. Events are still delivered.", err=True)
 
 
-class LiveCommand:
-    """A live session of a command, with its log and what it answers to supervisors."""
+def run_logged(service: ServiceOptions, work: Callable[[SessionLog], Exit]) -> Exit:
+    """Do the work of a command with the log of its session.
 
-    def __init__(self, context: RunContext, options: LiveOptions, service: ServiceOptions) -> None:
-        self.log = SessionLog(_format_of(service))
+    Raises what the work raises, unless the log is JSON: then failures are in the log.
+    """
+    log = SessionLog(_format_of(service))
+    try:
+        return work(log)
+    except Exception as error:
+        if not log.is_records:
+            raise
+        from amp_console.cli.failures import failure
+
+        status = failure(error)
+        if status is None:
+            raise
+        log.write(SessionEvent.FAILED, str(error))
+        return status
+
+
+class LiveCommand:
+    """A live session of a command, and what it answers to supervisors."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        options: LiveOptions,
+        service: ServiceOptions,
+        log: SessionLog,
+    ) -> None:
+        self.log = log
         self._context = context
         self._service = service
         self._printer = _Printer(options, self.log)
@@ -75,18 +101,9 @@ class LiveCommand:
 
         The second signal cancels the requests in flight and raises KeyboardInterrupt; everything is
         kept. Raises what opening the sources raises, `CannotBind` for the metrics, and what
-        `LiveSession.run` raises, unless the log is JSON: then failures are in the log.
+        `LiveSession.run` raises.
         """
-        try:
-            report = asyncio.run(self._run(StreamGroup(*open_sources())))
-        except Exception as error:
-            from amp_console.cli.failures import failure
-
-            status = failure(error) if self.log.is_records else None
-            if status is None:
-                raise
-            self.log.write(SessionEvent.FAILED, str(error))
-            return status
+        report = asyncio.run(self._run(StreamGroup(*open_sources())))
         self._printer.print(report.last)
         for event, sentence, fields in _left(report):
             self.log.write(event, sentence, **fields)

@@ -64,8 +64,10 @@ def watch(
     --allow-large-removals. With --listen the session also receives Segment's webhooks, as
     the command listen does. With --metrics-port it serves metrics for Prometheus, and its health.
     """
-    from amp_console.cli.live_session import LiveCommand
+    from amp_console.cli.exits import Exit
+    from amp_console.cli.live_session import LiveCommand, run_logged
     from amp_console.cli.resources import keys_of, open_connection
+    from amp_console.cli.session_log import SessionLog
     from amp_console.cli.sources import path_source, query_source, webhook_source
     from amp_console.connections.read_only import guard
     from amp_console.sync.connection_options import client_for
@@ -74,34 +76,37 @@ def watch(
 
     _check_options(is_listening=is_listening)
     service = read_service_options(metrics_host, metrics_port, log_format, as_json=as_json)
-    with open_connection(connection_name) as (connection, ledger):
-        names = _names_of_queries(connection, ledger, paths)
-        followed = [path for path in paths if path not in names]
-        if not names:
-            _check_interval(followed, every)
-        guard(connection, "Nothing was read or sent.")
-        credentials = keys_of(connection)
-        options = LiveOptions(
-            flush_seconds=flush_seconds,
-            create=create,
-            remove=remove,
+
+    def run(log: SessionLog) -> Exit:
+        with open_connection(connection_name) as (connection, ledger):
+            names = _names_of_queries(connection, ledger, paths)
+            followed = [path for path in paths if path not in names]
+            if not names:
+                _check_interval(followed, every)
+            guard(connection, "Nothing was read or sent.")
+            credentials = keys_of(connection)
             # A query that returns the same again is no news, and one that fails is told.
-            silence=LiveOptions().silence + (every or 0) if followed or is_listening else math.inf,
-        )
-        context = RunContext(connection, ledger, client_for(connection, credentials))
-        live = LiveCommand(context, options, service)
+            has_events = followed or is_listening
+            silence = LiveOptions().silence + (every or 0) if has_events else math.inf
+            options = LiveOptions(
+                flush_seconds=flush_seconds, create=create, remove=remove, silence=silence
+            )
+            context = RunContext(connection, ledger, client_for(connection, credentials))
+            live = LiveCommand(context, options, service, log)
 
-        def sources() -> "Iterator[EventStream]":
-            if followed:
-                yield path_source(connection, ledger, followed, every)
-            if names:
-                yield query_source(connection, ledger, names, every)
-            if is_listening:
-                yield webhook_source(
-                    connection, ledger, live, host, port, single_events=single_events
-                )
+            def sources() -> "Iterator[EventStream]":
+                if followed:
+                    yield path_source(connection, ledger, followed, every)
+                if names:
+                    yield query_source(connection, ledger, names, every)
+                if is_listening:
+                    yield webhook_source(
+                        connection, ledger, live, host, port, single_events=single_events
+                    )
 
-        return live.run(sources)
+            return live.run(sources)
+
+    return run_logged(service, run)
 
 
 def _names_of_queries(

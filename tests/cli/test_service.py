@@ -153,6 +153,28 @@ def test_a_port_in_use_ends_with_2_and_a_sentence_or_a_record(
     assert record["message"] == as_lines.err.strip()
 
 
+@pytest.mark.parametrize("command", [("watch", "-"), ("listen", "--port", "1")])
+@pytest.mark.parametrize(("without", "status"), [("keys", 3), ("settings", 2), ("ledger", 4)])
+def test_what_prevents_the_start_is_a_record_too(
+    operator: Operator, command: tuple[str, ...], without: str, status: int
+) -> None:
+    absent = ["AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY"] if without == "keys" else []
+    folder = operator.home / "amp-console"
+    if without == "settings":
+        (folder / "config" / "config.toml").write_text("[[")
+    if without == "ledger":
+        operator.run("audiences")
+        (ledger,) = folder.rglob("*.db")
+        ledger.write_bytes(b"no database")
+    as_lines = operator.run(*command, without=absent)
+    as_json = operator.run(*command, "--log-format", "json", without=absent)
+    assert (as_lines.status, as_lines.out) == (status, "")
+    assert (as_json.status, as_json.err) == (status, "")
+    (record,) = [json.loads(line) for line in as_json.out.splitlines()]
+    assert (record["level"], record["event"]) == ("error", "failed")
+    assert record["message"] == as_lines.err.strip()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
