@@ -143,6 +143,7 @@ async def test_editing_keeps_the_password_that_is_not_entered(
         enter(pilot, password=PASSWORD)
         await pilot.press("f2")
         await until_on(pilot, SourcesScreen)
+        await until_shown(pilot, "PostgreSQL")
         await choose(pilot, "db")
         (before,) = sources(harness)
         await pilot.press("e")

@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Button, Input, Static
 from textual.worker import Worker
 
 from amp_console.connections import SettingsError
@@ -32,6 +32,8 @@ F1 = Binding(
 class FormScreen(BaseScreen):
     """A screen where something is entered. Nothing is lost on the way back without a question."""
 
+    AT_WORK: ClassVar[Mapping[str, str]] = {}
+    """Why an action is unavailable while what `begin_work` began has not ended, by its name."""
     AUTO_FOCUS = "Input, Choice"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -124,10 +126,24 @@ class FormScreen(BaseScreen):
         """Whether something that was begun with `begin_work` has not ended."""
         return self._working is not None and not self._working.is_finished
 
+    def disabled_reason(self, action: str) -> str | None:
+        """One thing at a time: some actions are unavailable until the one begun has ended."""
+        if (reason := super().disabled_reason(action)) is not None:
+            return reason
+        return self.AT_WORK.get(action) if self.is_working else None
+
+    async def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Do the action that a button is named after, or say why it is unavailable."""
+        action = event.button.id or ""
+        if (reason := self.action_keys.reason(action)) is not None:
+            self.services.notifications.post(reason, "warning")
+        else:
+            await self.run_action(action)
+
     def begin_work(self, work: Coroutine[None, None, object], action: str) -> None:
         """Do the work of an action unless that is unavailable; a failure is said below the fields.
 
-        One thing at a time: `disabled_reason` gives the reason while it `is_working`.
+        `AT_WORK` says which actions are unavailable until it ends.
         """
         reason = self.disabled_reason(action)
         if reason is None:

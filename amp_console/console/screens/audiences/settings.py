@@ -189,15 +189,6 @@ as it is, and the next sync creates a new one."""
             return "The audience is not linked to a cohort."
         return None
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Do what the button says, or say why not."""
-        action = event.button.id or ""
-        reason = self.disabled_reason(action)
-        if reason is not None:
-            self.services.notifications.post(reason, "warning")
-            return
-        {"save": self.action_save, "link": self.action_link, "unlink": self.action_unlink}[action]()
-
     def _entered(self) -> EnteredSettings:
         return EnteredSettings(
             IdType(chosen(self, "id-type")),

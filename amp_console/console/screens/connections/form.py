@@ -1,5 +1,6 @@
 """A connection's settings and keys: the first thing a newcomer sees."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -48,6 +49,7 @@ Both keys can be pasted at once: two lines, the API Key first."""
 NOT_SAVED = "Not saved. Fix the marked fields."
 TESTING = "Testing the keys…"
 STORING = "Saving…"
+BUSY = "The keys are being tested or stored."
 TOUCHES_NOTHING = "Test only reads the cohort list."
 
 
@@ -70,8 +72,8 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         Binding("ctrl+t", "test", "Test", id="connection.test"),
         F1,
     ]
-
     NEEDS = {"save": {Need.SETTINGS}}  # noqa: RUF012
+    AT_WORK: ClassVar[Mapping[str, str]] = dict.fromkeys(("test", "save"), BUSY)
 
     def __init__(self, connection: Connection | None = None) -> None:
         super().__init__()
@@ -172,24 +174,6 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         self.show_mistakes({name: told}, is_answer=True)
 
     # Testing and saving.
-
-    def disabled_reason(self, action: str) -> str | None:
-        """One thing at a time."""
-        if (reason := super().disabled_reason(action)) is not None:
-            return reason
-        if action in {"test", "save"} and self.is_working:
-            return "The keys are being tested or stored."
-        return None
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Do what the button says."""
-        match event.button.id:
-            case "test":
-                self.action_test()
-            case "save":
-                self.action_save()
-            case "advanced":
-                self.action_advanced()
 
     def action_advanced(self) -> None:
         """Show what few need."""

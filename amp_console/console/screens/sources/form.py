@@ -1,5 +1,6 @@
 """A warehouse of the connection: where it is, and its password, which the keyring keeps."""
 
+from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -30,6 +31,7 @@ NOT_SAVED = "Not saved. Fix the marked fields."
 UNSAVED = "Nothing was saved."
 OPENING = "Opening it…"
 STORING = "Saving…"
+BUSY = "The warehouse is being opened or saved."
 ONLY_OPENS = "Test opens the warehouse and asks for its version."
 
 
@@ -61,6 +63,7 @@ Audiences refer to a warehouse by its name, so a name can't be changed."""
         F1,
     ]
     NEEDS = {"save": {Need.SETTINGS}}  # noqa: RUF012
+    AT_WORK: ClassVar[Mapping[str, str]] = dict.fromkeys(("test", "save"), BUSY)
 
     def __init__(self, source: NamedSource | None = None) -> None:
         super().__init__()
@@ -158,22 +161,6 @@ Audiences refer to a warehouse by its name, so a name can't be changed."""
         self.show_mistakes({PASSWORD: told}, is_answer=True)
 
     # Testing and saving.
-
-    def disabled_reason(self, action: str) -> str | None:
-        """One thing at a time."""
-        if (reason := super().disabled_reason(action)) is not None:
-            return reason
-        if action in {"test", "save"} and self.is_working:
-            return "The warehouse is being opened or saved."
-        return None
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Do what the button says."""
-        match event.button.id:
-            case "test":
-                self.action_test()
-            case "save":
-                self.action_save()
 
     def action_test(self) -> None:
         """Open the warehouse, and say which version it is."""
