@@ -176,10 +176,9 @@ class ConsoleApp(App[None]):
         if tour is not None and isinstance(event, events.InputEvent) and tour.handle_input(event):
             return
         if isinstance(event, events.Key) and not event.is_forwarded:
-            is_held = self.services.held_keys.hold(event)
-            if is_held:
-                return
-        await super().on_event(event)
+            await self.services.held_keys.handle(event, super().on_event)
+        else:
+            await super().on_event(event)
 
     async def leave(self, status: int = 0) -> None:
         """Close what is open, and quit with this exit status."""

@@ -7,17 +7,23 @@ come; without this it would act on something else, or on nothing.
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 from weakref import ref
 
 from textual import events
 from textual.app import App
-from textual.dom import DOMNode
+from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 NEVER_HELD = "escape"
 """It drops the keys that are held, and does what it always does."""
-SETTLING = 0.5  # seconds at most until a key counts as done: a closed widget answers no more
+SETTLING = 1.0
+"""Seconds at most until a key counts as done: a widget that closes may never answer."""
+
+Act = Callable[[events.Key], Awaitable[None]]
+"""Does what Textual does with a key."""
 
 
 class EarlyKeys(Protocol):
@@ -61,10 +67,11 @@ class HeldKeys:
     def __init__(self, app: App[Any]) -> None:
         self._app = app
         self._held: deque[HeldKey] = deque()
-        self._acting: events.Key | None = None
-        self._is_busy = False  # a key is acting, and may lead to something
+        self._acting: events.Key | None = None  # it may still lead to something
+        self._limit: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+        self._services_asked = 0
         self.last = ""
         """The name of the key that acted last."""
         self.is_early = False
@@ -74,34 +81,54 @@ class HeldKeys:
         """Wait until every key that has come so far has acted, or was dropped."""
         await self._idle.wait()
 
-    def hold(self, event: events.Key) -> bool:
-        """Hold a key that comes too early; False where it is to act now."""
-        if event is self._acting:
-            return False
+    @contextmanager
+    def asking_service(self) -> Iterator[None]:
+        """Keys don't wait in here for a question: a service may take minutes to answer."""
+        self._services_asked += 1
+        self.release()
+        try:
+            yield
+        finally:
+            self._services_asked -= 1
+
+    @property
+    def is_service_asked(self) -> bool:
+        """Whether a question depends on the answer of a service."""
+        return self._services_asked > 0
+
+    async def handle(self, event: events.Key, act: Act) -> None:
+        """Let a key act, or hold it where it comes too early."""
         screen = self._app.screen
-        if self._is_never_held(event.key) or not isinstance(screen, HoldsKeys):
-            self._acts(event, is_early=False)
-            return False
-        is_early, is_about_rows = screen.early_keys.holds_all(), screen.early_keys.holds(event.key)
-        if self._held or self._is_busy or is_early or is_about_rows:
-            self._held.append(HeldKey(event, ref(screen), is_early, is_about_rows))
-            self._idle.clear()
-            self.release()
-            return True
-        self._acts(event, is_early=False)
-        self._is_busy = True
-        self._idle.clear()
-        self._app.run_worker(self._settle(self._app.focused or screen))
-        return False
+        if event is not self._acting:
+            if self._is_never_held(event.key) or not isinstance(screen, HoldsKeys):
+                self._acts(event, is_early=False)
+                await act(event)
+                return
+            early = screen.early_keys
+            is_early, is_about_rows = early.holds_all(), early.holds(event.key)
+            if self._held or self._acting is not None or is_early or is_about_rows:
+                self._held.append(HeldKey(event, ref(screen), is_early, is_about_rows))
+                self.release()
+                return
+            self._begin(event, is_early=False)
+        way = list((self._app.focused or screen).ancestors_with_self)
+        await act(event)
+        self._follow(event, iter(way * 2))  # up the way of the key, then of what it led to
 
     def release(self) -> None:
-        """Let the keys that are held act, as far as they can by now."""
-        if self._held and not self._is_busy and self._can_act():
-            self._is_busy = True
-            self._app.run_worker(self._settle(None))
+        """Let the oldest key that is held act, if it can by now; the next follows it."""
+        while self._held and self._acting is None and self._can_act():
+            key = self._held.popleft()
+            if not self._is_dropped(key):
+                is_early = key.is_early or key.is_about_rows or key.screen() is not self._app.screen
+                self._begin(key.event, is_early=is_early)
+                self._app.post_message(key.event)
+        self._note_idle()
 
     def _note_idle(self) -> None:
-        if not self._held and not self._is_busy:
+        if self._held or self._acting is not None:
+            self._idle.clear()
+        else:
             self._idle.set()
 
     def _is_never_held(self, key: str) -> bool:
@@ -128,34 +155,26 @@ class HeldKeys:
     def _acts(self, event: events.Key, *, is_early: bool) -> None:
         self.last, self.is_early = event.key, is_early
 
-    async def _settle(self, node: DOMNode | None) -> None:
-        """Wait for what the key did that a widget got, then let the next ones act one by one."""
-        try:
-            if node is not None:
-                await _settled(node)
-            while self._held and self._can_act():
-                key = self._held.popleft()
-                if self._is_dropped(key):
-                    continue
-                screen = self._app.screen
-                is_early = key.is_early or key.is_about_rows or key.screen() is not screen
-                self._acts(key.event, is_early=is_early)
-                self._acting = key.event
-                node = self._app.focused or screen
-                self._app.post_message(key.event)
-                await _settled(node)
-        finally:
-            self._acting, self._is_busy = None, False
-            self._note_idle()
+    def _begin(self, event: events.Key, *, is_early: bool) -> None:
+        self._acts(event, is_early=is_early)
+        self._acting = event
+        self._limit = asyncio.get_running_loop().call_later(SETTLING, self._done, event)
+        self._note_idle()
 
+    def _follow(self, event: events.Key, way: Iterator[MessagePump]) -> None:
+        """Follow a key from one queue to the next; at the end it has acted.
 
-async def _settled(node: DOMNode) -> None:
-    """Wait until a key has come up from a widget to the application, and so has what it led to."""
-    for _ in range(2):
-        for pump in (node.app, *node.ancestors_with_self):
-            done = asyncio.Event()
-            if pump.call_later(done.set):
-                try:
-                    await asyncio.wait_for(done.wait(), SETTLING)
-                except TimeoutError:
-                    return
+        No worker does this: beside an import, each turn of the event loop takes milliseconds.
+        """
+        if event is self._acting and not any(
+            pump.call_later(self._follow, event, way) for pump in way
+        ):
+            self._done(event)
+
+    def _done(self, event: events.Key) -> None:
+        """Let the next key act, unless this one was given up before."""
+        if event is self._acting:
+            assert self._limit is not None
+            self._limit.cancel()
+            self._acting = None
+            self.release()

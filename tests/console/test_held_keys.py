@@ -164,3 +164,37 @@ async def test_the_key_that_led_to_a_question_does_not_answer_it_and_says_so(
         type_at_once(pilot, "l", "enter", "enter")
         await until_notified(pilot, "before this question could be read")
         assert isinstance(pilot.app.screen, Confirm)
+
+
+async def test_a_key_that_repeats_faster_than_it_can_act_moves_as_often_and_holds_no_other(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect_with_audiences(harness)
+    for number in range(300):
+        simulator.world.create_cohort(f"Cohort {number:03}", "noor@acme.example")
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        select(pilot, SHOPPERS)
+        await pilot.press("l")
+        await until_shown(pilot, "Cohort 003")
+        type_at_once(pilot, *"j" * 200, *"k" * 50, "enter")
+        await until_on(pilot, Confirm)
+        await until_shown(pilot, "“Cohort 150”, a cohort")
+
+
+async def test_no_key_waits_for_amplitude_before_a_question(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect_with_audiences(harness)
+    simulator.faults.set([Rule(Slow(20), frozenset({Call.SEARCH}))])
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "2 users")
+        await pilot.press("tab", "U")
+        await until_shown(pilot, "Ask Amplitude [a]")
+        await pilot.press("a")
+        await until_shown(pilot, "Asking Amplitude about 1 user")
+        await pilot.press("3")
+        await until_on(pilot, RunsScreen)
+        assert Call.SEARCH not in {item.call for item in simulator.requests}

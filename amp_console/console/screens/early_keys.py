@@ -45,7 +45,8 @@ class ScreenKeys:
     def holds_all(self) -> bool:
         """Whether keys are for what is about to be shown: the screen, or a question."""
         is_asking = any(not worker.is_finished for worker in self._asking)
-        return is_asking or self._opening.holds_all()
+        is_question_near = is_asking and not services_of(self._screen).held_keys.is_service_asked
+        return is_question_near or self._opening.holds_all()
 
     def holds(self, key: str) -> bool:
         """Whether a key is for the rows of the list, which are being read."""

@@ -225,8 +225,9 @@ async def _ask_amplitude_first(
     asked = [user.id for user in chosen if user.code is Reason.UNKNOWN]
     services.notifications.post(f"Asking Amplitude about {plural(len(asked), 'user')}.")
     try:
-        async with await session.client() as client:
-            known = await known_users(client, asked, ASKED_AT_ONCE)
+        with services.held_keys.asking_service():
+            async with await session.client() as client:
+                known = await known_users(client, asked, ASKED_AT_ONCE)
     except KNOWN as error:
         services.notifications.post(f"{error} Nothing was retried.", "error")
         return RetryOutcome()
