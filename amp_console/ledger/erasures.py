@@ -195,9 +195,10 @@ _MAY_BE_ADDED_LATE = (
 def audiences_to_leave(db: Db, erasure_ids: Sequence[int]) -> list[int]:
     """The ids of the audiences whose cohorts may hold a person of these requests."""
     rows = db.execute(
-        f"SELECT DISTINCT a.id {_REMOVABLE} AND e.erasure_id IN ({_marks(erasure_ids)}) "
+        f"SELECT DISTINCT a.id {_REMOVABLE} AND e.erasure_id IN "
+        "(SELECT CAST(value AS INTEGER) FROM json_each(?)) "
         f"AND (m.delivered IS NOT 0 OR EXISTS (SELECT 1 {_MAY_BE_ADDED_LATE})) ORDER BY a.id",
-        erasure_ids,
+        (msgspec.json.encode(erasure_ids).decode(),),
     )
     return [audience_id for (audience_id,) in rows]
 
@@ -310,11 +311,10 @@ def _erase_pairs(db: Db, found: Erasure) -> None:
         )
 
 
-def note_cleaned(db: Db, now: int) -> None:
-    """Note that no file holds bytes of what was erased before; in microseconds since 1970."""
-    db.execute(
-        "UPDATE erasure SET cleaned_at = ? WHERE erased_at IS NOT NULL AND cleaned_at IS NULL",
-        (now,),
+def note_cleaned(db: Db, erasure_ids: Iterable[int], now: int) -> None:
+    """Note that no file holds bytes of these people any more; in microseconds since 1970."""
+    db.executemany(
+        "UPDATE erasure SET cleaned_at = ? WHERE id = ?", [(now, id_) for id_ in erasure_ids]
     )
 
 
@@ -339,10 +339,6 @@ def unfinished_erasures(db: Db) -> list[Erasure]:
     return [erasure for erasure in all_erasures(db) if erasure.erased_at is None]
 
 
-def is_clean(db: Db) -> bool:
-    """Whether no file is known to hold bytes of people who were erased."""
-    return all(erasure.cleaned_at for erasure in all_erasures(db) if erasure.erased_at)
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+def unclean_erasures(db: Db) -> list[int]:
+    """The ids of the deletion requests that are erased, but not yet from the files."""
+    return [item.id for item in all_erasures(db) if item.erased_at and not item.cleaned_at]

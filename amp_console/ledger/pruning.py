@@ -4,6 +4,7 @@ import msgspec
 
 from amp_console.ledger.db import Db
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
+from amp_console.ledger.requests import IS_FORGETTABLE
 from amp_console.text import listed, local_time, plural
 
 DAY = 86_400_000_000  # microseconds
@@ -49,7 +50,6 @@ class EarlierRuns(msgspec.Struct, frozen=True):
 # says how it is doing, and the newest sync and live session since when events were read.
 _IS_OLD_RUN = (
     "ended_at < :before AND id NOT IN (SELECT run_id FROM request) "
-    "AND id NOT IN (SELECT run_id FROM comparison) "
     "AND id NOT IN (SELECT max(run_id) FROM run_audience GROUP BY audience_id) "
     "AND id NOT IN (SELECT max(id) FROM run GROUP BY kind)"
 )
@@ -64,19 +64,13 @@ def prune(db: Db, before: int, now: int) -> Pruned:
     """
     values = {"before": before}
     db.execute(
-        "DELETE FROM rejection WHERE at < :before AND id NOT IN "
-        "(SELECT rejection_id FROM member WHERE rejection_id IS NOT NULL)",
-        values,
+        "DELETE FROM rejection WHERE id NOT IN "
+        "(SELECT rejection_id FROM member WHERE rejection_id IS NOT NULL)"
     )
     requests = db.execute(
-        f"DELETE FROM request WHERE {_IS_OVER} AND state <> 'open' "
-        "AND id NOT IN (SELECT request_id FROM rejection) "
-        "AND id NOT IN (SELECT request_id FROM member WHERE request_id IS NOT NULL)",
-        values,
+        f"DELETE FROM request WHERE {_IS_OVER} AND {IS_FORGETTABLE}", values
     ).rowcount
-    comparisons = db.execute(
-        f"DELETE FROM comparison WHERE {_IS_OVER} AND at < :before", values
-    ).rowcount
+    comparisons = db.execute(f"DELETE FROM comparison WHERE {_IS_OVER}", values).rowcount
     db.execute(
         "INSERT INTO pruned_run (day, audience_id, added, removed, rejected, requests) "
         f"SELECT ended_at - ended_at % {DAY}, audience_id, sum(run_audience.added), "

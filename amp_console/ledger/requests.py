@@ -90,6 +90,13 @@ def requests_page(
     return [_record(row) for row in rows]
 
 
+IS_FORGETTABLE = (
+    "state <> 'open' AND id NOT IN (SELECT request_id FROM rejection) "
+    "AND id NOT IN (SELECT request_id FROM member WHERE request_id IS NOT NULL)"
+)
+"""Requests that are settled, and that no member or rejection refers to; it reads every member."""
+
+
 def forget_requests(db: Db, run_id: int, before: int) -> int:
     """Delete a run's requests from before a time that no member or rejection refers to.
 
@@ -97,9 +104,7 @@ def forget_requests(db: Db, run_id: int, before: int) -> int:
     rejection are kept; the run's counts say what was done. It reads every member.
     """
     return db.execute(
-        "DELETE FROM request WHERE run_id = ? AND sent_at < ? AND state <> 'open' "
-        "AND id NOT IN (SELECT request_id FROM rejection) "
-        "AND id NOT IN (SELECT request_id FROM member WHERE request_id IS NOT NULL)",
+        f"DELETE FROM request WHERE run_id = ? AND sent_at < ? AND {IS_FORGETTABLE}",
         (run_id, before),
     ).rowcount
 

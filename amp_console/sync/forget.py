@@ -111,7 +111,7 @@ def plan_forget(
         people.append(found.union(*same))
     return ForgetPlan(
         tuple(PersonToForget(tuple(sorted(found)), _held_by(db, found)) for found in people),
-        _unclean(db),
+        len(erasures.unclean_erasures(db)),
     )
 
 
@@ -123,7 +123,7 @@ def plan_unfinished(db: Db) -> ForgetPlan:
             PersonToForget(item.identities, _to_leave(db, [item.id]), item.id)
             for item in unfinished
         ),
-        _unclean(db),
+        len(erasures.unclean_erasures(db)),
     )
 
 
@@ -154,12 +154,6 @@ def _held_by(db: Db, identities: Iterable[Identity]) -> tuple[Audience, ...]:
 
 def _to_leave(db: Db, erasure_ids: Sequence[int]) -> tuple[Audience, ...]:
     return tuple(audience(db, id_) for id_ in erasures.audiences_to_leave(db, erasure_ids))
-
-
-def _unclean(db: Db) -> int:
-    return sum(
-        item.erased_at is not None and item.cleaned_at is None for item in erasures.all_erasures(db)
-    )
 
 
 async def forget(
@@ -264,7 +258,8 @@ async def _clean(ledger: Ledger, now: Callable[[], int]) -> tuple[int, str]:
 
     Returns how many backups were deleted, and what went wrong; the next request tries again.
     """
-    if await ledger.aread(erasures.is_clean):
+    unclean = await ledger.aread(erasures.unclean_erasures)
+    if not unclean:
         return 0, ""
     deleted = 0
     try:
@@ -275,7 +270,8 @@ async def _clean(ledger: Ledger, now: Callable[[], int]) -> tuple[int, str]:
         text = f"A deletion request is not complete: files still hold what was erased. {error}"
         await ledger.awrite(add_log_entry, LogEntry(now(), LogKind.FORGET, text, Severity.WARNING))
         return 0, str(error)
-    await ledger.awrite(erasures.note_cleaned, now())
+    # Not what another process has erased since: its bytes may still be there.
+    await ledger.awrite(erasures.note_cleaned, unclean, now())
     return deleted, ""
 
 

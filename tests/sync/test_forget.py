@@ -18,6 +18,7 @@ from amp_console.ledger.compare import ComparisonSpec, compare_cohort
 from amp_console.ledger.erased_text import COUNTED, NAMES, TEXTS, Eraser
 from amp_console.ledger.erasures import PairedTooOften
 from amp_console.ledger.event_log import LogFilter, LogKind, log_page
+from amp_console.ledger.forgotten import Identity
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.ledger.sources import begin_source
 from amp_console.ledger.staged_changes import StagedChanges
@@ -356,6 +357,30 @@ async def test_a_reader_that_holds_up_the_cleaning_is_named_and_it_is_done_later
     reader.close()
     assert (await forget_all(workspace)).is_done
     assert files_with(Path(workspace.ledger.url).parent, ANA) == []
+
+
+async def test_what_another_process_erases_during_a_cleaning_is_cleaned_later(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(ANA)
+    await workspace.sync()
+    ben = Identity(IdType.USER_ID, "ben")
+    with open_ledger(workspace.ledger.url) as other:
+
+        def erase_another() -> int:
+            now = workspace.timing.now()
+            if len(other.read(erasures.unclean_erasures)) == 1:  # Ana, before the files are cleaned
+                erasure_id = other.write(erasures.begin_erasure, [ben], "ben@host", now)
+                other.write(erasures.erase, erasure_id, now)
+            return now
+
+        async with workspace.opened() as context:
+            plan = workspace.ledger.read(plan_forget, [ANA])
+            connection, ledger = workspace.connection, workspace.ledger
+            assert (await forget(plan, connection, ledger, context, now=erase_another)).is_done
+    assert workspace.ledger.read(plan_unfinished).unclean == 1
+    assert (await forget_all(workspace)).is_done
+    assert workspace.ledger.read(plan_unfinished).unclean == 0
 
 
 async def test_an_audience_that_another_process_delivers_is_left_for_the_next_request(

@@ -9,13 +9,14 @@ import pytest
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, add_log_entry, log_page
 from amp_console.ledger.pruning import EarlierRuns, Pruned, earlier_runs
-from amp_console.ledger.rejected import rejected_users
+from amp_console.ledger.rejected import rejected_users, retry_users
 from amp_console.ledger.runs import all_runs
 from amp_console.sync.delivery.plan import plan_sync
 from amp_console.sync.delivery.retention import prune_history
 from amp_console.sync.delivery.run import deliver
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.queries.person import explain_person
+from amp_console.values import IdType
 from tests.ledgers import sqlite_only
 from tests.sync.test_live import Session, until
 from tests.sync.workspace import Clock, Workspace, event
@@ -36,6 +37,16 @@ def count(workspace: Workspace, table: str) -> int:
     return int(
         workspace.ledger.read(lambda db: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     )
+
+
+def ids(workspace: Workspace, table: str, column: str = "id") -> set[int]:
+    rows = workspace.ledger.read(lambda db: db.execute(f"SELECT {column} FROM {table}").fetchall())
+    return {int(id_) for (id_,) in rows}
+
+
+def request_of(workspace: Workspace, user: str) -> int:
+    query = "SELECT request_id FROM member WHERE id = ?"
+    return int(workspace.ledger.read(lambda db: db.execute(query, (user,)).fetchone()[0]))
 
 
 async def prune(workspace: Workspace, days: int = 90) -> Pruned:
@@ -157,6 +168,57 @@ async def test_the_newest_run_of_an_audience_is_kept_although_it_sent_nothing(
     clock.advance(100 * DAY)
     assert (await prune(workspace)).runs == 0
     assert [run.id for run in workspace.ledger.read(all_runs)] == [3, 2, 1]
+
+
+async def test_the_request_that_rejected_someone_is_kept_when_its_own_users_were_sent_again(
+    workspace: Workspace, clock: Clock
+) -> None:
+    """Where Amplitude knows no one, the last upload rejects the users of the others, too."""
+    ghosts = [f"ghost-{number}" for number in range(30)]
+    workspace.enter(*ghosts)
+    await workspace.sync()
+    (cause,) = {user.request_id for user in workspace.rejected()}
+    last = [id_ for id_ in ghosts if request_of(workspace, id_) == cause]
+    assert 0 < len(last) < len(ghosts)
+    audience_id = workspace.audience().id
+    workspace.ledger.write(retry_users, [(audience_id, IdType.USER_ID, id_) for id_ in last])
+    await workspace.sync()
+    assert cause not in {request_of(workspace, id_) for id_ in ghosts}
+    clock.advance(100 * DAY)
+    await prune(workspace)
+    causes = {user.request_id for user in workspace.rejected()}
+    assert cause in causes
+    assert causes <= ids(workspace, "request")
+
+
+async def test_the_newest_run_of_a_kind_is_kept_although_it_was_for_no_audience(
+    workspace: Workspace, clock: Clock
+) -> None:
+    plan = workspace.ledger.read(plan_sync, workspace.connection, [], clock.now)
+    async with workspace.opened() as context:
+        await deliver(plan, context)
+        await deliver(plan, context)
+    clock.advance(100 * DAY)
+    await prune(workspace)
+    assert ids(workspace, "run") == {2}
+
+
+async def test_the_checked_size_goes_with_its_repair(workspace: Workspace, clock: Clock) -> None:
+    workspace.enter("u1", "u2")
+    await workspace.sync()
+    workspace.remove_in_amplitude("u1")
+    await workspace.apply(await workspace.compare(), verify=False)
+    workspace.leave("u1", at=2)
+    for at in (3, 4):
+        await workspace.apply(await workspace.compare(), verify=False)
+        workspace.enter("u1", at=at)
+        await workspace.sync()
+        workspace.remove_in_amplitude("u1")
+        clock.advance(DAY)
+    assert count(workspace, "size_check") == 3
+    clock.advance(100 * DAY)
+    await prune(workspace)
+    assert ids(workspace, "size_check", "run_id") <= ids(workspace, "run")
 
 
 async def test_a_run_under_way_is_kept_with_its_requests(
