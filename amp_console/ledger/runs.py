@@ -284,6 +284,27 @@ def live_audiences(db: Db, dead: Collection[int] = ()) -> frozenset[int]:
     return frozenset(audience_id for run_id, audience_id in rows if run_id not in dead)
 
 
+def failed_since(db: Db, note: str) -> int | None:
+    """When a run last ended with a note that begins so, in microseconds since 1970.
+
+    None where none did, or where Amplitude has answered another run since: it confirmed a request,
+    also of a session that is still under way, or a cohort was compared.
+    """
+    (failed_at,) = db.execute(
+        "SELECT max(ended_at) FROM run WHERE note LIKE ?", (f"{note}%",)
+    ).fetchone()
+    if failed_at is None:
+        return None
+    answered = db.execute(
+        "SELECT 1 FROM run WHERE (ended_at IS NULL OR ended_at > ?) AND (EXISTS (SELECT 1 FROM "
+        "request WHERE request.run_id = run.id AND state = 'confirmed' AND settled_at > ?) OR "
+        "(ended_at IS NOT NULL AND EXISTS (SELECT 1 FROM comparison WHERE comparison.run_id = "
+        "run.id))) LIMIT 1",
+        (failed_at, failed_at),
+    ).fetchone()
+    return int(failed_at) if answered is None else None
+
+
 def run(db: Db, run_id: int, dead: Collection[int] = ()) -> Run | None:
     """One run, None if there is none with this id; `dead` as in `all_runs`."""
     row = db.execute(f"{_SUMMED} WHERE run.id = ? GROUP BY run.id", (run_id,)).fetchone()

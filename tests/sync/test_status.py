@@ -1,5 +1,7 @@
 """How audiences stand: for all of them at once exactly as for each alone."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -25,6 +27,7 @@ from amp_console.sync.queries.status import (
     overview,
 )
 from amp_console.values import IdType, Operation
+from tests.sync.test_live import Session, is_in, lines, until
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -309,6 +312,39 @@ async def test_refused_keys_need_attention_until_a_request_succeeds(workspace: W
     assert workspace.ledger.read(keys_refused_at) is None
     states = summary(workspace, "shoppers").states(are_keys_refused=True)
     assert Status.KEYS_REFUSED not in [state.status for state in states]  # nothing waits for them
+
+
+async def test_keys_that_a_session_under_way_delivers_with_are_not_refused(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.enter("u2", at=5)
+    workspace.set_faults(Rule(Answer(403, words="Invalid API Key")))
+    await workspace.sync()
+    workspace.set_faults()
+    assert workspace.ledger.read(keys_refused_at) is not None
+    async with Session(workspace, tmp_path):
+        await until(is_in(workspace, "u1", "u2"))
+        await until(lambda: workspace.ledger.read(keys_refused_at) is None)
+
+
+async def test_keys_refused_while_a_session_is_idle_stay_refused_when_it_ends(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    async with Session(workspace, tmp_path) as session:
+        session.write(lines("u2", at=1))
+        await until(is_in(workspace, "u1", "u2"))
+        await until(lambda: session.now().queue == 0)
+        workspace.set_faults(Rule(Answer(403, words="Invalid API Key")))
+        workspace.read([event("b1", True, audience="buyers")])
+        await workspace.sync()
+        workspace.change(SettingsChange(enabled=False), "buyers")
+        workspace.set_faults()
+        await session.end()
+    assert workspace.ledger.read(keys_refused_at) is not None
 
 
 def test_an_audience_is_live_while_a_session_that_delivers_for_it_is_alive(

@@ -18,7 +18,7 @@ from amp_console.ledger.counts import (
     outstanding,
     outstanding_of_all,
 )
-from amp_console.ledger.runs import live_audiences
+from amp_console.ledger.runs import failed_since, live_audiences
 from amp_console.sync.delivery.plan import (
     AudiencePlan,
     cohort_name,
@@ -443,18 +443,7 @@ def keys_refused_at(db: Db) -> int | None:
 
     None where it did not, or has confirmed a request or a comparison since.
     """
-    (refused_at,) = db.execute(
-        "SELECT max(ended_at) FROM run WHERE note LIKE ?", (f"{KeysRefused.HAPPENED}%",)
-    ).fetchone()
-    if refused_at is None:
-        return None
-    (accepted_at,) = db.execute(
-        "SELECT max(ended_at) FROM run WHERE ended_at > ? AND (EXISTS (SELECT 1 FROM request "
-        "WHERE request.run_id = run.id AND request.state = 'confirmed') OR EXISTS "
-        "(SELECT 1 FROM comparison WHERE comparison.run_id = run.id))",
-        (refused_at,),
-    ).fetchone()
-    return int(refused_at) if accepted_at is None else None
+    return failed_since(db, KeysRefused.HAPPENED)
 
 
 NOTHING_LEFT = Outstanding(add=0, remove=0, rejected=0, unidentified=0)
