@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     "--keep-history",
     metavar="AGE",
     callback=read_age,
-    help="Delete runs, requests and the log after this many days, e.g. 90d; or forever.  "
-    "[default: unchanged, at first forever]",
+    help="Delete runs, requests, comparisons, log entries and backups after so many days, e.g. "
+    "90d; or forever.  [default: unchanged, at first forever]",
 )
 @click.option(
     "--keys-stdin",
@@ -84,6 +84,8 @@ def connect(
     NAME is up to you. The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY
     and AMP_CONSOLE_SECRET_KEY. They are tested, and stored in the OS keyring only.
     """
+    import msgspec
+
     from amp_console.cli.resources import connection_store
     from amp_console.connections import Connection
     from amp_console.values import Region
@@ -93,14 +95,14 @@ def connect(
     pages = connection_store()
     pages.check_writable()
     known = {page.name: page for page in pages.all()}.get(name)
-    kept = _kept(known) if known else {}
+    changed: dict[str, Any] = {}  # besides what every connect sets anew
     if read_only is not None:
-        kept["read_only"] = read_only
+        changed["read_only"] = read_only
     if keep_history is not None:
-        kept["keep_history"] = keep_history or None
+        changed["keep_history"] = keep_history or None
     try:
-        connection = Connection(
-            name=name,
+        connection = msgspec.structs.replace(
+            known or Connection(name=name, app_id=app_id, owner_email=owner_email),
             app_id=app_id,
             owner_email=owner_email,
             region=Region(region or Region.NORTH_AMERICA),
@@ -108,7 +110,7 @@ def connect(
             prefix=prefix,
             user_id_path=", ".join(user_id_path),
             amplitude_id_path=", ".join(amplitude_id_path) or None,
-            **kept,
+            **changed,
         )
         _check_paths(connection)
         credentials, is_from_environment = _keys(from_stdin=keys_stdin)
@@ -122,20 +124,6 @@ def connect(
         say("The keys came from the environment and were not stored.")
         return Exit.DELIVERED
     return _store(connection, credentials)
-
-
-def _kept(known: "Connection") -> dict[str, Any]:
-    """The settings that stay when a project is connected again."""
-    return {
-        "id": known.id,
-        "keyring_item": known.keyring_item,
-        "webhook_item": known.webhook_item,
-        "limits": known.limits,
-        "read_only": known.read_only,
-        "sources": known.sources,
-        "segment": known.segment,
-        "keep_history": known.keep_history,
-    }
 
 
 def _checked_url(base_url: str | None) -> str | None:

@@ -8,8 +8,16 @@ import stat
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from amp_console.connections import (
+    Connection,
+    ConnectionStore,
+    Limits,
+    NamedSource,
+    SegmentSpace,
+)
 from amp_console.ledger.backups import DAILY, BackupOptions, back_up
 from amp_console.simulator import Answer, Call, Late, Rule, Simulator, Slow
 from tests.cli.operator import Operator
@@ -32,6 +40,27 @@ def file(tmp_path: Path) -> Path:
         event("u3", False, 5),
         event("ghost-1", True),
     )
+
+
+def test_connecting_again_keeps_what_no_option_sets(operator: Operator) -> None:
+    store = ConnectionStore(operator.home / "amp-console/config/config.toml")
+    changed = msgspec.structs.replace(
+        store.pick("acme"),
+        read_only=True,
+        keyring_item="an-item",
+        webhook_item="another-item",
+        limits=Limits(tries=3),
+        keep_history=90,
+    )
+    store.save(changed)
+    changed = store.put_source(changed, NamedSource(name="lake", url="sqlite:/lake.db"))
+    before = store.put_space(changed, SegmentSpace(id="spa_1"))
+    defaults = {"region", "prefix", "user_id_path", "amplitude_id_path"}
+    first = Connection(name="first", app_id=1, owner_email="first@acme.example")
+    for name in set(Connection.__struct_fields__) - defaults:
+        assert getattr(before, name) != getattr(first, name), name
+    assert operator.connect("acme").status == 0
+    assert store.pick("acme") == before
 
 
 class TestHelp:

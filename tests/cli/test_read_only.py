@@ -106,15 +106,6 @@ def test_a_connection_stays_read_only_until_it_is_made_writable(
     assert fresh.cohort("shoppers") == {"u1", "u2"}
 
 
-def test_connecting_again_keeps_the_limits(operator: Operator) -> None:
-    config = operator.home / "amp-console/config/config.toml"
-    (head,) = [line for line in config.read_text().splitlines() if line.startswith("[")]
-    with config.open("a") as settings:
-        settings.write(f"\n{head.removesuffix(']')}.limits]\ntries = 3\n")
-    assert operator.connect("acme").status == 0
-    assert "tries = 3" in config.read_text()
-
-
 NEED_A_TERMINAL = [(), ("runs", "--open", "1"), ("demo",), ("demo", "--ascii", "--theme", "nord")]
 
 
