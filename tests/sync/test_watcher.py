@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from amp_console.engage import UnreadableSource
 from amp_console.engage.lines import BOM
-from amp_console.ledger import Ledger, open_ledger
+from amp_console.ledger import Ledger, LedgerError, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.checkpoints import checkpoints
 from amp_console.ledger.sources import invalid_events
@@ -587,6 +587,32 @@ def test_a_file_that_could_not_be_read_is_kept_until_it_is_read_or_gone(
     watcher.start()
     assert watcher.poll() == 1
     assert unread(workspace) == {}
+
+
+def test_what_the_ledger_could_not_keep_about_a_file_is_kept_later(
+    workspace: Workspace, folder: Path
+) -> None:
+    watcher, ledger = Watcher(workspace, folder), workspace.ledger
+
+    def refuse(operation: str) -> None:
+        ledger.write(
+            lambda db: db.execute(
+                f"CREATE TRIGGER refuse BEFORE {operation} ON unread_source "
+                "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+            )
+        )
+        with pytest.raises(LedgerError):
+            watcher.poll()
+        ledger.write(lambda db: db.execute("DROP TRIGGER refuse"))
+        watcher.poll()
+
+    (folder / "notes.txt").write_text("to do: nothing\n")
+    refuse("INSERT")
+    assert unread(workspace).keys() == {str(folder / "notes.txt")}
+    (folder / "notes.txt").write_text(lines("u1"))
+    refuse("DELETE")
+    assert unread(workspace) == {}
+    assert members(ledger) == {"u1"}
 
 
 @pytest.mark.parametrize("cut", [1, 5, 7, 60, 200])

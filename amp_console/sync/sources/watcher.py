@@ -297,8 +297,9 @@ class PathWatcher:
     def _end(self, turn: _Turn, trouble: str) -> None:
         watched = self._files.get(turn.path)
         if watched is not None:
-            watched.seen, watched.trouble = turn.stamp, trouble
+            # First: if the ledger fails, the file is looked at again.
             self._unread.note(turn.path, "" if trouble == CUT else trouble)
+            watched.seen, watched.trouble = turn.stamp, trouble
 
 
 def _unreadable(error: OSError) -> str:
