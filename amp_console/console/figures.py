@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Coroutine
 
+from amp_console.amplitude.errors import KeysRefused
 from amp_console.console.clock import AgeClock
 from amp_console.console.failures import KNOWN
 from amp_console.console.notifications import Notifications
-from amp_console.console.session import Sessions
+from amp_console.console.session import Session, Sessions
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.errors import LedgerClosed
+from amp_console.sync.queries.status import keys_refused_at
 from amp_console.sync.reconcile.quota import Quota, ask_quota
 from amp_console.text import plural
 
@@ -34,21 +36,32 @@ class Figures:
         self.sizes_at = 0
         """When Amplitude was asked for the sizes, in microseconds since 1970."""
         self._keys_refused_at: int | None = None
+        self._refused_outside_runs: int | None = None
         self._keys_accepted_at = 0
 
     def forget(self) -> None:
         """Another connection is open: its figures are not known yet."""
-        self.sizes, self.quota, self._keys_refused_at = {}, None, None
+        self.sizes, self.quota = {}, None
+        self._keys_refused_at = self._refused_outside_runs = None
 
     @property
     def are_keys_refused(self) -> bool:
-        """Whether Amplitude refused the keys of a run, and has accepted them nowhere since."""
+        """Whether Amplitude refused the keys, and has accepted them nowhere since."""
         refused_at = self._keys_refused_at
         return refused_at is not None and refused_at > self._keys_accepted_at
 
-    def note_refused(self, refused_at: int | None) -> None:
-        """Take note of when the keys of a run were refused; None: never, or a later run went on."""
-        self._keys_refused_at = refused_at
+    async def load(self, session: Session) -> None:
+        """Read from the ledger whether the keys were refused, and no later run went on.
+
+        Raises `LedgerError`.
+        """
+        self._keys_refused_at = await session.read(keys_refused_at, self._refused_outside_runs)
+
+    def note_failure(self, error: Exception, asked_at: int) -> None:
+        """Take note if Amplitude refused the keys of what it was asked at this moment."""
+        if isinstance(error, KeysRefused):
+            self._refused_outside_runs = asked_at
+            self._changed()
 
     def note_accepted(self, at: int) -> None:
         """Take note that Amplitude accepted the keys; all moments in microseconds since 1970."""
@@ -74,6 +87,7 @@ class Figures:
                 found = {cohort.id: cohort.size for cohort in await client.list_cohorts()}
         except KNOWN as error:
             self._notifications.post(str(error), "error")
+            self.note_failure(error, asked_at)
         else:
             self.note_sizes(found, asked_at)
             text = f"Amplitude lists {plural(len(found), 'cohort')}. Their sizes are up to date."

@@ -284,16 +284,18 @@ def live_audiences(db: Db, dead: Collection[int] = ()) -> frozenset[int]:
     return frozenset(audience_id for run_id, audience_id in rows if run_id not in dead)
 
 
-def failed_since(db: Db, note: str) -> int | None:
+def failed_since(db: Db, note: str, outside_runs: int | None = None) -> int | None:
     """When a run last ended with a note that begins so, in microseconds since 1970.
 
-    None where none did, or where Amplitude has answered another run since: it confirmed a request,
-    also of a session that is still under way, or a cohort was compared.
+    `outside_runs` is when the same happened to something that is no run, if it did. None where
+    neither did, or where Amplitude has answered another run since: it confirmed a request, also of
+    a session that is still under way, or a cohort was compared.
     """
-    (failed_at,) = db.execute(
+    (of_a_run,) = db.execute(
         "SELECT max(ended_at) FROM run WHERE note LIKE ?", (f"{note}%",)
     ).fetchone()
-    if failed_at is None:
+    failed_at = max(of_a_run or 0, outside_runs or 0)
+    if not failed_at:
         return None
     answered = db.execute(
         "SELECT 1 FROM run WHERE (ended_at IS NULL OR ended_at > ?) AND (EXISTS (SELECT 1 FROM "

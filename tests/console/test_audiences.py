@@ -20,7 +20,7 @@ from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.cohorts import break_link
-from amp_console.simulator import Answer, Rule
+from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.queries.status import Status, audience_summaries
@@ -777,7 +777,7 @@ async def test_refused_keys_need_attention_until_amplitude_accepts_them(
         select(pilot, SHOPPERS)
         await until_shown(pilot, "Press 5, then T to test the keys, and e to")
         await pilot.press("s")
-        await until_shown(pilot, "▲ Amplitude refused the keys of the last run: press 5")
+        await until_shown(pilot, "▲ Amplitude refused the keys: press 5")
         await pilot.press("escape")
         await pilot.press("5")
         await until_shown(pilot, "✖ keys refused", "open now, keys refused by Amplitude")
@@ -785,6 +785,28 @@ async def test_refused_keys_need_attention_until_amplitude_accepts_them(
         services(pilot).figures.note_accepted(later)
         await pilot.press("1")
         await until_shown(pilot, "1 needs attention")
+        await until_gone(pilot, "keys refused")
+
+
+async def test_keys_that_are_refused_for_sizes_are_what_to_see_to_next(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect_with_audiences(harness)
+    timing = replace(harness.environment.timing, now=now_in_microseconds)
+    harness.environment = replace(harness.environment, timing=timing)
+    async with harness.open(size=(160, 40)) as pilot:
+        await until_shown(pilot, SHOPPERS)
+        select(pilot, SHOPPERS)
+        await until_shown(pilot, "Press s to send")
+        simulator.faults.set([Rule(Answer(403, words="Invalid API Key"))])
+        await pilot.press("u")
+        await until_shown(pilot, "✖ keys refused", "Press 5, then T to test the keys")
+        simulator.faults.set([])
+        await pilot.press("s")
+        await until_shown(pilot, "▲ Amplitude refused the keys: press 5", "Adds 3 users")
+        await pilot.press("y")
+        await until(pilot, lambda: (job := services(pilot).jobs.sync) and job.is_over)
+        await pilot.press("1")
         await until_gone(pilot, "keys refused")
 
 

@@ -438,12 +438,13 @@ def _standing(
     )
 
 
-def keys_refused_at(db: Db) -> int | None:
-    """When Amplitude refused the keys, in microseconds since 1970.
+def keys_refused_at(db: Db, outside_runs: int | None = None) -> int | None:
+    """When Amplitude refused the keys last, in microseconds since 1970.
 
-    None where it did not, or has confirmed a request or a comparison since.
+    None where it did not, or has confirmed a request or a comparison since. `outside_runs` is when
+    it refused them for something that is no run, such as a list of cohorts.
     """
-    return failed_since(db, KeysRefused.HAPPENED)
+    return failed_since(db, KeysRefused.HAPPENED, outside_runs)
 
 
 NOTHING_LEFT = Outstanding(add=0, remove=0, rejected=0, unidentified=0)

@@ -124,6 +124,7 @@ audience only: two would undo each other's changes."""
                 found = static_cohorts(await client.list_cohorts())
         except KNOWN as error:
             grid.show_notice(RowsState.FAILED, UNREACHABLE.format(why=error))
+            self.services.figures.note_failure(error, asked_at)
         else:
             self._cohorts = {item.id: item for item in found}
             sizes = {item.id: item.size for item in found}

@@ -10,7 +10,7 @@ from textual.timer import Timer
 
 from amp_console.console.context import services_of
 from amp_console.console.session import Session
-from amp_console.sync.queries.status import AudienceSummary, audience_summaries, keys_refused_at
+from amp_console.sync.queries.status import AudienceSummary, audience_summaries
 
 COUNTING_SHARE = 0.05  # of the time, at most, that counting members takes while a job runs
 COUNTED_WITHIN = 0.3  # seconds that the first picture waits for the members to be counted
@@ -42,7 +42,7 @@ class SummaryReader:
         """Read and show what is cheap, then how many members there are."""
         timing = services_of(self._screen).timing
         dead = await session.dead_runs()
-        services_of(self._screen).figures.note_refused(await session.read(keys_refused_at))
+        await services_of(self._screen).figures.load(session)
         cheap = await session.read(
             audience_summaries, session.connection, count_members=False, dead=dead
         )

@@ -27,7 +27,6 @@ from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.sources import ReadCounts, read_before_sync
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, plan_sync
-from amp_console.sync.queries.status import keys_refused_at
 from amp_console.text import plural
 
 NO_AUDIENCE = """\
@@ -97,7 +96,7 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
         """Read the plan. One that is being read stays, as long as only its numbers change."""
         connection = self.session.connection
         now = await self.session.read(_plan_sync, connection, self._audience_ids)
-        self.services.figures.note_refused(await self.session.read(keys_refused_at))
+        await self.services.figures.load(self.session)
         dead = await self.session.dead_runs()
         self._tally = await self.session.read(read_before_sync, dead)
         if self._plan is None:
@@ -127,7 +126,7 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
         self._show_detail()
 
     def _refused_keys(self) -> Content:
-        words = "Amplitude refused the keys of the last run: press 5, then T to test them."
+        words = "Amplitude refused the keys: press 5, then T to test them."
         return safe_text((f"{self.services.glyphs.triangle} {words}", WARN))
 
     def _show_headline(self) -> None:
