@@ -141,7 +141,7 @@ class InCohort(msgspec.Struct, frozen=True):
     not known: Amplitude has not answered the last request that carried them, or they are to be
     removed from a cohort that others may have filled. Until something is delivered to a cohort,
     all users that it may hold are. A request that Amplitude refused changes neither. A
-    rejected user that is not known to be in the cohort is not counted.
+    rejected user that Amplitude does not know is not counted.
     """
 
     delivered: int
@@ -267,7 +267,11 @@ def held_by_cohort(db: Db, known: Audience) -> InCohort:
     return _held(row, *_in_flight(db, known))
 
 
-_IS_UNKNOWN = "delivered IS NULL AND rejection_id IS NULL"
+# A user that Amplitude does not know is in no cohort; one that it refused may be.
+_IS_UNKNOWN = (
+    "delivered IS NULL AND (rejection_id IS NULL OR rejection_id IN "
+    "(SELECT id FROM rejection WHERE code = 'refused_by_amplitude'))"
+)
 _HELD = (
     "count(*) FILTER (WHERE delivered = 1), "
     f"count(*) FILTER (WHERE {_IS_UNKNOWN} AND (wanted = 0 OR request_id IS NOT NULL)), "

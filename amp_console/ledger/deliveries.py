@@ -211,20 +211,27 @@ def open_sub_batch(
 
 
 def open_control_batch(
-    db: Db, run_id: int, audience_id: int, id_type: IdType, now: int
+    db: Db,
+    run_id: int,
+    audience_id: int,
+    id_type: IdType,
+    now: int,
+    avoid: Collection[str] = (),
 ) -> DeliveryBatch | None:
     """Open a request that repeats what was delivered for one user, added or else removed.
 
     Repeating it is harmless, and shows whether the cohort accepts requests. None if there is no
-    such user.
+    such user, apart from those in `avoid`.
     """
     for operation in (Operation.ADD, Operation.REMOVE):
         rows = member_rows(
             db,
             "audience_id = :audience AND id_type = :id_type AND wanted = :wanted "
-            "AND delivered = wanted AND rejection_id IS NULL LIMIT 1",
+            "AND delivered = wanted AND rejection_id IS NULL "
+            "AND id NOT IN (SELECT value FROM json_each(:avoid)) LIMIT 1",
             {
                 "audience": audience_id,
+                "avoid": msgspec.json.encode(sorted(avoid)).decode(),
                 "id_type": ID_TYPE_CODE[id_type],
                 "wanted": WANTED[operation],
             },

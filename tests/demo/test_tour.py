@@ -346,8 +346,7 @@ async def test_one_can_quit_meanwhile(harness: ConsoleHarness) -> None:
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "1/2")
         await pilot.press("ctrl+q")
-        await until(pilot, lambda: services(pilot).session is None)
-    assert not tour.is_running
+        await until(pilot, lambda: services(pilot).session is None and not tour.is_running)
 
 
 async def test_a_step_that_is_never_reached_ends_it_with_a_message(harness: ConsoleHarness) -> None:

@@ -1,18 +1,22 @@
 """Whatever comes in and whatever breaks, the cohort ends as a plain model says."""
 
 import asyncio
+import enum
+from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from amp_console.ledger import open_ledger
+from amp_console.ledger import deliveries, open_ledger
+from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import (
     Answer,
     Behaviour,
     Call,
     Cut,
+    Known,
     RefuseIds,
     Reset,
     Rule,
@@ -22,6 +26,7 @@ from amp_console.simulator import (
 )
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.status import Status, audience_summary
+from amp_console.values import IdType, Operation
 from tests.ledgers import EmptyLedger
 from tests.sync.workspace import Workspace, event
 
@@ -112,3 +117,154 @@ def test_the_cohort_ends_as_the_events_say(
         assert report.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
         if not is_existing:
             assert workspace.ever() - {"seed"} <= set(newest)
+
+
+AMPLITUDE_IDS = {"founder": 100, "u1": 101, "u2": 102, "u3": 103, "poison": 104, "ghost": 105}
+POISON = Rule(
+    RefuseIds(frozenset({"poison", str(AMPLITUDE_IDS["poison"])})),
+    calls=frozenset({Call.MEMBERSHIP, Call.UPLOAD}),
+)
+
+
+class Act(enum.Enum):
+    """What is done after some events."""
+
+    SYNC = enum.auto()
+    REPLACE = enum.auto()  # compare, and replace the cohort's content
+    CRASH = enum.auto()  # a process dies before it sends a request
+
+
+class Turn(NamedTuple):
+    """Users who enter or leave, perhaps by another ID type from now on, and what is done then."""
+
+    flips: set[str]
+    is_switched: bool
+    act: Act
+    rules: list[Rule]
+
+
+TROUBLE = st.builds(
+    Rule,
+    st.one_of(
+        st.sampled_from(
+            [Answer(403), Answer(500), Reset(applied=False), Reset(applied=True), Cut()]
+        ),
+        st.builds(
+            lambda users: RefuseIds(frozenset({*users, *(str(AMPLITUDE_IDS[u]) for u in users)})),
+            st.sets(st.sampled_from(["u1", "u2"]), min_size=1),
+        ),
+    ),
+    every=st.integers(1, 3),
+    times=st.integers(1, 4),
+    calls=st.sampled_from([frozenset({Call.UPLOAD}), frozenset({Call.MEMBERSHIP})]),
+)
+TURNS = st.lists(
+    st.builds(
+        Turn,
+        st.sets(st.sampled_from(sorted(AMPLITUDE_IDS.keys() - {"founder"}))),
+        st.booleans(),
+        st.sampled_from(Act),
+        st.lists(TROUBLE, max_size=2),
+    ),
+    min_size=2,
+    max_size=6,
+)
+
+
+class Switching:
+    """An audience whose events have both identifiers, beside the model of who is wanted."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.wanted = {"founder"}
+        self.workspace = workspace
+        self._at = 0
+
+    def enter(self) -> None:
+        self.workspace.map_amplitude_ids()
+        self._read({"founder"})
+        asyncio.run(self.workspace.sync())
+
+    def take(self, turn: Turn) -> None:
+        workspace = self.workspace
+        self.wanted ^= turn.flips
+        self._read(turn.flips)
+        if turn.is_switched:
+            workspace.change(SettingsChange(id_type=workspace.audience().id_type.other))
+        workspace.set_faults(POISON, *turn.rules)
+        match turn.act:
+            case Act.SYNC:
+                asyncio.run(workspace.sync())
+            case Act.CRASH:
+                self._crash()
+            case Act.REPLACE:
+                self._replace()
+
+    def _read(self, users: set[str]) -> None:
+        self._at += 1
+        self.workspace.read(
+            event(user, user in self.wanted, self._at, traits={"amplitude_id": AMPLITUDE_IDS[user]})
+            for user in sorted(users)
+        )
+
+    def _crash(self) -> None:
+        known = self.workspace.audience()
+        for id_type in IdType:
+            for operation in Operation:
+                self.workspace.ledger.write(
+                    deliveries.open_batch, 99, known.id, id_type, operation, 1, self._at
+                )
+
+    def _replace(self) -> None:
+        report = asyncio.run(self.workspace.compare_report())
+        for found in report.comparisons.values():
+            asyncio.run(self.workspace.apply_report(found, replace=True, verify=False))
+
+
+@pytest.mark.both_engines
+@settings(max_examples=15, suppress_health_check=[*HealthCheck], deadline=None)
+@example(
+    turns=[
+        Turn({"u1", "ghost"}, False, Act.CRASH, []),
+        Turn(
+            set(),
+            False,
+            Act.REPLACE,
+            [Rule(RefuseIds(frozenset({"u1"})), times=2, calls=frozenset({Call.MEMBERSHIP}))],
+        ),
+    ],
+    batch=1,
+)
+@example(  # the first user for a control request is one that Amplitude refuses
+    turns=[
+        Turn({"ghost", "poison"}, False, Act.SYNC, []),
+        Turn({"ghost", "u1"}, False, Act.REPLACE, []),
+        Turn(set(), False, Act.CRASH, []),
+        Turn(set(), True, Act.SYNC, []),
+        Turn({"ghost", "poison"}, False, Act.SYNC, []),
+    ],
+    batch=1,
+)
+@given(turns=TURNS, batch=st.integers(1, 3))
+def test_the_cohort_ends_right_whatever_id_type_is_used_and_however_it_is_replaced(
+    turns: list[Turn],
+    batch: int,
+    empty_ledger: EmptyLedger,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    world = World(Known.REGISTERED)
+    for user, amplitude_id in AMPLITUDE_IDS.items():
+        if user != "ghost":
+            world.add_user(user, amplitude_id)
+    with Simulator(world) as simulator, open_ledger(empty_ledger()) as ledger:
+        workspace = Workspace(simulator, ledger, tmp_path_factory.mktemp("switching"))
+        workspace.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=0)
+        switching = Switching(workspace)
+        switching.enter()
+        for turn in turns:
+            switching.take(turn)
+            check_numbers(workspace, strangers=0)
+        workspace.set_faults(POISON)
+        ledger.write(retry_rejected)
+        report = asyncio.run(workspace.sync())
+        assert report.audiences[0].left.pending == 0, report.audiences[0].note
+        assert workspace.cohort() == switching.wanted - {"poison", "ghost"}

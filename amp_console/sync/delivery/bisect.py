@@ -11,6 +11,7 @@ from amp_console.values import Operation
 
 MAX_SUSPECTS = 20
 """After this many single refusals with nothing accepted in between, send a control request."""
+MAX_CONTROLS = 3  # refused control requests until the cohort counts as the one that refuses
 MAX_OTHERS = 10  # users sent one by one if there is no user for a control request
 
 
@@ -102,24 +103,24 @@ class BatchBisector:
 
     async def _send_control(self, refusal: BadRequest) -> None:
         """See whether the cohort accepts anything; raise `AudienceBlocked` where it does not."""
-        worker, is_answered = self._worker, False
-        try:
-            while not is_answered:
-                batch = await self._take_control()
-                if batch is None:
-                    await self._send_others(refusal)
-                    return
-                is_answered = await worker.send(batch, is_control=True)
-        except BadRequest as error:
-            raise AudienceBlocked(
-                f"Amplitude refuses every request for this cohort: {words_of(error)}. "
-                "All users stay pending. Check the cohort and the connection's settings."
-            ) from None
+        refused: set[str] = set()  # a control user may be one that Amplitude refuses
+        is_answered = False
+        while not is_answered:
+            batch = await self._take_control(refused)
+            if batch is None:
+                await self._send_others(refusal, refused)
+                return
+            try:
+                is_answered = await self._worker.send(batch, is_control=True)
+            except BadRequest as error:
+                refused.update(batch.identifiers())
+                if len(refused) >= MAX_CONTROLS:
+                    raise AudienceBlocked(_all_refused(error)) from None
         self._accepted()
 
-    async def _send_others(self, refusal: BadRequest) -> None:
+    async def _send_others(self, refusal: BadRequest, controls: Collection[str]) -> None:
         """Send other pending users one by one, in place of a control request, until one passes."""
-        avoid = {*self._alone, *self._named}
+        avoid = {*self._alone, *self._named, *controls}
         refused = 0
         while refused < MAX_OTHERS:
             batch = await self._take_other(avoid)
@@ -132,7 +133,7 @@ class BatchBisector:
             except BadRequest:
                 avoid.update(batch.identifiers())
                 refused += 1
-        raise AudienceBlocked(_no_control(refusal))
+        raise AudienceBlocked(_all_refused(refusal) if controls else _no_control(refusal))
 
     async def _take_other(self, avoid: Collection[str]) -> DeliveryBatch | None:
         """Take one pending user. Removals by the ID type not in use come before all others."""
@@ -155,8 +156,8 @@ class BatchBisector:
                 return batch
         return None
 
-    async def _take_control(self) -> DeliveryBatch | None:
-        """Take a user for a control request, if there is one.
+    async def _take_control(self, avoid: Collection[str]) -> DeliveryBatch | None:
+        """Take a user for a control request, if there is one apart from those in `avoid`.
 
         While the batch removes users by the inactive ID type, a user already removed by that type
         serves, too: the delivery adds those who belong again afterwards. A comparison does not, so
@@ -170,7 +171,12 @@ class BatchBisector:
             id_types.append(self._batch.id_type)
         for id_type in id_types:
             batch = await worker.write(
-                deliveries.open_control_batch, worker.run.id, known.id, id_type, worker.now()
+                deliveries.open_control_batch,
+                worker.run.id,
+                known.id,
+                id_type,
+                worker.now(),
+                avoid,
             )
             if batch is not None:
                 return batch
@@ -183,6 +189,13 @@ class BatchBisector:
         answer = worker.answer(refusal.status, words_of(refusal))
         rejected = await worker.write(deliveries.refuse, batch, ids, answer)
         worker.count(rejected=rejected, done=rejected)
+
+
+def _all_refused(refusal: BadRequest) -> str:
+    return (
+        f"Amplitude refuses every request for this cohort: {words_of(refusal)}. "
+        "All users stay pending. Check the cohort and the connection's settings."
+    )
 
 
 def _no_control(refusal: BadRequest) -> str:
