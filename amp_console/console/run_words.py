@@ -156,7 +156,8 @@ def compared(kind: RunKind, found: ComparisonTotals) -> str:
 def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) -> str:
     """Say in a sentence what a run did, in how many requests, and how long it took."""
     if kind is RunKind.COMPARE:
-        return f"Nothing was sent. It took {lasting(seconds)}."
+        what = "A comparison only reads: nothing in Amplitude has changed."
+        return f"{what} It took {lasting(seconds)}."
     if not counts.requests:
         return f"No request was sent. It took {lasting(seconds)}."
     retries = f" ({plural(counts.retries, 'retry', 'retries')})" if counts.retries else ""

@@ -298,7 +298,8 @@ class Resolved(msgspec.Struct, frozen=True):
 
     Delivered were the unexplained ones, by kind (`repaired`), of those that were pending `sent`,
     and of those that were rejected `accepted`. Of the unexplained ones, any sync delivers those
-    that are `due`: the comparison has corrected what the ledger knew of them. `is_repairing`: a
+    that are `due`: the comparison has corrected what the ledger knew of them. `added` are those of
+    the missing, with or without an explanation, who are in the cohort by now. `is_repairing`: a
     repair of the audience is under way, and has begun to send.
     """
 
@@ -306,6 +307,7 @@ class Resolved(msgspec.Struct, frozen=True):
     sent: int
     accepted: int = 0
     due: int = 0
+    added: int = 0
     is_repairing: bool = False
 
     @property
@@ -321,7 +323,7 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
     """
     repaired: dict[DifferenceKind, int] = {}
     explained: dict[Explanation, int] = {}
-    due = 0
+    due = added = 0
     rows = db.execute(
         f"SELECT kind, {_EXPLANATION}, {IS_RESOLVED}, {_IS_DUE}, count(*) FROM difference "
         "WHERE comparison_id = ? GROUP BY 1, 2, 3, 4",
@@ -329,6 +331,8 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
     )
     for kind, code, is_resolved, is_due, count in rows:
         explanation = Explanation(code)
+        if is_resolved and kind == DifferenceKind.MISSING:
+            added += count
         if is_resolved and explanation is Explanation.NONE:
             repaired[DifferenceKind(kind)] = count
         elif is_resolved:
@@ -340,6 +344,7 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
         sent=explained.get(Explanation.PENDING, 0),
         accepted=explained.get(Explanation.REJECTED, 0),
         due=due,
+        added=added,
         is_repairing=bool(set(_repairs_under_way(db, comparison_id)) - set(dead)),
     )
 

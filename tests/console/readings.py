@@ -400,7 +400,7 @@ async def _reconcile(reader: Reader) -> Facts:
             services(reader.pilot).navigate(OpenReconcile(audience.id))
             await reader.settle()
             facts[f"{audience.name}: differed"] = sum(
-                number(row["People"])
+                number(row["Found"])
                 for row in reader.rows("#kinds")
                 if row["Difference"].startswith(("Missing", "Extra"))
             )

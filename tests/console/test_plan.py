@@ -352,7 +352,7 @@ async def test_a_key_that_repeats_does_not_send_the_plan_it_has_opened(
         await until(pilot, lambda: services(pilot).jobs.sync is not None)
 
 
-async def test_what_an_obstacle_keeps_back_is_not_in_the_total(
+async def test_what_an_obstacle_keeps_back_is_counted_as_home_and_the_run_count_it(
     harness: ConsoleHarness, simulator: Simulator
 ) -> None:
     with harness.workspace(harness.connect()) as workspace:
@@ -366,7 +366,11 @@ async def test_what_an_obstacle_keeps_back_is_not_in_the_total(
         await open_plan(
             pilot, "Creates 1 cohort and adds 1 user", "nothing fails). 1 user can't be sent."
         )
-        await until_shown(pilot, "Sync 2 audiences: 1 change ")
+        await until_shown(pilot, "Sync 2 audiences: 2 changes ")
+        await pilot.press("y")
+        await until_shown(pilot, "2 to deliver = 1 pending")
+        await pilot.press("1")
+        await until_shown(pilot, "1 change pending")
 
 
 async def test_a_plan_that_is_read_keeps_its_numbers(harness: ConsoleHarness) -> None:
@@ -400,6 +404,10 @@ async def test_a_plan_that_is_sent_with_more_changes_counts_them(harness: Consol
             workspace.enter("u-3")
             await until_shown(pilot, "1 more change has arrived since; sending includes it.")
             await pilot.press("y")
+            await until_shown(pilot, "Everything is delivered.")
+            sync = services(pilot).jobs.sync
+            assert sync is not None
+            assert sync.operation.planned == 1
             await until_shown(pilot, "Everything is delivered.", "2/2", "1 more user than planned")
 
 

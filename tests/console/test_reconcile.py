@@ -15,15 +15,14 @@ from amp_console.console import LaunchOptions
 from amp_console.console.routes import OpenReconcileAll
 from amp_console.console.screens.reconcile.choice import ChoiceDialog
 from amp_console.console.screens.reconcile.repair import NOTHING_LEFT
-from amp_console.console.screens.reconcile.rows import shares
+from amp_console.console.screens.reconcile.rows import Parts, shares
 from amp_console.console.screens.reconcile.view import ReconcileScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
-from amp_console.ledger.comparisons import KEPT, Comparison
+from amp_console.ledger.comparisons import KEPT
 from amp_console.ledger.runs import RunKind, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule, Simulator, Slow
-from amp_console.values import IdType
 from tests.console.gate import gate_sleeps
 from tests.console.harness import (
     NOW,
@@ -285,9 +284,11 @@ async def test_what_a_repair_has_sent_is_repaired_once_amplitude_confirms_it(
                 await until_shown(
                     pilot,
                     "adding 2",
-                    "A repair is running. Amplitude confirmed 1 of 3 differences so far.",
+                    "A repair is running: 1 of 3 differences repaired so far.",
                     "» repairing  When compared: 20 in the audience, 19 in the cohort.",
+                    "2 still missing   █ 18 in both   ▓ 0 still extra",
                 )
+                assert "1/3" not in picture(pilot)
                 assert "p Repair" not in picture(pilot)
                 assert "again to be sure" not in picture(pilot)
                 assert "pending now" not in picture(pilot)
@@ -295,6 +296,8 @@ async def test_what_a_repair_has_sent_is_repaired_once_amplitude_confirms_it(
                 is_answered.set()
             await until_over(pilot)
             await until_shown(pilot, "3 of 3 differences were repaired since.", "● repaired")
+            await until_shown(pilot, "0 still missing   █ 20 in both   ▓ 0 still extra")
+            await until_gone(pilot, "A repair removes them")
             await until_shown(pilot, "When compared: 20 in the audience, 19 in the cohort.")
             await until_gone(pilot, "p Repair")
             await pilot.press("p")
@@ -851,17 +854,10 @@ async def test_a_cohort_that_is_gone_costs_no_download(harness: ConsoleHarness) 
         await until_shown(pilot, "● same")
 
 
-def found(missing: int, in_both: int, extra: int) -> Comparison:
-    return Comparison(
-        1, 1, 1, "c", IdType.USER_ID, 0, None, None, None, 0, 0, in_both, missing, 0, 0, extra,
-        0, 0, 0,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("counts", [(1, 1_000_000, 1), (5, 5, 5), (0, 7, 0), (9, 0, 1), (0, 0, 0)])
 def test_the_bar_is_as_wide_as_it_is_and_shows_whoever_there_is(
     counts: tuple[int, int, int],
 ) -> None:
-    parts = shares(found(*counts), 60)
+    parts = shares(Parts(*counts), 60)
     assert sum(parts) == 60
     assert all(part > 0 for part, count in zip(parts, counts, strict=True) if count)

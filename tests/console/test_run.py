@@ -467,11 +467,12 @@ async def test_a_finished_run_offers_to_retry_and_export_who_was_rejected(
         await until_shown(pilot, "Adds 1 user (1 request if nothing fails).")
 
 
-async def test_a_comparison_that_has_ended_sent_no_request(harness: ConsoleHarness) -> None:
+async def test_a_comparison_that_has_ended_says_that_it_only_read(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u1")
         await workspace.sync()
         report = await workspace.compare_report()
     async with harness.open(LaunchOptions(run_id=report.run.run_id)) as pilot:
-        await until_shown(pilot, "same", "No request was sent.")
-        await until_gone(pilot, "No request yet")
+        await until_shown(pilot, "same", "A comparison only reads: nothing in Amplitude has")
+        await until_shown(pilot, "A comparison downloads cohorts, and changes")
+        await until_gone(pilot, "No request")

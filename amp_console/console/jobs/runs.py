@@ -164,7 +164,7 @@ class SyncOperation(RunOperation):
 
     @property
     def planned(self) -> int:
-        return sum(audience.add + audience.remove for audience in self.plan.audiences)
+        return sum(audience.planned for audience in self.plan.audiences)
 
     @property
     def run_report(self) -> RunReport | None:

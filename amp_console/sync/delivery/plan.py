@@ -69,6 +69,11 @@ class AudiencePlan(msgspec.Struct, frozen=True):
         return self.add + self.remove
 
     @property
+    def planned(self) -> int:
+        """How many users the plan was for when it was read; `users` is how many it is for now."""
+        return self.mark.users if self.mark is not None else self.users
+
+    @property
     def creates(self) -> bool:
         """A cohort would be created; Amplitude's API can't delete it again."""
         return self.cohort_id is None and (self.add > 0 or self.is_empty)

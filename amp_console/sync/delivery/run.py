@@ -93,7 +93,7 @@ async def deliver(
     """
     guard(context.connection, "Nothing was sent.")
     goals = [
-        AudienceProgress(goal.audience_id, goal.key, goal.name, goal.users, planned=goal.users)
+        AudienceProgress(goal.audience_id, goal.key, goal.name, goal.users, planned=goal.planned)
         for goal in plan.audiences
     ]
     return await carry_out(

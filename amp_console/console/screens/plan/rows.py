@@ -113,13 +113,16 @@ def title(plan: Plan, retried: Mapping[int, int]) -> str:
 
 
 def changes(plan: Plan) -> int:
-    """How many users a plan adds and removes, without those that can't be sent."""
-    return sum(item.add + item.remove for item in plan.audiences if can_be_sent(item))
+    """How many users a plan is for: all that are pending, also those that can't be sent.
+
+    The lists, home and the run count the same.
+    """
+    return sum(item.users for item in plan.audiences)
 
 
 def kept(plan: Plan) -> int:
     """How many users a plan would add or remove, and can't."""
-    return sum(item.add + item.remove for item in plan.audiences if item.obstacle)
+    return sum(item.users for item in plan.audiences if item.obstacle)
 
 
 def is_same_offer(plan: Plan, now: Plan) -> bool:

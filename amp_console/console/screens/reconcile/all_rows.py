@@ -13,6 +13,7 @@ from amp_console.console.screens.reconcile.rows import (
     headline,
     kind_rows,
     legend,
+    parts_now,
     verdict,
 )
 from amp_console.console.texts import BAD, MUTED, lines, safe_text
@@ -25,10 +26,6 @@ from amp_console.ledger.comparisons import (
     Resolved,
     last_comparison,
     resolved_since,
-)
-from amp_console.sync.reconcile.descriptions import (
-    pending_parts,
-    unexplained_missing,
 )
 from amp_console.sync.reconcile.download import downloads_needed
 from amp_console.text import plural
@@ -94,8 +91,8 @@ def row(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs, now:
     last = known.comparison
     counts: tuple[int | None, ...] = (None,) * 4
     if last is not None:
-        extra = last.extra - pending_parts(last)[1]
-        counts = last.in_audience, last.in_cohort, unexplained_missing(last), extra
+        parts = parts_now(last, known.resolved)
+        counts = last.in_audience, last.in_cohort, parts.missing, parts.extra
     return Row(
         known.audience.id,
         (
@@ -176,7 +173,7 @@ def closer(
     kinds = _kinds(last, known.resolved)
     return lines(
         headline(last, known.resolved, glyphs),
-        bar(last, glyphs, width),
+        bar(last, known.resolved, glyphs, width),
         legend(last, known.resolved, glyphs),
         safe_text(""),
         *(safe_text((f"{name:<30}", MUTED), count) for name, count in kinds),

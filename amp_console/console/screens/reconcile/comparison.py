@@ -44,6 +44,7 @@ class ComparisonPanel(Vertical):
     def __init__(self) -> None:
         super().__init__(id="picture", classes="panel")
         self._comparison: Comparison | None = None
+        self._resolved: Resolved | None = None
         self._audience: Audience | None = None
         self._known: KnownNumbers | None = None
         self._is_comparing = False
@@ -74,7 +75,7 @@ class ComparisonPanel(Vertical):
         """
         self.set_class(comparison is None, "-never")
         glyphs, self._comparison = services_of(self).glyphs, comparison
-        self._audience, self._known = audience, known
+        self._audience, self._known, self._resolved = audience, known, resolved
         self.border_title = safe_text(f"Reconcile {glyphs.dot} {audience.name}", max_length=80)
         for name in ("#bar", "#legend"):
             self.query_one(name).display = comparison is not None
@@ -110,7 +111,8 @@ class ComparisonPanel(Vertical):
     def _draw_bar(self) -> None:
         if self._comparison is not None:
             width = max(10, self.scrollable_content_region.width)
-            bar = rows.bar(self._comparison, services_of(self).glyphs, width)
+            glyphs = services_of(self).glyphs
+            bar = rows.bar(self._comparison, self._resolved, glyphs, width)
             self.query_one("#bar", Static).update(bar)
 
     def _show_age(self) -> None:

@@ -1,5 +1,6 @@
 """What the reconcile view shows: the picture of a comparison, kinds of differences, people."""
 
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from amp_console.console.words import ago
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import (
+    EXTRA,
     Comparison,
     Difference,
     DifferenceFilter,
@@ -49,7 +51,7 @@ from amp_console.text import local_time, plural
 
 KINDS = (
     Column("Difference", 28, flex=1),
-    Column("People", 9, right=True),
+    Column("Found", 9, right=True),
     Column("Repaired", 9, right=True, rank=1, hides=True),
     Column("", 41, flex=1, rank=2),
 )
@@ -80,13 +82,35 @@ _TONES: dict[Group, str] = {
     Explanation.REJECTED: "bad",
 }
 _TONES_NOW = {"sent": "good", "repaired": "good", "rejected": "bad"}
-MISSING, BOTH, EXTRA = 0, 1, 2  # the parts of the bar
 
 
-def shares(comparison: Comparison, width: int) -> tuple[int, int, int]:
+class Parts(NamedTuple):
+    """How many people are missing from the cohort without an explanation, in both, and extra."""
+
+    missing: int
+    both: int
+    extra: int
+
+
+def parts_now(comparison: Comparison, resolved: Resolved | None) -> Parts:
+    """The parts of the bar: what the comparison found, less what was delivered since."""
+    found = Parts(
+        unexplained_missing(comparison),
+        comparison.in_both,
+        comparison.extra - pending_parts(comparison)[1],
+    )
+    if resolved is None:
+        return found
+    repaired = resolved.repaired
+    return Parts(
+        found.missing - repaired.get(DifferenceKind.MISSING, 0),
+        found.both + resolved.added,
+        found.extra - sum(repaired.get(kind, 0) for kind in EXTRA),
+    )
+
+
+def shares(counts: Parts, width: int) -> tuple[int, int, int]:
     """Share `width` columns among missing, both and extra; a part with people gets at least one."""
-    extra = comparison.extra - pending_parts(comparison)[1]
-    counts = (unexplained_missing(comparison), comparison.in_both, extra)
     total = sum(counts)
     if not total or width < len(counts):
         return 0, width, 0
@@ -96,9 +120,9 @@ def shares(comparison: Comparison, width: int) -> tuple[int, int, int]:
     return edges[0], edges[1], edges[2]
 
 
-def bar(comparison: Comparison, glyphs: Glyphs, width: int) -> Content:
-    """The cohort and the audience as one bar: who is missing, in both, and extra."""
-    missing, both, extra = shares(comparison, width)
+def bar(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs, width: int) -> Content:
+    """The cohort and the audience as one bar: who is missing, in both, and extra by now."""
+    missing, both, extra = shares(parts_now(comparison, resolved), width)
     return safe_text(
         (glyphs.empty * missing, WARN),
         (glyphs.full * both, GOOD),
@@ -148,14 +172,15 @@ def people_of(comparison_id: int, group: Group, text: str) -> DifferenceFilter:
 
 def legend(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> Content:
     """What the parts of the bar are, with their numbers."""
-    extra = comparison.extra - pending_parts(comparison)[1]
+    now = parts_now(comparison, resolved)
+    still = "still " if resolved is not None and resolved.total else ""
     parts: list[Part] = [
         (f"{glyphs.empty} ", WARN),
-        f"{unexplained_missing(comparison):,} missing   ",
+        f"{now.missing:,} {still}missing   ",
         (f"{glyphs.full} ", GOOD),
-        f"{comparison.in_both:,} in both   ",
+        f"{now.both:,} in both   ",
         (f"{glyphs.extra} ", BAD),
-        f"{extra:,} extra",
+        f"{now.extra:,} {still}extra",
     ]
     sent = resolved.sent if resolved else 0
     if left := comparison.pending - sent:
@@ -202,8 +227,8 @@ def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) 
     rows = [safe_text((words, f"{STRONG} {TONE[tone]}"), f"  {counted}")]
     sentences = [] if done or sent or is_repairing else describe_comparison(comparison)[:3]
     if is_repairing:
-        answered = f"Amplitude confirmed {done:,} of {plural(differing, 'difference')} so far"
-        sentences = [f"A repair is running. {answered}."]
+        repaired = f"{done:,} of {plural(differing, 'difference')} repaired so far"
+        sentences = [f"A repair is running: {repaired}."]
     elif done:
         were = "was" if done == 1 else "were"
         repaired = f"{done:,} of {plural(differing, 'difference')} {were} repaired since"
@@ -239,6 +264,7 @@ def kind_rows(comparison: Comparison, resolved: Resolved | None) -> list[Row]:
     counts[Explanation.REJECTED] = comparison.missing_rejected
     counts[Explanation.PENDING] = comparison.pending
     done: dict[Group, str] = {}
+    repaired = resolved.repaired if resolved else {}
     if resolved:
         done = {kind: f"{count:,}" for kind, count in resolved.repaired.items() if count}
         done[Explanation.PENDING] = f"{resolved.sent:,} sent" if resolved.sent else ""
@@ -250,12 +276,21 @@ def kind_rows(comparison: Comparison, resolved: Resolved | None) -> list[Row]:
                 Cell(GROUP_NAMES[group]),
                 Cell(f"{count:,}", _TONES.get(group, "dim")),
                 Cell(done.get(group, ""), "good"),
-                Cell(_MEANS[group].format(label=comparison.id_type.label), "dim"),
+                Cell(_means(group, count, repaired, comparison), "dim"),
             ),
         )
         for group, count in counts.items()
         if count
     ]
+
+
+def _means(
+    group: Group, found: int, repaired: Mapping[DifferenceKind, int], comparison: Comparison
+) -> str:
+    """What becomes of the people of a group; "" once all who were found are repaired."""
+    if isinstance(group, DifferenceKind) and repaired.get(group) == found:
+        return ""
+    return _MEANS[group].format(label=comparison.id_type.label)
 
 
 def person_row(difference: Difference, glyphs: Glyphs) -> Row:

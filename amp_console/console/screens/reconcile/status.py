@@ -21,8 +21,18 @@ def doing(work: ReconcileJob, audience_id: int, glyphs: Glyphs) -> Content:
     if now.wait_until is not None:
         wait = f" in {max(0, now.wait_until - work.elapsed):.0f} s"
     share = f"{bar(glyphs, now.done, now.total, BAR)} " if now.total else ""
-    count = f"  {now.done:,}/{now.total:,}" if now.total else ""
+    # How many a repair has repaired, the comparison says beside it, as the ledger knows it.
+    is_counted = now.total and not isinstance(work.operation, RepairOperation)
+    count = f"  {now.done:,}/{now.total:,}" if is_counted else ""
     return safe_text((f"{glyphs.live} {share}", ACCENT), f"{now.state}{wait}{count}")
+
+
+def sent_by(work: ReconcileJob | None, audience_id: int) -> int:
+    """For how many users of an audience Amplitude has answered a repair; 0 without one."""
+    if work is None or not isinstance(work.operation, RepairOperation):
+        return 0
+    now = work.progress_of(audience_id)
+    return now.done if now is not None else 0
 
 
 def came_of(work: ReconcileJob, audience_id: int) -> Content | None:

@@ -33,7 +33,7 @@ from amp_console.console.screens.reconcile.repair import (
     choose_repair,
     start,
 )
-from amp_console.console.screens.reconcile.status import came_of, doing
+from amp_console.console.screens.reconcile.status import came_of, doing, sent_by
 from amp_console.console.texts import MUTED, WARN, safe_text
 from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
@@ -147,6 +147,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
         self._is_settled = False
         """Whether a repair would send nothing."""
         self._kinds = DifferenceKinds()
+        self._sent = 0  # by its repair, when the comparison was read last
         self._ended: ReconcileJob | None = None  # the last job whose end was taken note of
 
     def body(self) -> ComposeResult:
@@ -230,6 +231,9 @@ identifier per line. E writes the differences into a file. w shows the requests 
         self._show_job()  # at once, as the line on top shows the same downloads
         if not isinstance(change, JobProgress):
             super().show_change(change)
+        elif self.is_current and self._sent != (sent := sent_by(self._job, self._audience_id)):
+            self._sent = sent
+            self.loader.follow("repaired", self.load)
 
     def show_ages(self) -> None:
         """Let what a job waits for count down."""

@@ -15,11 +15,12 @@ from amp_console.console.widgets.grid import Grid, Paged, Row, RowsState
 from amp_console.console.words import lasting, stopwatch
 from amp_console.ledger import requests
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
-from amp_console.ledger.runs import RunKind, run
+from amp_console.ledger.runs import Run, RunKind, run
 from amp_console.text import local_time, plural
 
 NONE_YET = "No request yet."
 NONE_SENT = "No request was sent."
+ONLY_READ = "A comparison downloads cohorts, and changes nothing in Amplitude."
 NONE_REJECTED = "This run rejected no one."
 NONE_STILL = "None of these users is rejected any more."
 _KINDS = {
@@ -173,7 +174,7 @@ class RequestsPanel(Vertical):
         if (audience, is_full) != (self.audience, self._is_full):
             return  # the other log is shown by now, and its requests are being read
         grid = self.shown_log
-        grid.empty = NONE_SENT if known is not None and known.ended_at is not None else NONE_YET
+        grid.empty = _why_empty(known)
         is_at_top = grid.cursor == 0
         grid.show(rows)
         if is_at_top:
@@ -237,3 +238,10 @@ class RejectedPanel(Vertical):
         self.border_subtitle = (
             f"{still:,} still are, {gone:,} retried or changed since" if gone else ""
         )
+
+
+def _why_empty(known: Run | None) -> str:
+    """Why a run has no request that changed a cohort, or not yet."""
+    if known is not None and known.kind is RunKind.COMPARE:
+        return ONLY_READ
+    return NONE_SENT if known is not None and known.ended_at is not None else NONE_YET
