@@ -356,7 +356,7 @@ def _print_audience(
         ),
         ("last sync", local_time(document.last_sync_at) or "never"),
         *(
-            [("compared", local_time(document.compared_at) or "never")]
+            [("compared", local_time(document.compared_at) or "not yet")]
             if document.cohort_id
             else []
         ),

@@ -108,10 +108,10 @@ def badges(glyphs: Glyphs, audience_id: int, states: Iterable[State]) -> list[Ce
     ]
 
 
-def badges_text(glyphs: Glyphs, audience_id: int, states: Iterable[State]) -> Content:
+def badges_text(shown: Iterable[CellPart]) -> Content:
     """The states of an audience as one text."""
     parts: list[Part] = []
-    for badge in badges(glyphs, audience_id, states):
+    for badge in shown:
         parts += ["  "] if parts else []
         parts.append((badge.text, TONE[badge.tone]))
     return safe_text(*parts)

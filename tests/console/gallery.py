@@ -394,7 +394,7 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     await _visit(pilot, "escape", "in both")
     await _visit(pilot, "1", "11,774")
     await pilot.press("a")
-    await _visit(pilot, "r", "not compared yet")
+    await _visit(pilot, "r", "not compared")
     await _visit(pilot, "r", "Compare 4 audiences?")
     await _visit(pilot, "y", "A comparison has ended.", "5 of 500 downloads used")
     yield "reconcile-all"

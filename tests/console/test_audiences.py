@@ -131,7 +131,7 @@ async def test_an_audience_is_in_sync_only_once_its_cohort_was_compared(
         workspace.read([event("u1", True, audience=LAPSED)])
         sync(workspace)
     async with harness.open() as pilot:
-        await until_shown(pilot, "◎ not compared", "compared    never", "Press u to check the")
+        await until_shown(pilot, "◎ not compared", "compared    not yet", "Press u to check the")
         with harness.workspace(connection) as workspace:
             await workspace.compare(LAPSED)
         await until_shown(pilot, "● in sync", ": same", "next        Nothing to do.")

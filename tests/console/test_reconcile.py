@@ -618,7 +618,7 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers", "tests")
         await pilot.press("a", "r")
-        await until_shown(pilot, "not compared yet", "Comparing takes 2 downloads.")
+        await until_shown(pilot, "not compared", "Comparing takes 2 downloads.")
         await pilot.press("r")
         await until_shown(pilot, "Compare 2 audiences?", "This takes 2 downloads of the month's.")
         await pilot.press("y")
@@ -673,7 +673,7 @@ async def test_a_first_comparison_under_way_is_not_called_missing(
     async with harness.open(size=(160, 40)) as pilot:
         await until_shown(pilot, "shoppers", "tests")
         await pilot.press("a", "r")
-        await until_shown(pilot, "not compared yet", "Not compared yet: press r.")
+        await until_shown(pilot, "not compared", "Not compared yet: press r.")
         await pilot.press("r")
         await until_shown(pilot, "Compare 2 audiences?")
         await pilot.press("y")

@@ -110,6 +110,22 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         )
 
 
+async def test_who_is_to_be_checked_in_segment_is_marked_and_found_by_a_filter(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    async with harness.open(size=(160, 45)) as pilot:
+        await until_shown(pilot, SHOPPERS)
+        await pilot.press("u")
+        await until_shown(pilot, "2 to check in Segment")
+        shown = picture(pilot)
+        rows = [line for line in shown.splitlines() if "▲ check in Segment" in line]
+        assert all(any(name in line for line in rows) for name in (LAPSED, GHOSTS))
+        assert not any(name in line for line in rows for name in (SHOPPERS, FRESH))
+        await pilot.press("slash", *"check in", "enter")
+        await until_shown(pilot, "2 of 4 audiences", LAPSED, GHOSTS)
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_size_in_segment_is_a_column_that_is_chosen(
     harness: ConsoleHarness, simulator: Simulator, size: tuple[int, int]

@@ -205,7 +205,7 @@ async def test_a_connection_is_described_without_opening_it(
             " KB",
         )
         await pilot.press("down")
-        await until_shown(pilot, "audiences    1 ", "last run     never", "compared     never")
+        await until_shown(pilot, "audiences    1 ", "last run     never", "compared     not yet")
         assert services(pilot).connections.find(prod) is None
 
 

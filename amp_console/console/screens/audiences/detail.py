@@ -2,16 +2,24 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
+from pathlib import PurePath
 from typing import ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from amp_console.console.badges import badges_text, held_text, members_sum, size_text, states_now
+from amp_console.console.badges import (
+    badges,
+    badges_text,
+    held_text,
+    members_sum,
+    size_text,
+    states_now,
+)
 from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
-from amp_console.console.screens.audiences.segment import size_rows
+from amp_console.console.screens.audiences.segment import segment_badge, size_rows
 from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
@@ -96,8 +104,9 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     """Lay out what is known of an audience, in so many columns."""
     target, trend = detail
     states = states_now(services, target)
+    marks = badges(services.glyphs, target.audience.id, states)
     rows: list[tuple[str, Content | str]] = [
-        ("state", badges_text(services.glyphs, target.audience.id, states)),
+        ("state", badges_text([*marks, *segment_badge(services, target.audience)])),
         ("next", safe_text((next_step(target, states, trend.query), STRONG), max_length=400)),
     ]
     if target.notice:
@@ -299,11 +308,12 @@ def _compared(services: Services, trend: AudienceTrend) -> Content:
     """When the cohort was compared last, and how they differed then."""
     last = trend.comparison
     if last is None:
-        return safe_text(("never", MUTED))
+        return safe_text(("not yet", MUTED))
     outcome = comparison_outcome(last, "pending then")
     if last.differing:
         outcome = f"{plural(last.differing, 'user')} differed{_parts(last)}"
-    return safe_text(services.age_of(last.at), f", run {last.run_id}: {outcome}")
+    with_list = f" with {PurePath(last.against).name}" if last.against else ""
+    return safe_text(services.age_of(last.at), f"{with_list}, run {last.run_id}: {outcome}")
 
 
 def _parts(last: Comparison) -> str:

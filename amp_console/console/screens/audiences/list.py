@@ -76,9 +76,10 @@ profiles, and one with several identifiers counts once; the ledger counts identi
 
 The title counts as needing attention what stays until you act: broken links, refused keys, plans
 that remove more than half of a cohort, cohorts that differ, and rejected users. It also counts what
-is open: changes that are pending, audiences that are not linked, those that Segment can't compute
-or counts differently (see "sizes" and "in Segment" in the detail), and those not compared (◎):
-everything is delivered, and no comparison has shown yet that the cohort holds exactly that.
+is open: changes that are pending, audiences that are not linked, those to check in Segment, which
+can't compute them or counts them differently (the detail says which), and those delivered and not
+compared (◎): no comparison has shown yet that the cohort holds exactly that. A filter (/) finds
+each by its words, e.g. "not linked" or "check in Segment".
 
 What needs attention comes first, unless you sort by another column (o). Rows are sorted when you
 come here and when you press 1. In between they keep their order, and the arrow in the header is

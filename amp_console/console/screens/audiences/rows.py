@@ -7,11 +7,14 @@ from textual.content import Content
 
 from amp_console.console.badges import badges, states_now
 from amp_console.console.context import Services
-from amp_console.console.screens.audiences.segment import segment_size
+from amp_console.console.screens.audiences.segment import (
+    is_odd_in_segment,
+    segment_badge,
+    segment_size,
+)
 from amp_console.console.texts import BAD, GOOD, Part, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row, parts_cell
 from amp_console.console.words import aged, changes, number
-from amp_console.sync.queries.segment import has_failed
 from amp_console.sync.queries.status import AudienceSummary, overview
 from amp_console.text import plural
 
@@ -50,7 +53,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             Cell(number(members, glyphs)),
             Cell(pending),
             Cell(rejected, "bad"),
-            parts_cell(badges(glyphs, audience.id, states)),
+            parts_cell([*badges(glyphs, audience.id, states), *segment_badge(services, audience)]),
             aged(audience.last_sync_at, now, glyphs),
             Cell(f"{glyphs.triangle} {in_segment}", "warn") if is_odd else Cell(in_segment),
         ),
@@ -66,14 +69,6 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             None if sizes is None or sizes.row.segment is None else sizes.row.segment.size,
         ),
     )
-
-
-def _is_odd_in_segment(services: Services, known: AudienceSummary) -> bool:
-    """Whether Segment fails to compute an audience, or counts other members than the ledger."""
-    sizes = services.segment.sizes_of(known.audience.id)
-    if sizes is None or sizes.row.segment is None:
-        return False
-    return sizes.row.differs_in_segment or has_failed(sizes.row.segment)
 
 
 def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:
@@ -94,7 +89,8 @@ def title(
     Everything is said of the audiences that a filter leaves of those that are `known`.
     """
     now, dot = overview([states_now(services, item) for item in shown]), services.glyphs.dot
-    total, odd = plural(known, "audience"), sum(_is_odd_in_segment(services, it) for it in shown)
+    total = plural(known, "audience")
+    odd = sum(is_odd_in_segment(services, item.audience) for item in shown)
     audiences = total if now.audiences == known else f"{now.audiences:,} of {total}"
     if not shown:
         return safe_text(audiences), []
@@ -116,7 +112,7 @@ def title(
         verdict = ("everything is right", GOOD)
     line = safe_text(audiences, f" {dot} ", verdict)
     others = [*_disabled(shown), *([f"{now.unlinked:,} not linked"] if now.unlinked else [])]
-    others += [f"{now.unchecked:,} not compared"] if now.unchecked else []
+    others += [f"{now.unchecked:,} delivered, not compared"] if now.unchecked else []
     others += [f"{odd:,} to check in Segment"] if odd else []
     counts, brief = [*counts, *others], [*brief, *others]
     for at, count in enumerate(counts):

@@ -5,6 +5,8 @@ from textual.content import Content
 from amp_console.console.context import Services
 from amp_console.console.segment_figures import Sizes
 from amp_console.console.texts import BAD, MUTED, WARN, Part, safe_text
+from amp_console.console.widgets.grid import CellPart
+from amp_console.ledger.audiences import Audience
 from amp_console.sync.queries.segment import Presence, SizesSideBySide, has_failed, size_words
 
 _ABSENT = {
@@ -21,6 +23,21 @@ def segment_size(services: Services, sizes: Sizes | None) -> str:
     if sizes.row.segment is not None:
         return size_words(sizes.row.segment.size, sizes.row.segment.unit)
     return "unknown" if sizes.row.presence is Presence.UNKNOWN else services.glyphs.dash
+
+
+def is_odd_in_segment(services: Services, known: Audience) -> bool:
+    """Whether Segment fails to compute an audience, or counts other members than the ledger."""
+    sizes = services.segment.sizes_of(known.id)
+    if sizes is None or sizes.row.segment is None:
+        return False
+    return sizes.row.differs_in_segment or has_failed(sizes.row.segment)
+
+
+def segment_badge(services: Services, known: Audience) -> list[CellPart]:
+    """The mark of an audience that is to be checked in Segment, as a state shows it; or none."""
+    if not is_odd_in_segment(services, known):
+        return []
+    return [CellPart(f"{services.glyphs.triangle} check in Segment", "warn")]
 
 
 def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content | str]]:

@@ -187,7 +187,7 @@ def _last(services: Services, known: LedgerFacts | None) -> list[tuple[str, Cont
     """The last run with its outcome, and the last comparison."""
     if known is None:
         return []
-    compared = "never" if known.compared_at is None else services.age_of(known.compared_at)
+    compared = "not yet" if known.compared_at is None else services.age_of(known.compared_at)
     run = known.last_run
     return [
         (

@@ -117,7 +117,7 @@ def _state(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs) -
     if known.audience.broken:
         return Cell(f"{glyphs.bad} broken link", "bad")
     if known.comparison is None:
-        return Cell("not compared yet", "dim")
+        return Cell("not compared", "dim")
     return _result(known, known.comparison, glyphs)
 
 
@@ -161,7 +161,7 @@ def closer(
     """
     last, note = known.comparison, work.note_of(known.audience.id) if work is not None else ""
     if note:
-        before = compared(last, now, glyphs) if last else "It was never compared."
+        before = compared(last, now, glyphs) if last else "Not compared yet."
         return lines(safe_text((note, BAD), max_length=900), safe_text((before, MUTED)))
     if known.audience.broken:
         return safe_text((known.audience.broken, BAD), max_length=900)
