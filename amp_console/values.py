@@ -130,8 +130,9 @@ class SegmentAudience(NamedTuple):
 class Secret:
     """A text that is never shown: masked in repr, str and format, not picklable.
 
-    `reveal` is called in four places only: where the request's auth header is built, in the
-    keyring thread, where a webhook's signature is checked, and where a warehouse is opened.
+    `reveal` is called in five places only: where the request's auth header is built, in the
+    keyring thread, where a webhook's signature is checked, and where a warehouse or
+    a ledger on a server is opened.
     """
 
     __slots__ = ("_text",)

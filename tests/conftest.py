@@ -31,7 +31,12 @@ if hasattr(time, "tzset"):  # not on Windows
 hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-REAL_ENVIRONMENT = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY", "AMP_CONSOLE_CONNECTION")
+REAL_ENVIRONMENT = (
+    "AMP_CONSOLE_API_KEY",
+    "AMP_CONSOLE_SECRET_KEY",
+    "AMP_CONSOLE_CONNECTION",
+    "AMP_CONSOLE_LEDGER",
+)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "no_proxy")
 

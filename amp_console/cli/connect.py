@@ -223,7 +223,7 @@ def _store(connection: "Connection", credentials: "Credentials") -> int:
 
 
 def _log(before: "Connection | None", after: "Connection", *, has_new_keys: bool) -> None:
-    from amp_console.cli.resources import folders
+    from amp_console.cli.resources import ledgers
     from amp_console.sync.connection_log import log_connection_saved
 
-    log_connection_saved(folders().ledger(after.id), before, after, has_new_keys=has_new_keys)
+    log_connection_saved(ledgers(), before, after, has_new_keys=has_new_keys)

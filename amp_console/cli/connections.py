@@ -45,9 +45,9 @@ def connections(as_json: bool) -> int:
 def disconnect(name: str, yes: bool) -> int:
     """Delete a connection, and its keys from the keyring.
 
-    Its ledger and its backups stay where they are; the command names their paths.
+    Its ledger and its backups stay where they are; the command names their places.
     """
-    from amp_console.cli.resources import connection_store, folders, keyring
+    from amp_console.cli.resources import connection_store, keyring, ledgers
     from amp_console.connections import forget_connection
     from amp_console.connections.settings import Settings
     from amp_console.ledger.backups import backup_folder
@@ -62,8 +62,8 @@ def disconnect(name: str, yes: bool) -> int:
         if not ask(question):
             return 2
     waiting = forget_connection(pages, keyring(), name)
-    ledger = folders().ledger(connection.id)
-    log_connection_deleted(ledger, connection)
+    found = ledgers()
+    log_connection_deleted(found, connection)
     is_left = not Settings((connection,)).items.isdisjoint(waiting)
     if is_left:
         say(
@@ -72,8 +72,11 @@ def disconnect(name: str, yes: bool) -> int:
         )
     else:
         say(f"Deleted “{clean(name)}” and its keys.")
-    if ledger.exists():
-        backups = backup_folder(ledger)
+    file = found.file(connection)
+    if file is None:
+        say(f"Its ledger stays on the server: {found.where(connection)}")
+    elif file.exists():
+        backups = backup_folder(file)
         more = f", and its backups in {backups}" if backups.exists() else ""
-        say(f"Its ledger is still in {ledger}{more}.")
+        say(f"Its ledger is still in {file}{more}.")
     return Exit.PARTIAL if is_left else Exit.DELIVERED

@@ -14,7 +14,7 @@ from amp_console.cli.exits import Exit
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
-    from amp_console.connections import Connection, Folders, Keyring
+    from amp_console.connections import Connection, Keyring
 
 
 MAX_LENGTH = 2_000  # characters of a line: commands must be complete, and paths are long
@@ -78,7 +78,7 @@ def _findings() -> Iterator[Finding]:
     for connection in connections:
         yield _keys(connection, ring)
         yield from _segment(connection, ring)
-        yield from _ledger(connection, found)
+        yield from _ledger(connection)
 
 
 def _private(what: str, folder: Path) -> Finding:
@@ -121,12 +121,17 @@ def _segment(connection: "Connection", ring: "Keyring") -> Iterator[Finding]:
         yield Finding("segment", True, f"{where}, {profiles} a token of the Profile API")
 
 
-def _ledger(connection: "Connection", folders: "Folders") -> Iterator[Finding]:
+def _ledger(connection: "Connection") -> Iterator[Finding]:
+    from amp_console.cli.resources import ledgers
     from amp_console.ledger import LedgerError
     from amp_console.ledger.sqlite import examine
     from amp_console.text import plural
 
-    path = folders.ledger(connection.id)
+    found_at = ledgers()
+    path = found_at.file(connection)
+    if path is None:
+        yield Finding("ledger", True, f"{connection.name}: {found_at.where(connection)}")
+        return
     if path.exists():
         try:
             found = examine(path)

@@ -100,7 +100,7 @@ def _save_secret(name: str | None) -> int:
     """Save the secret from a hidden prompt or from a line on stdin."""
     import sys
 
-    from amp_console.cli.resources import connection_store, folders, keyring
+    from amp_console.cli.resources import connection_store, keyring, ledgers
     from amp_console.connections import checked_secret, store_webhook_secret
     from amp_console.sync.connection_log import log_webhook_secret
 
@@ -115,6 +115,6 @@ def _save_secret(name: str | None) -> int:
         raise click.UsageError(str(error)) from None
     ring = keyring()
     store_webhook_secret(pages, ring, connection, secret)
-    log_webhook_secret(folders().ledger(connection.id), connection)
+    log_webhook_secret(ledgers(), connection)
     say(f"The shared secret is in your keyring ({ring.backend_name()}).")
     return 0

@@ -15,7 +15,8 @@ from amp_console.connections import (
     find_keys,
     restricted,
 )
-from amp_console.ledger import Ledger, open_ledger
+from amp_console.ledger import Ledger
+from amp_console.sync.ledgers import Ledgers
 from amp_console.values import Credentials
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def keyring() -> Keyring:
     return Keyring(os.environ, on_waiting=lambda: say(waiting, err=True))
 
 
+def ledgers() -> Ledgers:
+    """Return what opens the ledger of any connection."""
+    return Ledgers(folders(), os.environ, keyring())
+
+
 def keys_of(connection: Connection) -> Credentials:
     """Find a connection's keys: in the environment, else in the keyring. Raises `KeysError`."""
     credentials, _ = find_keys(connection, os.environ, keyring())
@@ -52,7 +58,7 @@ def open_connection(name: str | None) -> Iterator[tuple[Connection, Ledger]]:
     connection = connection_store().pick(name)
     if common().read_only:
         connection = restricted(connection)
-    with open_ledger(folders().ledger(connection.id)) as ledger:
+    with ledgers().open(connection) as ledger:
         for notice in ledger.notices:
             say(notice, err=True)
         yield connection, ledger

@@ -60,7 +60,7 @@ def connect(
     stores it in the OS keyring only. With --profiles-token, it also asks for the access token of
     the Profile API; if the space is connected already, for that one only.
     """
-    from amp_console.cli.resources import connection_store, folders, keyring
+    from amp_console.cli.resources import connection_store, keyring, ledgers
     from amp_console.connections import save_space
     from amp_console.sync.connection_log import log_connection_saved
     from amp_console.text import clean, plural
@@ -83,7 +83,7 @@ def connect(
         _test_profiles(space, profiles_token)
     ring = keyring()
     saved = save_space(store, ring, connection, space, token=token, profiles_token=profiles_token)
-    log_connection_saved(folders().ledger(connection.id), connection, saved)
+    log_connection_saved(ledgers(), connection, saved)
     if audiences is None:
         say(f"Segment accepted the token of the Profile API for the space {clean(space.id)}.")
     else:
@@ -155,7 +155,7 @@ def show(as_json: bool, connection_name: str | None) -> int:
 @connection_option
 def disconnect(connection_name: str | None) -> int:
     """Forget the space, and delete its tokens from the keyring."""
-    from amp_console.cli.resources import connection_store, folders, keyring
+    from amp_console.cli.resources import connection_store, keyring, ledgers
     from amp_console.connections import remove_space
     from amp_console.sync.connection_log import log_connection_saved
     from amp_console.text import clean
@@ -168,7 +168,7 @@ def disconnect(connection_name: str | None) -> int:
         say("No Segment space is connected. Nothing was changed.")
         return Exit.DELIVERED
     saved = remove_space(store, keyring(), connection)
-    log_connection_saved(folders().ledger(connection.id), connection, saved)
+    log_connection_saved(ledgers(), connection, saved)
     stay = "Audiences, members and cohorts stay as they are."
     if {space.token_item, space.profiles_item}.isdisjoint(store.forgotten()):
         say(f"Disconnected the Segment space {clean(space.id)} and deleted its tokens. {stay}")

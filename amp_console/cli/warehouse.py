@@ -39,7 +39,7 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
     bigquery://PROJECT/DATASET or adbc:PROFILE. Nothing is saved until the source can be opened. A
     password in the URL goes into the keyring instead.
     """
-    from amp_console.cli.resources import connection_store, folders, keyring
+    from amp_console.cli.resources import connection_store, keyring, ledgers
     from amp_console.connections import NamedSource
     from amp_console.sync.sources.warehouse import WarehouseError
     from amp_console.sync.warehouse_sources import (
@@ -70,7 +70,7 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
         say(error.sentence("Nothing was saved."), err=True)
         return 2
     ring = keyring()
-    keep_warehouse(store, ring, folders().ledger(connection.id), connection, new, password)
+    keep_warehouse(store, ring, ledgers(), connection, new, password)
     say(f"Saved the source “{name}”: {version}, {clean(new.url, 300)}.")
     if password is not None:
         say(f"Its password is in your keyring ({ring.backend_name()}), not in the settings.")
@@ -97,7 +97,7 @@ def test(name: str, connection_name: str | None) -> int:
 @connection_option
 def remove(name: str, connection_name: str | None) -> int:
     """Remove a source, and its password from the keyring."""
-    from amp_console.cli.resources import connection_store, folders, keyring, open_connection
+    from amp_console.cli.resources import connection_store, keyring, ledgers, open_connection
     from amp_console.ledger.audience_queries import audience_queries
     from amp_console.ledger.audiences import audience
     from amp_console.sync.warehouse_sources import STILL_IN_KEYRING, drop_warehouse
@@ -106,8 +106,7 @@ def remove(name: str, connection_name: str | None) -> int:
     store = connection_store()
     store.check_writable()
     connection = store.pick(connection_name)
-    ledger_file = folders().ledger(connection.id)
-    _, is_left = drop_warehouse(store, keyring(), ledger_file, connection, name)
+    _, is_left = drop_warehouse(store, keyring(), ledgers(), connection, name)
     say(f"Removed the source “{name}”.{f' {STILL_IN_KEYRING}' if is_left else ''}")
     with open_connection(connection_name) as (_, ledger):
         queries = ledger.read(audience_queries).values()

@@ -13,6 +13,8 @@ from amp_console.connections.keys import (
     keys_from_two_lines,
     without_keys,
 )
+from amp_console.connections.ledger_passwords import find_ledger_password, save_ledger
+from amp_console.connections.ledger_server import LedgerServer, entered_ledger
 from amp_console.connections.named_source import (
     NamedSource,
     checked_source_name,
@@ -76,6 +78,7 @@ __all__ = [
     "Keyring",
     "KeysError",
     "KeysProblem",
+    "LedgerServer",
     "Limits",
     "NameTaken",
     "NamedSource",
@@ -97,7 +100,9 @@ __all__ = [
     "checked_secret",
     "checked_source_name",
     "checked_token",
+    "entered_ledger",
     "find_keys",
+    "find_ledger_password",
     "find_profiles_token",
     "find_public_token",
     "find_source_password",
@@ -115,6 +120,7 @@ __all__ = [
     "remove_space",
     "restricted",
     "retry_forgotten",
+    "save_ledger",
     "save_source",
     "save_space",
     "split_password",

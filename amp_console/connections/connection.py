@@ -7,6 +7,7 @@ import unicodedata
 
 import msgspec
 
+from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.named_source import NamedSource
 from amp_console.connections.segment_space import SegmentSpace
 from amp_console.text import trimmed
@@ -88,8 +89,9 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `keyring_item` names the keyring's item that holds them; None is no keys stored. `webhook_item`
     names the one with the shared secret of the webhook destination. `sources` are the warehouses
-    that audiences are read from; `segment` is the space of the audiences, if its API is asked. The
-    history is kept for `keep_history` days; None is for ever.
+    that audiences are read from; `segment` is the space of the audiences, if its API is asked.
+    `ledger` is the server that keeps the ledger; None is a file of this machine. The history is
+    kept for `keep_history` days; None is for ever.
     `base_url` replaces the region's address; the paths say where an event holds its identifiers.
 
     Raises ValueError: the id, name, App ID or owner can't be right.
@@ -109,6 +111,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     webhook_item: str | None = None
     sources: tuple[NamedSource, ...] = ()
     segment: SegmentSpace | None = None
+    ledger: LedgerServer | None = None
     limits: Limits = Limits()
     keep_history: int | None = None
 

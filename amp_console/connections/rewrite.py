@@ -10,11 +10,16 @@ from tomlkit.container import Container
 from tomlkit.items import Comment, Null, Table, Whitespace
 
 from amp_console.connections.connection import Connection, Limits
+from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.segment_space import SegmentSpace
 from amp_console.connections.settings import Settings, parse_settings
 
 _HEADER = "# amp-console's connections. Their keys are in the keyring, not here.\n\n"
-_TABLES: dict[str, type[msgspec.Struct]] = {"limits": Limits, "segment": SegmentSpace}
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "limits": Limits,
+    "segment": SegmentSpace,
+    "ledger": LedgerServer,
+}
 _UNUSUAL = "its tables are arranged in a way that can't be edited safely"
 
 

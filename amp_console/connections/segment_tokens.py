@@ -5,11 +5,14 @@ import re
 import msgspec
 
 from amp_console.connections.connection import Connection
-from amp_console.connections.key_errors import KeysError, not_read, without_keyring
 from amp_console.connections.keyring import Keyring
 from amp_console.connections.segment_space import SegmentSpace
 from amp_console.connections.store import ConnectionStore
-from amp_console.connections.stored_keys import deleted_unless_saved, retry_forgotten
+from amp_console.connections.stored_keys import (
+    find_password,
+    retry_forgotten,
+    save_passwords,
+)
 from amp_console.text import trimmed
 from amp_console.values import Secret
 
@@ -49,16 +52,12 @@ def save_space(
     Raises KeysError: the keyring didn't take a token; nothing was saved. Raises SettingsError: the
     settings weren't saved; the tokens are removed from the keyring again.
     """
-    store.check_writable()
+
+    def put(items: dict[str, str]) -> Connection:
+        return store.put_space(connection, msgspec.structs.replace(space, **items))
+
     given = {"token_item": token, "profiles_item": profiles_token}
-    items: dict[str, str] = {}
-    with deleted_unless_saved(keyring, items), without_keyring(NOT_KEPT):
-        for field, secret in given.items():
-            if secret is not None:
-                items[field] = keyring.write_password(secret)
-        saved = store.put_space(connection, msgspec.structs.replace(space, **items))
-    retry_forgotten(store, keyring)
-    return saved
+    return save_passwords(store, keyring, given, put, not_kept=NOT_KEPT)
 
 
 def remove_space(store: ConnectionStore, keyring: Keyring, connection: Connection) -> Connection:
@@ -82,10 +81,5 @@ def find_profiles_token(space: SegmentSpace, keyring: Keyring) -> Secret | None:
 
 
 def _find(item: str | None, keyring: Keyring, command: str) -> Secret | None:
-    if item is None:
-        return None
-    try:
-        return keyring.read_password(item)
-    except KeysError as error:
-        remedy = f"Enter it again with `{command}`."
-        raise not_read(error, "the token of the Segment space", remedy) from None
+    remedy = f"Enter it again with `{command}`."
+    return find_password(item, keyring, "the token of the Segment space", remedy)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from amp_console.connections.connection import Connection
+from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.segment_space import SegmentSpace
 
 _T = TypeVar("_T")
@@ -28,6 +29,7 @@ class Settings(NamedTuple):
                 connection.webhook_item,
                 *(source.password_item for source in connection.sources),
                 *_items_of(connection.segment),
+                _item_of(connection.ledger),
             )
             if item
         )
@@ -35,6 +37,10 @@ class Settings(NamedTuple):
 
 def _items_of(space: SegmentSpace | None) -> tuple[str | None, ...]:
     return () if space is None else (space.token_item, space.profiles_item)
+
+
+def _item_of(server: LedgerServer | None) -> str | None:
+    return None if server is None else server.password_item
 
 
 class _TopLevel(msgspec.Struct, frozen=True):

@@ -3,12 +3,15 @@
 import msgspec
 
 from amp_console.connections.connection import Connection
-from amp_console.connections.key_errors import KeysError, not_read, without_keyring
 from amp_console.connections.keyring import Keyring
 from amp_console.connections.named_source import NamedSource
 from amp_console.connections.settings_errors import UnknownSource
 from amp_console.connections.store import ConnectionStore
-from amp_console.connections.stored_keys import deleted_unless_saved, retry_forgotten
+from amp_console.connections.stored_keys import (
+    find_password,
+    retry_forgotten,
+    save_passwords,
+)
 from amp_console.values import Secret
 
 NOT_KEPT = (
@@ -38,16 +41,11 @@ def save_source(
     Raises KeysError: the keyring didn't take the password; nothing was saved. Raises SettingsError:
     the settings weren't saved; the password is removed from the keyring again.
     """
-    store.check_writable()
-    items: dict[str, str] = {}
-    if password is not None:
-        with without_keyring(NOT_KEPT):
-            items["password_item"] = keyring.write_password(password)
-    with deleted_unless_saved(keyring, items):
-        new = msgspec.structs.replace(source, **items)
-        saved = store.put_source(connection, new)
-    retry_forgotten(store, keyring)
-    return saved
+
+    def put(items: dict[str, str]) -> Connection:
+        return store.put_source(connection, msgspec.structs.replace(source, **items))
+
+    return save_passwords(store, keyring, {"password_item": password}, put, not_kept=NOT_KEPT)
 
 
 def remove_source(
@@ -66,10 +64,6 @@ def find_source_password(source: NamedSource, keyring: Keyring) -> Secret | None
 
     Raises KeysError: the keyring didn't give it.
     """
-    if source.password_item is None:
-        return None
-    try:
-        return keyring.read_password(source.password_item)
-    except KeysError as error:
-        remedy = "Add the source again, with its password."
-        raise not_read(error, f"the password of the source “{source.name}”", remedy) from None
+    secret = f"the password of the source “{source.name}”"
+    remedy = "Add the source again, with its password."
+    return find_password(source.password_item, keyring, secret, remedy)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from amp_console.connections.connection import Connection
+from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.named_source import NamedSource
 from amp_console.connections.segment_space import SegmentSpace
 from amp_console.connections.settings import Settings, parse_settings
@@ -65,10 +66,11 @@ class ConnectionStore:
         return connections[0]
 
     def save(self, connection: Connection) -> None:
-        """Insert a connection, or replace the one of its id except for its sources and its space.
+        """Insert a connection, or replace the one of its id.
 
-        Those change through methods of their own only: another process may have added one since
-        this connection was read. Raises NameTaken: another connection has its name.
+        Sources, space and ledger change through methods of their own only: another process may
+        have changed them since this connection was read. Raises NameTaken: another connection has
+        its name.
         """
 
         def put(settings: Settings) -> Settings:
@@ -76,7 +78,10 @@ class ConnectionStore:
             changed = connection
             if before := by_id.get(connection.id):
                 changed = msgspec.structs.replace(
-                    connection, sources=before.sources, segment=before.segment
+                    connection,
+                    sources=before.sources,
+                    segment=before.segment,
+                    ledger=before.ledger,
                 )
             by_id[connection.id] = changed
             if [known.name for known in by_id.values()].count(connection.name) > 1:
@@ -110,6 +115,12 @@ class ConnectionStore:
         """Set or remove a connection's Segment space; return it. Raises as `put_source`."""
         return self._change_one(
             connection, lambda known: msgspec.structs.replace(known, segment=space)
+        )
+
+    def put_ledger(self, connection: Connection, server: LedgerServer | None) -> Connection:
+        """Set where a connection's ledger is, None for its file. Raises as `put_source`."""
+        return self._change_one(
+            connection, lambda known: msgspec.structs.replace(known, ledger=server)
         )
 
     def _change_one(

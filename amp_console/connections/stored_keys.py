@@ -1,7 +1,7 @@
 """Where a connection's keys come from, and how they are kept, replaced and forgotten."""
 
 import enum
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 
 import msgspec
@@ -12,13 +12,14 @@ from amp_console.connections.key_errors import (
     SET_BOTH,
     KeysError,
     KeysProblem,
+    not_read,
     without_keyring,
 )
 from amp_console.connections.keyring import Keyring
 from amp_console.connections.keys import keys_from_environment
 from amp_console.connections.settings_errors import SettingsError
 from amp_console.connections.store import ConnectionStore
-from amp_console.values import Credentials
+from amp_console.values import Credentials, Secret
 
 _WHOLE_RING = {KeysProblem.LOCKED, KeysProblem.WAITING, KeysProblem.NO_KEYRING}
 
@@ -96,6 +97,46 @@ def point_to(
         store.save(stored)
     retry_forgotten(store, keyring)
     return stored
+
+
+def save_passwords(
+    store: ConnectionStore,
+    keyring: Keyring,
+    passwords: Mapping[str, Secret | None],
+    put: Callable[[dict[str, str]], Connection],
+    *,
+    not_kept: str,
+) -> Connection:
+    """Keep new passwords in the keyring, and save settings that point to them; return those.
+
+    `passwords` are by the setting that names the item; None stays as it is. `put` saves the items
+    by setting. `not_kept` says what to do without a keyring.
+    Raises KeysError: the keyring didn't take one; nothing was saved. Raises SettingsError: the
+    settings weren't saved; the passwords are removed from the keyring again.
+    """
+    store.check_writable()
+    items: dict[str, str] = {}
+    with deleted_unless_saved(keyring, items), without_keyring(not_kept):
+        for field, password in passwords.items():
+            if password is not None:
+                items[field] = keyring.write_password(password)
+        saved = put(items)
+    retry_forgotten(store, keyring)
+    return saved
+
+
+def find_password(item: str | None, keyring: Keyring, secret: str, remedy: str) -> Secret | None:
+    """Return a password or a token from the keyring, None without an item.
+
+    `secret` names it, `remedy` says in a sentence how to give it again.
+    Raises KeysError: the keyring didn't give it.
+    """
+    if item is None:
+        return None
+    try:
+        return keyring.read_password(item)
+    except KeysError as error:
+        raise not_read(error, secret, remedy) from None
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from amp_console.console.lifecycle import deferred
 from amp_console.console.session import Session
 from amp_console.ledger import Db, LedgerError
 from amp_console.ledger.errors import LedgerBusy
-from amp_console.ledger.peek import peek
 from amp_console.ledger.runs import running_locks
 from amp_console.sync.queries.status import (
     AudienceSummary,
@@ -27,6 +26,8 @@ from amp_console.sync.queries.status import (
     audience_summaries,
     overview,
 )
+
+_SERVER_EVERY = 30_000_000  # microseconds between two looks at a ledger on a server
 
 
 class ConnectionProblem(enum.StrEnum):
@@ -86,7 +87,8 @@ class _Seen(NamedTuple):
 class ConnectionStatuses:
     """The statuses of all connections but the one in front, in the order of the settings.
 
-    A ledger is read when its files have changed: through its session if it is open, else once.
+    A ledger is read when its files have changed, or every half a minute where it is on a server:
+    through its session if it is open, else once.
     """
 
     def __init__(
@@ -146,21 +148,23 @@ class ConnectionStatuses:
 
     def _survey(self, in_front: str) -> list[tuple[Connection, tuple[object, ...]]]:
         """Every connection but the one in front, and what its files are like now."""
-        folders = self._environment.folders
-        settings = _stamp(folders.config_file)
+        settings = _stamp(self._environment.folders.config_file)
         if settings != self._settings[0]:
             try:
                 self._settings = settings, self._environment.connections.all()
             except SettingsError:
                 self._settings = settings, ()  # the screen that reads them says so
         return [
-            # Reading a ledger makes an empty log beside it.
-            (item, (_stamp(path), _stamp(log, or_empty=False)))
-            for item in self._settings[1]
-            if item.id != in_front
-            for path in [folders.ledger(item.id)]
-            for log in [path.with_name(f"{path.name}-wal")]
+            (item, self._ledger_stamps(item)) for item in self._settings[1] if item.id != in_front
         ]
+
+    def _ledger_stamps(self, connection: Connection) -> tuple[object, ...]:
+        """What changes with a ledger: its files, or time, where it is on a server."""
+        path = self._environment.ledgers.file(connection)
+        if path is None:
+            return (self._environment.timing.now() // _SERVER_EVERY,)
+        # Reading a ledger makes an empty log beside it.
+        return _stamp(path), _stamp(path.with_name(f"{path.name}-wal"), or_empty=False)
 
     async def _status(self, connection: Connection, files: tuple[object, ...]) -> ConnectionStatus:
         opened = self._opened(connection)
@@ -179,8 +183,8 @@ class ConnectionStatuses:
     async def _look(self, connection: Connection, opened: OpenLedger | None) -> ConnectionStatus:
         try:
             if opened is None:
-                path = self._environment.folders.ledger(connection.id)
-                found = await aside(peek, path, partial(_read, connection=connection))
+                read = partial(_read, connection=connection)
+                found = await aside(self._environment.ledgers.peek, connection, read)
                 return _status_of(connection, found, None)
             # Members are counted where cohort sizes are compared with them, as under Audiences.
             counts = bool(opened.figures.sizes) and not opened.is_busy

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from amp_console.connections import ConnectionStore, Folders, Keyring
+from amp_console.sync.ledgers import Ledgers
 from amp_console.sync.timing import Timing
 from amp_console.values import Region, Secret
 
@@ -104,8 +105,15 @@ class Environment:
     region_urls: Mapping[Region, str] | None = None
     segment_tokens: SegmentTokens | None = None
     encoding: str = "utf-8"
+    ledger_passwords: dict[str, Secret] = field(default_factory=dict, repr=False)
+    """Those that the keyring gave, by their items."""
 
     @property
     def connections(self) -> ConnectionStore:
         """The stored connections."""
         return ConnectionStore(self.folders.config_file, read_only=self.read_only)
+
+    @property
+    def ledgers(self) -> Ledgers:
+        """What opens the ledger of any connection."""
+        return Ledgers(self.folders, self.environ, self.keyring, self.ledger_passwords)

@@ -10,7 +10,7 @@ from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.environment_keys import EnvironmentKeys
 from amp_console.console.notifications import Notifications
-from amp_console.ledger import Db, open_ledger
+from amp_console.ledger import Db
 from amp_console.ledger.database import revision
 from amp_console.values import Credentials
 
@@ -38,9 +38,8 @@ class Session:
         find: Find | None = None,
     ) -> None:
         """Open the ledger; it may block. Raises `LedgerError`."""
-        path = environment.folders.ledger(connection.id)
-        self.ledger = open_ledger(path)
-        self.screen_ledger = open_ledger(path)
+        self.ledger = environment.ledgers.open(connection)
+        self.screen_ledger = environment.ledgers.open(connection)
         self._environment = environment
         self._is_restricted = read_only
         self._credentials: Credentials | None = None

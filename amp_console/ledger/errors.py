@@ -44,6 +44,17 @@ class LedgerUnreachable(LedgerError):
     """The server of the ledger can't be reached, or refused the connection."""
 
 
+class PlaintextRefused(LedgerError):
+    """The server is another host, and what is sent to it might not be encrypted."""
+
+    def __init__(self, place: str, sslmode: str) -> None:
+        super().__init__(
+            f"The ledger {place} is on another host, and sslmode={sslmode} does not ensure that "
+            "the connection is encrypted. Nothing was sent. Add sslmode=verify-full to its "
+            "address. If no one else can read the network in between, add plaintext=allow instead."
+        )
+
+
 class LeaseLost(LedgerError):
     """The lock of an audience was lost while it was delivered: another process may have it."""
 

@@ -3,37 +3,69 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from amp_console.ledger.backups import BackupOptions
 from amp_console.ledger.database import Ledger
+from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerError
+from amp_console.ledger.peek import peek_at_file
 from amp_console.ledger.sqlite import SqliteDatabase
-from amp_console.values import now_in_microseconds
+from amp_console.values import Secret, now_in_microseconds
+
+if TYPE_CHECKING:
+    from amp_console.ledger.postgres.database import PostgresDatabase
+
+T = TypeVar("T")
 
 
 def open_ledger(
     url: str | Path,
     *,
+    password: Secret | None = None,
     backups: BackupOptions | None = None,
     now: Callable[[], int] = now_in_microseconds,
     is_durable: bool = True,
 ) -> Ledger:
     """Open the ledger at a path or a URL, creating or migrating it as needed.
 
-    `sqlite:` is followed by a path, `postgresql:` by what `read_address` reads. A new file is
+    `sqlite:` is followed by a path, `postgresql:` by what `read_address` reads, with the
+    `password` unless libpq finds it in a place of its own. A new file is
     readable by its owner only (0600). A file of an older version is backed up first; `now` is in
     microseconds since 1970. `Ledger.notices` says in sentences what an operator has to know about
     that. A power cut may damage a file that is not `is_durable`: for one that is thrown away.
     Raises `LedgerError`, also for a URL of another scheme.
     """
-    scheme = None if isinstance(url, Path) else _SCHEME.match(url)
-    if scheme is not None and scheme[1].lower() in _SERVERS:
-        from amp_console.ledger.postgres.address import read_address
-        from amp_console.ledger.postgres.database import PostgresDatabase
-
-        return Ledger(PostgresDatabase(read_address(str(url))))
+    if isinstance(url, str) and is_on_server(url):
+        return Ledger(_server(url, password))
     options = backups or BackupOptions()
     return Ledger(SqliteDatabase(_path_of(url), options, now, is_durable=is_durable))
+
+
+def peek(
+    url: str | Path, work: Callable[[Db, frozenset[int]], T], *, password: Secret | None = None
+) -> T | None:
+    """Run `work` on one consistent state of a ledger that is not open, with its dead runs.
+
+    Nothing is created, migrated or ended (`Ledger.dead_runs`). None: there is no ledger yet, or it
+    has an older version, which `open_ledger` would migrate. Raises `LedgerError`.
+    """
+    if isinstance(url, str) and is_on_server(url):
+        return _server(url, password).peek(work)
+    return peek_at_file(_path_of(url), work)
+
+
+def is_on_server(url: str) -> bool:
+    """Whether a ledger's URL is that of a server."""
+    scheme = _SCHEME.match(url)
+    return scheme is not None and scheme[1].lower() in _SERVERS
+
+
+def _server(url: str, password: Secret | None) -> "PostgresDatabase":
+    from amp_console.ledger.postgres.address import read_address
+    from amp_console.ledger.postgres.database import PostgresDatabase
+
+    return PostgresDatabase(read_address(url, password))
 
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # a single letter is a drive of Windows

@@ -1,4 +1,4 @@
-"""Reading a ledger that is not open: once, and without changing anything."""
+"""Reading a ledger's file that is not open: once, and without changing anything."""
 
 import sqlite3
 from collections.abc import Callable
@@ -17,12 +17,8 @@ from amp_console.ledger.schema import MIGRATIONS
 T = TypeVar("T")
 
 
-def peek(path: Path, work: Callable[[Db, frozenset[int]], T]) -> T | None:
-    """Run `work` on one consistent state of a ledger, with its dead runs (`Ledger.dead_runs`).
-
-    Nothing is created, migrated or ended. None: there is no ledger yet, or it has an older
-    version, which `open_ledger` would migrate. Raises `LedgerError`.
-    """
+def peek_at_file(path: Path, work: Callable[[Db, frozenset[int]], T]) -> T | None:
+    """Run `work` as `peek` of `amp_console.ledger.opening` does, on a ledger in a file."""
     try:
         if not path.exists():
             return None

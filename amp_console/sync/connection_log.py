@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from amp_console.connections import Connection
-from amp_console.ledger import Db, LedgerError, open_ledger
+from amp_console.connections.ledger_server import FILE
+from amp_console.ledger import Db, LedgerError
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
+from amp_console.sync.ledgers import Ledgers
 from amp_console.text import clean, plural
 from amp_console.values import now_in_microseconds
 
@@ -14,7 +15,7 @@ Now = Callable[[], int]
 
 
 def log_connection_saved(
-    ledger: Path,
+    ledgers: Ledgers,
     before: Connection | None,
     after: Connection,
     *,
@@ -34,32 +35,32 @@ def log_connection_saved(
         if not are_keys_stored:
             text = f"Keys of “{name}” entered for one session. They are not saved."
         entries.append(LogEntry(at, LogKind.KEYS, text))
-    _keep(ledger, entries)
+    _keep(ledgers, after, entries)
 
 
 def log_webhook_secret(
-    ledger: Path, connection: Connection, now: Now = now_in_microseconds
+    ledgers: Ledgers, connection: Connection, now: Now = now_in_microseconds
 ) -> None:
     """Log that the shared secret of the webhooks was replaced. It may block."""
     text = f"Webhook secret of “{clean(connection.name)}” saved."
-    _keep(ledger, [LogEntry(now(), LogKind.KEYS, text)])
+    _keep(ledgers, connection, [LogEntry(now(), LogKind.KEYS, text)])
 
 
 def log_connection_deleted(
-    ledger: Path, connection: Connection, now: Now = now_in_microseconds
+    ledgers: Ledgers, connection: Connection, now: Now = now_in_microseconds
 ) -> None:
     """Log that a connection was deleted, whose ledger stays. It may block."""
     text = f"Connection “{clean(connection.name)}” deleted. Its ledger is kept."
-    _keep(ledger, [LogEntry(now(), LogKind.SETTINGS, text)])
+    _keep(ledgers, connection, [LogEntry(now(), LogKind.SETTINGS, text)])
 
 
-def _keep(path: Path, entries: Sequence[LogEntry]) -> None:
+def _keep(ledgers: Ledgers, connection: Connection, entries: Sequence[LogEntry]) -> None:
     def write(db: Db) -> None:
         for entry in entries:
             add_log_entry(db, entry)
 
-    if entries and path.exists():
-        with suppress(LedgerError), open_ledger(path) as ledger:
+    if entries and ledgers.exists(connection):
+        with suppress(LedgerError), ledgers.open(connection) as ledger:
             ledger.write(write)
 
 
@@ -67,6 +68,10 @@ def kept_for(connection: Connection) -> str:
     """For how long the history is kept: "for ever"."""
     days = connection.keep_history
     return "for ever" if days is None else f"for {plural(days, 'day')}"
+
+
+def _ledger_of(connection: Connection) -> str:
+    return FILE if connection.ledger is None else connection.ledger.url
 
 
 def _changes(before: Connection, after: Connection) -> Iterator[str]:
@@ -78,6 +83,7 @@ def _changes(before: Connection, after: Connection) -> Iterator[str]:
         ("base URL", before.base_url, after.base_url),
         ("User ID from", before.user_id_path, after.user_id_path),
         ("Amplitude ID from", before.amplitude_id_path, after.amplitude_id_path),
+        ("ledger", _ledger_of(before), _ledger_of(after)),
     ):
         if new != old:
             yield f"{label} {clean(str(new or 'none'), 100)}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 from amp_console.connections import (
     Connection,
@@ -15,6 +14,7 @@ from amp_console.connections import (
     split_password,
 )
 from amp_console.sync.connection_log import log_connection_saved
+from amp_console.sync.ledgers import Ledgers
 from amp_console.sync.sources.warehouse import open_engine, whole_url
 from amp_console.values import Secret, now_in_microseconds
 
@@ -43,7 +43,7 @@ def warehouse_version(source: NamedSource, password: Secret | None) -> str:
 def keep_warehouse(
     store: ConnectionStore,
     keyring: Keyring,
-    ledger: Path,
+    ledgers: Ledgers,
     connection: Connection,
     source: NamedSource,
     password: Secret | None,
@@ -52,14 +52,14 @@ def keep_warehouse(
 ) -> Connection:
     """Save a source as `save_source` does, which says what it raises, and log that."""
     saved = save_source(store, keyring, connection, source, password)
-    log_connection_saved(ledger, connection, saved, now=now)
+    log_connection_saved(ledgers, connection, saved, now=now)
     return saved
 
 
 def drop_warehouse(
     store: ConnectionStore,
     keyring: Keyring,
-    ledger: Path,
+    ledgers: Ledgers,
     connection: Connection,
     name: str,
     *,
@@ -71,5 +71,5 @@ def drop_warehouse(
     """
     item = named_source(connection, name).password_item
     saved = remove_source(store, keyring, connection, name)
-    log_connection_saved(ledger, connection, saved, now=now)
+    log_connection_saved(ledgers, connection, saved, now=now)
     return saved, item is not None and item in store.forgotten()

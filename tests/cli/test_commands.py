@@ -14,6 +14,7 @@ import pytest
 from amp_console.connections import (
     Connection,
     ConnectionStore,
+    LedgerServer,
     Limits,
     NamedSource,
     SegmentSpace,
@@ -54,7 +55,8 @@ def test_connecting_again_keeps_what_no_option_sets(operator: Operator) -> None:
     )
     store.save(changed)
     changed = store.put_source(changed, NamedSource(name="lake", url="sqlite:/lake.db"))
-    before = store.put_space(changed, SegmentSpace(id="spa_1"))
+    changed = store.put_space(changed, SegmentSpace(id="spa_1"))
+    before = store.put_ledger(changed, LedgerServer(url="postgresql://127.0.0.1:1/amp"))
     defaults = {"region", "prefix", "user_id_path", "amplitude_id_path"}
     first = Connection(name="first", app_id=1, owner_email="first@acme.example")
     for name in set(Connection.__struct_fields__) - defaults:

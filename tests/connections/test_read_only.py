@@ -13,6 +13,7 @@ from amp_console.connections import (
     Connection,
     ConnectionStore,
     Keyring,
+    LedgerServer,
     NamedSource,
     SegmentSpace,
     SettingsReadOnly,
@@ -21,6 +22,7 @@ from amp_console.connections import (
     remove_space,
     restricted,
     retry_forgotten,
+    save_ledger,
     save_source,
     save_space,
     store_keys,
@@ -34,6 +36,7 @@ RING = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 
 LAKE = NamedSource(name="lake", url="sqlite:///lake.db")
 SPACE = SegmentSpace(id="spa_1")
+SERVER = LedgerServer(url="postgresql://console@db.acme.example/amp")
 
 Write = Callable[[ConnectionStore, Keyring, Connection, Credentials], object]
 WRITERS: dict[str, Write] = {
@@ -49,6 +52,10 @@ WRITERS: dict[str, Write] = {
         store, keyring, target, SPACE, token=Secret("not-a-secret")
     ),
     "remove_space": lambda store, keyring, target, _: remove_space(store, keyring, target),
+    "put_ledger": lambda store, _, target, __: store.put_ledger(target, SERVER),
+    "save_ledger": lambda store, keyring, target, _: save_ledger(
+        store, keyring, target, SERVER, Secret("not-a-secret")
+    ),
     "mark_deleted": lambda store, _, __, ___: store.mark_deleted("item"),
     "store_keys": store_keys,
     "store_webhook_secret": lambda store, keyring, target, _: store_webhook_secret(

@@ -1,33 +1,46 @@
 """Where a ledger on PostgreSQL is: libpq's parameters, and the schema that holds it."""
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 import msgspec
 
-from amp_console.ledger.errors import LedgerError
+from amp_console.ledger.errors import LedgerError, PlaintextRefused
+from amp_console.values import Secret
 
 SCHEMA = "amp_console"  # never public, which any user may be able to write to
 _SCHEMA_OPTION = "schema"
+_PLAINTEXT_OPTION, _ALLOWED = "plaintext", "allow"
+_OWN_OPTIONS = {_SCHEMA_OPTION, _PLAINTEXT_OPTION}
 _MAX_SCHEMA_BYTES = 63  # bytes of an identifier; PostgreSQL would cut what is longer
+_UNENCRYPTED = {
+    "disable",
+    "allow",
+    "prefer",
+}  # what may be sent in the clear; prefer is the default
 
 
 class Address(msgspec.Struct, frozen=True):
     """An address: `url` without a password, `place` its host and database for people.
 
-    `parameters` are libpq's, among them the password, if one was given.
+    `parameters` are libpq's, as they are entered, without the password. `sslmode` is the one in
+    use, wherever it comes from; `is_remote`: its packets leave this machine.
     """
 
     url: str
     place: str
     schema: str
     parameters: dict[str, Any]
+    password: Secret | None
+    sslmode: str
+    is_remote: bool
 
 
-def read_address(url: str) -> Address:
+def read_address(url: str, password: Secret | None = None) -> Address:
     """Read `postgresql://user@host:port/database?schema=name`; libpq completes what is missing.
 
-    Raises `LedgerError`, whose text has no password.
+    Raises `LedgerError`, whose text has no password: its `PlaintextRefused` where anyone on the way
+    to the server could read along, and `plaintext=allow` does not allow that.
     """
     try:
         import psycopg
@@ -38,25 +51,73 @@ def read_address(url: str) -> Address:
         ) from None
     parts = urlsplit(url)
     options = parse_qsl(parts.query, keep_blank_values=True)
-    schema = dict(options).get(_SCHEMA_OPTION, SCHEMA)
-    if not schema or len(schema.encode()) > _MAX_SCHEMA_BYTES or schema.startswith("pg_"):
-        raise LedgerError("The schema of a ledger needs a name of 1 to 63 characters, not pg_….")
-    if schema == "public":
-        raise LedgerError("A ledger needs a schema of its own, not public. Choose another one.")
-    query = urlencode([option for option in options if option[0] != _SCHEMA_OPTION])
+    own = {name: value for name, value in options if name in _OWN_OPTIONS}
+    schema = _checked_schema(own.get(_SCHEMA_OPTION, SCHEMA))
+    query = urlencode([option for option in options if option[0] not in _OWN_OPTIONS])
     public = urlencode([option for option in options if option[0] != "password"])
     try:
-        parameters = psycopg.conninfo.conninfo_to_dict(urlunsplit(parts._replace(query=query)))
+        parameters = psycopg.conninfo.conninfo_to_dict(_joined(parts, parts.netloc, query))
     except psycopg.ProgrammingError:
         raise LedgerError(
             "The address of the ledger is no address of PostgreSQL. Write it as "
             "postgresql://user@host/database."
         ) from None
-    host = parameters.get("host") or parameters.get("service") or "this machine"
-    shown = parts._replace(netloc=_without_password(parts.netloc), query=public)
-    database = parameters.get("dbname")
-    place = f"{database} on {host}" if database else f"on {host}"
-    return Address(urlunsplit(shown), place, schema, dict(parameters))
+    typed = parameters.pop("password", None)
+    completed = _completed(parameters)
+    hosts = completed.get("hostaddr") or completed.get("host", "")
+    sslmode = completed.get("sslmode", "")
+    place = f"{completed.get('dbname', 'the ledger')} on {completed.get('host') or hosts}"
+    if not hosts:
+        place = f"{completed.get('dbname', 'the ledger')} on this machine"
+    address = Address(
+        _joined(parts, _without_password(parts.netloc), public),
+        place,
+        schema,
+        dict(parameters),
+        password or (Secret(str(typed)) if typed else None),
+        sslmode,
+        not all(map(_is_local, hosts.split(","))),
+    )
+    may_be_read = sslmode in _UNENCRYPTED and completed.get("gssencmode") != "require"
+    if address.is_remote and may_be_read and own.get(_PLAINTEXT_OPTION) != _ALLOWED:
+        raise PlaintextRefused(place, sslmode)
+    return address
+
+
+def _checked_schema(schema: str) -> str:
+    if not schema or len(schema.encode()) > _MAX_SCHEMA_BYTES or schema.startswith("pg_"):
+        raise LedgerError("The schema of a ledger needs a name of 1 to 63 characters, not pg_….")
+    if schema == "public":
+        raise LedgerError("A ledger needs a schema of its own, not public. Choose another one.")
+    return schema
+
+
+def _completed(parameters: dict[str, Any]) -> dict[str, str]:
+    """The parameters with what libpq adds: from PG* variables, service files and its defaults.
+
+    libpq completes them before it checks their values, and one that is wrong keeps it from
+    connecting.
+    """
+    from psycopg import conninfo, pq
+
+    wrong = conninfo.make_conninfo(**{**parameters, "target_session_attrs": "none"})
+    attempt = pq.PGconn.connect_start(wrong.encode())
+    try:
+        found = attempt.info
+    finally:
+        attempt.finish()
+    return {item.keyword.decode(): item.val.decode() for item in found if item.val is not None}
+
+
+def _is_local(host: str) -> bool:
+    """Whether this is a socket's folder or a loopback address."""
+    is_socket = not host or host[0] in "/@"
+    return is_socket or host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _joined(parts: SplitResult, netloc: str, query: str) -> str:
+    """A URL that keeps its // without a host, as libpq needs it."""
+    return f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}"
 
 
 def _without_password(netloc: str) -> str:

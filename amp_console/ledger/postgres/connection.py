@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from amp_console.ledger.db import Cursor, ServerDb
 from amp_console.ledger.errors import LedgerError
+from amp_console.ledger.postgres.address import Address
 from amp_console.ledger.postgres.sql import translate
 
 if TYPE_CHECKING:
@@ -22,26 +23,30 @@ _KEEPALIVES = {
 }
 
 
-def connect(address: Mapping[str, Any], schema: str) -> "psycopg.Connection[Any]":
+def connect(address: Address) -> "psycopg.Connection[Any]":
     """Connect to a server; each statement is a transaction of its own, unless one was begun.
 
-    `address` are libpq's parameters. Raises `psycopg.Error`.
+    Raises `psycopg.Error`.
     """
     import psycopg
+
+    secret = {} if address.password is None else {"password": address.password.reveal()}
 
     known: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
         "fallback_application_name": "amp-console",
         **_KEEPALIVES,
-        **address,
+        **address.parameters,
+        **secret,
         "client_encoding": "utf8",
     }
     connection = psycopg.connect(
         autocommit=True, context=_adapters(), cursor_factory=psycopg.RawCursor, **known
     )
     try:
+        schema = quoted(address.schema)
         connection.execute(
-            f"SET search_path = {quoted(schema)}, pg_temp; SET client_min_messages = warning"
+            f"SET search_path = {schema}, pg_temp; SET client_min_messages = warning"
         )
     except BaseException:
         connection.close()

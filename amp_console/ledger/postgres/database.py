@@ -13,7 +13,8 @@ from amp_console.ledger.postgres.address import Address
 from amp_console.ledger.postgres.connection import PostgresDb, connect
 from amp_console.ledger.postgres.errors import explain, not_connected
 from amp_console.ledger.postgres.locks import SessionLocks
-from amp_console.ledger.postgres.schema import LEAST_VERSION, migrate
+from amp_console.ledger.postgres.schema import LEAST_VERSION, is_current, migrate
+from amp_console.ledger.runs import running_locks
 
 if TYPE_CHECKING:
     import psycopg
@@ -51,7 +52,7 @@ class PostgresDatabase:
         import psycopg
 
         try:
-            connection = connect(self._address.parameters, self._address.schema)
+            connection = connect(self._address)
         except psycopg.Error as error:
             raise not_connected(error, self._address.place) from None
         connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
@@ -93,6 +94,21 @@ class PostgresDatabase:
                 db.connection.execute("ROLLBACK")
             raise
         return result
+
+    def peek(self, work: Callable[[Db, frozenset[int]], T]) -> T | None:
+        """Run `work` as `amp_console.ledger.peek` does, on connections of its own."""
+        try:
+            connection = self._connect()
+            self._db = PostgresDb(connection)
+            if not is_current(connection, self._address.schema):
+                return None
+            return self.transaction(
+                Access.READ, lambda db: work(db, self.locks.dead(running_locks(db)))
+            )
+        except self.errors as error:
+            raise self.explain(error) from error
+        finally:
+            self.close()
 
     @property
     def errors(self) -> type[Exception]:

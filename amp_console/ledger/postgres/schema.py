@@ -441,6 +441,17 @@ def migrate(connection: "psycopg.Connection[Any]", schema: str) -> None:
         connection.execute("UPDATE ledger_version SET version = $1", [len(MIGRATIONS)])
 
 
+def is_current(connection: "psycopg.Connection[Any]", schema: str) -> bool:
+    """Whether there is a ledger of the newest version, which `migrate` would leave as it is.
+
+    Raises `LedgerTooNew` as it does.
+    """
+    version = _version(connection, schema)
+    if version > len(MIGRATIONS):
+        raise LedgerTooNew(version, len(MIGRATIONS))
+    return version == len(MIGRATIONS)
+
+
 def _version(connection: "psycopg.Connection[Any]", schema: str) -> int:
     """The version of the ledger; 0 where there is none."""
     table = f"{quoted(schema)}.ledger_version"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from textual.content import Content
@@ -32,7 +31,6 @@ from amp_console.console.words import byte_size, changes
 from amp_console.ledger import Db, LedgerError
 from amp_console.ledger.comparisons import last_compared_at
 from amp_console.ledger.counts import stored_bytes
-from amp_console.ledger.peek import peek
 from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, RunKind, all_runs
 from amp_console.sync.queries.status import Status
@@ -61,7 +59,7 @@ class ConnectionFacts(NamedTuple):
     connection: Connection
     status: ConnectionStatus
     facts: LedgerFacts | None
-    ledger: Path
+    ledger: str
 
 
 class ConnectionDetail(CursorDetail):
@@ -98,7 +96,7 @@ class ConnectionDetail(CursorDetail):
 
 
 async def _read(services: Services, connection: Connection) -> ConnectionFacts:
-    ledger = services.environment.folders.ledger(connection.id)
+    ledgers = services.environment.ledgers
     status = await services.connections.statuses.status_of(connection)
     session = services.connections.session_of(connection)
     found = None
@@ -106,10 +104,10 @@ async def _read(services: Services, connection: Connection) -> ConnectionFacts:
         if session is not None:
             found = await session.read(ledger_facts, await session.dead_runs())
         else:
-            found = await aside(peek, ledger, ledger_facts)
+            found = await aside(ledgers.peek, connection, ledger_facts)
     except LedgerError as error:
         status = status._replace(problem=ConnectionProblem.LEDGER, sentence=str(error))
-    return ConnectionFacts(connection, status, found, ledger)
+    return ConnectionFacts(connection, status, found, ledgers.where(connection))
 
 
 def lay_out(services: Services, detail: ConnectionFacts, test: Part | None, room: int) -> Content:
@@ -232,4 +230,4 @@ def _secret(services: Services, connection: Connection) -> Content:
 
 def _ledger(detail: ConnectionFacts) -> Content:
     size = "" if detail.facts is None else f"  {byte_size(detail.facts.size)}"
-    return safe_text(str(detail.ledger), (size, MUTED), max_length=200)
+    return safe_text(detail.ledger, (size, MUTED), max_length=200)

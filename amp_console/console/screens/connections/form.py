@@ -255,7 +255,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             return
         await aside(
             log_connection_saved,
-            self.services.environment.folders.ledger(made.connection.id),
+            self.services.environment.ledgers,
             self._known,
             made.connection,
             has_new_keys=made.credentials is not None,

@@ -64,7 +64,7 @@ Each connection is one Amplitude project with its own ledger of audiences. Enter
 
 Keys are kept in your system's keyring only. Where it is locked or there is none, keys can be
 used for this session. Deleting a connection deletes its keys from the keyring, and checks that they
-are gone; its ledger file stays.
+are gone; its ledger stays.
 
 ctrl+n switches to the next connection from anywhere. Each one keeps its screens, and its syncs and
 live session continue. State shows how many audiences of the others need attention.
@@ -234,9 +234,9 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
-        ledger = self.services.environment.folders.ledger(connection.id)
+        ledgers = self.services.environment.ledgers
         now = self.services.timing.now
-        await aside(log_connection_saved, ledger, connection, changed, now=now)
+        await aside(log_connection_saved, ledgers, connection, changed, now=now)
         session = self.services.connections.session_of(connection)
         if session is not None:
             session.change(changed)
@@ -259,7 +259,7 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
             )
             return
         keys = "Its keys are deleted from your keyring." if current.keyring_item else NO_KEYS
-        ledger = self.services.environment.folders.ledger(current.id)
+        ledger = self.services.environment.ledgers.where(current)
         question = Confirm(
             f"Delete “{current.name}”?",
             [
@@ -291,9 +291,10 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
             services.notifications.post(str(error), "error")
             return
         text, is_gone = told_after(connection, waiting)
-        ledger = services.environment.folders.ledger(connection.id)
-        await aside(log_connection_deleted, ledger, connection, services.timing.now)
-        kept = f" Its ledger stays: {ledger}" if ledger.exists() else ""
+        ledgers = services.environment.ledgers
+        await aside(log_connection_deleted, ledgers, connection, services.timing.now)
+        is_kept = ledgers.exists(connection)
+        kept = f" Its ledger stays: {ledgers.where(connection)}" if is_kept else ""
         services.notifications.post(
             f"Deleted “{connection.name}”. {text}{kept}", "information" if is_gone else "warning"
         )

@@ -183,8 +183,8 @@ that led here from Errors, else a sample: paste an event of your own over it to 
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
-        ledger, now = self.services.environment.folders.ledger(known.id), self.services.timing.now
-        await aside(log_connection_saved, ledger, known, changed, now=now)
+        ledgers, now = self.services.environment.ledgers, self.services.timing.now
+        await aside(log_connection_saved, ledgers, known, changed, now=now)
         session.change(changed)
         self.services.notifications.post(f"Saved. {ABOUT}")
         self.leave()

@@ -92,7 +92,7 @@ async def remove(services: Services, source: KnownSource) -> None:
         drop_warehouse,
         environment.connections,
         environment.keyring,
-        environment.folders.ledger(before.id),
+        environment.ledgers,
         before,
         source.name,
         now=services.timing.now,

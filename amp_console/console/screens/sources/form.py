@@ -204,7 +204,7 @@ Audiences refer to a warehouse by its name, so a name can't be changed."""
             keep_warehouse,
             environment.connections,
             environment.keyring,
-            environment.folders.ledger(before.id),
+            environment.ledgers,
             before,
             made.source,
             made.password,

@@ -1,0 +1,47 @@
+"""The servers of ledgers: saved without their passwords, which the keyring keeps."""
+
+import msgspec
+
+from amp_console.connections.connection import Connection
+from amp_console.connections.keyring import Keyring
+from amp_console.connections.ledger_server import LedgerServer
+from amp_console.connections.store import ConnectionStore
+from amp_console.connections.stored_keys import find_password, save_passwords
+from amp_console.values import Secret
+
+NOT_KEPT = (
+    "This machine has no keyring, so the password of the ledger can't be kept. Nothing was saved. "
+    "Leave it out of the URL: PostgreSQL also takes passwords from ~/.pgpass, PGPASSWORD and "
+    "service files."
+)
+
+
+def save_ledger(
+    store: ConnectionStore,
+    keyring: Keyring,
+    connection: Connection,
+    server: LedgerServer | None,
+    password: Secret | None = None,
+) -> Connection:
+    """Set where the ledger of a connection is, None for its file; keep the password in the keyring.
+
+    Without a password, the one that the server points to is kept.
+    Raises KeysError: the keyring didn't take the password; nothing was saved. Raises SettingsError:
+    the settings weren't saved; the password is removed from the keyring again.
+    """
+
+    def put(items: dict[str, str]) -> Connection:
+        new = None if server is None else msgspec.structs.replace(server, **items)
+        return store.put_ledger(connection, new)
+
+    return save_passwords(store, keyring, {"password_item": password}, put, not_kept=NOT_KEPT)
+
+
+def find_ledger_password(connection: Connection, keyring: Keyring) -> Secret | None:
+    """Return the password of a connection's ledger from the keyring, None if it has none there.
+
+    Raises KeysError: the keyring didn't give it.
+    """
+    item = connection.ledger.password_item if connection.ledger else None
+    secret = f"the password of the ledger of “{connection.name}”"
+    return find_password(item, keyring, secret, "Connect again with --ledger and its password.")

@@ -1,0 +1,105 @@
+"""The settings, or the environment, say where the ledger of a connection is."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from amp_console.connections import Connection, Folders, Keyring, LedgerServer
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.errors import LedgerTooNew, LedgerUnreachable
+from amp_console.sync.ledgers import LedgerMisconfigured, Ledgers
+from amp_console.values import Secret
+from tests.connections import backends
+from tests.ledger.helpers import start
+from tests.ledgers import EmptyLedger, postgresql_only
+from tests.postgresql import PASSWORD
+
+ACME = Connection(name="Acme", app_id=153957, owner_email="ana@acme.example")
+MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
+Make = Callable[..., Ledgers]
+
+
+@pytest.fixture
+def ledgers(tmp_path: Path) -> Make:
+    """Makes one with these variables in the environment."""
+    folders = Folders.locate({"AMP_CONSOLE_HOME": str(tmp_path)})
+    folders.prepare()
+    backends.Memory.clear()
+    return lambda **more: Ledgers(folders, more, Keyring(MEMORY))
+
+
+def test_a_ledger_is_in_a_file_by_default(ledgers: Make) -> None:
+    found = ledgers()
+    file = found.file(ACME)
+    assert file is not None
+    assert found.where(ACME) == str(file)
+    assert not found.exists(ACME)
+    assert found.peek(ACME, lambda db, _: all_audiences(db)) is None
+    with found.open(ACME) as ledger:
+        assert ledger.url == str(file)
+    assert found.peek(ACME, lambda db, _: all_audiences(db)) == []
+
+
+@postgresql_only
+def test_the_environment_says_where_it_is_with_or_without_the_password(
+    ledgers: Make, empty_ledger: EmptyLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = empty_ledger()
+    monkeypatch.delenv("PGPASSWORD")
+    elsewhere = msgspec.structs.replace(ACME, ledger=LedgerServer(url="postgresql://127.0.0.1:1/x"))
+    found = ledgers(AMP_CONSOLE_LEDGER=url.replace("@", f":{PASSWORD}@"))
+    for connection in (ACME, elsewhere):
+        assert found.file(connection) is None
+        assert found.where(connection) == url
+        with found.open(connection) as ledger:
+            assert ledger.url == url
+    assert ledgers(AMP_CONSOLE_LEDGER="file").file(elsewhere) is not None
+
+
+def test_a_variable_that_names_no_ledger_is_told_and_not_quoted(ledgers: Make) -> None:
+    found = ledgers(AMP_CONSOLE_LEDGER="mysql://root:canary-pw@db/x")
+    assert (found.file(ACME), found.where(ACME)) == (None, "AMP_CONSOLE_LEDGER")
+    for use in (found.open, lambda item: found.peek(item, lambda db, _: None)):
+        with pytest.raises(LedgerMisconfigured, match="AMP_CONSOLE_LEDGER can't be used") as told:
+            use(ACME)
+        assert "canary" not in str(told.value)
+
+
+@postgresql_only
+def test_its_password_comes_from_the_keyring_which_is_asked_once(
+    ledgers: Make, empty_ledger: EmptyLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = empty_ledger()
+    monkeypatch.delenv("PGPASSWORD")
+    item = Keyring(MEMORY).write_password(Secret(PASSWORD))
+    connection = msgspec.structs.replace(ACME, ledger=LedgerServer(url=url, password_item=item))
+    found = ledgers()
+    assert found.peek(connection, lambda db, _: all_audiences(db)) is None, "the keyring was asked"
+    with found.open(connection) as ledger:
+        start(ledger)
+    backends.Memory.clear()
+    assert len(found.peek(connection, lambda db, _: all_audiences(db)) or ()) == 1
+    with pytest.raises(LedgerUnreachable, match=r"no longer has the password of the ledger"):
+        ledgers().open(connection)
+
+
+@postgresql_only
+def test_looking_at_a_server_creates_nothing_and_refuses_what_is_newer(
+    ledgers: Make, empty_ledger: EmptyLedger
+) -> None:
+    url = empty_ledger()
+    unused = f"{url.partition('?')[0]}?schema=unused"
+    connection = msgspec.structs.replace(ACME, ledger=LedgerServer(url=unused))
+    assert ledgers().peek(connection, lambda db, _: all_audiences(db)) is None
+    connection = msgspec.structs.replace(ACME, ledger=LedgerServer(url=url))
+    with ledgers().open(connection) as ledger:
+        schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'unused'"
+        assert ledger.read(lambda db: db.execute(schemas).fetchone()) == (0,)
+        ledger.write(lambda db: db.execute("UPDATE ledger_version SET version = version + 1"))
+        try:
+            with pytest.raises(LedgerTooNew):
+                ledgers().peek(connection, lambda db, _: all_audiences(db))
+        finally:
+            ledger.write(lambda db: db.execute("UPDATE ledger_version SET version = version - 1"))
