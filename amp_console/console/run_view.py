@@ -198,7 +198,8 @@ def _live_line(job: SyncJob, at: int) -> RunLine:
     speed = None if is_over else job.speeds[at].per_second(job.elapsed)
     report = job.operation.report
     left = report.audiences[at].left.pending if report is not None and report.audiences else 0
-    doing, tone = _doing(job, now, is_over, left)
+    said = report.keys_refused if report is not None else None
+    doing, tone = _doing(job, now, is_over, left, said)
     return RunLine(
         plan.audience_id,
         plan.name,
@@ -213,18 +214,27 @@ def _live_line(job: SyncJob, at: int) -> RunLine:
     )
 
 
-def _doing(job: SyncJob, now: AudienceProgress, is_over: bool, left: int) -> tuple[str, str]:
+def _doing(
+    job: SyncJob, now: AudienceProgress, is_over: bool, left: int, said: str | None
+) -> tuple[str, str]:
     if is_over and not now.is_over:
         return "stopped; the rest stays pending", "warn"
     if is_over:
-        return _ended(now.state, now.counts, left)
+        return _ended(now.state, now.counts, left, said)
     if now.wait_until is not None:
         return waiting(now.state, now.wait_until - job.elapsed, now.tries), "warn"
     return now.state, "dim" if now.state in {"waiting", "paused"} else ""
 
 
-def _ended(note: str, counts: AudienceCounts, pending: int) -> tuple[str, str]:
-    """How an audience ended; `pending` users are left, or have come meanwhile."""
+def _ended(
+    note: str, counts: AudienceCounts, pending: int, said: str | None = None
+) -> tuple[str, str]:
+    """How an audience ended; `pending` users are left, or have come meanwhile.
+
+    What ended the whole run is `said` above all audiences.
+    """
+    if said and note == said:
+        return "stopped: see above", "warn"
     if note not in {"", "done"}:
         return note, "warn"
     if pending:
@@ -239,7 +249,7 @@ def _past_line(audience: RunAudience, run: Run, compared: Comparison | None) -> 
     is_ended_session = run.kind is RunKind.LIVE and run.ended_at is not None
     counts_pending = run.kind is RunKind.SYNC or is_ended_session
     pending = audience.pending or 0 if counts_pending else 0
-    doing, tone = _ended(audience.counts.note, audience.counts, pending)
+    doing, tone = _ended(audience.counts.note, audience.counts, pending, run.note)
     total = None if audience.counts.note else done
     if audience.pending is not None and counts_pending:
         total = done + audience.pending

@@ -238,7 +238,7 @@ async def test_amplitude_goes_down_in_the_middle(
         )
 
 
-async def test_refused_keys_are_told_in_words(
+async def test_refused_keys_are_told_in_words_and_once(
     harness: ConsoleHarness, simulator: Simulator
 ) -> None:
     with harness.workspace(harness.connect()) as workspace:
@@ -246,6 +246,13 @@ async def test_refused_keys_are_told_in_words(
     harness.environ["AMP_CONSOLE_SECRET_KEY"] = "f" * 32
     async with harness.open() as pilot:
         await start_sync(pilot, "incomplete", "Amplitude refused the keys")
+        await until_shown(pilot, "stopped: see above")
+        assert picture(pilot).count("Amplitude refused the keys") == 1
+        await pilot.press("3")
+        await until_shown(pilot, "1 run", "stopped: see above")
+        shown = picture(pilot)
+        assert shown.index("1 run") < shown.rindex("Amplitude refused the keys")
+        assert shown.count("Amplitude refused the keys") == 2  # in the list, and in the detail
 
         await until_gone(pilot, "press x")
         await until_gone(pilot, "The next sync delivers")

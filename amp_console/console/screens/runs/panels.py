@@ -110,9 +110,17 @@ class ProgressPanel(Vertical):
         self._show_doing()
 
     def _show_doing(self) -> None:
-        """Say in full what the audience under the cursor does: its column may be too narrow."""
+        """Say in full what the audience under the cursor does: its column may be too narrow.
+
+        Not where the sentences about the run say it already.
+        """
         text, line = self.query_one("#doing", Static), self.line(self.query_one("#bars", Grid).key)
-        text.display = line is not None and len(line.doing) > 33
+        said = self._view.says if self._view is not None else ()
+        text.display = (
+            line is not None
+            and len(line.doing) > 33
+            and not any(line.doing in sentence for sentence in said)
+        )
         if line is not None:
             text.update(safe_text((f"{line.name}: ", MUTED), (line.doing, TONE[line.tone])))
 
