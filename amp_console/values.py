@@ -110,6 +110,13 @@ class Refusal(NamedTuple):
     reason: str
 
 
+class SegmentDestination(NamedTuple):
+    """A destination in Amplitude that Segment itself sends an audience to."""
+
+    name: str
+    is_enabled: bool
+
+
 class SegmentAudience(NamedTuple):
     """An audience as Segment's Public API lists it; None is unknown.
 
@@ -125,6 +132,7 @@ class SegmentAudience(NamedTuple):
     size: int | None
     unit: str
     definition: str | None
+    destinations: tuple[SegmentDestination, ...] | None = None
 
 
 class Secret:

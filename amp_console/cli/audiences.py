@@ -309,6 +309,9 @@ def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
     size = "unknown size" if listed.size is None else size_words(listed.size, listed.unit or "")
     status = listed.status or "unknown status"
     yield "in Segment", f"{listed.name}: {status}, {size}, read {local_time(listed.read_at)}"
+    for destination in listed.destinations or ():
+        state = "enabled" if destination.enabled else "disabled"
+        yield "destination", f"{destination.name}: {state} in Segment"
     if listed.definition:
         yield "defined as", " ".join(listed.definition.split())
 

@@ -49,10 +49,18 @@ class QueryDocument(msgspec.Struct, frozen=True):
     note: str | None
 
 
+class DestinationDocument(msgspec.Struct, frozen=True):
+    """A destination in Amplitude that Segment sends an audience to."""
+
+    name: str
+    enabled: bool
+
+
 class SegmentDocument(msgspec.Struct, frozen=True):
     """An audience as Segment listed it at `read_at`; null is unknown.
 
-    `size` counts `unit`, which is Segment's word; profiles, as a rule.
+    `size` counts `unit`, which is Segment's word; profiles, as a rule. `destinations` are those in
+    Amplitude that Segment itself sends it to; null also where the token can't see them.
     """
 
     id: str
@@ -63,6 +71,7 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     size: int | None
     unit: str | None
     definition: str | None
+    destinations: list[DestinationDocument] | None
     read_at: str | None
 
 
@@ -383,6 +392,9 @@ def segment_document(listed: "SegmentAudience", read_at: int | None) -> SegmentD
         listed.size,
         listed.unit or None,
         listed.definition,
+        None
+        if listed.destinations is None
+        else [DestinationDocument(*destination) for destination in listed.destinations],
         iso_time(read_at),
     )
 

@@ -541,6 +541,10 @@ CREATE TABLE pruned_run (                    -- what runs did that were pruned
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE pruning (at INTEGER NOT NULL) STRICT;  -- when the history was pruned last
 """
+# JSON: names of the destinations in Amplitude that Segment sends an audience to, each with whether
+# it is enabled; NULL: not known.
+_SEGMENT_DESTINATIONS = "ALTER TABLE segment_audience ADD COLUMN destinations TEXT;"
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -567,6 +571,7 @@ MIGRATIONS: tuple[str, ...] = (
     _REJECTED_SINCE,
     _ERASURES,
     _PRUNING,
+    _SEGMENT_DESTINATIONS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -1,9 +1,12 @@
 """What Segment's API said of the audiences of a space, and when; and why it last said nothing."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 from amp_console.ledger.db import Db
-from amp_console.values import SegmentAudience
+from amp_console.values import SegmentAudience, SegmentDestination
 
 
 class SpaceReading(msgspec.Struct, frozen=True):
@@ -22,7 +25,8 @@ class SpaceReading(msgspec.Struct, frozen=True):
     wait_until: int | None = None
 
 
-_COLUMNS = "id, key, name, is_enabled, status, size, unit, definition"
+_DESTINATIONS = tuple[SegmentDestination, ...]
+_COLUMNS = "id, key, name, is_enabled, status, size, unit, definition, destinations"
 
 
 def space_reading(db: Db, space_id: str) -> SpaceReading:
@@ -36,11 +40,15 @@ def space_reading(db: Db, space_id: str) -> SpaceReading:
         f"SELECT {_COLUMNS} FROM segment_audience WHERE space_id = ? ORDER BY lower(name), id",
         (space_id,),
     )
-    audiences = (
-        SegmentAudience(id_, key, name, bool(is_enabled), *rest)
-        for id_, key, name, is_enabled, *rest in found
+    return SpaceReading(space_id, tuple(map(_audience, found)), *row)
+
+
+def _audience(row: Sequence[Any]) -> SegmentAudience:
+    id_, key, name, is_enabled, status, size, unit, definition, destinations = row
+    return SegmentAudience(
+        *(id_, key, name, bool(is_enabled), status, size, unit, definition),
+        None if destinations is None else msgspec.json.decode(destinations, type=_DESTINATIONS),
     )
-    return SpaceReading(space_id, tuple(audiences), *row)
 
 
 def keep_audiences(db: Db, space_id: str, audiences: tuple[SegmentAudience, ...], now: int) -> None:
@@ -49,9 +57,14 @@ def keep_audiences(db: Db, space_id: str, audiences: tuple[SegmentAudience, ...]
     db.execute("UPDATE segment_space SET read_at = ? WHERE id = ?", (now, space_id))
     db.execute("DELETE FROM segment_audience WHERE space_id = ?", (space_id,))
     db.executemany(
-        f"INSERT INTO segment_audience (space_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(space_id, *item) for item in audiences],
+        f"INSERT INTO segment_audience (space_id, {_COLUMNS}) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(space_id, *item[:-1], _stored(item.destinations)) for item in audiences],
     )
+
+
+def _stored(destinations: tuple[SegmentDestination, ...] | None) -> str | None:
+    return None if destinations is None else msgspec.json.encode(destinations).decode()
 
 
 def keep_trouble(

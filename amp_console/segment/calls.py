@@ -85,16 +85,23 @@ class SegmentCalls:
         await self._http.close()
 
     async def pages(
-        self, path: str, params: Mapping[str, str], cursor: str, reader: Callable[[object], P]
+        self,
+        path: str,
+        params: Mapping[str, str],
+        cursor: str,
+        reader: Callable[[object], P],
+        media_type: str | None = None,
     ) -> AsyncGenerator[P, None]:
         """Yield the pages of a list; the parameter `cursor` says where one begins.
 
-        A ValueError of the reader's means that an answer is no page. Raises `SegmentError`.
+        Its answers may be of another `media_type` than those of other calls. A ValueError of the
+        reader's means that an answer is no page. Raises `SegmentError`.
         """
+        headers = {"Accept": media_type} if media_type else self._headers
         begun: set[str] = set()
         params = dict(params)
         while True:
-            page = await self._read(path, params, reader)
+            page = await self._read(path, params, reader, headers)
             yield page
             if page.next is None:
                 return
@@ -103,11 +110,17 @@ class SegmentCalls:
             begun.add(page.next)
             params[cursor] = page.next
 
-    async def _read(self, path: str, params: Mapping[str, str], reader: Callable[[object], P]) -> P:
+    async def _read(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        reader: Callable[[object], P],
+        headers: Mapping[str, str],
+    ) -> P:
         tries = 0
         while True:
             try:
-                return await self._read_once(path, params, reader)
+                return await self._read_once(path, params, reader, headers)
             except SegmentBusy as busy:
                 asked = 2.0**tries if busy.retry_after is None else busy.retry_after
                 seconds = max(1.0, asked)
@@ -119,10 +132,14 @@ class SegmentCalls:
             await self._options.sleep(seconds)
 
     async def _read_once(
-        self, path: str, params: Mapping[str, str], reader: Callable[[object], P]
+        self,
+        path: str,
+        params: Mapping[str, str],
+        reader: Callable[[object], P],
+        headers: Mapping[str, str],
     ) -> P:
         with segment_errors():
-            async with self._http.open(path, params=params, headers=self._headers) as answer:
+            async with self._http.open(path, params=params, headers=headers) as answer:
                 received = await self._http.whole(answer)
         if received.status != 200:
             raise self._error(received)

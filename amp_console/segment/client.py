@@ -7,9 +7,10 @@ from amp_console.http.auth import SecretAuth
 from amp_console.segment import reading
 from amp_console.segment.calls import CallOptions, SegmentCalls
 from amp_console.segment.errors import SpaceNotFound
-from amp_console.values import Secret, SegmentAudience
+from amp_console.values import Secret, SegmentAudience, SegmentDestination
 
 PAGE = 200  # the most that either API gives at once
+_MEDIA_TYPE = "application/vnd.segment.{}+json"
 
 
 class PublicClient:
@@ -23,7 +24,7 @@ class PublicClient:
             base_url,
             SecretAuth(token),
             options,
-            media_type="application/vnd.segment.v1+json",
+            media_type=_MEDIA_TYPE.format("v1"),
         )
 
     async def __aenter__(self) -> Self:
@@ -41,6 +42,25 @@ class PublicClient:
         async for page in self._calls.pages(path, params, "pagination[cursor]", reading.page):
             found |= {audience.id: audience for audience in page.audiences}
         return tuple(found.values())
+
+    async def destinations(
+        self, space_id: str, audience_id: str
+    ) -> tuple[SegmentDestination, ...] | None:
+        """Return the destinations in Amplitude that Segment sends an audience to.
+
+        None where the token can't see all of them. One of 50 requests a minute; Segment calls this
+        part of its API an alpha version.
+        """
+        space, audience = quote(space_id, safe=""), quote(audience_id, safe="")
+        path = f"/spaces/{space}/audiences/{audience}/destination-connections"
+        found: list[SegmentDestination] = []
+        listed, total, alpha = 0, 0, _MEDIA_TYPE.format("v1alpha")
+        params = {"pagination[count]": str(PAGE)}
+        pages = self._calls.pages(path, params, "pagination[cursor]", reading.connections, alpha)
+        async for page in pages:
+            found += page.destinations
+            listed, total = listed + page.listed, max(total, page.total)
+        return tuple(found) if listed >= total else None
 
 
 class ProfilesClient:

@@ -10,7 +10,7 @@ from amp_console.segment.errors import (
     SpaceNotFound,
     TokenRefused,
 )
-from amp_console.values import SegmentAudience
+from amp_console.values import SegmentAudience, SegmentDestination
 
 MAX_WORDS = 300  # characters
 MAX_SIZE = 10**12  # a larger number is no count of people
@@ -21,6 +21,19 @@ class Page(NamedTuple):
     """One page of a space's audiences, and where the next one begins; None on the last."""
 
     audiences: tuple[SegmentAudience, ...]
+    next: str | None
+
+
+class Connections(NamedTuple):
+    """One page of where Segment sends an audience, and where the next one begins.
+
+    `destinations` are those in Amplitude among the `listed`. `total` is how many there are on all
+    pages: more than are listed where the token can't see all of them.
+    """
+
+    destinations: tuple[SegmentDestination, ...]
+    listed: int
+    total: int
     next: str | None
 
 
@@ -47,6 +60,33 @@ def page(tree: object) -> Page:
         tuple(audience for audience in found if audience is not None),
         text(dig(tree, "data", "pagination", "next")) or None,
     )
+
+
+def connections(tree: object) -> Connections:
+    """Return a page of an audience's destinations.
+
+    Raises ValueError for what is no list of destinations.
+    """
+    listed = dig(tree, "data", "connections")
+    if not isinstance(listed, list):
+        raise ValueError("The answer has no list of destinations.")
+    return Connections(
+        tuple(_destination(entry) for entry in listed if _is_amplitude(entry)),
+        len(listed),
+        whole(dig(tree, "data", "pagination", "totalEntries")) or len(listed),
+        text(dig(tree, "data", "pagination", "next")) or None,
+    )
+
+
+def _is_amplitude(entry: object) -> bool:
+    names = (text(dig(entry, "metadata", "slug")), text(dig(entry, "metadata", "name")))
+    known = [name for name in names if name] or [text(dig(entry, "name")) or ""]
+    return any("amplitude" in name.casefold() for name in known)
+
+
+def _destination(entry: object) -> SegmentDestination:
+    name = text(dig(entry, "name")) or text(dig(entry, "metadata", "name")) or "Amplitude"
+    return SegmentDestination(one_line(name[:MAX_WORDS]), dig(entry, "enabled") is not False)
 
 
 def _audience(entry: object) -> SegmentAudience | None:

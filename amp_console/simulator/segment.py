@@ -6,7 +6,7 @@ API. Segment knows people by the lower-case form of their user IDs only.
 
 import base64
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -48,6 +48,22 @@ class ListedAudience(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     audience_type: str = "USERS"
 
 
+class Metadata(msgspec.Struct, frozen=True):
+    """What a destination is an instance of."""
+
+    slug: str = "actions-amplitude-cohorts"
+    name: str = "Amplitude Cohorts"
+
+
+class ListedDestination(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A destination as the Public API lists it for an audience."""
+
+    id: str = "6500a1"
+    name: str | None = None
+    enabled: bool = True
+    metadata: Metadata | None = Metadata()
+
+
 SAMPLES = (
     ListedAudience(
         id="aud_2fy", key="high_value_shoppers", name="High value shoppers", size=Size(1)
@@ -68,6 +84,7 @@ class Canned(NamedTuple):
 class SegmentSpace:
     """A space with its audiences and profiles; both may be changed while it is served.
 
+    `destinations` are those of each audience, by its ID, besides so many that its token can't see.
     `profiles` holds what each person's profile says of audiences, by user ID in lower case;
     `find_profile` looks one up, there unless it is replaced.
     `instead` are answers to be given first; `requests` are the targets that were asked for.
@@ -76,6 +93,8 @@ class SegmentSpace:
     def __init__(self, space_id: str = SPACE_ID, *, page: int = 200) -> None:
         self.id = space_id
         self.audiences: list[ListedAudience] = []
+        self.destinations: dict[str, list[ListedDestination]] = {}
+        self.hidden_destinations = 0
         self.profiles: dict[str, dict[str, bool]] = {}
         self.find_profile: Callable[[str], Mapping[str, bool] | None] = self.profiles.get
         self.instead: list[Canned] = []
@@ -88,13 +107,27 @@ class SegmentSpace:
             return early
         if request.path_params["space_id"] != self.id:
             return _public_error(404, "The space was not found.")
+        return self._page(request, "audiences", self.audiences)
+
+    async def list_destinations(self, request: Request) -> Response:
+        """Answer one page of the destinations of an audience."""
+        if early := self._early(request, f"Bearer {TOKEN.reveal()}", _public_error):
+            return early
+        if "v1alpha" not in request.headers.get("accept", ""):
+            return _public_error(404, "The path was not found.")
+        found = self.destinations.get(request.path_params["audience_id"], [])
+        return self._page(request, "connections", found, self.hidden_destinations)
+
+    def _page(
+        self, request: Request, name: str, entries: Sequence[msgspec.Struct], hidden: int = 0
+    ) -> Response:
         start = int(request.query_params.get("pagination[cursor]", "0"))
         count = min(self.page, int(request.query_params.get("pagination[count]", "200")))
-        end = start + count
-        pagination: dict[str, object] = {"current": str(start), "totalEntries": len(self.audiences)}
-        if end < len(self.audiences):
+        end, total = start + count, len(entries) + hidden
+        pagination: dict[str, object] = {"current": str(start), "totalEntries": total}
+        if end < len(entries):
             pagination["next"] = str(end)
-        page = {"audiences": self.audiences[start:end], "pagination": pagination}
+        page = {name: entries[start:end], "pagination": pagination}
         return Response(msgspec.json.encode({"data": page}), media_type=_JSON)
 
     async def show_traits(self, request: Request) -> Response:
@@ -134,6 +167,10 @@ class SegmentSpace:
         profile = "/v1/spaces/{space_id}/collections/users/profiles/{external_id:path}/traits"
         return [
             Route("/spaces/{space_id}/audiences", self.list_audiences),
+            Route(
+                "/spaces/{space_id}/audiences/{audience_id}/destination-connections",
+                self.list_destinations,
+            ),
             Route(profile, self.show_traits),
         ]
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from amp_console.connections import KeysError, SegmentSpace
 from amp_console.ledger import Ledger
+from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.rate_limits import DAY
 from amp_console.ledger.segment_audiences import (
     SpaceReading,
@@ -23,10 +25,18 @@ from amp_console.segment import (
     public_url,
 )
 from amp_console.sync.formatting import clock_time
-from amp_console.values import Secret, now_in_microseconds
+from amp_console.sync.queries.segment import find_in_space
+from amp_console.values import (
+    Secret,
+    SegmentAudience,
+    SegmentDestination,
+    now_in_microseconds,
+)
 
 if TYPE_CHECKING:
     from amp_console.segment.client import ProfilesClient, PublicClient
+
+MAX_ASKED = 40  # audiences whose destinations are asked for: fewer than Segment allows in a minute
 
 OnWait = Callable[[float], None]
 FindToken = Callable[[], Awaitable[Secret | None]]
@@ -105,6 +115,7 @@ async def read_space(
     try:
         async with client:
             found = await client.audiences(space_id)
+            found = await _with_destinations(ledger, client, space_id, found)
     except SegmentError as error:
         await ledger.awrite(keep_trouble, space_id, str(error), now(), _wait_until(error, now()))
         if isinstance(error, SegmentMisconfigured):
@@ -112,6 +123,22 @@ async def read_space(
     else:
         await ledger.awrite(keep_audiences, space_id, found, now())
     return await ledger.aread(space_reading, space_id)
+
+
+async def _with_destinations(
+    ledger: Ledger, client: "PublicClient", space_id: str, audiences: tuple[SegmentAudience, ...]
+) -> tuple[SegmentAudience, ...]:
+    """Add where Segment itself sends the audiences of the ledger, as far as its API tells.
+
+    The first question that Segment does not answer is the last one: the rest are unknown.
+    """
+    reading = SpaceReading(space_id, audiences, read_at=0)
+    mine = find_in_space(reading, await ledger.aread(all_audiences)).values()
+    known: dict[str, tuple[SegmentDestination, ...] | None] = {}
+    with suppress(SegmentError):
+        for listed in [*mine][:MAX_ASKED]:
+            known[listed.id] = await client.destinations(space_id, listed.id)
+    return tuple(listed._replace(destinations=known.get(listed.id)) for listed in audiences)
 
 
 def _wait_until(error: SegmentError, now: int) -> int | None:

@@ -9,7 +9,13 @@ import msgspec
 import pytest
 
 from amp_console.simulator import Answer, Canned, ListedAudience, Rule, Size
-from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN, Definition
+from amp_console.simulator.segment import (
+    PROFILES_TOKEN,
+    SPACE_ID,
+    TOKEN,
+    Definition,
+    ListedDestination,
+)
 from amp_console.text import local_time
 from tests.cli.inside import Ended
 from tests.cli.operator import Operator
@@ -335,6 +341,48 @@ def test_what_segment_said_last_is_shown_without_asking(operator: Operator, tmp_
     assert f"read {local_time(after['segment']['read_at'])}\n" in shown
     assert "defined as    event('Order Completed')" in shown
     assert len(operator.simulator.segment.requests) == asked
+
+
+def test_what_segment_itself_delivers_to_amplitude_is_shown(
+    operator: Operator, tmp_path: Path
+) -> None:
+    for audience in ("shoppers", "lapsed", "news"):
+        take_in(operator, tmp_path, "ana", audience=audience)
+    segment = operator.simulator.segment
+    segment.audiences = [listed(key, 1) for key in ("shoppers", "lapsed", "news", "new")]
+    segment.destinations = {
+        "aud_shoppers": [ListedDestination(name="Amplitude of the shop")],
+        "aud_lapsed": [ListedDestination(enabled=False)],
+    }
+    assert connect(operator).status == 0
+    shown = operator.run("audiences", "--segment").out
+    odd = [
+        line.split()[0] for line in shown.splitlines() if "delivers it to Amplitude, too" in line
+    ]
+    assert odd == ["shoppers"]
+    assert not any("aud_new/" in target for target in segment.requests)
+    by_key = {row["key"]: row["segment"] for row in operator.run("audiences", "--json").document}
+    assert by_key["shoppers"]["destinations"] == [
+        {"name": "Amplitude of the shop", "enabled": True}
+    ]
+    assert by_key["news"]["destinations"] == []
+    shown = operator.run("audience", "lapsed").out
+    assert "destination   Amplitude Cohorts: disabled in Segment" in shown
+
+
+def test_where_segment_does_not_tell_its_destinations_they_are_unknown(
+    operator: Operator, tmp_path: Path
+) -> None:
+    take_in(operator, tmp_path, "ana")
+    segment = operator.simulator.segment
+    segment.audiences = [listed("shoppers", 7)]
+    assert connect(operator).status == 0
+    page = msgspec.json.encode({"data": {"audiences": segment.audiences}})
+    refused = msgspec.json.encode({"errors": [{"type": "forbidden", "message": "Alpha."}]})
+    segment.instead = [Canned(200, page), Canned(403, refused)]
+    assert operator.run("audiences", "--segment").status == 0
+    (found,) = operator.run("audiences", "--json").document
+    assert (found["segment"]["size"], found["segment"]["destinations"]) == (7, None)
 
 
 def test_a_size_that_counts_no_people_is_shown_with_its_unit(

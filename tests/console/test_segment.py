@@ -11,7 +11,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.engage import FieldMapping
 from amp_console.ledger.segment_audiences import keep_audiences
 from amp_console.simulator import Canned, ListedAudience, Simulator, Size
-from amp_console.simulator.segment import PROFILES_TOKEN, TOKEN
+from amp_console.simulator.segment import PROFILES_TOKEN, TOKEN, ListedDestination
 from amp_console.values import SegmentAudience, now_in_microseconds
 from tests.connections import backends
 from tests.console.harness import (
@@ -81,6 +81,22 @@ async def at(pilot: Pilot[None], audience: str) -> None:
     await until_shown(pilot, audience)
     select(pilot, audience)
     await until(pilot, lambda: pilot.app.screen.query_one("#detail").border_title == audience)
+
+
+async def test_an_audience_that_segment_itself_delivers_needs_a_decision(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    simulator.segment.destinations = {
+        item.id: [ListedDestination(enabled=item.key == SHOPPERS)]
+        for item in simulator.segment.audiences
+    }
+    async with harness.open(size=(200, 50)) as pilot:
+        await at(pilot, SHOPPERS)
+        await pilot.press("u")
+        await until_shown(pilot, "Segment delivers it to Amplitude, too")
+        await at(pilot, LAPSED)
+        await until_gone(pilot, "to Amplitude, too")
 
 
 async def test_home_shows_three_sizes_with_the_age_of_segments(

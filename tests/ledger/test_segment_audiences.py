@@ -9,7 +9,7 @@ from amp_console.ledger.segment_audiences import (
     keep_trouble,
     space_reading,
 )
-from amp_console.values import SegmentAudience
+from amp_console.values import SegmentAudience, SegmentDestination
 
 pytestmark = pytest.mark.both_engines
 
@@ -28,6 +28,15 @@ def test_a_reading_replaces_the_one_before(ledger: Ledger) -> None:
     reading = ledger.read(space_reading, "spa_1")
     assert (reading.audiences, reading.read_at) == ((SHOPPERS._replace(size=0),), 20)
     assert ledger.read(space_reading, "spa_2") == SpaceReading("spa_2")
+
+
+def test_where_segment_sends_an_audience_is_known_unknown_or_nowhere(ledger: Ledger) -> None:
+    sent = SHOPPERS._replace(destinations=(SegmentDestination("Amplitude Cohorts", False),))
+    ledger.write(keep_audiences, "spa_1", (LAPSED._replace(destinations=()), sent), 10)
+    lapsed, shoppers = ledger.read(space_reading, "spa_1").audiences
+    assert (lapsed.destinations, shoppers.destinations) == ((), sent.destinations)
+    ledger.write(keep_audiences, "spa_1", (SHOPPERS,), 20)
+    assert ledger.read(space_reading, "spa_1").audiences[0].destinations is None
 
 
 def test_an_attempt_that_failed_keeps_what_was_read(ledger: Ledger) -> None:

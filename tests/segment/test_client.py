@@ -23,7 +23,13 @@ from amp_console.segment import (
 from amp_console.segment.calls import LARGEST_ANSWER, CallOptions
 from amp_console.segment.client import ProfilesClient, PublicClient
 from amp_console.simulator import Canned, ListedAudience, Simulator, Size
-from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
+from amp_console.simulator.segment import (
+    PROFILES_TOKEN,
+    SPACE_ID,
+    TOKEN,
+    ListedDestination,
+    Metadata,
+)
 from amp_console.values import Secret, SegmentRegion
 from tests.amplitude.scripted import ScriptedServer, json_reply
 
@@ -92,6 +98,27 @@ async def test_all_pages_of_a_space_are_read(simulator: Simulator, client: Publi
     assert (found[4].key, found[4].name, found[4].status) == ("key_4", "Name 4", "Live")
     assert (found[4].size, found[4].unit, found[4].is_enabled) == (4000, "USERS", True)
     assert len(simulator.segment.requests) == 3
+
+
+async def test_the_destinations_in_amplitude_of_an_audience_are_read(
+    simulator: Simulator, client: PublicClient
+) -> None:
+    simulator.segment.page = 2
+    simulator.segment.destinations["aud_1"] = [
+        ListedDestination(),
+        ListedDestination(name="Cohorts of the EU", enabled=False),
+        ListedDestination(name="Amplitude", metadata=Metadata("actions-slack", "Slack")),
+        ListedDestination(name="Our amplitude", metadata=None),
+    ]
+    found = await client.destinations(SPACE_ID, "aud_1")
+    assert found == (
+        ("Amplitude Cohorts", True),
+        ("Cohorts of the EU", False),
+        ("Our amplitude", True),
+    )
+    assert await client.destinations(SPACE_ID, "aud_2") == ()
+    simulator.segment.hidden_destinations = 1
+    assert await client.destinations(SPACE_ID, "aud_2") is None
 
 
 @pytest.mark.parametrize(

@@ -324,6 +324,7 @@ CREATE TABLE segment_audience (
     size bigint,
     unit text COLLATE "C" NOT NULL,
     definition text COLLATE "C",
+    destinations text COLLATE "C",
     PRIMARY KEY (space_id, id)
 );
 CREATE TABLE unread_source (

@@ -16,6 +16,7 @@ from amp_console.values import SegmentAudience
 # Segment's words for what it is still counting, and for what it no longer computes by itself.
 UNSETTLED = frozenset({"backfilling", "computing", "preparing"})
 FAILED = frozenset({"error", "failed"})
+DELIVERED_BY_BOTH = "Segment delivers it to Amplitude, too"
 # Guesses: Segment does not document the words for units. These may be compared with users.
 PEOPLE = frozenset({"", "user", "users", "profile", "profiles"})
 
@@ -46,9 +47,9 @@ class SizesSideBySide(msgspec.Struct, frozen=True):
 
     @property
     def sizes_odd(self) -> list[str]:
-        """What does not fit, besides the status in Segment."""
+        """What does not fit, besides the status in Segment and where it sends the audience."""
         status = _failure(self.segment) if self.segment is not None else ""
-        return [words for words in self.odd if words != status]
+        return [words for words in self.odd if words not in {status, DELIVERED_BY_BOTH}]
 
     @property
     def differs_in_segment(self) -> bool:
@@ -152,10 +153,18 @@ def _odd(
             yield f"another ID in Segment ({listed.id})"
         if has_failed(listed):
             yield _failure(listed)
+        if active_destinations(listed):
+            yield DELIVERED_BY_BOTH
         if difference:
             yield more_or_fewer(abs(difference), "Segment", is_fewer=difference < 0)
     differs = (s for s in summary.states(cohort_size) if s.status is Status.SIZE_DIFFERS)
     yield from map(str, differs)
+
+
+def active_destinations(listed: SegmentAudience) -> tuple[str, ...]:
+    """Return the names of the enabled destinations in Amplitude that Segment sends it to."""
+    found = listed.destinations or ()
+    return tuple(destination.name for destination in found if destination.is_enabled)
 
 
 def has_failed(listed: SegmentAudience) -> bool:

@@ -7,7 +7,13 @@ from amp_console.console.segment_figures import Sizes
 from amp_console.console.texts import BAD, MUTED, WARN, Part, safe_text
 from amp_console.console.widgets.grid import CellPart
 from amp_console.ledger.audiences import Audience
-from amp_console.sync.queries.segment import Presence, SizesSideBySide, has_failed, size_words
+from amp_console.sync.queries.segment import (
+    Presence,
+    SizesSideBySide,
+    active_destinations,
+    has_failed,
+    size_words,
+)
 
 _ABSENT = {
     Presence.NOT_LISTED: "not listed",
@@ -65,7 +71,20 @@ def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content |
         ("sizes", safe_text(*side_by_side)),
         *([("", safe_text((_odd_sizes(row), WARN)))] if row.sizes_odd else []),
         ("in Segment", _in_segment(services, sizes)),
+        *_destinations(row),
     ]
+
+
+def _destinations(row: SizesSideBySide) -> list[tuple[str, Content]]:
+    """Say that Segment itself delivers the audience, and what to see to."""
+    names = active_destinations(row.segment) if row.segment is not None else ()
+    if not names:
+        return []
+    words = (
+        f"Segment delivers it to Amplitude, too ({', '.join(names)}). Two programs that fill one "
+        "cohort undo each other's changes: turn one of them off."
+    )
+    return [("", safe_text((words, WARN), max_length=300))]
 
 
 def _odd_sizes(row: SizesSideBySide) -> str:
