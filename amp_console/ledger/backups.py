@@ -190,9 +190,14 @@ def _make(
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Backup:
     """Copy a ledger, under the lock."""
+
+    def after_step() -> None:
+        if is_stopped():
+            raise _BackupStopped
+
     name = f"{datetime.fromtimestamp(now // 1_000_000, UTC).strftime(_STAMP)}.{reason}.db"
     folder = _prepared(ledger)
-    _copy(ledger, folder / "unfinished", options, is_stopped)
+    copy_file(ledger, folder / "unfinished", options, after_step)
     (folder / "unfinished").replace(folder / name)
     return next(backup for backup in list_backups(ledger) if backup.path.name == name)
 
@@ -241,24 +246,24 @@ def _clear(file: Path) -> None:
         file.with_name(file.name + end).unlink(missing_ok=True)
 
 
-def _copy(
-    ledger: Path, target: Path, options: BackupOptions, is_stopped: Callable[[], bool]
+def copy_file(
+    ledger: Path, target: Path, options: BackupOptions, after_step: Callable[[], None]
 ) -> None:
-    def after_step(*_: int) -> None:
-        if is_stopped():
-            raise _BackupStopped
+    """Copy a ledger into a new file (0600). What `after_step` raises ends and deletes the copy.
 
+    Raises `BackupSkipped`, `OSError` and `sqlite3.Error`.
+    """
     with closing(open_to_read(ledger)) as db:
         db.execute("BEGIN")
         pages, size = (db.execute(f"PRAGMA {size}").fetchone()[0] for size in _SIZES)
-        _require_room(ledger, pages * size, options)
+        _require_room(ledger, target.parent, pages * size, options)
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         target.chmod(0o600)  # whatever the umask is
         try:
             with closing(sqlite3.connect(target, isolation_level=None)) as copy:
                 copy.execute("PRAGMA synchronous = OFF")
-                db.backup(copy, pages=options.pages, progress=after_step)
-            _check(ledger, target)
+                db.backup(copy, pages=options.pages, progress=lambda *_: after_step())
+            finish_copy(ledger, target)
         except BaseException:
             with suppress(OSError):
                 _clear(target)
@@ -273,8 +278,8 @@ def open_to_read(ledger: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
 
 
-def _require_room(ledger: Path, needed: int, options: BackupOptions) -> None:
-    free = shutil.disk_usage(backup_folder(ledger)).free
+def _require_room(ledger: Path, folder: Path, needed: int, options: BackupOptions) -> None:
+    free = shutil.disk_usage(folder).free
     if free < needed + options.spare:
         raise BackupSkipped(
             f"The ledger {ledger} was not backed up: that takes {needed / _MIB:,.0f} MiB, and "
@@ -283,7 +288,7 @@ def _require_room(ledger: Path, needed: int, options: BackupOptions) -> None:
         )
 
 
-def _check(ledger: Path, copy: Path) -> None:
+def finish_copy(ledger: Path | str, copy: Path) -> None:
     """Make a copy one whole file on the disk; raise `BackupSkipped` if it is damaged."""
     with closing(sqlite3.connect(copy, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = DELETE")  # or it would need files beside it

@@ -15,8 +15,8 @@ from amp_console.ledger.backups import Backups
 from amp_console.ledger.db import Db, ServerDb
 from amp_console.ledger.errors import LedgerClosed, LedgerError
 from amp_console.ledger.locks import Locks
+from amp_console.ledger.moved import running_locks_if_in_use
 from amp_console.ledger.run_log import end_and_log_dead_runs
-from amp_console.ledger.runs import running_locks
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,13 +73,17 @@ class Ledger:
         self.backups = database.backups
         self.stores_any_text = database.stores_any_text
         self._database = database
-        self._locks = database.locks
+        self.locks = database.locks
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         try:
             self.notices = self._in_thread(database.open).result()
-            self._in_thread(self._end_dead_runs).result()
         except BaseException:
             self._thread.shutdown()
+            raise
+        try:
+            self._in_thread(self._end_dead_runs).result()
+        except BaseException:
+            self.close()
             raise
 
     def submit(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -120,19 +124,19 @@ class Ledger:
 
     def lease(self, audience_id: int) -> AbstractContextManager[None]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
-        return self._locks.lease(audience_id)
+        return self.locks.lease(audience_id)
 
     async def acheck_lease(self, audience_id: int) -> None:
         """Make sure that this ledger still holds an audience's lease. Raises `LeaseLost`."""
-        await _awaitable(self._in_thread(self._locks.check_lease, audience_id))
+        await _awaitable(self._in_thread(self.locks.check_lease, audience_id))
 
     def hold_source(self, key: str) -> AbstractContextManager[None]:
         """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""
-        return self._locks.hold_source(key)
+        return self.locks.hold_source(key)
 
     def hold_run(self) -> AbstractContextManager[str]:
         """Hold a new lock during a run; its name is what `begin_run` writes down."""
-        return self._locks.hold_run()
+        return self.locks.hold_run()
 
     def dead_runs(self) -> frozenset[int]:
         """Return the runs marked running whose process no longer holds their lock.
@@ -168,7 +172,7 @@ class Ledger:
         self.close()
 
     def _find_dead_runs(self) -> frozenset[int]:
-        return self._locks.dead(self._database.transaction(Access.READ, running_locks))
+        return self.locks.dead(self._database.transaction(Access.READ, running_locks_if_in_use))
 
     def _end_dead_runs(self) -> None:
         dead = self._find_dead_runs()

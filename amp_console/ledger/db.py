@@ -65,6 +65,30 @@ class ServerDb(ABC):
         """Load rows into a temporary table, which is made with these columns, or emptied first."""
 
     @abstractmethod
+    def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Run a query and yield its rows, of which it holds a few thousand at a time."""
+
+    @abstractmethod
+    def lock(self, tables: Iterable[str]) -> None:
+        """Keep every other connection from writing to tables until the transaction ends."""
+
+    @abstractmethod
+    def empty(self, tables: Iterable[str]) -> None:
+        """Delete all rows of tables that refer to no other one."""
+
+    @abstractmethod
+    def number_on(self) -> None:
+        """Let the numbers of new rows follow those that are there."""
+
+    @abstractmethod
+    def refuse_writes(self, tables: Iterable[str], text: str) -> None:
+        """Let each write to tables fail with a text, until `accept_writes`."""
+
+    @abstractmethod
+    def accept_writes(self) -> None:
+        """End what `refuse_writes` began, if it did."""
+
+    @abstractmethod
     def stored_bytes(self) -> int:
         """How many bytes the ledger takes on the server."""
 

@@ -55,6 +55,14 @@ class PlaintextRefused(LedgerError):
         )
 
 
+class LedgerMoved(LedgerError):
+    """The ledger in use is at another `address`; nothing is read from this one, or written."""
+
+    def __init__(self, text: str, address: str = "") -> None:
+        super().__init__(text)
+        self.address = address
+
+
 class LeaseLost(LedgerError):
     """The lock of an audience was lost while it was delivered: another process may have it."""
 
@@ -102,6 +110,8 @@ _DAMAGES = {"SQLITE_NOTADB": "is not a ledger", "SQLITE_CORRUPT": "is damaged"}
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     """Turn SQLite's error into the operator's."""
     name = getattr(error, "sqlite_errorname", "") or ""
+    if name == "SQLITE_CONSTRAINT_TRIGGER":  # no other trigger raises anything
+        return LedgerMoved(str(error))
     primary = "_".join(name.split("_")[:2])  # SQLITE_IOERR_WRITE is one of SQLITE_IOERR
     if primary in _DAMAGES:
         return damaged(path, _DAMAGES[primary])

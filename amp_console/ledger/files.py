@@ -50,13 +50,19 @@ def _create(path: Path) -> None:
             new = path.with_name(f"{path.name}.new")
             for end in ("", "-wal", "-shm"):  # of a process that died in the middle
                 new.with_name(new.name + end).unlink(missing_ok=True)
-            # SQLite makes files 0644; -wal and -shm take the mode of the file itself.
-            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            new.chmod(0o600)  # whatever the umask is
-            _fill(new)
+            make_empty(new)
+            _finish(new)
             new.rename(path)
         with suppress(OSError):  # it has no use once there is a ledger
             file.unlink()
+
+
+def make_empty(new: Path) -> None:
+    """Make an empty ledger of the newest version, for its owner only. Raises OSError."""
+    # SQLite makes files 0644; -wal and -shm take the mode of the file itself.
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    new.chmod(0o600)  # whatever the umask is
+    new.write_bytes(_empty_ledger())
 
 
 @cache
@@ -68,8 +74,7 @@ def _empty_ledger() -> bytes:
         return db.serialize()
 
 
-def _fill(new: Path) -> None:
-    new.write_bytes(_empty_ledger())
+def _finish(new: Path) -> None:
     with closing(sqlite3.connect(new, isolation_level=None)) as db:
         # Here, where no one else has the file: two processes that both switch it at their start
         # are in each other's way, and SQLite lets one of them fail at once.

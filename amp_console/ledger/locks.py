@@ -8,10 +8,10 @@ people to read, so a reused process number or a machine that went down makes no 
 import hashlib
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from amp_console.ledger.db import Db
 
@@ -27,6 +27,14 @@ class SourceBusy(Exception):
     """Another session or import, here or in another process, reads from the source."""
 
 
+class Holds(NamedTuple):
+    """What processes hold of a ledger: leases of audiences, runs, and so many sources."""
+
+    audiences: frozenset[int]
+    runs: frozenset[int]
+    sources: int
+
+
 class Locks(Protocol):
     """The locks of one ledger; each is released when its process dies, however it dies."""
 
@@ -34,6 +42,7 @@ class Locks(Protocol):
     def hold_source(self, key: str) -> AbstractContextManager[None]: ...
     def hold_run(self) -> AbstractContextManager[str]: ...
     def dead(self, running: Mapping[int, str | None]) -> frozenset[int]: ...
+    def holds(self, audiences: Collection[int], running: Mapping[int, str | None]) -> Holds: ...
     def check_lease(self, audience_id: int) -> None: ...
 
 
@@ -84,6 +93,15 @@ class FileLocks:
         """Those of the runs marked running, each with its lock, that no process holds any more."""
         return frozenset(
             run_id for run_id, lock in running.items() if lock is None or not self.is_held(lock)
+        )
+
+    def holds(self, audiences: Collection[int], running: Mapping[int, str | None]) -> Holds:
+        """What is held: of these audiences, of the runs marked running, and of all sources."""
+        sources = [file.stem for file in lock_folder(self._ledger).glob("source-*.lock")]
+        return Holds(
+            frozenset(audience for audience in audiences if self.is_held(str(audience))),
+            frozenset(running) - self.dead(running),
+            sum(self.is_held(source) for source in sources),
         )
 
     def is_held(self, name: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from amp_console.ledger.backups import BackupOptions
-from amp_console.ledger.database import Ledger
+from amp_console.ledger.database import Database, Ledger
 from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerError
 from amp_console.ledger.peek import peek_at_file
@@ -34,12 +34,26 @@ def open_ledger(
     readable by its owner only (0600). A file of an older version is backed up first; `now` is in
     microseconds since 1970. `Ledger.notices` says in sentences what an operator has to know about
     that. A power cut may damage a file that is not `is_durable`: for one that is thrown away.
-    Raises `LedgerError`, also for a URL of another scheme.
+    Raises `LedgerError`, also for a URL of another scheme: `LedgerMoved` of one not in use.
     """
+    return Ledger(
+        database_at(url, password=password, backups=backups, now=now, is_durable=is_durable)
+    )
+
+
+def database_at(
+    url: str | Path,
+    *,
+    password: Secret | None = None,
+    backups: BackupOptions | None = None,
+    now: Callable[[], int] = now_in_microseconds,
+    is_durable: bool = True,
+) -> Database:
+    """The database that `open_ledger` opens; nothing is opened yet. Raises `LedgerError`."""
     if isinstance(url, str) and is_on_server(url):
-        return Ledger(_server(url, password))
+        return _server(url, password)
     options = backups or BackupOptions()
-    return Ledger(SqliteDatabase(_path_of(url), options, now, is_durable=is_durable))
+    return SqliteDatabase(_path_of(url), options, now, is_durable=is_durable)
 
 
 def peek(

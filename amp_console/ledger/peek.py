@@ -11,7 +11,7 @@ from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerTooNew, damaged, explain, explain_os
 from amp_console.ledger.files import EMPTY
 from amp_console.ledger.locks import FileLocks
-from amp_console.ledger.runs import running_locks
+from amp_console.ledger.moved import running_locks_if_in_use
 from amp_console.ledger.schema import MIGRATIONS
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def peek_at_file(path: Path, work: Callable[[Db, frozenset[int]], T]) -> T | Non
             if version < len(MIGRATIONS):
                 return None
             db.execute("BEGIN")
-            return work(db, FileLocks(path).dead(running_locks(db)))
+            return work(db, FileLocks(path).dead(running_locks_if_in_use(db)))
     except sqlite3.Error as error:
         raise explain(error, path) from error
     except OSError as error:

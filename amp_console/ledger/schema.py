@@ -545,6 +545,13 @@ CREATE TABLE pruning (at INTEGER NOT NULL) STRICT;  -- when the history was prun
 # it is enabled; NULL: not known.
 _SEGMENT_DESTINATIONS = "ALTER TABLE segment_audience ADD COLUMN destinations TEXT;"
 
+_MOVED = """
+CREATE TABLE moved (                         -- one row: the ledger in use is elsewhere
+    address TEXT NOT NULL,                   -- what opens it
+    host    TEXT NOT NULL,                   -- the machine on which it was moved, if it has a file
+    at      INTEGER NOT NULL
+) STRICT;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -572,6 +579,7 @@ MIGRATIONS: tuple[str, ...] = (
     _ERASURES,
     _PRUNING,
     _SEGMENT_DESTINATIONS,
+    _MOVED,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

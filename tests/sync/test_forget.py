@@ -589,7 +589,7 @@ def test_an_identifier_is_erased_however_it_is_spelled(id_: str, text: str, eras
 STRUCTURE = {
     *("applied_list", "creation", "download", "lease", "membership_day", "late_effect", "hold"),
     *("member", "difference", "erasure_identifier", "erasure", "segment_space", "forgotten"),
-    *("late_replacement", "checkpoint", "comparison"),
+    *("late_replacement", "checkpoint", "comparison", "moved"),
 }
 """Tables whose texts are identifiers that are erased as such, or words of the machine."""
 WORDS_OF_THE_MACHINE = {

@@ -1,12 +1,14 @@
 """A connection to PostgreSQL that the ledger's functions use like SQLite's."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from amp_console.ledger.db import Cursor, ServerDb
 from amp_console.ledger.errors import LedgerError
 from amp_console.ledger.postgres.address import Address
+from amp_console.ledger.postgres.errors import MOVED
 from amp_console.ledger.postgres.sql import translate
 
 if TYPE_CHECKING:
@@ -116,6 +118,19 @@ def _require_storable(row: Sequence[Any]) -> None:
         )
 
 
+_FETCHED = 5_000  # rows of a stream
+_REFUSAL = "refuse_moved"  # a function, and the trigger of each table that calls it
+_QUOTE = "$amp_console$"
+
+
+def _listed(tables: Iterable[str]) -> str:
+    return ", ".join(map(quoted, tables))
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 class PostgresDb(ServerDb):
     """Runs the ledger's statements on a connection."""
 
@@ -151,6 +166,59 @@ class PostgresDb(ServerDb):
         names = ", ".join(column.split()[0] for column in columns.split(", "))
         self.copy(f"temp.{table}", names, rows)
         self.connection.execute(f"ANALYZE pg_temp.{table}")
+
+    def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Run a query and yield its rows, of which it holds a few thousand at a time."""
+        import psycopg
+
+        self.connection.execute(f"DECLARE stream CURSOR FOR {translate(query).sql}")
+        try:
+            while rows := self.connection.execute(f"FETCH {_FETCHED} FROM stream").fetchall():
+                yield from rows
+        finally:
+            with suppress(psycopg.Error):  # it has ended with a transaction that failed
+                self.connection.execute("CLOSE stream")
+
+    def lock(self, tables: Iterable[str]) -> None:
+        """Keep every other connection from writing to tables until the transaction ends."""
+        self.connection.execute(f"LOCK TABLE {_listed(tables)} IN SHARE ROW EXCLUSIVE MODE")
+
+    def empty(self, tables: Iterable[str]) -> None:
+        """Delete all rows of tables that refer to no other one."""
+        self.connection.execute(f"TRUNCATE {_listed(tables)}")
+
+    def number_on(self) -> None:
+        """Let the numbers of new rows follow those that are there."""
+        numbered = self.connection.execute(
+            "SELECT relname::text, attname::text FROM pg_attribute "
+            "JOIN pg_class ON pg_class.oid = attrelid WHERE attidentity <> '' "
+            "AND relnamespace = current_schema()::regnamespace AND NOT relispartition"
+        )
+        for table, column in numbered.fetchall():
+            name, key = quoted(table), quoted(column)
+            self.connection.execute(
+                f"SELECT setval(pg_get_serial_sequence($1, $2), coalesce(max({key}), 1), "
+                f"count(*) > 0) FROM {name}",
+                [name, column],
+            )
+
+    def refuse_writes(self, tables: Iterable[str], text: str) -> None:
+        """Let each write to tables fail with a text, until `accept_writes`."""
+        assert _QUOTE not in text
+        self.connection.execute(
+            f"CREATE FUNCTION {_REFUSAL}() RETURNS trigger LANGUAGE plpgsql AS {_QUOTE}BEGIN "
+            f"RAISE EXCEPTION USING ERRCODE = '{MOVED}', MESSAGE = {_literal(text)}; "
+            f"END{_QUOTE}"
+        )
+        for table in tables:
+            self.connection.execute(
+                f"CREATE TRIGGER {_REFUSAL} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
+                f"ON {quoted(table)} EXECUTE FUNCTION {_REFUSAL}()"
+            )
+
+    def accept_writes(self) -> None:
+        """End what `refuse_writes` began, if it did."""
+        self.connection.execute(f"DROP FUNCTION IF EXISTS {_REFUSAL} CASCADE")
 
     def stored_bytes(self) -> int:
         """How much room the ledger takes on the server."""

@@ -9,12 +9,12 @@ from amp_console.ledger.database import Access
 from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerError
 from amp_console.ledger.locks import Locks
+from amp_console.ledger.moved import running_locks_if_in_use
 from amp_console.ledger.postgres.address import Address
 from amp_console.ledger.postgres.connection import PostgresDb, connect
 from amp_console.ledger.postgres.errors import explain, not_connected
 from amp_console.ledger.postgres.locks import SessionLocks
 from amp_console.ledger.postgres.schema import LEAST_VERSION, is_current, migrate
-from amp_console.ledger.runs import running_locks
 
 if TYPE_CHECKING:
     import psycopg
@@ -103,7 +103,7 @@ class PostgresDatabase:
             if not is_current(connection, self._address.schema):
                 return None
             return self.transaction(
-                Access.READ, lambda db: work(db, self.locks.dead(running_locks(db)))
+                Access.READ, lambda db: work(db, self.locks.dead(running_locks_if_in_use(db)))
             )
         except self.errors as error:
             raise self.explain(error) from error

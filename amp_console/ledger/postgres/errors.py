@@ -6,6 +6,7 @@ from amp_console.ledger.errors import (
     LedgerBusy,
     LedgerError,
     LedgerFull,
+    LedgerMoved,
     LedgerReadOnly,
     LedgerUnreachable,
 )
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     import psycopg
 
 _KEPT = "Everything before is kept; only the last step was undone."
+
+
+MOVED = "AMP01"
+"""The SQLSTATE of a write to a ledger that was moved; `moved.py` raises it."""
 
 
 class _Kind(NamedTuple):
@@ -64,6 +69,8 @@ def explain(error: Exception, place: str) -> LedgerError:
 
     assert isinstance(error, psycopg.Error)
     state = error.sqlstate or ""
+    if state == MOVED:
+        return LedgerMoved(str(error.diag.message_primary))
     for code in (state, state[:3], state[:2]):
         if code in _KINDS:
             found = _KINDS[code]

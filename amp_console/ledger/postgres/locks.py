@@ -8,12 +8,12 @@ is never in a transaction that failed, and holds up no vacuum.
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from amp_console.ledger.errors import LeaseLost
-from amp_console.ledger.locks import AudienceBusy, SourceBusy
+from amp_console.ledger.locks import AudienceBusy, Holds, SourceBusy
 from amp_console.ledger.postgres.errors import explain
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class SessionLocks:
 
     def hold_source(self, key: str) -> AbstractContextManager[None]:
         """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""
-        return self._hold(f"source {key}", SourceBusy)
+        return self._hold(f"{_SOURCE} {key}", SourceBusy)
 
     def check_lease(self, audience_id: int) -> None:
         """Raise `LeaseLost` if the session that took the lease has ended, on either side."""
@@ -75,11 +75,24 @@ class SessionLocks:
         """Those of the runs marked running, each with its lock, that no session holds any more."""
         if not running:
             return frozenset()
-        with self._explained():
-            held = {key for (key,) in self._connected().execute(_HELD)}
+        held = self._keys_held()
         return frozenset(
             run_id for run_id, name in running.items() if name is None or self.key(name) not in held
         )
+
+    def holds(self, audiences: Collection[int], running: Mapping[int, str | None]) -> Holds:
+        """What is held: of these audiences, of the runs marked running, and of all sources."""
+        held = self._keys_held()
+        sources = self.key(_SOURCE) >> 32
+        return Holds(
+            frozenset(audience for audience in audiences if self.key(_lease(audience)) in held),
+            frozenset(running) - self.dead(running),
+            sum(key >> 32 == sources for key in held),
+        )
+
+    def _keys_held(self) -> frozenset[int]:
+        with self._explained():
+            return frozenset(key for (key,) in self._connected().execute(_HELD))
 
     def close(self) -> None:
         """End the session, and with it all its locks."""
@@ -131,9 +144,15 @@ class SessionLocks:
             return self._session
 
     def key(self, name: str) -> int:
-        """The number of a lock: ledgers of one database, in schemas of their own, share none."""
-        digest = hashlib.sha256(f"amp-console {self._schema} {name}".encode()).digest()
-        return int.from_bytes(digest[:8], signed=True)
+        """The number of a lock: ledgers of one database, in schemas of their own, share none.
+
+        Its first half is that of the ledger and of the kind of the lock, the first word of its
+        name: so locks of a kind are found whose names are not known.
+        """
+        kind = name.partition(" ")[0]
+        halves = (f"amp-console {self._schema} {kind}", name)
+        digests = (hashlib.sha256(half.encode()).digest()[:4] for half in halves)
+        return int.from_bytes(b"".join(digests), signed=True)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -143,6 +162,9 @@ class SessionLocks:
             yield
         except psycopg.Error as error:
             raise explain(error, self._place) from error
+
+
+_SOURCE = "source"
 
 
 def _lease(audience_id: int) -> str:

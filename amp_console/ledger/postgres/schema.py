@@ -418,7 +418,15 @@ ALTER TABLE member SET (autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_analyze_scale_factor = 0.02);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FUNCTIONS + _TABLES + _COUNTING + _UPKEEP,)
+_MOVED = """
+CREATE TABLE moved (
+    address text COLLATE "C" NOT NULL,
+    host text COLLATE "C" NOT NULL,
+    at bigint NOT NULL
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FUNCTIONS + _TABLES + _COUNTING + _UPKEEP, _MOVED)
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 
 

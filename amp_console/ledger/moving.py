@@ -1,0 +1,216 @@
+"""Moving a ledger to another place, of either engine, and saving a copy as a file.
+
+Until the move is done the old ledger is the one in use, whatever fails; afterwards it is kept, and
+marked. The marks are what makes this safe: while the copy is made it is marked as moved to the old
+ledger, in the transaction that makes it. Then the old one is marked as moved to the copy, and the
+copy loses its mark. A process that dies in between leaves no two ledgers that can be used.
+"""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from amp_console.ledger.backups import BackupOptions, copy_file, finish_copy
+from amp_console.ledger.copying import (
+    CopyProgress,
+    Observe,
+    TableSum,
+    copied_tables,
+    copy_ledger,
+    delete_rows,
+    used_tables,
+)
+from amp_console.ledger.database import Access, Database, Ledger
+from amp_console.ledger.db import Db, ServerDb
+from amp_console.ledger.errors import LedgerError, explain, explain_os
+from amp_console.ledger.files import make_empty
+from amp_console.ledger.holders import Holders, holders
+from amp_console.ledger.moved import mark_of, put_mark, refuse_writes, remove_mark
+from amp_console.text import listed
+
+
+class LedgerInUse(LedgerError):
+    """A process holds something of a ledger that is to be moved."""
+
+
+class LedgerNotEmpty(LedgerError):
+    """There is a ledger already where one is to be moved."""
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What was moved: from one address to another, with the sums of each table."""
+
+    old: str
+    new: str
+    tables: list[TableSum]
+
+    @property
+    def rows(self) -> int:
+        """How many rows all tables have."""
+        return sum(table.rows for table in self.tables)
+
+
+def address_of(url: str) -> str:
+    """The address that a mark names: a path is absolute."""
+    return url if "://" in url else str(Path(url).resolve())
+
+
+def move_ledger(
+    source: Ledger, make_target: Callable[[], Database], now: int, observe: Observe
+) -> Move:
+    """Copy a ledger to a place that has none, and mark it; other processes can't write meanwhile.
+
+    `now` is in microseconds since 1970. An error, also one that `observe` raises, leaves the ledger
+    as it was and the other place empty. Raises `LedgerInUse`, `LedgerNotEmpty`, `LedgerError`.
+    """
+    old, new = address_of(source.url), address_of(make_target().url)
+    if old == new:
+        raise LedgerError(f"The ledger is at {new} already. Nothing was moved.")
+
+    def work(db: Db) -> list[TableSum]:
+        if isinstance(db, ServerDb):
+            db.lock(table.name for table in copied_tables(db))
+        _require_idle(holders(db, source.locks), old)
+        with _opened(make_target()) as target:
+            sums = target.transaction(
+                Access.WRITE, lambda copy: _fill(db, copy, target, old, now, observe)
+            )
+            try:
+                refuse_writes(db, put_mark(db, new, now))
+            except BaseException:
+                with suppress(LedgerError, target.errors):  # then its mark makes it no ledger
+                    target.transaction(Access.WRITE, _clear)
+                raise
+        return sums
+
+    sums = source.write(work)
+    finish_move(make_target(), old)
+    return Move(old, new, sums)
+
+
+def finish_move(target: Database, old: str) -> None:
+    """Let the copy of a ledger be used that was moved from `old`, which is marked."""
+
+    def work(db: Db) -> None:
+        if (mark := mark_of(db)) is not None and mark.names(old):
+            remove_mark(db)
+
+    with _opened(target):
+        target.transaction(Access.WRITE, work)
+
+
+def save_copy(source: Ledger, file: Path, observe: Observe) -> None:
+    """Copy a ledger into a new SQLite file, readable by its owner only, while others use it.
+
+    A file is copied page by page, without `observe` being told how far. Raises `LedgerError` and
+    `BackupSkipped`.
+    """
+    with _new_file(file) as unfinished:
+        if source.backups is not None:
+            unknown = CopyProgress("pages", 0, 0)
+            copy_file(Path(source.url), unfinished, BackupOptions(), lambda: observe(unknown))
+            return
+
+        def work(db: Db) -> None:
+            make_empty(unfinished)
+            with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
+                copy.execute("BEGIN")
+                copy_ledger(db, copy, observe)
+                copy.execute("COMMIT")
+
+        source.read(work)
+        finish_copy(source.url, unfinished)
+
+
+@contextmanager
+def _new_file(file: Path) -> Iterator[Path]:
+    """Yield a name beside a file, under which it is made; it is renamed if nothing is there yet."""
+    exists = LedgerError(f"{file} exists already. It was not changed. Choose another name.")
+    if os.path.lexists(file):
+        raise exists
+    unfinished = file.with_name(f"{file.name}.{secrets.token_hex(4)}.unfinished")
+    try:
+        yield unfinished
+        _rename(unfinished, file)
+    except FileExistsError:
+        raise exists from None
+    except OSError as error:
+        raise explain_os(error, file) from error
+    except sqlite3.Error as error:
+        raise explain(error, file) from error
+    finally:
+        for end in ("", "-journal", "-wal", "-shm"):
+            unfinished.with_name(unfinished.name + end).unlink(missing_ok=True)
+
+
+def _rename(unfinished: Path, file: Path) -> None:
+    """Rename a file unless there is one of the new name. Raises OSError."""
+    try:
+        os.link(unfinished, file)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links, such as a USB stick
+        if file.exists():
+            raise FileExistsError from None
+        unfinished.rename(file)
+
+
+@contextmanager
+def _opened(database: Database) -> Iterator[Database]:
+    """Open a database for a block; its errors become the operator's."""
+    try:
+        database.open()
+        try:
+            yield database
+        finally:
+            database.close()
+    except database.errors as error:
+        raise database.explain(error) from error
+
+
+def _fill(
+    db: Db, copy: Db, target: Database, old: str, now: int, observe: Observe
+) -> list[TableSum]:
+    """Copy a ledger into an empty one, or an earlier copy, and mark that as not in use."""
+    mark = mark_of(copy)
+    if mark is None:
+        _require_idle(holders(copy, target.locks), target.url)
+        _require_empty(copy, target.url)
+    elif not mark.names(old):
+        raise LedgerNotEmpty(
+            f"There is an earlier ledger at {target.url}, which {mark}, and not to {old}. Nothing "
+            "was moved. Choose another database, schema or file."
+        )
+    if isinstance(copy, ServerDb):
+        copy.lock(table.name for table in copied_tables(copy))
+    remove_mark(copy)
+    sums = copy_ledger(db, copy, observe)
+    put_mark(copy, old, now)
+    return sums
+
+
+def _clear(copy: Db) -> None:
+    delete_rows(copy)
+    remove_mark(copy)
+
+
+def _require_idle(found: Holders, address: str) -> None:
+    if found:
+        raise LedgerInUse(
+            f"Others are at work on the ledger {address}: they hold {found}. Nothing was moved. "
+            "See who with amp-console ledger show, end their work, and move it then."
+        )
+
+
+def _require_empty(copy: Db, address: str) -> None:
+    used = used_tables(copy)
+    if used:
+        raise LedgerNotEmpty(
+            f"There is a ledger at {address} already, with rows in {listed(used[:4])}. Nothing was "
+            "moved. Choose another database or schema, or connect with --ledger to use that one."
+        )
