@@ -4,9 +4,9 @@ Its functions take a `Db` first. A `Ledger` runs each in a transaction on the le
 No other package contains SQL.
 """
 
-from amp_console.ledger.database import Ledger
+from amp_console.ledger.database import Ledger, Writes
 from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerError
 from amp_console.ledger.opening import open_ledger
 
-__all__ = ["Db", "Ledger", "LedgerError", "open_ledger"]
+__all__ = ["Db", "Ledger", "LedgerError", "Writes", "open_ledger"]

@@ -5,16 +5,16 @@ beside the reader of the next batch; that is why work comes in sets and why ther
 """
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from amp_console.ledger.backups import Backups
 from amp_console.ledger.db import Db, ServerDb
 from amp_console.ledger.errors import LedgerClosed, LedgerError
-from amp_console.ledger.locks import Locks
+from amp_console.ledger.locks import Fence, Locks
 from amp_console.ledger.moved import running_locks_if_in_use
 from amp_console.ledger.run_log import end_and_log_dead_runs
 
@@ -46,8 +46,13 @@ class Database(Protocol):
     def open(self) -> tuple[str, ...]:
         """Open the database, creating or migrating it as needed; return `Ledger.notices`."""
 
-    def transaction(self, access: Access, work: Callable[[Db], T]) -> T:
-        """Run `work` in a transaction; roll it back where it fails."""
+    def transaction(
+        self, access: Access, work: Callable[[Db], T], audiences: Collection[int] | None = None, /
+    ) -> T:
+        """Run `work` in a transaction; roll it back where it fails.
+
+        It may be run again, in another one. With `audiences`, as in `Ledger.writes_of`.
+        """
 
     @property
     def errors(self) -> type[Exception]:
@@ -75,6 +80,7 @@ class Ledger:
         self._database = database
         self.locks = database.locks
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._writes = Writes(self._in_thread, database, None)
         try:
             self.notices = self._in_thread(database.open).result()
         except BaseException:
@@ -86,17 +92,26 @@ class Ledger:
             self.close()
             raise
 
+    def writes_of(self, *audience_ids: int) -> "Writes":
+        """Writes that change nothing but what is about these audiences, and rows of their own.
+
+        Rows of its own are those that no other process changes at the same time: of a run, of a
+        source that it reads, of the log. Such writes wait only for those of the same audiences, and
+        for those of the whole ledger.
+        """
+        return Writes(self._in_thread, self._database, audience_ids)
+
     def submit(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a write; its errors come with the future."""
-        return self._queue(Access.WRITE, work, *args, **kwargs)
+        return self._writes.submit(work, *args, **kwargs)
 
     def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work` in a transaction that may change the ledger."""
-        return self.submit(work, *args, **kwargs).result()
+        """Run `work` in a transaction that may change all of the ledger."""
+        return self._writes.write(work, *args, **kwargs)
 
     async def awrite(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `write`, without holding up the event loop."""
-        return await _awaitable(self.submit(work, *args, **kwargs))
+        return await self._writes.awrite(work, *args, **kwargs)
 
     def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` on one consistent state of the ledger, while other processes may write."""
@@ -122,13 +137,17 @@ class Ledger:
         """What `open_ledger` opens this ledger by."""
         return self._database.url
 
-    def lease(self, audience_id: int) -> AbstractContextManager[None]:
-        """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
+    def lease(self, audience_id: int) -> AbstractContextManager[Fence | None]:
+        """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it.
+
+        What is written under it is `fenced` by what it yields.
+        """
         return self.locks.lease(audience_id)
 
-    async def acheck_lease(self, audience_id: int) -> None:
-        """Make sure that this ledger still holds an audience's lease. Raises `LeaseLost`."""
-        await _awaitable(self._in_thread(self.locks.check_lease, audience_id))
+    async def acheck_lease(self, fence: Fence | None) -> None:
+        """Make sure that a lease is still held; one without a fence is. Raises `LeaseLost`."""
+        if fence is not None:
+            await _awaitable(self._in_thread(self.locks.check_lease, fence))
 
     def hold_source(self, key: str) -> AbstractContextManager[None]:
         """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""
@@ -198,6 +217,36 @@ class Ledger:
             return call()
         except self._database.errors as error:
             raise self._database.explain(error) from error
+
+
+class Writes:
+    """Transactions that may change the ledger, or what is about some of its audiences."""
+
+    def __init__(
+        self,
+        in_thread: Callable[[Callable[[], object]], Future[Any]],
+        database: Database,
+        audiences: Collection[int] | None,
+    ) -> None:
+        self._in_thread = in_thread
+        self._database = database
+        self._audiences = audiences
+
+    def submit(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queue a write; its errors come with the future."""
+        return self._in_thread(
+            lambda: self._database.transaction(
+                Access.WRITE, lambda db: work(db, *args, **kwargs), self._audiences
+            )
+        )
+
+    def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work` in a transaction of its own, and wait for the result."""
+        return self.submit(work, *args, **kwargs).result()
+
+    async def awrite(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Like `write`, without holding up the event loop."""
+        return await _awaitable(self.submit(work, *args, **kwargs))
 
 
 async def _awaitable(future: Future[T]) -> T:

@@ -7,13 +7,10 @@ people to read, so a reused process number or a machine that went down makes no 
 
 import hashlib
 import os
-import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-from amp_console.ledger.db import Db
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -35,15 +32,25 @@ class Holds(NamedTuple):
     sources: int
 
 
-class Locks(Protocol):
-    """The locks of one ledger; each is released when its process dies, however it dies."""
+class Fence(NamedTuple):
+    """Which taking of an audience's lease this is: each one has a greater `number`."""
 
-    def lease(self, audience_id: int) -> AbstractContextManager[None]: ...
+    audience_id: int
+    number: int
+
+
+class Locks(Protocol):
+    """The locks of one ledger; each is released when its process dies, however it dies.
+
+    A lease that can be lost while its process lives comes with a fence; see `leases.fenced`.
+    """
+
+    def lease(self, audience_id: int) -> AbstractContextManager[Fence | None]: ...
     def hold_source(self, key: str) -> AbstractContextManager[None]: ...
     def hold_run(self) -> AbstractContextManager[str]: ...
     def dead(self, running: Mapping[int, str | None]) -> frozenset[int]: ...
     def holds(self, audiences: Collection[int], running: Mapping[int, str | None]) -> Holds: ...
-    def check_lease(self, audience_id: int) -> None: ...
+    def check_lease(self, fence: Fence) -> None: ...
 
 
 class FileLocks:
@@ -52,11 +59,16 @@ class FileLocks:
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
 
-    def lease(self, audience_id: int) -> AbstractContextManager[None]:
-        """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
-        return self._hold(str(audience_id), AudienceBusy)
+    @contextmanager
+    def lease(self, audience_id: int) -> Iterator[None]:
+        """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it.
 
-    def check_lease(self, audience_id: int) -> None:
+        It has no fence: a process does not lose the lock of a file.
+        """
+        with self._hold(str(audience_id), AudienceBusy):
+            yield
+
+    def check_lease(self, fence: Fence) -> None:
         """Do nothing: a process does not lose the lock of a file."""
 
     def hold_source(self, key: str) -> AbstractContextManager[None]:
@@ -135,25 +147,6 @@ def _is_acquired(lock: "FileLock") -> bool:
     except Timeout:
         return False
     return True
-
-
-def note_holder(db: Db, audience_id: int, now: int) -> None:
-    """Record that this process holds the lease, for the message that other processes show."""
-    db.execute(
-        "INSERT INTO lease (audience_id, pid, host, since) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (audience_id) DO UPDATE SET "
-        "pid = excluded.pid, host = excluded.host, since = excluded.since",
-        (audience_id, os.getpid(), socket.gethostname(), now),
-    )
-
-
-def busy_because(db: Db, audience_id: int) -> str:
-    """Say who holds the lease of an audience that is busy."""
-    row = db.execute("SELECT pid, host FROM lease WHERE audience_id = ?", (audience_id,)).fetchone()
-    if row == (os.getpid(), socket.gethostname()):
-        return "A run of this console is delivering this audience. Try again when it has finished."
-    who = f" (process {row[0]} on {row[1]})" if row else ""
-    return f"Another amp-console{who} is syncing this audience. Try again when it has finished."
 
 
 def lock_folder(ledger: Path) -> Path:

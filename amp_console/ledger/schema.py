@@ -552,6 +552,10 @@ CREATE TABLE moved (                         -- one row: the ledger in use is el
     at      INTEGER NOT NULL
 ) STRICT;
 """
+_LEASE_NUMBER = """
+ALTER TABLE lease ADD COLUMN number INTEGER NOT NULL DEFAULT 0;  -- how often it was taken, if that
+                                             -- is counted: a file's lock can't be lost
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -580,6 +584,7 @@ MIGRATIONS: tuple[str, ...] = (
     _PRUNING,
     _SEGMENT_DESTINATIONS,
     _MOVED,
+    _LEASE_NUMBER,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -1,7 +1,7 @@
 """A ledger in one SQLite file, by default: for one person on one machine."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -74,8 +74,13 @@ class SqliteDatabase:
         except BackupSkipped as skipped:
             notices.append(str(skipped))
 
-    def transaction(self, access: Access, work: Callable[[Db], T]) -> T:
-        """Run `work` in a transaction; roll it back where it fails."""
+    def transaction(
+        self, access: Access, work: Callable[[Db], T], _audiences: Collection[int] | None = None, /
+    ) -> T:
+        """Run `work` in a transaction; roll it back where it fails.
+
+        A file has one writer at a time, of whatever audiences.
+        """
         if self._db.in_transaction:  # the ROLLBACK of the last one failed, too
             self._db.execute("ROLLBACK")
         self._db.execute("BEGIN IMMEDIATE" if access is Access.WRITE else "BEGIN")

@@ -10,7 +10,8 @@ from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
-from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
+from amp_console.ledger.leases import busy_because, fenced, note_holder
+from amp_console.ledger.locks import AudienceBusy
 from amp_console.text import clean
 from amp_console.values import IdType, now_in_microseconds
 
@@ -55,8 +56,10 @@ def change(
         if value and not value.strip():
             raise ValueError(f"The {name.replace('_', ' ')} is blank. Nothing was changed.")
     try:
-        with ledger.lease(audience.id):
-            return ledger.write(_change, audience, requested, now(), connection.limits)
+        with ledger.lease(audience.id) as fence:
+            return ledger.writes_of(audience.id).write(
+                fenced, fence, _change, audience, requested, now(), connection.limits
+            )
     except AudienceBusy:
         raise AudienceBusy(ledger.read(busy_because, audience.id)) from None
 

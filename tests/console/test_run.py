@@ -14,7 +14,7 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger import open_ledger
 from amp_console.ledger.counts import outstanding
-from amp_console.ledger.locks import note_holder
+from amp_console.ledger.leases import note_holder
 from amp_console.ledger.runs import all_runs
 from amp_console.simulator import Answer, Call, Simulator
 from tests.console.gate import blocked_reads, gate_sleeps, rate_limit, start_sync

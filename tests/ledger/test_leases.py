@@ -3,7 +3,7 @@
 import pytest
 
 from amp_console.ledger import Ledger
-from amp_console.ledger.locks import busy_because, note_holder
+from amp_console.ledger.leases import busy_because, note_holder
 
 pytestmark = pytest.mark.both_engines
 

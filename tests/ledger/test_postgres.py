@@ -2,20 +2,23 @@
 
 import re
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from time import monotonic
 
 import pytest
 
-from amp_console.ledger import Ledger, LedgerError, open_ledger
-from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger import Db, Ledger, LedgerError, Writes, open_ledger
+from amp_console.ledger.audiences import all_audiences, audience, set_name
 from amp_console.ledger.errors import LeaseLost, LedgerTooNew, LedgerUnreachable
+from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, SourceBusy
 from amp_console.ledger.members import NewestChanges, merge
 from amp_console.ledger.postgres.address import read_address
 from amp_console.ledger.postgres.sql import translate
+from amp_console.ledger.runs import begin_run
 from amp_console.ledger.schema import migrate
-from amp_console.ledger.sources import begin_source
+from amp_console.ledger.sources import ReadCounts, begin_source
 from amp_console.values import Secret
 from tests.ledger.helpers import enters, start, wanted
 from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
@@ -179,13 +182,78 @@ async def test_a_session_that_ended_has_lost_its_leases_and_says_so(
     ledger: Ledger, server_ledgers: PostgresqlLedgers
 ) -> None:
     with open_ledger(ledger.url) as other:
-        with ledger.lease(1):
-            await ledger.acheck_lease(1)
+        with ledger.lease(1) as fence:
+            await ledger.acheck_lease(fence)
             end_sessions_that_hold_locks(server_ledgers)
             with other.lease(1), pytest.raises(LeaseLost):
-                await ledger.acheck_lease(1)
-        with ledger.lease(1):
-            await ledger.acheck_lease(1)
+                await ledger.acheck_lease(fence)
+            with ledger.lease(1) as again:
+                await ledger.acheck_lease(again)
+                with pytest.raises(LeaseLost):
+                    await ledger.acheck_lease(fence)
+        with ledger.lease(1) as fence:
+            await ledger.acheck_lease(fence)
+
+
+@postgresql_only
+def test_who_lost_a_lease_changes_nothing_once_another_has_taken_it(
+    ledger: Ledger, server_ledgers: PostgresqlLedgers
+) -> None:
+    known = start(ledger)
+    with open_ledger(ledger.url) as other:
+        with ledger.lease(known.id) as fence:
+            writes = ledger.writes_of(known.id)
+            writes.write(fenced, fence, set_name, known.id, "held")
+            end_sessions_that_hold_locks(server_ledgers)
+            writes.write(fenced, fence, set_name, known.id, "lost, and taken by no one")
+            with other.lease(known.id) as taken:
+                with pytest.raises(LeaseLost):
+                    writes.write(fenced, fence, set_name, known.id, "taken by another")
+                other.writes_of(known.id).write(fenced, taken, note_holder, known.id, 1)
+            with pytest.raises(LeaseLost):
+                writes.write(fenced, fence, set_name, known.id, "taken and released")
+        assert ledger.read(audience, known.id).name == "lost, and taken by no one"
+
+
+@postgresql_only
+def test_a_lease_that_is_taken_again_has_a_greater_number(ledger: Ledger) -> None:
+    numbers = []
+    for audience_id in (1, 2, 1, 1):
+        with ledger.lease(audience_id) as fence:
+            assert fence is not None
+            numbers.append(fence.number)
+    assert numbers == [1, 1, 2, 3]
+
+
+@postgresql_only
+def test_writers_of_different_audiences_do_not_wait_for_each_other(
+    ledger: Ledger, server_ledgers: PostgresqlLedgers
+) -> None:
+    """Those of one audience do, and so do those of the whole ledger."""
+    expected = {(1,): True, (3, 1): True, None: True, (2,): False, (): False}
+    with open_ledger(ledger.url) as other, ThreadPoolExecutor(1) as thread:
+        for audience_ids, waits in expected.items():
+            writes = other if audience_ids is None else other.writes_of(*audience_ids)
+
+            def meanwhile(
+                _: Db, writes: Ledger | Writes = writes, waits: bool = waits
+            ) -> Future[None]:
+                waiting = thread.submit(writes.write, lambda _: None)
+                if waits:
+                    until_someone_waits(server_ledgers)
+                    assert not waiting.done()
+                else:
+                    waiting.result(60)
+                return waiting
+
+            ledger.writes_of(1, 4).write(meanwhile).result(60)
+
+
+def until_someone_waits(ledgers: PostgresqlLedgers) -> None:
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    begun = monotonic()
+    while ledgers.server.rows(query) == [(0,)]:
+        assert monotonic() - begun < 60
 
 
 def end_sessions_that_hold_locks(ledgers: PostgresqlLedgers) -> None:
@@ -199,13 +267,43 @@ def test_a_connection_that_was_lost_is_made_anew(
     ledger: Ledger, server_ledgers: PostgresqlLedgers
 ) -> None:
     start(ledger)
-    server_ledgers.server.rows(
+    end_all_sessions(server_ledgers)
+    assert len(ledger.read(all_audiences)) == 1
+    with pytest.raises(LedgerUnreachable, match=r"connection .* was lost"):
+        ledger.read(lambda _: end_all_sessions(server_ledgers))
+    assert len(ledger.read(all_audiences)) == 1
+    ledger.stage(lambda db: db.execute("CREATE TABLE temp.staged (n INTEGER)"))
+    end_all_sessions(server_ledgers)
+    with pytest.raises(LedgerUnreachable, match=r"connection .* was lost"):
+        ledger.stage(lambda db: db.execute("SELECT n FROM temp.staged"))
+    assert len(ledger.read(all_audiences)) == 1
+
+
+def end_all_sessions(ledgers: PostgresqlLedgers) -> None:
+    ledgers.server.rows(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "WHERE application_name = 'amp-console'"
     )
-    with pytest.raises(LedgerUnreachable, match=r"connection .* was lost"):
-        ledger.read(all_audiences)
-    assert len(ledger.read(all_audiences)) == 1
+
+
+@postgresql_only
+def test_a_new_session_takes_the_locks_of_runs_and_sources_again(
+    ledger: Ledger, server_ledgers: PostgresqlLedgers
+) -> None:
+    with open_ledger(ledger.url) as other:
+        with ledger.hold_run() as lock, ledger.hold_source("here"), ledger.lease(1):
+            run_id = ledger.write(begin_run, ReadCounts(), 1, lock)
+            end_sessions_that_hold_locks(server_ledgers)
+            assert other.dead_runs() == {run_id}
+            ledger.read(all_audiences)
+            assert other.dead_runs() == frozenset()
+            with pytest.raises(SourceBusy), other.hold_source("here"):
+                pass
+            with other.lease(1):
+                pass
+        assert other.dead_runs() == {run_id}
+        with other.hold_source("here"):
+            pass
 
 
 @postgresql_only

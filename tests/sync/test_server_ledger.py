@@ -1,14 +1,23 @@
 """A ledger on a server stores fewer texts than a file, and may lose the leases of its session."""
 
+import asyncio
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
+from amp_console.ledger import Ledger, open_ledger
+from amp_console.ledger.audiences import find_audience
+from amp_console.ledger.counts import outstanding
 from amp_console.ledger.errors import LeaseLost
+from amp_console.ledger.requests import RequestState, requests_page
+from amp_console.ledger.runs import all_runs
 from amp_console.ledger.sources import invalid_events
+from amp_console.simulator import Behaviour, Simulator
+from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.values import now_in_microseconds
-from tests.ledgers import PostgresqlLedgers, postgresql_only, sqlite_only
+from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only, sqlite_only
 from tests.sync.workspace import Workspace, event
 
 
@@ -45,11 +54,7 @@ async def test_nothing_is_sent_once_the_lease_is_lost(
     timing = workspace.timing
 
     def now() -> int:
-        # The session of a run and a lease holds two locks, that of a writer one.
-        server_ledgers.server.rows(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks "
-            "WHERE locktype = 'advisory' GROUP BY pid HAVING count(*) > 1"
-        )
+        end_the_session_of_the_lease(server_ledgers)
         return now_in_microseconds()
 
     workspace.timing = dataclasses.replace(timing, now=now)
@@ -59,3 +64,58 @@ async def test_nothing_is_sent_once_the_lease_is_lost(
     workspace.timing = timing
     await workspace.sync()
     assert workspace.cohort() == {"u1", "u2"}
+
+
+def end_the_session_of_the_lease(ledgers: PostgresqlLedgers) -> None:
+    """The session of a run and its leases holds locks, and is in no transaction."""
+    ledgers.server.rows(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE state = 'idle' "
+        "AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
+    )
+
+
+@postgresql_only
+@pytest.mark.anyio
+async def test_what_was_on_its_way_when_another_took_over_stays_unknown(
+    tmp_path: Path, empty_ledger: EmptyLedger, server_ledgers: PostgresqlLedgers
+) -> None:
+    """A suspended machine wakes up with an answer: the one who took over has settled it."""
+    taken: list[RequestState] = []
+
+    async def while_on_its_way(seconds: float) -> None:
+        if is_to_be_lost:
+            is_to_be_lost.clear()
+            await asyncio.to_thread(take_over)
+
+    def take_over() -> None:
+        end_the_session_of_the_lease(server_ledgers)
+        with open_ledger(workspace.ledger.url) as other:
+            known = other.read(find_audience, "shoppers")
+            change(other, workspace.connection, known, SettingsChange(cohort_name="Taken"))
+            taken.extend(states(other))
+
+    def states(ledger: Ledger) -> list[RequestState]:
+        """Those of the requests of the newest run."""
+        run = ledger.read(all_runs)[0]
+        return [item.state for item in ledger.read(requests_page, run.id, 0, 10)]
+
+    is_to_be_lost: list[bool] = []
+    behaviour = Behaviour(latency=1)
+    with (
+        Simulator(behaviour=behaviour, sleep=while_on_its_way) as simulator,
+        open_ledger(empty_ledger()) as ledger,
+    ):
+        workspace = Workspace(simulator, ledger, tmp_path)
+        workspace.limit(quiet_time=0)
+        workspace.enter("u1")
+        await workspace.sync()
+        workspace.enter("u2")
+        is_to_be_lost.append(True)
+        with pytest.raises(LeaseLost, match=r"Nothing more was sent"):
+            await workspace.sync()
+        assert workspace.cohort() == {"u1", "u2"}  # it was applied, for all that
+        assert taken == states(ledger) == [RequestState.VOID]
+        assert ledger.read(outstanding, workspace.audience()).pending == 1
+        await workspace.sync()
+        assert workspace.cohort() == {"u1", "u2"}
+        assert states(ledger) == [RequestState.CONFIRMED]

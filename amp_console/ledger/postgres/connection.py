@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from psycopg.adapt import AdaptersMap
 
 CONNECT_SECONDS = 10
-# A host that vanished is noticed after a minute: until then the server keeps its locks.
+# A host or a server that vanished is noticed after a minute, on either side: until then the server
+# keeps the locks of a session. By default, it would for more than two hours.
 _KEEPALIVES = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
+_KEEPALIVES_OF_SERVER = {
+    name if name.startswith("tcp_") else f"tcp_{name}": value for name, value in _KEEPALIVES.items()
 }
 
 
@@ -48,7 +52,13 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
     try:
         schema = quoted(address.schema)
         connection.execute(
-            f"SET search_path = {schema}, pg_temp; SET client_min_messages = warning"
+            "; ".join(
+                [
+                    f"SET search_path = {schema}, pg_temp",
+                    "SET client_min_messages = warning",
+                    *(f"SET {name} = {value}" for name, value in _KEEPALIVES_OF_SERVER.items()),
+                ]
+            )
         )
     except BaseException:
         connection.close()

@@ -1,6 +1,6 @@
 """A ledger in a schema of a PostgreSQL database, for several operators and workers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_SECONDS = 30
-# A writer waits here for the one before it. That is one lock for the whole ledger: two writers
-# would else have to agree on the order of all that they touch.
-_WRITE = "BEGIN; SELECT pg_advisory_xact_lock({key})"
+TRIES = 5  # of a transaction that others make fail
+# All locks are taken before anything else, that of the ledger first and those of audiences in the
+# order of their ids, so that no two writers wait for each other. The server has room for 64 locks a
+# connection: who writes to more audiences at once waits for the whole ledger.
+MAX_AUDIENCES = 32
 _BEGIN = {
     Access.READ: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     Access.STAGE: "BEGIN ISOLATION LEVEL REPEATABLE READ",
@@ -45,8 +47,8 @@ class PostgresDatabase:
         self._address = address
         self._sessions = SessionLocks(self._connect, address.schema, address.place)
         self.locks: Locks = self._sessions
-        self._write = _WRITE.format(key=self._sessions.key("write"))
         self._db: PostgresDb | None = None
+        self._has_staged = False  # on this connection
 
     def _connect(self) -> "psycopg.Connection[Any]":
         import psycopg
@@ -73,20 +75,42 @@ class PostgresDatabase:
         except BaseException:
             connection.close()
             raise
-        self._db = PostgresDb(connection)
+        self._db, self._has_staged = PostgresDb(connection), False
         return ()
 
-    def transaction(self, access: Access, work: Callable[[Db], T]) -> T:
-        """Run `work` in a transaction; roll it back where it fails."""
+    def transaction(
+        self, access: Access, work: Callable[[Db], T], audiences: Collection[int] | None = None, /
+    ) -> T:
+        """Run `work` in a transaction; roll it back where it fails.
+
+        It is run again where the server broke it off because it and others waited for each other.
+        """
+        from psycopg.errors import DeadlockDetected, SerializationFailure
+
+        for _ in range(TRIES - 1):
+            with suppress(DeadlockDetected, SerializationFailure):
+                return self._attempt(access, work, audiences)
+        return self._attempt(access, work, audiences)
+
+    def _begin_write(self, audiences: Collection[int] | None) -> str:
+        """Begin a transaction, and wait for the writers that it must not run beside."""
+        ledger = self._sessions.key("write")
+        if audiences is None or len(audiences) > MAX_AUDIENCES:
+            return f"BEGIN; SELECT pg_advisory_xact_lock({ledger})"
+        locks = [
+            f"SELECT pg_advisory_xact_lock({self._sessions.key(f'write {audience_id}')})"
+            for audience_id in sorted(audiences)
+        ]
+        return "; ".join(["BEGIN", f"SELECT pg_advisory_xact_lock_shared({ledger})", *locks])
+
+    def _attempt(
+        self, access: Access, work: Callable[[Db], T], audiences: Collection[int] | None
+    ) -> T:
         import psycopg
 
-        if self._db is None or self._db.connection.closed:
-            self.open()
-        db = self._db
-        assert db is not None
-        begin = _BEGIN.get(access, self._write)
+        db = self._begun(_BEGIN.get(access) or self._begin_write(audiences))
+        self._has_staged = self._has_staged or access is Access.STAGE
         try:
-            db.connection.execute(begin)
             result = work(db)
             db.connection.execute("COMMIT")
         except BaseException:
@@ -109,6 +133,30 @@ class PostgresDatabase:
             raise self.explain(error) from error
         finally:
             self.close()
+
+    def _begun(self, begin: str) -> PostgresDb:
+        """Begin a transaction, on a new connection if the one so far was lost.
+
+        It fails where something was staged on that one: the rest of what it is for is gone.
+        """
+        import psycopg
+
+        self._sessions.revive()
+        if self._db is not None and not self._db.connection.closed:
+            try:
+                self._db.connection.execute(begin)
+            except psycopg.Error:
+                with suppress(psycopg.Error):
+                    self._db.connection.execute("ROLLBACK")
+                if self._has_staged or not self._db.connection.closed:
+                    raise
+            else:
+                return self._db
+        self.open()
+        db = self._db
+        assert db is not None
+        db.connection.execute(begin)
+        return db
 
     @property
     def errors(self) -> type[Exception]:

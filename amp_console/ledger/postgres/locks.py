@@ -9,11 +9,13 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from selectors import EVENT_READ, DefaultSelector
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from amp_console.ledger.errors import LeaseLost
-from amp_console.ledger.locks import AudienceBusy, Holds, SourceBusy
+from amp_console.ledger.locks import AudienceBusy, Fence, Holds, SourceBusy
 from amp_console.ledger.postgres.errors import explain
 
 if TYPE_CHECKING:
@@ -27,11 +29,19 @@ _HELD = (
 )
 
 
+_COUNT = (
+    "INSERT INTO lease (audience_id, pid, host, since, number) "
+    "VALUES ($1, $2, $3, extract(epoch FROM now()) * 1000000, 1) "
+    "ON CONFLICT (audience_id) DO UPDATE SET number = lease.number + 1 RETURNING number"
+)
+
+
 class SessionLocks:
     """The locks of one ledger, whose session begins with the first of them.
 
-    A session that was lost has lost all its locks: who held one is told by `check`, before anything
-    is sent, and a new session begins with the next lock.
+    A session that was lost has lost all its locks. A new one takes those of runs and sources again,
+    if no one else has. A lease stays lost: its holder is told by `check_lease`, before anything is
+    sent.
     """
 
     def __init__(
@@ -42,27 +52,48 @@ class SessionLocks:
         self._place = place
         self._guard = threading.Lock()
         self._session: psycopg.Connection[Any] | None = None
-        self._held: dict[str, psycopg.Connection[Any]] = {}
+        self._held: dict[str, _Held] = {}
 
-    def lease(self, audience_id: int) -> AbstractContextManager[None]:
-        """Hold an audience's lease; raises `AudienceBusy` at once if another session holds it."""
-        return self._hold(_lease(audience_id), AudienceBusy)
+    @contextmanager
+    def lease(self, audience_id: int) -> Iterator[Fence]:
+        """Hold an audience's lease; raises `AudienceBusy` at once if another session holds it.
 
-    def hold_source(self, key: str) -> AbstractContextManager[None]:
+        The session that holds it counts how often it was taken: one that has ended counts no more.
+        """
+        with self._hold(_lease(audience_id), AudienceBusy) as held:
+            with self._explained():
+                values = [audience_id, os.getpid(), gethostname()]
+                row = held.session.execute(_COUNT, values).fetchone()
+            assert row is not None
+            held.number = int(row[0])
+            yield Fence(audience_id, held.number)
+
+    @contextmanager
+    def hold_source(self, key: str) -> Iterator[None]:
         """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""
-        return self._hold(f"{_SOURCE} {key}", SourceBusy)
+        with self._hold(f"{_SOURCE} {key}", SourceBusy):
+            yield
 
-    def check_lease(self, audience_id: int) -> None:
+    def check_lease(self, fence: Fence) -> None:
         """Raise `LeaseLost` if the session that took the lease has ended, on either side."""
         import psycopg
 
-        session = self._held.get(_lease(audience_id))
+        held = self._held.get(_lease(fence.audience_id))
+        if held is None or held.number != fence.number:
+            raise LeaseLost
         try:
-            if session is None:
-                raise LeaseLost
-            session.execute("SELECT")
+            held.session.execute("SELECT")
         except psycopg.Error:
             raise LeaseLost from None
+
+    def revive(self) -> None:
+        """Begin a new session if the server has ended the one that holds locks.
+
+        It costs nothing unless the server has said something. Raises `LedgerError`.
+        """
+        if self._held and self._session is not None and _has_heard(self._session):
+            with self._explained():
+                self._connected()
 
     @contextmanager
     def hold_run(self) -> Iterator[str]:
@@ -103,44 +134,49 @@ class SessionLocks:
             session.close()
 
     @contextmanager
-    def _hold(self, name: str, busy: type[Exception]) -> Iterator[None]:
+    def _hold(self, name: str, busy: type[Exception]) -> "Iterator[_Held]":
         with self._explained():
-            session = self._acquired(name)
-        if session is None:
+            held = self._acquired(name)
+        if held is None:
             raise busy
         try:
-            yield
+            yield held
         finally:
-            self._release(name, session)
+            self._release(name, held)
 
-    def _acquired(self, name: str) -> "psycopg.Connection[Any] | None":
-        """Take a lock at once and return its session; None where anyone holds it, here or there.
+    def _acquired(self, name: str) -> "_Held | None":
+        """Take a lock at once; None where anyone holds it, here or there.
 
         PostgreSQL gives a session any number of times what it holds already, so that is asked here.
         """
         session = self._connected()
         with self._guard:
-            if self._held.get(name) is session:
+            known = self._held.get(name)
+            if (known is not None and known.session is session) or not self._try(session, name):
                 return None
-            row = session.execute("SELECT pg_try_advisory_lock($1)", [self.key(name)]).fetchone()
-            if row is None or not row[0]:
-                return None
-            self._held[name] = session
-        return session
+            held = self._held[name] = _Held(session)
+        return held
 
-    def _release(self, name: str, session: "psycopg.Connection[Any]") -> None:
+    def _try(self, session: "psycopg.Connection[Any]", name: str) -> bool:
+        row = session.execute("SELECT pg_try_advisory_lock($1)", [self.key(name)]).fetchone()
+        return row is not None and bool(row[0])
+
+    def _release(self, name: str, held: "_Held") -> None:
         import psycopg
 
         with self._guard:
-            if self._held.get(name) is session:
+            if self._held.get(name) is held:
                 del self._held[name]
         with suppress(psycopg.Error):  # a session that ended has released it
-            session.execute("SELECT pg_advisory_unlock($1)", [self.key(name)])
+            held.session.execute("SELECT pg_advisory_unlock($1)", [self.key(name)])
 
     def _connected(self) -> "psycopg.Connection[Any]":
         with self._guard:
-            if self._session is None or self._session.closed:
+            if self._session is None or not _is_alive(self._session):
                 self._session = self._connect()
+                for name, held in self._held.items():
+                    if not _is_lease(name) and self._try(self._session, name):
+                        held.session = self._session
             return self._session
 
     def key(self, name: str) -> int:
@@ -169,3 +205,35 @@ _SOURCE = "source"
 
 def _lease(audience_id: int) -> str:
     return f"lease {audience_id}"
+
+
+def _is_lease(name: str) -> bool:
+    return name.startswith("lease ")
+
+
+class _Held:
+    """A lock, and the session that took it; `number` is that of a lease."""
+
+    def __init__(self, session: "psycopg.Connection[Any]") -> None:
+        self.session = session
+        self.number = 0
+
+
+def _is_alive(session: "psycopg.Connection[Any]") -> bool:
+    import psycopg
+
+    try:
+        session.execute("SELECT")
+    except psycopg.Error:
+        session.close()
+        return False
+    return True
+
+
+def _has_heard(session: "psycopg.Connection[Any]") -> bool:
+    """Whether the server has sent something unasked, such as its farewell, or has hung up."""
+    if session.closed:
+        return True
+    with DefaultSelector() as selector:
+        selector.register(session.fileno(), EVENT_READ)
+        return bool(selector.select(0))

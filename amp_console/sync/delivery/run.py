@@ -14,7 +14,8 @@ from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import COHORT_GONE, break_link
 from amp_console.ledger.counts import Outstanding, outstanding
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
-from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
+from amp_console.ledger.leases import busy_because, note_holder
+from amp_console.ledger.locks import AudienceBusy
 from amp_console.ledger.outcomes import audience_outcome, keep_outcome, worst
 from amp_console.ledger.run_log import log_run_end, log_run_start
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
@@ -160,7 +161,7 @@ async def open_run(
     with ledger.hold_run() as lock:
         await ledger.aend_dead_runs()
         started_at = timing.now()
-        run_id = await ledger.awrite(_begin, tally, started_at, lock, kind, goals)
+        run_id = await ledger.writes_of().awrite(_begin, tally, started_at, lock, kind, goals)
         progress = Progress(run_id, goals, timing, context.observe)
         yield ActiveRun(context, run_id, kind, progress, started_at, on_keys_refused)
 
@@ -171,7 +172,7 @@ async def end_run(run: ActiveRun, status: RunStatus, note: str) -> int:
     Returns that moment, in microseconds since 1970.
     """
     ended_at = run.context.timing.now()
-    await run.context.ledger.awrite(_end, run.id, status, note, ended_at)
+    await run.context.ledger.writes_of().awrite(_end, run.id, status, note, ended_at)
     return ended_at
 
 

@@ -1,7 +1,7 @@
 """One audience on its way to its cohort: one request at a time, until nothing is pending."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
@@ -24,6 +24,8 @@ from amp_console.ledger import Db, deliveries, runs
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import to_send
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
+from amp_console.ledger.leases import fenced
+from amp_console.ledger.locks import Fence
 from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.sync.delivery.backoff import BatchSize, RequestedWait, RetryBudget, asked_to_wait
 from amp_console.sync.delivery.context import ActiveRun, RunStopped
@@ -64,6 +66,8 @@ class AudienceWorker:
         self.was_accepted = False
         self._is_retry = False  # the last request that changes something failed
         self._ledger = context.ledger
+        self._writes = context.ledger.writes_of(audience.id)
+        self._fence: Fence | None = None  # of the lease that is held
         self._timing = context.timing
         self._stop = stop or context.stop
 
@@ -90,8 +94,12 @@ class AudienceWorker:
     async def write(
         self, change: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Change the ledger in one transaction. Raises `LedgerError`."""
-        return await self._ledger.awrite(change, *args, **kwargs)
+        """Change what the ledger holds of the audience and the run, in one transaction.
+
+        Raises `LedgerError`, and `LeaseLost` with nothing changed where another process has taken
+        the lease that was held.
+        """
+        return await self._writes.awrite(fenced, self._fence, change, *args, **kwargs)
 
     async def stage(
         self, work: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
@@ -99,9 +107,15 @@ class AudienceWorker:
         """Work on temporary tables of the ledger's connection. Raises `LedgerError`."""
         return await self._ledger.astage(work, *args, **kwargs)
 
-    def lease(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def lease(self) -> Iterator[None]:
         """Hold the audience's lease; raises `AudienceBusy` where another process does."""
-        return self._ledger.lease(self.audience.id)
+        with self._ledger.lease(self.audience.id) as fence:
+            self._fence = fence
+            try:
+                yield
+            finally:
+                self._fence = None
 
     def now(self) -> int:
         """Microseconds since 1970."""
@@ -144,7 +158,7 @@ class AudienceWorker:
                 # Both may have changed while this request waited for its turn.
                 if limiter.is_closed or not self._stop.may_send:
                     return await self._put_back(batch)
-                await self._ledger.acheck_lease(self.audience.id)
+                await self._ledger.acheck_lease(self._fence)
                 self.show(f"{_DOING[batch.operation]} {batch.size:,}")
                 with self._counted_request():
                     answer = await self.client.change_members(
@@ -167,7 +181,7 @@ class AudienceWorker:
         """Upload members as a cohort, once there is room for a request; raises `AmplitudeError`."""
         with self._counted_request():
             async with self.run.limiter:
-                await self._ledger.acheck_lease(self.audience.id)
+                await self._ledger.acheck_lease(self._fence)
                 return await self.client.upload(request)
 
     @contextmanager

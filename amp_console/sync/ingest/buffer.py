@@ -53,7 +53,10 @@ class KnownAudiences:
 
         Raises `AudienceAmbiguous` and `LedgerError`.
         """
-        self.ids[ref] = self._ledger.write(discover, ref, hints).id
+        known = None
+        if ref.computation_id and hints == NO_HINTS:  # a key alone may mean several
+            known = self._ledger.read(audience_of, ref)
+        self.ids[ref] = known or self._ledger.write(discover, ref, hints).id
         return self.ids[ref]
 
 
@@ -134,7 +137,11 @@ class MergeQueue:
 
     def _begin(self) -> None:
         waiting, self._waiting, self._events = self._waiting, [], 0
-        self._last = self.ledger.submit(_merge_all, waiting, self._last)
+        audience_ids = {
+            merge.audiences[ref] for merge in waiting for ref in merge.unmerged.changes.audiences
+        }
+        writes = self.ledger.writes_of(*audience_ids)
+        self._last = writes.submit(_merge_all, waiting, self._last)
         self._merges.append(self._last)
 
     def _wait(self, ahead: int) -> None:

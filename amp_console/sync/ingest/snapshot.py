@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from amp_console.engage import EventBatch
-from amp_console.ledger import Ledger, snapshots
+from amp_console.ledger import Ledger, Writes, snapshots
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.snapshots import Application, Removal, Snapshot
 from amp_console.sync.ingest.batch_reader import BatchReader
@@ -145,7 +145,7 @@ class SnapshotReader:
             state = SnapshotState.INCOMPLETE
             return self._report(state, None) if self._problems else None
         if was_stopped or (self._problems and not self._allow_incomplete):
-            self._ledger.write(snapshots.merge_staged, snapshot)
+            self._writes.write(snapshots.merge_staged, snapshot)
             self._is_merged = True
             return self._report(SnapshotState.INCOMPLETE, counted or self.removal())
         return self._applied(apply_if_routine(counted or self.removal(), self._apply))
@@ -183,8 +183,12 @@ class SnapshotReader:
         assert self._snapshot is not None
         return self._snapshot
 
+    @property
+    def _writes(self) -> Writes:
+        return self._ledger.writes_of(self._staged.audience_id)
+
     def _apply(self, agreed: Removal) -> Application:
-        return self._ledger.write(
+        return self._writes.write(
             snapshots.apply_snapshot, self._staged, agreed.leaving, self._now()
         )
 

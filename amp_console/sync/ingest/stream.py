@@ -68,7 +68,7 @@ class StreamIngestor:
 
     def begin(self, name: str) -> int:
         """Begin a source that can't be read again from its beginning; return its id."""
-        return self.ledger.write(sources.begin_source, name, None, self.timing.now())
+        return self.ledger.writes_of().write(sources.begin_source, name, None, self.timing.now())
 
     def begin_again(self, source_id: int) -> None:
         """Read a source again from its beginning."""

@@ -113,9 +113,10 @@ class Housekeeping:
     async def keep_counts(self) -> None:
         """Keep with the run what was read and which requests were refused."""
         now = self._snapshot()
-        await self._ledger.awrite(runs.keep_tally, self._run_id, now.tally)
+        writes = self._ledger.writes_of()
+        await writes.awrite(runs.keep_tally, self._run_id, now.tally)
         if now.refused:
-            await self._ledger.awrite(keep_refused, self._run_id, now.refused)
+            await writes.awrite(keep_refused, self._run_id, now.refused)
 
     async def _tick(self) -> None:
         ticks = 0
@@ -132,7 +133,7 @@ class Housekeeping:
         for alert in self._alerts.observe(snapshot):
             severity = Severity.INFORMATION if alert.is_over else Severity.WARNING
             entry = LogEntry(self._timing.now(), LogKind.LIVE, alert.text, severity, self._run_id)
-            await self._ledger.awrite(add_log_entry, entry)
+            await self._ledger.writes_of().awrite(add_log_entry, entry)
 
     async def _keep(self, ticks: int) -> None:
         options = self._options

@@ -148,7 +148,7 @@ class StagedChangeRows:
         )
 
     def _apply(self, agreed: Removal) -> Application:
-        return self._ledger.write(
+        return self._ledger.writes_of(self._query.audience_id).write(
             staged_changes.apply_changes, self._staged, agreed.leaving, self._now()
         )
 
