@@ -69,12 +69,7 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
     """Run an empty server until the block ends."""
     bin_folder = programs()
     home = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:
-        account = pwd.getpwnam(_USER)
-        os.chown(home, account.pw_uid, account.pw_gid)
-        groups = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-        as_user = ["setpriv", *groups]
+    as_user = _as_user(home)
     password_file = home / "password"
     password_file.write_text(PASSWORD)
     password_file.chmod(0o644)
@@ -104,6 +99,52 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
             run("pg_ctl", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def pgbouncer(server: PostgresqlServer, pool_mode: str) -> Iterator[str]:
+    """Run a real PgBouncer before a server; yield its address, which asks for no password.
+
+    `REQUIRE_PGBOUNCER=1` turns the skip, where it is missing, into a failure.
+    """
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        if os.environ.get("REQUIRE_PGBOUNCER") == "1":
+            pytest.fail("PgBouncer is not installed, and REQUIRE_PGBOUNCER is set")
+        pytest.skip("PgBouncer is not installed")
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder:
+        home = Path(folder)
+        settings = home / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\npostgres = host=127.0.0.1 port={server.port} user={ADMINISTRATOR} "
+            f"password={PASSWORD}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+            f"unix_socket_dir =\nauth_type = any\npool_mode = {pool_mode}\n"
+        )
+        as_user = _as_user(home)
+        command = [*as_user, program, str(settings)]
+        with subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE, text=True) as running:
+            assert running.stderr is not None
+            try:
+                log = ""
+                while "process up" not in log:
+                    line = running.stderr.readline()
+                    assert line, log
+                    log += line
+                yield f"postgresql://anyone@127.0.0.1:{port}/postgres"
+            finally:
+                running.kill()
+
+
+def _as_user(home: Path) -> list[str]:
+    """What comes before a server's command: servers refuse to run as root."""
+    if os.geteuid() != 0:
+        return []
+    account = pwd.getpwnam(_USER)
+    for path in (home, *home.iterdir()):
+        os.chown(path, account.pw_uid, account.pw_gid)
+    groups = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    return ["setpriv", *groups]
 
 
 def _free_port() -> int:

@@ -12,8 +12,9 @@ from amp_console.cli.output import ask_for, say
 
 if TYPE_CHECKING:
     from amp_console.connections import Connection
+    from amp_console.sync.ledgers import LedgerPlace
     from amp_console.sync.queries.key_check import KeysAccepted
-    from amp_console.values import Credentials
+    from amp_console.values import Credentials, Secret
 
 
 @click.command()
@@ -60,6 +61,18 @@ if TYPE_CHECKING:
     "90d; or forever.  [default: unchanged, at first forever]",
 )
 @click.option(
+    "--ledger",
+    "ledger_url",
+    metavar="URL",
+    help="Where the ledger is: postgresql://USER@HOST/DATABASE for a team, or file.  [default: "
+    "unchanged, at first file]",
+)
+@click.option(
+    "--ledger-password-stdin",
+    is_flag=True,
+    help="Read the ledger's password from a hidden prompt, or from stdin after the keys.",
+)
+@click.option(
     "--keys-stdin",
     is_flag=True,
     help="Read the API Key and the Secret Key from stdin, one per line.",
@@ -76,6 +89,8 @@ def connect(
     amplitude_id_path: tuple[str, ...],
     read_only: bool | None,
     keep_history: int | None,
+    ledger_url: str | None,
+    ledger_password_stdin: bool,
     keys_stdin: bool,
     save_keys: bool,
 ) -> int:
@@ -83,15 +98,17 @@ def connect(
 
     NAME is up to you. The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY
     and AMP_CONSOLE_SECRET_KEY. They are tested, and stored in the OS keyring only.
+    A password in the ledger's URL goes into the keyring, too. What is in the ledger stays where it
+    is: to take it along, run `amp-console ledger move URL` instead.
     """
     import msgspec
 
     from amp_console.cli.resources import connection_store
     from amp_console.connections import Connection
+    from amp_console.sync.ledger_choice import entered_place
     from amp_console.values import Region
 
-    if region and base_url:
-        raise click.UsageError("Use either --region or --base-url, not both.")
+    _check_options(region, base_url, ledger_url, ledger_password_stdin=ledger_password_stdin)
     pages = connection_store()
     pages.check_writable()
     known = {page.name: page for page in pages.all()}.get(name)
@@ -113,17 +130,70 @@ def connect(
             **changed,
         )
         _check_paths(connection)
-        credentials, is_from_environment = _keys(from_stdin=keys_stdin)
+        place = None if ledger_url is None else entered_place(ledger_url, known)
+        keys_text = sys.stdin.read() if keys_stdin else None
+        if place is not None and ledger_password_stdin:
+            keys_text, password = _password(keys_text)
+            place = place._replace(password=password)
+        credentials, is_from_environment = _keys(keys_text)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     accepted = _test(connection, credentials)
     _say_accepted(connection, accepted)
+    if place is not None:
+        connection = _keep_ledger(connection, place)
     pages.save(connection)
     _log(known, connection, has_new_keys=False)
     if is_from_environment and not save_keys:
         say("The keys came from the environment and were not stored.")
         return Exit.DELIVERED
     return _store(connection, credentials)
+
+
+def _check_options(
+    region: str | None,
+    base_url: str | None,
+    ledger_url: str | None,
+    *,
+    ledger_password_stdin: bool,
+) -> None:
+    if region and base_url:
+        raise click.UsageError("Use either --region or --base-url, not both.")
+    if ledger_password_stdin and not ledger_url:
+        raise click.UsageError("--ledger-password-stdin needs --ledger.")
+
+
+def _password(keys_text: str | None) -> "tuple[str | None, Secret]":
+    """What is left of stdin for the keys, and the ledger's password: typed, or the last line."""
+    from amp_console.values import Secret
+
+    if keys_text is None:
+        is_typed = sys.stdin.isatty()
+        text = ask_for("Password of the ledger", is_hidden=True) if is_typed else sys.stdin.read()
+        return None, Secret(text.removesuffix("\n"))
+    rest, _, text = keys_text.removesuffix("\n").rpartition("\n")
+    return rest, Secret(text)
+
+
+def _keep_ledger(connection: "Connection", place: "LedgerPlace") -> "Connection":
+    """Open the ledger that was chosen, and save where it is. Raises `LedgerError`."""
+    from amp_console.cli.resources import connection_store, keyring, ledgers
+    from amp_console.sync.ledger_choice import keep_place, try_place
+    from amp_console.text import clean, plural
+
+    found, ring = ledgers(), keyring()
+    audiences = try_place(found, connection, place)
+    saved = keep_place(connection_store(), ring, connection, place)
+    where = clean(found.where(saved, place), 300)
+    say(f"The ledger is {where}, with {plural(audiences, 'audience')}.")
+    if place.password is not None:
+        say(f"Its password is in your keyring ({ring.backend_name()}), not in the settings.")
+    if found.is_from_environment:
+        say(
+            f"AMP_CONSOLE_LEDGER is set, so commands in this environment use {found.where(saved)}.",
+            err=True,
+        )
+    return saved
 
 
 def _checked_url(base_url: str | None) -> str | None:
@@ -138,8 +208,11 @@ def _check_paths(connection: "Connection") -> None:
     FieldMapping.parse(connection.user_id_path, connection.amplitude_id_path)
 
 
-def _keys(*, from_stdin: bool) -> "tuple[Credentials, bool]":
-    """The keys, and whether they are the environment's. Raises `KeysError` and ValueError."""
+def _keys(typed: str | None) -> "tuple[Credentials, bool]":
+    """The keys, and whether they are the environment's; `typed` are those of stdin, if it was read.
+
+    Raises `KeysError` and ValueError.
+    """
     from amp_console.connections import (
         KeysError,
         KeysProblem,
@@ -148,8 +221,8 @@ def _keys(*, from_stdin: bool) -> "tuple[Credentials, bool]":
         keys_from_two_lines,
     )
 
-    if from_stdin:
-        return keys_from_two_lines(sys.stdin.read()), False
+    if typed is not None:
+        return keys_from_two_lines(typed), False
     found = keys_from_environment(os.environ)
     if found is not None:
         return found, True

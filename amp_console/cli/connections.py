@@ -14,8 +14,9 @@ from amp_console.cli.output import ask, say
 def connections(as_json: bool) -> int:
     """List the connections."""
     from amp_console.cli.documents import print_document
-    from amp_console.cli.resources import connection_store
+    from amp_console.cli.resources import connection_store, ledgers
     from amp_console.cli.tables import table
+    from amp_console.connections.ledger_server import FILE, LEDGER_VARIABLE
 
     known = connection_store().all()
     if as_json:
@@ -31,11 +32,15 @@ def connections(as_json: bool) -> int:
             item.base_url or item.region.label,
             item.owner_email,
             "keyring" if item.keyring_item else "not stored",
+            FILE if item.ledger is None else item.ledger.url,
         )
         for item in known
     ]
-    for line in table(("NAME", "APP-ID", "WHERE", "COHORT-OWNER", "KEYS"), rows, "APP-ID"):
+    head = ("NAME", "APP-ID", "WHERE", "COHORT-OWNER", "KEYS", "LEDGER")
+    for line in table(head, rows, "APP-ID"):
         say(line)
+    if ledgers().is_from_environment:
+        say(f"{LEDGER_VARIABLE} is set, which replaces what is listed under LEDGER.")
     return 0
 
 

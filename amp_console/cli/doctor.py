@@ -15,6 +15,7 @@ from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from amp_console.connections import Connection, Keyring
+    from amp_console.sync.ledgers import Ledgers
 
 
 MAX_LENGTH = 2_000  # characters of a line: commands must be complete, and paths are long
@@ -130,7 +131,7 @@ def _ledger(connection: "Connection") -> Iterator[Finding]:
     found_at = ledgers()
     path = found_at.file(connection)
     if path is None:
-        yield Finding("ledger", True, f"{connection.name}: {found_at.where(connection)}")
+        yield from _server(connection, found_at)
         return
     if path.exists():
         try:
@@ -145,6 +146,31 @@ def _ledger(connection: "Connection") -> Iterator[Finding]:
     else:
         yield Finding("ledger", True, f"{connection.name}: none yet")
     yield from _backups(connection, path)
+
+
+def _server(connection: "Connection", found: "Ledgers") -> Iterator[Finding]:
+    """The ledger on a server: what the server has to offer, what it holds and its size."""
+    from amp_console.ledger import LedgerError
+    from amp_console.ledger.audiences import all_audiences
+    from amp_console.ledger.counts import stored_bytes
+    from amp_console.text import plural
+
+    try:
+        checks = found.examine(connection)
+        held = found.peek(
+            connection, lambda db, _: (len(all_audiences(db)), stored_bytes(db)), may_ask=True
+        )
+    except LedgerError as error:
+        yield Finding("ledger", False, f"{connection.name}: {error}")
+        return
+    says = f"{connection.name}: {found.where(connection)}"
+    if held is not None:
+        audiences, size = held
+        says += f", {plural(audiences, 'audience')}, {size / 1_048_576:,.1f} MiB"
+    yield Finding("ledger", True, says)
+    for check in checks:
+        yield Finding(check.what, check.is_well, f"{connection.name}: {check.says}")
+    yield Finding("backups", True, f"{connection.name}: are the server's; none is made here")
 
 
 def _sizes(connection: "Connection", path: Path) -> Iterator[Finding]:

@@ -8,9 +8,12 @@ from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.backups import BackupSkipped
+from amp_console.ledger.errors import PlaintextRefused
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.segment import SegmentError, SegmentMisconfigured, TokenRefused
 from amp_console.sync.export import ExportError
+from amp_console.sync.ledger_choice import LedgerNotSwitched
+from amp_console.sync.ledgers import LedgerMisconfigured
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.warehouse import WarehouseError
 
@@ -22,6 +25,9 @@ _STATUS: dict[type[Exception], Exit] = {
     TokenRefused: Exit.KEYS,
     SegmentMisconfigured: Exit.MISUSE,
     SegmentError: Exit.STOPPED,
+    LedgerMisconfigured: Exit.MISUSE,
+    LedgerNotSwitched: Exit.MISUSE,
+    PlaintextRefused: Exit.MISUSE,
     LedgerError: Exit.STOPPED,
     AudienceBusy: Exit.STOPPED,
     BackupSkipped: Exit.STOPPED,

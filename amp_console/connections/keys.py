@@ -9,6 +9,7 @@ from amp_console.connections.key_errors import (
     KeysError,
     KeysProblem,
 )
+from amp_console.connections.ledger_server import LEDGER_VARIABLE
 from amp_console.text import trimmed
 from amp_console.values import Credentials, Secret
 
@@ -73,6 +74,9 @@ def keys_from_environment(environ: Mapping[str, str]) -> Credentials | None:
 
 
 def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for a child process (editor, pager), which needs no keys."""
-    hidden = {*KEY_VARIABLES, WEBHOOK_VARIABLE}
+    """Return an environment for a child process (editor, pager), which needs no keys.
+
+    The address of a ledger may hold a password, too.
+    """
+    hidden = {*KEY_VARIABLES, WEBHOOK_VARIABLE, LEDGER_VARIABLE, "PGPASSWORD"}
     return {name: value for name, value in environ.items() if name not in hidden}

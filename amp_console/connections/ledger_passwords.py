@@ -25,23 +25,25 @@ def save_ledger(
 ) -> Connection:
     """Set where the ledger of a connection is, None for its file; keep the password in the keyring.
 
-    Without a password, the one that the server points to is kept.
+    A new connection is saved. Without a password, the one that the server points to is kept.
     Raises KeysError: the keyring didn't take the password; nothing was saved. Raises SettingsError:
     the settings weren't saved; the password is removed from the keyring again.
     """
 
     def put(items: dict[str, str]) -> Connection:
         new = None if server is None else msgspec.structs.replace(server, **items)
+        if all(known.id != connection.id for known in store.all()):
+            store.save(connection)
         return store.put_ledger(connection, new)
 
     return save_passwords(store, keyring, {"password_item": password}, put, not_kept=NOT_KEPT)
 
 
-def find_ledger_password(connection: Connection, keyring: Keyring) -> Secret | None:
-    """Return the password of a connection's ledger from the keyring, None if it has none there.
+def find_ledger_password(server: LedgerServer, keyring: Keyring) -> Secret | None:
+    """Return the password of a ledger's server from the keyring, None if it has none there.
 
     Raises KeysError: the keyring didn't give it.
     """
-    item = connection.ledger.password_item if connection.ledger else None
-    secret = f"the password of the ledger of “{connection.name}”"
-    return find_password(item, keyring, secret, "Connect again with --ledger and its password.")
+    secret = f"the password of the ledger {server.url}"
+    remedy = "Set the ledger again, with its password."
+    return find_password(server.password_item, keyring, secret, remedy)

@@ -7,13 +7,13 @@ beside the reader of the next batch; that is why work comes in sets and why ther
 import enum
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from amp_console.ledger.backups import Backups
 from amp_console.ledger.db import Db, ServerDb
-from amp_console.ledger.errors import LedgerClosed, LedgerError
+from amp_console.ledger.errors import LedgerClosed, LedgerError, LedgerReadOnly
 from amp_console.ledger.locks import Fence, Locks
 from amp_console.ledger.moved import running_locks_if_in_use
 from amp_console.ledger.run_log import end_and_log_dead_runs
@@ -87,7 +87,8 @@ class Ledger:
             self._thread.shutdown()
             raise
         try:
-            self._in_thread(self._end_dead_runs).result()
+            with suppress(LedgerReadOnly):  # a role that only reads; others end them
+                self._in_thread(self._end_dead_runs).result()
         except BaseException:
             self.close()
             raise

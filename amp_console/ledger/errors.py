@@ -63,6 +63,18 @@ class LedgerMoved(LedgerError):
         self.address = address
 
 
+class PoolerRefused(LedgerError):
+    """A pooler gives a session to someone else after each transaction."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"The ledger {place} is reached through a connection pooler in transaction mode, such "
+            "as PgBouncer with pool_mode=transaction. Locks and temporary tables do not last "
+            "there, so nothing was changed. Use the server's direct address, or one of the pooler "
+            "in session mode."
+        )
+
+
 class LeaseLost(LedgerError):
     """The lock of an audience was lost while it was delivered: another process may have it."""
 

@@ -15,6 +15,7 @@ from amp_console.values import Secret, now_in_microseconds
 
 if TYPE_CHECKING:
     from amp_console.ledger.postgres.database import PostgresDatabase
+    from amp_console.ledger.postgres.examination import ServerCheck
 
 T = TypeVar("T")
 
@@ -67,6 +68,16 @@ def peek(
     if isinstance(url, str) and is_on_server(url):
         return _server(url, password).peek(work)
     return peek_at_file(_path_of(url), work)
+
+
+def examine_server(
+    url: str, password: Secret | None, now: Callable[[], int] = now_in_microseconds
+) -> "tuple[ServerCheck, ...]":
+    """Check what the server of a ledger has to offer; nothing is changed. Raises `LedgerError`."""
+    from amp_console.ledger.postgres.address import read_address
+    from amp_console.ledger.postgres.examination import examine_server as examine
+
+    return examine(read_address(url, password), now)
 
 
 def is_on_server(url: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from amp_console.connections import (
     Connection,
@@ -16,14 +16,24 @@ from amp_console.connections import (
 from amp_console.connections.ledger_server import LEDGER_VARIABLE
 from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
 from amp_console.ledger.errors import LedgerUnreachable
-from amp_console.ledger.opening import peek
+from amp_console.ledger.opening import examine_server, peek
 from amp_console.values import Secret
+
+if TYPE_CHECKING:
+    from amp_console.ledger.postgres.examination import ServerCheck
 
 T = TypeVar("T")
 
 
 class LedgerMisconfigured(LedgerError):
     """AMP_CONSOLE_LEDGER names no ledger."""
+
+
+class LedgerPlace(NamedTuple):
+    """Where a ledger is: its server, None for a file, and a password that no keyring holds yet."""
+
+    server: LedgerServer | None
+    password: Secret | None = None
 
 
 class Ledgers:
@@ -49,18 +59,27 @@ class Ledgers:
         """Whether AMP_CONSOLE_LEDGER says where every ledger is."""
         return bool(self._environ.get(LEDGER_VARIABLE, "").strip())
 
+    def place(self, connection: Connection) -> LedgerPlace:
+        """Where a connection's ledger is. Raises `LedgerMisconfigured`."""
+        if not self.is_from_environment:
+            return LedgerPlace(connection.ledger)
+        try:
+            return LedgerPlace(*entered_ledger(self._environ[LEDGER_VARIABLE]))
+        except ValueError as error:
+            raise LedgerMisconfigured(f"{LEDGER_VARIABLE} can't be used. {error}") from None
+
     def file(self, connection: Connection) -> Path | None:
         """The file of a connection's ledger, which may not exist yet; None: it is on a server."""
         try:
-            server, _ = self._find(connection)
+            place = self.place(connection)
         except LedgerMisconfigured:
             return None
-        return self._folders.ledger(connection.id) if server is None else None
+        return self._folders.ledger(connection.id) if place.server is None else None
 
-    def where(self, connection: Connection) -> str:
-        """Where a connection's ledger is, for people: its path, or its URL without a password."""
+    def where(self, connection: Connection, place: LedgerPlace | None = None) -> str:
+        """Where a ledger is, for people: its path, or its URL without a password."""
         try:
-            server, _ = self._find(connection)
+            server = (place or self.place(connection)).server
         except LedgerMisconfigured:
             return LEDGER_VARIABLE
         return str(self._folders.ledger(connection.id)) if server is None else server.url
@@ -70,48 +89,53 @@ class Ledgers:
         file = self.file(connection)
         return file is None or file.exists()
 
-    def open(self, connection: Connection) -> Ledger:
-        """Open a connection's ledger, creating or migrating it as needed. It may block.
+    def open(self, connection: Connection, place: LedgerPlace | None = None) -> Ledger:
+        """Open a connection's ledger, or one in another place, creating or migrating it as needed.
 
-        Raises `LedgerError`, also where the keyring doesn't give its password.
+        It may block. Raises `LedgerError`, also where the keyring doesn't give its password.
         """
-        server, password = self._find(connection)
+        server, password = place or self.place(connection)
         if server is None:
             return open_ledger(self._folders.ledger(connection.id))
-        return open_ledger(server.url, password=password or self._stored(connection))
+        return open_ledger(server.url, password=password or self._stored(server))
 
-    def peek(self, connection: Connection, work: Callable[[Db, frozenset[int]], T]) -> T | None:
+    def peek(
+        self,
+        connection: Connection,
+        work: Callable[[Db, frozenset[int]], T],
+        place: LedgerPlace | None = None,
+        *,
+        may_ask: bool = False,
+    ) -> T | None:
         """Read a ledger that is not open, as `peek` of the ledger does. It may block.
 
-        Nothing is asked of the keyring, which may open a dialog: with a password that is not known
-        yet, the answer is None. Raises `LedgerError`.
+        Unless it `may_ask`, which may open a dialog of the keyring, None is also the answer for a
+        ledger whose password is not known yet. Raises `LedgerError`.
         """
-        server, password = self._find(connection)
+        server, password = place or self.place(connection)
         if server is None:
             return peek(self._folders.ledger(connection.id), work)
         if password is None and server.password_item is not None:
-            password = self._passwords.get(server.password_item)
-            if password is None:
+            if not may_ask and server.password_item not in self._passwords:
                 return None
+            password = self._stored(server)
         return peek(server.url, work, password=password)
 
-    def _find(self, connection: Connection) -> tuple[LedgerServer | None, Secret | None]:
-        """The server, None for a file, and the password that the environment gives."""
-        if not self.is_from_environment:
-            return connection.ledger, None
-        try:
-            return entered_ledger(self._environ[LEDGER_VARIABLE])
-        except ValueError as error:
-            raise LedgerMisconfigured(f"{LEDGER_VARIABLE} can't be used. {error}") from None
+    def examine(self, connection: Connection) -> "tuple[ServerCheck, ...]":
+        """Check the server of a connection's ledger; none of a file. Raises `LedgerError`."""
+        server, password = self.place(connection)
+        if server is None:
+            return ()
+        return examine_server(server.url, password or self._stored(server))
 
-    def _stored(self, connection: Connection) -> Secret | None:
-        """The password in the keyring, unless the environment says where the ledger is."""
-        item = connection.ledger.password_item if connection.ledger else None
-        if item is None or self.is_from_environment:
+    def _stored(self, server: LedgerServer) -> Secret | None:
+        """The password that is stored for a server."""
+        item = server.password_item
+        if item is None:
             return None
         if item not in self._passwords:
             try:
-                found = find_ledger_password(connection, self._keyring)
+                found = find_ledger_password(server, self._keyring)
             except KeysError as error:
                 raise LedgerUnreachable(str(error)) from None
             assert found is not None

@@ -8,25 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.canary import CANARY, family, files_below, is_in
 from tests.cli.inside import Ended
 from tests.cli.operator import MODULE, Operator
 from tests.connections import backends
 from tests.postgresql import PostgresqlServer, postgresql_server
 from tests.secret_service import secret_service
 
-CANARY = "canary+source pw/é"
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 ENDLESS = "SELECT pg_sleep(3600)::text AS user_id"
 RUNNING = (
     "SELECT count(*) FROM pg_stat_activity "
     "WHERE state = 'active' AND application_name = 'amp-console'"
 )
-
-
-def is_in(content: bytes) -> bool:
-    """Whether the password, or a part that could be told as it, is in a content."""
-    forms = (CANARY, urllib.parse.quote(CANARY), urllib.parse.quote_plus(CANARY), "canary+source")
-    return any(form.encode() in content for form in (*forms, repr(CANARY)[1:-1], "canary%2B"))
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +34,6 @@ def server() -> Iterator[PostgresqlServer]:
             "GRANT SELECT ON changes TO canary_reader",
         )
         yield running
-
-
-def files_below(folder: Path) -> Iterator[bytes]:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            yield path.read_bytes()
 
 
 def test_it_is_in_no_file_and_no_output_of_any_command(
@@ -121,21 +109,6 @@ def test_it_is_in_no_file_and_no_output_of_any_command(
     assert len(contents) > 50
     assert not [content for content in contents if is_in(content)]
     backends.Memory.clear()
-
-
-def family(process: int) -> list[Path]:
-    """A process and all below it, in /proc."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended
-            continue
-        parents[int(stat.parent.name)] = int(fields[1])
-    found = {process}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return [Path(f"/proc/{number}") for number in sorted(found)]
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="it looks into /proc")

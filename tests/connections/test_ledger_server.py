@@ -46,11 +46,12 @@ def test_its_password_is_in_the_keyring_and_not_in_the_settings(
     saved = save_ledger(store, keyring, connection, LedgerServer(url=URL), PASSWORD)
     assert saved.ledger is not None
     assert saved == store.get(connection.name)
-    assert find_ledger_password(saved, keyring) == PASSWORD
+    assert find_ledger_password(saved.ledger, keyring) == PASSWORD
     assert "canary" not in repr(store.all())
     moved = msgspec.structs.replace(saved.ledger, url=f"{URL}&schema=eu")
     saved = save_ledger(store, keyring, saved, moved)
-    assert find_ledger_password(saved, keyring) == PASSWORD
+    assert saved.ledger is not None
+    assert find_ledger_password(saved.ledger, keyring) == PASSWORD
 
 
 @pytest.mark.parametrize("does", ["replaced", "taken back", "disconnected"])
@@ -58,6 +59,7 @@ def test_a_password_that_is_no_longer_used_leaves_the_keyring(
     store: ConnectionStore, keyring: Keyring, connection: Connection, does: str
 ) -> None:
     saved = save_ledger(store, keyring, connection, LedgerServer(url=URL), PASSWORD)
+    assert saved.ledger is not None
     if does == "replaced":
         save_ledger(store, keyring, saved, LedgerServer(url=URL), Secret("another"))
     elif does == "taken back":
@@ -65,7 +67,7 @@ def test_a_password_that_is_no_longer_used_leaves_the_keyring(
     else:
         forget_connection(store, keyring, connection.name)
     with pytest.raises(KeysError):
-        find_ledger_password(saved, keyring)
+        find_ledger_password(saved.ledger, keyring)
     assert len(backends.Memory.items) == (1 if does == "replaced" else 0)
     assert store.forgotten() == ()
 

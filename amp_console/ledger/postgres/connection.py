@@ -1,12 +1,12 @@
 """A connection to PostgreSQL that the ledger's functions use like SQLite's."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from amp_console.ledger.db import Cursor, ServerDb
-from amp_console.ledger.errors import LedgerError
+from amp_console.ledger.errors import LedgerError, PoolerRefused
 from amp_console.ledger.postgres.address import Address
 from amp_console.ledger.postgres.errors import MOVED
 from amp_console.ledger.postgres.sql import translate
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from psycopg.adapt import AdaptersMap
 
 CONNECT_SECONDS = 10
+_ATTEMPTS = 5  # at finding out how a pooler works while others use it
 # A host or a server that vanished is noticed after a minute, on either side: until then the server
 # keeps the locks of a session. By default, it would for more than two hours.
 _KEEPALIVES = {
@@ -32,7 +33,7 @@ _KEEPALIVES_OF_SERVER = {
 def connect(address: Address) -> "psycopg.Connection[Any]":
     """Connect to a server; each statement is a transaction of its own, unless one was begun.
 
-    Raises `psycopg.Error`.
+    Raises `psycopg.Error`; `PoolerRefused` before it changes anything of a session that is shared.
     """
     import psycopg
 
@@ -46,10 +47,16 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
         **secret,
         "client_encoding": "utf8",
     }
-    connection = psycopg.connect(
-        autocommit=True, context=_adapters(), cursor_factory=psycopg.RawCursor, **known
-    )
+
+    def opened() -> "psycopg.Connection[Any]":
+        return psycopg.connect(
+            autocommit=True, context=_adapters(), cursor_factory=psycopg.RawCursor, **known
+        )
+
+    connection = opened()
     try:
+        if connection.info.backend_pid != _process(connection) and _is_shared(connection, opened):
+            raise PoolerRefused(address.place)
         schema = quoted(address.schema)
         connection.execute(
             "; ".join(
@@ -64,6 +71,36 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
         connection.close()
         raise
     return connection
+
+
+def _process(connection: "psycopg.Connection[Any]") -> int:
+    """The process of the server that a query runs in; a pooler tells its client another one."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _is_shared(
+    connection: "psycopg.Connection[Any]", opened: "Callable[[], psycopg.Connection[Any]]"
+) -> bool:
+    """Whether a pooler lets another client have this connection's process between transactions.
+
+    PgBouncer gives a client the process that became free last, unless others are quicker.
+    """
+    import psycopg
+
+    with closing(opened()) as other:
+        for _ in range(_ATTEMPTS):
+            before = _process(connection)
+            try:
+                with other.transaction():
+                    if _process(other) == before:
+                        return True
+            except psycopg.Error:
+                return True  # a pooler in statement mode refuses transactions
+            if _process(connection) != before:
+                return True
+    return False
 
 
 def quoted(identifier: str) -> str:
