@@ -71,7 +71,8 @@ class Session:
 
         Raises `LedgerError`.
         """
-        before, self._revision = self._revision, await self.read(revision)
+        before, self._revision = self._revision, None  # a server that was away is news
+        self._revision = await self.read(revision)
         return self._revision != before
 
     async def dead_runs(self) -> frozenset[int]:

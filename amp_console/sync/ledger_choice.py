@@ -54,8 +54,12 @@ def try_place(ledgers: Ledgers, connection: Connection, chosen: LedgerPlace) -> 
 def keep_place(
     store: ConnectionStore, keyring: Keyring, connection: Connection, chosen: LedgerPlace
 ) -> Connection:
-    """Save where a connection's ledger is, as `save_ledger` does, which says what it raises."""
-    return save_ledger(store, keyring, connection, chosen.server, chosen.password)
+    """Save where a connection's ledger is, and return the connection with it.
+
+    Raises as `save_ledger`. Other settings of a known connection are not saved.
+    """
+    saved = save_ledger(store, keyring, connection, chosen.server, chosen.password)
+    return msgspec.structs.replace(connection, ledger=saved.ledger)
 
 
 def _url(place: LedgerPlace) -> str | None:

@@ -161,7 +161,9 @@ def test_a_password_is_typed_or_piped_after_the_keys(
     assert ended.status == 0, ended.err
     ended = connect(fresh, "--ledger", url, "--ledger-password-stdin", stdin=f"{CANARY}\n".encode())
     assert ended.status == 0, ended.err
-    assert connect(fresh, "--ledger", url).status == 0, "the stored password was not used"
+    again = connect(fresh, "--ledger", url, "--prefix")
+    assert again.status == 0, "the stored password was not used"
+    assert '"prefix": true' in fresh.run("connections", "--json").out, "another setting was lost"
     assert fresh.run("audiences", more=MEMORY).status == 0
 
 

@@ -16,7 +16,6 @@ from amp_console.connections import Connection, Folders, Keyring
 from amp_console.console import Environment, LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.console.context import Services
-from amp_console.ledger import open_ledger
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing, call_later
 from amp_console.values import Region
@@ -85,7 +84,7 @@ class ConsoleHarness:
     @contextmanager
     def workspace(self, connection: Connection) -> Iterator[Workspace]:
         """Open the connection's ledger, to import events and sync before the console opens."""
-        with open_ledger(self.environment.folders.ledger(connection.id)) as ledger:
+        with self.environment.ledgers.open(connection) as ledger:
             workspace = Workspace(self.simulator, ledger, self.home)
             workspace.connection = connection
             yield workspace

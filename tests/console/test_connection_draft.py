@@ -73,7 +73,7 @@ def test_a_name_is_taken_by_another_connection_only() -> None:
 
 def test_an_edited_connection_keeps_what_the_form_does_not_show() -> None:
     form = entered(name="New name ", api_key=Secret(""), secret_key=Secret(""), has_keys=True)
-    connection, credentials = draft(form, KNOWN, [KNOWN])
+    connection, credentials, _ = draft(form, KNOWN, [KNOWN])
     assert credentials is None
     assert (connection.id, connection.keyring_item) == (KNOWN.id, "abc")
     assert (connection.name, connection.region, connection.prefix) == (

@@ -6,6 +6,9 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from amp_console.connections import Connection, checked_email, checked_keys, checked_name
+from amp_console.connections.ledger_server import FILE
+from amp_console.sync.ledger_choice import entered_place
+from amp_console.sync.ledgers import LedgerPlace
 from amp_console.text import trimmed
 from amp_console.values import Credentials, Region, Secret
 
@@ -27,13 +30,19 @@ class Entered(NamedTuple):
     prefix: bool
     base_url: str
     has_keys: bool
+    ledger: str = ""
+    ledger_password: Secret = Secret("")
 
 
 class Draft(NamedTuple):
-    """A connection that may be tested and saved; no credentials: the known ones are kept."""
+    """A connection that may be tested and saved; no credentials: the known ones are kept.
+
+    `ledger` is where its ledger is from now on; None is where it is now.
+    """
 
     connection: Connection
     credentials: Credentials | None
+    ledger: LedgerPlace | None = None
 
     def reaches_as(self, known: Connection | None) -> bool:
         """Whether Amplitude is reached as before: same keys, same address, same project."""
@@ -72,6 +81,7 @@ def draft(entered: Entered, known: Connection | None, others: Iterable[Connectio
     app_id = judged("app-id", _app_id, entered.app_id)
     owner = judged("owner", checked_email, entered.owner)
     base_url = judged("base-url", _base_url, entered.base_url)
+    ledger = judged("ledger", lambda _: _place(entered, known), "")
     if name is None or app_id is None or owner is None or told:
         raise Mistakes(told)
     settings: dict[str, object] = {
@@ -84,8 +94,20 @@ def draft(entered: Entered, known: Connection | None, others: Iterable[Connectio
         "base_url": base_url,
     }
     if known is not None:
-        return Draft(msgspec.structs.replace(known, **settings), credentials)
-    return Draft(Connection(**settings), credentials)  # type: ignore[arg-type]
+        return Draft(msgspec.structs.replace(known, **settings), credentials, ledger)
+    return Draft(Connection(**settings), credentials, ledger)  # type: ignore[arg-type]
+
+
+def _place(entered: Entered, known: Connection | None) -> LedgerPlace | None:
+    """Where the ledger is to be, None if that is as it was. Raises ValueError."""
+    text = trimmed(entered.ledger)
+    place = entered_place(text or FILE, known)
+    if entered.ledger_password.reveal():
+        if place.server is None:
+            raise ValueError("A file needs no password. Leave it empty, or enter a server.")
+        return place._replace(password=entered.ledger_password)
+    is_same = place.server == (known.ledger if known else None)
+    return None if is_same and place.password is None else place
 
 
 def _free_name(text: str, taken: set[str]) -> str:

@@ -10,8 +10,10 @@ from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from amp_console.connections import Connection
+from amp_console.connections.ledger_passwords import NOT_KEPT as NOT_KEPT_IN_KEYRING
 from amp_console.console.background import aside
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.keyring import UntilQuit
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.routes import MainScreen, SwitchConnection
 from amp_console.console.screens.actions import Need
@@ -26,6 +28,14 @@ from amp_console.console.screens.connections.keys import (
     save,
     try_keys,
 )
+from amp_console.console.screens.connections.ledger import (
+    LEDGER,
+    OPENING,
+    PASSWORD,
+    ledger_fields,
+    reopen,
+    switch_ledger,
+)
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import MUTED, lines, safe_text
 from amp_console.console.widgets.fields import (
@@ -38,7 +48,9 @@ from amp_console.console.widgets.fields import (
     yes_no,
 )
 from amp_console.console.widgets.key_input import KeyInput
+from amp_console.ledger import LedgerError
 from amp_console.sync.connection_log import log_connection_saved
+from amp_console.sync.ledgers import LedgerPlace
 from amp_console.text import clean
 from amp_console.values import Region, Secret
 
@@ -65,7 +77,10 @@ API Key, Secret Key and App ID (there called "Project ID") are in Amplitude unde
 Projects, your project, General. Paste both keys at once, one on each line, into either field.
 
 The keys are tested before they are saved, and saved in your system's keyring only, never in a
-file. Up, down and Tab go from field to field; left, right and space choose."""
+file. Up, down and Tab go from field to field; left, right and space choose.
+
+A team keeps its ledger on PostgreSQL: Advanced has its address and password. What the ledger in use
+holds is not taken along; the command `amp-console ledger move` does that."""
     CSS_PATH = "../form.tcss"
     DEFAULT_CLASSES = "one-form"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -91,11 +106,16 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
                 if known is None:
                     yield Static(_welcome(self.services.glyphs), id="welcome")
                 yield from _fields(known, self._keys_hint(), self.services.glyphs)
+                yield from ledger_fields(
+                    known,
+                    is_shown=_has_advanced(known),
+                    is_replaced=self.services.environment.ledgers.is_from_environment,
+                )
             yield Static(safe_text((TOUCHES_NOTHING, MUTED)), id="told")
             with Horizontal(id="buttons"):
                 yield Button("Test", id="test", compact=True)
                 yield Button("Save", id="save", variant="primary", compact=True)
-                if not (known and known.base_url):
+                if not _has_advanced(known):
                     yield Button("Advanced", id="advanced", compact=True)
 
     def _keys_hint(self) -> str:
@@ -131,6 +151,8 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             prefix=chosen(self, "prefix") == "yes",
             base_url=entered(self, "base-url"),
             has_keys=self._has_keys(),
+            ledger=entered(self, LEDGER),
+            ledger_password=Secret(entered(self, PASSWORD)),
         )
 
     async def _draft(self) -> Draft | None:
@@ -141,12 +163,20 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         except Mistakes as mistakes:
             self.query("#welcome").set(display=False)  # what is wrong needs the room
             self.show_mistakes(mistakes.told)
-            if "base-url" in mistakes.told:
+            if not {"base-url", LEDGER}.isdisjoint(mistakes.told):
                 self.action_advanced()
             self.say(NOT_SAVED, "bad")
             return None
         self.show_mistakes({})
+        if made.ledger is not None and made.ledger.password is not None:
+            self._hide(made.ledger)
         return made
+
+    def _hide(self, place: LedgerPlace) -> None:
+        """Move a password out of the address of the ledger, into the masked field."""
+        if place.server is not None and place.password is not None:
+            self.query_one(f"#{LEDGER}", Input).value = place.server.url
+            self.query_one(f"#{PASSWORD}", KeyInput).value = place.password.reveal()
 
     def mistakes(self) -> dict[str, str]:
         """What is wrong with what is entered now."""
@@ -177,9 +207,11 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def action_advanced(self) -> None:
         """Show what few need."""
-        self.field("base-url").display = True
+        for name in ("base-url", LEDGER, PASSWORD):
+            self.field(name).display = True
         self.query("#advanced").remove()
-        self.query_one("#base-url").focus()
+        if not any(field.note for field in self.query(Field)):
+            self.query_one("#base-url").focus()
 
     def action_test(self) -> None:
         """Ask Amplitude whether it takes the keys."""
@@ -247,11 +279,18 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         await self._keep(made, f" {outcome.text}")
 
     async def _keep(self, made: Draft, tested: str) -> None:
-        self.say(STORING, "dim")
         is_new = self._known is None or self.services.session is None
+        if made.ledger is not None:
+            switched = await self._switch(made.connection, made.ledger)
+            if switched is None:
+                return
+            made = made._replace(connection=switched[0])
+            tested = f"{tested} {switched[1]}"
+        self.say(STORING, "dim")
         where = await save(self.services, made, opens=is_new)
         if where is None:
-            self.say("Nothing was saved.", "warn")
+            kept = "Nothing" if made.ledger is None else "Nothing but the ledger"
+            self.say(f"{kept} was saved.", "warn")
             return
         await aside(
             log_connection_saved,
@@ -262,12 +301,33 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             are_keys_stored=where not in {IN_MEMORY, NOT_KEPT},
             now=self.services.timing.now,
         )
+        if made.ledger is not None and not is_new:
+            await reopen(self.services, made.connection)
         name = clean(made.connection.name)
         self.services.notifications.post(f"Saved “{name}”.{tested} {where}")
         self.leave()
         opened = self.services.connections.find(made.connection)
         if is_new and opened is not None and opened is not self.services:
             self.services.navigate(SwitchConnection(made.connection.id))
+
+    async def _switch(
+        self, connection: Connection, place: LedgerPlace
+    ) -> tuple[Connection, str] | None:
+        """Open and save another ledger; None where that failed, which is said at its field."""
+        self.say(OPENING, "dim")
+        try:
+            return await switch_ledger(self.services, connection, place)
+        except (LedgerError, UntilQuit) as error:
+            told = str(error) or NOT_KEPT_IN_KEYRING
+        self.show_mistakes({LEDGER: told}, is_answer=True)
+        self.action_advanced()
+        self.say("Nothing was saved.", "warn")
+        return None
+
+
+def _has_advanced(known: Connection | None) -> bool:
+    """Whether what few need is shown from the start."""
+    return known is not None and bool(known.base_url or known.ledger)
 
 
 def _welcome(glyphs: Glyphs) -> Content:

@@ -1,0 +1,69 @@
+"""The fields of a connection's ledger, and its switch to another one."""
+
+from functools import partial
+
+from textual.app import ComposeResult
+
+from amp_console.connections import Connection
+from amp_console.connections.ledger_server import FILE, LEDGER_VARIABLE
+from amp_console.console.background import aside
+from amp_console.console.context import Services
+from amp_console.console.dialogs.keyring import ask_keyring
+from amp_console.console.texts import WARN
+from amp_console.console.widgets.fields import Field, input_field
+from amp_console.console.widgets.key_input import KeyInput
+from amp_console.ledger import LedgerError
+from amp_console.sync.ledger_choice import keep_place, try_place
+from amp_console.sync.ledgers import LedgerPlace
+from amp_console.text import clean, plural
+
+LEDGER, PASSWORD = "ledger", "ledger-password"
+OPENING = "Opening the ledger…"
+_IN_USE = "A sync, an import or a live session of this connection is running. Nothing was changed."
+
+
+def ledger_fields(known: Connection | None, *, is_shown: bool, is_replaced: bool) -> ComposeResult:
+    """Where the ledger is, and its password; `is_replaced`: the environment says where."""
+    server = known.ledger if known else None
+    hint = f"{FILE}, or for a team postgresql://USER@HOST/DATABASE"
+    where = input_field(LEDGER, "Ledger", server.url if server else FILE, hint)
+    if is_replaced:
+        where.call_after_refresh(where.mark, (f"{LEDGER_VARIABLE} replaces it", WARN))
+    is_stored = server is not None and server.password_item is not None
+    hint = "leave empty to keep the stored one" if is_stored else "if the server needs one"
+    line = KeyInput(placeholder=hint, id=PASSWORD)
+    password = Field("Ledger password", line, id=f"field-{PASSWORD}")
+    for field in (where, password):
+        field.display = is_shown
+        yield field
+
+
+async def switch_ledger(
+    services: Services, connection: Connection, place: LedgerPlace
+) -> tuple[Connection, str]:
+    """Open the ledger that was chosen, and save where it is; return the connection and a sentence.
+
+    The settings of `connection` say where it is now. Raises `LedgerError`: it can't be opened;
+    `KeysError`, `UntilQuit`: its password can't be kept; SettingsError. Then nothing was saved.
+    """
+    opened = services.connections.find(connection)
+    if opened is not None and opened.jobs.is_busy:
+        raise LedgerError(_IN_USE)
+    environment = services.environment
+    audiences = await aside(try_place, environment.ledgers, connection, place)
+    store, keyring = environment.connections, environment.keyring
+    saved = await ask_keyring(services, partial(keep_place, store, keyring, connection, place))
+    where = clean(environment.ledgers.where(saved, place), 300)
+    said = f"The ledger is {where}, with {plural(audiences, 'audience')}."
+    if place.password is not None:
+        name = await aside(keyring.backend_name)
+        said += f" Its password is in your keyring ({name}), not in the settings."
+    return saved, said
+
+
+async def reopen(services: Services, connection: Connection) -> None:
+    """Let an open connection use the ledger that its settings name by now."""
+    opened = services.connections.find(connection)
+    if opened is not None:
+        await opened.sessions.open(connection)
+        opened.publish_ledger_change()

@@ -1,0 +1,207 @@
+"""The console on a ledger on PostgreSQL: choosing it, using it, and a server that is away."""
+
+import urllib.parse
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from amp_console.connections import LedgerServer
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.connections.form import ConnectionForm
+from amp_console.console.screens.connections.list import ConnectionsScreen
+from amp_console.console.session import Session
+from amp_console.ledger.errors import LedgerUnreachable
+from tests.cli.canary import CANARY, files_below, is_in
+from tests.console.gate import start_sync
+from tests.console.harness import (
+    ConsoleHarness,
+    picture,
+    services,
+    until,
+    until_notified,
+    until_on,
+    until_shown,
+)
+from tests.console.keyrings import backends, paste, told, use_keyring
+from tests.postgresql import ADMINISTRATOR, PASSWORD, PostgresqlServer, postgresql_server
+
+pytestmark = pytest.mark.anyio
+DATABASE, USER = "team", "console_user"
+CUT = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{DATABASE}'"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as server:
+        server.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{CANARY}'")
+        yield server
+
+
+@pytest.fixture
+def server(
+    running: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PostgresqlServer]:
+    """A server with an empty database for the ledger, which another role than its owner may use."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    alone(running, f"CREATE DATABASE {DATABASE}", f"GRANT CREATE ON DATABASE {DATABASE} TO {USER}")
+    yield running
+    alone(running, f"DROP DATABASE {DATABASE} WITH (FORCE)")
+
+
+def alone(server: PostgresqlServer, *statements: str) -> None:
+    """Run statements outside of a transaction."""
+    with psycopg.connect(server.url(), password=PASSWORD, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def take_away(server: PostgresqlServer) -> None:
+    """Let no one reach the ledger any more, as a server that is down."""
+    alone(
+        server,
+        f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS false",
+        CUT,
+    )
+
+
+def bring_back(server: PostgresqlServer) -> None:
+    alone(server, f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS true")
+
+
+def url_of(server: PostgresqlServer, user: str = ADMINISTRATOR) -> str:
+    return server.url(user, DATABASE)
+
+
+async def edit(pilot: Pilot[None]) -> None:
+    await pilot.press("5")
+    await until_on(pilot, ConnectionsScreen)
+    await pilot.press("e")
+    await until_on(pilot, ConnectionForm)
+
+
+async def enter(pilot: Pilot[None], ledger: str) -> None:
+    pilot.app.screen.query_one("#ledger", Input).value = ""
+    await paste(pilot, "ledger", ledger)
+    await pilot.press("f2")
+
+
+async def test_a_ledger_is_chosen_in_the_form_and_its_password_is_hidden(
+    harness: ConsoleHarness, server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGPASSWORD")
+    use_keyring(harness, backends.Memory)
+    connection = harness.connect()
+    url = url_of(server, USER)
+    async with harness.open(size=(140, 40)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await edit(pilot)
+        assert pilot.app.screen.query_one("#ledger", Input).value == "file"
+        await enter(pilot, url.replace("@", f":{urllib.parse.quote(CANARY, safe='')}@"))
+        await until_notified(pilot, f"The ledger is {url}, with 0 audiences.")
+        await until_on(pilot, ConnectionsScreen)
+        await until_shown(pilot, "postgresql://")
+        assert CANARY not in picture(pilot)
+        session = services(pilot).session
+        assert session is not None
+        assert session.ledger.url == url
+        saved = harness.environment.connections.get(connection.name).ledger
+        assert saved is not None
+        assert (saved.url, saved.password_item is not None) == (url, True)
+        assert any(CANARY in item for item in backends.Memory.items.values())
+        assert not any(is_in(e.text.encode()) for e in services(pilot).notifications.entries)
+        await edit(pilot)
+        await enter(pilot, "file")
+        await until_notified(pilot, f"{connection.id}.db, with 0 audiences.")
+        assert services(pilot).session is not session
+    assert not any(CANARY in item for item in backends.Memory.items.values())
+    assert not any(map(is_in, files_below(harness.home)))
+
+
+@pytest.mark.parametrize(
+    ("ledger", "words"),
+    [
+        ("mysql://127.0.0.1/amp", "postgresql://USER@HOST"),
+        ("postgresql://ana@db.acme.example/amp", "sslmode=verify-full"),
+        ("postgresql://127.0.0.1:1/amp", "can't be opened"),
+    ],
+)
+async def test_what_can_t_be_opened_is_told_at_its_field_and_not_saved(
+    harness: ConsoleHarness, ledger: str, words: str
+) -> None:
+    connection = harness.connect()
+    async with harness.open(size=(140, 40)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await edit(pilot)
+        await enter(pilot, ledger)
+        await until(pilot, lambda: words in told(pilot, "ledger"))
+        assert harness.environment.connections.get(connection.name) == connection
+
+
+async def test_a_sync_on_a_server_is_the_same_as_on_a_file(
+    harness: ConsoleHarness, server: PostgresqlServer
+) -> None:
+    connection = harness.connect(ledger=LedgerServer(url=url_of(server)))
+    with harness.workspace(connection) as workspace:
+        workspace.enter("ghost-1", *(f"u-{n}" for n in range(20)))
+    async with harness.open() as pilot:
+        await start_sync(pilot, "Delivered, except 1 rejected user.", "20 added in")
+        await pilot.press("x")
+        await until_shown(pilot, "ghost-1")
+        await pilot.press("5")
+        await until_shown(pilot, "postgresql://")
+
+
+async def test_a_server_that_is_away_leaves_the_other_connections_and_is_tried_again(
+    harness: ConsoleHarness, server: PostgresqlServer
+) -> None:
+    harness.connect("Acme team", ledger=LedgerServer(url=url_of(server)))
+    with harness.workspace(harness.connect("Acme prod")) as workspace:
+        workspace.enter("u-1")
+    take_away(server)
+    async with harness.open(size=(140, 40)) as pilot:
+        await until_on(pilot, ConnectionsScreen)
+        await pilot.press("enter")
+        await until_notified(pilot, "can't be opened")
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: services(pilot).session)
+        await until_shown(pilot, "shoppers")
+        bring_back(server)
+        await pilot.press("5")
+        await until_on(pilot, ConnectionsScreen)
+        await pilot.press("g", "enter")
+        await until(pilot, lambda: services(pilot).name == "Acme team")
+
+
+async def test_a_server_that_comes_back_is_used_again_without_a_key(
+    harness: ConsoleHarness, server: PostgresqlServer
+) -> None:
+    connection = harness.connect(ledger=LedgerServer(url=url_of(server)))
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1")
+    async with harness.open() as pilot:
+        await until_on(pilot, AudiencesScreen)
+        await until_shown(pilot, "shoppers")
+        take_away(server)
+        await pilot.press("2")
+        await until_shown(pilot, "The ledger team on 127.0.0.1")
+        bring_back(server)
+        await until_shown(pilot, "No one is rejected.")
+
+
+async def test_after_a_lost_connection_all_that_is_shown_is_read_again(
+    harness: ConsoleHarness, server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = harness.connect(ledger=LedgerServer(url=url_of(server)))
+    session = Session(harness.environment, connection, read_only=False)
+    await session.has_news()
+    assert not await session.has_news()
+    alone(server, CUT)
+    monkeypatch.setenv("PGPASSWORD", "so that it can't be made anew")
+    with pytest.raises(LedgerUnreachable):
+        await session.has_news()
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    assert await session.has_news(), "a screen would go on saying that the server is away"
+    await session.close()
