@@ -181,3 +181,20 @@ class Credentials(NamedTuple):
 def now_in_microseconds() -> int:
     """The time of day in microseconds since 1970 (UTC), the unit of every moment."""
     return time.time_ns() // 1000
+
+
+MAX_IDENTIFIER_BYTES = 1_024
+"""Amplitude takes no longer User ID, and an index of PostgreSQL holds two such ones."""
+
+
+def identifier_fault(text: str) -> str:
+    """Say what is wrong with an identifier that a ledger can't keep; "" if it can.
+
+    PostgreSQL stores no NUL character, and one ledger must be able to become another.
+    """
+    if "\0" in text:
+        return "contains a NUL character"
+    may_be_long = len(text) * 4 > MAX_IDENTIFIER_BYTES  # no character takes more than four
+    if may_be_long and len(text.encode(errors="surrogatepass")) > MAX_IDENTIFIER_BYTES:
+        return f"is longer than {MAX_IDENTIFIER_BYTES:,} bytes"
+    return ""

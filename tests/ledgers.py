@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amp_console.ledger import open_ledger
+from amp_console.ledger import Db, open_ledger
+from amp_console.ledger.db import ServerDb
 from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
 
 if TYPE_CHECKING:
@@ -22,6 +23,42 @@ EmptyLedger = Callable[..., str]
 ENGINES = ("sqlite", "postgresql")
 sqlite_only = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+
+
+def tables(db: Db) -> list[str]:
+    """The names of a ledger's tables."""
+    query = "SELECT name FROM main.sqlite_schema WHERE type = 'table'"
+    if isinstance(db, ServerDb):
+        query = "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"
+    return [name for (name,) in db.execute(query).fetchall()]
+
+
+def temporary_tables(db: Db) -> list[str]:
+    """The names of the temporary tables of a ledger's connection."""
+    query = "SELECT name FROM temp.sqlite_schema WHERE type = 'table'"
+    if isinstance(db, ServerDb):
+        query = "SELECT relname::text FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'"
+    return [name for (name,) in db.execute(query).fetchall()]
+
+
+def fail(db: Db, operation: str, table: str, when: str = "true") -> None:
+    """Let INSERT, UPDATE or DELETE on a table fail from now on, for rows that meet a condition."""
+    trigger = f"CREATE TRIGGER fails BEFORE {operation} ON {table}"
+    if isinstance(db, ServerDb):
+        raises = "BEGIN RAISE EXCEPTION 'it failed'; END"
+        db.execute(f"CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ {raises} $$")
+        db.execute(f"{trigger} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fails()")
+    else:
+        db.execute(f"{trigger} WHEN {when} BEGIN SELECT RAISE(ABORT, 'it failed'); END")
+
+
+def fail_no_more(db: Db, table: str) -> None:
+    """End what `fail` began."""
+    if isinstance(db, ServerDb):
+        db.execute(f"DROP TRIGGER fails ON {table}")
+        db.execute("DROP FUNCTION fails()")
+    else:
+        db.execute("DROP TRIGGER fails")
 
 
 class PostgresqlLedgers:
@@ -54,7 +91,8 @@ class PostgresqlLedgers:
         )
         # One that was moved refuses to be written.
         writable = f"DROP FUNCTION IF EXISTS {schema}.refuse_moved CASCADE"
-        return "; ".join([writable, *(str(statement) for (statement,) in rows.fetchall())])
+        works = f"DROP FUNCTION IF EXISTS {schema}.fails CASCADE"
+        return "; ".join([writable, works, *(str(statement) for (statement,) in rows.fetchall())])
 
 
 @contextmanager

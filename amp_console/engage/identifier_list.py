@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from amp_console.engage.batch import EventBatch, EventCounts
 from amp_console.engage.byte_stream import ByteStream
+from amp_console.engage.identifiers import usable
 from amp_console.engage.lines import TOO_LONG, lines_of
 from amp_console.engage.reader import NOT_UTF8, TOO_LONG_A_LINE
 from amp_console.engage.spreadsheets import DEFUSED, is_defused
@@ -66,4 +67,4 @@ def _identifier(line: bytes) -> str:
             raise ValueError(SEVERAL)
     if is_defused(text):
         raise ValueError(f"the identifier {DEFUSED}")
-    return "" if text.isspace() else text
+    return "" if text.isspace() else usable(text)

@@ -2,7 +2,8 @@
 
 from decimal import Decimal
 
-MAX_NUMBER_LENGTH = 1_024  # digits; Amplitude takes no longer User ID
+from amp_console.values import MAX_IDENTIFIER_BYTES, identifier_fault
+
 BROKEN_IDENTIFIER = "the identifier is not valid text: half of a character, or not UTF-8"
 
 
@@ -19,10 +20,11 @@ def identifier(value: object) -> str | None:
 
     A number becomes its digits, all of them (Segment sends numeric userIds); 7.0 and 0.7e1 are
     the same JSON number as 7. Booleans, objects, null and blank text identify no person. Raises
-    `InexactNumber` for a float, `UnusableIdentifier` for a number that is too long to write.
+    `InexactNumber` for a float, `UnusableIdentifier` for what `usable` refuses and for a number
+    that is too long to write.
     """
     if isinstance(value, str):
-        return None if not value or value.isspace() else value
+        return None if not value or value.isspace() else usable(value)
     if isinstance(value, float):
         raise InexactNumber
     if isinstance(value, Decimal):
@@ -32,12 +34,19 @@ def identifier(value: object) -> str | None:
     return None
 
 
+def usable(text: str) -> str:
+    """Return an identifier that every ledger can keep. Raises `UnusableIdentifier`."""
+    if fault := identifier_fault(text):
+        raise UnusableIdentifier(f"the identifier {fault}")
+    return text
+
+
 def _digits(number: Decimal) -> str:
     digits, exponent = number.as_tuple()[1:]
     assert isinstance(exponent, int)  # JSON has no infinities
-    if len(digits) + abs(exponent) > MAX_NUMBER_LENGTH:
+    if len(digits) + abs(exponent) > MAX_IDENTIFIER_BYTES:
         raise UnusableIdentifier(
-            f"the identifier is a number of more than {MAX_NUMBER_LENGTH:,} digits"
+            f"the identifier is a number of more than {MAX_IDENTIFIER_BYTES:,} digits"
         )
     text = f"{number:f}"
     text = text.rstrip("0").removesuffix(".") if "." in text else text

@@ -16,7 +16,7 @@ from amp_console.ledger.comparisons import (
     comparison,
 )
 from amp_console.ledger.counts import IS_UNIDENTIFIED
-from amp_console.ledger.db import EVERY, ID_TYPE_CODE, Db
+from amp_console.ledger.db import EVERY, ID_TYPE_CODE, Db, each_row
 from amp_console.ledger.export_staging import drift_table, export_table, list_table
 from amp_console.ledger.forgotten import forgotten_people
 
@@ -137,7 +137,7 @@ class _Comparer:
             return
         dropped = [
             {"audience": self._audience_id, "id": id_, "other": other}
-            for id_, other in self._db.execute(f"SELECT id, other FROM {self._export}").fetchall()
+            for id_, other in each_row(self._db, f"SELECT id, other FROM {self._export}")
             if forgotten.covers(self._id_type, id_, at)
             or forgotten.covers(self._id_type.other, other, at)
         ]

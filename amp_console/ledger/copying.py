@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from amp_console.ledger.db import Db, ServerDb
+from amp_console.ledger.db import Db, ServerDb, each_row
 from amp_console.ledger.errors import LedgerError
 from amp_console.ledger.layout import Table, listed_names, quoted_name, tables_of
 from amp_console.ledger.moved import MARK
@@ -176,9 +176,7 @@ def _summed(db: Db, table: Table, observe: Callable[[int], None]) -> TableSum:
 
 
 def _rows(db: Db, table: Table) -> Iterable[tuple[Any, ...]]:
-    if isinstance(db, ServerDb):
-        return db.stream(table.selection())
-    return db.execute(table.selection())
+    return each_row(db, table.selection())
 
 
 def _observed(

@@ -34,14 +34,12 @@ class Access(enum.Enum):
 class Database(Protocol):
     """The database of a ledger. All but `open` is called in the ledger's thread, once it is open.
 
-    `url` opens it again; `backups` are None where the administrator of a server makes them. Where
-    it does not store any text, the identifiers that `unstorable` names are invalid.
+    `url` opens it again; `backups` are None where the administrator of a server makes them.
     """
 
     url: str
     locks: Locks
     backups: Backups | None
-    stores_any_text: bool
 
     def open(self) -> tuple[str, ...]:
         """Open the database, creating or migrating it as needed; return `Ledger.notices`."""
@@ -76,7 +74,6 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         """Open the ledger; see `open_ledger`."""
         self.backups = database.backups
-        self.stores_any_text = database.stores_any_text
         self._database = database
         self.locks = database.locks
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")

@@ -57,16 +57,16 @@ class ServerDb(ABC):
     def executemany(self, sql: str, parameters: Any, /) -> Cursor: ...
 
     @abstractmethod
+    def stream(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any], /) -> Iterator[Any]:
+        """Yield the rows of a query as the server sends them."""
+
+    @abstractmethod
     def copy(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
         """Load rows into some columns of a table, many times as fast as by INSERT."""
 
     @abstractmethod
     def load(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
         """Load rows into a temporary table, which is made with these columns, or emptied first."""
-
-    @abstractmethod
-    def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Run a query and yield its rows, of which it holds a few thousand at a time."""
 
     @abstractmethod
     def lock(self, tables: Iterable[str]) -> None:
@@ -95,3 +95,13 @@ class ServerDb(ABC):
     @abstractmethod
     def revision(self) -> int:
         """A number that changes whenever another connection has committed."""
+
+
+def each_row(db: Db, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[Any]:
+    """Yield the rows of a query that may return millions, and hold few of them in memory.
+
+    Other statements may run meanwhile. `execute` would hold all rows that a server sends.
+    """
+    if isinstance(db, ServerDb):
+        return db.stream(sql, parameters)
+    return iter(db.execute(sql, parameters))

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from amp_console.ledger.applied_lists import applied_lists
-from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb
+from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb, each_row
 from amp_console.ledger.forgotten import forgotten_people
-from amp_console.values import IdType
+from amp_console.values import IdType, identifier_fault
 
 
 def export_table(audience_id: int) -> str:
@@ -49,21 +49,19 @@ def add_exported(
     id_type: IdType,
     members: Iterable[tuple[str, str]],
 ) -> None:
-    """Add people who are in the cohort: their Amplitude ID and their User ID ("": none)."""
-    by_amplitude_id = dict(members)
+    """Add people who are in the cohort: their Amplitude ID and their User ID ("": none).
+
+    A User ID that no ledger can keep is none.
+    """
+    kept = {id_: "" if identifier_fault(user_id) else user_id for id_, user_id in members}
+    table = f"temp.{export_table(audience_id)}"
     if isinstance(db, ServerDb):
         columns = "other, id" if id_type is IdType.USER_ID else "id, other"
-        db.copy(f"temp.{export_table(audience_id)}", columns, by_amplitude_id.items())
+        db.copy(table, columns, kept.items())
         return
-    text = msgspec.json.encode(by_amplitude_id)
     columns = "value, key" if id_type is IdType.USER_ID else "key, value"
-    table = f"temp.{export_table(audience_id)}"
-    if b"\\u0000" not in text:  # where SQLite ends a JSON text
-        rows = f"SELECT {columns} FROM json_each(?)"
-        db.execute(f"INSERT INTO {table} {rows}", (text.decode(),))
-        return
-    order = "(?2, ?1)" if id_type is IdType.USER_ID else "(?1, ?2)"
-    db.executemany(f"INSERT INTO {table} VALUES {order}", by_amplitude_id.items())
+    rows = f"SELECT {columns} FROM json_each(?)"
+    db.execute(f"INSERT INTO {table} {rows}", (msgspec.json.encode(kept).decode(),))
 
 
 def drop_list(db: Db, audience_id: int) -> None:
@@ -119,6 +117,6 @@ def _drop_forgotten(db: Db, table: str, id_type: IdType, at: int) -> None:
     forgotten = forgotten_people(db)
     if at > forgotten.newest:
         return
-    rows = db.execute(f"SELECT id FROM {table}").fetchall()
+    rows = each_row(db, f"SELECT id FROM {table}")
     dropped = [row for row in rows if forgotten.covers(id_type, row[0], at)]
     db.executemany(f"DELETE FROM {table} WHERE id = ?", dropped)

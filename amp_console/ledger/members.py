@@ -59,9 +59,6 @@ _MERGE_FEW = _MERGE.format(
 )
 _MERGE_LOADED = _MERGE.format(rows="temp.newest_change", keep_newest=KEEP_NEWEST)
 _FEW = 1_000
-_MERGE_ONE = _MERGE.format(
-    rows="(SELECT :id AS key, :change AS value) AS one", keep_newest=KEEP_NEWEST
-)
 
 
 class _Group:
@@ -153,21 +150,6 @@ class NewestChanges:
                     others[amplitude_id] = packed
                 if user_id is not None and users[user_id] == packed:
                     group.pairs[user_id] = amplitude_id
-
-
-_MAX_ID_BYTES = 1_000  # bytes; an index of PostgreSQL holds two identifiers in 2,700
-
-
-def unstorable(change: Change) -> str:
-    """Say why a server can't store an identifier of a change, as it is or at all; "" if it can."""
-    for id_ in (change.user_id, change.amplitude_id):
-        if id_ is None:
-            continue
-        if "\0" in id_:
-            return "the identifier contains a NUL character, which the ledger's server can't store"
-        if len(id_) * 4 > _MAX_ID_BYTES and len(id_.encode()) > _MAX_ID_BYTES:
-            return f"the identifier is longer than {_MAX_ID_BYTES:,} bytes"
-    return ""
 
 
 def merge(
@@ -297,16 +279,8 @@ def _count_recent(
 def _merge_newest(db: Db, values: dict[str, int | None], by_id: dict[str, int]) -> int:
     if isinstance(db, ServerDb):
         return _merge_on_server(db, values, by_id)
-    updated = 0
-    text = msgspec.json.encode(by_id)
-    if b"\\u0000" in text:
-        # SQLite ends a JSON text at an escaped NUL, so the few that hold one are bound one by one.
-        for id_, change in by_id.items():
-            if "\0" in id_:
-                one = {**values, "id": id_, "change": change}
-                updated += db.execute(_MERGE_ONE, one).rowcount
-        text = msgspec.json.encode({id_: item for id_, item in by_id.items() if "\0" not in id_})
-    return updated + db.execute(_MERGE_ALL, {**values, "changes": text.decode()}).rowcount
+    changes = msgspec.json.encode(by_id).decode()
+    return db.execute(_MERGE_ALL, {**values, "changes": changes}).rowcount
 
 
 def _merge_on_server(db: ServerDb, values: dict[str, int | None], by_id: dict[str, int]) -> int:

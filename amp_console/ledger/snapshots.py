@@ -11,7 +11,7 @@ import msgspec
 
 from amp_console.ledger.applied_lists import AppliedList, applied_lists, keep_applied_list
 from amp_console.ledger.audiences import Audience, Link, audience
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, ServerDb
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, ServerDb, each_row
 from amp_console.ledger.forgotten import forgotten_people
 from amp_console.ledger.members import KEEP_NEWEST
 from amp_console.ledger.membership_changes import counting_new
@@ -138,8 +138,8 @@ def _drop_forgotten(db: Db, staging: int) -> None:
     forgotten, table = forgotten_people(db), f"temp.{_sorted_rows(staging)}"
     if not forgotten:
         return
-    rows = db.execute(
-        f"SELECT id_type, id, other, at FROM {table} WHERE at <= ?", (forgotten.newest,)
+    rows = each_row(
+        db, f"SELECT id_type, id, other, at FROM {table} WHERE at <= ?", (forgotten.newest,)
     )
     dropped = [
         (id_type, id_)

@@ -31,7 +31,6 @@ class SqliteDatabase:
     """A file, through SQLite's own connection."""
 
     errors = sqlite3.Error
-    stores_any_text = True
 
     def __init__(
         self, path: Path, backups: BackupOptions, now: Callable[[], int], *, is_durable: bool

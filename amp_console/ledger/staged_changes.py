@@ -13,7 +13,7 @@ from amp_console.ledger import members
 from amp_console.ledger.applied_lists import applied_lists
 from amp_console.ledger.audience_queries import AudienceQuery, keep_cursor
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, each_row
 from amp_console.ledger.forgotten import forgotten_people
 from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.snapshots import Application, Removal, by_identifier, people
@@ -135,8 +135,8 @@ def _parts(db: Db, staging: int, ref: AudienceRef) -> Iterator[list[Change]]:
     Of an identifier in several, the newest change comes last among those of its time.
     """
     columns = f"SELECT id_type, id, other, change FROM temp.{_table(staging)}"
-    pairs = db.execute(f"{columns} WHERE other IS NOT NULL ORDER BY change, id_type, id")
-    single = db.execute(f"{columns} WHERE other IS NULL")
+    pairs = each_row(db, f"{columns} WHERE other IS NOT NULL ORDER BY change, id_type, id")
+    single = each_row(db, f"{columns} WHERE other IS NULL")
     rows = chain(pairs, single)
     while part := list(islice(rows, MERGED)):
         changes = []

@@ -147,7 +147,10 @@ def test_a_large_document_comes_in_several_batches() -> None:
     assert [change.line for change in changes] == list(range(1, 3_001))
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)))
+TEXTS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+
+
+@given(st.lists(st.text(TEXTS, min_size=1).filter(str.strip)))
 def test_whatever_the_identifiers_hold_the_elements_are_reported_apart(users: list[str]) -> None:
     text = json.dumps([event(user) for user in users], ensure_ascii=False, indent=1)
     assert members(read(text.encode())) == users

@@ -9,13 +9,13 @@ from tests.engage.events import event, lines, members, read
         ("ana", "ana"),
         (" ana ", " ana "),
         ("ANA", "ANA"),
-        ("a\x00b", "a\x00b"),
         ("a\nb\t\x7f", "a\nb\t\x7f"),
         ("\u202eana\u2028", "\u202eana\u2028"),
         ("👩\u200d👩\u200d👧", "👩\u200d👩\u200d👧"),
         ("é", "é"),
         ("e\u0301", "e\u0301"),
-        ("x" * 10_000, "x" * 10_000),
+        ("x" * 1_024, "x" * 1_024),
+        ("é" * 512, "é" * 512),
         ("null", "null"),
         (123, "123"),
         (0, "0"),
@@ -41,3 +41,17 @@ def test_a_change_without_the_field_is_invalid() -> None:
     anonymous = event()
     del anonymous["userId"]
     assert read(lines(anonymous)).refusals == [(1, "no usable identifier at $.userId")]
+
+
+@pytest.mark.parametrize(
+    ("user_id", "fault"),
+    [
+        ("a\0b", "contains a NUL character"),
+        ("\0", "contains a NUL character"),
+        ("x" * 1_025, "is longer than 1,024 bytes"),
+        ("é" * 513, "is longer than 1,024 bytes"),
+        ("😀" * 257, "is longer than 1,024 bytes"),
+    ],
+)
+def test_what_no_ledger_can_keep_is_invalid(user_id: str, fault: str) -> None:
+    assert read(lines(event(user_id), event("ana"))).refusals == [(1, f"the identifier {fault}")]

@@ -36,6 +36,11 @@ OPTIONS = BackupOptions(spare=0, pages=1, patience=0.1)
 
 
 @pytest.fixture
+def engine() -> str:
+    return "sqlite"
+
+
+@pytest.fixture
 def path(ledger: Ledger) -> Path:
     """A ledger in use, with a person in it."""
     start(ledger)

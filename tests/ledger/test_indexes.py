@@ -37,6 +37,11 @@ ONE_ROW = re.compile(
 )
 
 
+@pytest.fixture
+def engine() -> str:
+    return "sqlite"
+
+
 @pytest.fixture(autouse=True)
 def some(ledger: Ledger) -> None:
     read(ledger, [enters(user, 1) for user in ("u1", "ghost-1", "ghost-2")])

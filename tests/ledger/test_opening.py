@@ -11,6 +11,7 @@ from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.errors import LedgerClosed
 from amp_console.ledger.files import prepare
+from tests.ledgers import sqlite_only
 
 
 @pytest.mark.parametrize("scheme", ["", "sqlite:", "sqlite://", "SQLite:"])
@@ -43,6 +44,7 @@ def test_a_new_ledger_is_written_by_several_from_the_first_moment(tmp_path: Path
             ledger.write(lambda db: db.execute("UPDATE run SET status = status"))
 
 
+@sqlite_only
 def test_a_failed_rollback_does_not_block_the_ledger(ledger: Ledger) -> None:
     fails = threading.Event()
 

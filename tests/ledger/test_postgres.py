@@ -4,12 +4,14 @@ import re
 import sqlite3
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from itertools import islice
 from time import monotonic
 
 import pytest
 
 from amp_console.ledger import Db, Ledger, LedgerError, Writes, open_ledger
 from amp_console.ledger.audiences import all_audiences, audience, set_name
+from amp_console.ledger.db import each_row
 from amp_console.ledger.errors import LeaseLost, LedgerTooNew, LedgerUnreachable
 from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, SourceBusy
@@ -318,6 +320,28 @@ def test_many_changes_are_merged_as_few_are(ledger: Ledger) -> None:
         target = start(ledger)
         assert ledger.write(merge, source, newest, {target.ref: target.id}, at) == len(ids)
     assert wanted(ledger) == set(ids)
+
+
+@postgresql_only
+def test_rows_of_a_query_come_as_they_are_read_while_other_statements_run(ledger: Ledger) -> None:
+    """What is not read stays on the server; here it could not hold the rows it would send."""
+
+    def read_some(db: Db) -> list[int]:
+        endless = each_row(db, "SELECT generate_series(1, ?)", (1 << 40,))
+        return [n + db.execute("SELECT 1").fetchone()[0] for (n,) in islice(endless, 25_000)]
+
+    assert ledger.read(read_some) == list(range(2, 25_002))
+
+
+@postgresql_only
+def test_a_query_that_fails_while_it_is_read_harms_nothing(ledger: Ledger) -> None:
+    def read_all(db: Db) -> list[int]:
+        return list(each_row(db, "SELECT 1 / (20000 - n) FROM generate_series(1, 30000) AS n"))
+
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="division by zero"):
+            ledger.read(read_all)
+    assert ledger.read(all_audiences) == []
 
 
 @postgresql_only

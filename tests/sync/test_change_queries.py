@@ -18,6 +18,7 @@ from amp_console.simulator import Simulator
 from amp_console.sync.audience_queries import set_query
 from amp_console.sync.sources.warehouse import Engine, WarehouseError, open_engine
 from amp_console.sync.sources.warehouse.cursor import reads_on, with_placeholder
+from tests.ledgers import sqlite_only
 from tests.postgresql import PostgresqlServer, postgresql_server
 from tests.sync.test_refresh import Lake, statements
 from tests.sync.warehouses import (
@@ -105,6 +106,7 @@ def test_its_rows_enter_and_leave_by_their_own_times(
 
 
 @pytest.mark.parametrize("asks_first", [False, True])
+@sqlite_only
 def test_its_rows_are_counted_once_and_again_where_they_are_applied(
     workspace: Workspace, file: Warehouse, asks_first: bool
 ) -> None:

@@ -18,6 +18,7 @@ from amp_console.sync.ingest.report import ImportProgress
 from amp_console.sync.queries.status import audience_summaries, audience_summary
 from amp_console.sync.sources.registry import open_reader
 from amp_console.values import AudienceRef, Change, IdType
+from tests.ledgers import fail
 from tests.sync.workspace import Workspace, event
 
 
@@ -251,12 +252,7 @@ def test_after_a_transaction_that_failed_no_checkpoint_says_that_everything_was_
     workspace: Workspace,
 ) -> None:
     ledger, audiences = workspace.ledger, KnownAudiences(workspace.ledger)
-    ledger.write(
-        lambda db: db.execute(
-            "CREATE TRIGGER fails BEFORE INSERT ON member WHEN NEW.id = 'u1' "
-            "BEGIN SELECT RAISE(ABORT, 'it failed'); END"
-        )
-    )
+    ledger.write(fail, "INSERT", "member", "NEW.id = 'u1'")
     source_id = ledger.write(begin_source, "/events", "/events", 1)
     merges = MergeQueue(ledger, ahead=1, gathered=1)
     buffer = ChangeBuffer(merges, audiences, source_id, lambda: 1)

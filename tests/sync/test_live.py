@@ -38,6 +38,7 @@ from amp_console.sync.sources.streams import FollowOptions, PathStream, PipeStre
 from amp_console.sync.sources.watcher import PathWatcher
 from amp_console.sync.timing import Timing
 from amp_console.values import IdType, Operation
+from tests.ledgers import fail, fail_no_more
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -472,8 +473,7 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing(
 async def test_what_was_read_before_the_ledger_failed_is_delivered_too(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    fails = "BEFORE INSERT ON member WHEN NEW.id = 'u2' BEGIN SELECT RAISE(FAIL, 'full'); END"
-    workspace.ledger.write(lambda db: db.execute(f"CREATE TRIGGER full {fails}"))
+    workspace.ledger.write(fail, "INSERT", "member", "NEW.id = 'u2'")
     (tmp_path / "a.ndjson").write_text(lines("u1"))
     (tmp_path / "b.ndjson").write_text(lines("u2", key="buyers"))
     ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
@@ -482,7 +482,7 @@ async def test_what_was_read_before_the_ledger_failed_is_delivered_too(
         live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
         await until(lambda: source.status() and source.status()[0].name == "ledger")
-        workspace.ledger.write(lambda db: db.execute("DROP TRIGGER full"))
+        workspace.ledger.write(fail_no_more, "member")
         await until(is_in(workspace, "u2", key="buyers"))
         await until(is_in(workspace, "u1"))
         live.end()

@@ -12,6 +12,11 @@ pytestmark = pytest.mark.anyio
 NOW = 1_777_900_000_000_000  # microseconds since 1970
 
 
+@pytest.fixture
+def engine() -> str:
+    return "sqlite"
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = NOW

@@ -220,10 +220,13 @@ class TestTheTable:
 
 def test_the_log_keeps_its_newest_entries(workspace: Workspace) -> None:
     def fill(db: Db) -> None:
-        for number in range(10):
-            add_log_entry(db, LogEntry(number, LogKind.IMPORT, f"Import {number}"))
-        db.execute("UPDATE log_entry SET id = id + ? WHERE id > 5", (MAX_ENTRIES - 3,))
-        add_log_entry(db, LogEntry(10, LogKind.IMPORT, "Import 10"))
+        db.execute(
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers "
+            f"WHERE n < {MAX_ENTRIES + 3}) INSERT INTO log_entry (at, kind, text, severity) "
+            "SELECT n, 'import', '', 0 FROM numbers"
+        )
+        add_log_entry(db, LogEntry(MAX_ENTRIES + 4, LogKind.IMPORT, "The last"))
 
     workspace.ledger.write(fill)
-    assert [entry.at for entry in entries(workspace)] == [10, 9, 8, 7, 6, 5]
+    found = [entry.at for entry in entries(workspace)]
+    assert (len(found), found[0], found[-1]) == (MAX_ENTRIES, MAX_ENTRIES + 4, 5)

@@ -310,7 +310,7 @@ def test_identifiers_are_matched_exactly(workspace: Workspace, text: str) -> Non
     assert workspace.ledger.read(explain_person, text) == []
 
 
-@pytest.mark.parametrize("text", ["é😀", "a\0b", "[red]", "007", "x" * 300, "שלום", "a'b\"c"])
+@pytest.mark.parametrize("text", ["é😀", "[red]", "007", "x" * 300, "שלום", "a'b\"c"])
 def test_odd_identifiers_are_found(workspace: Workspace, text: str) -> None:
     workspace.enter(text)
     assert answer(workspace, text).record.id == text

@@ -8,6 +8,7 @@ from amp_console.sync.sources.warehouse import WarehouseError, open_engine
 from amp_console.sync.sources.warehouse.reader import QueryCancelled
 from amp_console.sync.sources.warehouse.trial import QueryTrial
 from amp_console.values import IdType
+from tests.ledgers import temporary_tables
 from tests.sync.test_refresh import Lake
 from tests.sync.warehouses import Warehouse, sqlite_warehouse
 from tests.sync.workspace import Workspace
@@ -63,8 +64,7 @@ def test_a_query_that_fails_leaves_nothing_behind(
 ) -> None:
     with pytest.raises(WarehouseError):
         trial(workspace, warehouse, sql).run()
-    staged = "SELECT count(*) FROM temp.sqlite_schema"
-    assert workspace.ledger.stage(lambda db: db.execute(staged).fetchone()) == (0,)
+    assert workspace.ledger.stage(temporary_tables) == []
 
 
 def test_one_that_is_cancelled_before_it_begins_does_not_run(

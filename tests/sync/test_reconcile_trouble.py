@@ -29,6 +29,7 @@ from amp_console.sync.reconcile.quota import Quota, ask_quota, reset_day
 from amp_console.sync.reconcile.repair import repair
 from amp_console.sync.timing import Stop
 from amp_console.values import Credentials, Secret
+from tests.ledgers import sqlite_only
 from tests.sync.workspace import BOTH, Workspace
 
 pytestmark = pytest.mark.anyio
@@ -453,6 +454,7 @@ async def test_a_choice_of_nobody_sends_nothing(differing: Workspace) -> None:
     assert calls == {Call.LIST}
 
 
+@sqlite_only
 async def test_a_full_disk_while_comparing_is_told_and_harms_nothing(differing: Workspace) -> None:
     """A limit on the size of files simulates a full disk."""
     before = differing.plan()

@@ -1,14 +1,14 @@
-"""A ledger on a server stores fewer texts than a file, and may lose the leases of its session."""
+"""What no server can store is kept by no ledger; and a server may end the session of a lease."""
 
 import asyncio
 import dataclasses
-import re
 from pathlib import Path
 
 import pytest
 
 from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import find_audience
+from amp_console.ledger.comparisons import DifferenceFilter, DifferenceKind, differences
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.errors import LeaseLost
 from amp_console.ledger.requests import RequestState, requests_page
@@ -16,30 +16,50 @@ from amp_console.ledger.runs import all_runs
 from amp_console.ledger.sources import invalid_events
 from amp_console.simulator import Behaviour, Simulator
 from amp_console.sync.audience_settings import SettingsChange, change
-from amp_console.values import now_in_microseconds
-from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only, sqlite_only
+from amp_console.sync.reconcile.member_list import IncompleteList
+from amp_console.values import IdType, now_in_microseconds
+from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 from tests.sync.workspace import Workspace, event
 
-
-def read_odd_identifiers(workspace: Workspace) -> list[str]:
-    workspace.read(event(user, True) for user in ("u1", "a\0b", "ü" * 501, "u2"))
-    return [item.reason for item in workspace.ledger.read(invalid_events)]
+NO_IDENTIFIERS = "a\0b", "ü" * 513
 
 
-@postgresql_only
-def test_events_of_identifiers_that_it_cannot_store_are_invalid(workspace: Workspace) -> None:
-    reasons = read_odd_identifiers(workspace)
-    assert [re.sub(r", which.*", "", reason) for reason in reasons] == [
+@pytest.mark.both_engines
+def test_events_of_identifiers_that_no_ledger_can_keep_are_invalid(workspace: Workspace) -> None:
+    workspace.read(event(user, True) for user in ("u1", *NO_IDENTIFIERS, "u2"))
+    assert [item.reason for item in workspace.ledger.read(invalid_events)] == [
         "the identifier contains a NUL character",
-        "the identifier is longer than 1,000 bytes",
+        "the identifier is longer than 1,024 bytes",
     ]
     (audience,) = workspace.plan().audiences
     assert audience.add == 2
 
 
-@sqlite_only
-def test_a_file_stores_them(workspace: Workspace) -> None:
-    assert read_odd_identifiers(workspace) == []
+@pytest.mark.both_engines
+@pytest.mark.anyio
+async def test_users_in_a_cohort_whose_ids_no_ledger_can_keep_are_known_by_their_amplitude_id(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.add_in_amplitude("u2", *NO_IDENTIFIERS)
+    found = await workspace.compare()
+    assert (found.in_cohort, found.in_both, found.strangers, found.cohort_no_id) == (4, 1, 1, 2)
+    listed = workspace.ledger.read(differences, DifferenceFilter(found.id))
+    assert {(item.kind, item.id_type) for item in listed} == {
+        (DifferenceKind.STRANGER, IdType.USER_ID),
+        (DifferenceKind.NO_ID_IN_COHORT, IdType.AMPLITUDE_ID),
+    }
+
+
+@pytest.mark.both_engines
+@pytest.mark.anyio
+async def test_a_list_with_such_an_identifier_is_not_compared(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    listing = workspace.write_member_list("u1", "ü" * 513)
+    with pytest.raises(IncompleteList, match="longer than 1,024 bytes"):
+        await workspace.compare(against=listing)
 
 
 @postgresql_only

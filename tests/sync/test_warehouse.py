@@ -126,6 +126,15 @@ def test_null_and_blank_identifiers_are_refused_with_their_row(warehouse: Wareho
     assert rows.refused == {"no user_id in this row": 3}
 
 
+def test_identifiers_that_no_ledger_can_keep_are_refused_with_their_row(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.members("u-1", "x" * 1_025)
+    rows, found = read(warehouse, "SELECT user_id FROM vips")
+    assert [change.user_id for change in found] == ["u-1"]
+    assert rows.refused == {"the identifier is longer than 1,024 bytes": 1}
+
+
 def test_hostile_identifiers_are_read_as_they_are(warehouse: Warehouse) -> None:
     warehouse.members(*HOSTILE)
     _, found = read(warehouse, "SELECT user_id FROM vips")

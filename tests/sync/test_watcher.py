@@ -30,6 +30,7 @@ from amp_console.sync.sources.watcher import (
     readable,
 )
 from amp_console.sync.timing import Timing
+from tests.ledgers import fail, fail_no_more
 from tests.sync.workspace import Workspace, event
 
 
@@ -319,7 +320,7 @@ def test_an_event_and_its_checkpoint_are_kept_together(workspace: Workspace, fol
     """Where the ledger fails in the middle, neither is kept; the next look takes both."""
     (folder / "a.ndjson").write_text(lines("u1"))
     watcher = Watcher(workspace, folder)
-    workspace.ledger.write(lambda db: db.execute("DROP TABLE checkpoint"))
+    workspace.ledger.write(fail, "INSERT", "checkpoint")
     with pytest.raises(Exception, match="failed"):
         watcher.poll()
     assert members(workspace.ledger) == set()
@@ -595,15 +596,10 @@ def test_what_the_ledger_could_not_keep_about_a_file_is_kept_later(
     watcher, ledger = Watcher(workspace, folder), workspace.ledger
 
     def refuse(operation: str) -> None:
-        ledger.write(
-            lambda db: db.execute(
-                f"CREATE TRIGGER refuse BEFORE {operation} ON unread_source "
-                "BEGIN SELECT RAISE(ABORT, 'no room'); END"
-            )
-        )
+        ledger.write(fail, operation, "unread_source")
         with pytest.raises(LedgerError):
             watcher.poll()
-        ledger.write(lambda db: db.execute("DROP TRIGGER refuse"))
+        ledger.write(fail_no_more, "unread_source")
         watcher.poll()
 
     (folder / "notes.txt").write_text("to do: nothing\n")

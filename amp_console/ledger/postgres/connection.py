@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from amp_console.ledger.db import Cursor, ServerDb
@@ -54,6 +55,7 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
         )
 
     connection = opened()
+    connection.server_cursor_factory = psycopg.RawServerCursor
     try:
         if connection.info.backend_pid != _process(connection) and _is_shared(connection, opened):
             raise PoolerRefused(address.place)
@@ -130,6 +132,9 @@ def _adapters() -> "AdaptersMap":
             def dump(self, obj: int) -> bytes:
                 return b"%d" % obj
 
+            def quote(self, obj: int) -> bytes:  # in psycopg's own FETCH
+                return self.dump(obj)
+
         class Text(StrDumperUnknown):
             def dump(self, obj: str) -> bytes:
                 return storable(obj).encode()
@@ -149,7 +154,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 def storable(text: str) -> str:
     r"""The text with what PostgreSQL can't store escaped: NUL as \x00, half a surrogate pair.
 
-    Only texts for people are stored so: identifiers that it would change are refused before.
+    Only texts for people are stored so: identifiers that it would change are invalid.
     """
     if _UNSTORABLE.search(text) is None:
         return text
@@ -166,6 +171,7 @@ def _require_storable(row: Sequence[Any]) -> None:
 
 
 _FETCHED = 5_000  # rows of a stream
+_NUMBERS = count(1)  # several may be read at once
 _REFUSAL = "refuse_moved"  # a function, and the trigger of each table that calls it
 _QUOTE = "$amp_console$"
 
@@ -214,17 +220,15 @@ class PostgresDb(ServerDb):
         self.copy(f"temp.{table}", names, rows)
         self.connection.execute(f"ANALYZE pg_temp.{table}")
 
-    def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Run a query and yield its rows, of which it holds a few thousand at a time."""
-        import psycopg
+    def stream(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any], /) -> Iterator[Any]:
+        """Yield the rows of a query from a cursor of the server, which keeps what it has not sent.
 
-        self.connection.execute(f"DECLARE stream CURSOR FOR {translate(query).sql}")
-        try:
-            while rows := self.connection.execute(f"FETCH {_FETCHED} FROM stream").fetchall():
-                yield from rows
-        finally:
-            with suppress(psycopg.Error):  # it has ended with a transaction that failed
-                self.connection.execute("CLOSE stream")
+        The transaction must not end meanwhile.
+        """
+        translated = translate(sql)
+        with self.connection.cursor(f"stream_{next(_NUMBERS)}") as cursor:
+            cursor.itersize = _FETCHED
+            yield from cursor.execute(translated.sql, translated.bind(parameters))
 
     def lock(self, tables: Iterable[str]) -> None:
         """Keep every other connection from writing to tables until the transaction ends."""

@@ -40,7 +40,6 @@ class PostgresDatabase:
     """
 
     backups: Backups | None = None
-    stores_any_text = False
 
     def __init__(self, address: Address) -> None:
         self.url = address.url

@@ -176,8 +176,6 @@ class ChangeBuffer:
         Changes whose key alone means several audiences are refused; older ones of people who were
         forgotten are filtered.
         """
-        if not self._merges.ledger.stores_any_text:
-            batch = _storable(batch)
         batch = self.count(batch)
         self._unmerged.changes.add(batch.changes)
         # Audiences known by their key alone come after those they may mean.
@@ -219,19 +217,6 @@ def _without_forgotten(batch: EventBatch, forgotten: Forgotten) -> EventBatch:
         return batch
     filtered = {**batch.filtered, FilterReason.FORGOTTEN: len(batch.changes) - len(changes)}
     return dataclasses.replace(batch, changes=changes, filtered=filtered)
-
-
-def _storable(batch: EventBatch) -> EventBatch:
-    """Refuse the changes of identifiers that the ledger's server can't store."""
-    refused = [
-        Refusal(change.line, reason)
-        for change in batch.changes
-        if (reason := members.unstorable(change))
-    ]
-    if not refused:
-        return batch
-    changes = [change for change in batch.changes if not members.unstorable(change)]
-    return dataclasses.replace(batch, changes=changes, refusals=[*batch.refusals, *refused])
 
 
 def _merge_all(db: Db, merges: list[_Merge], before: Future[int] | None) -> int:

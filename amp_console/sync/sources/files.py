@@ -210,6 +210,7 @@ class FileReader:
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[BinaryIO]:
+        str(path).encode()  # raises UnicodeEncodeError where no ledger can keep the name
         with path.open("rb") as file:
             self._open.add(path)
             try:

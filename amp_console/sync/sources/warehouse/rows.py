@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from amp_console.engage.identifiers import BROKEN_IDENTIFIER, UnusableIdentifier, identifier
+from amp_console.engage.identifiers import BROKEN_IDENTIFIER, UnusableIdentifier, identifier, usable
 from amp_console.engage.json_text import is_text
 from amp_console.sync.sources.warehouse.engine import WarehouseError
 from amp_console.text import named
@@ -91,7 +91,7 @@ def read_identifier(value: object, column: str) -> str | None:
             return None
         if not value.isascii() and not is_text(value):
             raise UnusableIdentifier(BROKEN_IDENTIFIER)
-        return value
+        return usable(value)
     if value is None:
         return None
     if isinstance(value, UUID):
