@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,10 @@ import pytest
 ADMINISTRATOR = "warehouse_owner"
 PASSWORD = "example-password"
 _USER = "postgres"  # that runs the server where the tests run as root, which it refuses
-_QUICK = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=16MB"
+_QUICK = "-c fsync=off -c full_page_writes=off -c shared_buffers=16MB"
+QUICK = f"{_QUICK} -c synchronous_commit=off"
+KEEPS_COMMITS = f"{_QUICK} -c synchronous_commit=on"
+"""Settings of a server that is stopped at once and started again: it keeps what it committed."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class PostgresqlServer:
     """A running server with the database `postgres`; it asks everyone for a password."""
 
     port: int
+    restart: Callable[[], None]
+    """Stops it at once, as a crash does, and starts it again; what `KEEPS_COMMITS` is for."""
 
     def url(self, user: str = ADMINISTRATOR, database: str = "postgres") -> str:
         """Where it is, without a password."""
@@ -65,8 +70,8 @@ def programs() -> Path:
 
 
 @contextmanager
-def postgresql_server() -> Iterator[PostgresqlServer]:
-    """Run an empty server until the block ends."""
+def postgresql_server(settings: str = QUICK) -> Iterator[PostgresqlServer]:
+    """Run an empty server with some settings until the block ends."""
     bin_folder = programs()
     home = Path(tempfile.mkdtemp(prefix="postgresql-"))
     as_user = _as_user(home)
@@ -92,9 +97,12 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
             *("-U", ADMINISTRATOR, f"--pwfile={password_file}", "-A", "scram-sha-256"),
             *("-E", "UTF8", "--no-sync"),
         )
-        run("pg_ctl", "-w", "-l", str(home / "log"), "-o", f"{listening} {_QUICK}", "start")
+        options = ("-w", "-l", str(home / "log"), "-o", f"{listening} {settings}")
+        run("pg_ctl", *options, "start")
         try:
-            yield PostgresqlServer(port)
+            yield PostgresqlServer(
+                port, lambda: run("pg_ctl", "-m", "immediate", *options, "restart")
+            )
         finally:
             run("pg_ctl", "-m", "immediate", "stop")
     finally:

@@ -99,6 +99,11 @@ class Dispatcher:
         self._sleep = sleep
         self._lines = Lines()
 
+    @property
+    def in_work(self) -> int:
+        """How many requests are in work at this moment."""
+        return self._lines.in_work
+
     async def answer(self, service: Service[Any], request: Request) -> Response:
         """Answer one request."""
         ask: Ask[Any] = Ask(None)

@@ -73,6 +73,11 @@ class Lines:
     def __init__(self) -> None:
         self._busy: Counter[str] = Counter()
 
+    @property
+    def in_work(self) -> int:
+        """How many requests are in work for anything."""
+        return self._busy.total()
+
     @contextmanager
     def enter(self, line: str, limit: int) -> Iterator[None]:
         """Occupy a slot of a line while the block runs; the line "" has no limit.

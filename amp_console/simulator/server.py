@@ -106,6 +106,11 @@ class Simulator:
         return list(self._dispatcher.requests)
 
     @property
+    def in_work(self) -> int:
+        """How many requests are in work at this moment."""
+        return self._dispatcher.in_work
+
+    @property
     def downloads(self) -> int:
         """How many downloads of this month's allowance are used."""
         return self._project.quotas.downloads

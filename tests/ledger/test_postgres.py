@@ -297,8 +297,10 @@ def test_a_new_session_takes_the_locks_of_runs_and_sources_again(
             run_id = ledger.write(begin_run, ReadCounts(), 1, lock)
             end_sessions_that_hold_locks(server_ledgers)
             assert other.dead_runs() == {run_id}
-            ledger.read(all_audiences)
+            with other.hold_source("here"):
+                ledger.read(all_audiences)
             assert other.dead_runs() == frozenset()
+            ledger.read(all_audiences)
             with pytest.raises(SourceBusy), other.hold_source("here"):
                 pass
             with other.lease(1):

@@ -1,4 +1,4 @@
-"""A relay on loopback that cuts a connection after so many bytes of the server's answers."""
+"""Relays on loopback that cut connections: after so many bytes, or for one side only."""
 
 import socket
 import threading
@@ -59,3 +59,73 @@ class CuttingRelay:
         for item in (source, target):
             with suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)
+
+
+_Pair = tuple[socket.socket, socket.socket]
+
+
+class ForgetfulRelay:
+    """Passes connections on to a port of this machine; `forget` does as a network that fails."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._pairs: list[_Pair] = []
+        self._forgotten: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _end(self._listener)
+        self.forget()
+        self.end_forgotten()
+
+    def forget(self) -> None:
+        """End all connections for the client; the server is not told. New ones work."""
+        pairs, self._pairs = self._pairs, []
+        for client, server in pairs:
+            self._forgotten.append(server)
+            _end(client)
+
+    def end_forgotten(self) -> None:
+        """Let the server hear that the forgotten connections have ended."""
+        for server in self._forgotten:
+            _end(server)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                pair = (client, socket.create_connection(("127.0.0.1", self._target)))
+                self._pairs.append(pair)
+                for ends in (pair, pair[::-1]):
+                    threading.Thread(target=self._pass_on, args=(pair, *ends), daemon=True).start()
+
+    def _pass_on(
+        self,
+        pair: tuple[socket.socket, socket.socket],
+        source: socket.socket,
+        target: socket.socket,
+    ) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
+        with suppress(ValueError):  # it was forgotten: its other end stays
+            self._pairs.remove(pair)
+        if pair[1] not in self._forgotten:
+            _end(source)
+            _end(target)
+
+
+def _end(one: socket.socket) -> None:
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+    one.close()

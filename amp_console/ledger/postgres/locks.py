@@ -87,11 +87,12 @@ class SessionLocks:
             raise LeaseLost from None
 
     def revive(self) -> None:
-        """Begin a new session if the server has ended the one that holds locks.
+        """Take what was lost again, on a new session if the server has ended the last one.
 
-        It costs nothing unless the server has said something. Raises `LedgerError`.
+        It costs nothing unless something was lost. Raises `LedgerError`.
         """
-        if self._held and self._session is not None and _has_heard(self._session):
+        session = self._session
+        if session is not None and self._held and (_has_heard(session) or self._lost(session)):
             with self._explained():
                 self._connected()
 
@@ -174,10 +175,18 @@ class SessionLocks:
         with self._guard:
             if self._session is None or not _is_alive(self._session):
                 self._session = self._connect()
-                for name, held in self._held.items():
-                    if not _is_lease(name) and self._try(self._session, name):
-                        held.session = self._session
+            for name, held in self._lost(self._session):
+                if self._try(self._session, name):
+                    held.session = self._session
             return self._session
+
+    def _lost(self, session: "psycopg.Connection[Any]") -> "list[tuple[str, _Held]]":
+        """The locks of runs and sources that an earlier session than this one held."""
+        return [
+            (name, held)
+            for name, held in list(self._held.items())
+            if held.session is not session and not _is_lease(name)
+        ]
 
     def key(self, name: str) -> int:
         """The number of a lock: ledgers of one database, in schemas of their own, share none.
