@@ -18,6 +18,8 @@ from amp_console.simulator import Simulator
 from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
 from tests.cli.operator import Operator
 from tests.connections import backends
+from tests.ledgers import PostgresqlLedgers
+from tests.postgresql import PASSWORD
 
 PROJECT = Path(__file__).parent.parent
 README = PROJECT / "README.md"
@@ -155,6 +157,13 @@ def space(at_work: Operator) -> Iterator[None]:
 
 
 @pytest.fixture
+def team_ledger(server_ledgers: PostgresqlLedgers, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of the ledger on a server that the pages name."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    return server_ledgers.empty()
+
+
+@pytest.fixture
 def simulator() -> Iterator[Simulator]:
     with Simulator() as running:
         yield running
@@ -182,6 +191,7 @@ def test_each_line_to_enter_works(
         request.getfixturevalue("bucket")
     if "segment connect" in page.read_text():
         request.getfixturevalue("space")
+    ledger = request.getfixturevalue("team_ledger") if "--ledger" in page.read_text() else ""
     for arguments in ours(page):
         name = next((word for word in arguments if word in COMMANDS), None)
         runs_on = "--follow" in arguments or (name in RUN_ON and "--headless" not in arguments)
@@ -189,7 +199,7 @@ def test_each_line_to_enter_works(
             check_arguments(arguments, name)
         else:
             run = at_work.run_apart if "-" in arguments else at_work.run  # it writes to a handle
-            ended = run(*prepared(arguments, at_work.simulator))
+            ended = run(*prepared(arguments, at_work.simulator, ledger))
             assert ended.status in {0, 1, 3, 4}, (arguments, ended)
             assert "Traceback" not in ended.err, arguments
 
@@ -204,12 +214,14 @@ def check_arguments(arguments: list[str], name: str | None) -> None:
         command_named(name).make_context(name, own, parent=above)
 
 
-def prepared(arguments: list[str], simulator: Simulator) -> Iterator[str]:
-    """The arguments with globs expanded, and the simulator in place of Amplitude."""
+def prepared(arguments: list[str], simulator: Simulator, ledger: str) -> Iterator[str]:
+    """The arguments with globs expanded, the simulator for Amplitude, and a real ledger."""
     words = {"153957": str(simulator.world.app_id), "--region": "--base-url", "20000": "200"}
     words["europe"] = words["eu"] = simulator.base_url
     for argument in arguments:
-        if "*" in argument:
+        if argument.startswith("postgresql://amp_worker@"):
+            yield ledger
+        elif "*" in argument:
             yield from map(str, sorted(Path().glob(argument)))
         else:
             yield words.get(argument, argument)

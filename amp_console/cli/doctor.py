@@ -15,6 +15,7 @@ from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from amp_console.connections import Connection, Keyring
+    from amp_console.ledger import Db
     from amp_console.sync.ledgers import Ledgers
 
 
@@ -151,26 +152,38 @@ def _ledger(connection: "Connection") -> Iterator[Finding]:
 def _server(connection: "Connection", found: "Ledgers") -> Iterator[Finding]:
     """The ledger on a server: what the server has to offer, what it holds and its size."""
     from amp_console.ledger import LedgerError
-    from amp_console.ledger.audiences import all_audiences
-    from amp_console.ledger.counts import stored_bytes
+    from amp_console.sync.connection_log import kept_for
     from amp_console.text import plural
 
     try:
         checks = found.examine(connection)
-        held = found.peek(
-            connection, lambda db, _: (len(all_audiences(db)), stored_bytes(db)), may_ask=True
-        )
     except LedgerError as error:
         yield Finding("ledger", False, f"{connection.name}: {error}")
         return
-    says = f"{connection.name}: {found.where(connection)}"
-    if held is not None:
-        audiences, size = held
-        says += f", {plural(audiences, 'audience')}, {size / 1_048_576:,.1f} MiB"
-    yield Finding("ledger", True, says)
     for check in checks:
         yield Finding(check.what, check.is_well, f"{connection.name}: {check.says}")
+    says = f"{connection.name}: {found.where(connection)}"
+    try:
+        held = found.peek(connection, lambda db, _: _contents(db), may_ask=True)
+    except LedgerError as error:
+        yield Finding("ledger", False, f"{says}. {error}")
+        return
+    audiences, size, unfinished = held or (0, 0, 0)
+    if held is not None:
+        says += f", {plural(audiences, 'audience')}, {size / 1_048_576:,.1f} MiB"
+    yield Finding("ledger", True, f"{says}; history kept {kept_for(connection)}")
+    yield from _unfinished(connection, unfinished)
     yield Finding("backups", True, f"{connection.name}: are the server's; none is made here")
+
+
+def _contents(db: "Db") -> tuple[int, int, int]:
+    """How many audiences a ledger holds, its bytes, and its unfinished deletion requests."""
+    from amp_console.ledger.audiences import all_audiences
+    from amp_console.ledger.counts import stored_bytes
+    from amp_console.ledger.erasures import all_erasures
+
+    unfinished = [item for item in all_erasures(db) if not (item.erased_at and item.cleaned_at)]
+    return len(all_audiences(db)), stored_bytes(db), len(unfinished)
 
 
 def _sizes(connection: "Connection", path: Path) -> Iterator[Finding]:
@@ -191,8 +204,15 @@ def _sizes(connection: "Connection", path: Path) -> Iterator[Finding]:
     size = f"{found.bytes / 1_048_576:,.1f} MiB"
     kept = f"history kept {kept_for(connection)}"
     yield Finding("size", True, f"{connection.name}: {size}: {rows}; {kept}")
-    if found.unfinished:
-        requests = plural(found.unfinished, "deletion request")
+    yield from _unfinished(connection, found.unfinished)
+
+
+def _unfinished(connection: "Connection", count: int) -> Iterator[Finding]:
+    """Deletion requests that are not finished, if there are any."""
+    from amp_console.text import plural
+
+    if count:
+        requests = plural(count, "deletion request")
         says = f"{connection.name}: {requests} not finished. To finish: amp-console forget"
         yield Finding("forget", False, says)
 

@@ -1,19 +1,21 @@
 """A ledger on a real PostgreSQL, chosen with `connect --ledger`, through every command."""
 
 import json
+import re
 import signal
 import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.cli.canary import CANARY, family, files_below, is_in
 from tests.cli.inside import Ended
 from tests.cli.operator import MODULE, OWNER, Operator
 from tests.connections import backends
-from tests.postgresql import PostgresqlServer, postgresql_server
+from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
 from tests.secret_service import secret_service
 from tests.sync.workspace import event
 
@@ -198,6 +200,46 @@ def test_a_ledger_in_use_is_not_left_behind_for_an_empty_one(
     assert connect(operator, "--ledger", url).status == 0, "one with audiences may be joined"
     assert connect(operator, "--ledger", "file").status == 0
     assert operator.home.as_posix() in operator.run("doctor").out
+
+
+def statements_of_docs() -> list[list[str]]:
+    """The statements of each SQL block of the page about teams, with a password that is one."""
+    page = (Path(__file__).parents[2] / "docs" / "team.md").read_text()
+    blocks = re.findall(r"^```sql\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    return [block.replace("…", CANARY).strip().removesuffix(";").split(";") for block in blocks]
+
+
+def test_the_roles_of_the_docs_can_do_what_the_docs_say(
+    fresh: Operator, running: PostgresqlServer, file: Path
+) -> None:
+    for_all, as_owner = statements_of_docs()
+
+    def url(role: str) -> str:
+        return with_password(running.url(role, "amp"))
+
+    def run(role: str, *command: str | Path) -> Ended:
+        return fresh.run(*command, more={"AMP_CONSOLE_LEDGER": url(role)})
+
+    with psycopg.connect(running.url(), password=PASSWORD, autocommit=True) as administrator:
+        for statement in for_all:
+            administrator.execute(statement.encode())
+    assert connect(fresh).status == 0
+    assert run("amp_owner", "audiences").status == 0
+    assert "amp_worker can't use the schema amp_console" in run("amp_worker", "doctor").out
+    with psycopg.connect(url("amp_owner"), autocommit=True) as owner:
+        for statement in as_owner:
+            owner.execute(statement.encode())
+    assert "amp_worker can read and write" in run("amp_worker", "doctor").out
+    assert run("amp_worker", "sync", "--from", file, "--yes").status == 1
+    assert run("amp_worker", "reconcile", "shoppers").status == 1
+    forgotten = run("amp_worker", "forget", "u1", "--yes")
+    assert (forgotten.status, forgotten.err) == (0, "")
+    assert run("amp_worker", "prune", "--older-than", "90d", "--yes").status == 0
+    assert "amp_reader can read only" in run("amp_reader", "doctor").out
+    for command in ("audiences", "runs", "errors", "log"):
+        assert run("amp_reader", "--read-only", command).status == 0
+    refused = run("amp_reader", "import", file)
+    assert (refused.status, "can't be written (permission denied" in refused.err) == (4, True)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="it looks into /proc")
