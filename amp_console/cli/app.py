@@ -21,6 +21,7 @@ COMMANDS = {
     "connections": "connections:connections",
     "disconnect": "connections:disconnect",
     "doctor": "doctor:doctor",
+    "ledger": "ledger:ledger",
     "source": "warehouse:source",
     "sources": "warehouse:sources",
     "segment": "segment:segment",

@@ -12,6 +12,8 @@ from amp_console.sync.formatting import iso_time, since_plan_text
 
 if TYPE_CHECKING:  # a document is built from what its command has imported
     from amp_console.ledger.audience_queries import AudienceQuery
+    from amp_console.ledger.moving import Move
+    from amp_console.ledger.overview import LedgerOverview
     from amp_console.ledger.rejected import RejectedUser
     from amp_console.ledger.runs import Run
     from amp_console.sync.delivery.plan import Plan
@@ -341,6 +343,65 @@ class ForgetDocument(msgspec.Struct, frozen=True):
     run: int | None
 
 
+class LeaseDocument(msgspec.Struct, frozen=True):
+    """Who delivers an audience; null where the process has only just begun."""
+
+    audience: str
+    process: str | None
+    since: str | None
+
+
+class HeldRunDocument(msgspec.Struct, frozen=True):
+    """A run that is under way."""
+
+    id: int
+    kind: str
+    process: str
+    started_at: str | None
+
+
+class LedgerDocument(msgspec.Struct, frozen=True):
+    """`ledger show --json`: where the ledger is, and what it holds; its size is in `bytes`.
+
+    `version` is that of the tables. So many buckets are being read as `sources`.
+    """
+
+    ledger: str
+    engine: str
+    version: int
+    bytes: int
+    audiences: int
+    members: int
+    runs: int
+    leases: list[LeaseDocument]
+    runs_under_way: list[HeldRunDocument]
+    sources: int
+
+
+class CheckDocument(msgspec.Struct, frozen=True):
+    """`ledger check --json`: no `problems` is a ledger that is whole."""
+
+    ledger: str
+    problems: list[str]
+
+
+class MovedTableDocument(msgspec.Struct, frozen=True):
+    """A table that was moved; the checksum of its rows is the same in both ledgers."""
+
+    table: str
+    rows: int
+    checksum: str
+
+
+class MoveDocument(msgspec.Struct, frozen=True):
+    """`ledger move --json`: no `tables` if an earlier move was only finished."""
+
+    old: str
+    new: str
+    rows: int
+    tables: list[MovedTableDocument]
+
+
 def print_document(document: object) -> None:
     """Print a document, indented, to stdout."""
     say_json(msgspec.json.format(msgspec.json.encode(document), indent=2))
@@ -618,3 +679,34 @@ def refused_documents(refused: Iterable[RefusedRequests]) -> list[RefusedDocumen
         )
         for item in refused
     ]
+
+
+def ledger_document(url: str, found: "LedgerOverview") -> LedgerDocument:
+    """Build the document of a ledger."""
+    holders = found.holders
+    return LedgerDocument(
+        url,
+        found.engine,
+        found.version,
+        found.bytes,
+        found.audiences,
+        found.members,
+        found.runs,
+        [
+            LeaseDocument(lease.audience, lease.process or None, iso_time(lease.since))
+            if lease.since is not None
+            else LeaseDocument(lease.audience, None, None)
+            for lease in holders.leases
+        ],
+        [
+            HeldRunDocument(run.id, str(run.kind), run.holder, iso_time(run.started_at))
+            for run in holders.runs
+        ],
+        holders.sources,
+    )
+
+
+def move_document(moved: "Move") -> MoveDocument:
+    """Build the document of a move."""
+    tables = [MovedTableDocument(item.table, item.rows, item.checksum) for item in moved.tables]
+    return MoveDocument(moved.old, moved.new, moved.rows, tables)

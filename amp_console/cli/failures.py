@@ -10,6 +10,7 @@ from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.backups import BackupSkipped
 from amp_console.ledger.errors import PlaintextRefused
 from amp_console.ledger.locks import AudienceBusy
+from amp_console.ledger.moving import LedgerNotEmpty
 from amp_console.segment import SegmentError, SegmentMisconfigured, TokenRefused
 from amp_console.sync.export import ExportError
 from amp_console.sync.ledger_choice import LedgerNotSwitched
@@ -28,6 +29,7 @@ _STATUS: dict[type[Exception], Exit] = {
     LedgerMisconfigured: Exit.MISUSE,
     LedgerNotSwitched: Exit.MISUSE,
     PlaintextRefused: Exit.MISUSE,
+    LedgerNotEmpty: Exit.MISUSE,
     LedgerError: Exit.STOPPED,
     AudienceBusy: Exit.STOPPED,
     BackupSkipped: Exit.STOPPED,

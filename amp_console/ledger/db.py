@@ -81,6 +81,18 @@ class ServerDb(ABC):
         """Let the numbers of new rows follow those that are there."""
 
     @abstractmethod
+    def numbers_taken(self) -> list[str]:
+        """The columns whose next number is not greater than all that are there."""
+
+    @abstractmethod
+    def engine(self) -> str:
+        """The server and its version, in words."""
+
+    @abstractmethod
+    def version(self) -> int:
+        """The version of the ledger's tables."""
+
+    @abstractmethod
     def refuse_writes(self, tables: Iterable[str], text: str) -> None:
         """Let each write to tables fail with a text, until `accept_writes`."""
 

@@ -39,7 +39,7 @@ class LedgerInUse(LedgerError):
 
 
 class LedgerNotEmpty(LedgerError):
-    """There is a ledger already where one is to be moved."""
+    """There is a ledger or a file already where one is to be put."""
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -130,7 +130,7 @@ def save_copy(source: Ledger, file: Path, observe: Observe) -> None:
 @contextmanager
 def _new_file(file: Path) -> Iterator[Path]:
     """Yield a name beside a file, under which it is made; it is renamed if nothing is there yet."""
-    exists = LedgerError(f"{file} exists already. It was not changed. Choose another name.")
+    exists = LedgerNotEmpty(f"{file} exists already. It was not changed. Choose another name.")
     if os.path.lexists(file):
         raise exists
     unfinished = file.with_name(f"{file.name}.{secrets.token_hex(4)}.unfinished")

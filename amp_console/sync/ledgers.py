@@ -14,9 +14,10 @@ from amp_console.connections import (
     find_ledger_password,
 )
 from amp_console.connections.ledger_server import LEDGER_VARIABLE
-from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
+from amp_console.ledger import Db, Ledger, LedgerError
+from amp_console.ledger.database import Database
 from amp_console.ledger.errors import LedgerUnreachable
-from amp_console.ledger.opening import examine_server, peek
+from amp_console.ledger.opening import database_at, examine_server, peek
 from amp_console.values import Secret
 
 if TYPE_CHECKING:
@@ -94,10 +95,17 @@ class Ledgers:
 
         It may block. Raises `LedgerError`, also where the keyring doesn't give its password.
         """
+        return Ledger(self.database(connection, place))
+
+    def database(self, connection: Connection, place: LedgerPlace | None = None) -> Database:
+        """The database of a connection's ledger, or of one in another place; it is not opened.
+
+        Raises `LedgerError`, also where the keyring doesn't give its password.
+        """
         server, password = place or self.place(connection)
         if server is None:
-            return open_ledger(self._folders.ledger(connection.id))
-        return open_ledger(server.url, password=password or self._stored(server))
+            return database_at(self._folders.ledger(connection.id))
+        return database_at(server.url, password=password or self._stored(server))
 
     def peek(
         self,

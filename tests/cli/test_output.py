@@ -99,6 +99,13 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
         "connections": [()],
         "disconnect": [(HOSTILE, "--yes")],
         "doctor": [()],
+        "ledger": [
+            ("show",),
+            ("check", "--json"),
+            ("backup", file),
+            ("backup", f"{NAME}.db"),
+            ("move", f"postgresql://{HOSTILE}", "--yes"),
+        ],
         "import": [(file,), (f"{NAME}-missing",), (file, "--audience", HOSTILE)],
         "audiences": [(), ("--json",), ("--segment",), ("--segment", "--json")],
         "audience": [(HOSTILE,), (HOSTILE, "--json"), ("twice",), ("none",), (f"no{HOSTILE}",)],

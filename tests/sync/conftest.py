@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.ledger import open_ledger
+from amp_console.ledger.overview import problems
 from amp_console.simulator import Known, Simulator, World
 from tests.ledgers import EmptyLedger
 from tests.sync.workspace import Workspace
@@ -26,6 +27,7 @@ def workspace(
 ) -> Iterator[Workspace]:
     with open_ledger(empty_ledger()) as ledger:
         yield Workspace(simulator, ledger, tmp_path)
+        assert ledger.read(problems) == []
 
 
 @pytest.fixture

@@ -240,18 +240,44 @@ class PostgresDb(ServerDb):
 
     def number_on(self) -> None:
         """Let the numbers of new rows follow those that are there."""
-        numbered = self.connection.execute(
-            "SELECT relname::text, attname::text FROM pg_attribute "
-            "JOIN pg_class ON pg_class.oid = attrelid WHERE attidentity <> '' "
-            "AND relnamespace = current_schema()::regnamespace AND NOT relispartition"
-        )
-        for table, column in numbered.fetchall():
+        for table, column in self._numbered():
             name, key = quoted(table), quoted(column)
             self.connection.execute(
                 f"SELECT setval(pg_get_serial_sequence($1, $2), coalesce(max({key}), 1), "
                 f"count(*) > 0) FROM {name}",
                 [name, column],
             )
+
+    def numbers_taken(self) -> list[str]:
+        """The columns whose next number is not greater than all that are there."""
+        taken = []
+        for table, column in self._numbered():
+            name, key = quoted(table), quoted(column)
+            row = self.connection.execute(
+                f"SELECT max({key}) > coalesce(pg_sequence_last_value("
+                f"pg_get_serial_sequence($1, $2)::regclass), 0) FROM {name}",
+                [name, column],
+            ).fetchone()
+            if row is not None and row[0]:
+                taken.append(f"{table}.{column}")
+        return taken
+
+    def _numbered(self) -> list[tuple[str, str]]:
+        """The tables, and their columns, that the server numbers."""
+        return self.connection.execute(
+            "SELECT relname::text, attname::text FROM pg_attribute "
+            "JOIN pg_class ON pg_class.oid = attrelid WHERE attidentity <> '' "
+            "AND relnamespace = current_schema()::regnamespace AND NOT relispartition"
+        ).fetchall()
+
+    def engine(self) -> str:
+        """The server and its version, in words."""
+        return f"PostgreSQL {self.connection.info.server_version // 10_000}"
+
+    def version(self) -> int:
+        """The version of the ledger's tables."""
+        row = self.connection.execute("SELECT version FROM ledger_version").fetchone()
+        return 0 if row is None else int(row[0])
 
     def refuse_writes(self, tables: Iterable[str], text: str) -> None:
         """Let each write to tables fail with a text, until `accept_writes`."""
