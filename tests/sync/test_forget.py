@@ -604,6 +604,7 @@ WORDS_OF_THE_MACHINE = {
     *(("audience_query", "column_types"), ("segment_audience", "space_id")),
     *(("segment_audience", "id"), ("segment_audience", "key"), ("segment_audience", "name")),
     *(("segment_audience", "status"), ("segment_audience", "unit")),
+    ("segment_audience", "destinations"),
 }
 
 
