@@ -131,9 +131,12 @@ async def until_on(pilot: Pilot[None], kind: type[Screen[Any]]) -> None:
 
 
 async def until_picture(pilot: Pilot[None], condition: Callable[[str], object]) -> None:
-    """Wait until a condition on the screen's text holds. Only what has changed is rendered."""
+    """Wait until a condition on the screen's text holds.
+
+    The screen is rendered once it has changed and, for a moment, changes no more.
+    """
     begun = monotonic()
-    while not condition(picture(pilot)):
+    while not condition(await _settled_picture(pilot)):
         screen, seen = pilot.app.screen, changes(pilot.app.screen)
         rendered = monotonic()
         while pilot.app.screen is screen and changes(screen) == seen:
@@ -141,6 +144,16 @@ async def until_picture(pilot: Pilot[None], condition: Callable[[str], object]) 
             if monotonic() - rendered > RENDER_EVERY:
                 break
         assert monotonic() - begun < PATIENCE, f"never came about on:\n{picture(pilot)}"
+
+
+async def _settled_picture(pilot: Pilot[None]) -> str:
+    """The text of the screen once two checks in a row find no change; of a restless one, soon."""
+    begun, is_settled = monotonic(), False
+    while not is_settled and monotonic() - begun < RENDER_EVERY:
+        screen, seen = pilot.app.screen, changes(pilot.app.screen)
+        await asyncio.sleep(LOOK_EVERY)
+        is_settled = pilot.app.screen is screen and changes(screen) == seen
+    return picture(pilot)
 
 
 async def until_shown(pilot: Pilot[None], *texts: str) -> None:
