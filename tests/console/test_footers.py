@@ -8,7 +8,7 @@ import pytest
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 from textual.pilot import Pilot
-from textual.widgets import Button, Input
+from textual.widgets import Button
 
 from amp_console.console import LaunchOptions, screens
 from amp_console.console.app import ConsoleApp
@@ -26,7 +26,6 @@ from tests.console.harness import (
 from tests.console.sample_audiences import (
     FRESH,
     SHOPPERS,
-    broken_events,
     connect_with_audiences,
     select,
 )
@@ -72,27 +71,6 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     yield await go("A", "SourceForm")
     yield await go("escape 1 n", "QueryScreen")
     yield await go("escape 4", "LiveScreen")
-
-
-async def test_every_footer_fits_and_shows_the_place_s_own_keys(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, broken_events)
-    seen = set()
-
-    async with harness.open(size=(80, 24)) as pilot:
-        async for place in walk(pilot):
-            seen.add(place)
-            keys = list(pilot.app.screen.query_one(KeyFooter).links())
-            footer = picture(pilot).splitlines()[-1]
-            texts = [link.text.plain for link, _ in keys]
-            assert all(region.right <= 80 for _, region in keys), f"{place} is cut off: {footer}"
-            assert all(text in footer for text in texts), f"{place} is cut off: {footer}"
-            is_typing = isinstance(pilot.app.focused, Input)
-            assert is_typing or texts[0] not in USUAL, f"{place} offers nothing: {footer}"
-            assert len({*texts}) == len(texts), f"{place}: {footer}"
-            assert texts[-2] == "^p Commands", f"{place}: {footer}"
-            assert texts[-1] in {"? Help", "F1 Help"}, f"{place}: {footer}"
-
-    assert seen == {item.__name__ for item in places()}
 
 
 def footer_texts(pilot: Pilot[None]) -> list[str]:

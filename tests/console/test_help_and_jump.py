@@ -1,25 +1,21 @@
 """The cheat sheet fits the screen, and in jump mode a letter leads anywhere."""
 
-from collections import Counter
-
 import pytest
 from textual.widgets import Input
 
-from amp_console.console.dialogs.help import HelpRow, HelpScreen, HelpSection, in_columns
+from amp_console.console.dialogs.help import HelpRow, HelpSection, in_columns
 from amp_console.console.dialogs.imports.dialog import ImportDialog
 from amp_console.console.dialogs.jump import JumpOverlay
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from tests.console.harness import (
     ConsoleHarness,
-    console,
     picture,
     until,
     until_gone,
     until_on,
     until_shown,
 )
-from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
-from tests.console.test_footers import walk
+from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 SECTIONS = [
@@ -33,30 +29,6 @@ def test_keys_stand_beside_each_other_where_there_is_room() -> None:
     assert [line.split() for line in narrow.splitlines()][:2] == [["Here"], ["s", "Sync"]]
     assert wide.splitlines()[0].split() == ["Here", "Places"]
     assert max(map(len, wide.splitlines())) <= 70
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_all_keys_of_every_screen_that_work_are_seen_at_once_and_once_only(
-    harness: ConsoleHarness, size: tuple[int, int]
-) -> None:
-    connect_with_audiences(harness, broken_events)
-    async with harness.open(size=size) as pilot:
-        async for place in walk(pilot):
-            console(pilot).action_help()
-            await until_on(pilot, HelpScreen)
-            sheet = pilot.app.screen
-            assert isinstance(sheet, HelpScreen)
-            titles = [section.title for section in sheet.sections]
-            assert titles[-2:] == ["In lists", "Everywhere"] or "In lists" not in titles
-            await until(pilot, lambda: any(keys.region for keys in sheet.query("#keys")))  # noqa: B023
-            keys = sheet.query_one("#keys").region
-            assert sheet.query_one("#help").region.contains_region(keys), place
-            rows = [row for section in sheet.sections for row in section.rows]
-            twice = [key for key, count in Counter(row.key for row in rows).items() if count > 1]
-            assert not twice, f"{place}: {twice} in {rows}"
-            assert "Make trouble" not in [row.what for row in rows]
-            await pilot.press("escape")
-            await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
 
 
 async def test_help_says_what_a_letter_means_on_every_screen(harness: ConsoleHarness) -> None:

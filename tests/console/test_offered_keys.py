@@ -11,8 +11,7 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, rows_or_pages
 from amp_console.console.widgets.grid.rows import MAX_SORTED
 from tests.console.harness import ConsoleHarness, services, until, until_shown
-from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
-from tests.console.test_footers import walk
+from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 LIST_KEYS = {"sort": "o", "reverse": "O", "mark": "space", "mark_all": "a"}
@@ -58,21 +57,6 @@ async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
         await pilot.press("space")
         await until(pilot, lambda: len(grid.marks) == 1)
         grid.marks.clear()
-
-
-async def test_each_key_that_a_list_offers_works_in_it(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, broken_events)
-    tried = 0
-    async with harness.open() as pilot:
-        async for _ in walk(pilot):
-            screen, focused = pilot.app.screen, pilot.app.focused
-            for grid in [grid for grid in screen.query(Grid) if grid.region and len(grid.rows)]:
-                await try_keys_of(pilot, grid)
-                tried += 1
-            if focused is not None:
-                focused.focus()
-                await pilot.pause()
-    assert tried > 10
 
 
 async def test_rejected_users_are_sorted_and_all_of_them_stay(harness: ConsoleHarness) -> None:

@@ -4,24 +4,20 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from amp_console.console.commands import screen_commands
 from amp_console.console.dialogs.palette import Palette, PaletteEntry, best
 from amp_console.console.screens.audiences.list import AudiencesScreen
-from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.widgets.grid import Grid
 from tests.console.gate import blocked_reads
 from tests.console.harness import (
     ConsoleHarness,
     console,
-    services,
     until,
     until_gone,
     until_on,
     until_shown,
 )
 from tests.console.sample_audiences import FRESH, GHOSTS, connect_with_audiences
-from tests.console.test_footers import walk
 
 pytestmark = pytest.mark.anyio
 
@@ -109,15 +105,6 @@ async def test_a_click_chooses_and_an_unavailable_one_says_why(harness: ConsoleH
         await pilot.click(offset=(grid.region.x + 4, grid.region.y + 1), times=2)
         await until_gone(pilot, "What it does")
         await until_shown(pilot, "There is no audience yet: press i")
-
-
-async def test_every_entry_says_what_it_does(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        async for place in walk(pilot):
-            assert isinstance(pilot.app.screen, BaseScreen)
-            entries = screen_commands(pilot.app, services(pilot), pilot.app.screen)
-            assert [found.name for found in entries if not found.about] == [], place
 
 
 async def test_what_is_listed_follows_what_the_screen_has_read(harness: ConsoleHarness) -> None:
