@@ -8,7 +8,7 @@ from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.backups import BackupSkipped
-from amp_console.ledger.errors import PlaintextRefused
+from amp_console.ledger.errors import LedgerOfAnotherProject, PlaintextRefused
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.ledger.moving import LedgerNotEmpty
 from amp_console.segment import SegmentError, SegmentMisconfigured, TokenRefused
@@ -28,6 +28,7 @@ _STATUS: dict[type[Exception], Exit] = {
     SegmentError: Exit.STOPPED,
     LedgerMisconfigured: Exit.MISUSE,
     LedgerNotSwitched: Exit.MISUSE,
+    LedgerOfAnotherProject: Exit.MISUSE,
     PlaintextRefused: Exit.MISUSE,
     LedgerNotEmpty: Exit.MISUSE,
     LedgerError: Exit.STOPPED,

@@ -75,6 +75,17 @@ class PoolerRefused(LedgerError):
         )
 
 
+class LedgerOfAnotherProject(LedgerError):
+    """A server's ledger belongs to another Amplitude project: what was delivered is not its own."""
+
+    def __init__(self, found: int, app_id: int) -> None:
+        super().__init__(
+            f"This ledger is that of the Amplitude project with App ID {found}, and the connection "
+            f"is for App ID {app_id}. Nothing was changed. Correct the App ID, or give the "
+            "connection a ledger of its own: add schema=NAME to the address."
+        )
+
+
 class LeaseLost(LedgerError):
     """The lock of an audience was lost while it was delivered: another process may have it."""
 

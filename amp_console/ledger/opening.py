@@ -31,10 +31,10 @@ def open_ledger(
     """Open the ledger at a path or a URL, creating or migrating it as needed.
 
     `sqlite:` is followed by a path, `postgresql:` by what `read_address` reads, with the
-    `password` unless libpq finds it in a place of its own. A new file is
-    readable by its owner only (0600). A file of an older version is backed up first; `now` is in
-    microseconds since 1970. `Ledger.notices` says in sentences what an operator has to know about
-    that. A power cut may damage a file that is not `is_durable`: for one that is thrown away.
+    `password` unless libpq finds it in a place of its own. A new file is readable by its owner
+    only (0600). A file of an older version is backed up first; `now` is in microseconds since 1970.
+    `Ledger.notices` says in sentences what an operator has to know about that. A power cut may
+    damage a file that is not `is_durable`: for one that is thrown away.
     Raises `LedgerError`, also for a URL of another scheme: `LedgerMoved` of one not in use.
     """
     return Ledger(
@@ -46,19 +46,27 @@ def database_at(
     url: str | Path,
     *,
     password: Secret | None = None,
+    app_id: int | None = None,
     backups: BackupOptions | None = None,
     now: Callable[[], int] = now_in_microseconds,
     is_durable: bool = True,
 ) -> Database:
-    """The database that `open_ledger` opens; nothing is opened yet. Raises `LedgerError`."""
+    """The database that `open_ledger` opens; nothing is opened yet. Raises `LedgerError`.
+
+    A server's ledger that knows cohorts of another Amplitude project than `app_id` is refused.
+    """
     if isinstance(url, str) and is_on_server(url):
-        return _server(url, password)
+        return _server(url, password, app_id)
     options = backups or BackupOptions()
     return SqliteDatabase(_path_of(url), options, now, is_durable=is_durable)
 
 
 def peek(
-    url: str | Path, work: Callable[[Db, frozenset[int]], T], *, password: Secret | None = None
+    url: str | Path,
+    work: Callable[[Db, frozenset[int]], T],
+    *,
+    password: Secret | None = None,
+    app_id: int | None = None,
 ) -> T | None:
     """Run `work` on one consistent state of a ledger that is not open, with its dead runs.
 
@@ -66,7 +74,7 @@ def peek(
     has an older version, which `open_ledger` would migrate. Raises `LedgerError`.
     """
     if isinstance(url, str) and is_on_server(url):
-        return _server(url, password).peek(work)
+        return _server(url, password, app_id).peek(work)
     return peek_at_file(_path_of(url), work)
 
 
@@ -86,11 +94,11 @@ def is_on_server(url: str) -> bool:
     return scheme is not None and scheme[1].lower() in _SERVERS
 
 
-def _server(url: str, password: Secret | None) -> "PostgresDatabase":
+def _server(url: str, password: Secret | None, app_id: int | None) -> "PostgresDatabase":
     from amp_console.ledger.postgres.address import read_address
     from amp_console.ledger.postgres.database import PostgresDatabase
 
-    return PostgresDatabase(read_address(url, password))
+    return PostgresDatabase(read_address(url, password), app_id)
 
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # a single letter is a drive of Windows

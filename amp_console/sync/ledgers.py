@@ -105,7 +105,8 @@ class Ledgers:
         server, password = place or self.place(connection)
         if server is None:
             return database_at(self._folders.ledger(connection.id))
-        return database_at(server.url, password=password or self._stored(server))
+        password = password or self._stored(server)
+        return database_at(server.url, password=password, app_id=connection.app_id)
 
     def peek(
         self,
@@ -127,7 +128,7 @@ class Ledgers:
             if not may_ask and server.password_item not in self._passwords:
                 return None
             password = self._stored(server)
-        return peek(server.url, work, password=password)
+        return peek(server.url, work, password=password, app_id=connection.app_id)
 
     def examine(self, connection: Connection) -> "tuple[ServerCheck, ...]":
         """Check the server of a connection's ledger; none of a file. Raises `LedgerError`."""

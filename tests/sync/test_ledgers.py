@@ -8,7 +8,7 @@ import pytest
 
 from amp_console.connections import Connection, Folders, Keyring, LedgerServer
 from amp_console.ledger.audiences import all_audiences
-from amp_console.ledger.errors import LedgerTooNew, LedgerUnreachable
+from amp_console.ledger.errors import LedgerOfAnotherProject, LedgerTooNew, LedgerUnreachable
 from amp_console.sync.ledgers import LedgerMisconfigured, Ledgers
 from amp_console.values import Secret
 from tests.connections import backends
@@ -103,3 +103,22 @@ def test_looking_at_a_server_creates_nothing_and_refuses_what_is_newer(
                 ledgers().peek(connection, lambda db, _: all_audiences(db))
         finally:
             ledger.write(lambda db: db.execute("UPDATE ledger_version SET version = version - 1"))
+
+
+@postgresql_only
+def test_a_ledger_that_knows_cohorts_is_refused_to_another_project(
+    ledgers: Make, empty_ledger: EmptyLedger
+) -> None:
+    server = LedgerServer(url=empty_ledger())
+    staging = msgspec.structs.replace(ACME, ledger=server, app_id=7)
+    production = msgspec.structs.replace(ACME, ledger=server)
+    found = ledgers()
+    for connection in (staging, production, staging):  # a wrong App ID can be corrected
+        found.open(connection).close()
+    with found.open(production) as ledger:
+        start(ledger)
+        ledger.write(lambda db: db.execute("UPDATE audience SET cohort_id = 'c-1'"))
+    for use in (found.open, lambda item: found.peek(item, lambda db, _: None)):
+        with pytest.raises(LedgerOfAnotherProject, match=r"App ID 153957, and .* for App ID 7"):
+            use(staging)
+    found.open(production).close()

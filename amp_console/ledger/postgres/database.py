@@ -14,7 +14,13 @@ from amp_console.ledger.postgres.address import Address
 from amp_console.ledger.postgres.connection import PostgresDb, connect
 from amp_console.ledger.postgres.errors import explain, not_connected
 from amp_console.ledger.postgres.locks import SessionLocks
-from amp_console.ledger.postgres.schema import LEAST_VERSION, is_current, migrate
+from amp_console.ledger.postgres.schema import (
+    LEAST_VERSION,
+    check_project,
+    claim,
+    is_current,
+    migrate,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -41,8 +47,10 @@ class PostgresDatabase:
 
     backups: Backups | None = None
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, app_id: int | None = None) -> None:
+        """With `app_id`, a ledger of another Amplitude project is refused."""
         self.url = address.url
+        self._app_id = app_id
         self._address = address
         self._sessions = SessionLocks(self._connect, address.schema, address.place)
         self.locks: Locks = self._sessions
@@ -71,6 +79,8 @@ class PostgresDatabase:
                     f"{LEAST_VERSION // 10_000} or newer."
                 )
             migrate(connection, self._address.schema)
+            if self._app_id is not None:
+                claim(connection, self._address.schema, self._app_id)
         except BaseException:
             connection.close()
             raise
@@ -125,6 +135,8 @@ class PostgresDatabase:
             self._db = PostgresDb(connection)
             if not is_current(connection, self._address.schema):
                 return None
+            if self._app_id is not None:
+                check_project(connection, self._address.schema, self._app_id)
             return self.transaction(
                 Access.READ, lambda db: work(db, self.locks.dead(running_locks_if_in_use(db)))
             )

@@ -4,9 +4,10 @@ They are those of `amp_console.ledger.schema`, where each column is explained; a
 two. Numbers are bigints, texts are compared by their bytes, as SQLite does.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from amp_console.ledger.errors import LedgerError, LedgerTooNew
+from amp_console.ledger.errors import LedgerError, LedgerOfAnotherProject, LedgerTooNew
 from amp_console.ledger.postgres.connection import quoted
 
 if TYPE_CHECKING:
@@ -451,6 +452,30 @@ def migrate(connection: "psycopg.Connection[Any]", schema: str) -> None:
         connection.execute("UPDATE ledger_version SET version = $1", [len(MIGRATIONS)])
 
 
+def check_project(connection: "psycopg.Connection[Any]", schema: str, app_id: int) -> None:
+    """Raise `LedgerOfAnotherProject` for a ledger that knows cohorts of another project."""
+    name = quoted(schema)
+    row = connection.execute(
+        f"SELECT app_id FROM {name}.ledger_version "
+        f"WHERE EXISTS (SELECT FROM {name}.audience WHERE cohort_id IS NOT NULL)"
+    ).fetchone()
+    if row is not None and row[0] not in {None, app_id}:
+        raise LedgerOfAnotherProject(row[0], app_id)
+
+
+def claim(connection: "psycopg.Connection[Any]", schema: str, app_id: int) -> None:
+    """Note that a ledger is that of an Amplitude project; raises as `check_project`."""
+    import psycopg
+
+    check_project(connection, schema, app_id)
+    with suppress(psycopg.errors.InsufficientPrivilege):  # a role that only reads
+        connection.execute(
+            f"UPDATE {quoted(schema)}.ledger_version SET app_id = $1 "
+            "WHERE app_id IS DISTINCT FROM $1",
+            [app_id],
+        )
+
+
 def is_current(connection: "psycopg.Connection[Any]", schema: str) -> bool:
     """Whether there is a ledger of the newest version, which `migrate` would leave as it is.
 
@@ -484,5 +509,5 @@ def _create(connection: "psycopg.Connection[Any]", schema: str) -> None:
             "Nothing was changed. Choose another schema for the ledger."
         )
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-    connection.execute("CREATE TABLE ledger_version (version bigint NOT NULL)")
-    connection.execute("INSERT INTO ledger_version VALUES (0)")
+    connection.execute("CREATE TABLE ledger_version (version bigint NOT NULL, app_id bigint)")
+    connection.execute("INSERT INTO ledger_version (version) VALUES (0)")
