@@ -319,7 +319,9 @@ def _says_live(
         invalid = job.operation.tally.invalid
         left_over = Except(funnel.pending, earlier, unidentified, invalid)
         yield verdict(str(report.status), counts, left_over)
-    yield did(counts, report.elapsed if report else job.elapsed)
+    said = report.keys_refused if report else None
+    if counts.requests or not said:
+        yield did(counts, report.elapsed if report else job.elapsed)
     if report is not None and report.status is not RunStatus.STOPPED:
         yield from _since_plan(report.since_plan, report.users)
     status = str(report.status) if report else "stopped"
@@ -327,7 +329,6 @@ def _says_live(
         _Left(audience.audience.name, audience.counts, audience.left.pending)
         for audience in (report.audiences if report else ())
     ]
-    said = report.keys_refused if report else None
     yield from _advice(status, counts, job.operation.tally, left, said)
 
 
@@ -358,7 +359,7 @@ def _says_past(
         )
         said = run.note or ended(run.kind, str(run.status), counts, left_over)
         yield from filter(None, (said, found))
-    if run.ended_at is not None:
+    if run.ended_at is not None and (counts.requests or not run.note):
         yield did(counts, elapsed, run.kind)
         if run.kind is RunKind.SYNC and run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}:
             yield from _since_plan(details.since_plan, funnel.users)

@@ -247,10 +247,15 @@ async def test_refused_keys_are_told_in_words_and_once(
     async with harness.open() as pilot:
         await start_sync(pilot, "incomplete", "Amplitude refused the keys")
         await until_shown(pilot, "stopped: see above")
-        assert picture(pilot).count("Amplitude refused the keys") == 1
+        shown = " ".join(_words(picture(pilot)))
+        assert shown.count("Amplitude refused the keys") == 1
+        assert "changed nothing in Amplitude" in shown
+        assert "No request was sent" not in shown
+        assert "None." in shown  # of the requests
         await pilot.press("3")
         await until_shown(pilot, "1 run", "stopped: see above")
         shown = picture(pilot)
+        assert "No request was sent" not in shown
         assert shown.index("1 run") < shown.rindex("Amplitude refused the keys")
         assert shown.count("Amplitude refused the keys") == 2  # in the list, and in the detail
 

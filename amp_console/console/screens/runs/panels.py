@@ -19,7 +19,7 @@ from amp_console.ledger.runs import Run, RunKind, run
 from amp_console.text import local_time, plural
 
 NONE_YET = "No request yet."
-NONE_SENT = "No request was sent."
+NONE_SENT = "None."
 ONLY_READ = "A comparison downloads cohorts, and changes nothing in Amplitude."
 NONE_REJECTED = "This run rejected no one."
 NONE_STILL = "None of these users is rejected any more."
