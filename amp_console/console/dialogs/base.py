@@ -10,7 +10,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
@@ -21,6 +21,7 @@ from amp_console.console.first_resume import FirstResume
 from amp_console.console.frame import NoticeLine
 from amp_console.console.lifecycle import is_open, unless_left
 from amp_console.console.texts import MUTED, lines, safe_text, with_key
+from amp_console.console.widgets.button_row import ButtonRow
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
 
 T = TypeVar("T")
@@ -234,7 +235,7 @@ class Question(Dialog[T], Generic[T]):
 
     def box(self) -> ComposeResult:
         yield from self.text()
-        with Horizontal(classes="buttons"):
+        with ButtonRow():
             yield self.button(self.leaving)
             for answer in self._offered:
                 yield self.button(answer)

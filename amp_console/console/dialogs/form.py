@@ -5,7 +5,6 @@ from typing import ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.validation import Function, ValidationResult, Validator
 from textual.widget import Widget
@@ -13,6 +12,7 @@ from textual.widgets import Checkbox, Input, Static
 
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.texts import BAD, safe_text
+from amp_console.console.widgets.button_row import ButtonRow
 from amp_console.console.widgets.fields import Choice
 from amp_console.console.widgets.path_input import PathInput
 
@@ -67,7 +67,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
     def box(self) -> ComposeResult:
         yield Static(self._asked_text(), id="question")
         yield from self._fields
-        with Horizontal(classes="buttons"):
+        with ButtonRow():
             yield self.button_of("dismiss(None)", "no")
             yield self.button_of("submit", "yes", "primary")
 

@@ -10,7 +10,6 @@ from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.widgets import Static
 
 from amp_console.connections import (
@@ -25,6 +24,7 @@ from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Answer, Dialog, Question
 from amp_console.console.texts import BAD, safe_text
+from amp_console.console.widgets.button_row import ButtonRow
 from amp_console.console.widgets.fields import Field
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.values import Credentials
@@ -50,7 +50,7 @@ class WaitingDialog(Dialog[bool]):
 
     def box(self) -> ComposeResult:
         yield Static(WAITING)
-        with Horizontal(classes="buttons"):
+        with ButtonRow():
             yield self.button_of("dismiss(True)", "stop")
 
     def on_mount(self) -> None:
@@ -101,7 +101,7 @@ class KeysDialog(Dialog[Credentials]):
         yield Field("API Key", KeyInput(id="api-key"))
         yield Field("Secret Key", KeyInput(id="secret-key"))
         yield Static(id="mistake")
-        with Horizontal(classes="buttons"):
+        with ButtonRow():
             yield self.button_of("dismiss(None)", "cancel")
             yield self.button_of("use", "use", "primary")
 

@@ -23,6 +23,7 @@ class ImportDialog(Dialog[None]):
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "dialog.tcss"]
     TITLE_TEXT = "Import events"
     IN_LINE = "submit"
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (24, "-short"), (28, "-high")]  # noqa: RUF012  # lines
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "errors", "Invalid events", show=False, id="import.errors"),
         Binding("c", "stop", "Stop", show=False, id="import.stop"),

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, Static
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.paths import Entry, PathListing
 from amp_console.console.texts import BAD, GOOD, MUTED, WARN, safe_text
+from amp_console.console.widgets.button_row import ButtonRow
 from amp_console.console.widgets.fields import Tick
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.path_input import PathInput
@@ -81,7 +82,7 @@ class ImportForm(Vertical):
             yield Static("Taken at", classes="label")
             yield Input(placeholder=TAKEN_AT, id="taken-at")
         yield Tick(WHOLE, id="whole")
-        with Horizontal(classes="buttons"):
+        with ButtonRow():
             yield from self._buttons
 
     @property

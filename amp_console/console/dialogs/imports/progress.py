@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Button, Static
@@ -14,6 +14,7 @@ from amp_console.console.import_report import confirmation, details, ended
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.speed import Speed
 from amp_console.console.texts import BAD, MUTED, STRONG, TONE, lines, safe_text
+from amp_console.console.widgets.button_row import ButtonRow
 from amp_console.console.words import byte_size, lasting_about
 from amp_console.text import plural
 
@@ -35,7 +36,7 @@ class ImportPane(Vertical):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="says", can_focus=False):
             yield Static(id="progress")
-        with Horizontal(classes="buttons"):
+        with ButtonRow():
             yield from self._buttons
 
     def watch_job(self, job: ImportJob) -> None:

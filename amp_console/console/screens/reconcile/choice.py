@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
@@ -18,6 +18,7 @@ from amp_console.console.dialogs.base import (
     typeable,
 )
 from amp_console.console.texts import MUTED, WARN, safe_text
+from amp_console.console.widgets.button_row import ButtonRow
 from amp_console.console.widgets.key_footer import FooterKey
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.repairs import RepairChoice
@@ -152,7 +153,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
         downloads = f"{most}{plural(offer.cohorts, 'more download')}"
         cost = f"Comparing again uses {downloads}: {offer.quota}."
         yield Static(safe_text((cost, MUTED)))
-        with Horizontal(classes="buttons"):
+        with ButtonRow():
             yield self.button(self.leaving)
 
     def give(self, name: str) -> None:

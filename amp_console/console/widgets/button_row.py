@@ -1,0 +1,54 @@
+"""The buttons of a dialog: in one row, or in several where one has no room for all."""
+
+from textual.containers import Container
+from textual.geometry import NULL_OFFSET, Region, Size
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.widget import Widget
+
+GAP = 2  # columns between two buttons
+
+
+class ButtonRow(Container):
+    """Its buttons stand on the right; those that have no room beside the others come below."""
+
+    DEFAULT_CSS = "ButtonRow { height: auto; }"
+
+    def __init__(self) -> None:
+        super().__init__(classes="buttons")
+
+    @property
+    def layout(self) -> Layout:
+        """How the buttons are arranged."""
+        return _Wrapped()
+
+
+class _Wrapped(Layout):
+    """From left to right in rows, each row at the right edge."""
+
+    name = "wrapped"
+
+    def arrange(
+        self,
+        parent: Widget,
+        children: list[Widget],
+        size: Size,
+        greedy: bool = True,  # noqa: ARG002  # of Layout
+    ) -> ArrangeResult:
+        viewport = parent.app.viewport_size
+        rows: list[list[tuple[Widget, int]]] = [[]]
+        for child in children:
+            least = child.styles.min_width
+            natural = child.get_content_width(size, viewport) + child.gutter.width
+            width = min(size.width, max(natural, least.cells or 0 if least else 0))
+            taken = sum(GAP + other for _, other in rows[-1])
+            if rows[-1] and taken + width > size.width:
+                rows.append([])
+            rows[-1].append((child, width))
+        placements = []
+        for y, row in enumerate(rows):
+            x = size.width - sum(width for _, width in row) - GAP * (len(row) - 1)
+            for child, width in row:
+                region = Region(x, y, width, 1)
+                placements.append(WidgetPlacement(region, NULL_OFFSET, child.styles.margin, child))
+                x += width + GAP
+        return placements

@@ -1,0 +1,54 @@
+"""However small the terminal: the buttons of every dialog are inside its box, and whole."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Button
+
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.imports.dialog import ImportDialog
+from amp_console.console.dialogs.keyring import KeyringQuestion, KeysDialog
+from amp_console.console.dialogs.live import follow_dialog, listen_dialog
+from amp_console.console.dialogs.quit import QuitDialog
+from amp_console.console.screens.errors.retry import Retried, RetryDialog
+from amp_console.console.texts import lines, safe_text
+from tests.console.host import hosted
+
+pytestmark = pytest.mark.anyio
+
+LONG = "This sentence has a long name in it, and says at length what the answer would do. " * 3
+MORE = lines(*(safe_text(f"  audience {n}  +1,234  creates its cohort") for n in range(8)))
+RETRIED = Retried({1: "High value shoppers" * 4}, {1: 10}, 3, others=390, unknown=8)
+DIALOGS: Mapping[str, Callable[[], ModalScreen[Any]]] = {
+    "retry": lambda: RetryDialog(RETRIED),
+    "listen": lambda: listen_dialog(lambda _: MORE, is_first=True),
+    "follow": lambda: follow_dialog("/logs/", lambda _: MORE, is_first=True),
+    "confirm": lambda: Confirm("Sure?", [LONG] * 6, "Remove all of them"),
+    "typed": lambda: Confirm("Sure?", [LONG] * 6, "Remove all of them", typed="shoppers"),
+    "keyring": lambda: KeyringQuestion(LONG * 4),
+    "keys": lambda: KeysDialog(LONG * 4),
+    "import": ImportDialog,
+    "quit": lambda: QuitDialog(lambda: None),
+}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)], ids=["80x24", "60x20"])
+@pytest.mark.parametrize("name", DIALOGS)
+async def test_the_buttons_of_a_dialog_are_whole(
+    tmp_path: Path, name: str, size: tuple[int, int]
+) -> None:
+    async with hosted(tmp_path, Screen, size) as (host, pilot):
+        await host.push_screen(DIALOGS[name]())
+        await pilot.pause()
+        box = host.screen.query_one(".dialog").content_region
+        buttons = [button for button in host.screen.query(Button) if button.region]
+
+        assert buttons
+        for button in buttons:
+            assert box.contains_region(button.region), button.label
+            assert button.region.width > len(str(button.label)), button.label
+            at = host.screen.get_widget_at(*button.region.offset)[0]
+            assert at is button, f"{button.label} is behind {at}"
