@@ -84,7 +84,8 @@ class PostgresqlLedgers:
         """Statements that empty a ledger: TRUNCATE would make new files for each table."""
         rows = self._connection.execute(
             "SELECT format('DELETE FROM %%I.%%I', schemaname, tablename) FROM pg_tables "
-            "WHERE schemaname = %s AND tablename <> 'ledger_version' UNION ALL "
+            "WHERE schemaname = %s "
+            "AND tablename NOT IN ('ledger_version', 'member_count') UNION ALL "
             "SELECT format('SELECT setval(''%%I.%%I'', 1, false)', schemaname, sequencename) "
             "FROM pg_sequences WHERE schemaname = %s",
             [schema, schema],

@@ -8,6 +8,8 @@ and a list only has to write who enters and who leaves.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.values import IdType
 
@@ -21,10 +23,19 @@ class AppliedList(NamedTuple):
 
 def applied_lists(db: Db, audience_id: int) -> dict[IdType, AppliedList]:
     """The newest list of an audience by ID type; only of those by which one was applied."""
-    rows = db.execute(
-        "SELECT id_type, at, source_id FROM applied_list WHERE audience_id = ?", (audience_id,)
-    )
-    return {ID_TYPE_OF[id_type]: AppliedList(*rest) for id_type, *rest in rows}
+    return applied_lists_of(db, [audience_id]).get(audience_id, {})
+
+
+def applied_lists_of(db: Db, audience_ids: Iterable[int]) -> dict[int, dict[IdType, AppliedList]]:
+    """The `applied_lists` of several audiences, by id; only of those that have any."""
+    found: dict[int, dict[IdType, AppliedList]] = {}
+    for audience_id, id_type, *rest in db.execute(
+        "SELECT audience_id, id_type, at, source_id FROM applied_list WHERE audience_id IN "
+        "(SELECT CAST(value AS INTEGER) FROM json_each(?))",
+        (msgspec.json.encode(list(audience_ids)).decode(),),
+    ):
+        found.setdefault(audience_id, {})[ID_TYPE_OF[id_type]] = AppliedList(*rest)
+    return found
 
 
 def keep_applied_list(

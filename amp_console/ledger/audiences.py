@@ -1,7 +1,7 @@
 """Audiences: how they are discovered, what the operator set for them, and their links."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -110,6 +110,16 @@ def audience(db: Db, audience_id: int) -> Audience:
     """The audience of this id, which must be there."""
     row = db.execute(f"SELECT {_COLUMNS} FROM audience WHERE id = ?", (audience_id,)).fetchone()
     return _audience(row)
+
+
+def audiences_of(db: Db, audience_ids: Iterable[int]) -> dict[int, Audience]:
+    """The audiences of these ids, by id."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM audience WHERE id IN "
+        "(SELECT CAST(value AS INTEGER) FROM json_each(?))",
+        (msgspec.json.encode(list(audience_ids)).decode(),),
+    )
+    return {known.id: known for known in map(_audience, rows)}
 
 
 def find_audience(db: Db, name: str) -> Audience:

@@ -389,16 +389,27 @@ class CohortFinding(msgspec.Struct, frozen=True):
 
 def last_finding(db: Db, audience_id: int) -> CohortFinding | None:
     """What the last comparison with what the ledger wants has found; None if there is none."""
-    row = db.execute(
-        "SELECT id, at, (SELECT count(*) FROM difference WHERE comparison_id = comparison.id "
-        "AND kind = ?2 AND state < 2), cohort_no_id, CASE WHEN NOT EXISTS (SELECT 1 "
-        "FROM run_audience WHERE audience_id = ?1 AND run_id > comparison.run_id "
-        "AND requests > 0) THEN in_cohort END FROM comparison WHERE audience_id = ?1 "
-        "AND against IS NULL AND cohort_id = (SELECT cohort_id FROM audience WHERE id = ?1) "
-        "ORDER BY id DESC LIMIT 1",
-        (audience_id, int(DifferenceKind.STRANGER)),
-    ).fetchone()
-    return None if row is None else CohortFinding(*row)
+    return _findings(db, "audience.id = ?1", (audience_id,)).get(audience_id)
+
+
+def last_findings(db: Db) -> dict[int, CohortFinding]:
+    """The `last_finding` of each audience that was compared, by its id."""
+    return _findings(db, "true", ())
+
+
+def _findings(db: Db, which: str, values: tuple[int, ...]) -> dict[int, CohortFinding]:
+    rows = db.execute(
+        "SELECT audience_id, id, at, (SELECT count(*) FROM difference WHERE comparison_id = c.id "
+        f"AND kind = {int(DifferenceKind.STRANGER)} AND state < 2), cohort_no_id, "
+        "CASE WHEN NOT EXISTS (SELECT 1 FROM run_audience AS later WHERE later.audience_id = "
+        "c.audience_id AND later.run_id > c.run_id AND requests > 0) THEN in_cohort END "
+        "FROM comparison AS c WHERE id IN (SELECT max(comparison.id) FROM audience "
+        "JOIN comparison ON comparison.audience_id = audience.id "
+        "AND comparison.cohort_id = audience.cohort_id "
+        f"WHERE against IS NULL AND {which} GROUP BY audience.id)",
+        values,
+    )
+    return {audience_id: CohortFinding(*row) for audience_id, *row in rows}
 
 
 def _where(criteria: DifferenceFilter) -> tuple[str, list[object]]:

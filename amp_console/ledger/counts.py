@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,24 @@ IS_UNIDENTIFIED = "is_member = 1 AND wanted = 0 AND counterpart IS NULL"
 
 Spelled as in the index `member_unidentified`, or SQLite reads every member.
 """
+
+
+class _Counted(NamedTuple):
+    """What members are counted from: a `table`, and the aggregate that counts its `people`."""
+
+    table: str
+    people: str
+
+    def where(self, condition: str) -> str:
+        """The aggregate that counts those who meet a condition."""
+        return f"coalesce({self.people} FILTER (WHERE {condition}), 0)"
+
+
+def _counted(db: Db) -> _Counted:
+    """A server keeps counts of the members in each state; a file counts the members themselves."""
+    if isinstance(db, ServerDb):
+        return _Counted("counted_member", "sum(people)")
+    return _Counted("member", "count(*)")
 
 
 class Outstanding(msgspec.Struct, frozen=True):
@@ -40,9 +59,9 @@ class Outstanding(msgspec.Struct, frozen=True):
 
 def outstanding(db: Db, known: Audience) -> Outstanding:
     """Count what is left; requests without an answer yet count as pending."""
-    pending = Counter[int]()
+    pending, counted = Counter[int](), _counted(db)
     for wanted, count in db.execute(
-        "SELECT wanted, count(*) FROM member WHERE audience_id = ? "
+        f"SELECT wanted, {counted.people} FROM {counted.table} WHERE audience_id = ? "
         "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY id_type, wanted",
         (known.id,),
     ):
@@ -109,8 +128,9 @@ def to_send(db: Db, known: Audience, now: int) -> ToSend:
     It includes users who have to be confirmed again by `now`, in microseconds since 1970.
     """
     counts = late_effects.due(db, known.id, now)
+    counted = _counted(db)
     pending = (
-        "SELECT id_type, wanted, count(*) FROM member WHERE audience_id = ? "
+        f"SELECT id_type, wanted, {counted.people} FROM {counted.table} WHERE audience_id = ? "
         "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY id_type, wanted"
     )
     in_flight = (
@@ -124,13 +144,12 @@ def to_send(db: Db, known: Audience, now: int) -> ToSend:
     again = 0
     if counts[other, 0]:
         is_open = "request_id IN (SELECT id FROM request WHERE state = 'open')"
-        again = _count(
-            db,
-            "id_type = ? AND wanted = 1 AND delivered = 1 AND rejection_id IS NULL "
+        (again,) = db.execute(
+            "SELECT count(*) FROM member WHERE audience_id = ? AND id_type = ? AND wanted = 1 "
+            "AND delivered = 1 AND rejection_id IS NULL "
             f"AND (request_id IS NULL OR NOT {is_open})",
-            known.id,
-            used,
-        )
+            (known.id, used),
+        ).fetchone()
     return ToSend(counts[other, 0], counts[used, 0], counts[used, 1] + again)
 
 
@@ -190,25 +209,23 @@ class Headcount(msgspec.Struct, frozen=True):
 
 def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
     """What is left of each audience that has anything left, in five statements for them all."""
+    counted = _counted(db)
+    members = f"{counted.people} FROM {counted.table}"
     pending = _by_audience(
         db,
         # In the order of the index: a million need no sorting.
-        "SELECT audience_id, wanted, count(*) FROM member "
+        f"SELECT audience_id, wanted, {members} "
         "WHERE wanted IS NOT delivered AND rejection_id IS NULL "
         "GROUP BY audience_id, id_type, wanted",
     )
-    in_flight = _by_audience(
-        db,
-        "SELECT audience_id, CASE operation WHEN 'add' THEN 1 ELSE 0 END, sum(size) FROM request "
-        "WHERE state = 'open' AND kind = 'membership' GROUP BY 1, 2",
-    )
+    in_flight = _in_flight_of_all(db)
     rejected = _by_audience(
         db,
-        "SELECT audience_id, 0, count(*) FROM member WHERE rejection_id IS NOT NULL GROUP BY 1",
+        f"SELECT audience_id, 0, {members} WHERE rejection_id IS NOT NULL GROUP BY 1",
     )
     unidentified = _by_audience(
         db,
-        f"SELECT audience_id, 0, count(*) FROM member WHERE {IS_UNIDENTIFIED} GROUP BY 1",
+        f"SELECT audience_id, 0, {members} WHERE {IS_UNIDENTIFIED} GROUP BY 1",
     )
     uncertain = late_effects.uncertain(db)
     ids = {audience_id for audience_id, _ in pending | in_flight | rejected | unidentified}
@@ -235,16 +252,86 @@ def _by_audience(db: Db, query: str) -> Counter[tuple[int, int]]:
 def headcount(db: Db, known: Audience, limit: int) -> Headcount:
     """Count the members, those in the cohort by either identifier, and those dated too late.
 
-    It reads each of them (2,000,000 a second). Users in a request without an answer yet do not
-    count as delivered. `limit` is in microseconds since 1970.
+    In a file it reads each of them (2,000,000 a second). Users in a request without an answer yet
+    do not count as delivered. `limit` is in microseconds since 1970.
     """
+    return headcounts(db, [known], limit)[known.id]
+
+
+def headcounts(db: Db, audiences: Sequence[Audience], limit: int) -> dict[int, Headcount]:
+    """The `headcount` of each of several audiences, by its id."""
+    if isinstance(db, ServerDb):
+        return _headcounts_of_server(db, audiences, limit)
+    return {known.id: _headcount_of_file(db, known, limit) for known in audiences}
+
+
+def _headcounts_of_server(
+    db: ServerDb, audiences: Sequence[Audience], limit: int
+) -> dict[int, Headcount]:
+    """Of the members themselves, only the oldest pending ones and those dated too late are read."""
+    used = {known.id: ID_TYPE_CODE[known.id_type] for known in audiences}
+    values = {"ids": msgspec.json.encode(list(used)).decode(), "limit": limit}
+    chosen = "audience_id IN (SELECT CAST(value AS INTEGER) FROM json_each(:ids))"
+    where = _counted(db).where
+    counts = {
+        audience_id: [*map(int, row)]
+        for audience_id, *row in db.execute(
+            f"SELECT audience_id, {where('wanted = 1')}, {where(_IS_DELIVERED)}, "
+            f"{where('wanted = 1 AND rejection_id IS NOT NULL')}, {where(IS_UNIDENTIFIED)}, "
+            f"max(latest), {_held_columns(db)} FROM counted_member WHERE {chosen} GROUP BY 1",
+            values,
+        )
+    }
+    since = dict(
+        db.execute(
+            "SELECT audience_key, min(event_at) FROM (SELECT DISTINCT audience_id AS audience_key, "
+            "id_type AS kind, wanted AS want FROM counted_member "
+            f"WHERE people > 0 AND {_IS_PENDING} AND {chosen}) AS pending CROSS JOIN LATERAL ("
+            "SELECT event_at FROM member WHERE audience_id = audience_key AND id_type = kind "
+            f"AND wanted = want AND {_IS_PENDING} AND event_at > 0 ORDER BY event_at LIMIT 1) "
+            "AS oldest GROUP BY 1",
+            values,
+        ).fetchall()
+    )
+    in_flight = _in_flight_of_all(db)
+    found = {}
+    for audience_id, id_type in used.items():
+        row = counts.get(audience_id, [0] * 8)
+        identified, in_cohort, rejected, unidentified, latest, *held = row
+        ahead, until = 0, None
+        if latest > limit:
+            ahead, until = db.execute(
+                "SELECT count(*) FILTER (WHERE id_type = ?), max(event_at) FROM member "
+                "WHERE audience_id = ? AND event_at > ?",
+                (id_type, audience_id, limit),
+            ).fetchone()
+        adding, removing = in_flight[audience_id, 1], in_flight[audience_id, 0]
+        in_cohort = max(0, in_cohort - adding)
+        found[audience_id] = Headcount(
+            in_cohort=in_cohort,
+            pending=identified - in_cohort - rejected,
+            rejected=rejected,
+            unidentified=unidentified,
+            held=_held(held, adding, removing),
+            ahead=ahead,
+            ahead_until=until if ahead else None,
+            pending_since=since.get(audience_id),
+        )
+    return found
+
+
+_IS_PENDING = "wanted IS NOT delivered AND rejection_id IS NULL"
+_IS_DELIVERED = "wanted = 1 AND delivered = 1 AND rejection_id IS NULL"
+
+
+def _headcount_of_file(db: Db, known: Audience, limit: int) -> Headcount:
     identified, in_cohort, rejected, ahead, until, pending_since, *held = db.execute(
         "SELECT coalesce(sum(wanted), 0), "
         "count(*) FILTER (WHERE wanted = 1 AND delivered = 1 AND rejection_id IS NULL), "
         "count(*) FILTER (WHERE wanted = 1 AND rejection_id IS NOT NULL), "
         "count(*) FILTER (WHERE id_type = :id_type AND event_at > :limit), max(event_at), "
         "min(event_at) FILTER (WHERE wanted IS NOT delivered AND rejection_id IS NULL "
-        f"AND event_at > 0), {_HELD} FROM member WHERE audience_id = :audience",
+        f"AND event_at > 0), {_held_columns(db)} FROM member WHERE audience_id = :audience",
         {"audience": known.id, "id_type": ID_TYPE_CODE[known.id_type], "limit": limit},
     ).fetchone()
     adding, removing = _in_flight(db, known)
@@ -262,8 +349,10 @@ def headcount(db: Db, known: Audience, limit: int) -> Headcount:
 
 
 def held_by_cohort(db: Db, known: Audience) -> InCohort:
-    """Count who is in an audience's cohort; it reads each member."""
-    row = db.execute(f"SELECT {_HELD} FROM member WHERE audience_id = ?", (known.id,)).fetchone()
+    """Count who is in an audience's cohort; in a file it reads each member."""
+    row = db.execute(
+        f"SELECT {_held_columns(db)} FROM {_counted(db).table} WHERE audience_id = ?", (known.id,)
+    ).fetchone()
     return _held(row, *_in_flight(db, known))
 
 
@@ -272,16 +361,22 @@ _IS_UNKNOWN = (
     "delivered IS NULL AND (rejection_id IS NULL OR rejection_id IN "
     "(SELECT id FROM rejection WHERE code = 'refused_by_amplitude'))"
 )
-_HELD = (
-    "count(*) FILTER (WHERE delivered = 1), "
-    f"count(*) FILTER (WHERE {_IS_UNKNOWN} AND (wanted = 0 OR request_id IS NOT NULL)), "
-    f"count(*) FILTER (WHERE {_IS_UNKNOWN} AND wanted = 1 AND request_id IS NULL)"
-)
-"""Delivered, unknown, and unknown because nothing was ever sent: to a cohort that others filled."""
+
+
+def _held_columns(db: Db) -> str:
+    """Delivered, unknown, and unknown since nothing was ever sent: to a cohort others filled."""
+    where = _counted(db).where
+    return ", ".join(
+        (
+            where("delivered = 1"),
+            where(f"{_IS_UNKNOWN} AND (wanted = 0 OR request_id IS NOT NULL)"),
+            where(f"{_IS_UNKNOWN} AND wanted = 1 AND request_id IS NULL"),
+        )
+    )
 
 
 def _held(row: Sequence[int], adding: int, removing: int) -> InCohort:
-    """Read what `_HELD` selects; the users of an open request are unconfirmed."""
+    """Read what `_held_columns` selects; the users of an open request are unconfirmed."""
     delivered, unknown, never_sent = row
     delivered = max(0, delivered - adding)
     unconfirmed = unknown + adding + removing
@@ -300,13 +395,22 @@ def _in_flight(db: Db, known: Audience) -> tuple[int, int]:
     return sizes.get("add", 0), sizes.get("remove", 0)
 
 
+def _in_flight_of_all(db: Db) -> Counter[tuple[int, int]]:
+    """How many users the open requests add (1) and remove (0), by audience and that number."""
+    return _by_audience(
+        db,
+        "SELECT audience_id, CASE operation WHEN 'add' THEN 1 ELSE 0 END, sum(size) FROM request "
+        "WHERE state = 'open' AND kind = 'membership' GROUP BY 1, 2",
+    )
+
+
 def members(db: Db, known: Audience) -> int:
-    """How many people with an identifier are wanted in the cohort; it reads each of them."""
+    """How many people with an identifier are wanted in the cohort; a file reads each of them."""
     return _count(db, "id_type = ? AND wanted = 1", known.id, ID_TYPE_CODE[known.id_type])
 
 
 def leavers(db: Db, known: Audience) -> int:
-    """How many people left the audience; it reads each of its identifiers."""
+    """How many people left the audience; a file reads each of its identifiers."""
     return _count(db, "id_type = ? AND wanted = 0", known.id, ID_TYPE_CODE[known.id_type])
 
 
@@ -321,8 +425,11 @@ def has_delivered(db: Db, audience_id: int, least: int) -> bool:
 
 
 def _count(db: Db, where: str, audience_id: int, *values: object) -> int:
+    counted = _counted(db)
     row = db.execute(
-        f"SELECT count(*) FROM member WHERE audience_id = ? AND {where}", (audience_id, *values)
+        f"SELECT coalesce({counted.people}, 0) FROM {counted.table} WHERE audience_id = ? "
+        f"AND {where}",
+        (audience_id, *values),
     ).fetchone()
     return int(row[0])
 

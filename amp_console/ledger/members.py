@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from amp_console.ledger.applied_lists import AppliedList, applied_lists
-from amp_console.ledger.audiences import Audience, Link, audience
+from amp_console.ledger.applied_lists import AppliedList, applied_lists_of
+from amp_console.ledger.audiences import Audience, Link, audiences_of
 from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb
 from amp_console.ledger.forgotten import (
     NO_ONE_FORGOTTEN,
@@ -22,6 +22,7 @@ from amp_console.ledger.membership_changes import (
     KEPT_SHORT,
     count_recent,
     counting_new,
+    last_member,
 )
 from amp_console.values import AudienceRef, Change, IdType
 
@@ -166,9 +167,12 @@ def merge(
     """
     updated = 0
     newest.drop_forgotten(db)
+    ids = {audiences[ref] for ref in newest.audiences}
+    targets, applied_to, last = audiences_of(db, ids), applied_lists_of(db, ids), last_member(db)
+    merged = set()
     for ref, first_at, group in newest:
-        target = audience(db, audiences[ref])
-        lists = applied_lists(db, target.id)
+        target = targets[audiences[ref]]
+        lists = applied_to.get(target.id)
         newer = group.by_id
         if lists:
             newer = _newer_than_lists(db, target.id, group, first_at, lists)
@@ -191,7 +195,10 @@ def merge(
                 continue
             code = ID_TYPE_CODE[id_type]
             _count_recent(db, source_id, target.id, code, first_at, newest.first_line, by_id, now)
-            with counting_new(db, target.id, code, now):
+            # Changes of two epochs come one after the other.
+            before = last if (target.id, code) not in merged else last_member(db)
+            merged.add((target.id, code))
+            with counting_new(db, target.id, code, now, before):
                 rows.append(_merge_newest(db, values, by_id))
         updated += max(rows, default=0)  # the same people, by their other identifier
         _remember_pairs(db, target.id, group.pairs)
@@ -293,6 +300,8 @@ def _merge_on_server(db: ServerDb, values: dict[str, int | None], by_id: dict[st
 
 def _remember_pairs(db: Db, audience_id: int, pairs: dict[str, str]) -> None:
     """Keep the same person's identifier of the other type, where the newest event has both."""
+    if not pairs:
+        return
     for id_type, ordered in (
         (IdType.USER_ID, pairs.items()),
         (IdType.AMPLITUDE_ID, [(other, id_) for id_, other in pairs.items()]),

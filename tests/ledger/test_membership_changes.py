@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,6 +21,7 @@ from amp_console.ledger.membership_changes import (
 from amp_console.ledger.snapshots import Snapshot
 from amp_console.values import Change, IdType
 from tests.ledger.helpers import REF, start
+from tests.ledgers import EmptyLedger
 
 pytestmark = pytest.mark.both_engines
 
@@ -30,8 +30,8 @@ HOUR = 3_600_000_000
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path / "ledger.db") as ledger:
+def ledger(empty_ledger: EmptyLedger) -> Iterator[Ledger]:
+    with open_ledger(empty_ledger()) as ledger:
         start(ledger)
         yield ledger
 
@@ -58,6 +58,23 @@ def lately(ledger: Ledger) -> tuple[int, int]:
     """Who entered and left within the last hour."""
     moves = ledger.read(recent_movement, start(ledger), NOW, HOUR // SHORT)
     return sum(moves.entered), sum(moves.left)
+
+
+def test_who_enters_is_counted_once_although_a_merge_is_in_parts(ledger: Ledger) -> None:
+    """Its changes are packed by epochs of 50 days, one of which begins among these."""
+    source = ledger.write(sources.begin_source, "events", None, 1)
+    begin = (NOW >> 42) << 42
+    newest = NewestChanges()
+    newest.add(
+        [
+            Change(REF, "a", None, True, begin - DAY, 1),
+            Change(REF, "b", None, True, begin + DAY, 2),
+            Change(REF, "c", None, True, begin - DAY, 3),
+        ]
+    )
+    ledger.write(members.merge, source, newest, {REF: start(ledger).id}, begin + 2 * DAY)
+    moves = ledger.read(daily_movement, start(ledger), begin + 2 * DAY, 5)
+    assert (sum(moves.entered), sum(moves.left)) == (3, 0)
 
 
 def test_who_moved_since_a_moment_is_counted_from_the_interval_that_it_is_in(
@@ -132,10 +149,11 @@ def test_every_member_of_a_large_list_is_counted(ledger: Ledger) -> None:
     def add(db: Db) -> None:
         with counting_new(db, known.id, 1, NOW):
             db.execute(
-                "WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number LIMIT ?) "
-                "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, "
-                "source_id, line) SELECT ?, 1, i, 1, 1, ?, 1, i FROM number",
-                (size, known.id, NOW),
+                "WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number "
+                f"WHERE i < {size}) INSERT INTO member (audience_id, id_type, id, is_member, "
+                "wanted, event_at, source_id, line) "
+                "SELECT ?, 1, i || '', 1, 1, ?, 1, i FROM number",
+                (known.id, NOW),
             )
 
     ledger.write(add)

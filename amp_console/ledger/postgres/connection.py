@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from amp_console.ledger.db import Cursor, ServerDb
@@ -161,15 +161,30 @@ def storable(text: str) -> str:
     return _UNSTORABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
-def _require_storable(row: Sequence[Any]) -> None:
-    """Refuse identifiers that would be stored as others. Raises `LedgerError`."""
-    if any(type(value) is str and "\0" in value for value in row):
+def _copied(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Rows as COPY reads them, a few thousand at once: half the work of psycopg's own."""
+    remaining = iter(rows)
+    while some := list(islice(remaining, 2_000)):
+        yield "".join(["\t".join(map(_copied_value, row)) + "\n" for row in some])
+
+
+def _copied_value(value: Any) -> str:
+    if value is None:
+        return "\\N"
+    if not isinstance(value, str):
+        return f"\\\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+    if "\0" in value:
         raise LedgerError(
             "An identifier contains a NUL character, which PostgreSQL can't store. Nothing was "
             "changed. Remove it from the source, and read it again."
         )
+    if _COPY_SPECIAL.search(value) is None:
+        return value
+    return storable(value).translate(_COPY_ESCAPES)
 
 
+_COPY_SPECIAL = re.compile("[\\\\\t\n\r\ud800-\udfff]")
+_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _FETCHED = 5_000  # rows of a stream
 _NUMBERS = count(1)  # several may be read at once
 _REFUSAL = "refuse_moved"  # a function, and the trigger of each table that calls it
@@ -208,9 +223,8 @@ class PostgresDb(ServerDb):
         """Load rows into some columns of a table, many times as fast as by INSERT."""
         target = translate(table).sql
         with self.connection.cursor().copy(f"COPY {target} ({columns}) FROM STDIN") as copy:
-            for row in rows:
-                _require_storable(row)
-                copy.write_row(row)
+            for lines in _copied(rows):
+                copy.write(lines)
 
     def load(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
         """Load rows into a temporary table, which is made with these columns, or emptied first."""

@@ -428,7 +428,108 @@ CREATE TABLE moved (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FUNCTIONS + _TABLES + _COUNTING + _UPKEEP, _MOVED)
+# How many members there are in each state, so that no screen counts millions: every statement that
+# changes members counts them again, in its transaction. Writers of one audience come one after the
+# other, so none waits here for another. `latest` never becomes less: no event is later than that.
+# The view has the columns of `member`: of a request, a rejection and a counterpart, whether there
+# is one. In the index, the oldest event of those who are pending comes first. Flips are looked for
+# only after a statement that sets `is_member`: a delivery of 100,000 would wait 0.6 s for it.
+_MEMBER_COUNTS = """
+CREATE FUNCTION member_state(is_member bigint, wanted bigint, delivered bigint, request_id bigint,
+        rejection_id bigint, counterpart text)
+    RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT is_member + wanted * 2
+        + CASE delivered WHEN 0 THEN 0 WHEN 1 THEN 4
+            ELSE CASE WHEN request_id IS NULL THEN 8 ELSE 12 END END
+        + CASE WHEN rejection_id IS NULL THEN 0 ELSE 16 END
+        + CASE WHEN counterpart IS NULL THEN 0 ELSE 32 END
+$$;
+CREATE TABLE member_count (
+    audience_id bigint NOT NULL,
+    id_type bigint NOT NULL,
+    state bigint NOT NULL,
+    people bigint NOT NULL,
+    latest bigint NOT NULL,
+    PRIMARY KEY (audience_id, id_type, state)
+);
+CREATE VIEW counted_member AS
+    SELECT audience_id, id_type, people, latest, state & 1 AS is_member, state >> 1 & 1 AS wanted,
+        CASE state >> 2 & 3 WHEN 0 THEN 0 WHEN 1 THEN 1 END AS delivered,
+        CASE state >> 2 & 3 WHEN 3 THEN 0 END AS request_id,
+        CASE state >> 4 & 1 WHEN 1 THEN 0 END AS rejection_id,
+        CASE state >> 5 & 1 WHEN 1 THEN '' END AS counterpart
+    FROM member_count;
+CREATE FUNCTION count_members() RETURNS trigger LANGUAGE plpgsql SET search_path = {schema} AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO member_count AS known
+            SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
+                rejection_id, counterpart), count(*), max(event_at)
+            FROM added GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+            ON CONFLICT (audience_id, id_type, state) DO UPDATE
+                SET people = known.people + excluded.people,
+                    latest = greatest(known.latest, excluded.latest);
+    ELSIF TG_OP = 'UPDATE' THEN
+        INSERT INTO member_count AS known
+            SELECT audience_id, id_type, state, sum(change)::bigint, max(event_at) FROM (
+                SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
+                    rejection_id, counterpart) AS state, 1 AS change, event_at FROM changed
+                UNION ALL
+                SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
+                    rejection_id, counterpart), -1, event_at FROM former) AS counted
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+            ON CONFLICT (audience_id, id_type, state) DO UPDATE
+                SET people = known.people + excluded.people,
+                    latest = greatest(known.latest, excluded.latest);
+    ELSIF TG_OP = 'DELETE' THEN
+        UPDATE member_count AS known SET people = known.people - gone.people FROM (
+            SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
+                rejection_id, counterpart) AS state, count(*) AS people
+            FROM former GROUP BY 1, 2, 3) AS gone
+        WHERE (known.audience_id, known.id_type, known.state)
+            = (gone.audience_id, gone.id_type, gone.state);
+    ELSE
+        DELETE FROM member_count;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER member_added AFTER INSERT ON member REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION count_members();
+CREATE TRIGGER member_changed AFTER UPDATE ON member
+    REFERENCING OLD TABLE AS former NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION count_members();
+CREATE TRIGGER member_deleted AFTER DELETE ON member REFERENCING OLD TABLE AS former
+    FOR EACH STATEMENT EXECUTE FUNCTION count_members();
+CREATE TRIGGER member_truncated AFTER TRUNCATE ON member
+    FOR EACH STATEMENT EXECUTE FUNCTION count_members();
+CREATE FUNCTION note_flips() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('amp_console.flips', TG_ARGV[0], true);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER member_flips_begin BEFORE UPDATE OF is_member ON member
+    FOR EACH STATEMENT EXECUTE FUNCTION note_flips('on');
+DROP TRIGGER member_flips ON member;
+CREATE TRIGGER member_flips AFTER UPDATE ON member
+    REFERENCING OLD TABLE AS former NEW TABLE AS flipped
+    FOR EACH STATEMENT WHEN (current_setting('amp_console.flips', true) = 'on')
+    EXECUTE FUNCTION count_flips();
+CREATE TRIGGER member_flips_end AFTER UPDATE ON member
+    FOR EACH STATEMENT WHEN (current_setting('amp_console.flips', true) = 'on')
+    EXECUTE FUNCTION note_flips('off');
+INSERT INTO member_count
+    SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
+        rejection_id, counterpart), count(*), max(event_at) FROM member GROUP BY 1, 2, 3;
+DROP INDEX member_pending;
+CREATE INDEX member_pending ON member (audience_id, id_type, wanted, event_at)
+    WHERE wanted IS DISTINCT FROM delivered AND rejection_id IS NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _FUNCTIONS + _TABLES + _COUNTING + _UPKEEP,
+    _MOVED,
+    _MEMBER_COUNTS,
+)
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 
 

@@ -9,12 +9,13 @@ from amp_console.amplitude import KeysRefused
 from amp_console.connections import Connection
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences, audience
-from amp_console.ledger.comparisons import CohortFinding, count_due, last_finding
+from amp_console.ledger.comparisons import CohortFinding, count_due, last_finding, last_findings
 from amp_console.ledger.counts import (
     Headcount,
     InCohort,
     Outstanding,
     headcount,
+    headcounts,
     outstanding,
     outstanding_of_all,
 )
@@ -393,12 +394,22 @@ def audience_summaries(
 
     `dead` are the ids from `Ledger.dead_runs`: their sessions follow nothing any more.
     """
-    left = outstanding_of_all(db)
+    left, audiences = outstanding_of_all(db), all_audiences(db)
     moment = now() if count_members else None
-    live = live_audiences(db, dead)
+    counts = {} if moment is None else headcounts(db, audiences, latest_credible(moment))
+    live, findings = live_audiences(db, dead), last_findings(db)
     return [
-        _standing(db, connection, item, left.get(item.id, NOTHING_LEFT), moment, live)
-        for item in all_audiences(db)
+        _standing(
+            db,
+            connection,
+            item,
+            left.get(item.id, NOTHING_LEFT),
+            counts.get(item.id),
+            findings.get(item.id),
+            moment,
+            live,
+        )
+        for item in audiences
     ]
 
 
@@ -411,8 +422,10 @@ def audience_summary(
 ) -> AudienceSummary:
     """One audience, with its members counted; `dead` as in `audience_summaries`."""
     known = audience(db, audience_id)
-    left, live = outstanding(db, known), live_audiences(db, dead)
-    return _standing(db, connection, known, left, now(), live)
+    left, live, moment = outstanding(db, known), live_audiences(db, dead), now()
+    count = headcount(db, known, latest_credible(moment))
+    finding = last_finding(db, known.id)
+    return _standing(db, connection, known, left, count, finding, moment, live)
 
 
 def _standing(
@@ -420,21 +433,25 @@ def _standing(
     connection: Connection,
     known: Audience,
     left: Outstanding,
+    count: Headcount | None,
+    finding: CohortFinding | None,
     moment: int | None,
     live: Collection[int],
 ) -> AudienceSummary:
-    finding = last_finding(db, known.id)
+    removal = None
+    if moment is not None and (left.remove or left.uncertain):
+        removal = large_removal(db, connection, known, moment)
     return AudienceSummary(
         audience=known,
         cohort_name=known.linked_name or cohort_name(known, connection),
         owner_email=owner_email(known, connection),
         left=left,
-        count=None if moment is None else headcount(db, known, latest_credible(moment)),
+        count=count,
         status=status_of(known, left, is_compared=finding is not None),
         finding=finding,
         due=count_due(db, finding.comparison_id) if finding and left.pending else 0,
         is_live=known.id in live,
-        large_removal=None if moment is None else large_removal(db, connection, known, moment),
+        large_removal=removal,
     )
 
 
