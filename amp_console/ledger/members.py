@@ -5,6 +5,7 @@ maximum: reading again, out of order or twice changes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -18,9 +19,12 @@ from amp_console.ledger.forgotten import (
     pairs_to_drop,
 )
 from amp_console.ledger.membership_changes import (
+    ADD_TO_DAYS,
     CLOCK_AHEAD,
+    COUNT_NEW,
     KEPT_SHORT,
     count_recent,
+    counted_since,
     counting_new,
     last_member,
 )
@@ -53,11 +57,23 @@ SELECT :audience, :id_type, key, value & 1, value & :in_use, (value >> 21) + :fi
   FROM {rows} WHERE true ORDER BY key {keep_newest}
 """
 _MERGE_ALL = _MERGE.format(rows="json_each(:changes)", keep_newest=KEEP_NEWEST)
-# On a server, a few changes are JSON as well, and many are loaded into a table.
-_MERGE_FEW = _MERGE.format(
-    rows="(SELECT key, CAST(value AS INTEGER) AS value FROM json_each(:changes)) AS few",
-    keep_newest=KEEP_NEWEST,
-)
+# On a server, many changes are loaded into a table. Few, as those of a live session, are one JSON
+# text for one statement, whatever audiences they are of: each statement takes a round trip.
+_MERGE_FEW = f"""
+WITH merged AS (
+    INSERT INTO member
+        (audience_id, id_type, id, is_member, wanted, event_at, source_id, line, delivered)
+    SELECT (change ->> 0)::bigint, (change ->> 1)::bigint, change ->> 2, (change ->> 3)::bigint,
+        (change ->> 4)::bigint, (change ->> 5)::bigint, :source, (change ->> 6)::bigint,
+        (change ->> 7)::bigint
+    FROM json_array_elements(:changes::json) WITH ORDINALITY AS changes (change, nth)
+    ORDER BY nth {KEEP_NEWEST}
+    RETURNING n, audience_id, id_type, is_member, event_at),
+counted AS (
+    {COUNT_NEW.format(members="merged")} AND n > (SELECT coalesce(max(n), 0) FROM member)
+    {ADD_TO_DAYS})
+SELECT audience_id, id_type, count(*) FROM merged GROUP BY 1, 2
+"""
 _MERGE_LOADED = _MERGE.format(rows="temp.newest_change", keep_newest=KEEP_NEWEST)
 _FEW = 1_000
 
@@ -116,11 +132,14 @@ class NewestChanges:
         self._groups = {key: group for key, group in self._groups.items() if key[0] != ref}
 
     @property
+    def size(self) -> int:
+        """How many identifiers have a change."""
+        return sum(len(by_id) for g in self._groups.values() for by_id in g.by_id.values())
+
+    @property
     def is_full(self) -> bool:
         """True when it should be merged: changes of 100,000 identifiers."""
-        return (
-            sum(len(by_id) for g in self._groups.values() for by_id in g.by_id.values()) >= 100_000
-        )
+        return self.size >= 100_000
 
     def accepts(self, changes: Sequence[Change]) -> bool:
         """Whether these lines are near enough to those held; else merge first."""
@@ -167,11 +186,16 @@ def merge(
     """
     updated = 0
     newest.drop_forgotten(db)
+    few = None
+    if isinstance(db, ServerDb) and newest.size <= _FEW:
+        few = _FewChanges(db, source_id, newest.first_line, now)
     ids = {audiences[ref] for ref in newest.audiences}
     targets, applied_to, last = audiences_of(db, ids), applied_lists_of(db, ids), last_member(db)
     merged = set()
     for ref, first_at, group in newest:
         target = targets[audiences[ref]]
+        if few is not None and target.id in few.audiences:
+            updated += few.merge()
         lists = applied_to.get(target.id)
         newer = group.by_id
         if lists:
@@ -195,14 +219,58 @@ def merge(
                 continue
             code = ID_TYPE_CODE[id_type]
             _count_recent(db, source_id, target.id, code, first_at, newest.first_line, by_id, now)
+            if few is not None:
+                few.add(values, by_id)
+                continue
             # Changes of two epochs come one after the other.
             before = last if (target.id, code) not in merged else last_member(db)
             merged.add((target.id, code))
             with counting_new(db, target.id, code, now, before):
                 rows.append(_merge_newest(db, values, by_id))
         updated += max(rows, default=0)  # the same people, by their other identifier
-        _remember_pairs(db, target.id, group.pairs)
-    return updated
+        if few is not None:
+            few.audiences[target.id] = group.pairs
+        else:
+            _remember_pairs(db, target.id, group.pairs)
+    return updated if few is None else updated + few.merge()
+
+
+class _FewChanges:
+    """Few changes of several audiences, each of one epoch, that a server merges at once.
+
+    `audiences` are the pairs of identifiers of each of them.
+    """
+
+    def __init__(self, db: ServerDb, source_id: int, first_line: int, now: int) -> None:
+        self._db = db
+        self._source_id = source_id
+        self._first_line = first_line
+        self._since = counted_since(now)
+        self._rows: list[tuple[int | str | None, ...]] = []
+        self.audiences: dict[int, dict[str, str]] = {}
+
+    def add(self, values: dict[str, Any], by_id: dict[str, int]) -> None:
+        """Add the changes of one audience and ID type; `values` as in `merge`."""
+        audience_id, id_type = values["audience"], values["id_type"]
+        in_use, first_at, delivered = values["in_use"], values["first_at"], values["delivered"]
+        for id_, change in sorted(by_id.items()):
+            at, line = (change >> 21) + first_at, (change >> 1 & _LINES) + self._first_line
+            wanted = change & in_use
+            row = (audience_id, id_type, id_, change & 1, wanted, at, line, delivered)
+            self._rows.append(row)
+
+    def merge(self) -> int:
+        """Merge what was added; return how many members changed."""
+        updated: dict[int, int] = {}
+        if self._rows:
+            changes = msgspec.json.encode(self._rows).decode()
+            values = {"source": self._source_id, "changes": changes, "since": self._since}
+            for audience_id, _, count in self._db.execute(_MERGE_FEW, values):
+                updated[audience_id] = max(count, updated.get(audience_id, 0))
+        for audience_id, pairs in self.audiences.items():
+            _remember_pairs(self._db, audience_id, pairs)
+        self._rows, self.audiences = [], {}
+        return sum(updated.values())
 
 
 def _newer_than_lists(
@@ -291,11 +359,8 @@ def _merge_newest(db: Db, values: dict[str, int | None], by_id: dict[str, int]) 
 
 
 def _merge_on_server(db: ServerDb, values: dict[str, int | None], by_id: dict[str, int]) -> int:
-    if len(by_id) > _FEW:
-        db.load("newest_change", "key TEXT NOT NULL, value INTEGER NOT NULL", by_id.items())
-        return db.execute(_MERGE_LOADED, values).rowcount
-    changes = msgspec.json.encode(by_id).decode()
-    return db.execute(_MERGE_FEW, {**values, "changes": changes}).rowcount
+    db.load("newest_change", "key TEXT NOT NULL, value INTEGER NOT NULL", by_id.items())
+    return db.execute(_MERGE_LOADED, values).rowcount
 
 
 def _remember_pairs(db: Db, audience_id: int, pairs: dict[str, str]) -> None:

@@ -22,6 +22,13 @@ KEPT_SHORT = 3 * 3_600_000_000  # how long short intervals are kept
 CLOCK_AHEAD = 600_000_000  # how far the clock of an event may be ahead
 COUNTED_AT_ONCE = 200_000  # new members; a list may add millions
 _DAY_BITS = 24
+# How a server counts new members by the day, in one statement of two halves.
+COUNT_NEW = (
+    "INSERT INTO membership_day AS known (key, people) "
+    f"SELECT ((audience_id * 8 + id_type * 2 + 1) << {_DAY_BITS}) + event_at / {DAY}, count(*) "
+    "FROM {members} WHERE is_member = 1 AND event_at >= :since"
+)
+ADD_TO_DAYS = "GROUP BY 1 ON CONFLICT (key) DO UPDATE SET people = known.people + excluded.people"
 
 
 class Movement(msgspec.Struct, frozen=True):
@@ -34,6 +41,11 @@ class Movement(msgspec.Struct, frozen=True):
     span: int
     entered: tuple[int, ...]
     left: tuple[int, ...]
+
+
+def counted_since(now: int) -> int:
+    """Since when new members are counted; both in microseconds since 1970."""
+    return max(0, now - KEPT_DAYS * DAY)
 
 
 @contextmanager
@@ -49,17 +61,13 @@ def counting_new(
     yield
     if isinstance(db, ServerDb):
         db.execute(
-            "INSERT INTO membership_day (key, people) "
-            f"SELECT :first + event_at / {DAY}, count(*) FROM member WHERE n > :before "
-            "AND is_member = 1 AND audience_id = :audience AND id_type = :id_type "
-            "AND event_at >= :since GROUP BY 1 "
-            "ON CONFLICT (key) DO UPDATE SET people = membership_day.people + excluded.people",
+            f"{COUNT_NEW.format(members='member')} AND n > :before AND audience_id = :audience "
+            f"AND id_type = :id_type {ADD_TO_DAYS}",
             {
-                "first": _key(audience_id, id_type, 1, 0),
+                "since": counted_since(now),
                 "before": before,
                 "audience": audience_id,
                 "id_type": id_type,
-                "since": max(0, now - KEPT_DAYS * DAY),
             },
         )
         return
@@ -71,7 +79,7 @@ def counting_new(
             "AND is_member = 1 AND audience_id = ? AND id_type = ? AND event_at >= ?",
             (
                 *(start, start + COUNTED_AT_ONCE),
-                *(audience_id, id_type, max(0, now - KEPT_DAYS * DAY)),
+                *(audience_id, id_type, counted_since(now)),
             ),
         ).fetchone()
         counts.update(msgspec.json.decode(days, type=list[int]))
