@@ -11,6 +11,7 @@ from amp_console.ledger.runs import (
     RunAudience,
     RunKind,
     RunStatus,
+    continue_run,
     end_dead_runs,
     run,
     run_audiences,
@@ -99,6 +100,13 @@ def log_run_start(
         db,
         LogEntry(now, LogKind(kind), text, run_id=run_id, audience_id=_only(audience_ids)),
     )
+
+
+def continue_run_and_log(db: Db, run_id: int, kind: RunKind, now: int) -> None:
+    """Mark a run as running again, if another process took it for dead, and log that."""
+    if continue_run(db, run_id):
+        text = f"{_NAMES[kind]} continues: run {run_id}. Its process had lost the ledger's server."
+        add_log_entry(db, LogEntry(now, LogKind(kind), text, run_id=run_id))
 
 
 def log_run_end(db: Db, run_id: int) -> None:

@@ -221,6 +221,19 @@ def keep_tally(db: Db, run_id: int, tally: ReadCounts) -> None:
     )
 
 
+def continue_run(db: Db, run_id: int) -> bool:
+    """Mark a run as running again, if it was taken for dead; only for the process that has it.
+
+    A server that was restarted has released its lock for a moment. Returns whether it was marked.
+    """
+    changed = db.execute(
+        "UPDATE run SET status = 'running', ended_at = NULL "
+        "WHERE id = ? AND status = 'interrupted' AND lock IS NOT NULL",
+        (run_id,),
+    )
+    return changed.rowcount > 0
+
+
 def end_run(db: Db, run_id: int, status: RunStatus, note: str, now: int) -> None:
     """Keep how a run ended."""
     db.execute(
@@ -389,7 +402,7 @@ def end_dead_runs(db: Db, dead: Collection[int]) -> None:
     for run_id in set(dead) & set(running_locks(db)):
         _recount(db, run_id)
         db.execute(
-            "UPDATE run SET status = 'interrupted', ended_at = ?, lock = NULL WHERE id = ?",
+            "UPDATE run SET status = 'interrupted', ended_at = ? WHERE id = ?",
             (_last_sign(db, run_id), run_id),
         )
 

@@ -18,7 +18,8 @@ from amp_console.ledger.locks import AudienceBusy, SourceBusy
 from amp_console.ledger.members import NewestChanges, merge
 from amp_console.ledger.postgres.address import read_address
 from amp_console.ledger.postgres.sql import translate
-from amp_console.ledger.runs import begin_run
+from amp_console.ledger.run_log import continue_run_and_log
+from amp_console.ledger.runs import RunKind, begin_run
 from amp_console.ledger.schema import migrate
 from amp_console.ledger.sources import ReadCounts, begin_source
 from amp_console.values import Secret
@@ -298,8 +299,11 @@ def test_a_new_session_takes_the_locks_of_runs_and_sources_again(
             run_id = ledger.write(begin_run, ReadCounts(), 1, lock)
             end_sessions_that_hold_locks(server_ledgers)
             assert other.dead_runs() == {run_id}
+            with open_ledger(ledger.url):
+                assert marked(other) == "interrupted"
             with other.hold_source("here"):
-                ledger.read(all_audiences)
+                ledger.write(continue_run_and_log, run_id, RunKind.LIVE, 2)
+            assert marked(other) == "running"
             assert other.dead_runs() == frozenset()
             ledger.read(all_audiences)
             with pytest.raises(SourceBusy), other.hold_source("here"):
@@ -309,6 +313,17 @@ def test_a_new_session_takes_the_locks_of_runs_and_sources_again(
         assert other.dead_runs() == {run_id}
         with other.hold_source("here"):
             pass
+    entries = ledger.read(
+        lambda db: db.execute("SELECT text FROM log_entry ORDER BY id").fetchall()
+    )
+    assert entries[-1] == (
+        f"Live session continues: run {run_id}. Its process had lost the ledger's server.",
+    )
+
+
+def marked(ledger: Ledger) -> str:
+    """How the only run is marked."""
+    return str(ledger.read(lambda db: db.execute("SELECT status FROM run").fetchone()[0]))
 
 
 @postgresql_only

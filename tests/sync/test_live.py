@@ -911,9 +911,11 @@ async def test_refused_keys_are_not_tried_for_every_audience(
 async def test_another_process_at_an_audience_is_waited_for(
     workspace: Workspace, tmp_path: Path
 ) -> None:
+    """For a second, not for as long as after trouble."""
     workspace.enter("u1")
     await workspace.sync()
-    async with Session(workspace, tmp_path) as session:
+    options = LiveOptions(flush_seconds=0.05, retry_after=600, retry_busy=0.05)
+    async with Session(workspace, tmp_path, options) as session:
         with workspace.ledger.lease(workspace.audience().id):
             session.write(lines("u2", at=1))
             await until(

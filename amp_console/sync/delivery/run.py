@@ -255,6 +255,7 @@ async def take_turn(worker: AudienceWorker, work: Work) -> str:
             worker.audience = await worker.read(audience, audience_id)
             return await _keep_limit(worker, await _work(worker, work))
     except AudienceBusy:
+        worker.was_busy = True
         return await worker.read(busy_because, audience_id)
 
 

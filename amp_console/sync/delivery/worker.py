@@ -46,7 +46,7 @@ class AudienceWorker:
     and `only` to some identifiers.
     `limited_until` is the time before which Amplitude wants no request for this audience, in
     microseconds since 1970. `was_accepted`: Amplitude has accepted a request for this cohort in
-    this turn.
+    this turn; `was_busy`: another worker held the lease.
     """
 
     def __init__(self, run: ActiveRun, audience: Audience, stop: Stop | None = None) -> None:
@@ -64,6 +64,7 @@ class AudienceWorker:
         self.limited_until: int | None = None
         self.asked_to_wait: RequestedWait | None = None
         self.was_accepted = False
+        self.was_busy = False
         self._is_retry = False  # the last request that changes something failed
         self._ledger = context.ledger
         self._writes = context.ledger.writes_of(audience.id)
@@ -77,6 +78,7 @@ class AudienceWorker:
         self.retry_budget = RetryBudget(self.connection.limits, self._timing)
         self.asked_to_wait = None
         self._is_retry = False
+        self.was_busy = False
         self.was_accepted = False  # the cohort may have been deleted since the last turn
 
     @property

@@ -298,6 +298,8 @@ class Follower:
         may have released it.
         """
         worker, options = self._worker, self._options
+        if worker.was_busy:
+            return options.retry_busy
         if worker.limited_until is None:
             return options.retry_after
         left = (worker.limited_until - worker.now()) / 1_000_000

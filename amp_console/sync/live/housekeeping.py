@@ -21,6 +21,7 @@ from amp_console.ledger.event_log import (
 )
 from amp_console.ledger.refused_requests import keep_refused
 from amp_console.ledger.requests import forget_requests
+from amp_console.ledger.run_log import continue_run_and_log
 from amp_console.sync.delivery.context import ActiveRun
 from amp_console.sync.delivery.retention import prune_if_due
 from amp_console.sync.live.alerts import Alerts, limits_for
@@ -83,7 +84,7 @@ class Housekeeping:
         catch_up: Callable[[], Awaitable[None]],
         observe: Callable[[LiveSnapshot], None],
     ) -> None:
-        self._run_id = run.id
+        self._run_id, self._kind = run.id, run.kind
         self._connection = run.context.connection
         self._ledger = run.context.ledger
         self._timing = run.context.timing
@@ -141,6 +142,10 @@ class Housekeeping:
             await self._catch_up()
             self._is_behind = False
         if ticks % options.counts_every == 0:
+            now = self._timing.now()
+            await self._ledger.writes_of().awrite(
+                continue_run_and_log, self._run_id, self._kind, now
+            )
             await self.keep_counts()
         if ticks % options.backup_every == options.first_backup:
             self._backups.check()

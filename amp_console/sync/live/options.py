@@ -22,6 +22,7 @@ class LiveOptions(msgspec.Struct, frozen=True):
     grace: float = 30.0
     silence: float = 600.0
     retry_after: float = 5.0  # until an audience that could not be delivered is tried again
+    retry_busy: float = 1.0  # ... where another process is delivering it: seconds, as a rule
     rate_limit_recheck: float = (
         60.0  # ... where Amplitude asked to wait: an operator may release it
     )
