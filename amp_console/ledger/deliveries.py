@@ -415,6 +415,10 @@ def _restore(db: Db, batch: DeliveryBatch) -> None:
     )
 
 
+PROCESS_ENDED = "The process ended before the answer came."
+"""What is kept of a request instead of its answer."""
+
+
 def void_open(db: Db, audience_id: int, now: int, late_until: int | None) -> int:
     """Void what a dead process left open; only for the holder of the lease. Returns how many.
 
@@ -424,7 +428,7 @@ def void_open(db: Db, audience_id: int, now: int, late_until: int | None) -> int
         "SELECT id FROM request WHERE audience_id = ? AND state = 'open'", (audience_id,)
     ).fetchall()
     for (request_id,) in requests:
-        answer = RequestAnswer(now, None, "The process ended before the answer came.")
+        answer = RequestAnswer(now, None, PROCESS_ENDED)
         void(db, request_id, answer, late_until)
     return len(requests)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.deliveries import (
+    PROCESS_ENDED,
     DeliveryBatch,
     MemberRows,
     Reason,
@@ -90,6 +91,16 @@ def _open(
 ) -> DeliveryBatch:
     kind = RequestKind.UPLOAD
     return open_request(db, run_id, audience_id, id_type, Operation.ADD, rows, now, kind)
+
+
+def unanswered_at(db: Db, audience_id: int) -> int | None:
+    """When the last upload was sent, if its process ended before the answer came; else None."""
+    row = db.execute(
+        "SELECT sent_at, answer FROM request WHERE audience_id = ? AND kind = ? "
+        "ORDER BY id DESC LIMIT 1",
+        (audience_id, RequestKind.UPLOAD),
+    ).fetchone()
+    return int(row[0]) if row is not None and row[1] == PROCESS_ENDED else None
 
 
 def reject_all_pending(db: Db, batch: DeliveryBatch, reason: str, at: int) -> int:

@@ -17,6 +17,7 @@ from amp_console.simulator import (
     Body,
     Call,
     Cut,
+    Late,
     RefuseIds,
     Reset,
     Rule,
@@ -537,6 +538,22 @@ class TestCreation:
         await workspace.sync()
         assert len(workspace.simulator.world.cohorts()) == 1
         assert workspace.cohort() == set(USERS)
+
+    async def test_that_a_killed_process_had_sent_is_waited_for(self, workspace: Workspace) -> None:
+        """Another process takes over at once, while Amplitude is still at it."""
+        faults = workspace.simulator.faults
+        workspace.set_faults(Rule(Late(status=None), calls=frozenset({Call.UPLOAD}), times=1))
+        workspace.enter(*USERS)
+        killed = asyncio.create_task(workspace.sync())
+        while not faults.held:
+            await asyncio.sleep(0)
+        killed.cancel()
+        await asyncio.wait([killed])
+        workspace.on_sleep(faults.release)
+        await workspace.sync()
+        assert len(workspace.simulator.world.cohorts()) == 1
+        assert workspace.cohort() == set(USERS)
+        assert workspace.waits.seconds == [LATER_CHECKS[0]]
 
     async def test_that_fails_each_time_is_given_up_though_lists_are_answered(
         self, workspace: Workspace

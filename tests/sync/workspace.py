@@ -126,7 +126,7 @@ class Workspace:
         """Publish every snapshot of a run, instead of at most ten a second."""
         self.timing = dataclasses.replace(self.timing, monotonic=SteppingClock())
 
-    def on_sleep(self, act: Callable[[], None]) -> None:
+    def on_sleep(self, act: Callable[[], object]) -> None:
         """Do this whenever a run would wait."""
 
         async def sleep(seconds: float) -> None:

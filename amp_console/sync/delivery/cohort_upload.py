@@ -16,7 +16,7 @@ from amp_console.amplitude import (
     Upload,
     Uploaded,
 )
-from amp_console.ledger import Db, cohorts, deliveries
+from amp_console.ledger import Db, cohorts, deliveries, uploads
 from amp_console.ledger.audiences import Audience, all_audiences, audience
 from amp_console.ledger.cohorts import Creation
 from amp_console.ledger.deliveries import DeliveryBatch
@@ -42,7 +42,7 @@ async def begin_creation(worker: AudienceWorker) -> Creation | None:
     """Keep the intent to create a cohort and return it; None where an earlier one was adopted."""
     known = worker.audience
     begun = await worker.read(cohorts.creation, known.id)
-    if begun is not None and await _adopt(worker, begun):
+    if begun is not None and await _find_begun(worker, begun):
         return None
     name = cohort_name(known, worker.connection)
     if begun is not None and begun.name == name:
@@ -51,6 +51,25 @@ async def begin_creation(worker: AudienceWorker) -> Creation | None:
         existing = frozenset(c.id for c in await _list(worker) if _is_same_name(c.name, name))
     owner = owner_email(known, worker.connection)
     return await worker.write(cohorts.begin_creation, known.id, name, owner, existing, worker.now())
+
+
+async def _find_begun(worker: AudienceWorker, begun: Creation) -> bool:
+    """Adopt the cohort that an earlier run began to create, if there is one.
+
+    Where its process died, perhaps a moment ago, Amplitude may still be creating the cohort, so its
+    list is asked again until such a call must have ended.
+    """
+    sent_at = await worker.read(uploads.unanswered_at, worker.audience.id)
+    latest = None if sent_at is None else sent_at + round(sum(LATER_CHECKS) * 1_000_000)
+    for seconds in LATER_CHECKS:
+        if await _adopt(worker, begun):
+            return True
+        if latest is None or worker.now() >= latest:
+            return False
+        worker.show("checking whether the cohort was created", seconds)
+        await worker.sleep(seconds)
+        await worker.checkpoint()
+    return await _adopt(worker, begun)
 
 
 async def upload(worker: AudienceWorker, intent: Creation, batch: DeliveryBatch) -> UploadOutcome:
