@@ -95,7 +95,8 @@ def test_a_variable_that_cannot_be_a_key_is_named_and_not_quoted() -> None:
 
 
 def test_a_child_process_gets_the_environment_without_keys() -> None:
-    assert without_keys(BOTH | {"PATH": "/bin"}) == {"PATH": "/bin"}
+    ledger = {"AMP_CONSOLE_LEDGER": "postgresql://ana:secret@db/amp", "PGPASSWORD": "secret"}
+    assert without_keys(BOTH | ledger | {"PATH": "/bin"}) == {"PATH": "/bin"}
 
 
 def test_a_connection_without_keys_says_how_to_supply_them(connection: Connection) -> None:

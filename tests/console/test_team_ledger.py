@@ -140,6 +140,20 @@ async def test_what_can_t_be_opened_is_told_at_its_field_and_not_saved(
         assert harness.environment.connections.get(connection.name) == connection
 
 
+async def test_the_form_says_that_the_environment_replaces_the_ledger(
+    harness: ConsoleHarness, server: PostgresqlServer
+) -> None:
+    harness.environ["AMP_CONSOLE_LEDGER"] = url_of(server)
+    harness.connect()
+    async with harness.open(size=(140, 40)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        session = services(pilot).session
+        assert session is not None
+        assert session.ledger.url == url_of(server)
+        await edit(pilot)
+        await until_shown(pilot, "AMP_CONSOLE_LEDGER replaces it")
+
+
 async def test_a_sync_on_a_server_is_the_same_as_on_a_file(
     harness: ConsoleHarness, server: PostgresqlServer
 ) -> None:

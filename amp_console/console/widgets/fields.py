@@ -94,10 +94,10 @@ class Field(Vertical):
         self.query_one(".mark", Static).update(safe_text(*parts))
 
 
-def input_field(name: str, label: str, value: str, placeholder: str) -> Field:
+def input_field(name: str, label: str, value: str, placeholder: str, mark: str = "") -> Field:
     """A field with one line of text; `name` is the id of the line."""
     line = Input(value, placeholder=placeholder, id=name, select_on_focus=False)
-    return Field(label, line, id=f"field-{name}")
+    return Field(label, line, mark, id=f"field-{name}")
 
 
 class Choice(Widget, can_focus=True):

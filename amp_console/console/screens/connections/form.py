@@ -106,11 +106,12 @@ holds is not taken along; the command `amp-console ledger move` does that."""
                 if known is None:
                     yield Static(_welcome(self.services.glyphs), id="welcome")
                 yield from _fields(known, self._keys_hint(), self.services.glyphs)
-                yield from ledger_fields(
-                    known,
-                    is_shown=_has_advanced(known),
-                    is_replaced=self.services.environment.ledgers.is_from_environment,
-                )
+                if self.services.environment.demo is None:  # whose ledger is a file
+                    yield from ledger_fields(
+                        known,
+                        is_shown=_has_advanced(known),
+                        is_replaced=self.services.environment.ledgers.is_from_environment,
+                    )
             yield Static(safe_text((TOUCHES_NOTHING, MUTED)), id="told")
             with Horizontal(id="buttons"):
                 yield Button("Test", id="test", compact=True)
@@ -140,6 +141,7 @@ holds is not taken along; the command `amp-console ledger move` does that."""
         return bool(known.keyring_item or (session and session.key_source))
 
     def _entered(self) -> Entered:
+        has_ledger = self.services.environment.demo is None
         return Entered(
             name=entered(self, "name"),
             api_key=Secret(entered(self, "api-key")),
@@ -151,8 +153,8 @@ holds is not taken along; the command `amp-console ledger move` does that."""
             prefix=chosen(self, "prefix") == "yes",
             base_url=entered(self, "base-url"),
             has_keys=self._has_keys(),
-            ledger=entered(self, LEDGER),
-            ledger_password=Secret(entered(self, PASSWORD)),
+            ledger=entered(self, LEDGER) if has_ledger else "",
+            ledger_password=Secret(entered(self, PASSWORD) if has_ledger else ""),
         )
 
     async def _draft(self) -> Draft | None:
@@ -207,8 +209,8 @@ holds is not taken along; the command `amp-console ledger move` does that."""
 
     def action_advanced(self) -> None:
         """Show what few need."""
-        for name in ("base-url", LEDGER, PASSWORD):
-            self.field(name).display = True
+        for hidden in self.query(Field):
+            hidden.display = True
         self.query("#advanced").remove()
         if not any(field.note for field in self.query(Field)):
             self.query_one("#base-url").focus()

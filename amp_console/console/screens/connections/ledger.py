@@ -9,7 +9,6 @@ from amp_console.connections.ledger_server import FILE, LEDGER_VARIABLE
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.keyring import ask_keyring
-from amp_console.console.texts import WARN
 from amp_console.console.widgets.fields import Field, input_field
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.ledger import LedgerError
@@ -26,9 +25,8 @@ def ledger_fields(known: Connection | None, *, is_shown: bool, is_replaced: bool
     """Where the ledger is, and its password; `is_replaced`: the environment says where."""
     server = known.ledger if known else None
     hint = f"{FILE}, or for a team postgresql://USER@HOST/DATABASE"
-    where = input_field(LEDGER, "Ledger", server.url if server else FILE, hint)
-    if is_replaced:
-        where.call_after_refresh(where.mark, (f"{LEDGER_VARIABLE} replaces it", WARN))
+    mark = f"{LEDGER_VARIABLE} replaces it" if is_replaced else ""
+    where = input_field(LEDGER, "Ledger", server.url if server else FILE, hint, mark)
     is_stored = server is not None and server.password_item is not None
     hint = "leave empty to keep the stored one" if is_stored else "if the server needs one"
     line = KeyInput(placeholder=hint, id=PASSWORD)
