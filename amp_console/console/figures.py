@@ -9,6 +9,7 @@ from amp_console.console.notifications import Notifications
 from amp_console.console.session import Session, Sessions
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.errors import LedgerClosed
+from amp_console.ledger.runs import audiences_sent_to
 from amp_console.sync.queries.status import keys_refused_at
 from amp_console.sync.reconcile.quota import Quota, ask_quota
 from amp_console.text import plural
@@ -38,6 +39,8 @@ class Figures:
         self._keys_refused_at: int | None = None
         self._refused_outside_runs: int | None = None
         self._keys_accepted_at = 0
+        self._changed_since: frozenset[int] = frozenset()  # audiences, since the sizes were read
+        self._loaded_at = 0
 
     def forget(self) -> None:
         """Another connection is open: its figures are not known yet."""
@@ -51,10 +54,14 @@ class Figures:
         return refused_at is not None and refused_at > self._keys_accepted_at
 
     async def load(self, session: Session) -> None:
-        """Read from the ledger whether the keys were refused, and no later run went on.
+        """Read from the ledger whether the keys were refused, and which sizes are out of date.
 
         Raises `LedgerError`.
         """
+        now, sizes_at = self._clock.now, self.sizes_at
+        changed_since = await session.read(audiences_sent_to, sizes_at)
+        if sizes_at == self.sizes_at:  # else there are newer sizes by now
+            self._changed_since, self._loaded_at = changed_since, now
         self._keys_refused_at = await session.read(keys_refused_at, self._refused_outside_runs)
 
     def note_failure(self, error: Exception, asked_at: int) -> None:
@@ -70,9 +77,12 @@ class Figures:
     def size_of(self, audience: Audience) -> int | None:
         """The size of an audience's cohort in Amplitude.
 
-        None where it is not known, or where a run has changed the cohort since Amplitude was asked.
+        None where it is not known, or where a run has sent a request for the cohort since Amplitude
+        was asked.
         """
-        if audience.last_sync_at is not None and audience.last_sync_at > self.sizes_at:
+        last = audience.last_sync_at or 0
+        is_changed = last > self._loaded_at or audience.id in self._changed_since
+        if last > self.sizes_at and is_changed:
             return None
         return self.sizes.get(audience.cohort_id or "")
 
@@ -96,6 +106,7 @@ class Figures:
     def note_sizes(self, found: dict[str, int | None], asked_at: int) -> None:
         """Show sizes that Amplitude was asked for at `asked_at`, microseconds since 1970."""
         self.sizes, self.sizes_at = found, asked_at
+        self._changed_since, self._loaded_at = frozenset(), 0
         self.note_accepted(asked_at)
         self._changed()
 

@@ -297,6 +297,19 @@ def live_audiences(db: Db, dead: Collection[int] = ()) -> frozenset[int]:
     return frozenset(audience_id for run_id, audience_id in rows if run_id not in dead)
 
 
+def audiences_sent_to(db: Db, since: int) -> frozenset[int]:
+    """The audiences to whose cohorts a run has sent requests that went on after this moment.
+
+    It is in microseconds since 1970.
+    """
+    rows = db.execute(
+        "SELECT DISTINCT audience_id FROM run_audience JOIN run ON run.id = run_id "
+        "WHERE requests > 0 AND run.kind <> ? AND (ended_at IS NULL OR ended_at > ?)",
+        (RunKind.COMPARE, since),
+    )
+    return frozenset(audience_id for (audience_id,) in rows)
+
+
 def failed_since(db: Db, note: str, outside_runs: int | None = None) -> int | None:
     """When a run last ended with a note that begins so, in microseconds since 1970.
 

@@ -19,9 +19,13 @@ from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.split import Split
+from amp_console.ledger import runs
+from amp_console.ledger.audiences import all_audiences, audience
 from amp_console.ledger.cohorts import break_link
+from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.run import STOPPED
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.queries.status import Status, audience_summaries
 from amp_console.sync.sources.registry import open_reader
@@ -646,6 +650,35 @@ async def test_the_detail_offers_to_check_the_size_of_a_cohort(harness: ConsoleH
         await until_shown(pilot, "Press r to compare who is in the cohort")
         assert "in sync" not in picture(pilot)
         assert "everything is right" not in picture(pilot)
+
+
+async def test_a_run_that_sent_nothing_leaves_the_size_of_a_cohort_known(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    moment = [now_in_microseconds()]
+    timing = replace(harness.environment.timing, now=lambda: moment[0])
+    harness.environment = replace(harness.environment, timing=timing)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        figures, session = services(pilot).figures, services(pilot).session
+        assert session is not None
+        await figures.update_sizes()
+
+        async def size_after(requests: int) -> int | None:
+            moment[0] += 60_000_000
+            (lapsed,) = [item for item in await session.read(all_audiences) if item.name == LAPSED]
+            with session.ledger.hold_run() as lock:
+                write, now = session.ledger.write, moment[0] - 1
+                run_id = write(runs.begin_run, ReadCounts(), now, lock)
+                counts = runs.AudienceCounts(requests=requests, note=STOPPED)
+                write(runs.record_audience, run_id, lapsed.id, counts, now)
+                write(runs.end_run, run_id, runs.RunStatus.STOPPED, "", now)
+            await figures.load(session)
+            return figures.size_of(await session.read(audience, lapsed.id))
+
+        assert await size_after(requests=0) is not None
+        assert await size_after(requests=1) is None
 
 
 async def test_home_s_footer_shows_how_to_disable_an_audience_and_the_field_mapping(

@@ -10,10 +10,11 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import CohortFinding
 from amp_console.ledger.counts import InCohort, outstanding, outstanding_of_all
-from amp_console.ledger.outcomes import NO_COHORT
+from amp_console.ledger.outcomes import NO_COHORT, OFF, PAUSED
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.run import STOPPED
 from amp_console.sync.queries.audience_detail import LastError, audience_trend
 from amp_console.sync.queries.status import (
     NOTHING_LEFT,
@@ -97,7 +98,7 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     disabled = (State(Status.OFF), *rejecting)
     assert [needs_attention(states) for states in (rejecting, disabled)] == [True, False]
     both = overview([rejecting, disabled])
-    assert (both.attention, both.rejected, both.rejected_in) == (1, 3, 1)
+    assert (both.attention, both.rejected, both.brief_reasons) == (1, 3, ("1 with rejected users",))
     synced = summary(workspace, "synced")
     assert [str(state) for state in synced.states()] == ["not compared"]
     assert [str(state) for state in synced.states(size=3)] == ["same size, not compared"]
@@ -132,7 +133,7 @@ async def test_missing_and_extra_users_of_a_comparison_are_told_together_until_d
     workspace.enter("u-4", at=5)
     (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
     assert [str(state) for state in only.states()] == ["3 differ", "3 pending"]
-    assert overview([only.states()]).reasons == ["3 differing users in 1 audience"]
+    assert overview([only.states()]).reasons == ("3 differing users in 1 audience",)
     await workspace.sync()
     (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
     assert [str(state) for state in only.states()] == ["1 extra"]
@@ -257,19 +258,24 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     broken, twice = [State(Status.BROKEN), State(Status.PENDING, 3)], [State(Status.DIFFERS, 1)]
     now = overview([calm, broken, [*twice, State(Status.REJECTED, 9)], [State(Status.REJECTED, 1)]])
     assert (now.audiences, now.attention, now.pending) == (4, 3, 15)
-    assert now.reasons == [
+    assert now.reasons == (
         "1 broken link",
         "1 differing user in 1 audience",
-        "10 rejected users in 2 audiences",
-    ]
-    assert now.brief_reasons == [
+        "1 more with rejected users",
+    )
+    assert now.brief_reasons == (
         "1 broken link",
         "1 with differing users",
-        "2 with rejected users",
-    ]
+        "1 more with rejected users",
+    )
+    refused = [State(Status.KEYS_REFUSED), State(Status.REJECTED, 9)]
+    assert overview([refused, refused]).reasons == ("keys refused for 2",)
+    assert overview([[State(Status.REJECTED, 9)]] * 2).reasons == (
+        "18 rejected users in 2 audiences",
+    )
     smaller = [State(Status.SIZE_DIFFERS, 175)]
-    assert overview([smaller, smaller]).reasons == ["2 different sizes"]
-    assert overview([calm]).reasons == []
+    assert overview([smaller, smaller]).reasons == ("2 different sizes",)
+    assert overview([calm]).reasons == ()
 
 
 def large_removal(workspace: Workspace) -> list[str]:
@@ -290,7 +296,7 @@ async def test_what_removes_more_than_half_of_a_cohort_needs_attention_in_the_wo
     (planned,) = workspace.plan().audiences
     assert known.large_removal is not None
     assert known.large_removal.removed_members == planned.removed_members == "3 of 4 cohort members"
-    assert overview([known.states()]).reasons == ["1 large removal"]
+    assert overview([known.states()]).reasons == ("1 large removal",)
     workspace.ledger.write(break_link, known.audience.id, "It is gone.")
     assert large_removal(workspace) == ["broken link", "3 pending"]
 
@@ -391,6 +397,26 @@ async def test_the_last_error_is_the_newest_one_with_its_time(workspace: Workspa
         ledger.write(runs.record_audience, run_id, workspace.audience().id, counts, later)
         ledger.write(runs.end_run, run_id, runs.RunStatus.STOPPED, "", later)
     assert error() == ("No network.", later)
+
+
+@pytest.mark.parametrize("asked", [STOPPED, PAUSED, OFF])
+async def test_what_an_operator_asked_for_is_no_error_and_hides_none(
+    workspace: Workspace, asked: str
+) -> None:
+    def end_with(note: str, at: int) -> str | None:
+        with ledger.hold_run() as lock:
+            run_id = ledger.write(runs.begin_run, ReadCounts(), at, lock)
+            counts = runs.AudienceCounts(note=note, requests=1)
+            ledger.write(runs.record_audience, run_id, workspace.audience().id, counts, at)
+            ledger.write(runs.end_run, run_id, runs.RunStatus.STOPPED, "", at)
+        found = ledger.read(audience_trend, workspace.audience(), 0).error
+        return found.text if found else None
+
+    workspace.enter("u1")
+    ledger = workspace.ledger
+    assert end_with(asked, 10) is None
+    assert end_with("No network.", 20) == "No network."
+    assert end_with(asked, 30) == "No network."
 
 
 async def test_an_error_is_past_once_a_later_run_has_delivered(workspace: Workspace) -> None:

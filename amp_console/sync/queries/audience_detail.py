@@ -10,14 +10,17 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.comparisons import Comparison, last_comparison
 from amp_console.ledger.membership_changes import Movement, daily_movement, recent_movement
-from amp_console.ledger.outcomes import AudienceRun, runs_of_audience
+from amp_console.ledger.outcomes import OFF, PAUSED, AudienceRun, runs_of_audience
 from amp_console.ledger.rejected import last_rejection
 from amp_console.ledger.runs import RunKind, RunStatus
+from amp_console.sync.delivery.run import STOPPED
 
 DAYS = 7
 HOUR = 30  # short intervals
 MAX_RUNS = 5  # among which an error is looked for
 LISTED_RUNS = 3
+_AS_ASKED = frozenset({STOPPED, PAUSED, OFF})
+"""The notes of audiences that an operator stopped, paused or disabled."""
 DELIVERING = tuple(kind for kind in RunKind if kind is not RunKind.COMPARE)
 
 
@@ -96,10 +99,11 @@ def _has_delivered(audience_run: AudienceRun) -> bool:
 def _is_error(audience_run: AudienceRun) -> bool:
     """Whether a run left users pending for a reason that holds for the audience's link of today.
 
-    A link that is not broken is not the one that such a run broke.
+    A link that is not broken is not the one that such a run broke. What the operator asked for is
+    no error.
     """
     why = _reason(audience_run)
-    return bool(why) and not why.startswith(COHORT_GONE)
+    return bool(why) and why not in _AS_ASKED and not why.startswith(COHORT_GONE)
 
 
 def _reason(audience_run: AudienceRun) -> str:

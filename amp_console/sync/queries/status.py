@@ -296,90 +296,82 @@ def is_disabled(states: Iterable[State]) -> bool:
 class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
-    Of these, `broken`, `sizes` (which differ), `unlinked`, `keys_refused` and `large_removals`
-    count audiences; `differing` and `rejected` count the users of so many audiences (`_in`),
-    `pending` counts changes; `unchecked` audiences are delivered and not compared.
+    `unlinked` counts audiences, `pending` changes, `rejected` the users of those that are enabled;
+    `unchecked` audiences are delivered and not compared. `reasons` say why so many need attention:
+    "1 broken link", "13 rejected users in 2 audiences". An audience with two reasons counts for the
+    more severe one, so that they add up: "1 more with rejected users". `brief_reasons` leave the
+    users out.
     """
 
     audiences: int
     attention: int
-    broken: int
-    differing: int
-    differing_in: int
-    sizes: int
     rejected: int
-    rejected_in: int
     unlinked: int
     pending: int
     unchecked: int
-    keys_refused: int = 0
-    large_removals: int = 0
+    reasons: tuple[str, ...] = ()
+    brief_reasons: tuple[str, ...] = ()
 
-    @property
-    def reasons(self) -> list[str]:
-        """Why so many need attention: "1 broken link", "13 rejected users in 2 audiences"."""
-        found = self._of_links
-        if self.differing:
-            where = plural(self.differing_in, "audience")
-            found.append(f"{plural(self.differing, 'differing user')} in {where}")
-        if self.sizes:
-            found.append(plural(self.sizes, "different size"))
-        if self.rejected:
-            where = plural(self.rejected_in, "audience")
-            found.append(f"{plural(self.rejected, 'rejected user')} in {where}")
-        return found
 
-    @property
-    def _of_links(self) -> list[str]:
-        found = []
-        if self.broken:
-            found.append(plural(self.broken, "broken link"))
-        if self.keys_refused:
-            found.append(f"keys refused for {self.keys_refused:,}")
-        if self.large_removals:
-            found.append(plural(self.large_removals, "large removal"))
-        return found
-
-    @property
-    def brief_reasons(self) -> list[str]:
-        """The same for little room, without the users: "2 with rejected users"."""
-        found = self._of_links
-        if self.differing_in:
-            found.append(f"{self.differing_in:,} with differing users")
-        if self.sizes:
-            found.append(plural(self.sizes, "different size"))
-        if self.rejected_in:
-            found.append(f"{self.rejected_in:,} with rejected users")
-        return found
+_USERS = {Status.DIFFERS: "differing user", Status.REJECTED: "rejected user"}
+_AUDIENCES = {
+    Status.BROKEN: "broken link",
+    Status.LARGE_REMOVAL: "large removal",
+    Status.SIZE_DIFFERS: "different size",
+}
 
 
 def overview(audiences: Sequence[Sequence[State]]) -> Overview:
     """Sum up the states of several audiences; nothing of a disabled one needs attention."""
+    needing = [states for states in audiences if needs_attention(states)]
+    reasons = _reasons(needing)
 
-    def count(status: Status) -> int:
-        return sum(state.users or 1 for state in all_of(status))
-
-    def all_of(status: Status) -> list[State]:
-        counted = audiences
-        if status in NEEDS_ATTENTION:
-            counted = [states for states in audiences if not is_disabled(states)]
-        return [state for states in counted for state in states if state.status is status]
+    def count(status: Status, counted: Sequence[Sequence[State]] = audiences) -> int:
+        found = [state for states in counted for state in states if state.status is status]
+        return sum(state.users or 1 for state in found)
 
     return Overview(
         len(audiences),
-        sum(needs_attention(states) for states in audiences),
-        count(Status.BROKEN),
-        count(Status.DIFFERS),
-        len(all_of(Status.DIFFERS)),
-        len(all_of(Status.SIZE_DIFFERS)),
-        count(Status.REJECTED),
-        len(all_of(Status.REJECTED)),
+        len(needing),
+        count(Status.REJECTED, needing),
         count(Status.NOT_LINKED),
         count(Status.PENDING),
         count(Status.NOT_COMPARED),
-        count(Status.KEYS_REFUSED),
-        len(all_of(Status.LARGE_REMOVAL)),
+        tuple(whole for whole, _ in reasons),
+        tuple(brief for _, brief in reasons),
     )
+
+
+def _reasons(needing: Sequence[Sequence[State]]) -> list[tuple[str, str]]:
+    """Why these audiences need attention, whole and brief, the most severe reason first."""
+    reasons, counted = list[tuple[str, str]](), set[int]()
+    for status in (item for item in BY_SEVERITY if item in NEEDS_ATTENTION):
+        found = {
+            at: state
+            for at, states in enumerate(needing)
+            for state in states
+            if state.status is status
+        }
+        new = found.keys() - counted
+        counted |= new
+        if not new:
+            continue
+        is_whole = len(new) == len(found)
+        brief = _brief_reason(status, len(new), "" if is_whole else " more")
+        whole = brief
+        if is_whole and status in _USERS:
+            users = plural(sum(state.users for state in found.values()), _USERS[status])
+            whole = f"{users} in {plural(len(new), 'audience')}"
+        reasons.append((whole, brief))
+    return reasons
+
+
+def _brief_reason(status: Status, audiences: int, more: str) -> str:
+    if status in _USERS:
+        return f"{audiences:,}{more} with {_USERS[status]}s"
+    if status in _AUDIENCES:
+        return f"{audiences:,}{more} {_AUDIENCES[status]}{'' if audiences == 1 else 's'}"
+    return f"{status} for {audiences:,}{more}"
 
 
 def audience_summaries(

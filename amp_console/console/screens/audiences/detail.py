@@ -281,9 +281,11 @@ def _cohort(services: Services, audience_summary: AudienceSummary, trend: Audien
 
 
 def _comparison_since_runs(trend: AudienceTrend) -> Comparison | None:
-    """The last comparison, where no later run has changed the cohort."""
+    """The last comparison, where no later run has sent anything to the cohort."""
     last = trend.comparison
-    has_changed = last is not None and any(item.run.id > last.run_id for item in trend.runs)
+    has_changed = last is not None and any(
+        item.run.id > last.run_id and item.counts.requests for item in trend.runs
+    )
     return None if has_changed else last
 
 
