@@ -131,7 +131,7 @@ def _work(
 
 def kill(server: PostgresqlServer, moments: int, seed: int) -> None:
     """Kill one of four processes at so many moments, and check the cohorts in the end."""
-    behaviour = Behaviour(latency=0.02)
+    behaviour = Behaviour(latency=0.2)
     with Simulator(behaviour=behaviour) as simulator, tempfile.TemporaryDirectory() as folder:
         operator = connected(server, simulator, Path(folder), "kills")
         operator.limit(quiet_time=1, first_wait=0.05)
@@ -140,7 +140,7 @@ def kill(server: PostgresqlServer, moments: int, seed: int) -> None:
             for moment in range(1, moments + 1):
                 team.keep_running()
                 team.feed(5)
-                team.kill_one()
+                team.kill_one(1.5)
                 if moment % 10 == 0:
                     print(f"{moment} kills", flush=True)
             team.finish()

@@ -89,10 +89,10 @@ class Team:
                     check_end(process)
                 self._processes[name] = self._operator.start(*command)
 
-    def kill_one(self) -> None:
-        """Kill one of them, at a moment of the next half second."""
+    def kill_one(self, seconds: float = 0.5) -> None:
+        """Kill one of them, at a moment of the next so many seconds."""
         victim = self._processes[self._dice.choice(list(self._commands))]
-        victim.wait(self._dice.uniform(0, 0.5))
+        victim.wait(self._dice.uniform(0, seconds))
         victim.kill()
         self.in_flight += self._operator.simulator.in_work
 
@@ -111,8 +111,11 @@ class Team:
         assert ended.status == 0, ended.err
 
     def _has_posted(self) -> bool:
+        """Whether the receiver listens, and has answered everything."""
         self._post()
-        return not self._unanswered
+        with suppress(httpx.TransportError):
+            return not self._unanswered and self._sender.get("/healthz").status_code == 200
+        return False
 
     def _wait_until_certain(self) -> None:
         begun = monotonic()
