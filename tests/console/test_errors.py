@@ -121,7 +121,7 @@ async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarn
 async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) -> None:
     async with errors_shown(harness) as pilot:
         await until_shown(pilot, "─ ghost-1", "2 users")
-        await until_shown(pilot, "R Retry all 2", "tab Users")
+        await until_shown(pilot, "R Retry all 2", "Enter Users")
         await pilot.press("tab", "j")
         await until_shown(pilot, "U Retry this user", "tab Reasons")
         await pilot.press("U")
@@ -145,7 +145,7 @@ async def test_help_and_footer_name_the_other_list_and_one_key_is_silent(
     harness: ConsoleHarness,
 ) -> None:
     async with errors_shown(harness) as pilot:
-        await until_shown(pilot, "─ ghost-1", "tab Users")
+        await until_shown(pilot, "─ ghost-1", "Enter Users")
         said = len(services(pilot).notifications.entries)
         await pilot.press("A", "tab")
         await until_shown(pilot, "tab Reasons")
@@ -551,10 +551,10 @@ async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: Conso
 
 async def test_tab_is_not_offered_where_no_users_are_listed(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, broken_events) as pilot:
-        await until_shown(pilot, "tab Users", "2 invalid events: press v")
+        await until_shown(pilot, "Enter Users", "2 invalid events: press v")
         await pilot.press("v")
         await until_shown(pilot, "v Rejected users")
-        await until_gone(pilot, "tab Users")
+        await until_gone(pilot, "Enter Users")
 
 
 async def test_a_user_without_the_identifier_is_told_its_path_and_the_other_id_type(

@@ -324,7 +324,7 @@ async def test_where_a_detail_has_no_room_the_footer_says_which_key_shows_it(
     async with harness.open(size=(80, 16)) as pilot:
         await until_shown(pilot, SHOPPERS, "s Sync  Enter Details")
         await pilot.press("2")
-        await until_shown(pilot, "ghost-1", "tab Users")
+        await until_shown(pilot, "ghost-1", "Enter Users")
         await pilot.press("tab")
         await until_shown(pilot, "Enter Details")
         await pilot.press("enter")

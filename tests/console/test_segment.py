@@ -135,10 +135,10 @@ async def test_who_is_to_be_checked_in_segment_is_marked_and_found_by_a_filter(
         await pilot.press("u")
         await until_shown(pilot, "2 to check in Segment")
         shown = picture(pilot)
-        rows = [line for line in shown.splitlines() if "▲ check in Segment" in line]
+        rows = [line for line in shown.splitlines() if "▲ Segment" in line]
         assert all(any(name in line for line in rows) for name in (LAPSED, GHOSTS))
         assert not any(name in line for line in rows for name in (SHOPPERS, FRESH))
-        await pilot.press("slash", *"check in", "enter")
+        await pilot.press("slash", *"segment", "enter")
         await until_shown(pilot, "2 of 4 audiences", LAPSED, GHOSTS)
 
 

@@ -140,7 +140,7 @@ class Palette(Dialog[PaletteEntry]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.query_one(Grid).action_open()
+        self.query_one(Grid).action_open_row()
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()

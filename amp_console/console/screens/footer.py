@@ -11,6 +11,7 @@ from textual.screen import Screen
 from amp_console.console.context import services_of
 from amp_console.console.screens.actions import ActionKeys, action_name
 from amp_console.console.screens.loading import NoSession
+from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys
 
 
@@ -21,7 +22,9 @@ class Labelled(NamedTuple):
     label: str
 
 
-DETAILS = Labelled("open", "Details")
+OPEN = "open_row"
+"""Enter, in a list."""
+DETAILS = Labelled(OPEN, "Details")
 """Enter, in a list without room for what it shows of a row."""
 UsefulActions = Sequence[str | Labelled]
 """Actions as bindings name them, of a screen or of the application; the most useful first."""
@@ -64,12 +67,15 @@ class ScreenFooter:
         """Return the keys that are useful now, then as others those that work, and the usual ones.
 
         Where the screen names no useful ones, those of its bindings that are shown take their
-        place. A key that would be typed into the focused line is left out.
+        place. What Enter opens in the focused list comes second. A key that would be typed into the
+        focused line is left out.
         """
         found = {item.key.name: item for item in self._found()}
         always = [found.pop(name).key for name in ALWAYS if name in found]
         last = [found.pop(name).key for name in LAST if name in found]
-        named = self._named()
+        named, opens = self._named(), None
+        if (label := self._opens) and OPEN in found and OPEN not in {item.action for item in named}:
+            opens = found.pop(OPEN).key._replace(label=label)
         useful = [
             found.pop(item.action).key._replace(label=item.label)
             if item.label
@@ -81,6 +87,8 @@ class ScreenFooter:
         if not named:
             useful = [item.key for item in own if item.is_shown]
             own = [item for item in own if not item.is_shown]
+        if opens is not None:
+            useful.insert(1, opens)
         focused = [item.key for item in own if item.node is not self._screen]
         others = [
             item.key
@@ -107,10 +115,16 @@ class ScreenFooter:
             return []
         return [item if isinstance(item, Labelled) else Labelled(item, "") for item in useful]
 
+    @property
+    def _opens(self) -> str:
+        """What Enter opens in the focused list; "" where nothing is said of it."""
+        focused = self._screen.focused
+        return focused.opens if isinstance(focused, Grid) and focused.key is not None else ""
+
     def _found(self) -> Iterator[_Found]:
         """The first key of each action that has a name and makes sense now."""
         screen, seen = self._screen, set[str]()
-        named = {item.action for item in self._named()}
+        named = {item.action for item in self._named()} | ({OPEN} if self._opens else set())
         for node in self._nodes():
             keys: dict[str, list[Binding]] = {}
             for _, binding in services_of(screen).appearance.bindings_of(node):

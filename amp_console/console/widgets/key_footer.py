@@ -8,7 +8,7 @@ from textual.content import Content
 from amp_console.console.texts import ACCENT, MUTED, STRONG, safe_text
 from amp_console.console.widgets.link_bar import BarLink, LinkBar, extent
 
-WIDE = 100  # columns
+WIDE = 78  # columns, of a terminal of 80
 
 
 class FooterKey(NamedTuple):

@@ -58,15 +58,19 @@ class ListPane(Container, Generic[Q, T]):
         age: Age | None = None,
         empty: str,
         columns: Sequence[Column] = (),
+        opens: str = "",
     ) -> None:
-        """`source` returns what to show for a filter's text; None: nothing."""
+        """`source` returns what to show for a filter's text; None: nothing.
+
+        `opens` is what Enter leads to.
+        """
         super().__init__(id=id, classes="panel")
         self._source = source
         self._noun = noun
         self._glyphs = glyphs
         self._empty = empty
         self._grid: Grid = Grid(
-            columns, glyphs=glyphs, age=age, empty=empty, marks=True, id=grid_id
+            columns, glyphs=glyphs, age=age, empty=empty, marks=True, opens=opens, id=grid_id
         )
         self._filter = FilterBar()
         self._items: dict[Hashable, T] = {}

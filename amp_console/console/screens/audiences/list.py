@@ -30,7 +30,7 @@ from amp_console.console.screens.audiences.rows import (
 )
 from amp_console.console.screens.audiences.summaries import SummaryReader
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.footer import DETAILS, Labelled, UsefulActions
+from amp_console.console.screens.footer import DETAILS, OPEN, Labelled, UsefulActions
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.split import Split
@@ -79,7 +79,7 @@ that remove more than half of a cohort, cohorts that differ, and rejected users.
 is open: changes that are pending, audiences that are not linked, those to check in Segment, which
 can't compute them or counts them differently (the detail says which), and those delivered and not
 compared (◎): no comparison has shown yet that the cohort holds exactly that. A filter (/) finds
-each by its words, e.g. "not linked" or "check in Segment".
+each by its words, e.g. "not linked" or "segment".
 
 What needs attention comes first, unless you sort by another column (o). Rows are sorted when you
 come here and when you press 1. In between they keep their order, and the arrow in the header is
@@ -228,12 +228,11 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         )
         check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
-            return *watch, *link, "edit", *errors, sync, *settings, "sizes", *last_run
-        details = (DETAILS,) if self.query_one(Split).hides_detail else ()
+            return *watch, *link, self._opens, *errors, sync, *settings, "sizes", *last_run
         useful = (
             *watch,
             sync,
-            *details,
+            self._opens,
             self._sync_all,
             *errors,
             *check,
@@ -243,6 +242,11 @@ pale where that differs. Press v to save filter, order and columns as a view."""
             "sizes",
         )
         return *useful, *last_run
+
+    @property
+    def _opens(self) -> Labelled:
+        """What Enter opens."""
+        return DETAILS if self.query_one(Split).hides_detail else Labelled(OPEN, "Settings")
 
     @property
     def _sync_all(self) -> Labelled:

@@ -20,11 +20,11 @@ from amp_console.text import plural
 
 DEFAULT = (
     Column("Audience", 18, flex=3),
-    Column("Cohort", 14, flex=3, rank=4),
-    Column("ID type", 12, rank=7),
+    Column("Cohort", 18, flex=3, rank=4),
+    Column("ID type", 12, rank=8),
     Column("Members", 8, right=True, rank=1),
     Column("Pending", 9, right=True),
-    Column("Rejected", 8, right=True, rank=3),  # a state says so, too
+    Column("Rejected", 8, right=True, rank=7),  # a state says so, too
     Column("Status", 14, narrows=6),
     Column("Last sync", 10, rank=5),
 )

@@ -43,7 +43,7 @@ def segment_badge(services: Services, known: Audience) -> list[CellPart]:
     """The mark of an audience that is to be checked in Segment, as a state shows it; or none."""
     if not is_odd_in_segment(services, known):
         return []
-    return [CellPart(f"{services.glyphs.triangle} check in Segment", "warn")]
+    return [CellPart(f"{services.glyphs.triangle} Segment", "warn")]
 
 
 def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content | str]]:

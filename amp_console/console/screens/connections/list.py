@@ -99,7 +99,14 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         self._forgotten = 0
 
     def body(self) -> ComposeResult:
-        grid = Grid(COLUMNS, empty=EMPTY, noun="connection", glyphs=self.services.glyphs, id="list")
+        grid = Grid(
+            COLUMNS,
+            empty=EMPTY,
+            noun="connection",
+            glyphs=self.services.glyphs,
+            opens="Use",
+            id="list",
+        )
         panel = Container(FilterBar(), grid, id="connections", classes="panel")
         panel.border_title = "Connections"
         detail = ConnectionDetail(self.loader, lambda: self.current, self._test_of)

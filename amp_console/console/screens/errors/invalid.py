@@ -45,7 +45,9 @@ class InvalidEvents(Container):
         return self.query_one(FilterBar).value
 
     def compose(self) -> ComposeResult:
-        grid = Grid(EVENT_COLUMNS, glyphs=screen_of(self).services.glyphs, id="events")
+        grid = Grid(
+            EVENT_COLUMNS, glyphs=screen_of(self).services.glyphs, opens="Events", id="events"
+        )
         panel = Container(FilterBar(), grid, id="invalid-panel", classes="panel")
         panel.border_title = "Invalid events"
         detail = ScrollPane(Static(id="reason-text"), id="reason", classes="panel")

@@ -19,7 +19,7 @@ from amp_console.console.screens.errors.retry import (
     is_retriable,
     reason_not_to_retry,
 )
-from amp_console.console.screens.footer import DETAILS, Labelled, UsefulActions
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import clear_filters
 from amp_console.console.widgets.grid import Grid, clear_marks
@@ -240,7 +240,6 @@ in question. E writes what is shown into a CSV file."""
         if users.has_cursor:
             return (
                 *sync,
-                *((DETAILS,) if self._rejected.split.hides_detail else ()),
                 "ask",
                 *one,
                 *retry,
@@ -250,9 +249,8 @@ in question. E writes what is shown into a CSV file."""
                 *everything,
                 "invalid",
             )
-        other = Labelled("other_list", "Users")
         mapping = () if any(is_retriable(group.code) for group in self._rejected.chosen) else one
-        return *sync, *mapping, *retry, "export", *everything, other, "invalid"
+        return *sync, *mapping, *retry, "export", *everything, "invalid"
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:

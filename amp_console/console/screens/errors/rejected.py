@@ -54,7 +54,7 @@ class RejectedUsers(Container):
         services = screen_of(self).services
         glyphs, age = services.glyphs, services.age_of
         groups = Container(
-            Grid(GROUP_COLUMNS, glyphs=glyphs, age=age, id="groups"),
+            Grid(GROUP_COLUMNS, glyphs=glyphs, age=age, opens="Users", id="groups"),
             id="groups-panel",
             classes="panel",
         )
@@ -64,6 +64,7 @@ class RejectedUsers(Container):
             ("user", "users"),
             id="users-panel",
             grid_id="users",
+            opens="Details",
             glyphs=glyphs,
             age=age,
             empty="No one.",

@@ -25,11 +25,11 @@ OF_ONE_GROUP = (
 )
 OF_ALL_GROUPS = (
     Column("Identifier", 18, flex=3),
-    Column("Reason", 36, flex=3),
     Column("Audience", 14, flex=2, rank=1),
+    Column("Reason", 30, flex=3),
     Column("Operation", 9, rank=3),
     Column("Attempts", 8, right=True, rank=4),
-    Column("Since", 12, rank=2),
+    Column("Since", 11, rank=2),
     Column("Last attempt", 12, rank=5),
 )
 EVENT_COLUMNS = (
@@ -82,7 +82,7 @@ def user_row(user: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> R
     between: tuple[Cell, ...] = (Cell(user.id_type.label, "dim"),)
     if of_all:
         done = Cell(OPERATION[user.operation])
-        between = (Cell(user.reason), Cell(user.audience_name), done)
+        between = (Cell(user.audience_name), Cell(user.reason), done)
     texts = [cell.text for cell in between]
     key = user.audience_id, user.id_type, user.id
     cells = (identifier, *between, tries, since, last)

@@ -38,7 +38,9 @@ class LiveAudiences(Vertical):
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
-        self._grid = Grid(rows.AUDIENCES, glyphs=glyphs, empty=NO_AUDIENCE, id="list")
+        self._grid = Grid(
+            rows.AUDIENCES, glyphs=glyphs, empty=NO_AUDIENCE, opens="Details", id="list"
+        )
         yield self._grid
 
     @property

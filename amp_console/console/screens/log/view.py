@@ -78,6 +78,7 @@ Y copies those. w shows any line whole."""
             ("entry", "entries"),
             id="log",
             grid_id="lines",
+            opens="Open",
             glyphs=self.services.glyphs,
             empty=EMPTY,
             columns=COLUMNS,

@@ -49,7 +49,12 @@ class PlanPeople(Vertical):
     def compose(self) -> ComposeResult:
         services = services_of(self)
         yield Grid(
-            COLUMNS, empty=NONE, glyphs=services.glyphs, age=services.age_of, id="people-list"
+            COLUMNS,
+            empty=NONE,
+            glyphs=services.glyphs,
+            age=services.age_of,
+            opens="Person",
+            id="people-list",
         )
 
     async def load(self, plan: AudiencePlan | None) -> None:

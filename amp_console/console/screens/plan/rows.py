@@ -21,7 +21,7 @@ COLUMNS = (
     Column("Remove", 8, right=True),
     Column("Requests", 8, right=True, rank=2),
     Column("Owner", 16, flex=1, rank=3),
-    Column("What happens", 19),
+    Column("What happens", 19, flex=1),
 )
 
 BROKEN_STEP = "Press l, then Enter to link another, or n to unlink this one."

@@ -76,7 +76,9 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
         glyphs = self.services.glyphs
         plan = Vertical(
             Static(id="headline"),
-            Grid(plan_rows.COLUMNS, empty=NO_AUDIENCE, glyphs=glyphs, id="audiences"),
+            Grid(
+                plan_rows.COLUMNS, empty=NO_AUDIENCE, glyphs=glyphs, opens="Users", id="audiences"
+            ),
             Static(id="of-audience"),
             Static(id="removed"),
             Static(id="added"),

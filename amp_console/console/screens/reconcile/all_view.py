@@ -93,6 +93,7 @@ Enter opens one audience, with everyone who differs."""
             glyphs=self.services.glyphs,
             age=self.services.age_of,
             marks=True,
+            opens="Differences",
             id="list",
         )
         several = Vertical(grid, id="several", classes="panel")

@@ -130,7 +130,7 @@ class DifferenceKinds(Container):
 
     def compose(self) -> ComposeResult:
         self.border_title = "Differences"
-        yield Grid(rows.KINDS, glyphs=services_of(self).glyphs, id="kinds")
+        yield Grid(rows.KINDS, glyphs=services_of(self).glyphs, opens="People", id="kinds")
 
     @property
     def current(self) -> rows.Group | None:

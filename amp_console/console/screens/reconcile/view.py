@@ -156,6 +156,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
             ("person", "people"),
             id="people-panel",
             grid_id="people",
+            opens="Person",
             glyphs=self.services.glyphs,
             empty="No one.",
             columns=rows.PEOPLE,

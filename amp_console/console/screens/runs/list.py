@@ -103,6 +103,7 @@ plays a finished one back from its log, which sends nothing."""
             noun="run",
             glyphs=self.services.glyphs,
             age=self.services.age_of,
+            opens="Open",
             id="list",
         )
         panel = Container(FilterBar(), grid, id="runs", classes="panel")

@@ -48,7 +48,7 @@ class ProgressPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(id="headline")
-        yield Grid(run_rows.AUDIENCES, glyphs=services_of(self).glyphs, id="bars")
+        yield Grid(run_rows.AUDIENCES, glyphs=services_of(self).glyphs, opens="Requests", id="bars")
         yield Static(id="doing")
         yield Static(id="funnel")
 
@@ -66,6 +66,8 @@ class ProgressPanel(Vertical):
         self._view = view
         glyphs = services_of(self).glyphs
         self.query_one("#headline", Static).update(run_rows.headline(view, glyphs))
+        is_comparison = view.kind is RunKind.COMPARE
+        self.query_one("#bars", Grid).opens = "Differences" if is_comparison else "Requests"
         self._show_bars(view)
         self._show_frame()
         funnel = self.query_one("#funnel", Static)
@@ -152,8 +154,10 @@ class RequestsPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
-        yield Grid(run_rows.REQUESTS, empty=NONE_YET, glyphs=glyphs, id="log")
-        yield Grid(run_rows.FULL_REQUESTS, empty=NONE_YET, glyphs=glyphs, id="full-log")
+        yield Grid(run_rows.REQUESTS, empty=NONE_YET, glyphs=glyphs, opens="Request", id="log")
+        yield Grid(
+            run_rows.FULL_REQUESTS, empty=NONE_YET, glyphs=glyphs, opens="Request", id="full-log"
+        )
 
     def on_mount(self) -> None:
         self.query_one("#full-log").display = False
@@ -218,7 +222,9 @@ class RejectedPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
-        yield Grid(run_rows.REASONS, empty=NONE_REJECTED, glyphs=glyphs, id="reasons")
+        yield Grid(
+            run_rows.REASONS, empty=NONE_REJECTED, glyphs=glyphs, opens="Users", id="reasons"
+        )
 
     @property
     def has_users(self) -> bool:

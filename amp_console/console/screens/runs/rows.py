@@ -38,12 +38,12 @@ AUDIENCES = (
 )
 REQUESTS = (
     Column("Time", 8),
-    Column("Operation", 9, rank=3),
+    Column("Operation", 9, rank=1),
     Column("Users", 6, right=True),
     Column("Audience", 10, flex=1, rank=2),
     Column("Answer", 7),
-    Column("Rejected", 8, right=True),
-    Column("Took", 5, right=True, rank=1),
+    Column("Rejected", 8, right=True, hides=True),
+    Column("Took", 5, right=True, rank=3),
 )
 FULL_REQUESTS = (
     Column("Time", 8),

@@ -96,6 +96,7 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
             noun="source",
             glyphs=self.services.glyphs,
             age=self.services.age_of,
+            opens="Details",
             id="list",
         )
         panel = Container(FilterBar(), grid, id="sources", classes="panel fill")

@@ -84,7 +84,7 @@ class Grid(ScrollView, can_focus=True):
         Binding("pageup,ctrl+u", "move('page_up')", "Page up", show=False, id="grid.page_up"),
         Binding("home,g", "move('first')", "First row", show=False, id="grid.first"),
         Binding("end,G", "move('last')", "Last row", show=False, id="grid.last"),
-        Binding("enter", "open", "Open", show=False, key_display="Enter", id="grid.open"),
+        Binding("enter", "open_row", "Open", show=False, key_display="Enter", id="grid.open"),
         Binding("space", "mark", "Mark", show=False, id="grid.mark"),
         Binding("a", "mark_all", "Mark all", show=False, id="grid.mark_all"),
         Binding("o", "sort", "Sort by a column's letter", show=False, id="grid.sort"),
@@ -140,13 +140,15 @@ class Grid(ScrollView, can_focus=True):
         age: Age | None = None,
         marks: bool = False,
         sort: int | None = None,
+        opens: str = "",
         id: str | None = None,  # noqa: A002  # Textual's word
         classes: str | None = None,
     ) -> None:
         """`empty` is shown once it is known that there are no rows; `marks` lets rows be marked.
 
         `noun` is what a row is called where a filter leaves none, e.g. "audience". `age`
-        keeps the ages in cells current; without it they stay what they were.
+        keeps the ages in cells current; without it they stay what they were. `opens` is what Enter
+        leads to, in a word, for the footer.
         """
         super().__init__(id=id, classes=classes)
         self.columns = tuple(columns)
@@ -163,6 +165,7 @@ class Grid(ScrollView, can_focus=True):
         """Whether the next key is the letter of the column to sort by."""
         self.can_mark = marks
         self.empty = empty
+        self.opens = opens
         self._noun = noun
         self.state = RowsState.LOADING
         self._notice = READING  # shown in place of rows unless the state is LOADED
@@ -280,7 +283,7 @@ class Grid(ScrollView, can_focus=True):
         page = max(1, self.size.height - 2)
         self.cursor = moved(motion, self.cursor, len(self.rows.shown), page)
 
-    def action_open(self) -> None:
+    def action_open_row(self) -> None:
         if self.key is not None:
             self.post_message(self.Opened(self, self.key))
 
@@ -360,7 +363,7 @@ class Grid(ScrollView, can_focus=True):
             if row is not None and link is not None:
                 self.post_message(self.LinkClicked(self, row.key, link))
             elif event.chain >= 2:
-                self.action_open()
+                self.action_open_row()
 
     # Painting.
 
