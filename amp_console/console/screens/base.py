@@ -8,6 +8,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import Worker
@@ -28,6 +29,7 @@ from amp_console.console.widgets.filter_bar import FilterBar, clear_filters
 from amp_console.console.widgets.grid import Grid, clear_marks
 from amp_console.console.widgets.key_footer import KeyFooter
 from amp_console.console.widgets.split import Split
+from amp_console.console.widgets.too_small import SCREEN, TooSmall
 
 NO_MATCH = "The filter leaves no row: press Esc to show all."
 SORTING = "Sort by: the letter marked in a header. Again reverses, o: as read, Esc: no change."
@@ -57,6 +59,8 @@ class BaseScreen(Screen[None]):
     NO_ROW: ClassVar[str] = ""
     """Why an action that needs a row is unavailable without one."""
     AUTO_FOCUS = "Grid"
+    LEAST: ClassVar[Size] = SCREEN
+    """The columns and lines without which it shows only that the terminal is too small."""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", key_display="Esc", show=False, id="back"),
@@ -106,6 +110,7 @@ class BaseScreen(Screen[None]):
         yield from self.body()
         yield NoticeLine()
         yield KeyFooter(self._footer.keys, self._footer.press)
+        yield TooSmall(self.LEAST)
 
     def body(self) -> ComposeResult:
         """The widgets between the line on top and the footer."""
@@ -113,6 +118,10 @@ class BaseScreen(Screen[None]):
 
     async def load(self) -> None:
         """Read what the screen shows, and show it."""
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Say where the terminal is too small, in place of what can't be read then."""
+        self.query_one(TooSmall).fit(event.size)
 
     def disabled_reason(self, action: str) -> str | None:
         """Why an action is unavailable now; None where it works. It may raise `NoSession`."""

@@ -19,7 +19,9 @@ PANEL_FRAME = 2  # lines of a panel's border
 LIST_LINES = 3  # of the audiences besides their rows: border and header
 SOURCES_LINES = 8
 DETAIL_LINES = 6  # that make the detail worth showing
+LEAST_DETAIL = 9  # of the detail, in a terminal that is not short
 MAX_HIDDEN = 2  # audiences that the detail may push below the last line of the list
+LEAST_SEEN = 3  # audiences that it leaves in view
 
 
 class LiveBody(Split):
@@ -58,20 +60,35 @@ class LiveBody(Split):
         if self.is_attached:
             self.fit_later()
 
+    def _share(self, lines: int) -> None:
+        """Give the audiences those of these lines that they need, the detail most of the others.
+
+        Where that leaves too few for the detail, both have their usual share.
+        """
+        audiences = LIST_LINES + len(self._audiences.grid.rows)
+        spare = lines - audiences - LEAST_DETAIL
+        has_room = spare >= 0 and not self.is_beside and self._detail.display
+        self._audiences.styles.height = audiences if has_room else None
+        self._detail.styles.height = LEAST_DETAIL + spare * 3 // 4 if has_room else None
+
     def _fit_lines(self) -> None:
         if not self.is_attached or not is_open(self.screen):
             return
+        sources, session = self.query_one(LiveSources), self.query_one("#headline", FittedText)
         if not self.is_short and self.size.width >= BELOW:
             self.fit_rows(None)
+            used = session.lines + PANEL_FRAME + (SOURCES_LINES if sources.display else 0)
+            self._share(self.size.height - used)
             return
-        sources, session = self.query_one(LiveSources), self.query_one("#headline", FittedText)
+        self._share(0)
         if sources.display and self.is_short:
             self.fit_rows(self.size.height)  # they take the place of the detail
             return
         needed = session.lines + PANEL_FRAME + LIST_LINES + len(self._audiences.grid.rows)
         needed += SOURCES_LINES if sources.display else 0
         hidden = needed - (self.size.height - DETAIL_LINES)
-        if hidden > MAX_HIDDEN and needed <= self.size.height:
-            self.fit_rows(self.size.height)  # all audiences fit without the detail
+        seen = len(self._audiences.grid.rows) - hidden
+        if hidden > MAX_HIDDEN and (needed <= self.size.height or seen < LEAST_SEEN):
+            self.fit_rows(self.size.height)  # the audiences need the lines of the detail
             return
         self.fit_rows(max(1, needed - max(0, hidden) - LIST_FRAME))

@@ -6,6 +6,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Size
 
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.lifecycle import is_open
@@ -76,6 +77,7 @@ The audience under the cursor is shown beside or below the list, or on Enter: it
 changes and what was sent for it. v shows the last changes of all audiences, and on a small terminal
 the sources, where there is no room for them."""
     CSS_PATH = "view.tcss"
+    LEAST = Size(60, 18)
     NEEDS: ClassVar = {"follow": {Need.WRITABLE}, "listen": {Need.WRITABLE}}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
