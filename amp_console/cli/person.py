@@ -40,7 +40,7 @@ def person(identifier: str, ask: bool, as_json: bool, connection_name: str | Non
         finally:  # also if Amplitude does not answer
             if not as_json:
                 _print(identifier, answers, found)
-                _print_similar(similar)
+                _print_similar(identifier, similar)
                 if profile is not None:
                     _print_profile(connection, answers, profile)
     if as_json:
@@ -132,10 +132,13 @@ def _print(identifier: str, answers: "list[PersonStatus]", found: "UserLookup | 
             say("To retry rejected users: amp-console errors --retry")
 
 
-def _print_similar(identifiers: list[str]) -> None:
+def _print_similar(text: str, identifiers: list[str]) -> None:
+    from amp_console.sync.queries.person import are_spelt_otherwise
     from amp_console.text import clean
 
-    if identifiers:
+    if are_spelt_otherwise(text, identifiers):
+        say("Capitals and blanks count. Identifiers that differ in them:")
+    elif identifiers:
         say("Identifiers that begin with it:")
     for identifier in identifiers:
         say(f"  {clean(identifier, 300)}")

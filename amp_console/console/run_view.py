@@ -39,6 +39,8 @@ from amp_console.sync.queries.run_details import RunDetails
 from amp_console.sync.reconcile.descriptions import comparison_summary
 from amp_console.text import clean, plural
 
+PAUSED_SESSION = "Paused in this console: events are read, and nothing is sent. Press 4, then P."
+
 
 class RunLine(NamedTuple):
     """How far one audience is: `done` of `total` users (None: not known any more).
@@ -128,10 +130,12 @@ def live(job: SyncJob) -> RunView:
     )
 
 
-def past(details: RunDetails, now: int, *, is_ours: bool = False) -> RunView:
+def past(
+    details: RunDetails, now: int, *, is_ours: bool = False, is_paused: bool = False
+) -> RunView:
     """Return the view of a run from the history. Moments in microseconds since 1970.
 
-    `is_ours`: if it is under way, this console carries it out.
+    `is_ours`: if it is under way, this console carries it out; `is_paused`: and sends nothing.
     """
     run, audiences = details.run, details.audiences
     counts = total_of(audience.counts for audience in audiences)
@@ -141,8 +145,8 @@ def past(details: RunDetails, now: int, *, is_ours: bool = False) -> RunView:
     funnel = _funnel(run.tally, counts, pending, 0)
     return RunView(
         run.id,
-        str(run.status),
-        tuple(_says_past(details, counts, funnel, elapsed, is_ours=is_ours)),
+        "paused" if is_paused else str(run.status),
+        tuple(_says_past(details, counts, funnel, elapsed, is_ours=is_ours, is_paused=is_paused)),
         tuple(
             _past_line(audience, run, details.comparisons.get(audience.audience_id))
             for audience in _most_different_first(details)
@@ -292,6 +296,20 @@ def _outcome(job: SyncJob) -> str:
     return "paused" if job.stop.is_paused else "running"
 
 
+def _step(job: SyncJob) -> str:
+    """What a run under way is doing; one that is told to pause still waits for its last answers."""
+    step = _outcome(job)
+    now = job.snapshot.audiences if job.snapshot is not None else ()
+    if step == "paused" and not all(map(_is_idle, now)):
+        return "pausing"
+    return step
+
+
+def _is_idle(now: AudienceProgress) -> bool:
+    """Whether an audience waits for no answer."""
+    return now.is_over or now.wait_until is not None or now.state in {"waiting", "paused"}
+
+
 def _so_far(lines: Sequence[RunLine], planned: int) -> str:
     done, total = sum(line.done for line in lines), sum(line.total or 0 for line in lines)
     speed = sum(line.speed or 0.0 for line in lines)
@@ -305,7 +323,10 @@ def _says_live(
     job: SyncJob, lines: Sequence[RunLine], counts: AudienceCounts, funnel: Funnel
 ) -> Iterator[str]:
     if not job.is_over:
-        yield UNDER_WAY.get(_outcome(job)) or _so_far(lines, job.operation.planned)
+        if said := UNDER_WAY.get(_step(job)):
+            yield said
+        if _step(job) in {"running", "pausing", "paused"}:
+            yield _so_far(lines, job.operation.planned)
         return
     report = job.operation.report
     if report is None or report.keys_refused:
@@ -339,11 +360,12 @@ def _says_past(
     elapsed: float,
     *,
     is_ours: bool,
+    is_paused: bool,
 ) -> Iterator[str]:
     run, audiences = details.run, details.audiences
     found = compared(run.kind, run.found)
     if run.status is RunStatus.RUNNING and is_ours:
-        yield "It is running in this console."
+        yield PAUSED_SESSION if is_paused else "It is running in this console."
     elif run.status is RunStatus.RUNNING and run.holder:
         yield f"Another amp-console ({run.holder}) is running it."
     else:

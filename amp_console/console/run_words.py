@@ -17,7 +17,8 @@ from amp_console.values import Operation
 UNDER_WAY = {
     "starting": "The run is starting.",
     "stopping": "The current request finishes, then the run ends. The rest stays pending.",
-    "paused": "Finishing the current request. Press p to resume.",
+    "pausing": "The current request finishes, then nothing is sent. Press p to resume.",
+    "paused": "Nothing is sent. Press p to resume.",
 }
 LINK_KEYS = "Press 1, then l: there Enter links another cohort, and n unlinks this one."
 OUTCOME_TONES = {

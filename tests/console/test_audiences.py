@@ -377,7 +377,7 @@ async def test_marks_are_counted_and_actions_name_what_they_act_on(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    async with harness.open(size=(139, 36)) as pilot:
+    async with harness.open(size=(160, 36)) as pilot:
         await until_shown(pilot, LAPSED, "s Sync  ")
         await pilot.press("space", "space")
         await until_shown(pilot, "─ 2 marked ─╯", "s Sync 2 marked")
@@ -481,7 +481,7 @@ async def test_read_only_is_seen_on_top(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "READ-ONLY", LAPSED)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50), (30, 8)])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50), (50, 14)])
 async def test_hostile_names_break_nothing(harness: ConsoleHarness, size: tuple[int, int]) -> None:
     connect_with_audiences(harness, hostile_audience)
     async with harness.open(size=size) as pilot:
@@ -685,12 +685,14 @@ async def test_home_s_footer_shows_how_to_disable_an_audience_and_the_field_mapp
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    async with harness.open(size=(139, 36)) as pilot:
-        await until_shown(pilot, "pending", "S Sync all", "t Disable  m Mapping")
+    async with harness.open(size=(144, 36)) as pilot:
+        await until_shown(pilot, "pending", "S Sync all", "t Disable  m Mapping (5)")
         select(pilot, GHOSTS)
-        await until_shown(pilot, "x Errors  u Update sizes  r Reconcile", "t Disable  m Mapping")
+        await until_shown(
+            pilot, "x Errors  u Update sizes  r Reconcile", "t Disable  m Mapping (5)"
+        )
         await pilot.press("t")
-        await until_shown(pilot, "t Enable  m Mapping")
+        await until_shown(pilot, "t Enable  m Mapping (5)")
 
 
 async def test_the_last_run_is_that_of_the_audience_under_the_cursor(
@@ -722,7 +724,7 @@ async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness
     async with harness.open() as pilot:
         await until_shown(pilot, "broken link")
         select(pilot, SHOPPERS)
-        await until_shown(pilot, "Press l, then Enter to link another", "l Link  e Edit")
+        await until_shown(pilot, "Press l, then Enter to link another", "l Link  Enter Settings")
         assert "r Reconcile" not in picture(pilot)
         await pilot.press("r")
         await until_shown(pilot, "Amplitude no longer has this cohort: press l to link another.")

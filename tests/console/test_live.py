@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -18,7 +19,7 @@ from amp_console.console.badges import states_now
 from amp_console.console.dialogs.form import ask_path
 from amp_console.console.dialogs.live import follow_dialog
 from amp_console.console.glyphs import ASCII
-from amp_console.console.jobs.live import LiveJob, paths
+from amp_console.console.jobs.live import LiveJob, OpenSource, paths
 from amp_console.console.screens.live.actions import begin
 from amp_console.console.screens.live.headline import since
 from amp_console.console.screens.live.rows import audience_row, closer, source_rows
@@ -160,6 +161,9 @@ async def test_a_pause_takes_events_in_and_sends_nothing(
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("P")
         await until_shown(pilot, "paused: events are read", "p Resume")
+        await pilot.press("w")
+        await until_shown(pilot, "◐ paused", "Paused in this console: events are read, and nothing")
+        await pilot.press("escape")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until(pilot, lambda: work.snapshot and work.snapshot.tally.read == 2)
@@ -169,6 +173,23 @@ async def test_a_pause_takes_events_in_and_sends_nothing(
         await pilot.press("P")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
+
+
+async def test_what_a_session_follows_already_is_not_offered_and_not_followed_twice(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = connected_log(harness, tmp_path, "u1")
+    harness.environment = replace(harness.environment, live_folder=str(file))
+    async with harness.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(harness) == {"u1"})
+        await pilot.press("n")
+        await until_shown(pilot, "In addition to", file.name)
+        assert pilot.app.screen.query_one(Input).value == ""
+        await answer(pilot, f"{file}")
+        await until_shown(pilot, "! The session follows ", " already.")
+        assert work.names == [str(file)]
+        await cancelled(pilot, work)
 
 
 async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_path: Path) -> None:
@@ -282,15 +303,17 @@ async def test_audiences_are_shown_while_a_session_starts(
         await workspace.sync()
     release = Event()
 
-    def open_source(session: Session) -> EventStream:
+    log = paths(str(file))
+
+    def open_late(session: Session) -> EventStream:
         release.wait(60)
-        return paths(str(file))(session)
+        return log.open(session)
 
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session is not None)
         await pilot.press("4")
         await until_shown(pilot, "No live session.", "will be live")
-        begin(services(pilot), open_source, create=False)
+        begin(services(pilot), OpenSource(log.names, open_late), create=False)
         await until_shown(pilot, "» starting", "1 audience", "▸ shoppers", "will be live")
         await until_gone(pilot, "No audiences yet")
         release.set()

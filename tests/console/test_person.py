@@ -94,7 +94,7 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
 
 
 async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHarness) -> None:
-    async with person_shown(harness, "L3") as pilot:
+    async with person_shown(harness, "nobody") as pilot:
         await until_shown(pilot, "No event contains this identifier.", "capitals")
 
 
@@ -295,6 +295,18 @@ async def test_identifiers_that_begin_with_what_was_typed_are_offered(
         await pilot.press("slash", *"nothing", "enter")
         await until_shown(pilot, "No event contains this identifier.")
         await until_gone(pilot, "begin with it")
+
+
+async def test_an_identifier_in_another_case_or_with_blanks_is_offered(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, " GHOST-2 ") as pilot:
+        await until_shown(
+            pilot, "Not found: capitals and blanks count. 1 identifier differs in them", "ghost-2"
+        )
+        await pilot.press("enter")
+        await until_shown(pilot, "Known in 1 audience")
+        assert pilot.app.screen.query_one("#who", Input).value == "ghost-2"
 
 
 async def test_what_amplitude_knows_of_someone_in_no_event_is_not_called_unknown(

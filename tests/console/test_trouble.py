@@ -73,7 +73,8 @@ async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(harness: Cons
         await until_shown(pilot, GHOSTS, "keys: simulated")
         await until(pilot, lambda: stage.is_open)
         await pilot.press("exclamation_mark")
-        await until_shown(pilot, "Make trouble", "[slow]", "[down]")
+        await until_shown(pilot, "Make trouble", "Make the simulated Amplitude fail on purpose")
+        await until_shown(pilot, "[slow]", "[down]")
         await pilot.press("2")
         await until_shown(pilot, "down is on now.")
         assert stage.on == {"down"}

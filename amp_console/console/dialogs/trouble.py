@@ -20,6 +20,9 @@ from amp_console.text import first_sentence
 
 ROOM_WHEN_EMPTY = 3  # lines, for what is said then
 COLUMNS = (Column("", 2), Column("Trouble", 30, flex=1), Column("Now", 4))
+WHAT = """\
+Make the simulated Amplitude fail on purpose, and watch how a sync or a live session handles it. \
+It stays on until you turn it off."""
 HANDLING_EVERY = 0.5  # seconds
 
 
@@ -57,7 +60,8 @@ class TroubleDialog(Dialog[None]):
         self._stage = stage
 
     def box(self) -> ComposeResult:
-        """The list, and how to use it."""
+        """What it is for, the list, and how to use it."""
+        yield Static(safe_text(WHAT))
         yield Grid(COLUMNS, glyphs=self.services.glyphs, empty="The demo is still being prepared.")
         yield Static(
             safe_text(("Press a number or Enter to turn one on or off. Esc closes.", MUTED))

@@ -2,6 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 from amp_console.console.background import aside
 from amp_console.console.failures import KNOWN
@@ -22,8 +24,16 @@ from amp_console.values import Secret
 
 REMEMBERED = 60  # snapshots, a second each, of which the lines are drawn
 
-OpenSource = Callable[[Session], EventStream]
-"""Opens a source of events; it may block. Raises what `KNOWN` says, or `CannotBind`."""
+
+class OpenSource(NamedTuple):
+    """A source that is still to be opened, with the paths or the address that it is given by.
+
+    `open` may block. It raises what `KNOWN` says, or `CannotBind`.
+    """
+
+    names: tuple[str, ...]
+    open: Callable[[Session], EventStream]
+
 
 Alarm = Callable[[Alert], None]
 """Called with what the operator should hear of."""
@@ -57,6 +67,8 @@ class LiveJob(Job):
         self._alerts = Alerts(limits_for(options))
         self._live: LiveSession | None = None
         self._open_source = open_source
+        self.names = [*open_source.names]
+        """The paths and addresses that it follows, as they were given."""
         self._group = StreamGroup()
         self._seen_at: float | None = None
 
@@ -70,10 +82,16 @@ class LiveJob(Job):
 
     async def add(self, open_source: OpenSource) -> None:
         """Follow one more source. Raises what `KNOWN` says, or `CannotBind`."""
-        source = await aside(open_source, self.session)
+        source = await aside(open_source.open, self.session)
         if not (self.is_over or self.is_ending):
             self._group.add(source)
+            self.names += open_source.names
             self._refresh()
+
+    def follows(self, name: str) -> bool:
+        """Whether it follows a path already, while it is under way."""
+        given = {str(Path(known)) for known in self.names}
+        return not self.is_over and bool(name) and str(Path(name)) in given
 
     def cancel(self) -> None:
         """Read no more events, deliver what is pending, and end."""
@@ -160,7 +178,7 @@ class LiveJob(Job):
             self._live = LiveSession(context, self.options, self._see)
             if self.is_ending:
                 return
-            self._group.add(await aside(self._open_source, session))
+            self._group.add(await aside(self._open_source.open, session))
             self.report = await self._live.run(self._group)
 
     def _keep(self, snapshot: LiveSnapshot) -> None:
@@ -185,7 +203,7 @@ def paths(*names: str) -> OpenSource:
 
         return open_stream(names, _feed(session), aliases={})  # its standard input is the keyboard
 
-    return open_source
+    return OpenSource(names, open_source)
 
 
 def address(
@@ -202,7 +220,7 @@ def address(
         receiver.open()
         return receiver
 
-    return open_source
+    return OpenSource((f"{host}:{port}",), open_source)
 
 
 def _feed(session: Session) -> StreamIngestor:

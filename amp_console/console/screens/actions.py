@@ -14,6 +14,8 @@ from amp_console.console.context import Services, services_of
 from amp_console.console.screens.loading import NoSession
 
 QUITTING = "The console is quitting."
+OF_CONNECTION = "Where events carry the identifiers: a setting of the connection, under Connections"
+"""What the field mapping is, where a key of another screen leads to it."""
 
 
 class Need(enum.Enum):

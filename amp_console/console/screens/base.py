@@ -119,10 +119,6 @@ class BaseScreen(Screen[None]):
     async def load(self) -> None:
         """Read what the screen shows, and show it."""
 
-    def on_resize(self, event: events.Resize) -> None:
-        """Say where the terminal is too small, in place of what can't be read then."""
-        self.query_one(TooSmall).fit(event.size)
-
     def disabled_reason(self, action: str) -> str | None:
         """Why an action is unavailable now; None where it works. It may raise `NoSession`."""
         for need in self.NEEDS.get(action, ()):

@@ -117,7 +117,7 @@ class ScreenFooter:
 
     @property
     def _opens(self) -> str:
-        """What Enter opens in the focused list; "" where nothing is said of it."""
+        """What Enter opens in the focused list; "" where that is not said."""
         focused = self._screen.focused
         return focused.opens if isinstance(focused, Grid) and focused.key is not None else ""
 

@@ -1,5 +1,6 @@
 """One person: why they are, or are not, in each cohort. A sentence first, then the facts."""
 
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from textual.widgets import Input, Static
 
 from amp_console.console.context import Services
 from amp_console.console.routes import MainScreen, OpenMapping, OpenPlan, OpenRun
+from amp_console.console.screens.actions import OF_CONNECTION
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.retry import (
     ask_and_retry,
@@ -31,6 +33,7 @@ from amp_console.sync.queries.person import (
     MAX_SUGGESTED,
     PersonStatus,
     PersonVerdict,
+    are_spelt_otherwise,
     explain_person,
     found_text,
     suggest_identifiers,
@@ -86,6 +89,7 @@ OTHER_IS_KNOWN = f"""\
 {NO_EVENT} Events name this person by their other identifier:
 press / and type it."""
 WAITING = "Asking Amplitude"
+PLACEHOLDER = "User ID or Amplitude ID, exactly as in the events: capitals and blanks count"
 
 
 class PersonScreen(BaseScreen):
@@ -95,7 +99,7 @@ class PersonScreen(BaseScreen):
     BELONGS_TO = MainScreen.PERSON
     HELP = """\
 Type a User ID or an Amplitude ID, exactly as in the events. Where no event contains it, identifiers
-that begin with it are listed, and Enter opens one.
+that begin with it are listed, or those that differ in capitals or blanks, and Enter opens one.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
 the newest event says, where it is, which run delivered it, what Amplitude answered. u asks
@@ -113,7 +117,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         Binding("p", "ask_segment", "Ask Segment", id="person.segment"),
         Binding("U", "retry", "Retry this user", id="person.retry"),
         Binding("w", "run", "Open run", id="person.run"),
-        Binding("m", "mapping", "Field mapping", id="person.mapping"),
+        Binding("m", "mapping", "Field mapping", tooltip=OF_CONNECTION, id="person.mapping"),
         Binding("enter", "look_up", "Look up", key_display="Enter", id="person.look_up"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
         Binding("y", "copy", "Copy", id="copy"),
@@ -134,7 +138,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         """The identifier, the audiences, and what is known."""
         with Container(id="who-panel", classes="panel") as panel:
             panel.border_title = "Person"
-            yield Input(self._text, placeholder="User ID or Amplitude ID", id="who", compact=True)
+            yield Input(self._text, placeholder=PLACEHOLDER, id="who", compact=True)
             yield Static(id="amplitude")
             yield Static(id="segment")
         grid = Grid(
@@ -195,7 +199,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
 
     def _explain(self) -> None:
         chosen, many = self._chosen, len(self._answers)
-        title = _found_text(many, len(self._suggested)) if self._text else ""
+        title = _found_text(many, self._text, self._suggested) if self._text else ""
         self.query_one("#where").border_title = title
         self.query_one("#list").styles.height = many + 1 if many else "1fr"  # with the header
         self.query_one(Split).has_detail = chosen is not None
@@ -380,12 +384,15 @@ async def _retry(screen: PersonScreen, user: RejectedUser, said: str) -> None:
     finish_retry(screen.services, outcome)
 
 
-def _found_text(many: int, similar: int) -> str:
+def _found_text(many: int, text: str, suggested: Sequence[str]) -> str:
     """Say how many audiences know an identifier, and how many identifiers begin with it."""
     if many:
         return f"Known in {plural(many, 'audience')}"
-    if not similar:
+    if not (similar := len(suggested)):
         return "Not found in any event"
+    if are_spelt_otherwise(text, suggested):
+        like = "identifier differs" if similar == 1 else "identifiers differ"
+        return f"Not found: capitals and blanks count. {similar} {like} in them (Enter opens one)"
     begin = "identifier begins" if similar == 1 else "identifiers begin"
     first = "at least " if similar == MAX_SUGGESTED else ""
     return f"No event has exactly this ID; {first}{similar} {begin} with it (Enter opens one)"

@@ -30,10 +30,15 @@ class TooSmall(Static):
         super().__init__()
         self._least = least
 
-    def fit(self, size: Size) -> None:
-        """Cover a screen of this size, or show it again."""
-        self.display = size.width < self._least.width or size.height < self._least.height
-        if self.display:
+    def on_mount(self) -> None:
+        """Follow the size of the screen: nothing that is hidden hears of another one."""
+        self.screen.screen_layout_refresh_signal.subscribe(self, lambda _: self._fit())
+
+    def _fit(self) -> None:
+        size = self.screen.size
+        is_small = size.width < self._least.width or size.height < self._least.height
+        self.display = is_small
+        if is_small:
             self.update(
                 lines(
                     safe_text((f"This window is too small: {size.width}×{size.height}.", WARN)),

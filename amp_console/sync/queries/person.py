@@ -1,7 +1,7 @@
 """Why a person is, or is not, in a cohort: the question operators are asked most often."""
 
 import enum
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -166,8 +166,21 @@ MAX_SUGGESTED = 10
 
 
 def suggest_identifiers(db: Db, text: str) -> list[str]:
-    """Return a few identifiers that begin with a text, in their order."""
-    return identifiers_beginning(db, text, MAX_SUGGESTED)
+    """Return a few identifiers that begin with a text, in their order.
+
+    Where none does, those that begin with it without the blanks around it, or in lower or upper
+    case: Amplitude compares identifiers exactly.
+    """
+    trimmed = text.strip()
+    for spelling in dict.fromkeys((text, trimmed, trimmed.lower(), trimmed.upper())):
+        if found := identifiers_beginning(db, spelling, MAX_SUGGESTED):
+            return found
+    return []
+
+
+def are_spelt_otherwise(text: str, suggested: Sequence[str]) -> bool:
+    """Whether suggestions begin with a text in another case, or without its blanks."""
+    return bool(suggested) and not suggested[0].startswith(text)
 
 
 def _explained(record: PersonRecord) -> PersonStatus:

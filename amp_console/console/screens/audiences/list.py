@@ -19,7 +19,7 @@ from amp_console.console.routes import (
     OpenReconcileAll,
     OpenRun,
 )
-from amp_console.console.screens.actions import Need
+from amp_console.console.screens.actions import OF_CONNECTION, Need
 from amp_console.console.screens.audiences.detail import AudienceDetail
 from amp_console.console.screens.audiences.layout import ListLayout
 from amp_console.console.screens.audiences.panel import AudiencesPanel
@@ -103,7 +103,14 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         Binding("t", "switch", "Enable / disable", show=False, id="audiences.switch"),
         Binding("u", "sizes", "Update sizes", show=False, id="audiences.sizes"),
         Binding("w", "work", "Last run", show=False, id="audiences.work"),
-        Binding("m", "mapping", "Field mapping", show=False, id="audiences.mapping"),
+        Binding(
+            "m",
+            "mapping",
+            "Field mapping",
+            tooltip=OF_CONNECTION,
+            show=False,
+            id="audiences.mapping",
+        ),
         Binding("v", "views", "Views and columns", show=False, id="audiences.views"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
@@ -214,13 +221,15 @@ pale where that differs. Press v to save filter, order and columns as a view."""
             else ()
         )
         errors = ("errors",) if current is not None and current.left.rejected else ()
+        is_hidden = self.query_one(Split).hides_detail
+        opens = DETAILS if is_hidden else Labelled(OPEN, "Settings")
         states = {item.audience.enabled for item in self.chosen}
         verbs = {True: "Disable", False: "Enable"}
         verb = verbs[states.pop()] if len(states) == 1 else "Enable / disable"
         switch = _of_marked(self, "switch", verb)
         sync = _of_marked(self, "sync", "Sync")
         compare = _of_marked(self, "reconcile", "Reconcile")
-        settings = switch, Labelled("mapping", "Mapping"), "import"
+        settings = switch, Labelled("mapping", "Mapping (5)"), "import"
         is_unread = (
             current is not None
             and current.audience.cohort_id is not None
@@ -228,25 +237,20 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         )
         check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
-            return *watch, *link, self._opens, *errors, sync, *settings, "sizes", *last_run
+            return *watch, *link, opens, *errors, sync, *settings, "sizes", *last_run
         useful = (
             *watch,
             sync,
-            self._opens,
+            opens,
             self._sync_all,
             *errors,
             *check,
-            "edit",
+            *(("edit",) if opens is DETAILS else ()),
             *link,
             *settings,
             "sizes",
         )
         return *useful, *last_run
-
-    @property
-    def _opens(self) -> Labelled:
-        """What Enter opens."""
-        return DETAILS if self.query_one(Split).hides_detail else Labelled(OPEN, "Settings")
 
     @property
     def _sync_all(self) -> Labelled:

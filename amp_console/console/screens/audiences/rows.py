@@ -20,11 +20,11 @@ from amp_console.text import plural
 
 DEFAULT = (
     Column("Audience", 18, flex=3),
-    Column("Cohort", 18, flex=3, rank=4),
-    Column("ID type", 12, rank=8),
+    Column("Cohort", 14, flex=3, rank=4),
+    Column("ID type", 12, rank=7),
     Column("Members", 8, right=True, rank=1),
     Column("Pending", 9, right=True),
-    Column("Rejected", 8, right=True, rank=7),  # a state says so, too
+    Column("Rejected", 8, right=True, rank=3),  # a state says so, too
     Column("Status", 14, narrows=6),
     Column("Last sync", 10, rank=5),
 )
@@ -43,17 +43,19 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     rejected = f"{known.left.rejected:,}" if known.left.rejected else ""
     sizes = services.segment.sizes_of(audience.id)
     is_odd = sizes is not None and sizes.row.differs_in_segment
-    in_segment = segment_size(services, sizes)
+    in_segment, mark = segment_size(services, sizes), segment_badge(services, audience)
     return Row(
         audience.id,
         (
             Cell(audience.name),
             Cell(known.cohort_name if is_linked else glyphs.dash, "" if is_linked else "dim"),
             Cell(audience.id_type.label),
-            Cell(number(members, glyphs)),
+            Cell(f"{glyphs.triangle} {number(members, glyphs)}", "warn")
+            if mark
+            else Cell(number(members, glyphs)),
             Cell(pending),
             Cell(rejected, "bad"),
-            parts_cell([*badges(glyphs, audience.id, states), *segment_badge(services, audience)]),
+            parts_cell([*badges(glyphs, audience.id, states), *mark]),
             aged(audience.last_sync_at, now, glyphs),
             Cell(f"{glyphs.triangle} {in_segment}", "warn") if is_odd else Cell(in_segment),
         ),

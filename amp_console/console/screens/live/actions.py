@@ -23,6 +23,7 @@ from amp_console.console.dialogs.live import (
 from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
 from amp_console.console.screens.live.start import SessionStart, sent_first_by_audience
+from amp_console.console.texts import safe_text
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.outcomes import LARGE_REMOVAL, NO_COHORT
 from amp_console.ledger.runs import Run
@@ -30,7 +31,7 @@ from amp_console.sync.delivery.plan import large_removal
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience, WaitReason, pending_by_audience
 from amp_console.sync.sources.protocols import CannotBind
-from amp_console.text import clean, plural
+from amp_console.text import clean, listed, plural
 
 _VERBS = {
     "end": "end",
@@ -100,15 +101,22 @@ Start = Callable[[], SessionStart | None]
 
 def path_dialog(services: Services, start: Start) -> FormDialog[FollowRequest]:
     """Return a dialog that asks which folder or file to follow."""
-    folder = services.environment.live_folder
+    folder, job = services.environment.live_folder, own_job(services)
+    if job is not None and job.follows(folder):
+        folder = ""  # what is to be followed besides
     return follow_dialog(folder, _more(services, start), is_first=not _is_live(services))
 
 
 async def follow_path(services: Services, asked: Awaitable[FollowRequest | None]) -> None:
     """Follow the path that is answered, if any."""
-    request = await asked
-    if request is not None:
-        await _follow(services, paths(request.path), create=request.create)
+    request, job = await asked, own_job(services)
+    if request is None:
+        return
+    if job is not None and job.follows(request.path):
+        said = f"The session follows {clean(request.path)} already."
+        services.notifications.post(said, "warning", is_kept=False)
+        return
+    await _follow(services, paths(request.path), create=request.create)
 
 
 def address_dialog(services: Services, start: Start) -> FormDialog[ListenRequest]:
@@ -151,8 +159,10 @@ def _more(services: Services, start: Start) -> Callable[[bool], Content]:
     """What a new session does first; one under way keeps the options it began with."""
 
     def more(create: bool) -> Content:
-        if _is_live(services):
-            return Content("")
+        job = own_job(services)
+        if job is not None and not job.is_over:
+            names = [clean(name) for name in job.names]
+            return safe_text(f"In addition to {listed(names)}." if names else "")
         return sent_first_by_audience(start(), services.glyphs, create=create)
 
     return more

@@ -224,6 +224,7 @@ async def read_run(services: Services, session: Session, run_id: int | None) -> 
     if found is None:
         return None
     is_ours = jobs.reconciling is not None and jobs.reconciling.run_id == run_id
-    if jobs.live is not None and jobs.live.snapshot is not None:
-        is_ours = is_ours or jobs.live.snapshot.run_id == run_id
-    return run_view.past(found, services.clock.now, is_ours=is_ours)
+    is_paused = False
+    if jobs.live is not None and not jobs.live.is_over and jobs.live.run_id == run_id:
+        is_ours, is_paused = True, jobs.live.is_paused
+    return run_view.past(found, services.clock.now, is_ours=is_ours, is_paused=is_paused)

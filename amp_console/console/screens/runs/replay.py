@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -155,7 +154,7 @@ knows each request and its answer. Why an audience waited is taken from the answ
 
     # Drawing.
 
-    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002  # the base screen has one, too
+    def on_resize(self) -> None:
         """Fit the chart to the new width."""
         self.call_after_refresh(self._draw)
 

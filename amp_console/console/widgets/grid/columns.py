@@ -25,8 +25,8 @@ class Column(NamedTuple):
 
     Where there is too little room, columns of the highest `rank` are left out first (0: never). A
     `right` column holds numbers: it is as wide as its widest cell. So is a column with `narrows`,
-    until it is narrowed, as if that were its rank, to the first part of each cell. One that `hides`
-    is left out while all of its cells are empty.
+    until it is narrowed, as if that were its rank, to `width` and the first part of each cell. One
+    that `hides` is left out while all of its cells are empty.
     """
 
     label: str
@@ -74,7 +74,7 @@ class ColumnLayout:
         all columns would jump whenever a number grows or shrinks by a digit.
         """
         grown = [
-            (at, column.right)
+            (at, not column.narrows)
             for at, column in enumerate(self.columns)
             if column.right or column.narrows or column.flex or column.hides
         ]
@@ -259,9 +259,12 @@ def _without_cut_numbers(
 
 
 def least_width(cell: Cell) -> int:
-    """How many columns a cell takes that shows its first part, and that there are others."""
+    """How many columns a cell takes that shows its first part, and that there are others.
+
+    A text without parts may be cut: the width of its column counts.
+    """
     if not cell.parts:
-        return cell_len(cell.text)
+        return 0
     return cell_len(cell.parts[0].text) + (GAP + 1 if len(cell.parts) > 1 else 0)
 
 
