@@ -1,5 +1,6 @@
 """A connection to PostgreSQL that the ledger's functions use like SQLite's."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -110,42 +111,38 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-_adapters_of_ledgers: list["AdaptersMap"] = []
-
-
+@functools.cache
 def _adapters() -> "AdaptersMap":
     """How values cross: every number is a bigint, as all columns are, and True is 1.
 
     A sum of bigints is a numeric, which is an integer here, too.
     """
-    if not _adapters_of_ledgers:
-        import psycopg
-        from psycopg.adapt import AdaptersMap
-        from psycopg.types.numeric import IntLoader
-        from psycopg.types.string import StrDumperUnknown
+    import psycopg
+    from psycopg.adapt import AdaptersMap
+    from psycopg.types.numeric import IntLoader
+    from psycopg.types.string import StrDumperUnknown
 
-        bigint = psycopg.adapters.types["int8"].oid
+    bigint = psycopg.adapters.types["int8"].oid
 
-        class Integer(psycopg.adapt.Dumper):
-            oid = bigint
+    class Integer(psycopg.adapt.Dumper):
+        oid = bigint
 
-            def dump(self, obj: int) -> bytes:
-                return b"%d" % obj
+        def dump(self, obj: int) -> bytes:
+            return b"%d" % obj
 
-            def quote(self, obj: int) -> bytes:  # in psycopg's own FETCH
-                return self.dump(obj)
+        def quote(self, obj: int) -> bytes:  # in psycopg's own FETCH
+            return self.dump(obj)
 
-        class Text(StrDumperUnknown):
-            def dump(self, obj: str) -> bytes:
-                return storable(obj).encode()
+    class Text(StrDumperUnknown):
+        def dump(self, obj: str) -> bytes:
+            return storable(obj).encode()
 
-        adapters = AdaptersMap(psycopg.adapters)
-        adapters.register_dumper(int, Integer)
-        adapters.register_dumper(bool, Integer)
-        adapters.register_dumper(str, Text)
-        adapters.register_loader("numeric", IntLoader)
-        _adapters_of_ledgers.append(adapters)
-    return _adapters_of_ledgers[0]
+    adapters = AdaptersMap(psycopg.adapters)
+    adapters.register_dumper(int, Integer)
+    adapters.register_dumper(bool, Integer)
+    adapters.register_dumper(str, Text)
+    adapters.register_loader("numeric", IntLoader)
+    return adapters
 
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
