@@ -94,7 +94,7 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
 
 
 async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHarness) -> None:
-    async with person_shown(harness, "nobody") as pilot:
+    async with person_shown(harness, "unknown-1") as pilot:
         await until_shown(pilot, "No event contains this identifier.", "capitals")
 
 
