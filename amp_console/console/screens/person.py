@@ -1,13 +1,11 @@
 """One person: why they are, or are not, in each cohort. A sentence first, then the facts."""
 
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.content import Content
 from textual.widgets import Input, Static
 
 from amp_console.console.context import Services
@@ -20,14 +18,14 @@ from amp_console.console.screens.errors.retry import (
     reason_not_to_retry,
 )
 from amp_console.console.screens.footer import Labelled, UsefulActions
+from amp_console.console.screens.person_detail import IdentifierLine, PersonDetail
 from amp_console.console.screens.person_forget import ask_and_forget
 from amp_console.console.screens.person_lookup import SearchAnswer, answer_to
 from amp_console.console.screens.person_segment import SegmentLookup
-from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
+from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
-from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
-from amp_console.console.words import aged, folder_of
+from amp_console.console.words import aged
 from amp_console.ledger.rejected import ALL_REJECTED, RejectedUser
 from amp_console.sync.queries.person import (
     MAX_SUGGESTED,
@@ -35,10 +33,9 @@ from amp_console.sync.queries.person import (
     PersonVerdict,
     are_spelt_otherwise,
     explain_person,
-    found_text,
     suggest_identifiers,
 )
-from amp_console.text import clean, plural, readable_time
+from amp_console.text import clean, plural
 
 SUGGESTIONS = (Column("Identifier", 30, flex=1),)
 COLUMNS = (
@@ -89,7 +86,6 @@ OTHER_IS_KNOWN = f"""\
 {NO_EVENT} Events name this person by their other identifier:
 press / and type it."""
 WAITING = "Asking Amplitude"
-PLACEHOLDER = "User ID or Amplitude ID, exactly as in the events: capitals and blanks count"
 
 
 class PersonScreen(BaseScreen):
@@ -111,6 +107,7 @@ every cohort, then erases them from the ledger and its backups. Old files do not
 p asks Segment whether the person is in the audience right now, where a token of Segment's Profile
 API is kept. In a shell: amp-console segment connect --profiles-token"""
     CSS_PATH = "person.tcss"
+    PANES = (IdentifierLine,)
     AUTO_FOCUS = "#who"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "ask", "Ask Amplitude", id="person.ask"),
@@ -118,7 +115,6 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         Binding("U", "retry", "Retry this user", id="person.retry"),
         Binding("w", "run", "Open run", id="person.run"),
         Binding("m", "mapping", "Field mapping", tooltip=OF_CONNECTION, id="person.mapping"),
-        Binding("enter", "look_up", "Look up", key_display="Enter", id="person.look_up"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
         Binding("y", "copy", "Copy", id="copy"),
         Binding("D", "forget", "Forget this person", show=False, id="person.forget"),
@@ -136,11 +132,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
 
     def body(self) -> ComposeResult:
         """The identifier, the audiences, and what is known."""
-        with Container(id="who-panel", classes="panel") as panel:
-            panel.border_title = "Person"
-            yield Input(self._text, placeholder=PLACEHOLDER, id="who", compact=True)
-            yield Static(id="amplitude")
-            yield Static(id="segment")
+        yield IdentifierLine(self._text)
         grid = Grid(
             COLUMNS,
             glyphs=self.services.glyphs,
@@ -150,13 +142,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         )
         yield Split(
             Container(grid, id="where", classes="panel"),
-            ScrollPane(
-                Static(id="sentence"),
-                Static(id="in-segment"),
-                Static(id="facts"),
-                id="why",
-                classes="panel",
-            ),
+            PersonDetail(),
             stacks=True,
         )
 
@@ -209,17 +195,12 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         if self._answer is not None:
             self.query_one("#amplitude", Static).update(self._answer.text)
             grid.refresh()
-        said = self._segment.says(chosen)
-        shown = "#segment" if chosen is None else "#in-segment"
-        for name in ("#segment", "#in-segment"):
-            self.query_one(name).display = said is not None and name == shown
-        if said is not None:
-            self.query_one(shown, Static).update(said)
+        said, line = self._segment.says(chosen), self.query_one("#segment", Static)
+        line.display = said is not None and chosen is None
+        if said is not None and chosen is None:
+            line.update(said)
         if chosen is not None:
-            name = chosen.record.audience.name
-            self.query_one("#why").border_title = safe_text(name, max_length=60)
-            self.query_one("#sentence", Static).update(_sentence(chosen, self._answer))
-            self.query_one("#facts", Static).update(_facts(self.services, chosen))
+            self.query_one(PersonDetail).show(chosen, self._answer, said)
 
     @property
     def _chosen(self) -> PersonStatus | None:
@@ -242,7 +223,6 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         chosen = self._chosen
         is_useful = {
             "type": lambda: not self.query("#who:focus"),
-            "look_up": lambda: bool(self.query("#who:focus")),
             "mapping": lambda: _lacks_identifier(chosen),
             "retry": lambda: _rejected(chosen) is not None,
             "run": lambda: chosen is not None and chosen.record.request is not None,
@@ -286,10 +266,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
     async def on_grid_opened(self, event: Grid.Opened) -> None:
         """Look up an identifier that was suggested, or open the run that carried the person."""
         if isinstance(event.key, str):
-            line = self.query_one("#who", Input)
-            with line.prevent(Input.Changed):
-                line.value = event.key
-            await line.action_submit()
+            await self.query_one(IdentifierLine).look_up(event.key)
         elif self._chosen is not None and self._chosen.record.request is None:
             who = clean(self._text, 60)
             self.services.notifications.post(
@@ -301,9 +278,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
 
     def action_type(self) -> None:
         """Type another identifier over this one."""
-        field = self.query_one("#who", Input)
-        self.set_focus(field)  # at once: the next key belongs to the input already
-        field.select_all()
+        self.query_one(IdentifierLine).type_over()
 
     def revisit(self) -> None:
         """Ask about another person: the key that opens this screen works on it, too."""
@@ -315,10 +290,6 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         chosen = self._chosen
         if chosen is not None and chosen.record.request is not None:
             self.services.navigate(OpenRun(chosen.record.request.run_id))
-
-    async def action_look_up(self) -> None:
-        """Ask about the identifier in the input."""
-        await self.query_one("#who", Input).action_submit()
 
     def action_mapping(self) -> None:
         """Say where events carry the identifiers, by the newest event of the person."""
@@ -347,15 +318,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
     def action_copy(self) -> None:
         """Copy the sentence, what Segment says, and the facts."""
         if self._chosen is not None:
-            said = self._segment.says(self._chosen)
-            asked = [] if said is None else [said]
-            text = lines(
-                _sentence(self._chosen, self._answer),
-                *asked,
-                safe_text(""),
-                _facts(self.services, self._chosen),
-            )
-            self.services.clipboard.copy(text.plain)
+            self.services.clipboard.copy(self.query_one(PersonDetail).text)
 
     def action_ask(self) -> None:
         """Ask Amplitude's user search."""
@@ -434,48 +397,3 @@ def _is_retried(status: PersonStatus | None) -> bool:
     """Whether the person was retried, and is pending."""
     pending = {PersonVerdict.ENTERS, PersonVerdict.LEAVES}
     return status is not None and status.verdict in pending and status.record.refusals > 0
-
-
-def _sentence(status: PersonStatus, answer: SearchAnswer | None) -> Content:
-    is_known = answer.is_known if answer is not None else None
-    return safe_text((status.sentence_if(is_known), STRONG), max_length=900)
-
-
-def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:
-    """Where an event was read; the folder has a line of its own, since it may be long."""
-    if source is None:
-        return []
-    name = PurePath(source).name
-    folder = [("", text)] if (text := folder_of(source)) else []
-    where = f"line {line:,} of {name}" if line else name
-    return [("source", where), *folder]
-
-
-def _facts(services: Services, status: PersonStatus) -> Content:
-    record, dash = status.record, services.glyphs.dash
-    cohort = record.audience.cohort_id or dash
-    when = f", {readable_time(record.event_at)}" if record.source else ""
-    rows: list[tuple[str, Content | str]] = [
-        ("event says", f"{status.event_says}{when}"),
-        *_source_of(record.source, record.line),
-        ("should be", status.belongs),
-    ]
-    if not record.is_only_found:
-        rows.append(("last known", status.delivered))
-    rows.append(("cohort", cohort))
-    for number, made in enumerate(record.comparisons):
-        when = f"{readable_time(made.at)} ({services.age_of(made.at)})"
-        text = f"{when}, run {made.run_id}: {found_text(made)}"
-        rows.append(("" if number else "compared", text))
-    if (request := record.request) is not None:
-        took = f"request {request.id} (run {request.run_id}), {readable_time(request.sent_at)}"
-        rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
-    if (why := record.rejection) is not None:
-        tries = plural(why.tries, "attempt")
-        text = f"{readable_time(why.at)}, after {tries}"
-        rows.append(("rejected", safe_text((text, BAD))))
-        if why.since != why.at:
-            rows.append(("first time", safe_text((readable_time(why.since), BAD))))
-    if record.counterpart:
-        rows.append((record.id_type.other.label, record.counterpart))
-    return facts(rows)

@@ -1,0 +1,129 @@
+"""What an identifier is typed into, and what an audience says of the person."""
+
+from pathlib import PurePath
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from amp_console.console.context import Services, services_of
+from amp_console.console.screens.person_lookup import SearchAnswer
+from amp_console.console.texts import BAD, STRONG, facts, lines, safe_text
+from amp_console.console.widgets.scroll_pane import ScrollPane
+from amp_console.console.words import folder_of
+from amp_console.sync.queries.person import PersonStatus, found_text
+from amp_console.text import plural, readable_time
+
+PLACEHOLDER = "User ID or Amplitude ID, exactly as in the events: capitals and blanks count"
+
+
+class IdentifierLine(Container):
+    """The identifier that is looked up; below it what Amplitude and Segment say of it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "look_up", "Look up", key_display="Enter", id="person.look_up"),
+    ]
+
+    def __init__(self, text: str) -> None:
+        super().__init__(id="who-panel", classes="panel")
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        self.border_title = "Person"
+        yield Input(self._text, placeholder=PLACEHOLDER, id="who", compact=True)
+        yield Static(id="amplitude")
+        yield Static(id="segment")
+
+    def type_over(self) -> None:
+        """Let another identifier be typed over this one."""
+        field = self.query_one(Input)
+        self.screen.set_focus(field)  # at once: the next key belongs to the input already
+        field.select_all()
+
+    async def look_up(self, text: str) -> None:
+        """Look up this identifier instead."""
+        field = self.query_one(Input)
+        with field.prevent(Input.Changed):
+            field.value = text
+        await field.action_submit()
+
+    async def action_look_up(self) -> None:
+        """Look up what was typed."""
+        await self.query_one(Input).action_submit()
+
+
+class PersonDetail(ScrollPane):
+    """Why a person is, or is not, in the cohort of one audience."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Static(id="sentence"),
+            Static(id="in-segment"),
+            Static(id="facts"),
+            id="why",
+            classes="panel",
+        )
+        self.text = ""
+        """All that is shown, as plain text."""
+
+    def show(
+        self, status: PersonStatus, answer: SearchAnswer | None, in_segment: Content | None
+    ) -> None:
+        """Show what an audience says, given what Amplitude and Segment answered (None: nothing)."""
+        self.border_title = safe_text(status.record.audience.name, max_length=60)
+        sentence, known = _sentence(status, answer), _facts(services_of(self), status)
+        asked = [] if in_segment is None else [in_segment]
+        self.query_one("#sentence", Static).update(sentence)
+        line = self.query_one("#in-segment", Static)
+        line.display = in_segment is not None
+        line.update(in_segment or "")
+        self.query_one("#facts", Static).update(known)
+        self.text = lines(sentence, *asked, safe_text(""), known).plain
+
+
+def _sentence(status: PersonStatus, answer: SearchAnswer | None) -> Content:
+    is_known = answer.is_known if answer is not None else None
+    return safe_text((status.sentence_if(is_known), STRONG), max_length=900)
+
+
+def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:
+    """Where an event was read; the folder has a line of its own, since it may be long."""
+    if source is None:
+        return []
+    name = PurePath(source).name
+    folder = [("", text)] if (text := folder_of(source)) else []
+    where = f"line {line:,} of {name}" if line else name
+    return [("source", where), *folder]
+
+
+def _facts(services: Services, status: PersonStatus) -> Content:
+    record, dash = status.record, services.glyphs.dash
+    cohort = record.audience.cohort_id or dash
+    when = f", {readable_time(record.event_at)}" if record.source else ""
+    rows: list[tuple[str, Content | str]] = [
+        ("event says", f"{status.event_says}{when}"),
+        *_source_of(record.source, record.line),
+        ("should be", status.belongs),
+    ]
+    if not record.is_only_found:
+        rows.append(("last known", status.delivered))
+    rows.append(("cohort", cohort))
+    for number, made in enumerate(record.comparisons):
+        when = f"{readable_time(made.at)} ({services.age_of(made.at)})"
+        text = f"{when}, run {made.run_id}: {found_text(made)}"
+        rows.append(("" if number else "compared", text))
+    if (request := record.request) is not None:
+        took = f"request {request.id} (run {request.run_id}), {readable_time(request.sent_at)}"
+        rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
+    if (why := record.rejection) is not None:
+        tries = plural(why.tries, "attempt")
+        text = f"{readable_time(why.at)}, after {tries}"
+        rows.append(("rejected", safe_text((text, BAD))))
+        if why.since != why.at:
+            rows.append(("first time", safe_text((readable_time(why.since), BAD))))
+    if record.counterpart:
+        rows.append((record.id_type.other.label, record.counterpart))
+    return facts(rows)
