@@ -73,11 +73,11 @@ async def test_a_plan_on_a_small_screen_names_some_users_and_the_way_back(
             pilot,
             "Removes, for example: u-1 ",
             "Adds, for example: u-4, u-5xx",
-            "y Send  Esc Cancel",
+            "y Send  Enter Users  Esc Cancel",
         )
         assert "at the same time" not in picture(pilot)  # it syncs one cohort
         await pilot.resize_terminal(120, 36)
-        await until_shown(pilot, "2 users to add", "1 user to remove", "y Send  Esc Cancel")
+        await until_shown(pilot, "2 users to add", "1 user to remove", "y Send  Enter Users")
         await until_shown(pilot, "Removes, for example: u-1 ")
         await until_gone(pilot, "Adds, for example")
 
@@ -262,7 +262,7 @@ async def test_an_obstacle_is_said_and_nothing_can_be_sent(
             "Sync shoppers: can't be sent ",
             "Nothing can be sent: 1 user stays pending.",
             "✖ can't be sent",
-            " l Link  Esc Cancel",
+            " l Link  Enter Users  Esc Cancel",
         )
         await until_shown(pilot, f"Amplitude has no cohort {cohort_id} any more")
         await pilot.press("y")

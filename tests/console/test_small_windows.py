@@ -45,6 +45,7 @@ async def test_errors_show_the_name_of_an_audience_whole(
         rows = [line for line in picture(pilot).splitlines() if line.startswith("│")]
         lines = [row for row in rows if row[3:].startswith("ghost-")]
         assert lines
+        assert picture(pilot).splitlines()[-1].endswith("? Help  q Quit")
         assert all(GHOSTS in line for line in lines)
         assert columns < 120 or all(UNKNOWN in line for line in lines)
 
