@@ -546,7 +546,7 @@ async def test_before_the_first_comparison_only_what_can_be_done_is_offered(
         await until_notified(pilot, "Compare first: press r.")
         await pilot.press("r")
         await until_over(pilot)
-        shown = "r Compare  p Repair  L Compare with a list"
+        shown = "r Compare  Enter People  p Repair  L Compare with a list"
         await until_shown(pilot, "2 missing", shown, "/ Filter")
 
 
