@@ -21,7 +21,7 @@ PLACEHOLDER = "User ID or Amplitude ID, exactly as in the events: capitals and b
 
 
 class IdentifierLine(Container):
-    """The identifier that is looked up; below it what Amplitude and Segment say of it."""
+    """The identifier that is looked up, and what Amplitude and Segment say about the person."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "look_up", "Look up", key_display="Enter", id="person.look_up"),
