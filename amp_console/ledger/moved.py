@@ -38,7 +38,10 @@ class Mark(NamedTuple):
     @property
     def remedy(self) -> str:
         """What an operator does about it."""
-        setting = "file" if "://" not in self.address else self.address
+        is_file = "://" not in self.address
+        if is_file and not self.names(self.address):
+            return "Only that machine can use it: to share it again, move it back from there."
+        setting = "file" if is_file else self.address
         return (
             "To use it from here: amp-console connect NAME --ledger "
             f"{setting} (NAME is that of the connection)."

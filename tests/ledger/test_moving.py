@@ -3,6 +3,7 @@
 import re
 import resource
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.copying import CopyProgress, Observe, TableSum, Unstorable, sums_of
 from amp_console.ledger.database import Access
 from amp_console.ledger.errors import LedgerFull, LedgerMoved, LedgerUnreachable
-from amp_console.ledger.moved import put_mark, remove_mark
+from amp_console.ledger.moved import Mark, put_mark, remove_mark
 from amp_console.ledger.moving import LedgerInUse, LedgerNotEmpty, Move, finish_move, move_ledger
 from amp_console.ledger.opening import database_at
 from amp_console.ledger.runs import begin_run
@@ -119,6 +120,15 @@ def test_the_old_ledger_says_where_it_went(here: str, there: str, place: Places)
                 opened_before.write(write)
             assert new in str(too_late.value)
         assert len(opened_before.read(all_audiences)) == 1
+
+
+def test_a_ledger_that_went_to_a_file_of_another_machine_is_not_looked_for_on_this_one() -> None:
+    here, there = (Mark("/ledger.db", host, NOW) for host in (socket.gethostname(), "other-desk"))
+    assert "--ledger file" in here.remedy
+    assert "--ledger" not in there.remedy
+    assert "the file /ledger.db of other-desk" in str(there)
+    assert here.names("/ledger.db")
+    assert not there.names("/ledger.db")
 
 
 def add_pruning(db: Db) -> None:
