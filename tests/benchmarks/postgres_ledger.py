@@ -172,7 +172,7 @@ def home(ledger: Ledger, size: Size, seconds: dict[str, float]) -> None:
     per_audience = size.members // 500
     for number in range(500):
         audience_id = add_audience(ledger, number)
-        ledger.write(fill, audience_id, per_audience * 9 // 10, 1)
+        ledger.write(fill, audience_id, per_audience, 1)
         ledger.write(fill_pending, audience_id, per_audience // 100)
     ledger.write(settle)
     connection = Connection(name="bench", app_id=1, owner_email="ana@acme.example")

@@ -10,9 +10,11 @@ from time import monotonic
 import pytest
 
 from amp_console.ledger import Db, Ledger, LedgerError, Writes, open_ledger
-from amp_console.ledger.audiences import all_audiences, audience, set_name
+from amp_console.ledger.audiences import all_audiences, audience, link_existing, set_name
+from amp_console.ledger.compare import ComparisonSpec, compare_cohort
 from amp_console.ledger.db import each_row
 from amp_console.ledger.errors import LeaseLost, LedgerTooNew, LedgerUnreachable
+from amp_console.ledger.export_staging import add_exported, begin_export
 from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, SourceBusy
 from amp_console.ledger.members import NewestChanges, merge
@@ -360,6 +362,25 @@ def test_a_query_that_fails_while_it_is_read_harms_nothing(ledger: Ledger) -> No
         with pytest.raises(LedgerError, match="division by zero"):
             ledger.read(read_all)
     assert ledger.read(all_audiences) == []
+
+
+@postgresql_only
+def test_a_comparison_is_planned_for_many_who_differ(ledger: Ledger) -> None:
+    """The server expects one or two: nested loops over 20,000 took a minute."""
+    known = start(ledger)
+    ledger.write(link_existing, known.id, "cohort1")
+
+    def compared(db: Db) -> object:
+        begin_export(db, known.id)
+        add_exported(db, known.id, known.id_type, [("1", "u1")])
+        compare_cohort(db, ComparisonSpec(1, known.id, 1))
+        return nested_loops(db)
+
+    def nested_loops(db: Db) -> object:
+        return db.execute("SHOW enable_nestloop").fetchone()
+
+    assert ledger.write(compared) == ("off",)
+    assert ledger.read(nested_loops) == ("on",)
 
 
 @postgresql_only
