@@ -31,6 +31,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...] | None] = {
     "sources": (),
     "segment": ("connect", "--space", "spa_1"),
     "refresh": (),
+    "ledger": ("move", "postgresql://ana@127.0.0.1/acme", "--yes"),
     "import": ("-",),
     "audiences": (),
     "audience": ("shoppers", "--id-type", "amplitude_id"),
@@ -50,6 +51,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...] | None] = {
 KEPT = {
     "connect": "Nothing was changed.",
     "disconnect": "Nothing was changed.",
+    "ledger": "Nothing was changed.",
     "source": "Nothing was changed.",
     "segment": "Nothing was changed.",
     "audience": "Nothing was changed.",
