@@ -57,8 +57,8 @@ class ConsoleHarness:
             self.environ,
             timing,
             flush_seconds=0.1,
-            tick_seconds=0.25,
-            live_tick_seconds=0.05,
+            tick_seconds=0.5,
+            live_tick_seconds=0.2,
             confirm_after=0.0,
         )
 

@@ -17,24 +17,30 @@ widget waits for a message.
 
 For each widget that a query meets, Textual follows all its ancestors through the selector; here it
 first asks for what the selector says of the widget itself. It also finds the handlers of a message
-anew each time; here those of a class are kept.
+anew each time; here those of a class are kept. When a class changes, it styles everything inside
+anew; here a widget whose rules stay the same is left as it is. It counts the parameters of each
+callback by its signature; here the code says how many there are.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from inspect import CO_VARARGS, CO_VARKEYWORDS
 from time import monotonic
+from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
 from rich.console import RenderableType
+from textual._callback import _count_parameters
 from textual._compositor import Compositor
 from textual._context import visible_screen_stack
 from textual._queue import Queue
 from textual.app import App, ScreenStackError
 from textual.css.match import _check_selectors
 from textual.css.model import RuleSet, Selector, SelectorSet
+from textual.css.styles import RulesMap
 from textual.css.stylesheet import Stylesheet
 from textual.css.types import CSSLocation
 from textual.dom import DOMNode
@@ -45,6 +51,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 IDLE_SECONDS = 0.002
+PAINT_SECONDS = 0.5
 _changes: WeakKeyDictionary[Compositor, int] = WeakKeyDictionary()
 _parsed: dict[object, list[RuleSet]] = {}
 _Handlers = list[tuple[type, list[Any]]]
@@ -53,6 +60,7 @@ _handlers: dict[tuple[type[MessagePump], type[Message], str], _Handlers | None] 
 _render_update = Compositor.render_update
 _parse_rules = Stylesheet._parse_rules
 _get_dispatch_methods = MessagePump._get_dispatch_methods
+_replace_rules = Stylesheet.replace_rules
 
 
 def changes(screen: Screen[object]) -> int:
@@ -88,20 +96,36 @@ async def _wait_for_idle(_min_sleep: float = 0.0, max_sleep: float = 1.0) -> Non
 
 
 async def _wait_for_widgets(self: Pilot[Any], timeout: float = 30.0) -> bool:
-    """Wait until the application, the screen and all its widgets wait for a message."""
-    end = monotonic() + timeout
+    """Wait until the application, the screen and all its widgets wait for a message.
+
+    What they changed is laid out then; of a screen that always changes, as it was a moment ago.
+    """
+    begun = monotonic()
     try:
         screen = self.app.screen
     except ScreenStackError:
         return False
     await asyncio.sleep(0)
-    while not all(map(_is_waiting, (self.app, *screen.walk_children(with_self=True)))):
+    while not all(map(_is_waiting, (self.app, *screen.walk_children(with_self=True)))) or (
+        _is_to_be_painted(screen) and monotonic() - begun < PAINT_SECONDS
+    ):
         if self.app._exception is not None:
             return False
-        if monotonic() > end:
+        if monotonic() - begun > timeout:
             raise WaitForScreenTimeout(f"{screen} is still busy.")
         await asyncio.sleep(IDLE_SECONDS)
     return True
+
+
+def _is_to_be_painted(screen: Screen[object]) -> bool:
+    return screen.is_current and bool(
+        screen._layout_required
+        or screen._scroll_required
+        or screen._repaint_required
+        or screen._recompose_required
+        or screen._dirty_widgets
+        or screen._callbacks
+    )
 
 
 def _is_waiting(pump: MessagePump) -> bool:
@@ -165,6 +189,22 @@ def _handlers_of(
     return found
 
 
+def _count_code_parameters(func: Callable[..., object]) -> int:
+    own = getattr(func, "__func__", func)
+    if not isinstance(own, FunctionType) or hasattr(own, "__wrapped__"):
+        return _count_parameters(func)
+    code = own.__code__
+    named = code.co_argcount + code.co_kwonlyargcount - (own is not func)
+    return named + bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
+
+
+def _replace_other_rules(node: DOMNode, rules: RulesMap, animate: bool = False) -> None:
+    if node.styles.base._rules == rules:
+        node.notify_style_update()
+    else:
+        _replace_rules(node, rules, animate)
+
+
 def _parse_rules_once(
     self: Stylesheet,
     css: str,
@@ -189,6 +229,8 @@ def quick_textual() -> Iterator[None]:
         patch.setattr("textual.strip.FIFOCache", lambda _size: {})
         patch.setattr("textual.app.wait_for_idle", _wait_for_idle)
         patch.setattr("textual.pilot.wait_for_idle", _wait_for_idle)
+        patch.setattr("textual._callback._count_parameters", _count_code_parameters)
+        patch.setattr(Stylesheet, "replace_rules", staticmethod(_replace_other_rules))
         patch.setattr(MessagePump, "_get_dispatch_methods", _get_known_methods)
         patch.setattr(Pilot, "_wait_for_screen", _wait_for_widgets)
         patch.setattr("textual.css.stylesheet._check_selectors", _check_own_selector_first)
