@@ -22,6 +22,7 @@ from tests.sync.workspace import event
 
 STEERING = "\x1b[2J\x1b]0;title\x07\x9b31m\x85\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
 HOSTILE = f"evil{STEERING}"
+GHOST = "ghost-" + HOSTILE.replace("\0", "")  # the one of both that is a valid identifier
 LONG = HOSTILE + "x" * 10_000
 NAME = HOSTILE.replace("\x00", "").replace("/", "") + os.fsdecode(b"\x9b\xff")
 ROOT = Path(amp_console.__file__).parent
@@ -67,7 +68,9 @@ def streams(monkeypatch: pytest.MonkeyPatch, simulator: Simulator, tmp_path: Pat
     events = [
         event("u1", True, audience=HOSTILE),
         event(f"ghost-{HOSTILE}", True, audience=HOSTILE),
-        event(LONG, True, audience=LONG),
+        event(GHOST, True, audience=HOSTILE),
+        event("someone", True, audience=LONG),
+        event(LONG, True),
         event("u2", True, audience="twice"),
         event("u2", True, audience="twice", personas={"computation_id": HOSTILE}),
         event("u2", True, audience="other", personas={"computation_id": HOSTILE, "space_id": "s"}),
@@ -129,6 +132,7 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
             ("new",),
             (NAME,),
             (f"ghost-{HOSTILE}",),
+            (GHOST,),
             (f"no{HOSTILE}",),
             (LONG, "--json"),
         ],

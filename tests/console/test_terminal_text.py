@@ -30,7 +30,8 @@ def hostile_audience(workspace: Workspace) -> None:
         [
             event("u1", True, audience=HOSTILE),
             event(f"ghost-{HOSTILE}", True, audience=HOSTILE),
-            event(HOSTILE + "x" * 10_000, True, audience=HOSTILE + "x" * 10_000),
+            event(f"ghost-{HOSTILE}".replace("\0", ""), True, audience=HOSTILE),
+            event("u2", True, audience=HOSTILE + "x" * 10_000),
         ]
     )
 

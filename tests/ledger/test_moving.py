@@ -168,7 +168,7 @@ def test_a_place_that_has_a_ledger_is_left_alone(here: str, there: str, place: P
         with other.lease(1), pytest.raises(LedgerInUse, match="hold 1 lease"):
             move(old, new)
     kept = sums(new)
-    with pytest.raises(LedgerNotEmpty, match=r"with rows in audience\. Nothing was moved"):
+    with pytest.raises(LedgerNotEmpty, match=r"with rows in audience( and lease)?\. Nothing"):
         move(old, new)
     assert (sums(old), sums(new)) == (before, kept)
     elsewhere = place(there)
@@ -362,7 +362,10 @@ def test_what_postgresql_cannot_store_is_named_before_anything_is_copied(place: 
     old, new = place("sqlite"), place("postgresql")
     with open_ledger(old) as ledger:
         long = "".join(chr(97 + number % 26) for number in range(3_000))
-        read(ledger, [enters(id_, 1) for id_ in ("a\0b", "fine", "\0", "é" * 1_000, long)])
+        read(ledger, [enters(id_, 1) for id_ in ("first", "fine", "second", "é" * 500, "third")])
+        # As a ledger may have them from versions that took in such identifiers.
+        for before, id_ in (("first", "a\0b"), ("second", "\0"), ("third", long)):
+            ledger.write(_rename, before, id_)
     with pytest.raises(Unstorable) as refused:
         move(old, new, fail)
     assert re.search(
@@ -372,7 +375,11 @@ def test_what_postgresql_cannot_store_is_named_before_anything_is_copied(place: 
     )
     elsewhere = place("sqlite")
     move(old, elsewhere)
-    assert wanted_at(elsewhere) == {"a\0b", "fine", "\0", "é" * 1_000, long}
+    assert wanted_at(elsewhere) == {"a\0b", "fine", "\0", "é" * 500, long}
+
+
+def _rename(db: Db, before: str, id_: str) -> None:
+    db.execute("UPDATE member SET id = ? WHERE id = ?", (id_, before))
 
 
 def fail(_: CopyProgress) -> None:
