@@ -310,6 +310,24 @@ def audiences_sent_to(db: Db, since: int) -> frozenset[int]:
     return frozenset(audience_id for (audience_id,) in rows)
 
 
+def delivering_audiences(db: Db, dead: Collection[int] = ()) -> frozenset[int]:
+    """The audiences whose cohorts a run is changing now; `dead` as in `all_runs`.
+
+    A run does so from its first request for an audience until it has finished it, a live session
+    while a request is open. Meanwhile no size of the cohort can be compared with the ledger's.
+    """
+    rows = db.execute(
+        "SELECT run.id, request.audience_id FROM run JOIN request ON request.run_id = run.id "
+        "WHERE run.status = ?1 AND run.kind <> ?2 AND NOT EXISTS (SELECT 1 FROM run_audience "
+        "WHERE run_audience.run_id = run.id "
+        "AND run_audience.audience_id = request.audience_id) "
+        "UNION SELECT run.id, request.audience_id FROM request JOIN run ON run.id = request.run_id "
+        "WHERE request.state = 'open' AND run.status = ?1",
+        (RunStatus.RUNNING, RunKind.LIVE),
+    )
+    return frozenset(audience_id for run_id, audience_id in rows if run_id not in dead)
+
+
 def failed_since(db: Db, note: str, outside_runs: int | None = None) -> int | None:
     """When a run last ended with a note that begins so, in microseconds since 1970.
 

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -203,6 +204,23 @@ def test_a_cohort_of_another_size_is_marked_as_in_the_console(
     assert connect(operator).status == 0
     (row,) = operator.run("audiences", "--segment", "--json").document["audiences"]
     assert row["odd"] == ["2 fewer in Amplitude"]
+
+
+def test_who_entered_since_segment_was_asked_last_is_no_difference_but_said(
+    operator: Operator, tmp_path: Path
+) -> None:
+    take_in(operator, tmp_path, "ana")
+    operator.simulator.segment.audiences = [listed("shoppers", 0)]
+    assert connect(operator).status == 0
+    operator.simulator.segment.instead = [Canned(500)]
+    now = datetime.now(UTC).isoformat()
+    later = event("bo", True, personas={"space_id": SPACE_ID}, timestamp=now)
+    file = tmp_path / "later.ndjson"
+    file.write_text(json.dumps(later) + "\n")
+    assert operator.run("import", file).status == 0
+    ended = operator.run("audiences", "--segment")
+    words = "1 fewer in Segment, besides 1 who entered since it was asked"
+    assert " ".join(ended.out.split()).count(f"Live 0 2 – {words}") == 1
 
 
 def test_what_can_not_be_asked_is_unknown_and_never_0(operator: Operator, tmp_path: Path) -> None:

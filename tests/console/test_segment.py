@@ -109,7 +109,7 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await until_shown(
             pilot,
             "Segment 20 · members 22 · cohort unknown",
-            "2 fewer in Segment",
+            "2 fewer in Segment: press u to ask again. Some",
             "Live, read 11 min ago",
         )
         assert simulator.segment.requests == []
@@ -117,7 +117,7 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await until_shown(pilot, "Segment 22 · members 22 · cohort 20", "Live, read just now")
         await until_gone(pilot, "fewer in Segment")
         await at(pilot, LAPSED)
-        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "3 more in Segment")
+        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "3 more in Segment: press u")
         await at(pilot, GHOSTS)
         await until_shown(pilot, "Segment 5 · members 5 · cohort 3", "in Segment  Failed, read")
         assert "Failed in Segment" not in picture(pilot)

@@ -104,6 +104,27 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     assert [str(state) for state in synced.states(size=3)] == ["same size, not compared"]
 
 
+async def test_no_size_is_judged_while_a_run_changes_the_cohort(workspace: Workspace) -> None:
+    workspace.enter("u-1")
+    await workspace.sync()
+    workspace.enter("u-2", "u-3", at=5)
+    workspace.limit(first_batch=1, largest_batch=1)
+    workspace.set_faults(Rule(Answer(429), frozenset({Call.MEMBERSHIP}), every=2, times=1))
+    held, told = [], []
+
+    def see() -> None:
+        known = summary(workspace, "shoppers")
+        held.append(known.held)
+        told.extend(str(state) for state in known.states(size=1))
+
+    workspace.on_sleep(see)
+    await workspace.sync()
+    assert held == [InCohort(2, 0)]
+    assert told == ["1 pending"]
+    states = summary(workspace, "shoppers").states(size=1)
+    assert [str(state) for state in states] == ["2 fewer in Amplitude"]
+
+
 async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed(
     workspace: Workspace,
 ) -> None:

@@ -156,9 +156,17 @@ def _odd(
         if active_destinations(listed):
             yield DELIVERED_BY_BOTH
         if difference:
-            yield more_or_fewer(abs(difference), "Segment", is_fewer=difference < 0)
+            yield _difference_words(listed.size, summary.members, difference)
     differs = (s for s in summary.states(cohort_size) if s.status is Status.SIZE_DIFFERS)
     yield from map(str, differs)
+
+
+def _difference_words(size: int | None, members: int | None, difference: int) -> str:
+    """Say how many more or fewer Segment counts, and how many moved since: their sum is seen."""
+    words = more_or_fewer(abs(difference), "Segment", is_fewer=difference < 0)
+    moved = abs((size or 0) - (members or 0)) - abs(difference)
+    verb = "entered" if difference < 0 else "left"
+    return f"{words}, besides {moved:,} who {verb} since it was asked" if moved else words
 
 
 def active_destinations(listed: SegmentAudience) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +20,7 @@ from amp_console.ledger.counts import (
     outstanding,
     outstanding_of_all,
 )
-from amp_console.ledger.runs import failed_since, live_audiences
+from amp_console.ledger.runs import delivering_audiences, failed_since, live_audiences
 from amp_console.sync.delivery.plan import (
     AudiencePlan,
     cohort_name,
@@ -150,6 +151,8 @@ class AudienceSummary(msgspec.Struct, frozen=True):
     """How many of those who are pending the last comparison found to differ."""
     is_live: bool = False
     """Whether a live session, of any process, delivers it now, as far as the ledger knows."""
+    is_delivering: bool = False
+    """Whether a run, of any process, is changing its cohort now: its size is not judged then."""
     large_removal: AudiencePlan | None = None
     """What the next sync sends where it removes more than half of the cohort's members; None where
     it does not, or where the members were not counted."""
@@ -179,6 +182,8 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         `is_paused`: that session was told to deliver nothing. `are_keys_refused`: Amplitude refused
         the keys of the last request.
         """
+        if self.is_delivering:
+            size = None
         strangers = self.finding.strangers if self.finding else 0
         by_size = 0
         if size is not None and self.held is not None:
@@ -389,7 +394,7 @@ def audience_summaries(
     left, audiences = outstanding_of_all(db), all_audiences(db)
     moment = now() if count_members else None
     counts = {} if moment is None else headcounts(db, audiences, latest_credible(moment))
-    live, findings = live_audiences(db, dead), last_findings(db)
+    under_way, findings = _under_way(db, dead), last_findings(db)
     return [
         _standing(
             db,
@@ -399,7 +404,7 @@ def audience_summaries(
             counts.get(item.id),
             findings.get(item.id),
             moment,
-            live,
+            under_way,
         )
         for item in audiences
     ]
@@ -414,10 +419,21 @@ def audience_summary(
 ) -> AudienceSummary:
     """One audience, with its members counted; `dead` as in `audience_summaries`."""
     known = audience(db, audience_id)
-    left, live, moment = outstanding(db, known), live_audiences(db, dead), now()
+    left, under_way, moment = outstanding(db, known), _under_way(db, dead), now()
     count = headcount(db, known, latest_credible(moment))
     finding = last_finding(db, known.id)
-    return _standing(db, connection, known, left, count, finding, moment, live)
+    return _standing(db, connection, known, left, count, finding, moment, under_way)
+
+
+class _UnderWay(NamedTuple):
+    """The audiences that live sessions follow, and those whose cohorts are being changed."""
+
+    live: Collection[int]
+    delivering: Collection[int]
+
+
+def _under_way(db: Db, dead: Collection[int]) -> _UnderWay:
+    return _UnderWay(live_audiences(db, dead), delivering_audiences(db, dead))
 
 
 def _standing(
@@ -428,7 +444,7 @@ def _standing(
     count: Headcount | None,
     finding: CohortFinding | None,
     moment: int | None,
-    live: Collection[int],
+    under_way: _UnderWay,
 ) -> AudienceSummary:
     removal = None
     if moment is not None and (left.remove or left.uncertain):
@@ -442,7 +458,8 @@ def _standing(
         status=status_of(known, left, is_compared=finding is not None),
         finding=finding,
         due=count_due(db, finding.comparison_id) if finding and left.pending else 0,
-        is_live=known.id in live,
+        is_live=known.id in under_way.live,
+        is_delivering=known.id in under_way.delivering,
         large_removal=removal,
     )
 

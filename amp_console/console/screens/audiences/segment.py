@@ -20,6 +20,11 @@ _ABSENT = {
     Presence.OTHER_SPACE: "the audience belongs to another space",
     Presence.NO_SPACE: "no audience with this key",
 }
+_STEP_IF_MORE = ": press u to ask again, and i to import events that are missing"
+_STEP_IF_FEWER = (
+    ": press u to ask again. Some may have left in Segment: press i to import later events, or a "
+    "list of its members"
+)
 
 
 def segment_size(services: Services, sizes: Sizes | None) -> str:
@@ -89,8 +94,10 @@ def _destinations(row: SizesSideBySide) -> list[tuple[str, Content]]:
 
 def _odd_sizes(row: SizesSideBySide) -> str:
     """What does not fit, and what to do about a size in Segment."""
-    step = ": press u to ask again, and i to import events that are missing"
-    return "; ".join(row.sizes_odd) + (step if row.differs_in_segment else "")
+    step = ""
+    if row.differs_in_segment:
+        step = _STEP_IF_FEWER if row.difference < 0 else _STEP_IF_MORE
+    return "; ".join(row.sizes_odd) + step
 
 
 def _in_segment(services: Services, sizes: Sizes) -> Content:
