@@ -12,7 +12,7 @@ from textual.widgets import Button, Input
 
 from amp_console.connections import Connection
 from amp_console.console import LaunchOptions
-from amp_console.console.routes import OpenReconcileAll
+from amp_console.console.routes import OpenReconcile, OpenReconcileAll
 from amp_console.console.screens.reconcile.choice import ChoiceDialog
 from amp_console.console.screens.reconcile.repair import NOTHING_LEFT
 from amp_console.console.screens.reconcile.rows import Parts, shares
@@ -180,6 +180,8 @@ async def test_who_is_pending_is_no_difference(harness: ConsoleHarness) -> None:
             "0 extra",
             "4 people",
             "new-0",
+            "to add",
+            "to remove",
         )
         await until_gone(pilot, "Missing from the cohort")
         await pilot.press("p")
@@ -296,7 +298,7 @@ async def test_what_a_repair_has_sent_is_repaired_once_amplitude_confirms_it(
                 is_answered.set()
             await until_over(pilot)
             await until_shown(pilot, "3 of 3 differences were repaired since.", "● repaired")
-            await until_shown(pilot, "0 still missing   █ 20 in both   ▓ 0 still extra")
+            await until_shown(pilot, "0 still missing   █ 20 in both by now   ▓ 0 still extra")
             await until_gone(pilot, "A repair removes them")
             await until_shown(pilot, "When compared: 20 in the audience, 19 in the cohort.")
             await until_gone(pilot, "p Repair")
@@ -657,8 +659,18 @@ async def test_the_row_of_an_audience_and_its_detail_give_one_verdict(
         with harness.workspace(connection) as workspace:
             sync(workspace)
         await until_picture(pilot, lambda seen: seen.count("● same, 1 sent since") == 2)
-        await until_shown(pilot, "1, 1 sent")
+        await until_shown(
+            pilot,
+            "Pending when compared         1, all sent",
+            "When compared: 21 in the",
+            "21 in both by now",
+            "Enter shows who they are.",
+        )
         await until_gone(pilot, "same, 1 pending")
+        assert "not yet sent" not in picture(pilot)
+        services(pilot).navigate(OpenReconcile(1))
+        await until_shown(pilot, "All were sent since.", "✔ added")
+        assert "The next sync" not in picture(pilot)
 
 
 async def test_a_first_comparison_under_way_is_not_called_missing(

@@ -110,7 +110,8 @@ async def test_no_size_is_judged_while_a_run_changes_the_cohort(workspace: Works
     workspace.enter("u-2", "u-3", at=5)
     workspace.limit(first_batch=1, largest_batch=1)
     workspace.set_faults(Rule(Answer(429), frozenset({Call.MEMBERSHIP}), every=2, times=1))
-    held, told = [], []
+    held: list[InCohort | None] = []
+    told: list[str] = []
 
     def see() -> None:
         known = summary(workspace, "shoppers")

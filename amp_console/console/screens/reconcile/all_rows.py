@@ -147,8 +147,9 @@ def _kinds(last: Comparison, resolved: Resolved | None) -> list[tuple[str, str]]
     found = []
     for row in kind_rows(last, resolved):
         name, count, done = (cell.text for cell in row.cells[:3])
-        since = done if not done or done.endswith("sent") else f"{done} repaired"
-        found.append((name, f"{count}, {since}" if since else count))
+        verb = "sent" if done.endswith("sent") else "repaired"
+        some = "all" if done.removesuffix(" sent") == count else done.removesuffix(" sent")
+        found.append((name, f"{count}, {some} {verb}" if done else count))
     return found
 
 
@@ -178,5 +179,5 @@ def closer(
         safe_text(""),
         *(safe_text((f"{name:<30}", MUTED), count) for name, count in kinds),
         safe_text((compared(last, now, glyphs), MUTED)),
-        safe_text(("Enter shows everyone who differs.", MUTED) if kinds else ""),
+        safe_text(("Enter shows who they are.", MUTED) if kinds else ""),
     )

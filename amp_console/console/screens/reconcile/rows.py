@@ -1,6 +1,5 @@
 """What the reconcile view shows: the picture of a comparison, kinds of differences, people."""
 
-from collections.abc import Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -81,7 +80,7 @@ _TONES: dict[Group, str] = {
     DifferenceKind.STRANGER: "bad",
     Explanation.REJECTED: "bad",
 }
-_TONES_NOW = {"sent": "good", "repaired": "good", "rejected": "bad"}
+_TONES_NOW = {"added": "good", "removed": "good", "repaired": "good", "rejected": "bad"}
 
 
 class Parts(NamedTuple):
@@ -174,11 +173,12 @@ def legend(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) ->
     """What the parts of the bar are, with their numbers."""
     now = parts_now(comparison, resolved)
     still = "still " if resolved is not None and resolved.total else ""
+    by_now = " by now" if now.both != comparison.in_both else ""
     parts: list[Part] = [
         (f"{glyphs.empty} ", WARN),
         f"{now.missing:,} {still}missing   ",
         (f"{glyphs.full} ", GOOD),
-        f"{now.both:,} in both   ",
+        f"{now.both:,} in both{by_now}   ",
         (f"{glyphs.extra} ", BAD),
         f"{now.extra:,} {still}extra",
     ]
@@ -222,7 +222,8 @@ def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) 
     (words, tone), differing = verdict(comparison, resolved, glyphs), comparison.differing
     counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
     is_repairing = resolved is not None and resolved.is_repairing
-    if done or sent or is_repairing:  # the cohort has other members by now
+    accepted = resolved.accepted if resolved is not None else 0
+    if done or sent or accepted or is_repairing:  # the cohort has other members by now
         counted = f"When compared: {counted}"
     rows = [safe_text((words, f"{STRONG} {TONE[tone]}"), f"  {counted}")]
     sentences = [] if done or sent or is_repairing else describe_comparison(comparison)[:3]
@@ -263,20 +264,19 @@ def kind_rows(comparison: Comparison, resolved: Resolved | None) -> list[Row]:
     counts[DifferenceKind.LEFT] -= left
     counts[Explanation.REJECTED] = comparison.missing_rejected
     counts[Explanation.PENDING] = comparison.pending
-    done: dict[Group, str] = {}
-    repaired = resolved.repaired if resolved else {}
-    if resolved:
-        done = {kind: f"{count:,}" for kind, count in resolved.repaired.items() if count}
-        done[Explanation.PENDING] = f"{resolved.sent:,} sent" if resolved.sent else ""
-        done[Explanation.REJECTED] = f"{resolved.accepted:,}" if resolved.accepted else ""
+    done: dict[Group, int] = {}
+    if resolved is not None:
+        done = dict(resolved.repaired.items())
+        done[Explanation.PENDING] = resolved.sent
+        done[Explanation.REJECTED] = resolved.accepted
     return [
         Row(
             group,
             (
-                Cell(GROUP_NAMES[group]),
+                Cell(_name(group, done.get(group, 0))),
                 Cell(f"{count:,}", _TONES.get(group, "dim")),
-                Cell(done.get(group, ""), "good"),
-                Cell(_means(group, count, repaired, comparison), "dim"),
+                Cell(_done(group, done.get(group, 0)), "good"),
+                Cell(_means(group, count, done.get(group, 0), comparison), "dim"),
             ),
         )
         for group, count in counts.items()
@@ -284,18 +284,36 @@ def kind_rows(comparison: Comparison, resolved: Resolved | None) -> list[Row]:
     ]
 
 
-def _means(
-    group: Group, found: int, repaired: Mapping[DifferenceKind, int], comparison: Comparison
-) -> str:
-    """What becomes of the people of a group; "" once all who were found are repaired."""
-    if isinstance(group, DifferenceKind) and repaired.get(group) == found:
-        return ""
+def _name(group: Group, done: int) -> str:
+    is_sent = group is Explanation.PENDING and done
+    return "Pending when compared" if is_sent else GROUP_NAMES[group]
+
+
+def _done(group: Group, done: int) -> str:
+    verb = " sent" if group is Explanation.PENDING else ""
+    return f"{done:,}{verb}" if done else ""
+
+
+def _means(group: Group, found: int, done: int, comparison: Comparison) -> str:
+    """What becomes of the people of a group; of pending ones, that all were sent."""
+    if done == found:
+        return "All were sent since." if group is Explanation.PENDING else ""
     return _MEANS[group].format(label=comparison.id_type.label)
+
+
+def _now(difference: Difference) -> str:
+    """What a difference is now; of one who was pending, what is or was to be done."""
+    if difference.explanation is not Explanation.PENDING:
+        return state_now(difference)
+    is_addition = difference.kind is DifferenceKind.MISSING
+    if difference.is_repaired:
+        return "added" if is_addition else "removed"
+    return "to add" if is_addition else "to remove"
 
 
 def person_row(difference: Difference, glyphs: Glyphs) -> Row:
     """One person who differs."""
-    word = state_now(difference)
+    word = _now(difference)
     sign = f"{glyphs.ok} " if difference.is_repaired else ""
     tone = _TONES[group_of(difference)] if word == "differs" else _TONES_NOW.get(word, "dim")
     known = (
