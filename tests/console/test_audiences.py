@@ -724,7 +724,9 @@ async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness
     async with harness.open() as pilot:
         await until_shown(pilot, "broken link")
         select(pilot, SHOPPERS)
-        await until_shown(pilot, "Press l, then Enter to link another", "l Link  Enter Settings")
+        await until_shown(
+            pilot, "Press l: there Enter links another cohort", "l Link  Enter Settings"
+        )
         assert "r Reconcile" not in picture(pilot)
         await pilot.press("r")
         await until_shown(pilot, "Amplitude no longer has this cohort: press l to link another.")

@@ -164,7 +164,7 @@ async def test_retrying_one_user_says_what_else_the_next_sync_delivers(
     async with errors_shown(harness, more) as pilot:
         await until_shown(pilot, "─ ghost-1", "2 users")
         await pilot.press("tab", "U")
-        await until_shown(pilot, "delivers this user and 3 other")
+        await until_shown(pilot, "tries this user again and sends 3")
         await pilot.press("y")
         await until_notified(
             pilot, "1 user pending again. The next sync also delivers 3 other pending changes."
@@ -185,7 +185,7 @@ async def test_a_retry_that_plans_a_sync_leaves_the_counting_to_the_plan(
         await pilot.press("2")
         await until_shown(pilot, "─ ghost-1", "2 users")
         await pilot.press("tab", "U")
-        await until_shown(pilot, "delivers this user and 1 other")
+        await until_shown(pilot, "tries this user again and sends 1")
         await pilot.press("s")
         await until_shown(pilot, f"Sync {GHOSTS}: 2 changes, 1 of them retried", "1 user pending")
         assert "also delivers" not in picture(pilot)

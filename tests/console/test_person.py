@@ -369,7 +369,7 @@ async def test_a_user_refused_again_gets_one_verdict_on_both_screens(
         await pilot.press("f", *"bad-1", "enter")
         await until_shown(pilot, "was rejected", "Ask Amplitude whether it knows this identifier.")
         await pilot.press("u")
-        await until(pilot, lambda: "right: retry this user." in explained(pilot))
+        await until(pilot, lambda: "it knows it: a retry may help." in explained(pilot))
         await pilot.press("U")
         await until_shown(pilot, "Retry 1 user?", "has just said that it knows this identifier")
         await pilot.press("s")

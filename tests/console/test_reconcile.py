@@ -633,6 +633,9 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
             "1 change not sent yet",
             "1 of 2 differences is pending",
             "2 more downloads",
+            "shoppers: add 2",
+            "tests: remove 1",
+            "anything is sent.",
         )
         await pilot.press("enter")
         await until_shown(pilot, "Repair 2 audiences?")

@@ -107,11 +107,11 @@ async def test_a_refused_user_comes_with_amplitudes_words(harness: ConsoleHarnes
         await until_shown(
             pilot, "why           Amplitude refused this identifier as invalid", "status 400"
         )
-        advice = "If it does, the identifier is right: retry this user."
+        advice = "If it does, a retry may help."
         await until_shown(pilot, advice)
         await pilot.press("f")
         await until_shown(pilot, "last known    not in the cohort")
-        await until_shown(pilot, "If it does, the identifier is right: retry this user.")
+        await until_shown(pilot, "If it does, a retry may help.")
 
 
 async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> None:

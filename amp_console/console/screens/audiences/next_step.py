@@ -50,7 +50,7 @@ def _broken_step(known: AudienceSummary, states: Sequence[State]) -> str:
     if known.count is not None:
         adds = f" and adds {plural(known.count.in_cohort + known.count.pending, 'user')}"
     return (
-        "Press l, then Enter to link another cohort, or n to unlink this one: the next sync then "
+        "Press l: there Enter links another cohort, and n unlinks this one, so that the next sync "
         f"creates a new cohort{adds}."
     )
 

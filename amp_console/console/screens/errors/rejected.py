@@ -113,6 +113,8 @@ class RejectedUsers(Container):
         if self.users.filter_text:  # leaves some of them, and not all of these can be retried
             return "Retry matches" if many else ""
         total = sum(group.count for group in self.chosen)
+        if many == total == 1:
+            return "Retry 1 user"
         which = f"all {many:,}" if many == total else f"{many:,} of {total:,}"
         return f"Retry {which}" if many else ""
 

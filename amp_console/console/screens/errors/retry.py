@@ -160,14 +160,16 @@ def _unknown(summary: Retried) -> str:
 
 
 def _next_sync(summary: Retried) -> str:
-    """Say what the next sync delivers: it can't be limited to the retried users."""
+    """Say what the next sync sends: it can't be limited to the retried users."""
     them = "this user" if summary.only else "them"
     if not summary.others:
-        return f"The next sync delivers {them}, once you have seen its plan."
+        return f"The next sync tries {them} again, once you have seen its plan."
     is_one = len(summary.audiences) == 1
     where = "of this audience" if is_one else "of these audiences"
     others = plural(summary.others, "other pending change")
-    return f"The next sync {where} delivers {them} and {others}, once you have seen its plan."
+    return (
+        f"The next sync {where} tries {them} again and sends {others}, once you have seen its plan."
+    )
 
 
 async def ask_and_retry(

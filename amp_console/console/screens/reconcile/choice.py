@@ -17,15 +17,16 @@ from amp_console.console.dialogs.base import (
     Sheets,
     typeable,
 )
-from amp_console.console.texts import MUTED, WARN, safe_text
+from amp_console.console.texts import MUTED, WARN, lines, safe_text
 from amp_console.console.widgets.button_row import ButtonRow
 from amp_console.console.widgets.key_footer import FooterKey
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan
-from amp_console.text import plural
+from amp_console.text import clean, plural
 
 SAMPLES = 3
+NAMED = 8  # audiences; of more only the number is said
 NOT_OURS = "Removes some that no event names: a colleague or another tool may have added them."
 NEXT = "next"  # in the footer: to the next answer
 _IN_SHORT = {"both": "Add and remove", "add": "Add", "remove": "Remove", "replace": "Replace"}
@@ -72,6 +73,8 @@ class Offer(NamedTuple):
     parts: OfferParts = OfferParts()
     cohorts: int = 1
     """In how many cohorts they are."""
+    audiences: tuple[str, ...] = ()
+    """Each of several audiences with its numbers, as `audience_numbers` says them."""
 
 
 class RepairRequest(NamedTuple):
@@ -145,7 +148,12 @@ class ChoiceDialog(Question[RepairRequest | None]):
             parts = offer.parts
             differing = offer.add + offer.remove - parts.unsent - parts.rejected
             says = " ".join([*parts.sentences(differing), says])
-        yield Static(safe_text(says))
+        shown = offer.audiences[:NAMED]
+        if more := len(offer.audiences) - len(shown):
+            shown = (*shown, f"and {plural(more, 'more audience')}")
+        if shown:
+            yield Static(lines(*map(safe_text, shown)), id="audiences")
+        yield Static(safe_text(says, max_length=900))
         with Vertical(id="ways"):
             for answer in self.answers():
                 yield self.button(answer)
@@ -169,6 +177,13 @@ class ChoiceDialog(Question[RepairRequest | None]):
 
     def _proof(self) -> str:
         return f"Compare again afterwards: {'yes' if self._is_proven else 'no'}"
+
+
+def audience_numbers(plan: RepairPlan) -> str:
+    """An audience with what a repair sends: "Cart abandoners: add 535, remove 278"."""
+    sent = [f"add {plan.add:,}"] if plan.add else []
+    sent += [f"remove {plan.remove:,}"] if plan.remove else []
+    return f"{clean(plan.name, 40)}: {', '.join(sent) or 'nothing to send'}"
 
 
 def confirm(plans: Sequence[RepairPlan], *, verify: bool) -> Confirm:

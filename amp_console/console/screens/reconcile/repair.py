@@ -11,7 +11,13 @@ from amp_console.console.jobs.reconcile import (
     RepairOperation,
 )
 from amp_console.console.jobs.runs import RunJob
-from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, OfferParts, confirm
+from amp_console.console.screens.reconcile.choice import (
+    ChoiceDialog,
+    Offer,
+    OfferParts,
+    audience_numbers,
+    confirm,
+)
 from amp_console.console.session import Session
 from amp_console.ledger.comparisons import Comparison, Resolved, resolved_since
 from amp_console.ledger.repairs import RepairChoice
@@ -97,6 +103,7 @@ def _offer(
         quota=str(quota) if quota else "the number left is unknown",
         parts=parts,
         cohorts=len(plans),
+        audiences=() if is_single else tuple(map(audience_numbers, plans)),
     )
 
 
