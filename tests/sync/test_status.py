@@ -476,6 +476,7 @@ async def test_a_cohort_that_is_gone_is_no_error_of_the_audience_once_it_is_unli
     found = error()
     assert found is not None
     assert found.text.startswith("Amplitude has no cohort")
+    assert " any more. The audience's users stay pending." in found.text
     workspace.change(SettingsChange(unlink=True))
     assert error() is None
 

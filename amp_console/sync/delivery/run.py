@@ -301,8 +301,8 @@ async def _work(worker: AudienceWorker, work: Work) -> str:
     except KeysRefused as error:
         why = str(error)
         run.refuse_keys(why)
-    except CohortGone as error:
-        why = _cohort_gone(worker, error)
+    except CohortGone:
+        why = _cohort_gone(worker)
         await worker.write(_break_link, worker.audience, why, run.id, worker.now())
     except AudienceBlocked as error:
         why = str(error)
@@ -320,9 +320,10 @@ def _break_link(db: Db, known: Audience, why: str, run_id: int, now: int) -> Non
     add_log_entry(db, LogEntry(now, LogKind.LINK, text, Severity.WARNING, run_id, known.id))
 
 
-def _cohort_gone(worker: AudienceWorker, error: CohortGone) -> str:
+def _cohort_gone(worker: AudienceWorker) -> str:
+    """Say so once: Amplitude's words, which the request keeps, say the same."""
     return (
-        f"{COHORT_GONE} {worker.cohort_id} any more ({error.words or error.status}). "
+        f"{COHORT_GONE} {worker.cohort_id} any more. "
         "The audience's users stay pending. Link another cohort, or unlink this one: the next sync "
         "then creates a new cohort with all members."
     )
