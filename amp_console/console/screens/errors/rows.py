@@ -25,7 +25,7 @@ OF_ONE_GROUP = (
 )
 OF_ALL_GROUPS = (
     Column("Identifier", 18, flex=3),
-    Column("Audience", 19, flex=2, rank=1),
+    Column("Audience", 14, rank=1, narrows=1),
     Column("Reason", 30, narrows=1),
     Column("Operation", 9, rank=3),
     Column("Attempts", 8, right=True, rank=4),
