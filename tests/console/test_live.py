@@ -10,6 +10,7 @@ from threading import Event
 
 import httpx
 import pytest
+from msgspec import structs
 from textual.content import Content
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
@@ -27,6 +28,7 @@ from amp_console.console.screens.live.view import LiveScreen
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.session import Session
 from amp_console.console.widgets.fields import Tick
+from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.path_input import PathInput
 from amp_console.ledger import runs
 from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
@@ -35,7 +37,7 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert
-from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
+from amp_console.sync.live.progress import LiveAudience, LivePhase, LiveSnapshot
 from amp_console.sync.queries.status import AudienceSummary, Status, audience_summaries
 from amp_console.sync.sources.protocols import EventStream, SourceStatus
 from amp_console.sync.sources.watcher import MAX_SHOWN, PathWatcher
@@ -141,6 +143,26 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
         await until_shown(pilot, "ended", "3 events read")
         assert work.report is not None
         assert work.report.pending == 0
+
+
+async def test_the_list_and_the_detail_show_the_lag_of_one_moment(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = connected_log(harness, tmp_path, "u1")
+    harness.environment = replace(harness.environment, live_tick_seconds=1_000.0)
+    async with harness.open(size=(160, 40)) as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(harness) == {"u1"})
+        await until(pilot, lambda: work.snapshot and work.snapshot.audiences)
+        now, screen = work.snapshot, pilot.app.screen
+        assert now is not None
+        assert isinstance(screen, LiveScreen)
+        late = structs.replace(now.audiences[0], queue=5, lag=9.0, phase=LivePhase.LIVE)
+        work.snapshot = structs.replace(now, audiences=(late,))
+        screen.on_grid_moved()
+        shown = screen.query_one("#list", Grid).rows.get(0)
+        assert shown is not None
+        assert shown.cells[2].text == "9.0 s"
 
 
 async def test_audiences_without_a_cohort_wait(harness: ConsoleHarness, tmp_path: Path) -> None:

@@ -235,8 +235,11 @@ the sources, where there is no room for them."""
         self.action_keys.refresh()
 
     def on_grid_moved(self) -> None:
-        """Show more about the audience under the cursor."""
-        self._detail.follow(self._job, self._other_audiences, self._audiences.key)
+        """Show more about the audience under the cursor, and the list as of the same moment."""
+        if self._job is None:
+            self._detail.follow(None, self._other_audiences, self._audiences.key)
+        else:
+            self._draw()
         self.action_keys.refresh()
         self.refresh_bindings()
 
