@@ -6,8 +6,12 @@ another one. The fields of a route are the arguments of its screen.
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from amp_console.connections import Connection, NamedSource
+
+if TYPE_CHECKING:
+    from amp_console.console.search_answer import SearchAnswer
 
 
 class MainScreen(enum.Enum):
@@ -114,9 +118,13 @@ class OpenReconcileAll(Route):
 
 @dataclass(frozen=True, slots=True)
 class OpenPerson(Route):
-    """All that is known about one person; `text` is an identifier."""
+    """All that is known about one person; `text` is an identifier.
+
+    `answer` is what Amplitude answered where it was asked a moment ago.
+    """
 
     text: str
+    answer: "SearchAnswer | None" = None
 
 
 @dataclass(frozen=True, slots=True)

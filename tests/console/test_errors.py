@@ -595,6 +595,10 @@ async def test_amplitude_is_asked_about_the_user_under_the_cursor(
         harness.simulator.world.add_user("ghost-2")
         await pilot.press("u")
         await until_shown(pilot, "Amplitude knows this User ID.", "for the rejection is gone")
+        await pilot.press("f")
+        await until_shown(pilot, "Person", "Amplitude knows this User ID.", "rejection is gone")
+        await pilot.press("escape")
+        await until_shown(pilot, "asked just now")
         await pilot.press("k")
         await until_gone(pilot, "asked just now")
 

@@ -20,8 +20,9 @@ from amp_console.console.screens.errors.retry import (
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.person_detail import IdentifierLine, PersonDetail
 from amp_console.console.screens.person_forget import ask_and_forget
-from amp_console.console.screens.person_lookup import SearchAnswer, answer_to
+from amp_console.console.screens.person_lookup import answer_to
 from amp_console.console.screens.person_segment import SegmentLookup
+from amp_console.console.search_answer import SearchAnswer
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.widgets.split import Split
@@ -121,12 +122,13 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         Binding("s", "sync", "Plan a sync", show=False, id="person.sync"),
     ]
 
-    def __init__(self, text: str = "") -> None:
+    def __init__(self, text: str = "", answer: SearchAnswer | None = None) -> None:
+        """`answer` is what Amplitude said of the identifier where it was asked a moment ago."""
         super().__init__()
         self._text = text
         self._answers: dict[int, PersonStatus] = {}
         self._suggested: list[str] = []  # identifiers that begin with one that no event contains
-        self._answer: SearchAnswer | None = None
+        self._answer = answer
         self._started_at = ""  # the identifier whose audiences the cursor was put into last
         self._segment = SegmentLookup(lambda: self.services, self._explain)
 

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from amp_console.console.context import Services, services_of
-from amp_console.console.screens.person_lookup import SearchAnswer
+from amp_console.console.search_answer import SearchAnswer
 from amp_console.console.texts import BAD, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import folder_of

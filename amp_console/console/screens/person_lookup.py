@@ -1,11 +1,9 @@
 """What Amplitude's user search says of a person, and what follows for them."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
-
-from textual.content import Content
 
 from amp_console.console.failures import KNOWN
+from amp_console.console.search_answer import SearchAnswer, rejected_at
 from amp_console.console.session import Session
 from amp_console.console.texts import BAD, GOOD, WARN, safe_text
 from amp_console.sync.queries.person import (
@@ -17,44 +15,11 @@ from amp_console.sync.queries.person import (
 from amp_console.text import plural
 from amp_console.values import IdType
 
-KNOWN_NOW = "Amplitude has just said that it knows this identifier."
-STILL_UNKNOWN = "Amplitude has just said that it does not know this identifier: it would reject it."
 NOT_USED = (
     " amp-console can't use it: a sync sends the identifiers that events carry. Have the events "
     "carry the {wanted}, or match the audience by {has}."
 )
 """Of the identifier that the events of a person lack, although Amplitude knows it."""
-
-
-class SearchAnswer(NamedTuple):
-    """What is said of a search.
-
-    `is_known`: whether Amplitude knows the identifier; None where it did not say. `has_events`:
-    whether events name the person by the other identifier that Amplitude knows. `rejected_at`: when
-    the person had been rejected by then, in microseconds since 1970.
-    """
-
-    text: Content
-    is_known: bool | None = None
-    has_events: bool = False
-    rejected_at: frozenset[int] = frozenset()
-
-    def is_outdated(self, statuses: Iterable[PersonStatus]) -> bool:
-        """Whether Amplitude has rejected the person since it answered."""
-        is_answer = self.is_known is not None
-        return is_answer and not _rejected_at(statuses) <= self.rejected_at
-
-    @property
-    def for_retry(self) -> str:
-        """What a retry of the person says about the answer; "" if Amplitude did not say."""
-        if self.is_known is None:
-            return ""
-        return KNOWN_NOW if self.is_known else STILL_UNKNOWN
-
-
-def _rejected_at(statuses: Iterable[PersonStatus]) -> frozenset[int]:
-    rejections = (status.record.rejection for status in statuses)
-    return frozenset(item.at for item in rejections if item is not None)
 
 
 async def answer_to(session: Session, text: str, statuses: Iterable[PersonStatus]) -> SearchAnswer:
@@ -72,7 +37,7 @@ async def answer_to(session: Session, text: str, statuses: Iterable[PersonStatus
         label = IdType.AMPLITUDE_ID.label if other == found.amplitude_id else IdType.USER_ID.label
         follows = f" Their {label} is {other}{_where(many)}{_not_used(statuses)}"
     said = safe_text((found.sentence, GOOD if found.is_known else WARN), follows)
-    return SearchAnswer(said, found.is_known, many > 0, _rejected_at(statuses))
+    return SearchAnswer(said, found.is_known, many > 0, rejected_at(statuses))
 
 
 def _where(many: int) -> str:

@@ -293,7 +293,8 @@ in question. E writes what is shown into a CSV file."""
         """Show why the user is, or is not, in each cohort."""
         user = self._rejected.current
         if user is not None:
-            self.services.navigate(OpenPerson(user.id))
+            answer = self._rejected.detail.answer_about(user)
+            self.services.navigate(OpenPerson(user.id, answer))
 
     def action_copy(self) -> None:
         """Copy what is in detail, or the row under the cursor."""

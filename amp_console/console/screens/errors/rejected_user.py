@@ -12,7 +12,8 @@ from amp_console.console.context import services_of
 from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import OPERATION
-from amp_console.console.screens.person_lookup import SearchAnswer, answer_to
+from amp_console.console.screens.person_lookup import answer_to
+from amp_console.console.search_answer import SearchAnswer
 from amp_console.console.session import Session
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid.widget import READING
