@@ -657,7 +657,7 @@ async def test_a_retry_says_once_who_is_retried_and_who_stays_rejected(
         await pilot.press("a")
         await until_shown(
             pilot,
-            "Amplitude knows none of the 2 rejected as unknown: they stay rejected.",
+            "Amplitude knows none of the 2 rejected as unknown: they stay",
             "The 2 rejected for another reason become pending again in refused.",
         )
 
