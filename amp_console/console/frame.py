@@ -179,7 +179,7 @@ class NoticeLine(Static):
         glyphs = services.glyphs
         severity = SEVERITIES[notice.severity]
         sign = (f"{severity_sign(severity, glyphs)} ", TONE[TONES[severity]])
-        more = f"  (+{notice.more:,} more: press 6)" if notice.more else ""
+        more = f"  ({notice.more:,} more in the log: press 6)" if notice.more else ""
         text = clean(notice.sentence, MAX_LENGTH)
         room = MAX_LINES * (self.app.size.width - MARGIN) - len(more)
         if len(text) > room:

@@ -113,7 +113,9 @@ def _changes(services: Services, asked: RefreshReport) -> Iterator[Content]:
     ):
         number = f"{sign}{count:,}" if count else "0"
         style = f"{STRONG} {tone}" if count else MUTED
-        yield safe_text((f"{number:>{width}}", style), f"  {one if count == 1 else many}")
+        yield safe_text(
+            (f"{number:>{width}}", style), f" {one if count == 1 else many} the audience"
+        )
 
 
 def _guards(asked: RefreshReport) -> Iterator[Content]:

@@ -21,7 +21,7 @@ from amp_console.console.run_words import (
 )
 from amp_console.console.words import SECOND
 from amp_console.ledger.comparisons import Comparison
-from amp_console.ledger.outcomes import OFF, waits_for
+from amp_console.ledger.outcomes import OFF, at_the_end, waits_for
 from amp_console.ledger.runs import (
     AudienceCounts,
     Run,
@@ -199,7 +199,8 @@ def _live_line(job: SyncJob, at: int) -> RunLine:
         )
     now = job.snapshot.audiences[at]
     is_over = now.is_over or job.is_over
-    speed = None if is_over else job.speeds[at].per_second(job.elapsed)
+    is_moving = not is_over and not job.stop.is_paused
+    speed = job.speeds[at].per_second(job.elapsed) if is_moving else None
     report = job.operation.report
     left = report.audiences[at].left.pending if report is not None and report.audiences else 0
     said = report.keys_refused if report is not None else None
@@ -213,7 +214,7 @@ def _live_line(job: SyncJob, at: int) -> RunLine:
         doing,
         tone,
         speed,
-        None if is_over else job.speeds[at].seconds_left(now.total - now.done, job.elapsed),
+        job.speeds[at].seconds_left(now.total - now.done, job.elapsed) if is_moving else None,
         is_over,
     )
 
@@ -225,6 +226,8 @@ def _doing(
         return "stopped; the rest stays pending", "warn"
     if is_over:
         return _ended(now.state, now.counts, left, said)
+    if now.wait_until is not None and job.stop.is_paused:
+        return "paused", "dim"
     if now.wait_until is not None:
         return waiting(now.state, now.wait_until - job.elapsed, now.tries), "warn"
     return now.state, "dim" if now.state in {"waiting", "paused"} else ""
@@ -253,7 +256,8 @@ def _past_line(audience: RunAudience, run: Run, compared: Comparison | None) -> 
     is_ended_session = run.kind is RunKind.LIVE and run.ended_at is not None
     counts_pending = run.kind is RunKind.SYNC or is_ended_session
     pending = audience.pending or 0 if counts_pending else 0
-    doing, tone = _ended(audience.counts.note, audience.counts, pending, run.note)
+    note = at_the_end(audience.counts.note) if is_ended_session else audience.counts.note
+    doing, tone = _ended(note, audience.counts, pending, run.note)
     total = None if audience.counts.note else done
     if audience.pending is not None and counts_pending:
         total = done + audience.pending

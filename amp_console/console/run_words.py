@@ -53,9 +53,13 @@ def shortened(text: str, width: int, more: str) -> str:
         return text
     text = text.replace(", trying again ", ", again ").replace(" try)", ")")
     what, again, how_long = text.partition(", again ")
+    if again and len(text) > width:  # for how long says more than how often it was tried
+        how_long = how_long.partition(" (")[0]
     room = width - len(again) - len(how_long)
-    if not again or len(what) <= room or room < 4:
-        return text
+    if not again or len(what) <= room:
+        return what + again + how_long
+    if room < 4 + len(more):
+        return f"again {how_long}"
     return what[: room - len(more)] + more + again + how_long
 
 

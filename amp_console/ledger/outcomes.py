@@ -83,6 +83,13 @@ def worst(outcomes: Iterable[RunStatus], *, invalid: int = 0) -> RunStatus:
     return max((least, *outcomes), key=_FROM_BEST.index)
 
 
+def at_the_end(note: str) -> str:
+    """The note of an audience in a live session that is over: it waits for nothing any more."""
+    if note == PAUSED:
+        return "was paused"
+    return note.replace(WAITING, "waited: ", 1) if note.startswith(WAITING) else note
+
+
 def waits_for_operator(counts: AudienceCounts) -> bool:
     """Whether a live session does not deliver an audience before an operator acts on it."""
     return counts.is_stuck or counts.note in _WAITS

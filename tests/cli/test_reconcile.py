@@ -271,7 +271,7 @@ def test_who_differs_is_written_before_and_after(
         ("after repair", "Extra: never in the audience", "U1", "differs"),
         ("after repair", "Extra: never in the audience", "stranger", "differs"),
     ]
-    assert rows[0]["ledger_before"] == "added before"
+    assert rows[0]["ledger_before"] == "added earlier"
     at = datetime.datetime.fromisoformat(rows[0]["compared_at"])
     assert at.utcoffset() == at.astimezone().utcoffset()
     assert file.stat().st_mode & 0o777 == 0o600

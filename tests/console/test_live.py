@@ -23,7 +23,12 @@ from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob, OpenSource, paths
 from amp_console.console.screens.live.actions import begin
 from amp_console.console.screens.live.headline import since
-from amp_console.console.screens.live.rows import audience_row, closer, source_rows
+from amp_console.console.screens.live.rows import (
+    audience_row,
+    closer,
+    problems_first,
+    source_rows,
+)
 from amp_console.console.screens.live.view import LiveScreen
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.session import Session
@@ -32,12 +37,13 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.path_input import PathInput
 from amp_console.ledger import runs
 from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
+from amp_console.ledger.outcomes import NO_COHORT, PAUSED
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert
-from amp_console.sync.live.progress import LiveAudience, LivePhase, LiveSnapshot
+from amp_console.sync.live.progress import LiveAudience, LivePhase, LiveSnapshot, WaitReason
 from amp_console.sync.queries.status import AudienceSummary, Status, audience_summaries
 from amp_console.sync.sources.protocols import EventStream, SourceStatus
 from amp_console.sync.sources.watcher import MAX_SHOWN, PathWatcher
@@ -721,8 +727,8 @@ async def test_a_large_removal_waits_until_its_name_is_typed(
         work = services(pilot).jobs.live
         assert work is not None
         assert work.snapshot is not None
-        at = [item.name for item in work.snapshot.audiences].index("shoppers")
-        await pilot.press("g", *["down"] * at)
+        assert problems_first(work.snapshot.audiences)[0].name == "shoppers"
+        await pilot.press("g")
         await until_shown(pilot, "s Confirm its removal")
         await pilot.press("s")
         await until_shown(pilot, "Remove most members?", "Type shoppers to continue:")
@@ -1018,3 +1024,36 @@ def test_ages_of_sources_go_on_between_snapshots() -> None:
 
 async def test_a_question_that_is_not_on_the_screen_yet_is_not_renewed() -> None:
     ask_path("Follow", lambda: Content("Sends 540 changes."), "", "Follow").ask_again()
+
+
+def test_an_ended_session_says_what_an_audience_waited_for_and_not_that_it_does() -> None:
+    paused = LiveAudience(1, "k", "A", 3, 0.0, AudienceCounts(), PAUSED, is_paused=True)
+    unlinked = LiveAudience(2, "l", "B", 3, 0.0, AudienceCounts(), NO_COHORT)
+
+    assert audience_row(paused, ASCII).cells[-1].text == "paused"
+    assert audience_row(paused, ASCII, is_over=True).cells[-1].text == "was paused"
+    assert audience_row(unlinked, ASCII, is_over=True).cells[-1].text == "waited: no cohort"
+    ended = closer(paused, ASCII, 40, is_over=True).plain
+    assert "was paused" in ended
+    assert "nothing is sent" not in ended
+
+
+def test_the_audiences_of_a_session_that_need_someone_come_first() -> None:
+    def named(name: str, state: str = "", waits_for: str = "") -> LiveAudience:
+        return LiveAudience(1, name, name, 0, 0.0, AudienceCounts(), state, waits_for=waits_for)
+
+    found = problems_first(
+        [named("a"), named("b", NO_COHORT), named("c", "Gone.", WaitReason.BROKEN), named("d")]
+    )
+    assert [audience.name for audience in found] == ["c", "b", "a", "d"]
+
+
+def test_events_read_are_shown_whole_in_a_narrow_panel() -> None:
+    audience = LiveAudience(
+        1, "k", "A", 0, 0.0, AudienceCounts(), "", entered=(12_345,), left=(6_789,)
+    )
+
+    shown = closer(audience, ASCII, 28).plain
+    assert "+12,345" in shown
+    assert "-6,789" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 28

@@ -107,7 +107,7 @@ async def test_no_notification_covers_the_warnings_of_a_plan(
             "The ledger is locked by another process. Nothing was lost. " * 5, "error"
         )
         services(pilot).notifications.post("Copied.")
-        await until_shown(pilot, "✖ The ledger is locked", "(+1 more: press 6)")
+        await until_shown(pilot, "✖ The ledger is locked", "(1 more in the log: press 6)")
         assert covered(pilot) == []
         for text in ("Before you send", "creates the cohort", "Help"):
             assert text in picture(pilot)

@@ -176,7 +176,7 @@ async def test_a_query_of_changes_stays_one(harness: ConsoleHarness, warehouse: 
         await go(pilot, "vip")
         await choose(pilot, "vip")
         await pilot.press("u")
-        await until_shown(pilot, "lists 3 changes", "+1  enters")
+        await until_shown(pilot, "lists 3 changes", "+1 enters the audience")
         await pilot.press("y")
         await until_shown(pilot, "● ok", "changes until 2026-05-03 11:00:00 UTC")
         await pilot.press("e")

@@ -138,7 +138,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
     async with harness.open() as pilot:
         await start_sync(pilot, "Everything is delivered.")
         await until_shown(pilot, f"create{'(2)':>11}", f"add{'+2':>14}")
-        await until_shown(pilot, "2 · ( ) not counted as delivered")
+        await until_shown(pilot, "2 · (n) sent again later")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -162,6 +162,7 @@ async def test_a_run_is_paused_and_goes_on(harness: ConsoleHarness, simulator: S
         await start_sync(pilot, "rate limited")
         await pilot.press("p")
         await until_shown(pilot, "paused  Nothing is sent. Press p to resume.", "0 of 1 users")
+        await until_gone(pilot, "again in")  # nothing is sent, however long the wait was
 
         gate.open()
         await pilot.pause()

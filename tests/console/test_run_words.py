@@ -111,7 +111,9 @@ def test_a_narrow_column_never_cuts_off_how_long_it_waits() -> None:
 
     assert shortened(limited, 44, "…") == limited
     assert shortened(limited, 33, "…") == "rate limited, again in 12 s (2nd)"
-    assert shortened(trouble, 33, "…") == "Amplitude h…, again in 12 s (2nd)"
+    assert shortened(trouble, 33, "…") == "Amplitude has tro…, again in 12 s"
+    assert shortened(limited, 27, "…") == "rate limited, again in 12 s"
+    assert shortened(limited, 14, "…") == "again in 12 s"
     assert shortened("waiting", 8, "…") == "waiting"  # the grid cuts it
 
 

@@ -471,7 +471,7 @@ async def test_notices_and_alerts_name_the_connection_that_is_not_in_front(
         prod.notifications.post("The keys were refused.", "error")
         await until_shown(pilot, "Acme prod: The keys were refused.")
         services(pilot).notifications.post("The keys were refused.", "error")
-        await until_shown(pilot, "✖ The keys were refused.", "(+1 more: press 6)")
+        await until_shown(pilot, "✖ The keys were refused.", "(1 more in the log: press 6)")
         session = services(pilot).session
         assert session is not None
         kept = await session.ledger.aread(log_page, LogFilter())  # after what waits to be written

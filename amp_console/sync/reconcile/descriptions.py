@@ -44,7 +44,7 @@ _PRIOR_STATES = {
 def prior_state_text(kind: DifferenceKind, state: PriorState) -> str:
     """What the ledger recorded about a member who differs, before the comparison."""
     if state is PriorState.DELIVERED:
-        return "added before" if kind is DifferenceKind.MISSING else "removed before"
+        return "added earlier" if kind is DifferenceKind.MISSING else "removed earlier"
     return _PRIOR_STATES[state]
 
 

@@ -41,7 +41,7 @@ def row(services: Services, connection: Connection) -> Row:
         connection.id,
         (
             Cell(connection.name, "accent" if is_open else ""),
-            Cell(connection.base_url or connection.region.label),
+            Cell(connection.region.label),
             Cell(str(connection.app_id)),
             Cell(connection.owner_email),
             Cell(

@@ -21,7 +21,7 @@ from amp_console.console.texts import (
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import at, byte_size, clock, lasting
-from amp_console.ledger.outcomes import WAITING
+from amp_console.ledger.outcomes import PAUSED, WAITING, at_the_end
 from amp_console.ledger.runs import Run, RunAudience
 from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.backlog import MINUTES
@@ -115,13 +115,26 @@ def _phase(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool) -> Cell:
     said = audience.state
     if audience.waits_for == WaitReason.BROKEN:
         said = f"{WAITING}{audience.waits_for}"
-    if is_over and said.startswith(WAITING):
-        said = said.replace("waiting", "waited", 1)
+    if is_over:
+        said = at_the_end(said)
+    elif said == PAUSED:
+        said = "paused"
     if said:
         return Cell(said, "warn")
     if audience.phase is LivePhase.ENDED:
         return Cell(str(audience.phase), "dim")
     return Cell(f"{glyphs.live} {LivePhase.LIVE}", "accent")
+
+
+def problems_first(audiences: Sequence[LiveAudience]) -> list[LiveAudience]:
+    """The audiences of a session: broken links, those that wait, then the others, each by name."""
+
+    def severity(audience: LiveAudience) -> int:
+        if audience.waits_for == WaitReason.BROKEN:
+            return 0
+        return 1 if audience.state else 2
+
+    return sorted(audiences, key=severity)
 
 
 def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool = False) -> Content:
@@ -130,7 +143,8 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
     `is_over`: the session has ended, and nothing of this is about the present.
     """
     rows = [safe_text(("At the end of the session:", MUTED))] if is_over else []
-    rows += [safe_text((_waiting(audience), WARN))] if audience.state else []
+    said = at_the_end(audience.state) if is_over else _waiting(audience)
+    rows += [safe_text((said, WARN))] if said else []
     counts = audience.counts
     lag = lasting(audience.lag) if audience.queue else "none"
     figures = (
@@ -146,10 +160,10 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
         minutes = [*zip(audience.entered, audience.left, strict=True)]
         total = sum(audience.entered), sum(audience.left)
         period = f" of {MINUTES} min" if len(minutes) >= MINUTES else ""
-        rows.append(_read(f"events{period}, with repeats:", total, glyphs))
+        rows.append(_read(f"events{period}, with repeats:", total, glyphs, width))
         if len(minutes) > 1 and not is_over:
-            rows.append(_read("this minute:", minutes[-1], glyphs))
-            rows.append(_read("previous minute:", minutes[-2], glyphs))
+            rows.append(_read("this minute:", minutes[-1], glyphs, width))
+            rows.append(_read("previous minute:", minutes[-2], glyphs, width))
         rows += (
             [
                 safe_text(("entered ", MUTED), (sparkline(glyphs, audience.entered[-most:]), GOOD)),
@@ -187,15 +201,15 @@ def _figures(figures: Sequence[tuple[str, str, str]], width: int) -> Content:
     return flow(named, safe_text("   "), width)
 
 
-def _read(when: str, moved: tuple[int, int], glyphs: Glyphs) -> Content:
+def _read(when: str, moved: tuple[int, int], glyphs: Glyphs, width: int) -> Content:
     """How many events read in a time say that someone entered (+) or left."""
     entered, left = moved
-    return safe_text(
-        (f"{when} ", MUTED),
-        (f"+{entered:,}", GOOD if entered else MUTED),
-        " ",
-        (f"{glyphs.minus}{left:,}", WARN if left else MUTED),
-    )
+    parts = [
+        safe_text((when, MUTED)),
+        safe_text((f"+{entered:,}", GOOD if entered else MUTED)),
+        safe_text((f"{glyphs.minus}{left:,}", WARN if left else MUTED)),
+    ]
+    return flow(parts, safe_text(" "), width)
 
 
 def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -> list[Row]:

@@ -219,7 +219,7 @@ the sources, where there is no room for them."""
                 rows.AUDIENCES,
                 [
                     rows.audience_row(audience, glyphs, is_over=job.is_over)
-                    for audience in job.snapshot.audiences
+                    for audience in rows.problems_first(job.snapshot.audiences)
                 ],
                 f" at the end of the session ({clock(job.ended_at)})" if job.ended_at else "",
             )

@@ -195,7 +195,7 @@ class RequestsPanel(Vertical):
         self.border_title = safe_text(what, max_length=60)
         again = await session.read(requests.count_sent_again, run_id, audience_id)
         parts = [f"{count:,}"] if count else []
-        parts += ["( ) not counted as delivered"] if again else []
+        parts += ["(n) sent again later"] if again else []
         dot = f" {services_of(self).glyphs.dot} "
         self.border_subtitle = safe_text(dot.join(parts))
 
