@@ -20,6 +20,7 @@ from tests.console.harness import (
     until_gone,
     until_notified,
     until_on,
+    until_picture,
     until_shown,
 )
 from tests.console.sample_audiences import SHOPPERS, connect_with_audiences
@@ -440,3 +441,24 @@ async def test_f_opens_the_person_under_the_cursor_and_esc_comes_back_to_the_pla
         await pilot.press("escape")
         await until_shown(pilot, "Before you send")
         assert pilot.app.screen is plan
+
+
+async def test_what_is_said_of_an_audience_has_room_in_a_small_terminal(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect()
+    kinds = ("newsletter", "shoppers", "lapsed", "churners", "abandoners", "trial")
+    names = [f"people_of_the_{kind}_who_came_in_from_the_first_form" for kind in kinds]
+    with harness.workspace(connection) as workspace:
+        for name in names:
+            workspace.read(event(f"u-{n}", True, audience=name) for n in range(40))
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "people_of_the_trial")
+        await pilot.press("S")
+        await until_shown(pilot, "creates a cohort")
+        with harness.workspace(connection) as workspace:
+            workspace.read([event("u-99", True, audience=names[0])])
+        await until_shown(pilot, "1 more change has arrived")
+        await until_picture(
+            pilot, lambda shown: "matched by User ID." in " ".join(shown.replace("│", " ").split())
+        )
