@@ -293,8 +293,9 @@ async def test_what_was_paused_when_it_ends_is_pending(
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(
-            pilot, "ended", "1 user pending", "pending at its end: “shoppers” 1 (paused)"
+            pilot, "ended", "1 user pending at its end: “shoppers” 1 (paused)", "was paused"
         )
+        assert picture(pilot).count("pending at its end") == 2  # once in the sum of changes
     assert members(harness) == {"u1"}
 
 

@@ -36,8 +36,10 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
     """
     now, dot = work.snapshot, safe_text((f" {glyphs.dot} ", MUTED))
     rows = [flow(list(_begin(work, glyphs)), dot, width)]
-    if now is not None and now.is_over and (left_of := pending_by_audience(now.audiences)):
-        rows.append(safe_text(("pending at its end: ", MUTED), (", ".join(left_of), WARN)))
+    if now is not None and now.is_over and (left := now.queue + now.waiting):
+        whose = ", ".join(pending_by_audience(now.audiences))
+        what = f"{plural(left, 'user')} pending at its end"
+        rows.append(safe_text((f"{what}: {whose}" if whose else what, WARN)))
     refused = work.report.keys_refused if work.report else None
     if work.failure or refused:
         rows.append(safe_text((work.failure or refused or "", BAD)))
@@ -69,8 +71,6 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
         yield safe_text((f"{now.earlier:,} of them written before it began", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
-    if now.is_over and (left := now.queue + now.waiting):
-        yield safe_text((f"{plural(left, 'user')} pending at its end", WARN))
 
 
 def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
