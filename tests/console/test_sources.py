@@ -100,7 +100,7 @@ async def test_a_refresh_shows_its_plan_before_anything_becomes_wanted(
         await go(pilot, "lake", "SQLite", "VIP shoppers", "not read yet")
         await choose(pilot, "VIP shoppers")
         await pilot.press("u")
-        await until_shown(pilot, "Refresh plan for", "+10  enter", "lists 10 people")
+        await until_shown(pilot, "Refresh plan for", "+10 enter the audience", "lists 10 people")
         assert wanted(harness) == set()
         await pilot.press("y")
         await until_shown(pilot, "10 listed, 10 entering, 0 leaving", "● ok", "10 rows")
@@ -126,7 +126,7 @@ async def test_a_plan_that_is_left_changes_nothing(harness: ConsoleHarness, vip:
         await go(pilot, "VIP shoppers")
         await choose(pilot, "VIP shoppers")
         await pilot.press("u")
-        await until_shown(pilot, "+10  enter")
+        await until_shown(pilot, "+10 enter the audience")
         await pilot.press("escape")
         await until_shown(pilot, "◐ not confirmed", "Press u to run the query again.")
         assert wanted(harness) == set()
@@ -137,7 +137,7 @@ async def test_a_plan_shows_its_warnings(harness: ConsoleHarness, vip: Warehouse
         await go(pilot, "VIP shoppers")
         await choose(pilot, "VIP shoppers")
         await pilot.press("u")
-        await until_shown(pilot, "+10  enter")
+        await until_shown(pilot, "+10 enter the audience")
         await pilot.press("y")
         await until_shown(pilot, "● ok")
         vip.members()
@@ -151,7 +151,9 @@ async def test_a_plan_shows_its_warnings(harness: ConsoleHarness, vip: Warehouse
         await until_shown(pilot, "▲ incomplete", "1 row refused")
         vip.members(*MEMBERS, "new", "new", " ")
         await pilot.press("u")
-        await until_shown(pilot, "+1  enters", "1 row repeats someone", "1 row was refused")
+        await until_shown(
+            pilot, "+1 enters the audience", "1 row repeats someone", "1 row was refused"
+        )
         await pilot.press("y")
         await until_gone(pilot, "Refresh plan for")
         await until(pilot, lambda: wanted(harness) == {*MEMBERS, "new"})
@@ -172,7 +174,10 @@ async def test_a_plan_says_that_a_column_has_changed_its_type(
         await pilot.press("y")
         await until_shown(pilot, "● ok")
         vip.execute("DROP TABLE vips", "CREATE TABLE vips (user_id INTEGER)")
-        for rows, change in (("(1), (2)", "0  enter"), ("(1), (2), (3)", "+1  enters")):
+        for rows, change in (
+            ("(1), (2)", "0 enter the audience"),
+            ("(1), (2), (3)", "+1 enters the audience"),
+        ):
             vip.execute("DELETE FROM vips", f"INSERT INTO vips VALUES {rows}")
             await pilot.press("u")
             await until_shown(pilot, change, "The column user_id has changed its type")
@@ -255,7 +260,7 @@ async def test_a_plan_that_comes_elsewhere_waits_here(
         writer.close()
         await until_notified(pilot, "The refresh of “VIP shoppers” has a plan to confirm: press 7.")
         await pilot.press("7")
-        await until_shown(pilot, "Refresh plan for", "+10  enter")
+        await until_shown(pilot, "Refresh plan for", "+10 enter the audience")
         await pilot.press("y")
         await until(pilot, lambda: wanted(harness) == {*MEMBERS})
 
@@ -284,7 +289,7 @@ async def test_a_warehouse_is_tested(
         await pilot.press("T")
         await until_shown(pilot, "warehouse.db does", "exist.")
         await pilot.press("u")
-        await until_notified(pilot, "only its query can be refreshed")
+        await until_notified(pilot, "Only the query of an audience can be refreshed")
 
 
 async def test_a_warehouse_and_a_query_are_removed_once_that_is_confirmed(
@@ -335,7 +340,7 @@ async def test_read_only_refreshes_and_tests_and_changes_no_setting(
         await pilot.press("D")
         await until_notified(pilot, "started with --read-only")
         await pilot.press("u")
-        await until_shown(pilot, "+10  enter")
+        await until_shown(pilot, "+10 enter the audience")
         await pilot.press("y")
         await until(pilot, lambda: wanted(harness) == {*MEMBERS})
 
@@ -382,7 +387,7 @@ async def test_an_object_that_could_not_be_read_is_listed_with_its_reason(
             ("D", "listed until it is read"),
             ("e", "Only warehouses and queries can be edited"),
             ("T", "Only a warehouse can be tested"),
-            ("u", "only its query can be refreshed"),
+            ("u", "Only the query of an audience can be refreshed"),
         ):
             await pilot.press(key)
             await until_notified(pilot, reason)
