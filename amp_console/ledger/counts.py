@@ -356,21 +356,22 @@ def held_by_cohort(db: Db, known: Audience) -> InCohort:
     return _held(row, *_in_flight(db, known))
 
 
-# A user that Amplitude does not know is in no cohort; one that it refused may be.
-_IS_UNKNOWN = (
-    "delivered IS NULL AND (rejection_id IS NULL OR rejection_id IN "
-    "(SELECT id FROM rejection WHERE code = 'refused_by_amplitude'))"
-)
+_IS_REFUSED = "rejection_id IN (SELECT id FROM rejection WHERE code = 'refused_by_amplitude')"
 
 
 def _held_columns(db: Db) -> str:
-    """Delivered, unknown, and unknown since nothing was ever sent: to a cohort others filled."""
+    """Delivered, unknown, and unknown since nothing was ever sent: to a cohort others filled.
+
+    A user that Amplitude does not know is in no cohort; one that it refused may be.
+    """
     where = _counted(db).where
+    is_refused = "refused = 1" if isinstance(db, ServerDb) else _IS_REFUSED
+    is_unknown = f"delivered IS NULL AND (rejection_id IS NULL OR {is_refused})"
     return ", ".join(
         (
             where("delivered = 1"),
-            where(f"{_IS_UNKNOWN} AND (wanted = 0 OR request_id IS NOT NULL)"),
-            where(f"{_IS_UNKNOWN} AND wanted = 1 AND request_id IS NULL"),
+            where(f"{is_unknown} AND (wanted = 0 OR request_id IS NOT NULL)"),
+            where(f"{is_unknown} AND wanted = 1 AND request_id IS NULL"),
         )
     )
 

@@ -87,6 +87,8 @@ def tables_of(db: Db) -> list[Table]:
         name: sorted({reference.parent for reference in references[name]} - {name})
         for name in sorted(columns)
     }
+    # A server counts members by why they were rejected, so it has to know that before.
+    parents["member"] = sorted({*parents["member"], "rejection"})
     return [
         Table(
             name,

@@ -42,10 +42,7 @@ class Mark(NamedTuple):
         if is_file and not self.names(self.address):
             return "Only that machine can use it: to share it again, move it back from there."
         setting = "file" if is_file else self.address
-        return (
-            "To use it from here: amp-console connect NAME --ledger "
-            f"{setting} (NAME is that of the connection)."
-        )
+        return f"To use it from here, set the ledger of the connection to: {setting}"
 
 
 def mark_of(db: Db) -> Mark | None:

@@ -212,5 +212,5 @@ def _require_empty(copy: Db, address: str) -> None:
     if used:
         raise LedgerNotEmpty(
             f"There is a ledger at {address} already, with rows in {listed(used[:4])}. Nothing was "
-            "moved. Choose another database or schema, or connect with --ledger to use that one."
+            "moved. Choose another database or schema, or connect to that one."
         )

@@ -34,6 +34,7 @@ NO_COHORT = f"{WAITING}no cohort"
 OFF = f"{WAITING}disabled"
 LARGE_REMOVAL = f"{WAITING}large removal"
 PAUSED = "paused: nothing is sent"
+STOPPED = "Stopped; the rest stays pending."
 _WAITS = frozenset({NO_COHORT, OFF, LARGE_REMOVAL, PAUSED})
 """The notes of audiences that wait in a live session for what an operator decides."""
 _FROM_BEST = (

@@ -235,7 +235,7 @@ def test_the_roles_of_the_docs_can_do_what_the_docs_say(
     forgotten = run("amp_worker", "forget", "u1", "--yes")
     assert (forgotten.status, forgotten.err) == (0, "")
     assert run("amp_worker", "prune", "--older-than", "90d", "--yes").status == 0
-    assert "amp_reader can read only" in run("amp_reader", "doctor").out
+    assert "amp_reader can only read" in run("amp_reader", "doctor").out
     for command in ("audiences", "runs", "errors", "log"):
         assert run("amp_reader", "--read-only", command).status == 0
     refused = run("amp_reader", "import", file)

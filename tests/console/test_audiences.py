@@ -22,10 +22,10 @@ from amp_console.console.widgets.split import Split
 from amp_console.ledger import runs
 from amp_console.ledger.audiences import all_audiences, audience
 from amp_console.ledger.cohorts import break_link
+from amp_console.ledger.outcomes import STOPPED
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.delivery.run import STOPPED
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.queries.status import Status, audience_summaries
 from amp_console.sync.sources.registry import open_reader

@@ -106,7 +106,7 @@ async def test_without_a_connection_a_place_says_why_it_is_closed(harness: Conso
 @pytest.mark.parametrize(
     ("width", "expected"),
     [
-        (48, " 1 12,345  2 1,234,567  3 ▸4 Live »  5  6  7  f"),
+        (50, " 1 12,345  2 1,234,567  3 ▸4 Live »  5  6  7  f"),
         (60, " 1 Aud. 12,345  2 Err. 1,234,567  3 ▸4 Live »  5  6  7  f"),
         (
             80,

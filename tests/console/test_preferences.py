@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from amp_console.console import LaunchOptions
 from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.environment import DemoSession, DemoTrouble
+from amp_console.console.screens.audiences.settings import AudienceSettings
 from tests.console.harness import (
     ConsoleHarness,
     console,
@@ -18,6 +19,7 @@ from tests.console.harness import (
     until,
     until_gone,
     until_notified,
+    until_on,
     until_shown,
 )
 from tests.console.sample_audiences import SHOPPERS, connect_with_audiences, select
@@ -223,7 +225,7 @@ async def test_a_dimmed_action_says_why_on_its_new_key(harness: ConsoleHarness) 
     like(harness, "[console.keys]", 'audiences.sync = "f6"')
 
     async with harness.open() as pilot:
-        await until_shown(pilot, "f6 Sync")
+        await until_shown(pilot, "No audience yet.")
         await pilot.press("s")
         assert log(pilot) == []
         await pilot.press("f6")
@@ -236,10 +238,14 @@ async def test_two_keys_may_be_swapped(harness: ConsoleHarness) -> None:
     like(harness, "[console.keys]", 'audiences.sync = "e"', 'audiences.edit = "s"')
 
     async with harness.open() as pilot:
-        await until_shown(pilot, "pending", "e Sync", "s Edit")
+        await until_shown(pilot, "pending", "e Sync")
         await pilot.press("e")
 
         await until_shown(pilot, "Before you send")
+        await pilot.press("escape")
+        await until_shown(pilot, "e Sync")
+        await pilot.press("s")
+        await until_on(pilot, AudienceSettings)
         assert log(pilot) == []
 
 

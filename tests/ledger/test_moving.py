@@ -17,6 +17,7 @@ import pytest
 from amp_console.ledger import Db, LedgerError, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.copying import CopyProgress, Observe, TableSum, Unstorable, sums_of
+from amp_console.ledger.counts import InCohort, held_by_cohort
 from amp_console.ledger.database import Access
 from amp_console.ledger.errors import LedgerFull, LedgerMoved, LedgerUnreachable
 from amp_console.ledger.moved import Mark, put_mark, remove_mark
@@ -93,6 +94,25 @@ def test_there_and_back_all_of_it_is_the_same(here: str, there: str, place: Plac
     assert back.tables == before == sums(old)
 
 
+@pytest.mark.parametrize("code", ["unknown_to_amplitude", "refused_by_amplitude"])
+def test_who_may_be_in_a_cohort_is_counted_alike_on_a_server(code: str, place: Places) -> None:
+    old, new = place("sqlite"), place("postgresql")
+    fill(old)
+    with open_ledger(old) as ledger:
+        ledger.write(lambda db: db.execute("UPDATE rejection SET code = ?", (code,)))
+        unknown = "UPDATE member SET delivered = NULL WHERE rejection_id IS NOT NULL"
+        ledger.write(lambda db: db.execute(unknown))
+    before = may_be_in_the_cohort(old)
+    move(old, new)
+    assert may_be_in_the_cohort(new) == before
+
+
+def may_be_in_the_cohort(url: str) -> list[InCohort]:
+    with open_ledger(url) as ledger:
+        known = ledger.read(all_audiences)
+        return [ledger.read(held_by_cohort, audience) for audience in known]
+
+
 @both_ways
 def test_what_is_added_there_follows_what_was_copied(here: str, there: str, place: Places) -> None:
     old, new = place(here), place(there)
@@ -124,8 +144,8 @@ def test_the_old_ledger_says_where_it_went(here: str, there: str, place: Places)
 
 def test_a_ledger_that_went_to_a_file_of_another_machine_is_not_looked_for_on_this_one() -> None:
     here, there = (Mark("/ledger.db", host, NOW) for host in (socket.gethostname(), "other-desk"))
-    assert "--ledger file" in here.remedy
-    assert "--ledger" not in there.remedy
+    assert "connection to: file" in here.remedy
+    assert "connection to" not in there.remedy
     assert "the file /ledger.db of other-desk" in str(there)
     assert here.names("/ledger.db")
     assert not there.names("/ledger.db")

@@ -83,7 +83,7 @@ def test_the_rights_that_lack_are_named_with_what_grants_them(
         granted.append(remedy)
         server.execute(remedy)
     readable = checks(url)["rights"]
-    assert readable == ("rights", True, "narrow can read only. Start the console with --read-only")
+    assert readable == ("rights", True, "narrow can only read: start read-only")
     server.execute(f"GRANT INSERT ON ALL TABLES IN SCHEMA {schema} TO narrow")
     remedy = checks(url)["rights"].says.partition("An administrator runs: ")[2]
     server.execute(remedy)

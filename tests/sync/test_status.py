@@ -10,11 +10,10 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import CohortFinding
 from amp_console.ledger.counts import InCohort, outstanding, outstanding_of_all
-from amp_console.ledger.outcomes import NO_COHORT, OFF, PAUSED
+from amp_console.ledger.outcomes import NO_COHORT, OFF, PAUSED, STOPPED
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.delivery.run import STOPPED
 from amp_console.sync.queries.audience_detail import LastError, audience_trend
 from amp_console.sync.queries.status import (
     NOTHING_LEFT,

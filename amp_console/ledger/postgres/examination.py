@@ -137,8 +137,7 @@ class _Examination:
         if not any(self._lacking(right) for right in _WORKING.split(", ")):
             return ServerCheck("rights", True, f"{self._user} can read and write")
         if all(self._lacking(right) for right in ("INSERT", "UPDATE", "DELETE")):
-            says = f"{self._user} can read only. Start the console with --read-only"
-            return ServerCheck("rights", True, says)
+            return ServerCheck("rights", True, f"{self._user} can only read: start read-only")
         lacking = [name for right in _WORKING.split(", ") for name in self._lacking(right)]
         return self._missing(
             f"can't change {', '.join(dict.fromkeys(lacking))}",

@@ -428,6 +428,11 @@ CREATE TABLE moved (
 );
 """
 
+# Whether Amplitude refused a user is kept with the rejection, which comes before the member.
+_STATE = """member_state(is_member, wanted, delivered, request_id, rejection_id,
+                CASE WHEN rejection_id IS NOT NULL THEN (SELECT 1 FROM rejection WHERE
+                rejection.id = rejection_id AND code = 'refused_by_amplitude') END, counterpart)"""
+
 # How many members there are in each state, so that no screen counts millions: every statement that
 # changes members counts them again, in its transaction. Writers of one audience come one after the
 # other, so none waits here for another. `latest` never becomes less: no event is later than that.
@@ -436,13 +441,14 @@ CREATE TABLE moved (
 # only after a statement that sets `is_member`: a delivery of 100,000 would wait 0.6 s for it.
 _MEMBER_COUNTS = """
 CREATE FUNCTION member_state(is_member bigint, wanted bigint, delivered bigint, request_id bigint,
-        rejection_id bigint, counterpart text)
+        rejection_id bigint, refused bigint, counterpart text)
     RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT is_member + wanted * 2
         + CASE delivered WHEN 0 THEN 0 WHEN 1 THEN 4
             ELSE CASE WHEN request_id IS NULL THEN 8 ELSE 12 END END
         + CASE WHEN rejection_id IS NULL THEN 0 ELSE 16 END
         + CASE WHEN counterpart IS NULL THEN 0 ELSE 32 END
+        + CASE WHEN refused IS NULL THEN 0 ELSE 64 END
 $$;
 CREATE TABLE member_count (
     audience_id bigint NOT NULL,
@@ -456,15 +462,14 @@ CREATE VIEW counted_member AS
     SELECT audience_id, id_type, people, latest, state & 1 AS is_member, state >> 1 & 1 AS wanted,
         CASE state >> 2 & 3 WHEN 0 THEN 0 WHEN 1 THEN 1 END AS delivered,
         CASE state >> 2 & 3 WHEN 3 THEN 0 END AS request_id,
-        CASE state >> 4 & 1 WHEN 1 THEN 0 END AS rejection_id,
+        CASE state >> 4 & 1 WHEN 1 THEN 0 END AS rejection_id, state >> 6 & 1 AS refused,
         CASE state >> 5 & 1 WHEN 1 THEN '' END AS counterpart
     FROM member_count;
 CREATE FUNCTION count_members() RETURNS trigger LANGUAGE plpgsql SET search_path = {schema} AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO member_count AS known
-            SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
-                rejection_id, counterpart), count(*), max(event_at)
+            SELECT audience_id, id_type, MEMBER_STATE, count(*), max(event_at)
             FROM added GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
             ON CONFLICT (audience_id, id_type, state) DO UPDATE
                 SET people = known.people + excluded.people,
@@ -472,19 +477,16 @@ BEGIN
     ELSIF TG_OP = 'UPDATE' THEN
         INSERT INTO member_count AS known
             SELECT audience_id, id_type, state, sum(change)::bigint, max(event_at) FROM (
-                SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
-                    rejection_id, counterpart) AS state, 1 AS change, event_at FROM changed
-                UNION ALL
-                SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
-                    rejection_id, counterpart), -1, event_at FROM former) AS counted
+                SELECT audience_id, id_type, MEMBER_STATE AS state, 1 AS change, event_at
+                FROM changed UNION ALL
+                SELECT audience_id, id_type, MEMBER_STATE, -1, event_at FROM former) AS counted
             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
             ON CONFLICT (audience_id, id_type, state) DO UPDATE
                 SET people = known.people + excluded.people,
                     latest = greatest(known.latest, excluded.latest);
     ELSIF TG_OP = 'DELETE' THEN
         UPDATE member_count AS known SET people = known.people - gone.people FROM (
-            SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
-                rejection_id, counterpart) AS state, count(*) AS people
+            SELECT audience_id, id_type, MEMBER_STATE AS state, count(*) AS people
             FROM former GROUP BY 1, 2, 3) AS gone
         WHERE (known.audience_id, known.id_type, known.state)
             = (gone.audience_id, gone.id_type, gone.state);
@@ -518,12 +520,11 @@ CREATE TRIGGER member_flips_end AFTER UPDATE ON member
     FOR EACH STATEMENT WHEN (current_setting('amp_console.flips', true) = 'on')
     EXECUTE FUNCTION note_flips('off');
 INSERT INTO member_count
-    SELECT audience_id, id_type, member_state(is_member, wanted, delivered, request_id,
-        rejection_id, counterpart), count(*), max(event_at) FROM member GROUP BY 1, 2, 3;
+    SELECT audience_id, id_type, MEMBER_STATE, count(*), max(event_at) FROM member GROUP BY 1, 2, 3;
 DROP INDEX member_pending;
 CREATE INDEX member_pending ON member (audience_id, id_type, wanted, event_at)
     WHERE wanted IS DISTINCT FROM delivered AND rejection_id IS NULL;
-"""
+""".replace("MEMBER_STATE", _STATE)
 
 MIGRATIONS: tuple[str, ...] = (
     _FUNCTIONS + _TABLES + _COUNTING + _UPKEEP,

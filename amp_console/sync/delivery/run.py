@@ -16,7 +16,7 @@ from amp_console.ledger.counts import Outstanding, outstanding
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 from amp_console.ledger.leases import busy_because, note_holder
 from amp_console.ledger.locks import AudienceBusy
-from amp_console.ledger.outcomes import audience_outcome, keep_outcome, worst
+from amp_console.ledger.outcomes import STOPPED, audience_outcome, keep_outcome, worst
 from amp_console.ledger.run_log import log_run_end, log_run_start
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.since_plan import SincePlan, keep_since_plan, total_since
@@ -32,7 +32,6 @@ from amp_console.sync.formatting import uncertain_text
 from amp_console.text import clean
 
 NOTHING_READ = ReadCounts()
-STOPPED = "Stopped; the rest stays pending."
 NO_PLANS: Mapping[int, AudiencePlan] = {}
 MAX_NAME_LENGTH = 200  # characters of an audience's name in the log
 

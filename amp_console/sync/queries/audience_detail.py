@@ -10,10 +10,9 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.comparisons import Comparison, last_comparison
 from amp_console.ledger.membership_changes import Movement, daily_movement, recent_movement
-from amp_console.ledger.outcomes import OFF, PAUSED, AudienceRun, runs_of_audience
+from amp_console.ledger.outcomes import OFF, PAUSED, STOPPED, AudienceRun, runs_of_audience
 from amp_console.ledger.rejected import last_rejection
 from amp_console.ledger.runs import RunKind, RunStatus
-from amp_console.sync.delivery.run import STOPPED
 
 DAYS = 7
 HOUR = 30  # short intervals
