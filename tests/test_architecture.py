@@ -76,3 +76,25 @@ def test_no_class_is_a_chain_of_our_own_bases() -> None:
 
     chains = {name: levels(name) for name in list(bases)}
     assert {name: count for name, count in chains.items() if count > MAX_OWN_BASES} == {}
+
+
+def test_no_event_loop_waits_for_a_lock_of_a_ledger() -> None:
+    """A server may be silent for a minute: async code takes its locks with `Ledger.ahold`."""
+    found = [
+        f"{path.relative_to(ROOT)}: {function.name}"
+        for path in sorted(ROOT.rglob("*.py"))
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.AsyncFunctionDef)
+        for block in ast.walk(function)
+        if isinstance(block, ast.With)
+        for item in block.items
+        if called(item.context_expr) in {"lease", "hold_run", "hold_source"}
+    ]
+    assert found == []
+
+
+def called(node: ast.expr) -> str | None:
+    """The name of the method that an expression calls."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return None

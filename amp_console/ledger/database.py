@@ -5,9 +5,10 @@ beside the reader of the next batch; that is why work comes in sets and why ther
 """
 
 import enum
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
@@ -21,6 +22,8 @@ from amp_console.ledger.run_log import end_and_log_dead_runs
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[Db, P], T]
+
+RELEASE_SECONDS = 5.0  # that the holder of a lock waits for a server to answer its release
 
 
 class Access(enum.Enum):
@@ -142,6 +145,27 @@ class Ledger:
         """
         return self.locks.lease(audience_id)
 
+    @asynccontextmanager
+    async def ahold(
+        self, lock: AbstractContextManager[T], longest_release: float = RELEASE_SECONDS
+    ) -> AsyncIterator[T]:
+        """Hold a lock, such as `lease`, without holding up the event loop.
+
+        The ledger's thread takes it and releases it, after what was queued before. One that is
+        taken only after its caller was cancelled is released at once. A release that takes more
+        seconds than `longest_release` continues without the caller.
+        """
+        held = ExitStack()
+        try:
+            yield await _awaitable(self._in_thread(held.enter_context, lock))
+        finally:
+            try:
+                releasing = self._in_thread(held.close)
+            except LedgerClosed:  # nothing but the lock of a file is left to release
+                threading.Thread(target=held.close, daemon=True).start()
+            else:
+                await _finished(releasing, longest_release)
+
     async def acheck_lease(self, fence: Fence | None) -> None:
         """Make sure that a lease is still held; one without a fence is. Raises `LeaseLost`."""
         if fence is not None:
@@ -205,16 +229,17 @@ class Ledger:
 
     def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Let the ledger's thread call it. Raises `LedgerClosed` once it takes nothing more."""
+
+        def explained() -> T:
+            try:
+                return call(*args, **kwargs)
+            except self._database.errors as error:
+                raise self._database.explain(error) from error
+
         try:
-            return self._thread.submit(self._guarded, lambda: call(*args, **kwargs))
+            return self._thread.submit(explained)
         except RuntimeError:
             raise LedgerClosed from None
-
-    def _guarded(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except self._database.errors as error:
-            raise self._database.explain(error) from error
 
 
 class Writes:
@@ -253,6 +278,15 @@ async def _awaitable(future: Future[T]) -> T:
     from asyncio import wrap_future
 
     return await wrap_future(future)
+
+
+async def _finished(future: Future[None], seconds: float) -> None:
+    """Wait until the ledger's thread has done something, for so many seconds at most."""
+    from asyncio import wait, wrap_future
+
+    done, _ = await wait([wrap_future(future)], timeout=seconds)
+    for item in done:
+        item.result()
 
 
 def revision(db: Db) -> int:

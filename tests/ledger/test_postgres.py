@@ -2,6 +2,8 @@
 
 import re
 import sqlite3
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
@@ -10,10 +12,10 @@ from time import monotonic
 import pytest
 
 from amp_console.ledger import Db, Ledger, LedgerError, Writes, open_ledger
-from amp_console.ledger.audiences import all_audiences, audience, link_existing, set_name
+from amp_console.ledger.audiences import all_audiences, audience, discover, link_existing, set_name
 from amp_console.ledger.compare import ComparisonSpec, compare_cohort
 from amp_console.ledger.db import each_row
-from amp_console.ledger.errors import LeaseLost, LedgerTooNew, LedgerUnreachable
+from amp_console.ledger.errors import LeaseLost, LedgerClosed, LedgerTooNew, LedgerUnreachable
 from amp_console.ledger.export_staging import add_exported, begin_export
 from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, SourceBusy
@@ -24,7 +26,7 @@ from amp_console.ledger.run_log import continue_run_and_log
 from amp_console.ledger.runs import RunKind, begin_run
 from amp_console.ledger.schema import migrate
 from amp_console.ledger.sources import ReadCounts, begin_source
-from amp_console.values import Secret
+from amp_console.values import AudienceRef, Secret
 from tests.ledger.helpers import enters, start, wanted
 from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 
@@ -183,6 +185,16 @@ def test_who_holds_a_lease_keeps_others_out_here_and_there(
 
 
 @postgresql_only
+def test_a_ledger_that_was_closed_takes_no_lock_on_a_new_session(
+    ledger: Ledger,
+) -> None:
+    with open_ledger(ledger.url) as closed, closed.lease(1):
+        pass
+    with pytest.raises(LedgerClosed), closed.lease(1):
+        pass
+
+
+@postgresql_only
 @pytest.mark.anyio
 async def test_a_session_that_ended_has_lost_its_leases_and_says_so(
     ledger: Ledger, server_ledgers: PostgresqlLedgers
@@ -255,8 +267,47 @@ def test_writers_of_different_audiences_do_not_wait_for_each_other(
             ledger.writes_of(1, 4).write(meanwhile).result(60)
 
 
-def until_someone_waits(ledgers: PostgresqlLedgers) -> None:
-    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+@postgresql_only
+def test_a_write_that_deadlocks_with_another_is_tried_again(
+    ledger: Ledger, server_ledgers: PostgresqlLedgers
+) -> None:
+    """The other one is no amp-console, which takes its locks in order."""
+    name = "UPDATE audience SET name = ? WHERE id = ?"
+    first, second = (ledger.write(discover, AudienceRef("spa_1", key, key)).id for key in "ab")
+    tries = 0
+    waiting: list[Future[None]] = []
+
+    def of_another(reach: Callable[[], None]) -> None:
+        with open_ledger(ledger.url) as other:
+            other.writes_of().write(lambda db: in_other_order(db, reach))
+
+    def in_other_order(db: Db, reach: Callable[[], None]) -> None:
+        db.execute("SET LOCAL deadlock_timeout = '1h'")  # it never gives in
+        db.execute(name, ("of another", second))
+        reach()
+        db.execute(name, ("of another", first))
+
+    def rename_both(db: Db) -> int:
+        nonlocal tries
+        tries += 1
+        db.execute("SET LOCAL deadlock_timeout = '1ms'")
+        db.execute(name, (f"try {tries}", first))
+        if tries == 1:
+            has_second = threading.Event()
+            waiting.append(thread.submit(of_another, has_second.set))
+            assert has_second.wait(60)
+            until_someone_waits(server_ledgers, "transactionid")
+        db.execute(name, (f"try {tries}", second))
+        return tries
+
+    with ThreadPoolExecutor(1) as thread:
+        assert ledger.writes_of().write(rename_both) == 2
+        waiting[0].result(60)
+    assert [item.name for item in ledger.read(all_audiences)] == ["try 2 (a)", "try 2 (b)"]
+
+
+def until_someone_waits(ledgers: PostgresqlLedgers, kind: str = "advisory") -> None:
+    query = f"SELECT count(*) FROM pg_locks WHERE locktype = '{kind}' AND NOT granted"
     begun = monotonic()
     while ledgers.server.rows(query) == [(0,)]:
         assert monotonic() - begun < 60

@@ -1,4 +1,4 @@
-"""Relays on loopback that cut connections: after so many bytes, or for one side only."""
+"""Relays on loopback that cut connections, after so many bytes or for one side only, or stop."""
 
 import socket
 import threading
@@ -65,7 +65,10 @@ _Pair = tuple[socket.socket, socket.socket]
 
 
 class ForgetfulRelay:
-    """Passes connections on to a port of this machine; `forget` does as a network that fails."""
+    """Passes connections on to a port of this machine; `forget` does as a network that fails.
+
+    `stop_at` does as one that loses packets; `has_stopped` is set once it has.
+    """
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -73,6 +76,10 @@ class ForgetfulRelay:
         self.port = int(self._listener.getsockname()[1])
         self._pairs: list[_Pair] = []
         self._forgotten: list[socket.socket] = []
+        self._last: bytes | None = None
+        self._passes = threading.Event()
+        self._passes.set()
+        self.has_stopped = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -88,12 +95,22 @@ class ForgetfulRelay:
         self.forget()
         self.end_forgotten()
 
+    def stop_at(self, data: bytes) -> None:
+        """Keep back what contains this, and all that follows on any connection."""
+        self._last = data
+
+    def go_on(self) -> None:
+        """Pass on what was kept back, and all that follows."""
+        self._last = None
+        self._passes.set()
+
     def forget(self) -> None:
         """End all connections for the client; the server is not told. New ones work."""
         pairs, self._pairs = self._pairs, []
         for client, server in pairs:
             self._forgotten.append(server)
             _end(client)
+        self.go_on()
 
     def end_forgotten(self) -> None:
         """Let the server hear that the forgotten connections have ended."""
@@ -117,6 +134,12 @@ class ForgetfulRelay:
     ) -> None:
         with suppress(OSError):
             while data := source.recv(65_536):
+                if self._last is not None and self._last in data:
+                    self._passes.clear()
+                    self.has_stopped.set()
+                self._passes.wait()
+                if pair[1] in self._forgotten:
+                    break
                 target.sendall(data)
         with suppress(ValueError):  # it was forgotten: its other end stays
             self._pairs.remove(pair)

@@ -14,7 +14,7 @@ from selectors import EVENT_READ, DefaultSelector
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
-from amp_console.ledger.errors import LeaseLost
+from amp_console.ledger.errors import LeaseLost, LedgerClosed
 from amp_console.ledger.locks import AudienceBusy, Fence, Holds, SourceBusy
 from amp_console.ledger.postgres.errors import explain
 
@@ -53,6 +53,7 @@ class SessionLocks:
         self._guard = threading.Lock()
         self._session: psycopg.Connection[Any] | None = None
         self._held: dict[str, _Held] = {}
+        self._is_closed = False
 
     @contextmanager
     def lease(self, audience_id: int) -> Iterator[Fence]:
@@ -129,6 +130,7 @@ class SessionLocks:
     def close(self) -> None:
         """End the session, and with it all its locks."""
         with self._guard:
+            self._is_closed = True
             session, self._session = self._session, None
             self._held.clear()
         if session is not None:
@@ -173,6 +175,8 @@ class SessionLocks:
 
     def _connected(self) -> "psycopg.Connection[Any]":
         with self._guard:
+            if self._is_closed:
+                raise LedgerClosed
             if self._session is None or not _is_alive(self._session):
                 self._session = self._connect()
             for name, held in self._lost(self._session):

@@ -157,7 +157,7 @@ async def open_run(
     refused keys ask the context's stop.
     """
     ledger, timing = context.ledger, context.timing
-    with ledger.hold_run() as lock:
+    async with ledger.ahold(ledger.hold_run()) as lock:
         await ledger.aend_dead_runs()
         started_at = timing.now()
         run_id = await ledger.writes_of().awrite(_begin, tally, started_at, lock, kind, goals)
@@ -248,7 +248,7 @@ async def take_turn(worker: AudienceWorker, work: Work) -> str:
         return note
     audience_id = worker.audience.id
     try:
-        with worker.lease():
+        async with worker.lease():
             await worker.write(note_holder, audience_id, worker.now())
             await worker.write(_begin_turn, audience_id, worker.now(), worker.connection.limits)
             worker.audience = await worker.read(audience, audience_id)

@@ -1,7 +1,7 @@
 """One audience on its way to its cohort: one request at a time, until nothing is pending."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
@@ -109,10 +109,10 @@ class AudienceWorker:
         """Work on temporary tables of the ledger's connection. Raises `LedgerError`."""
         return await self._ledger.astage(work, *args, **kwargs)
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[None]:
         """Hold the audience's lease; raises `AudienceBusy` where another process does."""
-        with self._ledger.lease(self.audience.id) as fence:
+        async with self._ledger.ahold(self._ledger.lease(self.audience.id)) as fence:
             self._fence = fence
             try:
                 yield
