@@ -29,7 +29,7 @@ COLUMNS = (
     Column("Run", 3, right=True),
     Column("Started", 12),
     Column("Kind", 4, narrows=8),
-    Column("Outcome", 11, narrows=8),
+    Column("Outcome", 12, narrows=8),
     Column("Reason", 11, flex=1, rank=1),
     Column("Took", 5, right=True, rank=4),
     Column("Added", 5, right=True, rank=2),
