@@ -93,7 +93,9 @@ class PostgresqlLedgers:
         # One that was moved refuses to be written.
         writable = f"DROP FUNCTION IF EXISTS {schema}.refuse_moved CASCADE"
         works = f"DROP FUNCTION IF EXISTS {schema}.fails CASCADE"
-        return "; ".join([writable, works, *(str(statement) for (statement,) in rows.fetchall())])
+        emptied = [str(statement) for (statement,) in rows.fetchall()]
+        # Members were counted by their rejections, which may be gone before them here.
+        return "; ".join([writable, works, *emptied, f"DELETE FROM {schema}.member_count"])
 
 
 @contextmanager

@@ -480,7 +480,10 @@ async def _live(reader: Reader) -> Facts:
     for word in RUN_COUNTS:
         facts[f"{run}: {word} @rows"] = sum(number(row[word.capitalize()]) for row in rows)
         facts[f"{run}: {word} @headline"] = _named(said, word)
-    for audience, row in zip(live.snapshot.audiences, rows, strict=True):
+    by_name = {row["Audience"].strip(): row for row in rows}
+    assert len(by_name) == len(live.snapshot.audiences)
+    for audience in live.snapshot.audiences:
+        row = by_name[audience.name]
         reader.grid("#list").go_to(audience.audience_id)
         await reader.settle()
         of_audience = f"{run}, {audience.name}"

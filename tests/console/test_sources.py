@@ -142,7 +142,7 @@ async def test_a_plan_shows_its_warnings(harness: ConsoleHarness, vip: Warehouse
         await until_shown(pilot, "● ok")
         vip.members()
         await pilot.press("u")
-        await until_shown(pilot, "−10  leave", "It lists no one.")
+        await until_shown(pilot, "−10 leave the audience", "It lists no one.")
         await pilot.press("enter")  # leaving has the focus
         await until_shown(pilot, "◐ not confirmed")
         vip.members(*MEMBERS, "m-0", " ")
@@ -170,7 +170,7 @@ async def test_a_plan_says_that_a_column_has_changed_its_type(
         await go(pilot, "VIP shoppers")
         await choose(pilot, "VIP shoppers")
         await pilot.press("u")
-        await until_shown(pilot, "+2  enter")
+        await until_shown(pilot, "+2 enter the audience")
         await pilot.press("y")
         await until_shown(pilot, "● ok")
         vip.execute("DROP TABLE vips", "CREATE TABLE vips (user_id INTEGER)")

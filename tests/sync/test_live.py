@@ -367,7 +367,7 @@ async def test_amplitude_down_for_two_minutes_loses_no_one(
         workspace.set_faults()
         await until(is_in(workspace, "first", *written))
         await until(lambda: session.now().queue == 0)
-        assert [audience.state for audience in session.now().audiences] == [""]
+        await until(lambda: [audience.state for audience in session.now().audiences] == [""])
         report = await session.end()
     assert report.pending == 0
 
