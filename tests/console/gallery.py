@@ -276,6 +276,11 @@ async def _run(pilot: Pilot[None], change: Callable[[Db], int]) -> int:
     return await session.ledger.awrite(change)
 
 
+_WAITS: dict[str, str] = {
+    WaitReason.BROKEN: WaitReason.BROKEN,
+    NO_COHORT: WaitReason.NO_COHORT,
+    PAUSED: WaitReason.PAUSED,
+}
 SENT = [(190, "add")] * 6 + [(142, "remove")] * 2 + [(189, "add")] * 3
 """The requests of the session, one each five seconds; two users of the last one are skipped."""
 
@@ -361,7 +366,7 @@ def _audience(
     return LiveAudience(
         ids[known.key], known.key, known.name, queue, lag, counts, state,
         phase=LivePhase.WAITING if state else LivePhase.LIVE, is_paused=state == PAUSED,
-        waits_for=state if state == WaitReason.BROKEN else "",
+        waits_for=_WAITS.get(state, ""),
         entered=entered, left=left,
     )  # fmt: skip
 

@@ -1044,9 +1044,15 @@ def test_the_audiences_of_a_session_that_need_someone_come_first() -> None:
         return LiveAudience(1, name, name, 0, 0.0, AudienceCounts(), state, waits_for=waits_for)
 
     found = problems_first(
-        [named("a"), named("b", NO_COHORT), named("c", "Gone.", WaitReason.BROKEN), named("d")]
+        [
+            named("a"),
+            named("failing", "Gave up after 8 failures in a row."),
+            named("b", NO_COHORT, WaitReason.NO_COHORT),
+            named("c", "Gone.", WaitReason.BROKEN),
+            named("d"),
+        ]
     )
-    assert [audience.name for audience in found] == ["c", "b", "a", "d"]
+    assert [audience.name for audience in found] == ["c", "b", "a", "failing", "d"]
 
 
 def test_events_read_are_shown_whole_in_a_narrow_panel() -> None:

@@ -127,12 +127,15 @@ def _phase(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool) -> Cell:
 
 
 def problems_first(audiences: Sequence[LiveAudience]) -> list[LiveAudience]:
-    """The audiences of a session: broken links, those that wait, then the others, each by name."""
+    """The audiences of a session: broken links, others that wait for an operator, then the rest.
+
+    Requests that fail move no audience: it would change its row with every attempt.
+    """
 
     def severity(audience: LiveAudience) -> int:
         if audience.waits_for == WaitReason.BROKEN:
             return 0
-        return 1 if audience.state else 2
+        return 1 if audience.waits_for else 2
 
     return sorted(audiences, key=severity)
 
