@@ -163,12 +163,23 @@ async def test_the_list_and_the_detail_show_the_lag_of_one_moment(
         now, screen = work.snapshot, pilot.app.screen
         assert now is not None
         assert isinstance(screen, LiveScreen)
+        await screen.load()
         late = structs.replace(now.audiences[0], queue=5, lag=9.0, phase=LivePhase.LIVE)
         work.snapshot = structs.replace(now, audiences=(late,))
         screen.on_grid_moved()
-        shown = screen.query_one("#list", Grid).rows.get(0)
-        assert shown is not None
-        assert shown.cells[2].text == "9.0 s"
+        assert "9.0 s" not in lag_of_list(screen) + detail_of(screen)
+        await screen.load()
+        assert lag_of_list(screen) == "9.0 s"
+        assert "lag 9.0 s" in detail_of(screen)
+
+
+def lag_of_list(screen: LiveScreen) -> str:
+    row = screen.query_one("#list", Grid).row
+    return "" if row is None else row.cells[2].text
+
+
+def detail_of(screen: LiveScreen) -> str:
+    return str(screen.query_one("#closer").render())
 
 
 async def test_audiences_without_a_cohort_wait(harness: ConsoleHarness, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from amp_console.console.widgets.grid import Column, Grid, Row
 from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.steady_text import FittedText, SteadyText
 from amp_console.ledger.runs import AudienceCounts, RunAudience
-from amp_console.sync.live.progress import LiveChange
+from amp_console.sync.live.progress import LiveChange, LiveSnapshot
 from amp_console.text import plural
 
 NO_AUDIENCE = "No audiences yet. They appear with their first event."
@@ -120,20 +120,22 @@ class LiveAudienceDetail(Vertical):
 
     def follow(
         self,
-        job: LiveJob | None,
+        now: LiveSnapshot | None,
         others: Mapping[tuple[int, int], RunAudience],
         key: Hashable,
+        *,
+        is_over: bool = False,
     ) -> None:
         """Show the audience of a row: of this console's session, or by run and id of another's.
 
-        What was sent for it is read if that has changed.
+        `now` is the moment that the list shows of this console's session, None without one. What
+        was sent for the audience is read if that has changed.
         """
-        now, shown = job.snapshot if job is not None else None, None
+        shown = None
         if now is not None:
             found = next((item for item in now.audiences if item.audience_id == key), None)
             if found is not None:
                 own = [change for change in now.latest if change.audience == found.name]
-                is_over = job is None or job.is_over
                 facts = partial(rows.closer, found, services_of(self).glyphs, is_over=is_over)
                 self._show(found.name, facts, own)
                 shown = _RequestsOf(

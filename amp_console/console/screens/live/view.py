@@ -32,7 +32,7 @@ from amp_console.ledger.runs import (
     run_audiences,
     runs_under_way,
 )
-from amp_console.sync.live.progress import LiveAudience
+from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
 from amp_console.sync.sources.checkpoints import followed_folders
 
 
@@ -127,6 +127,7 @@ the sources, where there is no room for them."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._drawn: LiveSnapshot | None = None
         self._others: list[Run] = []
         self._other_audiences: dict[tuple[int, int], RunAudience] = {}
         self._start: SessionStart | None = None  # what a session would begin with
@@ -226,7 +227,13 @@ the sources, where there is no room for them."""
         elif self._start is not None:  # it is starting, or never got further
             self._audiences.show_start(self._start)
         self.query_one(LiveSources).show_job(job)
-        self._detail.follow(job, self._other_audiences, self._audiences.key)
+        self._drawn = job.snapshot
+        self._follow_cursor()
+
+    def _follow_cursor(self) -> None:
+        is_over = self._job is not None and self._job.is_over
+        drawn = self._drawn if self._job is not None else None
+        self._detail.follow(drawn, self._other_audiences, self._audiences.key, is_over=is_over)
 
     def _arrange(self, state: str, lay_out: Callable[[int], Content]) -> None:
         if not self.has_class(state):
@@ -235,11 +242,8 @@ the sources, where there is no room for them."""
         self.action_keys.refresh()
 
     def on_grid_moved(self) -> None:
-        """Show more about the audience under the cursor, and the list as of the same moment."""
-        if self._job is None:
-            self._detail.follow(None, self._other_audiences, self._audiences.key)
-        else:
-            self._draw()
+        """Show more about the audience under the cursor, as of the moment that the list shows."""
+        self._follow_cursor()
         self.action_keys.refresh()
         self.refresh_bindings()
 
