@@ -1,16 +1,14 @@
 """The password of a source is in the keyring and nowhere else, whatever its commands do."""
 
-import signal
-import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.canary import CANARY, family, files_below, is_in
+from tests.cli.canary import CANARY, files_below, is_in, look_into_process
 from tests.cli.inside import Ended
-from tests.cli.operator import MODULE, Operator
+from tests.cli.operator import Operator
 from tests.connections import backends
 from tests.postgresql import PostgresqlServer, postgresql_server
 from tests.secret_service import secret_service
@@ -127,30 +125,8 @@ def test_no_argument_and_no_environment_of_a_process_holds_it(
         assert any(CANARY in item for item in keyring.items().values())
         query = ("--source", "lake", "--query", ENDLESS)
         assert operator.run_apart("audience", "vip", *query).status == 0
-        process = subprocess.Popen(
-            [*MODULE, *command],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            while server.rows(RUNNING) == [(0,)]:
-                assert process.poll() is None, process.communicate()
-            members = family(process.pid)
-            kept = [(member / "cmdline").read_bytes() for member in members]
-            kept += [(member / "environ").read_bytes() for member in members]
-            kept += [repr(server.rows("SELECT * FROM pg_stat_activity")).encode()]
-            assert b"amp_console" in kept[0]
-            assert not [content for content in kept if is_in(content)]
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate()
-        finally:
-            process.kill()
-            process.communicate()
-        assert process.returncode in {0, 130}, err
+        look_into_process(command, environment, server, RUNNING)
         assert server.rows(RUNNING) == [(0,)]
-        assert not is_in(out + err)
         assert not any(map(is_in, files_below(tmp_path)))
 
 

@@ -2,8 +2,6 @@
 
 import json
 import re
-import signal
-import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.cli.canary import CANARY, family, files_below, is_in
+from tests.cli.canary import CANARY, files_below, is_in, look_into_process
 from tests.cli.inside import Ended
-from tests.cli.operator import MODULE, OWNER, Operator
+from tests.cli.operator import OWNER, Operator
 from tests.connections import backends
 from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
 from tests.secret_service import secret_service
@@ -260,30 +258,6 @@ def test_no_argument_and_no_environment_of_a_process_holds_it(
         )
         assert connected.status == 0, connected.err
         assert any(CANARY in item for item in keyring.items().values())
-        process = subprocess.Popen(
-            [*MODULE, "watch", str(folder)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        held = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
-        try:
-            while server.rows(held) == [(False,)]:
-                assert process.poll() is None, process.communicate()
-            kept = [
-                (member / name).read_bytes()
-                for member in family(process.pid)
-                for name in ("cmdline", "environ")
-            ]
-            kept += [repr(server.rows("SELECT * FROM pg_stat_activity")).encode()]
-            assert b"amp_console" in kept[0]
-            assert not [content for content in kept if is_in(content)]
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate()
-        finally:
-            process.kill()
-            process.communicate()
-        assert process.returncode in {0, 130}, err
-        assert not is_in(out + err)
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
+        look_into_process(("watch", str(folder)), environment, server, held)
         assert not any(map(is_in, files_below(tmp_path)))

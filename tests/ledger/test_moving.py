@@ -83,6 +83,13 @@ def sums(url: str) -> list[TableSum]:
         return ledger.read(sums_of)
 
 
+def moved_to(url: str) -> str:
+    """Where a ledger that is not in use says that it went."""
+    with pytest.raises(LedgerMoved) as refused:
+        open_ledger(url)
+    return refused.value.address
+
+
 @both_ways
 def test_there_and_back_all_of_it_is_the_same(here: str, there: str, place: Places) -> None:
     old, new = place(here), place(there)
@@ -188,7 +195,8 @@ def test_a_place_that_has_a_ledger_is_left_alone(here: str, there: str, place: P
         with other.lease(1), pytest.raises(LedgerInUse, match="hold 1 lease"):
             move(old, new)
     kept = sums(new)
-    with pytest.raises(LedgerNotEmpty, match=r"with rows in audience( and lease)?\. Nothing"):
+    used = "audience and lease" if there == "postgresql" else "audience"  # a file counts no leases
+    with pytest.raises(LedgerNotEmpty, match=rf"with rows in {used}\. Nothing was moved"):
         move(old, new)
     assert (sums(old), sums(new)) == (before, kept)
     elsewhere = place(there)
@@ -297,9 +305,7 @@ def test_of_a_process_that_dies_before_the_old_one_is_marked_the_old_one_is_in_u
     move(old, new)
     mark(old, None)
     mark(new, old)
-    with pytest.raises(LedgerMoved) as refused:
-        open_ledger(new)
-    assert refused.value.address == old
+    assert moved_to(new) == old
     assert move(old, new).tables == before == sums(new)
 
 
@@ -311,10 +317,7 @@ def test_of_a_process_that_dies_before_the_copy_is_in_use_the_move_is_finished(
     before = fill(old)
     move(old, new)
     mark(new, old)
-    for address, other in ((old, new), (new, old)):
-        with pytest.raises(LedgerMoved) as refused:
-            open_ledger(address)
-        assert refused.value.address == other
+    assert (moved_to(old), moved_to(new)) == (new, old)
     finish_move(database_at(new), old)
     assert sums(new) == before
 
