@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 from amp_console.http.auth import SecretAuth
@@ -101,7 +102,7 @@ class SegmentCalls:
         begun: set[str] = set()
         params = dict(params)
         while True:
-            page = await self._read(path, params, reader, headers)
+            page = await self._with_waits(partial(self._read, path, params, reader, headers))
             yield page
             if page.next is None:
                 return
@@ -110,17 +111,11 @@ class SegmentCalls:
             begun.add(page.next)
             params[cursor] = page.next
 
-    async def _read(
-        self,
-        path: str,
-        params: Mapping[str, str],
-        reader: Callable[[object], P],
-        headers: Mapping[str, str],
-    ) -> P:
+    async def _with_waits(self, ask: Callable[[], Awaitable[P]]) -> P:
         tries = 0
         while True:
             try:
-                return await self._read_once(path, params, reader, headers)
+                return await ask()
             except SegmentBusy as busy:
                 asked = 2.0**tries if busy.retry_after is None else busy.retry_after
                 seconds = max(1.0, asked)
@@ -131,7 +126,7 @@ class SegmentCalls:
             self._options.on_wait(seconds)
             await self._options.sleep(seconds)
 
-    async def _read_once(
+    async def _read(
         self,
         path: str,
         params: Mapping[str, str],
