@@ -102,7 +102,7 @@ class PostgresDatabase:
         return self._attempt(access, work, audiences)
 
     def _begin_write(self, audiences: Collection[int] | None) -> str:
-        """Begin a transaction, and wait for the writers that it must not run beside."""
+        """What begins a transaction, once the writers that it must not run beside have ended."""
         ledger = self._sessions.key("write")
         if audiences is None or len(audiences) > MAX_AUDIENCES:
             return f"BEGIN; SELECT pg_advisory_xact_lock({ledger})"
