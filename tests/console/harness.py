@@ -26,6 +26,7 @@ NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
 NOWHERE = "http://127.0.0.1:1"  # where no one listens
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 PATIENCE = 60.0  # seconds; generous, since only a failing test ever waits so long
+LOOK_COUNTS = 1.0  # seconds at most: a machine that stood still meanwhile says nothing
 LOOK_EVERY = 0.005  # seconds between two checks of a condition
 RENDER_EVERY = 0.5  # seconds after which a screen is rendered even though nothing asked for it
 
@@ -116,11 +117,26 @@ def picture(pilot: Pilot[None]) -> str:
     return "\n".join(strip.text.rstrip() for strip in rendered(pilot.app))
 
 
+class _Patience:
+    """How long a test still waits, counted in looks."""
+
+    def __init__(self) -> None:
+        self._left = PATIENCE  # seconds
+        self._looked = monotonic()
+
+    def lasts(self) -> bool:
+        """Whether one more look is worth it."""
+        now = monotonic()
+        self._left -= min(now - self._looked, LOOK_COUNTS)
+        self._looked = now
+        return self._left > 0
+
+
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     """Wait until a condition holds; fail with the screen's text after `PATIENCE` seconds."""
-    begun = monotonic()
+    patience = _Patience()
     while not condition():
-        assert monotonic() - begun < PATIENCE, f"never came about on:\n{picture(pilot)}"
+        assert patience.lasts(), f"never came about on:\n{picture(pilot)}"
         await asyncio.sleep(LOOK_EVERY)
 
 
@@ -135,7 +151,7 @@ async def until_picture(pilot: Pilot[None], condition: Callable[[str], object]) 
 
     The screen is rendered once it has changed and, for a moment, changes no more.
     """
-    begun = monotonic()
+    patience = _Patience()
     while not condition(await _settled_picture(pilot)):
         screen, seen = pilot.app.screen, changes(pilot.app.screen)
         rendered = monotonic()
@@ -143,7 +159,7 @@ async def until_picture(pilot: Pilot[None], condition: Callable[[str], object]) 
             await asyncio.sleep(LOOK_EVERY)
             if monotonic() - rendered > RENDER_EVERY:
                 break
-        assert monotonic() - begun < PATIENCE, f"never came about on:\n{picture(pilot)}"
+        assert patience.lasts(), f"never came about on:\n{picture(pilot)}"
 
 
 async def _settled_picture(pilot: Pilot[None]) -> str:

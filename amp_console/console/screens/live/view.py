@@ -245,7 +245,6 @@ the sources, where there is no room for them."""
         """Show more about the audience under the cursor, as of the moment that the list shows."""
         self._follow_cursor()
         self.action_keys.refresh()
-        self.refresh_bindings()
 
     # Doing something about it.
 
@@ -284,13 +283,9 @@ the sources, where there is no room for them."""
 
         async def do_and_show() -> None:
             await work
-            self._show_change()
+            self._draw()
 
         self.run_worker(do_and_show())
-
-    def _show_change(self) -> None:
-        self._draw()
-        self.refresh_bindings()
 
     def action_follow(self) -> None:
         asked = actions.path_dialog(self.services, lambda: self._start).asked(self.services)
@@ -304,18 +299,18 @@ the sources, where there is no room for them."""
         """Send nothing more for the audience until it is resumed."""
         if self._job is not None and self._current is not None:
             self._job.pause(self._current.audience_id)
-            self._show_change()
+            self._draw()
 
     def action_resume(self) -> None:
         if self._job is not None and self._current is not None:
             self._job.resume(self._current.audience_id)
-            self._show_change()
+            self._draw()
 
     def action_pause_all(self) -> None:
         """Send nothing more for all audiences, or resume them."""
         if self._job is not None:
             (self._job.resume if self._job.is_paused else self._job.pause)()
-            self._show_change()
+            self._draw()
 
     def action_go_live(self) -> None:
         """Ask, then do what the audience under the cursor waits for."""
