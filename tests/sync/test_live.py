@@ -31,7 +31,13 @@ from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule, Si
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveReport, LiveSnapshot, WaitReason, pending_by_audience
+from amp_console.sync.live.progress import (
+    LivePhase,
+    LiveReport,
+    LiveSnapshot,
+    WaitReason,
+    pending_by_audience,
+)
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream, Sink
 from amp_console.sync.sources.streams import FollowOptions, PathStream, PipeStream
@@ -322,6 +328,48 @@ async def test_an_outage_longer_than_the_retry_budget_is_survived(
         await until(is_in(workspace, *USERS))
         await until(lambda: session.now().queue == 0)
         assert [audience.state for audience in session.now().audiences] == [""]
+
+
+class GatedClient(AmplitudeClient):
+    """Sends a change of members only once `allow` has been called once more."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace.simulator.base_url, workspace.simulator.credentials)
+        self._allowed = asyncio.Semaphore(0)
+
+    def allow(self, requests: int = 1) -> None:
+        for _ in range(requests):
+            self._allowed.release()
+
+    async def change_members(
+        self,
+        cohort_id: str,
+        id_type: IdType,
+        operation: Operation,
+        ids: msgspec.Raw | Sequence[str],
+    ) -> MembersChanged:
+        await self._allowed.acquire()
+        return await super().change_members(cohort_id, id_type, operation, ids)
+
+
+async def test_a_trouble_is_over_with_the_first_request_that_succeeds(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u0")
+    await workspace.sync()
+    workspace.limit(tries=2, first_batch=10, largest_batch=10)
+    workspace.set_faults(Rule(Answer(503), frozenset({Call.MEMBERSHIP}), times=2))
+    client = GatedClient(workspace)
+    async with Session(workspace, tmp_path, client=client) as session:
+        session.write(lines(*USERS))
+        client.allow(2)
+        await until(lambda: "Gave up" in session.now().audiences[0].state)
+        client.allow()
+        await until(lambda: session.now().counts.added)
+        (audience,) = session.now().audiences
+        assert (audience.state, audience.phase) == ("", LivePhase.LIVE)
+        assert audience.queue > 0
+        client.allow(len(USERS))
 
 
 FASTER = 60  # a minute of the session is a second of the test

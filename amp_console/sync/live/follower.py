@@ -51,6 +51,40 @@ class FollowerEnd(NamedTuple):
     status: RunStatus
 
 
+class Hold:
+    """Why an audience's changes are not delivered, as noted when a delivery ended."""
+
+    def __init__(self, worker: AudienceWorker) -> None:
+        self.noted = ""
+        self._worker = worker
+        self._is_stuck = False
+        self._done = 0  # users answered for by then
+
+    def note(self, state: str, *, is_stuck: bool) -> None:
+        """Note a state, "" where everything is delivered; `is_stuck`: it needs the operator."""
+        self.noted, self._is_stuck, self._done = state, is_stuck, self._answered_for()
+
+    @property
+    def state(self) -> str:
+        """What was noted; a trouble is over once Amplitude has answered for more users.
+
+        The rest of that delivery may take long. What waits for the operator waits for its end.
+        """
+        is_over = self._answered_for() > self._done and not self.waits_for(self.noted)
+        return "" if is_over else self.noted
+
+    def waits_for(self, state: str) -> str:
+        """Say what the operator has to see to, "" where nothing waits for the operator."""
+        if state in _WAITS:
+            return _WAITS[state]
+        if not (state and self._is_stuck) or self._worker.run.keys_refused is not None:
+            return ""  # refused keys are not about an audience: they end the session
+        return WaitReason.BROKEN if self._worker.audience.broken else first_sentence(state)
+
+    def _answered_for(self) -> int:
+        return self._worker.run.progress.get(self._worker.audience.id).done
+
+
 class Follower:
     """Follows one audience; all methods are called in the event loop's thread."""
 
@@ -71,11 +105,10 @@ class Follower:
         self._ending = ending
         self._may_create = options.create
         self._guard = RemovalGuard(options)
-        self._is_stuck = False
+        self._hold = Hold(self._worker)
         self._is_held = False  # it was paused when the session was to end
-        self._state = ""
         self._backlog = Backlog(self._timing.monotonic, lambda: run.progress.get(known.id).done)
-        self._hold(self._why_not(known), is_stuck=bool(known.broken))
+        self._note(self._why_not(known), is_stuck=bool(known.broken))
         self._minutes = Minutes(self._timing.monotonic() - run.progress.elapsed)
         self._came = asyncio.Event()
         self._is_due = False  # to be delivered, whatever is known to be pending
@@ -136,7 +169,7 @@ class Follower:
     def resume(self) -> None:
         """Send again."""
         self._stop.resume()
-        if self._state == PAUSED:
+        if self._hold.noted == PAUSED:
             self.settings_read(self._worker.audience)
         self._backlog.restart()
         self.hurry()
@@ -155,7 +188,7 @@ class Follower:
         """
         self._is_last = True
         if not self._is_used:
-            self._hold("")
+            self._note("")
             self._is_over = True
         self.hurry()
 
@@ -166,7 +199,7 @@ class Follower:
     def settings_read(self, known: Audience) -> None:
         """Use these settings from now on, and note why nothing can be delivered by them."""
         self._worker.audience = known
-        self._hold(self._why_not(known), is_stuck=bool(known.broken))
+        self._note(self._why_not(known), is_stuck=bool(known.broken))
 
     async def follow(self) -> None:
         """Deliver what arrives, until the session is over."""
@@ -174,13 +207,13 @@ class Follower:
         while True:
             await self._wait_for_work()
             self._came.clear()
-            if self._backlog or self._state or self._is_due:
+            if self._backlog or self._hold.noted or self._is_due:
                 await self._wait_for_window()
                 try:
                     await self._deliver()
                 except LedgerError as error:  # a full disk, say: it is tried again
-                    self._hold(str(error))
-                if self._state and not self._ending.is_set():
+                    self._note(str(error))
+                if self._hold.noted and not self._ending.is_set():
                     self._backlog.merge(self._options.most_arrivals)
                     self._full.clear()
                     await self._timing.wait_for(self._full, self._retry_after())
@@ -201,15 +234,15 @@ class Follower:
             return FollowerEnd(left, done)
         self._backlog.recount(left.pending)
         if not left.pending:
-            self._hold("")
+            self._note("")
         elif why := self._why_not(worker.audience):
-            self._hold(why, is_stuck=why == worker.audience.broken)
-        elif not self._state:
-            self._hold(LATE if self._is_done else UNANSWERED)
-        if left.uncertain and not self._state:
-            self._state = uncertain_text(left.uncertain, left.certain_at)
+            self._note(why, is_stuck=why == worker.audience.broken)
+        elif not self._hold.state:
+            self._note(LATE if self._is_done else UNANSWERED)
+        if left.uncertain and not self._hold.noted:
+            self._note(uncertain_text(left.uncertain, left.certain_at))
         self._is_over = True
-        await worker.record(self._state)
+        await worker.record(self._hold.noted)
         status = audience_outcome(RunKind.LIVE, worker.counts)
         await worker.write(keep_outcome, worker.run.id, worker.audience.id, status)
         return FollowerEnd(left, status)
@@ -218,7 +251,7 @@ class Follower:
         """The audience at a moment, in monotonic seconds."""
         worker, (entered, left) = self._worker, self._minutes.last(now)
         known = worker.audience
-        state = PAUSED if self._stop.is_paused else self._state
+        state = PAUSED if self._stop.is_paused else self._hold.state
         progress = worker.run.progress.get(known.id)
         if not (state or self._is_over) and progress.wait_until is not None:
             state = progress.state
@@ -232,7 +265,7 @@ class Follower:
             state,
             self._phase(state),
             is_paused=self._stop.is_paused,
-            waits_for=self._waits_for(state),
+            waits_for=self._hold.waits_for(state),
             would_remove=self._guard.would_remove if state == LARGE_REMOVAL else "",
             entered=entered,
             left=left,
@@ -241,24 +274,16 @@ class Follower:
         )
 
     def _phase(self, state: str) -> LivePhase:
-        if self._waits_for(state):
+        if self._hold.waits_for(state):
             return LivePhase.WAITING
         if self._is_over:
             return LivePhase.ENDED
         return LivePhase.DELAYED if state else LivePhase.LIVE
 
-    def _waits_for(self, state: str) -> str:
-        """Say what the operator has to see to, "" where nothing waits for the operator."""
-        if state in _WAITS:
-            return _WAITS[state]
-        if not (state and self._is_stuck) or self._worker.run.keys_refused is not None:
-            return ""  # refused keys are not about an audience: they end the session
-        return WaitReason.BROKEN if self._worker.audience.broken else first_sentence(state)
-
-    def _hold(self, state: str, *, is_stuck: bool = False) -> None:
+    def _note(self, state: str, *, is_stuck: bool = False) -> None:
         """Note why nothing is delivered; what waits for the operator does not age meanwhile."""
-        self._state, self._is_stuck = state, is_stuck
-        if self._waits_for(state):
+        self._hold.note(state, is_stuck=is_stuck)
+        if self._hold.waits_for(state):
             self._backlog.restart()
 
     async def _wait_for_work(self) -> None:
@@ -311,22 +336,22 @@ class Follower:
         if why := self._why_not(worker.audience):
             is_stuck = why == worker.audience.broken
             worker.counts = msgspec.structs.replace(worker.counts, is_stuck=is_stuck)
-            self._hold(why, is_stuck=is_stuck)
+            self._note(why, is_stuck=is_stuck)
             if why != worker.counts.note:
                 await worker.record(why)
             return
-        if self._state == LARGE_REMOVAL and await self._guard.must_wait(worker):
+        if self._hold.noted == LARGE_REMOVAL and await self._guard.must_wait(worker):
             return  # without its lease, which the sync that sends it needs
         self._is_due = False
         note = await take_turn(worker, self._guard.deliver)
         if not note:
-            self._hold("")
+            self._note("")
         worker.audience = await worker.read(audience, worker.audience.id)
         left = await worker.read(outstanding, worker.audience)
         for seconds, count in self._backlog.settle():
             self._lags.add(seconds, count)
         self.recount(left.pending)
-        self._hold(note, is_stuck=worker.counts.is_stuck)
+        self._note(note, is_stuck=worker.counts.is_stuck)
         await worker.record(note)
 
     def _why_not(self, known: Audience) -> str:
