@@ -11,6 +11,7 @@ from amp_console.console import LaunchOptions
 from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger import open_ledger
 from amp_console.ledger.counts import outstanding
@@ -396,6 +397,17 @@ async def test_enter_on_an_audience_shows_its_requests_alone(harness: ConsoleHar
 
         await until_shown(pilot, "Requests of shoppers")
         await until_gone(pilot, "trial")
+        panel = pilot.app.screen.query_one(RequestsPanel)
+        labels = [column.label for column in panel.shown_log.columns]
+        assert labels[:4] == [
+            "Time",
+            "Operation",
+            "Users",
+            "Answer",
+        ]  # its title names the audience
+        row = panel.shown_log.row
+        assert row is not None
+        assert len(row.cells) == len(labels)
 
 
 @pytest.mark.parametrize("size", SIZES)

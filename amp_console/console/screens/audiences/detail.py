@@ -202,12 +202,11 @@ def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str
     if not entered and not left:
         return [("last hour", safe_text(("no change", MUTED)))]
     glyphs = services.glyphs
+    plus, minus = f"+{entered:,}", f"{glyphs.minus}{left:,}"
+    width = max(len(plus), len(minus))
     return [
-        (
-            "last hour",
-            safe_text((sparkline(glyphs, moves.entered), GOOD), f"  {entered:,} entered"),
-        ),
-        ("", safe_text((sparkline(glyphs, moves.left), WARN), f"  {left:,} left")),
+        ("last hour", safe_text((f"{plus:>{width}}  {sparkline(glyphs, moves.entered)}", GOOD))),
+        ("", safe_text((f"{minus:>{width}}  {sparkline(glyphs, moves.left)}", WARN))),
     ]
 
 

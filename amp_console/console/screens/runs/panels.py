@@ -182,12 +182,14 @@ class RequestsPanel(Vertical):
         known = await session.read(run, run_id)
         count = await session.read(requests.count_requests, run_id, audience_id)
         rows = Paged(count, partial(self._load_page, session, run_id, audience_id, is_full))
+        columns = run_rows.FULL_REQUESTS if is_full else run_rows.REQUESTS
         await rows.fetch(0)
         if (audience, is_full) != (self.audience, self._is_full):
             return  # the other log is shown by now, and its requests are being read
         grid = self.shown_log
         grid.empty = _why_empty(known)
         is_at_top = grid.cursor == 0
+        grid.reshape(run_rows.columns_of_one(columns) if audience else columns)
         grid.show(rows)
         if is_at_top:
             grid.cursor = 0
@@ -210,7 +212,8 @@ class RequestsPanel(Vertical):
     ) -> list[Row]:
         found = await session.read(requests.requests_page, run_id, offset, limit, audience_id)
         row = run_rows.full_request_row if is_full else run_rows.request_row
-        return [row(request, services_of(self).glyphs) for request in found]
+        rows = [row(request, services_of(self).glyphs) for request in found]
+        return rows if audience_id is None else [run_rows.row_of_one(row) for row in rows]
 
 
 class RejectedPanel(Vertical):

@@ -55,6 +55,8 @@ FULL_REQUESTS = (
     Column("Took", 9, right=True),
     Column("Amplitude said", 16, flex=3, rank=2),
 )
+_AUDIENCE_AT = 3
+"""The column of both that names the audience."""
 REASONS = (Column("Reason", 12, flex=1), Column("Users", 7, right=True))
 REASONS_OF_SEVERAL = (
     Column("Reason", 10, flex=2),
@@ -138,6 +140,16 @@ def request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
 def full_request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
     """One request in the full-size log."""
     return Row(record.id, (*_request_cells(record, glyphs), Cell(record.answer, "dim")))
+
+
+def columns_of_one(columns: Sequence[Column]) -> Sequence[Column]:
+    """The columns of a log whose requests are all of one audience, which its title names."""
+    return [*columns[:_AUDIENCE_AT], *columns[_AUDIENCE_AT + 1 :]]
+
+
+def row_of_one(row: Row) -> Row:
+    """A row of such a log."""
+    return Row(row.key, (*row.cells[:_AUDIENCE_AT], *row.cells[_AUDIENCE_AT + 1 :]))
 
 
 def _request_cells(
