@@ -1,43 +1,76 @@
-"""What Amplitude's user search said of a person; one screen hands it to another."""
+"""What Amplitude's user search said of people, kept while it is true; screens share it."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual.content import Content
 
-from amp_console.sync.queries.person import PersonStatus
+from amp_console.ledger.deliveries import Reason
+from amp_console.values import IdType
 
-KNOWN_NOW = "Amplitude has just said that it knows this identifier."
-STILL_UNKNOWN = "Amplitude has just said that it does not know this identifier: it would reject it."
+if TYPE_CHECKING:
+    from amp_console.ledger.rejected import RejectedUser
+    from amp_console.sync.queries.person import PersonStatus
+
+UserKey = tuple[int, IdType, str]
+"""An audience, and an identifier in it with its type."""
+KNOWS = "knows this identifier."
+DOES_NOT_KNOW = "does not know this identifier: it would reject it."
 
 
 class SearchAnswer(NamedTuple):
     """What is said of a search.
 
     `is_known`: whether Amplitude knows the identifier; None where it did not say. `has_events`:
-    whether events name the person by the other identifier that Amplitude knows. `rejected_at`: when
-    the person had been rejected by then, in microseconds since 1970.
+    whether events name the person by the other identifier that Amplitude knows. `asked_at`: when
+    it was asked, and `rejected_at`: when the person had been rejected by then, in microseconds
+    since 1970.
     """
 
     text: Content
     is_known: bool | None = None
     has_events: bool = False
+    asked_at: int = 0
     rejected_at: frozenset[int] = frozenset()
 
-    def is_outdated(self, statuses: Iterable[PersonStatus]) -> bool:
+    def is_outdated(self, statuses: Iterable["PersonStatus"]) -> bool:
         """Whether Amplitude has rejected the person since it answered."""
         is_answer = self.is_known is not None
         return is_answer and not rejected_at(statuses) <= self.rejected_at
 
-    @property
-    def for_retry(self) -> str:
-        """What a retry of the person says about the answer; "" if Amplitude did not say."""
+    def for_retry(self, age: str) -> str:
+        """What a retry of the person says about an answer of this age; "" if there was none."""
         if self.is_known is None:
             return ""
-        return KNOWN_NOW if self.is_known else STILL_UNKNOWN
+        return f"Asked {age}, Amplitude said that it {KNOWS if self.is_known else DOES_NOT_KNOW}"
 
 
-def rejected_at(statuses: Iterable[PersonStatus]) -> frozenset[int]:
+class SearchAnswers:
+    """What Amplitude said of the rejected users of a ledger, each until it rejects them again."""
+
+    def __init__(self) -> None:
+        self._answers: dict[UserKey, SearchAnswer] = {}
+        self.revision = 0
+        """Grows with each answer."""
+
+    def keep(self, key: UserKey, answer: SearchAnswer) -> None:
+        self._answers[key] = answer
+        self.revision += 1
+
+    def about(self, user: "RejectedUser") -> SearchAnswer | None:
+        """The answer about a rejected user; None if Amplitude was not asked since it did that."""
+        answer = self._answers.get(key_of(user))
+        if answer is None or user.code is Reason.NO_IDENTIFIER or user.at in answer.rejected_at:
+            return answer
+        return None
+
+
+def key_of(user: "RejectedUser") -> UserKey:
+    """Under which key the ledger has a user."""
+    return user.audience_id, user.id_type, user.id
+
+
+def rejected_at(statuses: Iterable["PersonStatus"]) -> frozenset[int]:
     """Return when each rejection was, in microseconds since 1970."""
     rejections = (status.record.rejection for status in statuses)
     return frozenset(item.at for item in rejections if item is not None)

@@ -10,6 +10,7 @@ from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.environment_keys import EnvironmentKeys
 from amp_console.console.notifications import Notifications
+from amp_console.console.search_answer import SearchAnswers
 from amp_console.ledger import Db
 from amp_console.ledger.database import revision
 from amp_console.values import Credentials
@@ -49,6 +50,7 @@ class Session:
         self._revision: int | None = None
         self.retried: Counter[int] = Counter()
         """Rejected users retried since the last sync from here, by audience."""
+        self.search_answers = SearchAnswers()
         self.connection = self._restricted(connection)
 
     def change(self, connection: Connection) -> None:

@@ -630,6 +630,47 @@ async def test_before_a_retry_amplitude_can_be_asked_and_only_those_it_knows_are
         await until_gone(pilot, "ghost-2")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (130, 40)], ids=str)
+async def test_the_list_says_of_whom_amplitude_was_asked_and_keeps_it(
+    harness: ConsoleHarness, size: tuple[int, int]
+) -> None:
+    async with errors_shown(harness, size=size) as pilot:
+        await until_shown(pilot, "ghost-1", "2 users")
+        assert "Amplitude  " not in picture(pilot)
+        harness.simulator.world.add_user("ghost-2")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 2 users?")
+        await pilot.press("a")
+        await until_shown(pilot, "Retry 1 user?")
+        await pilot.press("escape")
+        await until_shown(pilot, "still unknown", "knows it now")
+        await pilot.press("1", "2", "tab")
+        await until_shown(pilot, "still unknown", "knows it now")
+        await until_gone(pilot, "U Retry")
+        await pilot.press("j")
+        await until_shown(pilot, "U Retry this user")
+        await pilot.press("enter")
+        await until_shown(pilot, "Amplitude, asked just now", ": retry this user")
+
+
+async def test_what_amplitude_said_of_a_user_goes_when_it_rejects_them_again(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness) as pilot:
+        await until_shown(pilot, "ghost-1", "2 users")
+        await pilot.press("tab", "u")
+        await until_shown(pilot, "still unknown")
+        await pilot.press("U")
+        await until_shown(pilot, "Retry 1 user?", "Asked just now, Amplitude said that it does not")
+        await pilot.press("s")
+        await until_shown(pilot, "Before you send")
+        await pilot.press("y")
+        await until_shown(pilot, "1 rejected")
+        await pilot.press("2")
+        await until_shown(pilot, "ghost-1", "2 users")
+        await until_gone(pilot, "still unknown")
+
+
 async def test_the_last_attempt_of_a_user_tried_once_is_the_first(harness: ConsoleHarness) -> None:
     async with errors_shown(harness) as pilot:
         await until_shown(pilot, "ghost-1", "2 users")

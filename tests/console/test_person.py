@@ -262,7 +262,20 @@ async def test_a_retry_of_someone_amplitude_does_not_know_is_warned_of(
         await pilot.press("u")
         await until_shown(pilot, "Amplitude does not know this identifier")
         await pilot.press("U")
-        await until_shown(pilot, "Retry 1 user?", "Amplitude has just said that it does not know")
+        await until_shown(pilot, "Retry 1 user?", "Asked just now, Amplitude said that it does not")
+
+
+async def test_no_retry_is_offered_of_someone_whom_amplitude_would_reject_again(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, "ghost-1") as pilot:
+        await until_shown(pilot, "was rejected", "U Retry this user")
+        await pilot.press("u")
+        await until_shown(pilot, "A retry would be rejected again")
+        await until_gone(pilot, "U Retry this user")
+        harness.simulator.world.add_user("ghost-1")
+        await pilot.press("u")
+        await until_shown(pilot, "Amplitude knows this User ID.", "U Retry this user")
 
 
 async def test_who_was_asked_about_is_not_offered_to_be_asked_about_again(
@@ -371,7 +384,7 @@ async def test_a_user_refused_again_gets_one_verdict_on_both_screens(
         await pilot.press("u")
         await until(pilot, lambda: "it knows it: a retry may help." in explained(pilot))
         await pilot.press("U")
-        await until_shown(pilot, "Retry 1 user?", "has just said that it knows this identifier")
+        await until_shown(pilot, "Retry 1 user?", "Amplitude said that it knows this identifier")
         await pilot.press("s")
         await until_shown(pilot, "Before you send")
         await pilot.press("y")

@@ -22,11 +22,17 @@ class Labelled(NamedTuple):
     label: str
 
 
+class Withheld(NamedTuple):
+    """An action whose key works, and that the footer leaves out: it would be in vain."""
+
+    action: str
+
+
 OPEN = "open_row"
 """Enter, in a list."""
 DETAILS = Labelled(OPEN, "Details")
 """Enter, in a list without room for what it shows of a row."""
-UsefulActions = Sequence[str | Labelled]
+UsefulActions = Sequence[str | Labelled | Withheld]
 """Actions as bindings name them, of a screen or of the application; the most useful first."""
 ALWAYS = ("filter", "command_palette", "help")
 """The actions that end every footer, as far as they work there."""
@@ -73,7 +79,7 @@ class ScreenFooter:
         found = {item.key.name: item for item in self._found()}
         always = [found.pop(name).key for name in ALWAYS if name in found]
         last = [found.pop(name).key for name in LAST if name in found]
-        named, opens = self._named(), None
+        named, opens = [item for item in self._named() if isinstance(item, Labelled)], None
         if (label := self._opens) and OPEN in found and OPEN not in {item.action for item in named}:
             opens = found.pop(OPEN).key._replace(label=label)
         useful = [
@@ -108,12 +114,12 @@ class ScreenFooter:
         elif found is not None:
             await self._screen.app.run_action(found.action, found.node)
 
-    def _named(self) -> list[Labelled]:
+    def _named(self) -> list[Labelled | Withheld]:
         try:
             useful = self._useful()
         except NoSession:
             return []
-        return [item if isinstance(item, Labelled) else Labelled(item, "") for item in useful]
+        return [Labelled(item, "") if isinstance(item, str) else item for item in useful]
 
     @property
     def _opens(self) -> str:
@@ -124,7 +130,10 @@ class ScreenFooter:
     def _found(self) -> Iterator[_Found]:
         """The first key of each action that has a name and makes sense now."""
         screen, seen = self._screen, set[str]()
-        named = {item.action for item in self._named()} | ({OPEN} if self._opens else set())
+        useful = self._named()
+        named = {item.action for item in useful if isinstance(item, Labelled)}
+        named |= {OPEN} if self._opens else set()
+        withheld = {item.action for item in useful if isinstance(item, Withheld)}
         for node in self._nodes():
             keys: dict[str, list[Binding]] = {}
             for _, binding in services_of(screen).appearance.bindings_of(node):
@@ -134,7 +143,8 @@ class ScreenFooter:
                 first = next((item for item in candidates if not self._is_typed(item.key)), None)
                 if first is None or not first.description or name in seen:
                     continue
-                if node is screen and self._lacks_row(action_name(name)):
+                is_left_out = name in withheld or self._lacks_row(action_name(name))
+                if node is screen and is_left_out:
                     continue
                 is_ours = first.show or name in named
                 is_ours |= node in (screen, screen.app) and first.id is not None

@@ -17,7 +17,7 @@ from amp_console.console.screens.errors.retry import (
     finish_retry,
     reason_not_to_retry,
 )
-from amp_console.console.screens.footer import Labelled, UsefulActions
+from amp_console.console.screens.footer import Labelled, UsefulActions, Withheld
 from amp_console.console.screens.person_detail import IdentifierLine, PersonDetail
 from amp_console.console.screens.person_forget import ask_and_forget
 from amp_console.console.screens.person_lookup import answer_to
@@ -236,7 +236,10 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
-        return ("look_up", Labelled("back", "Back")) if self.query("#who:focus") else ()
+        if self.query("#who:focus"):
+            return "look_up", Labelled("back", "Back")
+        is_in_vain = self._answer is not None and self._answer.is_known is False
+        return (Withheld("retry"),) if is_in_vain else ()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show nothing of one person below the identifier of another."""
@@ -303,7 +306,8 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         """Make the rejected person pending again, once confirmed."""
         user = _rejected(self._chosen)
         if user is not None:
-            said = self._answer.for_retry if self._answer is not None else ""
+            answer, age_of = self._answer, self.services.age_of
+            said = "" if answer is None else answer.for_retry(age_of(answer.asked_at))
             self.early_keys.ask_soon(_retry(self, user, said))
 
     def action_forget(self) -> None:
@@ -329,10 +333,12 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         text = self._text
 
         async def ask() -> None:
-            says = await answer_to(self.session, text, self._answers.values())
+            now = self.services.clock.now
+            says = await answer_to(self.session, text, self._answers.values(), now)
             if text == self._text:
                 self._answer = says
                 self._explain()
+                self.action_keys.refresh()
 
         self.run_worker(ask, exclusive=True, group="ask")
 

@@ -1,6 +1,6 @@
 """What Amplitude's user search says of a person, and what follows for them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from amp_console.console.failures import KNOWN
 from amp_console.console.search_answer import SearchAnswer, rejected_at
@@ -9,6 +9,7 @@ from amp_console.console.texts import BAD, GOOD, WARN, safe_text
 from amp_console.sync.queries.person import (
     PersonStatus,
     PersonVerdict,
+    UserLookup,
     explain_person,
     look_up_user,
 )
@@ -22,22 +23,38 @@ NOT_USED = (
 """Of the identifier that the events of a person lack, although Amplitude knows it."""
 
 
-async def answer_to(session: Session, text: str, statuses: Iterable[PersonStatus]) -> SearchAnswer:
-    """Ask Amplitude for an identifier; `statuses` say what the audiences know."""
+async def answer_to(
+    session: Session, text: str, statuses: Collection[PersonStatus], now: int
+) -> SearchAnswer:
+    """Ask Amplitude for an identifier, and keep what it says of rejected users.
+
+    `statuses` say what the audiences know; `now` in microseconds since 1970.
+    """
     try:
         async with await session.client() as client:
             found = await look_up_user(client, text)
     except KNOWN as error:
         return SearchAnswer(safe_text((str(error), BAD)))
-    statuses = list(statuses)
+    return await keep_answer(session, text, found, statuses, now)
+
+
+async def keep_answer(
+    session: Session, text: str, found: UserLookup, statuses: Collection[PersonStatus], now: int
+) -> SearchAnswer:
+    """Say what follows from what Amplitude found, and keep it; arguments as of `answer_to`."""
     other = next((id_ for id_ in (found.user_id, found.amplitude_id) if id_ and id_ != text), None)
     many = len(await session.read(explain_person, other)) if other is not None else 0
-    follows = ""
-    if other is not None:
-        label = IdType.AMPLITUDE_ID.label if other == found.amplitude_id else IdType.USER_ID.label
-        follows = f" Their {label} is {other}{_where(many)}{_not_used(statuses)}"
-    said = safe_text((found.sentence, GOOD if found.is_known else WARN), follows)
-    return SearchAnswer(said, found.is_known, many > 0, rejected_at(statuses))
+    label = IdType.AMPLITUDE_ID.label if other == found.amplitude_id else IdType.USER_ID.label
+
+    def answer(about: Collection[PersonStatus]) -> SearchAnswer:
+        follows = f" Their {label} is {other}{_where(many)}{_not_used(about)}" if other else ""
+        said = safe_text((found.sentence, GOOD if found.is_known else WARN), follows)
+        return SearchAnswer(said, found.is_known, many > 0, now, rejected_at(statuses))
+
+    for status in statuses:
+        key = status.record.audience.id, status.record.id_type, text
+        session.search_answers.keep(key, answer([status]))
+    return answer(statuses)
 
 
 def _where(many: int) -> str:
@@ -47,7 +64,7 @@ def _where(many: int) -> str:
     return f" (known in {plural(many, 'audience')}: press / to search for it)."
 
 
-def _not_used(statuses: Iterable[PersonStatus]) -> str:
+def _not_used(statuses: Collection[PersonStatus]) -> str:
     """Why the other identifier does not help a person whose events lack it."""
     for status in statuses:
         if status.verdict is PersonVerdict.NO_IDENTIFIER:

@@ -510,8 +510,10 @@ async def look_up_user(client: "AmplitudeClient", text: str) -> UserLookup:
     )
 
 
-async def known_users(client: "AmplitudeClient", ids: Iterable[str], at_once: int) -> set[str]:
-    """Return those of these identifiers that Amplitude knows now, from one search for each.
+async def look_up_users(
+    client: "AmplitudeClient", ids: Iterable[str], at_once: int
+) -> dict[str, UserLookup]:
+    """Return what Amplitude knows of each of these identifiers now, from one search for each.
 
     No more than `at_once` are under way at a time. Raises `AmplitudeError`.
     """
@@ -520,8 +522,8 @@ async def known_users(client: "AmplitudeClient", ids: Iterable[str], at_once: in
 
     turns = asyncio.Semaphore(at_once)
 
-    async def ask(text: str) -> str | None:
+    async def ask(text: str) -> tuple[str, UserLookup]:
         async with turns:
-            return text if (await look_up_user(client, text)).is_known else None
+            return text, await look_up_user(client, text)
 
-    return {text for text in await asyncio.gather(*map(ask, ids)) if text is not None}
+    return dict(await asyncio.gather(*map(ask, ids)))

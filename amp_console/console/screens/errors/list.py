@@ -19,7 +19,7 @@ from amp_console.console.screens.errors.retry import (
     is_retriable,
     reason_not_to_retry,
 )
-from amp_console.console.screens.footer import Labelled, UsefulActions
+from amp_console.console.screens.footer import Labelled, UsefulActions, Withheld
 from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import clear_filters
 from amp_console.console.widgets.grid import Grid, clear_marks
@@ -232,7 +232,8 @@ in question. E writes what is shown into a CSV file."""
         one = ("retry_one",) if can_retry else ("mapping",)
         if self._rejected.split.is_entered:
             of_one = (Labelled("retry_one", "Retry"),) if can_retry else one
-            return *sync, "ask", *of_one, "request", PERSON, "copy", *retry
+            here = _of_user(self._rejected.detail.is_known, *of_one)
+            return *sync, *here, "request", PERSON, "copy", *retry
         if self._rejected.is_empty:
             return *sync, *everything, "invalid"
         if users.is_without_match:
@@ -240,8 +241,7 @@ in question. E writes what is shown into a CSV file."""
         if users.has_cursor:
             return (
                 *sync,
-                "ask",
-                *one,
+                *_of_user(self._rejected.detail.is_known, *one),
                 *retry,
                 Labelled("other_list", "Reasons"),
                 PERSON,
@@ -318,6 +318,13 @@ in question. E writes what is shown into a CSV file."""
         return await aside(write_errors_csv, request.path, users, events, exact=request.exact)
 
 
+def _of_user(is_known: bool | None, *others: str | Labelled) -> UsefulActions:
+    """What is useful of the user in question, depending on whether Amplitude knows them."""
+    if is_known is None:
+        return "ask", *others
+    return (*others, "ask") if is_known else ("ask", Withheld("retry_one"))
+
+
 def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: bool) -> str | None:
     """Why the user under the cursor, or the chosen ones, can't be retried."""
     if rejected.users.is_without_match and not rejected.split.is_entered:
@@ -337,6 +344,5 @@ def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: b
 
 async def _retry(screen: ErrorsScreen, ask: Callable[[], Awaitable[RetryOutcome]]) -> None:
     outcome = await ask()
-    if outcome.counts:
-        screen.reload()
+    screen.reload()  # Amplitude may have been asked, too
     finish_retry(screen.services, outcome)

@@ -196,7 +196,7 @@ class RejectedUsers(Container):
         if group is not None:
             query = msgspec.structs.replace(group.filter, run_id=query.run_id)
         query = msgspec.structs.replace(query, text=text)
-        services = screen.services
+        services, answers = screen.services, screen.session.search_answers
         dot = f" {services.glyphs.dot} "
 
         async def count() -> int:
@@ -206,7 +206,8 @@ class RejectedUsers(Container):
             return await screen.session.read(rejected_page, query, offset, limit)
 
         def row(user: RejectedUser) -> Row:
-            return user_row(user, services.glyphs, services.clock.age_now, of_all=group is None)
+            answer, now = answers.about(user), services.clock.age_now
+            return user_row(user, answer, services.glyphs, now, of_all=group is None)
 
         return ListSource(
             query,
@@ -215,7 +216,7 @@ class RejectedUsers(Container):
             count,
             read,
             row,
-            revision=tuple(self._groups.values()),
+            revision=(tuple(self._groups.values()), answers.revision),
             subject=group.filter if group is not None else None,
         )
 
@@ -262,8 +263,9 @@ class RejectedUsers(Container):
         user = self.shown
         if user is None:
             return RetryOutcome()
-        answer = self.detail.answer_about(user)
-        return await self._retry([user], answer.for_retry if answer is not None else "")
+        answer, age_of = self.detail.answer_about(user), screen_of(self).services.age_of
+        said = "" if answer is None else answer.for_retry(age_of(answer.asked_at))
+        return await self._retry([user], said)
 
     async def _retry(self, users: Sequence[RejectedUser], said: str = "") -> RetryOutcome:
         query = self._source(self.users.filter_text).query

@@ -13,7 +13,7 @@ from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import OPERATION
 from amp_console.console.screens.person_lookup import answer_to
-from amp_console.console.search_answer import SearchAnswer
+from amp_console.console.search_answer import SearchAnswer, UserKey, key_of
 from amp_console.console.session import Session
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid.widget import READING
@@ -40,7 +40,6 @@ NO_IDENTIFIER = (
 NO_USER = "No user is selected."
 MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
 REST = 20  # times as long as counting took, until members are counted again
-UserKey = tuple[int, IdType, str]
 FRAME = 6  # columns: borders, padding and a scrollbar
 
 
@@ -54,8 +53,8 @@ class RejectedUserDetail(ScrollPane):
         self._request: RequestRecord | None = None
         self._now: PersonStatus | None = None
         self._is_read = False
-        self._answer: tuple[UserKey, SearchAnswer] | None = None
-        """The user that Amplitude was asked about last, and what it said."""
+        self._asking: tuple[UserKey, SearchAnswer] | None = None
+        """The user that Amplitude is asked about, or could not be asked about, and what to say."""
         self._moves = ""  # what another ID type does to the members of the cohort
         self._rests_until = 0.0
         self._timer: Timer | None = None  # until they are counted again
@@ -100,9 +99,6 @@ class RejectedUserDetail(ScrollPane):
         if user != self.user:
             self.scroll_home(animate=False)
         self.user, self._request, self._now, self._is_read = user, record, now, True
-        answer = None if user is None else self.answer_about(user)
-        if answer is not None and now is not None and answer.is_outdated([now]):
-            self._answer = None
         self._draw()
 
     def _is_to_be_counted(self, user: RejectedUser) -> bool:
@@ -155,7 +151,8 @@ class RejectedUserDetail(ScrollPane):
             return safe_text((NO_USER if self._is_read else READING, MUTED))
         blocks = [self._facts(user), safe_text("")]
         if (answer := self.answer_about(user)) is not None:
-            asked = safe_text(("Amplitude, asked just now", STRONG))
+            age = services_of(self).age_of(answer.asked_at)
+            asked = safe_text((f"Amplitude, asked {age}", STRONG))
             blocks += [asked, answer.text, safe_text("")]
         if self._now is not None and not self.is_rejected:
             blocks += [safe_text(("Now", STRONG)), safe_text(self._now.sentence, max_length=900)]
@@ -170,19 +167,28 @@ class RejectedUserDetail(ScrollPane):
 
     async def ask(self, user: RejectedUser) -> None:
         """Ask Amplitude whether it knows a user by now."""
-        more = services_of(self).glyphs.more
-        self._answer = _key(user), SearchAnswer(safe_text((f"Asking{more}", MUTED)))
+        services, session = services_of(self), screen_of(self).session
+        now, more = services.clock.now, services.glyphs.more
+        self._asking = key_of(user), SearchAnswer(safe_text((f"Asking{more}", MUTED)), asked_at=now)
         self._draw()
-        is_shown = self.user is not None and _key(self.user) == _key(user)
-        statuses = [self._now] if self._now is not None and is_shown else []
-        self._answer = _key(user), await answer_to(screen_of(self).session, user.id, statuses)
+        statuses = await session.read(explain_person, user.id)
+        answer = await answer_to(session, user.id, statuses, now)
+        self._asking = (key_of(user), answer) if answer.is_known is None else None
         self._draw()
+        screen_of(self).reload()  # the list says so, too
 
     def answer_about(self, user: RejectedUser) -> SearchAnswer | None:
         """What Amplitude's user search said of a user; None if it was not asked since."""
-        if self._answer is None or self._answer[0] != _key(user):
-            return None
-        return self._answer[1]
+        if self._asking is not None and self._asking[0] == key_of(user):
+            return self._asking[1]
+        session = services_of(self).session  # None while the console quits
+        return None if session is None else session.search_answers.about(user)
+
+    @property
+    def is_known(self) -> bool | None:
+        """Whether Amplitude knows the user that is shown, as it said; None if it did not."""
+        answer = None if self.user is None else self.answer_about(self.user)
+        return None if answer is None else answer.is_known
 
     def show_request(self) -> None:
         """Show the request that carried the user, whole, with its answer."""
@@ -246,10 +252,6 @@ class RejectedUserDetail(ScrollPane):
 
     def _laid_out(self, rows: list[tuple[str, Content | str]]) -> Content:
         return facts(rows, room=self.size.width - FRAME + 4 if self.size.width else None)
-
-
-def _key(user: RejectedUser) -> UserKey:
-    return user.audience_id, user.id_type, user.id
 
 
 def _is_about(answer: PersonStatus, user: RejectedUser) -> bool:

@@ -15,6 +15,7 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Answer, Question
 from amp_console.console.failures import KNOWN
 from amp_console.console.routes import OpenPlan
+from amp_console.console.screens.person_lookup import keep_answer
 from amp_console.console.session import Session
 from amp_console.console.texts import lines, safe_text
 from amp_console.ledger import Db
@@ -29,7 +30,7 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.sync.delivery.retry import retry, retry_these
-from amp_console.sync.queries.person import known_users
+from amp_console.sync.queries.person import explain_person, look_up_users
 from amp_console.text import clean, plural
 
 NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
@@ -229,10 +230,14 @@ async def _ask_amplitude_first(
     try:
         with services.held_keys.asking_service():
             async with await session.client() as client:
-                known = await known_users(client, asked, ASKED_AT_ONCE)
+                found = await look_up_users(client, asked, ASKED_AT_ONCE)
+        for id_, lookup in found.items():
+            statuses = await session.read(explain_person, id_)
+            await keep_answer(session, id_, lookup, statuses, services.clock.now)
     except KNOWN as error:
         services.notifications.post(f"{error} Nothing was retried.", "error")
         return RetryOutcome()
+    known = {id_ for id_, lookup in found.items() if lookup.is_known}
     retried = [
         user
         for user in chosen

@@ -3,6 +3,7 @@
 from pathlib import PurePath
 
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.search_answer import SearchAnswer
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged, folder_of
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
@@ -19,6 +20,7 @@ GROUP_COLUMNS = (
 OF_ONE_GROUP = (
     Column("Identifier", 24, flex=1),
     Column("ID type", 12, rank=2),
+    Column("Amplitude", 13, hides=True),
     Column("Attempts", 8, right=True, rank=1),
     Column("Since", 12),
     Column("Last attempt", 12, rank=3),
@@ -28,6 +30,7 @@ OF_ALL_GROUPS = (
     Column("Audience", 14, rank=1, narrows=1),
     Column("Reason", 30, narrows=1),
     Column("Operation", 9, rank=3),
+    Column("Amplitude", 13, hides=True),
     Column("Attempts", 8, right=True, rank=4),
     Column("Since", 11, rank=2),
     Column("Last attempt", 12, rank=5),
@@ -74,8 +77,13 @@ def _group_row(group: RejectionGroup, glyphs: Glyphs, now: int) -> Row:
     )
 
 
-def user_row(user: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> Row:
-    """One user; `of_all`: with reason and audience, which a group says otherwise."""
+def user_row(
+    user: RejectedUser, answer: SearchAnswer | None, glyphs: Glyphs, now: int, *, of_all: bool
+) -> Row:
+    """One user, and what Amplitude answered about them.
+
+    `of_all`: with reason and audience, which a group says otherwise.
+    """
     identifier, tries = Cell(user.id), Cell(str(user.tries) if user.tries else glyphs.dash)
     since = aged(user.since, now, glyphs)
     last = aged(user.at, now, glyphs) if user.tries else Cell(glyphs.dash)
@@ -83,10 +91,17 @@ def user_row(user: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> R
     if of_all:
         done = Cell(OPERATION[user.operation])
         between = (Cell(user.audience_name), Cell(user.reason), done)
+    between = (*between, _answer(answer))
     texts = [cell.text for cell in between]
     key = user.audience_id, user.id_type, user.id
     cells = (identifier, *between, tries, since, last)
     return Row(key, cells, (user.id, *texts, user.tries, user.since, user.at))
+
+
+def _answer(answer: SearchAnswer | None) -> Cell:
+    if answer is None:
+        return Cell("")
+    return Cell("knows it now", "good") if answer.is_known else Cell("still unknown", "warn")
 
 
 def invalid_row(group: InvalidGroup) -> Row:
