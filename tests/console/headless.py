@@ -4,8 +4,8 @@ Textual renders every change of a headless application and drops the result (`Ap
 which was a third of the time of the console's tests. Here a change is only counted; the screen is
 rendered when a test asks for its text.
 
-It parses all style sheets anew for each application and for each screen that is opened; here each
-sheet is parsed once in a process.
+It parses all style sheets, and looks through their rules, anew for each application and for each
+screen that is opened; here this is done once in a process (`quick_styles.py`).
 
 Each strip of a line makes seven caches that count what they find; here they are plain dicts, which
 take a tenth of the time of the console's tests less.
@@ -17,8 +17,7 @@ widget waits for a message.
 
 For each widget that a query meets, Textual follows all its ancestors through the selector; here it
 first asks for what the selector says of the widget itself. It also finds the handlers of a message
-anew each time; here those of a class are kept. When a class changes, it styles everything inside
-anew; here a widget whose rules stay the same is left as it is. It counts the parameters of each
+anew each time; here those of a class are kept. It counts the parameters of each
 callback by its signature; here the code says how many there are.
 """
 
@@ -39,10 +38,7 @@ from textual._context import visible_screen_stack
 from textual._queue import Queue
 from textual.app import App, ScreenStackError
 from textual.css.match import _check_selectors
-from textual.css.model import RuleSet, Selector, SelectorSet
-from textual.css.styles import RulesMap
-from textual.css.stylesheet import Stylesheet
-from textual.css.types import CSSLocation
+from textual.css.model import Selector, SelectorSet
 from textual.dom import DOMNode
 from textual.message import Message
 from textual.message_pump import MessagePump
@@ -50,17 +46,16 @@ from textual.pilot import Pilot, WaitForScreenTimeout
 from textual.screen import Screen
 from textual.strip import Strip
 
+from tests.console.quick_styles import quick_styles
+
 IDLE_SECONDS = 0.002
 PAINT_SECONDS = 0.5
 _changes: WeakKeyDictionary[Compositor, int] = WeakKeyDictionary()
-_parsed: dict[object, list[RuleSet]] = {}
 _Handlers = list[tuple[type, list[Any]]]
 """Of each class that handles a message, its methods."""
 _handlers: dict[tuple[type[MessagePump], type[Message], str], _Handlers | None] = {}
 _render_update = Compositor.render_update
-_parse_rules = Stylesheet._parse_rules
 _get_dispatch_methods = MessagePump._get_dispatch_methods
-_replace_rules = Stylesheet.replace_rules
 
 
 def changes(screen: Screen[object]) -> int:
@@ -198,39 +193,15 @@ def _count_code_parameters(func: Callable[..., object]) -> int:
     return named + bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
 
 
-def _replace_other_rules(node: DOMNode, rules: RulesMap, animate: bool = False) -> None:
-    if node.styles.base._rules == rules:
-        node.notify_style_update()
-    else:
-        _replace_rules(node, rules, animate)
-
-
-def _parse_rules_once(
-    self: Stylesheet,
-    css: str,
-    read_from: CSSLocation,
-    is_default_rules: bool = False,
-    tie_breaker: int = 0,
-    scope: str = "",
-) -> list[RuleSet]:
-    variables = frozenset(self._variables.items())
-    key = (css, read_from, is_default_rules, tie_breaker, scope, variables)
-    if key not in _parsed:
-        _parsed[key] = _parse_rules(self, css, read_from, is_default_rules, tie_breaker, scope)
-    return _parsed[key]
-
-
 @contextmanager
 def quick_textual() -> Iterator[None]:
     """Let headless applications paint nothing, and pilots wait for the event loop alone."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, quick_styles():
         patch.setattr(Compositor, "render_update", _count_update)
-        patch.setattr(Stylesheet, "_parse_rules", _parse_rules_once)
         patch.setattr("textual.strip.FIFOCache", lambda _size: {})
         patch.setattr("textual.app.wait_for_idle", _wait_for_idle)
         patch.setattr("textual.pilot.wait_for_idle", _wait_for_idle)
         patch.setattr("textual._callback._count_parameters", _count_code_parameters)
-        patch.setattr(Stylesheet, "replace_rules", staticmethod(_replace_other_rules))
         patch.setattr(MessagePump, "_get_dispatch_methods", _get_known_methods)
         patch.setattr(Pilot, "_wait_for_screen", _wait_for_widgets)
         patch.setattr("textual.css.stylesheet._check_selectors", _check_own_selector_first)
