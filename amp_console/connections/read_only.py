@@ -56,7 +56,7 @@ def refusal(connection: Connection, kept: str = "") -> str:
     Raises nothing; `kept` is a sentence, or "" where nothing was tried.
     """
     name = connection.name
-    off = "Press 5, then W in the console, or connect it again with --writable."
+    off = "Press 5 for Connections in the console, then W, or connect it again with --writable."
     if not isinstance(connection, RestrictedConnection):
         sentences = (f"The connection “{name}” is read-only.", kept, off)
     elif connection.has_own_switch:

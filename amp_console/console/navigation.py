@@ -291,7 +291,8 @@ class ConnectionSwitcher:
         found = next((item for item in others if item.id != in_front), None)
         if found is None:
             services.notifications.post(
-                "There is no other connection. To add one press 5, then n.", "warning"
+                "There is no other connection. To add one press 5 for Connections, then n.",
+                "warning",
             )
         return found
 

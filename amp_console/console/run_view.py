@@ -20,6 +20,7 @@ from amp_console.console.run_words import (
     waiting,
 )
 from amp_console.console.words import SECOND
+from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.outcomes import OFF, at_the_end, waits_for
 from amp_console.ledger.runs import (
@@ -39,7 +40,9 @@ from amp_console.sync.queries.run_details import RunDetails
 from amp_console.sync.reconcile.descriptions import comparison_summary
 from amp_console.text import clean, plural
 
-PAUSED_SESSION = "Paused in this console: events are read, and nothing is sent. Press 4, then P."
+PAUSED_SESSION = (
+    "Paused in this console: events are read, and nothing is sent. Press 4 for Live, then P."
+)
 
 
 class RunLine(NamedTuple):
@@ -107,8 +110,11 @@ class RunView(NamedTuple):
         return OUTCOME_TONES.get(self.outcome, "accent")
 
 
-def live(job: SyncJob) -> RunView:
-    """Return the view of a run that this console carries out, or has carried out."""
+def live(job: SyncJob, details: RunDetails | None = None) -> RunView:
+    """Return the view of a run that this console carries out, or has carried out.
+
+    Of one that is over, only the advice is given that applies by the `details` as they are now.
+    """
     lines = tuple(_live_line(job, at) for at in range(len(job.operation.plan.audiences)))
     counts = total_of(line.counts for line in lines)
     now = job.snapshot
@@ -122,7 +128,7 @@ def live(job: SyncJob) -> RunView:
     return RunView(
         job.run_id,
         _outcome(job),
-        tuple(_says_live(job, lines, counts, funnel)),
+        tuple(_says_live(job, lines, counts, funnel, details)),
         lines,
         funnel,
         counts,
@@ -324,7 +330,11 @@ def _so_far(lines: Sequence[RunLine], planned: int) -> str:
 
 
 def _says_live(
-    job: SyncJob, lines: Sequence[RunLine], counts: AudienceCounts, funnel: Funnel
+    job: SyncJob,
+    lines: Sequence[RunLine],
+    counts: AudienceCounts,
+    funnel: Funnel,
+    details: RunDetails | None,
 ) -> Iterator[str]:
     if not job.is_over:
         if said := UNDER_WAY.get(_step(job)):
@@ -350,10 +360,13 @@ def _says_live(
     if report is not None and report.status is not RunStatus.STOPPED:
         yield from _since_plan(report.since_plan, report.users)
     status = str(report.status) if report else "stopped"
-    left = [
-        _Left(audience.audience.name, audience.counts, audience.left.pending)
-        for audience in (report.audiences if report else ())
-    ]
+    if details is not None and details.audiences:
+        left = [_left_of(audience, audience.pending) for audience in details.audiences]
+    else:
+        left = [
+            _Left(audience.audience.name, audience.counts, audience.left.pending)
+            for audience in (report.audiences if report else ())
+        ]
     yield from _advice(status, counts, job.operation.tally, left, said)
 
 
@@ -392,10 +405,7 @@ def _says_past(
     if run.refused:
         yield f"Requests: {refused_words(run.refused)}. The last one: {run.refused[0].words}"
     is_sending = run.kind is not RunKind.COMPARE
-    left = [
-        _Left(audience.name, audience.counts, audience.pending if is_sending else 0)
-        for audience in audiences
-    ]
+    left = [_left_of(item, item.pending if is_sending else 0) for item in audiences]
     yield from _advice(str(run.status), counts, run.tally, left, run.note)
 
 
@@ -406,11 +416,21 @@ def _since_plan(since: SincePlan | None, users: int | None) -> Iterator[str]:
 
 
 class _Left(NamedTuple):
-    """An audience after a run, with how many users are pending (None: not known)."""
+    """An audience after a run, with how many users it left pending (None: not known).
+
+    `is_settled`: the operator, or a later run, has seen to what was left.
+    """
 
     name: str
     counts: AudienceCounts
     pending: int | None
+    is_settled: bool = False
+
+
+def _left_of(audience: RunAudience, pending: int | None) -> _Left:
+    is_of_link = audience.counts.note.startswith(COHORT_GONE)
+    is_settled = not audience.is_latest or (is_of_link and not audience.is_broken)
+    return _Left(audience.name, audience.counts, pending, is_settled)
 
 
 def _advice(
@@ -420,9 +440,13 @@ def _advice(
     stuck = [
         (item.name, item.counts.note)
         for item in left
-        if item.counts.is_stuck and item.counts.note != said
+        if item.counts.is_stuck and item.counts.note != said and not item.is_settled
     ]
     goes_on = not left or any(
-        not item.counts.is_stuck and item.counts.note != OFF and item.pending != 0 for item in left
+        not item.counts.is_stuck
+        and item.counts.note != OFF
+        and item.pending != 0
+        and not item.is_settled
+        for item in left
     )
     yield from advice(status, counts, tally, stuck, goes_on=goes_on)

@@ -20,7 +20,9 @@ UNDER_WAY = {
     "pausing": "The current request finishes, then nothing is sent. Press p to resume.",
     "paused": "Nothing is sent. Press p to resume.",
 }
-LINK_KEYS = "Press 1, then l: there Enter links another cohort, and n unlinks this one."
+LINK_KEYS = (
+    "Press 1 for Audiences, then l: there Enter links another cohort, and n unlinks this one."
+)
 OUTCOME_TONES = {
     "delivered": "good",
     "partial": "bad",
@@ -189,7 +191,7 @@ def advice(
         were = "user was" if counts.rejected == 1 else "users were"
         yield f"{counts.rejected:,} {were} rejected: press x to see who and why."
     if tally.invalid:
-        yield f"{plural(tally.invalid, 'event')} could not be read: press 2, then v, to see which."
+        yield f"{plural(tally.invalid, 'event')} could not be read: press 2 for Errors, then v."
     for name, note in stuck[:1]:
         keys = f" {LINK_KEYS}" if note.startswith(COHORT_GONE) else ""
         yield f"{clean(name)}: {note}{keys}"

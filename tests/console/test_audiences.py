@@ -812,7 +812,7 @@ async def test_refused_keys_need_attention_until_amplitude_accepts_them(
     async with harness.open(size=(160, 40)) as pilot:
         await until_shown(pilot, "3 need attention", "keys refused for 2", "✖ keys refused")
         select(pilot, SHOPPERS)
-        await until_shown(pilot, "Press 5, then T to test the keys, and e to")
+        await until_shown(pilot, "Press 5 for Connections, then T to test")
         await pilot.press("s")
         await until_shown(pilot, "▲ Amplitude refused the keys: press 5")
         await pilot.press("escape")
@@ -837,7 +837,7 @@ async def test_keys_that_are_refused_for_sizes_are_what_to_see_to_next(
         await until_shown(pilot, "Press s to send")
         simulator.faults.set([Rule(Answer(403, words="Invalid API Key"))])
         await pilot.press("u")
-        await until_shown(pilot, "✖ keys refused", "Press 5, then T to test the keys")
+        await until_shown(pilot, "✖ keys refused", "Press 5 for Connections, then T to")
         simulator.faults.set([])
         await pilot.press("s")
         await until_shown(pilot, "▲ Amplitude refused the keys: press 5", "Adds 3 users")

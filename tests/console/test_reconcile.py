@@ -801,7 +801,7 @@ async def test_of_a_comparison_long_ago_the_numbers_are_kept_and_not_who_it_was(
         await until_shown(pilot, "─ Comparison · 1 audience · run 2 ─", "3 users differ")
         await until_gone(pilot, "0 read")
         await pilot.press("d")
-        await until_shown(pilot, "2 missing", "Who differed is kept for the last")
+        await until_shown(pilot, "2 missing", "Who differed is kept")
 
 
 async def test_the_comparison_after_a_repair_is_found_in_runs_and_for_the_person(

@@ -307,6 +307,31 @@ async def test_a_cohort_that_is_gone_is_said_for_its_audience(
         await until_gone(pilot, "The next sync delivers")
 
 
+async def test_advice_on_a_link_goes_from_a_run_once_the_link_is_gone(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        simulator.world.drop_cohort(str(workspace.audience().cohort_id))
+        workspace.enter("u-2", at=5)
+    advice = "Press 1 for Audiences, then l"
+    async with harness.open() as pilot:
+        await start_sync(pilot, "incomplete", advice)
+        await pilot.press("1", "l")
+        await until_shown(pilot, "Unlink")
+        await pilot.press("n")
+        await until_shown(pilot, "Nothing is sent now.")
+        await pilot.press("y")
+        await until_notified(pilot, "is unlinked")
+        await pilot.press("1", "3")
+        await until_shown(pilot, "incomplete")
+        await until_gone(pilot, advice)
+        await pilot.press("w")
+        await until_shown(pilot, "Amplitude has no cohort")
+        await until_gone(pilot, advice)
+
+
 async def test_an_audience_that_another_process_syncs_is_left_to_it(
     harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

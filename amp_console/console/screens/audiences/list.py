@@ -50,7 +50,7 @@ OPENING = "Opening…"
 NO_CONNECTION = """\
 No Amplitude project is connected.
 
-Press 5, then n, to connect one."""
+Press 5 for Connections, then n to connect one."""
 
 
 class AudiencesScreen(BaseScreen):

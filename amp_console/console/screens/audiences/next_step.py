@@ -7,7 +7,7 @@ from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
 
 _STEPS = {
-    Status.KEYS_REFUSED: "Press 5, then T to test the keys, and e to replace them.",
+    Status.KEYS_REFUSED: "Press 5 for Connections, then T to test the keys, and e to replace them.",
     Status.DIFFERS: "Press r to see who differs, and to repair the cohort.",
     Status.REJECTED: "Press x to see who was rejected and why.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",

@@ -363,7 +363,11 @@ def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResul
 def _save_untested(outcome: KeyCheckResult) -> Confirm:
     return Confirm(
         "Save without testing?",
-        [outcome.text, "", "The keys are saved as they are. To test them later press 5, then T."],
+        [
+            outcome.text,
+            "",
+            "The keys are saved as they are. To test them later press T under Connections.",
+        ],
         yes="Save untested",
         no="Don't save",
     )

@@ -128,7 +128,7 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
         self._show_detail()
 
     def _refused_keys(self) -> Content:
-        words = "Amplitude refused the keys: press 5, then T to test them."
+        words = "Amplitude refused the keys: press 5 for Connections, then T to test them."
         return safe_text((f"{self.services.glyphs.triangle} {words}", WARN))
 
     def _show_headline(self) -> None:

@@ -36,7 +36,10 @@ def _reason_to_wait(latest: ReconcileJob | None, audience: Audience | None) -> s
     if audience is not None and audience.cohort_id is None:
         return "It has no cohort yet: the next sync creates one."
     if audience is not None and audience.broken:
-        return "Its link is broken: press 1, then l, to link another cohort or to unlink this one."
+        return (
+            "Its link is broken: press 1 for Audiences, then l to link another cohort or to unlink "
+            "this one."
+        )
     return None
 
 

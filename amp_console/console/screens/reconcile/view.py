@@ -58,7 +58,10 @@ from amp_console.text import plural
 
 OF_DIFFERENCES = {"repair", "export", "filter", "person", "errors", "copy"}
 """The actions that need a comparison."""
-EARLIER = "This is an earlier comparison. For the last one press 1, then r, or compare again."
+EARLIER = (
+    "This is an earlier comparison. For the last one press 1 for Audiences, then r, or compare "
+    "again."
+)
 FORGOTTEN = f"{EARLIER} Who differed is kept for the last {KEPT} comparisons of an audience."
 
 

@@ -216,11 +216,14 @@ async def read_run(services: Services, session: Session, run_id: int | None) -> 
     None where there is none of this id. Raises `LedgerError`.
     """
     jobs, sync = services.jobs, services.jobs.sync
-    if sync is not None and sync.session is session and sync.run_id == run_id is not None:
+    is_sync = sync is not None and sync.session is session and sync.run_id == run_id is not None
+    if sync is not None and is_sync and not sync.is_over:
         return run_view.live(sync)
     found = None
     if run_id is not None:
         found = await session.read(run_details, run_id, await session.dead_runs())
+    if sync is not None and is_sync:
+        return run_view.live(sync, found)
     if found is None:
         return None
     is_ours = jobs.reconciling is not None and jobs.reconciling.run_id == run_id

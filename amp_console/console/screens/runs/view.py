@@ -124,9 +124,12 @@ E writes them into a CSV file."""
 
     async def load(self) -> None:
         """Show the run, its requests, and who was rejected."""
-        if self._job is not None:
-            self._show(run_view.live(self._job))
+        job = self._job
+        if job is not None and (not job.is_over or job.run_id is None):
+            self._show(run_view.live(job))
         else:
+            if job is not None:
+                self._run_id = job.run_id
             if self._run_id is None:
                 self._run_id = await _newest_run(self.session)
             self._show(await read_run(self.services, self.session, self._run_id))

@@ -55,7 +55,7 @@ _STEPS = {
     },
 }
 _UNREAD = "Correct what it names. It is listed until it is read, or is gone."
-_EVENTS = "To read what is new: i under Audiences. To follow it: press 4, then n."
+_EVENTS = "To read what is new: i under Audiences. To follow it: press 4 for Live, then n."
 
 
 class SourceFacts(NamedTuple):

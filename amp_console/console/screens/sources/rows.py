@@ -25,7 +25,7 @@ To create an audience from a query, press A and add its warehouse:
 PostgreSQL, DuckDB, SQLite, Snowflake, BigQuery or any with an ADBC driver.
 
 Buckets appear once you have imported from them (i under Audiences), and
-files once a live session has followed them (press 4, then n).
+files once a live session has followed them (press 4 for Live, then n).
 
 To see the audiences that Segment itself lists, connect its space in a shell:
   amp-console segment connect --space ID"""
