@@ -85,7 +85,7 @@ class PostgresqlLedgers:
         rows = self._connection.execute(
             "SELECT format('DELETE FROM %%I.%%I', schemaname, tablename) FROM pg_tables "
             "WHERE schemaname = %s "
-            "AND tablename NOT IN ('ledger_version', 'member_count') UNION ALL "
+            "AND tablename NOT IN ('ledger_version', 'member_count', 'pending_block') UNION ALL "
             "SELECT format('SELECT setval(''%%I.%%I'', 1, false)', schemaname, sequencename) "
             "FROM pg_sequences WHERE schemaname = %s",
             [schema, schema],
@@ -95,7 +95,8 @@ class PostgresqlLedgers:
         works = f"DROP FUNCTION IF EXISTS {schema}.fails CASCADE"
         emptied = [str(statement) for (statement,) in rows.fetchall()]
         # Members were counted by their rejections, which may be gone before them here.
-        return "; ".join([writable, works, *emptied, f"DELETE FROM {schema}.member_count"])
+        counts = [f"DELETE FROM {schema}.{table}" for table in ("member_count", "pending_block")]
+        return "; ".join([writable, works, *emptied, *counts])
 
 
 @contextmanager

@@ -8,8 +8,8 @@ import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb
-from amp_console.values import IdType
+from amp_console.ledger.db import ID_TYPE_CODE, WANTED, Db, ServerDb, pending_rows
+from amp_console.values import IdType, Operation
 
 IS_UNIDENTIFIED = "is_member = 1 AND wanted = 0 AND counterpart IS NULL"
 """Members without an identifier of the ID type in use: only there `wanted` equals `is_member`.
@@ -79,6 +79,17 @@ def outstanding(db: Db, known: Audience) -> Outstanding:
     )
 
 
+def count_pending(db: Db, audience_id: int, id_type: IdType, operation: Operation) -> int:
+    """How many users a delivery would add or remove now, by one ID type."""
+    return _count(
+        db,
+        "id_type = ? AND wanted = ? AND wanted IS NOT delivered AND rejection_id IS NULL",
+        audience_id,
+        ID_TYPE_CODE[id_type],
+        WANTED[operation],
+    )
+
+
 class PendingMember(msgspec.Struct, frozen=True):
     """A member that a delivery adds, or removes; `event_at` in microseconds since 1970."""
 
@@ -91,13 +102,14 @@ class PendingMember(msgspec.Struct, frozen=True):
 def pending_members(db: Db, audience_id: int, limit: int) -> list[PendingMember]:
     """The first `limit` members that enter, then as many that leave, by either identifier."""
     found: list[PendingMember] = []
+    pending = pending_rows(db)
     for wanted in (1, 0):
         room = limit
         for id_type in IdType:
             rows = db.execute(
-                "SELECT id, event_at FROM member WHERE audience_id = ? AND id_type = ? "
+                f"SELECT id, event_at FROM {pending.table} WHERE audience_id = ? AND id_type = ? "
                 "AND wanted = ? AND wanted IS NOT delivered AND rejection_id IS NULL "
-                "ORDER BY n LIMIT ?",
+                f"ORDER BY {pending.order} LIMIT ?",
                 (audience_id, ID_TYPE_CODE[id_type], wanted, room),
             ).fetchall()
             found += [PendingMember(id_, id_type, bool(wanted), at) for id_, at in rows]
@@ -282,17 +294,7 @@ def _headcounts_of_server(
             values,
         )
     }
-    since = dict(
-        db.execute(
-            "SELECT audience_key, min(event_at) FROM (SELECT DISTINCT audience_id AS audience_key, "
-            "id_type AS kind, wanted AS want FROM counted_member "
-            f"WHERE people > 0 AND {_IS_PENDING} AND {chosen}) AS pending CROSS JOIN LATERAL ("
-            "SELECT event_at FROM member WHERE audience_id = audience_key AND id_type = kind "
-            f"AND wanted = want AND {_IS_PENDING} AND event_at > 0 ORDER BY event_at LIMIT 1) "
-            "AS oldest GROUP BY 1",
-            values,
-        ).fetchall()
-    )
+    since = dict(db.execute(_PENDING_SINCE.format(chosen=chosen), values).fetchall())
     in_flight = _in_flight_of_all(db)
     found = {}
     for audience_id, id_type in used.items():
@@ -320,7 +322,27 @@ def _headcounts_of_server(
     return found
 
 
-_IS_PENDING = "wanted IS NOT delivered AND rejection_id IS NULL"
+# The block whose events may be the oldest has an event that is the oldest of all, unless that is in
+# one of the few others that may have an older one.
+_PENDING_SINCE = """
+WITH pending AS (
+    SELECT audience_id, id_type, wanted, block, oldest FROM pending_block
+    WHERE people > 0 AND oldest IS NOT NULL AND {chosen}),
+first AS (
+    SELECT DISTINCT ON (audience_id) * FROM pending ORDER BY audience_id, oldest),
+known AS MATERIALIZED (
+    SELECT first.audience_id AS of_audience,
+        (SELECT min(event_at) FROM pending_member AS m WHERE event_at > 0
+        AND (m.audience_id, m.id_type, m.wanted, m.block)
+            = (first.audience_id, first.id_type, first.wanted, first.block)) AS at
+    FROM first)
+SELECT of_audience, min(least(at, (SELECT min(event_at) FROM pending_member AS m WHERE event_at > 0
+        AND (m.audience_id, m.id_type, m.wanted, m.block)
+            = (of_audience, pending.id_type, pending.wanted, pending.block))))
+FROM known LEFT JOIN pending ON pending.audience_id = of_audience
+    AND (at IS NULL OR pending.oldest < at)
+GROUP BY 1
+"""
 _IS_DELIVERED = "wanted = 1 AND delivered = 1 AND rejection_id IS NULL"
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from amp_console.values import IdType, Operation
 
@@ -107,6 +107,23 @@ class ServerDb(ABC):
     @abstractmethod
     def revision(self) -> int:
         """A number that changes whenever another connection has committed."""
+
+
+class PendingRows(NamedTuple):
+    """Where a query finds pending members, and the order of their numbers.
+
+    The `table` may be `member` itself, so a query also spells the condition of being pending.
+    """
+
+    table: str
+    order: str
+
+
+def pending_rows(db: Db) -> PendingRows:
+    """A file has an index of those who are pending, a server a view of them."""
+    if isinstance(db, ServerDb):
+        return PendingRows("pending_member", "block, n")
+    return PendingRows("member", "n")
 
 
 def each_row(db: Db, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[Any]:

@@ -15,7 +15,7 @@ import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
-from amp_console.ledger.db import ID_TYPE_CODE, WANTED, Db
+from amp_console.ledger.db import EVERY, ID_TYPE_CODE, WANTED, Db, ServerDb, pending_rows
 from amp_console.values import IdType, Operation
 
 
@@ -80,6 +80,13 @@ _KINDS = {
     Operation.ADD: f"[{int(DifferenceKind.MISSING)}]",
     Operation.REMOVE: str([int(k) for k in EXTRA]),
 }
+_ROWS = (
+    "min(n), max(n), count(*), json_group_array(id), "
+    "json_group_array(n) FILTER (WHERE delivered = 1), "
+    "json_group_array(n) FILTER (WHERE delivered IS NULL), "
+    "json_group_array(request_id) FILTER (WHERE delivered IS NULL)"
+)
+"""Selects `MemberRows` from members."""
 _CHUNK = 500  # identifiers bound to one statement
 
 
@@ -108,27 +115,11 @@ class MemberRows(msgspec.Struct, frozen=True):
 def member_rows(db: Db, where: str, values: Mapping[str, object]) -> MemberRows:
     """Select the members that a condition names; it may end with an order and a limit."""
     row = db.execute(
-        "SELECT min(n), max(n), count(*), json_group_array(id), "
-        "json_group_array(n) FILTER (WHERE delivered = 1), "
-        "json_group_array(n) FILTER (WHERE delivered IS NULL), "
-        "json_group_array(request_id) FILTER (WHERE delivered IS NULL) "
-        f"FROM (SELECT n, id, delivered, request_id FROM member WHERE {where}) AS chosen",
+        f"SELECT {_ROWS} FROM "
+        f"(SELECT n, id, delivered, request_id FROM member WHERE {where}) AS chosen",
         values,
     ).fetchone()
     return MemberRows(*row)
-
-
-def count_pending(db: Db, audience_id: int, id_type: IdType, operation: Operation) -> int:
-    """How many users a delivery would add or remove now, by one ID type."""
-    (found,) = db.execute(
-        f"SELECT count(*) FROM member WHERE {_IS_PENDING}",
-        {
-            "audience": audience_id,
-            "id_type": ID_TYPE_CODE[id_type],
-            "wanted": WANTED[operation],
-        },
-    ).fetchone()
-    return int(found)
 
 
 def open_batch(
@@ -151,7 +142,12 @@ def open_batch(
         "audience": audience_id,
         "id_type": ID_TYPE_CODE[id_type],
         "wanted": WANTED[operation],
+        "operation": operation,
+        "run": run_id,
+        "kind": RequestKind.MEMBERSHIP,
+        "now": now,
         "limit": limit,
+        "least": limit + len(avoid) if comparison_id is None and only is None else EVERY,
         "comparison": comparison_id,
         "kinds": _KINDS[operation],
         "avoid": msgspec.json.encode(sorted(avoid)).decode(),
@@ -162,6 +158,9 @@ def open_batch(
         is_meant += " AND id NOT IN (SELECT value FROM json_each(:avoid))"
     if only is not None:
         is_meant += " AND id IN (SELECT value FROM json_each(:only))"
+    if isinstance(db, ServerDb):
+        opened = _open_on_server(db, is_meant, values)
+        return opened and _batch(opened[0], audience_id, id_type, operation, opened[1])
     rows = member_rows(db, f"{is_meant} ORDER BY n LIMIT :limit", values)
     if not rows.size:
         return None
@@ -172,6 +171,31 @@ def open_batch(
         {**values, "request": batch.request_id, "first": rows.first, "last": rows.last},
     )
     return batch
+
+
+def _open_on_server(
+    db: ServerDb, is_meant: str, values: Mapping[str, object]
+) -> tuple[int, MemberRows] | None:
+    """Do it in one statement, which reads no more blocks of pending members than it has to."""
+    pending = pending_rows(db)
+    request_id, *rows = db.execute(
+        "WITH last AS MATERIALIZED (SELECT min(block) AS block FROM (SELECT block, "
+        "sum(people) OVER (ORDER BY block) AS so_far FROM pending_block WHERE people > 0 "
+        "AND audience_id = :audience AND id_type = :id_type AND wanted = :wanted) AS summed "
+        "WHERE so_far >= :least), "
+        "chosen AS MATERIALIZED (SELECT n, id, delivered, request_id, place "
+        f"FROM {pending.table} AS member WHERE {is_meant} "
+        "AND block <= coalesce((SELECT block FROM last), block) "
+        f"ORDER BY {pending.order} LIMIT :limit), "
+        "opened AS (INSERT INTO request (run_id, audience_id, kind, id_type, operation, size, "
+        "first_n, last_n, sent_at) SELECT :run, :audience, :kind, :id_type, :operation, count(*), "
+        "min(n), max(n), :now FROM chosen HAVING count(*) > 0 RETURNING id), "
+        "marked AS (UPDATE member SET delivered = :wanted, request_id = (SELECT id FROM opened) "
+        "FROM chosen WHERE member.ctid = place) "
+        f"SELECT (SELECT id FROM opened), {_ROWS} FROM chosen",
+        values,
+    ).fetchone()
+    return None if request_id is None else (request_id, MemberRows(*rows))
 
 
 def open_sub_batch(
@@ -271,9 +295,15 @@ def open_request(
             now,
         ),
     ).fetchone()[0]
-    ids = msgspec.Raw(row.ids.encode())
-    before = DeliveredBefore(row.in_cohort, row.unknown, row.last_requests)
-    return DeliveryBatch(request_id, audience_id, id_type, operation, row.size, ids, before)
+    return _batch(request_id, audience_id, id_type, operation, row)
+
+
+def _batch(
+    request_id: int, audience_id: int, id_type: IdType, operation: Operation, rows: MemberRows
+) -> DeliveryBatch:
+    ids = msgspec.Raw(rows.ids.encode())
+    before = DeliveredBefore(rows.in_cohort, rows.unknown, rows.last_requests)
+    return DeliveryBatch(request_id, audience_id, id_type, operation, rows.size, ids, before)
 
 
 def _json(values: object) -> str:

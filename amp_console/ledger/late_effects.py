@@ -153,6 +153,8 @@ def settle_confirmed(db: Db, request_id: int) -> None:
         "SELECT audience_id, sent_at, first_n, last_n FROM request WHERE id = ?", (request_id,)
     ).fetchone()
     audience_id, sent_at, first, last = row
+    if not _has_any(db, audience_id):
+        return
     _extend_replacements(db, audience_id)
     db.execute(
         "DELETE FROM late_effect WHERE audience_id = ? AND until <= ? AND n BETWEEN ? AND ? "

@@ -24,7 +24,7 @@ _SERVER_COLUMNS = (
     "LEFT JOIN pg_constraint AS k ON k.conrelid = t.oid AND k.contype = 'p' "
     "WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p') "
     "AND NOT t.relispartition AND c.attnum > 0 AND NOT c.attisdropped "
-    "AND t.relname NOT IN ('ledger_version', 'member_count')"
+    "AND t.relname NOT IN ('ledger_version', 'member_count', 'pending_block')"
 )
 _SERVER_REFERENCES = (
     "SELECT t.relname::text, a.attname::text, p.relname::text, b.attname::text "

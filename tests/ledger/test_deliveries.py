@@ -12,7 +12,7 @@ from amp_console.ledger.audiences import audience, link_existing, set_id_type
 from amp_console.ledger.counts import InCohort, held_by_cohort
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
 from amp_console.ledger.rejected import rejected_users, retry_rejected
-from amp_console.values import Change, IdType, Operation
+from amp_console.values import AudienceRef, Change, IdType, Operation
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, take
 
 pytestmark = pytest.mark.both_engines
@@ -54,6 +54,30 @@ def test_batches_are_as_large_as_asked(ledger: Ledger) -> None:
         sizes.append(batch.size)
         ledger.write(deliveries.confirm, batch, OK)
     assert sizes == [3, 3, 1]
+
+
+def test_batches_of_many_come_in_the_order_in_which_members_came(ledger: Ledger) -> None:
+    other = AudienceRef("spa_1", "aud_2", "leavers")
+    ids = [f"u{n:03}" for n in range(400)]
+    for first in range(0, 400, 40):  # of two audiences by turns
+        for ref in (REF, other):
+            changes = [enters(id_, 1, n, ref) for n, id_ in enumerate(ids[first : first + 40], 1)]
+            read(ledger, changes, f"/{ref.key}/{first}")
+    avoid = ids[:150:2]
+    found = []
+    while batch := ledger.write(
+        deliveries.open_batch, 1, 1, IdType.USER_ID, ADD, 90, 1, None, avoid
+    ):
+        found.append(batch.identifiers())
+        ledger.write(deliveries.confirm, batch, OK)
+    assert [id_ for batch_ids in found for id_ in batch_ids] == sorted({*ids} - {*avoid})
+    assert [len(batch_ids) for batch_ids in found] == [90, 90, 90, 55]
+    assert (left(ledger).pending, take(ledger, REMOVE)) == (75, None)
+    last = ledger.write(
+        deliveries.open_batch, 1, 1, IdType.USER_ID, ADD, 2, 1, None, (), {"u100", "u148", "u399"}
+    )
+    assert last is not None
+    assert last.identifiers() == ["u100", "u148"]
 
 
 def test_an_open_request_counts_as_pending_and_is_not_taken_again(ledger: Ledger) -> None:

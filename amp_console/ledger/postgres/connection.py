@@ -66,6 +66,7 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
                 [
                     f"SET search_path = {schema}, pg_temp",
                     "SET client_min_messages = warning",
+                    "SET jit = off",  # compiling takes longer than what the ledger asks
                     *(f"SET {name} = {value}" for name, value in _KEEPALIVES_OF_SERVER.items()),
                 ]
             )

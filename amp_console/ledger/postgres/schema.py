@@ -526,10 +526,103 @@ CREATE INDEX member_pending ON member (audience_id, id_type, wanted, event_at)
     WHERE wanted IS DISTINCT FROM delivered AND rejection_id IS NULL;
 """.replace("MEMBER_STATE", _STATE)
 
+# Which members are pending. An index of `member` would tell, but each one that is delivered would
+# be written again to every index of the table. What no index mentions changes on its page, if that
+# has room (HOT), in a third of the time and with a fifth of the log. So pages are filled by half,
+# and pending members are counted by blocks of 64, in the order of their numbers: a delivery of
+# 100,000 changes 1,600 rows. `oldest` is no later than the oldest event of those who are pending in
+# a block. With the LIMIT, which changes no result, the server expects no more members of a block
+# than there are, and finds them by number alone.
+_PENDING_BLOCKS = """
+CREATE TABLE pending_block (
+    audience_id bigint NOT NULL,
+    id_type bigint NOT NULL,
+    wanted bigint NOT NULL,
+    block bigint NOT NULL,
+    people bigint NOT NULL,
+    oldest bigint,
+    PRIMARY KEY (audience_id, id_type, wanted, block)
+);
+DROP INDEX member_pending;
+CREATE INDEX member_pending ON pending_block (audience_id, id_type, wanted, block)
+    WHERE people > 0;
+ALTER TABLE member SET (fillfactor = 50);
+CREATE VIEW pending_member AS
+    SELECT found.n, pending.audience_id, pending.id_type, found.id, pending.wanted, found.event_at,
+        found.delivered, found.request_id, found.rejection_id, pending.block, found.ctid AS place
+    FROM pending_block AS pending CROSS JOIN LATERAL (
+        SELECT ctid, * FROM member
+        WHERE n BETWEEN pending.block << 6 AND (pending.block << 6) + 63 LIMIT 64) AS found
+    WHERE pending.people > 0
+        AND (found.audience_id, found.id_type, found.wanted)
+            = (pending.audience_id, pending.id_type, pending.wanted)
+        AND found.wanted IS DISTINCT FROM found.delivered AND found.rejection_id IS NULL;
+CREATE OR REPLACE FUNCTION count_members() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = {schema} AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF EXISTS (SELECT FROM added) THEN COUNT_ADDED; END IF;
+    ELSIF TG_OP = 'UPDATE' THEN
+        IF EXISTS (SELECT FROM changed) THEN COUNT_CHANGED; END IF;
+    ELSIF TG_OP = 'DELETE' THEN
+        IF EXISTS (SELECT FROM former) THEN COUNT_FORMER; END IF;
+    ELSE
+        DELETE FROM member_count;
+        DELETE FROM pending_block;
+    END IF;
+    RETURN NULL;
+END $$;
+INSERT INTO pending_block
+    SELECT audience_id, id_type, wanted, n >> 6, count(*),
+        min(event_at) FILTER (WHERE event_at > 0)
+    FROM member WHERE wanted IS DISTINCT FROM delivered AND rejection_id IS NULL
+    GROUP BY 1, 2, 3, 4;
+"""
+
+
+def _counting(**changes: int) -> str:
+    """Count the members of transition tables, by name: 1 for those that came, -1 for the others."""
+    seen = " UNION ALL ".join(
+        f"SELECT audience_id, id_type, {_STATE} AS state, n >> 6 AS block, event_at, "
+        f"{change} AS change FROM {table}"
+        for table, change in changes.items()
+    )
+    return f"""
+        WITH counted AS MATERIALIZED (
+            SELECT audience_id, id_type, state, block, sum(change)::bigint AS people,
+                max(event_at) AS latest,
+                min(event_at) FILTER (WHERE change = 1 AND event_at > 0) AS oldest
+            FROM ({seen}) AS seen GROUP BY 1, 2, 3, 4),
+        blocks AS (
+            INSERT INTO pending_block AS known
+                SELECT audience_id, id_type, state >> 1 & 1, block, sum(people)::bigint, min(oldest)
+                FROM counted WHERE state & 16 = 0 AND state >> 2 & 3 <> state >> 1 & 1
+                GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+                ON CONFLICT (audience_id, id_type, wanted, block) DO UPDATE
+                    SET people = known.people + excluded.people,
+                        oldest = CASE WHEN known.people > 0
+                            THEN least(known.oldest, excluded.oldest) ELSE excluded.oldest END)
+        INSERT INTO member_count AS known
+            SELECT audience_id, id_type, state, sum(people)::bigint, max(latest)
+            FROM counted GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+            ON CONFLICT (audience_id, id_type, state) DO UPDATE
+                SET people = known.people + excluded.people,
+                    latest = greatest(known.latest, excluded.latest)"""
+
+
+_COUNTS = {
+    "COUNT_ADDED": _counting(added=1),
+    "COUNT_CHANGED": _counting(changed=1, former=-1),
+    "COUNT_FORMER": _counting(former=-1),
+}
+for _name, _counts in _COUNTS.items():
+    _PENDING_BLOCKS = _PENDING_BLOCKS.replace(_name, _counts)
+
 MIGRATIONS: tuple[str, ...] = (
     _FUNCTIONS + _TABLES + _COUNTING + _UPKEEP,
     _MOVED,
     _MEMBER_COUNTS,
+    _PENDING_BLOCKS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

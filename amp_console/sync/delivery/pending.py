@@ -2,6 +2,7 @@
 
 from amp_console.amplitude import BadRequest, CohortGone, ServerTrouble
 from amp_console.ledger import deliveries
+from amp_console.ledger.counts import count_pending
 from amp_console.sync.delivery.bisect import BatchBisector
 from amp_console.sync.delivery.context import AudienceBlocked
 from amp_console.sync.delivery.create_cohort import ensure_cohort
@@ -42,7 +43,7 @@ async def deliver_window(worker: AudienceWorker) -> bool:
 async def _deliver_backlog(worker: AudienceWorker, id_type: IdType, operation: Operation) -> int:
     """Send as many users as are pending now; return how many were sent."""
     audience_id = worker.audience.id
-    backlog = await worker.read(deliveries.count_pending, audience_id, id_type, operation)
+    backlog = await worker.read(count_pending, audience_id, id_type, operation)
     return await deliver_pending(worker, id_type, operation, backlog) if backlog else 0
 
 
