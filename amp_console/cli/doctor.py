@@ -126,6 +126,7 @@ def _segment(connection: "Connection", ring: "Keyring") -> Iterator[Finding]:
 def _ledger(connection: "Connection") -> Iterator[Finding]:
     from amp_console.cli.resources import ledgers
     from amp_console.ledger import LedgerError
+    from amp_console.ledger.file_systems import refuse_network
     from amp_console.ledger.sqlite import examine
     from amp_console.text import plural
 
@@ -134,18 +135,19 @@ def _ledger(connection: "Connection") -> Iterator[Finding]:
     if path is None:
         yield from _server(connection, found_at)
         return
-    if path.exists():
-        try:
-            found = examine(path)
-        except LedgerError as error:
-            yield Finding("ledger", False, f"{connection.name}: {error}")
+    try:
+        refuse_network(path)
+        found = examine(path) if path.exists() else None
+    except LedgerError as error:
+        yield Finding("ledger", False, f"{connection.name}: {error}")
+    else:
+        if found is None:
+            yield Finding("ledger", True, f"{connection.name}: none yet")
         else:
             says = f"{connection.name}: {path}, {plural(found.audiences, 'audience')}"
             trouble = f": it is damaged ({found.trouble})" if found.trouble else ""
             yield Finding("ledger", not found.trouble, says + trouble)
             yield from _sizes(connection, path)
-    else:
-        yield Finding("ledger", True, f"{connection.name}: none yet")
     yield from _backups(connection, path)
 
 

@@ -97,6 +97,18 @@ class LeaseLost(LedgerError):
         )
 
 
+class LedgerOnNetwork(LedgerError):
+    """The file is on a network file system, where SQLite can't protect it."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        super().__init__(
+            f"The ledger {path} is on a network file system ({kind}), where it can be damaged "
+            "without warning. It was not opened. Quit every amp-console that uses it, move the "
+            f"folder {path.parent} to a local disk, and put a symbolic link in its place. For "
+            "several machines, use a ledger on PostgreSQL."
+        )
+
+
 class LedgerDamaged(LedgerError):
     """The file is not a ledger, or not a whole one."""
 

@@ -9,6 +9,7 @@ from amp_console.ledger.backups import BackupOptions
 from amp_console.ledger.database import Database, Ledger
 from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerError
+from amp_console.ledger.file_systems import refuse_network
 from amp_console.ledger.peek import peek_at_file
 from amp_console.ledger.sqlite import SqliteDatabase
 from amp_console.values import Secret, now_in_microseconds
@@ -57,8 +58,10 @@ def database_at(
     """
     if isinstance(url, str) and is_on_server(url):
         return _server(url, password, app_id)
-    options = backups or BackupOptions()
-    return SqliteDatabase(_path_of(url), options, now, is_durable=is_durable)
+    path = _path_of(url)
+    if is_durable:
+        refuse_network(path)
+    return SqliteDatabase(path, backups or BackupOptions(), now, is_durable=is_durable)
 
 
 def peek(
@@ -75,7 +78,9 @@ def peek(
     """
     if isinstance(url, str) and is_on_server(url):
         return _server(url, password, app_id).peek(work)
-    return peek_at_file(_path_of(url), work)
+    path = _path_of(url)
+    refuse_network(path)
+    return peek_at_file(path, work)
 
 
 def examine_server(

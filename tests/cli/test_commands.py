@@ -22,6 +22,7 @@ from amp_console.connections import (
 from amp_console.ledger.backups import DAILY, BackupOptions, back_up
 from amp_console.simulator import Answer, Call, Late, Rule, Simulator, Slow
 from tests.cli.operator import Operator
+from tests.mounts import mount
 from tests.sync.workspace import event
 
 
@@ -563,6 +564,22 @@ def test_doctor_finds_what_is_wrong(operator: Operator) -> None:
     config.write_text("this is [not toml")
     assert operator.run("doctor").status == 1
     assert operator.run("audiences").status == 2
+
+
+def test_a_ledger_on_a_network_file_system_is_not_opened_and_doctor_says_so(
+    operator: Operator, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.run("import", file)
+    data = operator.home / "amp-console/data"
+    mount(monkeypatch, data, "cifs")
+    ended = operator.run("sync", "--yes")
+    assert ended.status == 4
+    assert "is on a network file system (cifs)" in ended.err
+    assert f"move the folder {data / 'ledgers'} to a local disk" in ended.err
+    told = operator.run("doctor")
+    assert told.status == 1
+    assert "check  ledger      acme: The ledger " in told.out
+    assert "is on a network file system (cifs)" in told.out
 
 
 def test_demo_ends_by_itself_with_every_cohort_right(fresh: Operator) -> None:
