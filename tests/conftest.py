@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests.ledgers import ENGINES, EmptyLedger, PostgresqlLedgers, postgresql_ledgers
-from tests.postgresql import PASSWORD
+from tests.postgresql import PASSWORD, PostgresqlServer, own_database, postgresql_server
 
 if sys.dont_write_bytecode:
     # Workers and the processes of tests would each compile everything anew: a tenth of the time.
@@ -26,10 +25,6 @@ if sys.dont_write_bytecode:
 if hasattr(time, "tzset"):  # not on Windows
     os.environ["TZ"] = "UTC"  # of what people read in a test
     time.tzset()
-
-# Tests are never timed. With CI set, Hypothesis's own profile makes each run the same.
-hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
-hypothesis.settings.load_profile("untimed")
 
 REAL_ENVIRONMENT = (
     "AMP_CONSOLE_API_KEY",
@@ -45,7 +40,15 @@ ROOM = 4 * 1024**3  # bytes; all tests together write a tenth of that
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what tests write in memory where it has room: on a disk each commit takes 4 ms."""
+    """Prepare the process before it imports any test.
+
+    What tests write is kept in memory where it has room: on a disk each commit takes 4 ms. Tests
+    are never timed. With CI set, Hypothesis's own profile makes each run the same.
+    """
+    from hypothesis import settings  # pytest compiles it, unless it finds the bytecode
+
+    settings.register_profile("untimed", settings(), deadline=None)
+    settings.load_profile("untimed")
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
@@ -105,8 +108,22 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def server_ledgers() -> Iterator[PostgresqlLedgers]:
-    with postgresql_ledgers() as ledgers:
+def postgresql() -> Iterator[PostgresqlServer]:
+    """The server of all tests of a worker."""
+    with postgresql_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(postgresql: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    """That server with a database of the module's own."""
+    with own_database(postgresql) as empty:
+        yield empty
+
+
+@pytest.fixture(scope="session")
+def server_ledgers(postgresql: PostgresqlServer) -> Iterator[PostgresqlLedgers]:
+    with postgresql_ledgers(postgresql) as ledgers:
         yield ledgers
 
 

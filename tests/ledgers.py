@@ -12,7 +12,7 @@ import pytest
 
 from amp_console.ledger import Db, open_ledger
 from amp_console.ledger.db import ServerDb
-from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+from tests.postgresql import PASSWORD, PostgresqlServer
 
 if TYPE_CHECKING:
     import psycopg
@@ -100,10 +100,9 @@ class PostgresqlLedgers:
 
 
 @contextmanager
-def postgresql_ledgers() -> Iterator[PostgresqlLedgers]:
-    """Run a server for ledgers until the block ends."""
-    with postgresql_server() as server:
-        import psycopg
+def postgresql_ledgers(server: PostgresqlServer) -> Iterator[PostgresqlLedgers]:
+    """The ledgers of a running server, until the block ends."""
+    import psycopg
 
-        with psycopg.connect(server.url(), password=PASSWORD, autocommit=True) as connection:
-            yield PostgresqlLedgers(server, connection)
+    with psycopg.connect(server.url(), password=PASSWORD, autocommit=True) as connection:
+        yield PostgresqlLedgers(server, connection)

@@ -3,6 +3,7 @@
 `REQUIRE_POSTGRESQL=1` turns the skip, where it is missing, into a failure.
 """
 
+import dataclasses
 import os
 import pwd
 import shutil
@@ -19,7 +20,7 @@ import pytest
 ADMINISTRATOR = "warehouse_owner"
 PASSWORD = "example-password"
 _USER = "postgres"  # that runs the server where the tests run as root, which it refuses
-_QUICK = "-c fsync=off -c full_page_writes=off -c shared_buffers=16MB"
+_QUICK = "-c fsync=off -c full_page_writes=off -c shared_buffers=16MB -c autovacuum=off -c jit=off"
 QUICK = f"{_QUICK} -c synchronous_commit=off"
 KEEPS_COMMITS = f"{_QUICK} -c synchronous_commit=on"
 """Settings of a server that is stopped at once and started again: it keeps what it committed."""
@@ -27,15 +28,17 @@ KEEPS_COMMITS = f"{_QUICK} -c synchronous_commit=on"
 
 @dataclass(frozen=True)
 class PostgresqlServer:
-    """A running server with the database `postgres`; it asks everyone for a password."""
+    """A running server; it asks everyone for a password."""
 
     port: int
     restart: Callable[[], None]
     """Stops it at once, as a crash does, and starts it again; what `KEEPS_COMMITS` is for."""
+    database: str = "postgres"
+    """The one that is meant where none is named."""
 
-    def url(self, user: str = ADMINISTRATOR, database: str = "postgres") -> str:
+    def url(self, user: str = ADMINISTRATOR, database: str = "") -> str:
         """Where it is, without a password."""
-        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database or self.database}"
 
     def execute(self, *statements: str) -> None:
         """Run statements as the administrator, one transaction for all."""
@@ -44,6 +47,13 @@ class PostgresqlServer:
         with psycopg.connect(self.url(), password=PASSWORD) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
+
+    def alone(self, statement: str) -> None:
+        """Run a statement as the administrator that no transaction may contain."""
+        import psycopg
+
+        with psycopg.connect(self.url(), password=PASSWORD, autocommit=True) as connection:
+            connection.execute(statement.encode())
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """Run a query as the administrator."""
@@ -73,7 +83,7 @@ def programs() -> Path:
 def postgresql_server(settings: str = QUICK) -> Iterator[PostgresqlServer]:
     """Run an empty server with some settings until the block ends."""
     bin_folder = programs()
-    home = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    home = Path(tempfile.mkdtemp(prefix="postgresql-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
     as_user = _as_user(home)
     password_file = home / "password"
     password_file.write_text(PASSWORD)
@@ -94,7 +104,8 @@ def postgresql_server(settings: str = QUICK) -> Iterator[PostgresqlServer]:
     try:
         run(
             "initdb",
-            *("-U", ADMINISTRATOR, f"--pwfile={password_file}", "-A", "scram-sha-256"),
+            # A client computes for 3 ms to log in with SCRAM.
+            *("-U", ADMINISTRATOR, f"--pwfile={password_file}", "-A", "md5"),
             *("-E", "UTF8", "--no-sync"),
         )
         options = ("-w", "-l", str(home / "log"), "-o", f"{listening} {settings}")
@@ -107,6 +118,21 @@ def postgresql_server(settings: str = QUICK) -> Iterator[PostgresqlServer]:
             run("pg_ctl", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def own_database(server: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    """An empty database of a server; what was created meanwhile, roles too, ends with the block."""
+    databases, roles = "SELECT datname FROM pg_database", "SELECT rolname FROM pg_roles"
+    before = {*server.rows(databases), *server.rows(roles)}
+    server.alone("CREATE DATABASE own")
+    try:
+        yield dataclasses.replace(server, database="own")
+    finally:
+        for (database,) in {*server.rows(databases)} - before:
+            server.alone(f"DROP DATABASE {database} WITH (FORCE)")
+        for (role,) in {*server.rows(roles)} - before:
+            server.alone(f"DROP ROLE {role}")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from tests.cli.canary import CANARY, files_below, is_in, look_into_process
 from tests.cli.inside import Ended
 from tests.cli.operator import Operator
 from tests.connections import backends
-from tests.postgresql import PostgresqlServer, postgresql_server
+from tests.postgresql import PostgresqlServer, own_database
 from tests.secret_service import secret_service
 
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
@@ -22,8 +22,8 @@ RUNNING = (
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as running:
+def server(postgresql: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    with own_database(postgresql) as running:
         running.execute(
             f"CREATE ROLE canary_reader LOGIN PASSWORD '{CANARY}'",
             "CREATE TABLE private (user_id text)",

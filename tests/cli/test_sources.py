@@ -12,7 +12,7 @@ from amp_console.ledger import open_ledger
 from amp_console.ledger.unread_sources import UnreadSource, keep_unread
 from tests.cli.operator import Operator
 from tests.connections import backends
-from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+from tests.postgresql import PASSWORD, PostgresqlServer
 
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 
@@ -22,12 +22,6 @@ def _fresh_rings() -> Iterator[None]:
     backends.Memory.clear()
     yield
     backends.Memory.clear()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.cli.canary import CANARY, files_below, is_in, look_into_process
 from tests.cli.inside import Ended
 from tests.cli.operator import OWNER, Operator
 from tests.connections import backends
-from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+from tests.postgresql import PASSWORD, PostgresqlServer, own_database
 from tests.secret_service import secret_service
 from tests.sync.workspace import event
 
@@ -22,10 +22,10 @@ USER = "team_operator"
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as server:
+def running(postgresql: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    with own_database(postgresql) as server:
         server.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{CANARY}'")
-        server.execute(f"GRANT CREATE ON DATABASE postgres TO {USER}")
+        server.execute(f"GRANT CREATE ON DATABASE {server.database} TO {USER}")
         yield server
 
 

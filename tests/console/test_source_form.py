@@ -1,7 +1,6 @@
 """The form of a warehouse: tested before it is saved, its password in the keyring alone."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,18 +22,12 @@ from tests.console.harness import (
 )
 from tests.console.keyrings import backends, paste, told, use_keyring
 from tests.console.test_sources import SIZES, choose, go, vip, warehouse
-from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+from tests.postgresql import PASSWORD, PostgresqlServer
 from tests.sync.warehouses import Warehouse, sqlite_warehouse
 
 pytestmark = pytest.mark.anyio
 __all__ = ["vip", "warehouse"]
 SQLITE = f"SQLite {sqlite3.sqlite_version}"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as running:
-        yield running
 
 
 def sources(harness: ConsoleHarness) -> tuple[NamedSource, ...]:

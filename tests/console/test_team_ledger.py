@@ -26,7 +26,7 @@ from tests.console.harness import (
     until_shown,
 )
 from tests.console.keyrings import backends, paste, told, use_keyring
-from tests.postgresql import ADMINISTRATOR, PASSWORD, PostgresqlServer, postgresql_server
+from tests.postgresql import ADMINISTRATOR, PASSWORD, PostgresqlServer, own_database
 
 pytestmark = pytest.mark.anyio
 DATABASE, USER = "team", "console_user"
@@ -34,8 +34,8 @@ CUT = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as server:
+def running(postgresql: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    with own_database(postgresql) as server:
         server.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{CANARY}'")
         yield server
 

@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,18 +17,12 @@ from amp_console.sync.sources.warehouse.reader import (
     TimeLimitReached,
 )
 from amp_console.values import AudienceRef, Change, Secret
-from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+from tests.postgresql import PASSWORD, PostgresqlServer
 from tests.sync.warehouses import Warehouse
 
 VIP = AudienceRef("", "", "vip")
 ENDLESS = "SELECT pg_sleep(3600)::text AS user_id"
 RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%sleep(3%'"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from amp_console.sync.audience_queries import set_query
 from amp_console.sync.sources.warehouse import Engine, WarehouseError, open_engine
 from amp_console.sync.sources.warehouse.cursor import reads_on, with_placeholder
 from tests.ledgers import sqlite_only
-from tests.postgresql import PostgresqlServer, postgresql_server
 from tests.sync.test_refresh import Lake, statements
 from tests.sync.warehouses import (
     KINDS,
@@ -34,12 +33,6 @@ APPLIED, ASKS, FAILED = RefreshOutcome.APPLIED, RefreshOutcome.ASKS, RefreshOutc
 START = datetime(2026, 5, 3, 19, tzinfo=UTC)
 QUERY = "SELECT user_id, is_member, changed_at FROM changes WHERE changed_at >= :cursor"
 MINUTE = 60.0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as running:
-        yield running
 
 
 @pytest.fixture(params=KINDS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream, SourceStatus, StreamKind
 from amp_console.sync.sources.warehouse import Engine
 from amp_console.sync.sources.warehouse.stream import RefreshOptions, is_refreshed, open_queries
-from tests.postgresql import postgresql_server
+from tests.postgresql import PostgresqlServer
 from tests.sync.test_change_queries import Changes
 from tests.sync.test_live import is_in, until
 from tests.sync.test_refresh import MEMBERS, Lake
@@ -206,16 +206,15 @@ async def test_the_log_tells_each_outcome_once_until_something_changes(lake: Lak
 
 
 @pytest.fixture
-def endless(workspace: Workspace) -> Iterator[tuple[Lake, Callable[[], bool]]]:
+def endless(workspace: Workspace, server: PostgresqlServer) -> tuple[Lake, Callable[[], bool]]:
     """An audience whose query never ends, and whether it runs on the server."""
-    with postgresql_server() as server:
-        lake = Lake(workspace, postgresql_warehouse(server))
-        lake.ask("SELECT pg_sleep(3600)::text AS user_id")
-        running = (
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE state = 'active' AND application_name = 'amp-console'"
-        )
-        yield lake, lambda: server.rows(running) == [(1,)]
+    lake = Lake(workspace, postgresql_warehouse(server))
+    lake.ask("SELECT pg_sleep(3600)::text AS user_id")
+    running = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE state = 'active' AND application_name = 'amp-console'"
+    )
+    return lake, lambda: server.rows(running) == [(1,)]
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])

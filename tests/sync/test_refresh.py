@@ -29,19 +29,13 @@ from amp_console.sync.sources.warehouse import Engine, WarehouseError, open_engi
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
 from amp_console.values import IdType
 from tests.ledgers import sqlite_only, tables, temporary_tables
-from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+from tests.postgresql import PASSWORD, PostgresqlServer
 from tests.sync.warehouses import KINDS, Warehouse, duckdb_warehouse, postgresql_warehouse
 from tests.sync.warehouses import sqlite_warehouse as sqlite_file
 from tests.sync.workspace import Workspace, event
 
 APPLIED, ASKS, FAILED = RefreshOutcome.APPLIED, RefreshOutcome.ASKS, RefreshOutcome.FAILED
 MEMBERS = tuple(f"m-{number}" for number in range(10))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from amp_console.sync.sources.warehouse import WarehouseError, open_engine, whole_url
 from amp_console.sync.sources.warehouse.reader import QueryCancelled, QueryReader, TimeLimitReached
 from amp_console.values import AudienceRef, Change, IdType, Secret
-from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+from tests.postgresql import PASSWORD, PostgresqlServer
 from tests.sync.relays import CuttingRelay
 from tests.sync.warehouses import (
     KINDS,
@@ -38,12 +37,6 @@ ENDLESS = {
     "FROM range(100000000) a, range(100000000) b",
     "postgresql": "SELECT pg_sleep(3600)::text AS user_id",
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as running:
-        yield running
 
 
 @pytest.fixture(params=KINDS)
