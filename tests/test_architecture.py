@@ -1,6 +1,7 @@
 """The shape of the code: no import cycles, one meaning for each class name, small classes."""
 
 import ast
+import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -15,12 +16,27 @@ MAX_METHODS = 25
 MAX_OWN_BASES = 2  # levels above a class that are classes of ours
 
 
+@functools.cache
+def statements() -> list[tuple[str, ast.stmt]]:
+    """Every statement of the product with its file, relative to the package."""
+    return [
+        (str(path.relative_to(ROOT)), statement)
+        for path in sorted(ROOT.rglob("*.py"))
+        for statement in statements_in(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+
+def statements_in(block: ast.AST) -> Iterator[ast.stmt]:
+    for node in ast.iter_child_nodes(block):
+        if isinstance(node, ast.stmt):
+            yield node
+        if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            yield from statements_in(node)
+
+
 def classes() -> Iterator[tuple[str, ast.ClassDef]]:
-    """Every class of the product with the file that defines it, relative to the package."""
-    for path in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef):
-                yield str(path.relative_to(ROOT)), node
+    """Every class of the product with the file that defines it."""
+    return ((file, node) for file, node in statements() if isinstance(node, ast.ClassDef))
 
 
 def base_names(node: ast.ClassDef) -> Iterator[str]:
@@ -81,11 +97,10 @@ def test_no_class_is_a_chain_of_our_own_bases() -> None:
 def test_no_event_loop_waits_for_a_lock_of_a_ledger() -> None:
     """A server may be silent for a minute: async code takes its locks with `Ledger.ahold`."""
     found = [
-        f"{path.relative_to(ROOT)}: {function.name}"
-        for path in sorted(ROOT.rglob("*.py"))
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        f"{file}: {function.name}"
+        for file, function in statements()
         if isinstance(function, ast.AsyncFunctionDef)
-        for block in ast.walk(function)
+        for block in statements_in(function)
         if isinstance(block, ast.With)
         for item in block.items
         if called(item.context_expr) in {"lease", "hold_run", "hold_source"}

@@ -97,13 +97,17 @@ class Request:
 
 
 class BucketServer:
-    """Serves the folder of a bucket; `fault` sees every GET first."""
+    """Serves the folder of a bucket; `fault` sees every GET first.
+
+    A page of a listing has `page` keys; those of S3 have 1,000.
+    """
 
     def __init__(self, folder: Path, bucket: str = BUCKET) -> None:
         self.folder = folder / bucket
         self.folder.mkdir(parents=True)
         self.requests: list[Request] = []
         self.fault: Fault = lambda _: False
+        self.page = 1_000
         server = self
 
         class Handler(localbucket.S3Handler):  # type: ignore[misc]  # it has no types
@@ -117,6 +121,9 @@ class BucketServer:
                 server.requests.append(request)
                 if not server.fault(request):
                     super().do_GET()
+
+            def _max_keys(self) -> int:
+                return min(server.page, int(super()._max_keys()))
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
