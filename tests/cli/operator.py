@@ -8,7 +8,7 @@ from pathlib import Path
 
 from amp_console.simulator import Simulator
 from tests.cli.inside import Ended, run_inside
-from tests.cli.processes import Process
+from tests.cli.processes import Prepare, Process, nothing
 
 MODULE = (sys.executable, "-m", "amp_console")
 OWNER = "ana@acme.example"
@@ -29,11 +29,13 @@ class Operator:
             "AMP_CONSOLE_SECRET_KEY": keys.secret_key.reveal(),
         }
 
-    def start(self, *arguments: str | Path, stdin: bytes = b"") -> Process:
+    def start(
+        self, *arguments: str | Path, stdin: bytes = b"", prepare: Prepare = nothing
+    ) -> Process:
         """Start a command in a process of its own, and return at once."""
         folder = self.home / f"process-{len(self._started)}"
         folder.mkdir()
-        process = Process(arguments, self.environment, folder, stdin)
+        process = Process(arguments, self.environment, folder, stdin, prepare)
         self._started.append(process)
         return process
 

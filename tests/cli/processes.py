@@ -22,6 +22,14 @@ from amp_console.simulator import Simulator
 
 _FORKS = multiprocessing.get_context("forkserver")
 _NOT_LOADED = ("amp_console.__main__", "amp_console.console", "amp_console.demo")
+Prepare = Callable[[], None]
+"""What a process does before its command; it is pickled."""
+
+
+def nothing() -> None:
+    """Prepare nothing."""
+
+
 PATIENCE = 60.0  # seconds; a process that has not ended by then never does
 
 
@@ -47,12 +55,20 @@ class Process:
         environment: Mapping[str, str],
         folder: Path,
         stdin: bytes = b"",
+        prepare: Prepare = nothing,
     ) -> None:
         self._out, self._err = folder / "stdout.txt", folder / "stderr.txt"
         _load()
         self._process = _FORKS.Process(
             target=_run,
-            args=(list(map(str, arguments)), dict(environment), stdin, self._out, self._err),
+            args=(
+                list(map(str, arguments)),
+                dict(environment),
+                stdin,
+                self._out,
+                self._err,
+                prepare,
+            ),
             daemon=True,
         )
         self._process.start()
@@ -122,11 +138,17 @@ class Process:
 
 
 def _run(
-    arguments: list[str], environment: dict[str, str], stdin: bytes, out: Path, err: Path
+    arguments: list[str],
+    environment: dict[str, str],
+    stdin: bytes,
+    out: Path,
+    err: Path,
+    prepare: Prepare,
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
     sys.stdout, sys.stderr = out.open("w"), err.open("w")
     sys.argv = ["amp-console", *arguments]
+    prepare()
     main()

@@ -1,17 +1,20 @@
 """`forget`: what it asks, what it says, and its exit statuses."""
 
 import json
+import os
 import signal
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
+from multiprocessing.util import Finalize
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from amp_console.simulator import Answer, Call, Rule
 from tests.cli.operator import Operator
+from tests.cli.processes import Process
 from tests.sync.workspace import event
 
 ANA = "ana-7c41@acme.example"
@@ -110,25 +113,30 @@ def test_a_ledger_that_was_set_aside_is_for_the_operator_to_delete(synced: Opera
     assert f"Delete earlier copies of the ledger yourself: {ledger.name}.damaged-" in ended.out
 
 
-DYING = """
-import os, signal, sqlite3, sys
-connect, left = sqlite3.connect, int(sys.argv.pop())
-def count(statement):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-def counting(*args, **kwargs):
-    db = connect(*args, **kwargs)
-    db.set_trace_callback(count)
-    return db
-sqlite3.connect = counting
-from amp_console.cli import main
-try:
-    main()
-finally:
-    print(left)
-"""
+class Dying:
+    """Lets a process die before a statement on SQLite: the `left`th, counted from 1.
+
+    One that ends writes to the standard error how many were left.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def __call__(self) -> None:
+        connect = sqlite3.connect
+
+        def counting(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+            db: sqlite3.Connection = connect(*args, **kwargs)
+            db.set_trace_callback(self._count)
+            return db
+
+        sqlite3.connect = counting  # type: ignore[assignment]
+        Finalize(None, lambda: sys.stderr.write(str(self.left)), exitpriority=1)
+
+    def _count(self, _: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_killed_at_any_statement_it_is_finished_by_the_next_request(
@@ -140,21 +148,18 @@ def test_killed_at_any_statement_it_is_finished_by_the_next_request(
     path.write_text("".join(json.dumps(event(user, True)) + "\n" for user in [*people, "u2"]))
     assert operator.run("sync", "--from", path, "--yes").status == 0
 
-    def forget_and_die(user: str, after: int) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [sys.executable, "-c", DYING, "forget", user, "--yes", str(after)],
-            env=operator.environment,
-            capture_output=True,
-            check=False,
-        )
+    def forget_and_die(user: str, at: int) -> Process:
+        process = operator.start("forget", user, "--yes", prepare=Dying(at))
+        process.wait()
+        return process
 
     first = people.pop()
-    statements = 1_000_000 - int(forget_and_die(first, 1_000_000).stdout.split()[-1])
+    statements = 1_000_000 - int(forget_and_die(first, 1_000_000).err.split()[-1])
     assert first not in members(operator)
     home = operator.home / "amp-console"
     for number, user in enumerate(people):
         died = forget_and_die(user, 1 + number * (statements - 5) // (len(people) - 1))
-        assert died.returncode == -signal.SIGKILL, died
+        assert died.status == -signal.SIGKILL, died.err
         ended = operator.run("forget", user, "--yes")
         assert ended.status == 0, ended
         assert user not in members(operator)
