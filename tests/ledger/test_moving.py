@@ -211,21 +211,21 @@ class Full(Exception):
 
 
 @both_ways
-@pytest.mark.parametrize("at", ["audience", "member", "source", "checked"])
 def test_what_stops_it_leaves_the_old_one_in_use_and_the_other_place_empty(
-    here: str, there: str, at: str, place: Places
+    here: str, there: str, place: Places
 ) -> None:
     old, new = place(here), place(there)
     before = fill(old)
+    for at in ("audience", "member", "source", "checked"):
 
-    def stop(now: CopyProgress) -> None:
-        if now.table == at or (at == "checked" and now.done > now.total / 2):
-            raise Full
+        def stop(now: CopyProgress, at: str = at) -> None:
+            if now.table == at or (at == "checked" and now.done > now.total / 2):
+                raise Full
 
-    with pytest.raises(Full):
-        move(old, new, stop)
-    assert sums(old) == before
-    assert not any(table.rows for table in sums(new))
+        with pytest.raises(Full):
+            move(old, new, stop)
+        assert sums(old) == before, at
+        assert not any(table.rows for table in sums(new)), at
     assert move(old, new).tables == before
 
 
@@ -414,10 +414,28 @@ def wanted_at(url: str) -> set[str]:
         return wanted(ledger)
 
 
-@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
-def test_a_ledger_of_each_version_moves_there_and_back(version: int, place: Places) -> None:
-    old, new = place("sqlite"), place("postgresql")
-    with closing(sqlite3.connect(old, isolation_level=None)) as db:
+def test_a_ledger_of_each_version_moves_there_and_back(place: Places, tmp_path: Path) -> None:
+    """Those that come to the same rows, except for the time of the migration, move once."""
+    seen = list[list[TableSum]]()
+    for version in range(1, len(MIGRATIONS)):
+        old = str(tmp_path / f"version-{version}.db")
+        of_version(version, old)
+        before = sums(old)
+        rows = [table for table in before if table.table not in DATED]
+        if rows not in seen:
+            seen.append(rows)
+            new = place("postgresql")
+            assert move(old, new).tables == before, version
+            assert move(new, old).tables == before == sums(old), version
+    assert len(seen) > 1
+
+
+DATED = {"log_entry", "membership_counted"}  # tables with the time of a migration
+
+
+def of_version(version: int, path: str) -> None:
+    """Make a ledger of an earlier version, with a row in each of its first tables."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for step in MIGRATIONS[:version]:
             db.executescript(step)
         db.executescript(f"""
@@ -431,6 +449,3 @@ def test_a_ledger_of_each_version_moves_there_and_back(version: int, place: Plac
                 VALUES (7, 1, 1, 'u1', 1, 1, 1, 3, 1);
             PRAGMA user_version = {version};
         """)
-    before = sums(old)
-    assert move(old, new).tables == before
-    assert move(new, old).tables == before == sums(old)
