@@ -47,7 +47,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     from hypothesis import settings  # pytest compiles it, unless it finds the bytecode
 
-    settings.register_profile("untimed", settings(), deadline=None)
+    from tests.examples import THOROUGH, UNTIMED
+
+    settings.register_profile("untimed", UNTIMED)
+    settings.register_profile("thorough", THOROUGH)
     settings.load_profile("untimed")
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_console.engage import EventBatch, FieldMapping, ReadOptions
 from amp_console.engage.batch import LISTED
 from amp_console.engage.reader import BROKEN_LINE, EventReader
 from tests.engage.events import PERSONAS, event, lines, members, read
+from tests.examples import examples
 
 FAULTS = [
     (b"oops", "not JSON: invalid character"),
@@ -119,7 +120,7 @@ LINES = st.lists(
 
 
 @given(LINES)
-@settings(max_examples=150)
+@examples(150)
 def test_every_event_is_accounted_for_exactly_once(mess: list[bytes]) -> None:
     mess = [written(event("first")), *mess]
     batch = read(lines(*mess))
@@ -131,7 +132,7 @@ def test_every_event_is_accounted_for_exactly_once(mess: list[bytes]) -> None:
 
 
 @given(spoilt())
-@settings(max_examples=150)
+@examples(150)
 def test_an_event_is_judged_alike_on_a_line_and_in_an_array(odd: dict[str, Any]) -> None:
     # In the array it is decoded without types first, and put into shape.
     options = ReadOptions(mapping=FieldMapping.parse("$.userId", "$.context.personas.x"))

@@ -4,12 +4,13 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.engage.json_text import DEPTH, TOO_LONG, DocumentSplitter, decode
 from tests.engage.events import PERSONAS, TIME, event, lines, members, read
+from tests.examples import examples
 
 DEEP = "[" * 5_000 + "]" * 5_000
 JUNK = [
@@ -75,7 +76,7 @@ def fields(*names: str) -> st.SearchStrategy[list[str]]:
     fields('"external_audience_id"', '"audience_settings"', '"namespace"'),
     fields('"bio"', '"email"'),
 )
-@settings(max_examples=100)
+@examples(100)
 def test_junk_in_fields_that_are_not_needed_changes_nothing(
     top: list[str], context: list[str], personas: list[str], traits: list[str]
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from amp_console.ledger import open_ledger, sources
@@ -18,6 +18,7 @@ from amp_console.simulator import Simulator
 from amp_console.sync.audience_queries import set_query
 from amp_console.sync.sources.warehouse import Engine, WarehouseError, open_engine
 from amp_console.sync.sources.warehouse.cursor import reads_on, with_placeholder
+from tests.examples import examples
 from tests.ledgers import sqlite_only
 from tests.sync.test_refresh import Lake, statements
 from tests.sync.warehouses import (
@@ -379,7 +380,7 @@ def _chopped(warehouse: Warehouse, chopping: Callable[[Engine], Engine]) -> Call
     return lambda: chopping(open_engine(warehouse.url, None))
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@examples(60, suppress_health_check=list(HealthCheck), deadline=None)
 @given(rounds=Rounds)
 def test_after_each_refresh_it_is_as_a_plain_model_says(
     rounds: list[tuple[list[Any], int, int | None, BaseException]],

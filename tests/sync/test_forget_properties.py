@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from amp_console.ledger import open_ledger
@@ -15,6 +15,7 @@ from amp_console.simulator import Simulator
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.forget import forget, plan_forget
 from amp_console.values import IdType
+from tests.examples import examples
 from tests.sync.test_forget import files_with
 from tests.sync.workspace import Clock, Workspace, event
 
@@ -140,7 +141,7 @@ def opened(folder: Path, simulator: Simulator, workspace: Workspace, clock: Cloc
         workspace.change(SettingsChange(id_type=id_type), key)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(30, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_no_one_who_was_forgotten_returns_unless_a_newer_event_names_them(
     steps: list[object],

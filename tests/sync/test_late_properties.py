@@ -8,10 +8,11 @@ certain.
 import asyncio
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from amp_console.ledger import Db, deliveries, late_effects, open_ledger
@@ -29,7 +30,8 @@ from amp_console.simulator import (
     World,
 )
 from amp_console.values import IdType, Operation
-from tests.ledgers import EmptyLedger
+from tests.examples import examples
+from tests.ledgers import EmptyLedger, postgresql_only
 from tests.sync.workspace import Clock, Workspace, event
 
 QUIET = 600.0
@@ -187,20 +189,32 @@ def amplitude() -> Iterator[Simulator]:
         yield simulator
 
 
-@pytest.mark.both_engines
-@settings(max_examples=15, suppress_health_check=[*HealthCheck])
-@given(rounds=ROUNDS, batch=st.integers(1, 3))
+Rounds = list[tuple[Step, Step, Step]]
+HISTORIES = given(rounds=ROUNDS, batch=st.integers(1, 3))
+
+
+@examples(15, suppress_health_check=[*HealthCheck])
+@HISTORIES
 def test_the_cohort_ends_right_and_in_between_every_doubt_is_listed(
-    rounds: list[tuple[Step, Step, Step]],
-    batch: int,
-    amplitude: Simulator,
-    empty_ledger: EmptyLedger,
-    tmp_path_factory: pytest.TempPathFactory,
+    rounds: Rounds, batch: int, amplitude: Simulator, empty_ledger: EmptyLedger, tmp_path: Path
 ) -> None:
-    folder = tmp_path_factory.mktemp("late")
+    check_history(rounds, batch, amplitude, empty_ledger(), tmp_path)
+
+
+@postgresql_only
+@examples(5, suppress_health_check=[*HealthCheck])
+@HISTORIES
+def test_every_doubt_is_listed_in_a_ledger_on_a_server(
+    rounds: Rounds, batch: int, amplitude: Simulator, empty_ledger: EmptyLedger, tmp_path: Path
+) -> None:
+    check_history(rounds, batch, amplitude, empty_ledger(), tmp_path)
+
+
+def check_history(rounds: Rounds, batch: int, amplitude: Simulator, url: str, folder: Path) -> None:
+    """Check the lists after each step; then let all be retried and certain, and check the end."""
     amplitude.faults.release()
     amplitude.faults.clear()
-    with open_ledger(empty_ledger()) as ledger:
+    with open_ledger(url) as ledger:
         clock = Clock()
         workspace = Workspace(amplitude, ledger, folder)
         workspace.timing = dataclasses.replace(workspace.timing, now=clock)

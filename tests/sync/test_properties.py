@@ -2,10 +2,10 @@
 
 import asyncio
 import enum
+from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from amp_console.ledger import deliveries, open_ledger
@@ -27,7 +27,8 @@ from amp_console.simulator import (
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.status import Status, audience_summary
 from amp_console.values import IdType, Operation
-from tests.ledgers import EmptyLedger
+from tests.examples import examples
+from tests.ledgers import EmptyLedger, postgresql_only
 from tests.sync.workspace import Workspace, event
 
 USERS = ["u1", "u2", "u3", "u4", "u5", "u6", "poison", "ghost-1", "é😀", "007"]
@@ -49,7 +50,7 @@ Faults = st.lists(
     ),
     max_size=3,
 )
-Rounds = st.lists(st.tuples(Events, Faults), min_size=1, max_size=4)
+ROUNDS = st.lists(st.tuples(Events, Faults), min_size=1, max_size=4)
 
 
 def check_numbers(workspace: Workspace, strangers: int) -> None:
@@ -64,24 +65,36 @@ def check_numbers(workspace: Workspace, strangers: int) -> None:
     assert Status.SIZE_DIFFERS not in states
 
 
-@pytest.mark.both_engines
-@settings(max_examples=20, suppress_health_check=[*HealthCheck])
-@given(rounds=Rounds, is_existing=st.booleans(), batch=st.integers(1, 5))
+Rounds = list[tuple[list[tuple[str, bool, int]], list[Rule]]]
+HISTORIES = given(rounds=ROUNDS, is_existing=st.booleans(), batch=st.integers(1, 5))
+
+
+@examples(20, suppress_health_check=[*HealthCheck])
+@HISTORIES
 def test_the_cohort_ends_as_the_events_say(
-    rounds: list[tuple[list[tuple[str, bool, int]], list[Rule]]],
-    is_existing: bool,
-    batch: int,
-    empty_ledger: EmptyLedger,
-    tmp_path_factory: pytest.TempPathFactory,
+    rounds: Rounds, is_existing: bool, batch: int, empty_ledger: EmptyLedger, tmp_path: Path
 ) -> None:
+    check_history(rounds, is_existing, batch, empty_ledger(), tmp_path)
+
+
+@postgresql_only
+@examples(6, suppress_health_check=[*HealthCheck])
+@HISTORIES
+def test_the_cohort_ends_as_the_events_say_with_a_ledger_on_a_server(
+    rounds: Rounds, is_existing: bool, batch: int, empty_ledger: EmptyLedger, tmp_path: Path
+) -> None:
+    check_history(rounds, is_existing, batch, empty_ledger(), tmp_path)
+
+
+def check_history(rounds: Rounds, is_existing: bool, batch: int, url: str, folder: Path) -> None:
+    """Sync after each round of events, in its trouble, and compare the end with the events."""
     poison = Rule(RefuseIds(frozenset({"poison"})), calls=frozenset({Call.MEMBERSHIP, Call.UPLOAD}))
     newest: dict[str, tuple[tuple[int, int, int], bool]] = {}
-    folder = tmp_path_factory.mktemp("workspace")
     world = World()
     world.add_user("seed")
     with (
         Simulator(world, behaviour=Behaviour(numeric_skipped_ids=True)) as simulator,
-        open_ledger(empty_ledger()) as ledger,
+        open_ledger(url) as ledger,
     ):
         workspace = Workspace(simulator, ledger, folder)
         workspace.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=0)
@@ -220,8 +233,10 @@ class Switching:
             asyncio.run(self.workspace.apply_report(found, replace=True, verify=False))
 
 
-@pytest.mark.both_engines
-@settings(max_examples=15, suppress_health_check=[*HealthCheck], deadline=None)
+HISTORIES_OF_SWITCHES = given(turns=TURNS, batch=st.integers(1, 3))
+
+
+@examples(15, suppress_health_check=[*HealthCheck])
 @example(
     turns=[
         Turn({"u1", "ghost"}, False, Act.CRASH, []),
@@ -244,19 +259,30 @@ class Switching:
     ],
     batch=1,
 )
-@given(turns=TURNS, batch=st.integers(1, 3))
+@HISTORIES_OF_SWITCHES
 def test_the_cohort_ends_right_whatever_id_type_is_used_and_however_it_is_replaced(
-    turns: list[Turn],
-    batch: int,
-    empty_ledger: EmptyLedger,
-    tmp_path_factory: pytest.TempPathFactory,
+    turns: list[Turn], batch: int, empty_ledger: EmptyLedger, tmp_path: Path
 ) -> None:
+    check_switches(turns, batch, empty_ledger(), tmp_path)
+
+
+@postgresql_only
+@examples(5, suppress_health_check=[*HealthCheck])
+@HISTORIES_OF_SWITCHES
+def test_the_cohort_ends_right_whatever_id_type_is_used_with_a_ledger_on_a_server(
+    turns: list[Turn], batch: int, empty_ledger: EmptyLedger, tmp_path: Path
+) -> None:
+    check_switches(turns, batch, empty_ledger(), tmp_path)
+
+
+def check_switches(turns: list[Turn], batch: int, url: str, folder: Path) -> None:
+    """Take all turns, then sync without trouble, and compare the cohort with the model."""
     world = World(Known.REGISTERED)
     for user, amplitude_id in AMPLITUDE_IDS.items():
         if user != "ghost":
             world.add_user(user, amplitude_id)
-    with Simulator(world) as simulator, open_ledger(empty_ledger()) as ledger:
-        workspace = Workspace(simulator, ledger, tmp_path_factory.mktemp("switching"))
+    with Simulator(world) as simulator, open_ledger(url) as ledger:
+        workspace = Workspace(simulator, ledger, folder)
         workspace.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=0)
         switching = Switching(workspace)
         switching.enter()

@@ -5,15 +5,15 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from amp_console.ledger import Db, open_ledger
 from amp_console.ledger.comparisons import DifferenceFilter, DifferenceKind, differences
 from amp_console.simulator import Simulator, World
 from amp_console.values import Operation
-from tests.ledgers import EmptyLedger
+from tests.examples import examples
+from tests.ledgers import EmptyLedger, postgresql_only
 from tests.sync.workspace import Workspace, event
 
 NAMES = ("ana", "Ana", "ben", "007", "7", "ghost-1", "cem", "dua", "eve")
@@ -74,17 +74,30 @@ def delivered(db: Db) -> dict[str, int | None]:
     return dict(db.execute("SELECT id, delivered FROM member").fetchall())
 
 
-@pytest.mark.both_engines
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(scenario=Scenario([], [], {"ana"}, 0, {"ghost-1"}, True))
 @given(scenario=STORIES)
 def test_it_finds_what_differs_and_puts_it_right(
     scenario: Scenario, empty_ledger: EmptyLedger
 ) -> None:
+    check(scenario, empty_ledger())
+
+
+@postgresql_only
+@examples(6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scenario=STORIES)
+def test_it_does_so_with_a_ledger_on_a_server(
+    scenario: Scenario, empty_ledger: EmptyLedger
+) -> None:
+    check(scenario, empty_ledger())
+
+
+def check(scenario: Scenario, url: str) -> None:
+    """Compare, repair and sync, and check each against the model."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Simulator(World(unknown=lambda text: text.startswith("ghost-"))) as simulator,
-        open_ledger(empty_ledger()) as ledger,
+        open_ledger(url) as ledger,
     ):
         workspace = Workspace(simulator, ledger, Path(folder))
         nameless = prepare(workspace, scenario)

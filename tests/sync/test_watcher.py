@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from amp_console.engage import UnreadableSource
@@ -30,6 +30,7 @@ from amp_console.sync.sources.watcher import (
     readable,
 )
 from amp_console.sync.timing import Timing
+from tests.examples import examples
 from tests.ledgers import fail, fail_no_more
 from tests.sync.workspace import Workspace, event
 
@@ -919,7 +920,7 @@ def test_a_log_that_was_rotated_while_no_session_ran_is_read_on_where_it_was_lef
     assert not watcher.trouble()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     way=st.sampled_from(WAYS),
     is_alone=st.booleans(),
@@ -1069,7 +1070,7 @@ DEEDS = (
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deeds=st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 1)), max_size=25))
 def test_whatever_is_done_to_the_files_each_event_is_read_once(
     simulator: Simulator, tmp_path: Path, deeds: list[tuple[str, int]]
