@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from textual.content import Content
 
+from amp_console.console.lifecycle import is_open
 from amp_console.console.texts import ACCENT, MUTED, STRONG, safe_text
 from amp_console.console.widgets.link_bar import BarLink, LinkBar, extent
 
@@ -49,10 +50,11 @@ class KeyFooter(LinkBar):
         self._keys = keys
         self._press = press
         self._shown = FooterKeys(())
+        self._is_due = False
 
     def on_mount(self) -> None:
         """Show other keys when what they do, or whether they work, has changed."""
-        self.screen.bindings_updated_signal.subscribe(self, lambda _: self._read())
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self._read_soon())
 
     def on_resize(self) -> None:
         """Show as many keys as fit into another width."""
@@ -63,7 +65,15 @@ class KeyFooter(LinkBar):
         event.stop()
         await self._press(event.name)
 
+    def _read_soon(self) -> None:
+        """Read once for all that has changed: opening a screen says so up to ten times."""
+        if not self._is_due:
+            self._is_due = self.call_after_refresh(self._read)
+
     def _read(self) -> None:
+        self._is_due = False
+        if not (self.is_attached and is_open(self.screen)):
+            return  # it was left meanwhile
         keys = self._keys()
         if keys != self._shown:
             self._shown = keys
