@@ -3,13 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.simulator import Simulator
+from amp_console.simulator import Behaviour, Simulator
 from tests.cli.operator import Operator
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
+    """Its exports are ready at once: a command waits a second before it asks again."""
+    with Simulator(behaviour=Behaviour(job_polls=0)) as running:
         yield running
 
 

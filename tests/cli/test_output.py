@@ -13,7 +13,16 @@ import pytest
 
 import amp_console
 from amp_console.cli.app import COMMANDS
-from amp_console.simulator import Answer, Call, Canned, ListedAudience, Rule, Simulator, Size
+from amp_console.simulator import (
+    Answer,
+    Behaviour,
+    Call,
+    Canned,
+    ListedAudience,
+    Rule,
+    Simulator,
+    Size,
+)
 from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
 from tests.cli.inside import Streams, full, unread
 from tests.cli.operator import MODULE, OWNER
@@ -50,7 +59,7 @@ def _fresh_rings() -> Iterator[None]:
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
+    with Simulator(behaviour=Behaviour(job_polls=0)) as running:
         yield running
 
 

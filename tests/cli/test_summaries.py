@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.simulator import Simulator
+from amp_console.simulator import Behaviour, Simulator
 from tests.cli.inside import Streams
 from tests.cli.operator import OWNER
 from tests.sync.workspace import event
@@ -15,7 +15,7 @@ from tests.sync.workspace import event
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
+    with Simulator(behaviour=Behaviour(job_polls=0)) as running:
         yield running
 
 
