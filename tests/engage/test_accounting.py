@@ -120,7 +120,7 @@ LINES = st.lists(
 
 
 @given(LINES)
-@examples(150)
+@examples(75)
 def test_every_event_is_accounted_for_exactly_once(mess: list[bytes]) -> None:
     mess = [written(event("first")), *mess]
     batch = read(lines(*mess))
@@ -132,7 +132,7 @@ def test_every_event_is_accounted_for_exactly_once(mess: list[bytes]) -> None:
 
 
 @given(spoilt())
-@examples(150)
+@examples(75)
 def test_an_event_is_judged_alike_on_a_line_and_in_an_array(odd: dict[str, Any]) -> None:
     # In the array it is decoded without types first, and put into shape.
     options = ReadOptions(mapping=FieldMapping.parse("$.userId", "$.context.personas.x"))

@@ -76,7 +76,7 @@ def fields(*names: str) -> st.SearchStrategy[list[str]]:
     fields('"external_audience_id"', '"audience_settings"', '"namespace"'),
     fields('"bio"', '"email"'),
 )
-@examples(100)
+@examples(50)
 def test_junk_in_fields_that_are_not_needed_changes_nothing(
     top: list[str], context: list[str], personas: list[str], traits: list[str]
 ) -> None:

@@ -20,6 +20,7 @@ from amp_console.ledger.audiences import link_existing
 from amp_console.ledger.people import find_person
 from amp_console.ledger.snapshots import Snapshot
 from amp_console.values import AudienceRef, Change, IdType, Operation, now_in_microseconds
+from tests.examples import examples
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, wanted
 
 pytestmark = pytest.mark.both_engines
@@ -107,7 +108,8 @@ _CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TEXTS = st.text(_CHARACTERS, min_size=1, max_size=20)
 
 
-@given(ids=st.sets(TEXTS, min_size=1, max_size=20))
+@examples(25)
+@given(ids=st.sets(TEXTS, min_size=1, max_size=80))
 def test_any_text_is_an_identifier(ids: set[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     with open_ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
         read(ledger, [enters(id_, NOW, n + 1) for n, id_ in enumerate(sorted(ids))])
@@ -118,6 +120,7 @@ def test_any_text_is_an_identifier(ids: set[str], tmp_path_factory: pytest.TempP
 Event = st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 6))
 
 
+@examples(50)
 @given(
     files=st.lists(st.lists(Event, max_size=12), min_size=1, max_size=4),
     order=st.randoms(use_true_random=False),
@@ -183,6 +186,7 @@ def members_by(ledger: Ledger, id_type: int) -> set[str]:
     return {id_ for (id_,) in rows}
 
 
+@examples(60)
 @given(
     files=st.lists(st.lists(Event, max_size=12), max_size=4),
     lists=st.dictionaries(st.integers(0, 6), st.sets(st.integers(0, 4)), max_size=4),
