@@ -2,15 +2,35 @@
 
 import pytest
 
-from amp_console.console.widgets.grid import Grid
+from amp_console.console.screens.audiences.rows import COLUMNS, DEFAULT
+from amp_console.console.widgets.grid import Cell, CellPart, Grid, Row, parts_cell
+from amp_console.console.widgets.grid.columns import ColumnLayout
 from tests.console.harness import ConsoleHarness, until, until_shown
 from tests.console.sample_audiences import SHOPPERS, broken_events, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 
 HEIGHT = 40
+KEYS_REFUSED = parts_cell([CellPart("✖ keys refused"), CellPart("▲ 10,210 rejected")])
 PANELS = {"bars", "log", "reasons"}
 """Lists in the detail of a run, which share its width from 110 columns."""
+
+
+def test_home_leaves_out_all_else_before_the_rejected_users() -> None:
+    texts = ["High value shoppers", "High value shoppers", "User ID", "▲ 1,208,489"]
+    cells = [
+        *map(Cell, texts),
+        Cell("+120,650  −90,097"),
+        Cell("10,210"),
+        KEYS_REFUSED,
+        Cell("now"),
+    ]
+    for columns in (DEFAULT, COLUMNS):
+        layout = ColumnLayout(columns)
+        layout.measure([Row(1, (*cells, Cell("1,208,489"))[: len(columns)])])
+        for width in (78, 98, 128):
+            shown = [columns[item.at].label for item in layout.fit(width)]
+            assert {"Audience", "Pending", "Rejected", "Status"} <= set(shown), width
 
 
 @pytest.mark.parametrize(

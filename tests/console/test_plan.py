@@ -58,6 +58,7 @@ async def test_the_plan_says_what_would_be_sent(
             "» creates a cohort",
         )
         await until_shown(pilot, "creates the cohort “trial”, owned by ana@acme.example")
+        await until_shown(pilot, "then adds 1")
 
 
 async def test_a_plan_on_a_small_screen_names_some_users_and_the_way_back(

@@ -46,6 +46,22 @@ async def test_runs_are_listed_with_what_they_did(
         assert isinstance(pilot.app.screen, RunScreen)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (130, 40)], ids=str)
+async def test_a_run_says_whom_it_added_and_removed_in_one_column(
+    harness: ConsoleHarness, size: tuple[int, int]
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+        await workspace.sync()
+        workspace.leave("u-1", at=5)
+        workspace.enter("u-3", "u-4", "u-5", at=5)
+        await workspace.sync()
+    async with harness.open(size=size) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "Changed", "+3 −1", "+2 ")
+
+
 async def test_many_runs_leave_room_for_the_requests_of_one(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace:
         for n in range(13):

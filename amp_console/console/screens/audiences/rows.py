@@ -22,14 +22,14 @@ DEFAULT = (
     Column("Audience", 18, flex=3),
     Column("Cohort", 14, flex=3, rank=4),
     Column("ID type", 12, rank=7),
-    Column("Members", 8, right=True, rank=1),
+    Column("Members", 8, right=True, rank=2),
     Column("Pending", 9, right=True),
-    Column("Rejected", 8, right=True, rank=3),  # a state says so, too
+    Column("Rejected", 8, right=True, rank=1),
     Column("Status", 14, narrows=6),
     Column("Last sync", 10, rank=5),
 )
 """The columns that are shown until an operator chooses others."""
-COLUMNS = (*DEFAULT, Column("Segment", 9, right=True, rank=2))
+COLUMNS = (*DEFAULT, Column("Segment", 9, right=True, rank=3))
 STATUS = 6
 """The column that is sorted by at first: what needs attention comes first."""
 

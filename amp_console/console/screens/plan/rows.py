@@ -8,7 +8,7 @@ from textual.content import Content
 from amp_console.connections import Limits
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, safe_text
-from amp_console.console.widgets.grid import Cell, Column, Row
+from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell
 from amp_console.console.words import number
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, again_text
 from amp_console.text import clean, listed, plural
@@ -53,6 +53,7 @@ def row(audience: AudiencePlan, glyphs: Glyphs) -> Row:
     is_sent = can_be_sent(audience)
     cohort = audience.cohort_name if audience.cohort_id or audience.creates else glyphs.dash
     what, tone = _what(audience, glyphs)
+    then = [CellPart(f"then adds {audience.add:,}", "dim")] if _adds_to_new(audience) else []
     return Row(
         audience.audience_id,
         (
@@ -66,7 +67,7 @@ def row(audience: AudiencePlan, glyphs: Glyphs) -> Row:
             ),
             Cell(number(audience.requests, glyphs) if is_sent else ""),
             Cell(audience.owner_email if audience.creates else "", "dim"),
-            Cell(what, tone),
+            parts_cell([CellPart(what, tone), *then]),
         ),
         (
             audience.name,
@@ -79,6 +80,11 @@ def row(audience: AudiencePlan, glyphs: Glyphs) -> Row:
             what,
         ),
     )
+
+
+def _adds_to_new(audience: AudiencePlan) -> bool:
+    """Whether users are added to a cohort that is created first."""
+    return audience.creates and audience.add > 0 and audience.obstacle is None
 
 
 def _what(audience: AudiencePlan, glyphs: Glyphs) -> tuple[str, str]:
@@ -221,9 +227,9 @@ def detail(audience: AudiencePlan) -> Content:
             ", owned by ",
             audience.owner_email,
         ]
-        who = f"users matched by {audience.id_type.label}"
-        seed = "a seed user, who is removed again: it has no members yet"
-        parts.append(f", from {seed if audience.is_empty else who}.")
+        who = f"adds {plural(audience.add, 'user')} matched by {audience.id_type.label}"
+        seed = "from a seed user, who is removed again: it has no members yet"
+        parts.append(f", {seed if audience.is_empty else f'then {who}'}.")
     elif audience.is_idle:
         parts.append("nothing to send.")
     else:

@@ -20,7 +20,7 @@ from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.split import BELOW, Split
-from amp_console.console.words import SECOND, aged, lasting
+from amp_console.console.words import SECOND, aged, changes, lasting
 from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, all_runs
 from amp_console.text import plural
@@ -32,8 +32,7 @@ COLUMNS = (
     Column("Outcome", 12, narrows=8),
     Column("Reason", 11, flex=1, rank=1),
     Column("Took", 5, right=True, rank=4),
-    Column("Added", 5, right=True, rank=2),
-    Column("Removed", 7, right=True, rank=3, hides=True),
+    Column("Changed", 7, right=True),
     Column("Rejected", 8, right=True),
     Column("Requests", 8, right=True, rank=5),
 )
@@ -51,9 +50,10 @@ class RunsScreen(BaseScreen):
     NAME = "Runs"
     BELONGS_TO = MainScreen.RUNS
     HELP = """\
-Every sync, comparison and repair, from this console and from the command line. Rejected counts the
-users that a run's requests rejected. Reason also counts users who were rejected earlier, members
-with no identifier in the event, and invalid events. Errors lists who is rejected now.
+Every sync, comparison and repair, from this console and from the command line. Changed counts the
+users that a run added (+) and removed, Rejected those that its requests rejected. Reason also
+counts users who were rejected earlier, members with no identifier in the event, and invalid events.
+Errors lists who is rejected now.
 
 The run under the cursor is shown beside the list or below it, with its audiences, requests and
 rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and b
@@ -229,8 +229,7 @@ def row(run: Run, glyphs: Glyphs, now: int) -> Row:
             Cell(f"{sign(status, glyphs)} {outcome}", OUTCOME_TONES.get(status, "")),
             Cell(reason, "dim"),
             Cell("" if took is None else lasting(took)),
-            Cell(f"{run.added:,}" if run.added else ""),
-            Cell(f"{run.removed:,}" if run.removed else ""),
+            Cell(changes(run.added, run.removed, glyphs).replace("  ", " ")),
             Cell(f"{run.rejected:,}" if run.rejected else "", "bad"),
             Cell(f"{run.requests:,}"),
         ),
@@ -241,8 +240,7 @@ def row(run: Run, glyphs: Glyphs, now: int) -> Row:
             outcome,
             reason,
             took,
-            run.added,
-            run.removed,
+            run.added + run.removed,
             run.rejected,
             run.requests,
         ),
