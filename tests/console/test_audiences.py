@@ -387,6 +387,29 @@ async def test_marks_are_counted_and_actions_name_what_they_act_on(
         assert "s Sync  " in picture(pilot)
 
 
+async def test_marks_go_once_a_sync_of_the_marked_audiences_has_begun(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        select(pilot, SHOPPERS)
+        await pilot.press("space", "s")
+        await until_shown(pilot, "Before you send")
+        await pilot.press("escape")
+        await until_shown(pilot, "1 marked")
+        await pilot.press("s")
+        await until_shown(pilot, "Before you send")
+        await pilot.press("y")
+        await until_shown(pilot, "● delivered")
+        await pilot.press("1")
+        await until_gone(pilot, "marked")
+        await pilot.press("space")
+        await until_shown(pilot, "1 marked")
+        await pilot.press("t")
+        await until_gone(pilot, "marked")
+
+
 async def test_marks_of_rows_that_a_filter_hides_are_dropped(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:

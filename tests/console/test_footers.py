@@ -330,3 +330,34 @@ async def test_where_a_detail_has_no_room_the_footer_says_which_key_shows_it(
         await pilot.press("enter")
         await until_shown(pilot, "What to do")
         await until_gone(pilot, "Enter Details")
+
+
+async def test_the_button_that_enter_presses_is_marked(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "pending", "s Sync", "? Help")
+        await pilot.press("q")
+        await until_shown(pilot, "▸ Quit [y]", "y/Enter Quit")
+        await pilot.press("left")
+        await until_shown(pilot, "▸ Stay [Esc]", "Esc/Enter Stay")
+        await until_gone(pilot, "▸ Quit [y]")
+        await pilot.press("escape")
+        await until(pilot, lambda: not pilot.app.screen.is_modal)
+        select(pilot, SHOPPERS)
+        await pilot.press("l")
+        await until_shown(pilot, "Unlink")
+        await pilot.press("n")
+        await until_shown(pilot, "to continue:")
+        assert "▸ Unlink" not in picture(pilot)
+        await pilot.press(*SHOPPERS)
+        await until_shown(pilot, "It matches.", "▸ Unlink", "Enter Unlink")
+
+
+async def test_in_a_form_the_button_that_enter_presses_is_marked(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "pending", "s Sync", "? Help")
+        await pilot.press("6")
+        await until_shown(pilot, "entries")
+        await pilot.press("E")
+        await until_shown(pilot, "▸ Export [F2]", "F2/Enter Export")

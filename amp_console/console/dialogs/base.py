@@ -22,6 +22,7 @@ from amp_console.console.frame import NoticeLine
 from amp_console.console.lifecycle import is_open, unless_left
 from amp_console.console.texts import MUTED, lines, safe_text, with_key
 from amp_console.console.widgets.button_row import ButtonRow
+from amp_console.console.widgets.enter_button import EnterButton
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
 
 T = TypeVar("T")
@@ -89,7 +90,29 @@ class Dialog(ModalScreen[T], Generic[T]):
         """A button for an action of the dialog, with the words and the key of its footer."""
         binding = next(item for _, item in self._bindings if item.action == action)
         label = with_key(self.name_of(binding), self.app.get_key_display(binding))
-        return Button(label, id=id_, name=action, variant=variant, compact=True)
+        return self.marked_button(label, action, id_, variant)
+
+    def marked_button(
+        self,
+        label: Content,
+        name: str,
+        id_: str,
+        variant: Literal["default", "primary", "warning", "error"],
+    ) -> Button:
+        """A button for an action of this name, marked while Enter does that."""
+        return EnterButton(
+            label,
+            self.services.glyphs.cursor,
+            lambda: self.enter_does == name,
+            id=id_,
+            name=name,
+            variant=variant,
+        )
+
+    def on_descendant_focus(self) -> None:
+        """Mark the button that Enter presses now."""
+        for button in self.query(EnterButton):
+            button.refresh()
 
     def name_of(self, binding: Binding) -> str:
         """What a key of the dialog does, in the footer and on its button."""
@@ -243,7 +266,7 @@ class Question(Dialog[T], Generic[T]):
     def button(self, answer: Answer) -> Button:
         """The button of an answer."""
         label = with_key(answer.label, answer.key)
-        return Button(label, id=answer.name, name=answer.name, variant=answer.kind, compact=True)
+        return self.marked_button(label, answer.name, answer.name, answer.kind)
 
     @property
     def leaving(self) -> Answer:

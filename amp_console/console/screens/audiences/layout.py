@@ -22,10 +22,12 @@ class ListLayout:
         self._columns: tuple[int, ...] = tuple(range(len(DEFAULT)))
         self._rows: Sequence[Row] = ()
         self._is_set = False
+        self._begun: Sequence[object] = ()  # the jobs that had begun when it was shown last
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show rows that have a cell for every column; at first as the view in use says."""
         self._rows = rows
+        self._unmark_begun()
         if not self._is_set:
             self._is_set = True
             view = services_of(self._screen).views.current
@@ -68,6 +70,15 @@ class ListLayout:
             self._grid.sort_by(order.sort_column, descending=order.descending)
         elif STATUS in self._columns:
             self._grid.sort_by(self._columns.index(STATUS), descending=False)
+
+    def _unmark_begun(self) -> None:
+        """Unmark the audiences once a job has begun for all that are marked."""
+        jobs, marks = services_of(self._screen).jobs, self._grid.marks
+        begun = [job for job in (jobs.sync, jobs.reconciling) if job is not None]
+        new = [set(job.audience_ids) for job in begun if job not in self._begun]
+        if marks and any(set(marks) <= audiences for audiences in new):
+            marks.clear()
+        self._begun = begun
 
     async def choose(self) -> None:
         """Let the operator choose a view or columns, or save, rename or delete a view."""

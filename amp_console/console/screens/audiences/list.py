@@ -350,6 +350,7 @@ pale where that differs. Press v to save filter, order and columns as a view."""
 
         for item in self.chosen:
             self.run_worker(switch(self.services, item.audience))
+        self.query_one("#list", Grid).marks.clear()
 
 
 def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
