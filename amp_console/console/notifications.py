@@ -87,6 +87,13 @@ class Notices:
         """Whether the same notification is shown already."""
         return Notice(text, severity, about=about) in self._shown
 
+    def withdraw(self, text: str) -> None:
+        """Show no notification with this text any more: it is not true now."""
+        kept = [notice for notice in self._shown if notice.text != text]
+        if len(kept) != len(self._shown):
+            self._shown = kept
+            self._changed()
+
     def leave_screen(self) -> None:
         """Show those no more that were seen on the screen that was left.
 
@@ -163,6 +170,10 @@ class Notifications:
         else:
             self._remember(text, severity)
         self._show(text, severity)
+
+    def withdraw(self, text: str) -> None:
+        """Show a notification no more, which the log keeps."""
+        self.shown.withdraw(escaped(text))
 
     def log(self, text: str, severity: SeverityLevel = "information") -> None:
         """Log it without showing it. What is shown already is not logged again."""

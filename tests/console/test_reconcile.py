@@ -12,17 +12,19 @@ from textual.widgets import Button, Input
 
 from amp_console.connections import Connection
 from amp_console.console import LaunchOptions
+from amp_console.console.glyphs import PLAIN
 from amp_console.console.routes import OpenReconcile, OpenReconcileAll
 from amp_console.console.screens.reconcile.choice import ChoiceDialog
 from amp_console.console.screens.reconcile.repair import NOTHING_LEFT
-from amp_console.console.screens.reconcile.rows import Parts, shares
+from amp_console.console.screens.reconcile.rows import Parts, shares, verdict
 from amp_console.console.screens.reconcile.view import ReconcileScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
-from amp_console.ledger.comparisons import KEPT
+from amp_console.ledger.comparisons import KEPT, Comparison, DifferenceKind, Resolved
 from amp_console.ledger.runs import RunKind, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule, Simulator, Slow
+from amp_console.values import IdType
 from tests.console.gate import gate_sleeps
 from tests.console.harness import (
     NOW,
@@ -644,6 +646,35 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_shown(pilot, "repaired")
         await until_gone(pilot, "▲")
         assert cohort(harness) == {*USERS, "lonely"}
+
+
+def test_what_was_repaired_and_what_is_pending_still_are_both_said() -> None:
+    compared = Comparison(
+        id=1,
+        run_id=1,
+        audience_id=1,
+        cohort_id="26umsb5",
+        id_type=IdType.USER_ID,
+        at=0,
+        against=None,
+        against_at=None,
+        applies=None,
+        in_audience=12,
+        in_cohort=10,
+        in_both=9,
+        missing=3,
+        missing_drifted=1,
+        missing_rejected=0,
+        has_left=0,
+        strangers=1,
+        cohort_no_id=0,
+        audience_no_id=0,
+        pending=2,
+    )
+    repaired = {DifferenceKind.MISSING: 1, DifferenceKind.STRANGER: 1}
+    words = verdict(compared, Resolved(repaired, sent=0), PLAIN)
+    assert words == ("◐ repaired, 2 pending", "warn")
+    assert verdict(compared, Resolved(repaired, sent=2), PLAIN) == ("● repaired", "good")
 
 
 async def test_the_row_of_an_audience_and_its_detail_give_one_verdict(

@@ -2,17 +2,20 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.connections import SegmentSpace, save_space
+from amp_console.connections import NamedSource, SegmentSpace, save_space
 from amp_console.console.environment import SegmentTokens
 from amp_console.console.widgets.grid import Grid
 from amp_console.engage import FieldMapping
 from amp_console.ledger.segment_audiences import keep_audiences
 from amp_console.simulator import Canned, ListedAudience, Simulator, Size
 from amp_console.simulator.segment import PROFILES_TOKEN, TOKEN, ListedDestination
+from amp_console.sync.audience_queries import set_query
 from amp_console.values import SegmentAudience, now_in_microseconds
 from tests.connections import backends
 from tests.console.harness import (
@@ -34,6 +37,7 @@ from tests.console.sample_audiences import (
     connect_with_audiences,
     select,
 )
+from tests.sync.warehouses import sqlite_warehouse
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +128,26 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await at(pilot, FRESH)
         await until_shown(
             pilot, "Segment unknown · members 12 · cohort —", "Computing, read just now"
+        )
+
+
+async def test_of_an_audience_of_a_query_segment_only_has_one_with_its_key(
+    harness: ConsoleHarness, simulator: Simulator, tmp_path: Path
+) -> None:
+    connect(harness, simulator)
+    lake = NamedSource(name="lake", url=sqlite_warehouse(tmp_path).url)
+    connection = msgspec.structs.replace(
+        harness.environment.connections.pick(None), sources=(lake,)
+    )
+    harness.environment.connections.save(connection)
+    with harness.workspace(connection) as workspace:
+        set_query(workspace.ledger, connection, SHOPPERS, "lake", "SELECT user_id FROM vips")
+    async with harness.open(size=(120, 50)) as pilot:
+        await at(pilot, SHOPPERS)
+        await until_shown(
+            pilot,
+            "2 fewer in Segment: press u to ask again, or 7 to refresh the query",
+            "the audience with this key: Live, read 11 min ago; a query lists the members here",
         )
 
 

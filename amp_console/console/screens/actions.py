@@ -62,21 +62,33 @@ class ActionKeys:
     def __init__(self, screen: Screen[Any], reason_of: Callable[[str], str | None]) -> None:
         self._screen = screen
         self._reason_of = reason_of
+        self._explained: tuple[str, str] | None = None  # an action, and why it was unavailable
 
     def refresh(self) -> None:
-        """Let the footer show what is useful and available now."""
+        """Let the footer show what is useful and available now, and no reason that was true."""
         self._screen.refresh_bindings()
+        if self._explained is not None and self.reason(self._explained[0]) != self._explained[1]:
+            services_of(self._screen).notifications.withdraw(self._explained[1])
+            self._explained = None
 
-    def explain(self, key: str) -> str | None:
-        """Why the action of a pressed key is unavailable; None where something handles the key."""
+    def explain(self, key: str) -> bool:
+        """Say why the action of a pressed key is unavailable, if it is.
+
+        Returns whether it was said; it is not where something handles the key.
+        """
         if self._is_handled_below(key):
-            return None
+            return False
         bound = self._bindings_of(self._screen).get(key, ())
         shown = [found for found in bound if not self._is_hidden(found)]
-        reasons = (
-            self.reason(found.action) for found in shown or bound
-        )  # of several, one works now
-        return next((reason for reason in reasons if reason is not None), None)
+        return any(self.explain_action(found.action) for found in shown or bound)
+
+    def explain_action(self, action: str) -> bool:
+        """Say why an action is unavailable, as long as that is so; False where it works."""
+        if (reason := self.reason(action)) is None:
+            return False
+        self._explained = action, reason
+        services_of(self._screen).notifications.post(reason, "warning")
+        return True
 
     def reason(self, action: str) -> str | None:
         """Why an action is unavailable; it may have parameters."""

@@ -197,10 +197,8 @@ class BaseScreen(Screen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """Say why, when the key of a dimmed action is pressed."""
-        reason = self.action_keys.explain(event.key)
-        if reason is not None:
+        if self.action_keys.explain(event.key):
             event.stop()
-            self.services.notifications.post(reason, "warning")
 
     def action_back(self) -> None:
         """Go back one step: unmark rows, leave a detail, clear a filter, else leave the screen."""

@@ -107,11 +107,8 @@ class ScreenFooter:
 
     async def press(self, name: str) -> None:
         """Do what the key of this action does, or say why it does nothing."""
-        reason = self._actions.reason(name)
         found = next((item for item in self._found() if item.key.name == name), None)
-        if reason is not None:
-            services_of(self._screen).notifications.post(reason, "warning")
-        elif found is not None:
+        if not self._actions.explain_action(name) and found is not None:
             await self._screen.app.run_action(found.action, found.node)
 
     def _named(self) -> list[Labelled | Withheld]:

@@ -135,9 +135,7 @@ class FormScreen(BaseScreen):
     async def on_button_pressed(self, event: Button.Pressed) -> None:
         """Do the action that a button is named after, or say why it is unavailable."""
         action = event.button.id or ""
-        if (reason := self.action_keys.reason(action)) is not None:
-            self.services.notifications.post(reason, "warning")
-        else:
+        if not self.action_keys.explain_action(action):
             await self.run_action(action)
 
     def begin_work(self, work: Coroutine[None, None, object], action: str) -> None:

@@ -117,7 +117,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     rows += [
         ("pending", _pending(services, target)),
         ("last error", _error(services, trend.error)),
-        *size_rows(services, target.audience.id),
+        *size_rows(services, target.audience.id, has_query=trend.query is not None),
         ("members", _members(services, target, trend.days)),
         *([("", members_sum(target.count))] if target.count else []),
         *_days(services, trend.days),

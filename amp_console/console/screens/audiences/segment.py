@@ -21,6 +21,7 @@ _ABSENT = {
     Presence.NO_SPACE: "no audience with this key",
 }
 _STEP_IF_MORE = ": press u to ask again, and i to import events that are missing"
+_STEP_OF_QUERY = ": press u to ask again, or 7 to refresh the query that lists the members"
 _STEP_IF_FEWER = (
     ": press u to ask again. Some may have left in Segment: press i to import later events, or a "
     "list of its members"
@@ -51,10 +52,13 @@ def segment_badge(services: Services, known: Audience) -> list[CellPart]:
     return [CellPart(f"{services.glyphs.triangle} Segment", "warn")]
 
 
-def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content | str]]:
+def size_rows(
+    services: Services, audience_id: int, *, has_query: bool
+) -> list[tuple[str, Content | str]]:
     """The three sizes of an audience side by side, what does not fit, and its status in Segment.
 
-    The members are those in the ledger. Nothing where no space is connected.
+    The members are those in the ledger; `has_query` says that a query lists them, and not Segment.
+    Nothing where no space is connected.
     """
     sizes = services.segment.sizes_of(audience_id)
     if sizes is None:
@@ -74,8 +78,8 @@ def size_rows(services: Services, audience_id: int) -> list[tuple[str, Content |
     ]
     return [
         ("sizes", safe_text(*side_by_side)),
-        *([("", safe_text((_odd_sizes(row), WARN)))] if row.sizes_odd else []),
-        ("in Segment", _in_segment(services, sizes)),
+        *([("", safe_text((_odd_sizes(row, has_query), WARN)))] if row.sizes_odd else []),
+        ("in Segment", _in_segment(services, sizes, has_query)),
         *_destinations(row),
     ]
 
@@ -92,16 +96,21 @@ def _destinations(row: SizesSideBySide) -> list[tuple[str, Content]]:
     return [("", safe_text((words, WARN), max_length=300))]
 
 
-def _odd_sizes(row: SizesSideBySide) -> str:
+def _odd_sizes(row: SizesSideBySide, has_query: bool) -> str:
     """What does not fit, and what to do about a size in Segment."""
     step = ""
-    if row.differs_in_segment:
+    if row.differs_in_segment and has_query:
+        step = _STEP_OF_QUERY
+    elif row.differs_in_segment:
         step = _STEP_IF_FEWER if row.difference < 0 else _STEP_IF_MORE
     return "; ".join(row.sizes_odd) + step
 
 
-def _in_segment(services: Services, sizes: Sizes) -> Content:
-    """The status of an audience in Segment, and the age of that reading."""
+def _in_segment(services: Services, sizes: Sizes, has_query: bool) -> Content:
+    """The status of an audience in Segment, and the age of that reading.
+
+    Where a query lists the members, Segment only has an audience with the same key.
+    """
     reading, listed = sizes.reading, sizes.row.segment
     if reading.read_at is None:
         return safe_text(("never read: press u to ask Segment", MUTED))
@@ -109,6 +118,9 @@ def _in_segment(services: Services, sizes: Sizes) -> Content:
     if listed is None:
         return safe_text((_ABSENT[sizes.row.presence], MUTED), age)
     status = listed.status or "unknown status"
+    if has_query:
+        text = f"the audience with this key: {status}"
+        return safe_text(text, age, ("; a query lists the members here", MUTED))
     name = "" if listed.name == sizes.row.summary.audience.name else f"  {listed.name}"
     tone = BAD if has_failed(listed) else ""
     step = "; open it in Segment to see why: no new events may come" if has_failed(listed) else ""

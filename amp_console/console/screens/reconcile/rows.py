@@ -201,7 +201,8 @@ def verdict(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -
     if resolved is not None and resolved.is_repairing:
         return f"{glyphs.live} repairing", "accent"
     if done == differing > 0:
-        return f"{glyphs.circle} repaired", "good"
+        repaired = f"{glyphs.half} repaired, {pending:,} pending", "warn"
+        return repaired if pending else (f"{glyphs.circle} repaired", "good")
     if differing:
         return f"{glyphs.triangle} {comparison_outcome(comparison)}", "bad"
     if sent and not pending:

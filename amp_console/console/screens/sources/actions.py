@@ -20,7 +20,7 @@ from amp_console.text import clean, named
 MAX_NAMES = 5  # audiences that a question names
 MAX_NAME_LENGTH = 40
 NO_WAREHOUSE = "Add a warehouse first: press 7 for Sources, then A."
-ONLY_QUERIES = "Only the query of an audience can be refreshed; events are read by i, Import."
+ONLY_QUERIES = "Only the query of an audience can be refreshed. To read events press i."
 NOT_EDITED = "Only warehouses and queries can be edited. This source provides events."
 ONLY_WAREHOUSES = "Only a warehouse can be tested. This source provides events."
 NOT_REMOVED = "It can't be removed: it is listed until it is read, or is gone."
