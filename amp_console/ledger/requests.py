@@ -66,17 +66,20 @@ def count_requests(db: Db, run_id: int, audience_id: int | None = None) -> int:
     return int(row[0])
 
 
-def count_sent_again(db: Db, run_id: int, audience_id: int | None = None) -> int:
-    """How many of a run's requests delivered no one.
+def count_sent_again(db: Db, run_id: int, audience_id: int | None = None) -> tuple[int, int]:
+    """How many of a run's requests delivered no one: those that create a cohort, and the others.
 
     The users of an upload that creates a cohort are in later requests, and those of a void request
     are pending again, or refused.
     """
     values = {"run": run_id, "audience": audience_id}
-    row = db.execute(
-        f"SELECT count(*) FROM request {_OF_RUN} AND (kind = 'upload' OR state = 'void')", values
+    creating, others = db.execute(
+        "SELECT count(CASE WHEN kind = 'upload' THEN 1 END), "
+        "count(CASE WHEN kind <> 'upload' AND state = 'void' THEN 1 END) "
+        f"FROM request {_OF_RUN}",
+        values,
     ).fetchone()
-    return int(row[0])
+    return int(creating), int(others)
 
 
 def requests_page(

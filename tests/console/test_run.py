@@ -139,7 +139,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
     async with harness.open() as pilot:
         await start_sync(pilot, "Everything is delivered.")
         await until_shown(pilot, f"create{'(2)':>11}", f"add{'+2':>14}")
-        await until_shown(pilot, "2 · (n) sent again later")
+        await until_shown(pilot, "2 · (n) create the cohort, then are added")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -195,9 +195,12 @@ class RequestsPanel(Vertical):
             grid.cursor = 0
         what = f"Requests of {audience[1]}" if audience else "Requests"
         self.border_title = safe_text(what, max_length=60)
-        again = await session.read(requests.count_sent_again, run_id, audience_id)
+        creating, others = await session.read(requests.count_sent_again, run_id, audience_id)
         parts = [f"{count:,}"] if count else []
-        parts += ["(n) sent again later"] if again else []
+        if others:
+            parts.append("(n) sent again later")
+        elif creating:
+            parts.append("(n) create the cohort, then are added")
         dot = f" {services_of(self).glyphs.dot} "
         self.border_subtitle = safe_text(dot.join(parts))
 
