@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from textual.content import Content
+
 from amp_console.connections import checked_email
 from amp_console.connections.read_only import ReadOnly
 from amp_console.console.background import aside
@@ -164,15 +166,15 @@ async def ask_and_unlink(services: Services, known: Audience) -> bool:
     count = await services.session.read(headcount, known, services.clock.now)
     left = count.in_cohort + count.pending
     there = "The cohort stays in Amplitude with its members, and amp-console no longer changes it."
+    warning: list[str | Content] = ["", safe_text(("Amplitude's API can't delete cohorts.", WARN))]
     if known.broken:
-        there = "Amplitude no longer has this cohort, so nothing changes there."
+        there, warning = "Amplitude no longer has this cohort, so nothing changes there.", []
     who = f"{plural(left, 'user')}, who {'is' if left == 1 else 'are'} pending until then"
     question = Confirm(
         f"Unlink “{name}”?",
         [
             f"{there} Nothing is sent now. The next sync creates a new cohort and adds {who}.",
-            "",
-            safe_text(("Amplitude's API can't delete cohorts.", WARN)),
+            *warning,
         ],
         yes="Unlink",
         typed=None if known.broken else typeable(name, "unlink"),

@@ -322,6 +322,7 @@ async def test_advice_on_a_link_goes_from_a_run_once_the_link_is_gone(
         await until_shown(pilot, "Unlink")
         await pilot.press("n")
         await until_shown(pilot, "Nothing is sent now.")
+        assert "can't delete cohorts" not in picture(pilot)  # this one is gone
         await pilot.press("y")
         await until_notified(pilot, "is unlinked")
         await pilot.press("1", "3")
