@@ -53,13 +53,20 @@ async def switch(services: Services, audience: Audience) -> None:
     """Enable or disable an audience: syncs of all leave out those that are disabled."""
     changed = await apply(services, audience, SettingsChange(enabled=not audience.enabled))
     if changed is not None:
-        text = "enabled: Sync all and live sessions include it."
-        if not changed.enabled:
-            text = (
-                "disabled: Sync all skips it and live sessions send nothing for it; its changes "
-                "stay pending. Press t to enable it again."
-            )
-        services.notifications.post(f"“{clean(changed.name)}” is {text}", is_kept=False)
+        services.notifications.withdraw(_switched(changed.name, is_enabled=not changed.enabled))
+        text = _switched(changed.name, is_enabled=changed.enabled)
+        services.notifications.post(text, is_kept=False)
+
+
+def _switched(name: str, *, is_enabled: bool) -> str:
+    """What an audience is after it was switched."""
+    text = "enabled: Sync all and live sessions include it."
+    if not is_enabled:
+        text = (
+            "disabled: Sync all skips it and live sessions send nothing for it; its changes "
+            "stay pending. Press t to enable it again."
+        )
+    return f"“{clean(name)}” is {text}"
 
 
 async def _unlink(services: Services, audience: Audience) -> Audience | None:

@@ -410,6 +410,20 @@ async def test_marks_go_once_a_sync_of_the_marked_audiences_has_begun(
         await until_gone(pilot, "marked")
 
 
+async def test_enabling_an_audience_takes_back_that_it_is_disabled(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        select(pilot, SHOPPERS)
+        await pilot.press("t")
+        await until_shown(pilot, "is disabled: Sync all skips it")
+        await pilot.press("t")
+        await until_shown(pilot, "is enabled: Sync all and live sessions include it.")
+        assert "more in the log" not in picture(pilot)
+
+
 async def test_marks_of_rows_that_a_filter_hides_are_dropped(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:

@@ -247,8 +247,11 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         session = self.services.connections.session_of(connection)
         if session is not None:
             session.change(changed)
-        on, off = "is read-only now: nothing is sent", "can send and change things now"
-        self.services.notifications.post(f"“{connection.name}” {on if changed.read_only else off}.")
+        is_, was = "is read-only now: nothing is sent", "can send and change things now"
+        if not changed.read_only:
+            is_, was = was, is_
+        self.services.notifications.withdraw(f"“{connection.name}” {was}.")
+        self.services.notifications.post(f"“{connection.name}” {is_}.")
         self.services.publish_ledger_change()
 
     # Deleting.
