@@ -202,7 +202,10 @@ async def test_a_pause_takes_events_in_and_sends_nothing(
         await until_shown(pilot, "paused: events are read", "p Resume")
         await pilot.press("w")
         await until_shown(pilot, "◐ paused", "Paused in this console: events are read, and nothing")
-        await pilot.press("escape")
+        await pilot.press("3")
+        await until_picture(pilot, lambda seen: seen.count("◐ paused") == 2)
+        assert "» running" not in picture(pilot)
+        await pilot.press("4")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until(pilot, lambda: work.snapshot and work.snapshot.tally.read == 2)

@@ -120,7 +120,13 @@ plays a finished one back from its log, which sends nothing."""
         found = await self.session.read(all_runs, dead=await self.session.dead_runs())
         self._comparing = frozenset(run.id for run in found if run.found.cohorts)
         grid = self.query_one("#list", Grid)
-        grid.show([row(item, self.services.glyphs, self.services.clock.age_now) for item in found])
+        live, glyphs, now = (
+            self.services.jobs.live,
+            self.services.glyphs,
+            self.services.clock.age_now,
+        )
+        paused = live.run_id if live is not None and not live.is_over and live.is_paused else None
+        grid.show([row(item, glyphs, now, is_paused=item.id == paused) for item in found])
         self.query_one("#runs").border_subtitle = safe_text(
             plural(len(found), "run") if found else ""
         )
@@ -215,9 +221,11 @@ plays a finished one back from its log, which sends nothing."""
             self.services.navigate(OpenErrors(run_id=self._run_id))
 
 
-def row(run: Run, glyphs: Glyphs, now: int) -> Row:
-    """One run."""
+def row(run: Run, glyphs: Glyphs, now: int, *, is_paused: bool = False) -> Row:
+    """One run; `is_paused`: it is a live session of this console, which sends nothing now."""
     status, outcome = str(run.status), run_outcome(run.kind, run.status)
+    if is_paused:
+        status = outcome = "paused"
     reason = run_reason(run)
     took = None if run.ended_at is None else (run.ended_at - run.started_at) / SECOND
     return Row(
