@@ -10,8 +10,6 @@ the rules that are others are set: each rule that is set lays out and styles the
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import pytest
 from textual.css.model import RuleSet
@@ -23,34 +21,47 @@ from textual.dom import DOMNode
 _ORDER = {"first-of-type", "last-of-type", "first-child", "last-child", "empty"}
 """The states that depend on the widgets beside a widget, and inside it."""
 _apply = Stylesheet.apply
+_parse = Stylesheet.parse
 _parse_rules = Stylesheet._parse_rules
 _replace_rules = Stylesheet.replace_rules
 
 
-class _Candidates(NamedTuple):
-    """What the rules whose last selector may be that of a widget ask for."""
+class _Candidates:
+    """The rules whose last selector may be that of a widget, and what they made of widgets."""
 
-    states: frozenset[str]
-    """Of the widget, and of what it is in."""
-    states_around: tuple[str, ...]
-    """Of what it is in alone."""
-
-
-class _Sheet:
-    """What is known of all that one list of rules can style."""
-
-    def __init__(self) -> None:
-        self.candidates: dict[frozenset[str], _Candidates] = {}
+    def __init__(self, rules: Sequence[RuleSet]) -> None:
+        around = {
+            state
+            for rule in rules
+            for selector_set in rule.selector_set
+            for selector in selector_set.selectors[:-1]
+            for state in selector.pseudo_classes
+        }
+        self.states_around = tuple(around)
+        """States of its ancestors that these rules ask for."""
+        self.states = frozenset[str]().union(*(rule.pseudo_classes for rule in rules))
+        """The same of the widget itself."""
         self.found: dict[Hashable, RulesMap | None] = {}
 
 
+class _Sheet:
+    """A list of rules, with the candidates for the names of a widget."""
+
+    def __init__(self, rules: Sequence[RuleSet]) -> None:
+        self.rules = rules  # kept, so that its identity stays its own
+        self.candidates: dict[frozenset[str], _Candidates] = {}
+
+
 _parsed: dict[Hashable, list[RuleSet]] = {}
-"""All rules, which lets `_sheets` know them by their identity."""
-_sheets: dict[tuple[int, ...], _Sheet] = {}
-_sheet_of: WeakKeyDictionary[Stylesheet, tuple[Sequence[RuleSet], _Sheet]] = WeakKeyDictionary()
+_joined: dict[Hashable, list[RuleSet]] = {}
+"""The rules of several sources."""
+_sheets: dict[int, _Sheet] = {}
+"""By the identity of the list of rules."""
+_candidates: dict[tuple[int, ...], _Candidates] = {}
+"""By the identity of each rule: screens share most of theirs."""
 _as_set: dict[int, tuple[RulesMap, RulesMap]] = {}
 """By identity, rules that were found and what setting them makes of their values."""
-_under_way: list[tuple[_Sheet, Hashable]] = []
+_under_way: list[tuple[_Candidates, Hashable]] = []
 
 
 def _apply_known(
@@ -60,51 +71,36 @@ def _apply_known(
     animate: bool = False,
     cache: dict[tuple[object, ...], RulesMap] | None = None,
 ) -> None:
-    sheet = _sheet(self)
-    names = frozenset(node._selector_names)
-    candidates = sheet.candidates.get(names)
-    if candidates is None:
-        candidates = sheet.candidates[names] = _candidates(self, names)
+    candidates = _candidates_for(self, node)
     states = candidates.states
     node._has_hover_style = "hover" in states
     node._has_focus_within = "focus-within" in states
     node._has_order_style = not states.isdisjoint(_ORDER)
     node._has_odd_or_even = "odd" in states or "even" in states
     key = _key(node, candidates)
-    if key in sheet.found:
-        rules = sheet.found[key]
+    if key in candidates.found:
+        rules = candidates.found[key]
         if rules is not None:
             _set_other_rules(node, rules, animate)
         self._process_component_classes(node)
         return
-    _under_way.append((sheet, key))
+    _under_way.append((candidates, key))
     _apply(self, node, animate=animate)
-    if _under_way and _under_way[-1] == (sheet, key):  # no rule is that of this widget
+    if _under_way and _under_way[-1] == (candidates, key):  # no rule is that of this widget
         _under_way.pop()
-        sheet.found[key] = None
+        candidates.found[key] = None
 
 
-def _sheet(stylesheet: Stylesheet) -> _Sheet:
-    rules = stylesheet.rules
-    known = _sheet_of.get(stylesheet)
-    if known is None or known[0] is not rules:
-        known = rules, _sheets.setdefault(tuple(map(id, rules)), _Sheet())
-        _sheet_of[stylesheet] = known
-    return known[1]
-
-
-def _candidates(stylesheet: Stylesheet, names: frozenset[str]) -> _Candidates:
-    rules_map = stylesheet.rules_map
-    rules = {rule for name in rules_map.keys() & names for rule in rules_map[name]}
-    around = {
-        state
-        for rule in rules
-        for selector_set in rule.selector_set
-        for selector in selector_set.selectors[:-1]
-        for state in selector.pseudo_classes
-    }
-    states = frozenset[str]().union(*(rule.pseudo_classes for rule in rules))
-    return _Candidates(states, tuple(sorted(around)))
+def _candidates_for(stylesheet: Stylesheet, node: DOMNode) -> _Candidates:
+    all_rules, names = stylesheet.rules, frozenset(node._selector_names)
+    if id(all_rules) not in _sheets:
+        _sheets[id(all_rules)] = _Sheet(all_rules)
+    known = _sheets[id(all_rules)].candidates
+    if names not in known:
+        rules = [rule for rule in all_rules if not names.isdisjoint(rule.selector_names)]
+        key = tuple(map(id, rules))
+        known[names] = _candidates.setdefault(key, _Candidates(rules))
+    return known[names]
 
 
 def _key(node: DOMNode, candidates: _Candidates) -> Hashable:
@@ -124,19 +120,24 @@ def _state(node: DOMNode, names: Sequence[str] | frozenset[str]) -> Hashable:
 
 
 def styles_differ(node: DOMNode) -> bool:
-    """Whether Textual itself gives a widget other styles than those it has here."""
-    had = node.styles.base._rules.copy()
+    """Whether Textual itself gives a widget, or its parts, other styles than those it has here."""
+    had = _styles_of(node)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stylesheet, "apply", _apply)
         patch.setattr(Stylesheet, "replace_rules", staticmethod(_replace_rules))
         node.app.stylesheet.apply(node)
-    return node.styles.base._rules != had
+    return _styles_of(node) != had
+
+
+def _styles_of(node: DOMNode) -> list[RulesMap]:
+    parts = [node._component_styles[name] for name in sorted(node._component_styles)]
+    return [styles.base._rules.copy() for styles in (node.styles, *parts)]
 
 
 def _replace_other_rules(node: DOMNode, rules: RulesMap, animate: bool = False) -> None:
     if _under_way:
-        sheet, key = _under_way.pop()
-        sheet.found[key] = rules
+        candidates, key = _under_way.pop()
+        candidates.found[key] = rules
     _set_other_rules(node, rules, animate)
 
 
@@ -145,7 +146,7 @@ def _set_other_rules(node: DOMNode, rules: RulesMap, animate: bool) -> None:
     own, as_set = styles._rules, _values_as_set(rules)
     if own == as_set:
         node.notify_style_update()
-    elif animate:
+    elif animate and "transitions" in rules:
         _replace_rules(node, rules, animate)
     elif own or node._is_mounted:
         for name in own.keys() | as_set.keys():
@@ -181,10 +182,22 @@ def _parse_rules_once(
     return _parsed[key]
 
 
+def _parse_once(self: Stylesheet) -> None:
+    key = tuple(self.source.items()), frozenset(self._variables.items())
+    if key in _joined:
+        self._rules = _joined[key]
+        self._rules_map = None
+        self._require_parse = False
+    else:
+        _parse(self)
+        _joined[key] = self._rules
+
+
 @contextmanager
 def quick_styles() -> Iterator[None]:
     """Let all applications share what was parsed and found."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "parse", _parse_once)
         patch.setattr(Stylesheet, "_parse_rules", _parse_rules_once)
         patch.setattr(Stylesheet, "replace_rules", staticmethod(_replace_other_rules))
         patch.setattr(Stylesheet, "apply", _apply_known)

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from textual.app import App, ComposeResult
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from tests.console.harness import ConsoleHarness, until_shown
 from tests.console.quick_styles import styles_differ
@@ -44,3 +46,19 @@ async def test_every_widget_has_the_styles_that_textual_gives_it(
             ]
             assert len(widgets) > 10
             assert [widget for widget in widgets if styles_differ(widget)] == []
+
+
+class Lists(App[None]):
+    """Two lists, one of which has the focus, as the styles of its parts show."""
+
+    def compose(self) -> ComposeResult:
+        yield OptionList("one", "two")
+        yield OptionList("three", "four")
+
+
+async def test_a_part_has_the_styles_of_the_state_of_its_widget() -> None:
+    app = Lists()
+    async with app.run_test() as pilot:
+        for _ in range(2):
+            await pilot.press("tab")
+            assert [found for found in app.query(OptionList) if styles_differ(found)] == []
