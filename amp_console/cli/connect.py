@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import read_age
-from amp_console.cli.output import ask_for, say
+from amp_console.cli.options import read_age, refuse_password
+from amp_console.cli.output import ask_for, ask_password, say
 
 if TYPE_CHECKING:
     from amp_console.connections import Connection
@@ -98,8 +98,8 @@ def connect(
 
     NAME is up to you. The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY
     and AMP_CONSOLE_SECRET_KEY. They are tested, and stored in the OS keyring only.
-    A password in the ledger's URL goes into the keyring, too. What is in the ledger stays where it
-    is: to take it along, run `amp-console ledger move URL` instead.
+    The password of a ledger is stored there, too. What is in the ledger stays where it is: to take
+    it along, run `amp-console ledger move URL` instead.
     """
     import msgspec
 
@@ -131,6 +131,8 @@ def connect(
         )
         _check_paths(connection)
         place = None if ledger_url is None else entered_place(ledger_url, known)
+        if place is not None:
+            refuse_password(place.password, "--ledger-password-stdin")
         keys_text = sys.stdin.read() if keys_stdin else None
         if place is not None and ledger_password_stdin:
             keys_text, password = _password(keys_text)
@@ -168,9 +170,7 @@ def _password(keys_text: str | None) -> "tuple[str | None, Secret]":
     from amp_console.values import Secret
 
     if keys_text is None:
-        is_typed = sys.stdin.isatty()
-        text = ask_for("Password of the ledger", is_hidden=True) if is_typed else sys.stdin.read()
-        return None, Secret(text.removesuffix("\n"))
+        return None, ask_password("Password of the ledger")
     rest, _, text = keys_text.removesuffix("\n").rpartition("\n")
     return rest, Secret(text)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import connection_option, json_option
-from amp_console.cli.output import say
+from amp_console.cli.options import connection_option, json_option, refuse_password
+from amp_console.cli.output import ask_password, say
 
 if TYPE_CHECKING:
     from amp_console.cli.progress import ProgressMeter
@@ -137,16 +137,21 @@ def backup(file: Path, connection_name: str | None) -> int:
 
 @ledger.command()
 @click.argument("url")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from a hidden prompt, or from stdin."
+)
 @click.option("--yes", is_flag=True, help="Confirm in advance.")
 @json_option
 @connection_option
-def move(url: str, yes: bool, as_json: bool, connection_name: str | None) -> int:
+def move(
+    url: str, password_stdin: bool, yes: bool, as_json: bool, connection_name: str | None
+) -> int:
     """Move the ledger to a PostgreSQL server, or back to a file of this machine.
 
     URL is postgresql://USER@HOST/DATABASE, or the word file. Everything is copied, and compared
     row by row, before the connection uses the new place. The old ledger is kept, and refuses to be
     used. Until everything is copied it stays in use, whatever happens; others can't write to it
-    meanwhile. A password in the URL goes into your keyring.
+    meanwhile.
     """
     from amp_console.cli.documents import move_document, print_document
     from amp_console.cli.progress import ProgressMeter
@@ -161,9 +166,14 @@ def move(url: str, yes: bool, as_json: bool, connection_name: str | None) -> int
         place = entered_place(url, connection)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    refuse_password(place.password, "--password-stdin")
+    if password_stdin and place.server is None:
+        raise click.UsageError("A file needs no --password-stdin.")
     places = ledgers()
     check_movable(places)
     store.check_writable()
+    if password_stdin:
+        place = place._replace(password=ask_password("Password of the ledger"))
     if not yes and not _is_agreed(places.where(connection), places.where(connection, place)):
         return Exit.MISUSE
     with (

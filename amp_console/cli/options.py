@@ -1,9 +1,12 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from amp_console.values import Secret
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,6 +42,19 @@ def connection_option(command: F) -> F:
         callback=pick,
         help="Use this connection.",
     )(command)
+
+
+def refuse_password(in_url: "Secret | None", option: str) -> None:
+    """Refuse a password in a URL that was an argument; `option` reads it from elsewhere.
+
+    Any user of a machine can list the arguments of its processes. Raises `click.UsageError`.
+    """
+    if in_url is not None:
+        raise click.UsageError(
+            "The URL contains a password, and anyone on this machine can see the arguments of a "
+            f"command. Nothing was saved. Leave it out of the URL and add {option}, which reads it "
+            "from a hidden prompt or from stdin."
+        )
 
 
 def console_options(command: F) -> F:

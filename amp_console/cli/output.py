@@ -11,11 +11,14 @@ import os
 import re
 import sys
 import traceback
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import click
 
 from amp_console.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from amp_console.values import Secret
 
 _PLAIN = {"…": "...", "–": "-", "—": "-", "−": "-", "→": "->", "·": "|", "×": "x", "»": ">"}
 _NOT_JSON_SAFE = re.compile(
@@ -161,6 +164,14 @@ def ask(question: str) -> bool:
 def ask_for(what: str, *, is_hidden: bool = False) -> str:
     """Ask for a text at the terminal."""
     return str(click.prompt(_escaped(what), hide_input=is_hidden, err=True))
+
+
+def ask_password(what: str) -> "Secret":
+    """Read a password: hidden at a terminal, else from a line of stdin."""
+    from amp_console.values import Secret
+
+    typed = ask_for(what, is_hidden=True) if sys.stdin.isatty() else sys.stdin.readline()
+    return Secret(typed.removesuffix("\n"))
 
 
 def say_misuse(error: click.ClickException) -> None:

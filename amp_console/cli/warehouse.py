@@ -1,13 +1,12 @@
 """`amp-console source` and `amp-console sources`: the warehouses that audiences are read from."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import connection_option, json_option
-from amp_console.cli.output import ask_for, say
+from amp_console.cli.options import connection_option, json_option, refuse_password
+from amp_console.cli.output import ask_password, say
 
 if TYPE_CHECKING:
     from amp_console.connections import NamedSource
@@ -36,8 +35,7 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
     """Add a source, or replace the one of this name.
 
     URL is postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH, sqlite:PATH, snowflake://CONNECTION,
-    bigquery://PROJECT/DATASET or adbc:PROFILE. Nothing is saved until the source can be opened. A
-    password in the URL goes into the keyring instead.
+    bigquery://PROJECT/DATASET or adbc:PROFILE. Nothing is saved until the source can be opened.
     """
     from amp_console.cli.resources import connection_store, keyring, ledgers
     from amp_console.connections import NamedSource
@@ -48,7 +46,6 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
         warehouse_version,
     )
     from amp_console.text import clean
-    from amp_console.values import Secret
 
     store = connection_store()
     store.check_writable()
@@ -61,9 +58,9 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
     except WarehouseError as error:
         say(error.sentence("Nothing was saved."), err=True)
         return 2
+    refuse_password(password, "--password-stdin")
     if password_stdin:
-        typed = ask_for("Password", is_hidden=True) if sys.stdin.isatty() else sys.stdin.readline()
-        password = Secret(typed.removesuffix("\n"))
+        password = ask_password("Password")
     try:
         version = warehouse_version(new, password)
     except WarehouseError as error:

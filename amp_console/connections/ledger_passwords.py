@@ -11,7 +11,7 @@ from amp_console.values import Secret
 
 NOT_KEPT = (
     "This machine has no keyring, so the password of the ledger can't be kept. Nothing was saved. "
-    "Leave it out of the URL: PostgreSQL also takes passwords from ~/.pgpass, PGPASSWORD and "
+    "Leave it out: PostgreSQL also takes passwords from ~/.pgpass, PGPASSWORD and "
     "service files."
 )
 

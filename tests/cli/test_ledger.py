@@ -234,12 +234,16 @@ def test_ctrl_c_leaves_the_old_ledger_in_use(
 
 def test_a_password_goes_into_the_keyring_alone(synced: Operator, url: str) -> None:
     backends.Memory.clear()
-    secret = url.replace("@", f":{PASSWORD}@")
-    moved = synced.run("ledger", "move", secret, "--yes", without=["PGPASSWORD"], more=MEMORY)
+    in_url = synced.run("ledger", "move", url.replace("@", f":{PASSWORD}@"), "--yes", more=MEMORY)
+    assert in_url.status == 2
+    assert "add --password-stdin" in in_url.err
+    moving = ("ledger", "move", url, "--password-stdin", "--yes")
+    stdin = f"{PASSWORD}\n".encode()
+    moved = synced.run(*moving, stdin=stdin, without=["PGPASSWORD"], more=MEMORY)
     assert moved.status == 0, moved
     shown = synced.run("ledger", "show", without=["PGPASSWORD"], more=MEMORY)
     assert url in shown.out
-    assert PASSWORD not in moved.out + moved.err + shown.out
+    assert PASSWORD not in in_url.err + moved.out + moved.err + shown.out
     assert not any(PASSWORD.encode() in content for content in files_below(synced.home))
     backends.Memory.clear()
 

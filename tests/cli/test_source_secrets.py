@@ -48,11 +48,15 @@ def test_it_is_in_no_file_and_no_output_of_any_command(
     def ask(sql: str, *more: str) -> None:
         run("audience", "vip", "--source", "lake", "--query", sql, *more)
 
-    run("source", "add", "lake", in_url.replace("canary_reader", "unknown"))
-    run("source", "add", "lake", f"{in_url}?nonsense=1")
+    def add(name: str, url: str) -> Ended:
+        return run("source", "add", name, url, "--password-stdin", stdin=f"{CANARY}\n".encode())
+
+    assert run("source", "add", "lake", in_url).status == 2
     run("source", "add", "lake", f"{in_url}#fragment")
-    assert run("source", "add", "lake", in_url).status == 0
-    assert run("source", "add", "other", url, "--password-stdin", stdin=f"{CANARY}\n".encode())
+    add("lake", url.replace("canary_reader", "unknown"))
+    add("lake", f"{url}?nonsense=1")
+    assert add("lake", url).status == 0
+    assert add("other", url).status == 0
     for sql in (
         "SELECT 'u-1' AS user_id",
         "SELECT user_id FROM private",

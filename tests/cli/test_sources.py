@@ -10,6 +10,7 @@ import pytest
 from amp_console.connections import ConnectionStore, Folders
 from amp_console.ledger import open_ledger
 from amp_console.ledger.unread_sources import UnreadSource, keep_unread
+from tests.cli.inside import Ended
 from tests.cli.operator import Operator
 from tests.connections import backends
 from tests.postgresql import PASSWORD, PostgresqlServer
@@ -114,11 +115,26 @@ def test_read_only_adds_and_removes_none(operator: Operator, warehouse: Path) ->
         assert "Nothing was changed." in ended.err
 
 
-def test_a_password_goes_from_the_url_into_the_keyring_and_nowhere_else(
+def add_with_password(
+    operator: Operator, url: str, password: str = PASSWORD, more: dict[str, str] = MEMORY
+) -> Ended:
+    stdin = f"{password}\n".encode()
+    return operator.run("source", "add", "db", url, "--password-stdin", stdin=stdin, more=more)
+
+
+def test_a_password_in_an_argument_is_refused(operator: Operator) -> None:
+    ended = operator.run("source", "add", "db", f"postgresql://ana:{PASSWORD}@127.0.0.1:1/x")
+    assert ended.status == 2
+    assert "anyone on this machine can see the arguments" in ended.err
+    assert "add --password-stdin" in ended.err
+    assert PASSWORD not in ended.err
+    assert operator.run("sources", "--json").document == []
+
+
+def test_a_password_goes_into_the_keyring_and_nowhere_else(
     operator: Operator, server: PostgresqlServer, tmp_path: Path
 ) -> None:
-    url = server.url().replace("@", f":{PASSWORD}@")
-    ended = operator.run("source", "add", "db", url, more=MEMORY)
+    ended = add_with_password(operator, server.url())
     assert ended.status == 0, ended
     assert "Its password is in your keyring (backends Memory), not in the settings." in ended.out
     assert PASSWORD in "".join(backends.Memory.items.values())
@@ -145,8 +161,7 @@ def test_a_password_goes_from_the_url_into_the_keyring_and_nowhere_else(
 def test_a_removed_source_says_that_the_keyring_kept_its_password(
     operator: Operator, server: PostgresqlServer
 ) -> None:
-    url = server.url().replace("@", f":{PASSWORD}@")
-    assert operator.run("source", "add", "db", url, more=MEMORY).status == 0
+    assert add_with_password(operator, server.url()).status == 0
     more = {"PYTHON_KEYRING_BACKEND": f"{backends.Stubborn.__module__}.Stubborn"}
     ended = operator.run("source", "remove", "db", more=more)
     assert len(backends.Memory.items) == 1
@@ -155,16 +170,12 @@ def test_a_removed_source_says_that_the_keyring_kept_its_password(
         "Removed the source “db”. Its password is still in your keyring, which did not delete it."
         in ended.out
     )
-    assert operator.run("source", "add", "db", url, more=MEMORY).status == 0
+    assert add_with_password(operator, server.url()).status == 0
     assert len(backends.Memory.items) == 1, "the new password"
 
 
-def test_a_password_may_come_from_stdin(operator: Operator, server: PostgresqlServer) -> None:
-    typed = f"{PASSWORD}\n".encode()
-    arguments = ("source", "add", "db", server.url(), "--password-stdin")
-    assert operator.run(*arguments, stdin=typed, more=MEMORY).status == 0
-    assert operator.run("source", "test", "db", more=MEMORY).status == 0
-    refused = operator.run(*arguments, stdin=b"canary-pw\n", more=MEMORY)
+def test_a_wrong_password_is_not_saved(operator: Operator, server: PostgresqlServer) -> None:
+    refused = add_with_password(operator, server.url(), "canary-pw")
     assert refused.status == 2
     assert "password authentication failed" in refused.err
     assert "canary-pw" not in refused.err
@@ -173,8 +184,7 @@ def test_a_password_may_come_from_stdin(operator: Operator, server: PostgresqlSe
 def test_without_a_keyring_a_password_is_refused(
     operator: Operator, server: PostgresqlServer
 ) -> None:
-    url = server.url().replace("@", f":{PASSWORD}@")
-    ended = operator.run("source", "add", "db", url)
+    ended = add_with_password(operator, server.url(), more={})
     assert ended.status == 3
     assert "no keyring, so the password can't be kept. Nothing was saved." in ended.err
     assert operator.run("sources", "--json").document == []

@@ -45,6 +45,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+WITH_PASSWORD = ("--ledger-password-stdin",)
+TYPED = f"{CANARY}\n".encode()
+
+
 def with_password(url: str) -> str:
     return url.replace("@", f":{urllib.parse.quote(CANARY, safe='')}@")
 
@@ -69,7 +73,7 @@ def test_every_command_works_with_it_and_the_password_is_in_the_keyring_alone(
         said.append(fresh.run(*command, more=MEMORY))
         return said[-1]
 
-    connected = connect(fresh, "--ledger", with_password(url))
+    connected = connect(fresh, "--ledger", url, *WITH_PASSWORD, stdin=TYPED)
     said.append(connected)
     assert connected.status == 0, connected.err
     assert f"The ledger is {url}, with 0 audiences." in connected.out
@@ -128,7 +132,8 @@ def test_two_operators_share_what_was_delivered(
 ) -> None:
     colleague = Operator(tmp_path / "colleague", fresh.simulator)
     for someone in (fresh, colleague):
-        assert connect(someone, "--ledger", with_password(server.url(USER))).status == 0
+        joined = connect(someone, "--ledger", server.url(USER), *WITH_PASSWORD, stdin=TYPED)
+        assert joined.status == 0
     fresh.run("sync", "--from", file, "--yes", more=MEMORY)
     requests = len(fresh.simulator.requests)
     again = colleague.run("sync", "--yes", more=MEMORY)
@@ -157,14 +162,26 @@ def test_a_password_is_typed_or_piped_after_the_keys(
     url = server.url(USER)
     keys = fresh.simulator.credentials
     piped = f"{keys.api_key.reveal()}\n{keys.secret_key.reveal()}\n{CANARY}\n".encode()
-    ended = connect(fresh, "--ledger", url, "--keys-stdin", "--ledger-password-stdin", stdin=piped)
+    ended = connect(fresh, "--ledger", url, "--keys-stdin", *WITH_PASSWORD, stdin=piped)
     assert ended.status == 0, ended.err
-    ended = connect(fresh, "--ledger", url, "--ledger-password-stdin", stdin=f"{CANARY}\n".encode())
+    ended = connect(fresh, "--ledger", url, *WITH_PASSWORD, stdin=TYPED)
     assert ended.status == 0, ended.err
     again = connect(fresh, "--ledger", url, "--prefix")
     assert again.status == 0, "the stored password was not used"
     assert '"prefix": true' in fresh.run("connections", "--json").out, "another setting was lost"
     assert fresh.run("audiences", more=MEMORY).status == 0
+
+
+@pytest.mark.parametrize("url", ["ana:{}@127.0.0.1:1/amp", "127.0.0.1:1/amp?password={}"])
+def test_a_password_in_an_argument_is_refused(fresh: Operator, url: str) -> None:
+    address = f"postgresql://{url.format(urllib.parse.quote(CANARY, safe=''))}"
+    refused = connect(fresh, "--ledger", address)
+    assert (refused.status, refused.out) == (2, "")
+    assert "anyone on this machine can see the arguments" in refused.err
+    assert "add --ledger-password-stdin" in refused.err
+    assert not is_in(refused.err.encode())
+    assert "No connections yet" in fresh.run("connections").out
+    assert fresh.simulator.requests == []
 
 
 @pytest.mark.parametrize(
@@ -187,15 +204,16 @@ def test_a_ledger_in_use_is_not_left_behind_for_an_empty_one(
     operator: Operator, server: PostgresqlServer, file: Path
 ) -> None:
     operator.run("import", file)
-    url = with_password(server.url(USER))
-    refused = connect(operator, "--ledger", url)
+    joining = ("--ledger", server.url(USER), *WITH_PASSWORD)
+    refused = connect(operator, *joining, stdin=TYPED)
     assert refused.status == 2
     assert "holds 1 audience, and the chosen one is empty" in refused.err
     assert "amp-console ledger move URL" in refused.err
     schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'amp_console'"
     assert server.rows(schemas) == [(0,)]
-    operator.run("import", file, more={"AMP_CONSOLE_LEDGER": url})
-    assert connect(operator, "--ledger", url).status == 0, "one with audiences may be joined"
+    operator.run("import", file, more={"AMP_CONSOLE_LEDGER": with_password(server.url(USER))})
+    joined = connect(operator, *joining, stdin=TYPED)
+    assert joined.status == 0, "one with audiences may be joined"
     assert connect(operator, "--ledger", "file").status == 0
     assert operator.home.as_posix() in operator.run("doctor").out
 
@@ -253,8 +271,8 @@ def test_no_argument_and_no_environment_of_a_process_holds_it(
         app_id, base = str(fresh.simulator.world.app_id), fresh.simulator.base_url
         connected = fresh.run_apart(
             *("connect", "acme", "--app-id", app_id, "--owner-email", OWNER, "--base-url", base),
-            *("--ledger", server.url(USER), "--ledger-password-stdin"),
-            stdin=f"{CANARY}\n".encode(),
+            *("--ledger", server.url(USER), *WITH_PASSWORD),
+            stdin=TYPED,
         )
         assert connected.status == 0, connected.err
         assert any(CANARY in item for item in keyring.items().values())
