@@ -60,7 +60,7 @@ def _rewritten(ledger: "Ledger") -> Exit:
     if ledger.backups is None:
         return Exit.DELIVERED
     try:
-        rewrite(ledger.url, ledger.backups.options.patience)
+        rewrite(ledger.backups)
     except LedgerError as error:
         say(f"The ledger's file is as large as before. {error}", err=True)
         return Exit.PARTIAL

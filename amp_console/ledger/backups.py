@@ -203,34 +203,38 @@ def _make(
 
 
 class Backups:
-    """The backups of an open ledger."""
+    """The backups of an open ledger in a file; `ledger` is its path."""
 
     def __init__(self, ledger: Path, options: BackupOptions) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self.options = options
 
     def is_due(self, now: int) -> bool:
         """Whether it is time for the daily backup; `now` in microseconds since 1970."""
-        return is_due(self._ledger, now, self.options)
+        return is_due(self.ledger, now, self.options)
 
     def make(
         self, reason: str, now: int, is_stopped: Callable[[], bool] = lambda: False
     ) -> Backup | None:
         """Copy the ledger, in the calling thread; see `back_up`. Raises `BackupSkipped`."""
-        return back_up(self._ledger, reason, now, self.options, is_stopped)
+        return back_up(self.ledger, reason, now, self.options, is_stopped)
 
     def delete_before(self, before: int) -> int:
         """Delete those from before a time; see `delete_before`. Raises `BackupSkipped`."""
-        return delete_before(self._ledger, before, self.options)
+        return delete_before(self.ledger, before, self.options)
+
+    def replace_all(self, reason: str, now: int) -> int:
+        """Replace them by a new one; see `replace_all`. Raises `BackupSkipped`."""
+        return replace_all(self.ledger, reason, now, self.options)
 
     def set_aside(self) -> list[str]:
         """The names of earlier ledgers that were set aside to restore a backup (`doctor`)."""
-        ledger = self._ledger.resolve()
+        ledger = self.ledger.resolve()
         return sorted(path.name for path in ledger.parent.glob(f"{ledger.name}.damaged-*"))
 
     def all(self) -> list[Backup]:
         """Return the backups, the newest first."""
-        return list_backups(self._ledger)
+        return list_backups(self.ledger)
 
 
 def _prepared(ledger: Path) -> Path:

@@ -2,29 +2,28 @@
 
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
-from amp_console.ledger.backups import BackupOptions, replace_all
+from amp_console.ledger.backups import Backups
 from amp_console.ledger.errors import LedgerBusy, explain
 
 
-def clean_files(url: str, now: int, options: BackupOptions) -> int:
+def clean_files(backups: Backups, now: int) -> int:
     """Rewrite the file of a ledger, and replace its backups; return how many were deleted.
 
     It may block; see `rewrite`. `now` is in microseconds since 1970. Raises `LedgerError` and
     `BackupSkipped`.
     """
-    rewrite(url, options.patience)
-    return replace_all(Path(url), "after-erasure", now, options)
+    rewrite(backups)
+    return backups.replace_all("after-erasure", now)
 
 
-def rewrite(url: str, patience: float) -> None:
-    """Write the file of a ledger anew, without what was deleted.
+def rewrite(backups: Backups) -> None:
+    """Write the file that these are the backups of anew, without what was deleted.
 
-    It may block for as long as copying the ledger takes, and before for `patience` seconds while
-    other processes use it; they can't write meanwhile. Raises `LedgerError`.
+    It may block for as long as copying the ledger takes, and before for the `patience` of a backup
+    while other processes use it; they can't write meanwhile. Raises `LedgerError`.
     """
-    path = Path(url)
+    path, patience = backups.ledger, backups.options.patience
     try:
         with closing(sqlite3.connect(path, timeout=patience, isolation_level=None)) as db:
             # Pages keep copies of rows that moved to other pages, whatever `secure_delete` is.

@@ -17,6 +17,7 @@ from amp_console.ledger import Db, Ledger, LedgerError, erasures
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.backups import BackupSkipped
 from amp_console.ledger.cleaning import clean_files
+from amp_console.ledger.db import ServerDb
 from amp_console.ledger.erasures import Erased, Erasure, Obstacle
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 from amp_console.ledger.forgotten import Identity
@@ -52,10 +53,12 @@ class ForgetPlan(msgspec.Struct, frozen=True):
     """Who is to be forgotten, and the cohorts that they are removed from first.
 
     `unclean` is how many earlier requests were erased from the ledger, but not from its files.
+    `is_on_server`: the server's administrator makes the backups of the ledger.
     """
 
     people: tuple[PersonToForget, ...]
     unclean: int = 0
+    is_on_server: bool = False
 
     @property
     def removals(self) -> int:
@@ -112,6 +115,7 @@ def plan_forget(
     return ForgetPlan(
         tuple(PersonToForget(tuple(sorted(found)), _held_by(db, found)) for found in people),
         len(erasures.unclean_erasures(db)),
+        isinstance(db, ServerDb),
     )
 
 
@@ -124,6 +128,7 @@ def plan_unfinished(db: Db) -> ForgetPlan:
             for item in unfinished
         ),
         len(erasures.unclean_erasures(db)),
+        isinstance(db, ServerDb),
     )
 
 
@@ -264,8 +269,7 @@ async def _clean(ledger: Ledger, now: Callable[[], int]) -> tuple[int, str]:
     deleted = 0
     try:
         if ledger.backups is not None:  # else the files and the copies are the server's
-            options = ledger.backups.options
-            deleted = await asyncio.to_thread(clean_files, ledger.url, now(), options)
+            deleted = await asyncio.to_thread(clean_files, ledger.backups, now())
     except (LedgerError, BackupSkipped) as error:
         text = f"A deletion request is not complete: files still hold what was erased. {error}"
         await ledger.awrite(add_log_entry, LogEntry(now(), LogKind.FORGET, text, Severity.WARNING))
@@ -273,6 +277,10 @@ async def _clean(ledger: Ledger, now: Callable[[], int]) -> tuple[int, str]:
     # Not what another process has erased since: its bytes may still be there.
     await ledger.awrite(erasures.note_cleaned, unclean, now())
     return deleted, ""
+
+
+_REPLACED = "All backups of the ledger are replaced by a new one."
+_SERVER_KEEPS = "The server's backups still hold what is erased: its administrator deletes them."
 
 
 def plan_sentences(plan: ForgetPlan) -> list[str]:
@@ -286,7 +294,7 @@ def plan_sentences(plan: ForgetPlan) -> list[str]:
     if plan.unclean:
         requests = plural(plan.unclean, "request")
         found.append(f"What {requests} erased is then removed from the ledger's files, too.")
-    return [*found, "All backups of the ledger are replaced by a new one."]
+    return [*found, _SERVER_KEEPS if plan.is_on_server else _REPLACED]
 
 
 def _named(identity: Identity) -> str:

@@ -29,6 +29,7 @@ from amp_console.sync.forget import (
     IdTypeUnclear,
     forget,
     plan_forget,
+    plan_sentences,
     plan_unfinished,
 )
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
@@ -86,6 +87,19 @@ def files_with(folder: Path, text: str) -> list[str]:
         and path.suffix not in {".ndjson", ".txt"}
         and any(form in path.read_bytes() for form in forms)
     ]
+
+
+async def test_only_backups_that_are_made_here_are_said_to_be_replaced(
+    workspace: Workspace, engine: str
+) -> None:
+    workspace.enter(ANA)
+    says = {
+        "sqlite": "All backups of the ledger are replaced by a new one.",
+        "postgresql": "The server's backups still hold what is erased: its administrator deletes "
+        "them.",
+    }
+    assert plan_sentences(workspace.ledger.read(plan_forget, [ANA]))[-1] == says[engine]
+    assert plan_sentences(workspace.ledger.read(plan_unfinished))[-1] == says[engine]
 
 
 async def test_someone_is_removed_from_every_cohort_and_then_unknown(workspace: Workspace) -> None:
