@@ -3,8 +3,9 @@
 import signal
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 import click
 import msgspec
@@ -176,25 +177,32 @@ def _refresh(
 def _run(refresh: AudienceRefresh, source: str) -> RefreshReport:
     """Run a query in a thread of its own; Ctrl-C and SIGTERM cancel it on the server."""
     results: list[RefreshReport | BaseException] = []
-    ended = threading.Event()  # a join that Ctrl-C interrupts marks its thread as ended
+    # Neither of `threading`: a join that Ctrl-C interrupts marks its thread as ended, and an Event
+    # whose wait is interrupted may keep its lock, so that it is never set.
+    ended: SimpleQueue[None] = SimpleQueue()
 
     def work() -> None:
         try:
             results.append(refresh.run())
         except BaseException as error:
             results.append(error)
-        ended.set()
+        ended.put(None)
 
-    thread = threading.Thread(target=work, daemon=True)
+    def is_running() -> bool:
+        """Wait for the end, but not for long."""
+        with suppress(Empty):
+            ended.get(timeout=0 if results else OFTEN)
+        return not results
+
+    threading.Thread(target=work, daemon=True).start()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ProgressMeter("Querying") as meter:
-            thread.start()
-            _show_until(ended, refresh, source, meter)
+            _show_while(is_running, refresh, source, meter)
     except KeyboardInterrupt:
         say("Cancelling the query. Press Ctrl-C again to stop at once.", err=True)
         refresh.cancel()
-        while not ended.wait(OFTEN):
+        while is_running():
             refresh.cancel()
     finally:
         with suppress(TypeError):  # a handler that was not set by Python can't be set again
@@ -205,11 +213,11 @@ def _run(refresh: AudienceRefresh, source: str) -> RefreshReport:
     return result
 
 
-def _show_until(
-    ended: threading.Event, refresh: AudienceRefresh, source: str, meter: ProgressMeter
+def _show_while(
+    is_running: Callable[[], bool], refresh: AudienceRefresh, source: str, meter: ProgressMeter
 ) -> None:
     started = time.monotonic()
-    while not ended.wait(OFTEN):
+    while is_running():
         elapsed = time.monotonic() - started
         text = f"{clean(source, 30)}: {plural(refresh.rows, 'row')}, {elapsed:.0f} s"
         meter.update(refresh.rows, None, text)

@@ -2,8 +2,11 @@
 
 import signal
 import sqlite3
-from contextlib import closing
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -38,6 +41,38 @@ def fill(path: Path, *users: str | None) -> None:
 
 def ask(operator: Operator, sql: str, *more: str) -> Ended:
     return operator.run("audience", "vip", "--source", "lake", "--query", sql, *more)
+
+
+@contextmanager
+def interrupted(moment: int) -> Iterator[None]:
+    """Press Ctrl-C at a moment of the wait for a query: at so many calls and returns of Python's.
+
+    What never ends fails, instead of holding up the tests.
+    """
+    events = 0
+
+    def count(frame: FrameType, _event: str, _argument: object) -> None:
+        nonlocal events
+        while frame.f_code.co_name != "_run" and frame.f_back is not None:
+            frame = frame.f_back
+        if "before" in frame.f_locals:  # the query has begun
+            events += 1
+            if events == moment:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    def give_up(*_: object) -> None:
+        pytest.fail("the command never ended")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, 20)
+    sys.setprofile(count)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def members(operator: Operator) -> int:
@@ -188,10 +223,21 @@ def test_a_failed_query_stops_no_other_and_the_sync_says_so(
     assert lake.run("audience", "vip", "--json").document["members"] == 10
 
 
+FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+WITHOUT_END = f"SELECT i AS user_id FROM ({FOREVER}) WHERE i < 0"
+
+
+def test_ctrl_c_cancels_a_query_at_whatever_moment_it_comes(lake: Operator) -> None:
+    assert ask(lake, WITHOUT_END).status == 0
+    for moment in range(1, 25):
+        with interrupted(moment):
+            ended = lake.run("refresh")
+        assert ended.status == 130, (moment, ended)
+        assert "The query was cancelled in the warehouse. Nothing was changed." in ended.out
+
+
 def test_a_sync_cancels_a_query_that_takes_too_long(lake: Operator) -> None:
-    forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
-    without_end = f"SELECT i AS user_id FROM ({forever}) WHERE i < 0"
-    assert ask(lake, without_end).status == 0
+    assert ask(lake, WITHOUT_END).status == 0
     ended = lake.run("sync", "--refresh", "--timeout", "1", "--yes")
     assert ended.status == 2
     assert "The query took longer than the time limit of 1 s and was cancelled." in ended.err
