@@ -1,7 +1,8 @@
 """Rejected users in groups and pages: the same people, however they are looked at."""
 
+import asyncio
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 
@@ -20,30 +21,49 @@ from amp_console.simulator import RefuseIds, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType, Operation
 from tests.ledger.helpers import deliver, enters, leaves, read
+from tests.ledgers import EmptyLedger
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.both_engines
 
+OWN = 41  # a ledger of these tests alone
 ODD = ["ghost-%", "ghost-_", "ghost-é😀", "ghost-[red]", 'ghost-"', "ghost-AbC"]
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """Two audiences with ghosts, one refused by name, and one without the identifier."""
-    folder: Path = tmp_path_factory.mktemp("rejected")
-    with Simulator() as simulator, open_ledger(folder / "ledger.db") as ledger:
-        workspace = Workspace(simulator, ledger, folder)
-        workspace.read(event(f"ghost-{n}", True) for n in range(450))
-        workspace.read(event(user, True) for user in [*ODD, "u1", "poison"])
-        workspace.read(event(f"ghost-{n}", True, audience="others") for n in range(30))
-        workspace.read([event("u1", True, audience="others")])
-        workspace.read([event("u2", True, audience="by_number")])
-        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "by_number")
-        workspace.set_faults(Rule(RefuseIds(frozenset({"poison"}), named=True)))
-        import asyncio
+def made() -> Iterator[tuple[dict[str, Workspace], ExitStack]]:
+    """The workspace of each engine, once a test has made it."""
+    with ExitStack() as opened:
+        yield {}, opened
 
-        asyncio.run(workspace.sync())
-        yield workspace
+
+@pytest.fixture
+def workspace(
+    made: tuple[dict[str, Workspace], ExitStack],
+    engine: str,
+    empty_ledger: EmptyLedger,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Workspace:
+    """Two audiences with ghosts, one refused by name, and one without the identifier."""
+    workspaces, opened = made
+    if engine not in workspaces:
+        simulator = opened.enter_context(Simulator())
+        ledger = opened.enter_context(open_ledger(empty_ledger(OWN)))
+        folder = tmp_path_factory.mktemp("rejected")
+        workspaces[engine] = _filled(Workspace(simulator, ledger, folder))
+    return workspaces[engine]
+
+
+def _filled(workspace: Workspace) -> Workspace:
+    workspace.read(event(f"ghost-{n}", True) for n in range(450))
+    workspace.read(event(user, True) for user in [*ODD, "u1", "poison"])
+    workspace.read(event(f"ghost-{n}", True, audience="others") for n in range(30))
+    workspace.read([event("u1", True, audience="others")])
+    workspace.read([event("u2", True, audience="by_number")])
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "by_number")
+    workspace.set_faults(Rule(RefuseIds(frozenset({"poison"}), named=True)))
+    asyncio.run(workspace.sync())
+    return workspace
 
 
 def ids(workspace: Workspace, query: RejectedFilter, size: int = 100) -> list[str]:
