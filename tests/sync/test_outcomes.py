@@ -16,7 +16,7 @@ from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType
 from tests.sync.workspace import Clock, Workspace, event
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
 
 
 def test_an_outcome_follows_from_what_is_left() -> None:

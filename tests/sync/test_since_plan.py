@@ -18,7 +18,7 @@ from amp_console.sync.delivery.run import RunReport, deliver
 from amp_console.sync.formatting import since_plan_text
 from tests.sync.workspace import Workspace, event
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
 
 
 async def _deliver(workspace: Workspace, plan: Plan) -> RunReport:
