@@ -68,6 +68,11 @@ if TYPE_CHECKING:
     "unchanged, at first file]",
 )
 @click.option(
+    "--operator",
+    metavar="NAME",
+    help='What others who share the ledger see as yours; "" is user@host.  [default: unchanged]',
+)
+@click.option(
     "--ledger-password-stdin",
     is_flag=True,
     help="Read the ledger's password from a hidden prompt, or from stdin after the keys.",
@@ -89,6 +94,7 @@ def connect(
     amplitude_id_path: tuple[str, ...],
     read_only: bool | None,
     keep_history: int | None,
+    operator: str | None,
     ledger_url: str | None,
     ledger_password_stdin: bool,
     keys_stdin: bool,
@@ -105,6 +111,7 @@ def connect(
 
     from amp_console.cli.resources import connection_store
     from amp_console.connections import Connection
+    from amp_console.connections.operator import checked_operator
     from amp_console.sync.ledger_choice import entered_place
     from amp_console.values import Region
 
@@ -118,6 +125,8 @@ def connect(
     if keep_history is not None:
         changed["keep_history"] = keep_history or None
     try:
+        if operator is not None:
+            changed["operator"] = checked_operator(operator)
         connection = msgspec.structs.replace(
             known or Connection(name=name, app_id=app_id, owner_email=owner_email),
             app_id=app_id,

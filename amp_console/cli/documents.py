@@ -251,6 +251,7 @@ class PersonInAudience(msgspec.Struct, frozen=True):
     source: str | None
     line: int
     run: int | None
+    operator: str | None
     rejected: str | None
     other_id: str | None
     found: str | None
@@ -315,6 +316,7 @@ class RunDocument(msgspec.Struct, frozen=True):
     outcome: str
     compared: int
     differing: int
+    operator: str
 
 
 class NotErased(msgspec.Struct, frozen=True):
@@ -349,6 +351,7 @@ class LeaseDocument(msgspec.Struct, frozen=True):
     audience: str
     process: str | None
     since: str | None
+    operator: str | None
 
 
 class HeldRunDocument(msgspec.Struct, frozen=True):
@@ -358,6 +361,7 @@ class HeldRunDocument(msgspec.Struct, frozen=True):
     kind: str
     process: str
     started_at: str | None
+    operator: str
 
 
 class LedgerDocument(msgspec.Struct, frozen=True):
@@ -612,6 +616,7 @@ def _person_in_audience(
         source=record.source,
         line=record.line,
         run=record.request.run_id if record.request else None,
+        operator=record.run_operator or None,
         rejected=status.rejected,
         other_id=record.counterpart,
         found=status.found,
@@ -646,6 +651,7 @@ def run_document(run: "Run") -> RunDocument:
         outcome=run_outcome(run.kind, run.status),
         compared=run.found.cohorts,
         differing=run.found.differing,
+        operator=run.operator,
     )
 
 
@@ -693,13 +699,18 @@ def ledger_document(url: str, found: "LedgerOverview") -> LedgerDocument:
         found.members,
         found.runs,
         [
-            LeaseDocument(lease.audience, lease.process or None, iso_time(lease.since))
-            if lease.since is not None
-            else LeaseDocument(lease.audience, None, None)
+            LeaseDocument(
+                lease.audience,
+                lease.process or None,
+                iso_time(lease.since) if lease.since is not None else None,
+                lease.operator or None,
+            )
             for lease in holders.leases
         ],
         [
-            HeldRunDocument(run.id, str(run.kind), run.holder, iso_time(run.started_at))
+            HeldRunDocument(
+                run.id, str(run.kind), run.holder, iso_time(run.started_at), run.operator
+            )
             for run in holders.runs
         ],
         holders.sources,

@@ -34,6 +34,7 @@ def show(as_json: bool, connection_name: str | None) -> int:
     """Show where the ledger is, what it holds, and who is at work on it."""
     from amp_console.cli.documents import ledger_document, print_document
     from amp_console.cli.resources import open_connection
+    from amp_console.ledger.operators import has_several_operators
     from amp_console.ledger.overview import overview
 
     with open_connection(connection_name) as (_, opened):
@@ -41,11 +42,13 @@ def show(as_json: bool, connection_name: str | None) -> int:
         if as_json:
             print_document(ledger_document(opened.url, found))
         else:
-            _print(opened.url, found)
+            _print(opened.url, found, is_shared=opened.read(has_several_operators))
     return Exit.DELIVERED
 
 
-def _print(url: str, found: "LedgerOverview") -> None:
+def _print(url: str, found: "LedgerOverview", *, is_shared: bool) -> None:
+    """Print what a ledger is; `is_shared`: several operators use it, so their names are told."""
+    from amp_console.ledger.event_log import by_whom
     from amp_console.text import clean, local_time, plural
 
     holders = found.holders
@@ -60,12 +63,12 @@ def _print(url: str, found: "LedgerOverview") -> None:
         ("size", f"{found.bytes / 1_048_576:,.1f} MiB: {', '.join(counts)}"),
     ]
     for lease in holders.leases:
+        who = by_whom(lease.operator if is_shared else "", lease.process) or "a process"
         since = f", since {local_time(lease.since)}" if lease.since else ""
-        rows.append(("lease", f"{clean(lease.audience)}: {lease.process or 'a process'}{since}"))
-    rows += [
-        ("run", f"{run.id} ({run.kind}): {run.holder}, since {local_time(run.started_at)}")
-        for run in holders.runs
-    ]
+        rows.append(("lease", f"{clean(lease.audience)}: {clean(who, MAX_LENGTH)}{since}"))
+    for run in holders.runs:
+        who = clean(by_whom(run.operator if is_shared else "", run.holder), MAX_LENGTH)
+        rows.append(("run", f"{run.id} ({run.kind}): {who}, since {local_time(run.started_at)}"))
     if holders.sources:
         rows.append(("sources", f"{plural(holders.sources, 'bucket')} being read"))
     if not holders:

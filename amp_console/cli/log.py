@@ -58,7 +58,12 @@ def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int |
 @click.option(
     "--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Only this kind. Repeatable."
 )
-@click.option("--text", default="", metavar="TEXT", help="Only entries that contain this.")
+@click.option(
+    "--text",
+    default="",
+    metavar="TEXT",
+    help="Only entries that contain this, or whose operator does.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(0),
@@ -112,6 +117,7 @@ def _list(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: bool)
     from amp_console.ledger.audiences import all_audiences
     from amp_console.ledger.db import EVERY
     from amp_console.ledger.event_log import count_log, log_page
+    from amp_console.ledger.operators import has_several_operators
 
     total = ledger.read(count_log, criteria)
     entries = ledger.read(log_page, criteria, 0, limit or EVERY)
@@ -121,17 +127,20 @@ def _list(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: bool)
         return
     if not entries:
         say("The log has no such entry." if criteria.text or criteria.kinds else "No entries yet.")
+    is_shared = ledger.read(has_several_operators)
     for entry in entries:
-        say(_line(entry))
+        say(_line(entry, is_shared=is_shared))
     if len(entries) < total:
         say(f"The newest {len(entries):,} of {total:,} entries. List all with --limit 0.", err=True)
 
 
-def _line(entry: "LogEntry") -> str:
-    from amp_console.text import local_time
+def _line(entry: "LogEntry", *, is_shared: bool) -> str:
+    """One entry; of a ledger that several operators share, with who did it."""
+    from amp_console.text import clean, local_time
 
     sign = " !x"[entry.severity]
-    return f"{local_time(entry.at):<24}  {entry.kind:<9} {sign} {entry.text}"
+    by = f"  ({clean(entry.operator)})" if is_shared and entry.operator else ""
+    return f"{local_time(entry.at):<24}  {entry.kind:<9} {sign} {entry.text}{by}"
 
 
 def _follow(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: bool) -> None:
@@ -162,11 +171,15 @@ def _print_new(ledger: "Ledger", entries: "list[LogEntry]", *, as_json: bool) ->
     from amp_console.cli.log_document import log_entry_documents
     from amp_console.cli.output import say_json
     from amp_console.ledger.audiences import all_audiences
+    from amp_console.ledger.operators import has_several_operators
 
     in_order = entries[::-1]
+    if not in_order:
+        return
     if not as_json:
-        say(*(_line(entry) for entry in in_order))
-    elif in_order:
+        is_shared = ledger.read(has_several_operators)
+        say(*(_line(entry, is_shared=is_shared) for entry in in_order))
+    else:
         for document in log_entry_documents(in_order, ledger.read(all_audiences)):
             say_json(msgspec.json.encode(document))
 

@@ -20,6 +20,7 @@ class LogEntryDocument(msgspec.Struct, frozen=True):
     run: int | None
     audience: str | None
     process: str
+    operator: str
 
 
 class LogDocument(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ def log_entry_documents(
             entry.run_id,
             handles.get(entry.audience_id) if entry.audience_id is not None else None,
             entry.process,
+            entry.operator,
         )
         for entry in entries
     ]

@@ -160,7 +160,8 @@ def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
         text = f"{local_time(made.at)}, run {made.run_id}: {found_text(made)}"
         found.append(("" if number else "compared", text))
     if record.request is not None:
-        found.append(("last run", str(record.request.run_id)))
+        by = f", by {record.run_operator}" if record.run_operator else ""
+        found.append(("last run", f"{record.request.run_id}{by}"))
     if record.rejection is not None:
         at = readable_time(record.rejection.at)
         found.append(("rejected", f"{at}: {record.rejection.reason}"))

@@ -5,6 +5,8 @@ import click
 from amp_console.cli.options import common, connection_option, json_option
 from amp_console.cli.output import say
 
+_COUNTS = "ADDED REMOVED REJECTED REQUESTS"
+
 
 @click.command()
 @click.option("--open", "run_id", type=int, metavar="ID", help="Open this run in the console.")
@@ -19,6 +21,7 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     from amp_console.cli.documents import print_document, run_document
     from amp_console.cli.resources import open_connection
     from amp_console.cli.tables import table
+    from amp_console.ledger.operators import has_several_operators
     from amp_console.ledger.pruning import earlier_runs
     from amp_console.ledger.run_log import run_outcome, run_reason
     from amp_console.ledger.runs import all_runs
@@ -28,6 +31,7 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     with open_connection(connection_name) as (_, ledger):
         found = ledger.read(all_runs, dead=ledger.dead_runs())
         earlier = ledger.read(earlier_runs)
+        is_shared = ledger.read(has_several_operators)
     if as_json:
         print_document([run_document(item) for item in found])
         return 0
@@ -39,14 +43,16 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
             str(item.id),
             local_time(item.started_at),
             item.kind,
+            *([item.operator] if is_shared else []),
             run_outcome(item.kind, item.status),
             *(f"{n:,}" for n in (item.added, item.removed, item.rejected, item.requests)),
             run_reason(item) or refused_words(item.refused),
         )
         for item in found
     ]
-    header = ("RUN", "STARTED", "KIND", "OUTCOME", "ADDED", "REMOVED", "REJECTED", "REQUESTS", "")
-    for line in table(header, rows, "RUN ADDED REMOVED REJECTED REQUESTS"):
+    by = ["BY"] if is_shared else []
+    header = ("RUN", "STARTED", "KIND", *by, "OUTCOME", *_COUNTS.split(), "")
+    for line in table(header, rows, f"RUN {_COUNTS}"):
         say(line)
     if earlier is not None:
         say(

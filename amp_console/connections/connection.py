@@ -9,6 +9,7 @@ import msgspec
 
 from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.named_source import NamedSource
+from amp_console.connections.operator import checked_operator
 from amp_console.connections.segment_space import SegmentSpace
 from amp_console.text import trimmed
 from amp_console.values import Region
@@ -90,7 +91,8 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     `keyring_item` names the keyring's item that holds them; None is no keys stored. `webhook_item`
     names the one with the shared secret of the webhook destination. `sources` are the warehouses
     that audiences are read from; `segment` is the space of the audiences, if its API is asked.
-    `ledger` is the server that keeps the ledger; None is a file of this machine. The history is
+    `ledger` is the server that keeps the ledger; None is a file of this machine. What is done there
+    is kept with the name `operator`; None is user@host. The history is
     kept for `keep_history` days; None is for ever.
     `base_url` replaces the region's address; the paths say where an event holds its identifiers.
 
@@ -114,6 +116,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ledger: LedgerServer | None = None
     limits: Limits = Limits()
     keep_history: int | None = None
+    operator: str | None = None
 
     def __post_init__(self) -> None:
         _require(
@@ -123,6 +126,10 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             (
                 checked_email(self.owner_email) == self.owner_email,
                 "owner_email must not contain spaces",
+            ),
+            (
+                self.operator is None or checked_operator(self.operator) == self.operator,
+                "operator must not be empty, or begin or end with spaces",
             ),
             (
                 self.keep_history is None or 1 <= self.keep_history <= MAX_HISTORY,

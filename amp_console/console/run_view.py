@@ -22,6 +22,7 @@ from amp_console.console.run_words import (
 from amp_console.console.words import SECOND
 from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.comparisons import Comparison
+from amp_console.ledger.event_log import by_whom
 from amp_console.ledger.outcomes import OFF, at_the_end, waits_for
 from amp_console.ledger.runs import (
     AudienceCounts,
@@ -384,7 +385,7 @@ def _says_past(
     if run.status is RunStatus.RUNNING and is_ours:
         yield PAUSED_SESSION if is_paused else "It is running in this console."
     elif run.status is RunStatus.RUNNING and run.holder:
-        yield f"Another amp-console ({run.holder}) is running it."
+        yield f"Another amp-console ({by_whom(details.operator, run.holder)}) is running it."
     else:
         pending = [(item, waits_for(item)) for item in audiences if item.pending]
         is_live = run.kind is RunKind.LIVE and all(why for _, why in pending)
@@ -398,6 +399,8 @@ def _says_past(
         )
         said = run.note or ended(run.kind, str(run.status), counts, left_over)
         yield from filter(None, (said, found))
+    if run.ended_at is not None and details.operator:
+        yield f"Run by {details.operator}."
     if run.ended_at is not None and (counts.requests or not run.note):
         yield did(counts, elapsed, run.kind)
         if run.kind is RunKind.SYNC and run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}:

@@ -34,7 +34,7 @@ class Erasure(msgspec.Struct, frozen=True):
     """A deletion request; times in microseconds since 1970, None where it has not happened yet.
 
     Until it is erased, `identities` are the person's identifiers. `cohorts` is how many cohorts the
-    person was removed from. `operator` is who asked for it (user@host).
+    person was removed from. `operator` is who carried it out (user@host, or the name they chose).
     """
 
     id: int
@@ -114,7 +114,7 @@ def known_types(db: Db, id_: str) -> list[IdType]:
     ]
 
 
-def begin_erasure(db: Db, identities: Iterable[Identity], operator: str, now: int) -> int:
+def begin_erasure(db: Db, identities: Iterable[Identity], now: int) -> int:
     """Take a deletion request: the person is wanted in no cohort any more; return its id.
 
     All that is known of the person by now is history, whatever its time. A request about the same
@@ -128,7 +128,7 @@ def begin_erasure(db: Db, identities: Iterable[Identity], operator: str, now: in
     rows = _rows_of(db, people)
     until = max([now, *(event_at for *_, event_at in rows)])
     (erasure_id,) = db.execute(
-        "INSERT INTO erasure (at, operator) VALUES (?, ?) RETURNING id", (until, operator)
+        "INSERT INTO erasure (at, operator) VALUES (?, this_operator()) RETURNING id", (until,)
     ).fetchone()
     db.executemany(
         "INSERT INTO erasure_identifier (erasure_id, id_type, id) VALUES (?, ?, ?)",

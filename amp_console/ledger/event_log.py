@@ -43,7 +43,8 @@ class LogEntry(msgspec.Struct, frozen=True):
     """Something that was done, in words; `at` in microseconds since 1970.
 
     `run_id` and `audience_id` are what it is about. `process` names the process that did it
-    ("process 71 on desk", "" where that is not known); `id` is 0 before it is kept.
+    ("process 71 on desk", "" where that is not known), `operator` who uses that, in the same way;
+    `id` is 0 before it is kept.
     """
 
     at: int
@@ -54,10 +55,13 @@ class LogEntry(msgspec.Struct, frozen=True):
     audience_id: int | None = None
     process: str = ""
     id: int = 0
+    operator: str = ""
 
 
 class LogFilter(msgspec.Struct, frozen=True):
-    """Which entries to select: `text` is a part of one, ignoring case; no `kinds` are all kinds.
+    """Which entries to select: `text` is a part of one, or of who did it, ignoring case.
+
+    No `kinds` are all kinds.
 
     `since` is a time in microseconds since 1970, `after` the id of an entry kept before them; with
     `audience_id`, only those about one audience.
@@ -80,11 +84,16 @@ def process_name(pid: int, host: str) -> str:
     return f"process {pid} on {host}"
 
 
+def by_whom(operator: str, process: str) -> str:
+    """Name an operator and a process for people; either may be ""."""
+    return ", ".join(filter(None, (operator, process)))
+
+
 def add_log_entry(db: Db, entry: LogEntry) -> None:
     """Keep an entry of this process; the oldest ones are dropped beyond `MAX_ENTRIES`."""
     row = db.execute(
-        "INSERT INTO log_entry (at, kind, text, severity, run_id, audience_id, process) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        "INSERT INTO log_entry (at, kind, text, severity, run_id, audience_id, process, operator) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, coalesce(nullif(?, ''), this_operator())) RETURNING id",
         (
             entry.at,
             entry.kind,
@@ -93,6 +102,7 @@ def add_log_entry(db: Db, entry: LogEntry) -> None:
             entry.run_id,
             entry.audience_id,
             entry.process or this_process(),
+            entry.operator,
         ),
     ).fetchone()
     db.execute("DELETE FROM log_entry WHERE id <= ?", (row[0] - MAX_ENTRIES,))
@@ -102,8 +112,8 @@ def log_page(db: Db, criteria: LogFilter, offset: int = 0, limit: int = EVERY) -
     """Some of the entries, the newest first."""
     where, values = _where(criteria)
     rows = db.execute(
-        "SELECT at, kind, text, severity, run_id, audience_id, process, id FROM log_entry "
-        f"WHERE {where} ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
+        "SELECT at, kind, text, severity, run_id, audience_id, process, id, operator "
+        f"FROM log_entry WHERE {where} ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
         (*values, limit, offset),
     )
     return [_entry(row) for row in rows]
@@ -147,8 +157,8 @@ def _where(criteria: LogFilter) -> tuple[str, list[Any]]:
         where += " AND audience_id = ?"
         values.append(criteria.audience_id)
     if criteria.text:
-        where += " AND instr(lower(text), lower(?)) > 0"
-        values.append(criteria.text)
+        where += " AND (instr(lower(text), lower(?)) > 0 OR instr(lower(operator), lower(?)) > 0)"
+        values += [criteria.text] * 2
     return where, values
 
 

@@ -10,14 +10,16 @@ from amp_console.text import listed, plural
 
 
 class LeaseHolder(msgspec.Struct, frozen=True):
-    """Who delivers an audience ("process 71 on desk"), since when in microseconds since 1970.
+    """Who delivers an audience, since when in microseconds since 1970.
 
-    "" and None where the process has only just taken the lease.
+    A `process` ("process 71 on desk") of an operator ("ana@laptop"). "" and None where the process
+    has only just taken the lease.
     """
 
     audience: str
     process: str
     since: int | None
+    operator: str = ""
 
 
 class Holders(msgspec.Struct, frozen=True):
@@ -43,13 +45,13 @@ class Holders(msgspec.Struct, frozen=True):
 def holders(db: Db, locks: Locks) -> Holders:
     """Find out who is at work. What is held is asked of the locks, the rest is for people."""
     rows = db.execute(
-        "SELECT audience.id, key, pid, host, since FROM audience "
+        "SELECT audience.id, key, pid, host, since, operator FROM audience "
         "LEFT JOIN lease ON audience_id = audience.id ORDER BY key"
     ).fetchall()
     held = locks.holds([row[0] for row in rows], running_locks(db))
     leases = [
-        LeaseHolder(key, process_name(pid, host) if pid else "", since)
-        for audience_id, key, pid, host, since in rows
+        LeaseHolder(key, process_name(pid, host) if pid else "", since, operator or "")
+        for audience_id, key, pid, host, since, operator in rows
         if audience_id in held.audiences
     ]
     runs = [found for run_id in sorted(held.runs) if (found := run(db, run_id))]

@@ -12,28 +12,34 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LeaseLost
+from amp_console.ledger.event_log import by_whom, process_name
 from amp_console.ledger.locks import Fence
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def note_holder(db: Db, audience_id: int, now: int) -> None:
-    """Record that this process holds the lease, for the message that other processes show."""
+def note_holder(db: Db, audience_id: int, now: int, run_id: int | None = None) -> None:
+    """Record that this process holds the lease, and in which run, for what other processes show."""
     db.execute(
-        "INSERT INTO lease (audience_id, pid, host, since) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (audience_id) DO UPDATE SET "
-        "pid = excluded.pid, host = excluded.host, since = excluded.since",
-        (audience_id, os.getpid(), socket.gethostname(), now),
+        "INSERT INTO lease (audience_id, pid, host, since, run_id, operator) "
+        "VALUES (?, ?, ?, ?, ?, this_operator()) ON CONFLICT (audience_id) DO UPDATE SET "
+        "pid = excluded.pid, host = excluded.host, since = excluded.since, "
+        "run_id = excluded.run_id, operator = excluded.operator",
+        (audience_id, os.getpid(), socket.gethostname(), now, run_id),
     )
 
 
 def busy_because(db: Db, audience_id: int) -> str:
     """Say who holds the lease of an audience that is busy."""
-    row = db.execute("SELECT pid, host FROM lease WHERE audience_id = ?", (audience_id,)).fetchone()
-    if row == (os.getpid(), socket.gethostname()):
+    row = db.execute(
+        "SELECT pid, host, CASE WHEN operator <> this_operator() THEN operator ELSE '' END "
+        "FROM lease WHERE audience_id = ?",
+        (audience_id,),
+    ).fetchone()
+    if row == (os.getpid(), socket.gethostname(), ""):
         return "A run of this console is delivering this audience. Try again when it has finished."
-    who = f" (process {row[0]} on {row[1]})" if row else ""
+    who = f" ({by_whom(row[2], process_name(*row[:2]))})" if row else ""
     return f"Another amp-console{who} is syncing this audience. Try again when it has finished."
 
 

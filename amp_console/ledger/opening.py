@@ -10,6 +10,7 @@ from amp_console.ledger.database import Database, Ledger
 from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerError
 from amp_console.ledger.file_systems import refuse_network
+from amp_console.ledger.operators import this_user
 from amp_console.ledger.peek import peek_at_file
 from amp_console.ledger.sqlite import SqliteDatabase
 from amp_console.values import Secret, now_in_microseconds
@@ -25,6 +26,7 @@ def open_ledger(
     url: str | Path,
     *,
     password: Secret | None = None,
+    operator: str | None = None,
     backups: BackupOptions | None = None,
     now: Callable[[], int] = now_in_microseconds,
     is_durable: bool = True,
@@ -34,12 +36,20 @@ def open_ledger(
     `sqlite:` is followed by a path, `postgresql:` by what `read_address` reads, with the
     `password` unless libpq finds it in a place of its own. A new file is readable by its owner
     only (0600). A file of an older version is backed up first; `now` is in microseconds since 1970.
-    `Ledger.notices` says in sentences what an operator has to know about that. A power cut may
-    damage a file that is not `is_durable`: for one that is thrown away.
+    `Ledger.notices` says in sentences what an operator has to know about that. What is done is kept
+    with the name of the `operator`, by default user@host. A power cut may damage a file that is not
+    `is_durable`: for one that is thrown away.
     Raises `LedgerError`, also for a URL of another scheme: `LedgerMoved` of one not in use.
     """
     return Ledger(
-        database_at(url, password=password, backups=backups, now=now, is_durable=is_durable)
+        database_at(
+            url,
+            password=password,
+            operator=operator,
+            backups=backups,
+            now=now,
+            is_durable=is_durable,
+        )
     )
 
 
@@ -48,6 +58,7 @@ def database_at(
     *,
     password: Secret | None = None,
     app_id: int | None = None,
+    operator: str | None = None,
     backups: BackupOptions | None = None,
     now: Callable[[], int] = now_in_microseconds,
     is_durable: bool = True,
@@ -57,11 +68,13 @@ def database_at(
     A server's ledger that knows cohorts of another Amplitude project than `app_id` is refused.
     """
     if isinstance(url, str) and is_on_server(url):
-        return _server(url, password, app_id)
+        return _server(url, password, app_id, operator)
     path = _path_of(url)
     if is_durable:
         refuse_network(path)
-    return SqliteDatabase(path, backups or BackupOptions(), now, is_durable=is_durable)
+    return SqliteDatabase(
+        path, backups or BackupOptions(), now, operator or this_user(), is_durable=is_durable
+    )
 
 
 def peek(
@@ -99,11 +112,13 @@ def is_on_server(url: str) -> bool:
     return scheme is not None and scheme[1].lower() in _SERVERS
 
 
-def _server(url: str, password: Secret | None, app_id: int | None) -> "PostgresDatabase":
+def _server(
+    url: str, password: Secret | None, app_id: int | None, operator: str | None = None
+) -> "PostgresDatabase":
     from amp_console.ledger.postgres.address import read_address
     from amp_console.ledger.postgres.database import PostgresDatabase
 
-    return PostgresDatabase(read_address(url, password), app_id)
+    return PostgresDatabase(read_address(url, password), operator or this_user(), app_id)
 
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # a single letter is a drive of Windows

@@ -16,6 +16,7 @@ from amp_console.ledger.findings import (
     comparisons_of,
     last_finding_of,
 )
+from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, RequestState, request
 from amp_console.ledger.runs import Run, RunKind, RunStatus, run
@@ -44,8 +45,9 @@ class PersonRecord(msgspec.Struct, frozen=True):
     the audience does not use. `delivered` None is unknown, as it is while a request is open.
     `source` and `line` are where the event is, `event_at` its time in microseconds since 1970;
     `source` is None for a user that no event ever named (a seed, or one that a comparison found).
-    `request` is the last one that carried the person, in a run of `run_kind`; `is_under_way` says
-    that it is open, and its run still active. `refusals` counts how often Amplitude refused the
+    `request` is the last one that carried the person, in a run of `run_kind` of `run_operator` (""
+    where that is not known, or only one operator is); `is_under_way` says that it is open, and its
+    run still active. `refusals` counts how often Amplitude refused the
     change that is wanted now, also after a retry. Until `certain_at`, in microseconds since 1970,
     an earlier request may still undo what is delivered. `finding` is how the person differed when
     the cohort was last compared with a difference of theirs; `is_only_found`: the ledger knows
@@ -71,6 +73,7 @@ class PersonRecord(msgspec.Struct, frozen=True):
     finding: PersonFinding | None = None
     comparisons: tuple[PersonComparison, ...] = ()
     is_only_found: bool = False
+    run_operator: str = ""
 
     @property
     def rejected_user(self) -> RejectedUser | None:
@@ -97,7 +100,7 @@ class PersonRecord(msgspec.Struct, frozen=True):
 
 def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRecord]:
     """What is known of an identifier of either kind, spelled exactly; `dead` as in `all_runs`."""
-    found = []
+    found, is_shared = [], has_several_operators(db)
     for audience in all_audiences(db):
         known = []
         for id_type in (audience.id_type, audience.id_type.other):
@@ -111,7 +114,7 @@ def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRec
                 (audience.id, ID_TYPE_CODE[id_type], text),
             ).fetchone()
             if row is not None:
-                known.append(_record(db, audience, row, dead))
+                known.append(_record(db, audience, row, dead, is_shared=is_shared))
         found += known or _only_found(db, audience, text)
     return found
 
@@ -171,7 +174,9 @@ def _only_found(db: Db, audience: Audience, id_: str) -> list[PersonRecord]:
     return []
 
 
-def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int]) -> PersonRecord:
+def _record(
+    db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int], *, is_shared: bool
+) -> PersonRecord:
     code, id_, is_member, wanted, event_at, source, line, delivered, request_id, other, *why = row
     refusals = why[-1]
     last = None if request_id is None else request(db, request_id)
@@ -194,6 +199,7 @@ def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int
         counterpart=other,
         certain_at=late_effects.uncertain_until(db, audience.id, ID_TYPE_OF[code], id_),
         run_kind=last_run.kind if last_run is not None else None,
+        run_operator=last_run.operator if last_run is not None and is_shared else "",
         finding=last_finding_of(db, audience, ID_TYPE_OF[code], id_),
         comparisons=comparisons_of(db, audience, ID_TYPE_OF[code], id_, event_at),
     )

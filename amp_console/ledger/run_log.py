@@ -131,6 +131,7 @@ def log_run_end(db: Db, run_id: int) -> None:
         run_id,
         _only(audience_ids),
         ended.holder if ended.status is RunStatus.INTERRUPTED else "",
+        operator=ended.operator,
     )
     add_log_entry(db, entry)
 

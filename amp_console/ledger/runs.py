@@ -96,7 +96,8 @@ class ComparisonTotals(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True):
     """One run, summed over its audiences, finished or not. A run without an end is under way.
 
-    `tally` is what was read for it; `holder` names its process ("process 71 on desk"); `refused`
+    `tally` is what was read for it; `holder` names its process ("process 71 on desk"), `operator`
+    who uses that ("ana@laptop"; "" where that is not known); `refused`
     are the requests that a receiver of webhooks refused, the most recent reason first. So many
     users were `pending` after it (None: not known), for one audience because of `why`;
     `rejected_after` could not be delivered: the `unidentified_after` had no identifier to send, the
@@ -118,6 +119,7 @@ class Run(msgspec.Struct, frozen=True):
     requests: int
     retries: int
     holder: str
+    operator: str = ""
     refused: tuple[RefusedRequests, ...] = ()
     pending: int | None = None
     why: str = ""
@@ -168,8 +170,9 @@ def begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind = Ru
     """
     holder = lock, os.getpid(), socket.gethostname()
     row = db.execute(
-        "INSERT INTO run (kind, started_at, read, changes, filtered, invalid, lock, pid, host) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        "INSERT INTO run "
+        "(kind, started_at, read, changes, filtered, invalid, lock, pid, host, operator) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, this_operator()) RETURNING id",
         (kind, now, tally.read, tally.changes, tally.filtered, tally.invalid, *holder),
     ).fetchone()
     return int(row[0])
@@ -246,7 +249,7 @@ def end_run(db: Db, run_id: int, status: RunStatus, note: str, now: int) -> None
 
 _SUMMED = (
     "SELECT run.id, run.kind, started_at, ended_at, status, run.note, read, changes, filtered, "
-    "invalid, pid, host, count(audience_id), "
+    "invalid, pid, host, operator, count(audience_id), "
     "coalesce(sum(added), 0), coalesce(sum(removed), 0), "
     "coalesce(sum(run_audience.rejected), 0), coalesce(sum(requests), 0), "
     "coalesce(sum(retries), 0), "
@@ -258,7 +261,7 @@ _SUMMED = (
     "sum(missing_rejected) AS rejected FROM comparison GROUP BY run_id) AS found "
     "ON found.run_id = run.id LEFT JOIN run_audience ON run_audience.run_id = run.id "
 )
-_SUMS, _AFTER, _FOUND = 12, 18, 22  # where they begin, and what comes after them
+_SUMS, _AFTER, _FOUND = 13, 19, 23  # where they begin, and what comes after them
 COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
     "run_audience.retries, run_audience.note, run_audience.is_stuck"
@@ -394,7 +397,7 @@ def read_counts(row: Sequence[Any]) -> AudienceCounts:
 
 
 def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
-    id_, kind, start, end, status, note, *tally, pid, host = row[:_SUMS]
+    id_, kind, start, end, status, note, *tally, pid, host, operator = row[:_SUMS]
     holder = process_name(pid, host) if pid else ""
     if status == RunStatus.RUNNING and id_ in dead:
         status, end = RunStatus.INTERRUPTED, _last_sign(db, id_)
@@ -403,7 +406,7 @@ def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
     if end is None or status == RunStatus.INTERRUPTED:
         sums = _with_unrecorded(sums, _unrecorded(db, id_, "").values())
     found = ComparisonTotals(*(count or 0 for count in row[_FOUND:]))
-    rest = (*sums, holder, tuple(refused), *row[_AFTER:_FOUND], found)
+    rest = (*sums, holder, operator, tuple(refused), *row[_AFTER:_FOUND], found)
     return Run(id_, RunKind(kind), start, end, RunStatus(status), note, ReadCounts(*tally), *rest)
 
 

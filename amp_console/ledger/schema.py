@@ -556,6 +556,15 @@ _LEASE_NUMBER = """
 ALTER TABLE lease ADD COLUMN number INTEGER NOT NULL DEFAULT 0;  -- how often it was taken, if that
                                              -- is counted: a file's lock can't be lost
 """
+# Who did it: the name of the operator; '' where it is not known. And the run in which an audience's
+# lease was taken last; NULL: in none.
+_OPERATORS = """
+ALTER TABLE run ADD COLUMN operator TEXT NOT NULL DEFAULT '';
+ALTER TABLE log_entry ADD COLUMN operator TEXT NOT NULL DEFAULT '';
+ALTER TABLE lease ADD COLUMN operator TEXT NOT NULL DEFAULT '';
+ALTER TABLE lease ADD COLUMN run_id INTEGER;
+CREATE INDEX log_entry_by_operator ON log_entry (operator);
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -585,6 +594,7 @@ MIGRATIONS: tuple[str, ...] = (
     _SEGMENT_DESTINATIONS,
     _MOVED,
     _LEASE_NUMBER,
+    _OPERATORS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

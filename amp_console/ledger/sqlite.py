@@ -33,7 +33,13 @@ class SqliteDatabase:
     errors = sqlite3.Error
 
     def __init__(
-        self, path: Path, backups: BackupOptions, now: Callable[[], int], *, is_durable: bool
+        self,
+        path: Path,
+        backups: BackupOptions,
+        now: Callable[[], int],
+        operator: str,
+        *,
+        is_durable: bool,
     ) -> None:
         self.url = str(path)
         self.locks: Locks = FileLocks(path)
@@ -41,6 +47,7 @@ class SqliteDatabase:
         self._path = path
         self._backups = self.backups
         self._now = now
+        self._operator = operator
         self._is_durable = is_durable
         self._made: Backup | None = None  # before a migration
         self._db: sqlite3.Connection
@@ -57,6 +64,7 @@ class SqliteDatabase:
             db.execute(f"PRAGMA synchronous = {'FULL' if self._is_durable else 'OFF'}")
             db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             db.execute("PRAGMA foreign_keys = ON")
+            db.create_function("this_operator", 0, lambda: self._operator)
             migrate(db, lambda version: self._back_up_before(version + 1, notices))
             if self._made is not None:
                 log_backup(db, self._made.path.name, self._made.size, self._now())

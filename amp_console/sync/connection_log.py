@@ -84,6 +84,7 @@ def _changes(before: Connection, after: Connection) -> Iterator[str]:
         ("User ID from", before.user_id_path, after.user_id_path),
         ("Amplitude ID from", before.amplitude_id_path, after.amplitude_id_path),
         ("ledger", _ledger_of(before), _ledger_of(after)),
+        ("operator", before.operator, after.operator),
     ):
         if new != old:
             yield f"{label} {clean(str(new or 'none'), 100)}"

@@ -5,8 +5,6 @@ was interrupted, or whose removals Amplitude did not confirm, is finished by the
 """
 
 import asyncio
-import getpass
-import socket
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -91,11 +89,6 @@ class ForgetReport(msgspec.Struct, frozen=True):
     def is_done(self) -> bool:
         """Whether everyone was erased, from the ledger and from its files."""
         return not (self.obstacles or self.trouble)
-
-
-def this_operator() -> str:
-    """Who carries out a request: user@host."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def plan_forget(
@@ -192,7 +185,7 @@ async def forget(
 async def _begun(ledger: Ledger, person: PersonToForget, now: int) -> int:
     if person.erasure_id is not None:
         return person.erasure_id
-    return await ledger.awrite(erasures.begin_erasure, person.identities, this_operator(), now)
+    return await ledger.awrite(erasures.begin_erasure, person.identities, now)
 
 
 async def _remove(erasure_ids: Sequence[int], context: RunContext) -> RunReport | None:

@@ -14,10 +14,13 @@ from amp_console.connections import (
     find_ledger_password,
 )
 from amp_console.connections.ledger_server import LEDGER_VARIABLE
+from amp_console.connections.operator import MAX_LENGTH, OPERATOR_VARIABLE
 from amp_console.ledger import Db, Ledger, LedgerError
 from amp_console.ledger.database import Database
 from amp_console.ledger.errors import LedgerUnreachable
 from amp_console.ledger.opening import database_at, examine_server, peek
+from amp_console.ledger.operators import this_user
+from amp_console.text import clean, trimmed
 from amp_console.values import Secret
 
 if TYPE_CHECKING:
@@ -59,6 +62,22 @@ class Ledgers:
     def is_from_environment(self) -> bool:
         """Whether AMP_CONSOLE_LEDGER says where every ledger is."""
         return bool(self._environ.get(LEDGER_VARIABLE, "").strip())
+
+    def operator(self, connection: Connection) -> str:
+        """Who works with a connection: its setting, or AMP_CONSOLE_OPERATOR for every connection.
+
+        By default user@host.
+        """
+        return self._operator_of_environment or connection.operator or this_user()
+
+    @property
+    def is_operator_from_environment(self) -> bool:
+        """Whether AMP_CONSOLE_OPERATOR names the operator of every connection."""
+        return bool(self._operator_of_environment)
+
+    @property
+    def _operator_of_environment(self) -> str:
+        return clean(trimmed(self._environ.get(OPERATOR_VARIABLE, "")), MAX_LENGTH)
 
     def place(self, connection: Connection) -> LedgerPlace:
         """Where a connection's ledger is. Raises `LedgerMisconfigured`."""
@@ -103,10 +122,13 @@ class Ledgers:
         Raises `LedgerError`, also where the keyring doesn't give its password.
         """
         server, password = place or self.place(connection)
+        operator = self.operator(connection)
         if server is None:
-            return database_at(self._folders.ledger(connection.id))
+            return database_at(self._folders.ledger(connection.id), operator=operator)
         password = password or self._stored(server)
-        return database_at(server.url, password=password, app_id=connection.app_id)
+        return database_at(
+            server.url, password=password, app_id=connection.app_id, operator=operator
+        )
 
     def peek(
         self,

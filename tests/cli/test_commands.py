@@ -53,6 +53,7 @@ def test_connecting_again_keeps_what_no_option_sets(operator: Operator) -> None:
         webhook_item="another-item",
         limits=Limits(tries=3),
         keep_history=90,
+        operator="Ana",
     )
     store.save(changed)
     changed = store.put_source(changed, NamedSource(name="lake", url="sqlite:/lake.db"))

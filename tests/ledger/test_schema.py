@@ -67,7 +67,7 @@ def test_a_run_that_no_version_ended_is_interrupted(path: Path) -> None:
     with open_ledger(path) as ledger:
         run = ledger.read(all_runs)[0]
         assert (run.id, run.status, run.ended_at) == (2, RunStatus.INTERRUPTED, 30)
-        assert run.holder == ""
+        assert (run.holder, run.operator) == ("", "")
 
 
 def test_the_log_tells_of_the_runs_before_it(path: Path) -> None:

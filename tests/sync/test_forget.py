@@ -384,7 +384,7 @@ async def test_what_another_process_erases_during_a_cleaning_is_cleaned_later(
         def erase_another() -> int:
             now = workspace.timing.now()
             if len(other.read(erasures.unclean_erasures)) == 1:  # Ana, before the files are cleaned
-                erasure_id = other.write(erasures.begin_erasure, [ben], "ben@host", now)
+                erasure_id = other.write(erasures.begin_erasure, [ben], now)
                 other.write(erasures.erase, erasure_id, now)
             return now
 
@@ -611,6 +611,7 @@ WORDS_OF_THE_MACHINE = {
     *(("audience", "computation_id"), ("audience", "key"), ("audience", "owner_email")),
     *(("audience", "seed_user"), ("audience", "cohort_id"), ("audience", "link")),
     *(("run", "status"), ("run", "lock"), ("run", "host"), ("run", "kind")),
+    *(("run", "operator"), ("log_entry", "operator")),
     *(("run_audience", "outcome"), ("request", "kind"), ("request", "operation")),
     *(("request", "state"), ("rejection", "operation"), ("rejection", "code")),
     *(("refused_requests", "reason"), ("log_entry", "kind"), ("log_entry", "process")),

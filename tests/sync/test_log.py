@@ -211,7 +211,7 @@ class TestTheTable:
         found = entries(workspace)
         assert write_log(tmp_path / "log.csv", found) == 4
         header, first, *_ = (tmp_path / "log.csv").read_text().splitlines()
-        assert header == "at,kind,severity,text,run,audience_id,process"
+        assert header == "at,kind,severity,text,run,audience_id,process,operator"
         assert first.startswith("1970-01-01T00:00:00Z,settings,information,Settings changed,,,")
         write_log(tmp_path / "log.ndjson", found)
         documents = [json.loads(row) for row in (tmp_path / "log.ndjson").read_text().splitlines()]

@@ -116,7 +116,8 @@ def _facts(services: Services, status: PersonStatus) -> Content:
         text = f"{when}, run {made.run_id}: {found_text(made)}"
         rows.append(("" if number else "compared", text))
     if (request := record.request) is not None:
-        took = f"request {request.id} (run {request.run_id}), {readable_time(request.sent_at)}"
+        by = f" by {record.run_operator}" if record.run_operator else ""
+        took = f"request {request.id} (run {request.run_id}{by}), {readable_time(request.sent_at)}"
         rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
     if (why := record.rejection) is not None:
         tries = plural(why.tries, "attempt")

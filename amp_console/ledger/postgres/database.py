@@ -47,11 +47,12 @@ class PostgresDatabase:
 
     backups: Backups | None = None
 
-    def __init__(self, address: Address, app_id: int | None = None) -> None:
+    def __init__(self, address: Address, operator: str, app_id: int | None = None) -> None:
         """With `app_id`, a ledger of another Amplitude project is refused."""
         self.url = address.url
         self._app_id = app_id
         self._address = address
+        self._operator = operator
         self._sessions = SessionLocks(self._connect, address.schema, address.place)
         self.locks: Locks = self._sessions
         self._db: PostgresDb | None = None
@@ -65,6 +66,7 @@ class PostgresDatabase:
         except psycopg.Error as error:
             raise not_connected(error, self._address.place) from None
         connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        connection.execute("SELECT set_config('amp_console.operator', $1, false)", [self._operator])
         return connection
 
     def open(self) -> tuple[str, ...]:

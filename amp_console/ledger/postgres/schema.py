@@ -618,11 +618,23 @@ _COUNTS = {
 for _name, _counts in _COUNTS.items():
     _PENDING_BLOCKS = _PENDING_BLOCKS.replace(_name, _counts)
 
+# The operator of a connection is a setting of its session.
+_OPERATORS = """
+CREATE FUNCTION this_operator() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$ SELECT coalesce(current_setting('amp_console.operator', true), '') $$;
+ALTER TABLE run ADD COLUMN operator text COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE log_entry ADD COLUMN operator text COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE lease ADD COLUMN operator text COLLATE "C" NOT NULL DEFAULT '',
+    ADD COLUMN run_id bigint;
+CREATE INDEX log_entry_by_operator ON log_entry (operator);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FUNCTIONS + _TABLES + _COUNTING + _UPKEEP,
     _MOVED,
     _MEMBER_COUNTS,
     _PENDING_BLOCKS,
+    _OPERATORS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

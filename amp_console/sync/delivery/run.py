@@ -249,7 +249,7 @@ async def take_turn(worker: AudienceWorker, work: Work) -> str:
     audience_id = worker.audience.id
     try:
         async with worker.lease():
-            await worker.write(note_holder, audience_id, worker.now())
+            await worker.write(note_holder, audience_id, worker.now(), worker.run.id)
             await worker.write(_begin_turn, audience_id, worker.now(), worker.connection.limits)
             worker.audience = await worker.read(audience, audience_id)
             return await _keep_limit(worker, await _work(worker, work))

@@ -7,7 +7,7 @@ from amp_console.ledger.event_log import LogEntry
 from amp_console.sync.export import NDJSON, Row, write_csv, write_ndjson
 from amp_console.sync.formatting import iso_time
 
-HEADER = ("at", "kind", "severity", "text", "run", "audience_id", "process")
+HEADER = ("at", "kind", "severity", "text", "run", "audience_id", "process", "operator")
 
 
 def write_log(path: Path, entries: Iterable[LogEntry], *, exact: bool = False) -> int:
@@ -31,4 +31,5 @@ def _rows(entries: Iterable[LogEntry]) -> Iterator[Row]:
             "" if entry.run_id is None else str(entry.run_id),
             "" if entry.audience_id is None else str(entry.audience_id),
             entry.process,
+            entry.operator,
         )

@@ -464,7 +464,8 @@ def _by_run(record: PersonRecord) -> str:
 def _run(record: PersonRecord) -> str:
     assert record.request is not None
     kind = ", a repair" if record.run_kind is RunKind.REPAIR else ""
-    return f"run {record.request.run_id}{kind}"
+    by = f", by {record.run_operator}" if record.run_operator else ""
+    return f"run {record.request.run_id}{kind}{by}"
 
 
 def _is_unsure(record: PersonRecord) -> bool:

@@ -6,17 +6,22 @@ import msgspec
 
 from amp_console.ledger import Db
 from amp_console.ledger.comparisons import Comparison, comparisons_in
+from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.runs import Run, RunAudience, run, run_audiences
 from amp_console.ledger.since_plan import SincePlan, since_plan_of
 
 
 class RunDetails(msgspec.Struct, frozen=True):
-    """A run of the history; `comparisons` are those that it made, by audience ID."""
+    """A run of the history; `comparisons` are those that it made, by audience ID.
+
+    `operator` is who ran it; "" where that is not known, or only one operator is.
+    """
 
     run: Run
     audiences: tuple[RunAudience, ...]
     comparisons: dict[int, Comparison]
     since_plan: SincePlan | None = None
+    operator: str = ""
 
 
 def run_details(db: Db, run_id: int, dead: Collection[int] = ()) -> RunDetails | None:
@@ -29,4 +34,5 @@ def run_details(db: Db, run_id: int, dead: Collection[int] = ()) -> RunDetails |
         tuple(run_audiences(db, run_id)),
         {item.audience_id: item for item in comparisons_in(db, run_id)},
         since_plan_of(db, run_id),
+        found.operator if has_several_operators(db) else "",
     )

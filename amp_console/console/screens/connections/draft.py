@@ -7,6 +7,7 @@ import msgspec
 
 from amp_console.connections import Connection, checked_email, checked_keys, checked_name
 from amp_console.connections.ledger_server import FILE
+from amp_console.connections.operator import checked_operator
 from amp_console.sync.ledger_choice import entered_place
 from amp_console.sync.ledgers import LedgerPlace
 from amp_console.text import trimmed
@@ -31,6 +32,7 @@ class Entered(NamedTuple):
     base_url: str
     has_keys: bool
     ledger: str = ""
+    operator: str = ""
     ledger_password: Secret = Secret("")
 
 
@@ -82,6 +84,7 @@ def draft(entered: Entered, known: Connection | None, others: Iterable[Connectio
     owner = judged("owner", checked_email, entered.owner)
     base_url = judged("base-url", _base_url, entered.base_url)
     ledger = judged("ledger", lambda _: _place(entered, known), "")
+    operator = judged("operator", checked_operator, entered.operator)
     if name is None or app_id is None or owner is None or told:
         raise Mistakes(told)
     settings: dict[str, object] = {
@@ -92,6 +95,7 @@ def draft(entered: Entered, known: Connection | None, others: Iterable[Connectio
         "read_only": entered.read_only,
         "prefix": entered.prefix,
         "base_url": base_url,
+        "operator": operator,
     }
     if known is not None:
         return Draft(msgspec.structs.replace(known, **settings), credentials, ledger)

@@ -31,7 +31,9 @@ from amp_console.console.screens.connections.keys import (
 from amp_console.console.screens.connections.ledger import (
     LEDGER,
     OPENING,
+    OPERATOR,
     PASSWORD,
+    check_idle,
     ledger_fields,
     reopen,
     switch_ledger,
@@ -80,7 +82,8 @@ The keys are tested before they are saved, and saved in your system's keyring on
 file. Up, down and Tab go from field to field; left, right and space choose.
 
 A team keeps its ledger on PostgreSQL: Advanced has its address and password. What the ledger in use
-holds is not taken along; the command `amp-console ledger move` does that."""
+holds is not taken along; the command `amp-console ledger move` does that. Colleagues see what you
+did under your name, which is user@host unless you enter another one."""
     CSS_PATH = "../form.tcss"
     DEFAULT_CLASSES = "one-form"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -108,9 +111,7 @@ holds is not taken along; the command `amp-console ledger move` does that."""
                 yield from _fields(known, self._keys_hint(), self.services.glyphs)
                 if self.services.environment.demo is None:  # whose ledger is a file
                     yield from ledger_fields(
-                        known,
-                        is_shown=_has_advanced(known),
-                        is_replaced=self.services.environment.ledgers.is_from_environment,
+                        known, self.services.environment.ledgers, is_shown=_has_advanced(known)
                     )
             yield Static(safe_text((TOUCHES_NOTHING, MUTED)), id="told")
             with Horizontal(id="buttons"):
@@ -154,6 +155,7 @@ holds is not taken along; the command `amp-console ledger move` does that."""
             base_url=entered(self, "base-url"),
             has_keys=self._has_keys(),
             ledger=entered(self, LEDGER) if has_ledger else "",
+            operator=entered(self, OPERATOR) if has_ledger else "",
             ledger_password=Secret(entered(self, PASSWORD) if has_ledger else ""),
         )
 
@@ -165,7 +167,7 @@ holds is not taken along; the command `amp-console ledger move` does that."""
         except Mistakes as mistakes:
             self.query("#welcome").set(display=False)  # what is wrong needs the room
             self.show_mistakes(mistakes.told)
-            if not {"base-url", LEDGER}.isdisjoint(mistakes.told):
+            if not {"base-url", LEDGER, OPERATOR}.isdisjoint(mistakes.told):
                 self.action_advanced()
             self.say(NOT_SAVED, "bad")
             return None
@@ -282,6 +284,14 @@ holds is not taken along; the command `amp-console ledger move` does that."""
 
     async def _keep(self, made: Draft, tested: str) -> None:
         is_new = self._known is None or self.services.session is None
+        reopens = made.ledger is not None
+        if self._known is not None and made.connection.operator != self._known.operator:
+            try:
+                check_idle(self.services, made.connection)
+            except LedgerError as error:
+                self._refuse(OPERATOR, str(error))
+                return
+            reopens = True
         if made.ledger is not None:
             switched = await self._switch(made.connection, made.ledger)
             if switched is None:
@@ -303,7 +313,7 @@ holds is not taken along; the command `amp-console ledger move` does that."""
             are_keys_stored=where not in {IN_MEMORY, NOT_KEPT},
             now=self.services.timing.now,
         )
-        if made.ledger is not None and not is_new:
+        if reopens and not is_new:
             await reopen(self.services, made.connection)
         name = clean(made.connection.name)
         self.services.notifications.post(f"Saved “{name}”.{tested} {where}")
@@ -320,16 +330,19 @@ holds is not taken along; the command `amp-console ledger move` does that."""
         try:
             return await switch_ledger(self.services, connection, place)
         except (LedgerError, UntilQuit) as error:
-            told = str(error) or NOT_KEPT_IN_KEYRING
-        self.show_mistakes({LEDGER: told}, is_answer=True)
+            self._refuse(LEDGER, str(error) or NOT_KEPT_IN_KEYRING)
+            return None
+
+    def _refuse(self, field: str, told: str) -> None:
+        """Say at a field that few need why nothing was saved."""
+        self.show_mistakes({field: told}, is_answer=True)
         self.action_advanced()
         self.say("Nothing was saved.", "warn")
-        return None
 
 
 def _has_advanced(known: Connection | None) -> bool:
     """Whether what few need is shown from the start."""
-    return known is not None and bool(known.base_url or known.ledger)
+    return known is not None and bool(known.base_url or known.ledger or known.operator)
 
 
 def _welcome(glyphs: Glyphs) -> Content:

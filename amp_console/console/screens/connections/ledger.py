@@ -6,34 +6,48 @@ from textual.app import ComposeResult
 
 from amp_console.connections import Connection
 from amp_console.connections.ledger_server import FILE, LEDGER_VARIABLE
+from amp_console.connections.operator import OPERATOR_VARIABLE
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.keyring import ask_keyring
 from amp_console.console.widgets.fields import Field, input_field
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.ledger import LedgerError
+from amp_console.ledger.operators import this_user
 from amp_console.sync.ledger_choice import keep_place, try_place
-from amp_console.sync.ledgers import LedgerPlace
+from amp_console.sync.ledgers import LedgerPlace, Ledgers
 from amp_console.text import clean, plural
 
-LEDGER, PASSWORD = "ledger", "ledger-password"
+LEDGER, PASSWORD, OPERATOR = "ledger", "ledger-password", "operator"
 OPENING = "Opening the ledger…"
 _IN_USE = "A sync, an import or a live session of this connection is running. Nothing was changed."
 
 
-def ledger_fields(known: Connection | None, *, is_shown: bool, is_replaced: bool) -> ComposeResult:
-    """Where the ledger is, and its password; `is_replaced`: the environment says where."""
+def ledger_fields(known: Connection | None, ledgers: Ledgers, *, is_shown: bool) -> ComposeResult:
+    """Where the ledger is, its password, and the name of who works with it."""
     server = known.ledger if known else None
     hint = f"{FILE}, or for a team postgresql://USER@HOST/DATABASE"
-    mark = f"{LEDGER_VARIABLE} replaces it" if is_replaced else ""
+    mark = f"{LEDGER_VARIABLE} replaces it" if ledgers.is_from_environment else ""
     where = input_field(LEDGER, "Ledger", server.url if server else FILE, hint, mark)
     is_stored = server is not None and server.password_item is not None
     hint = "leave empty to keep the stored one" if is_stored else "if the server needs one"
     line = KeyInput(placeholder=hint, id=PASSWORD)
     password = Field("Ledger password", line, id=f"field-{PASSWORD}")
-    for field in (where, password):
+    name = (known.operator if known else None) or ""
+    mark = f"{OPERATOR_VARIABLE} replaces it" if ledgers.is_operator_from_environment else ""
+    operator = input_field(
+        OPERATOR, "Your name", name, f"{this_user()}, as colleagues see it", mark
+    )
+    for field in (where, password, operator):
         field.display = is_shown
         yield field
+
+
+def check_idle(services: Services, connection: Connection) -> None:
+    """Raise `LedgerError` while a job of a connection uses its ledger, as it was opened."""
+    opened = services.connections.find(connection)
+    if opened is not None and opened.jobs.is_busy:
+        raise LedgerError(_IN_USE)
 
 
 async def switch_ledger(
@@ -44,9 +58,7 @@ async def switch_ledger(
     The settings of `connection` say where it is now. Raises `LedgerError`: it can't be opened;
     `KeysError`, `UntilQuit`: its password can't be kept; SettingsError. Then nothing was saved.
     """
-    opened = services.connections.find(connection)
-    if opened is not None and opened.jobs.is_busy:
-        raise LedgerError(_IN_USE)
+    check_idle(services, connection)
     environment = services.environment
     audiences = await aside(try_place, environment.ledgers, connection, place)
     store, keyring = environment.connections, environment.keyring
@@ -60,7 +72,7 @@ async def switch_ledger(
 
 
 async def reopen(services: Services, connection: Connection) -> None:
-    """Let an open connection use the ledger that its settings name by now."""
+    """Let an open connection use the ledger, and the operator's name, of its settings by now."""
     opened = services.connections.find(connection)
     if opened is not None:
         await opened.sessions.open(connection)

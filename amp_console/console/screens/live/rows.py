@@ -21,6 +21,7 @@ from amp_console.console.texts import (
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import at, byte_size, clock, lasting
+from amp_console.ledger.event_log import by_whom
 from amp_console.ledger.outcomes import PAUSED, WAITING, at_the_end
 from amp_console.ledger.runs import Run, RunAudience
 from amp_console.sync.formatting import refused_words
@@ -274,11 +275,15 @@ def own_change_row(change: LiveChange, glyphs: Glyphs) -> Row:
 HOW_TO_END = safe_text(("To end this session, end its process. w opens its requests.", MUTED))
 
 
-def other_line(run: Run, glyphs: Glyphs) -> Content:
-    """The session of another process, as far as the ledger knows it."""
+def other_line(run: Run, glyphs: Glyphs, *, is_shared: bool) -> Content:
+    """The session of another process, as far as the ledger knows it.
+
+    Of a ledger that several operators share (`is_shared`), with who runs it.
+    """
+    who = by_whom(run.operator if is_shared else "", run.holder)
     parts: list[Part] = [
         (f"{glyphs.live} live in another amp-console", f"{STRONG} {ACCENT}"),
-        (f" ({run.holder}), run {run.id}, since {at(run.started_at)}: ", MUTED),
+        (f" ({who}), run {run.id}, since {at(run.started_at)}: ", MUTED),
         f"{plural(run.tally.read, 'event')} read",
         (f", {run.tally.invalid:,} invalid" if run.tally.invalid else "", BAD),
         (f", {refused_words(run.refused)}" if run.refused else "", BAD),

@@ -25,6 +25,7 @@ from amp_console.console.screens.live.panels import (
 from amp_console.console.screens.live.start import SessionStart, session_start
 from amp_console.console.texts import lines
 from amp_console.console.words import clock
+from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.runs import (
     Run,
     RunAudience,
@@ -129,6 +130,7 @@ the sources, where there is no room for them."""
         super().__init__()
         self._drawn: LiveSnapshot | None = None
         self._others: list[Run] = []
+        self._is_shared = False
         self._other_audiences: dict[tuple[int, int], RunAudience] = {}
         self._start: SessionStart | None = None  # what a session would begin with
         self._audiences = LiveAudiences()
@@ -164,6 +166,7 @@ the sources, where there is no room for them."""
         found = await session.read(runs_under_way, RunKind.LIVE, await session.dead_runs())
         ours = job.run_id if job is not None else None
         self._others = [run for run in found if run.id != ours]
+        self._is_shared = await session.read(has_several_operators)
         now = self.services.timing.now()
         self._start = await session.read(session_start, session.connection, now)
         actions.ask_again(self.app.screen)
@@ -182,7 +185,9 @@ the sources, where there is no room for them."""
                 rows.other_row(runs[run_id], run_audience, glyphs)
                 for (run_id, _), run_audience in self._other_audiences.items()
             ]
-            sessions = [rows.other_line(run, glyphs) for run in self._others]
+            sessions = [
+                rows.other_line(run, glyphs, is_shared=self._is_shared) for run in self._others
+            ]
             self._arrange("-elsewhere", lambda _: lines(*sessions, rows.HOW_TO_END))
             self._audiences.show_rows(rows.OTHERS, others)
             self._detail.follow(None, self._other_audiences, self._audiences.key)
@@ -207,7 +212,7 @@ the sources, where there is no room for them."""
         job, glyphs = self._job, self.services.glyphs
         if job is None or not self.is_current:
             return
-        others = [rows.other_line(run, glyphs) for run in self._others]
+        others = [rows.other_line(run, glyphs, is_shared=self._is_shared) for run in self._others]
 
         def session(width: int) -> Content:
             said = headline(job, glyphs, width, is_short=self._body.is_short)

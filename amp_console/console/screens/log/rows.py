@@ -11,14 +11,14 @@ from amp_console.console.routes import (
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import at
-from amp_console.ledger.event_log import LogEntry, LogKind, this_process
+from amp_console.ledger.event_log import LogEntry, LogKind, by_whom, this_process
 
 COLUMNS = (
     Column("Time", 19),
     Column("Kind", 10, rank=1),
     Column("", 1),
     Column("What happened", 50, flex=1),
-    Column("By", 12, rank=2),
+    Column("By", 12, rank=2, narrows=3),
 )
 NAMES = {
     LogKind.IMPORT: "import",
@@ -38,8 +38,8 @@ NAMES = {
 HERE = "this console"
 
 
-def row(entry: LogEntry, glyphs: Glyphs) -> Row:
-    """One entry."""
+def row(entry: LogEntry, glyphs: Glyphs, *, is_shared: bool) -> Row:
+    """One entry; of a ledger that several operators share, with who did it."""
     tone = TONES[entry.severity]
     return Row(
         entry.id,
@@ -48,7 +48,7 @@ def row(entry: LogEntry, glyphs: Glyphs) -> Row:
             Cell(NAMES[entry.kind], "dim"),
             Cell(severity_sign(entry.severity, glyphs), tone),
             Cell(entry.text, tone),
-            Cell(process(entry).partition(" on ")[0], "dim"),
+            Cell(_by(entry, is_shared=is_shared), "dim"),
         ),
     )
 
@@ -59,9 +59,22 @@ def process(entry: LogEntry) -> str:
     return HERE if is_here else entry.process
 
 
-def line(entry: LogEntry) -> str:
+def by(entry: LogEntry, *, is_shared: bool) -> str:
+    """Who did it, in full: the operator, where there are several, and the process."""
+    return by_whom(entry.operator if is_shared else "", process(entry))
+
+
+def _by(entry: LogEntry, *, is_shared: bool) -> str:
+    """Who did it, in short."""
+    if is_shared and entry.operator:
+        return entry.operator
+    return process(entry).partition(" on ")[0]
+
+
+def line(entry: LogEntry, *, is_shared: bool) -> str:
     """An entry as it is copied."""
-    return "\t".join((at(entry.at), NAMES[entry.kind], entry.text, process(entry)))
+    who = by(entry, is_shared=is_shared)
+    return "\t".join((at(entry.at), NAMES[entry.kind], entry.text, who))
 
 
 def route(entry: LogEntry) -> Route | None:

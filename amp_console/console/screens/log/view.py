@@ -15,7 +15,7 @@ from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.log.kinds import KINDS, KindBar, LogGroup
-from amp_console.console.screens.log.rows import COLUMNS, NAMES, line, process, route, row
+from amp_console.console.screens.log.rows import COLUMNS, NAMES, by, line, route, row
 from amp_console.console.texts import MUTED, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.list_pane import ListPane, ListSource
@@ -28,6 +28,7 @@ from amp_console.ledger.event_log import (
     log_page,
     newest_log_id,
 )
+from amp_console.ledger.operators import has_several_operators
 from amp_console.sync.queries.log_export import write_log
 
 MAX_COPIED = 10_000  # lines
@@ -51,8 +52,8 @@ comparisons, repairs, live sessions, changed settings and keys, and backups, fro
 from other processes, and what consoles said. It is kept when the console quits.
 
 Enter opens the run, comparison or audience of a line, or shows a line whole. v shows one kind of
-line only, / filters by text. Y copies and E exports all that are shown; with marked lines,
-Y copies those. w shows any line whole."""
+line only, / filters by text, or by who did it. Y copies and E exports all that are shown; with
+marked lines, Y copies those. w shows any line whole."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "kind(1)", "Kind", id="log.kind"),
@@ -70,6 +71,7 @@ Y copies those. w shows any line whole."""
         super().__init__()
         self._revision: object = None
         self._count = 0  # notifications that are shown
+        self._is_shared = False
 
     def body(self) -> ComposeResult:
         yield KindBar()
@@ -114,8 +116,10 @@ Y copies those. w shows any line whole."""
             if await session.dead_runs():
                 await session.screen_ledger.aend_dead_runs()
             newest = await session.read(newest_log_id)
+            self._is_shared = await session.read(has_several_operators)
         unsaved = services.messages.unsaved
-        self._revision = (session, newest, len(unsaved), unsaved[-1].id if unsaved else 0)
+        last = unsaved[-1].id if unsaved else 0
+        self._revision = (session, newest, self._is_shared, len(unsaved), last)
         at_top = self._grid.key if self._grid.cursor == 0 else None
         await self._lines.load()
         if at_top is not None and self._grid.key == at_top:  # not moved meanwhile
@@ -139,7 +143,7 @@ Y copies those. w shows any line whole."""
             COLUMNS,
             count,
             lambda offset, limit: self._read(query, offset, limit),
-            lambda entry: row(entry, glyphs),
+            lambda entry: row(entry, glyphs, is_shared=self._is_shared),
             revision=self._revision,
         )
 
@@ -191,7 +195,8 @@ Y copies those. w shows any line whole."""
             text.update("")
             return
         dot = f" {self.services.glyphs.dot} "
-        about = dot.join(filter(None, (at(entry.at), NAMES[entry.kind], process(entry))))
+        who = by(entry, is_shared=self._is_shared)
+        about = dot.join(filter(None, (at(entry.at), NAMES[entry.kind], who)))
         text.update(lines(safe_text((about, MUTED)), safe_text(entry.text, max_length=MAX_LENGTH)))
 
     def on_grid_opened(self) -> None:
@@ -224,7 +229,7 @@ Y copies those. w shows any line whole."""
         """Copy the line under the cursor."""
         entry = self._lines.current
         if entry is not None:
-            self.services.clipboard.copy(line(entry))
+            self.services.clipboard.copy(line(entry, is_shared=self._is_shared))
 
     def action_copy_all(self) -> None:
         """Copy the marked lines, or all that are shown."""
@@ -233,7 +238,9 @@ Y copies those. w shows any line whole."""
     async def _copy_all(self) -> None:
         found = self._lines.marked or await self._all_shown(MAX_COPIED)
         newest_first = sorted(found, key=lambda entry: (entry.at, entry.id), reverse=True)
-        self.services.clipboard.copy("\n".join(line(entry) for entry in newest_first))
+        self.services.clipboard.copy(
+            "\n".join(line(entry, is_shared=self._is_shared) for entry in newest_first)
+        )
 
     def action_export(self) -> None:
         """Write all lines that are shown into a file."""

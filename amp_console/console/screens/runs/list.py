@@ -21,6 +21,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.split import BELOW, Split
 from amp_console.console.words import SECOND, aged, changes, lasting
+from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, all_runs
 from amp_console.text import plural
@@ -29,12 +30,13 @@ COLUMNS = (
     Column("Run", 3, right=True),
     Column("Started", 12),
     Column("Kind", 4, narrows=8),
+    Column("By", 8, rank=2, narrows=7, hides=True),
     Column("Outcome", 12, narrows=8),
     Column("Reason", 11, flex=1, rank=1),
     Column("Took", 5, right=True, rank=4),
     Column("Changed", 7, right=True),
     Column("Rejected", 8, right=True),
-    Column("Requests", 8, right=True, rank=5),
+    Column("Requests", 8, right=True, rank=6),
 )
 MAX_ROWS = 8  # above a run, which needs lines for its requests; the others scroll
 EMPTY = """\
@@ -126,7 +128,13 @@ plays a finished one back from its log, which sends nothing."""
             self.services.clock.age_now,
         )
         paused = live.run_id if live is not None and not live.is_over and live.is_paused else None
-        grid.show([row(item, glyphs, now, is_paused=item.id == paused) for item in found])
+        is_shared = await self.session.read(has_several_operators)
+        grid.show(
+            [
+                row(item, glyphs, now, is_shared=is_shared, is_paused=item.id == paused)
+                for item in found
+            ]
+        )
         self.query_one("#runs").border_subtitle = safe_text(
             plural(len(found), "run") if found else ""
         )
@@ -221,8 +229,12 @@ plays a finished one back from its log, which sends nothing."""
             self.services.navigate(OpenErrors(run_id=self._run_id))
 
 
-def row(run: Run, glyphs: Glyphs, now: int, *, is_paused: bool = False) -> Row:
-    """One run; `is_paused`: it is a live session of this console, which sends nothing now."""
+def row(run: Run, glyphs: Glyphs, now: int, *, is_shared: bool, is_paused: bool = False) -> Row:
+    """One run; of a ledger that several operators share, with who ran it.
+
+    `is_paused`: it is a live session of this console, which sends nothing now.
+    """
+    operator = run.operator if is_shared else ""
     status, outcome = str(run.status), run_outcome(run.kind, run.status)
     if is_paused:
         status = outcome = "paused"
@@ -234,6 +246,7 @@ def row(run: Run, glyphs: Glyphs, now: int, *, is_paused: bool = False) -> Row:
             Cell(str(run.id), "dim"),
             aged(run.started_at, now, glyphs, ""),
             Cell(str(run.kind), "dim"),
+            Cell(operator, "dim"),
             Cell(f"{sign(status, glyphs)} {outcome}", OUTCOME_TONES.get(status, "")),
             Cell(reason, "dim"),
             Cell("" if took is None else lasting(took)),
@@ -245,6 +258,7 @@ def row(run: Run, glyphs: Glyphs, now: int, *, is_paused: bool = False) -> Row:
             run.id,
             run.started_at,
             str(run.kind),
+            operator,
             outcome,
             reason,
             took,

@@ -1,0 +1,34 @@
+"""Operators: the people, or services, whose processes change a ledger, by the names they have.
+
+The database knows the name of the operator who uses this connection: in SQL, `this_operator()`.
+"""
+
+import getpass
+import os
+import socket
+
+from amp_console.ledger.db import Db
+
+
+def this_user() -> str:
+    """The operator of this process, unless they chose a name: user@host.
+
+    A user without an account, as in some containers, is called by their number.
+    """
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # which of them depends on Python's version
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def has_several_operators(db: Db) -> bool:
+    """Whether runs and log name more than one operator; else it says nothing who did what."""
+    # Each of the four is found in an index, or among few rows.
+    names = db.execute(
+        "SELECT (SELECT min(operator) FROM log_entry WHERE operator > ''), "
+        "(SELECT max(operator) FROM log_entry WHERE operator > ''), "
+        "(SELECT min(operator) FROM run WHERE operator > ''), "
+        "(SELECT max(operator) FROM run WHERE operator > '')"
+    ).fetchone()
+    return len({name for name in names if name is not None}) > 1
