@@ -254,9 +254,7 @@ def _sql(
 
 def _states(document: "AudienceDocument") -> str:
     """Every state of an audience, in words."""
-    from amp_console.sync.queries.status import State, Status
-
-    return ", ".join(str(State(Status(state.state), state.users)) for state in document.states)
+    return ", ".join(state.text for state in document.states)
 
 
 def _print_table(documents: "list[AudienceDocument]") -> None:

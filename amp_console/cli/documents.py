@@ -26,10 +26,15 @@ if TYPE_CHECKING:  # a document is built from what its command has imported
 
 
 class StateDocument(msgspec.Struct, frozen=True):
-    """One state of an audience, and how many users it concerns (0: no count)."""
+    """One state of an audience, and how many users it concerns (0: no count).
+
+    `text` says it in words; `run` is the id of a run under way.
+    """
 
     state: str
     users: int
+    text: str
+    run: int | None
 
 
 class QueryDocument(msgspec.Struct, frozen=True):
@@ -436,7 +441,10 @@ def audience_document(
         uncertain=summary.left.uncertain,
         certain_at=iso_time(summary.left.certain_at),
         status=summary.status,
-        states=[StateDocument(str(state.status), state.users) for state in summary.states()],
+        states=[
+            StateDocument(str(state.status), state.users, str(state), state.run_id)
+            for state in summary.states()
+        ],
         compared_at=iso_time(summary.finding.at) if summary.finding else None,
         last_sync_at=iso_time(audience.last_sync_at),
         dated_ahead=summary.count.ahead if summary.count else 0,

@@ -15,6 +15,7 @@ from amp_console.console.routes import (
     OpenLink,
     OpenPlan,
     OpenReconcile,
+    OpenRun,
     Route,
     Visit,
 )
@@ -38,6 +39,7 @@ STATUS_TONES = {
     Status.NOT_LINKED: "warn",
     Status.DIFFERS: "bad",
     Status.SIZE_DIFFERS: "bad",
+    Status.UNDER_WAY: "accent",
     Status.LIVE: "accent",
     Status.PAUSED: "warn",
 }
@@ -59,6 +61,7 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
         Status.NOT_LINKED: glyphs.dotted,
         Status.DIFFERS: glyphs.triangle,
         Status.SIZE_DIFFERS: glyphs.triangle,
+        Status.UNDER_WAY: glyphs.live,
         Status.LIVE: glyphs.live,
         Status.PAUSED: glyphs.live,
     }[status]
@@ -70,13 +73,16 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     followed = live.audience(audience.id) if live is not None else None
     size = services.figures.size_of(audience)
     refused = services.figures.are_keys_refused
+    turn = known.turn
+    is_others = turn is not None and not services.jobs.carries_out(turn.run_id)
     if followed is None:
-        return known.states(size, are_keys_refused=refused)
+        return known.states(size, are_keys_refused=refused, shows_turn=is_others)
     return known.states(
         size,
         is_live=followed.is_live,
         is_paused=followed.is_paused,
         are_keys_refused=refused,
+        shows_turn=is_others,
     )
 
 
@@ -102,7 +108,9 @@ def badges(glyphs: Glyphs, audience_id: int, states: Iterable[State]) -> list[Ce
         CellPart(
             f"{status_sign(glyphs, state.status)} {state}",
             STATUS_TONES[state.status],
-            badge_route(state.status, audience_id),
+            badge_route(state.status, audience_id)
+            if state.run_id is None
+            else OpenRun(state.run_id),
         )
         for state in states
     ]

@@ -1,6 +1,7 @@
 """What screens, dialogs and jobs share: one `Services` for each open connection."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -107,6 +108,7 @@ class Services:
         )
         self.held_keys: HeldKeys = beside.held_keys if beside is not None else HeldKeys(app)
         self._unanswered: list[Screen[Any]] = []
+        self._changed_at = -math.inf
         self.jobs = Jobs()
         self.environment_keys: EnvironmentKeys = (
             beside.environment_keys
@@ -119,6 +121,7 @@ class Services:
             self.notifications,
             self.environment_keys,
             self._session_changed,
+            self._ledger_heard,
             partial(find_keys, self) if find_keys is not None else None,
         )
         self.place_counts = PlaceCounter(app, self.sessions)
@@ -201,7 +204,14 @@ class Services:
 
     def publish_ledger_change(self) -> None:
         """Let every screen load anew."""
+        self._changed_at = self.timing.monotonic()
         self.publish(LedgerChanged())
+
+    def _ledger_heard(self) -> None:
+        """Show at once what others have changed; what comes soon after that, with the next tick."""
+        since = self.timing.monotonic() - self._changed_at
+        if self.is_in_front and since >= self.environment.tick_seconds:
+            self.publish_ledger_change()
 
     def show(self, dialog: Screen[Any]) -> None:
         """Show a dialog without waiting for its answer."""

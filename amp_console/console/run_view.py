@@ -386,6 +386,10 @@ def _says_past(
         yield PAUSED_SESSION if is_paused else "It is running in this console."
     elif run.status is RunStatus.RUNNING and run.holder:
         yield f"Another amp-console ({by_whom(details.operator, run.holder)}) is running it."
+        if run.kind is RunKind.SYNC and run.requests:
+            done = counts.added + counts.removed + counts.rejected
+            total = done + sum(audience.pending or 0 for audience in audiences)
+            yield so_far(done, total, total, 0.0, None)
     else:
         pending = [(item, waits_for(item)) for item in audiences if item.pending]
         is_live = run.kind is RunKind.LIVE and all(why for _, why in pending)

@@ -1,8 +1,10 @@
 """The open connection: its ledger, opened twice, and its keys, once they are needed."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from amp_console.connections import Connection, KeySource, find_keys, restricted
@@ -22,6 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Find = Callable[[Connection], Awaitable[tuple[Credentials, KeySource]]]
 """Finds a connection's keys, however long that takes. Raises `KeysError`."""
+POLL_SECONDS = 5.0  # after which a server's ledger is read although nothing was heard
 
 
 class Session:
@@ -37,21 +40,33 @@ class Session:
         *,
         read_only: bool,
         find: Find | None = None,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
-        """Open the ledger; it may block. Raises `LedgerError`."""
+        """Open the ledger; it may block. Raises `LedgerError`.
+
+        `heard` is called in another thread when the ledger of a server was changed.
+        """
         self.ledger = environment.ledgers.open(connection)
         self.screen_ledger = environment.ledgers.open(connection)
         self._environment = environment
+        self._timing = environment.timing
         self._is_restricted = read_only
         self._credentials: Credentials | None = None
         self._finding = asyncio.Lock()
         self._find = find or self._find_in_thread
         self.key_source: KeySource | None = None
-        self._revision: int | None = None
+        self._state: tuple[int, frozenset[int]] | None = None
+        self._polled_at = -POLL_SECONDS
+        self._news = threading.Event()
         self.retried: Counter[int] = Counter()
         """Rejected users retried since the last sync from here, by audience."""
         self.search_answers = SearchAnswers()
         self.connection = self._restricted(connection)
+        self._listener = environment.ledgers.listen(connection, partial(self._hear, heard))
+
+    def _hear(self, heard: Callable[[], None]) -> None:
+        self._news.set()
+        heard()
 
     def change(self, connection: Connection) -> None:
         """Use changed settings of the same connection from now on."""
@@ -69,13 +84,20 @@ class Session:
         return await self.screen_ledger.aread(work, *args, **kwargs)
 
     async def has_news(self) -> bool:
-        """Whether anything was written since this was last asked, by whatever process.
+        """Whether anything was written, or a run died, since this was last asked.
 
-        Raises `LedgerError`.
+        The ledger is read where no server notifies of that, else now and then: nothing notifies of
+        a process that died, or through a connection that is silent. Raises `LedgerError`.
         """
-        before, self._revision = self._revision, None  # a server that was away is news
-        self._revision = await self.read(revision)
-        return self._revision != before
+        if self._listener is not None and self._listener.is_listening:
+            is_news = self._news.is_set()
+            self._news.clear()
+            if is_news or self._timing.monotonic() < self._polled_at + POLL_SECONDS:
+                return is_news
+        self._polled_at = self._timing.monotonic()
+        before, self._state = self._state, None  # a server that was away is news
+        self._state = await self.read(revision), await self.dead_runs()
+        return self._state != before
 
     async def dead_runs(self) -> frozenset[int]:
         """Return the runs marked running whose process is gone. Raises `LedgerError`."""
@@ -114,12 +136,17 @@ class Session:
 
     async def close(self) -> None:
         """Close the ledger, once what was queued is done."""
+        if self._listener is not None:
+            self._listener.close()
         await aside(self.ledger.close)
         await aside(self.screen_ledger.close)
 
 
 class Sessions:
-    """The session of one connection, if it is open; `changed` is called for another one."""
+    """The session of one connection, if it is open; `changed` is called for another one.
+
+    `heard` is called when its ledger was changed, as far as a server notifies of that.
+    """
 
     def __init__(
         self,
@@ -128,6 +155,7 @@ class Sessions:
         notifications: Notifications,
         environment_keys: EnvironmentKeys,
         changed: Callable[[], None],
+        heard: Callable[[], None],
         find: Find | None = None,
     ) -> None:
         self.current: Session | None = None
@@ -138,16 +166,23 @@ class Sessions:
         self._notifications = notifications
         self._environment_keys = environment_keys
         self._changed = changed
+        self._heard = heard
         self._find = find
 
     async def open(self, connection: Connection) -> None:
         """Work with this connection from now on. Raises `LedgerError`."""
+        loop = asyncio.get_running_loop()
+
+        def heard() -> None:
+            loop.call_soon_threadsafe(self._heard)
+
         session = await aside(
             Session,
             self._environment,
             connection,
             read_only=self._options.read_only,
             find=self._find,
+            heard=heard,
         )
         old, self.current = self.current, session
         for notice in session.ledger.notices:

@@ -18,6 +18,7 @@ from amp_console.values import Secret, now_in_microseconds
 if TYPE_CHECKING:
     from amp_console.ledger.postgres.database import PostgresDatabase
     from amp_console.ledger.postgres.examination import ServerCheck
+    from amp_console.ledger.postgres.listening import Listener
 
 T = TypeVar("T")
 
@@ -104,6 +105,17 @@ def examine_server(
     from amp_console.ledger.postgres.examination import examine_server as examine
 
     return examine(read_address(url, password), now)
+
+
+def listen(url: str, heard: Callable[[], None], *, password: Secret | None = None) -> "Listener":
+    """Call `heard` for each change of a server's ledger, in another thread, until it is closed.
+
+    Raises `LedgerError` for an address that can't be right.
+    """
+    from amp_console.ledger.postgres.address import read_address
+    from amp_console.ledger.postgres.listening import Listener
+
+    return Listener(read_address(url, password), heard)
 
 
 def is_on_server(url: str) -> bool:

@@ -150,8 +150,8 @@ def rejected_earlier(
 class RunAudience(msgspec.Struct, frozen=True):
     """What a run did for one audience; so many users were `pending` after it (None: not known).
 
-    `is_broken`: they are pending because the audience's link is broken to this day. `is_latest`: no
-    later run has done anything for the audience.
+    While it is under way they are pending now. `is_broken`: they are pending because the audience's
+    link is broken to this day. `is_latest`: no later run has done anything for the audience.
     """
 
     audience_id: int
@@ -287,19 +287,22 @@ def runs_under_way(db: Db, kind: RunKind, dead: Collection[int] = ()) -> list[Ru
     return [_run(db, row, dead) for row in rows.fetchall() if row[0] not in dead]
 
 
-def live_audiences(db: Db, dead: Collection[int] = ()) -> frozenset[int]:
+def live_audiences(db: Db, dead: Collection[int] = ()) -> dict[int, str]:
     """The audiences that live sessions at work deliver now; `dead` as in `all_runs`.
 
     A session follows every audience. One that waits, or that could not be delivered, is not live.
+    Each comes with the session's operator, "" where that is the one who asks.
     """
     rows = db.execute(
-        "SELECT run.id, audience.id FROM run CROSS JOIN audience LEFT JOIN run_audience "
+        "SELECT run.id, audience.id, "
+        "CASE WHEN operator = this_operator() THEN '' ELSE operator END "
+        "FROM run CROSS JOIN audience LEFT JOIN run_audience "
         "ON run_id = run.id AND audience_id = audience.id "
         "WHERE run.kind = ? AND run.status = ? AND coalesce(run_audience.note = '', "
         "enabled = 1 AND broken IS NULL AND cohort_id IS NOT NULL)",
         (RunKind.LIVE, RunStatus.RUNNING),
     )
-    return frozenset(audience_id for run_id, audience_id in rows if run_id not in dead)
+    return {audience_id: by for run_id, audience_id, by in rows if run_id not in dead}
 
 
 def audiences_sent_to(db: Db, since: int) -> frozenset[int]:
@@ -380,7 +383,7 @@ def run_audiences(db: Db, run_id: int) -> list[RunAudience]:
         )
     ]
     under_way = [
-        RunAudience(known.id, known.key, known.name, counts, None)
+        RunAudience(known.id, known.key, known.name, counts, outstanding(db, known).pending)
         for known, counts in (
             (audience(db, audience_id), counts)
             for audience_id, counts in _unrecorded(db, run_id, UNDER_WAY).items()
@@ -475,6 +478,14 @@ def _unrecorded(db: Db, run_id: int, note: str) -> dict[int, AudienceCounts]:
     return {
         audience_id: AudienceCounts(added, removed, rejected, requests, note=note)
         for audience_id, added, removed, rejected, requests in rows
+    }
+
+
+def done_unrecorded(db: Db, run_id: int) -> dict[int, int]:
+    """How many users were answered for, of each audience that the run has not finished."""
+    return {
+        audience_id: counts.added + counts.removed + counts.rejected
+        for audience_id, counts in _unrecorded(db, run_id, "").items()
     }
 
 

@@ -18,13 +18,14 @@ from amp_console.connections.operator import MAX_LENGTH, OPERATOR_VARIABLE
 from amp_console.ledger import Db, Ledger, LedgerError
 from amp_console.ledger.database import Database
 from amp_console.ledger.errors import LedgerUnreachable
-from amp_console.ledger.opening import database_at, examine_server, peek
+from amp_console.ledger.opening import database_at, examine_server, listen, peek
 from amp_console.ledger.operators import this_user
 from amp_console.text import clean, trimmed
 from amp_console.values import Secret
 
 if TYPE_CHECKING:
     from amp_console.ledger.postgres.examination import ServerCheck
+    from amp_console.ledger.postgres.listening import Listener
 
 T = TypeVar("T")
 
@@ -129,6 +130,16 @@ class Ledgers:
         return database_at(
             server.url, password=password, app_id=connection.app_id, operator=operator
         )
+
+    def listen(self, connection: Connection, heard: Callable[[], None]) -> "Listener | None":
+        """Call `heard` for each change of a connection's ledger, in another thread.
+
+        None: a file's changes have to be looked for. Raises as `open`.
+        """
+        server, password = self.place(connection)
+        if server is None:
+            return None
+        return listen(server.url, heard, password=password or self._stored(server))
 
     def peek(
         self,

@@ -62,6 +62,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
         "source": str(tmp_path / "events.ndjson"),
         "line": 2,
         "run": 1,
+        "operator": None,
         "rejected": "Amplitude does not know this User ID",
         "other_id": None,
         "found": None,

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from amp_console.ledger import runs
+from amp_console.ledger import open_ledger, runs
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import CohortFinding
@@ -103,6 +103,17 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     assert [str(state) for state in synced.states(size=3)] == ["same size, not compared"]
 
 
+async def test_a_live_session_of_another_operator_is_named(workspace: Workspace) -> None:
+    workspace.enter("u-1")
+    await workspace.sync()
+    for operator, told in (("Ben", "live by Ben"), (None, "live")):
+        opened = open_ledger(workspace.ledger.url, operator=operator)
+        with opened as other, other.hold_run() as lock:
+            run_id = other.write(runs.begin_run, ReadCounts(), 1, lock, runs.RunKind.LIVE)
+            assert told in [str(state) for state in summary(workspace, "shoppers").states()]
+            other.write(runs.end_run, run_id, runs.RunStatus.DELIVERED, "", 2)
+
+
 async def test_no_size_is_judged_while_a_run_changes_the_cohort(workspace: Workspace) -> None:
     workspace.enter("u-1")
     await workspace.sync()
@@ -120,7 +131,7 @@ async def test_no_size_is_judged_while_a_run_changes_the_cohort(workspace: Works
     workspace.on_sleep(see)
     await workspace.sync()
     assert held == [InCohort(2, 0)]
-    assert told == ["1 pending"]
+    assert told == ["sync 50%", "1 pending"]
     states = summary(workspace, "shoppers").states(size=1)
     assert [str(state) for state in states] == ["2 fewer in Amplitude"]
 

@@ -41,6 +41,11 @@ class Jobs:
         jobs = (self.sync, self.reconciling)
         return any(job is not None and job.holds(audience_id) for job in jobs)
 
+    def carries_out(self, run_id: int) -> bool:
+        """Whether this is the run of a sync, comparison or repair of this console."""
+        jobs = (self.sync, self.reconciling)
+        return any(job is not None and job.run_id == run_id for job in jobs)
+
     @property
     def is_busy(self) -> bool:
         """Whether a job is under way."""

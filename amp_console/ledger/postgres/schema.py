@@ -629,12 +629,35 @@ ALTER TABLE lease ADD COLUMN operator text COLLATE "C" NOT NULL DEFAULT '',
 CREATE INDEX log_entry_by_operator ON log_entry (operator);
 """
 
+CHANNEL = "amp_console"
+# Which tables say what an operator sees, and what kind of rows they have. `member` is not among
+# them: what changes members, changes a request, a source or the log in the same transaction.
+_NOTIFYING = {
+    "runs": ("run", "run_audience", "request", "lease", "comparison", "size_check"),
+    "settings": ("audience", "audience_query"),
+    "events": ("source", "unread_source", "segment_space"),
+    "log": ("log_entry",),
+}
+_NOTIFICATIONS = f"""
+CREATE FUNCTION notify_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('{CHANNEL}', TG_ARGV[0] || ' ' || TG_TABLE_SCHEMA);
+    RETURN NULL;
+END $$;
+""" + "".join(
+    f"CREATE TRIGGER notify_change AFTER INSERT OR UPDATE OR DELETE ON {table} "
+    f"FOR EACH STATEMENT EXECUTE FUNCTION notify_change('{kind}');\n"
+    for kind, tables in _NOTIFYING.items()
+    for table in tables
+)
+
 MIGRATIONS: tuple[str, ...] = (
     _FUNCTIONS + _TABLES + _COUNTING + _UPKEEP,
     _MOVED,
     _MEMBER_COUNTS,
     _PENDING_BLOCKS,
     _OPERATORS,
+    _NOTIFICATIONS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

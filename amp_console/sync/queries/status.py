@@ -1,7 +1,7 @@
 """The status of audiences: in one word, and in the few numbers that operators need."""
 
 import enum
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -20,7 +20,13 @@ from amp_console.ledger.counts import (
     outstanding,
     outstanding_of_all,
 )
-from amp_console.ledger.runs import delivering_audiences, failed_since, live_audiences
+from amp_console.ledger.runs import (
+    RunKind,
+    delivering_audiences,
+    failed_since,
+    live_audiences,
+)
+from amp_console.ledger.turns import Turn, turns
 from amp_console.sync.delivery.plan import (
     AudiencePlan,
     cohort_name,
@@ -38,12 +44,12 @@ class Status(enum.StrEnum):
     `NOT_COMPARED` says that everything the events read ask for was delivered and that Amplitude
     confirmed it, but the cohort was not compared: others may have changed it, and an equal size
     says little. `IN_SYNC` says that the cohort was compared, too. `DIFFERS` is what the last
-    comparison found until it is delivered. `PAUSED`: a live session follows it and delivers
-    nothing. `SIZE_DIFFERS` is the difference between
-    the size that Amplitude gave last and what was delivered and found in the cohort; only a
-    comparison tells who that is. `LARGE_REMOVAL`: the next sync removes more than half of the
-    cohort's members, as its plan warns. `KEYS_REFUSED`: something is pending, and Amplitude refused
-    the keys of the last request.
+    comparison found until it is delivered. `UNDER_WAY`: a run of another process has its
+    lease. `PAUSED`: a live session follows it and delivers nothing. `SIZE_DIFFERS` is the
+    difference between the size that Amplitude gave last and what was delivered and found in the
+    cohort; only a comparison tells who that is. `LARGE_REMOVAL`: the next sync removes more than
+    half of the cohort's members, as its plan warns. `KEYS_REFUSED`: something is pending, and
+    Amplitude refused the keys of the last request.
     """
 
     IN_SYNC = "in sync"
@@ -58,6 +64,7 @@ class Status(enum.StrEnum):
     OFF = "disabled"
     DIFFERS = "differs"
     SIZE_DIFFERS = "size differs"
+    UNDER_WAY = "under way"
     LIVE = "live"
     PAUSED = "paused"
 
@@ -72,6 +79,7 @@ BY_SEVERITY = (
     Status.NOT_LINKED,
     Status.UNCERTAIN,
     Status.PAUSED,
+    Status.UNDER_WAY,
     Status.PENDING,
     Status.LIVE,
     Status.OFF,
@@ -97,7 +105,8 @@ class State(msgspec.Struct, frozen=True):
 
     `is_fewer`: Amplitude has so many users fewer, not more, than it should. `is_extra`: all who
     differ are extra in the cohort. `has_same_size`: Amplitude gave the expected size. `members` are
-    those of the cohort from which so many users are removed; 0: not known.
+    those of the cohort from which so many users are removed; 0: not known. `words` say it all where
+    there is more to say; `run_id` is that of a run under way.
     """
 
     status: Status
@@ -106,13 +115,13 @@ class State(msgspec.Struct, frozen=True):
     is_extra: bool = False
     has_same_size: bool = False
     members: int = 0
+    words: str = ""
+    run_id: int | None = None
 
     def __str__(self) -> str:
         """In words: "10 rejected", "6 extra", "175 fewer in Amplitude", "broken link"."""
-        if self.has_same_size:
-            return f"same size, {self.status}"
-        if not self.users:
-            return str(self.status)
+        if self.words or not self.users:
+            return self.words or f"{'same size, ' if self.has_same_size else ''}{self.status}"
         if self.status is Status.DIFFERS:
             differ = "differs" if self.users == 1 else "differ"
             return f"{self.users:,} {'extra' if self.is_extra else differ}"
@@ -151,6 +160,10 @@ class AudienceSummary(msgspec.Struct, frozen=True):
     """How many of those who are pending the last comparison found to differ."""
     is_live: bool = False
     """Whether a live session, of any process, delivers it now, as far as the ledger knows."""
+    live_by: str = ""
+    """The operator of that session; "" where it is the one who asks."""
+    turn: Turn | None = None
+    """The run that has its lease now, in whatever process; None: no run has."""
     is_delivering: bool = False
     """Whether a run, of any process, is changing its cohort now: its size is not judged then."""
     large_removal: AudiencePlan | None = None
@@ -174,13 +187,15 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         is_live: bool | None = None,
         is_paused: bool = False,
         are_keys_refused: bool = False,
+        shows_turn: bool = True,
     ) -> tuple[State, ...]:
         """Every state of the audience now, the most severe first.
 
         `size` is the size of its cohort in Amplitude, if known. `is_live` comes from a session of
         this process that follows the audience, and is newer than the ledger; None without one.
         `is_paused`: that session was told to deliver nothing. `are_keys_refused`: Amplitude refused
-        the keys of the last request.
+        the keys of the last request. `shows_turn`: the run that has its lease is one of its states;
+        what this process does itself, it says otherwise.
         """
         if self.is_delivering:
             size = None
@@ -189,6 +204,7 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         if size is not None and self.held is not None:
             without_id = self.finding.without_id if self.finding else 0
             by_size = self.held.more_in(size - strangers - without_id)
+        live_by = self.live_by if is_live is None else ""
         is_live = self.is_live if is_live is None else is_live
         return states_of(
             self.audience,
@@ -202,6 +218,8 @@ class AudienceSummary(msgspec.Struct, frozen=True):
             is_paused=is_paused,
             leaving=self.large_removal.in_cohort if self.large_removal else 0,
             are_keys_refused=are_keys_refused,
+            live_by=live_by,
+            turn=self.turn if shows_turn else None,
         )
 
     @property
@@ -241,6 +259,8 @@ def states_of(
     is_paused: bool = False,
     leaving: int = 0,
     are_keys_refused: bool = False,
+    live_by: str = "",
+    turn: Turn | None = None,
 ) -> tuple[State, ...]:
     """Every state of an audience, the most severe first.
 
@@ -248,7 +268,8 @@ def states_of(
     to the comparison that found them; `by_size` is how many users more its cohort has in Amplitude
     than are known to be in it, negative for fewer. `has_size`: that was read. `leaving` are the
     cohort's members where more than half of them are to be removed, else 0. A disabled audience has
-    its other states, too.
+    its other states, too. `turn` is that of a run under way, `live_by` names the operator of the
+    session, if it is another one.
     """
     users = {
         Status.DIFFERS: strangers + due,
@@ -283,8 +304,22 @@ def states_of(
     if is_paused:
         found.append(State(Status.PAUSED))
     elif is_live:
-        found.append(State(Status.LIVE))
+        found.append(State(Status.LIVE, words=_with_operator(str(Status.LIVE), live_by)))
+    if turn is not None:
+        words = _with_operator(turn_words(turn, left.pending), turn.operator)
+        found.append(State(Status.UNDER_WAY, words=words, run_id=turn.run_id))
     return tuple(sorted(found, key=lambda state: (state.status is not Status.OFF, state.severity)))
+
+
+def turn_words(turn: Turn, pending: int) -> str:
+    """What a run does for an audience, and how far it is: "sync 45%"."""
+    total = turn.done + pending
+    share = f" {100 * turn.done // total}%" if turn.kind is RunKind.SYNC and total else ""
+    return f"{turn.kind}{share}"
+
+
+def _with_operator(words: str, operator: str) -> str:
+    return f"{words} by {operator}" if operator else words
 
 
 def needs_attention(states: Iterable[State]) -> bool:
@@ -426,14 +461,18 @@ def audience_summary(
 
 
 class _UnderWay(NamedTuple):
-    """The audiences that live sessions follow, and those whose cohorts are being changed."""
+    """The audiences that live sessions follow, with their operators; those with a run at work.
 
-    live: Collection[int]
+    `delivering` are those whose cohorts are being changed.
+    """
+
+    live: Mapping[int, str]
     delivering: Collection[int]
+    turns: Mapping[int, Turn]
 
 
 def _under_way(db: Db, dead: Collection[int]) -> _UnderWay:
-    return _UnderWay(live_audiences(db, dead), delivering_audiences(db, dead))
+    return _UnderWay(live_audiences(db, dead), delivering_audiences(db, dead), turns(db, dead))
 
 
 def _standing(
@@ -459,6 +498,8 @@ def _standing(
         finding=finding,
         due=count_due(db, finding.comparison_id) if finding and left.pending else 0,
         is_live=known.id in under_way.live,
+        live_by=under_way.live.get(known.id, ""),
+        turn=under_way.turns.get(known.id),
         is_delivering=known.id in under_way.delivering,
         large_removal=removal,
     )

@@ -28,10 +28,11 @@ from amp_console.console.words import changes, day
 from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.comparisons import Comparison
+from amp_console.ledger.event_log import by_whom
 from amp_console.ledger.membership_changes import Movement, members_over_time
 from amp_console.ledger.outcomes import AudienceRun
 from amp_console.ledger.run_log import run_outcome
-from amp_console.ledger.runs import RunStatus
+from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.audience_detail import (
     DAYS,
@@ -39,7 +40,7 @@ from amp_console.sync.queries.audience_detail import (
     LastError,
     audience_trend,
 )
-from amp_console.sync.queries.status import AudienceSummary
+from amp_console.sync.queries.status import AudienceSummary, Status, turn_words
 from amp_console.sync.reconcile.descriptions import comparison_outcome
 from amp_console.text import plural
 
@@ -109,6 +110,8 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         ("state", badges_text([*marks, *segment_badge(services, target.audience)])),
         ("next", safe_text((next_step(target, states, trend.query), STRONG), max_length=400)),
     ]
+    if any(state.status is Status.UNDER_WAY for state in states):
+        rows.append(("under way", _under_way(target)))
     if target.notice:
         rows.append(("notice", safe_text((target.notice, WARN), max_length=400)))
     if target.left.uncertain:
@@ -135,6 +138,17 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         ("key", _identity(services, target)),
     ]
     return facts(rows, LABELS, room)
+
+
+def _under_way(known: AudienceSummary) -> Content:
+    """Which run of another process is at work on the audience, and how far it is."""
+    turn = known.turn
+    assert turn is not None
+    done = ""
+    if turn.kind is RunKind.SYNC:
+        done = f", {turn.done:,} of {turn.done + known.left.pending:,} users"
+    what = f"{turn_words(turn, known.left.pending)}{done}"
+    return safe_text(what, (f"  run {turn.run_id}, {by_whom(turn.operator, turn.process)}", MUTED))
 
 
 def _members(services: Services, known: AudienceSummary, days: Movement) -> Content:

@@ -13,6 +13,7 @@ _STEPS = {
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
     Status.OFF: "Press t to enable it: Sync all skips disabled audiences.",
     Status.PAUSED: "Press 4 to resume it: the live session reads its events and sends nothing.",
+    Status.UNDER_WAY: "Nothing to do: another amp-console is at work on it.",
     Status.LIVE: "Nothing to do.",
     Status.IN_SYNC: "Nothing to do.",
     Status.NOT_COMPARED: "Nothing to send. Press u to check the cohort's size, r to compare it.",
