@@ -12,6 +12,7 @@ from amp_console.ledger.errors import LedgerOfAnotherProject, PlaintextRefused
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.ledger.moving import LedgerNotEmpty
 from amp_console.segment import SegmentError, SegmentMisconfigured, TokenRefused
+from amp_console.sync.audience_settings import SettingsConflict
 from amp_console.sync.export import ExportError
 from amp_console.sync.ledger_choice import LedgerNotSwitched
 from amp_console.sync.ledgers import LedgerMisconfigured
@@ -33,6 +34,7 @@ _STATUS: dict[type[Exception], Exit] = {
     LedgerNotEmpty: Exit.MISUSE,
     LedgerError: Exit.STOPPED,
     AudienceBusy: Exit.STOPPED,
+    SettingsConflict: Exit.STOPPED,
     BackupSkipped: Exit.STOPPED,
     SettingsError: Exit.MISUSE,
     MappingError: Exit.MISUSE,

@@ -9,15 +9,16 @@ from amp_console.connections.read_only import ReadOnly
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm, typeable
-from amp_console.console.texts import WARN, safe_text
+from amp_console.console.texts import MUTED, WARN, facts, safe_text
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import OtherIdType, headcount
 from amp_console.ledger.locks import AudienceBusy
-from amp_console.sync.audience_settings import SettingsChange, change
+from amp_console.sync.audience_settings import SettingsChange, SettingsConflict, change
 from amp_console.text import clean, plural, trimmed
 from amp_console.values import IdType
 
+LABELS = 14  # columns that the names of settings take
 BUSY_HERE = (
     "The audience is being synced. Nothing was changed. Try again when the sync has finished."
 )
@@ -28,13 +29,18 @@ async def apply(
 ) -> Audience | None:
     """Change an audience's settings and return it as it is then; None where that can't be.
 
-    Why it can't be is said. Mistakes in what was entered are the form's to tell beforehand.
+    `audience` is as the operator saw it: what someone else has changed since is changed only once
+    the operator has agreed, so it is to be run in a worker. Why it can't be is said. Mistakes in
+    what was entered are the form's to tell beforehand.
     """
     session = services.session
     if session is None:
         return None
     try:
         changed = await aside(change, session.ledger, session.connection, audience, requested)
+    except SettingsConflict as conflict:
+        if await services.ask(_conflict_question(conflict)):
+            return await apply(services, conflict.now, requested)
     except AudienceBusy as error:
         services.notifications.post(
             BUSY_HERE if services.jobs.holds(audience.id) else str(error), "warning"
@@ -47,6 +53,21 @@ async def apply(
         services.publish_ledger_change()
         return changed
     return None
+
+
+def _conflict_question(conflict: SettingsConflict) -> Confirm:
+    """Show what someone else has set and what the operator entered; y saves the latter."""
+    name = clean(conflict.now.name, 40)
+    rows = [
+        (item.label, safe_text(item.theirs, ("  yours: ", MUTED), item.mine))
+        for item in conflict.differing
+    ]
+    return Confirm(
+        f"Replace what is set for “{name}”?",
+        [f"{conflict.who} has changed it meanwhile:", "", facts(rows, LABELS)],
+        yes="Save yours",
+        is_danger=True,
+    )
 
 
 async def switch(services: Services, audience: Audience) -> None:

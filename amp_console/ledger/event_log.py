@@ -138,6 +138,19 @@ def newest_log_id(db: Db) -> int:
     return int(row[0])
 
 
+def last_changed_by(db: Db, audience_id: int) -> str:
+    """Who changed the settings or the link of an audience last.
+
+    "" where it was the one who asks, or no one is known to have.
+    """
+    row = db.execute(
+        "SELECT CASE WHEN operator = this_operator() THEN '' ELSE operator END FROM log_entry "
+        "WHERE audience_id = ? AND kind IN (?, ?) ORDER BY id DESC LIMIT 1",
+        (audience_id, LogKind.SETTINGS, LogKind.LINK),
+    ).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def log_backup(db: Db, name: str, size: int, now: int) -> None:
     """Log that the ledger was backed up, into a file of this name and size in bytes."""
     text = f"Ledger backed up: {name}, {size / 1_000_000:,.1f} MB."

@@ -1,6 +1,7 @@
 """Changing the settings of an audience, under its lease."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,7 +10,7 @@ from amp_console.connections.read_only import guard
 from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
+from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry, last_changed_by
 from amp_console.ledger.leases import busy_because, fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.text import clean
@@ -17,6 +18,12 @@ from amp_console.values import IdType, now_in_microseconds
 
 MAX_LENGTH = 100  # characters of a setting in the log
 MAX_NAME_LENGTH = 200  # of the audience's name
+_TEXTS = (
+    ("cohort name", "cohort_name"),
+    ("cohort owner", "owner_email"),
+    ("seed user", "seed_user"),
+)
+"""The settings that are texts, by what they are called."""
 
 
 class SettingsChange(msgspec.Struct, frozen=True):
@@ -35,6 +42,31 @@ class SettingsChange(msgspec.Struct, frozen=True):
     enabled: bool | None = None
 
 
+class DifferingSetting(NamedTuple):
+    """What a setting is by now, and what it was to become, in words."""
+
+    label: str
+    theirs: str
+    mine: str
+
+
+class SettingsConflict(Exception):
+    """Settings that were to be changed are others by now than the operator saw; none was changed.
+
+    `now` is the audience as it is. `by` names another operator who changed it, else it is "".
+    """
+
+    def __init__(self, now: Audience, differing: tuple[DifferingSetting, ...], by: str) -> None:
+        self.now = now
+        self.differing = differing
+        self.who = by or "Another amp-console"
+        changes = "; ".join(f"{item.label} is {item.theirs} now" for item in differing)
+        super().__init__(
+            f"{self.who} has changed “{clean(now.name, MAX_NAME_LENGTH)}” meanwhile: {changes}. "
+            "Nothing was changed. Do it again to change it nevertheless."
+        )
+
+
 def change(
     ledger: Ledger,
     connection: Connection,
@@ -45,8 +77,9 @@ def change(
 ) -> Audience:
     """Change an audience's settings and return the changed audience.
 
-    Raises ValueError for a setting that can't be right, `AudienceBusy` while another process
-    syncs the audience, and `ReadOnly`.
+    `audience` is as the operator saw it. Raises ValueError for a setting that can't be right,
+    `AudienceBusy` while another process syncs the audience, `SettingsConflict` where someone has
+    changed the same settings since, and `ReadOnly`.
     """
     guard(connection)
     if requested.owner_email:
@@ -65,8 +98,11 @@ def change(
 
 
 def _change(
-    db: Db, audience: Audience, requested: SettingsChange, now: int, limits: Limits
+    db: Db, seen: Audience, requested: SettingsChange, now: int, limits: Limits
 ) -> Audience:
+    audience = known.audience(db, seen.id)
+    if differing := tuple(_differing(seen, audience, requested)):
+        raise SettingsConflict(audience, differing, last_changed_by(db, seen.id))
     note_holder(db, audience.id, now)
     deliveries.void_open(db, audience.id, now, limits.late_until(now))
     known.set_overrides(
@@ -88,6 +124,32 @@ def _change(
     return changed
 
 
+def _differing(
+    seen: Audience, now: Audience, requested: SettingsChange
+) -> Iterator[DifferingSetting]:
+    """The settings to be changed that are neither as the operator saw them nor as requested."""
+    for label, name in _TEXTS:
+        mine = getattr(requested, name)
+        theirs, before = getattr(now, name), getattr(seen, name)
+        if mine is not None and theirs not in {before, mine or None}:
+            yield DifferingSetting(label, _in_words(theirs), _in_words(mine))
+    if requested.id_type is not None and now.id_type not in {seen.id_type, requested.id_type}:
+        yield DifferingSetting("ID type", now.id_type.label, requested.id_type.label)
+    if requested.cohort_id or requested.unlink:
+        wanted = requested.cohort_id or None
+        if now.cohort_id not in {seen.cohort_id, wanted}:
+            theirs, mine = now.linked_name or now.cohort_id, requested.linked_name or wanted
+            yield DifferingSetting("cohort", _cohort(theirs), _cohort(mine))
+
+
+def _in_words(text: str | None) -> str:
+    return clean(text, MAX_LENGTH) if text else "the default"
+
+
+def _cohort(name: str | None) -> str:
+    return clean(name, MAX_LENGTH) if name else "none"
+
+
 def _log(db: Db, before: Audience, after: Audience, now: int) -> None:
     name = clean(after.name, MAX_NAME_LENGTH)
     if changes := "; ".join(_changes(before, after)):
@@ -104,11 +166,8 @@ def _changes(before: Audience, after: Audience) -> Iterator[str]:
     """The changes in words."""
     if after.id_type is not before.id_type:
         yield f"ID type {after.id_type.label}"
-    for label, old, new in (
-        ("cohort name", before.cohort_name, after.cohort_name),
-        ("cohort owner", before.owner_email, after.owner_email),
-        ("seed user", before.seed_user, after.seed_user),
-    ):
+    for label, name in _TEXTS:
+        old, new = getattr(before, name), getattr(after, name)
         if new != old:
             yield f"{label} {clean(new, MAX_LENGTH)}" if new else f"{label} reset to the default"
     if after.enabled is not before.enabled:

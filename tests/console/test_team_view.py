@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from amp_console.connections import Connection, LedgerServer, Limits
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.session import POLL_SECONDS, Session
 from amp_console.ledger.errors import LedgerClosed
 from amp_console.simulator import Answer, Call, Rule, Simulator
+from amp_console.sync.audience_settings import SettingsChange
 from tests.cli.operator import MODULE
 from tests.console.gate import Gate, gate_sleeps, start_sync
 from tests.console.harness import (
@@ -192,3 +194,59 @@ async def test_on_a_file_another_process_is_seen_and_its_end_too(
         with shell(harness, "sync", "--yes"):
             await until_shown(hers, UNDER_WAY, "sync 40%, 2 of 5 users")
         await until_gone(hers, UNDER_WAY)
+
+
+@asynccontextmanager
+async def settings_open(harness: ConsoleHarness) -> AsyncIterator[Pilot[None]]:
+    """Ana's console, on the settings of the audience."""
+    async with harness.open(size=(120, 36)) as hers:
+        await until_shown(hers, "shoppers")
+        await hers.press("e")
+        await until_shown(hers, "Settings of shoppers", "default: shoppers")
+        yield hers
+
+
+def field(pilot: Pilot[None], name: str) -> Input:
+    return pilot.app.screen.query_one(f"#{name}", Input)
+
+
+async def test_settings_that_another_changes_are_shown_in_the_form_at_once(
+    harness: ConsoleHarness, bens: ConsoleHarness, url: str
+) -> None:
+    share(harness, "Ana", url)
+    with bens.workspace(share(bens, "Ben", url)) as his:
+        his.enter("u-1")
+        async with settings_open(harness) as hers:
+            field(hers, "seed").value = "u-7"
+            his.change(SettingsChange(cohort_name="VIPs", enabled=False))
+            await until(hers, lambda: field(hers, "cohort-name").value == "VIPs")
+            assert field(hers, "seed").value == "u-7"
+            await hers.press("f2")
+            await until_on(hers, AudiencesScreen)
+        now = his.audience()
+        assert (now.cohort_name, now.seed_user, now.enabled) == ("VIPs", "u-7", False)
+
+
+@pytest.mark.parametrize("key", ["y", "n"])
+async def test_who_edits_the_same_setting_is_asked_which_one_is_kept(
+    harness: ConsoleHarness, bens: ConsoleHarness, url: str, key: str
+) -> None:
+    share(harness, "Ana", url)
+    with bens.workspace(share(bens, "Ben", url)) as his:
+        his.enter("u-1")
+        async with settings_open(harness) as hers:
+            field(hers, "cohort-name").value = "Best"
+            his.change(SettingsChange(cohort_name="VIPs"))
+            await until_shown(hers, "Ben has changed this to “VIPs”.")
+            assert field(hers, "cohort-name").value == "Best"
+            await hers.press("f2")
+            await until_shown(
+                hers, "Replace what is set for “shoppers”?", "Ben has changed it meanwhile:"
+            )
+            await until_shown(hers, "VIPs  yours: Best")
+            await hers.press(key)
+            if key == "y":
+                await until_on(hers, AudiencesScreen)
+            else:
+                await until_gone(hers, "Replace what is set")
+        assert his.audience().cohort_name == ("Best" if key == "y" else "VIPs")

@@ -1,9 +1,10 @@
-"""Linking an audience to a cohort that was there before, with and without knowing its name."""
+"""Settings of audiences: links with and without a name, and two who change the same audience."""
 
 import pytest
 
-from amp_console.ledger.audiences import Link
-from amp_console.sync.audience_settings import SettingsChange
+from amp_console.ledger import open_ledger
+from amp_console.ledger.audiences import Audience, Link
+from amp_console.sync.audience_settings import SettingsChange, SettingsConflict, change
 from amp_console.sync.queries.status import audience_summaries
 from tests.sync.workspace import Workspace
 
@@ -52,3 +53,65 @@ async def test_unlinked_it_forgets_the_name(workspace: Workspace) -> None:
     assert shown(workspace) == "shoppers"
     await workspace.sync()
     assert workspace.audience().linked_name == "shoppers"
+
+
+def changed_by_ben(workspace: Workspace, requested: SettingsChange) -> Audience:
+    """Let a colleague change the audience; return it as the workspace saw it before."""
+    seen = workspace.audience()
+    with open_ledger(workspace.ledger.url, operator="Ben") as his:
+        change(his, workspace.connection, seen, requested)
+    return seen
+
+
+@pytest.mark.both_engines
+@pytest.mark.parametrize(
+    ("theirs", "mine", "says"),
+    [
+        (
+            SettingsChange(cohort_name="VIPs"),
+            SettingsChange(cohort_name="Best"),
+            "cohort name is VIPs now",
+        ),
+        (
+            SettingsChange(owner_email="ben@acme.example"),
+            SettingsChange(owner_email="ana@acme.example"),
+            "cohort owner is ben@acme.example now",
+        ),
+        (
+            SettingsChange(cohort_id="abc12345", linked_name="Churn risk"),
+            SettingsChange(cohort_id="def67890"),
+            "cohort is Churn risk now",
+        ),
+        (
+            SettingsChange(cohort_id="abc12345"),
+            SettingsChange(unlink=True),
+            "cohort is abc12345 now",
+        ),
+    ],
+)
+def test_what_another_has_set_meanwhile_is_not_replaced_unasked(
+    workspace: Workspace, theirs: SettingsChange, mine: SettingsChange, says: str
+) -> None:
+    workspace.enter("u1")
+    seen = changed_by_ben(workspace, theirs)
+    before = workspace.audience()
+    with pytest.raises(SettingsConflict) as caught:
+        change(workspace.ledger, workspace.connection, seen, mine)
+    told = f"Ben has changed “shoppers” meanwhile: {says}. Nothing was changed."
+    assert str(caught.value).startswith(told)
+    assert workspace.audience() == before
+    change(workspace.ledger, workspace.connection, caught.value.now, mine)
+    assert workspace.audience() != before
+
+
+@pytest.mark.both_engines
+@pytest.mark.parametrize(
+    "mine", [SettingsChange(seed_user="u-7"), SettingsChange(cohort_name="VIPs", enabled=False)]
+)
+def test_other_settings_and_the_same_value_are_no_conflict(
+    workspace: Workspace, mine: SettingsChange
+) -> None:
+    workspace.enter("u1")
+    seen = changed_by_ben(workspace, SettingsChange(cohort_name="VIPs", enabled=False))
+    now = change(workspace.ledger, workspace.connection, seen, mine)
+    assert (now.cohort_name, now.enabled, now.seed_user) == ("VIPs", False, mine.seed_user)

@@ -117,6 +117,11 @@ class FormScreen(BaseScreen):
         if wrong is not None:
             wrong.control.focus()
 
+    def warn(self, name: str, text: str) -> None:
+        """Show a warning at a field until that is changed; the focus stays where it is."""
+        self._answers.add(name)
+        self.field(name).show_note(text, self.services.glyphs, "warn")
+
     def say(self, text: str, tone: str) -> None:
         """Say below the fields how it is going."""
         self.query_one("#told", Static).update(safe_text((text, TONE[tone])))

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import msgspec
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -26,6 +27,7 @@ from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, sa
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.counts import other_id_type
+from amp_console.ledger.event_log import last_changed_by
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.plan import PREFIX
 from amp_console.sync.queries.status import AudienceSummary, audience_summary
@@ -78,6 +80,8 @@ as it is, and the next sync creates a new one."""
         super().__init__()
         self._audience_id = audience_id
         self._standing: AudienceSummary | None = None
+        self._seen: Audience | None = None
+        """The audience with the settings that the fields began with."""
 
     def body(self) -> ComposeResult:
         glyphs = self.services.glyphs
@@ -108,9 +112,14 @@ as it is, and the next sync creates a new one."""
         now = await session.read(
             audience_summary, session.connection, self._audience_id, self.services.timing.now
         )
-        is_first, self._standing = self._standing is None, now
-        if is_first:
+        self._standing = now
+        if self._seen is None:
             self._fill(now.audience)
+        elif (changed := self._follow(now.audience)) and self._seen != now.audience:
+            by = await session.read(last_changed_by, self._audience_id)
+            who = by or "Another amp-console"
+            for name in changed:
+                self.warn(name, f"{who} has changed this to {_in_words(now.audience, name)}.")
         self._show_defaults(now.audience)
         self.query_one("#cohort-text", Static).update(self._cohort(now))
         title = safe_text("Settings of ", now.audience.name, max_length=50)
@@ -118,16 +127,38 @@ as it is, and the next sync creates a new one."""
         self.query_one("#unlink", Button).disabled = self.disabled_reason("unlink") is not None
 
     def _fill(self, known: Audience) -> None:
-        self.query_one("#id-type", Choice).value = known.id_type
-        self.query_one("#enabled", Choice).value = "yes" if known.enabled else "no"
-        texts = {
-            "cohort-name": known.cohort_name,
-            "owner": known.owner_email,
-            "seed": known.seed_user,
-        }
-        for name, text in texts.items():
-            self.query_one(f"#{name}", Input).value = text or ""
+        for name, value in _values(known).items():
+            self._enter(name, value)
+        self._seen = known
         self.begin()
+
+    def _enter(self, name: str, value: str) -> None:
+        control = self.field(name).control
+        assert isinstance(control, Input | Choice)
+        control.value = value
+
+    def _follow(self, now: Audience) -> list[str]:
+        """Show what someone else has set, except in fields where something else was entered.
+
+        Returns the names of those that they have changed.
+        """
+        assert self._seen is not None
+        before, after = _values(self._seen), _values(now)
+        entered_now = _values_entered(self._entered())
+        differing = []
+        for name, value in after.items():
+            if entered_now[name] in {before[name], value}:
+                self._enter(name, value)
+            elif value != before[name]:
+                differing.append(name)
+        kept = {_FIELDS[name]: getattr(self._seen, _FIELDS[name]) for name in differing}
+        self._seen = msgspec.structs.replace(now, **kept)
+        return differing
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something is entered that was not saved."""
+        return self._seen is not None and change_asked(self._entered(), self._seen) is not None
 
     def _show_defaults(self, known: Audience) -> None:
         connection = self.session.connection
@@ -204,18 +235,18 @@ as it is, and the next sync creates a new one."""
 
     def action_save(self) -> None:
         """Keep what was entered; explain first what another ID type does."""
-        assert self._standing is not None
+        assert self._seen is not None
         made = self._entered()
         told = mistakes(made)
         self.show_mistakes(told)
         if told:
             return
-        change = change_asked(made, self._standing.audience)
+        change = change_asked(made, self._seen)
         if change is None:
             self.services.notifications.post("Nothing was changed.", is_kept=False)
             self.leave()
             return
-        self.early_keys.ask_soon(self._save(self._standing.audience, change), "save")
+        self.early_keys.ask_soon(self._save(self._seen, change), "save")
 
     async def _save(self, known: Audience, change: SettingsChange) -> None:
         if change.id_type is not None and not await self._agrees(known):
@@ -251,6 +282,48 @@ as it is, and the next sync creates a new one."""
         assert self._standing is not None
         known = self._standing.audience
         self.early_keys.ask_soon(ask_and_unlink(self.services, known), "save")
+
+
+_FIELDS = {
+    "id-type": "id_type",
+    "cohort-name": "cohort_name",
+    "owner": "owner_email",
+    "seed": "seed_user",
+    "enabled": "enabled",
+}
+"""The fields of the form, and the settings that they show."""
+
+
+def _values(known: Audience) -> dict[str, str]:
+    """What the fields hold for an audience as it is."""
+    return {
+        "id-type": str(known.id_type),
+        "cohort-name": known.cohort_name or "",
+        "owner": known.owner_email or "",
+        "seed": known.seed_user or "",
+        "enabled": "yes" if known.enabled else "no",
+    }
+
+
+def _values_entered(entered: EnteredSettings) -> dict[str, str]:
+    """What the fields hold now."""
+    return {
+        "id-type": str(entered.id_type),
+        "cohort-name": entered.cohort_name,
+        "owner": entered.owner_email,
+        "seed": entered.seed_user,
+        "enabled": "yes" if entered.enabled else "no",
+    }
+
+
+def _in_words(known: Audience, name: str) -> str:
+    """What a field would show, as it is said."""
+    if name == "id-type":
+        return known.id_type.label
+    if name == "enabled":
+        return "enabled" if known.enabled else "disabled"
+    text = _values(known)[name]
+    return f"“{clean(text, 60)}”" if text else "the default"
 
 
 def _line(name: str, label: str, placeholder: str = "") -> Field:
