@@ -39,7 +39,7 @@ async def apply(
     try:
         changed = await aside(change, session.ledger, session.connection, audience, requested)
     except SettingsConflict as conflict:
-        if await services.ask(_conflict_question(conflict)):
+        if await services.ask(conflict_question(conflict)):
             return await apply(services, conflict.now, requested)
     except AudienceBusy as error:
         services.notifications.post(
@@ -55,7 +55,7 @@ async def apply(
     return None
 
 
-def _conflict_question(conflict: SettingsConflict) -> Confirm:
+def conflict_question(conflict: SettingsConflict) -> Confirm:
     """Show what someone else has set and what the operator entered; y saves the latter."""
     name = clean(conflict.now.name, 40)
     rows = [

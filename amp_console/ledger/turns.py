@@ -1,7 +1,6 @@
 """Turns: which run has the lease of an audience now, in whatever process, and how far it is.
 
-All of it is in what a run writes anyway: other processes see each answer of Amplitude's once it is
-kept.
+Runs write all that is needed anyway: other processes see each answer of Amplitude's as it is kept.
 """
 
 from collections.abc import Collection
@@ -14,7 +13,7 @@ from amp_console.ledger.runs import RunKind, RunStatus, done_unrecorded
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A run that is at work on an audience: `done` users of it were answered for.
+    """A run that is at work on an audience: so many users are `done`, answered for.
 
     `process` as in `LogEntry`; `operator` is who uses that, "" where it is the one who asks.
     """
@@ -29,7 +28,7 @@ class Turn(msgspec.Struct, frozen=True):
 def turns(db: Db, dead: Collection[int] = ()) -> dict[int, Turn]:
     """Every turn by its audience's id; `dead` as in `all_runs`.
 
-    A live session has turns all the time: `live_audiences` tells of it.
+    A live session has turns all the time: see `live_audiences`.
     """
     rows = db.execute(
         "SELECT lease.audience_id, run.id, run.kind, run.pid, run.host, "

@@ -488,8 +488,8 @@ class TestAudience:
             "certain_at": None,
             "status": "not linked",
             "states": [
-                {"state": "not linked", "users": 0},
-                {"state": "pending", "users": 3},
+                {"state": "not linked", "users": 0, "text": "not linked", "run": None},
+                {"state": "pending", "users": 3, "text": "3 pending", "run": None},
             ],
             "compared_at": None,
             "last_sync_at": None,

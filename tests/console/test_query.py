@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -333,3 +334,30 @@ async def test_a_warehouse_that_a_shell_added_can_be_chosen(
         await pilot.press(*"vip", "f2")
         await until_notified(pilot, "Saved the query of “vip”.")
         await until_shown(pilot, "vip")
+
+
+async def test_a_query_that_another_has_replaced_is_asked_about(
+    harness: ConsoleHarness, vip: Warehouse
+) -> None:
+    connection = harness.environment.connections.pick(None)
+    async with harness.open() as pilot:
+        await go(pilot, "VIP shoppers")
+        await choose(pilot, "VIP shoppers")
+        await pilot.press("e")
+        await until_shown(pilot, "Query of VIP shoppers", "SELECT user_id")
+        bens = msgspec.structs.replace(connection, operator="Ben")
+        with harness.environment.ledgers.open(bens) as his:
+            set_query(his, bens, "vip", "lake", "SELECT user_id FROM vips LIMIT 5")
+        write(pilot, "SELECT user_id FROM vips LIMIT 3")
+        await pilot.press("f2")
+        await until_shown(pilot, "Ben has changed it meanwhile:", "LIMIT 5")
+        await pilot.press("n")
+        await until_gone(pilot, "Ben has changed")
+        (query,) = queries(pilot).values()
+        assert query.sql.endswith("LIMIT 5")
+        await pilot.press("f2")
+        await until_shown(pilot, "Ben has changed it meanwhile:")
+        await pilot.press("y")
+        await until_notified(pilot, "Saved the query of “VIP shoppers”.")
+        (query,) = queries(pilot).values()
+        assert query.sql.endswith("LIMIT 3")

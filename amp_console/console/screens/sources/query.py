@@ -12,6 +12,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
 from amp_console.connections import NamedSource, SettingsError
+from amp_console.console.audience_changes import conflict_question
 from amp_console.console.background import aside
 from amp_console.console.failures import KNOWN
 from amp_console.console.refreshes import engine_of
@@ -26,9 +27,10 @@ from amp_console.console.widgets.fields import Choice, Field, Form, chosen, ente
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.sql_area import SqlArea
 from amp_console.console.words import lasting
-from amp_console.ledger.audience_queries import AudienceQuery, audience_queries
+from amp_console.ledger.audience_queries import AudienceQuery, audience_queries, query_of
 from amp_console.ledger.audiences import Audience, AudienceAmbiguous, all_audiences
-from amp_console.sync.audience_queries import OVERLAP, set_query
+from amp_console.sync.audience_queries import OVERLAP, SeenQuery, set_query
+from amp_console.sync.audience_settings import SettingsConflict
 from amp_console.sync.sources.warehouse import Engine, WarehouseError
 from amp_console.sync.sources.warehouse.reader import TIMEOUT, ChangesFrom
 from amp_console.sync.sources.warehouse.rows import columns_not_used
@@ -348,8 +350,14 @@ that audience gets the query. Its members stay until the refresh."""
                 new_name=trimmed(entered(self, NAME)) or None,
                 is_changes=is_changes,
                 overlap=self._overlap() if is_changes else OVERLAP,
+                seen=SeenQuery(self._known) if self._audience_id is not None else None,
                 now=services.timing.now,
             )
+        except SettingsConflict as conflict:
+            if await services.ask(conflict_question(conflict)):
+                self._known = await self.session.read(query_of, conflict.now.id)
+                await self._save()
+            return
         except (ValueError, AudienceAmbiguous, SettingsError, *KNOWN) as error:
             services.notifications.post(str(error), "error")
             return
