@@ -4,7 +4,7 @@ Newest is by (time, source, line), a total order over everything ever read, so m
 maximum: reading again, out of order or twice changes nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,8 @@ from amp_console.ledger.membership_changes import (
     CLOCK_AHEAD,
     COUNT_NEW,
     KEPT_SHORT,
+    RecentChange,
+    count_few_recent,
     count_recent,
     counted_since,
     counting_new,
@@ -59,15 +61,20 @@ SELECT :audience, :id_type, key, value & 1, value & :in_use, (value >> 21) + :fi
 _MERGE_ALL = _MERGE.format(rows="json_each(:changes)", keep_newest=KEEP_NEWEST)
 # On a server, many changes are loaded into a table. Few, as those of a live session, are one JSON
 # text for one statement, whatever audiences they are of: each statement takes a round trip.
+_KEEP_NEWEST_WITH_PAIR = KEEP_NEWEST.replace(
+    "DO UPDATE SET",
+    "DO UPDATE SET counterpart = coalesce(excluded.counterpart, member.counterpart),",
+)
 _MERGE_FEW = f"""
 WITH merged AS (
     INSERT INTO member
-        (audience_id, id_type, id, is_member, wanted, event_at, source_id, line, delivered)
+        (audience_id, id_type, id, is_member, wanted, event_at, source_id, line, delivered,
+        counterpart)
     SELECT (change ->> 0)::bigint, (change ->> 1)::bigint, change ->> 2, (change ->> 3)::bigint,
         (change ->> 4)::bigint, (change ->> 5)::bigint, :source, (change ->> 6)::bigint,
-        (change ->> 7)::bigint
+        (change ->> 7)::bigint, change ->> 8
     FROM json_array_elements(:changes::json) WITH ORDINALITY AS changes (change, nth)
-    ORDER BY nth {KEEP_NEWEST}
+    ORDER BY nth {_KEEP_NEWEST_WITH_PAIR}
     RETURNING n, audience_id, id_type, is_member, event_at),
 counted AS (
     {COUNT_NEW.format(members="merged")} AND n > (SELECT coalesce(max(n), 0) FROM member)
@@ -190,19 +197,16 @@ def merge(
     if isinstance(db, ServerDb) and newest.size <= _FEW:
         few = _FewChanges(db, source_id, newest.first_line, now)
     ids = {audiences[ref] for ref in newest.audiences}
-    targets, applied_to, last = audiences_of(db, ids), applied_lists_of(db, ids), last_member(db)
+    targets, applied_to = audiences_of(db, ids), applied_lists_of(db, ids)
+    last = last_member(db) if few is None else None
     merged = set()
     for ref, first_at, group in newest:
         target = targets[audiences[ref]]
         if few is not None and target.id in few.audiences:
             updated += few.merge()
-        lists = applied_to.get(target.id)
         newer = group.by_id
-        if lists:
-            newer = _newer_than_lists(db, target.id, group, first_at, lists)
-            for id_type, by_id in group.by_id.items():
-                applied = lists.get(id_type) or lists[id_type.other]
-                _add_unlisted(db, target, id_type, by_id.keys() - newer[id_type].keys(), applied)
+        if target.id in applied_to:
+            newer = _newer_than_lists(db, target, group, first_at, applied_to[target.id])
         rows = []
         for id_type, by_id in newer.items():
             in_use = target.id_type is id_type
@@ -218,12 +222,14 @@ def merge(
             if not by_id:
                 continue
             code = ID_TYPE_CODE[id_type]
-            _count_recent(db, source_id, target.id, code, first_at, newest.first_line, by_id, now)
+            recent = _recent(first_at, newest.first_line, by_id, now)
             if few is not None:
-                few.add(values, by_id)
+                few.add(values, by_id, recent, group.pairs)
                 continue
+            if recent:
+                count_recent(db, target.id, code, source_id, recent, now)
             # Changes of two epochs come one after the other.
-            before = last if (target.id, code) not in merged else last_member(db)
+            before = last if (target.id, code) not in merged else None
             merged.add((target.id, code))
             with counting_new(db, target.id, code, now, before):
                 rows.append(_merge_newest(db, values, by_id))
@@ -231,7 +237,7 @@ def merge(
         if few is not None:
             few.audiences[target.id] = group.pairs
         else:
-            _remember_pairs(db, target.id, group.pairs)
+            _remember_pairs(db, {target.id: group.pairs})
     return updated if few is None else updated + few.merge()
 
 
@@ -245,38 +251,51 @@ class _FewChanges:
         self._db = db
         self._source_id = source_id
         self._first_line = first_line
-        self._since = counted_since(now)
+        self._now = now
+        self._recent: list[tuple[int, int, str, RecentChange]] = []
         self._rows: list[tuple[int | str | None, ...]] = []
         self.audiences: dict[int, dict[str, str]] = {}
 
-    def add(self, values: dict[str, Any], by_id: dict[str, int]) -> None:
+    def add(
+        self,
+        values: dict[str, Any],
+        by_id: dict[str, int],
+        recent: dict[str, RecentChange],
+        pairs: dict[str, str],
+    ) -> None:
         """Add the changes of one audience and ID type; `values` as in `merge`."""
+        if values["id_type"] == ID_TYPE_CODE[IdType.AMPLITUDE_ID]:
+            pairs = {other: id_ for id_, other in pairs.items()}
         audience_id, id_type = values["audience"], values["id_type"]
         in_use, first_at, delivered = values["in_use"], values["first_at"], values["delivered"]
         for id_, change in sorted(by_id.items()):
             at, line = (change >> 21) + first_at, (change >> 1 & _LINES) + self._first_line
             wanted = change & in_use
             row = (audience_id, id_type, id_, change & 1, wanted, at, line, delivered)
-            self._rows.append(row)
+            self._rows.append((*row, pairs.get(id_)))
+        self._recent += [(audience_id, id_type, *item) for item in recent.items()]
 
     def merge(self) -> int:
         """Merge what was added; return how many members changed."""
         updated: dict[int, int] = {}
+        count_few_recent(self._db, self._source_id, self._recent, self._now)
         if self._rows:
             changes = msgspec.json.encode(self._rows).decode()
-            values = {"source": self._source_id, "changes": changes, "since": self._since}
+            since = counted_since(self._now)
+            values = {"source": self._source_id, "changes": changes, "since": since}
             for audience_id, _, count in self._db.execute(_MERGE_FEW, values):
                 updated[audience_id] = max(count, updated.get(audience_id, 0))
-        for audience_id, pairs in self.audiences.items():
-            _remember_pairs(self._db, audience_id, pairs)
-        self._rows, self.audiences = [], {}
+        _remember_pairs(self._db, self.audiences)
+        self._rows, self._recent, self.audiences = [], [], {}
         return sum(updated.values())
 
 
 def _newer_than_lists(
-    db: Db, audience_id: int, group: _Group, first_at: int, lists: dict[IdType, AppliedList]
+    db: Db, target: Audience, group: _Group, first_at: int, lists: dict[IdType, AppliedList]
 ) -> dict[IdType, dict[str, int]]:
     """Leave out the changes that the newest list of an audience has made history.
+
+    Identifiers left out that the ledger does not know are added: no members, by the list.
 
     Of an identifier by which no list was applied, an older event that entered counts only if the
     same person is still a member by the other one. `lists` as `applied_lists` returns them.
@@ -292,7 +311,7 @@ def _newer_than_lists(
             db.execute(
                 "SELECT 1 FROM member WHERE audience_id = ? AND id_type = ? AND id = ? "
                 "AND is_member = 1",
-                (audience_id, ID_TYPE_CODE[id_type], id_),
+                (target.id, ID_TYPE_CODE[id_type], id_),
             ).fetchone()
         )
 
@@ -308,6 +327,9 @@ def _newer_than_lists(
                 newer[id_type].setdefault(id_, change)
             elif id_type not in lists:
                 newer[id_type].pop(id_, None)
+    for id_type, by_id in group.by_id.items():
+        applied = lists.get(id_type) or lists[id_type.other]
+        _add_unlisted(db, target, id_type, by_id.keys() - newer[id_type].keys(), applied)
     return newer
 
 
@@ -328,27 +350,19 @@ def _add_unlisted(
     )
 
 
-def _count_recent(
-    db: Db,
-    source_id: int,
-    audience_id: int,
-    id_type: int,
-    first_at: int,
-    first_line: int,
-    by_id: dict[str, int],
-    now: int,
-) -> None:
-    """Count who enters and leaves by changes of the last hours; most files hold none."""
+def _recent(
+    first_at: int, first_line: int, by_id: dict[str, int], now: int
+) -> dict[str, RecentChange]:
+    """The changes of the last hours; most files hold none."""
     since = (now - KEPT_SHORT - first_at) << 21
     until = (now + CLOCK_AHEAD - first_at) << 21
     if max(by_id.values()) < since:
-        return
-    recent = {
+        return {}
+    return {
         id_: ((value >> 21) + first_at, (value >> 1 & _LINES) + first_line, value & 1)
         for id_, value in by_id.items()
         if since <= value <= until
     }
-    count_recent(db, audience_id, id_type, source_id, recent, now)
 
 
 def _merge_newest(db: Db, values: dict[str, int | None], by_id: dict[str, int]) -> int:
@@ -363,17 +377,33 @@ def _merge_on_server(db: ServerDb, values: dict[str, int | None], by_id: dict[st
     return db.execute(_MERGE_LOADED, values).rowcount
 
 
-def _remember_pairs(db: Db, audience_id: int, pairs: dict[str, str]) -> None:
-    """Keep the same person's identifier of the other type, where the newest event has both."""
-    if not pairs:
+def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> None:
+    """Keep the same person's identifier of the other type, where the newest event has both.
+
+    `pairs` are the Amplitude IDs of the User IDs of each audience.
+    """
+    user_id, amplitude_id = (ID_TYPE_CODE[id_type] for id_type in IdType)
+    rows = [
+        (audience_id, user_id, id_, other)
+        for audience_id, by_user in pairs.items()
+        for id_, other in by_user.items()
+    ]
+    rows += [(audience_id, amplitude_id, other, id_) for audience_id, _, id_, other in rows]
+    if not rows:
         return
-    for id_type, ordered in (
-        (IdType.USER_ID, pairs.items()),
-        (IdType.AMPLITUDE_ID, [(other, id_) for id_, other in pairs.items()]),
-    ):
-        code = ID_TYPE_CODE[id_type]
-        db.executemany(
-            "UPDATE member SET counterpart = ?4 WHERE audience_id = ?1 AND id_type = ?2 "
-            "AND id = ?3 AND counterpart IS NOT ?4",
-            [(audience_id, code, id_, other) for id_, other in ordered],
+    if isinstance(db, ServerDb):
+        db.execute(
+            "UPDATE member SET counterpart = pair ->> 3 "
+            "FROM json_array_elements(:pairs::json) AS pairs (pair) CROSS JOIN LATERAL ("
+            "SELECT ctid AS place FROM member WHERE audience_id = (pair ->> 0)::bigint "
+            "AND id_type = (pair ->> 1)::bigint AND id = pair ->> 2 "
+            "AND counterpart IS NOT pair ->> 3 LIMIT 1) AS known WHERE member.ctid = place",
+            # Of several User IDs of one Amplitude ID, the last one is kept.
+            {"pairs": msgspec.json.encode([*{row[:3]: row for row in rows}.values()]).decode()},
         )
+        return
+    db.executemany(
+        "UPDATE member SET counterpart = ?4 WHERE audience_id = ?1 AND id_type = ?2 "
+        "AND id = ?3 AND counterpart IS NOT ?4",
+        rows,
+    )

@@ -7,7 +7,7 @@ ledger that had members before they were counted, back to the day of that.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -97,42 +97,79 @@ def last_member(db: Db) -> int:
     return int(db.execute("SELECT coalesce(max(n), 0) FROM member").fetchone()[0])
 
 
+RecentChange = tuple[int, int, int]
+"""A change of the last hours: its time (microseconds since 1970) and line, and 1 if it enters.
+
+It is dated from `KEPT_SHORT` ago to `CLOCK_AHEAD` from now. Lists of members have no such changes.
+"""
+_COUNT_RECENT = (
+    'INSERT INTO membership_recent (audience_id, id_type, at, entered, "left") '
+    f"SELECT of_audience, of_type, at - at % {SHORT}, sum(is_in), sum(1 - is_in) "
+    "FROM ({changes}) AS change LEFT JOIN {member} "
+    "WHERE coalesce(is_member, 0) <> is_in AND (member.n IS NULL "
+    " OR (at, :source, of_line) >= (event_at, source_id, line)) "
+    "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 ON CONFLICT (audience_id, id_type, at) DO UPDATE SET "
+    "entered = membership_recent.entered + excluded.entered, "
+    '"left" = membership_recent."left" + excluded."left"'
+)
+_RECENT_OF_ONE = (
+    "SELECT :audience AS of_audience, :id_type AS of_type, key AS of_id, "
+    "CAST(value ->> 0 AS INTEGER) AS at, CAST(value ->> 1 AS INTEGER) AS of_line, "
+    "CAST(value ->> 2 AS INTEGER) AS is_in FROM json_each(:changes)"
+)
+_RECENT_OF_SEVERAL = (
+    "SELECT (value ->> 0)::bigint AS of_audience, (value ->> 1)::bigint AS of_type, "
+    "value ->> 2 AS of_id, (value ->> 3)::bigint AS at, (value ->> 4)::bigint AS of_line, "
+    "(value ->> 5)::bigint AS is_in FROM json_array_elements(:changes::json)"
+)
+
+
 def count_recent(
     db: Db,
     audience_id: int,
     id_type: int,
     source_id: int,
-    changes: Mapping[str, tuple[int, int, int]],
+    changes: Mapping[str, RecentChange],
     now: int,
 ) -> None:
-    """Count who will enter or leave by these recent changes, before they are merged.
+    """Count who will enter or leave by the recent change of each identifier, before the merge."""
+    values = {"audience": audience_id, "id_type": id_type, "oldest": now - KEPT_SHORT}
+    db.execute(
+        "DELETE FROM membership_recent WHERE audience_id = :audience AND id_type = :id_type "
+        "AND at < :oldest",
+        values,
+    )
+    db.execute(
+        _COUNT_RECENT.format(changes=_RECENT_OF_ONE, member=_known_of_change(db)),
+        {**values, "source": source_id, "changes": msgspec.json.encode(changes).decode()},
+    )
 
-    `changes` are the time, line and membership (0 or 1) of each identifier, from `KEPT_SHORT` ago
-    to `CLOCK_AHEAD` from now. Lists of members have no such changes.
-    """
+
+def count_few_recent(
+    db: ServerDb, source_id: int, changes: Sequence[tuple[int, int, str, RecentChange]], now: int
+) -> None:
+    """Do the same for several audiences and ID types at once, on a server."""
+    if not changes:
+        return
+    rows = [(audience_id, id_type, id_, *change) for audience_id, id_type, id_, change in changes]
+    audiences = sorted({audience_id for audience_id, *_ in changes})
     db.execute(
-        "DELETE FROM membership_recent WHERE audience_id = ? AND id_type = ? AND at < ?",
-        (audience_id, id_type, now - KEPT_SHORT),
+        "DELETE FROM membership_recent WHERE at < ? "
+        "AND audience_id IN (SELECT CAST(value AS INTEGER) FROM json_each(?))",
+        (now - KEPT_SHORT, msgspec.json.encode(audiences).decode()),
     )
     db.execute(
-        'INSERT INTO membership_recent (audience_id, id_type, at, entered, "left") '
-        f"SELECT :audience, :id_type, at - at % {SHORT}, sum(is_in), sum(1 - is_in) FROM ("
-        " SELECT CAST(value ->> 0 AS INTEGER) AS at, CAST(value ->> 1 AS INTEGER) AS line,"
-        "  CAST(value ->> 2 AS INTEGER) AS is_in, key AS id FROM json_each(:changes)) AS change "
-        "LEFT JOIN member ON audience_id = :audience AND id_type = :id_type "
-        " AND member.id = change.id "
-        "WHERE coalesce(is_member, 0) <> is_in AND (member.n IS NULL "
-        " OR (at, :source, change.line) >= (event_at, source_id, member.line)) "
-        "GROUP BY 3 ON CONFLICT (audience_id, id_type, at) DO UPDATE SET "
-        "entered = membership_recent.entered + excluded.entered, "
-        '"left" = membership_recent."left" + excluded."left"',
-        {
-            "audience": audience_id,
-            "id_type": id_type,
-            "source": source_id,
-            "changes": msgspec.json.encode(changes).decode(),
-        },
+        _COUNT_RECENT.format(changes=_RECENT_OF_SEVERAL, member=_known_of_change(db)),
+        {"source": source_id, "changes": msgspec.json.encode(rows).decode()},
     )
+
+
+def _known_of_change(db: Db) -> str:
+    """The member of each change. A server looks up each: a plan for few members would read all."""
+    same = "audience_id = of_audience AND id_type = of_type AND id = of_id"
+    if isinstance(db, ServerDb):
+        return f"LATERAL (SELECT * FROM member WHERE {same} LIMIT 1) AS member ON true"
+    return f"member ON {same}"
 
 
 def daily_movement(db: Db, known: Audience, now: int, days: int) -> Movement:

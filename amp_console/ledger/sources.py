@@ -114,12 +114,17 @@ def account(
         "invalid = invalid + ? WHERE id = ?",
         (tally.read, tally.changes, tally.filtered, tally.invalid, source_id),
     )
+    if filtered:
+        _account_filtered(db, source_id, filtered)
+    _account_invalid(db, source_id, list(refusals), unlisted or {}, limits)
+
+
+def _account_filtered(db: Db, source_id: int, filtered: Mapping[str, int]) -> None:
     db.executemany(
         "INSERT INTO filtered (source_id, reason, count) VALUES (?, ?, ?) "
         "ON CONFLICT (source_id, reason) DO UPDATE SET count = filtered.count + excluded.count",
         [(source_id, reason, count) for reason, count in filtered.items()],
     )
-    _account_invalid(db, source_id, list(refusals), unlisted or {}, limits)
 
 
 def _account_invalid(

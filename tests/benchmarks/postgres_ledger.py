@@ -5,7 +5,8 @@
 It starts a real PostgreSQL (Debian's) with a durable disk and 128 MB of shared buffers. Parts:
 
 - `import`: a file of events into an empty ledger
-- `trickle`: batches of 50 events into 20 audiences, each merged and kept before the next, as live
+- `trickle`: batches of 50 events of now, with both identifiers, into 20 audiences, each merged and
+  kept before the next, as live
 - `deliver`: 100,000 pending members taken as one request, and confirmed
 - `compare`: an export of 2,000,000 against an audience of 2,000,000, 1 % drifted
 - `home`: what the console's first screen reads, 500 audiences with 10,000,000 members (server only)
@@ -41,7 +42,7 @@ from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.queries.status import audience_summaries
 from amp_console.sync.sources.registry import open_reader
-from amp_console.values import AudienceRef, Change, IdType, Operation
+from amp_console.values import AudienceRef, Change, IdType, Operation, now_in_microseconds
 from tests.postgresql import PASSWORD, postgresql_server
 
 OPTIONS = ReadOptions(mapping=FieldMapping.parse())
@@ -127,7 +128,8 @@ def trickle(ledger: Ledger, _: Size, seconds: dict[str, float]) -> None:
         for _change in range(50):
             line += 1
             ref = refs[line * 7 % 20]
-            changes.append(Change(ref, user(line % 20_000), None, line % 3 > 0, NOW + line, line))
+            ids = user(line % 20_000), str(line % 20_000)
+            changes.append(Change(ref, *ids, line % 3 > 0, now_in_microseconds(), line))
         if batch < 20:
             ingestor.ingest(source, [EventBatch(changes)])
         else:

@@ -116,6 +116,9 @@ def everything(db: Db) -> list[object]:
             for item in known
         ],
         [daily_movement(db, item, AT + 9 * DAY, 12) for item in known],
+        db.execute(
+            "SELECT audience_id, id_type, id, counterpart FROM member ORDER BY 1, 2, 3"
+        ).fetchall(),
     ]
 
 

@@ -3,30 +3,32 @@
 import re
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from amp_console.ledger import Db, Ledger, LedgerError, Writes, open_ledger
 from amp_console.ledger.audiences import all_audiences, audience, discover, link_existing, set_name
 from amp_console.ledger.compare import ComparisonSpec, compare_cohort
-from amp_console.ledger.db import each_row
+from amp_console.ledger.db import Cursor, each_row
 from amp_console.ledger.errors import LeaseLost, LedgerClosed, LedgerTooNew, LedgerUnreachable
 from amp_console.ledger.export_staging import add_exported, begin_export
 from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, SourceBusy
 from amp_console.ledger.members import NewestChanges, merge
 from amp_console.ledger.postgres.address import read_address
+from amp_console.ledger.postgres.connection import PostgresDb
 from amp_console.ledger.postgres.sql import translate
 from amp_console.ledger.run_log import continue_run_and_log
 from amp_console.ledger.runs import RunKind, begin_run
 from amp_console.ledger.schema import migrate
 from amp_console.ledger.sources import ReadCounts, begin_source
-from amp_console.values import AudienceRef, Secret
+from amp_console.values import AudienceRef, Change, Secret
 from tests.ledger.helpers import enters, start, wanted
 from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 
@@ -469,3 +471,44 @@ def test_values_are_bound_in_the_order_of_their_parameters() -> None:
     assert translate("SELECT ?3, ?1").bind(("a", "b", "c")) == ["c", "a"]
     assert translate("SELECT :y, :x, :y").bind({"x": 1, "y": 2, "z": 3}) == [2, 1]
     assert re.search(r"\$\d", translate("SELECT '?'").sql) is None
+
+
+class CountingDb(PostgresDb):
+    """Counts the statements that are sent to the server."""
+
+    sent = 0
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
+        self.sent += 1
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
+        rows = [*parameters]
+        self.sent += len(rows)
+        return super().executemany(sql, rows)
+
+
+@postgresql_only
+def test_live_changes_take_as_many_statements_for_twenty_audiences_as_for_one(
+    ledger: Ledger,
+) -> None:
+    now = 1_777_900_000_000_000
+    source = ledger.write(begin_source, "live", None, now)
+
+    def statements(audiences: int, users: int) -> int:
+        refs = [AudienceRef("spa_1", f"aud_{n}", f"key_{n}") for n in range(audiences)]
+        ids = {ref: ledger.write(discover, ref).id for ref in refs}
+        newest = NewestChanges()
+        newest.add(
+            [Change(ref, f"u{n}", f"{n}", True, now, 1) for ref in refs for n in range(users)]
+        )
+
+        def counted(db: Db) -> int:
+            assert isinstance(db, PostgresDb)
+            counting = CountingDb(db.connection)
+            merge(counting, source, newest, ids, now)
+            return counting.sent
+
+        return ledger.write(counted)
+
+    assert statements(1, 1) == statements(20, 20)
