@@ -254,6 +254,20 @@ async def test_flips_within_a_window_cost_nothing(workspace: Workspace, tmp_path
     assert workspace.cohort() == {"u1"}
 
 
+async def test_what_others_import_is_noticed_within_a_window(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    options = LiveOptions()
+    assert options.catch_up_every * options.snapshot_seconds <= options.flush_seconds
+    quick = msgspec.structs.replace(QUICK, snapshot_seconds=0.02)
+    async with Session(workspace, tmp_path, quick) as session:
+        session.write(lines("u1"))
+        await until(is_in(workspace, "u1"))
+        workspace.enter("u2")
+        await until(is_in(workspace, "u1", "u2"))
+        await until(lambda: session.now().queue == 0)
+
+
 async def test_a_full_window_closes_at_once(workspace: Workspace, tmp_path: Path) -> None:
     with_windows(workspace)
     options = LiveOptions(flush_seconds=3600, flush_changes=10, create=True)
