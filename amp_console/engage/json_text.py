@@ -22,6 +22,7 @@ BOM = b"\xef\xbb\xbf"  # how some programs begin a file in UTF-8; it is no part 
 
 # A text that is cut off has no closing quote. Possessive, so that it takes linear time.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]++|[\]}]++', re.DOTALL)
+_REST_OF_TEXT = re.compile(rb'(?:[^"\\]++|\\.)*+(?:"|(\\?)\Z)', re.DOTALL)
 SCALAR = re.compile(rb"-?[0-9][0-9.eE+-]*|-?Infinity|NaN|true|false|null")
 _SPACE = b" \t\r\n"
 
@@ -72,6 +73,7 @@ class DocumentSplitter:
         self._limit = limit
         self._text = b""
         self._scanned = 0  # how far the tokens of the text are known
+        self._unquoted = 0  # how far it is known to have no closing quote; 0 if none is awaited
         self._begin = 0  # where the document under way begins, or may begin
         self._depth = 0  # how deep in it the scan is
         self._in_array = False
@@ -95,6 +97,7 @@ class DocumentSplitter:
             return []
         self._text = self._text[self._begin :] + block
         self._scanned -= self._begin
+        self._unquoted = max(0, self._unquoted - self._begin)
         self._begin = 0
         self._scan()
         self._cut_scalars()
@@ -104,7 +107,7 @@ class DocumentSplitter:
             # An unfinished text is known by its quote, and by a backslash that may end a block.
             is_escaping = (len(rest) - len(rest.rstrip(b"\\"))) % 2 == 1
             self._text = rest[:1] + (b"\\" if is_escaping and len(rest) > 1 else b"")
-            self._begin = self._scanned = 0
+            self._begin = self._scanned = self._unquoted = 0
         found, self._found = self._found, []
         return found
 
@@ -135,12 +138,14 @@ class DocumentSplitter:
     def _scan_document(self) -> bool:
         """Read tokens up to the end of a document; False where the text ends before."""
         text, found = self._text, len(self._found)
+        if self._awaits_quote():
+            return False
         for token in _TOKEN.finditer(text, self._scanned):
             start, end = token.span()
             first = text[start]
             if first == 0x22:
                 if end == len(text) and not _is_closed(text, start):
-                    self._scanned = start
+                    self._scanned, self._unquoted = start, start + 1
                     return False
                 if self._depth == 0:
                     self._begin_document(start)
@@ -154,6 +159,14 @@ class DocumentSplitter:
                 return True
         self._scanned = len(text)
         return False
+
+    def _awaits_quote(self) -> bool:
+        """Whether a text that was cut off is longer still; none of its blocks is searched twice."""
+        if self._unquoted:
+            rest = _REST_OF_TEXT.match(self._text, self._unquoted)
+            assert rest is not None  # it may be empty
+            self._unquoted = 0 if rest[1] is None else rest.start(1)
+        return self._unquoted > 0
 
     def _open(self, start: int, end: int) -> None:
         if self._depth:

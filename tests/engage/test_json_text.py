@@ -206,6 +206,12 @@ def test_elements_end_where_they_end(found: list[str], step: int) -> None:
     assert (splitter.is_inside, splitter.is_broken) == (False, False)
 
 
+@pytest.mark.parametrize("step", range(1, 8))
+def test_an_escaped_quote_ends_no_text_wherever_a_block_ends(step: int) -> None:
+    found = [b'{"a": "%s\\"}%s\\\\"}' % (b"x" * size, b"y" * size) for size in range(2 * step)]
+    assert cut(DocumentSplitter(), b" ".join(found), step) == found
+
+
 def test_a_document_past_the_limit_is_not_held() -> None:
     splitter = DocumentSplitter(limit=10)
     content = b'{"a": [1, 2, "}"], "b": {}}{"c":1}'
