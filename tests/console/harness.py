@@ -37,7 +37,7 @@ class ConsoleHarness:
     def __init__(self, home: Path, simulator: Simulator, *, has_keys: bool = True) -> None:
         self.home = home
         self.simulator = simulator
-        self.waits = RecordedSleep()
+        self.waits = RecordedSleep(LOOK_EVERY)
         keys = simulator.credentials
         self.environ = {"AMP_CONSOLE_HOME": str(home)}
         if has_keys:

@@ -41,14 +41,19 @@ BOTH = RepairChoice(add=True, remove=True)
 
 
 class RecordedSleep:
-    """Returns at once, and records how long each sleep would have been, in seconds."""
+    """Records how long each sleep would have been, in seconds, and returns at once.
 
-    def __init__(self) -> None:
+    Beside a console it lasts `at_most` seconds: a live session that tries again at once, and again,
+    would leave the screen that a test waits for less of the processor.
+    """
+
+    def __init__(self, at_most: float = 0.0) -> None:
         self.seconds: list[float] = []
+        self._at_most = at_most
 
     async def __call__(self, seconds: float) -> None:
         self.seconds.append(seconds)
-        await asyncio.sleep(0)
+        await asyncio.sleep(min(seconds, self._at_most))
 
 
 class Clock:
