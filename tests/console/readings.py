@@ -209,7 +209,10 @@ async def _runs_rows(reader: Reader) -> Facts:
     facts: dict[str, object] = {}
     for row in reader.rows("#list"):
         run = f"run {row['Run']}"
-        for word in RUN_COUNTS:
+        for word, sign in (("added", r"\+"), ("removed", "−")):
+            found = re.search(rf"{sign}([\d,]+)", row["Changed"])
+            facts[f"{run}: {word}"] = number(found[1]) if found else 0
+        for word in ("rejected", "requests"):
             facts[f"{run}: {word}"] = number(row[word.capitalize()])
         facts[f"{run}: outcome"] = row["Outcome"].split(" ", 1)[1]
         if row["Kind"] in {"compare", "repair"} and "differ" in row["Reason"]:
