@@ -46,10 +46,10 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def listed(parts: Sequence[str]) -> str:
+def listed(parts: Sequence[str], conjunction: str = "and") -> str:
     """Parts of a sentence as it lists them: "a, b and c"."""
     *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
 def named(names: Sequence[str], most: int, max_length: int = MAX_LENGTH) -> str:

@@ -99,6 +99,8 @@ class RunView(NamedTuple):
     elapsed: float
     started_at: int | None = None
     kind: RunKind = RunKind.SYNC
+    is_of_all: bool = False
+    """Whether it was for every enabled audience."""
 
     @property
     def is_under_way(self) -> bool:
@@ -134,6 +136,7 @@ def live(job: SyncJob, details: RunDetails | None = None) -> RunView:
         funnel,
         counts,
         job.operation.report.elapsed if job.operation.report else job.elapsed,
+        is_of_all=job.operation.is_of_all,
     )
 
 
@@ -163,6 +166,7 @@ def past(
         elapsed,
         run.started_at,
         run.kind,
+        details.is_of_all,
     )
 
 
@@ -327,7 +331,8 @@ def _so_far(lines: Sequence[RunLine], planned: int) -> str:
     left = [line.left for line in lines if not line.is_over]
     known = [seconds for seconds in left if seconds is not None]
     max_length = max(known) if known and len(known) == len(left) else None  # they go side by side
-    return so_far(done, total, planned, speed, max_length)
+    what = "user" if len(lines) == 1 else "change"
+    return so_far(done, total, planned, speed, max_length, what)
 
 
 def _says_live(
@@ -354,7 +359,8 @@ def _says_live(
         earlier = rejected_earlier(counts.rejected, rejected, unidentified)
         invalid = job.operation.tally.invalid
         left_over = Except(funnel.pending, earlier, unidentified, invalid)
-        yield verdict(str(report.status), counts, left_over)
+        whose = _whose([line.name for line in lines])
+        yield verdict(str(report.status), counts, left_over, whose)
     said = report.keys_refused if report else None
     if counts.requests or not said:
         yield did(counts, report.elapsed if report else job.elapsed)
@@ -401,7 +407,9 @@ def _says_past(
             run.tally.invalid,
             waiting,
         )
-        said = run.note or ended(run.kind, str(run.status), counts, left_over)
+        said = run.note or ended(
+            run.kind, str(run.status), counts, left_over, _whose([item.name for item in audiences])
+        )
         yield from filter(None, (said, found))
     if run.ended_at is not None and details.operator:
         yield f"Run by {details.operator}."
@@ -414,6 +422,11 @@ def _says_past(
     is_sending = run.kind is not RunKind.COMPARE
     left = [_left_of(item, item.pending if is_sending else 0) for item in audiences]
     yield from _advice(str(run.status), counts, run.tally, left, run.note)
+
+
+def _whose(names: Sequence[str]) -> str:
+    """Name the audience of a run, or say how many it was for."""
+    return clean(names[0]) if len(names) == 1 else plural(len(names), "audience")
 
 
 def _since_plan(since: SincePlan | None, users: int | None) -> Iterator[str]:

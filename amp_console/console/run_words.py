@@ -33,7 +33,6 @@ OUTCOME_TONES = {
 }
 """The tone each outcome is shown in."""
 _ENDS = {
-    "delivered": "Everything is delivered.",
     "stopped": "Ended with users still pending.",
     "interrupted": "Interrupted: its amp-console ended during the run. Users without an answer "
     "are pending.",
@@ -65,16 +64,19 @@ def shortened(text: str, width: int, more: str) -> str:
     return what[: room - len(more)] + more + again + how_long
 
 
-def so_far(done: int, total: int, planned: int, speed: float, left: float | None) -> str:
+def so_far(
+    done: int, total: int, planned: int, speed: float, left: float | None, what: str = "user"
+) -> str:
     """Say in a sentence how far a run is; `speed` in users per second, `left` in seconds.
 
-    It was `planned` for so many users; changes that arrive meanwhile are delivered, too.
+    It was `planned` for so many users; changes that arrive meanwhile are delivered, too. Of several
+    audiences, a user is as many changes (`what`) as audiences have one.
     """
     more = f"{abs(total - planned):,} {'more' if total > planned else 'fewer'} since"
     plan = f" ({planned:,} planned, {more})" if total != planned else ""
     fast = f", {speed:,.0f}/s" if speed >= 1 else ""
     when = f", {lasting_about(left)} left" if left else ""
-    return f"{done:,} of {total:,} users{plan}{fast}{when}."
+    return f"{done:,} of {total:,} {what}s{plan}{fast}{when}."
 
 
 class Except(NamedTuple):
@@ -92,8 +94,8 @@ class Except(NamedTuple):
     waiting: Sequence[str] = ()
 
 
-def verdict(status: str, counts: AudienceCounts, left: Except) -> str:
-    """Say in a sentence how a run ended."""
+def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> str:
+    """Say in a sentence how a run ended; `whose` names its audience, or says how many it had."""
     pending = left.pending
     is_partial = status == "partial" or (
         status == "delivered" and (left.earlier or left.unidentified)
@@ -102,6 +104,8 @@ def verdict(status: str, counts: AudienceCounts, left: Except) -> str:
         return _delivered_except(counts.rejected, left)
     if status == "delivered" and pending:
         return f"Everything planned is delivered; {plural(pending, 'user')} became pending since."
+    if status == "delivered":
+        return f"All changes to {whose} are delivered."
     if status == "stopped" and pending:
         return f"Ended with {plural(pending, 'user')} still pending."
     if status == "stopped" and pending == 0:
@@ -142,12 +146,12 @@ _FORGOTTEN = {
 }
 
 
-def ended(kind: RunKind, status: str, counts: AudienceCounts, left: Except) -> str:
+def ended(kind: RunKind, status: str, counts: AudienceCounts, left: Except, whose: str) -> str:
     """Say in a sentence how a run of any kind ended; "" where its comparisons say it."""
     if kind is RunKind.COMPARE:
         return _COMPARED.get(status, "")
     words = {RunKind.REPAIR: _REPAIRED, RunKind.FORGET: _FORGOTTEN}.get(kind, {})
-    return words.get(status) or verdict(status, counts, left)
+    return words.get(status) or verdict(status, counts, left, whose)
 
 
 def compared(kind: RunKind, found: ComparisonTotals) -> str:

@@ -1,7 +1,7 @@
 """Audiences: how they are discovered, what the operator set for them, and their links."""
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -98,6 +98,12 @@ def _audience(row: Sequence[Any]) -> Audience:
     values[12] = Link(values[12])
     values[16] = bool(values[16])
     return Audience(*values)
+
+
+def are_all_enabled(db: Db, audience_ids: Collection[int]) -> bool:
+    """Whether no enabled audience is missing from these."""
+    enabled = db.execute("SELECT id FROM audience WHERE enabled = 1").fetchall()
+    return all(audience_id in audience_ids for (audience_id,) in enabled)
 
 
 def all_audiences(db: Db) -> list[Audience]:

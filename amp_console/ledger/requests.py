@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -66,20 +66,35 @@ def count_requests(db: Db, run_id: int, audience_id: int | None = None) -> int:
     return int(row[0])
 
 
-def count_sent_again(db: Db, run_id: int, audience_id: int | None = None) -> tuple[int, int]:
-    """How many of a run's requests delivered no one: those that create a cohort, and the others.
+class WithoutDelivery(NamedTuple):
+    """How many of a run's requests delivered no one, by what became of their users.
 
-    The users of an upload that creates a cohort are in later requests, and those of a void request
-    are pending again, or refused.
+    An upload is `creating` a cohort; its users are in later requests. Of the void ones, `rejected`
+    count those whose users Amplitude refused, `repeated` those after which the run sent more of the
+    kind to the same audience, and `unsent` those after which it sent none.
     """
+
+    creating: int
+    rejected: int
+    repeated: int
+    unsent: int
+
+
+def count_without_delivery(db: Db, run_id: int, audience_id: int | None = None) -> WithoutDelivery:
+    """Count the requests of a run, for one audience or for all, that delivered no one."""
     values = {"run": run_id, "audience": audience_id}
-    creating, others = db.execute(
+    row = db.execute(
         "SELECT count(CASE WHEN kind = 'upload' THEN 1 END), "
-        "count(CASE WHEN kind <> 'upload' AND state = 'void' THEN 1 END) "
-        f"FROM request {_OF_RUN}",
+        "count(CASE WHEN is_void AND is_rejected THEN 1 END), "
+        "count(CASE WHEN is_void AND NOT is_rejected AND is_repeated THEN 1 END), "
+        "count(CASE WHEN is_void AND NOT is_rejected AND NOT is_repeated THEN 1 END) FROM ("
+        "SELECT kind, kind <> 'upload' AND state = 'void' AS is_void, "
+        "request.id IN (SELECT request_id FROM rejection) AS is_rejected, "
+        "request.id < max(request.id) OVER (PARTITION BY audience_id, operation) AS is_repeated "
+        f"FROM request {_OF_RUN}) AS sent",
         values,
     ).fetchone()
-    return int(creating), int(others)
+    return WithoutDelivery(*map(int, row))
 
 
 def requests_page(

@@ -1,5 +1,6 @@
 """What the log says of a run: one entry when it starts, one when it ends."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from amp_console.ledger.audiences import audience
@@ -68,7 +69,9 @@ def run_reason(ended: Run) -> str:
     others = ", ".join(count for count in counts if count)
     is_over = ended.status is not RunStatus.RUNNING
     why = ended.why.removeprefix(WAITING) if is_over else ""
-    if pending and why:  # which is why they are pending, and says nothing of the others
+    if pending and is_over and ended.left:
+        reason = "; ".join(filter(None, (f"{pending}: {_by_reason(ended.left)}", others)))
+    elif pending and why:  # which is why they are pending, and says nothing of the others
         reason = "; ".join(filter(None, (f"{pending}: {why}", others)))
     else:
         what = ", ".join(filter(None, (pending, others)))
@@ -76,6 +79,18 @@ def run_reason(ended: Run) -> str:
     if not ended.found.cohorts:
         return reason
     return "; ".join(filter(None, (reason, f"compared again: {ended.found}")))
+
+
+def _by_reason(left: Sequence[RunAudience]) -> str:
+    """How many users are pending for each reason, the most first: "12 no cohort, 3 paused"."""
+    counts: Counter[str] = Counter()
+    for item in left:
+        counts[_why_left(item)] += item.pending or 0
+    return ", ".join(f"{count:,} {why}" for why, count in counts.most_common() if why)
+
+
+def _why_left(item: RunAudience) -> str:
+    return waits_for(item) or first_sentence(item.counts.note).removesuffix(".")
 
 
 def _not_sent(ended: Run) -> Iterator[str]:
@@ -141,7 +156,7 @@ def _left_pending(audiences: Sequence[RunAudience]) -> str:
     found = []
     for item in audiences:
         if item.pending:
-            why = waits_for(item) or first_sentence(item.counts.note).removesuffix(".")
+            why = _why_left(item)
             name = clean(item.name, MAX_NAME_LENGTH)
             found.append(f"{item.pending:,} of “{name}”" + (f" ({why})" if why else ""))
     return f"Pending: {', '.join(found)}." if found else ""

@@ -99,7 +99,7 @@ class Run(msgspec.Struct, frozen=True):
     `tally` is what was read for it; `holder` names its process ("process 71 on desk"), `operator`
     who uses that ("ana@laptop"; "" where that is not known); `refused`
     are the requests that a receiver of webhooks refused, the most recent reason first. So many
-    users were `pending` after it (None: not known), for one audience because of `why`;
+    users were `pending` after it (None: not known), for one audience because of `why` (see `left`);
     `rejected_after` could not be delivered: the `unidentified_after` had no identifier to send, the
     others were rejected by this run or an earlier one. `found` is what its comparisons found. An
     interrupted run ended when it was last seen alive.
@@ -126,6 +126,8 @@ class Run(msgspec.Struct, frozen=True):
     rejected_after: int | None = None
     unidentified_after: int | None = None
     found: ComparisonTotals = ComparisonTotals()
+    left: "tuple[RunAudience, ...]" = ()
+    """The audiences with pending users, where these are pending for more than one reason."""
 
     @property
     def rejected_earlier(self) -> int | None:
@@ -255,13 +257,14 @@ _SUMMED = (
     "coalesce(sum(retries), 0), "
     "sum(run_audience.pending), coalesce(max(run_audience.note), ''), sum(rejected_after), "
     "sum(unidentified_after), max(cohorts), max(found.differing), max(found.pending), "
-    "max(found.rejected) "
+    "max(found.rejected), "
+    "count(DISTINCT CASE WHEN run_audience.pending > 0 THEN run_audience.note END) "
     "FROM run LEFT JOIN (SELECT run_id, count(*) AS cohorts, sum(pending) AS pending, "
     "sum(missing + has_left + strangers - pending - missing_rejected) AS differing, "
     "sum(missing_rejected) AS rejected FROM comparison GROUP BY run_id) AS found "
     "ON found.run_id = run.id LEFT JOIN run_audience ON run_audience.run_id = run.id "
 )
-_SUMS, _AFTER, _FOUND = 13, 19, 23  # where they begin, and what comes after them
+_SUMS, _AFTER, _FOUND, _REASONS = 13, 19, 23, 27  # where they begin, and what comes after them
 COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
     "run_audience.retries, run_audience.note, run_audience.is_stuck"
@@ -408,8 +411,10 @@ def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
     sums = row[_SUMS:_AFTER]
     if end is None or status == RunStatus.INTERRUPTED:
         sums = _with_unrecorded(sums, _unrecorded(db, id_, "").values())
-    found = ComparisonTotals(*(count or 0 for count in row[_FOUND:]))
-    rest = (*sums, holder, operator, tuple(refused), *row[_AFTER:_FOUND], found)
+    found = ComparisonTotals(*(count or 0 for count in row[_FOUND:_REASONS]))
+    left = [item for item in run_audiences(db, id_) if item.pending] if row[_REASONS] > 1 else ()
+    counted = *sums, holder, operator, tuple(refused)
+    rest = (*counted, *row[_AFTER:_FOUND], found, tuple(left))
     return Run(id_, RunKind(kind), start, end, RunStatus(status), note, ReadCounts(*tally), *rest)
 
 

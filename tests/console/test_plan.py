@@ -90,7 +90,7 @@ async def test_confirming_sends_and_shows_the_run_in_its_place(harness: ConsoleH
     async with harness.open() as pilot:
         await open_plan(pilot, "adds 1 user")
         await pilot.press("y")
-        await until_shown(pilot, "Everything is delivered.")
+        await until_shown(pilot, "All changes to shoppers are delivered.")
 
         await pilot.press("escape")
 
@@ -244,7 +244,7 @@ async def test_a_second_sync_is_refused_and_the_first_one_offered(
 
         assert services(pilot).jobs.sync is first
         gate.open()
-        await until_shown(pilot, "Everything is delivered.")
+        await until_shown(pilot, "All changes to shoppers are delivered.")
 
 
 async def test_an_obstacle_is_said_and_nothing_can_be_sent(
@@ -406,11 +406,13 @@ async def test_a_plan_that_is_sent_with_more_changes_counts_them(harness: Consol
             workspace.enter("u-3")
             await until_shown(pilot, "1 more change has arrived since; sending includes it.")
             await pilot.press("y")
-            await until_shown(pilot, "Everything is delivered.")
+            await until_shown(pilot, "All changes to shoppers are delivered.")
             sync = services(pilot).jobs.sync
             assert sync is not None
             assert sync.operation.planned == 1
-            await until_shown(pilot, "Everything is delivered.", "2/2", "1 more user than planned")
+            await until_shown(
+                pilot, "All changes to shoppers are delivered.", "2/2", "1 more user than planned"
+            )
 
 
 async def test_a_plan_that_does_something_else_by_now_is_shown_anew(

@@ -17,7 +17,7 @@ from amp_console.ledger import open_ledger
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.leases import note_holder
 from amp_console.ledger.runs import all_runs
-from amp_console.simulator import Answer, Call, Simulator
+from amp_console.simulator import Answer, Call, RefuseIds, Rule, Simulator
 from tests.console.gate import blocked_reads, gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     NOW,
@@ -88,8 +88,51 @@ async def test_the_funnel_counts_in_segments_words(harness: ConsoleHarness) -> N
         await until_shown(
             pilot,
             "events  3 read for all audiences since the last sync = 1 filtered + 0 invalid + ",
-            "users   2 to deliver = 0 pending + 0 pending retry + 1 rejected + 1 delivered",
+            "users   2 to deliver = 0 pending + 0 pending retry + 1 rejected by this run + ",
         )
+
+
+async def test_a_run_of_some_audiences_counts_no_events_of_others(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.read([event("u-1", True), event("u-2", True)])
+        workspace.read([event("v-1", True, audience="others")])
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers", "▸ others")
+        await pilot.press("down", "s")
+        await until_shown(pilot, "Sync shoppers: 2 changes", "Before you send")
+        await until(pilot, lambda: console(pilot).screen.check_action("send", ()))
+        await pilot.press("y")
+        await until_shown(pilot, "All changes to shoppers are delivered.")
+        await until_shown(pilot, "users   2 to deliver")
+        assert "read for all audiences" not in picture(pilot)
+        await pilot.press("3")
+        await until_shown(pilot, "1 run", "users   2 to deliver")
+        assert "read for all audiences" not in picture(pilot)
+
+
+async def test_a_run_of_several_audiences_counts_changes(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+        workspace.read([event("u-1", True, audience="others")])
+    async with harness.open(size=(120, 36)) as pilot:
+        await start_sync(pilot, "All changes to 2 audiences are delivered.")
+        await until_shown(
+            pilot, "3 read for all audiences since the last sync", "changes 3 to deliver = 0 pend"
+        )
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_users_in_parentheses_are_those_that_amplitude_refused(
+    harness: ConsoleHarness, size: tuple[int, int]
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        workspace.enter("bad-1", "u-2", at=5)
+        workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1"}), named=True)))
+        await workspace.sync()
+    async with harness.open(LaunchOptions(run_id=2), size=size) as pilot:
+        await until_shown(pilot, "✖ 400", "(n) sent again later or rejected")
 
 
 async def test_a_rate_limit_is_counted_down_and_waited_out(
@@ -106,7 +149,7 @@ async def test_a_rate_limit_is_counted_down_and_waited_out(
 
         gate.open()
 
-        await until_shown(pilot, "Everything is delivered.", "(1 retry)")
+        await until_shown(pilot, "All changes to shoppers are delivered.", "(1 retry)")
 
 
 async def test_a_run_says_that_changes_arrived_after_its_plan(
@@ -137,7 +180,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1", "u-2")
     async with harness.open() as pilot:
-        await start_sync(pilot, "Everything is delivered.")
+        await start_sync(pilot, "All changes to shoppers are delivered.")
         await until_shown(pilot, f"create{'(2)':>11}", f"add{'+2':>14}")
         await until_shown(pilot, "2 · (n) create the cohort, then are added")
 
@@ -170,7 +213,7 @@ async def test_a_run_is_paused_and_goes_on(harness: ConsoleHarness, simulator: S
         assert not _work(pilot).is_over
         await pilot.press("p")
 
-        await until_shown(pilot, "Everything is delivered.")
+        await until_shown(pilot, "All changes to shoppers are delivered.")
 
 
 async def test_a_run_is_left_and_come_back_to(
@@ -190,7 +233,7 @@ async def test_a_run_is_left_and_come_back_to(
         await until_shown(pilot, "rate limited")
         gate.open()
 
-        await until_shown(pilot, "Everything is delivered.")
+        await until_shown(pilot, "All changes to shoppers are delivered.")
 
 
 async def test_cancelling_asks_and_leaves_the_rest_pending(

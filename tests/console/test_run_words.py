@@ -39,43 +39,57 @@ def test_what_a_run_did_is_one_sentence() -> None:
 def test_a_repair_says_what_its_outcome_does_not() -> None:
     repair, none = RunKind.REPAIR, AudienceCounts()
 
-    assert ended(repair, "delivered", none, Except()) == "No known difference is left."
-    assert ended(repair, "partial", none, Except()) == "The cohort still differs from its audience."
+    assert ended(repair, "delivered", none, Except(), "shoppers") == "No known difference is left."
+    assert (
+        ended(repair, "partial", none, Except(), "shoppers")
+        == "The cohort still differs from its audience."
+    )
 
 
 def test_a_verdict_names_who_is_left() -> None:
     none = AudienceCounts()
 
-    assert verdict("delivered", none, Except(0)) == "Everything is delivered."
-    assert verdict("delivered", none, Except(3)) == (
+    assert (
+        verdict("delivered", none, Except(0), "shoppers")
+        == "All changes to shoppers are delivered."
+    )
+    assert verdict("delivered", none, Except(3), "shoppers") == (
         "Everything planned is delivered; 3 users became pending since."
     )
-    assert verdict("partial", AudienceCounts(rejected=1), Except(0)) == (
+    assert verdict("partial", AudienceCounts(rejected=1), Except(0), "shoppers") == (
         "Delivered, except 1 rejected user."
     )
-    assert verdict("partial", none, Except(0, 12, 0)) == (
+    assert verdict("partial", none, Except(0, 12, 0), "shoppers") == (
         "Delivered, except 12 users that earlier runs rejected. Errors lists who is rejected now."
     )
-    assert verdict("partial", none, Except(0, 1, 3, 2)) == (
+    assert verdict("partial", none, Except(0, 1, 3, 2), "shoppers") == (
         "Delivered, except 1 user that earlier runs rejected, 3 members with no identifier in the "
         "event and 2 invalid events. Errors lists who is rejected now."
     )
-    assert verdict("partial", none, Except(0)) == (
+    assert verdict("partial", none, Except(0), "shoppers") == (
         "Delivered, except users that earlier runs rejected or that have no identifier in the "
         "event."
     )
-    assert verdict("partial", none, Except(0, 0, 0, 2)) == "Delivered, except 2 invalid events."
+    assert (
+        verdict("partial", none, Except(0, 0, 0, 2), "shoppers")
+        == "Delivered, except 2 invalid events."
+    )
     waiting = ("Newsletter (no cohort)", "Trial day 7 (broken link)")
-    assert verdict("stopped", none, Except(12_138, 0, 0, 0, waiting)) == (
+    assert verdict("stopped", none, Except(12_138, 0, 0, 0, waiting), "shoppers") == (
         "Delivered; 12,138 users wait: Newsletter (no cohort), Trial day 7 (broken link)."
     )
-    assert verdict("stopped", AudienceCounts(rejected=1), Except(1, 0, 0, 1, waiting[:1])) == (
+    assert verdict(
+        "stopped", AudienceCounts(rejected=1), Except(1, 0, 0, 1, waiting[:1]), "shoppers"
+    ) == (
         "Delivered, except 1 rejected user and 1 invalid event; "
         "1 user waits: Newsletter (no cohort)."
     )
-    assert verdict("stopped", none, Except(1_000)) == "Ended with 1,000 users still pending."
-    assert verdict("stopped", none, Except()) == "Ended with users still pending."
-    said = verdict("stopped", none, Except(0))
+    assert (
+        verdict("stopped", none, Except(1_000), "shoppers")
+        == "Ended with 1,000 users still pending."
+    )
+    assert verdict("stopped", none, Except(), "shoppers") == "Ended with users still pending."
+    said = verdict("stopped", none, Except(0), "shoppers")
     assert said == "No users are pending. The audience's row says what is left to do."
 
 

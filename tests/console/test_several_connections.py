@@ -592,10 +592,10 @@ async def test_keys_of_one_never_go_to_the_other(harness: ConsoleHarness) -> Non
             with harness.workspace(connection) as workspace:
                 workspace.enter("u-1")
         async with harness.open(PROD) as pilot:
-            await start_sync(pilot, "Everything is delivered.")
+            await start_sync(pilot, "All changes to shoppers are delivered.")
             await pilot.press("ctrl+n")
             await until_shown(pilot, IN_STAGING)
-            await start_sync(pilot, "Everything is delivered.")
+            await start_sync(pilot, "All changes to shoppers are delivered.")
         for connection, simulator in ((prod, harness.simulator), (second, other)):
             assert {seen.status for seen in simulator.requests} == {200}
             with harness.workspace(connection) as workspace:

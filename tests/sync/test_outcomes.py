@@ -5,11 +5,21 @@ import dataclasses
 import msgspec
 import pytest
 
+from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.counts import InCohort, headcount, held_by_cohort, pending_members
 from amp_console.ledger.event_log import LogFilter, log_page
 from amp_console.ledger.outcomes import audience_outcome, runs_of_audience, worst
 from amp_console.ledger.run_log import run_reason
-from amp_console.ledger.runs import AudienceCounts, Run, RunKind, RunStatus, all_runs
+from amp_console.ledger.runs import (
+    AudienceCounts,
+    Run,
+    RunKind,
+    RunStatus,
+    all_runs,
+    begin_run,
+    end_run,
+    record_audience,
+)
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
@@ -98,6 +108,20 @@ def test_a_reason_says_of_which_users_it_is() -> None:
         pending=9, why="waiting: no cohort", rejected_after=3, unidentified_after=0,
     )  # fmt: skip
     assert run_reason(ended) == "9 pending: no cohort; 3 rejected earlier"
+
+
+def test_a_reason_counts_who_is_pending_for_each_of_several(workspace: Workspace) -> None:
+    counts = {"shoppers": "waiting: no cohort", "others": COHORT_GONE, "third": ""}
+    workspace.enter("u1", "u2", "u3")
+    workspace.read([event("v1", True, audience="others"), event("w1", True, audience="third")])
+    with workspace.ledger.hold_run() as lock:
+        run_id = workspace.ledger.write(begin_run, ReadCounts(), 1, lock, RunKind.LIVE)
+    for key, note in counts.items():
+        known = workspace.audience(key).id
+        workspace.ledger.write(record_audience, run_id, known, AudienceCounts(note=note), 2)
+    workspace.ledger.write(end_run, run_id, RunStatus.STOPPED, "", 3)
+    (ended,) = workspace.ledger.read(all_runs)
+    assert run_reason(ended) == f"5 pending: 3 no cohort, 1 {COHORT_GONE}"
 
 
 async def test_a_comparison_that_explains_all_differences_is_the_same_everywhere(

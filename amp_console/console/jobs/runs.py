@@ -152,14 +152,20 @@ class RunJob(Job, Generic[O_co]):
 
 
 class SyncOperation(RunOperation):
-    """Delivering a plan. `tally` is what was read for it; it goes into the run's history."""
+    """Delivering a plan. `tally` is what was read for it; it goes into the run's history.
+
+    `is_of_all`: the plan is for every enabled audience.
+    """
 
     WHAT, VERB = "A sync", "Syncing"
 
-    def __init__(self, plan: Plan, tally: ReadCounts | None = None) -> None:
+    def __init__(
+        self, plan: Plan, tally: ReadCounts | None = None, *, is_of_all: bool = False
+    ) -> None:
         super().__init__(tuple(audience.audience_id for audience in plan.audiences))
         self.plan = plan
         self.tally = tally or ReadCounts()
+        self.is_of_all = is_of_all
         self.report: RunReport | None = None
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from amp_console.ledger import Db
+from amp_console.ledger.audiences import are_all_enabled
 from amp_console.ledger.comparisons import Comparison, comparisons_in
 from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.runs import Run, RunAudience, run, run_audiences
@@ -15,6 +16,7 @@ class RunDetails(msgspec.Struct, frozen=True):
     """A run of the history; `comparisons` are those that it made, by audience ID.
 
     `operator` is who ran it; "" where that is not known, or only one operator is.
+    `is_of_all`: it was for every audience that is enabled now.
     """
 
     run: Run
@@ -22,6 +24,7 @@ class RunDetails(msgspec.Struct, frozen=True):
     comparisons: dict[int, Comparison]
     since_plan: SincePlan | None = None
     operator: str = ""
+    is_of_all: bool = False
 
 
 def run_details(db: Db, run_id: int, dead: Collection[int] = ()) -> RunDetails | None:
@@ -29,10 +32,12 @@ def run_details(db: Db, run_id: int, dead: Collection[int] = ()) -> RunDetails |
     found = run(db, run_id, dead)
     if found is None:
         return None
+    audiences = tuple(run_audiences(db, run_id))
     return RunDetails(
         found,
-        tuple(run_audiences(db, run_id)),
+        audiences,
         {item.audience_id: item for item in comparisons_in(db, run_id)},
         since_plan_of(db, run_id),
         found.operator if has_several_operators(db) else "",
+        are_all_enabled(db, {item.audience_id for item in audiences}),
     )

@@ -355,7 +355,7 @@ def _run(services: Services, audience_run: AudienceRun) -> Content:
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))
     if status is not run.status:
-        parts.append((f"  (the rest of the run: {run_outcome(run.kind, run.status)})", MUTED))
+        parts.append((f"  (the run as a whole: {run_outcome(run.kind, run.status)})", MUTED))
     return safe_text(*parts, max_length=160)
 
 

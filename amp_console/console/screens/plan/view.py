@@ -24,7 +24,7 @@ from amp_console.console.texts import WARN, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.split import Split
 from amp_console.ledger import Db
-from amp_console.ledger.audiences import audience
+from amp_console.ledger.audiences import are_all_enabled, audience
 from amp_console.ledger.sources import ReadCounts, read_before_sync
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, plan_sync
 from amp_console.text import plural
@@ -71,6 +71,7 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
         """What would be sent now."""
         self._opened_at = math.inf  # monotonic seconds
         self._tally = ReadCounts()
+        self._is_of_all = False
 
     def body(self) -> ComposeResult:
         glyphs = self.services.glyphs
@@ -101,6 +102,7 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
         await self.services.figures.load(self.session)
         dead = await self.session.dead_runs()
         self._tally = await self.session.read(read_before_sync, dead)
+        self._is_of_all = await self.session.read(are_all_enabled, self._audience_ids)
         if self._plan is None:
             self._opened_at = self.services.timing.monotonic()
         self._now = now
@@ -255,7 +257,7 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
         plan = plan_rows.confirmed(self._plan, self._now)
         services.jobs.sync = RunJob(
             self.session,
-            SyncOperation(plan, self._tally),
+            SyncOperation(plan, self._tally, is_of_all=self._is_of_all),
             services.timing,
             services.publish,
         )

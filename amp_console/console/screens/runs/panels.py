@@ -16,7 +16,7 @@ from amp_console.console.words import lasting, stopwatch
 from amp_console.ledger import requests
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
 from amp_console.ledger.runs import Run, RunKind, run
-from amp_console.text import local_time, plural
+from amp_console.text import listed, local_time, plural
 
 NONE_YET = "No request yet."
 NONE_SENT = "None."
@@ -72,7 +72,7 @@ class ProgressPanel(Vertical):
         self._show_frame()
         funnel = self.query_one("#funnel", Static)
         room = funnel.size.width or self.screen.size.width
-        funnel.update(run_rows.funnel(view.funnel, view.kind, glyphs, room))
+        funnel.update(run_rows.funnel(view, glyphs, room))
         funnel.display = view.kind is not RunKind.COMPARE  # which reads and sends nothing
 
     def line(self, audience_id: object) -> RunLine | None:
@@ -195,12 +195,10 @@ class RequestsPanel(Vertical):
             grid.cursor = 0
         what = f"Requests of {audience[1]}" if audience else "Requests"
         self.border_title = safe_text(what, max_length=60)
-        creating, others = await session.read(requests.count_sent_again, run_id, audience_id)
+        without = await session.read(requests.count_without_delivery, run_id, audience_id)
         parts = [f"{count:,}"] if count else []
-        if others:
-            parts.append("(n) sent again later")
-        elif creating:
-            parts.append("(n) create the cohort, then are added")
+        if legend := _in_parentheses(without):
+            parts.append(f"(n) {legend}")
         dot = f" {services_of(self).glyphs.dot} "
         self.border_subtitle = safe_text(dot.join(parts))
 
@@ -258,6 +256,18 @@ class RejectedPanel(Vertical):
         self.border_subtitle = (
             f"{still:,} still are, {gone:,} retried or changed since" if gone else ""
         )
+
+
+def _in_parentheses(without: requests.WithoutDelivery) -> str:
+    """What became of the users in parentheses, which their request did not deliver; "" for none."""
+    void = (
+        (without.repeated, "sent again later"),
+        (without.rejected, "rejected"),
+        (without.unsent, "not delivered"),
+    )
+    if words := [word for count, word in void if count]:
+        return listed(words, "or")
+    return "create the cohort, then are added" if without.creating else ""
 
 
 def _why_empty(known: Run | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, bar
-from amp_console.console.run_view import Funnel, RunLine, RunView
+from amp_console.console.run_view import RunLine, RunView
 from amp_console.console.run_words import request_answer, request_operation, shortened
 from amp_console.console.texts import (
     ACCENT,
@@ -189,8 +189,12 @@ def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
     return Row(key, (Cell(group.reason), *audience, count), (group.reason, *names, group.count))
 
 
-def funnel(counts: Funnel, kind: RunKind, glyphs: Glyphs, width: int) -> Content:
-    """Where events and users are, in Segment's words: on each line a total and its parts."""
+def funnel(view: RunView, glyphs: Glyphs, width: int) -> Content:
+    """Where events and users are, in Segment's words: on each line a total and its parts.
+
+    A user of several audiences has a change in each: of more than one, changes are counted.
+    """
+    counts, kind = view.funnel, view.kind
     is_short, tally = width < _SHORT_FUNNEL, counts.tally
     events = (
         ("read" if is_short else _READ.get(kind, "read"), tally.read, ""),
@@ -202,12 +206,14 @@ def funnel(counts: Funnel, kind: RunKind, glyphs: Glyphs, width: int) -> Content
         ("" if is_short else "to deliver", counts.users, ""),
         ("pending", counts.pending, WARN),
         ("retry" if is_short else "pending retry", counts.retrying, WARN),
-        ("rejected", counts.failed, BAD),
+        ("rejected" if is_short else "rejected by this run", counts.failed, BAD),
         ("delivered", counts.delivered, GOOD),
     )
-    rows = [_sum("users", users, glyphs)]
+    rows = [_sum("users" if len(view.lines) == 1 else "changes", users, glyphs)]
     # Events that can't account for the users are of others: most were read long before the run.
-    if tally.read and (kind is not RunKind.SYNC or tally.changes >= (counts.users or 0)):
+    # So are those of a sync that was for some audiences only.
+    is_accounted = view.is_of_all and tally.changes >= (counts.users or 0)
+    if tally.read and (kind is not RunKind.SYNC or is_accounted):
         rows.insert(0, _sum("events", events, glyphs))
     return lines(*rows)
 
