@@ -628,7 +628,7 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ")
-        await pilot.press("p")
+        await pilot.press("a", "p")
         await until_shown(pilot, "Add 2 users", "Remove 1 user")
         await until_shown(
             pilot,
@@ -646,6 +646,39 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_shown(pilot, "repaired")
         await until_gone(pilot, "▲")
         assert cohort(harness) == {*USERS, "lonely"}
+
+
+async def test_without_marks_a_repair_is_of_the_audience_under_the_cursor(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        for key in ("shoppers", "tests"):
+            workspace.read(event(user, True, audience=key) for user in USERS)
+        sync(workspace)
+        workspace.remove_in_amplitude("u00")
+        workspace.add_in_amplitude("stranger", key="tests")
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers", "tests")
+        await pilot.press("a", "r")
+        await until_shown(pilot, "r Compare all 2")
+        await pilot.press("r")
+        await until_shown(pilot, "Compare 2 audiences?")
+        await pilot.press("y")
+        await until_over(pilot)
+        await until_shown(pilot, "p Repair shoppers")
+        await pilot.press("j")
+        await until_shown(pilot, "p Repair tests")
+        await pilot.press("p")
+        await until_shown(pilot, "Repair: tests", "Remove 1 extra")
+        await pilot.press("enter")
+        await until_shown(pilot, "Repair “tests”?")
+        await pilot.press("y")
+        await until_over(pilot)
+        assert cohort(harness) == set(USERS) - {"u00"}, "shoppers stays as it was"
+        await pilot.press("p")
+        await until_notified(pilot, "Every difference that can be repaired is repaired.")
+        await pilot.press("a")
+        await until_shown(pilot, "r Compare 2 marked", "p Repair 2 marked")
 
 
 def test_what_was_repaired_and_what_is_pending_still_are_both_said() -> None:

@@ -1,6 +1,6 @@
 """Several cohorts beside their audiences: the queue while they are compared, and one table."""
 
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Hashable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -36,14 +36,16 @@ from amp_console.console.screens.reconcile.repair import (
     choose_repair,
     start,
 )
+from amp_console.console.session import Session
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.comparisons import Comparison
 from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
-from amp_console.text import plural
+from amp_console.text import clean, plural
 
+NAME_LENGTH = 24  # of an audience in the footer, in characters
 EMPTY = "No audience is chosen. Mark some under Audiences, then press r."
 
 
@@ -55,8 +57,9 @@ class ReconcileAllScreen(BaseScreen):
 r compares the marked audiences, or all of the list. Each uses one of the month's downloads, and
 at most four are exported at a time. The table keeps each result.
 
-p repairs the differences of the marked audiences, or of all, once you have seen the plan.
-Enter opens one audience, with everyone who differs."""
+p repairs the differences of the marked audiences, else of the one under the cursor, once you have
+seen the plan. To repair all, mark them with a first. Enter opens one audience, with everyone who
+differs."""
     CSS_PATH = "all_view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -145,21 +148,24 @@ Enter opens one audience, with everyone who differs."""
         self.action_keys.refresh()
 
     def on_grid_moved(self) -> None:
+        """Show another audience, and name it in the footer, as a repair concerns it."""
         self._show_one()
+        self.action_keys.refresh()
 
     def on_grid_marks_changed(self) -> None:
         """Count the marked audiences, and the downloads that comparing them takes."""
         self._show()
 
     def useful_actions(self) -> UsefulActions:
-        if not (marked := self.query_one("#list", Grid).marks.words):
-            return ()
-        compare, repair = Labelled("compare", f"Compare {marked}"), f"Repair {marked}"
-        return compare, "cancel", Labelled("repair", repair)
+        marked = self.query_one("#list", Grid).marks.words
+        all_of_them = f"all {len(self._chosen):,}" if len(self._chosen) > 1 else ""
+        compare = Labelled("compare", f"Compare {marked or all_of_them}".strip())
+        one = clean(current.audience.name, NAME_LENGTH) if (current := self._current) else ""
+        return compare, "cancel", Labelled("repair", f"Repair {marked or one}".strip())
 
     def _show_one(self) -> None:
         """Show the comparison of the audience under the cursor, where there is room for it."""
-        known = self._known.get(self.query_one("#list", Grid).key)
+        known = self._current
         split = self.query_one(Split)
         split.fit_rows(len(self._known))
         split.has_detail = known is not None
@@ -196,6 +202,11 @@ Enter opens one audience, with everyone who differs."""
         )
 
     @property
+    def _current(self) -> ComparedAudience | None:
+        """The audience under the cursor."""
+        return self._known.get(self.query_one("#list", Grid).key)
+
+    @property
     def _chosen(self) -> list[ComparedAudience]:
         """The marked audiences that can be compared, else all that can."""
         marked = self.query_one("#list", Grid).marks
@@ -226,25 +237,18 @@ Enter opens one audience, with everyone who differs."""
             return "A comparison or a repair is already running. Wait for it, or cancel it."
         if not self._chosen:
             return "None of them has a cohort in Amplitude: sync them, or link one, first."
-        return self._reason_not_to_repair() if action == "repair" else None
-
-    def _reason_not_to_repair(self) -> str | None:
-        if not any(item.comparison for item in self._chosen):
-            return NOT_COMPARED
-        if not self._different:
-            return "No differences are known."
-        if self.session.connection.read_only:
-            return refusal(self.session.connection)
-        return None
+        return _reason_not_to_repair(self.session, self._to_repair) if action == "repair" else None
 
     @property
-    def _different(self) -> list[Comparison]:
-        found = [item.comparison for item in self._chosen if item.comparison]
-        return [item for item in found if not item.is_equal]
+    def _to_repair(self) -> list[ComparedAudience]:
+        """The marked audiences, else the one under the cursor: a repair changes cohorts."""
+        if self.query_one("#list", Grid).marks:
+            return self._chosen
+        return [self._current] if self._current is not None else []
 
     def on_grid_opened(self) -> None:
         """Open the audience under the cursor."""
-        known = self._known.get(self.query_one("#list", Grid).key)
+        known = self._current
         if known is not None:
             self.services.navigate(OpenReconcile(known.audience.id))
 
@@ -290,8 +294,32 @@ Enter opens one audience, with everyone who differs."""
         """Choose what to repair, see the plan, and confirm it."""
 
         async def choose_and_start() -> None:
-            repair = await choose_repair(self.services, self.session, self._different)
+            different = _different(self._to_repair)
+            is_single = len(different) == 1
+            repair = await choose_repair(
+                self.services, self.session, different, is_single=is_single
+            )
             if repair is not None:
                 self._start(repair)
 
         self.early_keys.ask_soon(choose_and_start())
+
+
+def _different(audiences: Sequence[ComparedAudience]) -> list[Comparison]:
+    """The comparisons with differences, of audiences that have a cohort."""
+    found = [item.comparison for item in audiences if item.is_comparable]
+    return [item for item in found if item is not None and not item.is_equal]
+
+
+def _reason_not_to_repair(session: Session, audiences: Sequence[ComparedAudience]) -> str | None:
+    """Why these audiences can't be repaired; None if some can."""
+    names = "These audiences have"
+    if len(audiences) == 1:
+        names = f"“{clean(audiences[0].audience.name, 60)}” has"
+    if not any(item.is_comparable for item in audiences):
+        return f"{names} no cohort in Amplitude: there is nothing to repair."
+    if not any(item.comparison for item in audiences):
+        return NOT_COMPARED
+    if not _different(audiences):
+        return f"{names} no known differences."
+    return refusal(session.connection) if session.connection.read_only else None
