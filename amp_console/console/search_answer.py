@@ -38,15 +38,23 @@ class SearchAnswer(NamedTuple):
         is_answer = self.is_known is not None
         return is_answer and not rejected_at(statuses) <= self.rejected_at
 
-    def for_retry(self, age: str) -> str:
-        """What a retry of the person says about an answer of this age; "" if there was none."""
+    def for_retry(self, age: str, user: "RejectedUser") -> str:
+        """What a retry of a user says about an answer of this age; "" if there was none."""
         if self.is_known is None:
             return ""
-        return f"Asked {age}, Amplitude said that it {KNOWS if self.is_known else DOES_NOT_KNOW}"
+        said = f"Asked {age}, Amplitude said that it {KNOWS if self.is_known else DOES_NOT_KNOW}"
+        is_in_vain = self.is_known and self.is_retry_in_vain(user)
+        return f"{said} It refused it again all the same." if is_in_vain else said
+
+    def is_retry_in_vain(self, user: "RejectedUser") -> bool:
+        """Whether Amplitude does not know a user, or knows them and refused them again."""
+        if self.is_known:
+            return user.code is Reason.REFUSED and user.tries > 1
+        return self.is_known is False
 
 
 class SearchAnswers:
-    """What Amplitude said of the rejected users of a ledger, each until it rejects them again."""
+    """What Amplitude said of the rejected users of a ledger, each while it is true."""
 
     def __init__(self) -> None:
         self._answers: dict[UserKey, SearchAnswer] = {}
@@ -58,11 +66,14 @@ class SearchAnswers:
         self.revision += 1
 
     def about(self, user: "RejectedUser") -> SearchAnswer | None:
-        """The answer about a rejected user; None if Amplitude was not asked since it did that."""
+        """The answer about a rejected user; None if Amplitude was not asked since it did that.
+
+        That Amplitude knows a user holds after it refused them again, for another reason.
+        """
         answer = self._answers.get(key_of(user))
         if answer is None or user.code is Reason.NO_IDENTIFIER or user.at in answer.rejected_at:
             return answer
-        return None
+        return answer if answer.is_known and user.code is Reason.REFUSED else None
 
 
 def key_of(user: "RejectedUser") -> UserKey:

@@ -155,7 +155,7 @@ _SYNC = (
     ),
 )
 
-_UNKNOWN = "does not know this User ID"
+_UNKNOWN = "did not know this User ID"
 
 _REJECTED = (
     TourStep(

@@ -108,7 +108,7 @@ def large(db: Db) -> None:
         )
         db.execute(
             "INSERT INTO rejection (id, request_id, operation, code, reason, at) VALUES "
-            "(?, ?, 'add', 'unknown_to_amplitude', 'Amplitude does not know this User ID', 1)",
+            "(?, ?, 'add', 'unknown_to_amplitude', 'Amplitude did not know this User ID', 1)",
             (n, n),
         )
     db.executemany(

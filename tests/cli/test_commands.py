@@ -420,7 +420,7 @@ class TestErrors:
             "computation_id": "aud_shoppers",
             "id": "ghost-1",
             "operation": "add",
-            "reason": "Amplitude does not know this User ID",
+            "reason": "Amplitude did not know this User ID",
             "code": "unknown_to_amplitude",
         }
 

@@ -63,7 +63,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
         "line": 2,
         "run": 1,
         "operator": None,
-        "rejected": "Amplitude does not know this User ID",
+        "rejected": "Amplitude did not know this User ID",
         "other_id": None,
         "found": None,
         "found_at": None,

@@ -198,7 +198,7 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarne
     async with harness.open() as pilot:
         await until_shown(pilot, f"key         {GHOSTS}", "3 by our ledger", "2 rejected")
         await until_shown(pilot, "next        Press x to see who was rejected and why.")
-        await until_shown(pilot, "last error  Amplitude does not know this User ID")
+        await until_shown(pilot, "last error  Amplitude did not know this User ID")
         await pilot.press("j")
         await until_shown(pilot, f"key         {FRESH}", "none yet; the next sync creates one")
         await until_shown(pilot, "next        Press s to sync: it creates the cohort")

@@ -16,6 +16,7 @@ from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.event_log import LogFilter, log_page
 from amp_console.ledger.rejected import RejectedFilter, count_rejected
 from amp_console.simulator import Answer, RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
@@ -83,7 +84,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 async def test_two_keystrokes_from_home_to_who_failed_and_why(harness: ConsoleHarness) -> None:
     async with errors_shown(harness) as pilot:
-        await until_shown(pilot, "Amplitude does not know this User ID", "ghost-1", "ghost-2")
+        await until_shown(pilot, "Amplitude did not know this User ID", "ghost-1", "ghost-2")
 
 
 async def test_the_audience_under_the_cursor_is_looked_at(harness: ConsoleHarness) -> None:
@@ -103,7 +104,7 @@ async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarn
         await pilot.press("j", "j")
         await until_shown(pilot, "2 users")
         await pilot.press("enter", "enter")
-        await until_shown(pilot, "why           Amplitude does not know this User ID", "status 200")
+        await until_shown(pilot, "why           Amplitude did not know this User ID", "status 200")
         await pilot.press(*("j" * 9))
         await until_shown(pilot, "skipped_ids")
         await pilot.press("enter")
@@ -383,13 +384,13 @@ async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(harness: ConsoleHarne
         await pilot.press("s")
         await until_shown(pilot, "Before you send", GHOSTS, "+2")
         await pilot.press("escape")
-        await until_gone(pilot, "Amplitude does not know")
+        await until_gone(pilot, "Amplitude did not know")
 
 
 async def test_marks_of_one_reason_are_not_retried_under_another(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, unidentified) as pilot:
         await pilot.press("j", "j")
-        await until_shown(pilot, f"Amplitude does not know this User ID · {GHOSTS}", "2 users")
+        await until_shown(pilot, f"Amplitude did not know this User ID · {GHOSTS}", "2 users")
         await pilot.press("tab", "space")
         await until_shown(pilot, "2 users · 1 marked")
         await pilot.press("tab", "k")
@@ -403,7 +404,7 @@ async def test_users_of_all_reasons_say_theirs(harness: ConsoleHarness) -> None:
         await pilot.press("tab", "G")
         await until_shown(pilot, "ghost-1 ")
         line = next(item for item in picture(pilot).splitlines() if "ghost-1 " in item)
-        assert "Amplitude does not know this User ID" in line
+        assert "Amplitude did not know this User ID" in line
         assert GHOSTS in line
 
 
@@ -507,7 +508,7 @@ async def test_keys_pressed_in_a_hurry_open_a_user_of_the_reason_under_the_curso
     async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "14 users")
         await pilot.press("G", "enter", "enter")
-        await until_shown(pilot, "why           Amplitude does not know this User ID")
+        await until_shown(pilot, "why           Amplitude did not know this User ID")
 
 
 async def test_a_sync_that_takes_everybody_leaves_the_keys_on_the_reasons(
@@ -669,6 +670,33 @@ async def test_what_amplitude_said_of_a_user_goes_when_it_rejects_them_again(
         await pilot.press("2")
         await until_shown(pilot, "ghost-1", "2 users")
         await until_gone(pilot, "still unknown")
+
+
+async def test_find_a_person_gives_the_answer_that_errors_was_given(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness) as pilot:
+        await until_shown(pilot, "ghost-1", "2 users")
+        await pilot.press("tab", "u")
+        await until_shown(pilot, "still unknown")
+        await pilot.press("1", "f", *"ghost-1", "enter")
+        await until_shown(pilot, "Asked just now.", "A retry would be rejected again")
+
+
+async def test_amplitude_is_asked_about_the_marked_users(harness: ConsoleHarness) -> None:
+    async with errors_shown(harness) as pilot:
+        await until_shown(pilot, "ghost-1", "2 users")
+        harness.simulator.world.add_user("ghost-2")
+        await pilot.press("tab", "a")
+        await until_shown(pilot, "u Ask about 2 marked")
+        await pilot.press("u")
+        await until_shown(pilot, "still unknown", "knows it now")
+        await until_shown(pilot, "Amplitude knows 1 of these 2 users now.")
+        await until_gone(pilot, "Asking Amplitude about 2 users")
+        session = services(pilot).session
+        assert session is not None
+        logged = await session.read(log_page, LogFilter("Asking Amplitude"))
+        assert not logged, "the log keeps what passes"
 
 
 async def test_the_last_attempt_of_a_user_tried_once_is_the_first(harness: ConsoleHarness) -> None:

@@ -242,7 +242,7 @@ async def test_who_is_missing_because_amplitude_rejected_them_leads_to_the_reaso
         await pilot.press("p")
         await until_shown(pilot, "1 rejected user: a repair tries again to add them.", "Add 1 user")
         await pilot.press("escape", "x")
-        await until_shown(pilot, "Amplitude does not know", "ghost-1")
+        await until_shown(pilot, "Amplitude did not know", "ghost-1")
 
 
 async def test_only_the_marked_people_are_put_right(harness: ConsoleHarness) -> None:

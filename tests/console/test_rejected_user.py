@@ -91,7 +91,7 @@ async def test_an_unknown_user_is_shown_with_request_and_answer(harness: Console
     connect_with_audiences(harness)
     async with harness.open(size=(80, 24)) as pilot:
         await open_user(pilot, "ghost-2")
-        await until_shown(pilot, "why           Amplitude does not know this User ID", "What to do")
+        await until_shown(pilot, "why           Amplitude did not know this User ID", "What to do")
         await until_shown(pilot, "Amplitude has to receive an event", "with 5 users")
         await pilot.press(*("j" * 20))
         await until_shown(pilot, '"ghost-2"')

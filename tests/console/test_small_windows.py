@@ -13,7 +13,7 @@ from tests.console.sample_audiences import (
 )
 
 pytestmark = pytest.mark.anyio
-UNKNOWN = "Amplitude does not know this User ID"
+UNKNOWN = "Amplitude did not know this User ID"
 
 
 async def test_a_terminal_that_is_too_small_says_so_and_how_large_it_has_to_be(

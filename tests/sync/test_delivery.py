@@ -83,8 +83,8 @@ async def test_users_amplitude_does_not_know_are_rejected_with_the_reason(
     report = await workspace.sync()
     assert report.status is RunStatus.PARTIAL
     assert [(u.id, u.reason, u.operation) for u in workspace.rejected()] == [
-        ("ghost-1", "Amplitude does not know this User ID", Operation.ADD),
-        ("ghost-2", "Amplitude does not know this User ID", Operation.ADD),
+        ("ghost-1", "Amplitude did not know this User ID", Operation.ADD),
+        ("ghost-2", "Amplitude did not know this User ID", Operation.ADD),
     ]
     assert workspace.cohort() == {"u1"}
 

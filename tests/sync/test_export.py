@@ -44,7 +44,7 @@ def rejected(id_: str) -> RejectedUser:
         id_type=IdType.USER_ID,
         id=id_,
         operation=Operation.ADD,
-        reason="Amplitude does not know this User ID",
+        reason="Amplitude did not know this User ID",
         code=Reason.UNKNOWN,
         at=AT,
         tries=1,
@@ -62,7 +62,7 @@ def test_each_has_a_row(tmp_path: Path) -> None:
     path = tmp_path / "errors.csv"
     invalid = InvalidEvent("/data/e.ndjson", 12, "not JSON")
     assert write_errors_csv(path, [rejected("u1")], [invalid]) == 2
-    why = "Amplitude does not know this User ID"
+    why = "Amplitude did not know this User ID"
     assert rows(path) == [
         list(HEADER),
         ["rejected", "shoppers", "u1", "add", why, Reason.UNKNOWN, "2026-05-03T19:42:51Z", "", ""],

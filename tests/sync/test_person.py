@@ -233,7 +233,7 @@ async def test_who_is_rejected_is_told_why(workspace: Workspace) -> None:
     await workspace.sync()
     found = answer(workspace, "ghost-1")
     assert found.verdict is PersonVerdict.REJECTED
-    assert "Amplitude does not know this User ID" in found.sentence
+    assert "Amplitude did not know this User ID" in found.sentence
     assert "(run 1)" in found.sentence
 
 

@@ -420,7 +420,7 @@ async def test_the_last_error_is_the_newest_one_with_its_time(workspace: Workspa
     await workspace.sync()
     rejected = error()
     assert rejected is not None
-    assert rejected[0] == "Amplitude does not know this User ID"
+    assert rejected[0] == "Amplitude did not know this User ID"
     later = (rejected[1] or 0) + 1
     ledger = workspace.ledger
     with ledger.hold_run() as lock:

@@ -1,6 +1,6 @@
 """One person: why they are, or are not, in each cohort. A sentence first, then the facts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -23,6 +23,7 @@ from amp_console.console.screens.person_forget import ask_and_forget
 from amp_console.console.screens.person_lookup import answer_to
 from amp_console.console.screens.person_segment import SegmentLookup
 from amp_console.console.search_answer import SearchAnswer
+from amp_console.console.session import Session
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.widgets.split import Split
@@ -168,6 +169,8 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         self._answers, self._suggested = dict(enumerate(answers)), suggested
         if self._answer is not None and self._answer.is_outdated(answers):
             self._answer = None
+        if self._answer is None:
+            self._answer = _kept_answer(self.session, answers)
         grid.reshape(SUGGESTIONS if suggested else COLUMNS)
         if suggested:
             grid.show([Row(id_, (Cell(id_),)) for id_ in suggested])
@@ -195,7 +198,9 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         grid = self.query_one("#list", Grid)
         grid.empty = _unknown_text(self._answer)
         if self._answer is not None:
-            self.query_one("#amplitude", Static).update(self._answer.text)
+            at = self._answer.asked_at
+            age = safe_text((f" Asked {self.services.age_of(at)}." if at else "", MUTED))
+            self.query_one("#amplitude", Static).update(self._answer.text + age)
             grid.refresh()
         said, line = self._segment.says(chosen), self.query_one("#segment", Static)
         line.display = said is not None and chosen is None
@@ -238,7 +243,8 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
     def useful_actions(self) -> UsefulActions:
         if self.query("#who:focus"):
             return "look_up", Labelled("back", "Back")
-        is_in_vain = self._answer is not None and self._answer.is_known is False
+        answer, user = self._answer, _rejected(self._chosen)
+        is_in_vain = answer is not None and user is not None and answer.is_retry_in_vain(user)
         return (Withheld("retry"),) if is_in_vain else ()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -307,7 +313,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         user = _rejected(self._chosen)
         if user is not None:
             answer, age_of = self._answer, self.services.age_of
-            said = "" if answer is None else answer.for_retry(age_of(answer.asked_at))
+            said = "" if answer is None else answer.for_retry(age_of(answer.asked_at), user)
             self.early_keys.ask_soon(_retry(self, user, said))
 
     def action_forget(self) -> None:
@@ -391,6 +397,12 @@ def _row(services: Services, number: int, status: PersonStatus) -> Row:
             aged(status.since, services.clock.age_now, services.glyphs),
         ),
     )
+
+
+def _kept_answer(session: Session, statuses: Iterable[PersonStatus]) -> SearchAnswer | None:
+    """What Amplitude said of a rejected person when it was asked under Errors, or here before."""
+    users = (user for status in statuses if (user := _rejected(status)) is not None)
+    return next(filter(None, map(session.search_answers.about, users)), None)
 
 
 def _rejected(status: PersonStatus | None) -> RejectedUser | None:

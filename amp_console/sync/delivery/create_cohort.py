@@ -166,7 +166,7 @@ async def _reject_all(worker: AudienceWorker, last: DeliveryBatch, words: str) -
     rejected = await worker.write(
         uploads.reject_all_pending,
         last,
-        words or f"Amplitude does not know this {last.id_type.label}",
+        words or f"Amplitude did not know this {last.id_type.label}",
         worker.now(),
     )
     worker.count(rejected=rejected, done=rejected)

@@ -222,7 +222,7 @@ class AudienceWorker:
             batch,
             self.answer(200, text),
             skipped,
-            f"Amplitude does not know this {batch.id_type.label}",
+            f"Amplitude did not know this {batch.id_type.label}",
         )
         self.was_accepted = True
         self.asked_to_wait = None

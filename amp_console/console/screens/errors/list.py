@@ -12,8 +12,10 @@ from amp_console.console.lifecycle import deferred, is_open
 from amp_console.console.routes import MainScreen, OpenMapping, OpenPerson, OpenPlan
 from amp_console.console.screens.base import NO_MATCH, BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
-from amp_console.console.screens.errors.rejected import RejectedUsers
+from amp_console.console.screens.errors.rejected import RejectedUsers, ask_amplitude, asked_users
+from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
 from amp_console.console.screens.errors.retry import (
+    MAX_ASKED,
     RetryOutcome,
     finish_retry,
     is_retriable,
@@ -42,12 +44,12 @@ The list of reasons comes first, then its users, then the details of one user: A
 request and answer. Enter goes from a reason to its users, from a user to the details and from there
 to the request; Esc goes back.
 
-tab goes from the reasons to the users and back. u asks Amplitude whether it knows the user under
-the cursor by now, f shows what every audience knows of them. U makes the user under the cursor
-pending again, R the marked ones, or all of the reason. The next sync delivers them, with everything
-else that is pending in their audiences; it can be planned at once. v shows the events that could
-not be read, with file and line. m sets the fields of the identifiers, and tries them on the event
-in question. E writes what is shown into a CSV file."""
+tab goes from the reasons to the users and back. u asks Amplitude whether it knows the marked users,
+or the one under the cursor, by now; f shows what every audience knows of the latter. U makes the
+user under the cursor pending again, R the marked ones, or all of the reason. The next sync delivers
+them, with everything else that is pending in their audiences; it can be planned at once. v shows
+the events that could not be read, with file and line. m sets the fields of the identifiers, and
+tries them on the event in question. E writes what is shown into a CSV file."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -68,7 +70,7 @@ in question. E writes what is shown into a CSV file."""
             "u",
             "ask",
             "Ask Amplitude",
-            tooltip="Ask Amplitude whether it knows the user under the cursor by now",
+            tooltip="Ask Amplitude whether it knows the marked users, or the one under the cursor",
             id="errors.ask",
         ),
         Binding("E", "export", "Export", id="errors.export"),
@@ -212,8 +214,9 @@ in question. E writes what is shown into a CSV file."""
             if not self._rejected.split.is_entered or user is None or user.request_id is None:
                 return False
         is_no_sync = action == "sync" and not self._retried
-        is_no_one = self._is_invalid or not self._rejected.current
-        if is_no_sync or (is_open(self) and action in {"person", "ask"} and is_no_one):
+        if is_no_sync or (
+            is_open(self) and action in {"person", "ask"} and _is_no_one(self, action)
+        ):
             return False
         return super().check_action(action, parameters)
 
@@ -232,16 +235,18 @@ in question. E writes what is shown into a CSV file."""
         one = ("retry_one",) if can_retry else ("mapping",)
         if self._rejected.split.is_entered:
             of_one = (Labelled("retry_one", "Retry"),) if can_retry else one
-            here = _of_user(self._rejected.detail.is_known, *of_one)
+            here = _of_user(self._rejected.detail, *of_one)
             return *sync, *here, "request", PERSON, "copy", *retry
         if self._rejected.is_empty:
             return *sync, *everything, "invalid"
         if users.is_without_match:
             return *sync, Labelled("other_list", "Reasons"), *everything, "invalid"
+        words = users.marked_words
+        marked = (Labelled("ask", f"Ask about {words}"),) if words else ()
         if users.has_cursor:
             return (
                 *sync,
-                *_of_user(self._rejected.detail.is_known, *one),
+                *(marked or _of_user(self._rejected.detail, *one)),
                 *retry,
                 Labelled("other_list", "Reasons"),
                 PERSON,
@@ -250,7 +255,7 @@ in question. E writes what is shown into a CSV file."""
                 "invalid",
             )
         mapping = () if any(is_retriable(group.code) for group in self._rejected.chosen) else one
-        return *sync, *mapping, *retry, "export", *everything, "invalid"
+        return *sync, *marked, *mapping, *retry, "export", *everything, "invalid"
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:
@@ -264,7 +269,7 @@ in question. E writes what is shown into a CSV file."""
             return NO_MATCH
         if action in {"filter", "export"} and not self._is_invalid and self._rejected.is_empty:
             return "No one is rejected."
-        return None
+        return _reason_not_to_ask(len(asked_users(self._rejected))) if action == "ask" else None
 
     def action_retry(self) -> None:
         """Make the marked users, or the group's, pending again."""
@@ -275,10 +280,8 @@ in question. E writes what is shown into a CSV file."""
         self.early_keys.ask_soon(_retry(self, self._rejected.retry_one))
 
     def action_ask(self) -> None:
-        """Ask Amplitude whether it knows the user in question."""
-        if (user := self._rejected.current) is not None:
-            asking = deferred(self._rejected.detail.ask, user)
-            self.run_worker(asking, exclusive=True, group="ask")
+        """Ask Amplitude whether it knows the user in question, or the marked ones."""
+        self.run_worker(deferred(ask_amplitude, self._rejected), exclusive=True, group="ask")
 
     def action_request(self) -> None:
         """Show the request that carried the user, with its answer."""
@@ -318,11 +321,27 @@ in question. E writes what is shown into a CSV file."""
         return await aside(write_errors_csv, request.path, users, events, exact=request.exact)
 
 
-def _of_user(is_known: bool | None, *others: str | Labelled) -> UsefulActions:
+def _is_no_one(screen: ErrorsScreen, action: str) -> bool:
+    """Whether there is no user to ask about, or to show everywhere."""
+    rejected = screen._rejected
+    found = asked_users(rejected) if action == "ask" else rejected.current
+    return screen._is_invalid or not found
+
+
+def _of_user(detail: RejectedUserDetail, *others: str | Labelled) -> UsefulActions:
     """What is useful of the user in question, depending on whether Amplitude knows them."""
-    if is_known is None:
+    if detail.is_known is None:
         return "ask", *others
-    return (*others, "ask") if is_known else ("ask", Withheld("retry_one"))
+    if not detail.is_retry_in_vain:
+        return *others, "ask"
+    ask = () if detail.is_known else ("ask",)
+    return *ask, Withheld("retry_one")
+
+
+def _reason_not_to_ask(many: int) -> str | None:
+    """Why Amplitude is not asked about so many users."""
+    most = f"Amplitude is asked about at most {MAX_ASKED} users at a time"
+    return f"{most}, and {many:,} are marked." if many > MAX_ASKED else None
 
 
 def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: bool) -> str | None:

@@ -9,7 +9,12 @@ from textual.containers import Container, Vertical
 
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
-from amp_console.console.screens.errors.retry import RetryOutcome, ask_and_retry, is_retriable
+from amp_console.console.screens.errors.retry import (
+    RetryOutcome,
+    ask_about_users,
+    ask_and_retry,
+    is_retriable,
+)
 from amp_console.console.screens.errors.rows import (
     GROUP_COLUMNS,
     OF_ALL_GROUPS,
@@ -264,7 +269,7 @@ class RejectedUsers(Container):
         if user is None:
             return RetryOutcome()
         answer, age_of = self.detail.answer_about(user), screen_of(self).services.age_of
-        said = "" if answer is None else answer.for_retry(age_of(answer.asked_at))
+        said = "" if answer is None else answer.for_retry(age_of(answer.asked_at), user)
         return await self._retry([user], said)
 
     async def _retry(self, users: Sequence[RejectedUser], said: str = "") -> RetryOutcome:
@@ -273,6 +278,22 @@ class RejectedUsers(Container):
         if outcome.counts:
             self.users.unmark()
         return outcome
+
+
+def asked_users(rejected: RejectedUsers) -> Sequence[RejectedUser]:
+    """The users that Amplitude is asked about: in detail, marked, or under the cursor."""
+    marked = () if rejected.split.is_entered else rejected.users.marked
+    return marked or ([rejected.current] if rejected.current is not None else [])
+
+
+async def ask_amplitude(rejected: RejectedUsers) -> None:
+    """Ask Amplitude whether it knows those users by now."""
+    asked, screen = asked_users(rejected), screen_of(rejected)
+    if len(asked) == 1:
+        await rejected.detail.ask(asked[0])
+    elif asked:
+        await ask_about_users(screen.services, asked)
+        screen.reload()  # the list says so, too
 
 
 def _no_one_here(scope: RejectedFilter, others: int) -> str:

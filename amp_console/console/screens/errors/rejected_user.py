@@ -190,6 +190,13 @@ class RejectedUserDetail(ScrollPane):
         answer = None if self.user is None else self.answer_about(self.user)
         return None if answer is None else answer.is_known
 
+    @property
+    def is_retry_in_vain(self) -> bool:
+        """Whether a retry of the user that is shown would be rejected again, by that answer."""
+        if (user := self.user) is None or (answer := self.answer_about(user)) is None:
+            return False
+        return answer.is_retry_in_vain(user)
+
     def show_request(self) -> None:
         """Show the request that carried the user, whole, with its answer."""
         if self.user is not None and self.user.request_id is not None:

@@ -30,7 +30,7 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.sync.delivery.retry import retry, retry_these
-from amp_console.sync.queries.person import explain_person, look_up_users
+from amp_console.sync.queries.person import UserLookup, explain_person, look_up_users
 from amp_console.text import clean, plural
 
 NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
@@ -226,14 +226,8 @@ async def _ask_amplitude_first(
     """Ask Amplitude about those it did not know, and offer to retry the ones that it knows now."""
     chosen = users or await session.read(rejected_page, query, 0, EVERYONE)
     asked = [user.id for user in chosen if user.code is Reason.UNKNOWN]
-    services.notifications.post(f"Asking Amplitude about {plural(len(asked), 'user')}.")
     try:
-        with services.held_keys.asking_service():
-            async with await session.client() as client:
-                found = await look_up_users(client, asked, ASKED_AT_ONCE)
-        for id_, lookup in found.items():
-            statuses = await session.read(explain_person, id_)
-            await keep_answer(session, id_, lookup, statuses, services.clock.now)
+        found = await _look_up(services, session, asked)
     except KNOWN as error:
         services.notifications.post(f"{error} Nothing was retried.", "error")
         return RetryOutcome()
@@ -251,6 +245,41 @@ async def _ask_amplitude_first(
         return RetryOutcome()
     says, those = _what_it_knows(len(asked), len(known), len(retried) - len(known))
     return await ask_and_retry(services, query, retried, says, those)
+
+
+async def ask_about_users(services: Services, users: Sequence[RejectedUser]) -> None:
+    """Ask Amplitude whether it knows these users by now, and say how many it does."""
+    session = services.session
+    assert session is not None  # screens that ask are opened only with one
+    try:
+        found = await _look_up(services, session, [user.id for user in users])
+    except KNOWN as error:
+        services.notifications.post(str(error), "error")
+        return
+    known = sum(lookup.is_known for lookup in found.values())
+    text = f"Amplitude knows {known:,} of these {len(found):,} users now."
+    services.notifications.post(text, is_kept=False)
+
+
+async def _look_up(
+    services: Services, session: Session, ids: Sequence[str]
+) -> dict[str, UserLookup]:
+    """Ask Amplitude about these identifiers, say so meanwhile, and keep the answers.
+
+    Raises `AmplitudeError` and `LedgerError`.
+    """
+    text = f"Asking Amplitude about {plural(len(ids), 'user')}{services.glyphs.more}"
+    services.notifications.post(text, is_kept=False)
+    try:
+        with services.held_keys.asking_service():
+            async with await session.client() as client:
+                found = await look_up_users(client, ids, ASKED_AT_ONCE)
+        for id_, lookup in found.items():
+            statuses = await session.read(explain_person, id_)
+            await keep_answer(session, id_, lookup, statuses, services.clock.now)
+    finally:
+        services.notifications.withdraw(text)
+    return found
 
 
 def _what_it_knows(asked: int, known: int, refused: int) -> tuple[str, str]:
