@@ -27,7 +27,8 @@ MAX_AUDIENCES = 50  # that one search shows
 def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> list[PaletteEntry]:
     """Return every binding of the screen and of the application that has a name.
 
-    Those of the list with the focus are its ways to sort: the others move or act on a row.
+    Those of the list with the focus are its ways to sort: the others move or act on a row. What is
+    unavailable comes last; choosing it says why.
     """
     entries: dict[str, PaletteEntry] = {}
     explain = services.notifications.post
@@ -47,7 +48,7 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
             reason = screen.action_keys.reason(action) if owner is screen else None
             entries[name] = PaletteEntry(
                 binding.description,
-                reason or about(owner, binding),
+                about(owner, binding),
                 app.get_key_display(binding),
                 _runner(app, action, owner)
                 if reason is None
@@ -56,11 +57,12 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
             )
     back = entries.pop("back", None)
     return [
-        *entries.values(),
+        *(entry for entry in entries.values() if entry.is_available),
         *(_switch_to(services, status) for status in services.connections.statuses.others),
         *([back] if back else []),
         PaletteEntry("Theme", "Choose other colours", "", _runner(app, "themes", app)),
         PaletteEntry("Light or dark", f"{DARK} or {LIGHT}", "", services.appearance.switch_theme),
+        *(entry for entry in entries.values() if not entry.is_available),
     ]
 
 

@@ -12,6 +12,7 @@ from tests.console.gate import blocked_reads
 from tests.console.harness import (
     ConsoleHarness,
     console,
+    picture,
     until,
     until_gone,
     until_on,
@@ -100,11 +101,18 @@ async def test_a_click_chooses_and_an_unavailable_one_says_why(harness: ConsoleH
     async with harness.open() as pilot:
         await until_shown(pilot, "No audience yet.")
         await pilot.press("ctrl+p", *"reconcile")
-        await until_shown(pilot, "There is no audience yet: press i")
+        await until_shown(pilot, "Open the comparison of the audience")
+        assert "There is no audience yet: press i" not in picture(pilot)
         grid = pilot.app.screen.query_one(Grid)
         await pilot.click(offset=(grid.region.x + 4, grid.region.y + 1), times=2)
         await until_gone(pilot, "What it does")
         await until_shown(pilot, "There is no audience yet: press i")
+
+
+def tone_of(pilot: Pilot[None], name: str) -> str:
+    """The tone of an entry: unavailable ones are dim."""
+    entries = pilot.app.screen.query_one(Grid).rows.known
+    return next(row.cells[0].tone for row in entries if row.cells[0].text == name)
 
 
 async def test_what_is_listed_follows_what_the_screen_has_read(harness: ConsoleHarness) -> None:
@@ -117,4 +125,16 @@ async def test_what_is_listed_follows_what_the_screen_has_read(harness: ConsoleH
             await pilot.press(*"Retry a", "down", "up")
             await until_shown(pilot, "Retry all")
         await until_shown(pilot, "Make the marked users, or all of the reason, pending again")
-        await until_gone(pilot, "No one is rejected.")
+        await until(pilot, lambda: tone_of(pilot, "Retry all") == "")  # it has become available
+
+
+async def test_unavailable_actions_come_last_with_what_they_do(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open(size=(120, 60)) as pilot:
+        await until_shown(pilot, "No audience yet.")
+        await pilot.press("ctrl+p")
+        await until_shown(pilot, "What it does")
+        tones = [row.cells[0].tone for row in pilot.app.screen.query_one(Grid).rows.known]
+        assert tones == sorted(tones), "those that work come first"
+        assert {"", "dim"} == set(tones)
+        assert "There is no audience yet" not in picture(pilot)
