@@ -36,6 +36,7 @@ from tests.console.sample_audiences import (
     SHOPPERS,
     connect_with_audiences,
     select,
+    sync,
 )
 from tests.sync.warehouses import sqlite_warehouse
 from tests.sync.workspace import Workspace, event
@@ -121,7 +122,8 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await until_shown(pilot, "Segment 22 · members 22 · cohort 20", "Live, read just now")
         await until_gone(pilot, "fewer in Segment")
         await at(pilot, LAPSED)
-        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "3 more in Segment: press u")
+        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "▲ Segment +3")
+        await until_shown(pilot, "3 more in Segment: press i to import")
         await at(pilot, GHOSTS)
         await until_shown(pilot, "Segment 5 · members 5 · cohort 3", "in Segment  Failed, read")
         assert "Failed in Segment" not in picture(pilot)
@@ -129,6 +131,21 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await until_shown(
             pilot, "Segment unknown · members 12 · cohort —", "Computing, read just now"
         )
+
+
+async def test_sizes_that_changes_have_overtaken_are_said_to_be_of_before(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    async with harness.open(size=(200, 50)) as pilot:
+        await at(pilot, LAPSED)
+        await pilot.press("u")
+        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "▲ Segment +3")
+        with harness.workspace(harness.environment.connections.pick(None)) as workspace:
+            workspace.read([event("late-1", True, audience=LAPSED)])
+            sync(workspace)
+        await until_shown(pilot, "members 8 · cohort 7 just now,")
+        await until_shown(pilot, "just now, changed since · press u to check")
 
 
 async def test_of_an_audience_of_a_query_segment_only_has_one_with_its_key(
@@ -160,9 +177,10 @@ async def test_who_is_to_be_checked_in_segment_is_marked_and_found_by_a_filter(
         await pilot.press("u")
         await until_shown(pilot, "2 to check in Segment")
         shown = picture(pilot)
-        rows = [line for line in shown.splitlines() if re.search(r"▲ \d+ ", line)]
-        assert all(any(name in line for line in rows) for name in (LAPSED, GHOSTS))
-        assert not any(name in line for line in rows for name in (SHOPPERS, FRESH))
+        assert re.search(rf"{LAPSED}.* ▲ 7 .*▲ Segment \+3", shown)
+        assert re.search(rf"{GHOSTS}.* 5 .*▲ Segment failed", shown)
+        assert not re.search(rf"{GHOSTS}.*▲ 5 ", shown), "its sizes are equal"
+        assert not re.search(rf"({SHOPPERS}|{FRESH}).*▲ Segment", shown)
         await pilot.press("slash", *"segment", "enter")
         await until_shown(pilot, "2 of 4 audiences", LAPSED, GHOSTS)
 

@@ -111,17 +111,22 @@ def test_only_sizes_of_people_that_segment_has_settled_are_compared(
 
 
 @pytest.mark.parametrize(
-    ("size", "moved", "difference", "words"),
+    ("size", "moved", "difference", "unjudged", "words"),
     [
-        (1, (0, 0), -2, "2 fewer in Segment"),
-        (1, (1, 0), -1, "1 fewer in Segment, besides 1 who entered since it was asked"),
-        (1, (2, 5), 0, ""),
-        (9, (4, 2), 4, "4 more in Segment, besides 2 who left since it was asked"),
-        (4, (0, 1), 0, ""),
+        (1, (0, 0), -2, 0, "2 fewer in Segment"),
+        (1, (1, 0), -1, 0, "1 fewer in Segment, besides 1 who entered since it was asked"),
+        (1, (2, 5), 0, -2, ""),
+        (9, (4, 2), 4, 0, "4 more in Segment, besides 2 who left since it was asked"),
+        (4, (0, 1), 0, 1, ""),
     ],
 )
 def test_who_moved_since_segment_counted_is_no_difference_and_the_rest_adds_up(
-    workspace: Workspace, size: int, moved: tuple[int, int], difference: int, words: str
+    workspace: Workspace,
+    size: int,
+    moved: tuple[int, int],
+    difference: int,
+    unjudged: int,
+    words: str,
 ) -> None:
     workspace.enter("u1", "u2", "u3")
     known = workspace.audience()
@@ -129,5 +134,6 @@ def test_who_moved_since_segment_counted_is_no_difference_and_the_rest_adds_up(
     summaries = workspace.ledger.read(audience_summaries, workspace.connection)
     (row,) = compare_space(space, summaries, {}, {known.id: moved}).audiences
     assert row.difference == difference
+    assert row.unjudged == unjudged
     assert row.differs_in_segment is bool(difference)
     assert row.odd == ((words,) if words else ())

@@ -44,6 +44,8 @@ class SizesSideBySide(msgspec.Struct, frozen=True):
     odd: tuple[str, ...] = ()
     difference: int = 0
     """How many more Segment counts than the ledger, negative for fewer; see `size_difference`."""
+    unjudged: int = 0
+    """The same where as many have moved since Segment was asked: it may be no difference."""
 
     @property
     def sizes_odd(self) -> list[str]:
@@ -83,8 +85,9 @@ def compare_space(
         size = cohort_sizes.get(summary.audience.cohort_id or "")
         entered_left = (moved or {}).get(summary.audience.id, (0, 0))
         differs = size_difference(listed, summary.members, *entered_left) if listed else 0
+        unjudged = size_difference(listed, summary.members) if listed and not differs else 0
         odd = tuple(_odd(summary, presence, listed, size, differs))
-        rows.append(SizesSideBySide(summary, presence, listed, size, odd, differs))
+        rows.append(SizesSideBySide(summary, presence, listed, size, odd, differs, unjudged))
     return SpaceComparison(tuple(rows), _only_in_segment(reading, found))
 
 

@@ -19,7 +19,7 @@ from amp_console.console.badges import (
 from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
-from amp_console.console.screens.audiences.segment import segment_badge, size_rows
+from amp_console.console.screens.audiences.segment import last_size, segment_badge, size_rows
 from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
@@ -120,7 +120,12 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     rows += [
         ("pending", _pending(services, target)),
         ("last error", _error(services, trend.error)),
-        *size_rows(services, target.audience.id, has_query=trend.query is not None),
+        *size_rows(
+            services,
+            target.audience.id,
+            has_query=trend.query is not None,
+            last=last_size(services, target.audience, trend.comparison),
+        ),
         ("members", _members(services, target, trend.days)),
         *([("", members_sum(target.count))] if target.count else []),
         *_days(services, trend.days),
@@ -289,6 +294,10 @@ def _cohort(services: Services, audience_summary: AudienceSummary, trend: Audien
         age = services.age_of(last.at)
         parts.append((f", {last.in_cohort:,} in Amplitude when compared {age}", MUTED))
     else:
+        if found := last_size(services, known, trend.comparison):
+            size, at = found
+            words = f", {size:,} in Amplitude {services.age_of(at)}, changed since"
+            parts.append((words, MUTED))
         parts.append((f" {glyphs.dot} press u to check", MUTED))
     return safe_text(*parts, max_length=60)
 

@@ -51,7 +51,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             Cell(known.cohort_name if is_linked else glyphs.dash, "" if is_linked else "dim"),
             Cell(audience.id_type.label),
             Cell(f"{glyphs.triangle} {number(members, glyphs)}", "warn")
-            if mark
+            if is_odd
             else Cell(number(members, glyphs)),
             Cell(pending),
             Cell(rejected, "bad"),

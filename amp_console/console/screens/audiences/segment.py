@@ -6,7 +6,9 @@ from amp_console.console.context import Services
 from amp_console.console.segment_figures import Sizes
 from amp_console.console.texts import BAD, MUTED, WARN, Part, safe_text
 from amp_console.console.widgets.grid import CellPart
+from amp_console.console.words import changes
 from amp_console.ledger.audiences import Audience
+from amp_console.ledger.comparisons import Comparison
 from amp_console.sync.queries.segment import (
     Presence,
     SizesSideBySide,
@@ -14,18 +16,21 @@ from amp_console.sync.queries.segment import (
     has_failed,
     size_words,
 )
+from amp_console.sync.queries.status import more_or_fewer
 
 _ABSENT = {
     Presence.NOT_LISTED: "not listed",
     Presence.OTHER_SPACE: "the audience belongs to another space",
     Presence.NO_SPACE: "no audience with this key",
 }
-_STEP_IF_MORE = ": press u to ask again, and i to import events that are missing"
-_STEP_OF_QUERY = ": press u to ask again, or 7 to refresh the query that lists the members"
-_STEP_IF_FEWER = (
-    ": press u to ask again. Some may have left in Segment: press i to import later events, or a "
-    "list of its members"
+FRESH = 10 * 60_000_000  # microseconds; Segment asked again so soon says the same
+_AGAIN = ": press u to ask again"
+_IF_MORE = "i to import events that are missing"
+_OF_QUERY = "7 to refresh the query that lists the members"
+_IF_FEWER = (
+    ". Some may have left in Segment: press i to import later events, or a list of its members"
 )
+_WITHIN_MOVES = "as many entered or left since Segment was asked"
 
 
 def segment_size(services: Services, sizes: Sizes | None) -> str:
@@ -49,15 +54,43 @@ def segment_badge(services: Services, known: Audience) -> list[CellPart]:
     """The mark of an audience that is to be checked in Segment, as a state shows it; or none."""
     if not is_odd_in_segment(services, known):
         return []
-    return [CellPart(f"{services.glyphs.triangle} Segment", "warn")]
+    sizes = services.segment.sizes_of(known.id)
+    assert sizes is not None  # it is odd
+    listed, more = sizes.row.segment, sizes.row.difference
+    words = [(listed.status or "").lower()] if listed is not None and has_failed(listed) else []
+    words += [changes(max(more, 0), max(-more, 0), services.glyphs)] if more else []
+    return [CellPart(f"{services.glyphs.triangle} Segment {', '.join(words)}", "warn")]
+
+
+def last_size(
+    services: Services, known: Audience, comparison: Comparison | None
+) -> tuple[int, int] | None:
+    """The size of a cohort when it was read last, and that moment, in microseconds since 1970.
+
+    Requests may have changed it since. None if the console never read it.
+    """
+    figures, found = services.figures, list[tuple[int, int]]()
+    if (size := figures.sizes.get(known.cohort_id or "")) is not None:
+        found.append((figures.sizes_at, size))
+    if comparison is not None and comparison.cohort_id == known.cohort_id:
+        found.append((comparison.at, comparison.in_cohort))
+    if not found:
+        return None
+    at, size = max(found)
+    return size, at
 
 
 def size_rows(
-    services: Services, audience_id: int, *, has_query: bool
+    services: Services,
+    audience_id: int,
+    *,
+    has_query: bool,
+    last: tuple[int, int] | None = None,
 ) -> list[tuple[str, Content | str]]:
     """The three sizes of an audience side by side, what does not fit, and its status in Segment.
 
     The members are those in the ledger; `has_query` says that a query lists them, and not Segment.
+    `last` as of `last_size`: it is shown with its age where the size now is not known.
     Nothing where no space is connected.
     """
     sizes = services.segment.sizes_of(audience_id)
@@ -65,6 +98,9 @@ def size_rows(
         return []
     dot, row = f" {services.glyphs.dot} ", sizes.row
     cohort = "unknown" if row.cohort_size is None else f"{row.cohort_size:,}"
+    if row.cohort_size is None and last is not None:
+        size, at = last
+        cohort = f"{size:,} {services.age_of(at)}, changed since"
     if row.summary.audience.cohort_id is None:
         cohort = services.glyphs.dash
     members = "unknown" if row.summary.members is None else f"{row.summary.members:,}"
@@ -78,7 +114,11 @@ def size_rows(
     ]
     return [
         ("sizes", safe_text(*side_by_side)),
-        *([("", safe_text((_odd_sizes(row, has_query), WARN)))] if row.sizes_odd else []),
+        *(
+            [("", safe_text((text, WARN), max_length=200))]
+            if (text := _odd_sizes(services, sizes, has_query))
+            else []
+        ),
         ("in Segment", _in_segment(services, sizes, has_query)),
         *_destinations(row),
     ]
@@ -96,14 +136,21 @@ def _destinations(row: SizesSideBySide) -> list[tuple[str, Content]]:
     return [("", safe_text((words, WARN), max_length=300))]
 
 
-def _odd_sizes(row: SizesSideBySide, has_query: bool) -> str:
-    """What does not fit, and what to do about a size in Segment."""
-    step = ""
-    if row.differs_in_segment and has_query:
-        step = _STEP_OF_QUERY
-    elif row.differs_in_segment:
-        step = _STEP_IF_FEWER if row.difference < 0 else _STEP_IF_MORE
-    return "; ".join(row.sizes_odd) + step
+def _odd_sizes(services: Services, sizes: Sizes, has_query: bool) -> str:
+    """What does not fit, and what to do about a size in Segment; "" where all fits."""
+    row, read_at = sizes.row, sizes.reading.read_at
+    said = "; ".join(row.sizes_odd)
+    if row.unjudged:
+        where = more_or_fewer(abs(row.unjudged), "Segment", is_fewer=row.unjudged < 0)
+        return "; ".join(filter(None, [said, f"{where}, {_WITHIN_MOVES}{_AGAIN}"]))
+    if not row.differs_in_segment:
+        return said
+    is_fresh = read_at is not None and services.clock.now - read_at < FRESH
+    if has_query:
+        return said + (f": press {_OF_QUERY}" if is_fresh else f"{_AGAIN}, or {_OF_QUERY}")
+    if row.difference < 0:
+        return said + ("" if is_fresh else _AGAIN) + _IF_FEWER
+    return said + (f": press {_IF_MORE}" if is_fresh else f"{_AGAIN}, and {_IF_MORE}")
 
 
 def _in_segment(services: Services, sizes: Sizes, has_query: bool) -> Content:
