@@ -118,7 +118,7 @@ def _print(identifier: str, answers: "list[PersonStatus]", found: "UserLookup | 
     if not answers:
         say(
             f"No event contains {clean(identifier, 300)}. Identifiers must match exactly, "
-            "including capitals and leading zeros."
+            "including upper and lower case and leading zeros."
         )
     for answer in answers:
         sentence = answer.sentence_if(found.is_known if found is not None else None)
@@ -137,7 +137,7 @@ def _print_similar(text: str, identifiers: list[str]) -> None:
     from amp_console.text import clean
 
     if are_spelt_otherwise(text, identifiers):
-        say("Capitals and blanks count. Identifiers that differ in them:")
+        say("Case and spaces matter. Identifiers that differ only in them:")
     elif identifiers:
         say("Identifiers that begin with it:")
     for identifier in identifiers:

@@ -232,7 +232,7 @@ async def test_members_without_an_identifier_are_no_part_of_the_trend_which_says
         workspace.enter("u1")
         workspace.read([event(None, True, traits={"amplitude_id": "77"})])
     async with harness.open() as pilot:
-        await until_shown(pilot, ", without the 1 with no User ID")
+        await until_shown(pilot, ", not counting 1 member with no User ID")
 
 
 async def test_events_dated_in_the_future_are_a_notice_in_the_detail(
@@ -787,7 +787,7 @@ async def test_an_outcome_that_is_not_that_of_the_whole_run_says_so(
     async with harness.open(size=(160, 40)) as pilot:
         await until_shown(pilot, "run 2", "broken link")
         await pilot.press("j")
-        await until_shown(pilot, "run 2       delivered", "(the rest of", "the run: incomplete)")
+        await until_shown(pilot, "run 2       delivered", "(the run as", "a whole: incomplete)")
         await until_shown(pilot, "run 1       delivered")
 
 

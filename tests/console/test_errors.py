@@ -408,6 +408,23 @@ async def test_users_of_all_reasons_say_theirs(harness: ConsoleHarness) -> None:
         assert GHOSTS in line
 
 
+async def test_a_narrow_list_of_all_reasons_shows_identifiers_of_20_characters(
+    harness: ConsoleHarness,
+) -> None:
+    first, second = "ghost-07dab8ac8da62d", "ghost-07dab8ac8da62e"
+    key, more = "high_value_shoppers", ["u-1", *(f"ghost-{n}" for n in range(10, 22))]
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.read([event(id_, True, audience=key) for id_ in (first, second, *more)])
+        await workspace.sync()
+        workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1"}), named=True)))
+        workspace.read([event("bad-1", True, at=5, audience=key)])
+        await workspace.sync()
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "15 rejected")
+        await pilot.press("2")
+        await until_shown(pilot, "All reasons", "15 users", first, second)
+
+
 async def test_nothing_rejected_says_what_else_there_is_to_see(harness: ConsoleHarness) -> None:
     harness.connect()
     async with harness.open(size=(80, 24)) as pilot:

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -259,10 +260,23 @@ async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_pat
         await cancelled(pilot, work)
 
 
+async def test_last_changes_name_person_and_audience_in_full(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = connected_log(harness, tmp_path)
+    entered = event("usr_07dab8ac8da62da7", True, audience="cart_abandoners_eu")
+    file.write_text(json.dumps(entered) + "\n")
+    async with harness.open(size=(120, 36)) as pilot:
+        work = await follow(pilot, file)
+        await until_picture(pilot, lambda seen: re.search("62da7 +cart_abandoners_eu", seen))
+        await cancelled(pilot, work)
+
+
 async def test_changes_that_became_pending_add_up(harness: ConsoleHarness, tmp_path: Path) -> None:
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    with harness.workspace(harness.connect()) as workspace:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
         workspace.enter("u0")
     async with harness.open() as pilot:
         work = await follow(pilot, file)
@@ -272,6 +286,12 @@ async def test_changes_that_became_pending_add_up(harness: ConsoleHarness, tmp_p
         await until_shown(
             pilot,
             "changes 1 pending at the start + 2 since then = 3 delivered",
+        )
+        with harness.workspace(connection) as workspace:  # another process
+            workspace.files = 10
+            workspace.enter("v1", "v2")
+        await until_shown(
+            pilot, "+ 4 since then, not only from its events = 5 delivered", "3 events read by this"
         )
         await cancelled(pilot, work)
 
@@ -324,7 +344,7 @@ async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_anew(
         async with harness.open() as pilot:
             work = await follow(pilot, file, create=False)
             await until(pilot, lambda: members(harness) == {"u1", "u2"} and queue(work) == 0)
-            await until_shown(pilot, "events, with repeats: +1 −0")
+            await until_shown(pilot, "events this session read: +1 entered −0 left")
             await until_gone(pilot, "previous minute")
             await end(pilot)
             await until_shown(
@@ -426,7 +446,7 @@ async def test_the_last_changes_and_the_sources_are_seen(
             pilot,
             "Last changes",
             "user-one",
-            "events, with repeats: +1 −0",
+            "events this session read: +1 entered −0 left",
             "live.ndjson",
         )
         await pilot.resize_terminal(80, 24)
@@ -502,7 +522,9 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
     async with harness.open(size=(200, 40)) as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"user-one"} and queue(work) == 0)
-        await until_shown(pilot, "Its last changes", "Deliveries", "events, with repeats: +1 −0")
+        await until_shown(
+            pilot, "Its last changes", "Deliveries", "events this session read: +1 entered −0 left"
+        )
         await until_shown(pilot, "95% within")
         panel = pilot.app.screen.query_one(RequestsPanel)
         request_count = len(panel.shown_log.rows)
@@ -793,7 +815,8 @@ async def test_state_audiences_sources_and_deliveries_are_seen_at_every_size(
         await pilot.press("G")
         await until_shown(
             pilot, "▸ shoppers", "1 event read by this session", "by this session: added 2",
-            "live.ndjson", "Deliveries", "+2  ", "✔ 200", "events, with repeats: +1 −0",
+            "live.ndjson", "Deliveries", "+2  ", "✔ 200",
+            "+1 entered −0 left",
         )  # fmt: skip
         # The line on top, the session, five audiences.
         await until_picture(pilot, lambda seen: seen.count("» live") == 7)

@@ -12,6 +12,7 @@ from amp_console.console.screens.connections.mapping import MappingScreen
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.runs.view import RunScreen
+from amp_console.ledger.audience_queries import AudienceQuery, set_query
 from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from amp_console.simulator import Answer, RefuseIds, Rule, Slow
@@ -95,7 +96,20 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
 
 async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHarness) -> None:
     async with person_shown(harness, "unknown-1") as pilot:
-        await until_shown(pilot, "No event contains this identifier.", "capitals")
+        await until_shown(pilot, "No event contains this identifier.", "upper and lower case")
+
+
+async def test_of_an_audience_of_a_query_it_says_that_its_refreshes_decide(
+    harness: ConsoleHarness,
+) -> None:
+    def with_query(workspace: Workspace) -> None:
+        query = AudienceQuery(workspace.audience(LAPSED).id, "lake", "SELECT user_id FROM t", 1)
+        workspace.ledger.write(set_query, query)
+
+    async with person_shown(harness, "l3", with_query, size=(120, 36)) as pilot:
+        await until_shown(
+            pilot, "source  ", "query         each refresh from lake decides who is a"
+        )
 
 
 async def test_no_age_is_told_of_a_user_in_no_event(harness: ConsoleHarness) -> None:
@@ -315,7 +329,7 @@ async def test_an_identifier_in_another_case_or_with_blanks_is_offered(
 ) -> None:
     async with person_shown(harness, " GHOST-2 ") as pilot:
         await until_shown(
-            pilot, "Not found: capitals and blanks count. 1 identifier differs in them", "ghost-2"
+            pilot, "Not found: case and spaces matter. 1 identifier differs only in them", "ghost-2"
         )
         await pilot.press("enter")
         await until_shown(pilot, "Known in 1 audience")

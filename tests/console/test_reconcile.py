@@ -131,7 +131,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(
-            pilot, "same", "2 added, 1 removed. Same, confirmed by a download.", "No differences"
+            pilot, "same", "2 added, 1 removed. Compared again: same.", "No differences"
         )
         assert cohort(harness) == set(USERS)
         kinds = [run.kind for run in await services(pilot).session.read(all_runs)]  # type: ignore[union-attr]
@@ -176,7 +176,7 @@ async def test_who_is_pending_is_no_difference(harness: ConsoleHarness) -> None:
         await compare(pilot)
         await until_shown(
             pilot,
-            "◐ same, 4 pending  22 in the audience, 20 in the cohort.",
+            "◐ as expected, 4 pending  22 in the audience, 20 in the cohort.",
             "4 pending: not yet sent. The next sync, or a repair, adds 3 and removes 1.",
             "0 missing",
             "0 extra",
@@ -236,11 +236,14 @@ async def test_who_is_missing_because_amplitude_rejected_them_leads_to_the_reaso
     async with harness.open() as pilot:
         await compare(pilot)
         await until_shown(
-            pilot, "same, 1 rejected", "1 rejected by Amplitude, so not in the cohort", "ghost-1"
+            pilot,
+            "as expected, 1 rejected",
+            "1 rejected by Amplitude, so not in the cohort",
+            "ghost-1",
         )
         await until_gone(pilot, "Missing from the cohort")
         await pilot.press("p")
-        await until_shown(pilot, "1 rejected user: a repair tries again to add them.", "Add 1 user")
+        await until_shown(pilot, "A repair tries again to add 1 rejected user.", "Add 1 user")
         await pilot.press("escape", "x")
         await until_shown(pilot, "Amplitude did not know", "ghost-1")
 
@@ -624,7 +627,7 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await pilot.press("a", "r")
         await until_shown(pilot, "not compared", "Comparing takes 2 downloads.")
         await pilot.press("r")
-        await until_shown(pilot, "Compare 2 audiences?", "This takes 2 downloads of the month's.")
+        await until_shown(pilot, "Compare 2 audiences?", "This uses 2 of the month's downloads.")
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ")
@@ -718,11 +721,11 @@ async def test_the_row_of_an_audience_and_its_detail_give_one_verdict(
         workspace.read([event("new-1", True, 90, audience="shoppers")])
     async with harness.open(size=(160, 40)) as pilot:
         await compare(pilot)
-        await until_shown(pilot, "◐ same, 1 pending")
+        await until_shown(pilot, "◐ as expected, 1 pending")
         await pilot.press("1")
-        await until_shown(pilot, "same, 1 pending then")
+        await until_shown(pilot, "as expected, 1 pending then")
         services(pilot).navigate(OpenReconcileAll((1,)))
-        await until_picture(pilot, lambda seen: seen.count("◐ same, 1 pending") == 2)
+        await until_picture(pilot, lambda seen: seen.count("◐ as expected, 1 pending") == 2)
         with harness.workspace(connection) as workspace:
             sync(workspace)
         await until_picture(pilot, lambda seen: seen.count("● same, 1 sent since") == 2)
@@ -733,7 +736,7 @@ async def test_the_row_of_an_audience_and_its_detail_give_one_verdict(
             "21 in both by now",
             "Enter shows who they are.",
         )
-        await until_gone(pilot, "same, 1 pending")
+        await until_gone(pilot, "as expected, 1 pending")
         assert "not yet sent" not in picture(pilot)
         services(pilot).navigate(OpenReconcile(1))
         await until_shown(pilot, "All were sent since.", "✔ added")
@@ -882,7 +885,7 @@ async def test_the_comparison_after_a_repair_is_found_in_runs_and_for_the_person
         await until_shown(pilot, "Adds 2 users", "compares again, which uses 1 more download.")
         await pilot.press("y")
         await until_over(pilot)
-        await until_shown(pilot, "confirmed by a download")
+        await until_shown(pilot, "ompared again: ")
         await pilot.press("3")
         await until_shown(
             pilot,
@@ -925,7 +928,7 @@ async def test_a_cohort_that_is_gone_costs_no_download(harness: ConsoleHarness) 
         await pilot.press("a", "r")
         await until_shown(pilot, "Comparing takes 1 download.", "✖ broken link")
         await pilot.press("r")
-        await until_shown(pilot, "Compare 1 audience?", "This takes 1 download of the month's.")
+        await until_shown(pilot, "Compare 1 audience?", "This uses 1 of the month's downloads.")
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(pilot, "● same", "1 of 500 downloads used")

@@ -155,7 +155,7 @@ async def test_only_pending_and_rejected_users_make_no_difference(workspace: Wor
     workspace.enter("new", at=1)
     found = await workspace.compare()
     assert (found.differing, found.pending, found.missing_rejected) == (0, 1, 1)
-    assert comparison_outcome(found) == "same, 1 pending, 1 rejected"
+    assert comparison_outcome(found) == "as expected, 1 pending, 1 rejected"
     assert workspace.ledger.read(all_runs)[0].status is RunStatus.DELIVERED
 
 

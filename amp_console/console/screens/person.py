@@ -64,7 +64,8 @@ ASK = """\
 Type a User ID or an Amplitude ID above, as in the events, and press Enter."""
 NO_EVENT = "No event contains this identifier."
 SPELLING = """\
-Identifiers must match exactly, including capitals, leading zeros and spaces."""
+Identifiers must match exactly, including upper and lower case, leading zeros and
+spaces."""
 UNKNOWN = f"""\
 {NO_EVENT}
 
@@ -97,7 +98,7 @@ class PersonScreen(BaseScreen):
     BELONGS_TO = MainScreen.PERSON
     HELP = """\
 Type a User ID or an Amplitude ID, exactly as in the events. Where no event contains it, identifiers
-that begin with it are listed, or those that differ in capitals or blanks, and Enter opens one.
+that begin with it are listed, or those that differ only in case or spaces, and Enter opens one.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
 the newest event says, where it is, which run delivered it, what Amplitude answered. u asks
@@ -369,7 +370,7 @@ def _found_text(many: int, text: str, suggested: Sequence[str]) -> str:
         return "Not found in any event"
     if are_spelt_otherwise(text, suggested):
         like = "identifier differs" if similar == 1 else "identifiers differ"
-        return f"Not found: capitals and blanks count. {similar} {like} in them (Enter opens one)"
+        return f"Not found: case and spaces matter. {similar} {like} only in them (Enter opens one)"
     begin = "identifier begins" if similar == 1 else "identifiers begin"
     first = "at least " if similar == MAX_SUGGESTED else ""
     return f"No event has exactly this ID; {first}{similar} {begin} with it (Enter opens one)"

@@ -17,7 +17,7 @@ from amp_console.console.words import folder_of
 from amp_console.sync.queries.person import PersonStatus, found_text
 from amp_console.text import plural, readable_time
 
-PLACEHOLDER = "User ID or Amplitude ID, exactly as in the events: capitals and blanks count"
+PLACEHOLDER = "User ID or Amplitude ID, exactly as in the events: case and spaces matter"
 
 
 class IdentifierLine(Container):
@@ -108,6 +108,10 @@ def _facts(services: Services, status: PersonStatus) -> Content:
         *_source_of(record.source, record.line),
         ("should be", status.belongs),
     ]
+    if status.query_source:
+        rows.insert(
+            -1, ("query", f"each refresh from {status.query_source} decides who is a member")
+        )
     if not record.is_only_found:
         rows.append(("last known", status.delivered))
     rows.append(("cohort", cohort))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amp_console.ledger import Db
+from amp_console.ledger.audience_queries import audience_queries
 from amp_console.ledger.comparisons import DifferenceKind, PriorState
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.findings import PersonComparison
@@ -44,6 +45,8 @@ class PersonStatus(msgspec.Struct, frozen=True):
     record: PersonRecord
     verdict: PersonVerdict
     sentence: str
+    query_source: str = ""
+    """The source that lists the audience's members by a query; "" where events name them."""
 
     @property
     def answer(self) -> str:
@@ -159,7 +162,14 @@ def explain_person(db: Db, text: str, dead: Collection[int] = ()) -> list[Person
 
     Identifiers are matched exactly: case counts, as it does in Amplitude. `dead` as in `all_runs`.
     """
-    return [_explained(record) for record in find_person(db, text, dead)]
+    found = [_explained(record) for record in find_person(db, text, dead)]
+    listing = {
+        key: query.source for key, query in audience_queries(db).items() if not query.is_changes
+    }
+    return [
+        msgspec.structs.replace(item, query_source=listing.get(item.record.audience.id, ""))
+        for item in found
+    ]
 
 
 MAX_SUGGESTED = 10
@@ -506,8 +516,8 @@ async def look_up_user(client: "AmplitudeClient", text: str) -> UserLookup:
         False,
         None,
         None,
-        "Amplitude does not know this identifier, and would reject it. It knows a user once it has "
-        "received an event of theirs.",
+        "Amplitude does not know this identifier, and would reject it. It knows a user only after "
+        "it has received an event from them.",
     )
 
 

@@ -67,18 +67,25 @@ def state_now(difference: Difference) -> str:
 
 
 def comparison_outcome(comparison: Comparison, pending: str = "pending") -> str:
-    """The result of a comparison in a few words: "same, 12 pending", or "different".
+    """The result of a comparison in a few words: "same", "as expected, 12 pending" or "different".
 
+    It is as expected where cohort and audience differ only by users who are pending or rejected.
     `pending` is the word for those who were pending when it was made.
     """
     if comparison.differing:
         return "different"
+    is_same = not comparison.pending and not comparison.missing_rejected
     counts = [
         (comparison.pending, pending),
         (comparison.missing_rejected, "rejected"),
         (comparison.not_comparable, "not comparable"),
     ]
-    return ", ".join(["same", *(f"{count:,} {word}" for count, word in counts if count)])
+    return ", ".join(
+        [
+            "same" if is_same else "as expected",
+            *(f"{count:,} {word}" for count, word in counts if count),
+        ]
+    )
 
 
 def comparison_summary(comparison: Comparison) -> str:
@@ -194,7 +201,7 @@ def describe_result(result: "RepairResult") -> str:
     after, size = result.after, result.size
     if after is not None:
         rest = _join([(after.missing, "still missing"), (after.extra, "still extra")])
-        return rest or f"{comparison_outcome(after)}, confirmed by a download"
+        return rest or f"compared again: {comparison_outcome(after)}"
     if size is not None and size.agrees is False:
         return f"the sizes differ: {size.expected:,} expected, Amplitude says {size.found:,}"
     if not result.is_equal:

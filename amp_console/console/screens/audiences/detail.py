@@ -172,9 +172,8 @@ def _members(services: Services, known: AudienceSummary, days: Movement) -> Cont
     span = f"in {DAYS} days" if len(days.entered) == DAYS else f"since {day(days.since)}"
     words = f"{sign}{abs(change):,} {span}" if change else f"unchanged {span}"
     if known.count.unidentified:
-        words += (
-            f", without the {known.count.unidentified:,} with no {known.audience.id_type.label}"
-        )
+        members = plural(known.count.unidentified, "member")
+        words += f", not counting {members} with no {known.audience.id_type.label}"
     line = sparkline(glyphs, [size - low for size in sizes])
     count = f"{known.count.members:,}"
     return safe_text((count, STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))

@@ -150,13 +150,13 @@ def _unknown(summary: Retried) -> str:
         ask = " Ask it first to find out." if summary.can_ask else ""
         return (
             "Amplitude did not know this user, and rejects them again unless it has received an "
-            f"event of theirs since.{ask}"
+            f"event from them since.{ask}"
         )
     who = "any of them" if summary.unknown == summary.many else f"{summary.unknown:,} of them"
     ask = " Ask it first to retry only those that it knows now." if summary.can_ask else ""
     return (
-        f"Amplitude did not know {who}, and rejects them again unless it has received an event of "
-        f"theirs since.{ask}"
+        f"Amplitude did not know {who}, and rejects them again unless it has received an event "
+        f"from them since.{ask}"
     )
 
 
@@ -303,7 +303,8 @@ def _what_it_knows(asked: int, known: int, refused: int) -> tuple[str, str]:
         says = "Amplitude now knows the user rejected as unknown."
         if not known:
             says = "Amplitude still does not know the user rejected as unknown, who stays rejected."
-    groups = [f"the {known:,} that it knows"] if known else []
+    groups = [f"the {known:,} it knows now" if known > 1 else "the user it knows now"]
+    groups = groups if known else []
     groups += [f"the {refused:,} rejected for another reason"] if refused else []
     those = " and ".join(groups)
     return says, those[0].upper() + those[1:]

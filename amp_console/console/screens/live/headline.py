@@ -108,7 +108,10 @@ def _done(now: LiveSnapshot) -> Iterator[Content]:
 def _changes(now: LiveSnapshot) -> Iterator[Content]:
     """What became of the changes that were pending; `LiveScreen.HELP` defines the terms."""
     counts = now.counts
-    came = ((now.pending_before, "pending at the start"), (now.arrived, "since then"))
+    since_then = "since then"
+    if now.arrived > now.tally.changes:  # more than this session read
+        since_then += ", not only from its events"
+    came = ((now.pending_before, "pending at the start"), (now.arrived, since_then))
     went = (
         (counts.added + counts.removed, "delivered"),
         (counts.rejected, "rejected"),

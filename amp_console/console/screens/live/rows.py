@@ -163,8 +163,8 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
         most = max(1, width - 8)  # columns beside "entered "
         minutes = [*zip(audience.entered, audience.left, strict=True)]
         total = sum(audience.entered), sum(audience.left)
-        period = f" of {MINUTES} min" if len(minutes) >= MINUTES else ""
-        rows.append(_read(f"events{period}, with repeats:", total, glyphs, width))
+        period = f" in {MINUTES} min" if len(minutes) >= MINUTES else ""
+        rows.append(_read(f"events this session read{period}:", total, glyphs, width))
         if len(minutes) > 1 and not is_over:
             rows.append(_read("this minute:", minutes[-1], glyphs, width))
             rows.append(_read("previous minute:", minutes[-2], glyphs, width))
@@ -210,8 +210,8 @@ def _read(when: str, moved: tuple[int, int], glyphs: Glyphs, width: int) -> Cont
     entered, left = moved
     parts = [
         safe_text((when, MUTED)),
-        safe_text((f"+{entered:,}", GOOD if entered else MUTED)),
-        safe_text((f"{glyphs.minus}{left:,}", WARN if left else MUTED)),
+        safe_text((f"+{entered:,} entered", GOOD if entered else MUTED)),
+        safe_text((f"{glyphs.minus}{left:,} left", WARN if left else MUTED)),
     ]
     return flow(parts, safe_text(" "), width)
 

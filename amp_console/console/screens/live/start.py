@@ -1,7 +1,7 @@
 """Before a session: which audiences would be live, and what the session sends first."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -91,20 +91,25 @@ def sent_first(start: SessionStart | None, *, create: bool = False) -> str:
 def _sent_first(start: SessionStart, *, create: bool) -> str:
     sent = start.sent(create=create)
     if not sent:
-        held = ", ".join(_held(start, create=create))
-        return f"Nothing is sent first: {held or 'no change is pending now'}."
+        return (
+            f"Nothing is sent first: {_held(start, create=create) or 'no change is pending now'}."
+        )
     many = plural(sum(item.left.pending for item in sent), "pending change")
     return f"The session first sends {many} of {plural(len(sent), 'audience')}."
 
 
-def _held(start: SessionStart, *, create: bool) -> Iterator[str]:
+def _held(start: SessionStart, *, create: bool) -> str:
     """How many pending changes a session would not send, by what they wait for."""
     held = Counter[WaitReason]()
     for item in start.audiences:
         if item.left.pending and (why := start.waits_for(item, create=create)) is not None:
             held[why] += item.left.pending
-    for why, count in held.most_common():
-        yield f"{plural(count, 'pending change')} {'waits' if count == 1 else 'wait'} ({why})"
+    if not held:
+        return ""
+    many = f"{plural(held.total(), 'pending change')} {'waits' if held.total() == 1 else 'wait'}"
+    if len(held) == 1:
+        return f"{many}: {next(iter(held))}"
+    return f"{many}: {', '.join(f'{why} ({count:,})' for why, count in held.most_common())}"
 
 
 def _left_out(start: SessionStart) -> list[str]:

@@ -266,7 +266,7 @@ differs."""
         question = Confirm(
             f"Compare {plural(len(chosen), 'audience')}?",
             [
-                f"This takes {needed} of the month's. {left}",
+                f"This uses {self._downloads:,} of the month's downloads. {left}",
                 WHAT_COMPARING_DOES,
             ],
             yes="Compare",

@@ -27,7 +27,7 @@ from amp_console.text import clean, plural
 
 SAMPLES = 3
 NAMED = 8  # audiences; of more only the number is said
-NOT_OURS = "Removes some that no event names: a colleague or another tool may have added them."
+NOT_OURS = "Some users to remove are in no event: a colleague or another tool may have added them."
 NEXT = "next"  # in the footer: to the next answer
 _IN_SHORT = {"both": "Add and remove", "add": "Add", "remove": "Remove", "replace": "Replace"}
 
@@ -52,7 +52,7 @@ class OfferParts(NamedTuple):
                 f"sends {them}, a repair sends {them} now."
             )
         if self.rejected:
-            yield f"{plural(self.rejected, 'rejected user')}: a repair tries again to add them."
+            yield f"A repair tries again to add {plural(self.rejected, 'rejected user')}."
         if self.due:
             are, them = ("is", "it") if self.due == 1 else ("are", "them")
             yield (

@@ -208,7 +208,11 @@ def verdict(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -
     if sent and not pending:
         return f"{glyphs.circle} same, {sent:,} sent since", "good"
     if pending:
-        word = comparison_outcome(comparison) if not sent else f"same, {pending:,} still pending"
+        word = (
+            comparison_outcome(comparison)
+            if not sent
+            else f"as expected, {pending:,} still pending"
+        )
         return f"{glyphs.half} {word}", "warn"
     word = comparison_outcome(comparison)
     sign, tone = glyphs.circle, "good"
