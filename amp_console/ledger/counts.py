@@ -169,10 +169,10 @@ class InCohort(msgspec.Struct, frozen=True):
     """How many users are in an audience's cohort by the ledger, by either identifier.
 
     `delivered` were added, or found there, and not removed since. Where the `unconfirmed` are is
-    not known: Amplitude has not answered the last request that carried them, or they are to be
-    removed from a cohort that others may have filled. Until something is delivered to a cohort,
-    all users that it may hold are. A request that Amplitude refused changes neither. A
-    rejected user that Amplitude does not know is not counted.
+    not known: Amplitude has not answered the last request that carried them, it refused to remove
+    them, who may have been added by their other identifier since, or they are to be removed from a
+    cohort that others may have filled. Until something is delivered to a cohort, all users that it
+    may hold are. A rejected user that Amplitude does not know is not counted.
     """
 
     delivered: int
@@ -384,15 +384,18 @@ _IS_REFUSED = "rejection_id IN (SELECT id FROM rejection WHERE code = 'refused_b
 def _held_columns(db: Db) -> str:
     """Delivered, unknown, and unknown since nothing was ever sent: to a cohort others filled.
 
-    A user that Amplitude does not know is in no cohort; one that it refused may be.
+    A user that Amplitude does not know is in no cohort; one that it refused may be. One that it
+    refused to remove is in it, but may be counted as delivered by the other identifier.
     """
     where = _counted(db).where
     is_refused = "refused = 1" if isinstance(db, ServerDb) else _IS_REFUSED
     is_unknown = f"delivered IS NULL AND (rejection_id IS NULL OR {is_refused})"
+    is_not_removed = "delivered = 1 AND wanted = 0 AND rejection_id IS NOT NULL"
+    was_sent = f"{is_unknown} AND (wanted = 0 OR request_id IS NOT NULL)"
     return ", ".join(
         (
-            where("delivered = 1"),
-            where(f"{is_unknown} AND (wanted = 0 OR request_id IS NOT NULL)"),
+            where("delivered = 1 AND (wanted = 1 OR rejection_id IS NULL)"),
+            where(f"{was_sent} OR {is_not_removed}"),
             where(f"{is_unknown} AND wanted = 1 AND request_id IS NULL"),
         )
     )
