@@ -1,6 +1,7 @@
 """The states and the members of an audience as the console shows them everywhere.
 
-States are a sign and words, worst first; members are said with the parts that they are the sum of.
+States are a sign and words: a run under way, then the worst first. Members are said with the parts
+that they are the sum of.
 """
 
 from collections.abc import Iterable
@@ -103,7 +104,8 @@ def badge_route(status: Status, audience_id: int) -> Route | None:
 
 
 def badges(glyphs: Glyphs, audience_id: int, states: Iterable[State]) -> list[CellPart]:
-    """The states of an audience as cells show them."""
+    """The states of an audience as cells show them: a run under way first, as it passes."""
+    shown = sorted(states, key=lambda state: state.status is not Status.UNDER_WAY)
     return [
         CellPart(
             f"{status_sign(glyphs, state.status)} {state}",
@@ -112,7 +114,7 @@ def badges(glyphs: Glyphs, audience_id: int, states: Iterable[State]) -> list[Ce
             if state.run_id is None
             else OpenRun(state.run_id),
         )
-        for state in states
+        for state in shown
     ]
 
 

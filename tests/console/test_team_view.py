@@ -95,6 +95,7 @@ async def test_who_syncs_and_how_far_is_seen_by_the_other(
         await until_shown(hers, "not linked")
         async with under_way(bens) as (his, gate):
             await until_shown(hers, UNDER_WAY, "sync 40%, 2 of 5 users", "run 1, Ben, process ")
+            await until_shown(hers, "Wait for the sync by Ben that is under way.")
             assert UNDER_WAY not in picture(his)
             await hers.press("3")
             await until_shown(hers, "Another amp-console (Ben, process ", "2 of 5 users", "2/5")

@@ -13,12 +13,15 @@ _STEPS = {
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
     Status.OFF: "Press t to enable it: Sync all skips disabled audiences.",
     Status.PAUSED: "Press 4 to resume it: the live session reads its events and sends nothing.",
-    Status.UNDER_WAY: "Nothing to do: another amp-console is at work on it.",
     Status.LIVE: "Nothing to do.",
     Status.IN_SYNC: "Nothing to do.",
     Status.NOT_COMPARED: "Nothing to send. Press u to check the cohort's size, r to compare it.",
 }
 _SAME_SIZE = "Nothing to send. Press r to compare who is in the cohort: only the size was read."
+
+
+_DONE_BY_A_RUN = {Status.NOT_LINKED, Status.PENDING, Status.UNCERTAIN, Status.UNDER_WAY}
+"""What a run under way may see to."""
 
 
 def next_step(
@@ -27,6 +30,10 @@ def next_step(
     """Say what to do next; the keys are those of home. `query` lists the audience's members."""
     worst = states[0].status
     has_members = known.count is None or known.count.members > 0
+    under_way = next((state for state in states if state.status is Status.UNDER_WAY), None)
+    if under_way is not None and known.turn is not None and worst in _DONE_BY_A_RUN:
+        who = f" by {known.turn.operator}" if known.turn.operator else ""
+        return f"Wait for the {known.turn.kind}{who} that is under way."
     if query is not None and query.last is None and not has_members:
         return "Press 7 to run its query under Sources: it never ran, so it has no members yet."
     if worst is Status.LARGE_REMOVAL and known.large_removal is not None:
@@ -34,9 +41,6 @@ def next_step(
         return f"Press s to see the plan: it removes {removed} from the cohort."
     if worst in _BY_COUNTS:
         return _BY_COUNTS[worst](known, states)
-    if worst is Status.NOT_LINKED:
-        who = plural(known.left.add, "user") if known.left.add else "its members"
-        return f"Press s to sync: it creates the cohort and adds {who}."
     if worst is Status.SIZE_DIFFERS:
         which = "fewer" if states[0].is_fewer else "more"
         users = plural(states[0].users, f"{which} user")
@@ -56,10 +60,20 @@ def _broken_step(known: AudienceSummary, states: Sequence[State]) -> str:
     )
 
 
+def _not_linked_step(known: AudienceSummary, states: Sequence[State]) -> str:
+    del states
+    who = plural(known.left.add, "user") if known.left.add else "its members"
+    return f"Press s to sync: it creates the cohort and adds {who}."
+
+
 def _pending_step(known: AudienceSummary, states: Sequence[State]) -> str:
     if any(state.status is Status.LIVE for state in states):
         return "Nothing to do: the live session delivers what is pending."
     return f"Press s to send {plural(known.left.pending, 'change')}."
 
 
-_BY_COUNTS = {Status.BROKEN: _broken_step, Status.PENDING: _pending_step}
+_BY_COUNTS = {
+    Status.BROKEN: _broken_step,
+    Status.NOT_LINKED: _not_linked_step,
+    Status.PENDING: _pending_step,
+}
