@@ -76,7 +76,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
 def test_the_rejection_is_among_the_facts(synced: Operator) -> None:
     lines = synced.run("person", "ghost-1").out.splitlines()
     assert "  last known    not in the cohort" in lines
-    assert any(line.startswith("  rejected ") and "does not know" in line for line in lines)
+    assert any(line.startswith("  rejected ") and "did not know" in line for line in lines)
 
 
 def test_a_user_whom_only_a_comparison_found_is_known(synced: Operator) -> None:

@@ -336,7 +336,7 @@ async def _progress(reader: Reader) -> Facts:
     services(reader.pilot).navigate(OpenRun())
     await reader.settle()
     share = re.search(r"sync (\d+)%", picture(reader.pilot).splitlines()[0])
-    done = re.search(r"([\d,]+) of ([\d,]+) users", reader.text("#headline"))
+    done = re.search(r"([\d,]+) of ([\d,]+) (?:users|changes)", reader.text("#headline"))
     rows = [row["Users"].split("/") for row in reader.rows("#bars")]
     console(reader.pilot).pop_screen()
     await reader.settle()
