@@ -22,9 +22,9 @@ DEFAULT = (
     Column("Audience", 18, flex=3),
     Column("Cohort", 14, flex=3, rank=4),
     Column("ID type", 12, rank=7),
-    Column("Members", 8, right=True, rank=2),
+    Column("Members", 8, right=True, rank=1),
     Column("Pending", 9, right=True),
-    Column("Rejected", 8, right=True, rank=1),
+    Column("Rejected", 8, right=True, rank=2),
     Column("Status", 14, narrows=6),
     Column("Last sync", 10, rank=5),
 )
