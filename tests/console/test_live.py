@@ -344,7 +344,7 @@ async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_anew(
         async with harness.open() as pilot:
             work = await follow(pilot, file, create=False)
             await until(pilot, lambda: members(harness) == {"u1", "u2"} and queue(work) == 0)
-            await until_shown(pilot, "events this session read: +1 entered −0 left")
+            await until_shown(pilot, "events read: +1 entered −0 left")
             await until_gone(pilot, "previous minute")
             await end(pilot)
             await until_shown(
@@ -446,7 +446,7 @@ async def test_the_last_changes_and_the_sources_are_seen(
             pilot,
             "Last changes",
             "user-one",
-            "events this session read: +1 entered −0 left",
+            "events read: +1 entered −0 left",
             "live.ndjson",
         )
         await pilot.resize_terminal(80, 24)
@@ -523,7 +523,7 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"user-one"} and queue(work) == 0)
         await until_shown(
-            pilot, "Its last changes", "Deliveries", "events this session read: +1 entered −0 left"
+            pilot, "Its last changes", "Deliveries", "events read: +1 entered −0 left"
         )
         await until_shown(pilot, "95% within")
         panel = pilot.app.screen.query_one(RequestsPanel)
@@ -816,7 +816,7 @@ async def test_state_audiences_sources_and_deliveries_are_seen_at_every_size(
         await until_shown(
             pilot, "▸ shoppers", "1 event read by this session", "by this session: added 2",
             "live.ndjson", "Deliveries", "+2  ", "✔ 200",
-            "+1 entered −0 left",
+            "+1 entered", "−0 left",
         )  # fmt: skip
         # The line on top, the session, five audiences.
         await until_picture(pilot, lambda seen: seen.count("» live") == 7)

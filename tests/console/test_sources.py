@@ -301,7 +301,7 @@ async def test_why_a_source_is_not_refreshed_is_said_of_that_source_alone(
         await pilot.press("u")
         await until_shown(pilot, "Only the query of an audience can be refreshed")
         await choose(pilot, "VIP shoppers")
-        assert "Only the query of an audience can be refreshed" not in picture(pilot)
+        await until_gone(pilot, "Only the query of an audience can be refreshed")
 
 
 async def test_a_warehouse_and_a_query_are_removed_once_that_is_confirmed(

@@ -164,7 +164,7 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
         minutes = [*zip(audience.entered, audience.left, strict=True)]
         total = sum(audience.entered), sum(audience.left)
         period = f" in {MINUTES} min" if len(minutes) >= MINUTES else ""
-        rows.append(_read(f"events this session read{period}:", total, glyphs, width))
+        rows.append(_read(f"events read{period}:", total, glyphs, width))
         if len(minutes) > 1 and not is_over:
             rows.append(_read("this minute:", minutes[-1], glyphs, width))
             rows.append(_read("previous minute:", minutes[-2], glyphs, width))
