@@ -110,8 +110,7 @@ def connect(
     import msgspec
 
     from amp_console.cli.resources import connection_store
-    from amp_console.connections import Connection
-    from amp_console.connections.operator import checked_operator
+    from amp_console.connections import Connection, checked_operator
     from amp_console.sync.ledger_choice import entered_place
     from amp_console.values import Region
 

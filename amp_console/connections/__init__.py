@@ -3,7 +3,15 @@
 The keyring library is not imported here; only the thread that talks to the keyring does that.
 """
 
-from amp_console.connections.connection import Connection, Limits, checked_email, checked_name
+from amp_console.connections.connection import (
+    MAX_OPERATOR,
+    OPERATOR_VARIABLE,
+    Connection,
+    Limits,
+    checked_email,
+    checked_name,
+    checked_operator,
+)
 from amp_console.connections.folders import Folders
 from amp_console.connections.key_errors import KeysError, KeysProblem
 from amp_console.connections.keyring import Keyring
@@ -71,6 +79,8 @@ from amp_console.connections.webhook_secret import (
 )
 
 __all__ = [
+    "MAX_OPERATOR",
+    "OPERATOR_VARIABLE",
     "Connection",
     "ConnectionStore",
     "Folders",
@@ -97,6 +107,7 @@ __all__ = [
     "checked_email",
     "checked_keys",
     "checked_name",
+    "checked_operator",
     "checked_secret",
     "checked_source_name",
     "checked_token",

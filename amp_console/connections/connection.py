@@ -9,10 +9,12 @@ import msgspec
 
 from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.named_source import NamedSource
-from amp_console.connections.operator import checked_operator
 from amp_console.connections.segment_space import SegmentSpace
 from amp_console.text import trimmed
 from amp_console.values import Region
+
+OPERATOR_VARIABLE = "AMP_CONSOLE_OPERATOR"
+MAX_OPERATOR = 60  # characters of an operator's name
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -150,8 +152,21 @@ def checked_name(text: str) -> str:
     name = unicodedata.normalize("NFC", trimmed(text))
     if not name:
         raise ValueError("A connection needs a name.")
-    if len(name) > 100:
-        raise ValueError(f"The name has {len(name)} characters; at most 100 are allowed.")
+    return _displayable(name, 100)
+
+
+def checked_operator(text: str) -> str | None:
+    """Return the name of an operator, trimmed; None for the default, user@host.
+
+    Raises ValueError: it is longer than `MAX_OPERATOR`, or can't be shown as it is.
+    """
+    return _displayable(trimmed(text), MAX_OPERATOR) or None
+
+
+def _displayable(name: str, most: int) -> str:
+    """Return a name of at most so many characters. Raises ValueError for any other."""
+    if len(name) > most:
+        raise ValueError(f"The name has {len(name)} characters; at most {most} are allowed.")
     if not name.isprintable():
         raise ValueError("The name contains a character that can't be shown, such as a line break.")
     return name

@@ -13,12 +13,12 @@ from amp_console.ledger.db import Db
 def this_user() -> str:
     """The operator of this process, unless they chose a name: user@host.
 
-    A user without an account, as in some containers, is called by their number.
+    A user without an account, as in some containers, is called by their number; Windows has none.
     """
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # which of them depends on Python's version
-        user = str(os.getuid())
+        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
     return f"{user}@{socket.gethostname()}"
 
 

@@ -63,7 +63,7 @@ class SettingsConflict(Exception):
         changes = "; ".join(f"{item.label} is {item.theirs} now" for item in differing)
         super().__init__(
             f"{self.who} has changed “{clean(now.name, MAX_NAME_LENGTH)}” meanwhile: {changes}. "
-            "Nothing was changed. Do it again to change it nevertheless."
+            "Nothing was changed. Do it again to change it anyway."
         )
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from amp_console.connections import (
+    MAX_OPERATOR,
+    OPERATOR_VARIABLE,
     Connection,
     Folders,
     Keyring,
@@ -14,7 +16,6 @@ from amp_console.connections import (
     find_ledger_password,
 )
 from amp_console.connections.ledger_server import LEDGER_VARIABLE
-from amp_console.connections.operator import MAX_LENGTH, OPERATOR_VARIABLE
 from amp_console.ledger import Db, Ledger, LedgerError
 from amp_console.ledger.database import Database
 from amp_console.ledger.errors import LedgerUnreachable
@@ -78,7 +79,7 @@ class Ledgers:
 
     @property
     def _operator_of_environment(self) -> str:
-        return clean(trimmed(self._environ.get(OPERATOR_VARIABLE, "")), MAX_LENGTH)
+        return clean(trimmed(self._environ.get(OPERATOR_VARIABLE, "")), MAX_OPERATOR)
 
     def place(self, connection: Connection) -> LedgerPlace:
         """Where a connection's ledger is. Raises `LedgerMisconfigured`."""

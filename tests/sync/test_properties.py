@@ -234,6 +234,24 @@ class Switching:
 
 
 HISTORIES_OF_SWITCHES = given(turns=TURNS, batch=st.integers(1, 3))
+REFUSED_REMOVAL = example(  # a user whose removal is refused is added by the other identifier
+    turns=[
+        Turn({"ghost", "poison", "u1"}, False, Act.SYNC, []),
+        Turn(
+            set(),
+            True,
+            Act.SYNC,
+            [
+                Rule(
+                    RefuseIds(frozenset({"101", "u1"}), named=False),
+                    times=2,
+                    calls=frozenset({Call.MEMBERSHIP}),
+                )
+            ],
+        ),
+    ],
+    batch=1,
+)
 
 
 @examples(15, suppress_health_check=[*HealthCheck])
@@ -259,24 +277,7 @@ HISTORIES_OF_SWITCHES = given(turns=TURNS, batch=st.integers(1, 3))
     ],
     batch=1,
 )
-@example(  # a user whose removal is refused is added by the other identifier
-    turns=[
-        Turn({"ghost", "poison", "u1"}, False, Act.SYNC, []),
-        Turn(
-            set(),
-            True,
-            Act.SYNC,
-            [
-                Rule(
-                    RefuseIds(frozenset({"101", "u1"}), named=False),
-                    times=2,
-                    calls=frozenset({Call.MEMBERSHIP}),
-                )
-            ],
-        ),
-    ],
-    batch=1,
-)
+@REFUSED_REMOVAL
 @HISTORIES_OF_SWITCHES
 def test_the_cohort_ends_right_whatever_id_type_is_used_and_however_it_is_replaced(
     turns: list[Turn], batch: int, empty_ledger: EmptyLedger, tmp_path: Path
@@ -286,24 +287,7 @@ def test_the_cohort_ends_right_whatever_id_type_is_used_and_however_it_is_replac
 
 @postgresql_only
 @examples(5, suppress_health_check=[*HealthCheck])
-@example(  # a user whose removal is refused is added by the other identifier
-    turns=[
-        Turn({"poison", "u1"}, False, Act.SYNC, []),
-        Turn(
-            set(),
-            True,
-            Act.SYNC,
-            [
-                Rule(
-                    RefuseIds(frozenset({"101", "u1"}), named=False),
-                    times=2,
-                    calls=frozenset({Call.MEMBERSHIP}),
-                )
-            ],
-        ),
-    ],
-    batch=1,
-)
+@REFUSED_REMOVAL
 @HISTORIES_OF_SWITCHES
 def test_the_cohort_ends_right_whatever_id_type_is_used_with_a_ledger_on_a_server(
     turns: list[Turn], batch: int, empty_ledger: EmptyLedger, tmp_path: Path

@@ -5,9 +5,14 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from amp_console.connections import Connection, checked_email, checked_keys, checked_name
+from amp_console.connections import (
+    Connection,
+    checked_email,
+    checked_keys,
+    checked_name,
+    checked_operator,
+)
 from amp_console.connections.ledger_server import FILE
-from amp_console.connections.operator import checked_operator
 from amp_console.sync.ledger_choice import entered_place
 from amp_console.sync.ledgers import LedgerPlace
 from amp_console.text import trimmed

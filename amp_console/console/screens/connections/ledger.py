@@ -4,9 +4,8 @@ from functools import partial
 
 from textual.app import ComposeResult
 
-from amp_console.connections import Connection
+from amp_console.connections import OPERATOR_VARIABLE, Connection
 from amp_console.connections.ledger_server import FILE, LEDGER_VARIABLE
-from amp_console.connections.operator import OPERATOR_VARIABLE
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.keyring import ask_keyring
