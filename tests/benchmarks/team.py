@@ -250,7 +250,7 @@ class Eight:
             check_end(process)
         for file in self._syncs:
             done = self._operator.run("sync", "--from", file, "--yes")
-            assert done.status == 0, done.err
+            assert done.status == 0, f"{done.status}: {done.out}{done.err}"
         return [float(process.documents[-1]["lag_95"]) for process in self._live]
 
 

@@ -9,6 +9,7 @@ from amp_console.connections import Connection
 from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.screens.connections.list import ConnectionsScreen
 from amp_console.console.screens.log.view import LogScreen
+from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.operators import this_user
 from amp_console.sync.audience_settings import SettingsChange
 from tests.console.harness import (
@@ -57,6 +58,9 @@ async def test_each_of_several_is_named_in_runs_log_and_person(
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, BEN, "1 run")
+        row = pilot.app.screen.query(Grid).first().row
+        assert row is not None
+        assert BEN in [cell.text for cell in row.cells]
         await pilot.press("w")
         await until_shown(pilot, f"Run by {BEN}.")
         await pilot.press("escape", "6")
