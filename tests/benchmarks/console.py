@@ -5,8 +5,8 @@
 Measured are, in this order:
 
 - first paint of `amp-console demo`: from the start of the process until its frame is seen;
-- key to repaint on the audiences, while nothing happens: from writing `j` or `k` to the terminal
-  until the cursor is seen on another row (median and 95th percentile of 100);
+- key to repaint on the audiences, while nothing happens, at 80×24 and 120×36: from writing `j` or
+  `k` to the terminal until the cursor is seen on another row (median and 95th percentile of 100);
 - opening a ledger of 500 audiences and 100,000 rejected users against an empty one: from the start
   of the process until its first row, or the empty state, is seen;
 - processor time while nothing happens: of 20 s with that large ledger open;
@@ -267,10 +267,12 @@ def main() -> None:
         much = median_of(options.rounds, lambda: opened(full, "audience_001"))
         print(f"opening an empty ledger {nothing:.2f} s, a large one {much:.2f} s (within 0.3)")
         print(f"processor while nothing happens: {idle_share(full) * 100:.1f}% (at most 1)")
-        with Terminal([COMMAND], environment=os.environ | full.environ) as terminal:
-            terminal.until_shown("audience_001")
-            pause(terminal, 2)
-            told("key to repaint, idle (95% under 50)", repaints(terminal, 100))
+        for size in ((80, 24), (120, 36)):
+            with Terminal([COMMAND], size=size, environment=os.environ | full.environ) as terminal:
+                terminal.until_shown("audience_001")
+                pause(terminal, 2)
+                what = f"key to repaint, idle, {size[0]}×{size[1]} (95% under 50)"
+                told(what, repaints(terminal, 100))
         times, seconds = under_load(folder / "load", simulator, options.events)
         told(f"key to repaint in {seconds:.0f} s of import and sync (95% under 100)", times)
         told(
