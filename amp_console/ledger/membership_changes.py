@@ -73,10 +73,11 @@ def counting_new(
         return
     counts = Counter[int]()
     for start in range(before, last_member(db), COUNTED_AT_ONCE):
-        # As one JSON text, which is three times as fast as rows or a GROUP BY.
+        # As one JSON text, which is three times as fast as rows or a GROUP BY. The "+" keeps SQLite
+        # from an index that leads through all members of the audience.
         (days,) = db.execute(
             f"SELECT json_group_array(event_at / {DAY}) FROM member WHERE n > ? AND n <= ? "
-            "AND is_member = 1 AND audience_id = ? AND id_type = ? AND event_at >= ?",
+            "AND is_member = 1 AND +audience_id = ? AND +id_type = ? AND event_at >= ?",
             (
                 *(start, start + COUNTED_AT_ONCE),
                 *(audience_id, id_type, counted_since(now)),

@@ -9,6 +9,7 @@ import pytest
 from amp_console.ledger import Db, Ledger
 from amp_console.ledger.counts import outstanding_of_all
 from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.members import NewestChanges, merge
 from amp_console.ledger.people import find_person, identifiers_beginning
 from amp_console.ledger.rejected import (
     RejectedFilter,
@@ -16,8 +17,8 @@ from amp_console.ledger.rejected import (
     rejected_page,
     rejection_groups,
 )
-from amp_console.values import Operation
-from tests.ledger.helpers import deliver, enters, left, read
+from amp_console.values import Change, Operation
+from tests.ledger.helpers import REF, deliver, enters, left, read
 
 STATEMENTS = [
     RejectedFilter(),
@@ -58,10 +59,23 @@ def looks(ledger: Ledger, work: Callable[[Db], object]) -> list[str]:
         db.set_trace_callback(said.append)
         work(db)
         db.set_trace_callback(None)
-        steps = [row[3] for item in said for row in db.execute(f"EXPLAIN QUERY PLAN {item}")]
+        whole = [item for item in said if not item.startswith("--")]  # no triggers' own
+        steps = [row[3] for item in whole for row in db.execute(f"EXPLAIN QUERY PLAN {item}")]
         return [step for step in steps if re.search(r"\bmember\b", step)]
 
-    return ledger.read(plans)
+    return ledger.write(plans)
+
+
+def test_a_merge_reads_only_whom_it_names_and_whom_it_adds(ledger: Ledger) -> None:
+    now = 1_700_000_000_000_000
+    changes = NewestChanges()
+    changes.add([Change(REF, f"u{n}", f"a{n}", True, now, n) for n in (1, 9)])
+    found = looks(ledger, lambda db: merge(db, 1, changes, {REF: 1}, now))
+    assert found
+    numbers = re.compile(  # the largest number; those that were given since
+        r"SEARCH member(?: USING INTEGER PRIMARY KEY \(rowid>\? AND rowid<\?\))?$"
+    )
+    assert all(numbers.match(step) or ONE_ROW.match(step) for step in found), found
 
 
 def test_how_audiences_stand(ledger: Ledger) -> None:
