@@ -65,6 +65,15 @@ def test_another_operator_who_holds_an_audience_is_named(
         assert hers.read(busy_because, 1).startswith("A run of this console")
 
 
+@postgresql_only
+def test_the_name_of_a_former_holder_is_gone_as_soon_as_the_lease_is_taken(ledger: Ledger) -> None:
+    """Until the next one has said in which run, which takes as long as the server's next answer."""
+    with open_ledger(ledger.url, operator="ana") as hers, hers.lease(1):
+        hers.write(note_holder, 1, 0)
+    with open_ledger(ledger.url, operator="ben") as his, his.lease(1):
+        assert ledger.read(busy_because, 1).startswith("Another amp-console (ben, process ")
+
+
 def test_a_user_without_an_account_is_called_by_their_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,7 +1,10 @@
 """Relays on loopback that cut connections, after so many bytes or for one side only, or stop."""
 
+import ctypes
 import socket
+import struct
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -146,6 +149,114 @@ class ForgetfulRelay:
         if pair[1] not in self._forgotten:
             _end(source)
             _end(target)
+
+
+# Of Linux: the filter of a socket decides which packets reach it. This one drops them all.
+_ATTACH_FILTER, _DETACH_FILTER = 26, 27
+_DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0
+_PROGRAM = struct.pack("HL", 1, ctypes.addressof(_DROP_ALL))
+_PROBES = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 127}
+
+
+class LossyRelay:
+    """Passes connections on to a port of this machine, and loses every packet for a while.
+
+    While it does, no byte is acknowledged, on either side, and no connection can be made; both
+    ends still have theirs. Afterwards what was lost is sent again, unless an end has given up.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._sockets = [self._listener]
+        self._passes = threading.Event()
+        self._passes.set()
+        self._guard = threading.Lock()
+        self._left: int | None = None
+        self.passed = 0
+        """How many times it has passed something on."""
+        self.is_lossy = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._guard:
+            sockets, self._sockets = self._sockets, []
+        for one in sockets:
+            _end(one)
+        self._passes.set()
+
+    def lose_after(self, count: int) -> None:
+        """Lose everything once something was passed on so many times more."""
+        with self._guard:
+            self._left = count
+
+    def lose(self) -> None:
+        """Lose every packet from now on."""
+        with self._guard:
+            self._lose()
+
+    def _lose(self) -> None:
+        self._left = None
+        self._passes.clear()
+        self._drop(self._sockets)
+        self.is_lossy.set()
+
+    @staticmethod
+    def _drop(sockets: Iterable[socket.socket]) -> None:
+        for one in sockets:
+            with suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, _PROGRAM)
+
+    def recover(self) -> None:
+        """Lose nothing from now on."""
+        with self._guard:
+            self._left = None
+            for one in self._sockets:
+                with suppress(OSError):
+                    one.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+            self._passes.set()
+            self.is_lossy.clear()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                pair = (client, socket.create_connection(("127.0.0.1", self._target)))
+                for one in pair:  # a host that has given up is found by its answer to a probe
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    for name, value in _PROBES.items():
+                        one.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+                with self._guard:
+                    self._sockets += pair
+                    if self.is_lossy.is_set():
+                        self._drop(pair)
+                for ends in (pair, pair[::-1]):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                with self._guard:
+                    if self._left is not None:
+                        self._left -= 1
+                        if self._left < 0:
+                            self._lose()
+                self._passes.wait()
+                self.passed += 1
+                target.sendall(data)
+        for one in (source, target):
+            _end(one)
+            with self._guard, suppress(ValueError):
+                self._sockets.remove(one)
 
 
 def _end(one: socket.socket) -> None:

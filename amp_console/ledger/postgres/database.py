@@ -57,6 +57,7 @@ class PostgresDatabase:
         self.locks: Locks = self._sessions
         self._db: PostgresDb | None = None
         self._has_staged = False  # on this connection
+        self._was_open = False
 
     def _connect(self) -> "psycopg.Connection[Any]":
         import psycopg
@@ -64,7 +65,8 @@ class PostgresDatabase:
         try:
             connection = connect(self._address)
         except psycopg.Error as error:
-            raise not_connected(error, self._address.place) from None
+            place, is_in_use = self._address.place, self._was_open
+            raise not_connected(error, place, is_in_use=is_in_use) from None
         connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
         connection.execute("SELECT set_config('amp_console.operator', $1, false)", [self._operator])
         return connection
@@ -86,7 +88,7 @@ class PostgresDatabase:
         except BaseException:
             connection.close()
             raise
-        self._db, self._has_staged = PostgresDb(connection), False
+        self._db, self._has_staged, self._was_open = PostgresDb(connection), False, True
         return ()
 
     def transaction(

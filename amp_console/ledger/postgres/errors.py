@@ -81,8 +81,16 @@ def explain(error: Exception, place: str) -> LedgerError:
     return found.error(found.text.format(place=place, words=_words(error)))
 
 
-def not_connected(error: "psycopg.Error", place: str) -> LedgerError:
-    """Turn the error of an attempt to connect into the operator's."""
+def not_connected(error: "psycopg.Error", place: str, *, is_in_use: bool = False) -> LedgerError:
+    """Turn the error of an attempt to connect into the operator's.
+
+    `is_in_use`: the ledger was opened before, so something may have been changed already.
+    """
+    if is_in_use:
+        return LedgerUnreachable(
+            f"The ledger {place} can't be reached ({_words(error)}). {_KEPT} Check the server and "
+            "the network, then try again."
+        )
     return LedgerUnreachable(
         f"The ledger {place} can't be opened ({_words(error)}). Nothing was changed. Check the "
         "address, the user and its password, and the network."

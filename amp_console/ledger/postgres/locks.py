@@ -29,10 +29,13 @@ _HELD = (
 )
 
 
+# It names who has the lease at once: what is written under it may have to wait for the server.
 _COUNT = (
-    "INSERT INTO lease (audience_id, pid, host, since, number) "
-    "VALUES ($1, $2, $3, extract(epoch FROM now()) * 1000000, 1) "
-    "ON CONFLICT (audience_id) DO UPDATE SET number = lease.number + 1 RETURNING number"
+    "INSERT INTO lease (audience_id, pid, host, since, operator, number) "
+    "VALUES ($1, $2, $3, extract(epoch FROM now()) * 1000000, this_operator(), 1) "
+    "ON CONFLICT (audience_id) DO UPDATE SET pid = excluded.pid, host = excluded.host, "
+    "since = excluded.since, operator = excluded.operator, run_id = NULL, "
+    "number = lease.number + 1 RETURNING number"
 )
 
 

@@ -1,0 +1,190 @@
+"""A network loses every packet between a command and the server of its ledger.
+
+No connection is closed: each side has to find out by itself. How long that takes is said by the
+options of the ledger's address.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from amp_console.simulator import Call
+from amp_console.values import Operation
+from tests.cli.operator import Operator
+from tests.cli.processes import PATIENCE
+from tests.cli.team import LIVE, check_end
+from tests.cli.test_listen import is_there
+from tests.cli.test_reconcile import drift
+from tests.cli.test_server_restart import Sender
+from tests.cli.test_watch import is_in, lines
+from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
+from tests.ports import free_port
+from tests.postgresql import PASSWORD
+from tests.sync.relays import LossyRelay
+
+pytestmark = postgresql_only
+
+SOON = "connect_timeout=2&tcp_user_timeout=500&keepalives_idle=1&keepalives_interval=1"
+BOUND = 30.0  # seconds; each try to connect takes two at most
+BATCH = 5  # users of a request
+FIRST = [f"first-{n}" for n in range(4 * BATCH)]
+
+
+@pytest.fixture
+def relay(server_ledgers: PostgresqlLedgers) -> Iterator[LossyRelay]:
+    with LossyRelay(server_ledgers.server.port) as running:
+        yield running
+
+
+@pytest.fixture
+def url(relay: LossyRelay, server_ledgers: PostgresqlLedgers, empty_ledger: EmptyLedger) -> str:
+    """The address of an empty ledger behind the relay."""
+    port = server_ledgers.server.port
+    return f"{empty_ledger()}&{SOON}".replace(f":{port}/", f":{relay.port}/")
+
+
+class Group:
+    """The users of one audience, an operator who syncs them, and commands with something to do."""
+
+    def __init__(self, operator: Operator) -> None:
+        self.operator = operator
+        self.members: set[str] = set()
+        self.to_add = 0  # users, where no one is added twice
+
+    def enter(self, *users: str) -> Path:
+        """A file of events by which users enter."""
+        self.members.update(users)
+        self.to_add += len(users)
+        file = self.operator.home / f"{users[0]}.ndjson"
+        file.write_text(lines(*users))
+        return file
+
+    def work(self, name: str) -> tuple[str | Path, ...]:
+        """A command with its arguments; by now it has something to do."""
+        if name == "reconcile":
+            drift(self.operator.simulator, out=tuple(FIRST[:BATCH]))
+            self.to_add += BATCH
+            return ("reconcile", "shoppers", "--apply", "both", "--yes")
+        if name == "forget":
+            return ("forget", self.members.pop(), "--yes")
+        if name in {"import", "sync --yes --from"}:
+            new = f"u{len(self.members)}"
+            return (*name.split(), self.enter(*(f"{new}-{n}" for n in range(4 * BATCH))))
+        return tuple(name.split())
+
+    def until_done(self, *command: str | Path) -> None:
+        """Give a command again until the server has noticed that the former process is gone."""
+        begun = monotonic()
+        while (ended := self.operator.run(*command)).status:
+            assert "is syncing this audience" in f"{ended.out}{ended.err}", ended
+            assert monotonic() - begun < PATIENCE
+
+    def check(self) -> None:
+        """The cohort is exact; at most the request that was not confirmed was sent again."""
+        assert self.operator.cohort("shoppers") == self.members
+        seen = [item for item in self.operator.simulator.requests if item.call is Call.MEMBERSHIP]
+        assert {item.status for item in seen} == {200}, "two met"
+        added = sum(item.count for item in seen if item.operation is Operation.ADD)
+        assert added <= self.to_add + BATCH
+
+
+@pytest.fixture
+def group(operator: Operator, url: str) -> Group:
+    """A group whose first users are in the cohort."""
+    operator.environment |= {"AMP_CONSOLE_LEDGER": url, "PGPASSWORD": PASSWORD}
+    operator.limit(quiet_time=0, first_wait=0.05, first_batch=BATCH, largest_batch=BATCH)
+    group = Group(operator)
+    assert operator.run("sync", "--yes", "--from", group.enter(*FIRST)).status == 0
+    return group
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [
+        ("import", 0.6),
+        ("sync --yes --from", 0.5),
+        ("sync --yes --from", 0.8),
+        ("reconcile", 0.8),
+        ("forget", 0.5),
+        ("audiences", 0.5),
+        ("ledger check", 0.8),
+    ],
+)
+def test_a_command_ends_in_a_sentence_and_is_exact_when_it_is_given_again(
+    group: Group, relay: LossyRelay, name: str, moment: float
+) -> None:
+    """`moment` is a part of all that the command sends and receives."""
+    before = relay.passed
+    assert group.operator.run(*group.work(name)).status == 0
+    passed = relay.passed - before
+    command = group.work(name)
+    relay.lose_after(int(passed * moment))
+    process = group.operator.start(*command)
+    process.wait(BOUND)
+    assert relay.is_lossy.is_set()
+    check_end(process)
+    assert process.status == 4, (process.status, process.err)
+    sentence = process.err.splitlines()[-1]
+    assert sentence.startswith(("The ledger ", "The connection ")), process.err
+    assert "Nothing was changed" not in sentence, process.err
+    relay.recover()
+    group.until_done(*command)
+    group.until_done("sync", "--yes")
+    group.check()
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.7])
+def test_watch_goes_on_once_the_network_is_back(
+    group: Group, relay: LossyRelay, moment: float
+) -> None:
+    simulator = group.operator.simulator
+    file = group.enter("live")
+    process = group.operator.start("watch", file, *LIVE)
+    process.wait_until(is_in(simulator, *group.members))
+    before = relay.passed
+    append(file, group, "a")
+    process.wait_until(is_in(simulator, *group.members))
+    relay.lose_after(int((relay.passed - before) * moment))
+    append(file, group, "b")
+    process.wait_until(relay.is_lossy.is_set)
+    append(file, group, "c")
+    process.wait_until(lambda: "ledger postgres on 127.0.0.1" in process.out + process.err)
+    relay.recover()
+    process.wait_until(is_in(simulator, *group.members))
+    assert process.end() == 0, process.err
+    check_end(process)
+    group.check()
+
+
+def append(file: Path, group: Group, name: str) -> None:
+    users = [f"{name}-{n}" for n in range(4 * BATCH)]
+    group.members.update(users)
+    group.to_add += len(users)
+    with file.open("a") as more:
+        more.write(lines(*users))
+
+
+def test_listen_accepts_nothing_that_it_can_not_keep(group: Group, relay: LossyRelay) -> None:
+    simulator = group.operator.simulator
+    port = free_port()
+    process = group.operator.start("listen", "--port", str(port), *LIVE)
+    users = [f"posted-{n}" for n in range(30)]
+    sender = Sender(port, users)
+    process.wait_until(lambda: is_there(sender.client))
+    sender.start()
+    process.wait_until(lambda: sender.answered > 5)
+    relay.lose()
+    process.wait_until(lambda: sender.refused)
+    relay.recover()
+    sender.join(PATIENCE)
+    group.members.update(users)
+    group.to_add += len(users)
+    process.wait_until(is_in(simulator, *group.members))
+    for answer in sender.refused:
+        assert answer.status_code == 503
+        assert "Nothing was saved: The" in answer.json()["error"]
+    assert process.end() == 0, process.err
+    check_end(process)
+    group.check()
