@@ -219,8 +219,8 @@ def main() -> None:
     steady = posts(stream, options.seconds * options.rate // IN_A_BODY)
     plain = bare(rounds)
     pace, sent, lag = ours(stream, rounds, steady, options.rate)
-    for name, each in (("bare server", plain), ("listen", pace)):
-        print(f"{name}: {each.rate:,.0f} events/s, {each.process * 1e3:.1f} ms for 1,000")
+    for name, measured in (("bare server", plain), ("listen", pace)):
+        print(f"{name}: {measured.rate:,.0f} events/s, {measured.process * 1e3:.1f} ms for 1,000")
     print(f"listen: {pace.rate / plain.rate:.2f} of the bare server's speed (to be 0.5 or more)")
     answers = statistics.quantiles(sent.answers, n=20)[-1] * 1e3
     print(
