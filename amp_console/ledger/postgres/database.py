@@ -1,5 +1,6 @@
 """A ledger in a schema of a PostgreSQL database, for several operators and workers."""
 
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 30
 TRIES = 5  # of a transaction that others make fail
+FIRST_PAUSE = 0.05  # seconds between two tries; it doubles, so that the others are out of the way
 # All locks are taken before anything else, that of the ledger first and those of audiences in the
 # order of their ids, so that no two writers wait for each other. The server has room for 64 locks a
 # connection: who writes to more audiences at once waits for the whole ledger.
@@ -47,12 +49,20 @@ class PostgresDatabase:
 
     backups: Backups | None = None
 
-    def __init__(self, address: Address, operator: str, app_id: int | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        operator: str,
+        app_id: int | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """With `app_id`, a ledger of another Amplitude project is refused."""
         self.url = address.url
         self._app_id = app_id
         self._address = address
         self._operator = operator
+        self._sleep = sleep
         self._sessions = SessionLocks(self._connect, address.schema, address.place)
         self.locks: Locks = self._sessions
         self._db: PostgresDb | None = None
@@ -100,9 +110,10 @@ class PostgresDatabase:
         """
         from psycopg.errors import DeadlockDetected, SerializationFailure
 
-        for _ in range(TRIES - 1):
+        for number in range(TRIES - 1):
             with suppress(DeadlockDetected, SerializationFailure):
                 return self._attempt(access, work, audiences)
+            self._sleep(FIRST_PAUSE * 2**number)
         return self._attempt(access, work, audiences)
 
     def _begin_write(self, audiences: Collection[int] | None) -> str:
