@@ -205,7 +205,7 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
         terminal.type("4")
         terminal.until_shown("No live session.")
         terminal.type("n")
-        terminal.until_shown("Path or bucket to follow")
+        terminal.until_shown("Folder, file or bucket to follow")
         terminal.type(str(file), "tab", "space", "f2")  # and create cohorts
         writer.start()
         terminal.until_shown("20 audiences")

@@ -105,13 +105,18 @@ async def answer(pilot: Pilot[None], text: str) -> None:
     await pilot.press("enter")
 
 
-async def follow(pilot: Pilot[None], path: Path | str, *, create: bool = True) -> LiveJob:
-    """Begin to follow a path, in a session that creates cohorts unless told otherwise."""
+async def ask_to_follow(pilot: Pilot[None]) -> None:
+    """Open the dialog that asks what to follow."""
     await until(pilot, lambda: services(pilot).session is not None)
     await pilot.press("4")
     await until_shown(pilot, "No live session.")
     await pilot.press("n")
-    await until_shown(pilot, "Path or bucket to follow.")
+    await until_shown(pilot, "Folder, file or bucket to follow")
+
+
+async def follow(pilot: Pilot[None], path: Path | str, *, create: bool = True) -> LiveJob:
+    """Begin to follow a path, in a session that creates cohorts unless told otherwise."""
+    await ask_to_follow(pilot)
     pilot.app.screen.query_one("#create", Tick).value = create
     await answer(pilot, str(path))
     await until(pilot, lambda: services(pilot).jobs.live is not None)
@@ -596,11 +601,52 @@ async def test_quitting_asks_and_delivers_first(harness: ConsoleHarness, tmp_pat
     assert members(harness) == {"u1", "u2"}
 
 
-async def test_what_can_not_be_followed_is_told(harness: ConsoleHarness) -> None:
+async def test_a_path_that_can_not_be_followed_begins_no_session(harness: ConsoleHarness) -> None:
     harness.connect()
     async with harness.open() as pilot:
-        await follow(pilot, Path("/nowhere/at/all.ndjson"))
-        await until_shown(pilot, "failed", "does not exist, nor does its folder")
+        await ask_to_follow(pilot)
+        await answer(pilot, "/nowhere/at/all.ndjson")
+        await until_shown(pilot, "does not exist, nor does its folder")
+        await pilot.press("enter", "x")  # it is not accepted the second time, and goes with an edit
+        await until_gone(pilot, "does not exist, nor does its folder")
+        assert services(pilot).jobs.live is None
+
+
+async def test_a_path_where_nothing_is_yet_is_followed_once_that_is_confirmed(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
+        await workspace.sync()
+        workspace.enter("u2")
+    absent = tmp_path / "absent.ndjson"
+    async with harness.open() as pilot:
+        await ask_to_follow(pilot)
+        await answer(pilot, str(absent))
+        await until_shown(pilot, "absent.ndjson does not exist yet", "first sends 1")
+        assert services(pilot).jobs.live is None
+        other = absent.with_name("other.ndjson")
+        await answer(pilot, str(other))  # confirming one path confirms no other
+        await until_shown(pilot, "other.ndjson does not exist yet")
+        assert services(pilot).jobs.live is None
+        await pilot.press("enter")
+        await until(pilot, lambda: services(pilot).jobs.live is not None)
+        work = services(pilot).jobs.live
+        assert work is not None
+        await until(pilot, lambda: members(harness) == {"u1", "u2"})
+        other.write_text(lines("u3"))
+        await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
+        await cancelled(pilot, work)
+
+
+async def test_a_letter_replaces_the_path_that_is_put_forward(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
+        await until_shown(pilot, "amp-console")
+        pilot.app.push_screen(follow_dialog("/logs", lambda _: Content(""), is_first=True))
+        await until_shown(pilot, "/logs")
+        await pilot.press("~")
+        assert pilot.app.screen.query_one(PathInput).value == "~"
 
 
 async def test_refused_keys_end_it_and_say_so(harness: ConsoleHarness, tmp_path: Path) -> None:
@@ -655,7 +701,7 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         assert ["1" in line for line in shown] == [True, False]
         assert ["2" in line for line in shown] == [False, True]
         await pilot.press("n")
-        await until_shown(pilot, "Path or bucket to follow.", "first sends 1")
+        await until_shown(pilot, "Folder, file or bucket to follow", "first sends 1")
         pilot.app.screen.query_one("#create", Tick).toggle()
         await until_shown(pilot, "first sends 3")
         await pilot.press("escape", "l")
@@ -673,14 +719,14 @@ async def test_the_question_follows_the_box_that_a_session_under_way_has_not(
             return Content("Creates cohorts." if create else "Creates nothing.")
 
         pilot.app.push_screen(follow_dialog("/logs", more, is_first=True))
-        await until_shown(pilot, "Path or bucket to follow.", "Creates nothing.")
+        await until_shown(pilot, "Folder, file or bucket to follow", "Creates nothing.")
         pilot.app.screen.query_one("#create", Tick).focus()
         await pilot.press("space")
         await until_shown(pilot, "Creates cohorts.")
         await pilot.press("escape")
         await until_gone(pilot, "Creates cohorts.")
         pilot.app.push_screen(follow_dialog("/logs", more, is_first=False))
-        await until_shown(pilot, "Path or bucket to follow.", "Creates nothing.")
+        await until_shown(pilot, "Folder, file or bucket to follow", "Creates nothing.")
         assert not pilot.app.screen.query("#create")
 
 
@@ -694,7 +740,10 @@ async def test_the_question_and_the_screen_below_it_say_one_number(
             await until(pilot, lambda: services(pilot).session is not None)
             await pilot.press("4")
             await until_shown(pilot, "No live session.", "will be live")
-            for key, question in (("n", "Path or bucket to follow."), ("l", "Listen on address")):
+            for key, question in (
+                ("n", "Folder, file or bucket to follow"),
+                ("l", "Listen on address"),
+            ):
                 await pilot.press(key)
                 await until_shown(pilot, question)
                 workspace.enter(f"by-{key}")
@@ -1046,7 +1095,7 @@ async def test_every_session_of_other_processes_is_seen(
             file = tmp_path / "live.ndjson"
             file.touch()
             await pilot.press("n")
-            await until_shown(pilot, "Path or bucket to follow.")
+            await until_shown(pilot, "Folder, file or bucket to follow")
             await answer(pilot, str(file))
             await until_shown(pilot, "» live · 0 events read", "run 1, since", "run 2, since")
             work = services(pilot).jobs.live

@@ -1,7 +1,7 @@
 """A small form: a question, a line to type into, perhaps more fields, and a button."""
 
-from collections.abc import Callable, Iterable
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Checkbox, Input, Static
 
 from amp_console.console.dialogs.base import Dialog
-from amp_console.console.texts import BAD, safe_text
+from amp_console.console.texts import BAD, WARN, safe_text
 from amp_console.console.widgets.button_row import ButtonRow
 from amp_console.console.widgets.fields import Choice
 from amp_console.console.widgets.path_input import PathInput
@@ -23,6 +23,17 @@ Question = str | Callable[[], Content]
 NOT_EMPTY = Function(lambda text: bool(text.strip()), "Enter a path.")
 
 
+class Objection(NamedTuple):
+    """What speaks against an answer; unless `is_final`, the same answer given again is accepted."""
+
+    text: str
+    is_final: bool = True
+
+
+async def _accept(answer: object) -> Objection | None:  # noqa: ARG001  # it depends on nothing
+    return None
+
+
 class Mistake(Static):
     """What is wrong with the line, where a form shows it."""
 
@@ -32,8 +43,8 @@ class FormDialog(Dialog[T | None], Generic[T]):
 
     Enter in the line answers, and F2 from anywhere, as in every form.
 
-    A mistake shows when the form is submitted, and goes as soon as the line is right. Esc answers
-    None.
+    A mistake shows when the form is submitted, and goes as soon as the line is right. So does an
+    objection, and goes as soon as the line is edited. Esc answers None.
     """
 
     IN_LINE = "submit"
@@ -50,8 +61,12 @@ class FormDialog(Dialog[T | None], Generic[T]):
         yes: str,
         answer: Callable[[], T],
         validator: Validator = NOT_EMPTY,
+        check: Callable[[T], Awaitable[Objection | None]] = _accept,
     ) -> None:
-        """`answer` reads the fields; it is called once `validator` accepts the line."""
+        """`answer` reads the fields; it is called once `validator` accepts the line.
+
+        `check` may take long: it returns what speaks against an answer, None for nothing.
+        """
         super().__init__()
         self._title = title
         self._question = question
@@ -59,6 +74,8 @@ class FormDialog(Dialog[T | None], Generic[T]):
         self._yes = yes
         self._answer = answer
         self._validator = validator
+        self._check = check
+        self._doubted: T | None = None  # the answer that is accepted if it is given again
 
     @property
     def box_title(self) -> str:
@@ -102,9 +119,20 @@ class FormDialog(Dialog[T | None], Generic[T]):
         event.stop()
 
     def action_submit(self) -> None:
-        """Answer, unless the line is wrong."""
+        """Answer, unless the line is wrong, or something speaks against the answer."""
         if self._validate().is_valid:
-            self.dismiss(self._answer())
+            self.run_worker(self._submit(self._answer()), exclusive=True)
+
+    async def _submit(self, answer: T) -> None:
+        objection = None if answer == self._doubted else await self._check(answer)
+        if not self.is_current or answer != self._answer():
+            return  # it was closed or edited meanwhile
+        if objection is None:
+            self.dismiss(answer)
+            return
+        self._doubted = None if objection.is_final else answer
+        style = BAD if objection.is_final else WARN
+        self.query_one(Mistake).update(safe_text((objection.text, style)))
 
     def _validate(self) -> ValidationResult:
         result = self._validator.validate(self.query_one(Input).value)

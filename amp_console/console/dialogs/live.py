@@ -8,12 +8,18 @@ from textual.validation import Function
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from amp_console.console.dialogs.form import FormDialog, Mistake
+from amp_console.console.background import aside
+from amp_console.console.dialogs.form import FormDialog, Mistake, Objection
 from amp_console.console.texts import MUTED, lines, safe_text
 from amp_console.console.widgets.fields import Tick
 from amp_console.console.widgets.path_input import PathInput
+from amp_console.engage import UnreadableSource
+from amp_console.text import clean
 
 ADDRESS = "127.0.0.1:8766"
+FOLLOWED = "Folder, file or bucket to follow. Tab completes a path."
+ABSENT = "does not exist yet. Press Enter again to follow it once it does."
+MAX_PATH = 200  # characters
 QUESTION = """\
 Listen on address (Segment's Webhooks destination sends events here). Other machines reach it only \
 with a shared secret: amp-console listen --save-secret saves it."""
@@ -51,14 +57,29 @@ def follow_dialog(path: str, more: More, *, is_first: bool) -> FormDialog[Follow
 
     `is_first`: its answer begins a session, so it asks whether that creates cohorts.
     """
-    line, create = PathInput(path, id="answer"), Tick(CREATE, id="create", compact=True)
+    line = PathInput(path, is_selected=True, id="answer")
+    create = Tick(CREATE, id="create", compact=True)
     return FormDialog(
         "Follow",
-        lambda: _asked("Path or bucket to follow.", more(create.value)),
+        lambda: _asked(FOLLOWED, more(create.value)),
         (line, Mistake(), *(_creating(create) if is_first else ())),
         "Follow",
         lambda: FollowRequest(line.value.strip(), create.value),
+        check=_object_to_path,
     )
+
+
+async def _object_to_path(request: FollowRequest) -> Objection | None:
+    """Say that a path can't be followed, or that nothing is there yet: a name may be mistyped."""
+    from amp_console.sync.sources.registry import absent_path
+
+    try:
+        absent = await aside(absent_path, request.path)
+    except UnreadableSource as error:
+        return Objection(str(error))
+    if absent is None:
+        return None
+    return Objection(f"{clean(str(absent), MAX_PATH)} {ABSENT}", is_final=False)
 
 
 def listen_dialog(more: More, *, is_first: bool) -> FormDialog[ListenRequest]:

@@ -38,10 +38,11 @@ class PathInput(Input):
         value: str = "",
         *,
         placeholder: str = "",
+        is_selected: bool = False,
         id: str | None = None,  # noqa: A002  # Textual's word
     ) -> None:
-        # What is put forward is not selected: the next letter would replace it.
-        super().__init__(value, placeholder=placeholder, select_on_focus=False, id=id)
+        """`is_selected`: the next letter replaces what is put forward, instead of extending it."""
+        super().__init__(value, placeholder=placeholder, select_on_focus=is_selected, id=id)
         self.listing = PathListing((), (), "")
         self._put_forward = value
 

@@ -73,6 +73,18 @@ def open_stream(
     return streams[0] if len(streams) == 1 else StreamGroup(*streams)
 
 
+def absent_path(address: str) -> Path | None:
+    """Return the path that an address means, where nothing is there yet; None for any other.
+
+    Raises `UnreadableSource` where it could not be followed.
+    """
+    scheme, rest = _split(address, {})
+    if scheme not in {"", "file"}:
+        return None
+    path = readable([_path_of(rest) if scheme else rest])[0]
+    return None if path.exists() else path
+
+
 def is_polled(address: str) -> bool:
     """Whether a source is asked for news at an interval, when it is followed."""
     return SCHEMES[_split(address, ALIASES)[0]].is_polled
