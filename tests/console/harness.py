@@ -19,7 +19,7 @@ from amp_console.console.context import Services
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing, call_later
 from amp_console.values import Region
-from tests.console.headless import changes, rendered
+from tests.console.headless import changes, text_of_screen
 from tests.sync.workspace import OWNER, RecordedSleep, Workspace
 
 NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
@@ -114,7 +114,7 @@ def services(pilot: Pilot[None]) -> Services:
 
 def picture(pilot: Pilot[None]) -> str:
     """The text of the screen."""
-    return "\n".join(strip.text.rstrip() for strip in rendered(pilot.app))
+    return "\n".join(text_of_screen(pilot.app))
 
 
 class _Patience:

@@ -8,7 +8,8 @@ It parses all style sheets, and looks through their rules, anew for each applica
 screen that is opened; here this is done once in a process (`quick_styles.py`).
 
 Each strip of a line makes seven caches that count what they find; here they are plain dicts, which
-take a tenth of the time of the console's tests less.
+take a tenth of the time of the console's tests less. A test that asks for a screen's text gets it
+without the colours being mixed (`quick_text.py`).
 
 A pilot waits 40 ms for each key, until the process burns no CPU time, which under load says
 nothing. Here it waits until the event loop has nothing left to do. Then it sends a message to each
@@ -32,6 +33,7 @@ from weakref import WeakKeyDictionary
 
 import pytest
 from rich.console import RenderableType
+from rich.segment import Segment
 from textual._callback import _count_parameters
 from textual._compositor import Compositor
 from textual._context import visible_screen_stack
@@ -47,6 +49,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from tests.console.quick_styles import quick_styles
+from tests.console.quick_text import quick_text, text_alone
 
 IDLE_SECONDS = 0.002
 PAINT_SECONDS = 0.5
@@ -67,6 +70,12 @@ def rendered(app: App[Any]) -> list[Strip]:
     """The lines of the screen in front, with the screens that are seen behind it."""
     visible_screen_stack.set(app._background_screens)
     return app.screen._compositor.render_strips()
+
+
+def text_of_screen(app: App[Any]) -> list[str]:
+    """The text of the lines that `rendered` returns, without the blanks that end them."""
+    with text_alone():
+        return [strip.text.rstrip() for strip in rendered(app)]
 
 
 def _count_update(
@@ -130,6 +139,21 @@ def _is_waiting(pump: MessagePump) -> bool:
     queue: Queue[Message | None] = pump._message_queue
     waiters: object = getattr(queue.ready_event, "_waiters")  # noqa: B009  # asyncio's own
     return not queue.values and bool(waiters)
+
+
+def _keep_segments(
+    self: Strip, segments: Iterable[Segment], cell_length: int | None = None
+) -> None:
+    self._segments = list(segments)
+    self._cell_length = cell_length
+    self._divide_cache = {}  # type: ignore[assignment]
+    self._crop_cache = {}  # type: ignore[assignment]
+    self._style_cache = {}  # type: ignore[assignment]
+    self._filter_cache = {}  # type: ignore[assignment]
+    self._line_length_cache = {}  # type: ignore[assignment]
+    self._crop_extend_cache = {}  # type: ignore[assignment]
+    self._offsets_cache = {}  # type: ignore[assignment]
+    self._render_cache = self._link_ids = self._cell_count = None
 
 
 def _check_own_selector_first(selectors: list[Selector], path: list[DOMNode]) -> bool:
@@ -196,9 +220,9 @@ def _count_code_parameters(func: Callable[..., object]) -> int:
 @contextmanager
 def quick_textual() -> Iterator[None]:
     """Let headless applications paint nothing, and pilots wait for the event loop alone."""
-    with pytest.MonkeyPatch.context() as patch, quick_styles():
+    with pytest.MonkeyPatch.context() as patch, quick_styles(), quick_text():
         patch.setattr(Compositor, "render_update", _count_update)
-        patch.setattr("textual.strip.FIFOCache", lambda _size: {})
+        patch.setattr(Strip, "__init__", _keep_segments)
         patch.setattr("textual.app.wait_for_idle", _wait_for_idle)
         patch.setattr("textual.pilot.wait_for_idle", _wait_for_idle)
         patch.setattr("textual._callback._count_parameters", _count_code_parameters)
