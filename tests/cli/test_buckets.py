@@ -1,12 +1,14 @@
 """`amp-console` on a bucket: killed, run twice at once, and searched for keys."""
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from amp_console.cli.exits import Exit
 from amp_console.ledger import open_ledger
 from amp_console.simulator import Simulator
 from tests.cli.operator import Operator
@@ -63,6 +65,19 @@ def test_an_import_killed_at_any_moment_is_completed_by_the_next(
     assert "s3://events/in: 0 objects read, 60 read before and unchanged." in again.out
     assert counted(operator) == (OBJECTS * users, OBJECTS * users)
     assert operator.run("errors").out.startswith("No errors")
+
+
+@pytest.mark.parametrize("is_listing", [True, False])
+def test_ctrl_c_ends_an_import_that_waits_for_a_silent_server(
+    operator: Operator, bucket: BucketServer, is_listing: bool
+) -> None:
+    """Its time limits are half a minute and more."""
+    bucket.fault = lambda request: request.is_listing == is_listing and request.never_answer()
+    process = operator.start("import", bucket.address("in"))
+    process.wait_until(lambda: bucket.listings if is_listing else bucket.fetched)
+    process.send(signal.SIGINT)
+    assert process.wait(15) == Exit.INTERRUPTED, process.err
+    assert "Traceback" not in process.err
 
 
 def test_of_two_imports_at_once_one_reads_and_the_other_is_told(

@@ -54,6 +54,11 @@ class Request:
         self._answer(status, body)
         return True
 
+    def never_answer(self) -> bool:
+        """Keep the connection open without a word, until the server is closed."""
+        self._handler.server.closing.wait()
+        return True
+
     def list_as(self, *keys: str) -> bool:
         """List these keys, such as a folder can't hold."""
         shown = "".join(
@@ -96,6 +101,14 @@ class Request:
         handler.close_connection = True
 
 
+class _ClosingServer(ThreadingHTTPServer):
+    """Tells the threads of its requests when it is to be closed."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.closing = threading.Event()
+
+
 class BucketServer:
     """Serves the folder of a bucket; `fault` sees every GET first.
 
@@ -125,7 +138,7 @@ class BucketServer:
             def _max_keys(self) -> int:
                 return min(server.page, int(super()._max_keys()))
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = _ClosingServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._http.server_port}"
 
@@ -163,6 +176,7 @@ class BucketServer:
         try:
             yield self
         finally:
+            self._http.closing.set()
             self._http.shutdown()
             self._http.server_close()
             thread.join()

@@ -12,6 +12,7 @@ import pytest
 from amp_console.engage import UnreadableSource
 from amp_console.sync.ingest.report import unreadable_sentences
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.client import BucketClient
 from amp_console.sync.sources.bucket.listing import list_objects
 from amp_console.sync.sources.bucket.store import open_store
 from tests.sync.bucket_server import BUCKET, KEY_ID, SECRET, BucketServer, Fault, bucket_server
@@ -125,7 +126,7 @@ def test_credentials_that_cannot_be_renewed_are_told(bucket: BucketServer) -> No
     address = BucketAddress.parse(bucket.address())
     store = S3Store(BUCKET, endpoint=bucket.endpoint, credential_provider=expired)
     with pytest.raises(UnreadableSource) as failed:
-        list(list_objects(store, address, {}))
+        list(list_objects(BucketClient(store), address, {}))
     assert "The credentials have expired. Sign in again (for AWS SSO: aws sso login)." in str(
         failed.value
     )
@@ -167,7 +168,7 @@ def test_a_traceback_of_a_refusal_holds_no_secret(bucket: BucketServer) -> None:
     bucket.fault = refused(400, "ExpiredToken")
     address = BucketAddress.parse(bucket.address())
     with pytest.raises(UnreadableSource) as failed:
-        list(list_objects(open_store(address), address, {}))
+        list(list_objects(BucketClient(open_store(address)), address, {}))
     shown = "".join(traceback.format_exception(failed.value))
     assert SECRET not in shown + repr(open_store(address))
 

@@ -19,6 +19,7 @@ from amp_console.sync.ingest.report import (
     set_sentences,
 )
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.client import BucketClient
 from amp_console.sync.sources.bucket.listing import find_object
 from amp_console.sync.sources.bucket.object_set import ObjectSet
 from amp_console.sync.sources.bucket.objects import ObjectStream
@@ -323,10 +324,10 @@ def test_a_stream_that_is_closed_never_looks_like_the_end_of_its_object(
 ) -> None:
     bucket.put("a.json", lines("a"))
     address = BucketAddress.parse(bucket.address("a.json"))
-    store = open_store(address)
-    item = find_object(store, address)
+    client = BucketClient(open_store(address))
+    item = find_object(client, address)
     assert item is not None
-    stream = ObjectStream(store, address, item, QUICK)
+    stream = ObjectStream(client, address, item, QUICK)
     stream.close()
     with pytest.raises(UnreadableSource):
         stream.read(10)

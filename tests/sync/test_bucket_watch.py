@@ -23,6 +23,7 @@ from tests.sync.webhook_sender import LIVE_OPTIONS
 from tests.sync.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
+PATIENCE = 15  # seconds
 
 
 @pytest.fixture
@@ -235,3 +236,44 @@ async def test_a_session_that_ends_within_an_object_reads_it_again(
     async with following(workspace, bucket, "in"):
         await until(lambda: members(workspace) == {*users, "more"})
     assert events_read(workspace) == 9_001
+
+
+def fall_silent(bucket: BucketServer, *, is_listing: bool) -> Callable[[], bool]:
+    """Let a server answer no listing, or no request for an object; say when one waits."""
+    bucket.fault = lambda request: request.is_listing == is_listing and request.never_answer()
+    return lambda: any(request.is_listing == is_listing for request in bucket.requests)
+
+
+@pytest.mark.parametrize("is_listing", [True, False])
+async def test_a_server_that_fell_silent_holds_up_no_end(
+    workspace: Workspace, bucket: BucketServer, is_listing: bool
+) -> None:
+    """Its time limits are half a minute and more."""
+    bucket.put("in/1.json", lines("u1"))
+    waits = fall_silent(bucket, is_listing=is_listing)
+    async with asyncio.timeout(PATIENCE), following(workspace, bucket, "in"):
+        await until(waits)
+    assert unread(workspace) == {}
+    bucket.fault = lambda _: False
+    async with following(workspace, bucket, "in"):
+        await until(is_in(workspace, "u1"))
+
+
+@pytest.mark.parametrize("is_listing", [True, False])
+async def test_what_waits_for_a_silent_server_is_cancelled_at_once_and_lets_go_of_the_bucket(
+    workspace: Workspace, bucket: BucketServer, is_listing: bool
+) -> None:
+    bucket.put("in/1.json", lines("u1"))
+    waits = fall_silent(bucket, is_listing=is_listing)
+    address = BucketAddress.parse(bucket.address("in"))
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options(), workspace.timing)
+    source = open_buckets([address], ingestor, PollOptions(), QUICK)
+    async with asyncio.timeout(PATIENCE), workspace.client() as client:
+        live = LiveSession(workspace.context(client), LIVE_OPTIONS)
+        task = asyncio.create_task(live.run(source))
+        await until(waits)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    with workspace.ledger.hold_source(address.root):
+        pass

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from amp_console.engage import UnreadableSource
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.client import BucketClient
 from amp_console.sync.sources.bucket.errors import explain
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
-    from obstore.store import ObjectStore
 
-PAGE = 1_000  # objects
 NO_DATA = ("dummy-object.txt",)
 """What Segment writes to check that it may write."""
 
@@ -65,12 +64,12 @@ class ListedObject(NamedTuple):
 
 
 def list_objects(
-    store: "ObjectStore", address: BucketAddress, first_days: Mapping[str, int]
+    client: BucketClient, address: BucketAddress, first_days: Mapping[str, int]
 ) -> Iterator[ListedObject]:
     """List the objects with data below an address, in the order of their keys.
 
     `first_days` says, for each archive, which day its listing begins with (seconds since 1970).
-    Raises `UnreadableSource`.
+    Raises `UnreadableSource`, and `StreamClosed` once the client is closed.
     """
     import obstore  # noqa: PLC0415  # an optional extra
 
@@ -79,7 +78,7 @@ def list_objects(
     try:
         while True:
             skipped_to = None
-            for page in obstore.list(store, address.prefix or None, offset=offset, chunk_size=PAGE):
+            for page in client.pages(address.prefix or None, offset):
                 for meta in page:
                     skipped_to = _skipped_to(meta["path"], first_days)
                     if skipped_to is not None:
@@ -99,14 +98,12 @@ def list_objects(
         ) from None
 
 
-def find_object(store: "ObjectStore", address: BucketAddress) -> ListedObject | None:
+def find_object(client: BucketClient, address: BucketAddress) -> ListedObject | None:
     """The one object that an address names; None where there is none. Raises `UnreadableSource`."""
     import obstore  # noqa: PLC0415  # an optional extra
 
     try:
-        return (
-            ListedObject.from_meta(obstore.head(store, address.prefix)) if address.prefix else None
-        )
+        return ListedObject.from_meta(client.head(address.prefix)) if address.prefix else None
     except (FileNotFoundError, ValueError):
         return None
     except (obstore.exceptions.BaseError, OSError) as error:

@@ -10,6 +10,7 @@ from amp_console.ledger import Ledger
 from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.locks import SourceBusy
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.client import BucketClient
 from amp_console.sync.sources.bucket.listing import ListedObject, find_object, list_objects
 from amp_console.sync.sources.bucket.objects import Fetcher, ObjectSource, ObjectStream
 from amp_console.sync.sources.bucket.read_objects import ReadObjects
@@ -74,11 +75,19 @@ class ObjectSet:
         self._options = options
         self._transfer = transfer
         self._store = open_store(address, transfer)
+        self._client: BucketClient | None = None
+        self._is_closed = False
 
     @property
     def name(self) -> str:
         """The address, without settings."""
         return self.address.name
+
+    def close(self) -> None:
+        """Break off what is read, in whichever thread: it raises `StreamClosed`, now and later."""
+        self._is_closed = True
+        if self._client is not None:
+            self._client.close()
 
     @contextmanager
     def unread(
@@ -93,13 +102,16 @@ class ObjectSet:
 
         Those that are not due are left for another time.
         """
+        client = self._client = BucketClient(self._store)
+        if self._is_closed:
+            client.close()
         try:
             with (
                 ledger.hold_source(self.address.root),
-                Fetcher(self._store, self.address, self._transfer) as fetcher,
+                Fetcher(client, self.address, self._transfer) as fetcher,
             ):
                 read = ReadObjects(ledger, self.address, self._options.mapping)
-                new = self._new(read, is_due, again=again)
+                new = self._new(client, read, is_due, again=again)
                 self._is_complete = False
                 yield self._parts(fetcher, read, new)
                 # By now the caller has merged what it read: before, a crash would lose it.
@@ -142,17 +154,22 @@ class ObjectSet:
         self._is_complete = True
 
     def _new(
-        self, read: ReadObjects, is_due: Callable[[ListedObject], bool], *, again: bool
+        self,
+        client: BucketClient,
+        read: ReadObjects,
+        is_due: Callable[[ListedObject], bool],
+        *,
+        again: bool,
     ) -> Iterator[ListedObject]:
         is_empty, self.known = True, 0
-        for item in list_objects(self._store, self.address, {} if again else read.first_days):
+        for item in list_objects(client, self.address, {} if again else read.first_days):
             is_empty = False
             if read.see(item) and not again:
                 self.known += 1
             elif is_due(item):
                 yield item
         if is_empty and not read.first_days:
-            only = find_object(self._store, self.address)
+            only = find_object(client, self.address)
             if only is None:
                 raise UnreadableSource(
                     f"{self.name} holds no objects. Nothing was read. Check the name: it is a"
@@ -165,11 +182,16 @@ def open_object(
     address: BucketAddress, options: ReadOptions, transfer: TransferOptions = TRANSFER
 ) -> ObjectSource:
     """Open the one object that an address names. Raises `UnreadableSource`."""
-    store = open_store(address, transfer)
-    item = find_object(store, address)
+    client = BucketClient(open_store(address, transfer))
+    try:
+        item = find_object(client, address)
+    except BaseException:
+        client.close()
+        raise
     if item is None:
+        client.close()
         raise UnreadableSource(f"{address.name} does not exist. Nothing was read. Check the key.")
-    stream = ObjectStream(store, address, item, transfer)
+    stream = ObjectStream(client, address, item, transfer, on_close=client.close)
     thread = ThreadPoolExecutor(1, thread_name_prefix="bucket")
     thread.submit(stream.fetch)
     thread.shutdown(wait=False)  # closing the source ends the thread

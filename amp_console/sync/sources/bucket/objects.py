@@ -1,21 +1,19 @@
 """Objects as sources: fetched ahead in parts, so that memory is bounded, and read one by one."""
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Event
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from amp_console.engage import EventBatch, ReadOptions, Source, UnreadableSource
 from amp_console.engage.source import BLOCK_BYTES
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.client import BucketClient
 from amp_console.sync.sources.bucket.errors import ObjectReplaced, StreamClosed, explain, is_defect
 from amp_console.sync.sources.bucket.listing import ListedObject
 from amp_console.sync.sources.bucket.store import TransferOptions
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 CLOSED_AFTER = 0.2  # seconds until a thread that waits sees that the stream is closed
 
@@ -29,22 +27,24 @@ class ObjectStream:
 
     def __init__(
         self,
-        store: "ObjectStore",
+        client: BucketClient,
         address: BucketAddress,
         item: ListedObject,
         options: TransferOptions,
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self.item = item
         """The object; once its first part is there, as it was when it was fetched."""
         self.has_failed = False
         """Whether it could not be fetched to its end."""
-        self._store = store
+        self._client = client
         self._address = address
         self._part_bytes = options.part_bytes
         self._parts: queue.Queue[bytes | BaseException] = queue.Queue(
             max(2, options.parts)
         )  # `close` frees two
         self._is_closed = Event()
+        self._on_close = on_close
         self._rest = memoryview(b"")
         self._position = 0
 
@@ -64,18 +64,15 @@ class ObjectStream:
                 return
 
     def _fetched(self) -> Iterator[bytes]:
-        import obstore  # noqa: PLC0415  # an optional extra
-
         position, end = 0, 1
         while position < end and not self._is_closed.is_set():
             span = (position, position + self._part_bytes)
-            got = obstore.get(self._store, self.item.key, options={"range": span})
-            found = ListedObject.from_meta(got.meta)
+            meta, part = self._client.fetch(self.item.key, span)
+            found = ListedObject.from_meta(meta)
             if position == 0:
                 self.item, end = found, found.size
             elif (found.version, found.size) != (self.item.version, self.item.size):
                 raise ObjectReplaced
-            part = bytes(got.bytes())
             position += len(part)
             yield part
 
@@ -112,6 +109,7 @@ class ObjectStream:
     def close(self) -> None:
         """Fetch no further part; who waits for one is told that the stream is closed."""
         self._is_closed.set()
+        self._on_close()
 
 
 class ObjectSource(Source):
@@ -139,12 +137,12 @@ class ObjectSource(Source):
 
 
 class Fetcher:
-    """Fetches several objects at once; as a context manager it ends its threads."""
+    """Fetches several objects at once; as a context manager it closes the client in the end."""
 
     def __init__(
-        self, store: "ObjectStore", address: BucketAddress, options: TransferOptions
+        self, client: BucketClient, address: BucketAddress, options: TransferOptions
     ) -> None:
-        self._store = store
+        self._client = client
         self._address = address
         self._options = options
         self._threads = ThreadPoolExecutor(options.ahead, thread_name_prefix="bucket")
@@ -152,7 +150,7 @@ class Fetcher:
 
     def begin(self, item: ListedObject) -> ObjectStream:
         """Begin to fetch an object. At most `ahead` may be under way, read in their order."""
-        stream = ObjectStream(self._store, self._address, item, self._options)
+        stream = ObjectStream(self._client, self._address, item, self._options)
         self._streams.add(stream)
         self._threads.submit(stream.fetch)
         return stream
@@ -168,4 +166,5 @@ class Fetcher:
     def __exit__(self, *error: object) -> None:
         for stream in self._streams:
             stream.close()
+        self._client.close()
         self._threads.shutdown(cancel_futures=True)

@@ -1,9 +1,10 @@
 """Buckets that are followed: listed again and again, and what is new is read."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
@@ -14,11 +15,15 @@ from amp_console.ledger.unread_sources import UnreadSource, keep_unread
 from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.errors import StreamClosed
 from amp_console.sync.sources.bucket.listing import ListedObject
 from amp_console.sync.sources.bucket.object_set import ObjectPart, ObjectSet
 from amp_console.sync.sources.bucket.store import TRANSFER, TransferOptions
 from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus, StreamKind
 from amp_console.sync.sources.streams import StreamGroup
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_TROUBLES = 20  # objects
 
@@ -93,6 +98,18 @@ class BucketStream:
 
     async def follow(self, sink: Sink) -> None:
         """List and read until the session ends. What can't be read is tried again."""
+        ending = asyncio.create_task(self._end_with(sink))
+        try:
+            await self._follow(sink)
+        finally:
+            ending.cancel()
+
+    async def _end_with(self, sink: Sink) -> None:
+        """Break off what is read: an object of which a part is missing is read again."""
+        await sink.ending.wait()
+        self._objects.close()
+
+    async def _follow(self, sink: Sink) -> None:
         failures = 0
         while not sink.ending.is_set():
             try:
@@ -100,6 +117,8 @@ class BucketStream:
                     await self._poll(sink)
                 self._trouble, failures, self._is_caught_up = "", 0, True
                 wait = self._options.interval
+            except StreamClosed:  # the session ends
+                return
             except UnreadableSource as error:
                 self._trouble = (
                     f"{without_name(error, self._objects.name)} The session keeps trying."
@@ -121,15 +140,29 @@ class BucketStream:
         ledger, now = self._ingestor.ledger, self._ingestor.timing.now
         with ExitStack() as held:
             opened = self._objects.unread(ledger, now, is_due=self._is_due)
-            parts = await asyncio.to_thread(held.enter_context, opened)
+            parts = await self._in_thread(held.enter_context, opened)
             try:
                 while not sink.ending.is_set():
-                    part = await asyncio.to_thread(next, parts, None)
+                    part = await self._in_thread(next, parts, None)
                     if part is None:
                         return
                     await self._read(sink, part)
             finally:
-                await asyncio.to_thread(held.close)
+                await self._in_thread(held.close)
+
+    async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what may wait for the bucket; what is cancelled breaks that off, and waits for it.
+
+        So there is never more than one thread at work on what is read.
+        """
+        calling = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+        try:
+            return await asyncio.shield(calling)
+        except asyncio.CancelledError:
+            self._objects.close()
+            await asyncio.wait([calling])
+            calling.exception()  # it is of no interest: it was broken off
+            raise
 
     def _is_due(self, item: ListedObject) -> bool:
         trouble = self._troubles.get(item.key)
@@ -140,7 +173,7 @@ class BucketStream:
     async def _read(self, sink: Sink, part: ObjectPart) -> None:
         steps = self._steps(part)
         try:
-            while (result := await asyncio.to_thread(next, steps, None)) is not None:
+            while (result := await self._in_thread(next, steps, None)) is not None:
                 if result.tally.read:
                     self._events += result.tally.read
                     self._last = self._now()
@@ -149,6 +182,8 @@ class BucketStream:
                     return
             self._troubles.pop(part.item.key, None)
         except UnreadableSource as error:
+            if sink.ending.is_set():  # it may have been broken off
+                return
             before = self._troubles.get(part.item.key)
             tries = before.tries + 1 if before else 1
             again_at = self._now() + self._after(tries) if part.has_failed else None
@@ -158,7 +193,7 @@ class BucketStream:
             )
             now = self._ingestor.timing.now()
             unread = UnreadSource(part.key, part.name, reason, now)
-            await asyncio.to_thread(self._ingestor.ledger.write, keep_unread, unread)
+            await self._ingestor.ledger.awrite(keep_unread, unread)
 
     def _steps(self, part: ObjectPart) -> Iterator[IngestResult]:
         """Read an object; its last batch is merged together with its checkpoint."""
