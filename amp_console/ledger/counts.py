@@ -435,6 +435,15 @@ def members(db: Db, known: Audience) -> int:
     return _count(db, "id_type = ? AND wanted = 1", known.id, ID_TYPE_CODE[known.id_type])
 
 
+def has_members(db: Db, known: Audience) -> bool:
+    """Whether anyone with an identifier is wanted in the cohort; it reads up to the first one."""
+    row = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM member WHERE audience_id = ? AND id_type = ? AND wanted = 1)",
+        (known.id, ID_TYPE_CODE[known.id_type]),
+    ).fetchone()
+    return bool(row[0])
+
+
 def leavers(db: Db, known: Audience) -> int:
     """How many people left the audience; a file reads each of its identifiers."""
     return _count(db, "id_type = ? AND wanted = 0", known.id, ID_TYPE_CODE[known.id_type])

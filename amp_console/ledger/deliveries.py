@@ -57,11 +57,15 @@ class DeliveryBatch(msgspec.Struct, frozen=True):
 
 
 class RequestAnswer(msgspec.Struct, frozen=True):
-    """What came back: HTTP status (None: no answer), Amplitude's words, and when (microseconds)."""
+    """What came back: HTTP status (None: no answer), Amplitude's words, and when (microseconds).
+
+    `sent_at` is when the request was sent, in microseconds, None for when it was opened.
+    """
 
     at: int
     status: int | None = None
     words: str = ""
+    sent_at: int | None = None
 
 
 class Reason(enum.StrEnum):
@@ -466,9 +470,17 @@ def void_open(db: Db, audience_id: int, now: int, late_until: int | None) -> int
 def settle(db: Db, request_id: int, state: str, answer: RequestAnswer, skipped: int = 0) -> None:
     """Close a request with its answer; the caller updates its members."""
     db.execute(
-        "UPDATE request SET state = ?, settled_at = ?, status = ?, answer = ?, skipped = ? "
-        "WHERE id = ?",
-        (state, answer.at, answer.status, answer.words[:2000], skipped, request_id),
+        "UPDATE request SET state = ?, settled_at = ?, status = ?, answer = ?, skipped = ?, "
+        "sent_at = coalesce(?, sent_at) WHERE id = ?",
+        (
+            state,
+            answer.at,
+            answer.status,
+            answer.words[:2000],
+            skipped,
+            answer.sent_at,
+            request_id,
+        ),
     )
 
 

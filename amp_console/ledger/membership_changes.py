@@ -250,7 +250,8 @@ def changes_since(db: Db, known: Audience, before: ChangeCounter, now: int) -> i
     New members of long ago are not counted by the day, so they are counted from their rows.
     """
     (long_ago,) = db.execute(
-        "SELECT count(*) FROM member WHERE n > ? AND is_member = 1 AND audience_id = ? "
+        # With the sign, SQLite reads the rows behind the last one, not all of the audience.
+        "SELECT count(*) FROM member WHERE n > ? AND is_member = 1 AND +audience_id = ? "
         "AND id_type = ? AND event_at < ?",
         (
             before.last_member,

@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from amp_console.ledger.audiences import audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.deliveries import (
     PROCESS_ENDED,
@@ -36,12 +37,14 @@ def open_upload(
     """Open an upload of up to `limit` members beyond row `after`, none of `avoid`; None at the end.
 
     With it comes the row to continue after. Under the ID type not in use these are members whose
-    identifier of the other type is known too.
+    identifier of the other type is known too. Without a cohort, all other members are pending,
+    which an index has in the order of their rows.
     """
+    is_used = audience(db, audience_id).id_type is id_type
     is_sent = (
         "audience_id = :audience AND id_type = :id_type AND n > :after "
-        "AND is_member = 1 AND rejection_id IS NULL "
-        "AND (wanted = 1 OR counterpart IS NOT NULL) "
+        "AND is_member = 1 AND rejection_id IS NULL AND "
+        f"{'wanted = 1 AND wanted IS NOT delivered' if is_used else 'counterpart IS NOT NULL'} "
         "AND id NOT IN (SELECT value FROM json_each(:avoid))"
     )
     values = {

@@ -118,10 +118,11 @@ def test_who_leaves_while_the_request_is_open_is_removed(ledger: Ledger, is_answ
 
 
 def test_what_a_dead_process_left_open_is_sent_again(ledger: Ledger) -> None:
-    read(ledger, [enters("u1", 1)])
-    take(ledger, ADD)
-    assert ledger.write(deliveries.void_open, 1, 9, 9) == 1
-    assert deliver(ledger) == {ADD: ["u1"], REMOVE: []}
+    read(ledger, [enters("u1", 1), enters("u2", 1, 2), enters("u3", 1, 3)])
+    take(ledger, ADD, limit=1)
+    take(ledger, ADD, limit=1)  # opened while the other one was on its way
+    assert ledger.write(deliveries.void_open, 1, 9, 9) == 2
+    assert deliver(ledger) == {ADD: ["u1", "u2", "u3"], REMOVE: []}
 
 
 def test_skipped_users_are_rejected_with_the_reason_and_not_sent_again(ledger: Ledger) -> None:

@@ -32,18 +32,20 @@ def sizes(*answers: Transient | None) -> list[int]:
     return found
 
 
-def test_batches_double_up_to_the_largest() -> None:
-    assert sizes(*[None] * 5) == [10_000, 20_000, 40_000, 80_000, 100_000, 100_000]
+def test_after_the_first_clean_answer_batches_are_as_large_as_allowed() -> None:
+    assert sizes(None, None) == [10_000, 100_000, 100_000]
 
 
-def test_passing_trouble_is_soon_made_good() -> None:
-    assert sizes(None, ServerTrouble(500), None, None) == [10_000, 20_000, 10_000, 20_000, 40_000]
+def test_after_trouble_batches_double_up_to_the_largest() -> None:
+    trouble = ServerTrouble(500)
+    assert sizes(trouble, None, None) == [10_000, 5_000, 10_000, 20_000]
+    assert sizes(None, trouble, None, None) == [10_000, 100_000, 50_000, 100_000, 100_000]
 
 
 @pytest.mark.parametrize("trouble", [TooLarge(413), TimedOut()])
 def test_what_was_too_much_is_not_tried_again_soon(trouble: Transient) -> None:
-    assert sizes(None, trouble, *[None] * 7)[-1] == 10_000
-    assert sizes(None, trouble, *[None] * 8)[-1] == 15_001
+    assert sizes(None, trouble, *[None] * 7)[-1] == 50_000
+    assert sizes(None, trouble, *[None] * 8)[-1] == 75_001
 
 
 def test_a_time_out_of_what_passed_before_sets_no_ceiling() -> None:
@@ -55,7 +57,7 @@ def test_batches_never_shrink_below_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "requests"), [(0, 0), (1, 1), (10_000, 1), (10_001, 2), (30_000, 2), (250_000, 5)]
+    ("count", "requests"), [(0, 0), (1, 1), (10_000, 1), (10_001, 2), (30_000, 2), (250_000, 4)]
 )
 def test_a_plan_counts_the_requests_of_a_calm_run(count: int, requests: int) -> None:
     assert requests_for([count], LIMITS) == requests

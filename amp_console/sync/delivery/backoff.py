@@ -97,7 +97,8 @@ def limit_note(until: int, now: int, *, is_capped: bool = False) -> str:
 class BatchSize:
     """Grows while requests succeed, shrinks when a request was, or may have been, too large.
 
-    It doubles and halves, so that it recovers soon after passing trouble. A 413, or a time-out of
+    The first batch tries whether the cohort accepts requests; once it does, the next is as large as
+    allowed. After trouble it doubles and halves, so that it recovers soon. A 413, or a time-out of
     a size that was never answered, is about the size: it sets a ceiling, which is lifted slowly.
     """
 
@@ -106,7 +107,13 @@ class BatchSize:
         self._ceiling = limits.largest_batch
         self._largest_clean = 0
         self._clean_in_a_row = 0
+        self._had_trouble = False
         self.current = min(limits.first_batch, limits.largest_batch)
+
+    @property
+    def grown(self) -> int:
+        """The size of the next batch after a clean answer."""
+        return min(self.current * 2, self._ceiling) if self._had_trouble else self._ceiling
 
     def grow(self) -> None:
         """Note a clean answer."""
@@ -114,10 +121,11 @@ class BatchSize:
         self._clean_in_a_row += 1
         if self._clean_in_a_row % LIFT_AFTER == 0:
             self._ceiling = min(self._largest, self._ceiling + self._ceiling // 2 + 1)
-        self.current = min(self.current * 2, self._ceiling)
+        self.current = self.grown
 
     def shrink(self, error: Transient) -> None:
         """Note a failure."""
+        self._had_trouble = True
         self._clean_in_a_row = 0
         is_new_size = self.current > self._largest_clean
         self.current = max(1, self.current // 2)

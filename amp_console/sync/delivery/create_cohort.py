@@ -9,7 +9,7 @@ from functools import partial
 from amp_console.amplitude import BadRequest
 from amp_console.ledger import uploads
 from amp_console.ledger.cohorts import Creation
-from amp_console.ledger.counts import members, outstanding
+from amp_console.ledger.counts import has_members, outstanding
 from amp_console.ledger.deliveries import DeliveryBatch
 from amp_console.sync.delivery.cohort_upload import (
     UploadOutcome,
@@ -40,7 +40,7 @@ async def ensure_cohort(worker: AudienceWorker) -> None:
     intent = await begin_creation(worker)
     if intent is None:
         return
-    if await worker.read(members, worker.audience):
+    if await worker.read(has_members, worker.audience):
         await _create_from_members(worker, intent)
     elif (await worker.read(outstanding, worker.audience)).unidentified == 0:
         await _create_from_seed(worker, intent)

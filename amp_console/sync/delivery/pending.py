@@ -3,6 +3,7 @@
 from amp_console.amplitude import BadRequest, CohortGone, ServerTrouble
 from amp_console.ledger import deliveries
 from amp_console.ledger.counts import count_pending
+from amp_console.sync.delivery.batches import PendingBatches
 from amp_console.sync.delivery.bisect import BatchBisector
 from amp_console.sync.delivery.context import AudienceBlocked
 from amp_console.sync.delivery.create_cohort import ensure_cohort
@@ -54,24 +55,24 @@ async def deliver_pending(
     # The differences of a comparison say who is in the cohort by one identifier alone; people who
     # are forgotten are no one else by the other one.
     is_first = worker.comparison_id is None and worker.only is None
-    sent = 0
-    while (most is None or sent < most) and (batch := await worker.take(id_type, operation)):
-        if is_first and id_type is not worker.audience.id_type:
-            await worker.write(deliveries.forget_other_id_type, worker.audience.id, id_type)
-        is_first = False
-        try:
-            if await worker.send(batch):
-                sent += batch.size
-        except BadRequest as refusal:
-            await _check_cohort(worker, refusal)
-            await BatchBisector(worker, batch).run(refusal)
-            sent += batch.size
-        except CohortGone as error:
-            if not await is_listed(worker):
-                raise
-            # A cohort in Amplitude's list exists, whatever one answer said.
-            await worker.wait_out(ServerTrouble(error.status, error.words, error.text))
-    return sent
+    async with PendingBatches(worker, id_type, operation, most) as batches:
+        while batch := await batches.next():
+            if is_first and id_type is not worker.audience.id_type:
+                await worker.write(deliveries.forget_other_id_type, worker.audience.id, id_type)
+            is_first = False
+            try:
+                if await worker.send(batch, upcoming=batches):
+                    batches.sent += batch.size
+            except BadRequest as refusal:
+                await _check_cohort(worker, refusal)
+                await BatchBisector(worker, batch).run(refusal)
+                batches.sent += batch.size
+            except CohortGone as error:
+                if not await is_listed(worker):
+                    raise
+                # A cohort in Amplitude's list exists, whatever one answer said.
+                await worker.wait_out(ServerTrouble(error.status, error.words, error.text))
+    return batches.sent
 
 
 async def _check_cohort(worker: AudienceWorker, refusal: BadRequest) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -22,21 +22,30 @@ from amp_console.amplitude import (
 )
 from amp_console.ledger import Db, deliveries, runs
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.counts import to_send
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
 from amp_console.ledger.leases import fenced
 from amp_console.ledger.locks import Fence
-from amp_console.ledger.runs import AudienceCounts, RunKind
+from amp_console.ledger.runs import AudienceCounts
 from amp_console.sync.delivery.backoff import BatchSize, RequestedWait, RetryBudget, asked_to_wait
 from amp_console.sync.delivery.context import ActiveRun, RunStopped
 from amp_console.sync.timing import Stop
-from amp_console.values import IdType, Operation
+from amp_console.values import Operation
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # A smaller request may pass where this one did not.
 TOO_MUCH = (TimedOut, TooLarge, ServerTrouble, AnswerTooLong, ForeignAnswer, Unconfirmed)
+
+
+class UpcomingBatches(Protocol):
+    """The batches after one that is being sent."""
+
+    def open_ahead(self, sending: DeliveryBatch, /) -> None:
+        """Begin to open the next batch while this one is on its way."""
+
+    async def put_back(self) -> None:
+        """Let the users of the next batch be pending as before."""
 
 
 class AudienceWorker:
@@ -68,6 +77,7 @@ class AudienceWorker:
         self._is_retry = False  # the last request that changes something failed
         self._ledger = context.ledger
         self._writes = context.ledger.writes_of(audience.id)
+        self._sent_at: int | None = None  # when the last request was sent
         self._fence: Fence | None = None  # of the lease that is held
         self._timing = context.timing
         self._stop = stop or context.stop
@@ -127,29 +137,17 @@ class AudienceWorker:
         """Seconds since the run began."""
         return self.run.progress.elapsed
 
-    async def take(self, id_type: IdType, operation: Operation) -> DeliveryBatch | None:
-        """Take the next batch of what is pending; raises `RunStopped`."""
-        await self.checkpoint()
-        batch = await self.write(
-            deliveries.open_batch,
-            self.run.id,
-            self.audience.id,
-            id_type,
-            operation,
-            self.batch_size.current,
-            self.now(),
-            self.comparison_id,
-            only=self.only,
-        )
-        if batch is not None and self.run.kind is RunKind.SYNC:
-            left = await self.read(to_send, self.audience, self.now())
-            self.run.progress.expect(self.audience.id, left.users)
-        return batch
-
-    async def send(self, batch: DeliveryBatch, *, is_control: bool = False) -> bool:
+    async def send(
+        self,
+        batch: DeliveryBatch,
+        *,
+        is_control: bool = False,
+        upcoming: UpcomingBatches | None = None,
+    ) -> bool:
         """Send a batch and settle it; False where it is pending again after a wait or a pause.
 
         A control request changes nothing: its users count neither as added nor as removed.
+        Meanwhile the next of the `upcoming` batches is opened.
 
         Raises `BadRequest`, `KeysRefused` and `CohortGone` with the batch pending again,
         `RetriesExhausted` or `RunStopped` while waiting, and `LeaseLost` with nothing sent.
@@ -161,6 +159,8 @@ class AudienceWorker:
                 if limiter.is_closed or not self._stop.may_send:
                     return await self._put_back(batch)
                 await self._ledger.acheck_lease(self._fence)
+                if upcoming is not None:
+                    upcoming.open_ahead(batch)
                 self.show(f"{_DOING[batch.operation]} {batch.size:,}")
                 with self._counted_request():
                     answer = await self.client.change_members(
@@ -168,6 +168,8 @@ class AudienceWorker:
                     )
         except AmplitudeError as error:
             await self.settle_failed(batch, error)
+            if upcoming is not None:
+                await upcoming.put_back()
             if not isinstance(error, Transient):
                 raise
             await self.wait_out(error, batch.size)
@@ -191,6 +193,7 @@ class AudienceWorker:
         """Count a request that changes a cohort or creates one, and the class of its answer."""
         self.count(requests=1, retries=int(self._is_retry))
         self._is_retry = False
+        self._sent_at = self.now()
         status = None
         try:
             yield
@@ -285,8 +288,8 @@ class AudienceWorker:
             raise RunStopped
 
     def answer(self, status: int | None, words: str) -> RequestAnswer:
-        """An answer that has just come back."""
-        return RequestAnswer(self.now(), status, words)
+        """An answer to the last request, which has just come back."""
+        return RequestAnswer(self.now(), status, words, self._sent_at)
 
     def show(self, state: str, wait: float | None = None) -> None:
         """Show what the audience is doing, and for how many seconds it waits."""

@@ -1,0 +1,278 @@
+"""Delivering many additions to one cohort, beside Segment's own code, with time for each request.
+
+    python tests/benchmarks/delivery.py [--adds 100000] [--large 2000000] [--latency 0.05]
+        [--rounds 3] [--peer FOLDER]
+
+The simulated Amplitude, in a process of its own, takes `latency` seconds for each request. Measured
+are whole processes, with their start: `amp-console sync --from FILE --yes` of the smaller number of
+events, which also creates the cohort, and `amp-console sync --yes` of the larger number of members,
+who are in the ledger already. 0 leaves one out.
+
+With `--peer`, Segment's own destination reads and sends the smaller file, too: in Node, 500 events
+in a request, one request after the other. FOLDER is the npm package `@segment/action-destinations`
+(https://github.com/segmentio/action-destinations), unpacked, with what it depends on in its
+`node_modules`. Of its code, only the hosts in its table of addresses are replaced.
+
+Printed are, for each, the seconds of the best round, also as a ratio to the time in which nothing
+but the requests' latency passes, and the peak memory (MiB).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from amp_console.connections import ConnectionStore, Folders
+from amp_console.ledger import open_ledger, sources
+from amp_console.ledger.audiences import discover
+from amp_console.ledger.members import NewestChanges, merge
+from amp_console.simulator import Simulator, World
+from amp_console.values import AudienceRef, Change
+
+REF = AudienceRef("spa", "aud", "large")
+SERVE = """
+import sys
+from amp_console.simulator import Behaviour, World, run_forever
+world = World()
+cohort = world.create_cohort("peer", "ana@acme.example")
+run_forever(
+    0, world=world, behaviour=Behaviour(latency=float(sys.argv[1])),
+    on_ready=lambda s: print(s.base_url, cohort.id, flush=True),
+)
+"""
+# Runs a command and says its peak memory (KiB). What wait4 knows as that includes the memory of
+# this process, which starts the command.
+OURS = """
+import atexit, sys
+from pathlib import Path
+def tell_peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    print(next(line for line in lines if line.startswith("VmHWM")), file=sys.stderr)
+atexit.register(tell_peak)
+from amp_console.cli.app import main
+main()
+"""
+PEER = """
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+const [folder, file, base] = process.argv.slice(1)
+const require = createRequire(folder + '/package.json')
+const code = folder + '/dist/destinations/amplitude-cohorts/'
+const { Destination } = require('@segment/actions-core')
+for (const hosts of Object.values(require(code + 'constants.js').endpoints))
+  for (const region of Object.keys(hosts)) hosts[region] = base + new URL(hosts[region]).pathname
+const destination = new Destination(require(code + 'index.js').default)
+const keys = { api_key: process.env.API_KEY, secret_key: process.env.SECRET_KEY }
+const owner = { app_id: '123456', default_owner_email: 'ana@acme.example' }
+const settings = { ...keys, ...owner, endpoint: 'north_america' }
+const mapping = {
+  user_id: { '@path': '$.userId' },
+  segment_external_audience_id: { '@path': '$.context.personas.external_audience_id' },
+  batch_size: 500,
+}
+let accepted = 0, requests = 0
+async function send(events) {
+  const data = { events, settings, mapping, auth: undefined, features: {}, statsContext: undefined }
+  const results = await destination.executeBatch('syncAudience', data)
+  accepted += results.filter((result) => result.status === 200).length
+  requests += destination.responses.length
+  destination.responses.length = 0
+}
+let rest = '', events = []
+for await (const piece of fs.createReadStream(file, { encoding: 'utf8' })) {
+  const lines = (rest + piece).split('\\n')
+  rest = lines.pop()
+  for (const line of lines) {
+    events.push(JSON.parse(line))
+    if (events.length === 500) await send(events.splice(0))
+  }
+}
+if (events.length) await send(events)
+console.log(JSON.stringify({ accepted, requests }))
+process.exit(0)
+"""
+
+
+class Measured(NamedTuple):
+    """Seconds on the clock, requests, and peak memory in MiB."""
+
+    seconds: float
+    requests: int
+    peak: float
+
+
+@contextmanager
+def simulator(latency: float) -> Iterator[tuple[str, str]]:
+    """Serve a simulated Amplitude; yields its address, and the id of a cohort for Segment."""
+    command = [sys.executable, "-c", SERVE, str(latency)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        base_url, cohort_id = process.stdout.readline().split()
+        yield base_url, cohort_id
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def workspace(base_url: str) -> Iterator[Mapping[str, str]]:
+    """Make a connection in a folder of its own; yields the environment of its commands."""
+    keys = Simulator(World()).credentials
+    with tempfile.TemporaryDirectory() as home:
+        environment = {
+            **os.environ,
+            "AMP_CONSOLE_HOME": home,
+            "AMP_CONSOLE_API_KEY": keys.api_key.reveal(),
+            "AMP_CONSOLE_SECRET_KEY": keys.secret_key.reveal(),
+            "API_KEY": keys.api_key.reveal(),
+            "SECRET_KEY": keys.secret_key.reveal(),
+        }
+        options = ["--app-id", "123456", "--owner-email", "ana@acme.example"]
+        subprocess.run(
+            [sys.executable, "-c", OURS, "connect", "bench", *options, "--base-url", base_url],
+            check=True, env=environment, capture_output=True,
+        )  # fmt: skip
+        yield environment
+
+
+def write_events(file: Path, count: int, cohort_id: str | None = None) -> None:
+    """Write Engage events by which so many users enter an audience, in the order of time."""
+    settings = {"id_type": "BY_USER_ID"}
+    linked = {"external_audience_id": cohort_id, "audience_settings": settings} if cohort_id else {}
+    with file.open("w") as lines:
+        for n in range(count):
+            event = {
+                "type": "identify",
+                "userId": _user(n),
+                "messageId": f"personas_{n:032x}",
+                "timestamp": f"2026-05-03T19:{n * 60 // count:02}:{n % 60:02}.000Z",
+                "context": {
+                    "library": {"name": "unknown", "version": "unknown"},
+                    "personas": {
+                        "computation_class": "audience",
+                        "computation_id": REF.computation_id,
+                        "computation_key": REF.key,
+                        **linked,
+                        "namespace": REF.space_id,
+                        "space_id": REF.space_id,
+                    },
+                },
+                "integrations": {"All": False, "Actions Amplitude Cohorts": True},
+                "traits": {REF.key: True, "email": f"{_user(n)}@example.com"},
+            }
+            lines.write(json.dumps(event, separators=(",", ":")) + "\n")
+
+
+def _user(number: int) -> str:
+    """A user ID; their order is not that of the events."""
+    return f"user-{number * 2654435761 % 2**32:08x}"
+
+
+def fill(path: Path, members: int) -> None:
+    """Fill a ledger with members who are all to be added."""
+    with open_ledger(path) as ledger:
+        audience = ledger.write(discover, REF)
+        source_id = ledger.write(sources.begin_source, "events", None, 1)
+        for first in range(0, members, 100_000):
+            gathered = NewestChanges()
+            last = min(first + 100_000, members)
+            gathered.add([Change(REF, _user(n), None, True, n, n + 1) for n in range(first, last)])
+            ledger.write(merge, source_id, gathered, {REF: audience.id}, 1)
+
+
+def sync(arguments: Sequence[str], environment: Mapping[str, str], expected: int) -> Measured:
+    """Run `amp-console sync`."""
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", OURS, "sync", *arguments, "--yes", "--json"],
+        check=True, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - begun
+    (audience,) = json.loads(done.stdout)["audiences"]
+    assert audience["added"] == expected, audience
+    peak = next(line for line in done.stderr.splitlines() if line.startswith("VmHWM"))
+    return Measured(seconds, audience["requests"], int(peak.split()[1]) / 1024)
+
+
+def small(adds: int, latency: float) -> Measured:
+    """Read and deliver a file, whose cohort is created on the way."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        simulator(latency) as (base_url, _),
+        workspace(base_url) as environment,
+    ):
+        file = Path(folder) / "events.ndjson"
+        write_events(file, adds)
+        return sync(["--from", str(file)], environment, adds)
+
+
+def large(members: int, latency: float) -> Measured:
+    """Deliver what the ledger holds."""
+    with simulator(latency) as (base_url, _), workspace(base_url) as environment:
+        folders = Folders.locate(environment)
+        connection = ConnectionStore(folders.config_file).pick(None)
+        fill(folders.ledger(connection.id), members)
+        return sync([], environment, members)
+
+
+def peer(adds: int, latency: float, folder: Path) -> Measured:
+    """Let Segment's destination read and send the same events."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        simulator(latency) as (base_url, cohort_id),
+        workspace(base_url) as environment,
+    ):
+        file = Path(home) / "events.ndjson"
+        write_events(file, adds, cohort_id)
+        command = ["node", "--input-type=module", "--eval", PEER, str(folder), str(file), base_url]
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        told = json.loads(process.stdout.read())
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+        seconds = time.perf_counter() - begun
+    assert told["accepted"] == adds, told
+    return Measured(seconds, told["requests"], usage.ru_maxrss / 1024)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--adds", type=int, default=100_000)
+    parser.add_argument("--large", type=int, default=2_000_000)
+    parser.add_argument("--latency", type=float, default=0.05)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", type=Path, metavar="FOLDER")
+    options = parser.parse_args()
+    latency = options.latency
+    best: dict[str, Measured] = {}
+    for _ in range(options.rounds):
+        rounds = {}
+        if options.adds:
+            rounds[f"{options.adds:,} events, amp-console"] = small(options.adds, latency)
+        if options.adds and options.peer:
+            found = peer(options.adds, latency, options.peer.absolute())
+            rounds[f"{options.adds:,} events, Segment's destination"] = found
+        if options.large:
+            rounds[f"{options.large:,} members, amp-console"] = large(options.large, latency)
+        for name, measured in rounds.items():
+            print(f"  {name} {measured.seconds:.2f} s", flush=True)
+            best[name] = min(best.get(name, measured), measured)
+    for name, (seconds, requests, peak) in best.items():
+        waiting = requests * latency
+        print(f"{name}: {seconds:.2f} s ({seconds / waiting:.1f} of {requests} latencies)")
+        print(f"{name}, peak memory: {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
