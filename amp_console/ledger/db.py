@@ -126,6 +126,23 @@ def pending_rows(db: Db) -> PendingRows:
     return PendingRows("member", "n")
 
 
+_DENSE = 20  # rows for each one that is meant: SQLite reads so many in order while it seeks one
+
+
+def members_between(first: int, last: int, size: int) -> str:
+    """The condition for an audience's members in these rows, of which about `size` are meant.
+
+    Its parameters are `:audience`, `:id_type`, `:first` and `:last`. SQLite would always read all
+    of an audience by its identifiers: 2,000,000 take seconds. With the sign it reads the rows from
+    the first to the last one, unless most of them are other audiences'.
+    """
+    sign = "+" if last - first < _DENSE * size else ""
+    return (
+        f"{sign}member.audience_id = :audience AND {sign}member.id_type = :id_type "
+        "AND member.n BETWEEN :first AND :last"
+    )
+
+
 def each_row(db: Db, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[Any]:
     """Yield the rows of a query that may return millions, and hold few of them in memory.
 

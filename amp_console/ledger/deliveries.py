@@ -15,7 +15,15 @@ import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
-from amp_console.ledger.db import EVERY, ID_TYPE_CODE, WANTED, Db, ServerDb, pending_rows
+from amp_console.ledger.db import (
+    EVERY,
+    ID_TYPE_CODE,
+    WANTED,
+    Db,
+    ServerDb,
+    members_between,
+    pending_rows,
+)
 from amp_console.values import IdType, Operation
 
 
@@ -31,12 +39,13 @@ class DeliveredBefore(msgspec.Struct, frozen=True):
     """Where the members of a request were before it was opened.
 
     `in_cohort` is the JSON array of the rows of those who were in the cohort, `unknown` that of
-    those who may have been, and `last_requests` that of the last request of each of the latter, or
-    null. All others were not in the cohort.
+    those who may have been. All others were not in the cohort. `requested` is that of those who
+    were in a request before, and `last_requests` has the last one of each of them.
     """
 
     in_cohort: str
     unknown: str
+    requested: str
     last_requests: str
 
 
@@ -88,7 +97,8 @@ _ROWS = (
     "min(n), max(n), count(*), json_group_array(id), "
     "json_group_array(n) FILTER (WHERE delivered = 1), "
     "json_group_array(n) FILTER (WHERE delivered IS NULL), "
-    "json_group_array(request_id) FILTER (WHERE delivered IS NULL)"
+    "json_group_array(n) FILTER (WHERE request_id IS NOT NULL), "
+    "json_group_array(request_id) FILTER (WHERE request_id IS NOT NULL)"
 )
 """Selects `MemberRows` from members."""
 _CHUNK = 500  # identifiers bound to one statement
@@ -104,7 +114,7 @@ _IS_CHOSEN = (
 class MemberRows(msgspec.Struct, frozen=True):
     """Some members: their first and last row, how many, their ids as JSON, and where they are.
 
-    The last three are those of `DeliveredBefore`.
+    The last four are those of `DeliveredBefore`.
     """
 
     first: int
@@ -113,7 +123,13 @@ class MemberRows(msgspec.Struct, frozen=True):
     ids: str
     in_cohort: str
     unknown: str
+    requested: str
     last_requests: str
+
+    @property
+    def are_adjacent(self) -> bool:
+        """Whether most rows between the first and the last one are theirs."""
+        return self.last - self.first < 2 * self.size
 
 
 def member_rows(db: Db, where: str, values: Mapping[str, object]) -> MemberRows:
@@ -169,8 +185,10 @@ def open_batch(
     if not rows.size:
         return None
     batch = open_request(db, run_id, audience_id, id_type, operation, rows, now)
+    # Going through the rows is quicker than through an index that changes on the way.
+    table = "member NOT INDEXED" if rows.are_adjacent else "member"
     db.execute(
-        "UPDATE member SET delivered = :wanted, request_id = :request "
+        f"UPDATE {table} SET delivered = :wanted, request_id = :request "
         f"WHERE {is_meant} AND n BETWEEN :first AND :last",
         {**values, "request": batch.request_id, "first": rows.first, "last": rows.last},
     )
@@ -226,7 +244,8 @@ def open_sub_batch(
         _json([id_ for _, id_, *_ in pending]),
         _json([n for n, _, delivered, _ in pending if delivered == 1]),
         _json([n for n, _, delivered, _ in pending if delivered is None]),
-        _json([last for *_, delivered, last in pending if delivered is None]),
+        _json([n for n, _, _, request_id in pending if request_id is not None]),
+        _json([request_id for *_, request_id in pending if request_id is not None]),
     )
     sub_batch = open_request(
         db, run_id, batch.audience_id, batch.id_type, batch.operation, row, now
@@ -306,7 +325,7 @@ def _batch(
     request_id: int, audience_id: int, id_type: IdType, operation: Operation, rows: MemberRows
 ) -> DeliveryBatch:
     ids = msgspec.Raw(rows.ids.encode())
-    before = DeliveredBefore(rows.in_cohort, rows.unknown, rows.last_requests)
+    before = DeliveredBefore(rows.in_cohort, rows.unknown, rows.requested, rows.last_requests)
     return DeliveryBatch(request_id, audience_id, id_type, operation, rows.size, ids, before)
 
 
@@ -388,15 +407,21 @@ def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None 
     Where it was to replace the cohort's content, so are all other users in the cohort. It may take
     effect until `late_until`, in microseconds since 1970; None: no later than now.
     """
-    kind, audience_id, *range_ = db.execute(
-        "SELECT kind, audience_id, id_type, first_n, last_n FROM request WHERE id = ?",
+    kind, audience_id, id_type, first, last, size = db.execute(
+        "SELECT kind, audience_id, id_type, first_n, last_n, size FROM request WHERE id = ?",
         (request_id,),
     ).fetchone()
     settle(db, request_id, "void", answer, 0)
     db.execute(
-        "UPDATE member SET delivered = NULL WHERE audience_id = ? AND id_type = ? "
-        "AND n BETWEEN ? AND ? AND request_id = ?",
-        (audience_id, *range_, request_id),
+        "UPDATE member SET delivered = NULL "
+        f"WHERE {members_between(first, last, size)} AND request_id = :request",
+        {
+            "audience": audience_id,
+            "id_type": id_type,
+            "first": first,
+            "last": last,
+            "request": request_id,
+        },
     )
     if kind == RequestKind.REPLACE:
         db.execute(
@@ -410,39 +435,36 @@ def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None 
 def undo(db: Db, batch: DeliveryBatch, answer: RequestAnswer) -> None:
     """The request changed nothing: its members are where they were before it, and so pending."""
     settle(db, batch.request_id, "void", answer, 0)
-    _restore(db, batch)
+    _restore(db, batch, batch.request_id)
 
 
 def withdraw(db: Db, batch: DeliveryBatch) -> None:
-    """Delete a request that was never sent; its members are pending as before it."""
-    _restore(db, batch)
+    """Delete a request that was never sent; its members are as before it, and so pending."""
+    _restore(db, batch, None)
+    db.execute("DELETE FROM request WHERE id = ?", (batch.request_id,))
+    before = batch.before
+    texts = (before.last_requests, before.requested)
+    requests, rows = (msgspec.json.decode(text, type=list[int]) for text in texts)
+    db.executemany("UPDATE member SET request_id = ? WHERE n = ?", zip(requests, rows, strict=True))
+
+
+def _restore(db: Db, batch: DeliveryBatch, request_id: int | None) -> None:
+    """Let the members be where they were, and their last request be this one."""
     first, last = db.execute(
-        "DELETE FROM request WHERE id = ? RETURNING first_n, last_n", (batch.request_id,)
+        "SELECT first_n, last_n FROM request WHERE id = ?", (batch.request_id,)
     ).fetchone()
     db.execute(
-        "UPDATE member SET request_id = NULL WHERE audience_id = ? "
-        "AND id_type = ? AND n BETWEEN ? AND ? AND request_id = ?",
-        (batch.audience_id, ID_TYPE_CODE[batch.id_type], first, last, batch.request_id),
-    )
-    before = (batch.before.last_requests, batch.before.unknown)
-    last_requests, rows = (msgspec.json.decode(text, type=list[int | None]) for text in before)
-    db.executemany(
-        "UPDATE member SET request_id = ? WHERE n = ?", zip(last_requests, rows, strict=True)
-    )
-
-
-def _restore(db: Db, batch: DeliveryBatch) -> None:
-    db.execute(
-        "UPDATE member SET delivered = CASE "
+        "UPDATE member SET request_id = :last_request, delivered = CASE "
         "WHEN n IN (SELECT CAST(value AS INTEGER) FROM json_each(:in_cohort)) THEN 1 "
         "WHEN n IN (SELECT CAST(value AS INTEGER) FROM json_each(:unknown)) THEN NULL ELSE 0 END "
-        "WHERE audience_id = :audience AND id_type = :id_type AND request_id = :request "
-        "AND n BETWEEN (SELECT first_n FROM request WHERE id = :request) "
-        "AND (SELECT last_n FROM request WHERE id = :request)",
+        f"WHERE {members_between(first, last, batch.size)} AND request_id = :request",
         {
             "audience": batch.audience_id,
             "id_type": ID_TYPE_CODE[batch.id_type],
+            "first": first,
+            "last": last,
             "request": batch.request_id,
+            "last_request": request_id,
             "in_cohort": batch.before.in_cohort,
             "unknown": batch.before.unknown,
         },

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from amp_console.ledger.db import ID_TYPE_CODE, WANTED, Db
+from amp_console.ledger.db import ID_TYPE_CODE, WANTED, Db, members_between
 from amp_console.values import IdType, Operation
 
 _JOINED = (
@@ -51,19 +51,19 @@ def remember(db: Db, request_id: int, until: int) -> None:
     of later events.
     """
     values = {"request": request_id, "until": until}
+    kind, audience_id, id_type, first, last, size = db.execute(
+        "SELECT kind, audience_id, id_type, first_n, last_n, size FROM request WHERE id = ?",
+        (request_id,),
+    ).fetchone()
     db.execute(
-        "INSERT INTO late_effect SELECT r.audience_id, coalesce(a.cohort_id, ''), m.n, "
+        "INSERT INTO late_effect SELECT r.audience_id, coalesce(a.cohort_id, ''), member.n, "
         "CASE r.operation WHEN 'add' THEN 1 ELSE 0 END, :until FROM request AS r "
         "JOIN audience AS a ON a.id = r.audience_id "
-        "JOIN member AS m ON m.audience_id = r.audience_id AND m.id_type = r.id_type "
-        "AND m.n BETWEEN r.first_n AND r.last_n AND m.request_id = r.id "
+        f"JOIN member ON {members_between(first, last, size)} AND member.request_id = r.id "
         f"WHERE r.id = :request {_KEEP_LATEST}",
-        values,
+        {**values, "audience": audience_id, "id_type": id_type, "first": first, "last": last},
     )
-    is_replacement = db.execute(
-        "SELECT 1 FROM request WHERE id = :request AND kind = 'replace'", values
-    ).fetchone()
-    if not is_replacement:
+    if kind != "replace":
         return
     db.execute(
         "INSERT INTO late_effect SELECT r.audience_id, coalesce(a.cohort_id, ''), m.n, 0, :until "

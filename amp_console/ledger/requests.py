@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from amp_console.ledger.audiences import LABEL
-from amp_console.ledger.db import ID_TYPE_OF, Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, members_between
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.values import IdType, Operation
 
@@ -164,15 +164,23 @@ def request_ids(
     A member remembers the last request only. Members that a later one sent are missing here,
     unless they are among those that the answer `named`.
     """
-    values = {"request": record.id, "named": msgspec.json.encode(sorted(named)).decode()}
+    first_row, last_row = db.execute(
+        "SELECT first_n, last_n FROM request WHERE id = ?", (record.id,)
+    ).fetchone()
+    values = {
+        "request": record.id,
+        "audience": record.audience_id,
+        "id_type": ID_TYPE_CODE[record.id_type],
+        "first": first_row,
+        "last": last_row,
+        "named": msgspec.json.encode(sorted(named)).decode(),
+    }
     its_members = (
-        "FROM member JOIN request ON request.id = :request "
-        "WHERE member.audience_id = request.audience_id AND member.id_type = request.id_type "
-        "AND n BETWEEN first_n AND last_n AND (member.request_id = request.id "
-        "OR member.id IN (SELECT value FROM json_each(:named)))"
+        f"FROM member WHERE {members_between(first_row, last_row, record.size)} AND "
+        "(request_id = :request OR id IN (SELECT value FROM json_each(:named)))"
     )
     rows = db.execute(
-        f"SELECT member.id {its_members} ORDER BY n LIMIT :limit", {**values, "limit": limit}
+        f"SELECT id {its_members} ORDER BY n LIMIT :limit", {**values, "limit": limit}
     )
     first = tuple(id_ for (id_,) in rows)
     return RequestIds(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from amp_console.ledger import Ledger, cohorts, deliveries, open_ledger, repairs, uploads
+from amp_console.ledger import Db, Ledger, cohorts, deliveries, open_ledger, repairs, uploads
 from amp_console.ledger.audiences import audience, link_existing, set_id_type
 from amp_console.ledger.counts import InCohort, held_by_cohort
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
@@ -177,6 +177,26 @@ def test_a_user_skipped_while_leaving_meanwhile_is_not_rejected(ledger: Ledger) 
     read(ledger, [leaves("ghost", 2)], "/later")
     ledger.write(deliveries.confirm, batch, OK, ["ghost"], "unknown")
     assert left(ledger) == left(ledger).__class__(0, 0, 0, 0)
+
+
+def test_who_is_in_a_request_that_is_not_sent_is_as_before(ledger: Ledger) -> None:
+    """Also by which request they were delivered."""
+    read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(4)])
+    deliver(ledger)
+    lost = ledger.write(deliveries.open_control_batch, 1, 1, IdType.USER_ID, 1)
+    assert lost is not None
+    ledger.write(deliveries.void, lost.request_id, LOST)
+    read(ledger, [leaves(f"u{n}", 2, n + 1) for n in range(3)], "/later")
+    before = ledger.read(_rows)
+    batch = take(ledger, REMOVE)
+    assert batch is not None
+    assert batch.size == 3
+    ledger.write(deliveries.withdraw, batch)
+    assert ledger.read(_rows) == before
+
+
+def _rows(db: Db) -> list[tuple[object, ...]]:
+    return db.execute("SELECT id, delivered, request_id FROM member ORDER BY id").fetchall()
 
 
 def test_part_of_a_refused_batch_is_taken_by_name(ledger: Ledger) -> None:

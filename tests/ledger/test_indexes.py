@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from amp_console.ledger import Db, Ledger
+from amp_console.ledger import Db, Ledger, deliveries
 from amp_console.ledger.counts import outstanding_of_all
-from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.deliveries import DeliveryBatch, Reason, RequestAnswer
 from amp_console.ledger.members import NewestChanges, merge
 from amp_console.ledger.people import find_person, identifiers_beginning
 from amp_console.ledger.rejected import (
@@ -17,8 +17,9 @@ from amp_console.ledger.rejected import (
     rejected_page,
     rejection_groups,
 )
-from amp_console.values import Change, Operation
-from tests.ledger.helpers import REF, deliver, enters, left, read
+from amp_console.ledger.uploads import open_upload
+from amp_console.values import AudienceRef, Change, IdType, Operation
+from tests.ledger.helpers import REF, deliver, enters, left, read, take
 
 STATEMENTS = [
     RejectedFilter(),
@@ -36,6 +37,9 @@ ONLY = re.compile(
 ONE_ROW = re.compile(
     r"SEARCH member USING (INTEGER PRIMARY KEY|INDEX sqlite_autoindex_member_1 \(.* AND id=\?\))"
 )
+
+OTHER = AudienceRef("spa_1", "aud_2", "others")
+Settle = Callable[[Db, DeliveryBatch, RequestAnswer], None]
 
 
 @pytest.fixture
@@ -76,6 +80,56 @@ def test_a_merge_reads_only_whom_it_names_and_whom_it_adds(ledger: Ledger) -> No
         r"SEARCH member(?: USING INTEGER PRIMARY KEY \(rowid>\? AND rowid<\?\))?$"
     )
     assert all(numbers.match(step) or ONE_ROW.match(step) for step in found), found
+
+
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_what_becomes_of_a_request_reads_only_its_rows(ledger: Ledger, is_dense: bool) -> None:
+    """Where they are far apart, the other members of the audience may be fewer."""
+    others = [enters(f"x{n}", 1, n, OTHER) for n in range(1, 2 if is_dense else 100)]
+    read(ledger, [enters("a", 1)], "/a")
+    read(ledger, others, "/others")
+    read(ledger, [enters("b", 1)], "/b")
+
+    def void(db: Db, batch: DeliveryBatch, answer: RequestAnswer) -> None:
+        deliveries.void(db, batch.request_id, answer, late_until=9)
+
+    def withdraw(db: Db, batch: DeliveryBatch, _: RequestAnswer) -> None:
+        deliveries.withdraw(db, batch)
+
+    for settle in (deliveries.undo, void, withdraw):
+        batch = take(ledger, Operation.ADD)
+        assert batch is not None
+        assert batch.size == 2
+
+        def work(db: Db, settle: Settle = settle, batch: DeliveryBatch = batch) -> None:
+            settle(db, batch, RequestAnswer(1))
+
+        found = looks(ledger, work)
+        assert found
+        reads_all = any(step.endswith("(audience_id=? AND id_type=?)") for step in found)
+        assert reads_all is not is_dense, found
+
+
+def test_a_batch_is_found_by_an_index_and_marked_by_its_rows(ledger: Ledger) -> None:
+    read(ledger, [enters(f"u{n}", 1, n) for n in range(2, 9)], "/more")
+
+    def take_all(db: Db) -> None:
+        assert deliveries.open_batch(db, 1, 1, IdType.USER_ID, Operation.ADD, 9, 1)
+
+    selected, marked = looks(ledger, take_all)
+    assert ONLY.match(selected), selected
+    assert "INTEGER PRIMARY KEY" in marked
+
+
+def test_the_first_members_are_found_without_sorting_all(ledger: Ledger) -> None:
+    read(ledger, [enters(f"u{n}", 1, n) for n in range(2, 9)], "/more")
+
+    def take_first(db: Db) -> None:
+        assert open_upload(db, 1, 1, IdType.USER_ID, 0, 2, (), 1)
+
+    found = looks(ledger, take_first)
+    assert found
+    assert all(ONLY.match(step) for step in found), found
 
 
 def test_how_audiences_stand(ledger: Ledger) -> None:

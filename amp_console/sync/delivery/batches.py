@@ -12,7 +12,7 @@ from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.values import IdType, Operation
 
 COUNTED_EACH_TIME = 100_000  # users left, which a file counts in 10 ms
-COUNT_SECONDS = 2.0  # between two counts of more
+COUNT_SECONDS = 5.0  # between two counts of more
 
 
 class PendingBatches:
