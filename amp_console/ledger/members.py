@@ -407,3 +407,26 @@ def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> None:
         "AND id = ?3 AND counterpart IS NOT ?4",
         rows,
     )
+
+
+def newest_lines(
+    db: Db, source_id: int, ids: Mapping[tuple[int, IdType], Iterable[str]]
+) -> dict[tuple[int, IdType, str], int]:
+    """Return the line of each identifier's newest change, where that came from this source.
+
+    `ids` are identifiers by audience and ID type.
+    """
+    found = {}
+    for (audience_id, id_type), named in ids.items():
+        rows = db.execute(
+            "SELECT id, line FROM member WHERE audience_id = ? AND id_type = ? AND source_id = ? "
+            "AND id IN (SELECT value FROM json_each(?))",
+            (
+                audience_id,
+                ID_TYPE_CODE[id_type],
+                source_id,
+                msgspec.json.encode(sorted(named)).decode(),
+            ),
+        )
+        found.update({(audience_id, id_type, id_): line for id_, line in rows})
+    return found

@@ -844,6 +844,21 @@ async def test_what_arrives_for_an_audience_that_waits_for_days_takes_no_room(
         await session.end()
 
 
+async def test_events_that_the_ledger_knew_are_read_and_are_no_last_changes(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u1", "u2")
+    async with Session(workspace, tmp_path) as session:
+        session.write(lines("u1", "u2"))
+        await until(lambda: session.now().tally.read == 2)
+        assert (session.now().updated, session.now().latest) == (0, ())
+        session.write(lines("u2", "u3") + lines("u3", is_member=False, at=1))
+        await until(lambda: session.now().tally.read == 5)
+        now = session.now()
+        assert now.updated == 1
+        assert [(item.id, item.is_member) for item in now.latest] == [("u3", False), ("u3", True)]
+
+
 async def test_the_last_changes_and_the_minutes_are_shown(
     workspace: Workspace, tmp_path: Path
 ) -> None:

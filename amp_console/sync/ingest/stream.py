@@ -1,7 +1,7 @@
 """Ingesting events as they arrive: each batch is in the ledger, with its checkpoint, at once."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -9,9 +9,11 @@ import msgspec
 from amp_console.engage import EventBatch, ReadOptions
 from amp_console.ledger import Ledger, sources
 from amp_console.ledger.checkpoints import Checkpoint
+from amp_console.ledger.members import newest_lines
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
 from amp_console.sync.timing import Timing
+from amp_console.values import Change, IdType
 
 LATEST = 50  # changes of one result that are shown
 
@@ -27,8 +29,8 @@ class Recent(NamedTuple):
 class IngestResult(msgspec.Struct, frozen=True):
     """What was ingested: what became of the events, and how many entered and left by audience.
 
-    `latest` are the last changes of them, in their order; so many of the events were there
-    `earlier`, before the source was followed.
+    `updated` counts the members with something new, `latest` are the last changes that were new,
+    in their order; so many of the events were there `earlier`, before the source was followed.
     """
 
     tally: ReadCounts = ReadCounts()
@@ -36,6 +38,7 @@ class IngestResult(msgspec.Struct, frozen=True):
     left: Counter[int] = msgspec.field(default_factory=Counter)
     latest: tuple[Recent, ...] = ()
     earlier: int = 0
+    updated: int = 0
 
     def plus(self, more: "IngestResult") -> "IngestResult":
         """Both, this one before the other."""
@@ -45,6 +48,7 @@ class IngestResult(msgspec.Struct, frozen=True):
             self.left + more.left,
             (self.latest + more.latest)[-LATEST:],
             self.earlier + more.earlier,
+            self.updated + more.updated,
         )
 
     def all_earlier(self) -> "IngestResult":
@@ -81,12 +85,19 @@ class StreamIngestor:
         self._audiences.refresh()
         merges = MergeQueue(self.ledger)
         buffer = ChangeBuffer(merges, self._audiences, source_id, self.timing.now)
-        result = IngestResult()
+        result, last = IngestResult(), deque[Change](maxlen=LATEST)
         for batch in batches:
-            result = result.plus(self._counted(buffer.add(batch)))
+            merged = buffer.add(batch)
+            result = result.plus(self._counted(merged))
+            last.extend(merged.changes[-LATEST:])
         buffer.merge(checkpoint)
         merges.flush()
-        return result.plus(IngestResult(buffer.counts))
+        counts, updated = buffer.counts, merges.updated
+        if not updated:
+            last.clear()
+        is_all_new = updated >= counts.changes
+        latest = self._recent(list(last), None if is_all_new else source_id)
+        return result.plus(IngestResult(counts, latest=latest, updated=updated))
 
     def _counted(self, batch: EventBatch) -> IngestResult:
         """Count the changes of a batch that were not refused, as all of one audience may be."""
@@ -95,9 +106,27 @@ class StreamIngestor:
             audience_id = ids.get(change.audience)
             if audience_id is not None:
                 (entered if change.is_member else left)[audience_id] += 1
-        latest = (
-            Recent(ids[item.audience], item.user_id or item.amplitude_id or "", item.is_member)
-            for item in batch.changes[-LATEST:]
-            if item.audience in ids
-        )
-        return IngestResult(ReadCounts(), entered, left, tuple(latest))
+        return IngestResult(ReadCounts(), entered, left)
+
+    def _recent(self, changes: Sequence[Change], source_id: int | None) -> tuple[Recent, ...]:
+        """Return these changes of a source, without those that were nothing new to the ledger.
+
+        `source_id` is None where all of them are new.
+        """
+        ids, found = self._audiences.ids, list[tuple[IdType, int, Recent]]()
+        for audience, user_id, amplitude_id, is_member, _, line in changes:
+            if audience in ids:  # else the change was refused
+                id_type = IdType.AMPLITUDE_ID if user_id is None else IdType.USER_ID
+                id_ = user_id or amplitude_id or ""
+                found.append((id_type, line, Recent(ids[audience], id_, is_member)))
+        if source_id is not None:
+            by_audience: dict[tuple[int, IdType], set[str]] = {}
+            for id_type, _, change in found:
+                by_audience.setdefault((change.audience_id, id_type), set()).add(change.id)
+            newest = self.ledger.read(newest_lines, source_id, by_audience)
+            found = [
+                (id_type, line, change)
+                for id_type, line, change in found
+                if line <= newest.get((change.audience_id, id_type, change.id), -1)
+            ]
+        return tuple(change for *_, change in found)

@@ -96,13 +96,14 @@ class LiveChange(msgspec.Struct, frozen=True):
 
 
 class LiveSnapshot(msgspec.Struct, frozen=True):
-    """A live session at one moment; all times in seconds. `latest` holds the newest change first.
+    """A live session at one moment; all times in seconds.
 
+    `latest` holds the changes read that were new to the ledger, the newest first.
     `now` is the moment on the clock of the sources' times. `backup_trouble` says why the ledger's
     last backup was not made. Every change that is not delivered counts in `queue` or in `waiting`.
     So many of the events read were there `earlier`, before their source was followed; so many
     changes were `pending_before` the session read any. `answered` has the requests to Amplitude by
-    their answers.
+    their answers. `updated` counts the members with something new in the events read.
     """
 
     run_id: int
@@ -118,6 +119,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     earlier: int = 0
     pending_before: int = 0
     answered: tuple[AnsweredRequests, ...] = ()
+    updated: int = 0
 
     @property
     def source_count(self) -> int:

@@ -53,7 +53,7 @@ class LiveSession:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._lags = Lags()
         self._tally = ReadCounts()
-        self._earlier = 0
+        self._earlier = self._updated = 0
         self._latest: deque[LiveChange] = deque(maxlen=LATEST)
         self._numbers = count(1)  # of the changes
         self._is_paused = False
@@ -161,6 +161,7 @@ class LiveSession:
         await self._recount(changed)
         self._tally += result.tally
         self._earlier += result.earlier
+        self._updated += result.updated
         for audience_id, follower in followers.items():
             follower.moved(result.entered[audience_id], result.left[audience_id])
         at = self._context.timing.now()
@@ -188,6 +189,7 @@ class LiveSession:
             self._earlier,
             self._pending_before,
             self._run.answers.snapshot(),
+            self._updated,
         )
 
     async def _followed(self, audience_id: int) -> Follower:

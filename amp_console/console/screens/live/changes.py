@@ -13,7 +13,7 @@ from amp_console.console.routes import OpenPerson
 from amp_console.console.widgets.grid import Column, Grid, Row
 from amp_console.sync.live.progress import LiveChange
 
-NO_CHANGE = "No change has arrived yet."
+NO_CHANGE = "No change has been read yet."
 ChangeRow = Callable[[LiveChange, Glyphs], Row]
 
 

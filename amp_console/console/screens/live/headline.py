@@ -67,6 +67,8 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
         return
     events = f"{plural(now.tally.read, 'event')} read by this session"
     yield safe_text(f"{events} in {stopwatch(now.elapsed)}")
+    if now.tally.changes:
+        yield safe_text((f"{plural(now.updated, 'member')} updated", MUTED))
     if now.earlier:
         yield safe_text((f"{now.earlier:,} of them written before it began", MUTED))
     if now.tally.invalid:

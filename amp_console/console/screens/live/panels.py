@@ -192,7 +192,7 @@ class LiveSources(Horizontal):
             panel.border_title = "Files and addresses"
             yield Grid(rows.SOURCES, glyphs=glyphs, id="files")
             yield SteadyText(id="trouble")
-        yield LastChanges("Last changes", rows.CHANGES, rows.change_row, id="changes")
+        yield LastChanges("Last changes read", rows.CHANGES, rows.change_row, id="changes")
 
     def show_job(self, job: LiveJob) -> None:
         """Show a session's sources and changes as they are now."""

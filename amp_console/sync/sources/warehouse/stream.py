@@ -143,6 +143,7 @@ class QueryStream:
                 ReadCounts(changes, changes),
                 Counter({audience_id: report.entering}),
                 Counter({audience_id: report.leaving}),
+                updated=changes,
             )
         )
 
