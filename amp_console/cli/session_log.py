@@ -155,7 +155,7 @@ def figures_line(now: LiveSnapshot) -> str:
         [
             f"{now.tally.read:,} read",
             *([f"{now.tally.invalid:,} invalid"] if now.tally.invalid else []),
-            f"queue {now.queue:,}" + (f" + {now.waiting:,} waiting" if now.waiting else ""),
+            f"pending {now.queue:,}" + (f" + {now.waiting:,} waiting" if now.waiting else ""),
             f"lag {now.lag:.1f} s (95%: {now.lag_95:.1f} s)",
             f"{counts.added:,} added, {counts.removed:,} removed",
             *([f"{counts.rejected:,} rejected"] if counts.rejected else []),

@@ -493,7 +493,7 @@ async def _live(reader: Reader) -> Facts:
         facts[f"{of_audience}: requests @row"] = number(row["Requests"])
         sent = str(reader.pilot.app.screen.query_one("#requests").border_subtitle or "")
         facts[f"{of_audience}: requests @deliveries"] = number(sent.partition("(")[0])
-        for word in ("queue", "added", "removed", "rejected"):
+        for word in ("pending", "added", "removed", "rejected"):
             facts[f"{of_audience}: {word} @row"] = number(row[word.capitalize()])
             facts[f"{of_audience}: {word} @detail"] = _named(reader.text("#closer"), word)
     return facts

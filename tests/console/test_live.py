@@ -23,11 +23,13 @@ from amp_console.console.dialogs.live import follow_dialog
 from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob, OpenSource, paths
 from amp_console.console.screens.live.actions import begin
-from amp_console.console.screens.live.headline import since
+from amp_console.console.screens.live.headline import since, trouble
 from amp_console.console.screens.live.rows import (
     audience_row,
     closer,
+    first_live,
     problems_first,
+    shared_folder,
     source_rows,
 )
 from amp_console.console.screens.live.view import LiveScreen
@@ -144,7 +146,9 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
-        await until_shown(pilot, "2 events read", "2 of them written before it began")
+        await until_shown(
+            pilot, "2 events read", "2 members updated", "2 of them written before it began"
+        )
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
@@ -354,11 +358,11 @@ async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_anew(
             await end(pilot)
             await until_shown(
                 pilot, "ended at ", "1 audience at the end of the session (",
-                "At the end of the session:", "queue 0", "no change is pending now",
+                "At the end of the session:", "pending 0", "no change is pending now",
             )  # fmt: skip
             await until_gone(pilot, "lag")
             workspace.enter("u3", "u4")
-            await until_shown(pilot, "first sends 2 pending changes of 1 audience", "queue 0")
+            await until_shown(pilot, "first sends 2 pending changes of 1 audience", "pending 0")
 
 
 async def test_audiences_are_shown_while_a_session_starts(
@@ -530,7 +534,7 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
         await until_shown(
             pilot, "Its last changes", "Deliveries", "events read: +1 entered −0 left"
         )
-        await until_shown(pilot, "95% within")
+        await until_shown(pilot, "95% delivered within")
         panel = pilot.app.screen.query_one(RequestsPanel)
         request_count = len(panel.shown_log.rows)
         await until(pilot, lambda: "» sent" not in picture(pilot) and request_count > 0)
@@ -883,7 +887,7 @@ def test_a_number_stays_beside_its_name(width: int) -> None:
     counts = AudienceCounts(added=1_705, removed=284, rejected=12)
     found = closer(LiveAudience(1, "k", "A", 214, 3.4, counts, ""), ASCII, width)
     shown = [line.plain for line in found.wrap(width)]
-    for figure in ("queue 214", "lag 3.4 s", "added 1,705", "removed 284", "rejected 12"):
+    for figure in ("pending 214", "lag 3.4 s", "added 1,705", "removed 284", "rejected 12"):
         assert any(figure in line for line in shown), figure
 
 
@@ -995,7 +999,9 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
     async with harness.open() as pilot:
         work = await follow(pilot, file, create=False)
         await until(pilot, lambda: members(harness) == {"u0", "u1"})
-        await until_shown(pilot, "» live: 1 audience", "queue 0 + 2 waiting", "waiting: no cohort")
+        await until_shown(
+            pilot, "» live: 1 audience", "pending 0 + 2 waiting", "waiting: no cohort"
+        )
         await pilot.press("1")
         await until_shown(pilot, "not linked", "» live: 1 audience")
         states = {
@@ -1013,7 +1019,7 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         assert Status.LIVE not in paused
         work.resume()
         await pilot.press("4")
-        await until_shown(pilot, "queue 0 + 2 waiting")
+        await until_shown(pilot, "pending 0 + 2 waiting")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(
@@ -1066,7 +1072,7 @@ async def test_a_session_without_a_live_audience_is_a_session(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until_shown(
-            pilot, "» live session", "» live · 0 events read", "lag 0.0 s now · queue 0"
+            pilot, "» live session", "» live · 0 events read", "lag 0.0 s · pending 0"
         )
         await cancelled(pilot, work)
 
@@ -1150,3 +1156,36 @@ def test_events_read_are_shown_whole_in_a_narrow_panel() -> None:
     assert "+12,345" in shown
     assert "-6,789" in shown
     assert max(len(line) for line in shown.splitlines()) <= 28
+
+
+def test_files_of_one_folder_have_it_in_the_title_and_no_column() -> None:
+    one = (SourceStatus("/logs/a", size=9), SourceStatus("/logs/b", size=9))
+    two = (*one, SourceStatus("/other/c", size=9))
+
+    def folders(sources: tuple[SourceStatus, ...]) -> list[str]:
+        now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), sources)
+        return [row.cells[-1].text for row in source_rows([now], 9.0, ASCII)]
+
+    assert (shared_folder(one), folders(one)) == ("/logs", ["", ""])
+    assert (shared_folder(two), folders(two)) == ("", ["/logs", "/logs", "/other"])
+
+
+def test_a_source_in_trouble_is_told_until_the_session_ends() -> None:
+    missing = SourceStatus("/nowhere", trouble="It does not exist yet.")
+    now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (missing,))
+
+    assert "/nowhere  It does not exist yet." in str(trouble(now, ASCII))
+    over = structs.replace(now, is_over=True)
+    assert trouble(over, ASCII) is None
+    assert "exist" not in source_rows([over], 9.0, ASCII)[0].cells[-1].text
+
+
+def test_the_first_audience_that_something_is_sent_for_is_the_one_to_watch() -> None:
+    unlinked = LiveAudience(
+        1, "k", "A", 3, 0.0, AudienceCounts(), NO_COHORT, LivePhase.WAITING, waits_for=NO_COHORT
+    )
+    quiet = LiveAudience(2, "l", "B", 0, 0.0, AudienceCounts(), "")
+    busy = LiveAudience(3, "m", "C", 5, 0.0, AudienceCounts(), "")
+
+    assert first_live([quiet, busy, unlinked]) == 2
+    assert first_live([unlinked, quiet]) == 0

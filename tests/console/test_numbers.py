@@ -168,7 +168,7 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
         run = f"run {live.report.run_id}"
         await day.check(
             "after a live session", f"{run}: read", f"{run}: added", f"{LAPSED}: verdict",
-            f"{run}, {LAPSED}: requests", f"{run}, {LAPSED}: queue",
+            f"{run}, {LAPSED}: requests", f"{run}, {LAPSED}: pending",
         )  # fmt: skip
 
         with file.open("a") as growing:

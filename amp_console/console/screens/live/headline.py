@@ -7,7 +7,7 @@ from pathlib import PurePath
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, sparkline
-from amp_console.console.jobs.live import LiveJob
+from amp_console.console.jobs.live import REMEMBERED, LiveJob
 from amp_console.console.texts import (
     ACCENT,
     BAD,
@@ -25,7 +25,6 @@ from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.progress import LiveSnapshot, pending_by_audience
 from amp_console.sync.sources.bucket.address import is_bucket
-from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import plural
 
 
@@ -90,11 +89,11 @@ def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
 
 def _behind(now: LiveSnapshot) -> Iterator[Content]:
     """How far the cohorts are behind; what waits for the operator does not count as lag."""
-    yield safe_text(("lag ", MUTED), (lasting(now.lag), STRONG), (" now", MUTED))
+    yield safe_text(("lag ", MUTED), (lasting(now.lag), STRONG))
     if now.counts.added + now.counts.removed > 0:
-        yield safe_text(("delivered: 95% within ", MUTED), lasting(now.lag_95))
+        yield safe_text(("95% delivered within ", MUTED), lasting(now.lag_95))
     waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
-    yield safe_text(("queue ", MUTED), f"{now.queue:,}", *waiting)
+    yield safe_text(("pending ", MUTED), f"{now.queue:,}", *waiting)
 
 
 def _done(now: LiveSnapshot) -> Iterator[Content]:
@@ -153,9 +152,8 @@ def _sources(now: LiveSnapshot, moment: float, glyphs: Glyphs) -> Iterator[Conte
     last = max((source.last for source in sources if source.last is not None), default=None)
     if last is not None:
         yield safe_text(("last event ", MUTED), since(moment - last))
-    failing = next((source for source in sources if source.trouble), None)
-    if failing is not None:
-        yield trouble(failing, glyphs)
+    if (failing := trouble(now, glyphs)) is not None:
+        yield failing
 
 
 def since(seconds: float) -> str:
@@ -168,9 +166,12 @@ def since(seconds: float) -> str:
     return f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"
 
 
-def trouble(source: SourceStatus, glyphs: Glyphs) -> Content:
-    """What is wrong with a source, as it was said, with its name."""
-    return safe_text((f"{glyphs.bad} {_short(source.name)}: ", MUTED), (source.trouble, BAD))
+def trouble(now: LiveSnapshot, glyphs: Glyphs) -> Content | None:
+    """What is wrong with the first source in trouble; None where none is, or once it is over."""
+    failing = next((source for source in now.sources if source.trouble), None)
+    if failing is None or now.is_over:
+        return None
+    return safe_text((f"{glyphs.bad} {failing.name}  ", MUTED), (failing.trouble, BAD))
 
 
 def _short(name: str) -> str:
@@ -179,10 +180,12 @@ def _short(name: str) -> str:
 
 
 def _lines(history: Sequence[LiveSnapshot], glyphs: Glyphs) -> Content:
-    """What came and what went out, second by second."""
+    """What came and what went out, second by second; the first one from nothing."""
+    is_whole = len(history) < REMEMBERED
 
     def rises(value: Callable[[LiveSnapshot], int]) -> list[int]:
-        return [max(0, value(late) - value(early)) for early, late in pairwise(history)]
+        totals = [*([0] if is_whole else []), *map(value, history)]
+        return [max(0, late - early) for early, late in pairwise(totals)]
 
     read = rises(lambda item: item.tally.read)
     sent = rises(lambda item: item.counts.added + item.counts.removed)

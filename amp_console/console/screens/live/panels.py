@@ -19,12 +19,15 @@ from amp_console.console.screens.live.start import READY, SessionStart, ready_ro
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Column, Grid, Row
+from amp_console.console.widgets.grid.columns import fitted_text
 from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.steady_text import FittedText, SteadyText
 from amp_console.ledger.runs import AudienceCounts, RunAudience
 from amp_console.sync.live.progress import LiveChange, LiveSnapshot
 from amp_console.text import plural
 
+SOURCES = "Files and addresses"
+IN_FOLDER = "Files in "
 NO_AUDIENCE = "No audiences yet. They appear with their first event."
 HIGH = 14  # lines from which an audience's changes have room above its deliveries
 
@@ -34,6 +37,7 @@ class LiveAudiences(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="audiences", classes="panel")
+        self.border_title = "Audiences"
         self._grid: Grid | None = None
 
     def compose(self) -> ComposeResult:
@@ -189,7 +193,7 @@ class LiveSources(Horizontal):
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
         with Vertical(id="sources", classes="panel") as panel:
-            panel.border_title = "Files and addresses"
+            panel.border_title = SOURCES
             yield Grid(rows.SOURCES, glyphs=glyphs, id="files")
             yield SteadyText(id="trouble")
         yield LastChanges("Last changes read", rows.CHANGES, rows.change_row, id="changes")
@@ -201,13 +205,16 @@ class LiveSources(Horizontal):
         count = now.source_count if now is not None else 0
         is_cut = count > len(sources)
         panel = self.query_one("#sources")
+        folder = rows.shared_folder(now.sources) if now is not None else ""
+        room = panel.size.width - len(IN_FOLDER)
+        path = fitted_text(folder, room, False, glyphs.more, is_path=True).strip()
+        panel.border_title = safe_text(f"{IN_FOLDER}{path}" if folder else SOURCES)
         panel.border_subtitle = f"{len(sources):,} newest of {count:,}" if is_cut else ""
         files = self.query_one("#files", Grid)
         is_at_top = files.cursor == 0
         files.show(sources)
         if is_at_top:
             files.cursor = 0  # the source that brought events last is the first
-        failing = next((source for source in now.sources if source.trouble), None) if now else None
-        text = trouble(failing, glyphs) if failing else safe_text("")
-        self.query_one("#trouble", SteadyText).say(text)
+        failing = trouble(now, glyphs) if now is not None else None
+        self.query_one("#trouble", SteadyText).say(failing or safe_text(""))
         self.query_one(LastChanges).show(now.latest if now else ())

@@ -41,7 +41,7 @@ SLOWEST = 0.05  # events a second that are shown; fewer are 0.0
 RATED = 10  # snapshots over which the events of a second are counted
 AUDIENCES = (
     Column("Audience", 14, flex=2),
-    Column("Queue", 5, right=True),
+    Column("Pending", 7, right=True),
     Column("Lag", 5, right=True),
     Column("Added", 5, right=True, rank=1),
     Column("Removed", 7, right=True, rank=2),
@@ -67,7 +67,7 @@ SOURCES = (
     Column("Events", 9, right=True, rank=3),
     Column("/s", 8, right=True, rank=2),
     Column("Last event", 10, right=True, rank=1),
-    Column("Folder or kind", 14, flex=2),
+    Column("Folder or kind", 14, flex=2, hides=True),
 )
 CHANGES = (
     Column("Time", 8),
@@ -141,6 +141,12 @@ def problems_first(audiences: Sequence[LiveAudience]) -> list[LiveAudience]:
     return sorted(audiences, key=severity)
 
 
+def first_live(audiences: Sequence[LiveAudience]) -> int:
+    """The row of the first audience that something is sent for, else 0: there is more to see."""
+    sent = [not audience.waits and audience.queue > 0 for audience in problems_first(audiences)]
+    return sent.index(True) if True in sent else 0
+
+
 def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool = False) -> Content:
     """One audience: how far behind it is and why, what this session did, and what it read.
 
@@ -152,7 +158,7 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
     counts = audience.counts
     lag = lasting(audience.lag) if audience.queue else "none"
     figures = (
-        ("queue", f"{audience.queue:,}", WARN if audience.waits else ""),
+        ("pending", f"{audience.queue:,}", WARN if audience.waits else ""),
         *(() if is_over or audience.waits else (("lag", lag, ""),)),
         ("added", f"{counts.added:,}", ""),
         ("removed", f"{counts.removed:,}", ""),
@@ -216,30 +222,51 @@ def _read(when: str, moved: tuple[int, int], glyphs: Glyphs, width: int) -> Cont
     return flow(parts, safe_text(" "), width)
 
 
+def shared_folder(sources: Sequence[SourceStatus]) -> str:
+    """The folder that all sources are files in; "" where there is no such folder."""
+    folders = {"" if item.size is None else str(PurePath(item.name).parent) for item in sources}
+    return folders.pop() if len(folders) == 1 else ""
+
+
 def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -> list[Row]:
-    """Where events come from; ages are counted from `clock`, on the clock of the snapshots."""
+    """Where events come from; ages are counted from `clock`, on the clock of the snapshots.
+
+    A folder that they share is left out of the rows.
+    """
     if not history:
         return []
     now, early = history[-1], history[max(0, len(history) - 1 - RATED)]
     before = {source.name: source.events for source in early.sources}
     seconds = 0.0 if now.is_over else now.elapsed - early.elapsed
+    is_shared = bool(shared_folder(now.sources))
     return [
         _source_row(
             source,
             (source.events - before.get(source.name, 0)) / seconds if seconds else 0.0,
             clock - source.last if source.last is not None else None,
             glyphs,
+            is_over=now.is_over,
+            is_shared=is_shared,
         )
         for source in now.sources
     ]
 
 
-def _source_row(source: SourceStatus, rate: float, ago: float | None, glyphs: Glyphs) -> Row:
-    """One source; of a file the name first, which says most."""
+def _source_row(
+    source: SourceStatus,
+    rate: float,
+    ago: float | None,
+    glyphs: Glyphs,
+    *,
+    is_over: bool,
+    is_shared: bool,
+) -> Row:
+    """One source; of a file the name first, which says most. `is_shared`: its folder is told."""
     is_address = source.size is None
     path = PurePath(source.name)
     kind = "webhooks" if source.name.startswith("http") else "bucket"
-    where = Cell(kind, "dim") if is_address else Cell(str(path.parent), "dim", is_path=True)
+    folder = "" if is_shared else str(path.parent)
+    where = Cell(kind, "dim") if is_address else Cell(folder, "dim", is_path=True)
     read = "" if source.position is None else byte_size(source.position)
     last = glyphs.dash if ago is None else since(ago)
     return Row(
@@ -251,7 +278,7 @@ def _source_row(source: SourceStatus, rate: float, ago: float | None, glyphs: Gl
             Cell(f"{source.events:,}" if source.events else ""),
             Cell(f"{rate:,.1f}" if rate >= SLOWEST else ""),
             Cell(last),
-            Cell(source.trouble, "bad") if source.trouble else where,
+            Cell(source.trouble, "bad") if source.trouble and not is_over else where,
         ),
         (source.name, source.position, source.size, source.events, rate, ago, source.trouble),
     )

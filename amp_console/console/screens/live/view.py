@@ -52,13 +52,14 @@ would lose more than half of its members waits, too, if that was pending before 
 users or more, or comes from a switched ID type: s asks for its name, as a sync does.
 
 Everything is counted from the start of this session. Events are counted as they are read, minute by
-minute, where they say that someone entered (+) or left (−): many repeat what was delivered before,
-so they are no sum of users. A change is a user to add or to remove. The line of changes adds up:
-those pending at the start and since then were delivered or rejected, are pending now, or needed no
-request, because a later event undid them or another process sent them. Queue counts pending
-changes; Lag is how long the oldest of them has been pending, since it was read, whatever the
-time of its event. Audiences that wait for you (no cohort, large removal, broken link, paused,
-disabled) have their changes counted separately, and no lag.
+minute, where they say that someone entered (+) or left (−). Many repeat what the ledger knew:
+members updated are those with something new, and only their changes are listed as the last ones.
+
+A change is a user to add or to remove. The line of changes adds up: those pending at the start and
+since then were delivered or rejected, are pending now, or needed no request, because a later event
+undid them or another process sent them. Lag is how long the oldest change has been pending, since
+it was read, whatever the time of its event. Audiences that wait for you (no cohort, large removal,
+broken link, paused, disabled) have their changes counted separately, and no lag.
 
 p pauses the audience under the cursor, P all of them: events are read, and nothing is sent until
 you press it again. t disables an audience until you press t again.
@@ -133,6 +134,7 @@ the sources, where there is no room for them."""
         self._is_shared = False
         self._other_audiences: dict[tuple[int, int], RunAudience] = {}
         self._start: SessionStart | None = None  # what a session would begin with
+        self._begun: LiveJob | None = None  # the session in whose list the cursor was put
         self._audiences = LiveAudiences()
         self._detail = LiveAudienceDetail()
         self._body = LiveBody(self._audiences, self._detail)
@@ -229,6 +231,9 @@ the sources, where there is no room for them."""
                 ],
                 f" at the end of the session ({clock(job.ended_at)})" if job.ended_at else "",
             )
+            if self._begun is not job:
+                self._begun = job
+                self._audiences.grid.cursor = rows.first_live(job.snapshot.audiences)
         elif self._start is not None:  # it is starting, or never got further
             self._audiences.show_start(self._start)
         self.query_one(LiveSources).show_job(job)
