@@ -12,6 +12,7 @@ from amp_console.console.figures import Figures
 from amp_console.console.notifications import Notifications
 from amp_console.console.session import Session, Sessions
 from amp_console.ledger.errors import LedgerClosed
+from amp_console.ledger.membership_changes import MovedSince
 from amp_console.ledger.segment_audiences import SpaceReading, space_reading
 from amp_console.sync.queries.segment import SizesSideBySide, compare_space, moved_since_reading
 from amp_console.sync.queries.status import AudienceSummary
@@ -49,7 +50,7 @@ class SegmentFigures:
         """Whether Segment is being asked for the audiences of the space."""
         self._reading: SpaceReading | None = None  # None: no space is connected
         self._rows: dict[int, SizesSideBySide] = {}
-        self._moved: dict[int, tuple[int, int]] = {}  # since the reading
+        self._moved: dict[int, MovedSince] = {}  # since the reading
 
     @property
     def space(self) -> SegmentSpace | None:

@@ -31,24 +31,29 @@ ONLY_IN_SEGMENT = (
 async def seed_segment(
     simulator: "Simulator", ledger: Ledger, connection: Connection, clock: Clock
 ) -> None:
-    """Fill the simulated space, and read it into the ledger. It knows the people of the ledger."""
-    from amp_console.simulator import ListedAudience, Size
+    """Read the simulated space into the ledger. It knows the people of the ledger at any time."""
     from amp_console.simulator.segment import TOKEN
 
     assert connection.segment is not None
     simulator.segment.id = connection.segment.id
-    summaries = ledger.read(audience_summaries, connection)
-    simulator.segment.audiences = [
-        *map(_listed, summaries),
+    simulator.segment.find_audiences = partial(_audiences, ledger, connection)
+    simulator.segment.find_profile = partial(_profile, ledger)
+    clock.set(clock.ago(ASKED))
+    client = public_client(connection.segment, TOKEN)
+    await read_space(ledger, client, connection.segment.id, now=clock.now)
+
+
+def _audiences(ledger: Ledger, connection: Connection) -> "list[ListedAudience]":
+    """The audiences of the space, as large as the ledger says when Segment is asked."""
+    from amp_console.simulator import ListedAudience, Size
+
+    return [
+        *map(_listed, ledger.read(audience_summaries, connection)),
         *(
             ListedAudience(key=key, name=name, id=id_, size=Size(size))
             for key, name, id_, size in ONLY_IN_SEGMENT
         ),
     ]
-    simulator.segment.find_profile = partial(_profile, ledger)
-    clock.set(clock.ago(ASKED))
-    client = public_client(connection.segment, TOKEN)
-    await read_space(ledger, client, connection.segment.id, now=clock.now)
 
 
 def _profile(ledger: Ledger, user_id: str) -> dict[str, bool] | None:

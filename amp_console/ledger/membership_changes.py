@@ -9,6 +9,7 @@ ledger that had members before they were counted, back to the day of that.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
 
@@ -41,6 +42,15 @@ class Movement(msgspec.Struct, frozen=True):
     span: int
     entered: tuple[int, ...]
     left: tuple[int, ...]
+
+
+class MovedSince(NamedTuple):
+    """How many entered and left since a moment, and how many of them perhaps before it."""
+
+    entered: int = 0
+    left: int = 0
+    unsure_entered: int = 0
+    unsure_left: int = 0
 
 
 def counted_since(now: int) -> int:
@@ -212,16 +222,16 @@ def recent_movement(db: Db, known: Audience, now: int, count: int) -> Movement:
     return Movement(since, SHORT, tuple(entered), tuple(left))
 
 
-def moved_since(db: Db, known: Audience, since: int, now: int) -> tuple[int, int]:
+def moved_since(db: Db, known: Audience, since: int, now: int) -> MovedSince:
     """Count who entered and who left since a moment; moments in microseconds since 1970.
 
     It counts from the start of the short interval that the moment is in, or of its day where short
-    intervals are no longer kept: at least so many did.
+    intervals are no longer kept.
     """
     read = recent_movement if since > now - KEPT_SHORT else daily_movement
     span = SHORT if since > now - KEPT_SHORT else DAY
     found = read(db, known, now, max(1, now // span - since // span + 1))
-    return sum(found.entered), sum(found.left)
+    return MovedSince(sum(found.entered), sum(found.left), found.entered[0], found.left[0])
 
 
 def members_over_time(members: int, moves: Movement) -> tuple[int, ...]:

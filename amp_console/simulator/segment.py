@@ -84,6 +84,7 @@ class Canned(NamedTuple):
 class SegmentSpace:
     """A space with its audiences and profiles; both may be changed while it is served.
 
+    `find_audiences` returns the audiences, those of `audiences` unless it is replaced.
     `destinations` are those of each audience, by its ID, besides so many that its token can't see.
     `profiles` holds what each person's profile says of audiences, by user ID in lower case;
     `find_profile` looks one up, there unless it is replaced.
@@ -93,6 +94,7 @@ class SegmentSpace:
     def __init__(self, space_id: str = SPACE_ID, *, page: int = 200) -> None:
         self.id = space_id
         self.audiences: list[ListedAudience] = []
+        self.find_audiences: Callable[[], Sequence[ListedAudience]] = lambda: self.audiences
         self.destinations: dict[str, list[ListedDestination]] = {}
         self.hidden_destinations = 0
         self.profiles: dict[str, dict[str, bool]] = {}
@@ -107,7 +109,7 @@ class SegmentSpace:
             return early
         if request.path_params["space_id"] != self.id:
             return _public_error(404, "The space was not found.")
-        return self._page(request, "audiences", self.audiences)
+        return self._page(request, "audiences", self.find_audiences())
 
     async def list_destinations(self, request: Request) -> Response:
         """Answer one page of the destinations of an audience."""

@@ -478,7 +478,7 @@ async def _live(reader: Reader) -> Facts:
     said = reader.text("#headline")
     facts: dict[str, object] = {
         "audiences": counted(reader.title("#audiences"), "audiences?"),
-        f"{run}: read": counted(said, "events? read by this session"),
+        f"{run}: read": counted(said, "events? read in"),
     }
     for word in RUN_COUNTS:
         facts[f"{run}: {word} @rows"] = sum(number(row[word.capitalize()]) for row in rows)

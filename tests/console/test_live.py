@@ -147,12 +147,12 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
         await until_shown(
-            pilot, "2 events read", "2 members updated", "2 of them written before it began"
+            pilot, "2 events read", "2 members updated", "2 from before it began"
         )
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
-        await until_shown(pilot, "3 events read", "2 of them written before it began")
+        await until_shown(pilot, "3 events read", "2 from before it began")
         await until_shown(pilot, "shoppers", "live.ndjson", "» live: 1 audience", "lag")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
@@ -300,7 +300,7 @@ async def test_changes_that_became_pending_add_up(harness: ConsoleHarness, tmp_p
             workspace.files = 10
             workspace.enter("v1", "v2")
         await until_shown(
-            pilot, "+ 4 since then, not only from its events = 5 delivered", "3 events read by this"
+            pilot, "+ 4 since then, not only from its events = 5 delivered", "3 events read in"
         )
         await cancelled(pilot, work)
 
@@ -389,7 +389,7 @@ async def test_audiences_are_shown_while_a_session_starts(
         await until_shown(pilot, "» starting", "1 audience", "▸ shoppers", "will be live")
         await until_gone(pilot, "No audiences yet")
         release.set()
-        await until_shown(pilot, "1 event read by this session")
+        await until_shown(pilot, "1 event read in")
         work = services(pilot).jobs.live
         assert work is not None
         await cancelled(pilot, work)
@@ -867,7 +867,7 @@ async def test_state_audiences_sources_and_deliveries_are_seen_at_every_size(
         await until_shown(pilot, "by this session: added 2")
         await pilot.press("G")
         await until_shown(
-            pilot, "▸ shoppers", "1 event read by this session", "by this session: added 2",
+            pilot, "▸ shoppers", "1 event read in", "by this session: added 2",
             "live.ndjson", "Deliveries", "+2  ", "✔ 200",
             "+1 entered", "−0 left",
         )  # fmt: skip

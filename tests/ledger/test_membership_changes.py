@@ -12,6 +12,7 @@ from amp_console.ledger.membership_changes import (
     COUNTED_AT_ONCE,
     DAY,
     SHORT,
+    MovedSince,
     counting_new,
     daily_movement,
     members_over_time,
@@ -83,13 +84,13 @@ def test_who_moved_since_a_moment_is_counted_from_the_interval_that_it_is_in(
     merge(ledger, ("a", True, NOW - 2 * DAY), ("b", True, NOW - HOUR), ("c", True, NOW - SHORT))
     merge(ledger, ("b", False, NOW), ("c", False, NOW))
 
-    def moved(since: int) -> tuple[int, int]:
+    def moved(since: int) -> MovedSince:
         return ledger.read(moved_since, start(ledger), since, NOW)
 
-    assert moved(NOW) == (0, 2)
-    assert moved(NOW - 1) == (1, 2)
-    assert moved(NOW - HOUR) == (2, 2)
-    assert moved(NOW - 2 * DAY) == (3, 2)
+    assert moved(NOW) == (0, 2, 0, 2)
+    assert moved(NOW - 1) == (1, 2, 1, 0)
+    assert moved(NOW - HOUR) == (2, 2, 1, 0)
+    assert moved(NOW - 2 * DAY) == (3, 2, 1, 0)
 
 
 def test_who_entered_and_left_is_counted_by_the_day_of_the_event(ledger: Ledger) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from amp_console.ledger.audiences import all_audiences, discover
+from amp_console.ledger.membership_changes import MovedSince
 from amp_console.ledger.segment_audiences import SpaceReading
 from amp_console.sync.queries.segment import (
     Presence,
@@ -111,29 +112,43 @@ def test_only_sizes_of_people_that_segment_has_settled_are_compared(
 
 
 @pytest.mark.parametrize(
-    ("size", "moved", "difference", "unjudged", "words"),
+    ("size", "since", "difference", "moved", "words"),
     [
-        (1, (0, 0), -2, 0, "2 fewer in Segment"),
-        (1, (1, 0), -1, 0, "1 fewer in Segment, besides 1 who entered since it was asked"),
-        (1, (2, 5), 0, -2, ""),
-        (9, (4, 2), 4, 0, "4 more in Segment, besides 2 who left since it was asked"),
-        (4, (0, 1), 0, 1, ""),
+        (1, MovedSince(), -2, 0, "2 fewer in Segment"),
+        (1, MovedSince(1), -1, 1, "1 fewer in Segment when asked, 1 more member since"),
+        (
+            1,
+            MovedSince(1, 4),
+            -5,
+            -3,
+            "5 fewer in Segment when asked, 3 fewer members since",
+        ),
+        (9, MovedSince(4, 2), 8, 2, "8 more in Segment when asked, 2 more members since"),
+        (4, MovedSince(0, 1), 0, -1, ""),
+        (2, MovedSince(4, 4, 1, 1), 0, 1, ""),
+        (
+            1,
+            MovedSince(4, 4, 1, 1),
+            -1,
+            1,
+            "1 fewer in Segment when asked, 1 more member since",
+        ),
     ],
 )
 def test_who_moved_since_segment_counted_is_no_difference_and_the_rest_adds_up(
     workspace: Workspace,
     size: int,
-    moved: tuple[int, int],
+    since: MovedSince,
     difference: int,
-    unjudged: int,
+    moved: int,
     words: str,
 ) -> None:
     workspace.enter("u1", "u2", "u3")
     known = workspace.audience()
     space = reading(listed(known.computation_id, known.key, size=size))
     summaries = workspace.ledger.read(audience_summaries, workspace.connection)
-    (row,) = compare_space(space, summaries, {}, {known.id: moved}).audiences
+    (row,) = compare_space(space, summaries, {}, {known.id: since}).audiences
     assert row.difference == difference
-    assert row.unjudged == unjudged
+    assert row.moved == moved
     assert row.differs_in_segment is bool(difference)
     assert row.odd == ((words,) if words else ())

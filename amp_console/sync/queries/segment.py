@@ -8,9 +8,10 @@ import msgspec
 
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences
-from amp_console.ledger.membership_changes import moved_since
+from amp_console.ledger.membership_changes import MovedSince, moved_since
 from amp_console.ledger.segment_audiences import SpaceReading, space_reading
 from amp_console.sync.queries.status import AudienceSummary, Status, more_or_fewer
+from amp_console.text import plural
 from amp_console.values import SegmentAudience
 
 # Segment's words for what it is still counting, and for what it no longer computes by itself.
@@ -19,6 +20,9 @@ FAILED = frozenset({"error", "failed"})
 DELIVERED_BY_BOTH = "Segment delivers it to Amplitude, too"
 # Guesses: Segment does not document the words for units. These may be compared with users.
 PEOPLE = frozenset({"", "user", "users", "profile", "profiles"})
+
+
+UNMOVED = MovedSince()
 
 
 class Presence(enum.StrEnum):
@@ -43,9 +47,9 @@ class SizesSideBySide(msgspec.Struct, frozen=True):
     cohort_size: int | None
     odd: tuple[str, ...] = ()
     difference: int = 0
-    """How many more Segment counts than the ledger, negative for fewer; see `size_difference`."""
-    unjudged: int = 0
-    """The same where as many have moved since Segment was asked: it may be no difference."""
+    """How many more Segment counted than the ledger, negative for fewer; see `size_difference`."""
+    moved: int = 0
+    """How many members more the ledger has now than when Segment was asked, negative for fewer."""
 
     @property
     def sizes_odd(self) -> list[str]:
@@ -70,7 +74,7 @@ def compare_space(
     reading: SpaceReading,
     summaries: Sequence[AudienceSummary],
     cohort_sizes: Mapping[str, int | None],
-    moved: Mapping[int, tuple[int, int]] | None = None,
+    moved: Mapping[int, MovedSince] | None = None,
 ) -> SpaceComparison:
     """Set three sizes side by side. `summaries` have their members counted.
 
@@ -83,11 +87,12 @@ def compare_space(
         listed = found.get(summary.audience.id)
         presence = _presence(reading, summary.audience, listed)
         size = cohort_sizes.get(summary.audience.cohort_id or "")
-        entered_left = (moved or {}).get(summary.audience.id, (0, 0))
-        differs = size_difference(listed, summary.members, *entered_left) if listed else 0
-        unjudged = size_difference(listed, summary.members) if listed and not differs else 0
-        odd = tuple(_odd(summary, presence, listed, size, differs))
-        rows.append(SizesSideBySide(summary, presence, listed, size, odd, differs, unjudged))
+        since = (moved or {}).get(summary.audience.id, UNMOVED)
+        differs = size_difference(listed, summary.members, since) if listed else 0
+        in_all = size_difference(listed, summary.members) if listed else 0
+        net = differs - in_all
+        odd = tuple(_odd(summary, presence, listed, size, differs, net))
+        rows.append(SizesSideBySide(summary, presence, listed, size, odd, differs, net))
     return SpaceComparison(tuple(rows), _only_in_segment(reading, found))
 
 
@@ -147,6 +152,7 @@ def _odd(
     listed: SegmentAudience | None,
     cohort_size: int | None,
     difference: int,
+    moved: int,
 ) -> Iterator[str]:
     if presence is Presence.NOT_LISTED:
         yield "no longer in Segment"
@@ -159,17 +165,21 @@ def _odd(
         if active_destinations(listed):
             yield DELIVERED_BY_BOTH
         if difference:
-            yield _difference_words(listed.size, summary.members, difference)
+            yield _difference_words(difference, moved)
     differs = (s for s in summary.states(cohort_size) if s.status is Status.SIZE_DIFFERS)
     yield from map(str, differs)
 
 
-def _difference_words(size: int | None, members: int | None, difference: int) -> str:
-    """Say how many more or fewer Segment counts, and how many moved since: their sum is seen."""
+def _difference_words(difference: int, moved: int) -> str:
+    """Say how many more or fewer Segment counted, and how many moved since: their sum is seen."""
     words = more_or_fewer(abs(difference), "Segment", is_fewer=difference < 0)
-    moved = abs((size or 0) - (members or 0)) - abs(difference)
-    verb = "entered" if difference < 0 else "left"
-    return f"{words}, besides {moved:,} who {verb} since it was asked" if moved else words
+    return f"{words} when asked, {moved_words(moved)} since" if moved else words
+
+
+def moved_words(moved: int) -> str:
+    """How many members more or fewer there are than earlier: "31 more members"."""
+    which = "fewer" if moved < 0 else "more"
+    return plural(abs(moved), f"{which} member")
 
 
 def active_destinations(listed: SegmentAudience) -> tuple[str, ...]:
@@ -194,7 +204,7 @@ def size_words(size: int | None, unit: str) -> str:
     return f"{size:,}" if unit.casefold() in PEOPLE else f"{size:,} {unit.casefold()}"
 
 
-def moved_since_reading(db: Db, reading: SpaceReading, now: int) -> dict[int, tuple[int, int]]:
+def moved_since_reading(db: Db, reading: SpaceReading, now: int) -> dict[int, MovedSince]:
     """Count who entered and who left each audience since a space was read, by the audience's id."""
     if reading.read_at is None:
         return {}
@@ -202,17 +212,19 @@ def moved_since_reading(db: Db, reading: SpaceReading, now: int) -> dict[int, tu
 
 
 def size_difference(
-    listed: SegmentAudience, members: int | None, entered: int = 0, left: int = 0
+    listed: SegmentAudience, members: int | None, moved: MovedSince = UNMOVED
 ) -> int:
-    """Return how many more Segment counts than the ledger wants as members, negative for fewer.
+    """Return how many more Segment counted than the ledger wanted as members then, or fewer (< 0).
 
-    So many have `entered` and `left` since Segment counted, at most: it may have counted them.
-    It is 0 where the two can't be compared: Segment gives no size, still computes it, or counts
-    something other than people.
+    Those who have `moved` since lead back from the `members` of now; of some it is not known
+    whether they did before. It is 0 where the two can't be compared: Segment gives no size, still
+    computes it, or counts something other than people.
     """
     is_settled = (listed.status or "").casefold() not in UNSETTLED
     if listed.size is None or members is None or not is_settled:
         return 0
     if listed.unit.casefold() not in PEOPLE:
         return 0
-    return listed.size - min(max(listed.size, members - entered), members + left)
+    before = members - moved.entered + moved.left
+    least, most = before - moved.unsure_left, before + moved.unsure_entered
+    return listed.size - min(max(listed.size, least), most)

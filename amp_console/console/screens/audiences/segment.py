@@ -14,9 +14,9 @@ from amp_console.sync.queries.segment import (
     SizesSideBySide,
     active_destinations,
     has_failed,
+    moved_words,
     size_words,
 )
-from amp_console.sync.queries.status import more_or_fewer
 
 _ABSENT = {
     Presence.NOT_LISTED: "not listed",
@@ -30,7 +30,6 @@ _OF_QUERY = "7 to refresh the query that lists the members"
 _IF_FEWER = (
     ". Some may have left in Segment: press i to import later events, or a list of its members"
 )
-_WITHIN_MOVES = "as many entered or left since Segment was asked"
 
 
 def segment_size(services: Services, sizes: Sizes | None) -> str:
@@ -140,11 +139,9 @@ def _odd_sizes(services: Services, sizes: Sizes, has_query: bool) -> str:
     """What does not fit, and what to do about a size in Segment; "" where all fits."""
     row, read_at = sizes.row, sizes.reading.read_at
     said = "; ".join(row.sizes_odd)
-    if row.unjudged:
-        where = more_or_fewer(abs(row.unjudged), "Segment", is_fewer=row.unjudged < 0)
-        return "; ".join(filter(None, [said, f"{where}, {_WITHIN_MOVES}{_AGAIN}"]))
     if not row.differs_in_segment:
-        return said
+        since = f"{moved_words(row.moved)} since Segment was asked{_AGAIN}" if row.moved else ""
+        return "; ".join(filter(None, [said, since]))
     is_fresh = read_at is not None and services.clock.now - read_at < FRESH
     if has_query:
         return said + (f": press {_OF_QUERY}" if is_fresh else f"{_AGAIN}, or {_OF_QUERY}")
@@ -170,6 +167,8 @@ def _in_segment(services: Services, sizes: Sizes, has_query: bool) -> Content:
         return safe_text(text, age, ("; a query lists the members here", MUTED))
     name = "" if listed.name == sizes.row.summary.audience.name else f"  {listed.name}"
     tone = BAD if has_failed(listed) else ""
-    step = "; open it in Segment to see why: no new events may come" if has_failed(listed) else ""
+    step = (
+        "; open it in Segment to see why: new events may not arrive" if has_failed(listed) else ""
+    )
     shown: Part = (status, tone) if tone else status
     return safe_text(shown, age, (name, MUTED), (step, WARN), max_length=120)

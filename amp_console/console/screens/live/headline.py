@@ -64,12 +64,12 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     yield safe_text((f"{sign} {word}", f"{STRONG} {style}"))
     if now is None:
         return
-    events = f"{plural(now.tally.read, 'event')} read by this session"
+    events = f"{plural(now.tally.read, 'event')} read"
     yield safe_text(f"{events} in {stopwatch(now.elapsed)}")
     if now.tally.changes:
         yield safe_text((f"{plural(now.updated, 'member')} updated", MUTED))
     if now.earlier:
-        yield safe_text((f"{now.earlier:,} of them written before it began", MUTED))
+        yield safe_text((f"{now.earlier:,} from before it began", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
 
