@@ -146,9 +146,7 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
-        await until_shown(
-            pilot, "2 events read", "2 members updated", "2 from before it began"
-        )
+        await until_shown(pilot, "2 events read", "2 members updated", "2 from before it began")
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})

@@ -849,10 +849,10 @@ async def test_events_that_the_ledger_knew_are_read_and_are_no_last_changes(
 ) -> None:
     workspace.enter("u1", "u2")
     async with Session(workspace, tmp_path) as session:
-        session.write(lines("u1", "u2"))
+        session.write(lines("u1", "u2", at=-1))
         await until(lambda: session.now().tally.read == 2)
         assert (session.now().updated, session.now().latest) == (0, ())
-        session.write(lines("u2", "u3") + lines("u3", is_member=False, at=1))
+        session.write(lines("u2", at=-1) + lines("u3") + lines("u3", is_member=False, at=1))
         await until(lambda: session.now().tally.read == 5)
         now = session.now()
         assert now.updated == 1
