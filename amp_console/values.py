@@ -6,7 +6,10 @@ The domain packages (`engage`, `amplitude`, `ledger`, `connections`) do not impo
 
 import enum
 import time
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
+from operator import attrgetter
+from typing import Any, NamedTuple, NoReturn, overload
 
 import msgspec
 
@@ -101,6 +104,58 @@ class Change(NamedTuple):
     is_member: bool
     at: int
     line: int
+
+
+class ChangeColumns(NamedTuple):
+    """Changes of one audience, each with a User ID alone: the fields of `Change` as columns.
+
+    All columns have the same length, which is not 0; the lines ascend.
+    """
+
+    audience: AudienceRef
+    user_ids: Sequence[str]
+    is_member: Sequence[bool]
+    at: Sequence[int]
+    lines: Sequence[int]
+
+    def rows(self) -> Iterator[Change]:
+        """Yield its changes."""
+        no_other: Iterable[None] = repeat(None)
+        columns = (self.user_ids, no_other, self.is_member, self.at, self.lines)
+        return map(Change, repeat(self.audience), *columns)
+
+
+class ChangeTable(Sequence[Change]):
+    """Changes in the order of their lines, held as columns: work on those for many changes."""
+
+    def __init__(self, columns: Sequence[ChangeColumns]) -> None:
+        """The columns of each audience; there is at least one."""
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return sum(len(columns.lines) for columns in self.columns)
+
+    def __iter__(self) -> Iterator[Change]:
+        if len(self.columns) == 1:
+            return self.columns[0].rows()
+        rows = chain.from_iterable(columns.rows() for columns in self.columns)
+        return iter(sorted(rows, key=attrgetter("line")))
+
+    @overload
+    def __getitem__(self, index: int) -> Change: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Change]: ...
+
+    def __getitem__(self, index: int | slice) -> Change | list[Change]:
+        return list(self)[index]
+
+
+def times_of(changes: Sequence[Change]) -> Iterable[int]:
+    """The times of changes, in microseconds since 1970 (UTC), in any order."""
+    if isinstance(changes, ChangeTable):
+        return chain.from_iterable(columns.at for columns in changes.columns)
+    return map(attrgetter("at"), changes)
 
 
 class Refusal(NamedTuple):

@@ -26,7 +26,7 @@ class EventBatch:
     judged: an empty one holds no event, an envelope several.
     """
 
-    changes: list[Change] = field(default_factory=list)
+    changes: Sequence[Change] = ()
     refusals: list[Refusal] = field(default_factory=list)
     filtered: Mapping[str, int] = field(default_factory=dict)
     hints: Mapping[AudienceRef, AudienceHints] = field(default_factory=dict)

@@ -1,6 +1,9 @@
 """What may identify a person."""
 
+from contextlib import suppress
 from decimal import Decimal
+from types import NoneType
+from typing import cast
 
 from amp_console.values import MAX_IDENTIFIER_BYTES, identifier_fault
 
@@ -35,6 +38,25 @@ def identifier(value: object) -> str | None:
         return _digits(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return _digits(Decimal(value)) if value.bit_length() > 3_000 else str(value)
+    return None
+
+
+def identifiers(values: list[object]) -> list[str | None]:
+    """Return the identifier of each value, None also where `identifier` would raise."""
+    if set(map(type, values)) <= {str, NoneType}:
+        texts = cast("list[str]", list(filter(None, values)))
+        is_plain = not texts or (
+            max(map(len, texts)) <= _SHORT and not any(map(str.isspace, texts))
+        )
+        if is_plain and "\0" not in "".join(texts):
+            found = cast("list[str | None]", values)
+            return found if len(texts) == len(values) else [value or None for value in found]
+    return list(map(_identifier_or_none, values))
+
+
+def _identifier_or_none(value: object) -> str | None:
+    with suppress(InexactNumber, UnusableIdentifier):
+        return identifier(value)
     return None
 
 

@@ -1,12 +1,15 @@
 """Events in, changes and refusals out: the one place where an event is judged."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from amp_console.engage import json_text
 from amp_console.engage.batch import LISTED, EventBatch, EventCounts, batched
+from amp_console.engage.columns import MANY, ColumnReader
 from amp_console.engage.envelopes import contents_of, may_be_envelope
 from amp_console.engage.event import NO_PERSONAS, Event, event_in, personas_in
 from amp_console.engage.hints import hints_in
@@ -21,7 +24,7 @@ from amp_console.engage.json_text import (
 from amp_console.engage.mapping import FieldMapping, FieldPath
 from amp_console.engage.membership import FilterReason, audience_of, membership, undetermined
 from amp_console.engage.timestamps import microseconds
-from amp_console.values import AudienceHints, AudienceRef, Change
+from amp_console.values import AudienceHints, AudienceRef, Change, ChangeTable
 
 NO_TIME = "no readable timestamp"
 NOT_AN_OBJECT = "not a JSON object"
@@ -53,8 +56,10 @@ class EventReader:
     ) -> None:
         self._only_key = audience
         self._only = ref
-        self._user_id = mapping.user_id
         self._amplitude_id = mapping.amplitude_id
+        is_default = mapping.user_id.steps == ("userId",) and not mapping.user_id.others
+        self._user_path = None if is_default else mapping.user_id
+        self._columns = ColumnReader() if is_default and mapping.amplitude_id is None else None
         self._no_identifier = f"no usable identifier at {mapping}"
         self._told: dict[AudienceRef, AudienceHints] = {}
         paths = (mapping.user_id, mapping.amplitude_id)
@@ -68,13 +73,37 @@ class EventReader:
         counts.lines = len(lines)
         if first == 1 and lines and lines[0].startswith(BOM):
             lines = [lines[0].removeprefix(BOM), *lines[1:]]
+        if self._columns is not None and len(lines) >= MANY:
+            return self._read_columns(self._columns, lines, first, counts)
         self._judge(enumerate(lines, first), counts, _decode, json_text.decode)
+        return counts.batch()
+
+    def _read_columns(
+        self, reader: ColumnReader, lines: Sequence[bytes], first: int, counts: EventCounts
+    ) -> EventBatch:
+        """Judge the lines column by column, and one by one those that are left."""
+        told = dict(self._told)
+        judged = reader.judge(lines, first, lambda personas: self._audience(personas, counts))
+        told_by_columns = dict(self._told)
+        counts.filtered += judged.filtered
+        left = [(number, lines[number - first]) for number in judged.left]
+        self._judge(left, counts, _decode, json_text.decode)
+        if self._told != told_by_columns:  # which hint is the newer one, only the lines can say
+            self._told, counts = told, EventCounts()
+            counts.lines = len(lines)
+            self._judge(enumerate(lines, first), counts, _decode, json_text.decode)
+        elif judged.columns:
+            changes: Sequence[Change] = ChangeTable(judged.columns)
+            if counts.changes:
+                changes = sorted([*changes, *counts.changes], key=attrgetter("line"))
+            return dataclasses.replace(counts.batch(), changes=changes)
         return counts.batch()
 
     def batches(self, lines: Sequence[bytes], first: int) -> Iterator[EventBatch]:
         """Judge lines as `read` does, in batches of which each takes a fraction of a second."""
         begin = 0
-        for at, line in enumerate(lines):
+        may_be_long = max(map(len, lines), default=0) > LONG_LINE
+        for at, line in enumerate(lines) if may_be_long else ():
             if len(line) > LONG_LINE and _holds_documents(line):
                 yield from self._batches_of(lines[begin:at], first + begin)
                 yield from self._read_long(line, first + at)
@@ -148,9 +177,7 @@ class EventReader:
         import spends its time, hence the local names. What it refuses is looked at with care.
         """
         add, filtered = counts.changes.append, counts.filtered
-        is_default = self._user_id.steps == ("userId",) and not self._user_id.others
-        user_path = None if is_default else self._user_id
-        amplitude_path = self._amplitude_id
+        user_path, amplitude_path = self._user_path, self._amplitude_id
         known: msgspec.Raw | None = None
         audience: AudienceRef | FilterReason = FilterReason.NOT_AN_AUDIENCE
         for number, line in numbered:

@@ -6,7 +6,7 @@ anyone can test whether a certain identifier was forgotten.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import NamedTuple
@@ -68,7 +68,7 @@ class Forgotten:
             IdType.AMPLITUDE_ID, change.amplitude_id, change.at
         )
 
-    def without(self, changes: list[Change]) -> list[Change]:
+    def without(self, changes: Sequence[Change]) -> Sequence[Change]:
         """The changes that count; the same list where all of them do."""
         if not self:
             return changes

@@ -30,7 +30,7 @@ from amp_console.ledger.membership_changes import (
     counting_new,
     last_member,
 )
-from amp_console.values import AudienceRef, Change, IdType
+from amp_console.values import AudienceRef, Change, ChangeColumns, ChangeTable, IdType
 
 # A change crosses into SQLite as one integer, (time << 21 | line << 1 | member), its time counted
 # from the beginning of its epoch and its line from the first of its part, and a whole part as one
@@ -151,13 +151,36 @@ class NewestChanges:
     def accepts(self, changes: Sequence[Change]) -> bool:
         """Whether these lines are near enough to those held; else merge first."""
         near = self.first_line + _LINES
-        return not (changes and self.first_line) or changes[-1].line <= near
+        return not (changes and self.first_line) or _last_line(changes) <= near
 
     def add(self, changes: Sequence[Change]) -> None:
         """Add changes of one source, in its order; `accepts` says whether they can be."""
         if not changes:
             return
-        first_line = self.first_line = self.first_line or changes[0].line
+        self.first_line = self.first_line or _first_line(changes)
+        if not isinstance(changes, ChangeTable):
+            self._add_rows(changes)
+            return
+        for columns in changes.columns:
+            if min(columns.at) >> _EPOCH_BITS == max(columns.at) >> _EPOCH_BITS:
+                self._add_columns(columns)
+            else:
+                self._add_rows(columns.rows())
+
+    def _add_columns(self, columns: ChangeColumns) -> None:
+        """Add changes of one epoch."""
+        epoch = columns.at[0] >> _EPOCH_BITS
+        group = self._groups.setdefault((columns.audience, epoch), _Group())
+        users = group.by_id[IdType.USER_ID]
+        newest, first_at, first_line = users.get, epoch << _EPOCH_BITS, self.first_line
+        rows = zip(columns.user_ids, columns.at, columns.lines, columns.is_member, strict=True)
+        for user_id, at, line, is_member in rows:
+            packed = (at - first_at) << 21 | (line - first_line) << 1 | is_member
+            if packed > newest(user_id, -1):  # no other change has this line
+                users[user_id] = packed
+
+    def _add_rows(self, changes: Iterable[Change]) -> None:
+        first_line = self.first_line
         last_ref: AudienceRef | None = None
         last_epoch = 0
         group = _Group()
@@ -177,6 +200,18 @@ class NewestChanges:
                     others[amplitude_id] = packed
                 if user_id is not None and users[user_id] == packed:
                     group.pairs[user_id] = amplitude_id
+
+
+def _first_line(changes: Sequence[Change]) -> int:
+    if isinstance(changes, ChangeTable):
+        return min(columns.lines[0] for columns in changes.columns)
+    return changes[0].line
+
+
+def _last_line(changes: Sequence[Change]) -> int:
+    if isinstance(changes, ChangeTable):
+        return max(columns.lines[-1] for columns in changes.columns)
+    return changes[-1].line
 
 
 def merge(

@@ -50,7 +50,8 @@ def read(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 <
 
 def joined(source: Source) -> EventBatch:
     """The batches of a source as one."""
-    whole = EventBatch(filtered=Counter(), hints={}, unlisted=Counter())
+    whole = EventBatch([], filtered=Counter(), hints={}, unlisted=Counter())
+    assert isinstance(whole.changes, list)
     assert isinstance(whole.filtered, Counter)
     assert isinstance(whole.unlisted, Counter)
     assert isinstance(whole.hints, dict)

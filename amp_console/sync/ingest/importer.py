@@ -4,7 +4,6 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 
 from amp_console.engage import EventBatch, ReadOptions, SourceKind, UnreadableSource
 from amp_console.ledger import Ledger, sources
@@ -26,9 +25,7 @@ from amp_console.sync.ingest.report import (
 )
 from amp_console.sync.ingest.snapshot import SnapshotReader
 from amp_console.text import clean
-from amp_console.values import AudienceRef, now_in_microseconds
-
-_at = attrgetter("at")
+from amp_console.values import AudienceRef, now_in_microseconds, times_of
 
 AHEAD = 1  # transactions that wait for the ledger while the next batches are read
 GATHERED = 50_000  # events of small sources that are merged in one transaction
@@ -234,8 +231,8 @@ class Importer:
             self._unchanged.append(no_change_found(name, buffer.filtered))
 
     def _count_ahead(self, batch: EventBatch) -> None:
-        if max(map(_at, batch.changes), default=0) > self._latest:
-            self._dated_ahead += sum(at > self._latest for at in map(_at, batch.changes))
+        if max(times_of(batch.changes), default=0) > self._latest:
+            self._dated_ahead += sum(at > self._latest for at in times_of(batch.changes))
 
     def _end(self, source: BatchReader, staged: SnapshotReader | None, counts: ReadCounts) -> None:
         if staged:

@@ -1,0 +1,113 @@
+"""Judged column by column, many lines give what each of them gives by itself."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amp_console.engage import EventBatch, FieldMapping
+from amp_console.engage.columns import MANY, MAX_KEYS
+from amp_console.engage.reader import EventReader
+from amp_console.values import ChangeTable
+from tests.engage.events import PERSONAS, TIME, event
+from tests.engage.test_accounting import LINES, spoilt, written
+from tests.examples import examples
+
+OTHER = {**PERSONAS, "computation_id": "aud_2", "computation_key": 'quoted "vips"'}
+HINTED = {**PERSONAS, "external_audience_id": "cohort1"}
+HINTED_OTHERWISE = {**PERSONAS, "external_audience_id": "cohort2"}
+REGULAR = [written(event(f"u{number}")) for number in range(MANY)]
+
+_flags = {"shoppers": True, OTHER["computation_key"]: False}
+_events = st.builds(
+    event,
+    st.sampled_from(["ana", "ben", "", " ", "a\0b", "é😀", "x" * 257, "x" * 1025])
+    | st.sampled_from([None, 7, -3, 7.0, True])
+    | st.integers(0, 10**25),
+    st.sampled_from([True, False, True, False, None, 1, "true"]),
+    timestamp=st.sampled_from(
+        [TIME, "2026-05-03T19:42:50Z", "2026-05-03t19:42:50.0661+01:00", "2026-05-03", None, 7, []]
+    ),
+    context=st.sampled_from(
+        [
+            *[{"personas": personas} for personas in (PERSONAS, OTHER, HINTED, HINTED_OTHERWISE)],
+            {"personas": {"computation_class": "computed_trait"}},
+            {"personas": None},
+            {},
+            None,
+        ]
+    ),
+)  # fmt: skip
+_tracks = _events.map(lambda item: {**item, "type": "track", "properties": item["traits"]})
+_both = _events.map(lambda item: {**item, "traits": _flags, "properties": {"shoppers": False}})
+_typeless = _events.map(lambda item: {**item, "type": ""})
+EVENTS = st.one_of(_events, _events, _tracks, _both, _typeless, spoilt()).map(written)
+
+
+def alone(lines: Sequence[bytes], reader: EventReader) -> EventBatch:
+    """What is found in the lines, each read by itself, as one batch."""
+    batches = [reader.read([line], number) for number, line in enumerate(lines, 1)]
+    return EventBatch(
+        [change for batch in batches for change in batch.changes],
+        [refusal for batch in batches for refusal in batch.refusals],
+        sum((Counter(batch.filtered) for batch in batches), Counter()),
+        {ref: hints for batch in batches for ref, hints in batch.hints.items()},
+        lines=sum(batch.lines for batch in batches),
+    )
+
+
+def together(lines: Sequence[bytes], reader: EventReader) -> EventBatch:
+    """What is found in the lines, read at once, with the changes as a list."""
+    batch = reader.read(lines, 1)
+    return EventBatch(
+        list(batch.changes), batch.refusals, batch.filtered, batch.hints, lines=batch.lines
+    )
+
+
+def reader(**options: Any) -> EventReader:
+    return EventReader(FieldMapping.parse(), **options)
+
+
+@examples(150)
+@given(st.lists(EVENTS, max_size=20), LINES, st.randoms())
+def test_lines_give_together_what_each_gives_alone(
+    events: list[bytes], mess: list[bytes], random: Any
+) -> None:
+    lines = [*REGULAR, *events, *mess]
+    random.shuffle(lines)
+    assert together(lines, reader()) == alone(lines, reader())
+    only = {"audience": "shoppers"}
+    assert together(lines, reader(**only)) == alone(lines, reader(**only))
+
+
+@pytest.mark.parametrize("audiences", [1, 3, MAX_KEYS, MAX_KEYS + 1, 50])
+def test_events_of_several_audiences_are_told_apart(audiences: int) -> None:
+    def line(number: int) -> bytes:
+        key = f"audience_{number * 7 % audiences}"
+        personas = {**PERSONAS, "computation_id": key, "computation_key": key}
+        traits = {f"audience_{n}": (n + number) % 3 == 0 for n in range(audiences)}
+        return written(event(f"u{number}", context={"personas": personas}, traits=traits))
+
+    lines, one, many = [line(number) for number in range(300)], reader(), reader()
+    assert together(lines, many) == alone(lines, one)
+    assert together(lines[::-1], many) == alone(lines[::-1], one)
+    assert isinstance(many.read(lines, 1).changes, ChangeTable)
+
+
+def test_a_change_that_is_read_by_itself_keeps_its_place_among_the_others() -> None:
+    odd = json.dumps([event("late"), event("later")]).encode()
+    lines = [*REGULAR[:50], odd, *REGULAR[50:]]
+    users = [change.user_id for change in reader().read(lines, 1).changes]
+    assert users[49:53] == ["u49", "late", "later", "u50"]
+
+
+def test_the_hint_that_was_read_last_counts_whichever_way_its_event_is_read() -> None:
+    numeric = written(event(7.0, context={"personas": HINTED}))  # read by itself
+    regular = written(event("ana", context={"personas": HINTED_OTHERWISE}))
+    for last in ([numeric, regular], [regular, numeric]):
+        lines = [*REGULAR, *last]
+        assert together(lines, reader()).hints == alone(lines, reader()).hints
