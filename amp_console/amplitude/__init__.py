@@ -21,7 +21,7 @@ from amp_console.amplitude.errors import (
     Transient,
     Unconfirmed,
 )
-from amp_console.amplitude.members_file import CohortMember
+from amp_console.amplitude.members_file import CohortMembers
 from amp_console.amplitude.shapes import (
     Cohort,
     Ids,
@@ -39,7 +39,7 @@ __all__ = [
     "BadRequest",
     "Cohort",
     "CohortGone",
-    "CohortMember",
+    "CohortMembers",
     "DownloadLinkExpired",
     "ForeignAnswer",
     "Ids",

@@ -16,7 +16,7 @@ from amp_console.amplitude import reading
 from amp_console.amplitude.download import streamed
 from amp_console.amplitude.errors import BadRequest, ForeignAnswer
 from amp_console.amplitude.exchange import Call, Exchange
-from amp_console.amplitude.members_file import CohortMember, members_in
+from amp_console.amplitude.members_file import CohortMembers, members_in
 from amp_console.amplitude.shapes import (
     Cohort,
     Ids,
@@ -131,7 +131,7 @@ class AmplitudeClient:
         call = Call(f"{_DOWNLOADS}/request/{quote(request_id, safe='')}/file")
         return streamed(self._exchange, call)
 
-    async def members(self, request_id: str) -> AsyncGenerator[list[CohortMember], None]:
+    async def members(self, request_id: str) -> AsyncGenerator[CohortMembers, None]:
         """Yield the members in a file, as its pieces come; raises as `download` does."""
         async with aclosing(self.download(request_id)) as pieces:
             async for found in members_in(pieces):

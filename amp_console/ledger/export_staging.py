@@ -4,14 +4,16 @@ They are temporary tables, which SQLite keeps out of memory and takes away with 
 A comparison holds the audience's lease, so each audience has at most one of each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from amp_console.ledger.applied_lists import applied_lists
 from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb, each_row
 from amp_console.ledger.forgotten import forgotten_people
-from amp_console.values import IdType, identifier_fault
+from amp_console.values import MAX_IDENTIFIER_BYTES, IdType, identifier_fault
+
+_MAX_CHARACTER = 4  # bytes of UTF-8
 
 
 def export_table(audience_id: int) -> str:
@@ -47,21 +49,30 @@ def add_exported(
     db: Db,
     audience_id: int,
     id_type: IdType,
-    members: Iterable[tuple[str, str]],
+    users: str,
 ) -> None:
-    """Add people who are in the cohort: their Amplitude ID and their User ID ("": none).
+    """Add people who are in the cohort: a JSON object of User IDs ("": none) by Amplitude ID.
 
     A User ID that no ledger can keep is none.
     """
-    kept = {id_: "" if identifier_fault(user_id) else user_id for id_, user_id in members}
+    users = _kept(users)
     table = f"temp.{export_table(audience_id)}"
     if isinstance(db, ServerDb):
         columns = "other, id" if id_type is IdType.USER_ID else "id, other"
-        db.copy(table, columns, kept.items())
+        db.copy(table, columns, msgspec.json.decode(users, type=dict[str, str]).items())
         return
     columns = "value, key" if id_type is IdType.USER_ID else "key, value"
-    rows = f"SELECT {columns} FROM json_each(?)"
-    db.execute(f"INSERT INTO {table} {rows}", (msgspec.json.encode(kept).decode(),))
+    db.execute(f"INSERT INTO {table} SELECT {columns} FROM json_each(?)", (users,))
+
+
+def _kept(users: str) -> str:
+    """Leave out User IDs that no ledger can keep; few texts have to be read for that."""
+    longest = max(map(len, users.split('","')))  # of a person, so that of a User ID is no more
+    if "\\" not in users and longest * _MAX_CHARACTER <= MAX_IDENTIFIER_BYTES:
+        return users
+    known = msgspec.json.decode(users, type=dict[str, str])
+    kept = {id_: "" if identifier_fault(user) else user for id_, user in known.items()}
+    return msgspec.json.encode(kept).decode()
 
 
 def drop_list(db: Db, audience_id: int) -> None:

@@ -3,17 +3,19 @@
 import csv
 import io
 import itertools
+import json
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from amp_console.amplitude import CohortMember, NoConnection, ServerTrouble
-from amp_console.amplitude.members_file import members_in
+from amp_console.amplitude import NoConnection, ServerTrouble
+from amp_console.amplitude.members_file import AT_ONCE, members_in
 
 pytestmark = pytest.mark.anyio
 
+HOSTILE = '",\n\r\t\\:{}[]0a \x00\x1f\x7f\u2028'
 HEADER = b'"amplitude_id","user_id"\n'
 
 
@@ -22,8 +24,13 @@ async def pieces_of(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield part
 
 
-async def read(*parts: bytes) -> list[CohortMember]:
-    return [member async for members in members_in(pieces_of(parts)) for member in members]
+async def read(*parts: bytes, at_once: int = AT_ONCE) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    async for members in members_in(pieces_of(parts), at_once):
+        people = json.loads(members.users, object_pairs_hook=lambda pairs: pairs)
+        assert len(people) == members.people
+        found += people
+    return found
 
 
 @pytest.mark.parametrize(
@@ -80,22 +87,31 @@ async def test_what_is_no_such_file_is_refused(file: bytes) -> None:
         await read(file)
 
 
-@given(
-    members=st.lists(
-        st.tuples(
-            st.integers(1, 10**15).map(str), st.text(st.characters(exclude_categories=["Cs"]))
-        )
-    ),
-    cuts=st.lists(st.integers(0, 2000)),
+AMPLITUDE_IDS = st.one_of(st.integers(1, 10**15).map(str), st.text(HOSTILE, max_size=3))
+USER_IDS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.text(HOSTILE, max_size=6),
+    st.text("abc-1é😀,", max_size=6),
 )
+
+
+@given(
+    members=st.lists(st.tuples(AMPLITUDE_IDS, USER_IDS)),
+    cuts=st.lists(st.integers(0, 2000)),
+    at_once=st.integers(1, 60),
+    line_end=st.sampled_from(("\n", "\r\n")),
+)
+@example(members=[(",", "b"), ("1", "c")], cuts=[], at_once=1, line_end="\n")
+@example(members=[("1", ","), ("", ""), ("2", ",a,")], cuts=[], at_once=1, line_end="\n")
 async def test_it_is_read_the_same_wherever_it_is_cut(
-    members: list[tuple[str, str]], cuts: list[int]
+    members: list[tuple[str, str]], cuts: list[int], at_once: int, line_end: str
 ) -> None:
+    """Records that need no parser are read without one: that must make no difference."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=line_end)
     writer.writerow(("amplitude_id", "user_id"))
     writer.writerows(members)
     file = text.getvalue().encode()
     edges = [0, *sorted(cut for cut in cuts if cut < len(file)), len(file)]
     parts = [file[begin:end] for begin, end in itertools.pairwise(edges)]
-    assert await read(*parts) == members
+    assert await read(*parts, at_once=at_once) == members

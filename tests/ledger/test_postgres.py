@@ -428,7 +428,7 @@ def test_a_comparison_is_planned_for_many_who_differ(ledger: Ledger) -> None:
 
     def compared(db: Db) -> object:
         begin_export(db, known.id)
-        add_exported(db, known.id, known.id_type, [("1", "u1")])
+        add_exported(db, known.id, known.id_type, '{"1":"u1"}')
         compare_cohort(db, ComparisonSpec(1, known.id, 1))
         return nested_loops(db)
 

@@ -561,7 +561,7 @@ async def test_a_comparison_with_an_older_export_does_not_list_them(
     await workspace.sync()
     ledger, known = workspace.ledger, workspace.audience()
     ledger.stage(export_staging.begin_export, known.id)
-    found = [("1", "u1"), (ANAS_DEVICE, ANA), ("3", "stranger")]
+    found = json.dumps({"1": "u1", ANAS_DEVICE: ANA, "3": "stranger"})
     ledger.stage(export_staging.add_exported, known.id, known.id_type, found)
     exported_at = clock.now
     clock.advance(5)

@@ -12,7 +12,6 @@ from amp_console.amplitude import (
     AmplitudeError,
     BadRequest,
     CohortGone,
-    CohortMember,
     DownloadLinkExpired,
     KeysRefused,
     RateLimited,
@@ -35,7 +34,6 @@ POLL_SECONDS = (1, 2, 3, 5)  # between the first polls; then LATER_POLL_SECONDS
 LATER_POLL_SECONDS = 10
 MAX_EXPORT_WAIT = 1800  # seconds for one export; 30 to 60 and more are usual
 EXPIRED_LINKS = 5  # in a row, after which the connection is too slow for the file
-CHUNK = 50_000  # members written to the ledger at once
 
 
 def downloads_needed(db: Db, audiences: Iterable[Audience], now: int) -> int:
@@ -186,16 +184,13 @@ async def _read_once(worker: AudienceWorker, download: Download) -> None:
     """Read the file from its start."""
     audience = worker.audience
     await worker.stage(export_staging.begin_export, audience.id)
-    read, chunk = 0, list[CohortMember]()
+    read = 0
     async with aclosing(worker.client.members(download.request_id)) as pieces:
         async for members in pieces:
-            chunk += members
-            if len(chunk) >= CHUNK:
-                await worker.stage(
-                    export_staging.add_exported, audience.id, audience.id_type, chunk
-                )
-                read, chunk = read + len(chunk), []
-                worker.show(f"reading the cohort, {read:,} members")
-                await worker.checkpoint()
-    await worker.stage(export_staging.add_exported, audience.id, audience.id_type, chunk)
+            await worker.stage(
+                export_staging.add_exported, audience.id, audience.id_type, members.users
+            )
+            read += members.people
+            worker.show(f"reading the cohort, {read:,} members")
+            await worker.checkpoint()
     worker.retry_budget.renew()

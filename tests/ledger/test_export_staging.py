@@ -1,0 +1,39 @@
+"""Who was found in a cohort is kept as it was exported, except for what no ledger can keep."""
+
+import msgspec
+import pytest
+
+from amp_console.ledger import Db, Ledger
+from amp_console.ledger.export_staging import add_exported, begin_export, export_table
+from amp_console.values import MAX_IDENTIFIER_BYTES, IdType
+from tests.ledger.helpers import start
+
+pytestmark = pytest.mark.both_engines
+
+LONG = MAX_IDENTIFIER_BYTES
+KEPT = ["", "u1", "é" * (LONG // 2), "a" * LONG, '"' * 700, "\\" * 700, '","', "\n\x1f\t"]
+NOT_KEPT = ["a\0b", "\0", "a" * (LONG + 1), "é" * (LONG // 2 + 1), '"' * (LONG + 1)]
+
+
+def staged(ledger: Ledger, users: dict[str, str], id_type: IdType) -> dict[str, str]:
+    """Stage User IDs by Amplitude ID; return them as they were kept."""
+    known = start(ledger)
+    ours, other = ("id", "other") if id_type is IdType.USER_ID else ("other", "id")
+
+    def stage(db: Db) -> dict[str, str]:
+        begin_export(db, known.id)
+        add_exported(db, known.id, id_type, msgspec.json.encode(users).decode())
+        table = f"temp.{export_table(known.id)}"
+        return dict(db.execute(f"SELECT {other}, {ours} FROM {table}").fetchall())
+
+    return ledger.stage(stage)
+
+
+@pytest.mark.parametrize("id_type", IdType)
+@pytest.mark.parametrize("user_id", [*KEPT, *NOT_KEPT], ids=repr)
+def test_a_user_id_that_no_ledger_can_keep_is_none(
+    ledger: Ledger, user_id: str, id_type: IdType
+) -> None:
+    expected = "" if user_id in NOT_KEPT else user_id
+    users = {"1": user_id, "2": "u2"}
+    assert staged(ledger, users, id_type) == {"1": expected, "2": "u2"}
