@@ -115,10 +115,11 @@ class PlaceBar(LinkBar):
         keys = _keys(services, self)
         width = self.size.width or self.app.size.width  # it has no size before its first picture
         names = {screen: name.name for screen, name in NAMES.items()}
-        links = self._links(services, keys, names)
-        first = SHORTENED_FIRST[0]  # makes room before the names of other connections do
-        shorter = self._links(services, keys, {**names, first: NAMES[first].short})
-        others = _others(services, width - extent(shorter, self.GAP))
+        links, others = self._links(services, keys, names), list[BarLink]()
+        if services.connections.statuses.others:
+            first = SHORTENED_FIRST[0]  # makes room before the names of other connections do
+            shorter = self._links(services, keys, {**names, first: NAMES[first].short})
+            others = _others(services, width - extent(shorter, self.GAP))
         for screen, name in (
             *((screen, NAMES[screen].short) for screen in SHORTENED_FIRST),
             *((screen, "") for screen in LEFT_OUT_FIRST if screen is not self._current),
@@ -154,8 +155,6 @@ class PlaceBar(LinkBar):
 def _others(services: Services, room: int) -> list[BarLink]:
     """The other connections in this many columns; where there is less room, all in one count."""
     statuses = services.connections.statuses.others
-    if not statuses:
-        return []
     for longest in (NAME_LENGTH, SHORT_LENGTH):
         links = []
         for status in statuses:

@@ -76,10 +76,11 @@ class ScreenFooter:
         place. What Enter opens in the focused list comes second. A key that would be typed into the
         focused line is left out.
         """
-        found = {item.key.name: item for item in self._found()}
+        useful_actions = self._named()
+        found = {item.key.name: item for item in self._found(useful_actions)}
         always = [found.pop(name).key for name in ALWAYS if name in found]
         last = [found.pop(name).key for name in LAST if name in found]
-        named, opens = [item for item in self._named() if isinstance(item, Labelled)], None
+        named, opens = [item for item in useful_actions if isinstance(item, Labelled)], None
         if (label := self._opens) and OPEN in found and OPEN not in {item.action for item in named}:
             opens = found.pop(OPEN).key._replace(label=label)
         useful = [
@@ -107,7 +108,7 @@ class ScreenFooter:
 
     async def press(self, name: str) -> None:
         """Do what the key of this action does, or say why it does nothing."""
-        found = next((item for item in self._found() if item.key.name == name), None)
+        found = next((item for item in self._found(self._named()) if item.key.name == name), None)
         if not self._actions.explain_action(name) and found is not None:
             await self._screen.app.run_action(found.action, found.node)
 
@@ -124,10 +125,9 @@ class ScreenFooter:
         focused = self._screen.focused
         return focused.opens if isinstance(focused, Grid) and focused.key is not None else ""
 
-    def _found(self) -> Iterator[_Found]:
+    def _found(self, useful: Sequence[Labelled | Withheld]) -> Iterator[_Found]:
         """The first key of each action that has a name and makes sense now."""
         screen, seen = self._screen, set[str]()
-        useful = self._named()
         named = {item.action for item in useful if isinstance(item, Labelled)}
         named |= {OPEN} if self._opens else set()
         withheld = {item.action for item in useful if isinstance(item, Withheld)}
