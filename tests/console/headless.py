@@ -17,24 +17,20 @@ widget and waits for them all, which took half of the time of a key; here it ask
 widget waits for a message.
 
 For each widget that a query meets, Textual follows all its ancestors through the selector; here it
-first asks for what the selector says of the widget itself. It also finds the handlers of a message
-anew each time; here those of a class are kept. It counts the parameters of each
-callback by its signature; here the code says how many there are.
+first asks for what the selector says of the widget itself. What each message costs is less, too
+(`quick_messages.py`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from inspect import CO_VARARGS, CO_VARKEYWORDS
 from time import monotonic
-from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
 from rich.console import RenderableType
 from rich.segment import Segment
-from textual._callback import _count_parameters
 from textual._compositor import Compositor
 from textual._context import visible_screen_stack
 from textual._queue import Queue
@@ -48,17 +44,14 @@ from textual.pilot import Pilot, WaitForScreenTimeout
 from textual.screen import Screen
 from textual.strip import Strip
 
+from tests.console.quick_messages import quick_messages
 from tests.console.quick_styles import quick_styles
 from tests.console.quick_text import quick_text, text_alone
 
 IDLE_SECONDS = 0.002
 PAINT_SECONDS = 0.5
 _changes: WeakKeyDictionary[Compositor, int] = WeakKeyDictionary()
-_Handlers = list[tuple[type, list[Any]]]
-"""Of each class that handles a message, its methods."""
-_handlers: dict[tuple[type[MessagePump], type[Message], str], _Handlers | None] = {}
 _render_update = Compositor.render_update
-_get_dispatch_methods = MessagePump._get_dispatch_methods
 
 
 def changes(screen: Screen[object]) -> int:
@@ -167,66 +160,15 @@ def _match(selector_sets: Iterable[SelectorSet], node: DOMNode) -> bool:
     )
 
 
-def _get_known_methods(
-    self: MessagePump, method_name: str, message: Message
-) -> Iterator[tuple[type, Callable[[Message], Awaitable[object]]]]:
-    key = (type(self), type(message), method_name)
-    if key not in _handlers:
-        _handlers[key] = _handlers_of(*key)
-    handlers = _handlers[key]
-    if handlers is None:
-        yield from _get_dispatch_methods(self, method_name, message)
-        return
-    for kind, methods in handlers:
-        if message._no_default_action:
-            return
-        for method in methods:
-            yield kind, method.__get__(self, kind)
-
-
-def _handlers_of(
-    pump: type[MessagePump], message: type[Message], method_name: str
-) -> _Handlers | None:
-    """What Textual would find; None where it depends on who sent the message."""
-    decorated, found = set[object](), _Handlers()
-    for kind in pump.__mro__:
-        methods: list[Any] = []
-        for message_kind in message.__mro__:
-            for method, selectors in kind.__dict__.get("_decorated_handlers", {}).get(
-                message_kind, ()
-            ):
-                if selectors:
-                    return None
-                if method not in decorated:
-                    decorated.add(method)
-                    methods.append(method)
-        named = kind.__dict__.get(f"_{method_name}") or kind.__dict__.get(method_name)
-        if named is not None and not getattr(named, "_textual_on", None):
-            methods.append(named)
-        if methods:
-            found.append((kind, methods))
-    return found
-
-
-def _count_code_parameters(func: Callable[..., object]) -> int:
-    own = getattr(func, "__func__", func)
-    if not isinstance(own, FunctionType) or hasattr(own, "__wrapped__"):
-        return _count_parameters(func)
-    code = own.__code__
-    named = code.co_argcount + code.co_kwonlyargcount - (own is not func)
-    return named + bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
-
-
 @contextmanager
 def quick_textual() -> Iterator[None]:
     """Let headless applications paint nothing, and pilots wait for the event loop alone."""
-    with pytest.MonkeyPatch.context() as patch, quick_styles(), quick_text():
+    quick = quick_messages(), quick_styles(), quick_text()
+    with pytest.MonkeyPatch.context() as patch, quick[0], quick[1], quick[2]:
         patch.setattr(Compositor, "render_update", _count_update)
         patch.setattr(Strip, "__init__", _keep_segments)
         patch.setattr("textual.app.wait_for_idle", _wait_for_idle)
         patch.setattr("textual.pilot.wait_for_idle", _wait_for_idle)
-        patch.setattr("textual._callback._count_parameters", _count_code_parameters)
-        patch.setattr(MessagePump, "_get_dispatch_methods", _get_known_methods)
         patch.setattr(Pilot, "_wait_for_screen", _wait_for_widgets)
         patch.setattr("textual.css.stylesheet._check_selectors", _check_own_selector_first)
         for module in ("css.query", "dom", "message_pump", "screen", "widget"):
