@@ -147,9 +147,10 @@ async def test_rows_places_and_states_can_be_read_in_both_themes(
         ["TERM=vt100", "COLORTERM=", "LC_ALL=C"],
     ],
 )
-def test_poor_terminals_do_not_stop_the_console(tmp_path: Path, poor: list[str]) -> None:
-    command = ["env", *poor, COMMAND, "--ascii", "demo", "--fast"]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
+def test_poor_terminals_do_not_stop_the_console(harness: ConsoleHarness, poor: list[str]) -> None:
+    connect_with_audiences(harness)
+    command = ["env", *poor, COMMAND, "--ascii"]
+    environment = os.environ | harness.environ
     with Terminal(command, size=(80, 24), environment=environment) as terminal:
         terminal.until_shown("> ", "pending", "Status", "Help")
         terminal.type("ctrl+q")

@@ -13,6 +13,8 @@ import pytest
 from amp_console.simulator import Rule, Simulator, Slow
 from amp_console.values import Credentials, Secret
 from tests.cli.operator import Operator
+from tests.console.harness import ConsoleHarness
+from tests.console.sample_audiences import FRESH, connect_with_audiences
 from tests.console.terminal import Terminal
 from tests.sync.workspace import event
 from tests.test_secrets import API_KEY, SECRET_KEY, shapes
@@ -38,19 +40,19 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
     assert list(temporary.iterdir()) == []
 
 
-def test_the_mouse_leads_where_the_keys_do(tmp_path: Path) -> None:
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    command = [COMMAND, "demo", "--fast"]
-    with Terminal(command, size=(80, 24), environment=environment) as terminal:
-        terminal.until_shown("▸1 Aud. 6", "Newsletter", "s Sync")
+def test_the_mouse_leads_where_the_keys_do(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    environment = os.environ | harness.environ
+    with Terminal([COMMAND], size=(80, 24), environment=environment) as terminal:
+        terminal.until_shown("▸1 Aud. 4", FRESH, "s Sync")
         terminal.click("3 Runs")
         terminal.until_shown("▸3 Runs", "Outcome")
         terminal.click("1 Aud.")
-        terminal.until_shown("▸1 Aud. 6", "▸ ")
-        terminal.click("Newsletter")
-        terminal.until_shown("▸ Newsletter", " s Sync  Enter ")  # the footer follows the row
+        terminal.until_shown("▸1 Aud. 4", "▸ ")
+        terminal.click(FRESH)
+        terminal.until_shown(f"▸ {FRESH}", " s Sync  Enter ")  # the footer follows the row
         terminal.click("s Sync")
-        terminal.until_shown("Before you send", "Newsletter", "y Send")
+        terminal.until_shown("Before you send", FRESH, "y Send")
         terminal.type("escape")
         terminal.until(lambda: terminal.is_gone("Before you send"))
         terminal.click("? Help")
