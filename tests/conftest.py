@@ -52,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("untimed", UNTIMED)
     settings.register_profile("thorough", THOROUGH)
     settings.load_profile("untimed")
+    gc.set_threshold(100_000, 50, 100)  # else it runs 300 times while modules are imported
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
@@ -67,10 +68,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what lasts, and let it run less often: a fifth of the time."""
+    """Spare the garbage collector what lasts: with its threshold, a fifth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
 
 
 @pytest.fixture
