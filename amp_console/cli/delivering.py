@@ -40,8 +40,11 @@ def plan_lines(plan: Plan) -> list[str]:
     return table(header, rows, "ADD REMOVE REQUESTS")
 
 
-def is_agreed(plan: Plan, *, yes: bool) -> bool:
-    """Whether the plan is confirmed: by --yes, at the terminal, or because it is routine."""
+def is_agreed(plan: Plan, *, yes: bool, confirm: str = "add --yes") -> bool:
+    """Whether the plan is confirmed: by --yes, at the terminal, or because it is routine.
+
+    `confirm` says what else confirms it.
+    """
     if yes or all(audience.is_idle for audience in plan.audiences):
         return True
     for line in plan_lines(plan):
@@ -51,7 +54,7 @@ def is_agreed(plan: Plan, *, yes: bool) -> bool:
     if is_interactive():
         return ask("Send these changes to Amplitude?")
     if plan.concerns:
-        say("Nothing was sent. To confirm in advance, add --yes.", err=True)
+        say(f"Nothing was sent. To confirm in advance, {confirm}.", err=True)
         return False
     return True
 

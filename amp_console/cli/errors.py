@@ -1,5 +1,6 @@
 """`amp-console errors`: every user who could not be delivered, and every invalid event."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,14 +95,34 @@ def _retry(connection: "Connection", ledger: "Ledger", only: "Audience | None") 
     plan = ledger.read(plan_sync, connection, [item for item in again if item.enabled])
     if not plan.audiences:
         say("There are no rejected users to retry.", err=True)
+        for sentence in _under_way(ledger, wanted):
+            say(sentence, err=True)
         return Exit.DELIVERED
-    if not delivering.is_agreed(plan, yes=False):
+    if not delivering.is_agreed(plan, yes=False, confirm="run amp-console sync --yes"):
         return Exit.MISUSE
     client = client_for(connection, credentials)
     report = delivering.run_plan(plan, connection, ledger, client, ReadCounts())
     for line in delivering.report_lines(report, ReadCounts()):
         say(line, err=True)
     return delivering.exit_of(report)
+
+
+def _under_way(ledger: "Ledger", audiences: "list[Audience]") -> "Iterator[str]":
+    """Say whose users are pending, perhaps since someone else retried them, and who sends them."""
+    from amp_console.ledger.counts import outstanding
+    from amp_console.ledger.leases import busy_because
+    from amp_console.text import clean, plural
+
+    ids = [item.id for item in audiences]
+    held = ledger.read(lambda _: ledger.locks.holds(ids, {})).audiences
+    for item in audiences:
+        if item.id in held:
+            yield f"{clean(item.name)}: {ledger.read(busy_because, item.id)}"
+        elif pending := ledger.read(outstanding, item).pending:
+            yield (
+                f"{clean(item.name)}: {plural(pending, 'user')} pending. "
+                "To deliver what is pending: amp-console sync"
+            )
 
 
 def _print_written(document: "ErrorsDocument", csv_file: Path, *, err: bool) -> None:
