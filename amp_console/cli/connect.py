@@ -141,6 +141,8 @@ def connect(
         place = None if ledger_url is None else entered_place(ledger_url, known)
         if place is not None:
             refuse_password(place.password, "--ledger-password-stdin")
+            if ledger_password_stdin and place.server is None:
+                raise click.UsageError("A file needs no --ledger-password-stdin.")
         keys_text = sys.stdin.read() if keys_stdin else None
         if place is not None and ledger_password_stdin:
             keys_text, password = _password(keys_text)

@@ -218,6 +218,13 @@ def test_a_ledger_in_use_is_not_left_behind_for_an_empty_one(
     assert operator.home.as_posix() in operator.run("doctor").out
 
 
+def test_a_file_has_no_password(fresh: Operator) -> None:
+    refused = connect(fresh, "--ledger", "file", *WITH_PASSWORD, stdin=TYPED)
+    assert (refused.status, refused.out) == (2, "")
+    assert "A file needs no --ledger-password-stdin." in refused.err
+    assert fresh.simulator.requests == []
+
+
 def statements_of_docs() -> list[list[str]]:
     """The statements of each SQL block of the page about teams, with a password that is one."""
     page = (Path(__file__).parents[2] / "docs" / "team.md").read_text()

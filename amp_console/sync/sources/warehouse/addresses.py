@@ -25,6 +25,8 @@ def open_engine(url: str, password: Secret | None) -> Engine:
     """Open the warehouse at a URL, read-only. Raises WarehouseError."""
     scheme, _, rest = url.partition(":")
     if scheme in _FILES:
+        if password is not None:
+            raise WarehouseError("A file needs no password.", "Leave it out.")
         return _FILES[scheme](_path(rest))
     return _server(scheme)(url, password)
 
