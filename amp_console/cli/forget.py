@@ -106,19 +106,20 @@ def _carry_out(plan: "ForgetPlan", connection: "Connection", ledger: "Ledger") -
     import asyncio
 
     from amp_console.cli.interrupts import until_interrupted
-    from amp_console.cli.resources import keys_of
+    from amp_console.cli.resources import keys_of, ledgers
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.forget import forget
 
+    left_behind = ledgers().left_behind(connection)
     if not plan.removals:
-        return asyncio.run(forget(plan, connection, ledger, None))
+        return asyncio.run(forget(plan, connection, ledger, None, left_behind=left_behind))
     client = client_for(connection, keys_of(connection))
     return until_interrupted(
         "Removing",
         connection,
         ledger,
         client,
-        lambda context: forget(plan, connection, ledger, context),
+        lambda context: forget(plan, connection, ledger, context, left_behind=left_behind),
     )
 
 

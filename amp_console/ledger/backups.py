@@ -87,6 +87,17 @@ def list_backups(ledger: Path) -> list[Backup]:
     return sorted(found, key=lambda item: (item.at, item.path.name), reverse=True)
 
 
+def remains_of(ledger: Path) -> list[str]:
+    """The paths of what there is of a ledger in a file: itself, its backups, what was set aside."""
+    found = (ledger, backup_folder(ledger), *_set_aside(ledger))
+    return [str(path) for path in found if path.exists()]
+
+
+def _set_aside(ledger: Path) -> list[Path]:
+    ledger = ledger.resolve()
+    return sorted(ledger.parent.glob(f"{ledger.name}.damaged-*"))
+
+
 def is_due(ledger: Path, now: int, options: BackupOptions) -> bool:
     """Whether no backup was made in the last `options.every`; `now` in microseconds.
 
@@ -229,8 +240,7 @@ class Backups:
 
     def set_aside(self) -> list[str]:
         """The names of earlier ledgers that were set aside to restore a backup (`doctor`)."""
-        ledger = self.ledger.resolve()
-        return sorted(path.name for path in ledger.parent.glob(f"{ledger.name}.damaged-*"))
+        return [path.name for path in _set_aside(self.ledger)]
 
     def all(self) -> list[Backup]:
         """Return the backups, the newest first."""

@@ -70,7 +70,7 @@ class ForgetReport(msgspec.Struct, frozen=True):
     `erased` are those that are done in the ledger, `obstacles` say why others are not. `names` is
     what operators have to change themselves, and `trouble` why files still hold erased bytes.
     So many `backups` were deleted. `run` removed the people from their cohorts, if there were any.
-    `copies` are earlier ledgers that were set aside, for operators to delete.
+    `copies` are earlier ledgers that were set aside or left behind, for operators to delete.
     """
 
     erased: tuple[Erased, ...] = ()
@@ -160,11 +160,13 @@ async def forget(
     ledger: Ledger,
     context: RunContext | None,
     *,
+    left_behind: Sequence[str] = (),
     now: Callable[[], int] = now_in_microseconds,
 ) -> ForgetReport:
     """Remove people from every cohort, and erase them once Amplitude has confirmed that.
 
-    `context` may be None where the plan removes no one. `now` tells the time in microseconds since
+    `context` may be None where the plan removes no one. `left_behind` names what is on this machine
+    of an earlier ledger, which may hold them, too. `now` tells the time in microseconds since
     1970. Raises `ReadOnly` and `LedgerError`; trouble with Amplitude is in the report.
     """
     guard(connection, KEPT)
@@ -178,7 +180,8 @@ async def forget(
         else:
             left += _explained(found, run)
     backups, trouble = await _clean(ledger, now)
-    copies = ledger.backups.set_aside() if erased and ledger.backups is not None else ()
+    copies = [] if ledger.backups is None else ledger.backups.set_aside()
+    copies = [*copies, *left_behind] if erased else []
     return ForgetReport(tuple(erased), tuple(left), backups, trouble, run, tuple(copies))
 
 

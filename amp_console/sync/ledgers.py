@@ -17,6 +17,7 @@ from amp_console.connections import (
 )
 from amp_console.connections.ledger_server import LEDGER_VARIABLE
 from amp_console.ledger import Db, Ledger, LedgerError
+from amp_console.ledger.backups import remains_of
 from amp_console.ledger.database import Database
 from amp_console.ledger.errors import LedgerUnreachable
 from amp_console.ledger.opening import database_at, examine_server, listen, peek
@@ -97,6 +98,14 @@ class Ledgers:
         except LedgerMisconfigured:
             return None
         return self._folders.ledger(connection.id) if place.server is None else None
+
+    def left_behind(self, connection: Connection) -> tuple[str, ...]:
+        """The paths of what is on this machine of an earlier ledger of a connection.
+
+        It was left for a server: moved there, or a ledger of the team was joined.
+        """
+        file = self._folders.ledger(connection.id)
+        return tuple(remains_of(file)) if connection.ledger is not None else ()
 
     def where(self, connection: Connection, place: LedgerPlace | None = None) -> str:
         """Where a ledger is, for people: its path, or its URL without a password."""

@@ -196,6 +196,22 @@ def test_the_old_place_says_where_the_ledger_went(synced: Operator, url: str) ->
     assert synced.run("audiences").status == 0
 
 
+def test_who_is_forgotten_on_a_server_may_still_be_in_the_file_that_was_used_before(
+    synced: Operator, url: str
+) -> None:
+    file = file_of(synced)
+    assert synced.run("ledger", "move", url, "--yes").status == 0
+    ended = synced.run("forget", "u1", "--yes")
+    assert ended.status == 1, ended
+    assert f"Delete earlier copies of the ledger yourself: {file}." in ended.out
+    backups = file.with_suffix(".backups")
+    backups.mkdir()
+    file.unlink()
+    assert f"yourself: {backups}." in synced.run("forget", "u2", "--yes").out
+    backups.rmdir()
+    assert synced.run("forget", "ghost-1", "--yes").status == 0
+
+
 def test_a_move_that_died_before_its_end_is_finished_by_the_next(
     synced: Operator, url: str
 ) -> None:

@@ -1,6 +1,8 @@
 """Answering a deletion request: what is under way, then its result."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 
 from amp_console.console.jobs.base import Job, Publish
 from amp_console.console.jobs.runs import GRACE
@@ -21,9 +23,16 @@ class ForgetJob(Job):
     )
 
     def __init__(
-        self, session: Session, plan: ForgetPlan, timing: Timing, publish: Publish
+        self,
+        session: Session,
+        plan: ForgetPlan,
+        timing: Timing,
+        publish: Publish,
+        left_behind: Sequence[str] = (),
     ) -> None:
+        """`left_behind` as in `forget`."""
         super().__init__(session, publish)
+        self._left_behind = left_behind
         self.plan = plan
         self.report: ForgetReport | None = None
         self._stop = Stop()
@@ -65,12 +74,15 @@ class ForgetJob(Job):
     async def work(self) -> None:
         session = self.session
         connection, ledger, now = session.connection, session.ledger, self._timing.now
+        forgetting = partial(
+            forget, self.plan, connection, ledger, left_behind=self._left_behind, now=now
+        )
         if not self.plan.removals:
-            self.report = await forget(self.plan, connection, ledger, None, now=now)
+            self.report = await forgetting(None)
             return
         async with await session.client() as client:
             context = RunContext(connection, ledger, client, self._timing, self._stop, self._see)
-            self.report = await forget(self.plan, connection, ledger, context, now=now)
+            self.report = await forgetting(context)
 
     def _see(self, snapshot: RunSnapshot) -> None:
         self._snapshot = snapshot

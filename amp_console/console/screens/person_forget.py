@@ -33,7 +33,8 @@ async def ask_and_forget(services: Services, id_: str, id_type: IdType | None) -
         return
     if not await services.ask(forget_question(id_, plan)):
         return
-    job = ForgetJob(session, plan, services.timing, services.publish)
+    left_behind = services.environment.ledgers.left_behind(session.connection)
+    job = ForgetJob(session, plan, services.timing, services.publish, left_behind)
     services.jobs.forgetting = job
     job.start()
     await services.ask(ForgetDialog(job))
