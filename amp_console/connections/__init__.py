@@ -26,6 +26,7 @@ from amp_console.connections.ledger_server import LedgerServer, entered_ledger
 from amp_console.connections.named_source import (
     NamedSource,
     checked_source_name,
+    is_same_login,
     split_password,
 )
 from amp_console.connections.preferences import (
@@ -119,6 +120,7 @@ __all__ = [
     "find_source_password",
     "find_webhook_secret",
     "forget_connection",
+    "is_same_login",
     "keep_theme",
     "keep_views",
     "keys_from_environment",

@@ -1,7 +1,7 @@
 """A source that a connection knows by a name: where a warehouse is, without its password."""
 
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -10,6 +10,7 @@ from amp_console.values import Secret
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:@/?#\[\]]*)(:[0-9]{1,5})?")
 _SERVERS = ("postgresql", "postgres")  # whose URLs have parameters even without a host
+_LOGIN = {"host", "hostaddr", "port", "user", "service", "servicefile"}  # parameters of libpq
 _PASSWORD, _UNKEPT = "password", ("sslpassword", "oauth_client_secret")
 
 NOT_UNDERSTOOD = (
@@ -49,6 +50,21 @@ def checked_source_name(name: str) -> str:
             "the name of a source may only contain letters, digits, -, _ and ., at most 64"
         )
     return name
+
+
+def is_same_login(url: str, other: str) -> bool:
+    """Whether two URLs without passwords name the same user of the same server.
+
+    A stored password must not reach another one.
+    """
+    return _login(url) == _login(other)
+
+
+def _login(url: str) -> tuple[str, str, list[tuple[str, str]]]:
+    parts = urlsplit(url)
+    scheme = _SERVERS[0] if parts.scheme in _SERVERS else parts.scheme
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    return scheme, parts.netloc, sorted(item for item in query if item[0] in _LOGIN)
 
 
 def split_password(url: str) -> tuple[str, Secret | None]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,6 +10,7 @@ from amp_console.connections import (
     ConnectionStore,
     Keyring,
     entered_ledger,
+    is_same_login,
     save_ledger,
 )
 from amp_console.ledger import Db, LedgerError
@@ -27,12 +27,12 @@ class LedgerNotSwitched(LedgerError):
 def entered_place(text: str, known: Connection | None) -> LedgerPlace:
     """Read what was entered for a connection, which may have a ledger already.
 
-    A stored password stays with the user and the host that it was stored for. Raises ValueError;
+    A stored password stays with the user and the server that it was stored for. Raises ValueError;
     the text quotes nothing.
     """
     server, password = entered_ledger(text)
     stored = known.ledger if known is not None else None
-    if server and stored and urlsplit(server.url).netloc == urlsplit(stored.url).netloc:
+    if server and stored and is_same_login(server.url, stored.url):
         server = msgspec.structs.replace(server, password_item=stored.password_item)
     return LedgerPlace(server, password)
 

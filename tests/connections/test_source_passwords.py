@@ -15,6 +15,7 @@ from amp_console.connections import (
     UnknownSource,
     find_source_password,
     forget_connection,
+    is_same_login,
     named_source,
     remove_source,
     save_source,
@@ -195,3 +196,18 @@ def test_comments_around_them_stay(
         saved = remove_source(store, keyring, saved, name)
     assert "sources" not in config_file.read_text()
     assert "# a note at the end" in config_file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        ("postgres://ana@db:5432/other?application_name=x", True),
+        ("postgresql://ben@db:5432/shop", False),
+        ("postgresql://ana@db:5433/shop", False),
+        ("postgresql://ana@db:5432/shop?hostaddr=10.0.0.7", False),
+        ("postgresql:///shop?service=db", False),
+        ("sqlite:///shop.db", False),
+    ],
+)
+def test_a_password_is_good_for_one_user_of_one_server(other: str, is_same: bool) -> None:
+    assert is_same_login("postgresql://ana@db:5432/shop", other) == is_same

@@ -11,6 +11,7 @@ from amp_console.connections import NamedSource
 from amp_console.console import LaunchOptions
 from amp_console.console.screens.sources.form import SourceForm
 from amp_console.console.screens.sources.list import SourcesScreen
+from amp_console.values import Secret
 from tests.console.harness import (
     ConsoleHarness,
     console,
@@ -149,6 +150,34 @@ async def test_editing_keeps_the_password_that_is_not_entered(
         (after,) = sources(harness)
         assert after.url == f"{server.url()}?application_name=console"
         assert after.password_item == before.password_item is not None
+
+
+async def test_a_password_stays_with_the_server_that_it_was_stored_for(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    use_keyring(harness, backends.Memory)
+    item = harness.environment.keyring.write_password(Secret("canary-pw"))
+    server = NamedSource(name="db", url="postgresql://ana@127.0.0.1:1/x", password_item=item)
+    harness.connect(sources=(server,))
+    async with harness.open() as pilot:
+        await go(pilot)
+        await choose(pilot, "db")
+        await pilot.press("e")
+        await until_on(pilot, SourceForm)
+        enter(pilot, url=sqlite_warehouse(tmp_path).url)
+        await pilot.press("f2")
+        await until_on(pilot, SourcesScreen)
+    (after,) = sources(harness)
+    assert (after.url[:7], after.password_item) == ("sqlite:", None)
+
+
+async def test_a_file_takes_no_password(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
+        await begin(pilot, name="lake", url=sqlite_warehouse(tmp_path).url, password="canary-pw")
+        await pilot.press("f2")
+        await until_shown(pilot, "A file needs no password. Nothing was saved. Leave it out.")
+    assert sources(harness) == ()
 
 
 async def test_a_password_that_the_keyring_keeps_is_reported_on_removal(

@@ -8,7 +8,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Static
 
-from amp_console.connections import NamedSource, checked_source_name, find_source_password
+from amp_console.connections import (
+    NamedSource,
+    checked_source_name,
+    find_source_password,
+    is_same_login,
+)
 from amp_console.console.background import aside
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
@@ -138,7 +143,8 @@ Audiences refer to a warehouse by its name, so a name can't be changed."""
         if password is not None:
             self._hide(url, password)
         typed = entered(self, PASSWORD)
-        kept = by_name[self._source_name].password_item if self._source_name in by_name else None
+        known = by_name.get(self._source_name)
+        kept = known.password_item if known and is_same_login(known.url, url) else None
         source = NamedSource(name=self._source_name, url=url, password_item=kept)
         return _Draft(source, Secret(typed) if typed else None)
 
