@@ -39,7 +39,7 @@ def test_a_plan_that_has_to_be_confirmed_says_how(operator: Operator) -> None:
 def test_the_same_users_are_retried_by_two_and_delivered_once(
     sharing: Operator, simulator: Simulator
 ) -> None:
-    """Whoever comes second is told who is delivering them."""
+    """The second one is told that they are pending, or who is delivering them."""
     told = 0
     for number in range(ROUNDS):
         users = [f"ghost-{number}-{n}" for n in range(USERS)]
