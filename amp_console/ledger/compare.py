@@ -16,8 +16,8 @@ from amp_console.ledger.comparisons import (
     comparison,
 )
 from amp_console.ledger.counts import IS_UNIDENTIFIED
-from amp_console.ledger.db import EVERY, ID_TYPE_CODE, Db, ServerDb, each_row
-from amp_console.ledger.export_staging import drift_table, export_table, list_table
+from amp_console.ledger.db import EVERY, ID_TYPE_CODE, Db, ServerDb, each_row, members_between
+from amp_console.ledger.export_staging import absent_table, drift_table, export_table, list_table
 from amp_console.ledger.forgotten import forgotten_people
 
 _COUNTS = (
@@ -48,6 +48,7 @@ _PRUNE = (
     "DELETE FROM difference WHERE comparison_id IN (SELECT id FROM comparison "
     f"WHERE audience_id = :audience ORDER BY id DESC LIMIT {EVERY} OFFSET {KEPT})"
 )
+_KNOWN = "audience_id = :audience AND id_type = :id_type"
 _FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND delivered IS NOT 0"
 
 
@@ -88,6 +89,7 @@ class _Comparer:
         self._drift = f"temp.{drift_table(known.id)}"
         self._listed = f"temp.{list_table(known.id)}"
         self._has_former = False
+        self._present: int | None = None  # how many members are in the export; None: not counted
         self._values: dict[str, object] = {
             "audience": known.id,
             "id_type": ID_TYPE_CODE[known.id_type],
@@ -161,7 +163,10 @@ class _Comparer:
             f"CREATE TEMP TABLE {drift_table(self._audience_id)} "
             "(n INTEGER PRIMARY KEY, was INTEGER, now INTEGER)"
         )
-        self._run(f"INSERT INTO {self._drift} {self._drifted()} ORDER BY n")
+        if isinstance(self._db, ServerDb):
+            self._run(f"INSERT INTO {self._drift} {self._drifted_on_server()} ORDER BY n")
+        else:
+            self._note_drift_in_file()
         self._run(
             "UPDATE main.member SET delivered = now, "
             "rejection_id = CASE WHEN wanted = now THEN NULL ELSE rejection_id END, "
@@ -169,24 +174,49 @@ class _Comparer:
             f"FROM {self._drift} AS drift WHERE drift.n = member.n"
         )
 
-    def _drifted(self) -> str:
-        """Select the members where `delivered` differs, in the way that is fast on the engine.
+    def _drifted_on_server(self) -> str:
+        """Select the members where `delivered` differs.
 
-        A server reads export and members twice as they are; it would look each member up in turn.
+        The server reads export and members twice as they are; it would look each member up in turn.
         """
-        known = "audience_id = :audience AND id_type = :id_type"
         is_found = f"EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = member.id)"
-        if isinstance(self._db, ServerDb):
-            return " UNION ALL ".join(
-                f"SELECT n, delivered, CAST({is_in} AS INTEGER) FROM member WHERE {known} "
-                f"AND delivered IS NOT {is_in} AND {is_not}{is_found}"
-                for is_in, is_not in ((1, ""), (0, "NOT "))
-            )
-        return (
-            "SELECT n, delivered, is_in FROM (SELECT n, delivered, "
-            f"CASE WHEN {is_found} THEN 1 ELSE 0 END AS is_in FROM main.member WHERE {known}) "
-            "AS looked_up WHERE delivered IS NOT is_in"
+        return " UNION ALL ".join(
+            f"SELECT n, delivered, CAST({is_in} AS INTEGER) FROM member WHERE {_KNOWN} "
+            f"AND delivered IS NOT {is_in} AND {is_not}{is_found}"
+            for is_in, is_not in ((1, ""), (0, "NOT "))
         )
+
+    def _note_drift_in_file(self) -> None:
+        """Note the members where `delivered` differs: first those who are not in the export.
+
+        Both sides are read in the order of an index and merged, in a quarter of the time in which
+        SQLite looks each of them up.
+        """
+        people, first, last = self._db.execute(
+            f"SELECT count(*), min(n), max(n) FROM main.member WHERE {_KNOWN}", self._values
+        ).fetchone()
+        if not people:
+            self._present = 0
+            return
+        self._values |= {"first": first, "last": last}
+        absent = f"temp.{absent_table(self._audience_id)}"
+        self._run(f"CREATE TEMP TABLE {absent_table(self._audience_id)} (n INTEGER PRIMARY KEY)")
+        self._run(
+            f"INSERT INTO {absent} SELECT n FROM main.member WHERE {_KNOWN} AND id IN "
+            f"(SELECT id FROM main.member WHERE {_KNOWN} "
+            f"EXCEPT SELECT id FROM {self._export} ORDER BY id)"
+        )
+        self._present = people - self._number(f"SELECT count(*) FROM {absent}")
+        self._run(
+            f"INSERT INTO {self._drift} SELECT n, delivered, 0 FROM {absent} "
+            "CROSS JOIN main.member USING (n) WHERE delivered IS NOT 0 ORDER BY n"
+        )
+        self._run(
+            f"INSERT INTO {self._drift} SELECT n, delivered, 1 FROM main.member "
+            f"WHERE {members_between(first, last, people)} AND delivered IS NOT 1 "
+            f"AND NOT EXISTS (SELECT 1 FROM {absent} AS absent WHERE absent.n = member.n)"
+        )
+        self._run(f"DROP TABLE {absent}")
 
     def _settle_former(self) -> None:
         """Settle members who were delivered by the ID type that is no longer in use.
@@ -263,6 +293,15 @@ class _Comparer:
 
     def _differ_strangers(self, more: str) -> None:
         """Users in the cohort that the ledger does not know by either identifier."""
+        if not (self._has_former or isinstance(self._db, ServerDb)):
+            # Merged in the order of two indexes, in a quarter of the time.
+            self._differ(
+                DifferenceKind.STRANGER,
+                f"SELECT :id_type, id, {int(PriorState.NOTHING)} FROM (SELECT id "
+                f"FROM {self._export} EXCEPT SELECT id FROM main.member WHERE {_KNOWN} "
+                f"ORDER BY id) AS found WHERE id <> '' {more}",
+            )
+            return
         self._differ(
             DifferenceKind.STRANGER,
             f"SELECT DISTINCT :id_type, id, {int(PriorState.NOTHING)} FROM {self._export} AS found "
@@ -327,9 +366,8 @@ class _Comparer:
                 self._values,
             ).fetchall()
         )
-        comparable = self._number(
-            f"SELECT count(DISTINCT id) FROM {self._export} WHERE id <> '' {self._except_former()}"
-        )
+        strangers = counts.get(DifferenceKind.STRANGER, 0)
+        comparable = self._comparable(strangers)
         by_id = self._number(
             "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
             "AND id_type = :id_type AND kind IN "
@@ -345,7 +383,7 @@ class _Comparer:
             "missing_drifted": self._count_missing(PriorState.DELIVERED),
             "missing_rejected": self._count_missing(PriorState.REJECTED),
             "has_left": counts.get(DifferenceKind.LEFT, 0),
-            "strangers": counts.get(DifferenceKind.STRANGER, 0),
+            "strangers": strangers,
             "cohort_no_id": counts.get(DifferenceKind.NO_ID_IN_COHORT, 0),
             "audience_no_id": counts.get(DifferenceKind.NO_ID_IN_AUDIENCE, 0),
             "list_overlap": self._list_overlap(),
@@ -353,6 +391,14 @@ class _Comparer:
             "disagreeing": sum(counts.get(kind, 0) for kind in DISAGREEING),
         }
         self._run(_COUNTED)
+
+    def _comparable(self, strangers: int) -> int:
+        """Count the users in the cohort who have an identifier of the audience's ID type."""
+        if self._present is not None and not (self._has_former or self._spec.is_against_list):
+            return self._present + strangers
+        return self._number(
+            f"SELECT count(DISTINCT id) FROM {self._export} WHERE id <> '' {self._except_former()}"
+        )
 
     def _count_pending(self) -> int:
         """Count those who differ only because the next sync has not sent them yet."""

@@ -26,6 +26,11 @@ def drift_table(audience_id: int) -> str:
     return f"drift_{int(audience_id)}"
 
 
+def absent_table(audience_id: int) -> str:
+    """Temporary table of members who are not in the export."""
+    return f"absent_{int(audience_id)}"
+
+
 def list_table(audience_id: int) -> str:
     """The name of the table of a list that the cohort is compared with."""
     return f"listed_{int(audience_id)}"
