@@ -91,6 +91,10 @@ class People:
         """Return a user's user ID, or None for a user without one."""
         return self._names[amplitude_id]
 
+    def names(self, amplitude_ids: Iterable[int]) -> Iterable[str | None]:
+        """Yield what `name` returns for each of many users."""
+        return map(self._names.__getitem__, amplitude_ids)
+
     def resolve(self, ids: Sequence[str], id_type: IdType) -> Resolved:
         """Find the users behind many ids of one type."""
         found = self._by_user_id(ids) if id_type is IdType.USER_ID else self._by_amplitude_id(ids)

@@ -43,7 +43,7 @@ class Project:
         job = Job(
             request_id=f"Rq{len(self.jobs) + 1:04}",
             cohort_id=cohort_id,
-            rows=[(user.amplitude_id, user.user_id or "") for user in self.world.users(cohort_id)],
+            rows=self.world.export(cohort_id),
             started=self.world.clock(),
         )
         self.jobs[job.request_id] = job

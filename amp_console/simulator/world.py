@@ -170,6 +170,18 @@ class World:
         with self._lock:
             return [User(self._people.name(n), n) for n in sorted(self._members[cohort_id])]
 
+    def export(self, cohort_id: str) -> list[tuple[int, str]]:
+        """Return a cohort's members as a download lists them: Amplitude ID, user ID or "".
+
+        They are in order of their Amplitude IDs. Raises KeyError.
+        """
+        with self._lock:
+            numbers = sorted(self._members[cohort_id])
+            return [
+                (n, name or "")
+                for n, name in zip(numbers, self._people.names(numbers), strict=True)
+            ]
+
     def members(self, cohort_id: str) -> set[str]:
         """Return the members' user IDs; Amplitude IDs for users without one. Raises KeyError."""
         with self._lock:
