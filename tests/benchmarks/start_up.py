@@ -26,6 +26,7 @@ from amp_console.ledger import open_ledger
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.sources.registry import open_reader
+from tests.benchmarks.rows import show_row
 from tests.console.terminal import Terminal
 from tests.sync.workspace import OWNER, event
 
@@ -83,13 +84,16 @@ def first_paint(arguments: Sequence[str], environ: Mapping[str, str], text: str)
     return Start(process, clock)
 
 
-def show(name: str, rounds: int, measure: Callable[[], Start]) -> None:
-    """Print the medians of some rounds."""
+def show(name: str, rounds: int, measure: Callable[[], Start]) -> Start:
+    """Print and return the medians of some rounds."""
     measure()  # compiles
     starts = [measure() for _ in range(rounds)]
-    process = statistics.median(start.process for start in starts)
-    clock = statistics.median(start.clock for start in starts)
-    print(f"{name:<40} process {process:.3f} s   clock {clock:.3f} s")
+    median = Start(
+        statistics.median(start.process for start in starts),
+        statistics.median(start.clock for start in starts),
+    )
+    print(f"{name:<40} process {median.process:.3f} s   clock {median.clock:.3f} s")
+    return median
 
 
 def prepare(home: Path) -> None:
@@ -114,10 +118,19 @@ def main() -> None:
         environ = {**os.environ, "AMP_CONSOLE_HOME": str(home)}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
         environ["PYTHONPYCACHEPREFIX"] = f"{name}/compiled"
-        show("bare interpreter", rounds, partial(command, ("-c", "pass"), environ))
-        for line in COMMANDS:
-            show(line, rounds, partial(command, (*MODULE, *line.split()), environ))
+        bare = show("bare interpreter", rounds, partial(command, ("-c", "pass"), environ))
+        found = {
+            line: show(line, rounds, partial(command, (*MODULE, *line.split()), environ))
+            for line in COMMANDS
+        }
+        show_row(
+            "`audiences`, process time",
+            f"{found['audiences'].process:.2f} s",
+            f"{bare.process:.2f} s by Python that does nothing",
+            "0.25 s",
+        )
         first = environ | {"AMP_CONSOLE_HOME": str(empty)}
+        paints = {}
         for what, arguments, where, text in (
             ("one widget", ("-c", ONE_WIDGET), environ, "the only widget"),
             ("console without a connection: its form", MODULE, first, "API Key"),
@@ -126,7 +139,15 @@ def main() -> None:
             ("demo: its frame", (*MODULE, "demo"), environ, "Audiences"),
             ("demo: an audience", (*MODULE, "demo"), environ, "High value shoppers"),
         ):
-            show(what, rounds, partial(first_paint, arguments, where, text))
+            paints[what] = show(what, rounds, partial(first_paint, arguments, where, text))
+        one_widget = paints["one widget"].clock
+        for what in ("demo: its frame", "console without a connection: its form"):
+            show_row(
+                f"first paint of the {what}",
+                f"{paints[what].clock:.2f} s",
+                f"{one_widget:.2f} s by an application with one widget",
+                "0.5 s",
+            )
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ import httpx
 import msgspec
 
 from amp_console.simulator import Audience, Scenario, Simulator, World, write_file
+from tests.benchmarks.rows import show_row
 
 AUDIENCE = Audience.named("High value shoppers")
 SIZES = [10_000, 20_000, 40_000, 80_000]  # then 100,000: as our batches grow
@@ -219,8 +220,12 @@ def main() -> None:
     median = statistics.median(full)
     for name, times in (("lines as they are", lines), ("a few fields", structs)):
         bare = statistics.median(times)
-        print(f"bare loop, {name}: {bare:.2f} s; ours {median:.2f} s: {bare / median:.2f} of that")
-    print(f"peak memory {max(memory):.0f} MiB (to be under 300)")
+        show_row(
+            f"whole sync of {options.events:,} events",
+            f"{median:.2f} s, {max(memory):.0f} MiB",
+            f"{bare:.2f} s by a loop that decodes {name} and posts: {bare / median:.2f}",
+            "1.0 or more, under 300 MiB",
+        )
 
 
 if __name__ == "__main__":
