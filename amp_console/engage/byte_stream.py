@@ -45,7 +45,9 @@ class ByteStream:
         *,
         may_grow: bool = False,
         is_live: bool = False,
+        is_packed: bool | None = None,
     ) -> None:
+        """`is_packed` says whether it is gzipped; None: how it begins says so."""
         self.position = 0
         self.trouble: ReadTrouble | None = None
         self.may_grow = may_grow
@@ -54,7 +56,10 @@ class ByteStream:
         self.cut_line = b""
         self.unfinished = 0
         """How many bytes of a line were read whose end was not; it is kept by the reader."""
+        self.is_plain = True
+        """Whether the bytes are those of the stream, neither unpacked nor converted."""
         self._stream = stream
+        self._is_packed = is_packed
         self._block_bytes = max(block_bytes, len(GZIP_MAGIC))
         self._blocks = self._unpacked()
         self._put_back: list[bytes] = []
@@ -76,13 +81,15 @@ class ByteStream:
 
     def convert(self, step: Callable[[Iterable[bytes]], Iterator[bytes]]) -> None:
         """Let what comes next go through a step, blocks in and blocks out."""
+        self.is_plain = False
         waiting = self._put_back[::-1]
         self._put_back = []
         self._blocks = step(chain(waiting, self._blocks))
 
     def _unpacked(self) -> Iterator[bytes]:
         first = self._read()
-        if first.startswith(GZIP_MAGIC):
+        if self._is_packed or (self._is_packed is None and first.startswith(GZIP_MAGIC)):
+            self.is_plain = False
             self.may_grow = False  # the end of a gzip file says that it is the end
             yield from self._inflated(first)
             return

@@ -67,6 +67,10 @@ class EventReader:
         self.fields = frozenset(str(path.steps[0]) for path in every)
         """The fields of an event that may hold an identifier."""
 
+    def forget_hints(self) -> None:
+        """Report the hints about an audience again, as if no event of it was read before."""
+        self._told.clear()
+
     def read(self, lines: Sequence[bytes], first: int) -> EventBatch:
         """Judge the lines, of which `first` is the number of the first one."""
         counts = EventCounts()

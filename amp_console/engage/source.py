@@ -12,7 +12,13 @@ import msgspec
 from amp_console.engage.actions_csv import COLUMNS, read_actions
 from amp_console.engage.audience_csv import AMPLITUDE_ID, USER_ID, MemberColumns, read_members
 from amp_console.engage.batch import EventBatch, EventCounts
-from amp_console.engage.byte_stream import UTF16, ByteStream, from_lone_returns, from_utf16
+from amp_console.engage.byte_stream import (
+    UTF16,
+    ByteStream,
+    ReadTrouble,
+    from_lone_returns,
+    from_utf16,
+)
 from amp_console.engage.documents import elements_of, read_document
 from amp_console.engage.formats import (
     MEMBERS,
@@ -27,6 +33,7 @@ from amp_console.engage.formats import (
 from amp_console.engage.identifier_list import read_identifiers
 from amp_console.engage.lines import BOM, lines_of
 from amp_console.engage.mapping import FieldMapping
+from amp_console.engage.pieces import Judging, PieceOptions, read_in_pieces
 from amp_console.engage.reader import EventReader
 from amp_console.engage.tables import TableRow, rows_of
 from amp_console.values import AudienceRef, IdType, Refusal
@@ -86,6 +93,7 @@ class Source:
         start: Start = BEGINNING,
         may_grow: bool = False,
         is_live: bool = False,
+        pieces: PieceOptions | None = None,
     ) -> None:
         """Detect the format. Raises UnreadableSource."""
         self.name = name
@@ -96,6 +104,8 @@ class Source:
         self._options = options
         self._first_line = start.line
         self._is_live = is_live
+        self._block_bytes = block_bytes
+        self._pieces = None if may_grow else pieces
         self._bytes = ByteStream(stream, block_bytes, may_grow=may_grow, is_live=is_live)
         if start.skipped:
             self._bytes.skip(start.skipped)
@@ -141,7 +151,8 @@ class Source:
         reader = EventReader(options.mapping, options.audience, options.ref)
         match self.kind:
             case SourceKind.NDJSON:
-                return _read_lines(self._bytes, reader, self._first_line)
+                in_pieces = self._in_pieces()
+                return in_pieces or _read_lines(self._bytes, reader, self._first_line)
             case SourceKind.JSON_ARRAY:
                 return read_document(self._bytes, reader)
             case SourceKind.IDENTIFIERS:
@@ -152,6 +163,18 @@ class Source:
             case SourceKind.AUDIENCE_CSV:
                 audience = options.audience or ""
                 return read_members(self._rows(), self._members, audience, self.taken_at)
+
+    def _in_pieces(self) -> Iterator[EventBatch] | None:
+        """Read a large file in pieces; None where it is not."""
+        pieces, size, options = self._pieces, self.size, self._options
+        if pieces is None or size is None or not (self._bytes.is_plain and pieces.apply_to(size)):
+            return None
+        judging = Judging(options.mapping, options.audience, options.ref)
+
+        def note(position: int, trouble: ReadTrouble | None) -> None:
+            self._bytes.position, self._bytes.trouble = position, trouble
+
+        return read_in_pieces(self._stream, size, self._block_bytes, judging, pieces, note)
 
     def text_at(self, number: int) -> bytes | None:
         """Return the line or the element of this number as it is; None where there is none.
@@ -270,11 +293,13 @@ def open_file(
     block_bytes: int = BLOCK_BYTES,
     start: Start = BEGINNING,
     may_grow: bool = False,
+    pieces: PieceOptions | None = None,
 ) -> Source:
     """Open a file. Raises UnreadableSource.
 
     `start` leaves out the beginning of an NDJSON file. A file that `may_grow` is read without a
-    row or element that its end may have cut: `Source.is_cut`. `now` gives nanoseconds since 1970
+    row or element that its end may have cut: `Source.is_cut`. `pieces` says when a second process
+    helps to read it; by default, when the file is large. `now` gives nanoseconds since 1970
     (UTC); an audience download without a file's time needs it.
     """
     taken_at = options.taken_at
@@ -292,7 +317,16 @@ def open_file(
     size = status.st_size if is_file else None
     name = str(file)
     return Source(
-        name, stream, options, size, taken_at, block_bytes, key=name, start=start, may_grow=may_grow
+        name,
+        stream,
+        options,
+        size,
+        taken_at,
+        block_bytes,
+        key=name,
+        start=start,
+        may_grow=may_grow,
+        pieces=pieces or PieceOptions(),
     )
 
 

@@ -1,0 +1,329 @@
+"""Reading a large file of lines in pieces, two of three in a second process.
+
+Decoding and judging hold Python's lock, so threads would take turns. A file of many megabytes is
+cut at line ends instead. A second process reads two pieces of three and sends what it found over a
+pipe; this one reads the others and takes everything in the order of the file. Whatever becomes of
+the second process, nothing is lost: a piece of which it sent no result is read here.
+"""
+
+import dataclasses
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+
+from amp_console.engage.batch import EventBatch, EventCounts
+from amp_console.engage.byte_stream import ByteStream, ReadTrouble
+from amp_console.engage.lines import lines_of
+from amp_console.engage.mapping import FieldMapping
+from amp_console.engage.reader import EventReader
+from amp_console.values import (
+    AudienceHints,
+    AudienceRef,
+    Change,
+    ChangeColumns,
+    ChangeTable,
+    Refusal,
+)
+
+OWN_PIECES = 3  # every third piece is read here, where all are merged as well
+AHEAD = 4  # results that may wait; each takes about a tenth of the size of its piece
+_SEARCHED = 64 * 1024  # bytes that are searched for a line end at once
+_LENGTH_BYTES = 8
+_PROGRAM = "from amp_console.engage.piece_process import main; main()"
+_OUR_VARIABLES = "AMP_CONSOLE_"  # which may hold keys
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+class PieceOptions(msgspec.Struct, frozen=True):
+    """When a file is read in pieces, and how large they are (bytes).
+
+    With fewer than two `processors` a second process would only take turns with this one, and a
+    file that is smaller than `least` is read before it has paid for its start.
+    """
+
+    least: int = 64 * 1024 * 1024
+    size: int = 8 * 1024 * 1024
+    processors: int = msgspec.field(default_factory=_processors)
+
+    def apply_to(self, size: int | None) -> bool:
+        """Whether a file of so many bytes is read in pieces."""
+        return (
+            sys.platform != "win32"  # which can't read at an offset, nor hand a file on
+            and size is not None
+            and size >= self.least
+            and self.processors > 1
+            and bool(sys.executable)
+        )
+
+
+class Piece(NamedTuple):
+    """The bytes of a file from one line end to another; the last piece has no `end`."""
+
+    begin: int
+    end: int | None
+
+
+class Judging(msgspec.Struct, frozen=True):
+    """What an `EventReader` is made of."""
+
+    mapping: FieldMapping
+    audience: str | None
+    ref: AudienceRef | None
+
+    def reader(self) -> EventReader:
+        """Return a new reader."""
+        return EventReader(self.mapping, self.audience, self.ref)
+
+
+class PieceTask(msgspec.Struct, frozen=True):
+    """What the second process is to read: some pieces of the open file `descriptor`."""
+
+    descriptor: int
+    block_bytes: int
+    judging: Judging
+    pieces: list[Piece]
+
+
+class _PackedBatch(msgspec.Struct, frozen=True, array_like=True):
+    """An `EventBatch` on its way between the processes."""
+
+    columns: list[ChangeColumns]
+    changes: list[Change]
+    refusals: list[Refusal]
+    filtered: dict[str, int]
+    hints: list[tuple[AudienceRef, AudienceHints]]
+    unlisted: dict[str, int]
+    lines: int
+
+    @classmethod
+    def of_batch(cls, batch: EventBatch) -> "_PackedBatch":
+        columns, changes = [], batch.changes
+        if isinstance(changes, ChangeTable):
+            columns = [item._replace(lines=list(item.lines)) for item in changes.columns]
+            changes = ()
+        return cls(
+            columns,
+            list(changes),
+            batch.refusals,
+            dict(batch.filtered),
+            list(batch.hints.items()),
+            dict(batch.unlisted),
+            batch.lines,
+        )
+
+    def batch(self, skipped: int) -> EventBatch:
+        """Return the batch; so many lines are before it that it does not count."""
+        changes: Sequence[Change] = [
+            change._replace(line=change.line + skipped) for change in self.changes
+        ]
+        if self.columns:
+            changes = ChangeTable(
+                [
+                    columns._replace(lines=[line + skipped for line in columns.lines])
+                    for columns in self.columns
+                ]
+            )
+        return EventBatch(
+            changes,
+            [Refusal(line + skipped, reason) for line, reason in self.refusals],
+            self.filtered,
+            dict(self.hints),
+            self.unlisted,
+            self.lines,
+        )
+
+
+class PieceResult(msgspec.Struct, frozen=True, array_like=True):
+    """What the second process found in a piece of so many lines; None: the disk failed."""
+
+    batches: list[_PackedBatch]
+    lines: int | None
+
+
+class PieceReader:
+    """Reads pieces of one file with one `EventReader`."""
+
+    def __init__(self, descriptor: int, block_bytes: int, judging: Judging) -> None:
+        self._descriptor = descriptor
+        self._block_bytes = block_bytes
+        self._events = judging.reader()
+        self.position = 0
+        """How far in the file it has read."""
+        self.line = 1
+        """The number of the line that comes next."""
+        self.trouble: ReadTrouble | None = None
+
+    def read(self, piece: Piece, line: int) -> Iterator[EventBatch]:
+        """Read a piece, whose first line has this number, as if nothing was read before it."""
+        self._events.forget_hints()
+        self.line = line
+        source = _Range(self._descriptor, piece)
+        stream = ByteStream(source, self._block_bytes, is_packed=False)  # type: ignore[arg-type]
+        for lines in lines_of(stream, is_json=True):
+            self.position = piece.begin + stream.position
+            yield from self._events.batches(lines, self.line)
+            self.line += len(lines)
+        self.trouble = stream.trouble
+
+    def result(self, piece: Piece) -> PieceResult:
+        """Read a piece for another process."""
+        batches = [_PackedBatch.of_batch(batch) for batch in self.read(piece, 1)]
+        return PieceResult(batches, None if self.trouble else self.line - 1)
+
+
+class _Range:
+    """A piece of an open file, whose own position stays where it is."""
+
+    def __init__(self, descriptor: int, piece: Piece) -> None:
+        self._descriptor = descriptor
+        self._at, self._end = piece
+
+    def read(self, size: int) -> bytes:
+        """Read at most so many bytes. Raises OSError."""
+        if self._end is not None:
+            size = min(size, self._end - self._at)
+        block = os.pread(self._descriptor, size, self._at)
+        self._at += len(block)
+        return block
+
+
+def pieces_of(descriptor: int, size: int, piece_bytes: int) -> Iterator[Piece]:
+    """Cut a file at line ends into pieces of at least so many bytes. Raises OSError."""
+    begin, end = 0, piece_bytes
+    while end < size:
+        found = os.pread(descriptor, _SEARCHED, end)
+        if not found:
+            break
+        at = found.find(b"\n")
+        if at < 0:
+            end += len(found)
+            continue
+        yield Piece(begin, end + at + 1)
+        begin = end + at + 1
+        end = begin + piece_bytes
+    yield Piece(begin, None)
+
+
+class _SecondProcess:
+    """The process that reads some of the pieces. As a context manager it ends with the block."""
+
+    def __init__(self, task: PieceTask) -> None:
+        # Not at the top: most imports and all other commands need none.
+        import subprocess  # noqa: PLC0415
+
+        variables = {
+            name: value for name, value in os.environ.items() if not name.startswith(_OUR_VARIABLES)
+        }
+        # -P: a module in the working folder is none of ours.
+        self._process = subprocess.Popen(  # noqa: S603  # our own program
+            [sys.executable, "-P", "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[task.descriptor],
+            env=variables,
+        )
+        self._results: queue.Queue[bytes | None] = queue.Queue(AHEAD)
+        self._thread = threading.Thread(target=self._serve, args=(task,), daemon=True)
+        self._thread.start()
+
+    def next(self) -> PieceResult | None:
+        """Wait for the result of its next piece; None once the process has ended."""
+        body = self._results.get()
+        if body is None:
+            self._results.put(None)
+            return None
+        return msgspec.msgpack.decode(body, type=PieceResult)
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        while self._results.get() is not None:
+            pass
+        self._thread.join()
+        self._process.wait()
+
+    def _serve(self, task: PieceTask) -> None:
+        """Hand over the task, and take the results until the process ends."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            with stdout:
+                with stdin:
+                    stdin.write(msgspec.msgpack.encode(task))
+                while len(length := stdout.read(_LENGTH_BYTES)) == _LENGTH_BYTES:
+                    size = int.from_bytes(length)
+                    body = stdout.read(size)
+                    if len(body) < size:
+                        break
+                    self._results.put(body)
+        except OSError:
+            pass  # it was killed before it had read its task
+        finally:
+            self._results.put(None)
+
+
+def write_result(output: BinaryIO, result: PieceResult) -> None:
+    """Send a result to the process that asked for it. Raises OSError if that has ended."""
+    body = msgspec.msgpack.encode(result)
+    output.write(len(body).to_bytes(_LENGTH_BYTES))
+    output.write(body)
+    output.flush()
+
+
+def read_in_pieces(
+    file: BinaryIO,
+    size: int,
+    block_bytes: int,
+    judging: Judging,
+    options: PieceOptions,
+    on_position: Callable[[int, ReadTrouble | None], None],
+) -> Iterator[EventBatch]:
+    """Read an open NDJSON file of so many bytes, with the result and in the order of one process.
+
+    `on_position` is told how far it is before each batch, and what broke it off in the end.
+    """
+    descriptor = file.fileno()
+    pieces = list(pieces_of(descriptor, size, options.size))
+    shared = [piece for n, piece in enumerate(pieces) if n % OWN_PIECES]
+    own = PieceReader(descriptor, block_bytes, judging)
+    told: dict[AudienceRef, AudienceHints] = {}
+    line = 1
+    second = _SecondProcess(PieceTask(descriptor, block_bytes, judging, shared))
+    try:
+        for n, piece in enumerate(pieces):
+            result = second.next() if n % OWN_PIECES else None
+            if result is not None and result.lines is not None:
+                on_position(piece.end or size, None)
+                for packed in result.batches:
+                    yield _with_news(packed.batch(line - 1), told)
+                line += result.lines
+                continue
+            for batch in own.read(piece, line):
+                on_position(own.position, None)
+                yield _with_news(batch, told)
+            line = own.line
+            if own.trouble is not None:
+                on_position(own.position, own.trouble)
+                closing = EventCounts()
+                closing.refusals.append(own.trouble.refusal(line))
+                yield closing.batch()
+                return
+    finally:
+        second.end()
+
+
+def _with_news(batch: EventBatch, told: dict[AudienceRef, AudienceHints]) -> EventBatch:
+    """Leave out the hints that were `told` before: each piece begins without any."""
+    hints = {ref: hint for ref, hint in batch.hints.items() if told.get(ref) != hint}
+    told.update(hints)
+    return batch if len(hints) == len(batch.hints) else dataclasses.replace(batch, hints=hints)

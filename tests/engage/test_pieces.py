@@ -1,0 +1,240 @@
+"""A large file, read in pieces by two processes, gives what one process finds in it."""
+
+import gzip
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
+
+from amp_console.engage import EventBatch, FieldMapping, ReadOptions, open_file, pieces
+from amp_console.engage.pieces import PieceOptions, pieces_of
+from amp_console.simulator import Scenario, write_file
+from amp_console.values import Change, Refusal
+from tests.engage.events import DEFAULTS, event, joined, lines
+from tests.engage.test_accounting import LINES
+from tests.engage.test_columns import EVENTS, HINTED, HINTED_OTHERWISE, REGULAR
+from tests.examples import examples
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+
+ALONE = PieceOptions(processors=1)
+WITH_AMPLITUDE_ID = ReadOptions(mapping=FieldMapping.parse("$.userId", "$.traits.email"))
+
+
+def together(size: int) -> PieceOptions:
+    """Read any file in pieces of this size."""
+    return PieceOptions(least=0, size=size, processors=2)
+
+
+def read(
+    file: Path,
+    piece_options: PieceOptions,
+    options: ReadOptions = DEFAULTS,
+    block_bytes: int = 4_096,
+) -> EventBatch:
+    with open_file(str(file), options, pieces=piece_options, block_bytes=block_bytes) as source:
+        found = joined(source)
+        assert source.position() == file.stat().st_size
+        return found
+
+
+def second_processes() -> set[int]:
+    """The ids of the processes that read pieces for this one."""
+    found = set()
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in children.read_text().split():
+            if b"piece_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(int(pid))
+    return found
+
+
+@examples(25, suppress_health_check=[*HealthCheck])
+@given(
+    events=st.lists(EVENTS, max_size=20),
+    mess=LINES,
+    random=st.randoms(),
+    end=st.sampled_from([b"\n", b"\r\n", b"\n\n"]),
+    is_ended=st.booleans(),
+    size=st.integers(1, 20_000),
+    options=st.sampled_from([ReadOptions(), ReadOptions(audience="shoppers"), WITH_AMPLITUDE_ID]),
+)
+def test_two_processes_find_what_one_finds(
+    events: list[bytes],
+    mess: list[bytes],
+    random: Random,
+    end: bytes,
+    is_ended: bool,
+    size: int,
+    options: ReadOptions,
+    tmp_path: Path,
+) -> None:
+    content = [*REGULAR, *events, *mess]
+    random.shuffle(content)
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(REGULAR[0] + end + end.join(content) + end * is_ended)
+    assert read(file, together(size), options) == read(file, ALONE, options)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 20,000 events of three audiences, as Engage sends them."""
+    file = tmp_path_factory.mktemp("pieces") / "events.ndjson"
+    write_file(file, Scenario(events=20_000, users=2_000, broken=0.02))
+    return file
+
+
+def test_pieces_are_the_file_and_end_with_its_lines(large: Path) -> None:
+    content = large.read_bytes()
+    with large.open("rb") as file:
+        found = list(pieces_of(file.fileno(), len(content), 300_000))
+    assert len(found) > 10
+    assert b"".join(content[begin:end] for begin, end in found) == content
+    assert all(content[: piece.begin].endswith(b"\n") for piece in found[1:])
+
+
+def test_a_line_that_is_longer_than_a_piece_is_read_whole(tmp_path: Path) -> None:
+    long = lines(event("long", traits={"shoppers": True, "x": "y" * 300_000}))
+    file = tmp_path / "events.ndjson"
+    file.write_bytes((lines(event("ana")) + long) * 5 + lines(event("ben"))[:-9])
+    found = read(file, together(30_000))
+    assert found == read(file, ALONE)
+    assert [change.line for change in found.changes] == [*range(1, 11)]
+
+
+def test_of_events_without_lines_none_is_lost(tmp_path: Path) -> None:
+    many = b"".join(lines(event(f"u{n}")).strip() for n in range(2_000))
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(lines(event("ana")) + (many + b"\n") * 5)
+    found, expected = read(file, together(30_000)), read(file, ALONE)
+    assert [change.user_id for change in found.changes] == [
+        change.user_id for change in expected.changes
+    ]
+    assert not found.refusals
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("batches", [0, 1, 9, 40])
+def test_nothing_is_lost_when_the_second_process_ends(
+    large: Path, number: signal.Signals, batches: int
+) -> None:
+    expected = read(large, ALONE)
+    changes: list[Change] = []
+    refusals: list[Refusal] = []
+    with open_file(str(large), ReadOptions(), pieces=together(200_000)) as source:
+        for n, batch in enumerate(source):
+            changes += batch.changes
+            refusals += batch.refusals
+            if n == batches:
+                [process] = second_processes()
+                os.kill(process, number)
+    assert changes == expected.changes
+    assert refusals == expected.refusals
+    assert second_processes() == set()
+
+
+def test_where_no_second_process_can_start_one_reads_all(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert read(large, together(200_000)) == read(large, ALONE)
+
+
+def test_a_result_that_is_cut_off_does_not_count(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = "import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write(bytes([0] * 6 + [9, 9, 1]))"
+    monkeypatch.setattr(pieces, "_PROGRAM", cut)
+    assert read(large, together(200_000)) == read(large, ALONE)
+
+
+def test_hints_are_reported_when_they_change_and_only_then(tmp_path: Path) -> None:
+    runs = [HINTED, HINTED_OTHERWISE, HINTED, HINTED, HINTED_OTHERWISE] * 3
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(b"".join(lines(event("ana", context={"personas": run})) * 70 for run in runs))
+
+    def reported(piece_options: PieceOptions) -> list[object]:
+        with open_file(str(file), ReadOptions(), pieces=piece_options, block_bytes=4_096) as source:
+            return [hints for batch in source for hints in batch.hints.values()]
+
+    assert len(reported(ALONE)) == 12
+    for size in (3_000, 10_000, 20_000):
+        assert reported(together(size)) == reported(ALONE)
+
+
+def test_reading_that_is_stopped_ends_the_second_process(large: Path) -> None:
+    with open_file(str(large), ReadOptions(), pieces=together(100_000)) as source:
+        for _ in source:
+            assert len(second_processes()) == 1
+            break
+    assert second_processes() == set()
+
+
+def test_a_file_that_shrinks_meanwhile_gives_what_is_left(large: Path, tmp_path: Path) -> None:
+    file = tmp_path / "shrinks.ndjson"
+    content = large.read_bytes()
+    file.write_bytes(content)
+    found: list[Change] = []
+    with open_file(str(file), ReadOptions(), pieces=together(100_000)) as source:
+        for batch in source:
+            found += batch.changes
+            os.truncate(file, 0)
+    assert found == list(read(large, ALONE).changes)[: len(found)]
+
+
+READ_ONE_BATCH_AND_WAIT = """
+import sys
+from amp_console.engage import ReadOptions, open_file
+from amp_console.engage.pieces import PieceOptions
+from tests.engage.test_pieces import second_processes
+pieces = PieceOptions(least=0, size=100_000, processors=2)
+with open_file(sys.argv[1], ReadOptions(), pieces=pieces) as source:
+    next(iter(batches := iter(source)))
+    print(*second_processes(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_reader_that_is_killed_leaves_no_process(large: Path) -> None:
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READ_ONE_BATCH_AND_WAIT, str(large)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with reader:
+        assert reader.stdout is not None
+        process = os.pidfd_open(int(reader.stdout.readline()))
+        reader.kill()
+    ended, _, _ = select.select([process], [], [], 30)
+    os.close(process)
+    assert ended
+
+
+@pytest.mark.parametrize(
+    ("size", "processors", "is_read_in_pieces"),
+    [(64 << 20, 2, True), (64 << 20, 1, False), ((64 << 20) - 1, 2, False), (None, 2, False)],
+)
+def test_only_a_large_file_on_several_processors_is_read_in_pieces(
+    size: int | None, processors: int, is_read_in_pieces: bool
+) -> None:
+    assert PieceOptions(processors=processors).apply_to(size) is is_read_in_pieces
+
+
+@pytest.mark.parametrize("pack", [lambda text: text.decode().encode("utf-16"), gzip.compress])
+def test_what_has_to_be_converted_is_read_by_one_process(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(pack(b"".join(line + b"\n" for line in REGULAR)))
+    with open_file(str(file), ReadOptions(), pieces=together(1_000)) as source:
+        batches = iter(source)
+        next(batches)
+        assert second_processes() == set()
