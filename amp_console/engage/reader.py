@@ -68,7 +68,7 @@ class EventReader:
         """The fields of an event that may hold an identifier."""
 
     def forget_hints(self) -> None:
-        """Report the hints about an audience again, as if no event of it was read before."""
+        """Report the hints about an audience again, as if none of its events was read before."""
         self._told.clear()
 
     def read(self, lines: Sequence[bytes], first: int) -> EventBatch:

@@ -142,7 +142,7 @@ def measure(members: int, drift: int) -> None:
     show_row(
         f"a cohort of {members:,} compared with its audience, whole command",
         f"{seconds:.1f} s, {int(peak.split()[1]) / 1024:.0f} MiB",
-        f"{compared.split()[-1]} s of it in the ledger",
+        f"{compared.split()[-1]} s in the ledger",
         "7 s, under 200 MiB",
     )
 

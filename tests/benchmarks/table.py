@@ -26,7 +26,7 @@ BENCHMARKS = (
     "start_up.py",
     "console.py",
 )
-WITH_PEER = {"import_events.py", "delivery.py"}
+WITH_PEER = {"delivery.py"}
 
 
 def run(name: str, arguments: list[str]) -> list[str]:
