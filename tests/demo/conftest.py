@@ -6,7 +6,10 @@ import pytest
 
 from amp_console.demo import SimulatedSession
 from amp_console.ledger import open_ledger
+from tests.console.headless import _quick_textual
 from tests.demo.demo_workspace import DemoWorkspace, still_timing
+
+__all__ = ["_quick_textual"]
 
 
 @pytest.fixture(scope="session")

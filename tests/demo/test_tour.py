@@ -28,7 +28,7 @@ from amp_console.demo.tour import KeyPress, TourStep, tour_steps
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing
 from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
-from tests.console.headless import rendered
+from tests.console.headless import text_of_screen
 from tests.console.terminal import Terminal
 
 pytestmark = pytest.mark.anyio
@@ -127,7 +127,7 @@ class Viewer:
 
     def _check(self, step: TourStep, region: Region) -> None:
         """What a caption speaks of is beside it, the caption is whole, and so is the screen."""
-        rows = [strip.text for strip in rendered(self.app)]
+        rows = text_of_screen(self.app)
         caption, beside = " ".join(rows[region.y : region.bottom]), text_of(self.app.screen)
         numbers = set(re.findall(r"\d[\d,]*\d|\d", step.caption))
         unseen = [number for number in numbers if not re.search(rf"\b{number}\b", beside)]
