@@ -35,6 +35,7 @@ from textual._compositor import Compositor
 from textual._context import visible_screen_stack
 from textual._queue import Queue
 from textual.app import App, ScreenStackError
+from textual.content import _strip_control_codes
 from textual.css.match import _check_selectors
 from textual.css.model import Selector, SelectorSet
 from textual.dom import DOMNode
@@ -149,6 +150,10 @@ def _keep_segments(
     self._render_cache = self._link_ids = self._cell_count = None
 
 
+def _without_control_codes(text: str) -> str:
+    return text if text.isprintable() else _strip_control_codes(text)
+
+
 def _check_own_selector_first(selectors: list[Selector], path: list[DOMNode]) -> bool:
     return selectors[-1].check(path[-1]) and _check_selectors(selectors, path)
 
@@ -167,6 +172,7 @@ def quick_textual() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, quick[0], quick[1], quick[2]:
         patch.setattr(Compositor, "render_update", _count_update)
         patch.setattr(Strip, "__init__", _keep_segments)
+        patch.setattr("textual.content._strip_control_codes", _without_control_codes)
         patch.setattr("textual.app.wait_for_idle", _wait_for_idle)
         patch.setattr("textual.pilot.wait_for_idle", _wait_for_idle)
         patch.setattr(Pilot, "_wait_for_screen", _wait_for_widgets)

@@ -791,28 +791,29 @@ async def test_an_outcome_that_is_not_that_of_the_whole_run_says_so(
         await until_shown(pilot, "run 1       delivered")
 
 
+LISTS = [
+    ("1", "audience", ("s Sync", "e Edit", "next  ")),
+    ("2", "user", ("U Retry", "R Retry", "E Export")),
+    ("3", "run", ("w Whole run", "b Play back", "x Errors", "Audience status")),
+    ("6", "entry", ("y Copy", "E Export")),
+]
+"""The key of a main screen, what its list shows, and what only makes sense for one row."""
+
+
 @pytest.mark.parametrize("size", [(80, 24), (150, 40)])
-@pytest.mark.parametrize(
-    ("key", "noun", "absent"),
-    [
-        ("1", "audience", ("s Sync", "e Edit", "next  ")),
-        ("2", "user", ("U Retry", "R Retry", "E Export")),
-        ("3", "run", ("w Whole run", "b Play back", "x Errors", "Audience status")),
-        ("6", "entry", ("y Copy", "E Export")),
-    ],
-)
 async def test_a_filter_without_a_match_says_so_and_offers_no_key_about_a_row(
-    harness: ConsoleHarness, key: str, noun: str, absent: tuple[str, ...], size: tuple[int, int]
+    harness: ConsoleHarness, size: tuple[int, int]
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=size) as pilot:
         await until_shown(pilot, SHOPPERS, "s Sync")
-        await pilot.press(key, "slash", *"zzz", "enter")
-        await until_shown(pilot, f"No {noun} matches “zzz”. Press Esc to show all.")
-        for text in absent:
-            await until_gone(pilot, text)
-        await pilot.press("escape")
-        await until_gone(pilot, "matches “zzz”")
+        for key, noun, absent in LISTS:
+            await pilot.press(key, "slash", *"zzz", "enter")
+            await until_shown(pilot, f"No {noun} matches “zzz”. Press Esc to show all.")
+            for text in absent:
+                await until_gone(pilot, text)
+            await pilot.press("escape")
+            await until_gone(pilot, "matches “zzz”")
 
 
 async def test_while_a_filter_hides_audiences_the_footer_says_how_many_a_sync_of_all_is_of(

@@ -36,19 +36,18 @@ DIALOGS: Mapping[str, Callable[[], ModalScreen[Any]]] = {
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 20)], ids=["80x24", "60x20"])
-@pytest.mark.parametrize("name", DIALOGS)
-async def test_the_buttons_of_a_dialog_are_whole(
-    tmp_path: Path, name: str, size: tuple[int, int]
-) -> None:
+async def test_the_buttons_of_every_dialog_are_whole(tmp_path: Path, size: tuple[int, int]) -> None:
     async with hosted(tmp_path, Screen, size) as (host, pilot):
-        await host.push_screen(DIALOGS[name]())
-        await pilot.pause()
-        box = host.screen.query_one(".dialog").content_region
-        buttons = [button for button in host.screen.query(Button) if button.region]
+        for name, dialog in DIALOGS.items():
+            await host.push_screen(dialog())
+            await pilot.pause()
+            box = host.screen.query_one(".dialog").content_region
+            buttons = [button for button in host.screen.query(Button) if button.region]
 
-        assert buttons
-        for button in buttons:
-            assert box.contains_region(button.region), button.label
-            assert button.region.width > len(str(button.label)), button.label
-            at = host.screen.get_widget_at(*button.region.offset)[0]
-            assert at is button, f"{button.label} is behind {at}"
+            assert buttons, name
+            for button in buttons:
+                assert box.contains_region(button.region), (name, button.label)
+                assert button.region.width > len(str(button.label)), (name, button.label)
+                at = host.screen.get_widget_at(*button.region.offset)[0]
+                assert at is button, f"{name}: {button.label} is behind {at}"
+            await host.pop_screen()

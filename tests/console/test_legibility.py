@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from rich.color_triplet import ColorTriplet
@@ -72,31 +72,30 @@ def on_button(pilot: Pilot[None], button: Button) -> list[Glyph]:
     return [glyph for x, y, glyph in glyphs(pilot) if button.region.contains(x, y)]
 
 
+DIALOGS: Mapping[str, Callable[[], Dialog[Any]]] = {
+    "danger": lambda: Confirm("Delete?", ["It goes."], "Delete it", is_danger=True),
+    "confirm": lambda: Confirm("Continue?", ["It continues."], "Continue"),
+    "question": lambda: ask_text("Name", "Which?", "x", "Save"),
+    "quit": lambda: QuitDialog(lambda: None),
+}
+
+
 @pytest.mark.parametrize("theme", [DARK, LIGHT])
-@pytest.mark.parametrize(
-    "dialog",
-    [
-        lambda: Confirm("Delete?", ["It goes."], "Delete it", is_danger=True),
-        lambda: Confirm("Continue?", ["It continues."], "Continue"),
-        lambda: ask_text("Name", "Which?", "x", "Save"),
-        lambda: QuitDialog(lambda: None),
-    ],
-)
-async def test_what_buttons_say_can_be_read(
-    harness: ConsoleHarness, theme: str, dialog: Callable[[], Dialog[object]]
-) -> None:
+async def test_what_buttons_say_can_be_read(harness: ConsoleHarness, theme: str) -> None:
     harness.connect()
     async with harness.open(LaunchOptions(theme=theme), size=(80, 24)) as pilot:
         await until_shown(pilot, "Acme prod")
-        await pilot.app.push_screen(dialog())
-        buttons = list(pilot.app.screen.query(Button))
-        for focused in buttons:
-            focused.focus()
-            await pilot.pause()
-            for button in buttons:
-                said = on_button(pilot, button)
-                assert len(said) >= 2  # what it does, and its key
-                assert [glyph for glyph in said if glyph.contrast < READABLE] == []
+        for name, dialog in DIALOGS.items():
+            await pilot.app.push_screen(dialog())
+            buttons = list(pilot.app.screen.query(Button))
+            for focused in buttons:
+                focused.focus()
+                await pilot.pause()
+                for button in buttons:
+                    said = on_button(pilot, button)
+                    assert len(said) >= 2, name  # what it does, and its key
+                    assert [glyph for glyph in said if glyph.contrast < READABLE] == [], name
+            await pilot.app.pop_screen()
 
 
 async def test_without_colour_signs_and_words_say_it_all(
