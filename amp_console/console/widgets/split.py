@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from textual import events
+from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.geometry import Size
 from textual.message import Message
@@ -18,6 +19,8 @@ BELOW_LINES = 28
 """The lines from which both fit below each other, the detail with at most half of them."""
 LIST_FRAME = 4
 """Lines of a list besides its rows: borders, header, filter."""
+SCREEN_FRAME = 3
+"""Lines of a screen above a split and below it."""
 SIDES = 4
 """Columns of a list besides those of its grid: borders and padding."""
 
@@ -80,6 +83,13 @@ class Split(Container):
         self._wanted = 0  # the most columns that the list has wanted in this size
         self._has_detail = False
         self._came_from: Widget | None = None
+
+    def compose(self) -> ComposeResult:
+        # Each change of a class styles everything inside anew, so what is likely is set before.
+        width, height = self.app.size
+        if width >= BELOW and height - SCREEN_FRAME >= BELOW_LINES:
+            self.add_class("-below", update=False)  # no rule of this class is for the split itself
+        yield from super().compose()
 
     @property
     def is_beside(self) -> bool:

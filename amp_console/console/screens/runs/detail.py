@@ -93,6 +93,8 @@ class RunDetail(Vertical):
     def on_resize(self) -> None:
         """Lay the panels out for another width, and leave room for the requests."""
         width, height = self.size
+        if not width:
+            return  # it is hidden
         # At once: each change of a class styles everything inside anew.
         self.update_classes(
             {
