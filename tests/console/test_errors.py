@@ -379,8 +379,8 @@ async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(harness: ConsoleHarne
     async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "14 users")
         await pilot.press("R")
-        await until_shown(pilot, "Retry 2 users?", f"They become pending again in {GHOSTS}.")
-        await until_shown(pilot, "12 more users stay rejected: no identifier in the event.")
+        await until_shown(pilot, "Retry 2 of 14 users?", f"They become pending again in {GHOSTS}.")
+        await until_shown(pilot, "12 more users stay rejected: no Amplitude ID in the event.")
         await pilot.press("s")
         await until_shown(pilot, "Before you send", GHOSTS, "+2")
         await pilot.press("escape")
@@ -456,7 +456,17 @@ async def test_errors_of_a_run_are_those_its_requests_brought(harness: ConsoleHa
         await until_shown(pilot, "Errors · run 1", "ghost-1", "2 users")
         assert "1 invalid event" not in picture(pilot)  # of no run
         await pilot.press("A")
-        await until_shown(pilot, "Errors · all audiences", "14 users", "1 invalid event")
+        await until_shown(pilot, "Errors · all audiences", "14 users", "1 invalid event: press v")
+
+
+async def test_errors_of_an_audience_say_that_events_were_invalid(harness: ConsoleHarness) -> None:
+    with harness.workspace(connect_with_audiences(harness)) as workspace:
+        workspace.read([event(None, True, 300)])
+        ghosts = workspace.audience(GHOSTS).id
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        pilot.app.push_screen(ErrorsScreen(ghosts))
+        await until_shown(pilot, f"Errors · {GHOSTS}", "1 invalid event in all: press v")
 
 
 async def test_a_sync_elsewhere_moves_what_is_shown(harness: ConsoleHarness) -> None:
@@ -558,7 +568,7 @@ async def test_another_reason_begins_at_its_first_user(harness: ConsoleHarness) 
 async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, unidentified) as pilot:
         await until_shown(
-            pilot, "R Retry 2 of 14", "12 can't be retried: no identifier in the event"
+            pilot, "R Retry 2 of 14", "12 can't be retried: no Amplitude ID in the event"
         )
         await pilot.press("j")
         await until_shown(pilot, "12 users", "No Amplitude ID in the event · ")
@@ -585,7 +595,7 @@ async def test_a_user_without_the_identifier_is_told_its_path_and_the_other_id_t
     async with harness.open() as pilot:
         await until_shown(pilot, "= 1 rejected")
         await pilot.press("2", "j")
-        await until_shown(pilot, "ID type", "Since")
+        await until_shown(pilot, "─ No Amplitude ID in the event · newsletter")
         await until_shown(pilot, "has no Amplitude ID at $.traits.amplitude_id.", "by User ID")
 
 
@@ -661,9 +671,9 @@ async def test_the_list_says_of_whom_amplitude_was_asked_and_keeps_it(
         await pilot.press("a")
         await until_shown(pilot, "Retry 1 user?")
         await pilot.press("escape")
-        await until_shown(pilot, "still unknown", "knows it now")
+        await until_shown(pilot, " unknown ", "known now")
         await pilot.press("1", "2", "tab")
-        await until_shown(pilot, "still unknown", "knows it now")
+        await until_shown(pilot, " unknown ", "known now")
         await until_gone(pilot, "U Retry")
         await pilot.press("j")
         await until_shown(pilot, "U Retry this user")
@@ -677,7 +687,7 @@ async def test_what_amplitude_said_of_a_user_goes_when_it_rejects_them_again(
     async with errors_shown(harness) as pilot:
         await until_shown(pilot, "ghost-1", "2 users")
         await pilot.press("tab", "u")
-        await until_shown(pilot, "still unknown")
+        await until_shown(pilot, " unknown ")
         await pilot.press("U")
         await until_shown(pilot, "Retry 1 user?", "Asked just now, Amplitude said that it does not")
         await pilot.press("s")
@@ -686,7 +696,7 @@ async def test_what_amplitude_said_of_a_user_goes_when_it_rejects_them_again(
         await until_shown(pilot, "1 rejected")
         await pilot.press("2")
         await until_shown(pilot, "ghost-1", "2 users")
-        await until_gone(pilot, "still unknown")
+        await until_gone(pilot, " unknown ")
 
 
 async def test_find_a_person_gives_the_answer_that_errors_was_given(
@@ -695,7 +705,7 @@ async def test_find_a_person_gives_the_answer_that_errors_was_given(
     async with errors_shown(harness) as pilot:
         await until_shown(pilot, "ghost-1", "2 users")
         await pilot.press("tab", "u")
-        await until_shown(pilot, "still unknown")
+        await until_shown(pilot, " unknown ")
         await pilot.press("1", "f", *"ghost-1", "enter")
         await until_shown(pilot, "Asked just now.", "A retry would be rejected again")
 
@@ -707,13 +717,51 @@ async def test_amplitude_is_asked_about_the_marked_users(harness: ConsoleHarness
         await pilot.press("tab", "a")
         await until_shown(pilot, "u Ask about 2 marked")
         await pilot.press("u")
-        await until_shown(pilot, "still unknown", "knows it now")
+        await until_shown(pilot, " unknown ", "known now")
         await until_shown(pilot, "Amplitude knows 1 of these 2 users now.")
         await until_gone(pilot, "Asking Amplitude about 2 users")
         session = services(pilot).session
         assert session is not None
         logged = await session.read(log_page, LogFilter("Asking Amplitude"))
         assert not logged, "the log keeps what passes"
+
+
+async def test_a_retry_leaves_out_those_of_whom_amplitude_has_said_that_it_does_not_know_them(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness, size=(130, 40)) as pilot:
+        await until_shown(pilot, "ghost-1", "2 users")
+        await pilot.press("tab", "a", "u")
+        await until_notified(pilot, "Amplitude knows none of these 2 users now.")
+        await until_gone(pilot, "R Retry 2 marked")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 2 users?", "Amplitude would reject them all again.")
+        assert "did not know any" not in picture(pilot)
+        harness.simulator.world.add_user("ghost-2")
+        await pilot.press("escape", "u")
+        await until_notified(pilot, "Amplitude knows 1 of these 2 users now.")
+        await until_shown(pilot, "R Retry 1 marked", "u Ask about 2 marked")
+        await pilot.press("escape", "tab")
+        await until_shown(pilot, "R Retry 1 of 2")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 1 user?", "Amplitude would reject 1 more user again")
+        await until_gone(pilot, "a Ask Amplitude")
+        await pilot.press("y")
+        await until_shown(pilot, "1 user pending again")
+
+
+async def test_amplitude_is_not_asked_about_marked_users_who_were_never_sent(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness, unidentified) as pilot:
+        await until_shown(pilot, "14 users")
+        await pilot.press("tab", "a")
+        await until_shown(pilot, "u Ask about 2 marked")
+        await pilot.press("u")
+        text = "none of these 2 users now. It was not asked about 12 more: no Amplitude ID in the"
+        await until_notified(pilot, text)
+        await pilot.press("tab", "j", "tab", "a", "u")
+        await until_notified(pilot, "Whether Amplitude knows them changes nothing.")
 
 
 async def test_the_last_attempt_of_a_user_tried_once_is_the_first(harness: ConsoleHarness) -> None:

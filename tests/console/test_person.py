@@ -416,7 +416,7 @@ async def test_a_user_refused_again_gets_one_verdict_on_both_screens(
         await until_shown(pilot, "first time")
         detail = pilot.app.screen.query_one(RejectedUserDetail)
         await pilot.press("tab")
-        await until_shown(pilot, "knows it now")
+        await until_shown(pilot, "known now")
         await until(pilot, lambda: verdict in detail.text.plain)
         assert "retry this user" not in detail.text.plain
         assert "try again" not in detail.text.plain

@@ -1,6 +1,6 @@
 """The errors: rejected users, and the events that could not be read."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -16,6 +16,7 @@ from amp_console.console.screens.errors.rejected import RejectedUsers, ask_ampli
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
 from amp_console.console.screens.errors.retry import (
     MAX_ASKED,
+    NOTHING_TO_SEND,
     RetryOutcome,
     finish_retry,
     is_retriable,
@@ -26,7 +27,7 @@ from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import clear_filters
 from amp_console.console.widgets.grid import Grid, clear_marks
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.rejected import RejectedFilter
+from amp_console.ledger.rejected import RejectedFilter, RejectedUser
 from amp_console.sync.queries.errors_export import write_errors_csv
 from amp_console.text import clean, plural
 
@@ -229,7 +230,7 @@ tries them on the event in question. E writes what is shown into a CSV file."""
         everything = ("everything",) if self._rejected.scope != RejectedFilter() else ()
         users = self._rejected.users
         label = self._rejected.retry_label
-        retry = (Labelled("retry", label),) if label else ()
+        retry: UsefulActions = (Labelled("retry", label) if label else Withheld("retry"),)
         user = self._rejected.shown
         can_retry = user is None or is_retriable(user.code)
         one = ("retry_one",) if can_retry else ("mapping",)
@@ -241,12 +242,12 @@ tries them on the event in question. E writes what is shown into a CSV file."""
             return *sync, *everything, "invalid"
         if users.is_without_match:
             return *sync, Labelled("other_list", "Reasons"), *everything, "invalid"
-        words = users.marked_words
-        marked = (Labelled("ask", f"Ask about {words}"),) if words else ()
+        if users.marked:
+            retry = _of_marked(self.session, users.marked, *retry)
         if users.has_cursor:
             return (
                 *sync,
-                *(marked or _of_user(self._rejected.detail, *one)),
+                *(() if users.marked else _of_user(self._rejected.detail, *one)),
                 *retry,
                 Labelled("other_list", "Reasons"),
                 PERSON,
@@ -255,7 +256,7 @@ tries them on the event in question. E writes what is shown into a CSV file."""
                 "invalid",
             )
         mapping = () if any(is_retriable(group.code) for group in self._rejected.chosen) else one
-        return *sync, *marked, *mapping, *retry, "export", *everything, "invalid"
+        return *sync, *mapping, *retry, "export", *everything, "invalid"
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:
@@ -269,7 +270,7 @@ tries them on the event in question. E writes what is shown into a CSV file."""
             return NO_MATCH
         if action in {"filter", "export"} and not self._is_invalid and self._rejected.is_empty:
             return "No one is rejected."
-        return _reason_not_to_ask(len(asked_users(self._rejected))) if action == "ask" else None
+        return _reason_not_to_ask(asked_users(self._rejected)) if action == "ask" else None
 
     def action_retry(self) -> None:
         """Make the marked users, or the group's, pending again."""
@@ -338,8 +339,23 @@ def _of_user(detail: RejectedUserDetail, *others: str | Labelled) -> UsefulActio
     return *ask, Withheld("retry_one")
 
 
-def _reason_not_to_ask(many: int) -> str | None:
-    """Why Amplitude is not asked about so many users."""
+def _of_marked(
+    session: Session, marked: Sequence[RejectedUser], *retry: str | Labelled | Withheld
+) -> UsefulActions:
+    """What is useful of the marked users: to ask about them first, or to retry them."""
+    can_retry = [user for user in marked if is_retriable(user.code)]
+    if not can_retry:
+        return retry
+    ask = Labelled("ask", f"Ask about {len(can_retry):,} marked")
+    is_asked = all(session.search_answers.about(user) is not None for user in can_retry)
+    return (*retry, ask) if is_asked else (ask, *retry)
+
+
+def _reason_not_to_ask(users: Sequence[RejectedUser]) -> str | None:
+    """Why Amplitude is not asked about these users."""
+    many = sum(is_retriable(user.code) for user in users)
+    if not many and len(users) > 1:
+        return f"{NOTHING_TO_SEND} Whether Amplitude knows them changes nothing."
     most = f"Amplitude is asked about at most {MAX_ASKED} users at a time"
     return f"{most}, and {many:,} are marked." if many > MAX_ASKED else None
 

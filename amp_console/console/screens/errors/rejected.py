@@ -13,7 +13,10 @@ from amp_console.console.screens.errors.retry import (
     RetryOutcome,
     ask_about_users,
     ask_and_retry,
+    asked_about,
+    is_in_vain,
     is_retriable,
+    lacking,
 )
 from amp_console.console.screens.errors.rows import (
     GROUP_COLUMNS,
@@ -54,6 +57,7 @@ class RejectedUsers(Container):
         self.scope = scope
         self.detail = RejectedUserDetail()
         self._groups: dict[Hashable, RejectionGroup] = {}
+        self._in_vain = 0  # users of the group that Amplitude would reject again, as it answered
 
     def compose(self) -> ComposeResult:
         services = screen_of(self).services
@@ -110,11 +114,16 @@ class RejectedUsers(Container):
 
     @property
     def retry_label(self) -> str:
-        """What retrying several users is called, with their number; "" if no one can be retried."""
+        """What retrying several users is called, with their number.
+
+        "" if no one can be retried, or Amplitude would reject all of them again, as it answered.
+        """
         if marked := self.users.marked:
-            many = sum(is_retriable(user.code) for user in marked)
+            session = screen_of(self).session
+            many = sum(is_retriable(user.code) and not is_in_vain(session, user) for user in marked)
             return f"Retry {many:,} marked" if many else ""
         many = sum(group.count for group in self.chosen if is_retriable(group.code))
+        many = max(0, many - self._in_vain)
         if self.users.filter_text:  # leaves some of them, and not all of these can be retried
             return "Retry matches" if many else ""
         total = sum(group.count for group in self.chosen)
@@ -142,6 +151,9 @@ class RejectedUsers(Container):
         await self._load_users()
 
     async def _load_users(self) -> None:
+        session, query = screen_of(self).session, self._source(self.users.filter_text).query
+        found = await asked_about(session, query)
+        self._in_vain = sum(is_retriable(user.code) and is_in_vain(session, user) for user in found)
         await self.users.load()
         await self._load_detail()
 
@@ -180,13 +192,15 @@ class RejectedUsers(Container):
         )
         grid.show(rows)
         panel.border_title = safe_text(title, max_length=80)
-        # Invalid events are not kept by run or audience: a part of the errors does not count them.
-        is_part = self.scope.run_id is not None or self.scope.audience_id is not None
-        has_invalid = invalid and not is_part
-        stuck = sum(group.count for group in groups if not is_retriable(group.code))
+        # Invalid events are not kept by run or audience.
+        invalid = 0 if self.scope.run_id is not None else invalid
+        of_all = "" if self.scope.audience_id is None else " in all"
+        unsent = [group for group in groups if not is_retriable(group.code)]
+        stuck = sum(group.count for group in unsent)
+        why = lacking(group.reason for group in unsent)
         counts = [
-            f"{stuck:,} can't be retried: no identifier in the event" if stuck else "",
-            f"{plural(invalid, 'invalid event')}: press v" if has_invalid else "",
+            f"{stuck:,} can't be retried: {why}" if stuck else "",
+            f"{plural(invalid, 'invalid event')}{of_all}: press v" if invalid else "",
         ]
         dot = f" {services.glyphs.dot} "
         panel.border_subtitle = dot.join(filter(None, counts))
@@ -299,7 +313,7 @@ async def ask_amplitude(rejected: RejectedUsers) -> None:
 def _no_one_here(scope: RejectedFilter, others: int) -> str:
     """Say that a part of the errors is empty, and where the `others` are."""
     if scope.run_id is not None:
-        none, where = "None of the users that this run rejected is rejected now.", ""
+        none, where = "All users that this run rejected were retried or changed since.", ""
     else:
         none, where = "No one is rejected.", " in other audiences"
     if not others:

@@ -37,6 +37,7 @@ NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
 NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
 """As it is said under Errors."""
 MAX_ASKED = 20  # users; Amplitude allows 360 searches an hour
+MAX_READ = 500  # users that are looked through for those that Amplitude was asked about
 EVERYONE = 1 << 62  # as a limit
 ASKED_AT_ONCE = 5  # Amplitude allows 10
 NAMED = 3  # audiences that are named; of more only the number is said
@@ -57,10 +58,12 @@ def reason_not_to_retry(connection: Connection, codes: Iterable[Reason]) -> str 
 class Retried(NamedTuple):
     """The users to retry: in which audiences (id, name), and how many in each.
 
-    `staying` count as rejected after it, too; `only` is the identifier of a single user. A sync of
-    these audiences also delivers `others`, the changes that are pending in them already. `said` is
-    what Amplitude said of the users when it was asked about them, "" if it was not; `those` names
-    the ones that are retried, where it knows only some.
+    `staying` count as rejected after it, too: they have no identifier to send, as `lacking` says.
+    `only` is the identifier of a single user. A sync of these audiences also delivers `others`, the
+    changes that are pending in them already. `said` is what Amplitude said of the users when it was
+    asked about them, "" if it was not; `those` names the ones that are retried, where it knows only
+    some. It was not asked about `unknown` users that it did not know, and `asks_again`: it may be
+    asked about all of them once more.
     """
 
     audiences: dict[int, str]
@@ -71,11 +74,13 @@ class Retried(NamedTuple):
     unknown: int = 0
     said: str = ""
     those: str = ""
+    lacking: str = ""
+    asks_again: bool = False
 
     @property
     def can_ask(self) -> bool:
         """Whether to offer to ask Amplitude about the users first."""
-        return 0 < self.unknown <= MAX_ASKED and not self.said
+        return self.asks_again or 0 < self.unknown <= MAX_ASKED
 
     @property
     def many(self) -> int:
@@ -108,7 +113,10 @@ class RetryDialog(Question[RetryAnswer | None]):
     @property
     def box_title(self) -> str:
         """The question."""
-        return f"Retry {plural(self._summary.many, 'user')}?"
+        many, staying = self._summary.many, self._summary.staying
+        if staying:
+            return f"Retry {many:,} of {many + staying:,} users?"
+        return f"Retry {plural(many, 'user')}?"
 
     def answers(self) -> Sequence[Answer]:
         """Retry, retry and plan a sync, or ask Amplitude first whether that can help."""
@@ -135,12 +143,12 @@ def _consequences(summary: Retried) -> list[str]:
         become = f"“{clean(summary.only, 60)}” becomes"
     rows = [summary.said] if summary.said else []
     rows += [f"{become} pending again in {where}.", _next_sync(summary)]
-    if summary.unknown and not summary.said:
+    if summary.unknown:
         rows.append(_unknown(summary))
     if summary.staying:
         stay = "stays" if summary.staying == 1 else "stay"
         who = plural(summary.staying, "more user")
-        rows.append(f"{who} {stay} rejected: no identifier in the event.")
+        rows.append(f"{who} {stay} rejected: {summary.lacking}.")
     return rows
 
 
@@ -164,13 +172,11 @@ def _next_sync(summary: Retried) -> str:
     """Say what the next sync sends: it can't be limited to the retried users."""
     them = "this user" if summary.only else "them"
     if not summary.others:
-        return f"The next sync tries {them} again, once you have seen its plan."
+        return f"The next sync tries {them} again. You see its plan first."
     is_one = len(summary.audiences) == 1
     where = "of this audience" if is_one else "of these audiences"
     others = plural(summary.others, "other pending change")
-    return (
-        f"The next sync {where} tries {them} again and sends {others}, once you have seen its plan."
-    )
+    return f"The next sync {where} tries {them} again and sends {others}. You see its plan first."
 
 
 async def ask_and_retry(
@@ -189,13 +195,19 @@ async def ask_and_retry(
     if session.connection.read_only:
         services.notifications.post(refusal(session.connection), "warning")
         return RetryOutcome()
+    known = _Answered(users, said, 0) if said else await _answered(services, session, query, users)
+    users = known.users
     summary = _of_users(users) if users else _of_groups(await session.read(rejection_groups, query))
     if not summary.many:
         where = "Open Errors and press m to set its field, then import the events again."
         services.notifications.post(f"{NO_IDENTIFIER}{where}", "warning")
         return RetryOutcome()
     others = await session.read(_pending, tuple(summary.audiences))
-    summary = summary._replace(others=others, said=said, those=those)
+    summary = summary._replace(
+        others=others, said=known.said, those=those, asks_again=known.asks_again
+    )
+    if known.unasked is not None:
+        summary = summary._replace(unknown=known.unasked)
     answer = await services.ask(RetryDialog(summary))
     if answer is None:
         return RetryOutcome()
@@ -218,6 +230,57 @@ async def ask_and_retry(
         text += " Press s to see its plan."
     services.notifications.post(text, is_kept=False)
     return RetryOutcome(summary.counts, is_sync)
+
+
+class _Answered(NamedTuple):
+    """The users to retry (none: all of a filter), given what Amplitude answered before.
+
+    `said`: what that means for a retry; `unasked`: of how many users that it did not know it was
+    not asked (None: of all); `asks_again`: as of `Retried`.
+    """
+
+    users: Sequence[RejectedUser]
+    said: str = ""
+    unasked: int | None = None
+    asks_again: bool = False
+
+
+async def _answered(
+    services: Services, session: Session, query: RejectedFilter, users: Sequence[RejectedUser]
+) -> _Answered:
+    """Leave out those whose retry would be in vain, unless that is so for all."""
+    about = session.search_answers.about
+    chosen = users or await asked_about(session, query)
+    tried = [user for user in chosen if is_retriable(user.code)]
+    if not any(map(about, tried)):
+        return _Answered(users)
+    vain = [user for user in tried if is_in_vain(session, user)]
+    unasked = sum(user.code is Reason.UNKNOWN and about(user) is None for user in tried)
+    if not vain:
+        return _Answered(users, "", unasked)
+    age = services.age_of(max(answer.asked_at for user in vain if (answer := about(user))))
+    if len(vain) < len(tried):
+        stay = "who stays" if len(vain) == 1 else "who stay"
+        who = f"{plural(len(vain), 'more user')} again, {stay} rejected"
+        said = f"Asked {age}, Amplitude would reject {who}."
+        return _Answered([user for user in chosen if user not in vain], said, unasked)
+    who = "this user" if len(vain) == 1 else "them all"
+    can_ask = len(vain) <= MAX_ASKED
+    return _Answered(users, f"Asked {age}, Amplitude would reject {who} again.", 0, can_ask)
+
+
+async def asked_about(session: Session, query: RejectedFilter) -> Sequence[RejectedUser]:
+    """Users that match, where Amplitude was asked about any user; none of very many."""
+    if not session.search_answers.revision:
+        return ()
+    found = await session.read(rejected_page, query, 0, MAX_READ + 1)
+    return found if len(found) <= MAX_READ else ()
+
+
+def is_in_vain(session: Session, user: RejectedUser) -> bool:
+    """Whether Amplitude would reject a user again, as it answered when it was asked."""
+    answer = session.search_answers.about(user)
+    return answer is not None and answer.is_retry_in_vain(user)
 
 
 async def _ask_amplitude_first(
@@ -251,13 +314,20 @@ async def ask_about_users(services: Services, users: Sequence[RejectedUser]) -> 
     """Ask Amplitude whether it knows these users by now, and say how many it does."""
     session = services.session
     assert session is not None  # screens that ask are opened only with one
+    asked = [user.id for user in users if is_retriable(user.code)]
     try:
-        found = await _look_up(services, session, [user.id for user in users])
+        found = await _look_up(services, session, asked)
     except KNOWN as error:
         services.notifications.post(str(error), "error")
         return
-    known = sum(lookup.is_known for lookup in found.values())
-    text = f"Amplitude knows {known:,} of these {len(found):,} users now."
+    known, many = sum(lookup.is_known for lookup in found.values()), len(found)
+    some = {0: "none", many: "all"}.get(known, f"{known:,}")
+    text = f"Amplitude knows {some} of these {many:,} users now."
+    if many == 1:
+        text = f"Amplitude {'knows' if known else 'does not know'} the user in question."
+    if unsent := [user for user in users if not is_retriable(user.code)]:
+        why = lacking(user.reason for user in unsent)
+        text += f" It was not asked about {len(unsent):,} more: {why}."
     services.notifications.post(text, is_kept=False)
 
 
@@ -325,23 +395,38 @@ def _pending(db: Db, audience_ids: Collection[int]) -> int:
 
 
 def _of_users(users: Sequence[RejectedUser]) -> Retried:
-    summary = _sum((user.code, user.audience_id, user.audience_name, 1) for user in users)
+    summary = _sum(
+        (user.code, user.reason, user.audience_id, user.audience_name, 1) for user in users
+    )
     return summary._replace(only=users[0].id) if len(users) == 1 else summary
 
 
 def _of_groups(groups: Sequence[RejectionGroup]) -> Retried:
     return _sum(
-        (group.code, group.audience_id, group.audience_name, group.count) for group in groups
+        (group.code, group.reason, group.audience_id, group.audience_name, group.count)
+        for group in groups
     )
 
 
-def _sum(parts: Iterable[tuple[Reason, int, str, int]]) -> Retried:
+def lacking(reasons: Iterable[str]) -> str:
+    """What the users lack who were rejected for these reasons without being sent.
+
+    Audiences of both ID types have no identifier in common.
+    """
+    found = {*reasons}
+    reason = found.pop() if len(found) == 1 else "No identifier of the audience's ID type"
+    return reason[:1].lower() + reason[1:]
+
+
+def _sum(parts: Iterable[tuple[Reason, str, int, str, int]]) -> Retried:
     counts, audiences, staying, unknown = Counter[int](), dict[int, str](), 0, 0
-    for code, audience_id, name, many in parts:
+    unsent = set[str]()
+    for code, reason, audience_id, name, many in parts:
         if is_retriable(code):
             audiences[audience_id] = name
             counts[audience_id] += many
             unknown += many if code is Reason.UNKNOWN else 0
         else:
             staying += many
-    return Retried(audiences, counts, staying, unknown=unknown)
+            unsent.add(reason)
+    return Retried(audiences, counts, staying, unknown=unknown, lacking=lacking(unsent))

@@ -19,8 +19,7 @@ GROUP_COLUMNS = (
 )
 OF_ONE_GROUP = (
     Column("Identifier", 24, flex=1),
-    Column("ID type", 12, rank=2),
-    Column("Amplitude", 13, hides=True),
+    Column("Amplitude", 9, hides=True),
     Column("Attempts", 8, right=True, rank=1),
     Column("Since", 12),
     Column("Last attempt", 12, rank=3),
@@ -30,7 +29,7 @@ OF_ALL_GROUPS = (
     Column("Audience", 14, rank=1, narrows=1),
     Column("Reason", 30, narrows=1),
     Column("Operation", 9, rank=3),
-    Column("Amplitude", 13, hides=True),
+    Column("Amplitude", 9, hides=True),
     Column("Attempts", 8, right=True, rank=4),
     Column("Since", 11, rank=2),
     Column("Last attempt", 12, rank=5),
@@ -87,11 +86,12 @@ def user_row(
     identifier, tries = Cell(user.id), Cell(str(user.tries) if user.tries else glyphs.dash)
     since = aged(user.since, now, glyphs)
     last = aged(user.at, now, glyphs) if user.tries else Cell(glyphs.dash)
-    between: tuple[Cell, ...] = (Cell(user.id_type.label, "dim"),)
+    between: tuple[Cell, ...] = ()
     if of_all:
         done = Cell(OPERATION[user.operation])
         between = (Cell(user.audience_name), Cell(user.reason), done)
-    between = (*between, _answer(answer))
+    # Whether Amplitude knows someone who was never sent changes nothing.
+    between = (*between, _answer(answer if user.tries else None))
     texts = [cell.text for cell in between]
     key = user.audience_id, user.id_type, user.id
     cells = (identifier, *between, tries, since, last)
@@ -101,7 +101,7 @@ def user_row(
 def _answer(answer: SearchAnswer | None) -> Cell:
     if answer is None:
         return Cell("")
-    return Cell("knows it now", "good") if answer.is_known else Cell("still unknown", "warn")
+    return Cell("known now", "good") if answer.is_known else Cell("unknown", "warn")
 
 
 def invalid_row(group: InvalidGroup) -> Row:
