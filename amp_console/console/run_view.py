@@ -47,9 +47,9 @@ PAUSED_SESSION = (
 
 
 class RunLine(NamedTuple):
-    """How far one audience is: `done` of `total` users (None: not known any more).
+    """How far one audience is: `done` of `total` changes (None: not known any more).
 
-    `doing` is a sentence on what it does, or on why users are still pending. `speed` in users
+    `doing` is a sentence on what it does, or on why users are still pending. `speed` in changes
     per second, `left` in seconds. `comparison_id` is the run's comparison of the audience.
     """
 
@@ -67,10 +67,10 @@ class RunLine(NamedTuple):
 
 
 class Funnel(NamedTuple):
-    """Where events and users are, in Segment's words. None: not known any more.
+    """Where events and changes are, in Segment's words. None: not known any more.
 
-    `tally` counts events: what was read is filtered, invalid or a change. The others count users,
-    and their sum is how many the run was for.
+    `tally` counts events: what was read is filtered, invalid or a change. The others count changes
+    to deliver, and their sum is how many the run was for.
     """
 
     tally: ReadCounts
@@ -80,8 +80,8 @@ class Funnel(NamedTuple):
     delivered: int
 
     @property
-    def users(self) -> int | None:
-        """How many users the run was for."""
+    def changes(self) -> int | None:
+        """How many changes the run was for."""
         if self.pending is None:
             return None
         return self.pending + self.retrying + self.failed + self.delivered
@@ -101,6 +101,8 @@ class RunView(NamedTuple):
     kind: RunKind = RunKind.SYNC
     is_of_all: bool = False
     """Whether it was for every enabled audience."""
+    has_rejected: bool = False
+    """Whether it left anyone rejected, by its own requests or by those of earlier runs."""
 
     @property
     def is_under_way(self) -> bool:
@@ -137,6 +139,7 @@ def live(job: SyncJob, details: RunDetails | None = None) -> RunView:
         counts,
         job.operation.report.elapsed if job.operation.report else job.elapsed,
         is_of_all=job.operation.is_of_all,
+        has_rejected=bool(counts.rejected) or _left_rejected(job),
     )
 
 
@@ -167,6 +170,7 @@ def past(
         run.started_at,
         run.kind,
         details.is_of_all,
+        run.has_rejected,
     )
 
 
@@ -196,6 +200,12 @@ def _funnel(
 ) -> Funnel:
     delivered = counts.added + counts.removed
     return Funnel(tally, pending, retrying, counts.rejected, delivered)
+
+
+def _left_rejected(job: SyncJob) -> bool:
+    """Whether anyone is rejected at the end of a run."""
+    report = job.operation.report
+    return report is not None and any(item.left.rejected for item in report.audiences)
 
 
 # One audience.
@@ -331,8 +341,7 @@ def _so_far(lines: Sequence[RunLine], planned: int) -> str:
     left = [line.left for line in lines if not line.is_over]
     known = [seconds for seconds in left if seconds is not None]
     max_length = max(known) if known and len(known) == len(left) else None  # they go side by side
-    what = "user" if len(lines) == 1 else "change"
-    return so_far(done, total, planned, speed, max_length, what)
+    return so_far(done, total, planned, speed, max_length)
 
 
 def _says_live(
@@ -374,7 +383,8 @@ def _says_live(
             _Left(audience.audience.name, audience.counts, audience.left.pending)
             for audience in (report.audiences if report else ())
         ]
-    yield from _advice(status, counts, job.operation.tally, left, said)
+    still = details.still_rejected if details is not None else None
+    yield from _advice(status, counts, job.operation.tally, left, said, still)
 
 
 def _says_past(
@@ -416,12 +426,12 @@ def _says_past(
     if run.ended_at is not None and (counts.requests or not run.note):
         yield did(counts, elapsed, run.kind)
         if run.kind is RunKind.SYNC and run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}:
-            yield from _since_plan(details.since_plan, funnel.users)
+            yield from _since_plan(details.since_plan, funnel.changes)
     if run.refused:
         yield f"Requests: {refused_words(run.refused)}. The last one: {run.refused[0].words}"
     is_sending = run.kind is not RunKind.COMPARE
     left = [_left_of(item, item.pending if is_sending else 0) for item in audiences]
-    yield from _advice(str(run.status), counts, run.tally, left, run.note)
+    yield from _advice(str(run.status), counts, run.tally, left, run.note, details.still_rejected)
 
 
 def _whose(names: Sequence[str]) -> str:
@@ -454,7 +464,12 @@ def _left_of(audience: RunAudience, pending: int | None) -> _Left:
 
 
 def _advice(
-    status: str, counts: AudienceCounts, tally: ReadCounts, left: Sequence[_Left], said: str | None
+    status: str,
+    counts: AudienceCounts,
+    tally: ReadCounts,
+    left: Sequence[_Left],
+    said: str | None,
+    still: int | None,
 ) -> Iterator[str]:
     """Say what to look at next, except what was `said` already."""
     stuck = [
@@ -469,4 +484,4 @@ def _advice(
         and not item.is_settled
         for item in left
     )
-    yield from advice(status, counts, tally, stuck, goes_on=goes_on)
+    yield from advice(status, counts, tally, stuck, goes_on=goes_on, still=still)

@@ -64,19 +64,17 @@ def shortened(text: str, width: int, more: str) -> str:
     return what[: room - len(more)] + more + again + how_long
 
 
-def so_far(
-    done: int, total: int, planned: int, speed: float, left: float | None, what: str = "user"
-) -> str:
-    """Say in a sentence how far a run is; `speed` in users per second, `left` in seconds.
+def so_far(done: int, total: int, planned: int, speed: float, left: float | None) -> str:
+    """Say in a sentence how far a run is; `speed` in changes per second, `left` in seconds.
 
-    It was `planned` for so many users; changes that arrive meanwhile are delivered, too. Of several
-    audiences, a user is as many changes (`what`) as audiences have one.
+    It was `planned` for so many changes; those that arrive meanwhile are delivered, too. A user may
+    be several: one in each audience, and a removal and an addition where the ID type has changed.
     """
     more = f"{abs(total - planned):,} {'more' if total > planned else 'fewer'} since"
     plan = f" ({planned:,} planned, {more})" if total != planned else ""
     fast = f", {speed:,.0f}/s" if speed >= 1 else ""
     when = f", {lasting_about(left)} left" if left else ""
-    return f"{done:,} of {total:,} {what}s{plan}{fast}{when}."
+    return f"{done:,} of {total:,} changes{plan}{fast}{when}."
 
 
 class Except(NamedTuple):
@@ -97,15 +95,15 @@ class Except(NamedTuple):
 def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> str:
     """Say in a sentence how a run ended; `whose` names its audience, or says how many it had."""
     pending = left.pending
-    is_partial = status == "partial" or (
-        status == "delivered" and (left.earlier or left.unidentified)
-    )
-    if is_partial or (status == "stopped" and left.waiting):
+    if status == "partial":
         return _delivered_except(counts.rejected, left)
-    if status == "delivered" and pending:
-        return f"Everything planned is delivered; {plural(pending, 'user')} became pending since."
     if status == "delivered":
-        return f"All changes to {whose} are delivered."
+        return _delivered(left, whose)
+    if status == "stopped" and left.waiting:
+        wait = f"{plural(pending or 0, 'user')} wait{'s' if pending == 1 else ''}"
+        unsent = _not_sent(counts.rejected, left)
+        but = f", except {listed(unsent)}" if unsent else ""
+        return f"{wait}: {', '.join(left.waiting)}. All else is delivered{but}."
     if status == "stopped" and pending:
         return f"Ended with {plural(pending, 'user')} still pending."
     if status == "stopped" and pending == 0:
@@ -113,23 +111,36 @@ def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> st
     return _ENDS.get(status, status)
 
 
+def _delivered(left: Except, whose: str) -> str:
+    """Say that a run delivered everything that could be sent, and who could not."""
+    if unsent := _not_sent(0, left):
+        said = f"All that could be sent is delivered. Not sent: {listed(unsent)}."
+        return f"{said} Errors lists who is rejected now."
+    if left.pending:
+        since = plural(left.pending, "user")
+        return f"Everything planned is delivered; {since} became pending since."
+    return f"All changes to {whose} are delivered."
+
+
 def _delivered_except(rejected: int, left: Except) -> str:
+    what = _not_sent(rejected, left)
+    if not what:  # older ledgers did not count them
+        what = ["users that earlier runs rejected or that have no identifier to send"]
+    is_elsewhere = not rejected and (left.earlier or left.unidentified)
+    where = " Errors lists who is rejected now." if is_elsewhere else ""
+    return f"Delivered, except {listed(what)}.{where}"
+
+
+def _not_sent(rejected: int, left: Except) -> list[str]:
     """Name what was not delivered, each by its reason."""
     what = [plural(rejected, "rejected user")] if rejected else []
     if left.earlier:
         what.append(f"{plural(left.earlier, 'user')} that earlier runs rejected")
     if left.unidentified:
-        what.append(f"{plural(left.unidentified, 'member')} with no identifier in the event")
+        what.append(f"{plural(left.unidentified, 'member')} without an identifier to send")
     if left.invalid:
         what.append(plural(left.invalid, "invalid event"))
-    if not what and not left.waiting:  # older ledgers did not count them
-        what.append("users that earlier runs rejected or that have no identifier in the event")
-    said = "Delivered" + (f", except {listed(what)}" if what else "")
-    if not left.waiting:
-        is_elsewhere = not rejected and (left.earlier or left.unidentified)
-        return f"{said}. Errors lists who is rejected now." if is_elsewhere else f"{said}."
-    wait = f"{plural(left.pending or 0, 'user')} wait{'s' if left.pending == 1 else ''}"
-    return f"{said}; {wait}: {', '.join(left.waiting)}."
+    return what
 
 
 _COMPARED = {
@@ -185,15 +196,16 @@ def advice(
     stuck: Sequence[tuple[str, str]] = (),
     *,
     goes_on: bool = True,
+    still: int | None = None,
 ) -> Iterator[str]:
     """Say what to look at next.
 
-    `stuck` are the names and notes of audiences that no sync delivers before a person has seen to
-    them; `goes_on` says whether there are others that the next sync delivers.
+    So many of the rejected are `still` as the run left them (None: all). `stuck` are the names and
+    notes of audiences that no sync delivers before a person has seen to them; `goes_on` says
+    whether there are others that the next sync delivers.
     """
     if counts.rejected:
-        were = "user was" if counts.rejected == 1 else "users were"
-        yield f"{counts.rejected:,} {were} rejected: press x to see who and why."
+        yield _rejected(counts.rejected, counts.rejected if still is None else still)
     if tally.invalid:
         yield f"{plural(tally.invalid, 'event')} could not be read: press 2 for Errors, then v."
     for name, note in stuck[:1]:
@@ -204,6 +216,16 @@ def advice(
         yield f"{len(stuck) - 1:,} {need} attention: their rows say why."
     if goes_on and status in {"stopped", "interrupted"}:
         yield f"The next sync delivers what{' else' if stuck else ''} is pending."
+
+
+def _rejected(rejected: int, still: int) -> str:
+    """Say that users were rejected, and that some were seen to since."""
+    were = f"{rejected:,} {'user was' if rejected == 1 else 'users were'} rejected"
+    if still >= rejected:
+        return f"{were}: press x to see who and why."
+    if not still:
+        return f"{were}, and {'all of them ' if rejected > 1 else ''}retried or changed since."
+    return f"{were}, {rejected - still:,} of them retried or changed since: press x for the others."
 
 
 def request_operation(record: RequestRecord) -> str:

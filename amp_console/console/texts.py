@@ -54,10 +54,20 @@ def facts(
     pairs: Sequence[tuple[str, Content | str]], width: int = 14, room: int | None = None
 ) -> Content:
     """Lay out names and values in two columns; with `room`, values are broken to fit into it."""
-    rows = []
-    for name, value in pairs:
-        content = value if isinstance(value, Content) else safe_text(value)
-        parts = [content] if room is None else content.wrap(max(20, room - width)) or [content]
-        rows.append(safe_text((f"{name:<{width}}", MUTED)) + parts[0])
-        rows += [safe_text(" " * width) + part for part in parts[1:]]
-    return lines(*rows)
+    return lines(
+        *(
+            beside(
+                safe_text((f"{name:<{width}}", MUTED)),
+                value if isinstance(value, Content) else safe_text(value),
+                room,
+            )
+            for name, value in pairs
+        )
+    )
+
+
+def beside(head: Content, text: Content, room: int | None) -> Content:
+    """A text that follows a head; with `room`, the lines it is broken into begin where it does."""
+    width = head.cell_length
+    first, *rest = [text] if room is None else text.wrap(max(20, room - width)) or [text]
+    return lines(head + first, *(safe_text(" " * width) + part for part in rest))

@@ -99,11 +99,11 @@ def _not_sent(ended: Run) -> Iterator[str]:
         return
     if ended.rejected_earlier is None:  # an older version did not count them apart
         if ended.status is RunStatus.PARTIAL:
-            yield "rejected earlier or with no identifier in the event"
+            yield "rejected earlier or without an identifier to send"
     elif ended.rejected_earlier:
         yield f"{ended.rejected_earlier:,} rejected earlier"
     if ended.unidentified_after:
-        yield f"{ended.unidentified_after:,} with no identifier in the event"
+        yield f"{ended.unidentified_after:,} without an identifier to send"
 
 
 def log_run_start(

@@ -134,6 +134,11 @@ class Run(msgspec.Struct, frozen=True):
         """How many users earlier runs rejected; None: not known."""
         return rejected_earlier(self.rejected, self.rejected_after, self.unidentified_after)
 
+    @property
+    def has_rejected(self) -> bool:
+        """Whether it rejected anyone, or left someone who could not be delivered."""
+        return bool(self.rejected or self.rejected_after)
+
 
 def rejected_earlier(
     rejected: int, rejected_after: int | None, unidentified_after: int | None

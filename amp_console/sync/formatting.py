@@ -80,6 +80,8 @@ def since_plan_text(since: "SincePlan", users: int) -> str:
     if since.elsewhere:
         found.append(f"another run delivered {plural(since.elsewhere, 'user')}")
     why = f"{' and '.join(found)} after the plan was made"
+    if since.changes > difference and not since.elsewhere:  # a change back, or of a pending user
+        why += ", some of users who were pending already"
     if not found:
         why = "the log says what has changed since the plan was made"
     return f"{plural(difference, f'{more} user')} than planned: {why}."

@@ -13,6 +13,7 @@ from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.screens.runs.view import RunScreen
+from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import open_ledger
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.leases import note_holder
@@ -69,11 +70,11 @@ async def test_a_run_that_rejected_no_one_leads_to_who_is_rejected(
     async with harness.open() as pilot:
         await start_sync(
             pilot,
-            "Delivered, except 1 user that earlier runs rejected.",
-            "Errors lists who is rejected now.",
+            "All that could be sent is delivered. Not sent: 1 user that earlier runs rejected.",
+            "Errors lists who is",
         )
         await pilot.press("x")
-        await until_shown(pilot, "None of the users that this run rejected is rejected now.")
+        await until_shown(pilot, "No user's last rejection was by this run.")
         await until_shown(pilot, "1 other user is rejected: press A to show them.")
         await pilot.press("A")
         await until_shown(pilot, "ghost-1")
@@ -88,7 +89,7 @@ async def test_the_funnel_counts_in_segments_words(harness: ConsoleHarness) -> N
         await until_shown(
             pilot,
             "events  3 read for all audiences since the last sync = 1 filtered + 0 invalid + ",
-            "users   2 to deliver = 0 pending + 0 pending retry + 1 rejected by this run + ",
+            "changes 2 to deliver = 0 pending + 0 pending retry + 1 rejected by this run + ",
         )
 
 
@@ -103,10 +104,10 @@ async def test_a_run_of_some_audiences_counts_no_events_of_others(harness: Conso
         await until(pilot, lambda: console(pilot).screen.check_action("send", ()))
         await pilot.press("y")
         await until_shown(pilot, "All changes to shoppers are delivered.")
-        await until_shown(pilot, "users   2 to deliver")
+        await until_shown(pilot, "changes 2 to deliver")
         assert "read for all audiences" not in picture(pilot)
         await pilot.press("3")
-        await until_shown(pilot, "1 run", "users   2 to deliver")
+        await until_shown(pilot, "1 run", "changes 2 to deliver")
         assert "read for all audiences" not in picture(pilot)
 
 
@@ -169,7 +170,7 @@ async def test_a_run_says_that_changes_arrived_after_its_plan(
         gate.open()
 
         why = "2 more users than planned: 2 membership changes arrived after the plan was made."
-        await until_shown(pilot, why, "users   3 to deliver = 0 pending")
+        await until_shown(pilot, why, "changes 3 to deliver = 0 pending")
         await pilot.press("3")
         await until_shown(pilot, "1 run", why)
 
@@ -205,7 +206,7 @@ async def test_a_run_is_paused_and_goes_on(harness: ConsoleHarness, simulator: S
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("p")
-        await until_shown(pilot, "paused  Nothing is sent. Press p to resume.", "0 of 1 users")
+        await until_shown(pilot, "paused  Nothing is sent. Press p to resume.", "0 of 1 changes")
         await until_gone(pilot, "again in")  # nothing is sent, however long the wait was
 
         gate.open()
@@ -570,3 +571,37 @@ async def test_a_comparison_that_has_ended_says_that_it_only_read(harness: Conso
         await until_shown(pilot, "same", "A comparison only reads: nothing in Amplitude has")
         await until_shown(pilot, "A comparison downloads cohorts, and changes")
         await until_gone(pilot, "No request")
+
+
+async def test_a_small_terminal_shows_requests_below_a_run_of_many_audiences(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "ghost-1")
+        workspace.read([{"type": "page"}, {"type": "identify"}])
+        for n in range(7):
+            workspace.read([event("u-1", True, audience=f"others_{n}")])
+        await workspace.sync()
+        workspace.simulator.world.drop_cohort(workspace.audience().cohort_id or "")
+        workspace.enter("u-2", "ghost-2", at=9)
+        workspace.read(event("u-2", True, 9, audience=f"others_{n}") for n in range(7))
+        workspace.read([event("ghost-2", True, 9, audience="others_1"), {"type": "identify"}])
+    async with harness.open(size=(80, 24)) as pilot:
+        await start_sync(pilot, "incomplete", "press x to see who and why.")
+        await until(pilot, lambda: pilot.app.screen.query_one("#log", Grid).region.height > 1)
+        await until_shown(pilot, "✔ 200")
+
+
+async def test_the_lines_of_a_sentence_about_a_run_begin_below_its_first_word(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        workspace.simulator.world.drop_cohort(workspace.audience().cohort_id or "")
+        workspace.enter("u-2", at=9)
+        await workspace.sync()
+    async with harness.open(size=(80, 24)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3", "w")
+        await until_shown(pilot, "│   → ", "│     users stay pending. Link")

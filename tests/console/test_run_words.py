@@ -63,12 +63,15 @@ def test_a_verdict_names_who_is_left() -> None:
         "Delivered, except 12 users that earlier runs rejected. Errors lists who is rejected now."
     )
     assert verdict("partial", none, Except(0, 1, 3, 2), "shoppers") == (
-        "Delivered, except 1 user that earlier runs rejected, 3 members with no identifier in the "
-        "event and 2 invalid events. Errors lists who is rejected now."
+        "Delivered, except 1 user that earlier runs rejected, 3 members without an identifier to "
+        "send and 2 invalid events. Errors lists who is rejected now."
+    )
+    assert verdict("delivered", none, Except(0, 12, 3), "shoppers") == (
+        "All that could be sent is delivered. Not sent: 12 users that earlier runs rejected and "
+        "3 members without an identifier to send. Errors lists who is rejected now."
     )
     assert verdict("partial", none, Except(0), "shoppers") == (
-        "Delivered, except users that earlier runs rejected or that have no identifier in the "
-        "event."
+        "Delivered, except users that earlier runs rejected or that have no identifier to send."
     )
     assert (
         verdict("partial", none, Except(0, 0, 0, 2), "shoppers")
@@ -76,13 +79,14 @@ def test_a_verdict_names_who_is_left() -> None:
     )
     waiting = ("Newsletter (no cohort)", "Trial day 7 (broken link)")
     assert verdict("stopped", none, Except(12_138, 0, 0, 0, waiting), "shoppers") == (
-        "Delivered; 12,138 users wait: Newsletter (no cohort), Trial day 7 (broken link)."
+        "12,138 users wait: Newsletter (no cohort), Trial day 7 (broken link). "
+        "All else is delivered."
     )
     assert verdict(
         "stopped", AudienceCounts(rejected=1), Except(1, 0, 0, 1, waiting[:1]), "shoppers"
     ) == (
-        "Delivered, except 1 rejected user and 1 invalid event; "
-        "1 user waits: Newsletter (no cohort)."
+        "1 user waits: Newsletter (no cohort). "
+        "All else is delivered, except 1 rejected user and 1 invalid event."
     )
     assert (
         verdict("stopped", none, Except(1_000), "shoppers")
@@ -102,6 +106,25 @@ def test_advice_says_what_to_look_at_next() -> None:
         "The next sync delivers what is pending.",
     ]
     assert list(advice("delivered", AudienceCounts(added=1), ReadCounts())) == []
+
+
+@pytest.mark.parametrize(
+    ("rejected", "still", "said"),
+    [
+        (10, 10, "10 users were rejected: press x to see who and why."),
+        (
+            *(10, 8),
+            "10 users were rejected, 2 of them retried or changed since: press x for the others.",
+        ),
+        (10, 0, "10 users were rejected, and all of them retried or changed since."),
+        (1, 0, "1 user was rejected, and retried or changed since."),
+    ],
+)
+def test_advice_on_rejected_users_knows_who_was_seen_to_since(
+    rejected: int, still: int, said: str
+) -> None:
+    counts = AudienceCounts(rejected=rejected)
+    assert list(advice("partial", counts, ReadCounts(), still=still)) == [said]
 
 
 def test_advice_for_who_is_stuck_is_their_own_note() -> None:
@@ -132,9 +155,9 @@ def test_a_narrow_column_never_cuts_off_how_long_it_waits() -> None:
 
 
 def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> None:
-    assert so_far(10, 100, 100, 0.0, None) == "10 of 100 users."
+    assert so_far(10, 100, 100, 0.0, None) == "10 of 100 changes."
     assert so_far(4_000, 12_032, 12_032, 4_016.0, 42.4) == (
-        "4,000 of 12,032 users, 4,016/s, about 40 s left."
+        "4,000 of 12,032 changes, 4,016/s, about 40 s left."
     )
 
 
@@ -142,7 +165,9 @@ def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> No
 def test_how_far_a_run_is_says_why_it_is_not_for_as_many_users_as_planned(
     planned: int, since: str
 ) -> None:
-    assert so_far(203, 559, planned, 0.0, None) == f"203 of 559 users ({planned} planned, {since})."
+    assert (
+        so_far(203, 559, planned, 0.0, None) == f"203 of 559 changes ({planned} planned, {since})."
+    )
 
 
 def test_what_the_comparisons_of_a_run_found_is_one_sentence() -> None:

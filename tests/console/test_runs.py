@@ -153,7 +153,8 @@ async def test_of_the_users_that_a_run_rejected_it_says_how_many_still_are(
             pilot,
             "Delivered, except 3 rejected users.",
             "Rejected by this run (3)",
-            "2 still are, 1 retried or changed since",
+            "1 more retried or changed since",
+            "3 users were rejected, 1 of them retried or changed since: press x for the others.",
         )
 
 

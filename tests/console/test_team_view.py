@@ -94,11 +94,11 @@ async def test_who_syncs_and_how_far_is_seen_by_the_other(
         await until_on(hers, AudiencesScreen)
         await until_shown(hers, "not linked")
         async with under_way(bens) as (his, gate):
-            await until_shown(hers, UNDER_WAY, "sync 40%, 2 of 5 users", "run 1, Ben, process ")
+            await until_shown(hers, UNDER_WAY, "sync 40%, 2 of 5 changes", "run 1, Ben, process ")
             await until_shown(hers, "Wait for the sync by Ben that is under way.")
             assert UNDER_WAY not in picture(his)
             await hers.press("3")
-            await until_shown(hers, "Another amp-console (Ben, process ", "2 of 5 users", "2/5")
+            await until_shown(hers, "Another amp-console (Ben, process ", "2 of 5 changes", "2/5")
             await hers.press("1")
             await until_shown(hers, UNDER_WAY)
             gate.open()
@@ -193,7 +193,7 @@ async def test_on_a_file_another_process_is_seen_and_its_end_too(
     async with harness.open(size=(140, 40)) as hers:
         await until_shown(hers, "not linked")
         with shell(harness, "sync", "--yes"):
-            await until_shown(hers, UNDER_WAY, "sync 40%, 2 of 5 users")
+            await until_shown(hers, UNDER_WAY, "sync 40%, 2 of 5 changes")
         await until_gone(hers, UNDER_WAY)
 
 

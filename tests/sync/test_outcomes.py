@@ -79,18 +79,18 @@ async def test_members_without_an_identifier_are_not_rejected_by_an_earlier_run(
     newest, first = workspace.ledger.read(all_runs)
     assert (newest.rejected_after, newest.unidentified_after) == (3, 2)
     assert newest.status is RunStatus.DELIVERED
-    assert run_reason(newest) == "1 rejected earlier, 2 with no identifier in the event"
+    assert run_reason(newest) == "1 rejected earlier, 2 without an identifier to send"
     assert first.status is RunStatus.PARTIAL
-    assert run_reason(first) == "1 rejected, 2 with no identifier in the event"
+    assert run_reason(first) == "1 rejected, 2 without an identifier to send"
 
 
 @pytest.mark.parametrize(
     ("kind", "after", "unidentified", "why", "reason"),
     [
         (RunKind.LIVE, 0, 0, "waiting: no cohort", "no cohort"),
-        (RunKind.LIVE, 3, 3, "waiting: no cohort", "3 with no identifier in the event: no cohort"),
-        (RunKind.SYNC, 5, None, "", "rejected earlier or with no identifier in the event"),
-        (RunKind.SYNC, None, None, "", "rejected earlier or with no identifier in the event"),
+        (RunKind.LIVE, 3, 3, "waiting: no cohort", "3 without an identifier to send: no cohort"),
+        (RunKind.SYNC, 5, None, "", "rejected earlier or without an identifier to send"),
+        (RunKind.SYNC, None, None, "", "rejected earlier or without an identifier to send"),
         (RunKind.REPAIR, 5, 5, "", ""),
     ],
 )

@@ -104,6 +104,14 @@ async def test_of_a_run_without_a_plan_nothing_is_kept(workspace: Workspace) -> 
             "1 fewer user than planned: 1 membership change arrived after the plan was made.",
         ),
         (
+            SincePlan(425, 9, 0),
+            430,
+            (
+                "5 more users than planned: 9 membership changes arrived after the plan was made, "
+                "some of users who were pending already."
+            ),
+        ),
+        (
             SincePlan(20, 0, 20),
             0,
             "20 fewer users than planned: another run delivered 20 users after the plan was made.",

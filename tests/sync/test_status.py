@@ -469,7 +469,23 @@ async def test_an_error_is_past_once_a_later_run_has_delivered(workspace: Worksp
     assert is_past() is True
     workspace.enter("ghost-1")
     await workspace.sync()
-    assert is_past() is False  # a user who is rejected to this day comes before what is past
+    assert is_past() is False
+
+
+async def test_an_error_that_is_past_is_the_last_one_although_users_were_rejected_before_it(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1", "ghost-1")
+    await workspace.sync()
+    workspace.enter("u2")
+    workspace.set_faults(Rule(Answer(401, words="Invalid API Key"), frozenset({Call.MEMBERSHIP})))
+    await workspace.sync()
+    workspace.set_faults()
+    await workspace.sync()
+    found = workspace.ledger.read(audience_trend, workspace.audience(), 0).error
+    assert found is not None
+    assert found.text.startswith("Amplitude refused")
+    assert found.is_past
 
 
 async def test_a_cohort_that_is_gone_is_no_error_of_the_audience_once_it_is_unlinked(

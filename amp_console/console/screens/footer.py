@@ -73,8 +73,8 @@ class ScreenFooter:
         """Return the keys that are useful now, then as others those that work, and the usual ones.
 
         Where the screen names no useful ones, those of its bindings that are shown take their
-        place. What Enter opens in the focused list comes second. A key that would be typed into the
-        focused line is left out.
+        place. What Enter opens in the focused list comes second, and no other key opens it. A key
+        that would be typed into the focused line is left out.
         """
         useful_actions = self._named()
         found = {item.key.name: item for item in self._found(useful_actions)}
@@ -94,7 +94,9 @@ class ScreenFooter:
         if not named:
             useful = [item.key for item in own if item.is_shown]
             own = [item for item in own if not item.is_shown]
-        if opens is not None:
+        if opens is not None:  # once is enough
+            useful = [key for key in useful if key.label != opens.label]
+            own = [item for item in own if item.key.label != opens.label]
             useful.insert(1, opens)
         focused = [item.key for item in own if item.node is not self._screen]
         others = [

@@ -69,10 +69,7 @@ def last_run_of(db: Db, audience_id: int, dead: Collection[int] = ()) -> int | N
 
 
 def _last_error(db: Db, known: Audience, runs: list[AudienceRun]) -> LastError | None:
-    """The newest of: why the link is broken, why a run did not deliver, why a user is rejected.
-
-    What is past comes after what is not.
-    """
+    """The newest of: why the link is broken, why a run did not deliver, why a user is rejected."""
     if known.broken:
         return LastError(known.broken, known.last_sync_at)
     found = []
@@ -84,7 +81,7 @@ def _last_error(db: Db, known: Audience, runs: list[AudienceRun]) -> LastError |
     rejection = last_rejection(db, known.id)
     if rejection is not None:
         found.append(LastError(*rejection))
-    return max(found, key=lambda error: (not error.is_past, error.at or 0), default=None)
+    return max(found, key=lambda error: error.at or 0, default=None)
 
 
 def _has_delivered(audience_run: AudienceRun) -> bool:

@@ -8,6 +8,7 @@ from amp_console.ledger import Db
 from amp_console.ledger.audiences import are_all_enabled
 from amp_console.ledger.comparisons import Comparison, comparisons_in
 from amp_console.ledger.operators import has_several_operators
+from amp_console.ledger.rejected import RejectedFilter, count_rejected
 from amp_console.ledger.runs import Run, RunAudience, run, run_audiences
 from amp_console.ledger.since_plan import SincePlan, since_plan_of
 
@@ -16,7 +17,8 @@ class RunDetails(msgspec.Struct, frozen=True):
     """A run of the history; `comparisons` are those that it made, by audience ID.
 
     `operator` is who ran it; "" where that is not known, or only one operator is.
-    `is_of_all`: it was for every audience that is enabled now.
+    `is_of_all`: it was for every audience that is enabled now. So many of the users that it
+    rejected are `still_rejected` as it left them.
     """
 
     run: Run
@@ -25,6 +27,7 @@ class RunDetails(msgspec.Struct, frozen=True):
     since_plan: SincePlan | None = None
     operator: str = ""
     is_of_all: bool = False
+    still_rejected: int = 0
 
 
 def run_details(db: Db, run_id: int, dead: Collection[int] = ()) -> RunDetails | None:
@@ -40,4 +43,5 @@ def run_details(db: Db, run_id: int, dead: Collection[int] = ()) -> RunDetails |
         since_plan_of(db, run_id),
         found.operator if has_several_operators(db) else "",
         are_all_enabled(db, {item.audience_id for item in audiences}),
+        count_rejected(db, RejectedFilter(run_id=run_id)) if found.rejected else 0,
     )

@@ -151,7 +151,7 @@ def _under_way(known: AudienceSummary) -> Content:
     assert turn is not None
     done = ""
     if turn.kind is RunKind.SYNC:
-        done = f", {turn.done:,} of {turn.done + known.left.pending:,} users"
+        done = f", {turn.done:,} of {turn.done + known.left.pending:,} changes"
     what = f"{turn_words(turn, known.left.pending)}{done}"
     return safe_text(what, (f"  run {turn.run_id}, {by_whom(turn.operator, turn.process)}", MUTED))
 

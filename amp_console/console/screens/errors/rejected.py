@@ -313,7 +313,7 @@ async def ask_amplitude(rejected: RejectedUsers) -> None:
 def _no_one_here(scope: RejectedFilter, others: int) -> str:
     """Say that a part of the errors is empty, and where the `others` are."""
     if scope.run_id is not None:
-        none, where = "All users that this run rejected were retried or changed since.", ""
+        none, where = "No user's last rejection was by this run.", ""
     else:
         none, where = "No one is rejected.", " in other audiences"
     if not others:

@@ -17,7 +17,12 @@ from amp_console.console.routes import OpenErrors, OpenReconcile
 from amp_console.console.run_view import RunLine, RunView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.retry import ask_and_retry, finish_retry
-from amp_console.console.screens.runs.panels import ProgressPanel, RejectedPanel, RequestsPanel
+from amp_console.console.screens.runs.panels import (
+    REQUEST_LINES,
+    ProgressPanel,
+    RejectedPanel,
+    RequestsPanel,
+)
 from amp_console.console.session import Session
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.ledger.rejected import RejectedFilter, rejected_page
@@ -30,7 +35,6 @@ EVERYONE = 1 << 62  # as a limit
 ROOMY = 110  # columns from which requests and rejected users are side by side
 LEAST_LINES = 8  # of the progress of a run with one audience
 NOT_COMPARED = "This run compared no cohort."
-REQUEST_LINES = 14  # from which some requests fit below it
 
 
 class RunDetail(Vertical):

@@ -23,19 +23,19 @@ from amp_console.console.widgets.split import BELOW, Split
 from amp_console.console.words import SECOND, aged, changes, lasting
 from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.run_log import run_outcome, run_reason
-from amp_console.ledger.runs import Run, all_runs
+from amp_console.ledger.runs import Run, RunKind, all_runs
 from amp_console.text import plural
 
 COLUMNS = (
     Column("Run", 3, right=True),
     Column("Started", 12),
-    Column("Kind", 4, narrows=8),
+    Column("Kind", 7),
     Column("By", 8, rank=2, narrows=7, hides=True),
     Column("Outcome", 12, narrows=8),
-    Column("Reason", 11, flex=1, rank=1),
+    Column("Reason", 18, flex=1, rank=1),
     Column("Took", 5, right=True, rank=4),
     Column("Changed", 7, right=True),
-    Column("Rejected", 8, right=True),
+    Column("Rejected", 8, right=True, rank=5),  # where it is left out, the reason says it
     Column("Requests", 8, right=True, rank=6),
 )
 MAX_ROWS = 8  # above a run, which needs lines for its requests; the others scroll
@@ -54,7 +54,7 @@ class RunsScreen(BaseScreen):
     HELP = """\
 Every sync, comparison and repair, from this console and from the command line. Changed counts the
 users that a run added (+) and removed, Rejected those that its requests rejected. Reason also
-counts users who were rejected earlier, members with no identifier in the event, and invalid events.
+counts users who were rejected earlier, members without an identifier to send, and invalid events.
 Errors lists who is rejected now.
 
 The run under the cursor is shown beside the list or below it, with its audiences, requests and
@@ -116,11 +116,14 @@ plays a finished one back from its log, which sends nothing."""
         super().__init__()
         self._comparing: frozenset[int] = frozenset()
         """The runs that compared a cohort."""
+        self._rejecting: frozenset[int] = frozenset()
+        """The runs at whose end someone was rejected."""
 
     async def load(self) -> None:
         """Read the history, and the run under the cursor."""
         found = await self.session.read(all_runs, dead=await self.session.dead_runs())
         self._comparing = frozenset(run.id for run in found if run.found.cohorts)
+        self._rejecting = frozenset(run.id for run in found if run.has_rejected)
         grid = self.query_one("#list", Grid)
         live, glyphs, now = (
             self.services.jobs.live,
@@ -192,8 +195,10 @@ plays a finished one back from its log, which sends nothing."""
             self.services.navigate(OpenRun(self._run_id))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer differences where the run has compared a cohort."""
+        """Offer differences where the run has compared a cohort, errors where it left some."""
         if action == "differences" and self._run_id not in self._comparing:
+            return False
+        if action == "errors" and self._run_id is not None and self._run_id not in self._rejecting:
             return False
         return super().check_action(action, parameters)
 
@@ -252,7 +257,7 @@ def row(run: Run, glyphs: Glyphs, now: int, *, is_shared: bool, is_paused: bool 
             Cell("" if took is None else lasting(took)),
             Cell(changes(run.added, run.removed, glyphs).replace("  ", " ")),
             Cell(f"{run.rejected:,}" if run.rejected else "", "bad"),
-            Cell(f"{run.requests:,}"),
+            Cell(glyphs.dash if run.kind is RunKind.COMPARE else f"{run.requests:,}"),
         ),
         (
             run.id,

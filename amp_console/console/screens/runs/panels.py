@@ -18,11 +18,14 @@ from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejectio
 from amp_console.ledger.runs import Run, RunKind, run
 from amp_console.text import listed, local_time, plural
 
+FRAME = 4  # columns of a panel's border and padding; lines of its border, header and margin
+REQUEST_LINES = 14  # of a run, from which some requests fit below its progress
+LEAST_BELOW = 5  # lines that the requests keep then
 NONE_YET = "No request yet."
 NONE_SENT = "None."
 ONLY_READ = "A comparison downloads cohorts, and changes nothing in Amplitude."
 NONE_REJECTED = "This run rejected no one."
-NONE_STILL = "None of these users is rejected any more."
+NONE_STILL = "All of these users were retried or changed since."
 _KINDS = {
     RunKind.SYNC: "Sync",
     RunKind.COMPARE: "Comparison",
@@ -65,15 +68,17 @@ class ProgressPanel(Vertical):
         """Show a run."""
         self._view = view
         glyphs = services_of(self).glyphs
-        self.query_one("#headline", Static).update(run_rows.headline(view, glyphs))
+        said = self.query_one("#headline", Static)
+        room = said.size.width or self.screen.size.width - FRAME
+        said.update(run_rows.headline(view, glyphs, room))
         is_comparison = view.kind is RunKind.COMPARE
         self.query_one("#bars", Grid).opens = "Differences" if is_comparison else "Requests"
-        self._show_bars(view)
-        self._show_frame()
         funnel = self.query_one("#funnel", Static)
         room = funnel.size.width or self.screen.size.width
         funnel.update(run_rows.funnel(view, glyphs, room))
         funnel.display = view.kind is not RunKind.COMPARE  # which reads and sends nothing
+        self._show_bars(view)
+        self._show_frame()
 
     def line(self, audience_id: object) -> RunLine | None:
         """An audience of the run."""
@@ -107,9 +112,16 @@ class ProgressPanel(Vertical):
             grid.show([run_rows.audience_row(line, glyphs, *drawn) for line in view.lines])
             if sizes() == drawn:
                 break
-        most = max(2, min(size.height, self._room or size.height) // 3)
-        grid.styles.height = min(len(view.lines), most) + 1
+        grid.styles.height = min(len(view.lines), self._most_rows()) + 1
         self._show_doing()
+
+    def _most_rows(self) -> int:
+        """How many audiences to show: a third of the lines, and the requests keep some of them."""
+        height = self._room or self.screen.size.height
+        texts = [self.query_one(name, Static) for name in ("#headline", "#funnel")]
+        taken = sum(str(text.content).count("\n") + 1 for text in texts if text.display)
+        below = LEAST_BELOW if height >= REQUEST_LINES else 0
+        return max(2, min(height // 3, height - below - taken - FRAME))
 
     def _show_doing(self) -> None:
         """Say in full what the audience under the cursor does: its column may be too narrow.
@@ -253,9 +265,7 @@ class RejectedPanel(Vertical):
         gone = max(0, rejected - still)
         count = f" ({rejected:,})" if rejected else ""
         self.border_title = safe_text(f"Rejected by this run{count}")
-        self.border_subtitle = (
-            f"{still:,} still are, {gone:,} retried or changed since" if gone else ""
-        )
+        self.border_subtitle = f"{gone:,} more retried or changed since" if gone and still else ""
 
 
 def _in_parentheses(without: requests.WithoutDelivery) -> str:

@@ -16,6 +16,7 @@ from amp_console.console.texts import (
     TONE,
     WARN,
     Part,
+    beside,
     lines,
     safe_text,
 )
@@ -31,7 +32,7 @@ BAR, DOING = 1, 5  # which columns are the bars, and what the audiences do
 AUDIENCES = (
     Column("Audience", 12, flex=2),
     Column("", 8, flex=4),
-    Column("Users", 15, right=True),
+    Column("Changes", 15, right=True),
     Column("Requests", 8, right=True, rank=3),
     Column("Rejected", 8, right=True, rank=2),
     Column("", 33, flex=2),
@@ -190,10 +191,7 @@ def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
 
 
 def funnel(view: RunView, glyphs: Glyphs, width: int) -> Content:
-    """Where events and users are, in Segment's words: on each line a total and its parts.
-
-    A user of several audiences has a change in each: of more than one, changes are counted.
-    """
+    """Where events and changes are, in Segment's words: on each line a total and its parts."""
     counts, kind = view.funnel, view.kind
     is_short, tally = width < _SHORT_FUNNEL, counts.tally
     events = (
@@ -202,17 +200,17 @@ def funnel(view: RunView, glyphs: Glyphs, width: int) -> Content:
         ("invalid", tally.invalid, BAD),
         ("changes", tally.changes, ""),
     )
-    users = (
-        ("" if is_short else "to deliver", counts.users, ""),
+    changes = (
+        ("" if is_short else "to deliver", counts.changes, ""),
         ("pending", counts.pending, WARN),
         ("retry" if is_short else "pending retry", counts.retrying, WARN),
         ("rejected" if is_short else "rejected by this run", counts.failed, BAD),
         ("delivered", counts.delivered, GOOD),
     )
-    rows = [_sum("users" if len(view.lines) == 1 else "changes", users, glyphs)]
+    rows = [_sum("changes", changes, glyphs)]
     # Events that can't account for the users are of others: most were read long before the run.
     # So are those of a sync that was for some audiences only.
-    is_accounted = view.is_of_all and tally.changes >= (counts.users or 0)
+    is_accounted = view.is_of_all and tally.changes >= (counts.changes or 0)
     if tally.read and (kind is not RunKind.SYNC or is_accounted):
         rows.insert(0, _sum("events", events, glyphs))
     return lines(*rows)
@@ -228,9 +226,13 @@ def _sum(label: str, parts: Sequence[tuple[str, int | None, str]], glyphs: Glyph
     return safe_text(*text)
 
 
-def headline(picture: RunView, glyphs: Glyphs) -> Content:
-    """The outcome in a sign and a word, then the sentences about the run."""
+def headline(picture: RunView, glyphs: Glyphs, room: int) -> Content:
+    """The outcome in a sign and a word, then the sentences about the run, in so many columns."""
     style = TONE[picture.tone]
     first, *rest = picture.says or ("",)
-    rows = [safe_text((outcome(picture, glyphs), f"{STRONG} {style}"), "  ", first)]
-    return lines(*rows, *(safe_text((f"  {glyphs.arrow} ", ACCENT), item) for item in rest))
+    head = safe_text((outcome(picture, glyphs), f"{STRONG} {style}"), "  ")
+    arrow = safe_text((f"  {glyphs.arrow} ", ACCENT))
+    return lines(
+        beside(head, safe_text(first), room),
+        *(beside(arrow, safe_text(item), room) for item in rest),
+    )

@@ -13,7 +13,7 @@ from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenErrors
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.footer import UsefulActions
+from amp_console.console.screens.footer import UsefulActions, Withheld
 from amp_console.console.screens.runs.detail import RunDetail, read_run
 from amp_console.console.screens.runs.panels import ProgressPanel, RequestsPanel
 from amp_console.console.session import Session
@@ -39,7 +39,7 @@ live session counts those that it read itself.
 Delivered: everything that could be sent is delivered. Partial: the same, but the run rejected
 users or events were invalid. Incomplete: users that it was for are still pending. Interrupted: its
 process ended first. Changes that arrive after its last request, users that earlier runs rejected
-and members with no identifier in the event change no outcome.
+and members without an identifier to send change no outcome.
 
 A request whose users are in parentheses delivered none of them: it failed, or it created the
 cohort, and later requests confirm its users.
@@ -160,13 +160,16 @@ E writes them into a CSV file."""
             return False
         if action in {"pause", "cancel"} and is_open(self) and not self.is_live:
             return False
+        if action == "errors" and self._view is not None and not self._view.has_rejected:
+            return False
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
+        log = Withheld("log") if self.has_class("-log") else "log"
         if self.is_live:
-            return "pause", "resume", "cancel", "errors", "log"
+            return "pause", "resume", "cancel", "errors", log
         has_found = self._detail.reason_without_differences is None
-        return ("differences", "errors", "log") if has_found else ("errors", "log")
+        return ("differences", "errors", log) if has_found else ("errors", log)
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"pause", "resume", "cancel"}:
