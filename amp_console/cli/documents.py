@@ -85,7 +85,7 @@ class SegmentDocument(msgspec.Struct, frozen=True):
 class AudienceDocument(msgspec.Struct, frozen=True):
     """One audience in `audiences --json`.
 
-    `members` are everyone the audience wants in its cohort, also if rejected; of the
+    `members` are everyone who should be in its cohort, also if rejected; of the
     `rejected`, the `unidentified` have no identifier of its ID type. `states` is everything that is
     true now, the most severe first; `status` is one of these.
     `compared_at` is null if the cohort was never compared; once delivered, its status is then "not

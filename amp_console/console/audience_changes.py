@@ -11,13 +11,14 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.console.texts import MUTED, WARN, facts, safe_text
 from amp_console.ledger import LedgerError
-from amp_console.ledger.audiences import Audience
+from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.counts import OtherIdType, headcount
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.sync.audience_settings import SettingsChange, SettingsConflict, change
 from amp_console.text import clean, plural, trimmed
 from amp_console.values import IdType
 
+OTHERS_STAY = "Users in the cohort that amp-console did not add stay in it."
 LABELS = 14  # columns that the names of settings take
 BUSY_HERE = (
     "The audience is being synced. Nothing was changed. Try again when the sync has finished."
@@ -179,6 +180,8 @@ def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list
     if other.unknown:
         people = plural(other.unknown, "person", "people")
         told += [f"{people} without {new} are left out, and listed under Errors."]
+    if other.leave and known.link is Link.EXISTING:
+        told.append(OTHERS_STAY)
     if known.id_type.other is IdType.AMPLITUDE_ID and not has_path:
         told += ["", NO_PATH]
     return [*told, "", "Nothing is sent until the next sync. You can switch back until then."]

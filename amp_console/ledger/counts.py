@@ -189,7 +189,7 @@ class InCohort(msgspec.Struct, frozen=True):
 
 
 class Headcount(msgspec.Struct, frozen=True):
-    """How many people an audience wants in its cohort, and how many the ledger says it holds.
+    """How many people should be in a cohort, and how many the ledger says it holds.
 
     The members are the sum of those who are `in_cohort`, `pending`, `rejected` and `unidentified`:
     without an identifier of the audience's ID type. `held` are all users in the cohort, also
@@ -215,7 +215,7 @@ class Headcount(msgspec.Struct, frozen=True):
 
     @property
     def members(self) -> int:
-        """How many people the audience wants in its cohort."""
+        """How many people should be in the cohort."""
         return self.identified + self.unidentified
 
 

@@ -55,6 +55,18 @@ def test_letters_may_be_left_out_and_the_best_match_comes_first() -> None:
     assert [found.name for found in best(entries, "")] == [found.name for found in entries]
 
 
+async def test_what_an_action_does_is_said_in_full_where_its_column_cuts_it(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, FRESH)
+        await pilot.press("ctrl+p", *"sync all")
+        await until_shown(pilot, "Plan a sync of every audience that is enabled")
+        await pilot.press(*"xxx")
+        await until_gone(pilot, "that is enabled")
+
+
 async def test_one_used_before_comes_first_the_next_time(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(80, 24)) as pilot:

@@ -108,7 +108,7 @@ async def test_of_an_audience_of_a_query_it_says_that_its_refreshes_decide(
 
     async with person_shown(harness, "l3", with_query, size=(120, 36)) as pilot:
         await until_shown(
-            pilot, "source  ", "query         each refresh from lake decides who is a"
+            pilot, "last read in", "query         a refresh from lake outweighs the events before"
         )
 
 
@@ -352,9 +352,9 @@ async def test_a_run_is_not_offered_where_no_request_carried_the_person(
 ) -> None:
     async with person_shown(harness, "n1") as pilot:
         await until_shown(pilot, "no cohort yet", "u Ask Amplitude")
-        await until_gone(pilot, "w Open run")
+        await until_gone(pilot, "Open run")
         await pilot.press("slash", *"l3", "enter")
-        await until_shown(pilot, "In the cohort", "w Open run")
+        await until_shown(pilot, "In the cohort", "Enter Open run")
 
 
 async def test_the_amplitude_id_of_someone_whose_events_lack_it_is_not_used_and_why(
@@ -378,7 +378,7 @@ async def test_a_second_rejection_says_that_retrying_did_not_help(harness: Conso
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("f", *"ghost-1", "enter")
-        await until_shown(pilot, "was rejected 2 times, last by run 2", "Retrying did not help")
+        await until_shown(pilot, "was rejected twice, last by run 2", "Retrying did not help")
         await pilot.press("2")
         await until_shown(pilot, "Retrying did not help")
 
@@ -404,7 +404,7 @@ async def test_a_user_refused_again_gets_one_verdict_on_both_screens(
         await pilot.press("y")
         await until_shown(pilot, "1 rejected")
         await pilot.press("escape")
-        await until_shown(pilot, "was rejected 2 times", "Amplitude knows this User ID.")
+        await until_shown(pilot, "was rejected twice", "Amplitude knows this User ID.")
         verdict = "Retrying did not help: Amplitude refused this identifier again. Amplitude knows"
         await until(pilot, lambda: verdict in explained(pilot))
         assert "retry this user" not in explained(pilot)

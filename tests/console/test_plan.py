@@ -171,7 +171,10 @@ async def test_a_name_with_a_dash_that_keyboards_lack_can_be_typed(
     async with harness.open() as pilot:
         await open_plan(pilot, "removes most")
         await pilot.press("y")
-        await until_shown(pilot, "Type Risk – “CS” to continue")
+        await until_shown(pilot, 'Type Risk - "CS" to continue')
+        await pilot.press(*'risk - "cs"')
+        await until_shown(pilot, "It does not match yet: capitals count.")
+        await pilot.press("ctrl+u")
         await pilot.press(*'Risk - "C', "enter")
         await until_shown(pilot, "It does not match yet.", "\n Esc Cancel")
         await pilot.press(*'S"')
@@ -209,6 +212,21 @@ async def test_after_a_switch_the_plan_says_whose_members_go_and_that_they_go_fi
         await pilot.press("y")
         await until_shown(pilot, "Removals are sent first")
         assert "check the events" not in picture(pilot)
+
+
+async def test_of_a_cohort_of_others_the_question_says_that_their_users_stay(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        cohort = workspace.simulator.world.create_cohort("Handmade", "ana@acme.example")
+        workspace.enter("u-1", "u-2")
+        workspace.change(SettingsChange(cohort_id=cohort.id, linked_name="Handmade"))
+        await workspace.sync()
+        workspace.leave("u-1", "u-2", at=5)
+    async with harness.open() as pilot:
+        await open_plan(pilot, "removes all 2 cohort members known to the ledger")
+        await pilot.press("y")
+        await until_shown(pilot, "Remove all delivered members?", "did not add stay in it.")
 
 
 async def test_read_only_dims_sending_and_says_why(harness: ConsoleHarness) -> None:

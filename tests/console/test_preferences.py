@@ -216,7 +216,7 @@ async def test_help_says_what_letters_mean_unless_the_settings_moved_some(
     async with harness.open(size=(120, 50)) as pilot:
         await until_shown(pilot, "z Sync")
         await pilot.press("question_mark")
-        await until_shown(pilot, "Members are everyone the audience wants")
+        await until_shown(pilot, "Members are everyone who should be")
         assert "Most letters mean the same" not in picture(pilot)
 
 

@@ -443,7 +443,7 @@ async def test_a_broken_link_has_one_number_and_can_be_unlinked_for_what_it_is(
         await pilot.press("escape")
         await until_shown(pilot, "broken link")
         await pilot.press("e")
-        await until_shown(pilot, "Unlink", "20 by our ledger, no longer in Amplitude")
+        await until_shown(pilot, "Unlink", "20 by our ledger; the cohort is no longer in Amplitude")
         await pilot.press("f4")
         await until_shown(pilot, "Amplitude no longer has this cohort, so nothing changes there.")
         await until_shown(pilot, "23 users, who are pending until then.")

@@ -32,6 +32,7 @@ MAX_TYPED = 50  # characters of a name to type
 ENTER = "Enter"
 TOO_SOON = "Nothing was done: the key came before this question could be read. Press it again."
 MATCHES, NO_MATCH_YET = "It matches.", "It does not match yet."
+CAPITALS = "It does not match yet: capitals count."
 DIALOG_SHEET = Path(__file__).with_name("base.tcss")
 """Absolute: Textual looks for a relative one beside the subclass, in whatever package that is."""
 
@@ -383,7 +384,7 @@ class Confirm(Question[bool]):
         with VerticalScroll(classes="dialog-text", can_focus=False):
             yield Static(lines(*rows))
         if self._typed is not None:
-            yield Static(safe_text("Type ", (self._typed, "bold"), " to continue:"))
+            yield Static(safe_text("Type ", (as_typed(self._typed), "bold"), " to continue:"))
             yield Input(placeholder="Type it here", id="typed", select_on_focus=False)
             yield Static(id="typed-note")
 
@@ -427,5 +428,7 @@ class Confirm(Question[bool]):
             is_right = typed == as_typed(self._typed)
             self.query_one("#yes", Button).disabled = not is_right
             note = MATCHES if is_right else NO_MATCH_YET if typed else ""
+            if not is_right and typed.casefold() == as_typed(self._typed).casefold():
+                note = CAPITALS
             self.query_one("#typed-note", Static).update(safe_text((note, MUTED)))
             self.refresh_bindings()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from amp_console.console.audience_changes import OTHERS_STAY
 from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.sync.delivery.plan import AudiencePlan
 from amp_console.text import plural
@@ -18,8 +19,11 @@ def large_removal_question(large: Sequence[AudiencePlan]) -> Confirm:
     yes = "Remove them"
     if len(large) == 1:
         yes = f"Remove {only.remove:,}" + (f" and add {only.add:,}" if only.add else "")
+    has_others = any(item.may_hold_others for item in large)
+    rows += [OTHERS_STAY] if has_others else []
+    which = "all delivered" if has_others else "all"
     return Confirm(
-        "Remove all members?" if is_all else "Remove most members?",
+        f"Remove {which if is_all else 'most'} members?",
         [*rows, "", _advice(large)],
         yes=yes,
         typed=typeable(only.cohort_name, "remove") if len(large) == 1 else "remove",

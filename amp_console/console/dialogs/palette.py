@@ -3,20 +3,23 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.fuzzy import Matcher
 from textual.signal import Signal
 from textual.timer import Timer
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
 from amp_console.console.failures import KNOWN
 from amp_console.console.lifecycle import deferred
+from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 MAX_SHOWN = 100  # entries; more letters find the others
 SEARCH_DELAY = 0.1  # seconds without a letter until the ledger is asked
+ABOUT = 1  # the column of what an entry does
 SAID = 0.001  # the score of an entry that has the text in what it does, below any name
 NO_MATCH = "No matches."
 
@@ -83,6 +86,7 @@ class Palette(Dialog[PaletteEntry]):
     def box(self) -> ComposeResult:
         yield Input(placeholder=self._placeholder, id="wanted")
         yield Grid(self.COLUMNS, glyphs=self.services.glyphs, empty=NO_MATCH)
+        yield Static(id="about")
 
     def on_mount(self) -> None:
         self.query_one(Grid).can_focus = False
@@ -90,6 +94,9 @@ class Palette(Dialog[PaletteEntry]):
         self._show()
         names = [entry.name for entry in self._shown]
         self.query_one(Grid).go_to(names.index(self._start) if self._start in names else 0)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_about)
 
     def follow(self, changed: Signal[Any], entries: Callable[[], Sequence[PaletteEntry]]) -> None:
         """List the entries anew whenever something has changed about them."""
@@ -134,6 +141,15 @@ class Palette(Dialog[PaletteEntry]):
         grid.show([_row(number, entry) for number, entry in enumerate(self._shown)])
         if not self._found or before is None:
             grid.cursor = 0
+        self._show_about()
+
+    def _show_about(self) -> None:
+        """Say in full what the entry under the cursor does, where its column cuts it."""
+        grid = self.query_one(Grid)
+        key = grid.key
+        about = self._shown[key].about if isinstance(key, int) and key < len(self._shown) else ""
+        is_cut = cell_len(about) > grid.fitting.width_of(ABOUT, grid.size.width)
+        self.query_one("#about", Static).update(safe_text((about if is_cut else "", MUTED)))
 
     def action_move(self, motion: str) -> None:
         self.query_one(Grid).action_move(motion)
@@ -144,6 +160,7 @@ class Palette(Dialog[PaletteEntry]):
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()
+        self._show_about()
         if self._preview is not None and isinstance(event.key, int):
             self._preview(self._shown[event.key])
 

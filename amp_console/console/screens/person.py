@@ -114,8 +114,8 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
     AUTO_FOCUS = "#who"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "ask", "Ask Amplitude", id="person.ask"),
-        Binding("p", "ask_segment", "Ask Segment", id="person.segment"),
         Binding("U", "retry", "Retry this user", id="person.retry"),
+        Binding("p", "ask_segment", "Ask Segment", id="person.segment"),
         Binding("w", "run", "Open run", id="person.run"),
         Binding("m", "mapping", "Field mapping", tooltip=OF_CONNECTION, id="person.mapping"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
@@ -184,6 +184,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         else:
             grid.show_notice(RowsState.UNKNOWN, ASK)
         self._explain()
+        self.action_keys.refresh()
 
     def show_ages(self) -> None:
         super().show_ages()
@@ -197,6 +198,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         self.query_one(Split).has_detail = chosen is not None
         self.query_one("#amplitude").display = self._answer is not None
         grid = self.query_one("#list", Grid)
+        grid.opens = "Look up" if self._suggested else "Open run" if _is_sent(chosen) else ""
         grid.empty = _unknown_text(self._answer)
         if self._answer is not None:
             at = self._answer.asked_at
@@ -233,7 +235,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             "type": lambda: not self.query("#who:focus"),
             "mapping": lambda: _lacks_identifier(chosen),
             "retry": lambda: _rejected(chosen) is not None,
-            "run": lambda: chosen is not None and chosen.record.request is not None,
+            "run": lambda: _is_sent(chosen),
             "ask_segment": lambda: self.services.segment.has_profiles_token,
             "sync": lambda: _is_retried(chosen),
         }.get(action)
@@ -408,6 +410,11 @@ def _kept_answer(session: Session, statuses: Iterable[PersonStatus]) -> SearchAn
 
 def _rejected(status: PersonStatus | None) -> RejectedUser | None:
     return status.record.rejected_user if status is not None else None
+
+
+def _is_sent(status: PersonStatus | None) -> bool:
+    """Whether a run has carried the person."""
+    return status is not None and status.record.request is not None
 
 
 def _lacks_identifier(status: PersonStatus | None) -> bool:

@@ -17,6 +17,7 @@ from amp_console.console.words import folder_of
 from amp_console.sync.queries.person import PersonStatus, found_text
 from amp_console.text import plural, readable_time
 
+SCROLLBAR = 2  # columns, with the gap before it
 PLACEHOLDER = "User ID or Amplitude ID, exactly as in the events: case and spaces matter"
 
 
@@ -66,22 +67,36 @@ class PersonDetail(ScrollPane):
             id="why",
             classes="panel",
         )
-        self.text = ""
+        self._shown: tuple[PersonStatus, SearchAnswer | None, Content | None] | None = None
+
+    @property
+    def text(self) -> str:
         """All that is shown, as plain text."""
+        if self._shown is None:
+            return ""
+        status, answer, in_segment = self._shown
+        known = _facts(services_of(self), status, None)
+        asked = [] if in_segment is None else [in_segment]
+        return lines(_sentence(status, answer), *asked, safe_text(""), known).plain
+
+    def on_resize(self) -> None:
+        """Break the lines to fit."""
+        if self._shown is not None:
+            self.show(*self._shown)
 
     def show(
         self, status: PersonStatus, answer: SearchAnswer | None, in_segment: Content | None
     ) -> None:
         """Show what an audience says, given what Amplitude and Segment answered (None: nothing)."""
         self.border_title = safe_text(status.record.audience.name, max_length=60)
-        sentence, known = _sentence(status, answer), _facts(services_of(self), status)
-        asked = [] if in_segment is None else [in_segment]
+        room = self.size.width - SCROLLBAR if self.size.width else None
+        sentence, known = _sentence(status, answer), _facts(services_of(self), status, room)
+        self._shown = status, answer, in_segment
         self.query_one("#sentence", Static).update(sentence)
         line = self.query_one("#in-segment", Static)
         line.display = in_segment is not None
         line.update(in_segment or "")
         self.query_one("#facts", Static).update(known)
-        self.text = lines(sentence, *asked, safe_text(""), known).plain
 
 
 def _sentence(status: PersonStatus, answer: SearchAnswer | None) -> Content:
@@ -90,16 +105,16 @@ def _sentence(status: PersonStatus, answer: SearchAnswer | None) -> Content:
 
 
 def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:
-    """Where an event was read; the folder has a line of its own, since it may be long."""
+    """Where an event was read, of its copies the last one; the folder has a line of its own."""
     if source is None:
         return []
     name = PurePath(source).name
     folder = [("", text)] if (text := folder_of(source)) else []
     where = f"line {line:,} of {name}" if line else name
-    return [("source", where), *folder]
+    return [("last read in", where), *folder]
 
 
-def _facts(services: Services, status: PersonStatus) -> Content:
+def _facts(services: Services, status: PersonStatus, room: int | None) -> Content:
     record, dash = status.record, services.glyphs.dash
     cohort = record.audience.cohort_id or dash
     when = f", {readable_time(record.event_at)}" if record.source else ""
@@ -110,7 +125,7 @@ def _facts(services: Services, status: PersonStatus) -> Content:
     ]
     if status.query_source:
         rows.insert(
-            -1, ("query", f"each refresh from {status.query_source} decides who is a member")
+            -1, ("query", f"a refresh from {status.query_source} outweighs the events before it")
         )
     if not record.is_only_found:
         rows.append(("last known", status.delivered))
@@ -131,4 +146,4 @@ def _facts(services: Services, status: PersonStatus) -> Content:
             rows.append(("first time", safe_text((readable_time(why.since), BAD))))
     if record.counterpart:
         rows.append((record.id_type.other.label, record.counterpart))
-    return facts(rows)
+    return facts(rows, room=room)

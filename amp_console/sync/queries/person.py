@@ -300,7 +300,7 @@ def _on_the_way(record: PersonRecord) -> str:
 def _enters(record: PersonRecord) -> str:
     unsure = " Whether an earlier request got through is unknown." if _is_unsure(record) else ""
     if record.refusals:
-        times = f" {record.refusals} times" if record.refusals > 1 else ""
+        times = _times(record.refusals)
         return (
             f"Not in the cohort yet: {_event(record)} says they entered the audience. Amplitude "
             f"rejected them{times} before{_by_run(record)}. You retried them: "
@@ -400,12 +400,17 @@ def _rejected(record: PersonRecord, is_known: bool | None = None) -> str:
     assert record.rejection is not None
     why, tries = record.rejection, record.rejection.tries
     last = f"last by {_run(record)}" if record.request is not None else ""
-    times = f" {tries} times" if tries > 1 else ""
+    times = _times(tries)
     by = f", {last}" if times and last else _by_run(record)
     return (
         f"The {_CHANGE[why.operation]} was rejected{times}{by}: "
         f"{reason_text(why.code, why.reason)}. {advice(why.code, tries, is_known)}".rstrip()
     )
+
+
+def _times(tries: int) -> str:
+    """How often someone was rejected, after the verb; "" for once."""
+    return {1: "", 2: " twice"}.get(tries, f" {tries} times")
 
 
 def reason_text(code: Reason, reason: str) -> str:

@@ -172,7 +172,7 @@ class AudienceSummary(msgspec.Struct, frozen=True):
 
     @property
     def members(self) -> int | None:
-        """How many people the audience wants in its cohort; None if they were not counted."""
+        """How many people should be in the cohort; None if they were not counted."""
         return self.count.members if self.count else None
 
     @property

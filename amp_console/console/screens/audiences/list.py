@@ -30,7 +30,7 @@ from amp_console.console.screens.audiences.rows import (
 )
 from amp_console.console.screens.audiences.summaries import SummaryReader
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.footer import DETAILS, OPEN, Labelled, UsefulActions
+from amp_console.console.screens.footer import DETAILS, OPEN, Labelled, UsefulActions, Withheld
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.split import Split
@@ -60,7 +60,7 @@ class AudiencesScreen(BaseScreen):
     HELP = """\
 Every audience found in the events of Segment Engage, with the cohort it is synced to.
 
-Members are everyone the audience wants in its cohort: delivered, pending and rejected users.
+Members are everyone who should be in the cohort: delivered, pending and rejected users.
 Pending are users still to be added (+) and removed (−). Rejected are those Amplitude skipped or
 refused, and those without the identifier of the ID type: Errors has each reason.
 
@@ -229,7 +229,7 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         switch = _of_marked(self, "switch", verb)
         sync = _of_marked(self, "sync", "Sync")
         compare = _of_marked(self, "reconcile", "Reconcile")
-        settings = switch, Labelled("mapping", "Mapping (5)"), "import"
+        settings = switch, Labelled("mapping", "Mapping"), "import"
         is_unread = (
             current is not None
             and current.audience.cohort_id is not None
@@ -237,15 +237,16 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         )
         check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
-            return *watch, *link, opens, *errors, sync, *settings, "sizes", *last_run
+            edit = "edit" if opens is DETAILS else Withheld("edit")
+            return *watch, *link, opens, *errors, sync, *settings, "sizes", *last_run, edit
         useful = (
             *watch,
             sync,
             opens,
-            self._sync_all,
             *errors,
+            self._sync_all,
             *check,
-            *(("edit",) if opens is DETAILS else ()),
+            "edit" if opens is DETAILS else Withheld("edit"),
             *link,
             *settings,
             "sizes",

@@ -36,9 +36,9 @@ from amp_console.values import IdType
 
 SEED = "none: amp-console searches Amplitude for one"
 HINTS = {
-    "id-type": "User ID if Amplitude identifies users by the same ID as Segment's userId. "
-    "Amplitude ID to match by Amplitude's own number, which events must carry. Switching replaces "
-    "the members of a synced cohort.",
+    "id-type": "Choose User ID if Amplitude identifies users by the same ID as Segment's userId, "
+    "and Amplitude ID to match by Amplitude's own number, which events must carry. Switching "
+    "replaces the members of a synced cohort.",
     "cohort-name": "The name of the cohort that the next sync creates. An existing cohort keeps "
     "its name.",
     "owner": "The login email of the owner of a new cohort. An existing cohort keeps its owner.",
@@ -163,29 +163,33 @@ as it is, and the next sync creates a new one."""
     def _show_defaults(self, known: Audience) -> None:
         connection = self.session.connection
         prefix = PREFIX if connection.prefix else ""
-        self.query_one("#cohort-name", Input).placeholder = _default(prefix + known.own_name)
-        self.query_one("#owner", Input).placeholder = _default(connection.owner_email)
+        is_linked = known.cohort_id is not None
+        name, owner = prefix + known.own_name, connection.owner_email
+        self.query_one("#cohort-name", Input).placeholder = _default(name, is_linked=is_linked)
+        self.query_one("#owner", Input).placeholder = _default(owner, is_linked=is_linked)
         self._mark()
 
     def _mark(self) -> None:
-        """Say beside each line whether the default holds."""
+        """Say beside each line that it overrides the default."""
         for name in ("cohort-name", "owner", "seed"):
-            text: Part = ("override", ACCENT) if entered(self, name) else ("default ", MUTED)
-            self.field(name).mark(text)
+            self.field(name).mark(("override" if entered(self, name) else "", ACCENT))
 
     def _cohort(self, summary: AudienceSummary) -> Content:
         known, glyphs = summary.audience, self.services.glyphs
         if known.cohort_id is None:
             return facts([("cohort", safe_text((LINKS[known.link], MUTED)))], 10)
         size = size_text(self.services, known)
-        unread = "no longer in Amplitude" if known.broken else "press u under Audiences to check"
-        there: Part = size or (unread, MUTED)
+        there: Part = (
+            (f", {size}", MUTED) if size else (" (press u under Audiences to check)", MUTED)
+        )
+        if known.broken:
+            there = ("; the cohort is no longer in Amplitude", MUTED)
         rows: list[tuple[str, Content | str]] = [
             ("cohort", safe_text(known.linked_name or known.cohort_id, max_length=50)),
             ("id", safe_text(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
             (
                 "holds",
-                safe_text(*held_text(summary.held, glyphs), (", ", MUTED), there),
+                safe_text(*held_text(summary.held, glyphs), there),
             ),
         ]
         shown = facts(rows, 10)
@@ -331,6 +335,10 @@ def _line(name: str, label: str, placeholder: str = "") -> Field:
     return Field(label, line, id=f"field-{name}")
 
 
-def _default(text: str) -> str:
-    """A default as an empty line shows it: on one line, and steering nothing."""
-    return f"default: {safe_text(text, max_length=120).plain}"
+def _default(text: str, *, is_linked: bool) -> str:
+    """A default as an empty line shows it: on one line, and steering nothing.
+
+    A cohort that an audience is linked to keeps its own.
+    """
+    of_new = "default of a new cohort" if is_linked else "default"
+    return f"{of_new}: {safe_text(text, max_length=120).plain}"

@@ -25,7 +25,7 @@ from amp_console.sync.connection_log import log_connection_saved
 from amp_console.text import trimmed
 
 USER_ID, AMPLITUDE_ID = "user-id", "amplitude-id"
-ABOUT = "Events imported before stay as they were read: import them again."
+ABOUT = "It applies to events from now on. Import earlier events again to apply it to them, too."
 SAMPLE = json.dumps(
     {
         "type": "identify",
@@ -79,7 +79,9 @@ that led here from Errors, else a sample: paste an event of your own over it to 
     def body(self) -> ComposeResult:
         known = self.session.connection
         with Container(id="paths", classes="panel") as panel:
-            panel.border_title = "Where events carry the identifiers"
+            panel.border_title = safe_text(
+                f"Where events carry the identifiers {self.services.glyphs.dot} ", known.name
+            )
             yield Static(safe_text(ABOUT), id="about")
             with Form():
                 user = Input(

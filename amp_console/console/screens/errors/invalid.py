@@ -24,11 +24,11 @@ Broken lines, and events without a usable identifier, are listed here with
 file and line."""
 WHAT_NOW = """\
 Fix the events at their source, or set the fields of the identifiers (press m). Then import the \
-file again: events that were imported before are ignored."""
+whole file again: reading an event twice changes nothing."""
 NOT_JSON = "not JSON"
 BROKEN_TEXT = """\
-Correct the text at its source, then import the file again: events that were imported before are \
-ignored."""
+Correct the text at its source, then import the whole file again: reading an event twice changes \
+nothing."""
 EVERYTHING = -1  # as a limit
 SAMPLES = 10  # events that are shown of each reason
 

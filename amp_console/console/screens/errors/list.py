@@ -46,8 +46,8 @@ request and answer. Enter goes from a reason to its users, from a user to the de
 to the request; Esc goes back.
 
 tab goes from the reasons to the users and back. u asks Amplitude whether it knows the marked users,
-or the one under the cursor, by now; f shows what every audience knows of the latter. U makes the
-user under the cursor pending again, R the marked ones, or all of the reason. The next sync delivers
+or the one under the cursor, by now; f shows what every audience knows of the user under the cursor.
+U makes that user pending again, R the marked ones, or all of the reason. The next sync delivers
 them, with everything else that is pending in their audiences; it can be planned at once. v shows
 the events that could not be read, with file and line. m sets the fields of the identifiers, and
 tries them on the event in question. E writes what is shown into a CSV file."""

@@ -231,10 +231,10 @@ class RejectedUserDetail(ScrollPane):
         ]
         operation = OPERATION[user.operation]
         if user.code is Reason.NO_IDENTIFIER:
-            rows.append(("operation", operation))
+            rows.append(("operation", f"{operation}, never sent"))
             if self._now is not None and self._now.record.source is not None:
                 record = self._now.record
-                rows.append(("newest event", f"line {record.line:,} of {record.source}"))
+                rows.append(("last read in", f"line {record.line:,} of {record.source}"))
         else:
             tries = plural(user.tries, "attempt")
             when = f"{local_time(user.at)} ({services_of(self).age_of(user.at)})"

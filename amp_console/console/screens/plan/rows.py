@@ -254,7 +254,9 @@ def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
 def limits(plan: Plan, limit_values: Limits, glyphs: Glyphs) -> Content:
     """Which limits hold, Amplitude's and our own."""
     first, most = limit_values.first_batch, limit_values.largest_batch
-    size = f"The first request carries up to {first:,} IDs. Each success doubles that, to {most:,}."
+    size = (
+        f"The first request carries up to {first:,} IDs. Each success doubles that, up to {most:,}."
+    )
     if first >= most:
         size = f"A request carries up to {most:,} IDs."
     at_once = limit_values.parallel_cohorts
