@@ -258,6 +258,9 @@ def test_the_roles_of_the_docs_can_do_what_the_docs_say(
     forgotten = run("amp_worker", "forget", "u1", "--yes")
     assert (forgotten.status, forgotten.err) == (0, "")
     assert run("amp_worker", "prune", "--older-than", "90d", "--yes").status == 0
+    for role in ("amp_worker", "amp_reader"):
+        checked = run(role, "ledger", "check")
+        assert (checked.status, checked.err) == (0, ""), role
     assert "amp_reader can only read" in run("amp_reader", "doctor").out
     for command in ("audiences", "runs", "errors", "log"):
         assert run("amp_reader", "--read-only", command).status == 0

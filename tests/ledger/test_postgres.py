@@ -16,7 +16,13 @@ from amp_console.ledger import Db, Ledger, LedgerError, Writes, open_ledger
 from amp_console.ledger.audiences import all_audiences, audience, discover, link_existing, set_name
 from amp_console.ledger.compare import ComparisonSpec, compare_cohort
 from amp_console.ledger.db import Cursor, each_row
-from amp_console.ledger.errors import LeaseLost, LedgerClosed, LedgerTooNew, LedgerUnreachable
+from amp_console.ledger.errors import (
+    LeaseLost,
+    LedgerBusy,
+    LedgerClosed,
+    LedgerTooNew,
+    LedgerUnreachable,
+)
 from amp_console.ledger.export_staging import add_exported, begin_export
 from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, SourceBusy
@@ -153,6 +159,29 @@ def test_a_wrong_password_and_a_server_that_is_not_there_are_named_without_it(
     with pytest.raises(LedgerUnreachable, match=r"db on 127\.0\.0\.1 can't be opened") as gone:
         open_ledger("postgresql://user:swordfish@127.0.0.1:1/db")
     assert "swordfish" not in str(gone.value)
+
+
+@postgresql_only
+def test_a_server_without_a_connection_left_says_so_at_the_start_and_later(
+    empty_ledger: EmptyLedger, server_ledgers: PostgresqlLedgers
+) -> None:
+    server = server_ledgers.server
+    server.execute("CREATE ROLE only_one LOGIN CONNECTION LIMIT 1 PASSWORD 'example-password'")
+    schema = empty_ledger().partition("=")[2]
+    server.execute(
+        f"GRANT USAGE ON SCHEMA {schema} TO only_one",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO only_one",
+    )
+    url = f"{server.url('only_one')}?schema={schema}"
+    none_left = r"^The server has no connection left for the ledger postgres on 127\.0\.0\.1\. "
+    try:
+        with open_ledger(url) as ledger:
+            with pytest.raises(LedgerBusy, match=f"{none_left}Nothing was changed"):
+                open_ledger(url)
+            with pytest.raises(LedgerBusy, match=f"{none_left}Everything before is kept"):
+                ledger.lease(1).__enter__()
+    finally:
+        server.execute("DROP OWNED BY only_one", "DROP ROLE only_one")
 
 
 @pytest.mark.parametrize("where", ["user:swordfish@[::1]/db", "user@[::1]/db?password=swordfish"])

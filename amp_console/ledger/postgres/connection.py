@@ -261,13 +261,17 @@ class PostgresDb(ServerDb):
             )
 
     def numbers_taken(self) -> list[str]:
-        """The columns whose next number is not greater than all that are there."""
+        """The columns whose next number is not greater than all that are there.
+
+        Only the owner of the tables can always see what the next one is.
+        """
         taken = []
         for table, column in self._numbered():
             name, key = quoted(table), quoted(column)
             row = self.connection.execute(
-                f"SELECT max({key}) > coalesce(pg_sequence_last_value("
-                f"pg_get_serial_sequence($1, $2)::regclass), 0) FROM {name}",
+                "SELECT CASE WHEN has_sequence_privilege(pg_get_serial_sequence($1, $2), "
+                f"'USAGE, SELECT') THEN max({key}) > coalesce(pg_sequence_last_value("
+                f"pg_get_serial_sequence($1, $2)::regclass), 0) END FROM {name}",
                 [name, column],
             ).fetchone()
             if row is not None and row[0]:

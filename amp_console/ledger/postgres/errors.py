@@ -1,5 +1,6 @@
 """PostgreSQL's errors, as the sentences that an operator can act on."""
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from amp_console.ledger.errors import (
@@ -14,6 +15,8 @@ from amp_console.ledger.errors import (
 if TYPE_CHECKING:
     import psycopg
 
+# What a server, or PgBouncer, says of it: libpq tells no SQLSTATE of a connection that failed.
+_ALL_TAKEN = re.compile("too many (clients|connections)|connection slots|no more connections")
 _KEPT = "Everything before is kept; only the last step was undone."
 
 
@@ -52,11 +55,6 @@ _KINDS = {
         f"The disk of the server is full: the ledger {{place}} can't grow. {_KEPT} Free up disk "
         "space and run it again.",
     ),
-    "53300": _Kind(
-        LedgerBusy,
-        "The server has no connection left for the ledger {place}. Nothing was changed. Close "
-        "other programs, or raise max_connections.",
-    ),
     "55P03": _BUSY,
     "57P": _UNREACHABLE,
     "08": _UNREACHABLE,
@@ -86,13 +84,19 @@ def not_connected(error: "psycopg.Error", place: str, *, is_in_use: bool = False
 
     `is_in_use`: the ledger was opened before, so something may have been changed already.
     """
+    kept = _KEPT if is_in_use else "Nothing was changed."
+    if _ALL_TAKEN.search(_words(error)):
+        return LedgerBusy(
+            f"The server has no connection left for the ledger {place}. {kept} Close other "
+            "programs, or raise max_connections."
+        )
     if is_in_use:
         return LedgerUnreachable(
-            f"The ledger {place} can't be reached ({_words(error)}). {_KEPT} Check the server and "
+            f"The ledger {place} can't be reached ({_words(error)}). {kept} Check the server and "
             "the network, then try again."
         )
     return LedgerUnreachable(
-        f"The ledger {place} can't be opened ({_words(error)}). Nothing was changed. Check the "
+        f"The ledger {place} can't be opened ({_words(error)}). {kept} Check the "
         "address, the user and its password, and the network."
     )
 
