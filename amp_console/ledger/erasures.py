@@ -173,7 +173,7 @@ def _add_strangers(db: Db, identities: Iterable[Identity], until: int) -> None:
 def _note_cohorts(db: Db, erasure_id: int) -> None:
     db.execute(
         "INSERT INTO erasure_cohort (erasure_id, audience_id) SELECT DISTINCT e.erasure_id, a.id "
-        f"{_REMOVABLE} AND e.erasure_id = ? AND m.delivered IS NOT 0 "
+        f"{_REMOVABLE} AND e.erasure_id = ? AND {_MAY_BE_IN} "
         "ON CONFLICT (erasure_id, audience_id) DO NOTHING",
         (erasure_id,),
     )
@@ -184,6 +184,11 @@ _PEOPLE = (
     "FROM erasure_identifier AS e JOIN erasure ON erasure.id = e.erasure_id "
     "CROSS JOIN audience AS a JOIN member AS m ON m.audience_id = a.id "
     "AND m.id_type = e.id_type AND m.id = e.id AND m.event_at <= erasure.at "
+)
+# A removal that was sent by a process that died since is known only once it is sent again.
+_MAY_BE_IN = (
+    "(m.delivered IS NOT 0 OR EXISTS "
+    "(SELECT 1 FROM request AS q WHERE q.id = m.request_id AND q.state = 'open'))"
 )
 _REMOVABLE = f"{_PEOPLE} WHERE a.cohort_id IS NOT NULL"
 _MAY_BE_ADDED_LATE = (
@@ -197,7 +202,7 @@ def audiences_to_leave(db: Db, erasure_ids: Sequence[int]) -> list[int]:
     rows = db.execute(
         f"SELECT DISTINCT a.id {_REMOVABLE} AND e.erasure_id IN "
         "(SELECT CAST(value AS INTEGER) FROM json_each(?)) "
-        f"AND (m.delivered IS NOT 0 OR EXISTS (SELECT 1 {_MAY_BE_ADDED_LATE})) ORDER BY a.id",
+        f"AND ({_MAY_BE_IN} OR EXISTS (SELECT 1 {_MAY_BE_ADDED_LATE})) ORDER BY a.id",
         (msgspec.json.encode(erasure_ids).decode(),),
     )
     return [audience_id for (audience_id,) in rows]

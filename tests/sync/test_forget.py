@@ -425,6 +425,21 @@ async def test_someone_whose_request_has_no_answer_yet_is_not_erased(workspace: 
     assert (await forget_all(workspace)).is_done
 
 
+async def test_a_removal_that_a_process_sent_before_it_died_is_sent_again(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(ANA, "u2")
+    await workspace.sync()
+    workspace.leave(ANA, at=1)
+    ledger, known = workspace.ledger, workspace.audience()
+    batch = (known.id, IdType.USER_ID, Operation.REMOVE, 9, workspace.timing.now())
+    assert ledger.write(deliveries.open_batch, 1, *batch) is not None
+    report = await forget_all(workspace, ANA)
+    assert report.is_done, report.obstacles
+    assert [item.cohorts for item in ledger.read(erasures.all_erasures)] == [1]
+    assert workspace.cohort() == {"u2"}
+
+
 async def test_someone_in_a_cohort_that_may_have_been_created_is_not_erased(
     workspace: Workspace,
 ) -> None:
