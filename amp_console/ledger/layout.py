@@ -22,7 +22,8 @@ _SERVER_COLUMNS = (
     "SELECT t.relname::text, c.attname::text, coalesce(c.attnum = ANY (k.conkey), false), "
     "c.atttypid = 'text'::regtype FROM pg_class AS t JOIN pg_attribute AS c ON c.attrelid = t.oid "
     "LEFT JOIN pg_constraint AS k ON k.conrelid = t.oid AND k.contype = 'p' "
-    "WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p') "
+    "WHERE t.relnamespace = quote_ident(current_schema())::regnamespace "
+    "AND t.relkind IN ('r', 'p') "
     "AND NOT t.relispartition AND c.attnum > 0 AND NOT c.attisdropped "
     "AND t.relname NOT IN ('ledger_version', 'member_count', 'pending_block')"
 )
@@ -32,7 +33,7 @@ _SERVER_REFERENCES = (
     "JOIN pg_class AS p ON p.oid = k.confrelid "
     "JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = k.conkey[1] "
     "JOIN pg_attribute AS b ON b.attrelid = p.oid AND b.attnum = k.confkey[1] "
-    "WHERE k.contype = 'f' AND t.relnamespace = current_schema()::regnamespace "
+    "WHERE k.contype = 'f' AND t.relnamespace = quote_ident(current_schema())::regnamespace "
     "AND NOT t.relispartition"
 )
 

@@ -8,10 +8,13 @@ import os
 import socket
 
 from amp_console.ledger.db import Db
+from amp_console.text import clean
+
+MAX_LENGTH = 200  # characters of a name
 
 
 def this_user() -> str:
-    """The operator of this process, unless they chose a name: user@host.
+    """The operator of this process, unless they chose a name: user@host, as it can be shown.
 
     A user without an account, as in some containers, is called by their number; Windows has none.
     """
@@ -19,7 +22,7 @@ def this_user() -> str:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # which of them depends on Python's version
         user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
-    return f"{user}@{socket.gethostname()}"
+    return clean(f"{user}@{socket.gethostname()}", MAX_LENGTH)
 
 
 def has_several_operators(db: Db) -> bool:

@@ -74,6 +74,18 @@ def test_the_name_of_a_former_holder_is_gone_as_soon_as_the_lease_is_taken(ledge
         assert ledger.read(busy_because, 1).startswith("Another amp-console (ben, process ")
 
 
+@pytest.mark.both_engines
+def test_a_login_name_that_can_not_be_shown_is_escaped_and_kept(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "ev\x1b[31mil\udcff")
+    with open_ledger(ledger.url) as theirs:
+        theirs.write(add_log_entry, ENTRY)
+    (found,) = ledger.read(log_page, LogFilter())
+    assert found.operator == this_user()
+    assert found.operator.isprintable()
+
+
 def test_a_user_without_an_account_is_called_by_their_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

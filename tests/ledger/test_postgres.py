@@ -9,6 +9,7 @@ from contextlib import closing
 from itertools import islice
 from time import monotonic
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -27,6 +28,8 @@ from amp_console.ledger.export_staging import add_exported, begin_export
 from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, SourceBusy
 from amp_console.ledger.members import NewestChanges, merge
+from amp_console.ledger.opening import examine_server
+from amp_console.ledger.overview import overview, problems
 from amp_console.ledger.postgres.address import read_address
 from amp_console.ledger.postgres.connection import PostgresDb
 from amp_console.ledger.postgres.sql import translate
@@ -146,6 +149,22 @@ def test_a_schema_of_something_else_is_left_alone(
         open_ledger(url)
     assert server.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'others'") == [(1,)]
     server.execute("DROP SCHEMA others CASCADE")
+
+
+@postgresql_only
+@pytest.mark.usefixtures("empty_ledger")  # it has the password of the server
+@pytest.mark.parametrize("schema", ["Team", 'of "A\'s" $team$', "é" * 31])
+def test_a_schema_may_have_any_name(server_ledgers: PostgresqlLedgers, schema: str) -> None:
+    server = server_ledgers.server
+    url = f"{server.url()}?{urlencode({'schema': schema})}"
+    try:
+        with open_ledger(url) as ledger, ledger.lease(1):
+            assert ledger.read(overview, ledger.locks).version > 0
+            assert ledger.read(problems) == []
+        assert all(check.is_well for check in examine_server(url, None))
+    finally:
+        quoted = schema.replace('"', '""')
+        server.execute(f'DROP SCHEMA IF EXISTS "{quoted}" CASCADE')
 
 
 @postgresql_only

@@ -283,7 +283,7 @@ class PostgresDb(ServerDb):
         return self.connection.execute(
             "SELECT relname::text, attname::text FROM pg_attribute "
             "JOIN pg_class ON pg_class.oid = attrelid WHERE attidentity <> '' "
-            "AND relnamespace = current_schema()::regnamespace AND NOT relispartition"
+            "AND relnamespace = quote_ident(current_schema())::regnamespace AND NOT relispartition"
         ).fetchall()
 
     def engine(self) -> str:
@@ -317,7 +317,7 @@ class PostgresDb(ServerDb):
         """How much room the ledger takes on the server."""
         row = self.connection.execute(
             "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
-            "WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+            "WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r'"
         ).fetchone()
         assert row is not None
         return int(row[0])

@@ -147,7 +147,8 @@ class _Examination:
     def _lacking(self, right: str) -> list[str]:
         """The tables that the user does not have a right on."""
         rows = self._connection.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace "
+            "SELECT relname FROM pg_class "
+            "WHERE relnamespace = quote_ident(current_schema())::regnamespace "
             "AND relkind IN ('r', 'p') AND NOT has_table_privilege(oid, $1) ORDER BY relname",
             [right],
         )
