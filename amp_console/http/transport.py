@@ -6,15 +6,23 @@ import httpx
 
 from amp_console.http.network import NetworkSettings, Proxy
 
+# Many servers close a connection that was idle for 5 s. A request that is sent at that moment gets
+# no answer, and may have been applied; a live session sends every 5 s.
+IDLE_SECONDS = 3.0
+
 
 class Transport(httpx.AsyncBaseTransport):
     """Sends each request directly or through the proxy, whichever its address calls for.
 
-    Connections are set up when they are first needed; raises `NetworkSettingInvalid` then.
+    Connections are set up when they are first needed; raises `NetworkSettingInvalid` then. One that
+    was idle for longer than `idle_seconds` is not used again.
     """
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, idle_seconds: float = IDLE_SECONDS) -> None:
         self._settings = settings
+        self._limits = httpx.Limits(
+            max_connections=100, max_keepalive_connections=20, keepalive_expiry=idle_seconds
+        )
         self._transports: dict[tuple[bool, bool], httpx.AsyncHTTPTransport] = {}
 
     def prepare(self, url: httpx.URL) -> None:
@@ -40,11 +48,16 @@ class Transport(httpx.AsyncBaseTransport):
     def _new(self, proxy: Proxy | None, *, is_tls: bool) -> httpx.AsyncHTTPTransport:
         if not is_tls:  # the library wants a context; certificates are not even read for this one
             return httpx.AsyncHTTPTransport(
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False
+                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                trust_env=False,
+                limits=self._limits,
             )
         context = self._settings.ssl_context()
         return httpx.AsyncHTTPTransport(
-            verify=context, trust_env=False, proxy=proxy and _through(proxy, context)
+            verify=context,
+            trust_env=False,
+            limits=self._limits,
+            proxy=proxy and _through(proxy, context),
         )
 
 
