@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 
-from amp_console.simulator import Call
+from amp_console.simulator import Behaviour, Call
 from amp_console.values import Operation
 from tests.cli.operator import Operator
 from tests.cli.processes import PATIENCE
@@ -22,11 +22,10 @@ from tests.cli.test_watch import is_in, lines
 from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 from tests.ports import free_port
 from tests.postgresql import PASSWORD
-from tests.sync.relays import LossyRelay
+from tests.sync.relays import SOON, LossyRelay
 
 pytestmark = postgresql_only
 
-SOON = "connect_timeout=2&tcp_user_timeout=500&keepalives_idle=1&keepalives_interval=1"
 BOUND = 30.0  # seconds; each try to connect takes two at most
 BATCH = 5  # users of a request
 FIRST = [f"first-{n}" for n in range(4 * BATCH)]
@@ -188,3 +187,56 @@ def test_listen_accepts_nothing_that_it_can_not_keep(group: Group, relay: LossyR
     assert process.end() == 0, process.err
     check_end(process)
     group.check()
+
+
+def test_no_one_takes_over_before_the_former_process_has_stopped_sending(
+    group: Group, relay: LossyRelay, server_ledgers: PostgresqlLedgers, tmp_path: Path
+) -> None:
+    simulator = group.operator.simulator
+    colleague = Operator(tmp_path / "colleague", simulator)
+    direct, port = group.operator.environment["AMP_CONSOLE_LEDGER"], server_ledgers.server.port
+    colleague.environment |= {
+        "AMP_CONSOLE_LEDGER": direct.replace(f":{relay.port}/", f":{port}/"),
+        "PGPASSWORD": PASSWORD,
+    }
+    assert colleague.connect().status == 0
+    simulator.behaviour = Behaviour(latency=0.3)
+    before = len(simulator.requests)
+    process = group.operator.start(*group.work("sync --yes --from"))
+    process.wait_until(lambda: len(simulator.requests) > before)
+    relay.lose()
+    while process.status is None:
+        tried = colleague.run("sync", "--yes")
+        assert "is syncing this audience" in tried.out, tried
+    assert process.status == 4, process.err
+    relay.recover()
+    group.until_done("sync", "--yes")
+    group.check()
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.6])
+def test_a_move_that_loses_the_server_leaves_the_ledger_where_it_is(
+    operator: Operator, relay: LossyRelay, url: str, moment: float
+) -> None:
+    operator.environment["PGPASSWORD"] = PASSWORD
+    text = lines(*FIRST).encode()
+    assert operator.run("sync", "--yes", "--from", "-", stdin=text).status == 0
+    before = relay.passed
+    assert operator.run("ledger", "move", url, "--yes").status == 0
+    assert operator.run("ledger", "move", "file", "--yes").status == 0
+    passed = relay.passed - before
+    relay.lose_after(int(passed / 2 * moment))
+    process = operator.start("ledger", "move", url, "--yes")
+    process.wait(BOUND)
+    assert relay.is_lossy.is_set()
+    check_end(process)
+    assert process.status == 4, process.err
+    assert operator.run("sync", "--yes").status == 0
+    relay.recover()
+    begun = monotonic()
+    while (moved := operator.run("ledger", "move", url, "--yes")).status:
+        assert "Another amp-console kept the ledger" in moved.err, moved
+        assert monotonic() - begun < PATIENCE
+    assert url in operator.run("ledger", "show").out
+    assert operator.run("sync", "--yes").status == 0
+    assert operator.cohort("shoppers") == set(FIRST)

@@ -13,6 +13,7 @@ from amp_console.connections import LedgerServer
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.screens.connections.list import ConnectionsScreen
+from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.session import Session
 from amp_console.ledger.errors import LedgerUnreachable
 from tests.cli.canary import CANARY, files_below, is_in
@@ -28,6 +29,7 @@ from tests.console.harness import (
 )
 from tests.console.keyrings import backends, paste, told, use_keyring
 from tests.postgresql import ADMINISTRATOR, PASSWORD, PostgresqlServer, own_database
+from tests.sync.relays import SOON, LossyRelay
 
 pytestmark = pytest.mark.anyio
 DATABASE, USER = "team", "console_user"
@@ -204,6 +206,28 @@ async def test_a_server_that_comes_back_is_used_again_without_a_key(
         await until_shown(pilot, "The ledger team on 127.0.0.1")
         bring_back(server)
         await until_shown(pilot, "No one is rejected.")
+
+
+async def test_a_network_that_loses_packets_holds_up_no_key_and_is_noticed(
+    harness: ConsoleHarness, server: PostgresqlServer
+) -> None:
+    with LossyRelay(server.port) as relay:
+        there = url_of(server).replace(f":{server.port}/", f":{relay.port}/")
+        connection = harness.connect(ledger=LedgerServer(url=f"{there}?{SOON}"))
+        with harness.workspace(connection) as workspace:
+            workspace.enter("u-1")
+        async with harness.open() as pilot:
+            await until_on(pilot, AudiencesScreen)
+            await until_shown(pilot, "shoppers")
+            relay.lose()
+            await pilot.press("2")
+            await until_on(pilot, ErrorsScreen)
+            await pilot.press("5")
+            await until_on(pilot, ConnectionsScreen)
+            await pilot.press("2")
+            await until_shown(pilot, "ledger team on 127.0.0.1")
+            relay.recover()
+            await until_shown(pilot, "No one is rejected.")
 
 
 async def ask_for_ever(session: Session) -> None:

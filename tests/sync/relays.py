@@ -158,6 +158,10 @@ _PROGRAM = struct.pack("HL", 1, ctypes.addressof(_DROP_ALL))
 _PROBES = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 127}
 
 
+SOON = "connect_timeout=2&tcp_user_timeout=500&keepalives_idle=1&keepalives_interval=1"
+"""Options of an address of PostgreSQL, by which lost packets are noticed within seconds."""
+
+
 class LossyRelay:
     """Passes connections on to a port of this machine, and loses every packet for a while.
 
