@@ -31,7 +31,7 @@ from tests.console.harness import (
     until_on,
     until_shown,
 )
-from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+from tests.postgresql import KEEPS_COMMITS, PASSWORD, PostgresqlServer, postgresql_server
 
 pytestmark = pytest.mark.anyio
 USERS = [f"u-{n}" for n in range(5)]
@@ -45,10 +45,14 @@ def running() -> Iterator[PostgresqlServer]:
         yield server
 
 
-@pytest.fixture
-def url(running: PostgresqlServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of an empty ledger on a server."""
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
+
+
+@pytest.fixture
+def url(running: PostgresqlServer) -> Iterator[str]:
+    """The address of an empty ledger on a server."""
     yield running.url()
     running.execute("DROP SCHEMA IF EXISTS amp_console CASCADE")
 
@@ -104,6 +108,29 @@ async def test_who_syncs_and_how_far_is_seen_by_the_other(
             gate.open()
             await until_shown(hers, "not compared")
             await until_gone(hers, UNDER_WAY)
+
+
+async def test_a_server_that_restarts_during_a_sync_ends_it_for_both_to_see(
+    harness: ConsoleHarness, bens: ConsoleHarness, simulator: Simulator, tmp_path: Path
+) -> None:
+    """The restart ends the session that holds the lease, so nothing more is sent under it."""
+    with postgresql_server(KEEPS_COMMITS) as server:
+        with harness.workspace(share(harness, "Ana", server.url())) as workspace:
+            workspace.enter(*USERS)
+        share(bens, "Ben", server.url())
+        stop_after_two(simulator)
+        async with harness.open(size=(160, 45)) as hers:
+            async with under_way(bens) as (his, gate):
+                await until_shown(hers, UNDER_WAY)
+                server.restart()
+                sent = len(simulator.requests)
+                gate.open()
+                await until_shown(his, "The connection that holds this audience's lease was lost")
+                await until_gone(hers, UNDER_WAY)
+                assert len(simulator.requests) == sent
+            await start_sync(hers, "3 added in")
+    (cohort,) = simulator.world.cohorts()
+    assert simulator.world.members(cohort.id) == set(USERS)
 
 
 async def all_told(session: Session) -> None:
