@@ -111,7 +111,7 @@ async def test_who_syncs_and_how_far_is_seen_by_the_other(
 
 
 async def test_a_server_that_restarts_during_a_sync_ends_it_for_both_to_see(
-    harness: ConsoleHarness, bens: ConsoleHarness, simulator: Simulator, tmp_path: Path
+    harness: ConsoleHarness, bens: ConsoleHarness, simulator: Simulator
 ) -> None:
     """The restart ends the session that holds the lease, so nothing more is sent under it."""
     with postgresql_server(KEEPS_COMMITS) as server:

@@ -15,7 +15,7 @@ from amp_console.ledger.errors import (
 if TYPE_CHECKING:
     import psycopg
 
-# What a server, or PgBouncer, says of it: libpq tells no SQLSTATE of a connection that failed.
+# The words of a server, or of PgBouncer: libpq tells no SQLSTATE where connecting has failed.
 _ALL_TAKEN = re.compile("too many (clients|connections)|connection slots|no more connections")
 _KEPT = "Everything before is kept; only the last step was undone."
 
