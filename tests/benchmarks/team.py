@@ -43,7 +43,7 @@ from amp_console.values import AudienceRef, Change, IdType, Operation
 from tests.benchmarks.live import Stream
 from tests.cli.operator import Operator
 from tests.cli.processes import Process
-from tests.cli.team import REFUSED_AT_ONCE, Team, check_end
+from tests.cli.team import REFUSED_AT_ONCE, Team, check_end, wait_until_certain
 from tests.ports import free_port
 from tests.postgresql import PASSWORD, QUICK, PostgresqlServer, postgresql_server
 
@@ -177,6 +177,7 @@ def soak(server: PostgresqlServer, seconds: float, rate: int) -> None:
     behaviour = Behaviour(latency=0.1)
     with Simulator(behaviour=behaviour) as simulator, tempfile.TemporaryDirectory() as folder:
         operator = connected(server, simulator, Path(folder), "soak")
+        operator.limit(quiet_time=1)
         try:
             eight = Eight(operator, f"{server.url()}?schema=soak")
             eight.work(stream, seconds, rate)
@@ -189,7 +190,9 @@ def soak(server: PostgresqlServer, seconds: float, rate: int) -> None:
         overlaps = sum(seen.status == REFUSED_AT_ONCE for seen in simulator.requests)
         print(f"{int(rate * seconds):,} events, exact; {len(simulator.requests):,} requests")
         print(f"lag (95%) {', '.join(f'{lag:.1f}' for lag in lags)} s; windows of {FLUSH:.0f} s")
-        print(f"{overlaps} requests overlapped, {deadlocks(server)} deadlocks")
+        ((lost,),) = server.rows("SELECT count(*) FROM soak.request WHERE state = 'void'")
+        print(f"{overlaps} requests overlapped, {lost} without an answer")
+        print(f"{deadlocks(server)} deadlocks")
 
 
 class Eight:
@@ -197,6 +200,7 @@ class Eight:
 
     def __init__(self, operator: Operator, url: str) -> None:
         self._operator = operator
+        self._url = url
         self._files = [operator.home / f"{number}.ndjson" for number in range(4)]
         for file in self._files:
             file.touch()
@@ -249,8 +253,10 @@ class Eight:
             process.wait()
             check_end(process)
         for file in self._syncs:
-            done = self._operator.run("sync", "--from", file, "--yes")
-            assert done.status == 0, f"{done.status}: {done.out}{done.err}"
+            assert self._operator.run("import", file).status == 0
+        wait_until_certain(self._url)  # a lost answer is no failure
+        done = self._operator.run("sync", "--yes")
+        assert done.status == 0, f"{done.status}: {done.out}{done.err}"
         return [float(process.documents[-1]["lag_95"]) for process in self._live]
 
 

@@ -106,7 +106,7 @@ class Team:
         listening.wait_until(self._has_posted)
         assert listening.end(signal.SIGTERM) in {0, 1, 4}, listening.err
         check_end(listening)
-        self._wait_until_certain()
+        wait_until_certain(self._url)
         ended = self._operator.run("sync", "--yes")
         assert ended.status == 0, ended.err
 
@@ -116,14 +116,6 @@ class Team:
         with suppress(httpx.TransportError):
             return not self._unanswered and self._sender.get("/healthz").status_code == 200
         return False
-
-    def _wait_until_certain(self) -> None:
-        begun = monotonic()
-        with open_ledger(self._url) as ledger:
-            while any(
-                item.until > now_in_microseconds() for item in ledger.read(uncertain).values()
-            ):
-                assert monotonic() - begun < PATIENCE
 
     def check(self) -> None:
         """Compare the cohorts with the events, and look for requests that overlapped."""
@@ -138,6 +130,14 @@ class Team:
     def overlaps(self) -> int:
         """How many requests met another one in work for the same cohort."""
         return sum(seen.status == REFUSED_AT_ONCE for seen in self._operator.simulator.requests)
+
+
+def wait_until_certain(url: str) -> None:
+    """Wait until no request without an answer can change anything any more."""
+    begun = monotonic()
+    with open_ledger(url) as ledger:
+        while any(item.until > now_in_microseconds() for item in ledger.read(uncertain).values()):
+            assert monotonic() - begun < PATIENCE
 
 
 def check_end(process: Process) -> None:
