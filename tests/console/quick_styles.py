@@ -6,6 +6,7 @@ console's tests. Here what was found for a widget is kept, under all that the se
 in question can see of the widget and of its ancestors: types, names, classes, and the states that
 these rules ask for. A widget that is not mounted yet takes it over as it is. Of one that is, only
 the rules that are others are set: each rule that is set lays out and styles the widget anew.
+Applications with the same variables share their tokens, and the styles of texts that name them.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -15,8 +16,10 @@ import pytest
 from textual.css.model import RuleSet
 from textual.css.styles import RulesMap
 from textual.css.stylesheet import Stylesheet
+from textual.css.tokenizer import Token
 from textual.css.types import CSSLocation
 from textual.dom import DOMNode
+from textual.style import Style
 
 _ORDER = {"first-of-type", "last-of-type", "first-child", "last-child", "empty"}
 """The states that depend on the widgets beside a widget, and inside it."""
@@ -24,6 +27,7 @@ _apply = Stylesheet.apply
 _parse = Stylesheet.parse
 _parse_rules = Stylesheet._parse_rules
 _replace_rules = Stylesheet.replace_rules
+_set_variables = Stylesheet.set_variables
 
 
 class _Candidates:
@@ -61,6 +65,8 @@ _candidates: dict[tuple[int, ...], _Candidates] = {}
 """By the identity of each rule: screens share most of theirs."""
 _as_set: dict[int, tuple[RulesMap, RulesMap]] = {}
 """By identity, rules that were found and what setting them makes of their values."""
+_of_variables: dict[Hashable, tuple[dict[str, list[Token]], dict[str, Style]]] = {}
+"""The tokens of variables, and the styles of texts that name them."""
 _under_way: list[tuple[_Candidates, Hashable]] = []
 
 
@@ -193,6 +199,16 @@ def _parse_once(self: Stylesheet) -> None:
         _joined[key] = self._rules
 
 
+def _set_known_variables(self: Stylesheet, variables: dict[str, str]) -> None:
+    self._style_parse_cache = {}  # type: ignore[assignment]  # else what others use is forgotten
+    _set_variables(self, variables)
+    key = frozenset(variables.items())
+    if key not in _of_variables:
+        _of_variables[key] = self._variable_tokens, {}
+    tokens, styles = _of_variables[key]
+    vars(self).update(_Stylesheet__variable_tokens=tokens, _style_parse_cache=styles)
+
+
 @contextmanager
 def quick_styles() -> Iterator[None]:
     """Let all applications share what was parsed and found."""
@@ -201,4 +217,5 @@ def quick_styles() -> Iterator[None]:
         patch.setattr(Stylesheet, "_parse_rules", _parse_rules_once)
         patch.setattr(Stylesheet, "replace_rules", staticmethod(_replace_other_rules))
         patch.setattr(Stylesheet, "apply", _apply_known)
+        patch.setattr(Stylesheet, "set_variables", _set_known_variables)
         yield
