@@ -86,6 +86,13 @@ def test_a_plan_that_is_only_shown_loads_no_network(home: Path) -> None:
     assert loaded_by_commands(home, "sync --dry-run") & (NETWORK | SCREEN | {"keyring"}) == set()
 
 
+def test_what_asks_amplitude_and_segment_loads_no_screen() -> None:
+    """The HTTP library has a command line of its own, which draws."""
+    loaded = loaded_by("import amp_console.amplitude.client, amp_console.segment.client")
+    assert "httpx" in loaded
+    assert loaded & SCREEN == set()
+
+
 WATCH = """
 import click
 from amp_console.cli.app import commands

@@ -4,6 +4,8 @@ It knows no service. The HTTP library is not imported here: `HttpSession` is in 
 `network` what the environment sets for connections.
 """
 
+import sys
+
 from amp_console.http.errors import (
     AddressTooLong,
     AnswerDamaged,
@@ -25,3 +27,6 @@ __all__ = [
     "RequestFailed",
     "Unreachable",
 ]
+
+# httpx imports its own command line where it can, and with it rich: 60 ms of a processor.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
