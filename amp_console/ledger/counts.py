@@ -1,8 +1,8 @@
 """Counts of one audience's members: pending, rejected, delivered, in flight, over time."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -57,14 +57,29 @@ class Outstanding(msgspec.Struct, frozen=True):
         return self.add + self.remove
 
 
-def outstanding(db: Db, known: Audience) -> Outstanding:
-    """Count what is left; requests without an answer yet count as pending."""
-    pending, counted = Counter[int](), _counted(db)
-    for wanted, count in db.execute(
-        f"SELECT wanted, {counted.people} FROM {counted.table} WHERE audience_id = ? "
+PendingCounts: TypeAlias = Mapping[tuple[int, int], int]
+"""How many members are pending, by ID type (code) and what is wanted."""
+
+
+def pending_counts(db: Db, audience_id: int) -> PendingCounts:
+    """Count an audience's pending members, those in requests without an answer left out."""
+    counted, counts = _counted(db), Counter[tuple[int, int]]()
+    for id_type, wanted, count in db.execute(
+        f"SELECT id_type, wanted, {counted.people} FROM {counted.table} WHERE audience_id = ? "
         "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY id_type, wanted",
-        (known.id,),
+        (audience_id,),
     ):
+        counts[id_type, wanted] += count
+    return counts
+
+
+def outstanding(db: Db, known: Audience, counts: PendingCounts | None = None) -> Outstanding:
+    """Count what is left; requests without an answer yet count as pending.
+
+    `counts` are the `pending_counts`, where they are known.
+    """
+    pending = Counter[int]()
+    for (_, wanted), count in (counts or pending_counts(db, known.id)).items():
         pending[wanted] += count
     adding, removing = _in_flight(db, known)
     unidentified = _count(db, IS_UNIDENTIFIED, known.id)
@@ -134,24 +149,20 @@ class ToSend(msgspec.Struct, frozen=True):
         return self.remove_by_other_id + self.remove + self.add
 
 
-def to_send(db: Db, known: Audience, now: int) -> ToSend:
+def to_send(db: Db, known: Audience, now: int, pending: PendingCounts | None = None) -> ToSend:
     """Count what a delivery sends; requests without an answer yet are sent again.
 
-    It includes users who have to be confirmed again by `now`, in microseconds since 1970.
+    It includes users who have to be confirmed again by `now`, in microseconds since 1970. `pending`
+    are the `pending_counts`, where they are known.
     """
     counts = late_effects.due(db, known.id, now)
-    counted = _counted(db)
-    pending = (
-        f"SELECT id_type, wanted, {counted.people} FROM {counted.table} WHERE audience_id = ? "
-        "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY id_type, wanted"
-    )
-    in_flight = (
+    counts.update(pending or pending_counts(db, known.id))
+    for id_type, wanted, count in db.execute(
         "SELECT id_type, CASE operation WHEN 'add' THEN 1 ELSE 0 END, sum(size) FROM request "
-        "WHERE audience_id = ? AND state = 'open' AND kind = 'membership' GROUP BY 1, 2"
-    )
-    for query in (pending, in_flight):
-        for id_type, wanted, count in db.execute(query, (known.id,)):
-            counts[id_type, wanted] += count
+        "WHERE audience_id = ? AND state = 'open' AND kind = 'membership' GROUP BY 1, 2",
+        (known.id,),
+    ):
+        counts[id_type, wanted] += count
     used, other = ID_TYPE_CODE[known.id_type], ID_TYPE_CODE[known.id_type.other]
     again = 0
     if counts[other, 0]:

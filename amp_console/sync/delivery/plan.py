@@ -16,6 +16,7 @@ from amp_console.ledger.counts import (
     held_by_cohort,
     members,
     outstanding,
+    pending_counts,
     to_send,
 )
 from amp_console.ledger.since_plan import PlanMark, plan_mark
@@ -201,7 +202,8 @@ def _leaving(left: Outstanding, again: Counter[tuple[int, int]]) -> int:
 
 
 def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> AudiencePlan:
-    left, sent = outstanding(db, audience), to_send(db, audience, now)
+    pending = pending_counts(db, audience.id)
+    left, sent = outstanding(db, audience, pending), to_send(db, audience, now, pending)
     again = late_effects.due(db, audience.id, now)
     remove = _leaving(left, again)
     is_new = audience.cohort_id is None and left.add == 0 and left.unidentified == 0
