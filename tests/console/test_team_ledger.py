@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.connections import LedgerServer
+from amp_console.console import LaunchOptions
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.screens.connections.list import ConnectionsScreen
@@ -32,6 +33,7 @@ from tests.postgresql import ADMINISTRATOR, PASSWORD, PostgresqlServer, own_data
 from tests.sync.relays import SOON, LossyRelay
 
 pytestmark = pytest.mark.anyio
+SCREENS = {"2": "ghost-1", "3": "Runs", "4": "Live", "5": "Connections", "6": "Log", "7": "Sources"}
 DATABASE, USER = "team", "console_user"
 CUT = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{DATABASE}'"
 
@@ -228,6 +230,33 @@ async def test_a_network_that_loses_packets_holds_up_no_key_and_is_noticed(
             await until_shown(pilot, "ledger team on 127.0.0.1")
             relay.recover()
             await until_shown(pilot, "No one is rejected.")
+
+
+async def test_a_role_that_only_reads_sees_every_screen(
+    harness: ConsoleHarness, server: PostgresqlServer
+) -> None:
+    """It may not even make temporary tables."""
+    owner = harness.connect(ledger=LedgerServer(url=url_of(server)))
+    with harness.workspace(owner) as workspace:
+        workspace.enter("u-1", "ghost-1")
+        await workspace.sync()
+    with psycopg.connect(url_of(server), password=PASSWORD, autocommit=True) as administrator:
+        administrator.execute(f"REVOKE TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC".encode())
+        administrator.execute(f"GRANT USAGE ON SCHEMA amp_console TO {USER}".encode())
+        administrator.execute(
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA amp_console TO {USER}".encode()
+        )
+    reader = url_of(server, USER).replace("@", f":{urllib.parse.quote(CANARY, safe='')}@")
+    harness.environ["AMP_CONSOLE_LEDGER"] = reader
+    async with harness.open(LaunchOptions(read_only=True), size=(140, 40)) as pilot:
+        await until_on(pilot, AudiencesScreen)
+        await until_shown(pilot, "shoppers")
+        for key, shown in SCREENS.items():
+            await pilot.press(key)
+            await until_shown(pilot, shown)
+            assert "permission denied" not in picture(pilot)
+        said = [entry.text for entry in services(pilot).notifications.entries]
+        assert not [text for text in said if "permission denied" in text]
 
 
 async def ask_for_ever(session: Session) -> None:
