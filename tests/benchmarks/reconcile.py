@@ -173,8 +173,8 @@ def bare_loop(
         request = started["request_id"]
         while client.get(f"{downloads}/request-status/{request}").status_code != 200:
             time.sleep(1)
-        link = client.get(f"{downloads}/request/{request}/file").headers["Location"]
-        file = httpx.get(link, timeout=60).raise_for_status().text
+        path_of_file = f"{downloads}/request/{request}/file"
+        file = client.get(path_of_file, follow_redirects=True).raise_for_status().text
     rows = csv.reader(io.StringIO(file, newline=""))
     next(rows)
     found = {user for _, user in rows}
