@@ -103,12 +103,14 @@ def badge_route(status: Status, audience_id: int) -> Route | None:
     return None
 
 
-def badges(glyphs: Glyphs, audience_id: int, states: Iterable[State]) -> list[CellPart]:
+def badges(
+    glyphs: Glyphs, audience_id: int, states: Iterable[State], *, is_brief: bool = False
+) -> list[CellPart]:
     """The states of an audience as cells show them: a run under way first, as it passes."""
     shown = sorted(states, key=lambda state: state.status is not Status.UNDER_WAY)
     return [
         CellPart(
-            f"{status_sign(glyphs, state.status)} {state}",
+            f"{status_sign(glyphs, state.status)} {state.brief if is_brief else state}",
             STATUS_TONES[state.status],
             badge_route(state.status, audience_id)
             if state.run_id is None

@@ -27,6 +27,7 @@ class Glyphs(NamedTuple):
     arrow: str
     dot: str
     more: str
+    unequal: str
     minus: str
     ok: str
     bad: str
@@ -55,6 +56,7 @@ PLAIN = Glyphs(
     arrow="→",
     dot="·",
     more="…",
+    unequal="≠",
     minus="−",
     ok="✔",
     bad="✖",
@@ -82,6 +84,7 @@ ASCII = Glyphs(
     arrow="->",
     dot="|",
     more="~",
+    unequal="<>",
     minus="-",
     ok="+",
     bad="x",

@@ -100,7 +100,7 @@ def test_differences_end_with_1_and_nothing_is_sent(
     drift(simulator, out=("u0",), into=("stranger",))
     ended = operator.run("reconcile", "shoppers")
     assert ended.status == 1
-    assert "1 missing from the cohort: delivered earlier." in ended.out
+    assert "1 missing from the cohort: added earlier." in ended.out
     assert "1 extra in the cohort: never in the audience." in ended.out
     assert simulator.world.members(cohort_of(simulator)) == {*USERS[1:], "stranger"}
 
@@ -266,10 +266,10 @@ def test_who_differs_is_written_before_and_after(
         (row["compared"], row["difference"], row["identifier"], row["now"]) for row in rows
     ] == [
         ("before repair", "Missing from the cohort", "u0", "repaired"),
-        ("before repair", "Extra: never in the audience", "U1", "differs"),
-        ("before repair", "Extra: never in the audience", "stranger", "differs"),
-        ("after repair", "Extra: never in the audience", "U1", "differs"),
-        ("after repair", "Extra: never in the audience", "stranger", "differs"),
+        ("before repair", "Extra: never in the audience", "U1", "extra"),
+        ("before repair", "Extra: never in the audience", "stranger", "extra"),
+        ("after repair", "Extra: never in the audience", "U1", "extra"),
+        ("after repair", "Extra: never in the audience", "stranger", "extra"),
     ]
     assert rows[0]["ledger_before"] == "added earlier"
     at = datetime.datetime.fromisoformat(rows[0]["compared_at"])

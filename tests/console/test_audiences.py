@@ -209,6 +209,29 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarne
         await until_shown(pilot, "= 19 delivered + 3 pending", "20 by our ledger, 1 to be removed")
 
 
+async def test_the_next_step_also_says_what_is_pending(harness: ConsoleHarness) -> None:
+    def enter(workspace: Workspace) -> None:
+        workspace.read([event("new", True, 300, audience=GHOSTS)])
+
+    connect_with_audiences(harness, enter)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS)
+        select(pilot, GHOSTS)
+        await until_shown(pilot, "Press x to see who was rejected and why. s sends 1 change.")
+
+
+async def test_what_a_repair_checked_itself_is_not_older_than_the_repair(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1", "u2")
+        await workspace.sync()
+        workspace.remove_in_amplitude("u1")
+        await workspace.apply(await workspace.compare())
+    async with harness.open() as pilot:
+        await until_shown(pilot, "run 3       repaired", "compared    by run 3: same")
+
+
 async def test_the_line_of_members_rises_with_those_who_came_in_a_single_day(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
@@ -221,7 +244,8 @@ async def test_the_line_of_members_rises_with_those_who_came_in_a_single_day(
         options = workspace.read_options()
         Importer(workspace.ledger, open_reader, options, now=lambda: NOW).run([str(file)])
     async with harness.open() as pilot:
-        await until_shown(pilot, "members     40  ▁███████  +40 in 7 days")
+        await until_shown(pilot, "members     40  ▁███████  +40 in 7 days (event time)")
+        await until_shown(pilot, "2026-04-28 +40")
 
 
 async def test_members_without_an_identifier_are_no_part_of_the_trend_which_says_so(
@@ -760,7 +784,7 @@ async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness
         await until_shown(pilot, "broken link")
         select(pilot, SHOPPERS)
         await until_shown(
-            pilot, "Press l: there Enter links another cohort", "l Link  Enter Settings"
+            pilot, "Press l, then Enter to link another cohort", "l Link  Enter Settings"
         )
         assert "r Reconcile" not in picture(pilot)
         await pilot.press("r")
@@ -787,6 +811,17 @@ async def test_an_outcome_that_is_not_that_of_the_whole_run_says_so(
         await pilot.press("j")
         await until_shown(pilot, "run 2       delivered", "(the run as", "a whole: incomplete)")
         await until_shown(pilot, "run 1       delivered")
+
+
+async def test_a_run_with_nothing_to_send_for_an_audience_delivered_nothing(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
+        await workspace.sync()
+        await workspace.sync()
+    async with harness.open() as pilot:
+        await until_shown(pilot, "run 2       nothing to send", "run 1       delivered")
 
 
 LISTS = [

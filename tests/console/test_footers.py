@@ -224,7 +224,6 @@ MEANINGS = {
     "w": {
         "Watch the sync",
         "Last run",
-        "Watch the run",
         "Whole run",
         "Open run",
         "Requests",

@@ -16,9 +16,10 @@ from amp_console.console.glyphs import PLAIN
 from amp_console.console.routes import OpenReconcile, OpenReconcileAll
 from amp_console.console.screens.reconcile.choice import ChoiceDialog
 from amp_console.console.screens.reconcile.repair import NOTHING_LEFT
-from amp_console.console.screens.reconcile.rows import Parts, shares, verdict
+from amp_console.console.screens.reconcile.rows import KINDS, Parts, headline, shares, verdict
 from amp_console.console.screens.reconcile.view import ReconcileScreen
-from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid import Cell, Grid, Row
+from amp_console.console.widgets.grid.columns import ColumnLayout
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import KEPT, Comparison, DifferenceKind, Resolved
@@ -107,7 +108,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
             pilot,
             "different",
             "20 in the audience, 19 in the cohort.",
-            "2 missing from the cohort: delivered earlier.",
+            "2 missing from the cohort: added earlier.",
             "1 extra in the cohort: never in the audience.",
             "2 of 3 differences are pending now",
             "1 of 500 downloads used",
@@ -684,8 +685,8 @@ async def test_without_marks_a_repair_is_of_the_audience_under_the_cursor(
         await until_shown(pilot, "r Compare 2 marked", "p Repair 2 marked")
 
 
-def test_what_was_repaired_and_what_is_pending_still_are_both_said() -> None:
-    compared = Comparison(
+def compared_with_differences() -> Comparison:
+    return Comparison(
         id=1,
         run_id=1,
         audience_id=1,
@@ -707,6 +708,10 @@ def test_what_was_repaired_and_what_is_pending_still_are_both_said() -> None:
         audience_no_id=0,
         pending=2,
     )
+
+
+def test_what_was_repaired_and_what_is_pending_still_are_both_said() -> None:
+    compared = compared_with_differences()
     repaired = {DifferenceKind.MISSING: 1, DifferenceKind.STRANGER: 1}
     words = verdict(compared, Resolved(repaired, sent=0), PLAIN)
     assert words == ("◐ repaired, 2 pending", "warn")
@@ -943,3 +948,20 @@ def test_the_bar_is_as_wide_as_it_is_and_shows_whoever_there_is(
     parts = shares(Parts(*counts), 60)
     assert sum(parts) == 60
     assert all(part > 0 for part, count in zip(parts, counts, strict=True) if count)
+
+
+@pytest.mark.parametrize("width", [40, 76])
+def test_what_a_difference_means_is_read_whole(width: int) -> None:
+    """Above all that a repair removes users."""
+    cells = ("Extra: never in the audience", "37", "", "In no event. A repair removes them.")
+    layout = ColumnLayout(KINDS)
+    layout.measure([Row(1, tuple(map(Cell, cells)))])
+    shown = {KINDS[item.at].label: item.width for item in layout.fit(width)}
+    assert ("" in shown) is (width == 76)
+    assert shown.get("", 99) >= len(cells[-1])
+
+
+def test_sentences_about_a_comparison_are_broken_beside_their_sign() -> None:
+    found = headline(compared_with_differences(), None, PLAIN, 40).plain.splitlines()
+    assert len(found) > 3
+    assert {line[:4].strip() for line in found[1:]} == {"→", ""}

@@ -122,7 +122,7 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await until_shown(pilot, "Segment 22 · members 22 · cohort 20", "Live, read just now")
         await until_gone(pilot, "fewer in Segment")
         await at(pilot, LAPSED)
-        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "▲ Segment +3")
+        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "≠ Segment +3")
         await until_shown(pilot, "3 more in Segment: press i to import")
         await at(pilot, GHOSTS)
         await until_shown(pilot, "Segment 5 · members 5 · cohort 3", "in Segment  Failed, read")
@@ -140,7 +140,7 @@ async def test_sizes_that_changes_have_overtaken_are_said_to_be_of_before(
     async with harness.open(size=(200, 50)) as pilot:
         await at(pilot, LAPSED)
         await pilot.press("u")
-        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "▲ Segment +3")
+        await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "≠ Segment +3")
         with harness.workspace(harness.environment.connections.pick(None)) as workspace:
             workspace.read([event("late-1", True, audience=LAPSED)])
             sync(workspace)
@@ -177,10 +177,10 @@ async def test_who_is_to_be_checked_in_segment_is_marked_and_found_by_a_filter(
         await pilot.press("u")
         await until_shown(pilot, "2 to check in Segment")
         shown = picture(pilot)
-        assert re.search(rf"{LAPSED}.* ▲ 7 .*▲ Segment \+3", shown)
-        assert re.search(rf"{GHOSTS}.* 5 .*▲ Segment failed", shown)
+        assert re.search(rf"{LAPSED}.* 7 .*≠ Segment \+3", shown)
+        assert re.search(rf"{GHOSTS}.* 5 .*≠ Segment failed", shown)
         assert not re.search(rf"{GHOSTS}.*▲ 5 ", shown), "its sizes are equal"
-        assert not re.search(rf"({SHOPPERS}|{FRESH}).*▲ Segment", shown)
+        assert not re.search(rf"({SHOPPERS}|{FRESH}).*≠ Segment", shown)
         await pilot.press("slash", *"segment", "enter")
         await until_shown(pilot, "2 of 4 audiences", LAPSED, GHOSTS)
 
@@ -201,7 +201,7 @@ async def test_the_size_in_segment_is_a_column_that_is_chosen(
         await until(pilot, lambda: segment_column(grid)[SHOPPERS] == "22")
         assert segment_column(grid) == {
             SHOPPERS: "22",
-            LAPSED: "▲ 10",
+            LAPSED: "≠ 10",
             GHOSTS: "5",
             FRESH: "unknown",
         }
@@ -311,7 +311,7 @@ async def test_a_space_is_a_source_that_lists_what_the_ledger_has_never_seen(
 ) -> None:
     connect(harness, simulator)
     async with harness.open(size=size) as pilot:
-        await to_sources(pilot, SPACE, "Segment space", "● ok", "1 audience", "11 min ago")
+        await to_sources(pilot, SPACE, "Segment space", "● ok", "1 in Segment", "11 min ago")
         await until_shown(pilot, "1 audience, 0 of them not in the ledger", "Press u to ask")
         assert "not in the ledger:" not in picture(pilot)
         await pilot.press("u")
@@ -335,10 +335,10 @@ async def test_a_space_that_does_not_answer_is_in_trouble_and_keeps_what_it_said
     async with harness.open(size=(200, 50)) as pilot:
         await to_sources(pilot, SPACE)
         await pilot.press("u")
-        await until_shown(pilot, "✖ trouble", "11 min ago", "1 audience", "simulated")
+        await until_shown(pilot, "✖ trouble", "11 min ago", "1 in Segment", "simulated")
         await until_notified(pilot, "The previous sizes are still shown, with their age.")
         await pilot.press("u")
-        await until_shown(pilot, "● ok", "just now", "5 audiences")
+        await until_shown(pilot, "● ok", "just now", "5 in Segment")
         for key, reason in {"T": "that tests the token", "D": "segment disconnect"}.items():
             await pilot.press(key)
             await until_notified(pilot, reason)

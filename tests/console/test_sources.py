@@ -381,7 +381,7 @@ async def test_a_bucket_counts_its_objects_while_it_is_followed_and_later(
         live.cancel()
         await until(pilot, lambda: live.is_over)
         services(pilot).publish_ledger_change()
-        await until_shown(pilot, "● ok", "To read what is new: i under Audiences.")
+        await until_shown(pilot, "● ok", "Press i under Audiences to read what is new")
         await pilot.press("D")
         await until_notified(pilot, "but listed because it was read")
 

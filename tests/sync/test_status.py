@@ -563,3 +563,11 @@ def test_lag_counts_from_the_oldest_pending_change(workspace: Workspace) -> None
     assert second.pending_since is not None
     assert first.pending_since is not None
     assert second.pending_since - first.pending_since == 4_000_000
+
+
+def test_a_list_says_in_few_words_what_its_other_columns_count() -> None:
+    removal = State(Status.LARGE_REMOVAL, 1_503, members=1_503)
+    unchecked = State(Status.NOT_COMPARED, has_same_size=True)
+
+    assert (removal.brief, unchecked.brief) == ("large removal", "not compared")
+    assert State(Status.REJECTED, 10).brief == "10 rejected"

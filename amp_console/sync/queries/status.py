@@ -132,6 +132,13 @@ class State(msgspec.Struct, frozen=True):
         return f"{self.users:,} {self.status}"
 
     @property
+    def brief(self) -> str:
+        """In words for a list, whose other columns say how many are removed, or pending."""
+        if self.status is Status.LARGE_REMOVAL:
+            return "large removal"
+        return str(self.status) if self.status is Status.NOT_COMPARED else str(self)
+
+    @property
     def severity(self) -> int:
         """Its place in `BY_SEVERITY`; 0 is the worst."""
         return BY_SEVERITY.index(self.status)

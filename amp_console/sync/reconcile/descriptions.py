@@ -62,8 +62,9 @@ def state_now(difference: Difference) -> str:
         return "pending"
     if difference.explanation is Explanation.REJECTED:
         return "rejected"
-    is_different = difference.kind in (DifferenceKind.MISSING, *EXTRA)
-    return "differs" if is_different else "not touched"
+    if difference.kind is DifferenceKind.MISSING:
+        return "missing"
+    return "extra" if difference.kind in EXTRA else "not touched"
 
 
 def comparison_outcome(comparison: Comparison, pending: str = "pending") -> str:
@@ -173,7 +174,7 @@ def unexplained_missing(comparison: Comparison) -> int:
 def _missing(comparison: Comparison) -> list[tuple[int, str]]:
     rest = unexplained_missing(comparison) - comparison.missing_drifted
     return [
-        (comparison.missing_drifted, "delivered earlier"),
+        (comparison.missing_drifted, "added earlier"),
         (rest, "not wanted by the ledger so far" if comparison.against else "not delivered yet"),
     ]
 

@@ -44,6 +44,7 @@ from amp_console.sync.queries.status import AudienceSummary, Status, turn_words
 from amp_console.sync.reconcile.descriptions import comparison_outcome
 from amp_console.text import plural
 
+NOTHING = "nothing to send"
 LABELS = 12  # columns that the names of facts take
 _LINKS = {
     Link.CREATED: "created by amp-console",
@@ -171,6 +172,7 @@ def _members(services: Services, known: AudienceSummary, days: Movement) -> Cont
     sign = "+" if change > 0 else glyphs.minus if change < 0 else ""
     span = f"in {DAYS} days" if len(days.entered) == DAYS else f"since {day(days.since)}"
     words = f"{sign}{abs(change):,} {span}" if change else f"unchanged {span}"
+    words += " (event time)"
     if known.count.unidentified:
         members = plural(known.count.unidentified, "member")
         words += f", not counting {members} with no {known.audience.id_type.label}"
@@ -184,13 +186,15 @@ def _source(services: Services, query: AudienceQuery) -> Content:
     last = query.last
     when = "never refreshed" if last is None else f"read {services.age_of(last.at)}"
     outcome = "" if last is None or last.outcome is RefreshOutcome.APPLIED else f", {last.outcome}"
-    return safe_text(
-        f"query in {query.source}", (f", {when}", MUTED), (outcome, WARN), ("  press 7", MUTED)
-    )
+    refresh: Part = ("; press 7 to refresh", MUTED)
+    return safe_text(f"query in {query.source}", (f", {when}", MUTED), (outcome, WARN), refresh)
 
 
 def _days(services: Services, days: Movement) -> list[tuple[str, Content | str]]:
-    """Who entered and left on each day that had any; the newest first."""
+    """Who entered and left on each day (UTC) that had any; the newest first.
+
+    Earlier days have their date: so many days ago would contradict the elapsed time of a run.
+    """
     glyphs, rows = services.glyphs, list[tuple[str, Content | str]]()
     width = len(f"{max(*days.entered, *days.left):,}") + 1
     count = len(days.entered)
@@ -199,7 +203,8 @@ def _days(services: Services, days: Movement) -> list[tuple[str, Content | str]]
         if not entered and not left:
             continue
         ago = count - 1 - at
-        name = "today" if not ago else "yesterday" if ago == 1 else f"{ago} d ago"
+        date = day(days.since + at * days.span)
+        name = "today" if not ago else "yesterday" if ago == 1 else date
         plus = f"+{entered:,}" if entered else ""
         minus = f"{glyphs.minus}{left:,}" if left else ""
         rows.append(
@@ -221,10 +226,12 @@ def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str
         return [("last hour", safe_text(("no change", MUTED)))]
     glyphs = services.glyphs
     plus, minus = f"+{entered:,}", f"{glyphs.minus}{left:,}"
-    width = max(len(plus), len(minus))
+    width = max(len(plus) if entered else 0, len(minus) if left else 0)
+    lines = [(plus, moves.entered, GOOD)] if entered else []
+    lines += [(minus, moves.left, WARN)] if left else []
     return [
-        ("last hour", safe_text((f"{plus:>{width}}  {sparkline(glyphs, moves.entered)}", GOOD))),
-        ("", safe_text((f"{minus:>{width}}  {sparkline(glyphs, moves.left)}", WARN))),
+        ("" if at else "last hour", safe_text((f"{sum_:>{width}}  {sparkline(glyphs, of)}", tone)))
+        for at, (sum_, of, tone) in enumerate(lines)
     ]
 
 
@@ -290,8 +297,8 @@ def _cohort(services: Services, audience_summary: AudienceSummary, trend: Audien
     elif known.broken:
         parts.append((f" {glyphs.dot} no longer in Amplitude", MUTED))
     elif last := _comparison_since_runs(trend):
-        age = services.age_of(last.at)
-        parts.append((f", {last.in_cohort:,} in Amplitude when compared {age}", MUTED))
+        when = _when_compared(services, trend, last)
+        parts.append((f", {last.in_cohort:,} in Amplitude when compared {when}", MUTED))
     else:
         if found := last_size(services, known, trend.comparison):
             size, at = found
@@ -336,7 +343,19 @@ def _compared(services: Services, trend: AudienceTrend) -> Content:
     if last.differing:
         outcome = f"{plural(last.differing, 'user')} differed{_parts(last)}"
     with_list = f" with {PurePath(last.against).name}" if last.against else ""
-    return safe_text(services.age_of(last.at), f"{with_list}, run {last.run_id}: {outcome}")
+    when = _when_compared(services, trend, last)
+    run = "" if _is_own_check(trend, last) else f", run {last.run_id}"
+    return safe_text(when, f"{with_list}{run}: {outcome}")
+
+
+def _when_compared(services: Services, trend: AudienceTrend, last: Comparison) -> str:
+    """When a cohort was compared, or by which run that is listed: it ended after its own check."""
+    is_own = _is_own_check(trend, last)
+    return f"by run {last.run_id}" if is_own else services.age_of(last.at)
+
+
+def _is_own_check(trend: AudienceTrend, last: Comparison) -> bool:
+    return any(item.run.id == last.run_id for item in trend.runs)
 
 
 def _parts(last: Comparison) -> str:
@@ -357,9 +376,12 @@ def _origin(override: str | None) -> Part:
 def _run(services: Services, audience_run: AudienceRun) -> Content:
     run, counts, glyphs = audience_run.run, audience_run.counts, services.glyphs
     status = audience_run.status
-    parts: list[Part] = [(run_outcome(run.kind, status), _TONE.get(status, MUTED))]
+    sent, none = changes(counts.added, counts.removed, glyphs), _no_changes(audience_run)
+    is_idle = not sent and none == NOTHING
+    outcome = none if is_idle else run_outcome(run.kind, status)
+    parts: list[Part] = [(outcome, MUTED if is_idle else _TONE.get(status, MUTED))]
     parts.append((f" {services.age_of(audience_run.at)}", MUTED))
-    parts.append(f"  {changes(counts.added, counts.removed, glyphs) or _no_changes(audience_run)}")
+    parts += [] if is_idle else [f"  {sent or none}"]
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))
     if status is not run.status:
@@ -372,4 +394,4 @@ def _no_changes(audience_run: AudienceRun) -> str:
     is_done = audience_run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
     if audience_run.counts.rejected:
         return ""
-    return "nothing to send" if is_done else "nothing delivered"
+    return NOTHING if is_done else "nothing delivered"

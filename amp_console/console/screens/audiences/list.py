@@ -74,12 +74,12 @@ u asks Amplitude how large the cohorts are, and Segment how large its audiences 
 connected. The detail shows both beside the ledger and marks what does not match. Segment counts
 profiles, and one with several identifiers counts once; the ledger counts identifiers.
 
-The title counts as needing attention what stays until you act: broken links, refused keys, plans
-that remove more than half of a cohort, cohorts that differ, and rejected users. It also counts what
-is open: changes that are pending, audiences that are not linked, those to check in Segment, which
-can't compute them or counts them differently (the detail says which), and those delivered and not
-compared (◎): no comparison has shown yet that the cohort holds exactly that. A filter (/) finds
-each by its words, e.g. "not linked" or "segment".
+The title says how many audiences need attention, as nothing changes before you act: broken links,
+refused keys, plans that remove more than half of a cohort, cohorts that differ, and rejected users.
+Then it says what else is open: pending changes, audiences that are not linked, those to check in
+Segment (≠), which can't compute them or counts them differently (the detail says which), and those
+delivered and not compared (◎): no comparison has shown yet that the cohort holds exactly that. A
+filter (/) finds each by its words, e.g. "not linked" or "segment".
 
 What needs attention comes first, unless you sort by another column (o). Rows are sorted when you
 come here and when you press 1. In between they keep their order, and the arrow in the header is

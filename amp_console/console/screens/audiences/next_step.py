@@ -45,7 +45,16 @@ def next_step(
         which = "fewer" if states[0].is_fewer else "more"
         users = plural(states[0].users, f"{which} user")
         return f"Press r to compare: the cohort has {users} in Amplitude than expected."
-    return _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
+    step = _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
+    return f"{step}{_also_send(known, states)}"
+
+
+def _also_send(known: AudienceSummary, states: Sequence[State]) -> str:
+    """Say that changes are pending besides what needs attention."""
+    is_due = states[0].status in {Status.REJECTED, Status.DIFFERS} and known.left.pending
+    is_live = any(state.status is Status.LIVE for state in states)
+    changes = plural(known.left.pending, "change")
+    return f" s sends {changes}." if is_due and not is_live and known.audience.enabled else ""
 
 
 def _broken_step(known: AudienceSummary, states: Sequence[State]) -> str:
@@ -55,8 +64,8 @@ def _broken_step(known: AudienceSummary, states: Sequence[State]) -> str:
     if known.count is not None:
         adds = f" and adds {plural(known.count.in_cohort + known.count.pending, 'user')}"
     return (
-        "Press l: there Enter links another cohort, and n unlinks this one, so that the next sync "
-        f"creates a new cohort{adds}."
+        "Press l, then Enter to link another cohort, or n to unlink this one: the next sync then "
+        f"creates a new one{adds}."
     )
 
 

@@ -13,9 +13,9 @@ from amp_console.console.screens.audiences.segment import (
     segment_size,
 )
 from amp_console.console.texts import BAD, GOOD, Part, safe_text
-from amp_console.console.widgets.grid import Cell, Column, Row, parts_cell
+from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell
 from amp_console.console.words import aged, changes, number
-from amp_console.sync.queries.status import AudienceSummary, overview
+from amp_console.sync.queries.status import AudienceSummary, State, Status, overview
 from amp_console.text import plural
 
 DEFAULT = (
@@ -43,21 +43,19 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     rejected = f"{known.left.rejected:,}" if known.left.rejected else ""
     sizes = services.segment.sizes_of(audience.id)
     is_odd = sizes is not None and sizes.row.differs_in_segment
-    in_segment, mark = segment_size(services, sizes), segment_badge(services, audience)
+    in_segment = segment_size(services, sizes)
     return Row(
         audience.id,
         (
             Cell(audience.name),
             Cell(known.cohort_name if is_linked else glyphs.dash, "" if is_linked else "dim"),
             Cell(audience.id_type.label),
-            Cell(f"{glyphs.triangle} {number(members, glyphs)}", "warn")
-            if is_odd
-            else Cell(number(members, glyphs)),
+            Cell(number(members, glyphs)),
             Cell(pending),
             Cell(rejected, "bad"),
-            parts_cell([*badges(glyphs, audience.id, states), *mark]),
+            parts_cell(_status(services, known, states)),
             aged(audience.last_sync_at, now, glyphs),
-            Cell(f"{glyphs.triangle} {in_segment}", "warn") if is_odd else Cell(in_segment),
+            Cell(f"{glyphs.unequal} {in_segment}", "warn") if is_odd else Cell(in_segment),
         ),
         (
             audience.name,
@@ -71,6 +69,21 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             None if sizes is None or sizes.row.segment is None else sizes.row.segment.size,
         ),
     )
+
+
+def _status(services: Services, known: AudienceSummary, states: Sequence[State]) -> list[CellPart]:
+    """What is said of an audience, the most important first: the last is left out first.
+
+    That something is pending comes last, as a column of its own says how much.
+    """
+    first, *others = states
+    last = [state for state in others if state.status is Status.PENDING]
+    others = [state for state in others if state.status is not Status.PENDING]
+
+    def shown(some: Sequence[State]) -> list[CellPart]:
+        return badges(services.glyphs, known.audience.id, some, is_brief=True)
+
+    return [*shown([first, *others]), *segment_badge(services, known.audience), *shown(last)]
 
 
 def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:

@@ -25,7 +25,7 @@ _ABSENT = {
 }
 FRESH = 10 * 60_000_000  # microseconds; Segment asked again so soon says the same
 _AGAIN = ": press u to ask again"
-_IF_MORE = "i to import events that are missing"
+_IF_MORE = "i to import the missing events, or Segment's CSV download of the audience"
 _OF_QUERY = "7 to refresh the query that lists the members"
 _IF_FEWER = (
     ". Some may have left in Segment: press i to import later events, or a list of its members"
@@ -58,7 +58,7 @@ def segment_badge(services: Services, known: Audience) -> list[CellPart]:
     listed, more = sizes.row.segment, sizes.row.difference
     words = [(listed.status or "").lower()] if listed is not None and has_failed(listed) else []
     words += [changes(max(more, 0), max(-more, 0), services.glyphs)] if more else []
-    return [CellPart(f"{services.glyphs.triangle} Segment {', '.join(words)}", "warn")]
+    return [CellPart(f"{services.glyphs.unequal} Segment {', '.join(words)}", "warn")]
 
 
 def last_size(

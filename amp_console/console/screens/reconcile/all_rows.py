@@ -173,7 +173,7 @@ def closer(
         return safe_text((text, MUTED))
     kinds = _kinds(last, known.resolved)
     return lines(
-        headline(last, known.resolved, glyphs),
+        headline(last, known.resolved, glyphs, width),
         bar(last, known.resolved, glyphs, width),
         legend(last, known.resolved, glyphs),
         safe_text(""),

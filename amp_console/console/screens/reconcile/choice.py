@@ -27,7 +27,7 @@ from amp_console.text import clean, plural
 
 SAMPLES = 3
 NAMED = 8  # audiences; of more only the number is said
-NOT_OURS = "Some users to remove are in no event: a colleague or another tool may have added them."
+NOT_OURS = "Users who are in no event may have been added by a colleague or another tool."
 NEXT = "next"  # in the footer: to the next answer
 _IN_SHORT = {"both": "Add and remove", "add": "Add", "remove": "Remove", "replace": "Replace"}
 

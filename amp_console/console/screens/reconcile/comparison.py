@@ -1,5 +1,7 @@
 """The comparison of a cohort with its audience: verdict, bar and numbers, and the kinds."""
 
+from functools import partial
+
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
@@ -11,6 +13,7 @@ from amp_console.console.screens.reconcile import rows
 from amp_console.console.screens.reconcile.rows import KnownNumbers
 from amp_console.console.texts import lines, safe_text
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.steady_text import FittedText
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import (
     Comparison,
@@ -51,10 +54,14 @@ class ComparisonPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         self.border_title = "Reconcile"
-        yield Static(id="headline")
+        yield FittedText(id="headline")
         yield Static(id="bar")
         yield Static(id="legend")
         yield Static(id="doing")
+
+    @property
+    def _headline(self) -> FittedText:
+        return self.query_one("#headline", FittedText)
 
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self._show_age())
@@ -84,7 +91,7 @@ class ComparisonPanel(Vertical):
             self.border_subtitle = ""
             return
         self._show_age()
-        self.query_one("#headline", Static).update(rows.headline(comparison, resolved, glyphs))
+        self._headline.fit(partial(rows.headline, comparison, resolved, glyphs))
         self._draw_bar()
         self.query_one("#legend", Static).update(rows.legend(comparison, resolved, glyphs))
 
@@ -106,7 +113,7 @@ class ComparisonPanel(Vertical):
             services = services_of(self)
             size = size_text(services, audience)
             said += [safe_text(""), rows.known_numbers(known, size, services.glyphs)]
-        self.query_one("#headline", Static).update(lines(*said))
+        self._headline.say(lines(*said))
 
     def _draw_bar(self) -> None:
         if self._comparison is not None:

@@ -3,12 +3,12 @@
 from pathlib import PurePath
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from amp_console.console.badges import held_text, members_sum
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import (
-    ACCENT,
     BAD,
     GOOD,
     MUTED,
@@ -49,8 +49,8 @@ from amp_console.sync.reconcile.descriptions import (
 from amp_console.text import local_time, plural
 
 KINDS = (
-    Column("Difference", 28, flex=1),
-    Column("Found", 9, right=True),
+    Column("Difference", 20, flex=1),
+    Column("Found", 5, right=True),
     Column("Repaired", 9, right=True, rank=1, hides=True),
     Column("", 41, flex=1, rank=2),
 )
@@ -68,7 +68,7 @@ Group = DifferenceKind | Explanation
 _MEANS: dict[Group, str] = {
     DifferenceKind.MISSING: "A repair adds them.",
     DifferenceKind.LEFT: "A repair removes them.",
-    DifferenceKind.STRANGER: "Not added by amp-console. A repair removes them.",
+    DifferenceKind.STRANGER: "In no event. A repair removes them.",
     DifferenceKind.NO_ID_IN_COHORT: "Without {label}: left alone.",
     DifferenceKind.NO_ID_IN_AUDIENCE: "Without {label}: nothing to send.",
     Explanation.PENDING: "The next sync, or a repair, sends them.",
@@ -221,8 +221,10 @@ def verdict(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -
     return f"{sign} {word}", tone
 
 
-def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> Content:
-    """The verdict, and the sentences that say what it consists of."""
+def headline(
+    comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs, room: int
+) -> Content:
+    """The verdict, and the sentences that say what it consists of, in so many columns."""
     done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
     (words, tone), differing = verdict(comparison, resolved, glyphs), comparison.differing
     counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
@@ -241,8 +243,8 @@ def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) 
         sentences = [f"{repaired}. Compare again to be sure."]
     if resolved and not is_repairing:
         sentences += describe_due(comparison, resolved, "t under Audiences")
-    rows += [safe_text((f"  {glyphs.arrow} ", ACCENT), sentence) for sentence in sentences]
-    return lines(*rows)
+    sign = f"  {glyphs.arrow} "
+    return lines(*rows, facts([(sign, sentence) for sentence in sentences], cell_len(sign), room))
 
 
 def is_settled(comparison: Comparison, resolved: Resolved | None) -> bool:
@@ -320,7 +322,11 @@ def person_row(difference: Difference, glyphs: Glyphs) -> Row:
     """One person who differs."""
     word = _now(difference)
     sign = f"{glyphs.ok} " if difference.is_repaired else ""
-    tone = _TONES[group_of(difference)] if word == "differs" else _TONES_NOW.get(word, "dim")
+    tone = (
+        _TONES[group_of(difference)]
+        if word in {"missing", "extra"}
+        else _TONES_NOW.get(word, "dim")
+    )
     known = (
         ""
         if difference.prior_state is PriorState.NOTHING

@@ -113,8 +113,8 @@ identifier per line. E writes the differences into a file. w shows the requests 
         Binding(
             "w",
             "run",
-            "Watch the run",
-            tooltip="Show the run of the comparison or repair",
+            "Requests",
+            tooltip="Show the run of the comparison or repair, with its requests",
             show=False,
             id="reconcile.run",
         ),

@@ -55,7 +55,7 @@ _STEPS = {
     },
 }
 _UNREAD = "Correct what it names. It is listed until it is read, or is gone."
-_EVENTS = "To read what is new: i under Audiences. To follow it: press 4 for Live, then n."
+_EVENTS = "Press i under Audiences to read what is new, or 4 and then n to follow it."
 
 
 class SourceFacts(NamedTuple):
@@ -169,7 +169,7 @@ def _of_events(services: Services, source: KnownSource) -> list[tuple[str, Conte
     parts = f"{counts.changes:,} changes, {counts.filtered:,} filtered, {counts.invalid:,} invalid"
     return [
         ("read", safe_text(read, (f": {parts}", MUTED))),
-        ("position", safe_text(position(source), max_length=MAX_LENGTH)),
+        (f"last {NOUNS[source.origin][0]}", safe_text(position(source), max_length=MAX_LENGTH)),
         (
             "last read",
             safe_text(services.age_of(source.read_at), (f"  {local_time(source.read_at)}", MUTED)),

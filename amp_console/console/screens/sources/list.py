@@ -1,6 +1,6 @@
 """Sources: the warehouses, queries, buckets and files that events and members come from."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -52,8 +52,8 @@ class SourcesScreen(BaseScreen):
     HELP = """\
 Where events and members come from. Below each warehouse are the audiences that it feeds. Of a
 bucket, Read counts the objects that were read; of a folder, the files that a live session has
-followed; of a Segment space, its audiences. The detail of the space lists the audiences that the
-ledger has never seen, and u asks Segment again.
+followed; of a Segment space, the audiences that Segment lists. The detail of the space names those
+that the ledger has never seen, and u asks Segment again.
 
 u runs the query of an audience. It reads all rows first, then shows a plan: how many people enter
 and leave, with any warnings. y applies the plan; until then nothing changes. c cancels the query,
@@ -118,7 +118,7 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
         split = self.query_one(Split)
         split.fit_rows(len(found))
         split.has_detail = self.current is not None
-        self.query_one("#sources").border_subtitle = safe_text(plural(len(found), "source"))
+        self.query_one("#sources").border_subtitle = safe_text(_counted(found))
         self._detail.reload()
         self._follow_job()
 
@@ -286,3 +286,10 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
         except (SettingsError, *KNOWN) as error:
             self.services.notifications.post(str(error), "error")
         self.services.publish_ledger_change()
+
+
+def _counted(found: Sequence[KnownSource]) -> str:
+    """How many sources there are, and how many queries, which have their warehouse as a source."""
+    queries = sum(source.origin is Origin.QUERY for source in found)
+    sources = plural(len(found) - queries, "source")
+    return f"{sources}, {plural(queries, 'query', 'queries')}" if queries else sources

@@ -11,9 +11,9 @@ from amp_console.text import local_time, plural
 
 COLUMNS = (
     Column("Source", 20, flex=3),
-    Column("Kind", 13),
+    Column("Kind", 6, narrows=1),
     Column("State", 15),
-    Column("Read", 11, right=True),
+    Column("Read", 12, right=True),
     Column("Last read", 11),
     Column("Position", 16, flex=2, rank=2, hides=True),
     Column("Last error", 20, flex=3, rank=1, hides=True),
@@ -34,7 +34,7 @@ NOUNS = {
     Origin.QUERY: ("row", "rows"),
     Origin.BUCKET: ("object", "objects"),
     Origin.FILES: ("file", "files"),
-    Origin.SEGMENT: ("audience", "audiences"),
+    Origin.SEGMENT: ("in Segment", "in Segment"),
     Origin.UNREAD: ("event", "events"),
 }
 _ENGINES = {
