@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from amp_console.text import plural
+
 MAX_ENTRIES = 2_000  # entries that are looked at
 WILD = frozenset("*?[")
 
@@ -91,7 +93,9 @@ def _folder(folder: Path, typed: str, begins: str) -> PathListing:
     if begins:
         note = "Keep typing, or choose below." if found else "There is no such file."
     else:
-        note = "Choose a file, or type a pattern such as *.gz." if found else "The folder is empty."
+        some = plural(len(found), "entry", "entries")
+        how = f"{some}. Choose a file, or type a pattern such as *.gz."
+        note = how if found else "The folder is empty."
     return PathListing(tuple(found), (), note)
 
 

@@ -614,6 +614,15 @@ async def test_a_path_that_can_not_be_followed_begins_no_session(harness: Consol
         assert services(pilot).jobs.live is None
 
 
+async def test_why_a_session_never_began_is_in_the_log(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
+        await follow(pilot, "s3://no-such-bucket-here?endpoint=nonsense")
+        await until_shown(pilot, "failed")
+        await pilot.press("6")
+        await until_shown(pilot, "✖", "endpoint nonsense is not the address")
+
+
 async def test_a_path_where_nothing_is_yet_is_followed_once_that_is_confirmed(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:

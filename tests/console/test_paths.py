@@ -20,7 +20,7 @@ def test_a_folder_lists_folders_first_and_hides_what_is_hidden(folder: Path) -> 
     names = [entry.name for entry in found.entries]
     assert names == ["old", "events-1.gz", "events-2.gz", "Notes [red].txt"]
     assert found.files == ()
-    assert found.note == "Choose a file, or type a pattern such as *.gz."
+    assert found.note == "4 entries. Choose a file, or type a pattern such as *.gz."
 
 
 def test_a_beginning_lists_what_it_may_become_whatever_its_case(folder: Path) -> None:

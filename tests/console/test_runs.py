@@ -1,8 +1,10 @@
 import pytest
 
+from amp_console.console.glyphs import PLAIN
+from amp_console.console.screens.runs.list import row
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.ledger.runs import begin_run
+from amp_console.ledger.runs import RunKind, all_runs, begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Simulator
 from amp_console.sync.delivery.retry import retry_these
@@ -182,3 +184,15 @@ async def test_the_run_under_the_cursor_is_shown_below_the_list(harness: Console
         await pilot.press("escape")
         await until_shown(pilot, "2 runs", "─ Sync · 1 audience · run 1 ─")
         assert pilot.app.screen.query_one("#bars").has_focus
+
+
+async def test_a_comparison_counts_no_requests_as_it_sends_nothing(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
+        await workspace.sync()
+        await workspace.compare()
+        found = workspace.ledger.read(all_runs)
+    requests = {run.kind: row(run, PLAIN, 0, is_shared=False).cells[-1].text for run in found}
+    assert requests == {RunKind.SYNC: "2", RunKind.COMPARE: PLAIN.dash}

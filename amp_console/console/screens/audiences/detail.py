@@ -230,8 +230,11 @@ def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str
     lines = [(plus, moves.entered, GOOD)] if entered else []
     lines += [(minus, moves.left, WARN)] if left else []
     return [
-        ("" if at else "last hour", safe_text((f"{sum_:>{width}}  {sparkline(glyphs, of)}", tone)))
-        for at, (sum_, of, tone) in enumerate(lines)
+        (
+            "" if at else "last hour",
+            safe_text((f"{total:>{width}}  {sparkline(glyphs, counts)}", tone)),
+        )
+        for at, (total, counts, tone) in enumerate(lines)
     ]
 
 

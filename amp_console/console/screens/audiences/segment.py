@@ -118,6 +118,7 @@ def size_rows(
             if (text := _odd_sizes(services, sizes, has_query))
             else []
         ),
+        *([("", safe_text((_moved(row), MUTED)))] if row.moved and not row.difference else []),
         ("in Segment", _in_segment(services, sizes, has_query)),
         *_destinations(row),
     ]
@@ -135,13 +136,17 @@ def _destinations(row: SizesSideBySide) -> list[tuple[str, Content]]:
     return [("", safe_text((words, WARN), max_length=300))]
 
 
+def _moved(row: SizesSideBySide) -> str:
+    """Why Segment's size is another one than that of the members, although they agreed."""
+    return f"{moved_words(row.moved)} since Segment was asked"
+
+
 def _odd_sizes(services: Services, sizes: Sizes, has_query: bool) -> str:
     """What does not fit, and what to do about a size in Segment; "" where all fits."""
     row, read_at = sizes.row, sizes.reading.read_at
     said = "; ".join(row.sizes_odd)
     if not row.differs_in_segment:
-        since = f"{moved_words(row.moved)} since Segment was asked{_AGAIN}" if row.moved else ""
-        return "; ".join(filter(None, [said, since]))
+        return said
     is_fresh = read_at is not None and services.clock.now - read_at < FRESH
     if has_query:
         return said + (f": press {_OF_QUERY}" if is_fresh else f"{_AGAIN}, or {_OF_QUERY}")

@@ -193,6 +193,14 @@ def begin(services: Services, open_source: OpenSource, *, create: bool) -> None:
     )
     services.jobs.live = job
     job.start()
+    services.run_in_background(_note_false_start(services, job))
+
+
+async def _note_false_start(services: Services, job: LiveJob) -> None:
+    """Let the log have why a session never began: no run says so."""
+    await job.finished()
+    if job.failure and job.run_id is None:
+        services.notifications.post(job.failure, "error")
 
 
 # The session and its audiences.

@@ -23,6 +23,7 @@ READY = (
     Column("In a session", 22, flex=2),
 )
 DEMO = "Simulated events keep arriving: the demo imports them."
+LONG_SESSIONS = "For long sessions run amp-console watch or listen: this screen shows them."
 LISTED = 5  # audiences in a dialog, which has to fit into 24 lines
 MAX_NAME = 30  # columns
 _WAITS = {
@@ -178,7 +179,9 @@ def before(start: SessionStart, folders: Sequence[str], *, has_traffic: bool) ->
     if any(item.left.pending for item in start.audiences):
         how.append(safe_text(sent_first(start)))
     how.append(
-        safe_text(("For long sessions run amp-console watch or listen. They show here.", MUTED))
+        safe_text(
+            ("For long sessions run amp-console watch or listen: this screen shows them.", MUTED)
+        )
     )
     if folders:
         how.append(safe_text(("Followed before: ", MUTED), folders[0]))

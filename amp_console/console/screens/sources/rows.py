@@ -11,8 +11,8 @@ from amp_console.text import local_time, plural
 
 COLUMNS = (
     Column("Source", 20, flex=3),
-    Column("Kind", 6, narrows=1),
-    Column("State", 15),
+    Column("Kind", 13),
+    Column("State", 9, narrows=1),
     Column("Read", 12, right=True),
     Column("Last read", 11),
     Column("Position", 16, flex=2, rank=2, hides=True),
