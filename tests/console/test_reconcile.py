@@ -959,6 +959,7 @@ def test_what_a_difference_means_is_read_whole(width: int) -> None:
     shown = {KINDS[item.at].label: item.width for item in layout.fit(width)}
     assert ("" in shown) is (width == 76)
     assert shown.get("", 99) >= len(cells[-1])
+    assert shown["Difference"] >= len(cells[0])
 
 
 def test_sentences_about_a_comparison_are_broken_beside_their_sign() -> None:

@@ -52,7 +52,7 @@ KINDS = (
     Column("Difference", 20, flex=1),
     Column("Found", 5, right=True),
     Column("Repaired", 9, right=True, rank=1, hides=True),
-    Column("", 41, flex=1, rank=2),
+    Column("", 35, flex=1, rank=2),
 )
 PEOPLE = (
     Column("Identifier", 22, flex=3),
@@ -71,8 +71,8 @@ _MEANS: dict[Group, str] = {
     DifferenceKind.STRANGER: "In no event. A repair removes them.",
     DifferenceKind.NO_ID_IN_COHORT: "Without {label}: left alone.",
     DifferenceKind.NO_ID_IN_AUDIENCE: "Without {label}: nothing to send.",
-    Explanation.PENDING: "The next sync, or a repair, sends them.",
-    Explanation.REJECTED: "x shows why. A repair tries them again.",
+    Explanation.PENDING: "The next sync or repair sends them.",
+    Explanation.REJECTED: "x shows why. A repair tries again.",
 }
 _TONES: dict[Group, str] = {
     DifferenceKind.MISSING: "warn",
