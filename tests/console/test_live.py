@@ -639,7 +639,6 @@ async def test_a_path_where_nothing_is_yet_is_followed_once_that_is_confirmed(
         other = absent.with_name("other.ndjson")
         await answer(pilot, str(other))  # confirming one path confirms no other
         await until_shown(pilot, "other.ndjson does not exist yet")
-        assert services(pilot).jobs.live is None
         await pilot.press("enter")
         await until(pilot, lambda: services(pilot).jobs.live is not None)
         work = services(pilot).jobs.live
@@ -648,6 +647,21 @@ async def test_a_path_where_nothing_is_yet_is_followed_once_that_is_confirmed(
         other.write_text(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
         await cancelled(pilot, work)
+
+
+async def test_enter_twice_confirms_nothing_that_could_not_be_read(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
+    harness.environment = replace(harness.environment, confirm_after=60.0)
+    async with harness.open() as pilot:
+        await ask_to_follow(pilot)
+        await answer(pilot, str(tmp_path / "absent.ndjson"))
+        await until_shown(pilot, "absent.ndjson does not exist yet")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert services(pilot).jobs.live is None
+        await until_shown(pilot, "absent.ndjson does not exist yet")
 
 
 async def test_a_letter_replaces_the_path_that_is_put_forward(harness: ConsoleHarness) -> None:

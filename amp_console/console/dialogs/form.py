@@ -10,6 +10,7 @@ from textual.validation import Function, ValidationResult, Validator
 from textual.widget import Widget
 from textual.widgets import Checkbox, Input, Static
 
+from amp_console.console.context import services_of
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.texts import BAD, WARN, safe_text
 from amp_console.console.widgets.button_row import ButtonRow
@@ -30,8 +31,8 @@ class Objection(NamedTuple):
     is_final: bool = True
 
 
-async def _accept(answer: object) -> Objection | None:  # noqa: ARG001  # it depends on nothing
-    return None
+Check = Callable[[T], Awaitable[Objection | None]]
+"""Says what speaks against an answer; it may take long."""
 
 
 class Mistake(Static):
@@ -61,7 +62,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
         yes: str,
         answer: Callable[[], T],
         validator: Validator = NOT_EMPTY,
-        check: Callable[[T], Awaitable[Objection | None]] = _accept,
+        check: Check[T] | None = None,
     ) -> None:
         """`answer` reads the fields; it is called once `validator` accepts the line.
 
@@ -75,7 +76,9 @@ class FormDialog(Dialog[T | None], Generic[T]):
         self._answer = answer
         self._validator = validator
         self._check = check
-        self._doubted: T | None = None  # the answer that is accepted if it is given again
+        self._doubted: T | None = None  # the answer that something spoke against
+        self._objection: Objection | None = None  # where it is accepted if it is given again
+        self._doubted_at = 0.0
 
     @property
     def box_title(self) -> str:
@@ -120,17 +123,29 @@ class FormDialog(Dialog[T | None], Generic[T]):
 
     def action_submit(self) -> None:
         """Answer, unless the line is wrong, or something speaks against the answer."""
-        if self._validate().is_valid:
-            self.run_worker(self._submit(self._answer()), exclusive=True)
+        if not self._validate().is_valid:
+            return
+        answer = self._answer()
+        objection = self._objection if answer == self._doubted else None
+        if objection is not None and services_of(self).is_key_repeat(self._doubted_at):
+            self._show(objection)  # no one could read it yet
+        elif objection is not None or self._check is None:
+            self.dismiss(answer)
+        else:
+            self.run_worker(self._object_or_dismiss(answer, self._check), exclusive=True)
 
-    async def _submit(self, answer: T) -> None:
-        objection = None if answer == self._doubted else await self._check(answer)
+    async def _object_or_dismiss(self, answer: T, check: Check[T]) -> None:
+        objection = await check(answer)
         if not self.is_current or answer != self._answer():
             return  # it was closed or edited meanwhile
         if objection is None:
             self.dismiss(answer)
             return
-        self._doubted = None if objection.is_final else answer
+        self._doubted, self._objection = answer, None if objection.is_final else objection
+        self._doubted_at = services_of(self).timing.monotonic()
+        self._show(objection)
+
+    def _show(self, objection: Objection) -> None:
         style = BAD if objection.is_final else WARN
         self.query_one(Mistake).update(safe_text((objection.text, style)))
 
