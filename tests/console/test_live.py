@@ -20,7 +20,7 @@ from amp_console.console import LaunchOptions
 from amp_console.console.badges import states_now
 from amp_console.console.dialogs.form import ask_path
 from amp_console.console.dialogs.live import follow_dialog
-from amp_console.console.glyphs import ASCII
+from amp_console.console.glyphs import ASCII, PLAIN
 from amp_console.console.jobs.live import LiveJob, OpenSource, paths
 from amp_console.console.screens.live.actions import begin
 from amp_console.console.screens.live.headline import since, trouble
@@ -1199,6 +1199,16 @@ def test_a_source_in_trouble_is_told_until_the_session_ends() -> None:
     over = structs.replace(now, is_over=True)
     assert trouble(over, ASCII) is None
     assert "exist" not in source_rows([over], 9.0, ASCII)[0].cells[-1].text
+
+
+def test_a_source_that_is_awaited_is_no_failure_and_comes_after_one() -> None:
+    absent = SourceStatus("/absent", trouble="It does not exist yet.", is_awaited=True)
+    failing = SourceStatus("/closed", trouble="It can't be read.")
+    now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (absent,))
+
+    assert str(trouble(now, PLAIN)) == "◌ /absent  It does not exist yet."
+    both = structs.replace(now, sources=(absent, failing))
+    assert str(trouble(both, PLAIN)) == "✖ /closed  It can't be read."
 
 
 def test_the_first_audience_that_something_is_sent_for_is_the_one_to_watch() -> None:

@@ -168,6 +168,17 @@ async def test_of_an_audience_of_a_query_segment_only_has_one_with_its_key(
         )
 
 
+async def test_a_mark_of_segment_comes_before_what_has_a_column_of_its_own(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    simulator.segment.audiences = [listed(FRESH, 12, status="Failed")]
+    async with harness.open(size=(180, 45)) as pilot:
+        await until_shown(pilot, FRESH)
+        await pilot.press("u")
+        await until_shown(pilot, "◌ not linked  ≠ Segment failed  ◐ 12 pending")
+
+
 async def test_who_is_to_be_checked_in_segment_is_marked_and_found_by_a_filter(
     harness: ConsoleHarness, simulator: Simulator
 ) -> None:

@@ -31,7 +31,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     `position` counts the bytes read since the session began, None where they are not counted. A
     bucket has read so many `objects` since. A receiver counts in `refused` the requests that it
     refused. So many others are `unlisted`, whose bytes are in `unlisted_position` and
-    `unlisted_size`.
+    `unlisted_size`. `is_awaited`: nothing is there yet, which is its only trouble.
     """
 
     name: str
@@ -46,6 +46,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     unlisted_size: int = 0
     kind: StreamKind = StreamKind.FILE
     objects: int = 0
+    is_awaited: bool = False
 
 
 class Sink(Protocol):

@@ -150,7 +150,7 @@ class PathWatcher:
         """
         found = list(self._files.items())  # at once: another thread may be looking at files
         missing = [path for path in sorted(self.paths) if not path.exists()]
-        shown = [SourceStatus(_name(path), trouble=_MISSING) for path in missing]
+        shown = [SourceStatus(_name(path), trouble=_MISSING, is_awaited=True) for path in missing]
         shown += [self._shown(path, watched) for path, watched in found if path not in missing]
         shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
         if unlisted := shown[MAX_SHOWN:]:

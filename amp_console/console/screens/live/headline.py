@@ -36,9 +36,7 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
     now, dot = work.snapshot, safe_text((f" {glyphs.dot} ", MUTED))
     rows = [flow(list(_begin(work, glyphs)), dot, width)]
     if now is not None and now.is_over and (left := now.queue + now.waiting):
-        whose = ", ".join(pending_by_audience(now.audiences))
-        what = f"{plural(left, 'user')} pending at its end"
-        rows.append(safe_text((f"{what}: {whose}" if whose else what, WARN)))
+        rows.append(flow(list(_left(now, left)), safe_text(" "), width))
     refused = work.report.keys_refused if work.report else None
     if work.failure or refused:
         rows.append(safe_text((work.failure or refused or "", BAD)))
@@ -72,6 +70,15 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
         yield safe_text((f"{now.earlier:,} from before it began", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
+
+
+def _left(now: LiveSnapshot, left: int) -> Iterator[Content]:
+    """What was pending at the end of a session, and whose; a name is not broken."""
+    whose = pending_by_audience(now.audiences)
+    what = f"{plural(left, 'user')} pending at its end"
+    yield safe_text((f"{what}:" if whose else what, WARN))
+    for at, text in enumerate(whose, 1):
+        yield safe_text((text if at == len(whose) else f"{text},", WARN))
 
 
 def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
@@ -167,11 +174,13 @@ def since(seconds: float) -> str:
 
 
 def trouble(now: LiveSnapshot, glyphs: Glyphs) -> Content | None:
-    """What is wrong with the first source in trouble; None where none is, or once it is over."""
-    failing = next((source for source in now.sources if source.trouble), None)
-    if failing is None or now.is_over:
+    """What is wrong with a source, else which one is awaited; None for neither, or once over."""
+    failing = [source for source in now.sources if source.trouble]
+    if not failing or now.is_over:
         return None
-    return safe_text((f"{glyphs.bad} {failing.name}  ", MUTED), (failing.trouble, BAD))
+    worst = min(failing, key=lambda source: source.is_awaited)
+    sign, style = (glyphs.dotted, WARN) if worst.is_awaited else (glyphs.bad, BAD)
+    return safe_text((f"{sign} {worst.name}  ", MUTED), (worst.trouble, style))
 
 
 def _short(name: str) -> str:

@@ -269,6 +269,7 @@ def _source_row(
     where = Cell(kind, "dim") if is_address else Cell(folder, "dim", is_path=True)
     read = "" if source.position is None else byte_size(source.position)
     last = glyphs.dash if ago is None else since(ago)
+    tone = "warn" if source.is_awaited else "bad"
     return Row(
         source.name,
         (
@@ -278,7 +279,7 @@ def _source_row(
             Cell(f"{source.events:,}" if source.events else ""),
             Cell(f"{rate:,.1f}" if rate >= SLOWEST else ""),
             Cell(last),
-            Cell(source.trouble, "bad") if source.trouble and not is_over else where,
+            Cell(source.trouble, tone) if source.trouble and not is_over else where,
         ),
         (source.name, source.position, source.size, source.events, rate, ago, source.trouble),
     )
