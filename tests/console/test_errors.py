@@ -674,6 +674,9 @@ async def test_the_list_says_of_whom_amplitude_was_asked_and_keeps_it(
         await until_shown(pilot, " unknown ", "known now")
         await pilot.press("1", "2", "tab")
         await until_shown(pilot, " unknown ", "known now")
+        users = pilot.app.screen.query_one("#users", Grid)
+        shown = [users.columns[item.at].label for item in users.fitting.fit(users.size.width)]
+        assert "Audience" in shown
         await until_gone(pilot, "U Retry")
         await pilot.press("j")
         await until_shown(pilot, "U Retry this user")
@@ -744,7 +747,7 @@ async def test_a_retry_leaves_out_those_of_whom_amplitude_has_said_that_it_does_
         await pilot.press("escape", "tab")
         await until_shown(pilot, "R Retry 1 of 2")
         await pilot.press("R")
-        await until_shown(pilot, "Retry 1 user?", "Amplitude would reject 1 more user again")
+        await until_shown(pilot, "Retry 1 of 2 users?", "would reject 1 more user again")
         await until_gone(pilot, "a Ask Amplitude")
         await pilot.press("y")
         await until_shown(pilot, "1 user pending again")

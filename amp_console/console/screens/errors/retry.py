@@ -63,7 +63,7 @@ class Retried(NamedTuple):
     changes that are pending in them already. `said` is what Amplitude said of the users when it was
     asked about them, "" if it was not; `those` names the ones that are retried, where it knows only
     some. It was not asked about `unknown` users that it did not know, and `asks_again`: it may be
-    asked about all of them once more.
+    asked about all of them once more. So many are `left_out` because of what it said.
     """
 
     audiences: dict[int, str]
@@ -76,6 +76,7 @@ class Retried(NamedTuple):
     those: str = ""
     lacking: str = ""
     asks_again: bool = False
+    left_out: int = 0
 
     @property
     def can_ask(self) -> bool:
@@ -86,6 +87,11 @@ class Retried(NamedTuple):
     def many(self) -> int:
         """How many users are retried."""
         return sum(self.counts.values())
+
+    @property
+    def total(self) -> int:
+        """How many users were chosen."""
+        return self.many + self.staying + self.left_out
 
 
 class RetryOutcome(NamedTuple):
@@ -113,9 +119,9 @@ class RetryDialog(Question[RetryAnswer | None]):
     @property
     def box_title(self) -> str:
         """The question."""
-        many, staying = self._summary.many, self._summary.staying
-        if staying:
-            return f"Retry {many:,} of {many + staying:,} users?"
+        many, total = self._summary.many, self._summary.total
+        if many < total:
+            return f"Retry {many:,} of {plural(total, 'user')}?"
         return f"Retry {plural(many, 'user')}?"
 
     def answers(self) -> Sequence[Answer]:
@@ -204,7 +210,11 @@ async def ask_and_retry(
         return RetryOutcome()
     others = await session.read(_pending, tuple(summary.audiences))
     summary = summary._replace(
-        others=others, said=known.said, those=those, asks_again=known.asks_again
+        others=others,
+        said=known.said,
+        those=those,
+        asks_again=known.asks_again,
+        left_out=known.left_out,
     )
     if known.unasked is not None:
         summary = summary._replace(unknown=known.unasked)
@@ -236,13 +246,14 @@ class _Answered(NamedTuple):
     """The users to retry (none: all of a filter), given what Amplitude answered before.
 
     `said`: what that means for a retry; `unasked`: of how many users that it did not know it was
-    not asked (None: of all); `asks_again`: as of `Retried`.
+    not asked (None: of all); `asks_again` and `left_out` as of `Retried`.
     """
 
     users: Sequence[RejectedUser]
     said: str = ""
     unasked: int | None = None
     asks_again: bool = False
+    left_out: int = 0
 
 
 async def _answered(
@@ -263,7 +274,8 @@ async def _answered(
         stay = "who stays" if len(vain) == 1 else "who stay"
         who = f"{plural(len(vain), 'more user')} again, {stay} rejected"
         said = f"Asked {age}, Amplitude would reject {who}."
-        return _Answered([user for user in chosen if user not in vain], said, unasked)
+        rest = [user for user in chosen if user not in vain]
+        return _Answered(rest, said, unasked, left_out=len(vain))
     who = "this user" if len(vain) == 1 else "them all"
     can_ask = len(vain) <= MAX_ASKED
     return _Answered(users, f"Asked {age}, Amplitude would reject {who} again.", 0, can_ask)

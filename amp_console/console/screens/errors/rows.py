@@ -27,7 +27,7 @@ OF_ONE_GROUP = (
 OF_ALL_GROUPS = (
     Column("Identifier", 22, flex=3),
     Column("Audience", 14, rank=1, narrows=1),
-    Column("Reason", 30, narrows=1),
+    Column("Reason", 18, narrows=1),
     Column("Operation", 9, rank=3),
     Column("Amplitude", 9, hides=True),
     Column("Attempts", 8, right=True, rank=4),
