@@ -279,7 +279,7 @@ async def _run_screens(reader: Reader) -> Facts:
             facts[f"run {run_id}: requests @sentence"] = counted(sentence, "request")
         funnel = {
             word: count
-            # The last line counts users; a run that read nothing has no other.
+            # The last line counts changes; a run that read nothing has no other.
             for words, line in zip(
                 reversed(FUNNEL), reversed(reader.text("#funnel").splitlines()), strict=False
             )
@@ -289,7 +289,7 @@ async def _run_screens(reader: Reader) -> Facts:
         facts[f"run {run_id}: rejected @funnel"] = funnel["failed"]
         facts[f"run {run_id}: pending"] = funnel["pending"] + funnel["retrying"]
         facts[f"run {run_id}: users @rows"] = sum(
-            number(row["Users"].rpartition("/")[2]) for row in rows
+            number(row["Changes"].rpartition("/")[2]) for row in rows
         )
         for total, *parts in (words for words in FUNNEL if words[0] in funnel):
             facts[f"run {run_id}: {total} @total"] = funnel[total]
@@ -337,7 +337,7 @@ async def _progress(reader: Reader) -> Facts:
     await reader.settle()
     share = re.search(r"sync (\d+)%", picture(reader.pilot).splitlines()[0])
     done = re.search(r"([\d,]+) of ([\d,]+) (?:users|changes)", reader.text("#headline"))
-    rows = [row["Users"].split("/") for row in reader.rows("#bars")]
+    rows = [row["Changes"].split("/") for row in reader.rows("#bars")]
     console(reader.pilot).pop_screen()
     await reader.settle()
     if share is None or done is None:
