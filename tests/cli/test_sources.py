@@ -186,5 +186,7 @@ def test_without_a_keyring_a_password_is_refused(
 ) -> None:
     ended = add_with_password(operator, server.url(), more={})
     assert ended.status == 3
-    assert "no keyring, so the password can't be kept. Nothing was saved." in ended.err
+    assert (
+        "no keyring, so the password of the source can't be kept. Nothing was saved." in ended.err
+    )
     assert operator.run("sources", "--json").document == []

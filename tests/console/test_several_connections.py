@@ -277,7 +277,7 @@ async def test_a_sync_continues_behind_another_connection(
         await until_shown(pilot, "Acme prod: A sync has ended.")
         await pilot.press("ctrl+n")
         await until_on(pilot, RunScreen)
-        await until_shown(pilot, IN_PROD, "Delivered")
+        await until_shown(pilot, IN_PROD, "● delivered")
         sync = services(pilot).jobs.sync
         assert sync is not None
         assert sync.failure is None

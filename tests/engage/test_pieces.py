@@ -25,6 +25,7 @@ from tests.examples import examples
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
+OUR_PROGRAM = b"from amp_console.engage.piece_process import main; main()"
 ALONE = PieceOptions(processors=1)
 WITH_AMPLITUDE_ID = ReadOptions(mapping=FieldMapping.parse("$.userId", "$.traits.email"))
 
@@ -51,7 +52,7 @@ def second_processes() -> set[int]:
     found = set()
     for children in Path("/proc/self/task").glob("*/children"):
         for pid in children.read_text().split():
-            if b"piece_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if OUR_PROGRAM in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.add(int(pid))
     return found
 
