@@ -40,6 +40,10 @@ _LINES = (1 << 20) - 1
 _EPOCH_BITS = 42  # microseconds: 50 days
 _TIMES = (1 << _EPOCH_BITS) - 1
 
+# Identifiers whose changes are merged at once. People come back, so with 100,000 a file of 600,000
+# events about 240,000 people takes 1.8 times as long in SQLite; with more, the memory shows.
+FULL = 200_000
+
 KEEP_NEWEST = """
     ON CONFLICT (audience_id, id_type, id) DO UPDATE SET
        is_member = excluded.is_member, wanted = excluded.wanted, event_at = excluded.event_at,
@@ -145,8 +149,8 @@ class NewestChanges:
 
     @property
     def is_full(self) -> bool:
-        """True when it should be merged: changes of 100,000 identifiers."""
-        return self.size >= 100_000
+        """True when it should be merged."""
+        return self.size >= FULL
 
     def accepts(self, changes: Sequence[Change]) -> bool:
         """Whether these lines are near enough to those held; else merge first."""
