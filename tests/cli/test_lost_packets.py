@@ -44,6 +44,9 @@ def url(relay: LossyRelay, server_ledgers: PostgresqlLedgers, empty_ledger: Empt
     return f"{empty_ledger()}&{SOON}".replace(f":{port}/", f":{relay.port}/")
 
 
+BUSY = ("is syncing this audience", "A request about them has no answer yet.")
+
+
 class Group:
     """The users of one audience, an operator who syncs them, and commands with something to do."""
 
@@ -74,10 +77,13 @@ class Group:
         return tuple(name.split())
 
     def until_done(self, *command: str | Path) -> None:
-        """Give a command again until the server has noticed that the former process is gone."""
+        """Give a command again until the server has noticed that the former process is gone.
+
+        Until then that process may still be at work, or its request may still be answered.
+        """
         begun = monotonic()
         while (ended := self.operator.run(*command)).status:
-            assert "is syncing this audience" in f"{ended.out}{ended.err}", ended
+            assert any(reason in f"{ended.out}{ended.err}" for reason in BUSY), ended
             assert monotonic() - begun < PATIENCE
 
     def check(self) -> None:

@@ -320,6 +320,7 @@ def _moment(
         elapsed=float(second),
         tally=ReadCounts(read, read - read // 50, read // 50, 0),
         lag_95=5.2,
+        updated=read // 4,
         audiences=(
             _audience(ids, ABANDONERS),
             _audience(ids, CHURN),

@@ -23,13 +23,12 @@ from amp_console.console.dialogs.live import follow_dialog
 from amp_console.console.glyphs import ASCII, PLAIN
 from amp_console.console.jobs.live import LiveJob, OpenSource, paths
 from amp_console.console.screens.live.actions import begin
-from amp_console.console.screens.live.headline import since, trouble
+from amp_console.console.screens.live.headline import shared_folder, since, trouble
 from amp_console.console.screens.live.rows import (
     audience_row,
     closer,
     first_live,
     problems_first,
-    shared_folder,
     source_rows,
 )
 from amp_console.console.screens.live.view import LiveScreen

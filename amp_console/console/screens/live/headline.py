@@ -25,6 +25,7 @@ from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.progress import LiveSnapshot, pending_by_audience
 from amp_console.sync.sources.bucket.address import is_bucket
+from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import plural
 
 
@@ -173,6 +174,12 @@ def since(seconds: float) -> str:
     return f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"
 
 
+def shared_folder(sources: Sequence[SourceStatus]) -> str:
+    """The folder that all sources are files in; "" where there is no such folder."""
+    folders = {"" if item.size is None else str(PurePath(item.name).parent) for item in sources}
+    return folders.pop() if len(folders) == 1 else ""
+
+
 def trouble(now: LiveSnapshot, glyphs: Glyphs) -> Content | None:
     """What is wrong with a source, else which one is awaited; None for neither, or once over."""
     failing = [source for source in now.sources if source.trouble]
@@ -180,7 +187,8 @@ def trouble(now: LiveSnapshot, glyphs: Glyphs) -> Content | None:
         return None
     worst = min(failing, key=lambda source: source.is_awaited)
     sign, style = (glyphs.dotted, WARN) if worst.is_awaited else (glyphs.bad, BAD)
-    return safe_text((f"{sign} {worst.name}  ", MUTED), (worst.trouble, style))
+    name = _short(worst.name) if shared_folder(now.sources) else worst.name
+    return safe_text((f"{sign} {name}  ", MUTED), (worst.trouble, style))
 
 
 def _short(name: str) -> str:

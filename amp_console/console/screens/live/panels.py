@@ -14,7 +14,7 @@ from amp_console.console.jobs.live import LiveJob
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.live import rows
 from amp_console.console.screens.live.changes import LastChanges
-from amp_console.console.screens.live.headline import trouble
+from amp_console.console.screens.live.headline import shared_folder, trouble
 from amp_console.console.screens.live.start import READY, SessionStart, ready_row
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.texts import safe_text
@@ -189,6 +189,7 @@ class LiveSources(Horizontal):
 
     def __init__(self) -> None:
         super().__init__(id="below")
+        self._folder = ""  # of all the files
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
@@ -204,11 +205,9 @@ class LiveSources(Horizontal):
         sources = rows.source_rows(job.history, job.now, glyphs)
         count = now.source_count if now is not None else 0
         is_cut = count > len(sources)
+        self._folder = shared_folder(now.sources) if now is not None else ""
+        self._show_folder()
         panel = self.query_one("#sources")
-        folder = rows.shared_folder(now.sources) if now is not None else ""
-        room = panel.size.width - len(IN_FOLDER)
-        path = fitted_text(folder, room, False, glyphs.more, is_path=True).strip()
-        panel.border_title = safe_text(f"{IN_FOLDER}{path}" if folder else SOURCES)
         panel.border_subtitle = f"{len(sources):,} newest of {count:,}" if is_cut else ""
         files = self.query_one("#files", Grid)
         is_at_top = files.cursor == 0
@@ -218,3 +217,12 @@ class LiveSources(Horizontal):
         failing = trouble(now, glyphs) if now is not None else None
         self.query_one("#trouble", SteadyText).say(failing or safe_text(""))
         self.query_one(LastChanges).show(now.latest if now else ())
+
+    def on_resize(self) -> None:
+        self._show_folder()
+
+    def _show_folder(self) -> None:
+        panel, more = self.query_one("#sources"), services_of(self).glyphs.more
+        room = panel.size.width - len(IN_FOLDER)
+        path = fitted_text(self._folder, room, False, more, is_path=True).strip()
+        panel.border_title = safe_text(f"{IN_FOLDER}{path}" if self._folder else SOURCES)

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, sparkline
-from amp_console.console.screens.live.headline import since
+from amp_console.console.screens.live.headline import shared_folder, since
 from amp_console.console.texts import (
     ACCENT,
     BAD,
@@ -220,12 +220,6 @@ def _read(when: str, moved: tuple[int, int], glyphs: Glyphs, width: int) -> Cont
         safe_text((f"{glyphs.minus}{left:,} left", WARN if left else MUTED)),
     ]
     return flow(parts, safe_text(" "), width)
-
-
-def shared_folder(sources: Sequence[SourceStatus]) -> str:
-    """The folder that all sources are files in; "" where there is no such folder."""
-    folders = {"" if item.size is None else str(PurePath(item.name).parent) for item in sources}
-    return folders.pop() if len(folders) == 1 else ""
 
 
 def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -> list[Row]:

@@ -47,7 +47,6 @@ class ComparisonPanel(Vertical):
     def __init__(self) -> None:
         super().__init__(id="picture", classes="panel")
         self._comparison: Comparison | None = None
-        self._resolved: Resolved | None = None
         self._audience: Audience | None = None
         self._known: KnownNumbers | None = None
         self._is_comparing = False
@@ -55,7 +54,7 @@ class ComparisonPanel(Vertical):
     def compose(self) -> ComposeResult:
         self.border_title = "Reconcile"
         yield FittedText(id="headline")
-        yield Static(id="bar")
+        yield FittedText(id="bar")
         yield Static(id="legend")
         yield Static(id="doing")
 
@@ -65,9 +64,6 @@ class ComparisonPanel(Vertical):
 
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self._show_age())
-
-    def on_resize(self) -> None:
-        self._draw_bar()
 
     def show_comparison(
         self,
@@ -82,7 +78,7 @@ class ComparisonPanel(Vertical):
         """
         self.set_class(comparison is None, "-never")
         glyphs, self._comparison = services_of(self).glyphs, comparison
-        self._audience, self._known, self._resolved = audience, known, resolved
+        self._audience, self._known = audience, known
         self.border_title = safe_text(f"Reconcile {glyphs.dot} {audience.name}", max_length=80)
         for name in ("#bar", "#legend"):
             self.query_one(name).display = comparison is not None
@@ -92,7 +88,7 @@ class ComparisonPanel(Vertical):
             return
         self._show_age()
         self._headline.fit(partial(rows.headline, comparison, resolved, glyphs))
-        self._draw_bar()
+        self.query_one("#bar", FittedText).fit(partial(rows.bar, comparison, resolved, glyphs))
         self.query_one("#legend", Static).update(rows.legend(comparison, resolved, glyphs))
 
     def show_job(self, text: Content, *, is_comparing: bool) -> None:
@@ -114,13 +110,6 @@ class ComparisonPanel(Vertical):
             size = size_text(services, audience)
             said += [safe_text(""), rows.known_numbers(known, size, services.glyphs)]
         self._headline.say(lines(*said))
-
-    def _draw_bar(self) -> None:
-        if self._comparison is not None:
-            width = max(10, self.scrollable_content_region.width)
-            glyphs = services_of(self).glyphs
-            bar = rows.bar(self._comparison, self._resolved, glyphs, width)
-            self.query_one("#bar", Static).update(bar)
 
     def _show_age(self) -> None:
         if self._comparison is not None:
