@@ -41,6 +41,7 @@ from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
+from amp_console.console.widgets.steady_text import FittedText
 from amp_console.ledger.comparisons import Comparison
 from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
 from amp_console.text import clean, plural
@@ -101,7 +102,7 @@ differs."""
         )
         several = Vertical(grid, id="several", classes="panel")
         several.border_title = "Reconcile"
-        yield Split(several, ScrollPane(Static(id="closer"), id="one", classes="panel"))
+        yield Split(several, ScrollPane(FittedText(id="closer"), id="one", classes="panel"))
         with Container(id="state", classes="panel"):
             yield Static(id="says")
 
@@ -170,11 +171,10 @@ differs."""
         split.fit_rows(len(self._known))
         split.has_detail = known is not None
         if known is not None:
-            panel, services = self.query_one("#one"), self.services
-            panel.border_title = safe_text(known.audience.name, max_length=60)
-            width = max(10, panel.scrollable_content_region.width)
-            text = closer(known, self._work, services.glyphs, services.clock.age_now, width)
-            self.query_one("#closer", Static).update(text)
+            title = safe_text(known.audience.name, max_length=60)
+            self.query_one("#one").border_title = title
+            glyphs, now = self.services.glyphs, self.services.clock.age_now
+            self.query_one(FittedText).fit(partial(closer, known, self._work, glyphs, now))
 
     def _says(self) -> str:
         work, quota = self._work, self.services.figures.quota
