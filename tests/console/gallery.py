@@ -221,6 +221,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     services(pilot).notifications.post(
         "Amplitude could not be reached. Check the network, then try again.", "error"
     )
+    await _run(pilot, lambda _: 0)  # after the messages are written
     await _visit(pilot, "6", "could not be reached")
     await until(pilot, lambda: "could not be reached" in str(pilot.app.screen.query(Grid)[0].row))
     yield "events"
@@ -270,7 +271,7 @@ async def _follow(pilot: Pilot[None]) -> None:
 
 
 async def _run(pilot: Pilot[None], change: Callable[[Db], int]) -> int:
-    """Change the ledger."""
+    """Change the ledger, after all that it was told to write before."""
     session = services(pilot).session
     assert session is not None
     return await session.ledger.awrite(change)
