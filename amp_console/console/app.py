@@ -44,15 +44,9 @@ class ConsoleApp(App[None]):
         App.DEFAULT_MODE: partial(Screen, id=App.DEFAULT_MODE)  # else there is no way back to it
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "ctrl+q",
-            "quit",
-            "Quit, ask about jobs",
-            show=False,
-            priority=True,
-            id="quit",
-        ),
-        Binding("q", "ask_to_quit", "Quit", show=False, id="quit.ask"),
+        # Apart, as only one of them may be pressed in a line of text and in a dialog.
+        Binding("q", "quit", "Quit", show=False, id="quit.ask"),
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
         # Here, not on the screens, so that it is the last one in every footer.
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
         *PLACE_KEYS,
@@ -239,34 +233,23 @@ class ConsoleApp(App[None]):
         """Help for this screen."""
         self.navigator.show_help(self.screen)
 
-    async def action_quit(self, *, asks: bool = False, is_discarded: bool = False) -> None:
-        """Quit; while a job is under way, ask whether to wait for it.
+    async def action_quit(self, *, is_discarded: bool = False) -> None:
+        """Ask, then quit; while a job is under way, ask whether to wait for it.
 
-        Unless `is_discarded`, ask first where entries that are not saved would be lost. With
-        `asks`, ask one question in any case.
+        Unless `is_discarded`, the one question is whether to lose entries that are not saved, where
+        there are any.
         """
-        from amp_console.console.dialogs.quit import QuitDialog, quit_question
+        from amp_console.console.dialogs.quit import QuitDialog
 
         if not is_discarded and self.navigator.ask_to_discard(
             lambda: self.run_worker(self.action_quit(is_discarded=True))
         ):
             return
-        if self.connections.under_way:
-            if not isinstance(self.screen, QuitDialog):
-                self.push_screen(QuitDialog(self.leave_when_done))
-        elif asks:
-
-            async def leave_if_meant(is_meant: bool | None) -> None:
-                if is_meant:
-                    await self.leave()
-
-            self.push_screen(quit_question(), leave_if_meant)
-        else:
+        if is_discarded and not self.connections.under_way:
             await self.leave()
-
-    async def action_ask_to_quit(self) -> None:
-        """Quit, after asking for confirmation."""
-        await self.action_quit(asks=True)
+        elif not isinstance(self.screen, QuitDialog):
+            has_jobs = bool(self.connections.under_way)
+            self.push_screen(QuitDialog(self.leave_when_done, has_jobs=has_jobs))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer trouble in the demo only."""

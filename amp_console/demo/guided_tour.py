@@ -46,9 +46,9 @@ class GuidedTour:
     """A `Tour` through a list of steps.
 
     Space pauses and resumes, Enter or → continues at once, by one step where the tour is paused,
-    and Esc ends it. q ends it and asks to quit; ctrl+q quits. Everything else does nothing, the
-    mouse included. `ready` blocks until the tour can begin. `rest` waits so many seconds before
-    the next key or step. `seen` is called when a caption is shown.
+    and Esc ends it. q and ctrl+q end it and ask to quit. Everything else does nothing, the mouse
+    included. `ready` blocks until the tour can begin. `rest` waits so many seconds before the next
+    key or step. `seen` is called when a caption is shown.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class GuidedTour:
             self._app = None  # also if the console quits meanwhile
 
     def handle_input(self, event: InputEvent) -> bool:
-        """Handle every key of the presenter but ctrl+q, and keep the mouse from the console."""
+        """Handle every key of the presenter, and keep the mouse from the console."""
         if not self.is_running or event in self._own:
             return False
         if isinstance(event, Key):
@@ -123,13 +123,11 @@ class GuidedTour:
             case "escape":
                 self._end(FINISHED)
                 return True
-            case "q":
+            case "q" | "ctrl+q":
                 app = self._console
                 self._end(FINISHED)
-                app.run_worker(app.run_action("ask_to_quit"))
+                app.run_worker(app.run_action("quit"))
                 return True
-            case "ctrl+q":
-                return False
             case _:
                 self._refuse()
         self._show_caption()

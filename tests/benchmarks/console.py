@@ -48,7 +48,7 @@ def first_paint() -> float:
     with Terminal([COMMAND, "demo"]) as terminal:
         terminal.until_shown("Audiences", "Sync")
         seconds = time.perf_counter() - terminal.started
-        terminal.type("ctrl+q")
+        terminal.type("ctrl+q", "y")
         terminal.ended()
     return seconds
 
@@ -125,7 +125,7 @@ def opened(harness: ConsoleHarness, shown: str) -> float:
     with Terminal([COMMAND], environment=os.environ | harness.environ) as terminal:
         terminal.until_shown(shown)
         seconds = time.perf_counter() - terminal.started
-        terminal.type("ctrl+q")
+        terminal.type("ctrl+q", "y")
         terminal.ended()
     return seconds
 
@@ -179,7 +179,7 @@ def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[fl
         while "importing" in terminal.picture:
             found += repaints(terminal, 4)
         seconds = time.perf_counter() - begun
-        terminal.type("ctrl+q")
+        terminal.type("ctrl+q", "y")
         pause(terminal, 1)
     return found, seconds
 
@@ -225,7 +225,7 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
         pause(terminal, 0.5)
         terminal.type("y")
         terminal.until_shown("ended")
-        terminal.type("ctrl+q")
+        terminal.type("ctrl+q", "y")
         terminal.ended()
     for key, members in stream.members.items():
         assert simulator.world.members(simulator.world.cohort_named(key).id) == members, key

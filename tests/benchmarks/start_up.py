@@ -79,7 +79,7 @@ def first_paint(arguments: Sequence[str], environ: Mapping[str, str], text: str)
             assert terminal.read(60.0), terminal.picture
         clock = time.perf_counter() - terminal.started
         process = time.clock_gettime((~terminal.process.pid << 3) | 2)  # its own clock (Linux)
-        terminal.type("ctrl+q")
+        terminal.type("ctrl+q", "y")
         terminal.ended()
     return Start(process, clock)
 

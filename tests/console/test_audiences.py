@@ -581,15 +581,6 @@ async def test_the_palette_finds_every_action_by_name(harness: ConsoleHarness) -
         await pilot.press("escape")
 
 
-async def test_quitting_with_nothing_under_way_asks_nothing(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, LAPSED)
-        await pilot.press("ctrl+q")
-        await until(pilot, lambda: not pilot.app.is_running)
-        assert pilot.app.return_code == 0
-
-
 async def test_a_crash_prints_where_but_no_values(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:

@@ -125,7 +125,13 @@ async def test_while_a_line_is_typed_the_footer_shows_no_letter_that_would_be_ty
             pilot,
             lambda: (
                 footer_texts(pilot)
-                == ["Enter Keep the filter", "Esc Clear the filter", "^p Commands", "F1 Help"]
+                == [
+                    "Enter Keep the filter",
+                    "Esc Clear the filter",
+                    "^p Commands",
+                    "F1 Help",
+                    "^q Quit",
+                ]
             ),
         )
         await pilot.press(*"trial")

@@ -167,7 +167,7 @@ async def test_a_dialog_behind_another_one_closes_when_that_is_gone(
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
         await until_on(pilot, WaitingDialog)
-        pilot.app.push_screen(QuitDialog(console(pilot).leave_when_done))
+        pilot.app.push_screen(QuitDialog(console(pilot).leave_when_done, has_jobs=True))
         await until_on(pilot, QuitDialog)
         backends.Silent.answered.set()
         await until(pilot, lambda: resident.simulator.requests)

@@ -76,7 +76,7 @@ DIALOGS: Mapping[str, Callable[[], Dialog[Any]]] = {
     "danger": lambda: Confirm("Delete?", ["It goes."], "Delete it", is_danger=True),
     "confirm": lambda: Confirm("Continue?", ["It continues."], "Continue"),
     "question": lambda: ask_text("Name", "Which?", "x", "Save"),
-    "quit": lambda: QuitDialog(lambda: None),
+    "quit": lambda: QuitDialog(lambda: None, has_jobs=True),
 }
 
 
@@ -152,6 +152,6 @@ def test_poor_terminals_do_not_stop_the_console(harness: ConsoleHarness, poor: l
     environment = os.environ | harness.environ
     with Terminal(command, size=(80, 24), environment=environment) as terminal:
         terminal.until_shown("> ", "pending", "Status", "Help")
-        terminal.type("ctrl+q")
+        terminal.type("ctrl+q", "y")
 
         assert terminal.ended() == 0

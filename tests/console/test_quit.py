@@ -6,14 +6,13 @@ import pytest
 
 from amp_console.console import import_report
 from amp_console.console.background import aside
-from amp_console.console.dialogs.base import Confirm
-from amp_console.console.dialogs.quit import QuitDialog
+from amp_console.console.dialogs.quit import NOTHING, QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.audiences.settings import AudienceSettings
 from amp_console.ledger.counts import outstanding
 from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
-from tests.console.harness import ConsoleHarness, console, until, until_on, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, until, until_on, until_shown
 from tests.console.sample_audiences import SHOPPERS, connect_with_audiences
 from tests.console.test_live import follow
 from tests.sync.workspace import event
@@ -125,20 +124,36 @@ async def test_an_import_is_stopped_and_what_was_read_is_kept(
         assert workspace.ledger.read(outstanding, workspace.audience()).add == 1
 
 
-async def test_q_asks_once_and_quits(harness: ConsoleHarness) -> None:
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
+async def test_both_keys_ask_the_same_question_once(harness: ConsoleHarness, key: str) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS, "? Help  q Quit")
-        await pilot.press("q")
-        await until_on(pilot, Confirm)
-        await until_shown(pilot, "Quit amp-console?", "y/Enter Quit  Esc Stay")
-        await pilot.press("escape")
+        await pilot.press(key)
+        await until_on(pilot, QuitDialog)
+        await until_shown(pilot, "Quit amp-console?", NOTHING, "y/Enter Quit  Esc Stay")
+        await pilot.press("ctrl+q", "escape")
         await until_on(pilot, AudiencesScreen)
-        await pilot.press("q")
-        await until_on(pilot, Confirm)
+        await pilot.press(key)
+        await until_on(pilot, QuitDialog)
         await pilot.press("enter")  # the action that is named has the focus
         await until(pilot, lambda: not pilot.app.is_running)
         assert pilot.app.return_code == 0
+
+
+async def test_the_help_has_both_keys_in_one_row_and_a_line_of_text_the_one_that_works(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS)
+        await pilot.press("question_mark")
+        await until_shown(pilot, "q ^q")
+        assert picture(pilot).count("Quit") == 1
+        await pilot.press("escape", "e")
+        await until_shown(pilot, "Settings of", "q Quit")
+        await pilot.press("tab")
+        await until_shown(pilot, "^q Quit")
 
 
 async def test_q_asks_as_ctrl_q_does_while_a_sync_is_under_way(

@@ -35,7 +35,7 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
         terminal.until_shown("added,", "removed in")
         terminal.type("escape")
         terminal.until_shown("6 audiences", "Newsletter")
-        terminal.type("ctrl+q")
+        terminal.type("ctrl+q", "y")
         assert terminal.ended() == 0
     assert list(temporary.iterdir()) == []
 
@@ -57,7 +57,7 @@ def test_the_mouse_leads_where_the_keys_do(harness: ConsoleHarness) -> None:
         terminal.until(lambda: terminal.is_gone("Before you send"))
         terminal.click("? Help")
         terminal.until_shown("Help · Audiences")
-        terminal.type("ctrl+q")
+        terminal.type("ctrl+q", "y")
         assert terminal.ended() == 0
 
 
@@ -102,8 +102,7 @@ def test_a_first_run_opens_the_form_and_nothing_holds_a_key(tmp_path: Path) -> N
         environment = operator.environment | {"TEXTUAL_LOG": str(log)}
         with Terminal([COMMAND], environment=environment) as terminal:
             terminal.until_shown("Connect an Amplitude project")
-            terminal.type("escape", "ctrl+q")
-            terminal.type("y")
+            terminal.type("escape", "ctrl+q", "y")
             terminal.ended()
             painted = bytes(terminal.transcript)
         operator.connect()
@@ -115,7 +114,7 @@ def test_a_first_run_opens_the_form_and_nothing_holds_a_key(tmp_path: Path) -> N
             terminal.type("s")
             terminal.until_shown("Before you send", "creates the cohort")
             terminal.type_until_shown("y", "5 added")
-            terminal.type("ctrl+q")
+            terminal.type("ctrl+q", "y")
             assert terminal.ended() == 0
             painted += bytes(terminal.transcript)
     assert not log.exists()

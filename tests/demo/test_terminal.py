@@ -32,7 +32,7 @@ def terminal(temporary: Path) -> Iterator[Terminal]:
 
 
 def test_quitting_leaves_nothing(terminal: Terminal, temporary: Path) -> None:
-    terminal.type("ctrl+q")
+    terminal.type("ctrl+q", "y")
     assert terminal.ended() == 0
     assert list(temporary.iterdir()) == []
     assert LEAVE_THE_SECOND_SCREEN in terminal.transcript

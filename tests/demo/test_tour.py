@@ -346,6 +346,8 @@ async def test_one_can_quit_meanwhile(harness: ConsoleHarness) -> None:
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "1/2")
         await pilot.press("ctrl+q")
+        await until_shown(pilot, "Quit amp-console?")
+        await pilot.press("y")
         await until(pilot, lambda: services(pilot).session is None and not tour.is_running)
 
 
@@ -385,7 +387,7 @@ def test_the_command_runs_it_and_the_presenter_may_end_it_during_seeding(
         terminal.until_shown("This tour takes three minutes")
         terminal.type("escape")
         terminal.until_shown("The tour has ended")
-        terminal.type("ctrl+q")
+        terminal.type("ctrl+q", "y")
         assert terminal.ended() == 0
     assert list(temporary.iterdir()) == []
 

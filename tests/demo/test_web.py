@@ -82,7 +82,9 @@ async def test_the_page_is_on_loopback_and_needs_no_other_server(served: Served)
 
 
 async def test_a_session_paints_home_and_takes_keys(served: Served) -> None:
-    picture = await served.painted(("11,774", "2"), ("All reasons", "\x11"))
+    picture = await served.painted(
+        ("11,774", "2"), ("All reasons", "\x11"), ("Quit amp-console?", "y")
+    )
     assert "Amplitude did not know this User ID" in picture
     assert "·" in picture  # although the terminal's encoding has no such sign
 

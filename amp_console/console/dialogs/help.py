@@ -168,12 +168,18 @@ class HelpScreen(ModalScreen[None]):
             and owner.check_action(binding.action.partition("(")[0], ()) is not False
         ]
         used.update(item.key for item in bindings)
-        first = {item.action: item for item in reversed(bindings)}
-        return [self._row(item) for item in bindings if first.get(item.action) is item]
+        actions: dict[str, list[Binding]] = {}
+        for item in bindings:
+            actions.setdefault(item.action, []).append(item)
+        return [self._row(some) for some in actions.values()]
 
-    def _row(self, binding: Binding) -> HelpRow:
-        reason = self._disabled_reason(binding.action.partition("(")[0]) or ""
-        return HelpRow(self._subject.app.get_key_display(binding), binding.description, reason)
+    def _row(self, bindings: Sequence[Binding]) -> HelpRow:
+        """The row of an action, with all keys that are displayed for it, plain ones first."""
+        bindings = sorted(bindings, key=lambda item: "+" in item.key)
+        first = bindings[0]
+        reason = self._disabled_reason(first.action.partition("(")[0]) or ""
+        keys = dict.fromkeys(map(self._subject.app.get_key_display, bindings))
+        return HelpRow(" ".join(keys), first.description, reason)
 
 
 def in_columns(sections: Sequence[HelpSection], width: int) -> Content:

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Button, Static
 
 from amp_console.console.context import Services
-from amp_console.console.dialogs.base import Answer, Confirm, Question
+from amp_console.console.dialogs.base import Answer, Question
 from amp_console.console.glyphs import bar
 from amp_console.console.jobs.base import Job
 from amp_console.console.jobs.forget import ForgetJob
@@ -22,29 +22,28 @@ from amp_console.console.words import byte_size
 from amp_console.text import plural
 
 BAR = 30  # columns
-ENDED = "Everything has finished."
-
-
-def quit_question() -> Confirm:
-    """Ask whether to quit while nothing is under way."""
-    return Confirm(
-        "Quit amp-console?", ["Nothing is under way, and nothing is lost."], "Quit", "Stay"
-    )
+NOTHING, ENDED = "Nothing is under way, and nothing is lost.", "Everything has finished."
 
 
 class QuitDialog(Question[None]):
-    """Asks how to quit. A live session does not end by itself, so only stopping it is offered."""
+    """Asks whether to quit; with `has_jobs`, how to end what is under way.
 
-    TITLE_TEXT = "Quit?"
+    A live session does not end by itself, so only stopping it is offered.
+    """
+
+    TITLE_TEXT = "Quit amp-console?"
     LEAVE = "stay"
 
-    def __init__(self, leave_when_done: Callable[[], None]) -> None:
-        super().__init__(leave="Keep it running")
+    def __init__(self, leave_when_done: Callable[[], None], *, has_jobs: bool) -> None:
+        super().__init__(leave="Keep it running" if has_jobs else "Stay")
+        self._has_jobs = has_jobs
         self._leave_when_done = leave_when_done
         self._is_leaving = False
 
     def answers(self) -> Sequence[Answer]:
-        """Quit once it is done, or stop it."""
+        """Quit; once it is done, or stop it, where anything is under way."""
+        if not self._has_jobs:
+            return (Answer("wait", "Quit", "y", "primary"),)
         if any(isinstance(job, LiveJob) for _, job in self._under_way):
             return (Answer("stop", "Stop and quit", "y", "warning"),)
         return (
@@ -72,7 +71,7 @@ class QuitDialog(Question[None]):
         if under_way:
             rows += [safe_text(""), safe_text((self._next(), MUTED))]
         else:
-            rows = [safe_text(ENDED)]
+            rows = [safe_text(ENDED if self._has_jobs else NOTHING)]
         self.query_one("#doing", Static).update(lines(*rows))
 
     @property
@@ -116,7 +115,7 @@ class QuitDialog(Question[None]):
         """Stay, or quit in one of two ways; there is no going back once the console closes."""
         match name:
             case "wait":
-                self._leave("Quitting when it is done…")
+                self._leave("Quitting when it is done…" if self._has_jobs else "Quitting…")
             case "stop":
                 for _, job in self._under_way:
                     job.cancel()

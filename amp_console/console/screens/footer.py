@@ -36,9 +36,9 @@ UsefulActions = Sequence[str | Labelled | Withheld]
 """Actions as bindings name them, of a screen or of the application; the most useful first."""
 ALWAYS = ("filter", "command_palette", "help")
 """The actions that end every footer, as far as they work there."""
-NEVER = ("back", "go", "ask_to_quit")
+NEVER = ("back", "go", "quit")
 """Actions that only fill no room: Esc is known, and main screens have a bar of their own."""
-LAST = ("ask_to_quit",)
+LAST = ("quit",)
 """The actions at the right end of a wide footer."""
 
 
@@ -137,7 +137,8 @@ class ScreenFooter:
             keys: dict[str, list[Binding]] = {}
             for _, binding in services_of(screen).appearance.bindings_of(node):
                 keys.setdefault(binding.action, []).append(binding)
-            for action, candidates in keys.items():
+            for action, bound in keys.items():
+                candidates = sorted(bound, key=lambda item: "+" in item.key)
                 name = action.removeprefix("app.")
                 first = next((item for item in candidates if not self._is_typed(item.key)), None)
                 if first is None or not first.description or name in seen:
@@ -164,7 +165,8 @@ class ScreenFooter:
     ) -> FooterKey:
         own = binding
         if binding is not first:  # what the first one displays is another key
-            own = Binding(binding.key, binding.action, key_display=binding.key.capitalize())
+            display = None if "+" in binding.key else binding.key.capitalize()
+            own = Binding(binding.key, binding.action, key_display=display)
         display = self._screen.app.get_key_display(own)
         return FooterKey(name, display, binding.description, is_available)
 

@@ -39,7 +39,7 @@ class FormScreen(BaseScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "save", "Save", key_display="F2", id="form.save"),
         *PLACE_KEYS,
-        Binding("q", "app.ask_to_quit", "Quit", show=False, id="quit.ask"),
+        Binding("q", "app.quit", "Quit", show=False, id="quit.ask"),
     ]
 
     def __init__(self) -> None:
