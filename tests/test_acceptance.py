@@ -76,7 +76,7 @@ def sync(operator: Operator, stream: Stream, rules: Sequence[Rule] = ()) -> None
     assert ended.status == 1, ended.err
     events = ended.document["events"]
     truth = stream.truth
-    assert events["changes"] == truth.changes
+    assert events["valid"] == truth.changes
     assert events["filtered"] + events["invalid"] == truth.filtered + truth.invalid
     assert events["read"] == truth.changes + truth.filtered + truth.invalid
     assert (ended.document["retries"] > 0) == bool(rules)

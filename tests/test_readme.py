@@ -181,7 +181,7 @@ def sample_event() -> dict[str, object]:
 
 def test_the_sample_event_is_read(at_work: Operator) -> None:
     Path("sample.json").write_text(json.dumps(sample_event()))
-    assert "Read 1 event: 1 change" in at_work.run("import", "sample.json").out
+    assert "Read 1 event: 1 valid" in at_work.run("import", "sample.json").out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -12,7 +12,7 @@ from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.report import (
     ImportReport,
     audience_sentences,
-    changes_of,
+    counts_of,
     set_sentences,
     unreadable_sentences,
 )
@@ -51,7 +51,7 @@ def read_events(
 def describe(report: ImportReport, *, has_commands: bool = True) -> list[str]:
     """The result of an import in lines; `has_commands` adds the command that shows more."""
     tally = report.tally
-    found = f"{changes_of(report)}, {tally.filtered:,} filtered, {tally.invalid:,} invalid"
+    found = counts_of(tally, None if report.snapshot else report.updated)
     lines = []
     if tally.read or not report.unreadable:
         lines.append(f"Read {plural(tally.read, 'event')}: {found}.")

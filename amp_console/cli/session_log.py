@@ -10,6 +10,7 @@ import msgspec
 from amp_console.cli.documents import RefusedDocument, refused_documents
 from amp_console.cli.output import say, say_json
 from amp_console.sync.formatting import refused_words
+from amp_console.sync.ingest.report import news_of
 from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import clean, plural
@@ -54,12 +55,14 @@ class SessionFormat(enum.StrEnum):
 class LiveDocument(msgspec.Struct, frozen=True):
     """One line of `--json`: all audiences together; times in seconds.
 
-    `queue_waiting` counts changes of audiences that wait for the operator; `queue` excludes them.
+    The `valid` events `updated` so many members. `queue_waiting` counts changes of
+    audiences that wait for the operator; `queue` excludes them.
     """
 
     at: str
     read: int
-    changes: int
+    valid: int
+    updated: int
     filtered: int
     invalid: int
     queue: int
@@ -131,7 +134,8 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
     return LiveDocument(
         at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         read=tally.read,
-        changes=tally.changes,
+        valid=tally.valid,
+        updated=now.updated,
         filtered=tally.filtered,
         invalid=tally.invalid,
         queue=now.queue,
@@ -153,7 +157,7 @@ def figures_line(now: LiveSnapshot) -> str:
     counts = now.counts
     return "  ".join(
         [
-            f"{now.tally.read:,} read",
+            f"{now.tally.read:,} read" + (f" ({news_of(now.updated)})" if now.tally.valid else ""),
             *([f"{now.tally.invalid:,} invalid"] if now.tally.invalid else []),
             f"pending {now.queue:,}" + (f" + {now.waiting:,} waiting" if now.waiting else ""),
             f"lag {now.lag:.1f} s (95%: {now.lag_95:.1f} s)",

@@ -10,7 +10,7 @@ from amp_console.sync.future_changes import future_changes_notice
 from amp_console.sync.ingest.report import (
     ImportReport,
     audience_sentences,
-    changes_of,
+    counts_of,
     set_sentences,
     unreadable_sentences,
 )
@@ -61,10 +61,8 @@ def ended(job: ImportJob) -> str:
         return job.failure or ""
     tally = job.report.tally
     begin = "Stopped. Everything read so far is kept:" if job.report.was_stopped else "Read"
-    return (
-        f"{begin} {plural(tally.read, 'event')}: {changes_of(job.report)}, "
-        f"{tally.filtered:,} filtered, {tally.invalid:,} invalid."
-    )
+    updated = None if job.report.snapshot else job.report.updated
+    return f"{begin} {plural(tally.read, 'event')}: {counts_of(tally, updated)}."
 
 
 def details(report: ImportReport) -> Iterator[tuple[str, str]]:
@@ -87,7 +85,7 @@ def details(report: ImportReport) -> Iterator[tuple[str, str]]:
         were = "event is" if report.tally.invalid == 1 else "events are"
         yield f"{report.tally.invalid:,} {were} invalid: press x to see which, and why.", "warn"
     changed_nothing = report.snapshot and report.snapshot.changed_nothing
-    if report.tally.changes and not changed_nothing:
+    if report.tally.valid and not changed_nothing and (report.snapshot or report.updated):
         yield "Nothing was sent. Press s under Audiences to sync.", ""
 
 

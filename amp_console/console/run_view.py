@@ -69,7 +69,7 @@ class RunLine(NamedTuple):
 class Funnel(NamedTuple):
     """Where events and changes are, in Segment's words. None: not known any more.
 
-    `tally` counts events: what was read is filtered, invalid or a change. The others count changes
+    `tally` counts events: what was read is filtered, invalid or valid. The others count changes
     to deliver, and their sum is how many the run was for.
     """
 

@@ -5,7 +5,7 @@ maximum: reading again, out of order or twice changes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -79,11 +79,26 @@ WITH merged AS (
         (change ->> 7)::bigint, change ->> 8
     FROM json_array_elements(:changes::json) WITH ORDINALITY AS changes (change, nth)
     ORDER BY nth {_KEEP_NEWEST_WITH_PAIR}
-    RETURNING n, audience_id, id_type, is_member, event_at),
+    RETURNING n, audience_id, id_type, is_member, event_at, counterpart),
 counted AS (
     {COUNT_NEW.format(members="merged")} AND n > (SELECT coalesce(max(n), 0) FROM member)
     {ADD_TO_DAYS})
-SELECT audience_id, id_type, count(*) FROM merged GROUP BY 1, 2
+SELECT merged.audience_id, merged.id_type, count(*) FROM merged
+  LEFT JOIN LATERAL (SELECT * FROM member WHERE member.n = merged.n LIMIT 1) AS former ON true
+ WHERE former.n IS NULL OR former.is_member <> merged.is_member
+    OR former.counterpart IS NOT merged.counterpart
+ GROUP BY 1, 2
+"""
+# How many members an audience gained under one ID type and how many flipped, each since a moment
+# of the same transaction: in a file by the numbers of rows, of which the merge changes one for each
+# member, and the trigger one for each that flips; on a server by what triggers count.
+_COUNTERS = "SELECT total_changes(), (SELECT coalesce(max(n), 0) FROM member)"
+_COUNTERS_OF_SERVER = """
+SELECT (SELECT coalesce(sum(people), 0) FROM membership_day
+         WHERE key >= (:audience * 8 + :id_type * 2) << 24
+           AND key < (:audience * 8 + :id_type * 2 + 2) << 24),
+       (SELECT coalesce(sum(people), 0) FROM member_count
+         WHERE audience_id = :audience AND id_type = :id_type)
 """
 _MERGE_LOADED = _MERGE.format(rows="temp.newest_change", keep_newest=KEEP_NEWEST)
 _FEW = 1_000
@@ -227,8 +242,9 @@ def merge(
 ) -> int:
     """Merge the changes of one source into the ledger; `audiences` are the ids.
 
-    Returns how many members changed: none if the same lines were read before. `now` is in
-    microseconds since 1970.
+    Returns how many members were updated: those whose membership or identifier is other than
+    before. What repeats what the ledger knew updates no one, also where it is the newest.
+    `now` is in microseconds since 1970.
     """
     updated = 0
     newest.drop_forgotten(db)
@@ -272,11 +288,11 @@ def merge(
             merged.add((target.id, code))
             with counting_new(db, target.id, code, now, before):
                 rows.append(_merge_newest(db, values, by_id))
-        updated += max(rows, default=0)  # the same people, by their other identifier
         if few is not None:
             few.audiences[target.id] = group.pairs
         else:
-            _remember_pairs(db, {target.id: group.pairs})
+            rows.append(_remember_pairs(db, {target.id: group.pairs}))
+            updated += max(rows)  # the same people, by their other identifier
     return updated if few is None else updated + few.merge()
 
 
@@ -315,7 +331,7 @@ class _FewChanges:
         self._recent += [(audience_id, id_type, *item) for item in recent.items()]
 
     def merge(self) -> int:
-        """Merge what was added; return how many members changed."""
+        """Merge what was added; return how many members were updated."""
         updated: dict[int, int] = {}
         count_few_recent(self._db, self._source_id, self._recent, self._now)
         if self._rows:
@@ -324,9 +340,9 @@ class _FewChanges:
             values = {"source": self._source_id, "changes": changes, "since": since}
             for audience_id, _, count in self._db.execute(_MERGE_FEW, values):
                 updated[audience_id] = max(count, updated.get(audience_id, 0))
-        _remember_pairs(self._db, self.audiences)
+        paired = _remember_pairs(self._db, self.audiences)
         self._rows, self._recent, self.audiences = [], [], {}
-        return sum(updated.values())
+        return max(paired, sum(updated.values()))
 
 
 def _newer_than_lists(
@@ -405,21 +421,29 @@ def _recent(
 
 
 def _merge_newest(db: Db, values: dict[str, int | None], by_id: dict[str, int]) -> int:
+    """Merge changes of one audience and ID type; return how many are new members or flipped."""
     if isinstance(db, ServerDb):
         return _merge_on_server(db, values, by_id)
     changes = msgspec.json.encode(by_id).decode()
-    return db.execute(_MERGE_ALL, {**values, "changes": changes}).rowcount
+    rows, last = db.execute(_COUNTERS).fetchone()
+    merged = db.execute(_MERGE_ALL, {**values, "changes": changes}).rowcount
+    rows_after, last_after = db.execute(_COUNTERS).fetchone()
+    return int(rows_after - rows - merged + last_after - last)
 
 
 def _merge_on_server(db: ServerDb, values: dict[str, int | None], by_id: dict[str, int]) -> int:
     db.load("newest_change", "key TEXT NOT NULL, value INTEGER NOT NULL", by_id.items())
-    return db.execute(_MERGE_LOADED, values).rowcount
+    counted = {name: values[name] for name in ("audience", "id_type")}
+    before = db.execute(_COUNTERS_OF_SERVER, counted).fetchone()
+    db.execute(_MERGE_LOADED, values)
+    return int(sum(db.execute(_COUNTERS_OF_SERVER, counted).fetchone()) - sum(before))
 
 
-def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> None:
+def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> int:
     """Keep the same person's identifier of the other type, where the newest event has both.
 
-    `pairs` are the Amplitude IDs of the User IDs of each audience.
+    `pairs` are the Amplitude IDs of the User IDs of each audience. Returns how many people have
+    another one than before; a row of each of their two identifiers says so.
     """
     user_id, amplitude_id = (ID_TYPE_CODE[id_type] for id_type in IdType)
     rows = [
@@ -429,9 +453,9 @@ def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> None:
     ]
     rows += [(audience_id, amplitude_id, other, id_) for audience_id, _, id_, other in rows]
     if not rows:
-        return
+        return 0
     if isinstance(db, ServerDb):
-        db.execute(
+        changed = db.execute(
             "UPDATE member SET counterpart = pair ->> 3 "
             "FROM json_array_elements(:pairs::json) AS pairs (pair) CROSS JOIN LATERAL ("
             "SELECT ctid AS place FROM member WHERE audience_id = (pair ->> 0)::bigint "
@@ -440,32 +464,42 @@ def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> None:
             # Of several User IDs of one Amplitude ID, the last one is kept.
             {"pairs": msgspec.json.encode([*{row[:3]: row for row in rows}.values()]).decode()},
         )
-        return
-    db.executemany(
-        "UPDATE member SET counterpart = ?4 WHERE audience_id = ?1 AND id_type = ?2 "
-        "AND id = ?3 AND counterpart IS NOT ?4",
-        rows,
-    )
+    else:
+        changed = db.executemany(
+            "UPDATE member SET counterpart = ?4 WHERE audience_id = ?1 AND id_type = ?2 "
+            "AND id = ?3 AND counterpart IS NOT ?4",
+            rows,
+        )
+    return (changed.rowcount + 1) // 2
 
 
-def newest_lines(
-    db: Db, source_id: int, ids: Mapping[tuple[int, IdType], Iterable[str]]
-) -> dict[tuple[int, IdType, str], int]:
-    """Return the line of each identifier's newest change, where that came from this source.
+class KnownMember(NamedTuple):
+    """What the ledger knows of an identifier: whether it is in, and where that is from."""
+
+    is_member: bool
+    at: int
+    source_id: int
+    line: int
+
+
+def known_members(
+    db: Db, ids: Mapping[tuple[int, IdType], Iterable[str]]
+) -> dict[tuple[int, IdType, str], KnownMember]:
+    """Return what the ledger knows of some identifiers, by audience, ID type and identifier.
 
     `ids` are identifiers by audience and ID type.
     """
     found = {}
     for (audience_id, id_type), named in ids.items():
         rows = db.execute(
-            "SELECT id, line FROM member WHERE audience_id = ? AND id_type = ? AND source_id = ? "
-            "AND id IN (SELECT value FROM json_each(?))",
+            "SELECT id, is_member, event_at, source_id, line FROM member "
+            "WHERE audience_id = ? AND id_type = ? AND id IN (SELECT value FROM json_each(?))",
             (
                 audience_id,
                 ID_TYPE_CODE[id_type],
-                source_id,
                 msgspec.json.encode(sorted(named)).decode(),
             ),
         )
-        found.update({(audience_id, id_type, id_): line for id_, line in rows})
+        for id_, is_member, *origin in rows:
+            found[audience_id, id_type, id_] = KnownMember(bool(is_member), *origin)
     return found

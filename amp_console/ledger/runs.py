@@ -180,7 +180,7 @@ def begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind = Ru
         "INSERT INTO run "
         "(kind, started_at, read, changes, filtered, invalid, lock, pid, host, operator) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, this_operator()) RETURNING id",
-        (kind, now, tally.read, tally.changes, tally.filtered, tally.invalid, *holder),
+        (kind, now, tally.read, tally.valid, tally.filtered, tally.invalid, *holder),
     ).fetchone()
     return int(row[0])
 
@@ -229,7 +229,7 @@ def keep_tally(db: Db, run_id: int, tally: ReadCounts) -> None:
     """Keep what was read during a run."""
     db.execute(
         "UPDATE run SET read = ?, changes = ?, filtered = ?, invalid = ? WHERE id = ?",
-        (tally.read, tally.changes, tally.filtered, tally.invalid, run_id),
+        (tally.read, tally.valid, tally.filtered, tally.invalid, run_id),
     )
 
 

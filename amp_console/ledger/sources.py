@@ -41,17 +41,20 @@ class InvalidGroup(msgspec.Struct, frozen=True):
 
 
 class ReadCounts(msgspec.Struct, frozen=True):
-    """What became of the events that were read; `read` is the sum of the other three."""
+    """What became of the events that were read; `read` is the sum of the other three.
+
+    A `valid` event says that someone is, or is not, a member; it may say nothing new.
+    """
 
     read: int = 0
-    changes: int = 0
+    valid: int = 0
     filtered: int = 0
     invalid: int = 0
 
     def __add__(self, other: "ReadCounts") -> "ReadCounts":
         return ReadCounts(
             self.read + other.read,
-            self.changes + other.changes,
+            self.valid + other.valid,
             self.filtered + other.filtered,
             self.invalid + other.invalid,
         )
@@ -59,7 +62,7 @@ class ReadCounts(msgspec.Struct, frozen=True):
     def __sub__(self, other: "ReadCounts") -> "ReadCounts":
         return ReadCounts(
             self.read - other.read,
-            self.changes - other.changes,
+            self.valid - other.valid,
             self.filtered - other.filtered,
             self.invalid - other.invalid,
         )
@@ -112,7 +115,7 @@ def account(
     db.execute(
         "UPDATE source SET read = read + ?, changes = changes + ?, filtered = filtered + ?, "
         "invalid = invalid + ? WHERE id = ?",
-        (tally.read, tally.changes, tally.filtered, tally.invalid, source_id),
+        (tally.read, tally.valid, tally.filtered, tally.invalid, source_id),
     )
     if filtered:
         _account_filtered(db, source_id, filtered)

@@ -1,4 +1,4 @@
-"""Changes that are dated in the future: from when on, and what is said of them."""
+"""Events that are dated in the future: from when on, and what is said of them."""
 
 from amp_console.text import local_time, plural
 
@@ -22,9 +22,9 @@ def dated_ahead(count: int, until: int | None) -> str:
 
 
 def future_changes_notice(count: int) -> str:
-    """Say that an import has read such changes."""
+    """Say that an import has read such events."""
     are, whose = ("is", "this person") if count == 1 else ("are", "these people")
     return (
-        f"{plural(count, 'change')} {are} dated more than a day in the future. Until then no other "
+        f"{plural(count, 'event')} {are} dated more than a day in the future. Until then no other "
         f"event changes {whose}: see the notice on the audience."
     )

@@ -24,7 +24,7 @@ def test_few_backlogs_are_shown_at_once() -> None:
 
 
 def test_events_that_are_invalid_are_counted_in_the_line() -> None:
-    some = LiveSnapshot(1, 0.0, ReadCounts(read=5, changes=3, invalid=2), 0.0, (), ())
-    assert "5 read  2 invalid  pending" in figures_line(some)
-    none = LiveSnapshot(1, 0.0, ReadCounts(read=3, changes=3), 0.0, (), ())
+    some = LiveSnapshot(1, 0.0, ReadCounts(read=5, valid=3, invalid=2), 0.0, (), ())
+    assert "5 read (nothing new)  2 invalid  pending" in figures_line(some)
+    none = LiveSnapshot(1, 0.0, ReadCounts(read=3, valid=3), 0.0, (), ())
     assert "invalid" not in figures_line(none)

@@ -98,7 +98,7 @@ def test_of_two_imports_at_once_one_reads_and_the_other_is_told(
     assert "Another import or live session is reading from events" in second.err
     may_go_on.set()
     assert first.wait() == 0, first.err
-    assert "Read 1,200 events: 1,200 changes (1,200 members updated)" in first.out
+    assert "Read 1,200 events: 1,200 valid (1,200 members updated)" in first.out
     assert sorted(bucket.fetched) == [f"in/{n:02}.json" for n in range(OBJECTS)]
 
 
@@ -172,7 +172,7 @@ def test_a_snapshot_in_a_bucket_is_read_as_a_whole_each_time(
     snapshot = ("import", bucket.address("list"), "--audience", "shoppers", "--snapshot", "--yes")
     for _ in range(2):
         ended = operator.run(*snapshot)
-        assert "Read 3 events: 3 changes" in ended.out, ended.err
+        assert "Read 3 events: 3 valid" in ended.out, ended.err
     bucket.put("list/2.csv", "user_id\nu4\n")
     assert "1 member has left: the snapshot does not list them." in operator.run(*snapshot).out
     assert "s3://events/list: 2 objects read." in operator.run(*snapshot[:4]).out

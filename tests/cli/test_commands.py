@@ -174,9 +174,9 @@ class TestImport:
         path.write_text("\n".join([json.dumps(event("u1", True)), "{broken", json.dumps(trait)]))
         ended = operator.run("import", path)
         assert ended.status == 1
-        said = "Read 3 events: 1 change ({}), 1 filtered, 1 invalid."
+        said = "Read 3 events: 1 valid ({}), 1 filtered, 1 invalid."
         assert said.format("1 member updated") in ended.out
-        assert said.format("0 members updated") in operator.run("import", path).out
+        assert said.format("nothing new") in operator.run("import", path).out
         (invalid,) = operator.run("errors", "--json").document["invalid_events"]
         assert (invalid["source"], invalid["line"]) == (str(path), 2)
         assert invalid["reason"].startswith("not JSON")
@@ -188,13 +188,13 @@ class TestImport:
         path.write_text('{"id":1}\n{"id":2}\n')
         ended = operator.run("import", path)
         assert ended.status == 1
-        assert f"{path}: no change in 2 events. They have no type" in ended.out
+        assert f"{path}: no valid event, 2 events were filtered. They have no type" in ended.out
 
     def test_tells_of_events_dated_in_the_future(self, operator: Operator, tmp_path: Path) -> None:
         path = tmp_path / "ahead.ndjson"
         path.write_text(json.dumps({**event("u1", True), "timestamp": "9999-01-01T00:00:00Z"}))
         ended = operator.run("import", path)
-        assert (ended.status, "1 change is dated more than a day" in ended.out) == (0, True)
+        assert (ended.status, "1 event is dated more than a day" in ended.out) == (0, True)
         notice = "1 person has an event dated in the future, up to 9999-01-01 00:00:00 UTC."
         assert f"shoppers: {notice}" in operator.run("audiences").out
         shown = operator.run("audience", "shoppers", "--json").document
@@ -210,7 +210,7 @@ class TestImport:
     def test_reads_gzip_from_stdin(self, operator: Operator, file: Path) -> None:
         ended = operator.run_process("import", "-", stdin=gzip.compress(file.read_bytes()))
         assert ended.status == 0
-        assert "Read 5 events: 5 changes" in ended.out
+        assert "Read 5 events: 5 valid" in ended.out
 
     def test_of_what_cannot_be_read_continues_with_the_rest(
         self, operator: Operator, file: Path, tmp_path: Path
@@ -254,7 +254,7 @@ class TestSync:
             "run": 1,
             "status": "partial",
             "connection": "acme",
-            "events": {"read": 5, "changes": 5, "filtered": 0, "invalid": 0},
+            "events": {"read": 5, "valid": 5, "filtered": 0, "invalid": 0},
             "requests": 2,  # an upload that creates the cohort, and the members
             "retries": 0,
             "planned": 3,

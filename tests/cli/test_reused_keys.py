@@ -74,7 +74,7 @@ def test_the_key_alone_is_refused_with_the_names_that_work(
 
 def test_events_of_the_other_one_are_filtered(spring: Operator, tmp_path: Path) -> None:
     ended = spring.run("import", tmp_path / "events.ndjson", "--audience", NEW)
-    assert "Read 3 events: 1 change (0 members updated), 2 filtered, 0 invalid." in ended.out
+    assert "Read 3 events: 1 valid (nothing new), 2 filtered, 0 invalid." in ended.out
 
 
 def test_every_command_shows_and_understands_the_computation_id(spring: Operator) -> None:

@@ -102,7 +102,7 @@ def test_the_log_as_json_says_what_the_lines_say(operator: Operator, file: Path)
     assert listening["url"] == f"http://127.0.0.1:{port}/metrics"
     last = of_event(records, "figures")[-1]
     assert (last["level"], last["read"], last["added"], last["rejected"]) == ("info", 3, 1, 1)
-    assert last["message"].startswith("3 read  1 invalid  pending 0  lag 0.0 s")
+    assert last["message"].startswith("3 read (2 members updated)  1 invalid  pending 0  lag 0.0 s")
     assert (last["would_remove"], last["backlogs"]) == ({}, [])
     (ending,) = of_event(records, "ending")
     assert ending["level"] == "info"

@@ -48,7 +48,7 @@ def test_an_incomplete_one_says_what_was_refused_and_that_no_one_was_removed(
     damaged = _listed(tmp_path / "damaged.csv", MEMBERS[:9], ',Linz\n"m-9,Graz\n')
     ended = _snapshot(vip, damaged)
     assert ended.status == 1
-    assert "Read 11 events: 9 changes, 0 filtered, 2 invalid." in ended.out
+    assert "Read 11 events: 9 valid, 0 filtered, 2 invalid." in ended.out
     assert "No one was removed, because the snapshot is incomplete:" in ended.out
     assert f"2 rows were refused in {damaged}." in ended.out
     assert "--allow-incomplete" in ended.out

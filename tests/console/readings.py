@@ -31,7 +31,7 @@ from tests.console.harness import ConsoleHarness, console, picture, services
 Facts = Mapping[str, object]
 NEWEST = 2  # runs whose screens are read
 FUNNEL = (
-    ("read", "filtered", "invalid", "changes"),
+    ("read", "filtered", "invalid", "valid"),
     ("users", "pending", "retrying", "failed", "delivered"),
 )
 """What the lines of a funnel count: a total, then its parts."""

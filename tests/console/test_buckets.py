@@ -34,7 +34,7 @@ async def test_the_objects_of_a_bucket_are_imported_once(
         await pilot.press("enter")
         await until_shown(
             pilot,
-            "Read 3 events: 2 changes (2 members updated), 0 filtered, 1 invalid.",
+            "Read 3 events: 2 valid (2 members updated), 0 filtered, 1 invalid.",
             "s3://events/in: 2 objects read.",
         )
         await pilot.press("i")

@@ -54,7 +54,7 @@ async def test_a_file_is_read_and_told_about(
 
         await until_shown(
             pilot,
-            "Read 3 events: 1 change (1 member updated), 1 filtered, 1 invalid.",
+            "Read 3 events: 1 valid (1 member updated), 1 filtered, 1 invalid.",
             "filtered: not an audience event (1)",
             "1 event is invalid: press x to see which, and why.",
             "Nothing was sent.",
@@ -71,7 +71,7 @@ async def test_a_pattern_reads_every_file_it_names(harness: ConsoleHarness, tmp_
     async with harness.open() as pilot:
         await open_dialog(pilot, tmp_path / "*.ndjson", "3 files")
         await pilot.press("enter")
-        await until_shown(pilot, "Read 3 events: 3 changes")
+        await until_shown(pilot, "Read 3 events: 3 valid")
         await pilot.press("escape")
 
         await until_shown(pilot, "shoppers", "+3")
@@ -91,7 +91,7 @@ async def test_tab_completes_and_files_are_chosen_below(
         await until_shown(pilot, "1 file, ")
         await pilot.press("enter")
 
-        await until_shown(pilot, "Read 1 event: 1 change")
+        await until_shown(pilot, "Read 1 event: 1 valid")
 
 
 async def test_what_is_missing_is_said_at_once(harness: ConsoleHarness, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ async def test_an_incomplete_snapshot_is_dropped_once_another_file_is_imported(
         await pilot.press("i")
         await until_shown(pilot, "1 file, ")
         await pilot.press("enter")
-        await until_shown(pilot, "Read 1 event: 1 change")
+        await until_shown(pilot, "Read 1 event: 1 valid")
         assert staged() == 0
 
 
@@ -248,7 +248,7 @@ async def test_audiences_of_one_key_are_told_apart_and_named_by_computation_id(
         await until_shown(pilot, "Name one by its computation ID: one, two.")
         key.value = "two"
         await pilot.press("enter")
-        await until_shown(pilot, "Read 2 events: 2 changes")
+        await until_shown(pilot, "Read 2 events: 2 valid")
         await pilot.press("escape")
         await until_shown(pilot, "shoppers (two)", "+3")
 
@@ -299,7 +299,7 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
             writer.write(json.dumps(event("u-1", True)) + "\n")
 
         await until_notified(
-            pilot, "Read 1 event: 1 change (1 member updated), 0 filtered, 0 invalid."
+            pilot, "Read 1 event: 1 valid (1 member updated), 0 filtered, 0 invalid."
         )
         await pilot.press("i")
         await until_shown(pilot, "New audience: ")

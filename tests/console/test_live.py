@@ -333,7 +333,7 @@ async def test_what_was_paused_when_it_ends_is_pending(
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(
-            pilot, "ended", "1 user pending at its end: “shoppers” 1 (paused)", "was paused"
+            pilot, "ended", "1 change pending at its end: “shoppers” 1 (paused)", "was paused"
         )
         assert picture(pilot).count("pending at its end") == 2  # once in the sum of changes
     assert members(harness) == {"u1"}
@@ -1043,7 +1043,7 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(
-            pilot, "ended at ", "3 events read", "2 users pending at its end", "waited: no cohort"
+            pilot, "ended at ", "3 events read", "2 changes pending at its end", "waited: no cohort"
         )
         await until_shown(pilot, "2 pending at its end", "Nothing is sent first: 2 pending changes")
         ended = next(it.text for it in await _log_entries(pilot) if " ended: run " in it.text)

@@ -374,7 +374,7 @@ async def test_a_bucket_counts_its_objects_while_it_is_followed_and_later(
         await until(pilot, lambda: wanted(harness) == {"u1", "u2"})
         await pilot.press("7")
         await until_shown(
-            pilot, "s3://events", "» live", "2 objects", "3 events: 2 changes", "1 invalid"
+            pilot, "s3://events", "» live", "2 objects", "3 events: 2 valid", "1 invalid"
         )
         live = services(pilot).jobs.live
         assert live is not None

@@ -24,15 +24,15 @@ def start(ledger: Ledger, hints: AudienceHints = NO_HINTS) -> Audience:
     return ledger.write(discover, REF, hints)
 
 
-def read(ledger: Ledger, changes: Iterable[Change], path: str = "/events.ndjson") -> None:
-    """Fold changes as one reading of a file."""
+def read(ledger: Ledger, changes: Iterable[Change], path: str = "/events.ndjson") -> int:
+    """Fold changes as one reading of a file; return how many members were updated."""
     changes = list(changes)
     source = ledger.write(sources.begin_source, path, path, 1)
     refs = {change.audience for change in changes}
     ids = {ref: ledger.write(discover, ref).id for ref in refs}
     gathered = NewestChanges()
     gathered.add(changes)
-    ledger.write(members.merge, source, gathered, ids, 1)
+    return ledger.write(members.merge, source, gathered, ids, 1)
 
 
 def take(

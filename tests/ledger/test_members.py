@@ -84,6 +84,37 @@ def test_of_equal_times_in_one_file_the_later_line_wins_however_far_it_is_read_a
     assert wanted(ledger) == set()
 
 
+MANY = 1_500
+"""Members of one merge: a server merges fewer than 1,000 in a statement of its own."""
+
+
+@pytest.mark.parametrize("count", [3, MANY])
+def test_only_a_membership_or_an_identifier_other_than_before_counts_as_updated(
+    ledger: Ledger, count: int
+) -> None:
+    """What repeats what the ledger knew is merged where it is newer, and updates no one."""
+    known = [enters(f"u{n}", NOW + n, n + 1) for n in range(count)]
+    assert read(ledger, known) == count
+    assert read(ledger, known) == 0
+    assert read(ledger, known, "/copy") == 0
+    later = [change._replace(at=change.at + HOUR) for change in known]
+    assert read(ledger, later) == 0
+    news = [leaves("u0", NOW + 2 * HOUR, count + 1), enters("u1", NOW + 2 * HOUR, count + 2)]
+    assert read(ledger, [*later, *news, leaves("new", NOW, count + 3)], "/more") == 2
+    named = [change._replace(amplitude_id=f"9{n}") for n, change in enumerate(later[1:])]
+    assert read(ledger, named, "/more") == count - 1  # who have an Amplitude ID now
+    assert read(ledger, named, "/once-more") == 0
+    swapped = [named[0]._replace(amplitude_id="91"), named[1]._replace(amplitude_id="90")]
+    latest = [change._replace(at=NOW + 3 * HOUR) for change in swapped]
+    assert read(ledger, latest, "/swapped") == 2
+
+
+def test_people_who_left_and_came_back_in_one_merge_are_not_updated(ledger: Ledger) -> None:
+    read(ledger, [enters("u1", NOW), leaves("u2", NOW, 2)])
+    flips = [leaves("u1", NOW + HOUR, 3), enters("u1", NOW + HOUR, 4), enters("u2", NOW + 1, 5)]
+    assert read(ledger, flips) == 1
+
+
 def test_times_years_apart_fit_in_one_fold(ledger: Ledger) -> None:
     changes = [enters(f"u{n}", NOW - n * YEAR, n + 1) for n in range(60)]
     read(ledger, [*changes, leaves("u59", NOW, 61)])

@@ -92,7 +92,7 @@ def test_gzip_is_known_by_its_bytes_and_not_by_its_name(
 ) -> None:
     bucket.put("plain.gz", lines("a"))
     bucket.put("packed", gzip.compress(lines("b").encode()))
-    assert read(workspace, bucket).tally.changes == 2
+    assert read(workspace, bucket).tally.valid == 2
     assert members(workspace) == {"a", "b"}
 
 
@@ -122,7 +122,7 @@ def test_what_holds_no_events_is_left_out(workspace: Workspace, bucket: BucketSe
 )
 def test_unusual_keys_are_read_once(workspace: Workspace, bucket: BucketServer, name: str) -> None:
     bucket.put(f"in/{name}", lines("a"))
-    assert read(workspace, bucket, "in").tally.changes == 1
+    assert read(workspace, bucket, "in").tally.valid == 1
     assert read(workspace, bucket, "in").sets[0] == SetCounts(f"s3://{BUCKET}/in", 0, 1)
 
 
@@ -132,7 +132,7 @@ def test_a_listing_of_several_pages_is_read_to_its_end(
     bucket.page = 10
     for n in range(31):
         bucket.put(f"many/{n:02}", lines(f"u{n}"))
-    assert read(workspace, bucket, "many").tally.changes == 31
+    assert read(workspace, bucket, "many").tally.valid == 31
     assert len(bucket.listings) == 4
 
 
@@ -142,7 +142,7 @@ def test_a_key_names_one_object_which_is_read_each_time(
     bucket.put("a/events.json", lines("a"))
     for _ in range(2):
         report = read(workspace, bucket, "a/events.json")
-        assert (report.tally.changes, report.sets[0].read) == (1, 1)
+        assert (report.tally.valid, report.sets[0].read) == (1, 1)
     assert read(workspace, bucket, "a").sets[0].known == 1
     assert events_read(workspace) == 1
 
@@ -171,7 +171,7 @@ def test_an_object_that_is_cut_is_fetched_on_where_it_broke_off(
 
     bucket.fault = cut
     report = read(workspace, bucket)
-    assert (report.unreadable, report.tally.changes) == ((), 2_000)
+    assert (report.unreadable, report.tally.valid) == ((), 2_000)
     assert members(workspace) == set(users)
 
 
@@ -216,7 +216,7 @@ def test_an_object_replaced_while_it_is_read_is_not_mixed(
     bucket.fault = replace
     report = read(workspace, bucket)
     assert "It was replaced while it was being read" in report.unreadable[0]
-    assert read(workspace, bucket).tally.changes == 2_000
+    assert read(workspace, bucket).tally.valid == 2_000
     assert {f"new-{n}" for n in range(2_000)} <= members(workspace)
 
 

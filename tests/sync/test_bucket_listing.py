@@ -48,7 +48,7 @@ def test_listing_begins_a_day_before_the_oldest_open_day(
     for days in range(60):
         for n in range(2):
             bucket.put(f"{folder(days)}/{n}.gz", lines(f"u{days}-{n}"))
-    assert read(workspace, bucket, ARCHIVE, at()).tally.changes == 120
+    assert read(workspace, bucket, ARCHIVE, at()).tally.valid == 120
     assert len(bucket.listings) == 2
     bucket.requests.clear()
     bucket.put(f"{folder(1)}/late.gz", lines("late"))
@@ -82,12 +82,12 @@ def test_late_files_of_open_days_are_found_and_days_close_after_a_pause(
     bucket.put(f"{folder(0)}/b.gz", lines("b"))
     for days in (1, 2):
         bucket.put(f"{folder(days)}/late.gz", lines(f"late{days}"))
-    assert read(workspace, bucket, ARCHIVE, at(1)).tally.changes == 3
+    assert read(workspace, bucket, ARCHIVE, at(1)).tally.valid == 3
     for days in range(-30, 0):  # no import for a month
         bucket.put(f"{folder(days)}/c.gz", lines(f"day{days}"))
     bucket.put(f"{folder(0)}/later.gz", lines("later"))
     report = read(workspace, bucket, ARCHIVE, at(30))
-    assert (report.tally.changes, report.unreadable) == (31, ())
+    assert (report.tally.valid, report.unreadable) == (31, ())
     assert read(workspace, bucket, ARCHIVE, at(30)).sets[0].read == 0
     assert len(remembered(workspace)) == 5  # four days, and where to begin
 
@@ -112,7 +112,7 @@ def test_days_named_in_seconds_are_listed_alike(workspace: Workspace, bucket: Bu
 
     for days in range(6):
         bucket.put(f"{name(days)}/a.gz", lines(f"u{days}"))
-    assert read(workspace, bucket, ARCHIVE, at()).tally.changes == 6
+    assert read(workspace, bucket, ARCHIVE, at()).tally.valid == 6
     for days in range(6):
         bucket.put(f"{name(days)}/late.gz", lines(f"late{days}"))
     report = read(workspace, bucket, ARCHIVE, at())
@@ -126,17 +126,17 @@ def test_a_clock_that_is_wrong_closes_no_day_to_come(
     read(workspace, bucket, ARCHIVE, at(365))
     for days in (0, -1):
         bucket.put(f"{folder(days)}/b.gz", lines(f"b{days}"))
-    assert read(workspace, bucket, ARCHIVE, at(1)).tally.changes == 2
+    assert read(workspace, bucket, ARCHIVE, at(1)).tally.valid == 2
 
 
 def test_reading_one_day_closes_no_other_day(workspace: Workspace, bucket: BucketServer) -> None:
     for days in (0, 20, 30):
         bucket.put(f"{folder(days)}/a.gz", lines(f"u{days}"))
-    assert read(workspace, bucket, folder(20), at()).tally.changes == 1
+    assert read(workspace, bucket, folder(20), at()).tally.valid == 1
     assert read(workspace, bucket, folder(20), at()).sets[0].known == 1
     report = read(workspace, bucket, ARCHIVE, at())
     assert report.sets == (SetCounts(f"s3://{BUCKET}/{ARCHIVE}", 2, 1),)
-    assert read(workspace, bucket, folder(30), at()).tally.changes == 1  # it is closed by now
+    assert read(workspace, bucket, folder(30), at()).tally.valid == 1  # it is closed by now
 
 
 def test_a_listing_that_breaks_off_closes_no_day(
@@ -148,7 +148,7 @@ def test_a_listing_that_breaks_off_closes_no_day(
         "continuation-token" in request.query and request.refuse(403, "AccessDenied")
     )
     report = read(workspace, bucket, ARCHIVE, at())
-    assert (report.tally.changes, len(report.unreadable)) == (50, 1)
+    assert (report.tally.valid, len(report.unreadable)) == (50, 1)
     bucket.fault = lambda _: False
     assert read(workspace, bucket, ARCHIVE, at()).sets[0] == SetCounts(
         f"s3://{BUCKET}/{ARCHIVE}", 1, 50
@@ -184,5 +184,5 @@ def test_days_are_closed_only_once_their_objects_are_in_the_ledger(
     with pytest.raises(LedgerError):
         give_up_at_the_end()
     assert remembered(workspace) == []
-    assert read(workspace, bucket, ARCHIVE, at()).tally.changes == 3
+    assert read(workspace, bucket, ARCHIVE, at()).tally.valid == 3
     assert [name for name in remembered(workspace) if name.endswith("/")] == [f"{ARCHIVE}/"]

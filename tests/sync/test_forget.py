@@ -477,7 +477,7 @@ async def test_a_live_stream_does_not_bring_them_back(workspace: Workspace, cloc
     changes = [change(ANA), change("u3", line=2)]
     result = ingestor.ingest(ingestor.begin("hook"), [EventBatch(changes)])
     assert [recent.id for recent in result.latest] == ["u3"]
-    assert (result.tally.changes, result.tally.filtered) == (1, 1)
+    assert (result.tally.valid, result.tally.filtered) == (1, 1)
     assert workspace.ledger.read(explain_person, ANA) == []
 
 

@@ -29,7 +29,7 @@ def lines(*events: object) -> str:
 def test_every_event_is_a_change_filtered_or_invalid(workspace: Workspace) -> None:
     trait = event("u1", True, personas={"computation_class": "computed_trait"})
     report = workspace.read([event("u1", True), trait, event(None, True), event("u2", False)])
-    assert report.tally == ReadCounts(read=4, changes=2, filtered=1, invalid=1)
+    assert report.tally == ReadCounts(read=4, valid=2, filtered=1, invalid=1)
     assert report.filtered == {"not an audience event: it is a computed trait": 1}
     assert (report.without_changes, report.dated_ahead) == ((), 0)
 
@@ -75,8 +75,8 @@ def test_a_file_of_which_nothing_was_taken_says_what_it_looks_like(
         map(str, paths)
     )
     [sentence] = report.without_changes
-    noun = "1 event" if len(events) == 1 else f"{len(events)} events"
-    assert sentence.startswith(f"{paths[0]}: no change in {noun}. ")
+    noun = "1 event was" if len(events) == 1 else f"{len(events)} events were"
+    assert sentence.startswith(f"{paths[0]}: no valid event, {noun} filtered. ")
     assert words in sentence
 
 
@@ -128,7 +128,7 @@ def test_a_source_that_cannot_be_read_stops_no_other(workspace: Workspace, tmp_p
     good.write_bytes(gzip.compress(lines(event("u1", True)).encode()))
     paths = [str(tmp_path / "missing"), str(tmp_path), str(good)]
     report = Importer(workspace.ledger, open_reader, ReadOptions()).run(paths)
-    assert (report.tally.changes, len(report.unreadable)) == (1, 2)
+    assert (report.tally.valid, len(report.unreadable)) == (1, 2)
 
 
 def test_audiences_of_one_file_are_told_apart(workspace: Workspace) -> None:
@@ -211,7 +211,7 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     with open_ledger(ledger_file) as ledger:
-        assert Importer(ledger, open_reader, ReadOptions()).run([str(path)]).tally.changes == 20_000
+        assert Importer(ledger, open_reader, ReadOptions()).run([str(path)]).tally.valid == 20_000
 
 
 def test_an_event_that_means_several_audiences_is_refused_alone(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_an_event_that_means_several_audiences_is_refused_alone(tmp_path: Path) 
         report = Importer(ledger, open_reader, ReadOptions()).run([str(path)])
         kept = ledger.read(lambda db: db.execute("SELECT id FROM member ORDER BY id").fetchall())
         (invalid,) = ledger.read(invalid_events)
-    assert (report.tally.read, report.tally.changes, report.tally.invalid) == (4, 3, 1)
+    assert (report.tally.read, report.tally.valid, report.tally.invalid) == (4, 3, 1)
     assert [id_ for (id_,) in kept] == ["u1", "u2", "u4"]
     assert (invalid.line, invalid.reason) == (3, AMBIGUOUS)
 

@@ -851,11 +851,14 @@ async def test_events_that_the_ledger_knew_are_read_and_are_no_last_changes(
     async with Session(workspace, tmp_path) as session:
         session.write(lines("u1", "u2", at=-1))
         await until(lambda: session.now().tally.read == 2)
-        assert (session.now().updated, session.now().latest) == (0, ())
-        session.write(lines("u2", at=-1) + lines("u3") + lines("u3", is_member=False, at=1))
-        await until(lambda: session.now().tally.read == 5)
+        session.write(lines("u1", "u2", at=1))  # newer, and nothing new
+        await until(lambda: session.now().tally.read == 4)
         now = session.now()
-        assert now.updated == 1
+        assert (now.updated, now.latest, now.sources[0].is_known) == (0, (), True)
+        session.write(lines("u2", at=2) + lines("u3") + lines("u3", is_member=False, at=1))
+        await until(lambda: session.now().tally.read == 7)
+        now = session.now()
+        assert (now.updated, now.sources[0].is_known) == (1, False)
         assert [(item.id, item.is_member) for item in now.latest] == [("u3", False), ("u3", True)]
 
 

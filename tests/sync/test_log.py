@@ -46,7 +46,7 @@ async def test_imports_and_runs_are_logged_the_newest_first(workspace: Workspace
     workspace.read([event("u-1", True), event(None, True), event("ghost-1", True)])
     await workspace.sync()
     ended, created, started, read = entries(workspace)
-    assert read.text.endswith(": 3 events, 2 changes, 0 filtered, 1 invalid.")
+    assert read.text.endswith(": 3 events, 2 valid (2 members updated), 0 filtered, 1 invalid.")
     assert read.text.startswith("Import of ")
     assert read.severity is Severity.WARNING
     assert started.text == "Sync of “shoppers” started: run 1."

@@ -74,7 +74,7 @@ def agrees(found: Samples, now: LiveSnapshot) -> None:
     assert found["amp_console_rejected_users_total", ""] == counts.rejected
     assert _sum(found, "amp_console_requests_total") == counts.requests
     assert _sum(found, "amp_console_events_total") == tally.read
-    assert found["amp_console_events_total", "change"] == tally.changes
+    assert found["amp_console_events_total", "valid"] == tally.valid
     assert found["amp_console_events_total", "invalid"] == tally.invalid
     assert found["amp_console_queue_changes", ""] == now.queue
     assert found["amp_console_waiting_changes", ""] == now.waiting

@@ -117,7 +117,7 @@ async def test_a_source_is_refreshed_at_every_interval_and_the_cohort_follows(la
         await followed.interval.passes()  # nothing is new
         assert followed.status["lake: vip"].events == 12
     assert followed.report is not None
-    assert (followed.report.last.tally.read, followed.report.last.tally.changes) == (12, 12)
+    assert (followed.report.last.tally.read, followed.report.last.tally.valid) == (12, 12)
     assert followed.report.last.counts.added == 11
 
 

@@ -90,7 +90,7 @@ async def test_events_that_say_nothing_are_accounted_for_and_taken(workspace: Wo
         assert (await post.send(json.dumps(odd).encode())).json() == {"taken": 4}
         assert (await post.send(b"[]")).json() == {"taken": 0}
         tally = post.live.snapshot().tally
-        assert (tally.read, tally.changes, tally.filtered, tally.invalid) == (4, 1, 1, 2)
+        assert (tally.read, tally.valid, tally.filtered, tally.invalid) == (4, 1, 1, 2)
 
 
 async def test_a_body_of_50_megabytes_is_refused_and_the_next_one_taken(

@@ -87,7 +87,7 @@ class _Unmerged:
         lines = [change.line for change in batch.changes if change.audience == ref]
         self.changes.drop(ref)
         self.refusals += [Refusal(line, AMBIGUOUS) for line in lines]
-        self.counts += ReadCounts(changes=-len(lines), invalid=len(lines))
+        self.counts += ReadCounts(valid=-len(lines), invalid=len(lines))
 
 
 class _Merge(NamedTuple):

@@ -21,7 +21,7 @@ from amp_console.sync.ingest.report import (
     ImportProgress,
     ImportReport,
     SetCounts,
-    no_change_found,
+    no_valid_event,
 )
 from amp_console.sync.ingest.snapshot import SnapshotReader
 from amp_console.text import clean
@@ -194,7 +194,7 @@ class Importer:
             self._now(),
             was_stopped=self._stop,
             unreadable=self._unreadable,
-            is_snapshot=self._snapshot is not None,
+            updated=None if self._snapshot else self._merges.updated,
         )
         self._ledger.write(add_log_entry, entry)
 
@@ -226,9 +226,9 @@ class Importer:
         self._counts += buffer.counts
         self._filtered.update(buffer.filtered)
         self._end(source, staged, buffer.counts)
-        if buffer.counts.filtered and not buffer.counts.changes and not self._stop:
+        if buffer.counts.filtered and not buffer.counts.valid and not self._stop:
             name = clean(source.name, 300)
-            self._unchanged.append(no_change_found(name, buffer.filtered))
+            self._unchanged.append(no_valid_event(name, buffer.filtered))
 
     def _count_ahead(self, batch: EventBatch) -> None:
         if max(times_of(batch.changes), default=0) > self._latest:

@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity
 from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.ingest.report import counts_of
 from amp_console.text import named, plural
 
 MAX_LENGTH = 200  # characters of a name
@@ -18,19 +19,13 @@ def import_entry(
     *,
     was_stopped: bool = False,
     unreadable: Sequence[str] = (),
-    is_snapshot: bool = False,
+    updated: int | None = None,
 ) -> LogEntry:
-    """Describe an import of these sources."""
+    """Describe an import of these sources; `updated` is None for a snapshot."""
     files = named([_short(name) for name in names], MAX_NAMES, MAX_LENGTH)
-    what = "Snapshot" if is_snapshot else "Import"
+    what = "Snapshot" if updated is None else "Import"
     how = " was stopped" if was_stopped else ""
-    counts = (
-        plural(tally.read, "event"),
-        plural(tally.changes, "change"),
-        f"{tally.filtered:,} filtered",
-        f"{tally.invalid:,} invalid",
-    )
-    text = f"{what} of {files}{how}: {', '.join(counts)}."
+    text = f"{what} of {files}{how}: {plural(tally.read, 'event')}, {counts_of(tally, updated)}."
     if unreadable:
         text += f" {plural(len(unreadable), 'source')} could not be read."
     is_bad = was_stopped or bool(unreadable) or bool(tally.invalid)

@@ -69,11 +69,11 @@ class ImportReport(msgspec.Struct, frozen=True):
 
     `snapshot` is what became of a snapshot, where the sources are the parts of one; `events` names
     those of them that hold events, which say themselves who leaves. `updated` counts the members
-    with something new, except those of a snapshot. `without_changes` says of each
-    source that held events, and no change, what it looks like. `dated_ahead` counts changes that
-    are dated more than a day in the future. `audiences` names those that the sources speak of and
-    that the ledger knew before; `new_audiences` names those that the sources added to it.
-    `sets` counts the objects of each address that means many.
+    whose membership or identifier is other than before, except those of a snapshot.
+    `without_changes` says of each source that held events, and no valid one, what it looks like.
+    `dated_ahead` counts events that are dated more than a day in the future. `audiences` names
+    those that the sources speak of and that the ledger knew before; `new_audiences` names those
+    that the sources added to it. `sets` counts the objects of each address that means many.
     """
 
     tally: ReadCounts
@@ -129,16 +129,24 @@ def set_sentences(report: ImportReport) -> Iterator[str]:
         yield f"{text}."
 
 
-def changes_of(report: ImportReport) -> str:
-    """Say how many changes were read, and what was new in them: "3 changes (1 member updated)"."""
-    changes = plural(report.tally.changes, "change")
-    if report.snapshot or not report.tally.changes:
-        return changes
-    return f"{changes} ({plural(report.updated, 'member')} updated)"
+def counts_of(tally: ReadCounts, updated: int | None) -> str:
+    """Say what became of events: "3 valid (1 member updated), 0 filtered, 1 invalid".
+
+    `updated` is None where that was not counted, as for a snapshot.
+    """
+    valid = f"{tally.valid:,} valid"
+    if updated is not None and tally.valid:
+        valid += f" ({news_of(updated)})"
+    return f"{valid}, {tally.filtered:,} filtered, {tally.invalid:,} invalid"
 
 
-def no_change_found(name: str, filtered: Mapping[str, int]) -> str:
-    """Say that a source gave no change, and what most of its events look like."""
+def news_of(updated: int) -> str:
+    """Say how many members valid events updated: "3 members updated", or "nothing new"."""
+    return f"{plural(updated, 'member')} updated" if updated else "nothing new"
+
+
+def no_valid_event(name: str, filtered: Mapping[str, int]) -> str:
+    """Say that a source held no valid event, and what most of the others look like."""
     reason, _ = max(filtered.items(), key=lambda item: item[1])
-    events = plural(sum(filtered.values()), "event")
-    return f"{name}: no change in {events}. {_LOOKS_LIKE[FilterReason(reason)]}."
+    events = plural(sum(filtered.values()), "event was", "events were")
+    return f"{name}: no valid event, {events} filtered. {_LOOKS_LIKE[FilterReason(reason)]}."

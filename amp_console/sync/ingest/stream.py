@@ -1,7 +1,7 @@
 """Ingesting events as they arrive: each batch is in the ledger, with its checkpoint, at once."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -9,7 +9,7 @@ import msgspec
 from amp_console.engage import EventBatch, ReadOptions
 from amp_console.ledger import Ledger, sources
 from amp_console.ledger.checkpoints import Checkpoint
-from amp_console.ledger.members import newest_lines
+from amp_console.ledger.members import KnownMember, known_members
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
 from amp_console.sync.timing import Timing
@@ -29,8 +29,9 @@ class Recent(NamedTuple):
 class IngestResult(msgspec.Struct, frozen=True):
     """What was ingested: what became of the events, and how many entered and left by audience.
 
-    `updated` counts the members with something new, `latest` are the last changes that were new,
-    in their order; so many of the events were there `earlier`, before the source was followed.
+    `updated` counts the members whose membership or identifier is other than before,
+    `latest` are the last changes that were new, in their order; so many of the events were there
+    `earlier`, before the source was followed.
     """
 
     tally: ReadCounts = ReadCounts()
@@ -90,14 +91,13 @@ class StreamIngestor:
             merged = buffer.add(batch)
             result = result.plus(self._counted(merged))
             last.extend(merged.changes[-LATEST:])
+        latest = self._news(last, source_id)  # as the ledger is before the merge
         buffer.merge(checkpoint)
         merges.flush()
-        counts, updated = buffer.counts, merges.updated
-        if not updated:
-            last.clear()
-        is_all_new = updated >= counts.changes
-        latest = self._recent(list(last), None if is_all_new else source_id)
-        return result.plus(IngestResult(counts, latest=latest, updated=updated))
+        updated = merges.updated
+        return result.plus(
+            IngestResult(buffer.counts, latest=latest if updated else (), updated=updated)
+        )
 
     def _counted(self, batch: EventBatch) -> IngestResult:
         """Count the changes of a batch that were not refused, as all of one audience may be."""
@@ -108,25 +108,28 @@ class StreamIngestor:
                 (entered if change.is_member else left)[audience_id] += 1
         return IngestResult(ReadCounts(), entered, left)
 
-    def _recent(self, changes: Sequence[Change], source_id: int | None) -> tuple[Recent, ...]:
-        """Return these changes of a source, without those that were nothing new to the ledger.
-
-        `source_id` is None where all of them are new.
-        """
-        ids, found = self._audiences.ids, list[tuple[IdType, int, Recent]]()
-        for audience, user_id, amplitude_id, is_member, _, line in changes:
+    def _news(self, changes: Iterable[Change], source_id: int) -> tuple[Recent, ...]:
+        """Those of these changes of a source that say something else than was known before them."""
+        ids, found = self._audiences.ids, list[tuple[IdType, KnownMember, Recent]]()
+        for audience, user_id, amplitude_id, is_member, at, line in changes:
             if audience in ids:  # else the change was refused
                 id_type = IdType.AMPLITUDE_ID if user_id is None else IdType.USER_ID
                 id_ = user_id or amplitude_id or ""
-                found.append((id_type, line, Recent(ids[audience], id_, is_member)))
-        if source_id is not None:
-            by_audience: dict[tuple[int, IdType], set[str]] = {}
-            for id_type, _, change in found:
-                by_audience.setdefault((change.audience_id, id_type), set()).add(change.id)
-            newest = self.ledger.read(newest_lines, source_id, by_audience)
-            found = [
-                (id_type, line, change)
-                for id_type, line, change in found
-                if line <= newest.get((change.audience_id, id_type, change.id), -1)
-            ]
-        return tuple(change for *_, change in found)
+                says = KnownMember(is_member, at, source_id, line)
+                found.append((id_type, says, Recent(ids[audience], id_, is_member)))
+        if not found:
+            return ()
+        named: dict[tuple[int, IdType], set[str]] = {}
+        for id_type, _, change in found:
+            named.setdefault((change.audience_id, id_type), set()).add(change.id)
+        known = self.ledger.read(known_members, named)
+        news = []
+        for id_type, says, change in found:
+            key = (change.audience_id, id_type, change.id)
+            before = known.get(key)
+            if before is not None and says[1:] < before[1:]:
+                continue
+            known[key] = says
+            if before is None or before.is_member != says.is_member:
+                news.append(change)
+        return tuple(news)

@@ -35,7 +35,7 @@ class SnapshotCollector(Collector):
             "Events read in this session, by what became of them.",
             "outcome",
             {
-                "change": self._now.tally.changes,
+                "valid": self._now.tally.valid,
                 "filtered": self._now.tally.filtered,
                 "invalid": self._now.tally.invalid,
             },

@@ -56,6 +56,8 @@ class FileReader:
         self._result = IngestResult()
         self.read = 0
         """How many events were read."""
+        self.updated = 0
+        """How many members they updated."""
         self.positions: dict[Path, int] = {}
         """How far the files were read that are read as a whole, and are under way; in bytes."""
         self.moved: list[Path] = []
@@ -207,6 +209,7 @@ class FileReader:
     def _add(self, result: IngestResult) -> None:
         self._result = self._result.plus(result)
         self.read += result.tally.read
+        self.updated += result.updated
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[BinaryIO]:

@@ -31,7 +31,8 @@ class SourceStatus(msgspec.Struct, frozen=True):
     `position` counts the bytes read since the session began, None where they are not counted. A
     bucket has read so many `objects` since. A receiver counts in `refused` the requests that it
     refused. So many others are `unlisted`, whose bytes are in `unlisted_position` and
-    `unlisted_size`. `is_awaited`: nothing is there yet, which is its only trouble.
+    `unlisted_size`. `is_awaited`: nothing is there yet, which is its only trouble. `updated` counts
+    the members that its events updated, as an `IngestResult`; None where that is not counted.
     """
 
     name: str
@@ -47,6 +48,12 @@ class SourceStatus(msgspec.Struct, frozen=True):
     kind: StreamKind = StreamKind.FILE
     objects: int = 0
     is_awaited: bool = False
+    updated: int | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was read to its end, and every event repeated what the ledger knew."""
+        return self.events > 0 and self.updated == 0 and self.position == self.size
 
 
 class Sink(Protocol):

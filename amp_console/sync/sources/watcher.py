@@ -71,6 +71,7 @@ class _Watched:
     seen: Stamp | None = None  # as it was when it was read last
     is_settling: bool = False  # it has to look the same twice before it is read
     events: int = 0
+    updated: int = 0
     last: float | None = None
     trouble: str = ""
 
@@ -173,7 +174,10 @@ class PathWatcher:
                 f"Line {known.line:,} is not complete: its last {size - position:,} bytes wait for"
                 " the rest."
             )
-        return SourceStatus(_name(path), watched.events, watched.last, position, size, trouble)
+        return SourceStatus(
+            *(_name(path), watched.events, watched.last, position, size, trouble),
+            updated=watched.updated,
+        )
 
     def _is_quiet(self, watched: _Watched) -> bool:
         return self.clock() - watched.changed >= self._options.patience
@@ -274,7 +278,8 @@ class PathWatcher:
     def _advance(self) -> int:
         """Let the reading whose turn it is take a step; return what it cost, in bytes."""
         turn = self._turns.popleft()
-        before, cost, watched = self._reader.read, 0, self._files.get(turn.path)
+        read, updated = self._reader.read, self._reader.updated
+        cost, watched = 0, self._files.get(turn.path)
         try:
             cost = next(turn.reading)
         except StopIteration as over:
@@ -289,8 +294,9 @@ class PathWatcher:
                 self._unread.note(turn.path, watched.trouble)
         else:
             self._turns.insert(min(len(self._turns), self._options.opened - 1), turn)
-        if watched is not None and (events := self._reader.read - before):
+        if watched is not None and (events := self._reader.read - read):
             watched.events += events
+            watched.updated += self._reader.updated - updated
             watched.last = self.clock()
         return COST_OF_FILE + cost
 

@@ -136,8 +136,8 @@ class ImportPane(Vertical):
             safe_text(
                 (f"{tally.read:,}", STRONG),
                 (" events read   ", MUTED),
-                (f"{tally.changes:,}", STRONG),
-                (" changes   ", MUTED),
+                (f"{tally.valid:,}", STRONG),
+                (" valid   ", MUTED),
                 (f"{tally.filtered:,}", STRONG),
                 (" filtered   ", MUTED),
                 (f"{tally.invalid:,}", BAD if tally.invalid else STRONG),

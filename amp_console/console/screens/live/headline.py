@@ -23,6 +23,7 @@ from amp_console.console.texts import (
 from amp_console.console.words import clock, lasting, stopwatch
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.sync.formatting import refused_words
+from amp_console.sync.ingest.report import news_of
 from amp_console.sync.live.progress import LiveSnapshot, pending_by_audience
 from amp_console.sync.sources.bucket.address import is_bucket
 from amp_console.sync.sources.protocols import SourceStatus
@@ -65,8 +66,8 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
         return
     events = f"{plural(now.tally.read, 'event')} read"
     yield safe_text(f"{events} in {stopwatch(now.elapsed)}")
-    if now.tally.changes:
-        yield safe_text((f"{plural(now.updated, 'member')} updated", MUTED))
+    if now.tally.valid:
+        yield safe_text((news_of(now.updated), MUTED))
     if now.earlier:
         yield safe_text((f"{now.earlier:,} from before it began", MUTED))
     if now.tally.invalid:
@@ -76,7 +77,7 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
 def _left(now: LiveSnapshot, left: int) -> Iterator[Content]:
     """What was pending at the end of a session, and whose; a name is not broken."""
     whose = pending_by_audience(now.audiences)
-    what = f"{plural(left, 'user')} pending at its end"
+    what = f"{plural(left, 'change')} pending at its end"
     yield safe_text((f"{what}:" if whose else what, WARN))
     for at, text in enumerate(whose, 1):
         yield safe_text((text if at == len(whose) else f"{text},", WARN))
@@ -118,7 +119,7 @@ def _changes(now: LiveSnapshot) -> Iterator[Content]:
     """What became of the changes that were pending; `LiveScreen.HELP` defines the terms."""
     counts = now.counts
     since_then = "since then"
-    if now.arrived > now.tally.changes:  # more than this session read
+    if now.arrived > now.tally.valid:  # more than this session read
         since_then += ", not only from its events"
     came = ((now.pending_before, "pending at the start"), (now.arrived, since_then))
     went = (

@@ -67,7 +67,7 @@ SOURCES = (
     Column("Events", 9, right=True, rank=3),
     Column("/s", 8, right=True, rank=2),
     Column("Last event", 10, right=True, rank=1),
-    Column("Folder or kind", 14, flex=2, hides=True),
+    Column("Notes", 14, flex=2, hides=True),
 )
 CHANGES = (
     Column("Time", 8),
@@ -261,6 +261,8 @@ def _source_row(
     kind = "webhooks" if source.name.startswith("http") else "bucket"
     folder = "" if is_shared else str(path.parent)
     where = Cell(kind, "dim") if is_address else Cell(folder, "dim", is_path=True)
+    if source.is_known:
+        where = Cell(f"nothing new in {folder}" if folder else "nothing new", "dim")
     read = "" if source.position is None else byte_size(source.position)
     last = glyphs.dash if ago is None else since(ago)
     tone = "warn" if source.is_awaited else "bad"

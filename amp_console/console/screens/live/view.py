@@ -53,7 +53,8 @@ users or more, or comes from a switched ID type: s asks for its name, as a sync 
 
 Everything is counted from the start of this session. Events are counted as they are read, minute by
 minute, where they say that someone entered (+) or left (−). Many repeat what the ledger knew:
-members updated are those with something new, and only their changes are listed as the last ones.
+members updated are those who entered, left or have another identifier than before, and only their
+changes are listed as the last ones. Of a file that updated no one, the list says "nothing new".
 
 A change is a user to add or to remove. The line of changes adds up: those pending at the start and
 since then were delivered or rejected, are pending now, or needed no request, because a later event

@@ -198,7 +198,7 @@ def funnel(view: RunView, glyphs: Glyphs, width: int) -> Content:
         ("read" if is_short else _READ.get(kind, "read"), tally.read, ""),
         ("filtered", tally.filtered, MUTED),
         ("invalid", tally.invalid, BAD),
-        ("changes", tally.changes, ""),
+        ("valid", tally.valid, ""),
     )
     changes = (
         ("" if is_short else "to deliver", counts.changes, ""),
@@ -210,7 +210,7 @@ def funnel(view: RunView, glyphs: Glyphs, width: int) -> Content:
     rows = [_sum("changes", changes, glyphs)]
     # Events that can't account for the users are of others: most were read long before the run.
     # So are those of a sync that was for some audiences only.
-    is_accounted = view.is_of_all and tally.changes >= (counts.changes or 0)
+    is_accounted = view.is_of_all and tally.valid >= (counts.changes or 0)
     if tally.read and (kind is not RunKind.SYNC or is_accounted):
         rows.insert(0, _sum("events", events, glyphs))
     return lines(*rows)

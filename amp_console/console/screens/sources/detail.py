@@ -166,7 +166,7 @@ def _of_events(services: Services, source: KnownSource) -> list[tuple[str, Conte
     assert totals is not None
     counts = totals.counts
     read = f"{plural(source.read, *NOUNS[source.origin])}, {plural(counts.read, 'event')}"
-    parts = f"{counts.changes:,} changes, {counts.filtered:,} filtered, {counts.invalid:,} invalid"
+    parts = f"{counts.valid:,} valid, {counts.filtered:,} filtered, {counts.invalid:,} invalid"
     return [
         ("read", safe_text(read, (f": {parts}", MUTED))),
         (f"last {NOUNS[source.origin][0]}", safe_text(position(source), max_length=MAX_LENGTH)),
