@@ -41,8 +41,12 @@ def relay(server_ledgers: PostgresqlLedgers) -> Iterator[LossyRelay]:
 @pytest.fixture
 def url(relay: LossyRelay, server_ledgers: PostgresqlLedgers, empty_ledger: EmptyLedger) -> str:
     """The address of an empty ledger behind the relay."""
-    port = server_ledgers.server.port
-    return f"{empty_ledger()}&{SOON}".replace(f":{port}/", f":{relay.port}/")
+    return behind(relay, server_ledgers, empty_ledger())
+
+
+def behind(relay: LossyRelay, ledgers: PostgresqlLedgers, url: str) -> str:
+    """The address of a ledger as it is reached through the relay."""
+    return f"{url}&{SOON}".replace(f":{ledgers.server.port}/", f":{relay.port}/")
 
 
 BUSY = (
@@ -107,6 +111,10 @@ class Group:
 
 @pytest.fixture
 def group(operator: Operator, url: str) -> Group:
+    return delivered_group(operator, url)
+
+
+def delivered_group(operator: Operator, url: str) -> Group:
     """A group whose first users are in the cohort."""
     operator.environment |= {"AMP_CONSOLE_LEDGER": url, "PGPASSWORD": PASSWORD}
     operator.limit(quiet_time=0, first_wait=0.05, first_batch=BATCH, largest_batch=BATCH)

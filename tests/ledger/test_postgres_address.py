@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.ledger.errors import PlaintextRefused
+from amp_console.ledger.errors import LedgerError, PlaintextRefused
 from amp_console.ledger.postgres.address import read_address
 from amp_console.values import Secret
 
@@ -82,3 +82,12 @@ def test_options_of_our_own_are_not_libpqs() -> None:
     assert address.schema == "eu"
     assert {"schema", "plaintext"}.isdisjoint(address.parameters)
     assert address.url == "postgresql://ana@localhost/amp?schema=eu&plaintext=allow"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "a minute", "", "3601", "²"])
+def test_a_time_to_wait_for_an_answer_is_a_number_of_seconds(text: str) -> None:
+    url = "postgresql://ana@localhost/amp?answer_timeout="
+    with pytest.raises(LedgerError, match=r"answer_timeout .* from 1 to 3600"):
+        read_address(f"{url}{text}")
+    assert read_address(f"{url}90").answer_timeout == 90
+    assert "answer_timeout" not in read_address(f"{url}90").parameters

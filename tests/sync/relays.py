@@ -158,8 +158,11 @@ _PROGRAM = struct.pack("HL", 1, ctypes.addressof(_DROP_ALL))
 _PROBES = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 127}
 
 
-SOON = "connect_timeout=2&tcp_user_timeout=500&keepalives_idle=1&keepalives_interval=1"
-"""Options of an address of PostgreSQL, by which lost packets are noticed within seconds."""
+SOON = (
+    "connect_timeout=2&tcp_user_timeout=500&keepalives_idle=1&keepalives_interval=1"
+    "&answer_timeout=1"
+)
+"""Options of an address of a ledger, by which a silent server is noticed within seconds."""
 
 
 class LossyRelay:
@@ -168,6 +171,9 @@ class LossyRelay:
     While it does, no byte is acknowledged, on either side, and no connection can be made; both
     ends still have theirs. Afterwards what was lost is sent again, unless an end has given up.
     """
+
+    takes_new = False
+    """Whether connections can be made meanwhile, and lose nothing."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -214,21 +220,31 @@ class LossyRelay:
         self._drop(self._sockets)
         self.is_lossy.set()
 
-    @staticmethod
-    def _drop(sockets: Iterable[socket.socket]) -> None:
-        for one in sockets:
-            with suppress(OSError):
-                one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, _PROGRAM)
-
     def recover(self) -> None:
         """Lose nothing from now on."""
         with self._guard:
             self._left = None
-            for one in self._sockets:
-                with suppress(OSError):
-                    one.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+            self._restore(self._sockets)
             self._passes.set()
             self.is_lossy.clear()
+
+    def _drop(self, sockets: Iterable[socket.socket]) -> None:
+        for one in sockets:
+            with suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, _PROGRAM)
+
+    def _restore(self, sockets: Iterable[socket.socket]) -> None:
+        for one in sockets:
+            with suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+
+    def _is_passed_on(self, _source: socket.socket) -> bool:
+        self._passes.wait()
+        return True
+
+    def _is_cut_off(self, _source: socket.socket) -> bool:
+        """Whether the other end is not told that this one has gone."""
+        return False
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -241,7 +257,7 @@ class LossyRelay:
                         one.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
                 with self._guard:
                     self._sockets += pair
-                    if self.is_lossy.is_set():
+                    if self.is_lossy.is_set() and not self.takes_new:
                         self._drop(pair)
                 for ends in (pair, pair[::-1]):
                     threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
@@ -254,10 +270,10 @@ class LossyRelay:
                         self._left -= 1
                         if self._left < 0:
                             self._lose()
-                self._passes.wait()
-                self.passed += 1
-                target.sendall(data)
-        for one in (source, target):
+                if self._is_passed_on(source):
+                    self.passed += 1
+                    target.sendall(data)
+        for one in () if self._is_cut_off(source) else (source, target):
             _end(one)
             with self._guard, suppress(ValueError):
                 self._sockets.remove(one)
@@ -267,3 +283,29 @@ def _end(one: socket.socket) -> None:
     with suppress(OSError):
         one.shutdown(socket.SHUT_RDWR)
     one.close()
+
+
+class SwallowingRelay(LossyRelay):
+    """Acknowledges every packet, and passes nothing on for a while, as a proxy that is half dead.
+
+    A connection that was open meanwhile never passes anything on again, not even its end; `recover`
+    ends it. New ones are swallowed, too, unless it `takes_new`.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._swallowed: set[socket.socket] = set()
+        super().__init__(port)
+
+    def _drop(self, sockets: Iterable[socket.socket]) -> None:
+        self._swallowed.update(sockets)
+        self._swallowed.discard(self._listener)
+
+    def _restore(self, _sockets: Iterable[socket.socket]) -> None:
+        for one in self._swallowed:
+            _end(one)
+
+    def _is_passed_on(self, source: socket.socket) -> bool:
+        return source not in self._swallowed
+
+    def _is_cut_off(self, source: socket.socket) -> bool:
+        return source in self._swallowed and self.is_lossy.is_set()

@@ -11,7 +11,9 @@ from amp_console.values import Secret
 SCHEMA = "amp_console"  # never public, which any user may be able to write to
 _SCHEMA_OPTION = "schema"
 _PLAINTEXT_OPTION, _ALLOWED = "plaintext", "allow"
-_OWN_OPTIONS = {_SCHEMA_OPTION, _PLAINTEXT_OPTION}
+_ANSWER_OPTION, _ANSWER_SECONDS = "answer_timeout", 60
+_OWN_OPTIONS = {_SCHEMA_OPTION, _PLAINTEXT_OPTION, _ANSWER_OPTION}
+_MAX_ANSWER_SECONDS = 3_600
 _MAX_SCHEMA_BYTES = 63  # bytes of an identifier; PostgreSQL would cut what is longer
 _UNENCRYPTED = {
     "disable",
@@ -24,7 +26,8 @@ class Address(msgspec.Struct, frozen=True):
     """An address: `url` without a password, `place` its host and database for people.
 
     `parameters` are libpq's, as they are entered, without the password. `sslmode` is the one in
-    use, wherever it comes from; `is_remote`: its packets leave this machine.
+    use, wherever it comes from; `is_remote`: its packets leave this machine. A statement without an
+    answer for `answer_timeout` seconds asks whether the server is at work on it.
     """
 
     url: str
@@ -34,6 +37,7 @@ class Address(msgspec.Struct, frozen=True):
     password: Secret | None
     sslmode: str
     is_remote: bool
+    answer_timeout: int
 
 
 def read_address(url: str, password: Secret | None = None) -> Address:
@@ -77,6 +81,7 @@ def read_address(url: str, password: Secret | None = None) -> Address:
         password or (Secret(str(typed)) if typed else None),
         sslmode,
         not all(map(_is_local, hosts.split(","))),
+        _checked_seconds(own.get(_ANSWER_OPTION, str(_ANSWER_SECONDS))),
     )
     may_be_read = sslmode in _UNENCRYPTED and completed.get("gssencmode") != "require"
     if address.is_remote and may_be_read and own.get(_PLAINTEXT_OPTION) != _ALLOWED:
@@ -90,6 +95,15 @@ def _checked_schema(schema: str) -> str:
     if schema == "public":
         raise LedgerError("A ledger needs a schema of its own, not public. Choose another one.")
     return schema
+
+
+def _checked_seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_ANSWER_SECONDS:
+        raise LedgerError(
+            f"{_ANSWER_OPTION} in the address of the ledger must be a number of seconds, from 1 to "
+            f"{_MAX_ANSWER_SECONDS}."
+        )
+    return int(text)
 
 
 def _completed(parameters: dict[str, Any]) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """A connection to PostgreSQL that the ledger's functions use like SQLite's."""
 
-import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cache, partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +17,13 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.adapt import AdaptersMap
 
-CONNECT_SECONDS = 10
+    from amp_console.ledger.postgres.silence import Backend, GuardedConnection
+
 _ATTEMPTS = 5  # at finding out how a pooler works while others use it
-# A host or a server that vanished is noticed after a minute, on either side: until then the server
-# keeps the locks of a session. By default, it would for more than two hours.
-_KEEPALIVES = {
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,  # milliseconds
-}
-_KEEPALIVES_OF_SERVER = {
-    name if name.startswith("tcp_") else f"tcp_{name}": value for name, value in _KEEPALIVES.items()
-}
+_PROCESS = (
+    "SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint FROM pg_stat_activity "
+    "WHERE pid = pg_backend_pid()"
+)
 
 
 def connect(address: Address) -> "psycopg.Connection[Any]":
@@ -37,29 +31,14 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
 
     Raises `psycopg.Error`; `PoolerRefused` before it changes anything of a session that is shared.
     """
-    import psycopg
+    from amp_console.ledger.postgres.silence import KEEPALIVES_OF_SERVER
 
-    secret = {} if address.password is None else {"password": address.password.reveal()}
-
-    known: dict[str, Any] = {
-        "connect_timeout": CONNECT_SECONDS,
-        "fallback_application_name": "amp-console",
-        **_KEEPALIVES,
-        **address.parameters,
-        **secret,
-        "client_encoding": "utf8",
-    }
-
-    def opened() -> "psycopg.Connection[Any]":
-        return psycopg.connect(
-            autocommit=True, context=_adapters(), cursor_factory=psycopg.RawCursor, **known
-        )
-
-    connection = opened()
-    connection.server_cursor_factory = psycopg.RawServerCursor
+    connection = _opened(address)
     try:
-        if connection.info.backend_pid != _process(connection) and _is_shared(connection, opened):
+        backend = _backend(connection)
+        if connection.info.backend_pid != backend.pid and _is_shared(connection, address):
             raise PoolerRefused(address.place)
+        _guard(connection, backend, address)
         schema = quoted(address.schema)
         connection.execute(
             "; ".join(
@@ -67,7 +46,7 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
                     f"SET search_path = {schema}, pg_temp",
                     "SET client_min_messages = warning",
                     "SET jit = off",  # compiling takes longer than what the ledger asks
-                    *(f"SET {name} = {value}" for name, value in _KEEPALIVES_OF_SERVER.items()),
+                    *(f"SET {name} = {value}" for name, value in KEEPALIVES_OF_SERVER.items()),
                 ]
             )
         )
@@ -77,32 +56,72 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
     return connection
 
 
-def _process(connection: "psycopg.Connection[Any]") -> int:
+def _opened(address: Address, limit: int | None = None, **others: Any) -> "GuardedConnection":
+    """Connect without a setting of the ledger's; no statement waits longer than the limit."""
+    import psycopg
+
+    from amp_console.ledger.postgres.silence import (
+        CONNECT_SECONDS,
+        KEEPALIVES,
+        GuardedConnection,
+    )
+
+    secret = {} if address.password is None else {"password": address.password.reveal()}
+    known: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "fallback_application_name": "amp-console",
+        **KEEPALIVES,
+        **address.parameters,
+        **others,
+        **secret,
+        "client_encoding": "utf8",
+    }
+    connection = GuardedConnection.connect(
+        autocommit=True, context=_adapters(), cursor_factory=psycopg.RawCursor, **known
+    )
+    connection.server_cursor_factory = psycopg.RawServerCursor
+    connection.guard(limit or address.answer_timeout)
+    return connection
+
+
+def _guard(connection: "GuardedConnection", backend: "Backend", address: Address) -> None:
+    """Let a statement that waits long ask the same server whether it is at work on it."""
+    from amp_console.ledger.postgres.silence import CONNECT_SECONDS, doubts_about, is_at_work
+
+    info, limit = connection.info, min(address.answer_timeout, CONNECT_SECONDS)
+    there = {"host": info.host, "hostaddr": info.hostaddr, "port": info.port}
+    again = partial(_opened, address, limit, **{name: one for name, one in there.items() if one})
+    connection.guard(
+        address.answer_timeout, partial(is_at_work, again, backend), doubts_about(address.url)
+    )
+
+
+def _backend(connection: "psycopg.Connection[Any]") -> "Backend":
     """The process of the server that a query runs in; a pooler tells its client another one."""
-    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    from amp_console.ledger.postgres.silence import Backend
+
+    row = connection.execute(_PROCESS).fetchone()
     assert row is not None
-    return int(row[0])
+    return Backend(*row)
 
 
-def _is_shared(
-    connection: "psycopg.Connection[Any]", opened: "Callable[[], psycopg.Connection[Any]]"
-) -> bool:
+def _is_shared(connection: "psycopg.Connection[Any]", address: Address) -> bool:
     """Whether a pooler lets another client have this connection's process between transactions.
 
     PgBouncer gives a client the process that became free last, unless others are quicker.
     """
     import psycopg
 
-    with closing(opened()) as other:
+    with closing(_opened(address)) as other:
         for _ in range(_ATTEMPTS):
-            before = _process(connection)
+            before = _backend(connection)
             try:
                 with other.transaction():
-                    if _process(other) == before:
+                    if _backend(other) == before:
                         return True
             except psycopg.Error:
                 return True  # a pooler in statement mode refuses transactions
-            if _process(connection) != before:
+            if _backend(connection) != before:
                 return True
     return False
 
@@ -112,7 +131,7 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-@functools.cache
+@cache
 def _adapters() -> "AdaptersMap":
     """How values cross: every number is a bigint, as all columns are, and True is 1.
 

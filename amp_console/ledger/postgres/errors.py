@@ -85,7 +85,7 @@ def not_connected(error: "psycopg.Error", place: str, *, is_in_use: bool = False
     `is_in_use`: the ledger was opened before, so something may have been changed already.
     """
     kept = _KEPT if is_in_use else "Nothing was changed."
-    if _ALL_TAKEN.search(_words(error)):
+    if is_full(error):
         return LedgerBusy(
             f"The server has no connection left for the ledger {place}. {kept} Close other "
             "programs, or raise max_connections."
@@ -99,6 +99,11 @@ def not_connected(error: "psycopg.Error", place: str, *, is_in_use: bool = False
         f"The ledger {place} can't be opened ({_words(error)}). {kept} Check the "
         "address, the user and its password, and the network."
     )
+
+
+def is_full(error: "psycopg.Error") -> bool:
+    """Whether a server, or a pooler, is there but has no room for another connection."""
+    return _ALL_TAKEN.search(_words(error)) is not None
 
 
 def _other(error: "psycopg.Error") -> _Kind:

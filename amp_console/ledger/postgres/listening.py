@@ -26,7 +26,8 @@ class Listener:
     """Calls `heard`, in a thread of its own, for each transaction that has changed a ledger.
 
     While its connection is lost it makes a new one, again and again; what is changed meanwhile is
-    not heard, so `heard` is called as soon as it listens again.
+    not heard, so `heard` is called as soon as it listens again. Silence is usual here: after the
+    `answer_timeout` of the address, it asks whether the server is still there.
     """
 
     def __init__(self, address: Address, heard: Callable[[], None]) -> None:
@@ -60,22 +61,29 @@ class Listener:
     def _listen(self) -> None:
         """Connect, and listen until the connection is lost or no one wants to hear any more."""
         with closing(connect(self._address)) as connection:
+            notices = list[str]()
+            connection.add_notify_handler(lambda notice: notices.append(notice.payload))
             connection.execute(f"LISTEN {CHANNEL}")
             self._is_listening.set()
             self._heard()
-            for _ in self._arrivals(connection):
-                if any(self._is_about_ledger(payload) for payload in _received(connection)):
+            for has_arrived in self._arrivals(connection):
+                if has_arrived:
+                    notices += _received(connection)
+                else:
+                    connection.execute("SELECT")  # fails if the server is no longer there
+                if any(self._is_about_ledger(payload) for payload in notices):
                     self._heard()
+                notices.clear()
 
-    def _arrivals(self, connection: "psycopg.Connection[object]") -> Iterator[None]:
-        """Yield whenever the server has sent something, or has hung up."""
+    def _arrivals(self, connection: "psycopg.Connection[object]") -> Iterator[bool]:
+        """Yield whenever the server has sent something or has hung up, or was silent for long."""
         with DefaultSelector() as selector:
             selector.register(connection.fileno(), EVENT_READ)
             selector.register(self._waked, EVENT_READ)
             while not self._is_closed.is_set():
-                selector.select()
+                has_arrived = bool(selector.select(self._address.answer_timeout))
                 if not self._is_closed.is_set():
-                    yield
+                    yield has_arrived
 
     def _is_about_ledger(self, payload: str) -> bool:
         """Whether it is about this ledger: others of the database have schemas of their own."""
