@@ -38,7 +38,7 @@ from amp_console.ledger.runs import RunKind, begin_run
 from amp_console.ledger.schema import migrate
 from amp_console.ledger.sources import ReadCounts, begin_source
 from amp_console.values import AudienceRef, Change, Secret
-from tests.ledger.helpers import enters, start, wanted
+from tests.ledger.helpers import enters, leaves, start, wanted
 from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 
 _TYPES = {"INTEGER": "bigint", "TEXT": "text", "REAL": "double precision", "BLOB": "bytea"}
@@ -437,10 +437,10 @@ def test_many_changes_are_merged_as_few_are(ledger: Ledger) -> None:
     """More are loaded into a table first than fit well into a text."""
     odd = ["tab\there", "line\nbreak", "back\\slash", "\\N", "é😀", "'"]
     ids = [*odd, *(f"u{number}" for number in range(3_000))]
-    for at in (1, 2):
+    for at, change in enumerate((enters, leaves, enters), 1):
         source = ledger.write(begin_source, f"/{at}", f"/{at}", at)
         newest = NewestChanges()
-        newest.add([enters(id_, at, line + 1) for line, id_ in enumerate(ids)])
+        newest.add([change(id_, at, line + 1) for line, id_ in enumerate(ids)])
         target = start(ledger)
         assert ledger.write(merge, source, newest, {target.ref: target.id}, at) == len(ids)
     assert wanted(ledger) == set(ids)
