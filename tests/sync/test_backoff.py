@@ -19,15 +19,19 @@ from amp_console.sync.timing import Timing
 LIMITS = Limits(first_batch=10_000, largest_batch=100_000, tries=5, longest_wait=100.0)
 
 
-def sizes(*answers: Transient | None) -> list[int]:
-    """The sizes of the batches that meet these answers, and of the one after."""
+def sizes(*answers: Transient | None, pending: int = 1_000_000) -> list[int]:
+    """The sizes allowed for the batches that meet these answers, and for the one after.
+
+    There are never more than `pending` users to send.
+    """
     size = BatchSize(LIMITS)
     found = [size.current]
     for answer in answers:
+        sent = min(pending, size.current)
         if answer is None:
-            size.grow()
+            size.grow(sent)
         else:
-            size.shrink(answer)
+            size.shrink(answer, sent)
         found.append(size.current)
     return found
 
@@ -50,6 +54,21 @@ def test_what_was_too_much_is_not_tried_again_soon(trouble: Transient) -> None:
 
 def test_a_time_out_of_what_passed_before_sets_no_ceiling() -> None:
     assert sizes(None, None, None, None, None, TimedOut(), None)[-1] == 100_000
+
+
+def test_small_requests_that_pass_prove_nothing_about_large_ones() -> None:
+    size = BatchSize(LIMITS)
+    for _ in range(20):
+        size.grow(3)
+    size.shrink(TimedOut(), 100_000)
+    assert size.current == 50_000
+    for _ in range(20):
+        size.grow(3)
+    assert size.current == 50_000
+
+
+def test_a_small_request_that_is_too_large_is_followed_by_a_smaller_one() -> None:
+    assert sizes(None, TooLarge(413), TooLarge(413), pending=300) == [10_000, 100_000, 150, 75]
 
 
 def test_batches_never_shrink_below_one() -> None:

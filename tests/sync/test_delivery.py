@@ -3,12 +3,16 @@
 import asyncio
 import itertools
 import re
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
+from amp_console.amplitude import MembersChanged
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.connections.read_only import ReadOnly
 from amp_console.ledger import deliveries
+from amp_console.ledger.errors import LedgerError
 from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.simulator import (
@@ -28,7 +32,7 @@ from amp_console.simulator import (
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.cohort_upload import LATER_CHECKS
 from amp_console.sync.delivery.progress import RunSnapshot
-from amp_console.sync.delivery.run import RunReport, open_run, take_turn
+from amp_console.sync.delivery.run import RunReport, deliver, open_run, take_turn
 from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.timing import Stop, Timing
 from amp_console.values import Credentials, IdType, Operation, Secret
@@ -871,3 +875,54 @@ async def test_a_refused_user_who_is_in_the_cohort_is_removed_when_they_leave(
     workspace.ledger.write(retry_rejected)
     await workspace.sync()
     assert workspace.cohort() == {"u0"}
+
+
+class ClientThatNeverAnswersForOne(AmplitudeClient):
+    """Sends nothing for one cohort, and requests for others only while one for it is under way."""
+
+    def __init__(self, workspace: Workspace, cohort_id: str) -> None:
+        super().__init__(workspace.simulator.base_url, workspace.simulator.credentials)
+        self.was_given_up = False
+        self._cohort_id = cohort_id
+        self._is_under_way = asyncio.Event()
+
+    async def change_members(
+        self,
+        cohort_id: str,
+        id_type: IdType,
+        operation: Operation,
+        ids: msgspec.Raw | Sequence[str],
+    ) -> MembersChanged:
+        if cohort_id != self._cohort_id:
+            await self._is_under_way.wait()
+            return await super().change_members(cohort_id, id_type, operation, ids)
+        self._is_under_way.set()
+        try:
+            return await asyncio.Future()
+        finally:
+            self.was_given_up = True
+
+
+async def test_no_audience_is_delivered_any_further_once_the_run_has_failed(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1")
+    workspace.read([event("u1", True, audience="buyers")])
+    await workspace.sync()
+    workspace.enter("u2")
+    workspace.read([event("u2", True, audience="buyers")])
+    shoppers, buyers = workspace.audience(), workspace.audience("buyers")
+    assert shoppers.cohort_id is not None
+    workspace.ledger.write(
+        lambda db: db.execute(
+            "CREATE TRIGGER full BEFORE UPDATE OF state ON request "
+            f"WHEN NEW.audience_id = {buyers.id} BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        )
+    )
+    async with ClientThatNeverAnswersForOne(workspace, shoppers.cohort_id) as client:
+        with pytest.raises(LedgerError, match="disk is full"):
+            await deliver(workspace.plan(), workspace.context(client))
+        assert client.was_given_up
+    workspace.ledger.write(lambda db: db.execute("DROP TRIGGER full"))
+    await workspace.sync()
+    assert workspace.cohort() == workspace.cohort("buyers") == {"u1", "u2"}

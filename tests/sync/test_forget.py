@@ -130,6 +130,28 @@ async def test_nothing_else_that_is_pending_is_sent(workspace: Workspace) -> Non
     assert workspace.cohort() == {"u2", "u4"}
 
 
+async def test_nothing_else_is_sent_where_amplitude_refuses_to_remove_someone(
+    workspace: Workspace,
+) -> None:
+    """Other pending users would show whether it refuses everything, but they are not to be sent."""
+    there = workspace.simulator.world.create_cohort("There before", "ana@acme.example")
+    workspace.enter(ANA)
+    workspace.change(SettingsChange(cohort_id=there.id))
+    workspace.set_faults(Rule(Answer(500), MEMBERSHIP))
+    workspace.limit(tries=1, quiet_time=0)
+    await workspace.sync()  # it may have been applied
+    workspace.enter("u2", at=2)
+    workspace.set_faults(Rule(RefuseIds(frozenset({ANA}))))
+    report = await forget_all(workspace, ANA)
+    assert not report.is_done
+    assert workspace.cohort() == set()
+    workspace.set_faults()
+    assert (await forget_all(workspace)).is_done
+    assert workspace.cohort() == set()
+    await workspace.sync()
+    assert workspace.cohort() == {"u2"}
+
+
 async def test_all_identifiers_that_events_paired_are_forgotten(workspace: Workspace) -> None:
     workspace.map_amplitude_ids()
     workspace.read(
@@ -219,7 +241,7 @@ async def test_lists_of_members_do_not_bring_them_back(workspace: Workspace, clo
 async def test_an_unconfirmed_removal_erases_nothing_and_is_finished_later(
     workspace: Workspace,
 ) -> None:
-    workspace.limit(tries=1)
+    workspace.limit(tries=1, quiet_time=0)
     workspace.enter(ANA, "u2")
     await workspace.sync()
     workspace.set_faults(Rule(Answer(status=500), MEMBERSHIP))

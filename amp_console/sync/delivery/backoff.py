@@ -110,27 +110,30 @@ class BatchSize:
         self._had_trouble = False
         self.current = min(limits.first_batch, limits.largest_batch)
 
-    @property
-    def grown(self) -> int:
-        """The size of the next batch after a clean answer."""
-        return min(self.current * 2, self._ceiling) if self._had_trouble else self._ceiling
+    def after(self, sent: int) -> int:
+        """The size of the next batch, should a request with `sent` users be answered cleanly."""
+        if not self._had_trouble:
+            return self._ceiling
+        return max(self.current, min(sent * 2, self._ceiling))
 
-    def grow(self) -> None:
-        """Note a clean answer."""
-        self._largest_clean = max(self._largest_clean, self.current)
-        self._clean_in_a_row += 1
-        if self._clean_in_a_row % LIFT_AFTER == 0:
-            self._ceiling = min(self._largest, self._ceiling + self._ceiling // 2 + 1)
-        self.current = self.grown
+    def grow(self, sent: int) -> None:
+        """Note a clean answer to a request with so many users; a small one proves little."""
+        self._largest_clean = max(self._largest_clean, sent)
+        if sent >= self._ceiling:
+            self._clean_in_a_row += 1
+            if self._clean_in_a_row % LIFT_AFTER == 0:
+                self._ceiling = min(self._largest, self._ceiling + self._ceiling // 2 + 1)
+        self.current = self.after(sent)
 
-    def shrink(self, error: Transient) -> None:
-        """Note a failure."""
+    def shrink(self, error: Transient, sent: int) -> None:
+        """Note a failure of a request with so many users."""
         self._had_trouble = True
         self._clean_in_a_row = 0
-        is_new_size = self.current > self._largest_clean
+        is_new_size = sent > self._largest_clean
         self.current = max(1, self.current // 2)
         if isinstance(error, TooLarge) or (isinstance(error, TimedOut) and is_new_size):
-            self._ceiling = self.current
+            self._ceiling = max(1, min(self._ceiling, sent) // 2)
+            self.current = min(self.current, self._ceiling)
 
 
 def requests_for(counts: Iterable[int], limits: Limits) -> int:
@@ -144,7 +147,8 @@ def requests_for(counts: Iterable[int], limits: Limits) -> int:
     for count in counts:
         left = count
         while left > 0:
-            left -= size.current
+            sent = min(left, size.current)
+            left -= sent
             requests += 1
-            size.grow()
+            size.grow(sent)
     return requests

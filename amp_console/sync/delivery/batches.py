@@ -64,7 +64,9 @@ class PendingBatches:
         """Begin to open the batch after the one that is being sent, unless that is a retry."""
         is_retry = self._worker.retry_budget.failures > 0
         if not (is_retry or self._is_enough(self.sent + sending.size)):
-            self._ahead = asyncio.create_task(self._open(self._worker.batch_size.grown))
+            self._ahead = asyncio.create_task(
+                self._open(self._worker.batch_size.after(sending.size))
+            )
 
     async def put_back(self) -> None:
         """Withdraw the batch that was opened ahead: it is pending as before."""

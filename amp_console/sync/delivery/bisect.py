@@ -22,7 +22,7 @@ class BatchBisector:
     Users are rejected once the same cohort has accepted something else after they were refused, and
     they are refused again. If nothing else is left to send, a control request shows it: one that
     adds a user who is in the cohort, or removes one who is not. While no user is known to be
-    either, other pending users are sent instead.
+    either, other pending users are sent instead, of those the run may send.
     """
 
     def __init__(self, worker: AudienceWorker, batch: DeliveryBatch) -> None:
@@ -151,6 +151,7 @@ class BatchBisector:
                 worker.now(),
                 worker.comparison_id,
                 avoid,
+                worker.only,
             )
             if batch is not None:
                 return batch

@@ -1,8 +1,9 @@
 """Delivering a plan: several audiences side by side, each under its lease."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import msgspec
 
@@ -35,6 +36,7 @@ NOTHING_READ = ReadCounts()
 NO_PLANS: Mapping[int, AudiencePlan] = {}
 MAX_NAME_LENGTH = 200  # characters of an audience's name in the log
 
+T = TypeVar("T")
 Work = Callable[[AudienceWorker], Awaitable[None]]
 """What a run does for one audience, under its lease. What it raises becomes the audience's note."""
 
@@ -125,8 +127,8 @@ async def carry_out(
         was_asked = context.stop.is_asked
         audience_ids = [goal.audience_id for goal in goals]
         turns = asyncio.Semaphore(context.connection.limits.parallel_cohorts)
-        reports = await asyncio.gather(
-            *(_deliver_one(run, id_, work, turns, differs, plans.get(id_)) for id_ in audience_ids)
+        reports = await _all_or_none(
+            [_deliver_one(run, id_, work, turns, differs, plans.get(id_)) for id_ in audience_ids]
         )
         status = worst((report.status for report in reports), invalid=tally.invalid)
         ended_at = await end_run(run, status, run.keys_refused or "")
@@ -140,6 +142,17 @@ async def carry_out(
             run.keys_refused,
             was_asked or (context.stop.is_asked and run.keys_refused is None),
         )
+
+
+async def _all_or_none(works: Sequence[Coroutine[None, None, T]]) -> list[T]:
+    """Return what these return, side by side; where one raises, end the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -230,7 +230,7 @@ class AudienceWorker:
         self.was_accepted = True
         self.asked_to_wait = None
         self.retry_budget.renew()
-        self.batch_size.grow()
+        self.batch_size.grow(batch.size)
         return rejected
 
     def _count_batch(self, batch: DeliveryBatch, rejected: int) -> None:
@@ -262,11 +262,11 @@ class AudienceWorker:
     ) -> None:
         """Wait as long as this error asks for; raises `RetriesExhausted` and `RunStopped`.
 
-        `users` is how many it concerns: they are pending again. What `is_question` changes nothing,
-        so asking it again is no retry of a request.
+        `users` is how many it concerns: they are pending again, and fewer are sent at once. What
+        `is_question` changes nothing, so asking it again is no retry of a request.
         """
-        if isinstance(error, TOO_MUCH):
-            self.batch_size.shrink(error)
+        if users and isinstance(error, TOO_MUCH):
+            self.batch_size.shrink(error, users)
         self.asked_to_wait = asked_to_wait(error, self.now()) or self.asked_to_wait
         seconds = self.retry_budget.wait_after(error)
         self._is_retry = self._is_retry or not is_question
