@@ -7,10 +7,11 @@ beside the reader of the next batch; that is why work comes in sets and why ther
 import enum
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
+from functools import partial
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from amp_console.ledger.backups import Backups
 from amp_console.ledger.db import Db, ServerDb
@@ -18,6 +19,7 @@ from amp_console.ledger.errors import LedgerClosed, LedgerError, LedgerReadOnly
 from amp_console.ledger.locks import Fence, Locks
 from amp_console.ledger.moved import running_locks_if_in_use
 from amp_console.ledger.run_log import end_and_log_dead_runs
+from amp_console.ledger.work_queue import WorkQueue
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,9 +40,11 @@ class Database(Protocol):
     """The database of a ledger. All but `open` is called in the ledger's thread, once it is open.
 
     `url` opens it again; `backups` are None where the administrator of a server makes them.
+    `has_one_writer`: there is one transaction that writes at a time, of whatever audiences.
     """
 
     url: str
+    has_one_writer: bool
     locks: Locks
     backups: Backups | None
 
@@ -67,7 +71,7 @@ class Database(Protocol):
 
 
 class Ledger:
-    """Runs functions that take a `Db` first, each in a transaction of its own.
+    """Runs functions that take a `Db` first, each in a transaction of its own; see `Writes.share`.
 
     `read`, `stage` and `write` wait for the result, `aread`, `astage` and `awrite` await it,
     `submit` returns a future. All raise `LedgerError` if the database fails; the transaction is
@@ -79,16 +83,16 @@ class Ledger:
         self.backups = database.backups
         self._database = database
         self.locks = database.locks
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._writes = Writes(self._in_thread, database, None)
+        self._queued = WorkQueue(database, partial(database.transaction, Access.WRITE))
+        self._writes = Writes(self._queued, database, None)
         try:
-            self.notices = self._in_thread(database.open).result()
+            self.notices = self._queued.put(database.open).result()
         except BaseException:
-            self._thread.shutdown()
+            self._queued.shut_down()
             raise
         try:
             with suppress(LedgerReadOnly):  # a role that only reads; others end them
-                self._in_thread(self._end_dead_runs).result()
+                self._queued.put(self._end_dead_runs).result()
         except BaseException:
             self.close()
             raise
@@ -100,7 +104,7 @@ class Ledger:
         source that it reads, of the log. Such writes wait only for those of the same audiences, and
         for those of the whole ledger.
         """
-        return Writes(self._in_thread, self._database, audience_ids)
+        return Writes(self._queued, self._database, audience_ids)
 
     def submit(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a write; its errors come with the future."""
@@ -157,10 +161,10 @@ class Ledger:
         """
         held = ExitStack()
         try:
-            yield await _awaitable(self._in_thread(held.enter_context, lock))
+            yield await _awaitable(self._queued.put(held.enter_context, lock))
         finally:
             try:
-                releasing = self._in_thread(held.close)
+                releasing = self._queued.put(held.close)
             except LedgerClosed:  # nothing but the lock of a file is left to release
                 threading.Thread(target=held.close, daemon=True).start()
             else:
@@ -169,7 +173,7 @@ class Ledger:
     async def acheck_lease(self, fence: Fence | None) -> None:
         """Make sure that a lease is still held; one without a fence is. Raises `LeaseLost`."""
         if fence is not None:
-            await _awaitable(self._in_thread(self.locks.check_lease, fence))
+            await _awaitable(self._queued.put(self.locks.check_lease, fence))
 
     def hold_source(self, key: str) -> AbstractContextManager[None]:
         """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""
@@ -185,20 +189,20 @@ class Ledger:
         What is read afterwards may use this: a run that began since is not among them, and for one
         that ended since, its own end counts.
         """
-        return self._in_thread(self._find_dead_runs).result()
+        return self._queued.put(self._find_dead_runs).result()
 
     async def adead_runs(self) -> frozenset[int]:
         """Like `dead_runs`, without holding up the event loop."""
-        return await _awaitable(self._in_thread(self._find_dead_runs))
+        return await _awaitable(self._queued.put(self._find_dead_runs))
 
     async def aend_dead_runs(self) -> None:
         """End the dead runs in the history, with what their requests say they did."""
-        await _awaitable(self._in_thread(self._end_dead_runs))
+        await _awaitable(self._queued.put(self._end_dead_runs))
 
     def close(self) -> None:
         """Finish what was queued and close the database."""
-        closed = self._thread.submit(self._database.close)
-        self._thread.shutdown()  # at once: nothing is taken that would find it closed
+        closed = self._queued.put(self._database.close)
+        self._queued.shut_down()  # at once: nothing is taken that would find it closed
         closed.result()
 
     def __enter__(self) -> Self:
@@ -223,23 +227,9 @@ class Ledger:
     def _queue(
         self, access: Access, work: Work[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
-        return self._in_thread(
+        return self._queued.put(
             self._database.transaction, access, lambda db: work(db, *args, **kwargs)
         )
-
-    def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Let the ledger's thread call it. Raises `LedgerClosed` once it takes nothing more."""
-
-        def explained() -> T:
-            try:
-                return call(*args, **kwargs)
-            except self._database.errors as error:
-                raise self._database.explain(error) from error
-
-        try:
-            return self._thread.submit(explained)
-        except RuntimeError:
-            raise LedgerClosed from None
 
 
 class Writes:
@@ -247,29 +237,39 @@ class Writes:
 
     def __init__(
         self,
-        in_thread: Callable[[Callable[[], object]], Future[Any]],
+        queue: WorkQueue,
         database: Database,
         audiences: Collection[int] | None,
     ) -> None:
-        self._in_thread = in_thread
+        self._queue = queue
         self._database = database
         self._audiences = audiences
 
     def submit(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a write; its errors come with the future."""
-        return self._in_thread(
-            lambda: self._database.transaction(
-                Access.WRITE, lambda db: work(db, *args, **kwargs), self._audiences
-            )
+        return self._queue.put(
+            self._database.transaction,
+            Access.WRITE,
+            lambda db: work(db, *args, **kwargs),
+            self._audiences,
         )
+
+    def share(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queue a short write that may be committed together with others, as `submit` does.
+
+        With one writer at a time, each commit of a file waits for the disk.
+        """
+        if not self._database.has_one_writer:
+            return self.submit(work, *args, **kwargs)
+        return self._queue.share(lambda db: work(db, *args, **kwargs))
 
     def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` in a transaction of its own, and wait for the result."""
         return self.submit(work, *args, **kwargs).result()
 
     async def awrite(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Like `write`, without holding up the event loop."""
-        return await _awaitable(self.submit(work, *args, **kwargs))
+        """Write without holding up the event loop; `share` says in which transaction."""
+        return await _awaitable(self.share(work, *args, **kwargs))
 
 
 async def _awaitable(future: Future[T]) -> T:

@@ -31,6 +31,7 @@ class SqliteDatabase:
     """A file, through SQLite's own connection."""
 
     errors = sqlite3.Error
+    has_one_writer = True
 
     def __init__(
         self,

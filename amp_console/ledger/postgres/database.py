@@ -48,6 +48,7 @@ class PostgresDatabase:
     """
 
     backups: Backups | None = None
+    has_one_writer = False
 
     def __init__(
         self,

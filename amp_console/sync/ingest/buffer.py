@@ -141,7 +141,9 @@ class MergeQueue:
             merge.audiences[ref] for merge in waiting for ref in merge.unmerged.changes.audiences
         }
         writes = self.ledger.writes_of(*audience_ids)
-        self._last = writes.submit(_merge_all, waiting, self._last)
+        # What is merged ahead waits for what was merged before it, which has to be committed.
+        queue = writes.submit if self._ahead else writes.share
+        self._last = queue(_merge_all, waiting, self._last)
         self._merges.append(self._last)
 
     def _wait(self, ahead: int) -> None:

@@ -1,0 +1,121 @@
+"""Writes that wait in a row share a transaction; each caller hears of its own write alone."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
+from amp_console.ledger.audiences import all_audiences, discover
+from amp_console.values import AudienceRef
+
+
+@contextmanager
+def held(ledger: Ledger) -> Iterator[None]:
+    """Keep the ledger's thread from everything that is queued in this block."""
+    may_go_on, is_held = threading.Event(), threading.Event()
+
+    def wait(_: Db) -> None:
+        is_held.set()
+        may_go_on.wait()
+
+    waiting = ledger.submit(wait)
+    is_held.wait()
+    try:
+        yield
+    finally:
+        may_go_on.set()
+        waiting.result()
+
+
+def add(db: Db, name: str) -> int:
+    return discover(db, AudienceRef("spa", name, name)).id
+
+
+def fail(db: Db, name: str) -> None:
+    add(db, name)
+    raise ZeroDivisionError
+
+
+def names(ledger: Ledger) -> list[str]:
+    return sorted(audience.key for audience in ledger.read(all_audiences))
+
+
+@pytest.fixture
+def file_ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path / "ledger.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def commits(file_ledger: Ledger) -> Callable[[], int]:
+    """Counts the commits of transactions that write."""
+    begun = list[str]()
+
+    def trace(db: Db) -> None:
+        assert isinstance(db, sqlite3.Connection)
+        db.set_trace_callback(begun.append)
+
+    file_ledger.write(trace)
+    return lambda: begun.count("BEGIN IMMEDIATE")
+
+
+def share(ledger: Ledger, *keys: str) -> list[Future[int]]:
+    return [ledger.writes_of().share(add, key) for key in keys]
+
+
+def test_writes_in_a_row_are_committed_together(
+    file_ledger: Ledger, commits: Callable[[], int]
+) -> None:
+    with held(file_ledger):
+        queued, before = share(file_ledger, "a", "b", "c"), commits()
+    assert len({future.result() for future in queued}) == 3
+    assert commits() == before + 1
+    assert names(file_ledger) == ["a", "b", "c"]
+
+
+def test_what_is_queued_between_writes_is_done_between_them(
+    file_ledger: Ledger, commits: Callable[[], int]
+) -> None:
+    with held(file_ledger):
+        first, before = share(file_ledger, "a", "b"), commits()
+        alone = file_ledger.submit(all_audiences)
+        last = share(file_ledger, "c", "d")
+    assert [audience.key for audience in alone.result()] == ["a", "b"]
+    assert all(future.result() for future in first + last)
+    assert commits() == before + 3
+
+
+def test_a_write_that_fails_is_undone_and_fails_for_its_caller_alone(ledger: Ledger) -> None:
+    with held(ledger):
+        first = share(ledger, "a")
+        failing = ledger.writes_of().share(fail, "b")
+        broken = ledger.writes_of().share(lambda db: db.execute("SELECT nothing"))
+        last = share(ledger, "c")
+    assert all(future.result() for future in first + last)
+    assert isinstance(failing.exception(), ZeroDivisionError)
+    assert isinstance(broken.exception(), LedgerError)
+    assert names(ledger) == ["a", "c"]
+
+
+def test_a_write_that_was_cancelled_while_it_waited_is_left_out(ledger: Ledger) -> None:
+    with held(ledger):
+        queued = share(ledger, "a", "b", "c")
+        assert queued[1].cancel()
+    assert queued[2].result()
+    assert names(ledger) == ["a", "c"]
+
+
+def test_what_is_queued_when_the_ledger_is_closed_is_still_written(tmp_path: Path) -> None:
+    with open_ledger(tmp_path / "ledger.db") as ledger:
+        may_go_on = threading.Event()
+        ledger.submit(lambda _: may_go_on.wait())
+        queued = share(ledger, "a", "b")
+        may_go_on.set()
+    assert all(future.result() for future in queued)
+    with open_ledger(tmp_path / "ledger.db") as ledger:
+        assert names(ledger) == ["a", "b"]
