@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from amp_console.engage import EventBatch
+from amp_console.ledger import LedgerError
 from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
@@ -22,6 +23,7 @@ from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
 from amp_console.values import Secret
 from tests.ports import free_port
+from tests.sync.test_live import until
 from tests.sync.webhook_sender import (
     LIMITS,
     LIVE_OPTIONS,
@@ -89,6 +91,7 @@ async def test_events_that_say_nothing_are_accounted_for_and_taken(workspace: Wo
         odd = [event("u1", True), {"type": "page"}, 17, event(None, True)]
         assert (await post.send(json.dumps(odd).encode())).json() == {"taken": 4}
         assert (await post.send(b"[]")).json() == {"taken": 0}
+        await until(lambda: post.live.snapshot().tally.read == 4)
         tally = post.live.snapshot().tally
         assert (tally.read, tally.valid, tally.filtered, tally.invalid) == (4, 1, 1, 2)
 
@@ -309,8 +312,75 @@ async def test_an_event_that_means_several_audiences_is_refused_and_the_next_are
     async with receiving(workspace) as post:
         for item in (one, two, event("u3", True, personas={"computation_id": ""}), one):
             assert (await post.send(json.dumps(item).encode())).status_code == 200
+        await until(lambda: post.live.snapshot().tally.read == 4)
         assert post.live.snapshot().tally.invalid == 1
     assert members(workspace) == {"u1", "u2"}
+
+
+class SlowSink:
+    """A sink that takes in what it is told once it may."""
+
+    def __init__(self) -> None:
+        self.ending = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+        self.told: list[int] = []
+
+    async def arrived(self, result: IngestResult) -> None:
+        self.told.append(result.tally.read)
+        await self.may_go_on.wait()
+
+    def catch_up_soon(self) -> None:
+        raise AssertionError
+
+
+async def test_senders_are_answered_while_earlier_events_are_still_counted(
+    workspace: Workspace,
+) -> None:
+    sink, port = SlowSink(), free_port()
+    task = asyncio.create_task(receiver(workspace, port).follow(sink))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        await listening(client, task)
+        for user in ("u1", "u2", "u3"):
+            assert (await client.post("/", content=body_of(user))).json() == {"taken": 1}
+    assert members(workspace) == {"u1", "u2", "u3"}
+    assert sink.told == [1]
+    sink.ending.set()
+    sink.may_go_on.set()
+    await task
+    assert sink.told == [1, 2]
+
+
+class BrokenOnce(SlowSink):
+    """A sink whose ledger fails the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_behind = False
+        self.may_go_on.set()
+
+    async def arrived(self, result: IngestResult) -> None:
+        await super().arrived(result)
+        if len(self.told) == 1:
+            raise LedgerError("The ledger can't be read.")
+
+    def catch_up_soon(self) -> None:
+        self.is_behind = True
+
+
+async def test_what_could_not_be_counted_is_counted_with_what_comes_next(
+    workspace: Workspace,
+) -> None:
+    sink, port = BrokenOnce(), free_port()
+    task = asyncio.create_task(receiver(workspace, port).follow(sink))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        await listening(client, task)
+        assert (await client.post("/", content=body_of("u1"))).status_code == 200
+        await until(lambda: sink.is_behind)
+        assert (await client.post("/", content=body_of("u2", "u3"))).status_code == 200
+        await until(lambda: len(sink.told) > 1)
+    sink.ending.set()
+    await task
+    assert sink.told[:2] == [1, 3]
 
 
 class DefectiveIngestor(StreamIngestor):

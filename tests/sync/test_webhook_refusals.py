@@ -19,6 +19,7 @@ from tests.sync.workspace import Workspace, event
 pytestmark = pytest.mark.anyio
 
 ONE = json.dumps(event("u1", True)).encode()
+MANY = b"[" + b",".join(json.dumps(event(f"u{n}", True)).encode() for n in range(600)) + b"]"
 
 
 class HeldParser(ThreadPoolExecutor):
@@ -62,15 +63,27 @@ async def test_others_are_answered_while_a_large_body_is_checked(workspace: Work
 
 async def test_bodies_are_cut_in_turns(workspace: Workspace) -> None:
     parser = HeldParser()
-    many = b"[" + b",".join(json.dumps(event(f"u{n}", True)).encode() for n in range(600)) + b"]"
     async with receiving(workspace, parser=parser) as post:
-        first = asyncio.create_task(post.send(many))
+        first = asyncio.create_task(post.send(MANY))
         await asyncio.to_thread(parser.asked.wait)
-        second = asyncio.create_task(post.send(ONE))
+        second = asyncio.create_task(post.send(MANY))
         while parser._work_queue.qsize() == 0:
             await asyncio.sleep(0)
         parser.may_go_on.set()
         assert {(await item).status_code for item in (first, second)} == {200}
+
+
+async def test_a_small_body_does_not_wait_for_a_large_one(workspace: Workspace) -> None:
+    parser = HeldParser()
+    async with receiving(workspace, SECRET, parser=parser) as post:
+        large = asyncio.create_task(post.send(MANY, signed(MANY)))
+        await asyncio.to_thread(parser.asked.wait)
+        assert (await post.send(ONE, signed(ONE))).status_code == 200
+        assert (await post.send(b"[" + ONE + b"," + ONE + b"]", signed(ONE))).status_code == 200
+        assert (await post.send(ONE, signed(b"not this"))).status_code == 401
+        assert not large.done()
+        parser.may_go_on.set()
+        assert (await large).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from starlette.routing import Route
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.monitoring import Monitoring
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveReport
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions
 from amp_console.sync.sources.webhook_body import ReceiverLimits
@@ -95,7 +94,7 @@ async def receiving(
         await task
 
 
-async def listening(client: httpx.AsyncClient, task: "asyncio.Task[LiveReport]") -> None:
+async def listening(client: httpx.AsyncClient, task: "asyncio.Task[Any]") -> None:
     while not task.done():
         try:
             answer = await client.get("/healthz", headers={"Connection": "close"})

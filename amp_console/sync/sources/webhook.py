@@ -120,8 +120,8 @@ class Receiver:
             await asyncio.wait({serving, ending, merging}, return_when=asyncio.FIRST_COMPLETED)
             server.should_exit = True
             await serving
-            if merging.done():  # a defect of ours: a receiver that takes nothing in must not stay
-                await merging
+            self._queue.close()
+            await merging  # a defect of ours ends the receiver, which would take nothing in
         finally:
             server.should_exit = server.force_exit = True
             ending.cancel()

@@ -13,6 +13,8 @@ from amp_console.ledger import LedgerError
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.sources.protocols import Sink
 
+REST = 3  # times as long as the sink took in what it was told, it is told nothing more
+
 
 class _Waiting(msgspec.Struct):
     """The events of one request, and its wait until they are in the ledger."""
@@ -22,13 +24,22 @@ class _Waiting(msgspec.Struct):
 
 
 class WebhookQueue:
-    """The requests whose events are not in the ledger yet."""
+    """The requests whose events are not in the ledger yet.
+
+    Events are merged while the sink still takes in earlier ones. Where they come fast, it is told
+    of several merges at once: what it counts in the ledger may take a quarter of the time.
+    """
 
     def __init__(self, ingestor: StreamIngestor) -> None:
         self._ingestor = ingestor
+        self._timing = ingestor.timing
         self._reader = EventReader(ingestor.options.mapping, ingestor.options.audience)
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
+        self._untold = IngestResult()  # what was merged, and the sink was not told of
+        self._merged = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._is_over = False  # nothing more is merged
         self._source_id: int | None = None
         self._number = 1
 
@@ -43,27 +54,67 @@ class WebhookQueue:
         self._arrived.set()
         await waiting.merged
 
+    def close(self) -> None:
+        """Let `run` end: nothing more is put into the queue."""
+        self._closed.set()
+        self._arrived.set()
+
     async def begin(self) -> None:
         """Begin the source in the ledger. Raises `LedgerError`."""
         self._source_id = await asyncio.to_thread(self._ingestor.begin, "webhook")
 
     async def run(self, sink: Sink) -> None:
-        """Merge what is put into the queue, until cancelled."""
-        while True:
+        """Merge what is put into the queue, until it is closed or this is cancelled."""
+        tasks = [asyncio.create_task(work(sink)) for work in (self._merge_all, self._tell)]
+        try:
+            for task in asyncio.as_completed(tasks):
+                await task  # a defect in one of them ends the other
+        finally:
+            for unfinished in tasks:
+                unfinished.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _merge_all(self, sink: Sink) -> None:
+        while not self._closed.is_set():
             await self._arrived.wait()
             self._arrived.clear()
-            waiting, self._waiting = self._waiting, []
+            if self._waiting:
+                await self._merge_waiting(sink)
+        self._is_over = True
+        self._merged.set()
+
+    async def _merge_waiting(self, sink: Sink) -> None:
+        """Merge what waits, and let its senders know."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            result = await asyncio.to_thread(self._merge, waiting)
+        except LedgerError as error:
+            sink.catch_up_soon()  # they may be in the ledger for all that
+            _release(waiting, error)
+        except BaseException:
+            for item in waiting:
+                item.merged.cancel()
+            raise
+        else:
+            self._untold = self._untold.plus(result)
+            self._merged.set()
+            _release(waiting, None)
+
+    async def _tell(self, sink: Sink) -> None:
+        """Tell the sink what was merged."""
+        is_last = False
+        while not is_last:
+            await self._merged.wait()
+            self._merged.clear()
+            is_last, begun = self._is_over, self._timing.monotonic()
+            untold, self._untold = self._untold, IngestResult()
             try:
-                await sink.arrived(await asyncio.to_thread(self._merge, waiting))
-            except LedgerError as error:
-                sink.catch_up_soon()  # they may be in the ledger for all that
-                _release(waiting, error)
-            except BaseException:
-                for item in waiting:
-                    item.merged.cancel()
-                raise
-            else:
-                _release(waiting, None)
+                await sink.arrived(untold)
+            except LedgerError:  # nothing was counted
+                self._untold = untold.plus(self._untold)
+                sink.catch_up_soon()
+            seconds = self._timing.monotonic() - begun
+            await self._timing.wait_for(self._closed, seconds * REST)
 
     def _merge(self, waiting: list[_Waiting]) -> IngestResult:
         assert self._source_id is not None
