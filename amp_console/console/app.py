@@ -25,6 +25,7 @@ from amp_console.console.navigation import Navigator, key_scopes
 from amp_console.console.place_bar import PLACE_KEYS
 from amp_console.console.resilient_driver import resilient
 from amp_console.console.routes import MainScreen, SwitchConnection, Visit
+from amp_console.console.stylesheet import LastingStylesheet
 from amp_console.console.terminal_text import TerminalText
 from amp_console.values import Credentials
 
@@ -79,6 +80,7 @@ class ConsoleApp(App[None]):
         appearance = self.services.appearance
         self.set_class(appearance.is_ascii, "-ascii")
         self.theme = appearance.first_theme
+        self.stylesheet = LastingStylesheet(self.get_css_variables())
 
     @property
     def services(self) -> Services:
@@ -95,6 +97,17 @@ class ConsoleApp(App[None]):
         """The theme's colours, those of text so that they can be read."""
         variables = super().get_css_variables()
         return variables | readable_variables(variables)
+
+    def _load_screen_css(self, screen: Screen[Any]) -> None:
+        """Read the style sheet of a screen, which is about nothing that is open already.
+
+        Textual would style all widgets of all open screens anew.
+        """
+        sheet = self.stylesheet
+        new = [path for path in screen.css_path if not sheet.has_source(str(path))]
+        if new:
+            sheet.read_all(new)
+            sheet.reparse()
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver of this platform, which outlasts its terminal."""

@@ -1,10 +1,14 @@
 """What is opened is styled and read once, however much Textual announces meanwhile."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.widget import Widget
+from textual.widgets import Input
 
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.screens.base import BaseScreen
@@ -79,3 +83,76 @@ async def test_a_screen_follows_a_theme_that_changed_behind_another_one(tmp_path
         await pilot.press("escape")
         await until(pilot, lambda: host.screen is screen)
         await until(pilot, lambda: screen.query_one(Styled).background_colors[0] != before)
+
+
+class Entered(BaseScreen):
+    """A panel with two lines, and one beside it."""
+
+    AUTO_FOCUS = "#one"
+
+    def body(self) -> ComposeResult:
+        with Vertical(classes="panel", id="panel"):
+            yield Input(id="one")
+            yield Styled()
+            yield Input(id="two")
+        yield Input(id="beside")
+
+
+async def test_a_key_that_moves_the_focus_styles_no_more_than_the_panel(tmp_path: Path) -> None:
+    async with hosted(tmp_path, Entered) as (host, pilot):
+        await until_shown(pilot, "here it is")
+        screen = host.screen
+        panel, styled = screen.query_one("#panel"), screen.query_one(Styled)
+        outer, inner = panel.styles.border.top[1], styled.times
+        seen = []
+        for _ in range(3):
+            await pilot.press("tab")
+            await pilot.pause()
+            seen.append((getattr(screen.focused, "id", None), panel.styles.border.top[1] == outer))
+        assert seen == [("two", True), ("beside", False), ("one", True)]
+        assert styled.times == inner
+
+
+PARSED = """
+import asyncio, os
+from collections import Counter
+
+import textual.css.stylesheet as sheets
+
+from amp_console.connections import Folders, Keyring
+from amp_console.console import Environment, LaunchOptions
+from amp_console.console.app import ConsoleApp
+
+parsed, parse = Counter(), sheets.parse
+
+def counted(scope, css, read_from, **more):
+    parsed[read_from, scope, more["tie_breaker"]] += 1
+    return parse(scope, css, read_from, **more)
+
+sheets.parse = counted
+
+async def main():
+    folders = Folders.locate(os.environ)
+    folders.prepare()
+    app = ConsoleApp(Environment(folders, Keyring(os.environ), os.environ), LaunchOptions())
+    async with app.run_test() as pilot:
+        for key in ("escape", "6", "5", "ctrl+p", "escape", "f1"):
+            await pilot.press(key)
+            await pilot.pause()
+        await app.services.connections.close_all()
+    print({str(source): times for source, times in parsed.items() if times > 1}, len(parsed) > 30)
+
+asyncio.run(main())
+"""
+"""Opens the first screen, others and a dialog, without what speeds up tests."""
+
+
+def test_each_style_sheet_is_parsed_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PARSED],
+        env={"AMP_CONSOLE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "{} True\n"

@@ -102,6 +102,17 @@ class BaseScreen(Screen[None]):
         self.early_keys = ScreenKeys(self, self._first_resume, self.loader, self.action_keys)
         self._is_done = False  # it goes back once its connection is in front again
 
+    def watch_focused(self, before: Widget | None, focused: Widget | None) -> None:
+        """Mark the panels that the focus is in.
+
+        With `:focus-within`, Textual styles all widgets of both panels anew: a third of the time
+        until a form is seen, and half of the time of a key that moves the focus in it.
+        """
+        left, entered = _panels_around(before), _panels_around(focused)
+        for panel in left ^ entered:
+            panel.set_class(panel in entered, "-entered", update=False)
+            self.app.stylesheet.apply(panel)
+
     def compose(self) -> ComposeResult:
         # Textual adds it only after the first layout, and would style all widgets anew for it.
         self.add_class("-wide" if self.app.size.width >= WIDE else "-narrow", update=False)
@@ -234,6 +245,11 @@ class BaseScreen(Screen[None]):
 
 # The footer asks for each key, after each key that is pressed: a query, which follows the selector
 # through all ancestors of each widget, took a tenth of the time of a key.
+
+
+def _panels_around(widget: Widget | None) -> set[DOMNode]:
+    around = widget.ancestors_with_self if widget is not None else ()
+    return {node for node in around if node.has_class("panel")}
 
 
 def _has_row(screen: BaseScreen) -> bool:

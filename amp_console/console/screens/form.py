@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import ClassVar
 
 from textual import on
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
@@ -11,7 +12,7 @@ from textual.worker import Worker
 
 from amp_console.connections import SettingsError
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.place_bar import PLACE_KEYS
 from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.screens.base import BaseScreen
@@ -29,13 +30,17 @@ F1 = Binding(
 """The last key of a form's footer: a question mark would be typed into the line."""
 
 
+HIGH = 32
+"""Lines from which a screen has the class `-high`; with fewer it has `-low`."""
+
+
 class FormScreen(BaseScreen):
     """A screen where something is entered. Nothing is lost on the way back without a question."""
 
     AT_WORK: ClassVar[Mapping[str, str]] = {}
     """Why an action is unavailable while what `begin_work` began has not ended, by its name."""
     AUTO_FOCUS = "Input, Choice"
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012  # Textual's own
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (HIGH, "-high")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "save", "Save", key_display="F2", id="form.save"),
         *PLACE_KEYS,
@@ -47,6 +52,10 @@ class FormScreen(BaseScreen):
         self._at_first: tuple[str, ...] | None = None
         self._answers: set[str] = set()  # fields that show an answer of Amplitude
         self._working: Worker[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        self.add_class("-high" if self.app.size.height >= HIGH else "-low", update=False)
+        yield from super().compose()
 
     def entries(self) -> tuple[str, ...]:
         """All that is entered, to be compared with what it was at first."""
@@ -159,7 +168,7 @@ class FormScreen(BaseScreen):
     async def _guarded(self, work: Coroutine[None, None, object]) -> None:
         try:
             await work
-        except (*KNOWN, SettingsError) as error:
+        except expected_failures(SettingsError) as error:
             self.say(str(error), "bad")
         finally:
             self.call_later(self.action_keys.refresh)

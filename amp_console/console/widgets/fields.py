@@ -48,8 +48,7 @@ class Field(Vertical):
     Field > Horizontal { height: 1; }
     Field .label { width: 16; color: $text-muted; }
     Field .mark { width: auto; padding-left: 1; }
-    Field .note { display: none; height: auto; padding-left: 16; }
-    Field.-noted .note { display: block; }
+    Field .note { height: auto; padding-left: 16; }
     Field Input { width: 1fr; }
     Field Button { margin-left: 1; }
     """
@@ -75,19 +74,20 @@ class Field(Vertical):
             yield Static(safe_text(self._label), classes="label")
             yield self.control
             yield Static(safe_text((self._mark, MUTED)), classes="mark")
-        yield Static(classes="note")
 
     def show_note(self, text: str, glyphs: Glyphs, tone: str = "bad") -> None:
         """Show a mistake, a warning or an answer below the field; "" clears it."""
         signs = {"bad": glyphs.bad, "warn": glyphs.triangle, "good": glyphs.ok}
         self.note = text
-        line = (
-            safe_text((f"{signs.get(tone, glyphs.dot)} {text}", TONE[tone]))
-            if text
-            else safe_text("")
-        )
-        self.query_one(".note", Static).update(line)
-        self.set_class(bool(text), "-noted")
+        shown = self.query(".note")
+        if not text:
+            shown.remove()
+            return
+        line = safe_text((f"{signs.get(tone, glyphs.dot)} {text}", TONE[tone]))
+        if shown:
+            shown.only_one(Static).update(line)
+        else:
+            self.mount(Static(line, classes="note"))
 
     def mark(self, *parts: Part) -> None:
         """Show where the value comes from: "default", "override"."""
