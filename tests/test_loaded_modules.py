@@ -158,7 +158,10 @@ def test_the_console_opens_without_what_other_screens_and_jobs_need(
     }
     screens = {name.removeprefix(f"{console}screens.").partition(".")[0] for name in loaded}
     assert screens & OTHER_SCREENS == OTHER_SCREENS & {own}
-    unused = ("sync.live.", "sync.sources.", "sync.reconcile.repair", "sync.delivery.run", "demo")
+    unused = (
+        *("sync.live.", "sync.sources.", "sync.reconcile.repair", "sync.delivery.run"),
+        *("demo", "engage", "segment"),
+    )
     assert {name for name in loaded if name.startswith(tuple(map(OWN.format, unused)))} == set()
 
 

@@ -22,7 +22,7 @@ from amp_console.console.clock import AgeClock
 from amp_console.console.connection_statuses import ConnectionStatuses, OpenLedger
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.environment_keys import EnvironmentKeys
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.figures import Figures
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.held_keys import HeldKeys
@@ -382,7 +382,7 @@ class OpenConnections:
             return
         try:
             is_news = await front.session.has_news()
-        except KNOWN:
+        except expected_failures():
             return  # the screen that reads next says so
         if is_news:
             front.publish_ledger_change()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from amp_console.amplitude.errors import KeysRefused
 from amp_console.console.clock import AgeClock
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.notifications import Notifications
 from amp_console.console.session import Session, Sessions
 from amp_console.ledger.audiences import Audience
@@ -95,7 +95,7 @@ class Figures:
         try:
             async with await session.client() as client:
                 found = {cohort.id: cohort.size for cohort in await client.list_cohorts()}
-        except KNOWN as error:
+        except expected_failures() as error:
             self._notifications.post(str(error), "error")
             self.note_failure(error, asked_at)
         else:
@@ -120,7 +120,7 @@ class Figures:
                 quota = await ask_quota(client, session.ledger, self._clock.now)
         except LedgerClosed:
             return  # another connection is open by now, or none
-        except KNOWN as error:
+        except expected_failures() as error:
             self._notifications.post(str(error), "error")
         else:
             if not self._downloading:  # nothing has begun to use one more since it was asked

@@ -6,7 +6,6 @@ This is the only module that imports screens, and it imports one when it is firs
 import asyncio
 import importlib
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from amp_console.connections import Connection, SettingsError
 from amp_console.console.background import aside
 from amp_console.console.context import OpenConnections, Services
 from amp_console.console.environment import DemoSession
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.keymap import Scope
 from amp_console.console.lifecycle import deferred
 from amp_console.console.routes import (
@@ -272,7 +271,7 @@ class ConnectionSwitcher:
                 services = await connections.open(wanted)
                 self._show(services, is_chosen=connection_id is not None)
                 self._tried = None
-        except (SettingsError, *KNOWN) as error:
+        except expected_failures(SettingsError) as error:
             notifications.post(str(error), "error")
         finally:
             self._is_switching = False
@@ -353,5 +352,5 @@ def _load(path: str) -> "type[BaseScreen]":
 
 
 def _screen_of(route: Route) -> "BaseScreen":
-    arguments = {field.name: getattr(route, field.name) for field in fields(route)}
+    arguments = {name: getattr(route, name) for name in route.__struct_fields__}
     return _load(SCREENS[type(route)])(**arguments)

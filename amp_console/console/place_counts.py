@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from textual.app import App
 from textual.signal import Signal
 
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.lifecycle import deferred
 from amp_console.console.session import Session, Sessions
 from amp_console.ledger import Db
@@ -58,7 +58,7 @@ class PlaceCounter:
     async def _read(self, session: Session) -> PlaceCounts | None:
         try:
             return await session.read(place_counts, await session.dead_runs())
-        except KNOWN:
+        except expected_failures():
             return None  # the screen that reads next says so
         except Exception:
             if self._sessions.current is session:

@@ -5,8 +5,9 @@ another one. The fields of a route are the arguments of its screen.
 """
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from amp_console.connections import Connection, NamedSource
 
@@ -31,69 +32,59 @@ WITHOUT_CONNECTION = frozenset({MainScreen.AUDIENCES, MainScreen.CONNECTIONS, Ma
 """The main screens that show something without an open connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """Where to go; on top of the screen that is open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replace(Route):
+class Replace(Route, frozen=True):
     """Go there, and close the screen that is open."""
 
     route: Route
 
 
-@dataclass(frozen=True, slots=True)
-class Visit(Route):
+class Visit(Route, frozen=True):
     """Go to a main screen: back to it if it is open, else on top of home."""
 
     screen: MainScreen
 
 
-@dataclass(frozen=True, slots=True)
-class ShowAudience(Route):
+class ShowAudience(Route, frozen=True):
     """Home, with the cursor on an audience."""
 
     audience_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAudienceSettings(Route):
+class OpenAudienceSettings(Route, frozen=True):
     """The settings of an audience."""
 
     audience_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLink(Route):
+class OpenLink(Route, frozen=True):
     """Amplitude's cohorts, to link an audience to one."""
 
     audience_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenPlan(Route):
+class OpenPlan(Route, frozen=True):
     """The plan of a sync of these audiences."""
 
     audience_ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRun(Route):
+class OpenRun(Route, frozen=True):
     """A run; without an id the one under way, else the last one."""
 
     run_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenReplay(Route):
+class OpenReplay(Route, frozen=True):
     """A finished run, played back."""
 
     run_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenErrors(Route):
+class OpenErrors(Route, frozen=True):
     """Rejected users, of one audience or one run where given, or invalid events."""
 
     audience_id: int | None = None
@@ -101,23 +92,20 @@ class OpenErrors(Route):
     invalid: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OpenReconcile(Route):
+class OpenReconcile(Route, frozen=True):
     """A comparison of an audience with its cohort: the last one, or the one with this id."""
 
     audience_id: int
     comparison_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenReconcileAll(Route):
+class OpenReconcileAll(Route, frozen=True):
     """The comparisons of several audiences with their cohorts."""
 
     audience_ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenPerson(Route):
+class OpenPerson(Route, frozen=True):
     """All that is known about one person; `text` is an identifier.
 
     `answer` is what Amplitude answered where it was asked a moment ago.
@@ -127,36 +115,31 @@ class OpenPerson(Route):
     answer: "SearchAnswer | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenConnectionForm(Route):
+class OpenConnectionForm(Route, frozen=True):
     """The form for a connection; None: a new one."""
 
     connection: Connection | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchConnection(Route):
+class SwitchConnection(Route, frozen=True):
     """The screens of a connection, by its id; without an id, of the next one in the settings."""
 
     connection_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenQuery(Route):
+class OpenQuery(Route, frozen=True):
     """The query of an audience; None: a new audience by query."""
 
     audience_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenSourceForm(Route):
+class OpenSourceForm(Route, frozen=True):
     """The form for a warehouse of the open connection; None: a new one."""
 
     source: NamedSource | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenMapping(Route):
+class OpenMapping(Route, frozen=True):
     """The field mapping of the open connection, tried on the event at a line of a file, if any."""
 
     source: str = ""

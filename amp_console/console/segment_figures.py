@@ -7,7 +7,7 @@ from typing import NamedTuple
 from amp_console.connections import SegmentSpace, find_profiles_token, find_public_token
 from amp_console.console.background import aside
 from amp_console.console.environment import Environment
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.figures import Figures
 from amp_console.console.notifications import Notifications
 from amp_console.console.session import Session, Sessions
@@ -121,7 +121,7 @@ class SegmentFigures:
             reading = await self._ask(session, space)
         except LedgerClosed:
             return  # another connection is open by now, or none
-        except KNOWN as error:
+        except expected_failures() as error:
             self._notifications.post(str(error), "error")
         else:
             self._notify(reading)

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from amp_console.console.context import Services
 from amp_console.console.dialogs.form import FormDialog, Mistake
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.fields import Field, yes_no
@@ -50,7 +50,7 @@ async def export_to(
         return
     try:
         count = await write(request)
-    except (*KNOWN, ExportError) as error:
+    except expected_failures(ExportError) as error:
         services.notifications.post(str(error), "error")
     else:
         services.notifications.post(f"Wrote {plural(count, 'row')} to {request.path}.")

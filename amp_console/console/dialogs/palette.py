@@ -12,7 +12,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.lifecycle import deferred
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
@@ -126,7 +126,7 @@ class Palette(Dialog[PaletteEntry]):
             return
         try:
             found = await self._search(text)
-        except KNOWN as error:
+        except expected_failures() as error:
             self.services.notifications.post(str(error), "error")
             return
         if text == self.query_one(Input).value.strip():

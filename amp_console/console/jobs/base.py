@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amp_console.console.failures import KNOWN, unexpected
+from amp_console.console.failures import expected_failures, unexpected
 from amp_console.console.session import Session
 
 
@@ -42,8 +42,8 @@ class Job(ABC):
 
     GIVEN_UP: ClassVar[str] = "Stopped before the end."
     """Its failure when `give_up` ends it."""
-    EXPECTED: ClassVar[tuple[type[Exception], ...]] = KNOWN
-    """Failures whose text is a sentence for the operator."""
+    EXPECTED: ClassVar[tuple[type[Exception], ...]] = ()
+    """Its own failures whose text is a sentence for the operator, besides `expected_failures`."""
 
     def __init__(self, session: Session, publish: Publish) -> None:
         self.session = session
@@ -95,7 +95,7 @@ class Job(ABC):
     async def _run(self) -> None:
         try:
             await self.work()
-        except self.EXPECTED as error:
+        except expected_failures(*self.EXPECTED) as error:
             await self.fail(str(error))
         except asyncio.CancelledError:
             await self.fail(self.GIVEN_UP)

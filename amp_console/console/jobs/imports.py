@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from amp_console.console.background import aside
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.base import Job, Publish
 from amp_console.console.session import Session
 from amp_console.engage import ReadOptions
@@ -90,7 +90,7 @@ class ImportJob(Job):
         try:
             decided = await aside(decide, reader, found.removal)
             self.report = msgspec.structs.replace(report, snapshot=decided)
-        except KNOWN as error:
+        except expected_failures() as error:
             self.report, self.failure = None, str(error)
         self.progressed()
 

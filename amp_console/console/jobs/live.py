@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from amp_console.console.background import aside
-from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.base import Job, Publish
 from amp_console.console.session import Session
 from amp_console.sync.connection_options import read_options
@@ -28,7 +27,7 @@ REMEMBERED = 60  # snapshots, a second each, of which the lines are drawn
 class OpenSource(NamedTuple):
     """A source that is still to be opened, with the paths or the address that it is given by.
 
-    `open` may block. It raises what `KNOWN` says, or `CannotBind`.
+    `open` may block. It raises what `expected_failures` says, or `CannotBind`.
     """
 
     names: tuple[str, ...]
@@ -43,7 +42,7 @@ class LiveJob(Job):
     """One live session, from its start to its report."""
 
     GIVEN_UP = "Ended before the last answers arrived. The users in those requests are pending."
-    EXPECTED = (*KNOWN, CannotBind)
+    EXPECTED = (CannotBind,)
 
     def __init__(
         self,
@@ -81,7 +80,7 @@ class LiveJob(Job):
         return self.failure or "The live session has ended."
 
     async def add(self, open_source: OpenSource) -> None:
-        """Follow one more source. Raises what `KNOWN` says, or `CannotBind`."""
+        """Follow one more source. Raises what `expected_failures` says, or `CannotBind`."""
         source = await aside(open_source.open, self.session)
         if not (self.is_over or self.is_ending):
             self._group.add(source)

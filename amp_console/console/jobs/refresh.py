@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from amp_console.console.background import aside
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.base import Job, Publish
 from amp_console.console.session import Session
 from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome
@@ -96,6 +96,6 @@ class RefreshJob(Job):
         decide = self._refresh.confirm if is_yes else self._refresh.decline
         try:
             self.report = await aside(decide, asked)
-        except KNOWN as error:
+        except expected_failures() as error:
             self.report, self.failure = None, str(error)
         self.progressed()

@@ -7,7 +7,7 @@ from typing import Any
 from textual.screen import Screen
 
 from amp_console.console.context import services_of
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid.widget import RowsState
 from amp_console.ledger.errors import LedgerClosed
@@ -97,7 +97,7 @@ class Loader:
         except Exception as error:
             if services.session is not session:
                 return  # the ledger was closed meanwhile: the console quits, or another is open
-            if not isinstance(error, KNOWN):
+            if not isinstance(error, expected_failures()):
                 raise
             services.notifications.post(str(error), "error")
             for grid in self._screen.query(Grid):
@@ -106,7 +106,7 @@ class Loader:
 
     def failed(self, error: Exception) -> None:
         """Report why a page of rows could not be fetched; a defect of ours is not kept quiet."""
-        if isinstance(error, KNOWN):
+        if isinstance(error, expected_failures()):
             services_of(self._screen).notifications.post(str(error), "error")
         elif not isinstance(error, NoSession):
             raise error

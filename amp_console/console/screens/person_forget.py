@@ -3,7 +3,7 @@
 from amp_console.connections.read_only import refusal
 from amp_console.console.context import Services
 from amp_console.console.dialogs.forget import ForgetDialog, forget_question
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.forget import ForgetJob
 from amp_console.ledger.erasures import PairedTooOften
 from amp_console.sync.forget import IdTypeUnclear, plan_forget
@@ -28,7 +28,7 @@ async def ask_and_forget(services: Services, id_: str, id_type: IdType | None) -
         return
     try:
         plan = await session.read(plan_forget, [id_], id_type)
-    except (*KNOWN, IdTypeUnclear, PairedTooOften) as error:
+    except expected_failures(IdTypeUnclear, PairedTooOften) as error:
         services.notifications.post(str(error), "error", is_kept=False)
         return
     if not await services.ask(forget_question(id_, plan)):

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.search_answer import SearchAnswer, rejected_at
 from amp_console.console.session import Session
 from amp_console.console.texts import BAD, GOOD, WARN, safe_text
@@ -33,7 +33,7 @@ async def answer_to(
     try:
         async with await session.client() as client:
             found = await look_up_user(client, text)
-    except KNOWN as error:
+    except expected_failures() as error:
         return SearchAnswer(safe_text((str(error), BAD)))
     return await keep_answer(session, text, found, statuses, now)
 

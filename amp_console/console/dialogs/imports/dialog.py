@@ -10,7 +10,7 @@ from amp_console.console import import_report
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
 from amp_console.console.dialogs.imports.form import ImportForm
 from amp_console.console.dialogs.imports.progress import ImportPane
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenErrors
@@ -91,7 +91,7 @@ class ImportDialog(Dialog[None]):
                 is_snapshot=event.is_snapshot,
                 taken_at=event.taken_at,
             )
-        except (*KNOWN, AudienceAmbiguous) as error:
+        except expected_failures(AudienceAmbiguous) as error:
             self.query_one(ImportForm).say(str(error))
         else:
             self._watch(job)

@@ -12,7 +12,7 @@ from amp_console.amplitude import Cohort
 from amp_console.console import audience_changes
 from amp_console.console.audience_changes import ask_and_unlink
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import WARN, safe_text
@@ -122,7 +122,7 @@ audience only: two would undo each other's changes."""
         try:
             async with await self.session.client() as client:
                 found = static_cohorts(await client.list_cohorts())
-        except KNOWN as error:
+        except expected_failures() as error:
             grid.show_notice(RowsState.FAILED, UNREACHABLE.format(why=error))
             self.services.figures.note_failure(error, asked_at)
         else:

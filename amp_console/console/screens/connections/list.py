@@ -19,7 +19,7 @@ from amp_console.connections import (
 from amp_console.console.background import aside
 from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.routes import (
     MainScreen,
     OpenConnectionForm,
@@ -219,7 +219,7 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         try:
             keys = await keys_for(self.services, connection)
             outcome = await try_keys(connection, keys, self.services.environment.region_urls)
-        except KNOWN as error:
+        except expected_failures() as error:
             outcome = KeyCheckResult(KeyVerdict.UNTESTED, str(error))
         finally:
             self._testing = None

@@ -13,7 +13,7 @@ from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Answer, Question
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.routes import OpenPlan
 from amp_console.console.screens.person_lookup import keep_answer
 from amp_console.console.session import Session
@@ -229,7 +229,7 @@ async def ask_and_retry(
             done = await aside(retry_these, session.ledger, session.connection, these)
         else:
             done = await aside(retry, session.ledger, session.connection, query)
-    except KNOWN as error:
+    except expected_failures() as error:
         services.notifications.post(str(error), "error")
         return RetryOutcome()
     is_sync = answer is RetryAnswer.SYNC
@@ -303,7 +303,7 @@ async def _ask_amplitude_first(
     asked = [user.id for user in chosen if user.code is Reason.UNKNOWN]
     try:
         found = await _look_up(services, session, asked)
-    except KNOWN as error:
+    except expected_failures() as error:
         services.notifications.post(f"{error} Nothing was retried.", "error")
         return RetryOutcome()
     known = {id_ for id_, lookup in found.items() if lookup.is_known}
@@ -329,7 +329,7 @@ async def ask_about_users(services: Services, users: Sequence[RejectedUser]) -> 
     asked = [user.id for user in users if is_retriable(user.code)]
     try:
         found = await _look_up(services, session, asked)
-    except KNOWN as error:
+    except expected_failures() as error:
         services.notifications.post(str(error), "error")
         return
     known, many = sum(lookup.is_known for lookup in found.values()), len(found)

@@ -20,7 +20,7 @@ from amp_console.console.dialogs.live import (
     follow_dialog,
     listen_dialog,
 )
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
 from amp_console.console.screens.live.start import SessionStart, sent_first_by_audience
 from amp_console.console.texts import safe_text
@@ -176,7 +176,7 @@ async def _follow(services: Services, open_source: OpenSource, *, create: bool) 
         return
     try:
         await job.add(open_source)
-    except (*KNOWN, CannotBind) as error:
+    except expected_failures(CannotBind) as error:
         services.notifications.post(str(error), "error")
 
 

@@ -16,7 +16,7 @@ from amp_console.connections import (
 )
 from amp_console.console import refreshes
 from amp_console.console.background import aside
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.routes import MainScreen, OpenQuery, OpenSourceForm
 from amp_console.console.screens.actions import Need
@@ -283,7 +283,7 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
             return
         try:
             await (drop if source.origin is Origin.QUERY else remove)(self.services, source)
-        except (SettingsError, *KNOWN) as error:
+        except expected_failures(SettingsError) as error:
             self.services.notifications.post(str(error), "error")
         self.services.publish_ledger_change()
 

@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 from amp_console.connections import NamedSource, SettingsError
 from amp_console.console.audience_changes import conflict_question
 from amp_console.console.background import aside
-from amp_console.console.failures import KNOWN
+from amp_console.console.failures import expected_failures
 from amp_console.console.refreshes import engine_of
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
@@ -291,7 +291,7 @@ that audience gets the query. Its members stay until the refresh."""
             self._say(
                 safe_text((error.sentence("Nothing was changed."), BAD), max_length=MAX_LENGTH)
             )
-        except (SettingsError, *KNOWN) as error:
+        except expected_failures(SettingsError) as error:
             self._say(safe_text((str(error), BAD), max_length=MAX_LENGTH))
         finally:
             self._trial = None
@@ -358,7 +358,7 @@ that audience gets the query. Its members stay until the refresh."""
                 self._known = await self.session.read(query_of, conflict.now.id)
                 await self._save()
             return
-        except (ValueError, AudienceAmbiguous, SettingsError, *KNOWN) as error:
+        except expected_failures(ValueError, AudienceAmbiguous, SettingsError) as error:
             services.notifications.post(str(error), "error")
             return
         services.publish_ledger_change()

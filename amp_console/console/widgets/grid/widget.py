@@ -98,7 +98,6 @@ class Grid(ScrollView, can_focus=True):
 
         key: Hashable | None
 
-    @dataclass
     class Opened(Moved):
         """The row was opened."""
 
@@ -108,19 +107,15 @@ class Grid(ScrollView, can_focus=True):
 
         link: Any = None
 
-    @dataclass
     class MarksChanged(GridMessage):
         """Rows were marked or unmarked."""
 
-    @dataclass
     class Choosing(GridMessage):
         """The next key is the letter of the column to sort by."""
 
-    @dataclass
     class Sorted(GridMessage):
         """The operator sorted the rows by another column, or reversed them."""
 
-    @dataclass
     class Measured(GridMessage):
         """The columns want another width for other rows."""
 
