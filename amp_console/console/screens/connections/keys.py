@@ -13,7 +13,6 @@ from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.keyring import KeyringQuestion, UntilQuit, ask_keyring, find
 from amp_console.console.screens.connections.draft import Draft
-from amp_console.sync.connection_options import client_for
 from amp_console.sync.queries.key_check import KeysAccepted, WrongRegion, check_keys
 from amp_console.text import plural
 from amp_console.values import Credentials, Region
@@ -143,6 +142,7 @@ async def try_keys(
 
     `region_urls` are asked instead of Amplitude's own addresses.
     """
+    from amp_console.sync.connection_options import client_for
 
     def client(region: Region) -> "AmplitudeClient":
         of_region = msgspec.structs.replace(connection, region=region)
