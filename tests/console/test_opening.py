@@ -23,6 +23,8 @@ pytestmark = pytest.mark.anyio
 class Styled(Widget):
     """Counts how often Textual styles it."""
 
+    DEFAULT_CSS = "Styled { height: 1; }"  # else the list below it, with the focus, hides it
+
     def __init__(self) -> None:
         super().__init__()
         self.times = 0
