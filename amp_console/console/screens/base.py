@@ -100,18 +100,8 @@ class BaseScreen(Screen[None]):
         self.loader = Loader(self, self.action_keys.refresh)
         self._first_resume = FirstResume(self)
         self.early_keys = ScreenKeys(self, self._first_resume, self.loader, self.action_keys)
+        self.watch(self, "focused", _mark_panels, init=False)
         self._is_done = False  # it goes back once its connection is in front again
-
-    def watch_focused(self, before: Widget | None, focused: Widget | None) -> None:
-        """Mark the panels that the focus is in.
-
-        With `:focus-within`, Textual styles all widgets of both panels anew: a third of the time
-        until a form is seen, and half of the time of a key that moves the focus in it.
-        """
-        left, entered = _panels_around(before), _panels_around(focused)
-        for panel in left ^ entered:
-            panel.set_class(panel in entered, "-entered", update=False)
-            self.app.stylesheet.apply(panel)
 
     def compose(self) -> ComposeResult:
         # Textual adds it only after the first layout, and would style all widgets anew for it.
@@ -243,13 +233,25 @@ class BaseScreen(Screen[None]):
             self.services.clipboard.copy("\t".join(cell.text for cell in row.cells))
 
 
-# The footer asks for each key, after each key that is pressed: a query, which follows the selector
-# through all ancestors of each widget, took a tenth of the time of a key.
+def _mark_panels(before: Widget | None, focused: Widget | None) -> None:
+    """Mark the panels that the focus has come to, and no longer those that it has left.
+
+    With `:focus-within`, Textual styles all widgets of both panels anew: a fourth of the time until
+    a form is seen, and half of the time of a key that moves the focus in it.
+    """
+    left, entered = _panels_around(before), _panels_around(focused)
+    for panel in left ^ entered:
+        panel.set_class(panel in entered, "-entered", update=False)
+        panel.app.stylesheet.apply(panel)
 
 
 def _panels_around(widget: Widget | None) -> set[DOMNode]:
     around = widget.ancestors_with_self if widget is not None else ()
     return {node for node in around if node.has_class("panel")}
+
+
+# The footer asks for each key, after each key that is pressed: a query, which follows the selector
+# through all ancestors of each widget, took a tenth of the time of a key.
 
 
 def _has_row(screen: BaseScreen) -> bool:
