@@ -74,16 +74,13 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     followed = live.audience(audience.id) if live is not None else None
     size = services.figures.size_of(audience)
     refused = services.figures.are_keys_refused
-    turn = known.turn
-    is_others = turn is not None and not services.jobs.carries_out(turn.run_id)
     if followed is None:
-        return known.states(size, are_keys_refused=refused, shows_turn=is_others)
+        return known.states(size, are_keys_refused=refused)
     return known.states(
         size,
         is_live=followed.is_live,
         is_paused=followed.is_paused,
         are_keys_refused=refused,
-        shows_turn=is_others,
     )
 
 

@@ -40,8 +40,10 @@ class Outstanding(msgspec.Struct, frozen=True):
     """What is left to do for an audience, counted from indexes alone: cheap at any size.
 
     `rejected` includes the `unidentified`: members without an event that has an identifier of the
-    audience's ID type. A request without an answer may still undo what was delivered for the
-    `uncertain`; they can be confirmed again from `certain_at` on, in microseconds since 1970.
+    audience's ID type. Of the pending users, so many are `adding` or `removing`: they are in a
+    request that has no answer yet. A request without an answer may still undo what was delivered
+    for the `uncertain`; they can be confirmed again from `certain_at` on, in microseconds since
+    1970.
     """
 
     add: int
@@ -50,6 +52,13 @@ class Outstanding(msgspec.Struct, frozen=True):
     unidentified: int
     uncertain: int = 0
     certain_at: int | None = None
+    adding: int = 0
+    removing: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Pending users in requests that have no answer yet."""
+        return self.adding + self.removing
 
     @property
     def pending(self) -> int:
@@ -91,6 +100,8 @@ def outstanding(db: Db, known: Audience, counts: PendingCounts | None = None) ->
         unidentified=unidentified,
         uncertain=uncertain.users if uncertain else 0,
         certain_at=uncertain.until if uncertain else None,
+        adding=adding,
+        removing=removing,
     )
 
 
@@ -229,6 +240,27 @@ class Headcount(msgspec.Struct, frozen=True):
         """How many people should be in the cohort."""
         return self.identified + self.unidentified
 
+    def at(self, then: Outstanding, now: Outstanding) -> "Headcount":
+        """The count with what is outstanding `now`, where it was made when `then` was.
+
+        What is no longer pending was delivered or rejected; what is pending in addition is new.
+        """
+        rejected = now.rejected - now.unidentified - then.rejected + then.unidentified
+        added = max(0, then.add - now.add - rejected)
+        removed = max(0, then.remove - now.remove) + now.removing - then.removing
+        return msgspec.structs.replace(
+            self,
+            in_cohort=self.in_cohort + added,
+            pending=now.add,
+            rejected=max(0, self.rejected + rejected),
+            unidentified=now.unidentified,
+            held=InCohort(
+                max(0, self.held.delivered + added - removed),
+                max(0, self.held.unconfirmed + now.in_flight - then.in_flight),
+            ),
+            pending_since=self.pending_since if now.pending else None,
+        )
+
 
 def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
     """What is left of each audience that has anything left, in five statements for them all."""
@@ -260,6 +292,8 @@ def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
             unidentified=unidentified[audience_id, 0],
             uncertain=uncertain[audience_id].users if audience_id in uncertain else 0,
             certain_at=uncertain[audience_id].until if audience_id in uncertain else None,
+            adding=in_flight[audience_id, 1],
+            removing=in_flight[audience_id, 0],
         )
         for audience_id in ids | set(uncertain)
     }

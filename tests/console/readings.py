@@ -152,6 +152,8 @@ async def _home_rows(reader: Reader) -> Facts:
         add, _, remove = row["Pending"].partition("−")
         facts[f"{name}: members"] = number(row["Members"])
         facts[f"{name}: pending"] = number(add) + number(remove)
+        facts[f"{name}: to add"] = number(add)
+        facts[f"{name}: under way"] = _under_way(row["Status"])
         facts[f"{name}: rejected"] = number(row["Rejected"])
         facts[f"{name}: differs by"] = _differs_by(row["Status"])
     facts["audiences"] = len(rows)
@@ -368,6 +370,16 @@ async def _home_details(reader: Reader) -> Facts:
             r"^pending +([\d,]+) changes?", reader.text("#detail-text"), re.MULTILINE
         )
         facts[f"{audience.name}: pending"] = number(pending[1]) if pending else 0
+        of_members = re.search(r"^ +(= .*)$", reader.text("#detail-text"), re.MULTILINE)
+        assert of_members is not None
+        facts[f"{audience.name}: to add"] = number(
+            "".join(re.findall(r"([\d,]+) pending", of_members[1]))
+        )
+        facts[f"{audience.name}: under way @state"] = _under_way(
+            reader.text("#detail-text").splitlines()[0]
+        )
+        under_way = re.search(r"^under way +(.*?),", reader.text("#detail-text"), re.MULTILINE)
+        facts[f"{audience.name}: under way @fact"] = under_way[1] if under_way else ""
         sizes = re.search(
             r"^sizes +Segment ([\d,]+|—) · members ([\d,]+)",
             reader.text("#detail-text"),
@@ -377,6 +389,12 @@ async def _home_details(reader: Reader) -> Facts:
             facts[f"{audience.name}: in Segment"] = number(sizes[1])
             facts[f"{audience.name}: members"] = number(sizes[2])
     return facts
+
+
+def _under_way(states: str) -> str:
+    """The run that is at work on an audience, and how far it is: "sync 40%"."""
+    found = re.search(r"» (sync \d+%)", states)
+    return found[1] if found else ""
 
 
 def _differs_by(status: str) -> int:

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from amp_console.console import LaunchOptions
 from amp_console.console.badges import badge_route
-from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile
+from amp_console.console.routes import MainScreen, OpenErrors, OpenLink, OpenReconcile, Visit
 from amp_console.console.screens.audiences.detail import AudienceDetail
 from amp_console.console.screens.audiences.list import AudiencesScreen, show_audiences
 from amp_console.console.screens.audiences.rows import title
@@ -30,7 +30,7 @@ from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.queries.status import Status, audience_summaries
 from amp_console.sync.sources.registry import open_reader
 from amp_console.values import IdType, now_in_microseconds
-from tests.console.gate import blocked_reads
+from tests.console.gate import blocked_reads, gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
@@ -207,6 +207,35 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarne
         await until_shown(pilot, "7 by our ledger ")
         select(pilot, SHOPPERS)
         await until_shown(pilot, "= 19 delivered + 3 pending", "20 by our ledger, 1 to be removed")
+
+
+async def test_an_audience_that_is_synced_says_so_and_offers_what_can_be_done_meanwhile(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect_with_audiences(harness)
+    gate, refused = gate_sleeps(harness), "A sync is under way: press w to watch. Nothing"
+    async with harness.open(size=(120, 40)) as pilot:
+        rate_limit(simulator)
+        await start_sync(pilot, "rate limited")
+        services(pilot).navigate(Visit(MainScreen.AUDIENCES))
+        await until_shown(pilot, SHOPPERS)
+        select(pilot, SHOPPERS)
+        await until_shown(
+            pilot,
+            "» sync 0%", "◐ 4 pending", "next        Press w to watch the sync.",
+            "under way   sync 0%, 0 of 4 changes  run 2, in this console", "w Watch the sync",
+        )  # fmt: skip
+        keys = picture(pilot).splitlines()[-1]
+        assert not [key for key in ("s Sync", "r Reconcile", "t Disable") if key in keys]
+        for key in "srt":
+            await pilot.press(key)
+            await until_shown(pilot, refused)
+            services(pilot).notifications.withdraw(f"{refused} was changed.")
+            await until_gone(pilot, refused)
+        gate.open()
+        await until(pilot, lambda: not services(pilot).jobs.is_busy)
+        await until_shown(pilot, "next        Nothing to send", "s Sync")
+        assert "» sync" not in picture(pilot)
 
 
 async def test_the_next_step_also_says_what_is_pending(harness: ConsoleHarness) -> None:

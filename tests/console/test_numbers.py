@@ -127,8 +127,9 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
         console(pilot).action_go("audiences")
         await start_sync(pilot, "rate limited")
         await day.check(
-            "while a sync waits for a rate limit", "sync: percent", "sync: done", "run 2: requests"
-        )
+            "while a sync waits for a rate limit", "sync: percent", "sync: done", "run 2: requests",
+            f"{SHOPPERS}: under way",
+        )  # fmt: skip
         gate.open()
         await until(pilot, lambda: not services(pilot).jobs.is_busy)
         await day.check("after a sync with a rate limit and rejected users")

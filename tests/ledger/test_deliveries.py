@@ -6,10 +6,11 @@ from typing import NamedTuple
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from amp_console.ledger import Db, Ledger, cohorts, deliveries, open_ledger, repairs, uploads
 from amp_console.ledger.audiences import audience, link_existing, set_id_type
-from amp_console.ledger.counts import InCohort, held_by_cohort
+from amp_console.ledger.counts import Headcount, InCohort, Outstanding, headcount, held_by_cohort
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
 from amp_console.ledger.rejected import rejected_users, retry_rejected
 from amp_console.values import AudienceRef, Change, IdType, Operation
@@ -45,6 +46,27 @@ def test_a_flip_between_deliveries_is_sent_and_a_flip_before_is_not(ledger: Ledg
     assert deliver(ledger) == {ADD: ["u2"], REMOVE: []}
     read(ledger, [leaves("u2", 3)], "/later")
     assert deliver(ledger) == {ADD: [], REMOVE: ["u2"]}
+
+
+def test_a_count_is_brought_up_to_date_by_what_is_outstanding(ledger: Ledger) -> None:
+    """A screen counts the members seldom, and what is outstanding each second."""
+
+    def now() -> tuple[Headcount, Outstanding]:
+        count = ledger.read(lambda db: headcount(db, audience(db, 1), 1 << 60))
+        return structs.replace(count, pending_since=None), left(ledger)
+
+    read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(9)])
+    deliver(ledger)
+    read(ledger, [leaves(f"u{n}", 2, n + 1) for n in range(4)], "/leaving")
+    read(ledger, [enters(f"v{n}", 2, n + 1) for n in range(5)], "/entering")
+    count, then = now()
+    for operation in (REMOVE, ADD):
+        while batch := take(ledger, operation, limit=2):
+            fresh, outstanding = now()
+            assert (count.at(then, outstanding), outstanding.in_flight) == (fresh, batch.size)
+            ledger.write(deliveries.confirm, batch, OK, ["v0"] if operation is ADD else [], "gone")
+            fresh, outstanding = now()
+            assert (count.at(then, outstanding), outstanding.in_flight) == (fresh, 0)
 
 
 def test_batches_are_as_large_as_asked(ledger: Ledger) -> None:

@@ -41,6 +41,10 @@ class Jobs:
         jobs = (self.sync, self.reconciling)
         return any(job is not None and job.holds(audience_id) for job in jobs)
 
+    def syncs(self, audience_id: int) -> bool:
+        """Whether a sync of this console is under way for the audience."""
+        return self.sync is not None and self.sync.holds(audience_id)
+
     def carries_out(self, run_id: int) -> bool:
         """Whether this is the run of a sync, comparison or repair of this console."""
         jobs = (self.sync, self.reconciling)

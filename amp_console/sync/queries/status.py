@@ -44,12 +44,12 @@ class Status(enum.StrEnum):
     `NOT_COMPARED` says that everything the events read ask for was delivered and that Amplitude
     confirmed it, but the cohort was not compared: others may have changed it, and an equal size
     says little. `IN_SYNC` says that the cohort was compared, too. `DIFFERS` is what the last
-    comparison found until it is delivered. `UNDER_WAY`: a run of another process has its
-    lease. `PAUSED`: a live session follows it and delivers nothing. `SIZE_DIFFERS` is the
-    difference between the size that Amplitude gave last and what was delivered and found in the
-    cohort; only a comparison tells who that is. `LARGE_REMOVAL`: the next sync removes more than
-    half of the cohort's members, as its plan warns. `KEYS_REFUSED`: something is pending, and
-    Amplitude refused the keys of the last request.
+    comparison found until it is delivered. `UNDER_WAY`: a run of any process has its lease.
+    `PAUSED`: a live session follows it and delivers nothing. `SIZE_DIFFERS` is the difference
+    between the size that Amplitude gave last and what was delivered and found in the cohort; only a
+    comparison tells who that is. `LARGE_REMOVAL`: the next sync removes more than half of the
+    cohort's members, as its plan warns. `KEYS_REFUSED`: something is pending, and Amplitude refused
+    the keys of the last request.
     """
 
     IN_SYNC = "in sync"
@@ -194,15 +194,13 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         is_live: bool | None = None,
         is_paused: bool = False,
         are_keys_refused: bool = False,
-        shows_turn: bool = True,
     ) -> tuple[State, ...]:
         """Every state of the audience now, the most severe first.
 
         `size` is the size of its cohort in Amplitude, if known. `is_live` comes from a session of
         this process that follows the audience, and is newer than the ledger; None without one.
         `is_paused`: that session was told to deliver nothing. `are_keys_refused`: Amplitude refused
-        the keys of the last request. `shows_turn`: the run that has its lease is one of its states;
-        what this process does itself, it says otherwise.
+        the keys of the last request.
         """
         if self.is_delivering:
             size = None
@@ -226,7 +224,7 @@ class AudienceSummary(msgspec.Struct, frozen=True):
             leaving=self.large_removal.in_cohort if self.large_removal else 0,
             are_keys_refused=are_keys_refused,
             live_by=live_by,
-            turn=self.turn if shows_turn else None,
+            turn=self.turn,
         )
 
     @property

@@ -1,6 +1,6 @@
 """One audience in detail: whether it is right, what to do next, how it moves, and its settings."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePath
 from typing import ClassVar, NamedTuple
@@ -33,6 +33,7 @@ from amp_console.ledger.membership_changes import Movement, members_over_time
 from amp_console.ledger.outcomes import AudienceRun
 from amp_console.ledger.run_log import run_outcome
 from amp_console.ledger.runs import RunKind, RunStatus
+from amp_console.ledger.turns import Turn
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.audience_detail import (
     DAYS,
@@ -40,7 +41,7 @@ from amp_console.sync.queries.audience_detail import (
     LastError,
     audience_trend,
 )
-from amp_console.sync.queries.status import AudienceSummary, Status, turn_words
+from amp_console.sync.queries.status import AudienceSummary, State, turn_words
 from amp_console.sync.reconcile.descriptions import comparison_outcome
 from amp_console.text import plural
 
@@ -109,10 +110,10 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     marks = badges(services.glyphs, target.audience.id, states)
     rows: list[tuple[str, Content | str]] = [
         ("state", badges_text([*marks, *segment_badge(services, target.audience)])),
-        ("next", safe_text((next_step(target, states, trend.query), STRONG), max_length=400)),
+        ("next", safe_text((_next(services, detail, states), STRONG), max_length=400)),
     ]
-    if any(state.status is Status.UNDER_WAY for state in states):
-        rows.append(("under way", _under_way(target)))
+    if target.turn is not None:
+        rows.append(("under way", _under_way(services, target, target.turn)))
     if target.notice:
         rows.append(("notice", safe_text((target.notice, WARN), max_length=400)))
     if target.left.uncertain:
@@ -134,7 +135,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     ]
     rows += [
         (f"run {audience_run.run.id}", _run(services, audience_run)) for audience_run in trend.runs
-    ] or [("last sync", safe_text(("never", MUTED)))]
+    ] or ([] if target.turn else [("last sync", safe_text(("never", MUTED)))])
     rows += [
         *([("source", _source(services, trend.query))] if trend.query else []),
         ("cohort", _cohort(services, target, trend)),
@@ -146,15 +147,22 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     return facts(rows, LABELS, room)
 
 
-def _under_way(known: AudienceSummary) -> Content:
-    """Which run of another process is at work on the audience, and how far it is."""
-    turn = known.turn
-    assert turn is not None
+def _next(services: Services, detail: Detail, states: Sequence[State]) -> str:
+    """What an operator does next about the audience."""
+    summary, query = detail.summary, detail.trend.query
+    is_synced_now = services.jobs.syncs(summary.audience.id)
+    return next_step(summary, states, query, is_synced_now=is_synced_now)
+
+
+def _under_way(services: Services, known: AudienceSummary, turn: Turn) -> Content:
+    """Which run is at work on the audience, and how far it is."""
     done = ""
     if turn.kind is RunKind.SYNC:
         done = f", {turn.done:,} of {turn.done + known.left.pending:,} changes"
     what = f"{turn_words(turn, known.left.pending)}{done}"
-    return safe_text(what, (f"  run {turn.run_id}, {by_whom(turn.operator, turn.process)}", MUTED))
+    is_ours = services.jobs.carries_out(turn.run_id)
+    who = "in this console" if is_ours else by_whom(turn.operator, turn.process)
+    return safe_text(what, (f"  run {turn.run_id}, {who}", MUTED))
 
 
 def _members(services: Services, known: AudienceSummary, days: Movement) -> Content:
@@ -249,6 +257,9 @@ def _pending(services: Services, known: AudienceSummary) -> Content:
     if known.count is None:
         return safe_text(pending)
     since = known.count.pending_since
+    if known.left.in_flight:
+        sent = f", {known.left.in_flight:,} of them in requests without an answer yet"
+        return safe_text(pending, (sent, MUTED))
     if since is None:
         return safe_text(pending, ("; no event names them", MUTED))
     return safe_text(pending, (", the oldest event ", MUTED), (services.age_of(since), WARN))

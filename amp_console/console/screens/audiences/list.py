@@ -235,6 +235,8 @@ pale where that differs. Press v to save filter, order and columns as a view."""
             and current.audience.cohort_id is not None
             and self.services.figures.size_of(current.audience) is None
         )
+        if _are_synced_now(self):
+            return *watch, opens, *errors, self._sync_all, "import", "sizes", *last_run
         check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
             edit = "edit" if opens is DETAILS else Withheld("edit")
@@ -261,6 +263,8 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         return Labelled("sync_all", f"Sync all {count:,}" if is_filtered else "")
 
     def disabled_reason(self, action: str) -> str | None:
+        if action in {"sync", "reconcile", "switch"} and _are_synced_now(self):
+            return "A sync is under way: press w to watch. Nothing was changed."
         if action == "reconcile" and self.chosen and all(map(_is_broken, self.chosen)):
             return "Amplitude no longer has this cohort: press l to link another."
         if action == "sync_all" and not self._known and self.services.session is not None:
@@ -374,6 +378,12 @@ def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
 def _of_marked(home: AudiencesScreen, action: str, verb: str) -> Labelled:
     """An action on the marked audiences, or on the one under the cursor, by what it acts on."""
     return Labelled(action, f"{verb} {home.query_one('#list', Grid).marks.words}".strip())
+
+
+def _are_synced_now(home: AudiencesScreen) -> bool:
+    """Whether a sync of this console is under way for all that the keys are about."""
+    chosen, jobs = home.chosen, home.services.jobs
+    return bool(chosen) and all(jobs.syncs(item.audience.id) for item in chosen)
 
 
 def _enabled_ids(known: Iterable[AudienceSummary]) -> tuple[int, ...]:

@@ -25,15 +25,20 @@ _DONE_BY_A_RUN = {Status.NOT_LINKED, Status.PENDING, Status.UNCERTAIN, Status.UN
 
 
 def next_step(
-    known: AudienceSummary, states: Sequence[State], query: AudienceQuery | None = None
+    known: AudienceSummary,
+    states: Sequence[State],
+    query: AudienceQuery | None = None,
+    *,
+    is_synced_now: bool = False,
 ) -> str:
-    """Say what to do next; the keys are those of home. `query` lists the audience's members."""
+    """Say what to do next; the keys are those of home. `query` lists the audience's members.
+
+    `is_synced_now`: a sync of this console is under way for the audience.
+    """
     worst = states[0].status
     has_members = known.count is None or known.count.members > 0
-    under_way = next((state for state in states if state.status is Status.UNDER_WAY), None)
-    if under_way is not None and known.turn is not None and worst in _DONE_BY_A_RUN:
-        who = f" by {known.turn.operator}" if known.turn.operator else ""
-        return f"Wait for the {known.turn.kind}{who} that is under way."
+    if (is_synced_now or known.turn is not None) and worst in _DONE_BY_A_RUN:
+        return "Press w to watch the sync." if is_synced_now else _wait(known)
     if query is not None and query.last is None and not has_members:
         return "Press 7 to run its query under Sources: it never ran, so it has no members yet."
     if worst is Status.LARGE_REMOVAL and known.large_removal is not None:
@@ -47,6 +52,13 @@ def next_step(
         return f"Press r to compare: the cohort has {users} in Amplitude than expected."
     step = _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
     return f"{step}{_also_send(known, states)}"
+
+
+def _wait(known: AudienceSummary) -> str:
+    """Name the run to wait for, and who began it."""
+    assert known.turn is not None
+    who = f" by {known.turn.operator}" if known.turn.operator else ""
+    return f"Wait for the {known.turn.kind}{who} that is under way."
 
 
 def _also_send(known: AudienceSummary, states: Sequence[State]) -> str:

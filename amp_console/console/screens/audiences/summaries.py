@@ -87,7 +87,8 @@ class SummaryReader:
 
 
 def _counted(item: AudienceSummary, last: AudienceSummary | None) -> AudienceSummary:
-    """A summary with what was counted last."""
-    if last is None or last is item:
+    """A summary with what was counted last, brought up to what is outstanding now."""
+    if last is None or last is item or last.count is None:
         return item
-    return msgspec.structs.replace(item, count=last.count, large_removal=last.large_removal)
+    count = last.count.at(last.left, item.left)
+    return msgspec.structs.replace(item, count=count, large_removal=last.large_removal)
