@@ -62,9 +62,27 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
+FIRST_FILES = (
+    "cli/test_lost_packets.py",
+    "console/test_every_place.py",
+    "cli/test_silent_proxy.py",
+    "console/test_pictures.py",
+    "cli/test_server_restart.py",
+    "demo/test_tour.py",
+    "test_acceptance.py",
+    "console/test_reconcile.py",
+    "console/test_terminal.py",
+    "console/test_errors.py",
+    "console/test_live.py",
+)
+"""Files that take longest, those that wait beside those that compute."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest file, which comes late: other workers would wait for its end."""
-    items.sort(key=lambda item: item.path.name != "test_acceptance.py")
+    """Begin with the longest files: a worker that came to one of them late would be waited for."""
+    tests = Path(__file__).parent
+    order = {tests / name: place for place, name in enumerate(FIRST_FILES)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def pytest_collection_finish() -> None:

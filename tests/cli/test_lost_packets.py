@@ -5,16 +5,20 @@ options of the ledger's address.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import count
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
 import pytest
 
-from amp_console.simulator import Behaviour, Call
+from amp_console.simulator import Behaviour, Call, Simulator
 from amp_console.values import Operation
 from tests.cli.inside import Ended
 from tests.cli.operator import Operator
-from tests.cli.processes import PATIENCE
+from tests.cli.processes import PATIENCE, Process
 from tests.cli.team import LIVE, check_end
 from tests.cli.test_listen import is_there
 from tests.cli.test_reconcile import drift
@@ -32,16 +36,34 @@ BATCH = 5  # users of a request
 FIRST = [f"first-{n}" for n in range(4 * BATCH)]
 
 
-@pytest.fixture
-def relay(server_ledgers: PostgresqlLedgers) -> Iterator[LossyRelay]:
-    with LossyRelay(server_ledgers.server.port) as running:
-        yield running
+class Remote(NamedTuple):
+    """An operator whose ledger is behind a relay, at `url`."""
+
+    operator: Operator
+    relay: LossyRelay
+    url: str
 
 
 @pytest.fixture
-def url(relay: LossyRelay, server_ledgers: PostgresqlLedgers, empty_ledger: EmptyLedger) -> str:
-    """The address of an empty ledger behind the relay."""
-    return behind(relay, server_ledgers, empty_ledger())
+def remotes(
+    tmp_path: Path, server_ledgers: PostgresqlLedgers, empty_ledger: EmptyLedger
+) -> Iterator[Iterator[Remote]]:
+    """As many as a test takes, each with a project, a ledger and a relay of its own.
+
+    What one command waits for, others wait for meanwhile: a lost packet costs seconds.
+    """
+    with ExitStack() as ending:
+
+        def make(number: int) -> Remote:
+            simulator = ending.enter_context(Simulator(behaviour=Behaviour(job_polls=0)))
+            relay = ending.enter_context(LossyRelay(server_ledgers.server.port))
+            operator = Operator(tmp_path / f"remote-{number}", simulator)
+            ending.callback(operator.end)
+            operator.environment["PGPASSWORD"] = PASSWORD
+            assert operator.connect().status == 0
+            return Remote(operator, relay, behind(relay, server_ledgers, empty_ledger(number)))
+
+        yield map(make, count())
 
 
 def behind(relay: LossyRelay, ledgers: PostgresqlLedgers, url: str) -> str:
@@ -109,11 +131,6 @@ class Group:
         assert added <= self.to_add + BATCH
 
 
-@pytest.fixture
-def group(operator: Operator, url: str) -> Group:
-    return delivered_group(operator, url)
-
-
 def delivered_group(operator: Operator, url: str) -> Group:
     """A group whose first users are in the cohort."""
     operator.environment |= {"AMP_CONSOLE_LEDGER": url, "PGPASSWORD": PASSWORD}
@@ -123,62 +140,72 @@ def delivered_group(operator: Operator, url: str) -> Group:
     return group
 
 
-@pytest.mark.parametrize(
-    ("name", "moment"),
-    [
-        ("import", 0.6),
-        ("sync --yes --from", 0.5),
-        ("sync --yes --from", 0.8),
-        ("reconcile", 0.8),
-        ("forget", 0.5),
-        ("audiences", 0.5),
-        ("ledger check", 0.8),
-    ],
-)
+LOST = [
+    ("import", 0.6),
+    ("sync --yes --from", 0.5),
+    ("sync --yes --from", 0.8),
+    ("reconcile", 0.8),
+    ("forget", 0.5),
+    ("audiences", 0.5),
+    ("ledger check", 0.8),
+]
+"""Commands, and after which part of all that they send and receive the rest is lost."""
+
+
 def test_a_command_ends_in_a_sentence_and_is_exact_when_it_is_given_again(
-    group: Group, relay: LossyRelay, name: str, moment: float
+    remotes: Iterator[Remote],
 ) -> None:
-    """`moment` is a part of all that the command sends and receives."""
-    before = relay.passed
-    assert group.operator.run(*group.work(name)).status == 0
-    passed = relay.passed - before
-    command = group.work(name)
-    relay.lose_after(int(passed * moment))
-    process = group.operator.start(*command)
-    process.wait(BOUND)
-    assert relay.is_lossy.is_set()
-    check_end(process)
-    assert process.status == 4, (process.status, process.err)
-    sentence = process.err.splitlines()[-1]
-    assert sentence.startswith(("The ledger ", "The connection ")), process.err
-    assert "Nothing was changed" not in sentence, process.err
-    relay.recover()
-    group.until_done(*command)
-    group.until_done("sync", "--yes")
-    group.check()
+    started = []
+    for (name, moment), (operator, relay, url) in zip(LOST, remotes, strict=False):
+        group = delivered_group(operator, url)
+        before = relay.passed
+        assert operator.run(*group.work(name)).status == 0
+        passed = relay.passed - before
+        command = group.work(name)
+        relay.lose_after(int(passed * moment))
+        started.append((group, relay, command, operator.start(*command)))
+    for _, relay, command, process in started:
+        process.wait(BOUND)
+        assert relay.is_lossy.is_set(), command
+        relay.recover()
+    for group, _, command, process in started:
+        check_end(process)
+        assert process.status == 4, (command, process.status, process.err)
+        sentence = process.err.splitlines()[-1]
+        assert sentence.startswith(("The ledger ", "The connection ")), (command, process.err)
+        assert "Nothing was changed" not in sentence, (command, process.err)
+        group.until_done(*command)
+        group.until_done("sync", "--yes")
+        group.check()
 
 
-@pytest.mark.parametrize("moment", [0.3, 0.7])
-def test_watch_goes_on_once_the_network_is_back(
-    group: Group, relay: LossyRelay, moment: float
-) -> None:
-    simulator = group.operator.simulator
-    file = group.enter("live")
-    process = group.operator.start("watch", file, *LIVE)
-    process.wait_until(is_in(simulator, *group.members))
-    before = relay.passed
-    append(file, group, "a")
-    process.wait_until(is_in(simulator, *group.members))
-    relay.lose_after(int((relay.passed - before) * moment))
-    append(file, group, "b")
-    process.wait_until(relay.is_lossy.is_set)
-    append(file, group, "c")
-    process.wait_until(lambda: "ledger postgres on 127.0.0.1" in process.out + process.err)
-    relay.recover()
-    process.wait_until(is_in(simulator, *group.members))
-    assert process.end() == 0, process.err
-    check_end(process)
-    group.check()
+def test_watch_goes_on_once_the_network_is_back(remotes: Iterator[Remote]) -> None:
+    started = []
+    for moment, (operator, relay, url) in zip((0.3, 0.7), remotes, strict=False):
+        group = delivered_group(operator, url)
+        file = group.enter("live")
+        process = operator.start("watch", file, *LIVE)
+        process.wait_until(is_in(operator.simulator, *group.members))
+        before = relay.passed
+        append(file, group, "a")
+        process.wait_until(is_in(operator.simulator, *group.members))
+        relay.lose_after(int((relay.passed - before) * moment))
+        append(file, group, "b")
+        process.wait_until(relay.is_lossy.is_set)
+        append(file, group, "c")
+        started.append((group, relay, process))
+    for _, relay, process in started:
+        process.wait_until(partial(has_said, process, "ledger postgres on 127.0.0.1"))
+        relay.recover()
+    for group, _, process in started:
+        process.wait_until(is_in(group.operator.simulator, *group.members))
+        assert process.end() == 0, process.err
+        check_end(process)
+        group.check()
+
+
+def has_said(process: Process, text: str) -> bool:
+    return text in process.out + process.err
 
 
 def append(file: Path, group: Group, name: str) -> None:
@@ -189,10 +216,11 @@ def append(file: Path, group: Group, name: str) -> None:
         more.write(lines(*users))
 
 
-def test_listen_accepts_nothing_that_it_can_not_keep(group: Group, relay: LossyRelay) -> None:
-    simulator = group.operator.simulator
+def test_listen_accepts_nothing_that_it_can_not_keep(remotes: Iterator[Remote]) -> None:
+    operator, relay, url = next(remotes)
+    group, simulator = delivered_group(operator, url), operator.simulator
     port = free_port()
-    process = group.operator.start("listen", "--port", str(port), *LIVE)
+    process = operator.start("listen", "--port", str(port), *LIVE)
     users = [f"posted-{n}" for n in range(30)]
     sender = Sender(port, users)
     process.wait_until(lambda: is_there(sender.client))
@@ -214,19 +242,20 @@ def test_listen_accepts_nothing_that_it_can_not_keep(group: Group, relay: LossyR
 
 
 def test_no_one_takes_over_before_the_former_process_has_stopped_sending(
-    group: Group, relay: LossyRelay, server_ledgers: PostgresqlLedgers, tmp_path: Path
+    remotes: Iterator[Remote], server_ledgers: PostgresqlLedgers, tmp_path: Path
 ) -> None:
-    simulator = group.operator.simulator
+    operator, relay, url = next(remotes)
+    group, simulator = delivered_group(operator, url), operator.simulator
     colleague = Operator(tmp_path / "colleague", simulator)
-    direct, port = group.operator.environment["AMP_CONSOLE_LEDGER"], server_ledgers.server.port
+    port = server_ledgers.server.port
     colleague.environment |= {
-        "AMP_CONSOLE_LEDGER": direct.replace(f":{relay.port}/", f":{port}/"),
+        "AMP_CONSOLE_LEDGER": url.replace(f":{relay.port}/", f":{port}/"),
         "PGPASSWORD": PASSWORD,
     }
     assert colleague.connect().status == 0
     simulator.behaviour = Behaviour(latency=0.3)
     before = len(simulator.requests)
-    process = group.operator.start(*group.work("sync --yes --from"))
+    process = operator.start(*group.work("sync --yes --from"))
     process.wait_until(lambda: len(simulator.requests) > before)
     relay.lose()
     while process.status is None:
@@ -238,29 +267,32 @@ def test_no_one_takes_over_before_the_former_process_has_stopped_sending(
     group.check()
 
 
-@pytest.mark.parametrize("moment", [0.3, 0.6])
 def test_a_move_that_loses_the_server_leaves_the_ledger_where_it_is(
-    operator: Operator, relay: LossyRelay, url: str, moment: float
+    remotes: Iterator[Remote],
 ) -> None:
-    operator.environment["PGPASSWORD"] = PASSWORD
-    text = lines(*FIRST).encode()
-    assert operator.run("sync", "--yes", "--from", "-", stdin=text).status == 0
-    before = relay.passed
-    assert operator.run("ledger", "move", url, "--yes").status == 0
-    assert operator.run("ledger", "move", "file", "--yes").status == 0
-    passed = relay.passed - before
-    relay.lose_after(int(passed / 2 * moment))
-    process = operator.start("ledger", "move", url, "--yes")
-    process.wait(BOUND)
-    assert relay.is_lossy.is_set()
-    check_end(process)
-    assert process.status == 4, process.err
-    assert operator.run("sync", "--yes").status == 0
-    relay.recover()
-    begun = monotonic()
-    while (moved := operator.run("ledger", "move", url, "--yes")).status:
-        assert "Another amp-console kept the ledger" in moved.err, moved
-        assert monotonic() - begun < PATIENCE
-    assert url in operator.run("ledger", "show").out
-    assert operator.run("sync", "--yes").status == 0
-    assert operator.cohort("shoppers") == set(FIRST)
+    started = []
+    for moment, (operator, relay, url) in zip((0.3, 0.6), remotes, strict=False):
+        text = lines(*FIRST).encode()
+        assert operator.run("sync", "--yes", "--from", "-", stdin=text).status == 0
+        before = relay.passed
+        assert operator.run("ledger", "move", url, "--yes").status == 0
+        assert operator.run("ledger", "move", "file", "--yes").status == 0
+        passed = relay.passed - before
+        relay.lose_after(int(passed / 2 * moment))
+        process = operator.start("ledger", "move", url, "--yes")
+        started.append((operator, relay, url, process))
+    for operator, relay, _, process in started:
+        process.wait(BOUND)
+        assert relay.is_lossy.is_set()
+        check_end(process)
+        assert process.status == 4, process.err
+        assert operator.run("sync", "--yes").status == 0
+        relay.recover()
+    for operator, _, url, _ in started:
+        begun = monotonic()
+        while (moved := operator.run("ledger", "move", url, "--yes")).status:
+            assert "Another amp-console kept the ledger" in moved.err, moved
+            assert monotonic() - begun < PATIENCE
+        assert url in operator.run("ledger", "show").out
+        assert operator.run("sync", "--yes").status == 0
+        assert operator.cohort("shoppers") == set(FIRST)
