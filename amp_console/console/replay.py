@@ -98,10 +98,10 @@ class Replay:
         return AudienceMoment(
             audience_id,
             found[0].audience_name,
-            sum(delivered(item) + item.skipped for item in sent),
-            sum(delivered(item) + item.skipped for item in found),
+            sum(delivered(item) + item.rejected for item in sent),
+            sum(delivered(item) + item.rejected for item in found),
             len(sent),
-            sum(item.skipped for item in sent),
+            sum(item.rejected for item in sent),
             self._doing(audience_id, sent, is_over=len(sent) == len(found), moment=moment),
         )
 

@@ -187,11 +187,12 @@ def _most_different_first(details: RunDetails) -> list[RunAudience]:
 def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
     """Return how many users a run left pending; None where that is not known, or not yet."""
     is_done = run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
+    is_followed = run.kind is RunKind.LIVE and run.status is RunStatus.RUNNING
     if run.kind is RunKind.COMPARE or (is_done and run.kind is RunKind.REPAIR):
         return 0
     known = [audience.pending for audience in audiences if audience.pending is not None]
     is_over = is_done or run.status is RunStatus.STOPPED
-    is_known = is_over and len(known) == len(audiences)
+    is_known = (is_over or is_followed) and len(known) == len(audiences)
     return sum(known) if is_known else None
 
 
@@ -274,11 +275,14 @@ def _ended(
 
 def _past_line(audience: RunAudience, run: Run, compared: Comparison | None) -> RunLine:
     done = audience.counts.added + audience.counts.removed + audience.counts.rejected
+    is_live = run.kind is RunKind.LIVE and run.status is RunStatus.RUNNING
     is_ended_session = run.kind is RunKind.LIVE and run.ended_at is not None
-    counts_pending = run.kind is RunKind.SYNC or is_ended_session
+    counts_pending = run.kind is RunKind.SYNC or is_live or is_ended_session
     pending = audience.pending or 0 if counts_pending else 0
     note = at_the_end(audience.counts.note) if is_ended_session else audience.counts.note
     doing, tone = _ended(note, audience.counts, pending, run.note)
+    if is_live and not note:
+        doing, tone = f"live, {pending:,} pending" if pending else "live", "accent"
     total = None if audience.counts.note else done
     if audience.pending is not None and counts_pending:
         total = done + audience.pending
@@ -292,6 +296,7 @@ def _past_line(audience: RunAudience, run: Run, compared: Comparison | None) -> 
         audience.counts,
         doing,
         tone,
+        is_over=not is_live,
         comparison_id=None if compared is None else compared.id,
     )
 
@@ -431,7 +436,8 @@ def _says_past(
         yield f"Requests: {refused_words(run.refused)}. The last one: {run.refused[0].words}"
     is_sending = run.kind is not RunKind.COMPARE
     left = [_left_of(item, item.pending if is_sending else 0) for item in audiences]
-    yield from _advice(str(run.status), counts, run.tally, left, run.note, details.still_rejected)
+    status, still = str(run.status), details.still_rejected
+    yield from _advice(status, counts, run.tally, left, run.note, still, run.kind)
 
 
 def _whose(names: Sequence[str]) -> str:
@@ -470,6 +476,7 @@ def _advice(
     left: Sequence[_Left],
     said: str | None,
     still: int | None,
+    kind: RunKind = RunKind.SYNC,
 ) -> Iterator[str]:
     """Say what to look at next, except what was `said` already."""
     stuck = [
@@ -484,4 +491,4 @@ def _advice(
         and not item.is_settled
         for item in left
     )
-    yield from advice(status, counts, tally, stuck, goes_on=goes_on, still=still)
+    yield from advice(status, counts, tally, stuck, goes_on=goes_on, still=still, kind=kind)

@@ -197,8 +197,9 @@ def advice(
     *,
     goes_on: bool = True,
     still: int | None = None,
+    kind: RunKind = RunKind.SYNC,
 ) -> Iterator[str]:
-    """Say what to look at next.
+    """Say what to look at next after a run of this kind.
 
     So many of the rejected are `still` as the run left them (None: all). `stuck` are the names and
     notes of audiences that no sync delivers before a person has seen to them; `goes_on` says
@@ -207,7 +208,9 @@ def advice(
     if counts.rejected:
         yield _rejected(counts.rejected, counts.rejected if still is None else still)
     if tally.invalid:
-        yield f"{plural(tally.invalid, 'event')} could not be read: press 2 for Errors, then v."
+        were = "event was" if tally.invalid == 1 else "events were"
+        when = "in this session" if kind is RunKind.LIVE else "since the sync before this one"
+        yield f"{tally.invalid:,} invalid {were} read {when}: press 2 for Errors, then v."
     for name, note in stuck[:1]:
         keys = f" {LINK_KEYS}" if note.startswith(COHORT_GONE) else ""
         yield f"{clean(name)}: {note}{keys}"

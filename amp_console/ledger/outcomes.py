@@ -32,6 +32,7 @@ from amp_console.text import first_sentence
 WAITING = "waiting: "
 NO_COHORT = f"{WAITING}no cohort"
 OFF = f"{WAITING}disabled"
+BROKEN = f"{WAITING}broken link"
 LARGE_REMOVAL = f"{WAITING}large removal"
 PAUSED = "paused: nothing is sent"
 STOPPED = "Stopped; the rest stays pending."

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -42,12 +42,25 @@ class RequestRecord(msgspec.Struct, frozen=True):
     skipped: int
     is_abandoned: bool = False
     """Its run ended before the answer came; the next one to sync the audience voids it."""
+    is_rejected: bool = False
+    """Amplitude refused it, and its users were rejected for that."""
+
+    @property
+    def rejected(self) -> int:
+        """How many of its users were rejected by its answer."""
+        return self.size if self.is_rejected else self.skipped
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its users count as sent; others count in a later request, or are rejected."""
+        return self.kind is not RequestKind.UPLOAD and self.state is not RequestState.VOID
 
 
 _SELECT = (
     f"SELECT request.id, run_id, audience_id, coalesce({LABEL}, ''), kind, "
     "request.id_type, operation, size, sent_at, settled_at, state, status, answer, skipped, "
-    "state = 'open' AND run_id IN (SELECT run.id FROM run WHERE ended_at IS NOT NULL) "
+    "state = 'open' AND run_id IN (SELECT run.id FROM run WHERE ended_at IS NOT NULL), "
+    "state = 'void' AND request.id IN (SELECT request_id FROM rejection) "
     "FROM request LEFT JOIN audience ON audience.id = audience_id "
 )
 _OF_RUN = "WHERE run_id = :run AND audience_id = coalesce(:audience, audience_id) "
@@ -66,35 +79,17 @@ def count_requests(db: Db, run_id: int, audience_id: int | None = None) -> int:
     return int(row[0])
 
 
-class WithoutDelivery(NamedTuple):
-    """How many of a run's requests delivered no one, by what became of their users.
+def has_uncounted(db: Db, run_id: int, audience_id: int | None = None) -> bool:
+    """Whether the users of any request of a run count nowhere: it was void, or an upload.
 
-    An upload is `creating` a cohort; its users are in later requests. Of the void ones, `rejected`
-    count those whose users Amplitude refused, `repeated` those after which the run sent more of the
-    kind to the same audience, and `unsent` those after which it sent none.
+    Those of an upload count in the later requests that confirm them.
     """
-
-    creating: int
-    rejected: int
-    repeated: int
-    unsent: int
-
-
-def count_without_delivery(db: Db, run_id: int, audience_id: int | None = None) -> WithoutDelivery:
-    """Count the requests of a run, for one audience or for all, that delivered no one."""
     values = {"run": run_id, "audience": audience_id}
     row = db.execute(
-        "SELECT count(CASE WHEN kind = 'upload' THEN 1 END), "
-        "count(CASE WHEN is_void AND is_rejected THEN 1 END), "
-        "count(CASE WHEN is_void AND NOT is_rejected AND is_repeated THEN 1 END), "
-        "count(CASE WHEN is_void AND NOT is_rejected AND NOT is_repeated THEN 1 END) FROM ("
-        "SELECT kind, kind <> 'upload' AND state = 'void' AS is_void, "
-        "request.id IN (SELECT request_id FROM rejection) AS is_rejected, "
-        "request.id < max(request.id) OVER (PARTITION BY audience_id, operation) AS is_repeated "
-        f"FROM request {_OF_RUN}) AS sent",
+        f"SELECT EXISTS (SELECT 1 FROM request {_OF_RUN} AND (kind = 'upload' OR state = 'void'))",
         values,
     ).fetchone()
-    return WithoutDelivery(*map(int, row))
+    return bool(row[0])
 
 
 def requests_page(
@@ -128,7 +123,7 @@ def forget_requests(db: Db, run_id: int, before: int) -> int:
 
 
 def _record(row: Sequence[Any]) -> RequestRecord:
-    *known, status, answer, skipped, is_abandoned = row
+    *known, status, answer, skipped, is_abandoned, is_rejected = row
     id_, run_id, audience_id, name, kind, id_type, operation, size, sent, settled, state = known
     return RequestRecord(
         id_,
@@ -146,6 +141,7 @@ def _record(row: Sequence[Any]) -> RequestRecord:
         answer,
         skipped,
         bool(is_abandoned),
+        bool(is_rejected),
     )
 
 

@@ -414,10 +414,14 @@ def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
         status, end = RunStatus.INTERRUPTED, _last_sign(db, id_)
     refused = refused_requests(db, id_) if kind == RunKind.LIVE else ()
     sums = row[_SUMS:_AFTER]
+    is_followed = kind == RunKind.LIVE and status == RunStatus.RUNNING
     if end is None or status == RunStatus.INTERRUPTED:
         sums = _with_unrecorded(sums, _unrecorded(db, id_, "").values())
     found = ComparisonTotals(*(count or 0 for count in row[_FOUND:_REASONS]))
     left = [item for item in run_audiences(db, id_) if item.pending] if row[_REASONS] > 1 else ()
+    if is_followed:  # a session follows every audience
+        (audiences,) = db.execute("SELECT count(*) FROM audience").fetchone()
+        sums = audiences, *sums[1:]
     counted = *sums, holder, operator, tuple(refused)
     rest = (*counted, *row[_AFTER:_FOUND], found, tuple(left))
     return Run(id_, RunKind(kind), start, end, RunStatus(status), note, ReadCounts(*tally), *rest)

@@ -258,6 +258,11 @@ async def _run_screens(reader: Reader) -> Facts:
         facts[f"run {run_id}: rejected"] = sum(number(row["Rejected"]) for row in rows)
         facts[f"run {run_id}: requests"] = sum(number(row["Requests"]) for row in rows)
         facts[f"run {run_id}: requests @title"] = number(reader.title("#requests"))
+        facts[f"run {run_id}: audiences @title"] = counted(reader.title("#progress"), "audiences?")
+        facts[f"run {run_id}: audiences @rows"] = len(rows)
+        facts[f"run {run_id}: rejected @requests"] = sum(
+            number(row["Rejected"]) for row in reader.rows("#log")
+        )
         facts[f"run {run_id}: requests @rows"] = len(reader.grid("#log").rows)
         sizes = [row["Users"] for row in reader.rows("#log")]
         facts[f"run {run_id}: users sent @requests"] = sum(
@@ -497,7 +502,10 @@ async def _live(reader: Reader) -> Facts:
     facts: dict[str, object] = {
         "audiences": counted(reader.title("#audiences"), "audiences?"),
         f"{run}: read": counted(said, "events? read in"),
+        f"{run}: audiences": len(rows),
     }
+    pending = re.search(r"(?:pending|=|\+) ([\d,]+)(?: pending (?:now|at its end))", said)
+    facts[f"{run}: pending @headline"] = number(pending[1]) if pending else 0
     for word in RUN_COUNTS:
         facts[f"{run}: {word} @rows"] = sum(number(row[word.capitalize()]) for row in rows)
         facts[f"{run}: {word} @headline"] = _named(said, word)

@@ -177,6 +177,12 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
                 growing.write(json.dumps(event(who, True, 400, audience=audience)) + "\n")
         live = _follow(pilot, file, create=False)
         await until(pilot, lambda: live.snapshot is not None and live.snapshot.waiting > 0)
+        await until(pilot, lambda: live.snapshot is not None and live.snapshot.counts.added > 0)
+        run = f"run {live.run_id}"
+        await day.check(
+            "during a session in which an audience waits", f"{run}: pending", f"{run}: audiences",
+            f"{run}: added",
+        )  # fmt: skip
         live.cancel()
         await until(pilot, lambda: live.is_over)
         assert live.report is not None

@@ -133,7 +133,7 @@ async def test_users_in_parentheses_are_those_that_amplitude_refused(
         workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1"}), named=True)))
         await workspace.sync()
     async with harness.open(LaunchOptions(run_id=2), size=size) as pilot:
-        await until_shown(pilot, "✖ 400", "(n) sent again later or rejected")
+        await until_shown(pilot, "✖ 400", "(n) not counted as sent")
 
 
 async def test_a_rate_limit_is_counted_down_and_waited_out(
@@ -183,7 +183,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
     async with harness.open() as pilot:
         await start_sync(pilot, "All changes to shoppers are delivered.")
         await until_shown(pilot, f"create{'(2)':>11}", f"add{'+2':>14}")
-        await until_shown(pilot, "2 · (n) create the cohort, then are added")
+        await until_shown(pilot, "2 · (n) not counted as sent")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -102,7 +102,7 @@ def test_advice_says_what_to_look_at_next() -> None:
 
     assert told == [
         "12 users were rejected: press x to see who and why.",
-        "3 events could not be read: press 2 for Errors, then v.",
+        "3 invalid events were read since the sync before this one: press 2 for Errors, then v.",
         "The next sync delivers what is pending.",
     ]
     assert list(advice("delivered", AudienceCounts(added=1), ReadCounts())) == []

@@ -22,7 +22,7 @@ _STATES = {
     RequestState.CONFIRMED: "applied",
     RequestState.VOID: "not applied or unknown; its users are pending again",
 }
-REFUSED = "refused and not applied; its users were sent again, are pending, or are rejected"
+REFUSED = "refused and not applied; its users were sent again or are pending"
 CREATED = "applied; later requests confirm who of its users is in the cohort"
 MAX_LENGTH = 2000  # characters of an answer; the ledger keeps no more
 
@@ -34,6 +34,8 @@ def _state(record: RequestRecord) -> str:
         and record.status is not None
         and 400 <= record.status < 500
     )
+    if record.is_rejected:
+        return f"refused and not applied; {plural(record.size, 'user')} rejected"
     if record.skipped:
         return f"applied, except {plural(record.skipped, 'rejected user')}"
     if record.kind is RequestKind.UPLOAD and record.state is RequestState.CONFIRMED:

@@ -16,7 +16,7 @@ from amp_console.console.words import lasting, stopwatch
 from amp_console.ledger import requests
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
 from amp_console.ledger.runs import Run, RunKind, run
-from amp_console.text import listed, local_time, plural
+from amp_console.text import local_time, plural
 
 FRAME = 4  # columns of a panel's border and padding; lines of its border, header and margin
 REQUEST_LINES = 14  # of a run, from which some requests fit below its progress
@@ -207,10 +207,9 @@ class RequestsPanel(Vertical):
             grid.cursor = 0
         what = f"Requests of {audience[1]}" if audience else "Requests"
         self.border_title = safe_text(what, max_length=60)
-        without = await session.read(requests.count_without_delivery, run_id, audience_id)
         parts = [f"{count:,}"] if count else []
-        if legend := _in_parentheses(without):
-            parts.append(f"(n) {legend}")
+        if await session.read(requests.has_uncounted, run_id, audience_id):
+            parts.append(run_rows.LEGEND)
         dot = f" {services_of(self).glyphs.dot} "
         self.border_subtitle = safe_text(dot.join(parts))
 
@@ -266,18 +265,6 @@ class RejectedPanel(Vertical):
         count = f" ({rejected:,})" if rejected else ""
         self.border_title = safe_text(f"Rejected by this run{count}")
         self.border_subtitle = f"{gone:,} more retried or changed since" if gone and still else ""
-
-
-def _in_parentheses(without: requests.WithoutDelivery) -> str:
-    """What became of the users in parentheses, which their request did not deliver; "" for none."""
-    void = (
-        (without.repeated, "sent again later"),
-        (without.rejected, "rejected"),
-        (without.unsent, "not delivered"),
-    )
-    if words := [word for count, word in void if count]:
-        return listed(words, "or")
-    return "create the cohort, then are added" if without.creating else ""
 
 
 def _why_empty(known: Run | None) -> str:

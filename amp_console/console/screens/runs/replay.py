@@ -15,7 +15,7 @@ from amp_console.console.replay import AudienceMoment, Bucket, Replay
 from amp_console.console.routes import MainScreen
 from amp_console.console.run_view import RunLine, RunView
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.runs.rows import FULL_REQUESTS, full_request_row, outcome
+from amp_console.console.screens.runs.rows import FULL_REQUESTS, LEGEND, full_request_row, outcome
 from amp_console.console.texts import ACCENT, BAD, MUTED, STRONG, TONE, WARN, Part, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.grid.widget import RowsState
@@ -181,7 +181,9 @@ knows each request and its answer. Why an audience waited is taken from the answ
         log = self.query_one("#log", Grid)
         log.show([full_request_row(item, glyphs) for item in sent])
         log.cursor = 0
-        self.query_one("#sent").border_subtitle = f"{len(sent):,} of {len(replay.requests):,}"
+        legend = "" if all(item.is_counted for item in sent) else f" {glyphs.dot} {LEGEND}"
+        count = f"{len(sent):,} of {len(replay.requests):,}{legend}"
+        self.query_one("#sent").border_subtitle = safe_text(count)
 
     def _share(self, replay: Replay) -> float:
         return (self._moment - replay.started_at) / replay.duration

@@ -22,9 +22,8 @@ from amp_console.console.texts import (
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import SECOND, clock, lasting, lasting_about, number
-from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.rejected import RejectionGroup
-from amp_console.ledger.requests import RequestRecord, RequestState
+from amp_console.ledger.requests import RequestRecord
 from amp_console.ledger.run_log import run_outcome
 from amp_console.ledger.runs import RunKind, RunStatus
 
@@ -56,6 +55,8 @@ FULL_REQUESTS = (
     Column("Took", 9, right=True),
     Column("Amplitude said", 16, flex=3, rank=2),
 )
+LEGEND = "(n) not counted as sent"
+"""What a number of users in parentheses means, wherever requests are listed."""
 _AUDIENCE_AT = 3
 """The column of both that names the audience."""
 REASONS = (Column("Reason", 12, flex=1), Column("Users", 7, right=True))
@@ -162,10 +163,10 @@ def _request_cells(
     return (
         Cell(clock(record.sent_at), "dim"),
         Cell(request_operation(record)),
-        Cell(f"{record.size:,}" if is_counted(record) else f"({record.size:,})"),
+        Cell(f"{record.size:,}" if record.is_counted else f"({record.size:,})"),
         Cell(record.audience_name),
         request_answer(record, glyphs),
-        Cell(f"{record.skipped:,}" if record.skipped else "", "bad"),
+        Cell(f"{record.rejected:,}" if record.rejected else "", "bad"),
         Cell(took, "dim"),
     )
 
@@ -174,11 +175,6 @@ def _signed(users: Cell, operation: Cell, glyphs: Glyphs) -> Cell:
     sign = {"add": "+", "remove": glyphs.minus}.get(operation.text, "")
     bracket = "(" if users.text.startswith("(") else ""
     return users._replace(text=bracket + sign + users.text.removeprefix("("))
-
-
-def is_counted(record: RequestRecord) -> bool:
-    """Whether the run delivered the users of a request by it; others are sent again, or refused."""
-    return record.kind is not RequestKind.UPLOAD and record.state is not RequestState.VOID
 
 
 def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
@@ -208,6 +204,8 @@ def funnel(view: RunView, glyphs: Glyphs, width: int) -> Content:
         ("delivered", counts.delivered, GOOD),
     )
     rows = [_sum("changes", changes, glyphs)]
+    if counts.changes is None:  # of a run that another process carries out
+        rows = [_known("changes", changes)]
     # Events that can't account for the users are of others: most were read long before the run.
     # So are those of a sync that was for some audiences only.
     is_accounted = view.is_of_all and tally.valid >= (counts.changes or 0)
@@ -224,6 +222,16 @@ def _sum(label: str, parts: Sequence[tuple[str, int | None, str]], glyphs: Glyph
         text += [(number(count, glyphs), f"{STRONG} {style}" if count else MUTED)]
         text.append((f" {word}" if word else "", MUTED))
     return safe_text(*text)
+
+
+def _known(label: str, parts: Sequence[tuple[str, int | None, str]]) -> Content:
+    """What is known so far of a total that is not."""
+    text: list[Part] = [(f"{label:<8}", MUTED)]
+    for word, count, style in parts:
+        if count and word:
+            text.append((", " if len(text) > 1 else "", MUTED))
+            text += [(f"{count:,}", f"{STRONG} {style}"), (f" {word}", MUTED)]
+    return safe_text(*text, ("" if len(text) > 1 else "none so far", MUTED))
 
 
 def headline(picture: RunView, glyphs: Glyphs, room: int) -> Content:
