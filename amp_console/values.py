@@ -118,6 +118,15 @@ class ChangeColumns(NamedTuple):
     at: Sequence[int]
     lines: Sequence[int]
 
+    @classmethod
+    def joined(cls, parts: Sequence["ChangeColumns"]) -> "ChangeColumns":
+        """The changes of several parts, all of one audience and in the order of their lines."""
+        columns: tuple[list[Any], ...] = ([], [], [], [])
+        for part in parts:
+            for column, more in zip(columns, part[1:], strict=True):
+                column.extend(more)
+        return cls(parts[0].audience, *columns)
+
     def rows(self) -> Iterator[Change]:
         """Yield its changes."""
         no_other: Iterable[None] = repeat(None)

@@ -1,13 +1,23 @@
 """What reading gives: changes, refusals and counts, about a mebibyte of input at a time."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from amp_console.values import AudienceHints, AudienceRef, Change, Refusal
+from amp_console.values import (
+    AudienceHints,
+    AudienceRef,
+    Change,
+    ChangeColumns,
+    ChangeTable,
+    Refusal,
+)
 
 LISTED = 10_000
 """Refusals that a batch lists; past them it counts by reason, or a file of noise fills memory."""
+
+JOINED = 2_000
+"""Lines that are worth a batch."""
 
 
 def batched(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -78,8 +88,47 @@ class EventCounts:
         self.filtered += other.filtered
         self.hints |= other.hints
 
-    def batch(self) -> EventBatch:
-        """Return what was gathered."""
+    def batch(self, columns: Sequence[ChangeColumns] = ()) -> EventBatch:
+        """Return what was gathered, with these changes instead of its own if there are any."""
+        changes = ChangeTable(columns) if columns else self.changes
         return EventBatch(
-            self.changes, self.refusals, self.filtered, self.hints, self.unlisted, self.lines
+            changes, self.refusals, self.filtered, self.hints, self.unlisted, self.lines
         )
+
+
+def larger_batches(batches: Iterable[EventBatch]) -> Iterator[EventBatch]:
+    """Yield the same in batches of at least `JOINED` lines, as far as their changes are columns.
+
+    Each batch takes some work of those who use it, however small it is.
+    """
+    waiting: list[EventBatch] = []
+    lines = 0
+    for batch in batches:
+        has_rows = bool(batch.changes) and not isinstance(batch.changes, ChangeTable)
+        if waiting and (has_rows or lines >= JOINED):
+            yield _joined(waiting)
+            waiting, lines = [], 0
+        if has_rows:
+            yield batch
+        else:
+            waiting.append(batch)
+            lines += batch.lines
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[EventBatch]) -> EventBatch:
+    if len(batches) == 1:
+        return batches[0]
+    counts = EventCounts()
+    columns: dict[AudienceRef, list[ChangeColumns]] = {}
+    for batch in batches:
+        counts.lines += batch.lines
+        counts.refusals += batch.refusals
+        counts.filtered.update(batch.filtered)
+        counts.hints |= batch.hints
+        counts.unlisted.update(batch.unlisted)
+        if isinstance(batch.changes, ChangeTable):
+            for item in batch.changes.columns:
+                columns.setdefault(item.audience, []).append(item)
+    return counts.batch([ChangeColumns.joined(parts) for parts in columns.values()])

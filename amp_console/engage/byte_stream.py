@@ -60,7 +60,8 @@ class ByteStream:
         """Whether the bytes are those of the stream, neither unpacked nor converted."""
         self._stream = stream
         self._is_packed = is_packed
-        self._block_bytes = max(block_bytes, len(GZIP_MAGIC))
+        self.block_bytes = block_bytes
+        """How large the next blocks are, at most."""
         self._blocks = self._unpacked()
         self._put_back: list[bytes] = []
 
@@ -72,8 +73,8 @@ class ByteStream:
 
     def put_back(self, block: bytes) -> None:
         """Give bytes back, to come next, in blocks of the usual size."""
-        begins = range(0, len(block), self._block_bytes)
-        self._put_back += [block[at : at + self._block_bytes] for at in reversed(begins)]
+        begins = range(0, len(block), self.block_bytes)
+        self._put_back += [block[at : at + self.block_bytes] for at in reversed(begins)]
 
     def skip(self, count: int) -> None:
         """Let what comes next begin after so many of the unpacked bytes."""
@@ -99,7 +100,7 @@ class ByteStream:
 
     def _read(self) -> bytes:
         try:
-            block = self._stream.read(self._block_bytes)
+            block = self._stream.read(max(self.block_bytes, len(GZIP_MAGIC)))
         except OSError as error:
             self.trouble = ReadTrouble(
                 f"Reading stopped: {error.strerror or error}. What was read before was kept."
@@ -118,7 +119,7 @@ class ByteStream:
             before = unzip.copy()
             begun = True
             try:
-                block = unzip.decompress(packed, self._block_bytes)
+                block = unzip.decompress(packed, self.block_bytes)
             except zlib.error:
                 self.trouble = ReadTrouble(_DAMAGED, has_line=True)
                 yield _salvaged(before, packed)

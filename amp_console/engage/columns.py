@@ -2,8 +2,8 @@
 
 Nearly all lines of a file are regular: events of a few audiences, each with a boolean under the
 key of its audience, a User ID, and a time. They are decoded into a Struct that names that key
-alone, and each of its columns is looked at by functions that run in C: half of the time that a
-loop over the events takes. What is not regular is left to `EventReader`, which would find the same
+alone, and each of its columns is looked at at once: half of the time that a loop over the events
+takes. What is not regular is left to `EventReader`, which would find the same
 of the other lines, too.
 """
 
@@ -18,7 +18,7 @@ import msgspec
 from amp_console.engage.event import Context
 from amp_console.engage.identifiers import identifiers
 from amp_console.engage.membership import FilterReason, membership
-from amp_console.engage.timestamps import microseconds
+from amp_console.engage.timestamps import all_microseconds
 from amp_console.values import AudienceRef, ChangeColumns
 
 MANY = 64  # lines, from which on it is worth it
@@ -27,18 +27,8 @@ MAX_KEYS = 8  # that are decoded alone; the decoder compares each of them with e
 AudienceOf = Callable[[msgspec.Raw], AudienceRef | FilterReason]
 """Says which audience is meant by the personas of an event. Raises ValueError."""
 
-_personas = attrgetter("context.personas")
-_type = attrgetter("type")
-_user_id = attrgetter("user_id")
-_timestamp = attrgetter("timestamp")
-_MAY_BE: tuple[bool | msgspec.UnsetType, ...] = (True, False, msgspec.UNSET)
-_VERDICTS: dict[tuple[object, ...], bool] = {
-    key: value
-    for value in (True, False)
-    for other in _MAY_BE
-    for key in (("identify", value, other), ("track", other, value))
-}
-"""What `membership` says, by the type of an event and the values under the audience's key."""
+_NEITHER = msgspec.UNSET
+"""What a regular event, which says in or out, has not under the key of its audience."""
 
 
 class Judged(NamedTuple):
@@ -66,7 +56,12 @@ class ColumnReader:
     def __init__(self) -> None:
         self._keys: tuple[str, ...] | None = ()
         """The audiences' keys that are decoded alone; None: they are too many."""
-        self._decode = _decoder_of(self._keys)
+        self._decode, self._no_values = _decoder_of(self._keys)
+
+    @property
+    def audiences(self) -> int:
+        """How many audiences it has met; past `MAX_KEYS` it counts no more."""
+        return len(self._keys) if self._keys is not None else MAX_KEYS + 1
 
     def judge(self, lines: Sequence[bytes], first: int, audience_of: AudienceOf) -> Judged:
         """Judge the lines, of which `first` is the number of the first one."""
@@ -116,40 +111,50 @@ class ColumnReader:
             return False
         known = tuple(keys.union(self._keys))
         self._keys = known if len(known) <= MAX_KEYS and all(map(_can_be_field, known)) else None
-        self._decode = _decoder_of(self._keys)
+        self._decode, self._no_values = _decoder_of(self._keys)
         return True
 
     def _columns_of(
         self, audience: AudienceRef, group: _EventGroup, left: list[int]
     ) -> ChangeColumns | None:
         """The changes of an audience; lines that are not regular are added to those `left`."""
-        user_ids = identifiers(list(map(_user_id, group.events)))
+        user_ids = identifiers([event.user_id for event in group.events])
         is_member = self._membership(group.events, audience.key)
-        at = list(map(microseconds, map(_timestamp, group.events)))
+        at = all_microseconds([event.timestamp for event in group.events])
         columns: tuple[Sequence[Any], ...] = (user_ids, is_member, at, group.lines)
-        if not (all(user_ids) and all(at) and None not in set(is_member)):
+        if not (all(user_ids) and all(at) and _NEITHER not in is_member):
             is_regular = [
-                user_id is not None and value is not None and moment is not None
+                user_id is not None and value is not _NEITHER and moment is not None
                 for user_id, value, moment in zip(user_ids, is_member, at, strict=True)
             ]
             left += compress(group.lines, map(not_, is_regular))
             columns = tuple(list(compress(column, is_regular)) for column in columns)
         return ChangeColumns(audience, *columns) if columns[0] else None
 
-    def _membership(self, events: Sequence[Any], key: str) -> list[bool | None]:
-        """What each event says about the member; None if it says neither in nor out."""
+    def _membership(self, events: Sequence[Any], key: str) -> list[bool | msgspec.UnsetType]:
+        """What `membership` says of each event; `_NEITHER` if that is neither in nor out."""
         if self._keys is None:
             found = (membership(event, key) for event in events)
-            return [value if isinstance(value, bool) else None for value in found]
-        field = f"key_{self._keys.index(key)}"
-        said = map(attrgetter("type", f"traits.{field}", f"properties.{field}"), events)
-        return list(map(_VERDICTS.get, said))
+            return [value if isinstance(value, bool) else _NEITHER for value in found]
+        values = [
+            event.traits
+            if event.type == "identify"
+            else event.properties
+            if event.type == "track"
+            else self._no_values
+            for event in events
+        ]
+        return list(map(attrgetter(f"key_{self._keys.index(key)}"), values))
 
 
-def _decoder_of(keys: Sequence[str] | None) -> Callable[[bytes], Any]:
-    """Return a decoder of events, with the values under these keys alone; None: of all traits."""
+def _decoder_of(keys: Sequence[str] | None) -> tuple[Callable[[bytes], Any], Any]:
+    """Return a decoder of events, with the values under these keys alone; None: of all traits.
+
+    With it come the values of an event that has none.
+    """
     values: Any = dict[str, Any]
     default: Any = msgspec.field(default_factory=dict)
+    no_values: Any = {}
     if keys is not None:
         names = [f"key_{number}" for number in range(len(keys))]
         values = msgspec.defstruct(
@@ -159,7 +164,7 @@ def _decoder_of(keys: Sequence[str] | None) -> Callable[[bytes], Any]:
             frozen=True,
             gc=False,
         )
-        default = values()
+        default = no_values = values()
     event = msgspec.defstruct(
         "RegularEvent",
         [
@@ -174,7 +179,7 @@ def _decoder_of(keys: Sequence[str] | None) -> Callable[[bytes], Any]:
         kw_only=True,
         gc=False,
     )
-    return msgspec.json.Decoder(event).decode
+    return msgspec.json.Decoder(event).decode, no_values
 
 
 def _can_be_field(key: str) -> bool:
@@ -186,11 +191,11 @@ def _grouped(events: Sequence[Any], lines: Sequence[int]) -> list[_EventGroup]:
     """Group events by their personas, which are equal to the byte; the group of the last, last."""
     if not events:
         return []
-    personas = list(map(_personas, events))
+    personas = [event.context.personas for event in events]
     first = personas[0]
-    is_same = list(map(first.__eq__, personas))
-    if all(is_same):
+    if personas.count(first) == len(personas):
         return [_EventGroup(first, events, lines)]
+    is_same = list(map(first.__eq__, personas))
     groups = [_EventGroup(first, list(compress(events, is_same)), list(compress(lines, is_same)))]
     rows_of: dict[bytes, list[int]] = {}
     for row in compress(range(len(events)), map(not_, is_same)):
@@ -204,6 +209,6 @@ def _grouped(events: Sequence[Any], lines: Sequence[int]) -> list[_EventGroup]:
 
 def _filtered(reason: FilterReason, group: _EventGroup) -> dict[str, int]:
     """Count events of no audience that is read."""
-    typeless = list(map(_type, group.events)).count("")
+    typeless = [event.type for event in group.events].count("")
     found = {reason: len(group.events) - typeless, FilterReason.NO_EVENT: typeless}
     return {reason: count for reason, count in found.items() if count}

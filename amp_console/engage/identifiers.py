@@ -1,9 +1,9 @@
 """What may identify a person."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
-from types import NoneType
-from typing import cast
+from typing import Any
 
 from amp_console.values import MAX_IDENTIFIER_BYTES, identifier_fault
 
@@ -41,16 +41,16 @@ def identifier(value: object) -> str | None:
     return None
 
 
-def identifiers(values: list[object]) -> list[str | None]:
+def identifiers(values: Sequence[Any]) -> Sequence[str | None]:
     """Return the identifier of each value, None also where `identifier` would raise."""
-    if set(map(type, values)) <= {str, NoneType}:
-        texts = cast("list[str]", list(filter(None, values)))
-        is_plain = not texts or (
-            max(map(len, texts)) <= _SHORT and not any(map(str.isspace, texts))
-        )
-        if is_plain and "\0" not in "".join(texts):
-            found = cast("list[str | None]", values)
-            return found if len(texts) == len(values) else [value or None for value in found]
+    texts = values if None not in values else [value for value in values if value is not None]
+    try:
+        is_plain = "\0" not in "".join(texts) and all(texts)
+    except TypeError:  # there are numbers or the like among them
+        is_plain = False
+    is_short = is_plain and max(map(len, texts), default=0) <= _SHORT
+    if is_short and not any(map(str.isspace, texts)):
+        return values
     return list(map(_identifier_or_none, values))
 
 

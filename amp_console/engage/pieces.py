@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from amp_console.engage.batch import EventBatch, EventCounts
+from amp_console.engage.batch import EventBatch, EventCounts, larger_batches
 from amp_console.engage.byte_stream import ByteStream, ReadTrouble
 from amp_console.engage.lines import lines_of
 from amp_console.engage.mapping import FieldMapping
@@ -142,7 +142,7 @@ class _PackedBatch(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PieceResult(msgspec.Struct, frozen=True, array_like=True):
-    """What the second process found in a piece of so many lines; None: the disk failed."""
+    """What the second process found in a piece of so many lines; None: it is not whole."""
 
     batches: list[_PackedBatch]
     lines: int | None
@@ -160,23 +160,29 @@ class PieceReader:
         self.line = 1
         """The number of the line that comes next."""
         self.trouble: ReadTrouble | None = None
+        self.has_shrunk = False
+        """Whether the file ended before the end of the piece that was read last."""
 
     def read(self, piece: Piece, line: int) -> Iterator[EventBatch]:
         """Read a piece, whose first line has this number, as if nothing was read before it."""
         self._events.forget_hints()
         self.line = line
         source = _Range(self._descriptor, piece)
-        stream = ByteStream(source, self._block_bytes, is_packed=False)  # type: ignore[arg-type]
+        block_bytes = min(self._block_bytes, self._events.block_bytes)
+        stream = ByteStream(source, block_bytes, is_packed=False)  # type: ignore[arg-type]
         for lines in lines_of(stream, is_json=True):
             self.position = piece.begin + stream.position
             yield from self._events.batches(lines, self.line)
             self.line += len(lines)
+            stream.block_bytes = min(self._block_bytes, self._events.block_bytes)
         self.trouble = stream.trouble
+        self.has_shrunk = piece.end is not None and self.position < piece.end
 
     def result(self, piece: Piece) -> PieceResult:
         """Read a piece for another process."""
-        batches = [_PackedBatch.of_batch(batch) for batch in self.read(piece, 1)]
-        return PieceResult(batches, None if self.trouble else self.line - 1)
+        batches = [_PackedBatch.of_batch(batch) for batch in larger_batches(self.read(piece, 1))]
+        is_whole = not (self.trouble or self.has_shrunk)
+        return PieceResult(batches, self.line - 1 if is_whole else None)
 
 
 class _Range:
@@ -317,7 +323,8 @@ def read_in_pieces(
                 closing = EventCounts()
                 closing.refusals.append(own.trouble.refusal(line))
                 yield closing.batch()
-                return
+            if own.trouble is not None or own.has_shrunk:
+                return  # the other process may have read what came later, as if nothing was missing
     finally:
         second.end()
 

@@ -1,6 +1,5 @@
 """Events in, changes and refusals out: the one place where an event is judged."""
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -40,6 +39,12 @@ BROKEN_LINE = "not JSON from some point on; the events before it in the line wer
 LONG_LINE = 64 * 1024  # bytes; a longer line may hold events by the million, and is read in pieces
 BROKEN_AUDIENCE = "the audience's key or ID is not valid text: half of a character, or not UTF-8"
 
+# What is read at once stays in the processor's cache while it is cut into lines and judged. But
+# events of many audiences are judged audience by audience, where more of each are worth more.
+FEW_AUDIENCES = 3
+BYTES_OF_FEW = 120 * 1024
+BYTES_OF_MANY = 1024 * 1024
+
 _decode = msgspec.json.Decoder(Event).decode
 _new = tuple.__new__  # Change(…) goes through a Python function, and takes twice as long
 
@@ -66,6 +71,12 @@ class EventReader:
         every = [item for path in paths if path for item in (path, *path.others)]
         self.fields = frozenset(str(path.steps[0]) for path in every)
         """The fields of an event that may hold an identifier."""
+
+    @property
+    def block_bytes(self) -> int:
+        """How many bytes are judged best at once, after what was judged so far."""
+        is_few = self._columns is None or self._columns.audiences <= FEW_AUDIENCES
+        return BYTES_OF_FEW if is_few else BYTES_OF_MANY
 
     def forget_hints(self) -> None:
         """Report the hints about an audience again, as if none of its events was read before."""
@@ -96,11 +107,11 @@ class EventReader:
             self._told, counts = told, EventCounts()
             counts.lines = len(lines)
             self._judge(enumerate(lines, first), counts, _decode, json_text.decode)
+        elif not counts.changes:
+            return counts.batch(judged.columns)
         elif judged.columns:
-            changes: Sequence[Change] = ChangeTable(judged.columns)
-            if counts.changes:
-                changes = sorted([*changes, *counts.changes], key=attrgetter("line"))
-            return dataclasses.replace(counts.batch(), changes=changes)
+            counts.changes += ChangeTable(judged.columns)
+            counts.changes.sort(key=attrgetter("line"))
         return counts.batch()
 
     def batches(self, lines: Sequence[bytes], first: int) -> Iterator[EventBatch]:

@@ -11,7 +11,7 @@ import msgspec
 
 from amp_console.engage.actions_csv import COLUMNS, read_actions
 from amp_console.engage.audience_csv import AMPLITUDE_ID, USER_ID, MemberColumns, read_members
-from amp_console.engage.batch import EventBatch, EventCounts
+from amp_console.engage.batch import EventBatch, EventCounts, larger_batches
 from amp_console.engage.byte_stream import (
     UTF16,
     ByteStream,
@@ -103,8 +103,8 @@ class Source:
         self._stream = stream
         self._options = options
         self._first_line = start.line
-        self._is_live = is_live
         self._block_bytes = block_bytes
+        self._is_live = is_live
         self._pieces = None if may_grow else pieces
         self._bytes = ByteStream(stream, block_bytes, may_grow=may_grow, is_live=is_live)
         if start.skipped:
@@ -151,8 +151,8 @@ class Source:
         reader = EventReader(options.mapping, options.audience, options.ref)
         match self.kind:
             case SourceKind.NDJSON:
-                in_pieces = self._in_pieces()
-                return in_pieces or _read_lines(self._bytes, reader, self._first_line)
+                batches = self._in_pieces() or self._lines(reader)
+                return batches if self._is_live else larger_batches(batches)
             case SourceKind.JSON_ARRAY:
                 return read_document(self._bytes, reader)
             case SourceKind.IDENTIFIERS:
@@ -163,6 +163,17 @@ class Source:
             case SourceKind.AUDIENCE_CSV:
                 audience = options.audience or ""
                 return read_members(self._rows(), self._members, audience, self.taken_at)
+
+    def _lines(self, reader: EventReader) -> Iterator[EventBatch]:
+        stream, number = self._bytes, self._first_line
+        for lines in lines_of(stream, is_json=True):
+            yield from reader.batches(lines, number)
+            number += len(lines)
+            stream.block_bytes = min(self._block_bytes, reader.block_bytes)
+        if stream.trouble is not None:
+            closing = EventCounts()
+            closing.refusals.append(stream.trouble.refusal(number))
+            yield closing.batch()
 
     def _in_pieces(self) -> Iterator[EventBatch] | None:
         """Read a large file in pieces; None where it is not."""
@@ -359,13 +370,3 @@ def _why_not(file: Path, error: Exception) -> str:
             )
     reason = error.strerror if isinstance(error, OSError) else error
     return f"{file} can't be opened: {reason}. Nothing was read. Check the name and the disk."
-
-
-def _read_lines(stream: ByteStream, reader: EventReader, number: int) -> Iterator[EventBatch]:
-    for lines in lines_of(stream, is_json=True):
-        yield from reader.batches(lines, number)
-        number += len(lines)
-    if stream.trouble is not None:
-        closing = EventCounts()
-        closing.refusals.append(stream.trouble.refusal(number))
-        yield closing.batch()

@@ -1,18 +1,40 @@
 """RFC 3339 text to microseconds since 1970 (UTC)."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 # Segment writes 2026-05-03T19:42:50.066Z. Its minutes repeat themselves from event to event, and
-# looking its three pieces up takes a third of the time of parsing them.
+# looking its pieces up takes a third of the time of parsing them.
 _SEGMENTS_SHAPE = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
 _MAX_MINUTES = 50_000
 _minutes: dict[str, int] = {}
 _seconds = {f"{second:02}.": second * 1_000_000 for second in range(60)}
 _milliseconds = {f"{item:03}Z": item * 1000 for item in range(1000)}
+
+
+class _WholeSeconds(dict[str, int]):
+    """The instants of "2026-05-03T19:42:50." and the like, the ones that were asked for lately.
+
+    Asking for another text raises KeyError.
+    """
+
+    def __missing__(self, text: str) -> int:
+        if text[:17] not in _minutes:
+            microseconds(f"{text}000Z")  # which learns the minute
+        instant = _minutes[text[:17]] + _seconds[text[17:]]
+        if len(self) == _MAX_SECONDS:
+            self.clear()
+        self[text] = instant
+        return instant
+
+
+_MAX_SECONDS = 3_600
+_whole_seconds = _WholeSeconds()
 
 
 def microseconds(text: object) -> int | None:
@@ -24,6 +46,14 @@ def microseconds(text: object) -> int | None:
         return _minutes[text[:17]] + _seconds[text[17:20]] + _milliseconds[text[20:]]  # type: ignore[index]
     except (KeyError, TypeError):
         return _parsed(text.upper()) if isinstance(text, str) else None
+
+
+def all_microseconds(texts: Sequence[Any]) -> Sequence[int | None]:
+    """Do the same for each text: of neighbors in time, it takes a third of the time."""
+    try:
+        return [_whole_seconds[text[:20]] + _milliseconds[text[20:]] for text in texts]
+    except (KeyError, TypeError):
+        return list(map(microseconds, texts))
 
 
 def read_download_time(text: str, now: datetime) -> datetime:

@@ -9,7 +9,7 @@ import pytest
 
 from amp_console.engage import ReadOptions, SourceKind, UnreadableSource, open_file
 from amp_console.engage.formats import grows
-from tests.engage.events import AT, DEFAULTS, event, joined, lines, members, opened, read
+from tests.engage.events import AT, DEFAULTS, PERSONAS, event, joined, lines, members, opened, read
 
 
 @pytest.fixture
@@ -34,11 +34,17 @@ def test_a_file_tells_its_size_and_how_far_it_is_read(file: Path) -> None:
     assert 0 < positions[0] < positions[-1]
 
 
-def test_a_batch_holds_about_a_block() -> None:
-    content = lines(*[event(str(n)) for n in range(10_000)])
-    with opened(content, block_bytes=1 << 20) as source:
+@pytest.mark.parametrize("block_bytes", [30_000, 1 << 20])
+def test_a_batch_is_worth_its_work_however_little_is_read_at_once(block_bytes: int) -> None:
+    personas = [{**PERSONAS, "computation_id": f"aud_{n}"} for n in range(3)]
+    content = [event(str(n), context={"personas": personas[n % 3]}) for n in range(10_000)]
+    content[3_000]["userId"] = 7.0  # it is read by itself
+    with opened(lines(*content), block_bytes=block_bytes) as source:
         batches = list(source)
-    assert len(batches) == -(-len(content) // (1 << 20))
+    assert len(batches) <= 7
+    users = [change.user_id for batch in batches for change in batch.changes]
+    assert users == [item["userId"] if n != 3_000 else "7" for n, item in enumerate(content)]
+    assert [change.line for batch in batches for change in batch.changes] == [*range(1, 10_001)]
 
 
 def test_a_file_is_of_its_own_time_unless_told_otherwise(file: Path) -> None:

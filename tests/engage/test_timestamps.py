@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_console.engage.timestamps import microseconds
+from amp_console.engage.timestamps import all_microseconds, microseconds
 from tests.engage.events import AT, event, lines, read
 
 SECOND = 1_000_000
@@ -72,6 +72,38 @@ def test_segments_own_shape_is_read_to_the_millisecond(naive: datetime) -> None:
     expected = naive.replace(microsecond=naive.microsecond // 1000 * 1000, tzinfo=UTC)
     since = expected - datetime(1970, 1, 1, tzinfo=UTC)
     assert microseconds(text) == since // timedelta(microseconds=1)
+
+
+_SHAPES = r"2026-0[2-5]-[03][0-3][Tt ]?[12]\d:[56]\d:[56]\d[.,]?\d{0,4}[Zz]?"
+_WITHOUT_SIGNS = r"20260503T1942[56]\d\.\d{0,7}Z"
+_NO_TIMES: list[object] = [
+    None,
+    7,
+    "",
+    [],
+    {},
+    ["2026-05-03T19:42:50.066Z"],
+    "2026-05-03T19:42:50.06٣Z",
+]
+_TEXTS: st.SearchStrategy[object] = st.one_of(
+    st.datetimes(datetime(2026, 5, 3), datetime(2026, 5, 4)).map(  # noqa: DTZ001
+        lambda naive: f"{naive.isoformat(timespec='milliseconds')}Z"
+    ),
+    st.from_regex(_SHAPES, fullmatch=True),
+    st.from_regex(_WITHOUT_SIGNS, fullmatch=True),
+    st.sampled_from(_NO_TIMES),
+)
+
+
+@given(st.lists(_TEXTS, max_size=5))
+def test_times_are_read_together_as_each_by_itself(texts: list[object]) -> None:
+    assert all_microseconds(texts) == [microseconds(text) for text in texts]
+
+
+def test_more_times_than_are_kept_are_read_as_well() -> None:
+    times = [datetime(2026, 5, 3, tzinfo=UTC) + n * timedelta(seconds=7) for n in range(10_000)]
+    texts = [f"{time.isoformat()[:19]}.007Z" for time in times]
+    assert all_microseconds(texts) == [round(time.timestamp()) * SECOND + 7_000 for time in times]
 
 
 @pytest.mark.parametrize(
