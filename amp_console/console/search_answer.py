@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from textual.content import Content
 
 from amp_console.ledger.deliveries import Reason
+from amp_console.sync.formatting import UNLIKELY
 from amp_console.values import IdType
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 UserKey = tuple[int, IdType, str]
 """An audience, and an identifier in it with its type."""
-KNOWS = "knows this identifier."
-DOES_NOT_KNOW = "does not know this identifier: it would reject it."
 
 
 class SearchAnswer(NamedTuple):
@@ -42,15 +41,18 @@ class SearchAnswer(NamedTuple):
         """What a retry of a user says about an answer of this age; "" if there was none."""
         if self.is_known is None:
             return ""
-        said = f"Asked {age}, Amplitude said that it {KNOWS if self.is_known else DOES_NOT_KNOW}"
-        is_in_vain = self.is_known and self.is_retry_in_vain(user)
-        return f"{said} It refused it again all the same." if is_in_vain else said
+        knows = "knows" if self.is_known else "does not know"
+        said = f"Asked {age}, Amplitude said that it {knows} this identifier"
+        but = ", but it refused it again" if self.was_refused_again(user) else ""
+        return f"{said}{but}: {UNLIKELY}." if self.is_retry_in_vain(user) else f"{said}."
+
+    def was_refused_again(self, user: "RejectedUser") -> bool:
+        """Whether Amplitude knows a user, and refused the identifier more than once."""
+        return bool(self.is_known) and user.code is Reason.REFUSED and user.tries > 1
 
     def is_retry_in_vain(self, user: "RejectedUser") -> bool:
         """Whether Amplitude does not know a user, or knows them and refused them again."""
-        if self.is_known:
-            return user.code is Reason.REFUSED and user.tries > 1
-        return self.is_known is False
+        return self.is_known is False or self.was_refused_again(user)
 
 
 class SearchAnswers:

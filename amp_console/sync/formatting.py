@@ -10,6 +10,9 @@ from amp_console.text import local_time, plural, zone_of
 if TYPE_CHECKING:
     from amp_console.ledger.since_plan import SincePlan
 
+UNLIKELY = "a retry is unlikely to help"
+"""What is said of users that Amplitude does not know, or that it refused again."""
+
 
 def iso_time(microseconds: int | None) -> str | None:
     """A time in microseconds since 1970 as ISO 8601 in UTC; None for None or out of range."""

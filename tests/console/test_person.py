@@ -410,13 +410,13 @@ async def test_a_user_refused_again_gets_one_verdict_on_both_screens(
         assert "retry this user" not in explained(pilot)
         assert "U Retry this user" not in picture(pilot)
         await pilot.press("U")
-        await until_shown(pilot, "refused it again all the same.")
+        await until_shown(pilot, "it refused it again: a retry is unlikely to help.")
         await pilot.press("escape")
         await pilot.press("2")
         await until_shown(pilot, "first time")
         detail = pilot.app.screen.query_one(RejectedUserDetail)
         await pilot.press("tab")
-        await until_shown(pilot, "known now")
+        await until_shown(pilot, " refused ")
         await until(pilot, lambda: verdict in detail.text.plain)
         assert "retry this user" not in detail.text.plain
         assert "try again" not in detail.text.plain

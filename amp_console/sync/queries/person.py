@@ -15,6 +15,7 @@ from amp_console.ledger.findings import PersonComparison
 from amp_console.ledger.people import PersonRecord, find_person, identifiers_beginning
 from amp_console.ledger.rejected import no_identifier
 from amp_console.ledger.runs import RunKind
+from amp_console.sync.formatting import UNLIKELY
 from amp_console.text import readable_time
 from amp_console.values import IdType, Operation
 
@@ -362,8 +363,8 @@ _ADVICE_IF_KNOWN = {
 _ADVICE_AGAIN_IF_KNOWN = {
     **_ADVICE_IF_KNOWN,
     Reason.REFUSED: (
-        f"{_REFUSED_AGAIN} Amplitude knows it, so the identifier is right, and another retry is "
-        "unlikely to help: ask Amplitude's support why it refuses it, or leave this user rejected."
+        f"{_REFUSED_AGAIN} Amplitude knows a user with it, but does not accept it for a cohort, so "
+        f"{UNLIKELY}: ask Amplitude's support why it refuses it, or leave this user rejected."
     ),
 }
 _ADVICE_IF_UNKNOWN = {

@@ -39,13 +39,14 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.ledger.sources import count_invalid
-from amp_console.text import plural
+from amp_console.text import clean, plural
 
 NO_ONE = """\
 No one is rejected.
 
 Users that Amplitude skips or refuses are listed here, with the reason.
 """
+MAX_NAME = 24  # columns of an identifier in the footer
 EVERYTHING = 1 << 62  # as a limit
 
 
@@ -57,7 +58,8 @@ class RejectedUsers(Container):
         self.scope = scope
         self.detail = RejectedUserDetail()
         self._groups: dict[Hashable, RejectionGroup] = {}
-        self._in_vain = 0  # users of the group that Amplitude would reject again, as it answered
+        self._in_vain = 0  # users of the group whose retry would be in vain, by its answers
+        self._rest: tuple[str, ...] = ()  # the others, where it was asked about any
 
     def compose(self) -> ComposeResult:
         services = screen_of(self).services
@@ -116,7 +118,7 @@ class RejectedUsers(Container):
     def retry_label(self) -> str:
         """What retrying several users is called, with their number.
 
-        "" if no one can be retried, or Amplitude would reject all of them again, as it answered.
+        "" if no one can be retried, or Amplitude's answers say that a retry is in vain.
         """
         if marked := self.users.marked:
             session = screen_of(self).session
@@ -130,6 +132,8 @@ class RejectedUsers(Container):
         if many == total == 1:
             return "Retry 1 user"
         which = f"all {many:,}" if many == total else f"{many:,} of {total:,}"
+        if many == 1 and len(self._rest) == 1:
+            which = f"only {clean(self._rest[0], MAX_NAME)}"
         return f"Retry {which}" if many else ""
 
     @property
@@ -153,7 +157,9 @@ class RejectedUsers(Container):
     async def _load_users(self) -> None:
         session, query = screen_of(self).session, self._source(self.users.filter_text).query
         found = await asked_about(session, query)
-        self._in_vain = sum(is_retriable(user.code) and is_in_vain(session, user) for user in found)
+        tried = [user for user in found if is_retriable(user.code)]
+        rest = [user for user in tried if not is_in_vain(session, user)]
+        self._in_vain, self._rest = len(tried) - len(rest), tuple(user.id for user in rest)
         await self.users.load()
         await self._load_detail()
 

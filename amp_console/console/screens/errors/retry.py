@@ -30,8 +30,9 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.sync.delivery.retry import retry, retry_these
+from amp_console.sync.formatting import UNLIKELY
 from amp_console.sync.queries.person import UserLookup, explain_person, look_up_users
-from amp_console.text import clean, plural
+from amp_console.text import clean, listed, plural
 
 NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
 NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
@@ -40,7 +41,7 @@ MAX_ASKED = 20  # users; Amplitude allows 360 searches an hour
 MAX_READ = 500  # users that are looked through for those that Amplitude was asked about
 EVERYONE = 1 << 62  # as a limit
 ASKED_AT_ONCE = 5  # Amplitude allows 10
-NAMED = 3  # audiences that are named; of more only the number is said
+NAMED = 3  # audiences and users that are named; of more only the number is said
 
 
 def is_retriable(code: Reason) -> bool:
@@ -59,11 +60,12 @@ class Retried(NamedTuple):
     """The users to retry: in which audiences (id, name), and how many in each.
 
     `staying` count as rejected after it, too: they have no identifier to send, as `lacking` says.
-    `only` is the identifier of a single user. A sync of these audiences also delivers `others`, the
-    changes that are pending in them already. `said` is what Amplitude said of the users when it was
-    asked about them, "" if it was not; `those` names the ones that are retried, where it knows only
-    some. It was not asked about `unknown` users that it did not know, and `asks_again`: it may be
-    asked about all of them once more. So many are `left_out` because of what it said.
+    `only` is the identifier of a single user, `names` those of a few. A sync of these audiences
+    also delivers `others`, the changes that are pending in them already. `said` is what Amplitude
+    said of the users when it was asked about them, "" if it was not; `those` names the ones that
+    are retried, where it knows only some. It was not asked about `unknown` users that it did not
+    know, and `asks_again`: it may be asked about all of them once more. So many are `left_out`
+    because of what it said.
     """
 
     audiences: dict[int, str]
@@ -77,6 +79,7 @@ class Retried(NamedTuple):
     lacking: str = ""
     asks_again: bool = False
     left_out: int = 0
+    names: tuple[str, ...] = ()
 
     @property
     def can_ask(self) -> bool:
@@ -144,7 +147,9 @@ class RetryDialog(Question[RetryAnswer | None]):
 def _consequences(summary: Retried) -> list[str]:
     names = list(summary.audiences.values())
     where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
-    become = f"{summary.those or 'They'} become"
+    names = [f"“{clean(name, 60)}”" for name in summary.names]
+    who = listed(names) if names else "They"
+    become = f"{summary.those or who} become"
     if summary.only:
         become = f"“{clean(summary.only, 60)}” becomes"
     rows = [summary.said] if summary.said else []
@@ -269,16 +274,38 @@ async def _answered(
     unasked = sum(user.code is Reason.UNKNOWN and about(user) is None for user in tried)
     if not vain:
         return _Answered(users, "", unasked)
-    age = services.age_of(max(answer.asked_at for user in vain if (answer := about(user))))
+    who = _in_vain(services, session, vain)
     if len(vain) < len(tried):
-        stay = "who stays" if len(vain) == 1 else "who stay"
-        who = f"{plural(len(vain), 'more user')} again, {stay} rejected"
-        said = f"Asked {age}, Amplitude would reject {who}."
         rest = [user for user in chosen if user not in vain]
+        said = f"Not retried, as {UNLIKELY}: {who}."
         return _Answered(rest, said, unasked, left_out=len(vain))
-    who = "this user" if len(vain) == 1 else "them all"
-    can_ask = len(vain) <= MAX_ASKED
-    return _Answered(users, f"Asked {age}, Amplitude would reject {who} again.", 0, can_ask)
+    said = f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}: these are {who}."
+    return _Answered(users, said, 0, len(vain) <= MAX_ASKED)
+
+
+def _in_vain(services: Services, session: Session, users: Sequence[RejectedUser]) -> str:
+    """Say of users whose retry would be in vain what Amplitude was asked, and when."""
+    asked: dict[bool, list[int]] = {False: [], True: []}
+    for user in users:
+        if (answer := session.search_answers.about(user)) is not None:
+            asked[bool(answer.is_known)].append(answer.asked_at)
+    what = {False: "that Amplitude does not know", True: "that Amplitude knows but refused again"}
+    return listed(
+        [
+            f"{plural(len(times), 'user')} {what[is_known]} (asked {_ages(services, times)})"
+            for is_known, times in asked.items()
+            if times
+        ]
+    )
+
+
+def _ages(services: Services, times: Sequence[int]) -> str:
+    """How long ago the first and the last of these moments were: "2 min to 7 min ago"."""
+    least, most = services.age_of(max(times)), services.age_of(min(times))
+    if least == most:
+        return most
+    ago = " ago"
+    return f"{least.removesuffix(ago) if most.endswith(ago) else least} to {most}"
 
 
 async def asked_about(session: Session, query: RejectedFilter) -> Sequence[RejectedUser]:
@@ -410,7 +437,10 @@ def _of_users(users: Sequence[RejectedUser]) -> Retried:
     summary = _sum(
         (user.code, user.reason, user.audience_id, user.audience_name, 1) for user in users
     )
-    return summary._replace(only=users[0].id) if len(users) == 1 else summary
+    if len(users) == 1:
+        return summary._replace(only=users[0].id)
+    sent = [user.id for user in users if is_retriable(user.code)]
+    return summary._replace(names=tuple(sent)) if len(sent) <= NAMED else summary
 
 
 def _of_groups(groups: Sequence[RejectionGroup]) -> Retried:

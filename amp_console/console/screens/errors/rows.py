@@ -91,16 +91,19 @@ def user_row(
         done = Cell(OPERATION[user.operation])
         between = (Cell(user.audience_name), Cell(user.reason), done)
     # Whether Amplitude knows someone who was never sent changes nothing.
-    between = (*between, _answer(answer if user.tries else None))
+    between = (*between, _answer(answer if user.tries else None, user))
     texts = [cell.text for cell in between]
     key = user.audience_id, user.id_type, user.id
     cells = (identifier, *between, tries, since, last)
     return Row(key, cells, (user.id, *texts, user.tries, user.since, user.at))
 
 
-def _answer(answer: SearchAnswer | None) -> Cell:
+def _answer(answer: SearchAnswer | None, user: RejectedUser) -> Cell:
+    """Whether Amplitude knows a user now, which helps no one that it refused again."""
     if answer is None:
         return Cell("")
+    if answer.was_refused_again(user):
+        return Cell("refused", "bad")
     return Cell("known now", "good") if answer.is_known else Cell("unknown", "warn")
 
 
