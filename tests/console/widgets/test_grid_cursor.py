@@ -4,8 +4,10 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
+from textual.strip import Strip
 
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
+from tests.console.headless import text_of_screen
 
 pytestmark = pytest.mark.anyio
 
@@ -93,3 +95,39 @@ async def test_a_panel_that_filters_its_table_does_not_keep_the_move_to_itself()
         app.query_one(Panel).post_message(Panel.Wanted())
         await pilot.pause()
         assert app.moves[-1] == "b"
+
+
+class Watched(Grid):
+    """Counts the lines that it paints."""
+
+    def __init__(self) -> None:
+        super().__init__((Column("Name", 10),))
+        self.painted: list[int] = []
+
+    def render_line(self, y: int) -> Strip:
+        self.painted.append(y)
+        return super().render_line(y)
+
+
+class WatchedSheet(Sheet):
+    """A table that is watched."""
+
+    def compose(self) -> ComposeResult:
+        yield Watched()
+
+
+async def test_a_key_paints_the_two_rows_that_change_and_all_of_them_where_they_scroll() -> None:
+    app = WatchedSheet()
+    async with app.run_test(size=(40, 10)) as pilot:
+        grid = app.query_one(Watched)
+        grid.show(rows(*(f"row {n}" for n in range(20))))
+        grid.focus()
+        await pilot.pause()
+        for key, lines in (("j", {1, 2}), ("down", {2, 3}), ("k", {3, 2}), ("G", set(range(10)))):
+            assert str(grid.key) in "".join(text_of_screen(app))  # paints what has changed
+            grid.painted.clear()
+            await pilot.press(key)
+            await pilot.pause()
+            text_of_screen(app)
+            assert set(grid.painted) == lines, key
+        assert "▸" in grid.render_line(9).text

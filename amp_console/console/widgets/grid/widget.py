@@ -90,7 +90,7 @@ class Grid(ScrollView, can_focus=True):
         Binding("o", "sort", "Sort by a column's letter", show=False, id="grid.sort"),
         Binding("O", "reverse", "Reverse the order", show=False, id="grid.reverse"),
     ]
-    cursor: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0, repaint=False)
 
     @dataclass
     class Moved(GridMessage):
@@ -250,19 +250,25 @@ class Grid(ScrollView, can_focus=True):
         if self.key != key:
             self.post_message(self.Moved(self, self.key))
 
-    def watch_cursor(self) -> None:
+    def watch_cursor(self, before: int, cursor: int) -> None:
+        """Paint the two rows that are painted otherwise now; all of them where they scroll."""
         self._memory.forget()
-        self._keep_in_view()
-        self.refresh()
+        if self._keep_in_view():
+            self.refresh()
+        else:
+            self.refresh_line(1 + before)  # below the header
+            self.refresh_line(1 + cursor)
         self.post_message(self.Moved(self, self.key))
 
-    def _keep_in_view(self) -> None:
+    def _keep_in_view(self) -> bool:
+        """Scroll to the row under the cursor; False where it was in view."""
         height = max(1, self.size.height - 1)
         top = round(self.scroll_y)
         wanted = min(max(top, self.cursor - height + 1), self.cursor)
         if wanted != top:
             # Forced: before the next layout Textual takes new rows for all in view.
             self.scroll_to(y=wanted, animate=False, immediate=True, force=True)
+        return wanted != top
 
     # Keys and mouse.
 
