@@ -86,16 +86,22 @@ def test_two_processes_find_what_one_finds(
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of 20,000 events of three audiences, as Engage sends them."""
+    """A file of 8,000 events of three audiences, as Engage sends them."""
     file = tmp_path_factory.mktemp("pieces") / "events.ndjson"
-    write_file(file, Scenario(events=20_000, users=2_000, broken=0.02))
+    write_file(file, Scenario(events=8_000, users=800, broken=0.02))
     return file
+
+
+@pytest.fixture(scope="module")
+def found_alone(large: Path) -> EventBatch:
+    """What one process finds in that file."""
+    return read(large, ALONE)
 
 
 def test_pieces_are_the_file_and_end_with_its_lines(large: Path) -> None:
     content = large.read_bytes()
     with large.open("rb") as file:
-        found = list(pieces_of(file.fileno(), len(content), 300_000))
+        found = list(pieces_of(file.fileno(), len(content), 120_000))
     assert len(found) > 10
     assert b"".join(content[begin:end] for begin, end in found) == content
     assert all(content[: piece.begin].endswith(b"\n") for piece in found[1:])
@@ -124,36 +130,35 @@ def test_of_events_without_lines_none_is_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("batches", [0, 1, 3, 7])
 def test_nothing_is_lost_when_the_second_process_ends(
-    large: Path, number: signal.Signals, batches: int
+    large: Path, found_alone: EventBatch, number: signal.Signals, batches: int
 ) -> None:
-    expected = read(large, ALONE)
     changes: list[Change] = []
     refusals: list[Refusal] = []
-    with open_file(str(large), ReadOptions(), pieces=together(200_000)) as source:
+    with open_file(str(large), ReadOptions(), pieces=together(80_000)) as source:
         for n, batch in enumerate(source):
             changes += batch.changes
             refusals += batch.refusals
             if n == batches:
                 [process] = second_processes()
                 os.kill(process, number)
-    assert changes == expected.changes
-    assert refusals == expected.refusals
+    assert changes == found_alone.changes
+    assert refusals == found_alone.refusals
     assert second_processes() == set()
 
 
 def test_where_no_second_process_can_start_one_reads_all(
-    large: Path, monkeypatch: pytest.MonkeyPatch
+    large: Path, found_alone: EventBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    assert read(large, together(200_000)) == read(large, ALONE)
+    assert read(large, together(80_000)) == found_alone
 
 
 def test_a_result_that_is_cut_off_does_not_count(
-    large: Path, monkeypatch: pytest.MonkeyPatch
+    large: Path, found_alone: EventBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = "import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write(bytes([0] * 6 + [9, 9, 1]))"
     monkeypatch.setattr(pieces, "_PROGRAM", cut)
-    assert read(large, together(200_000)) == read(large, ALONE)
+    assert read(large, together(80_000)) == found_alone
 
 
 @pytest.mark.parametrize("pattern", ["abb", "aab", "aba", "abbabaab"])
@@ -172,23 +177,25 @@ def test_hints_are_reported_when_they_change_and_only_then(pattern: str, tmp_pat
 
 
 def test_reading_that_is_stopped_ends_the_second_process(large: Path) -> None:
-    with open_file(str(large), ReadOptions(), pieces=together(100_000)) as source:
+    with open_file(str(large), ReadOptions(), pieces=together(40_000)) as source:
         for _ in source:
             assert len(second_processes()) == 1
             break
     assert second_processes() == set()
 
 
-def test_a_file_that_shrinks_meanwhile_gives_what_is_left(large: Path, tmp_path: Path) -> None:
+def test_a_file_that_shrinks_meanwhile_gives_what_is_left(
+    large: Path, found_alone: EventBatch, tmp_path: Path
+) -> None:
     file = tmp_path / "shrinks.ndjson"
     content = large.read_bytes()
     file.write_bytes(content)
     found: list[Change] = []
-    with open_file(str(file), ReadOptions(), pieces=together(100_000)) as source:
+    with open_file(str(file), ReadOptions(), pieces=together(40_000)) as source:
         for batch in source:
             found += batch.changes
             os.truncate(file, 0)
-    assert found == list(read(large, ALONE).changes)[: len(found)]
+    assert found == list(found_alone.changes)[: len(found)]
 
 
 READ_ONE_BATCH_AND_WAIT = """
@@ -196,7 +203,7 @@ import sys
 from amp_console.engage import ReadOptions, open_file
 from amp_console.engage.pieces import PieceOptions
 from tests.engage.test_pieces import second_processes
-pieces = PieceOptions(least=0, size=100_000, processors=2)
+pieces = PieceOptions(least=0, size=40_000, processors=2)
 with open_file(sys.argv[1], ReadOptions(), pieces=pieces) as source:
     next(iter(batches := iter(source)))
     print(*second_processes(), flush=True)
