@@ -14,6 +14,7 @@ from typing import Self
 
 import pyte
 
+LEAVE_THE_SECOND_SCREEN = b"\x1b[?1049l"
 PATIENCE = 60.0  # seconds; what has not appeared by then never does
 
 

@@ -35,7 +35,7 @@ async def footer_fits_and_shows_the_place_s_own_keys(pilot: Pilot[None], place: 
     is_typing = isinstance(pilot.app.focused, Input)
     assert is_typing or texts[0] not in USUAL, f"{place} offers nothing: {footer}"
     assert len({*texts}) == len(texts), f"{place}: {footer}"
-    usual = texts[:-1] if texts[-1] == "q Quit" else texts
+    usual = texts[:-1] if texts[-1] in {"q Quit", "^q Quit"} else texts
     assert usual[-2] == "^p Commands", f"{place}: {footer}"
     assert usual[-1] in {"? Help", "F1 Help"}, f"{place}: {footer}"
 

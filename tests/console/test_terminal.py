@@ -15,7 +15,7 @@ from amp_console.values import Credentials, Secret
 from tests.cli.operator import Operator
 from tests.console.harness import ConsoleHarness
 from tests.console.sample_audiences import FRESH, connect_with_audiences
-from tests.console.terminal import Terminal
+from tests.console.terminal import LEAVE_THE_SECOND_SCREEN, Terminal
 from tests.sync.workspace import event
 from tests.test_secrets import API_KEY, SECRET_KEY, shapes
 
@@ -29,6 +29,7 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
     environment = os.environ | {"TMPDIR": str(temporary)}
     with Terminal([COMMAND, "demo", "--fast"], size=size, environment=environment) as terminal:
         terminal.until_shown("Newsletter", "12,120", "11,77")
+        assert len(list(temporary.iterdir())) == 1
         terminal.type("S")
         terminal.until_shown("Before you send", "creates the cohort")
         terminal.type("y")
@@ -37,6 +38,7 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
         terminal.until_shown("6 audiences", "Newsletter")
         terminal.type("ctrl+q", "y")
         assert terminal.ended() == 0
+        assert LEAVE_THE_SECOND_SCREEN in terminal.transcript
     assert list(temporary.iterdir()) == []
 
 
@@ -87,7 +89,7 @@ def test_being_told_to_end_puts_the_terminal_right_and_keeps_what_was_done(
             terminal.until_shown("The current request finishes")
             may_answer.set()
             assert terminal.ended() == 128 + number
-        assert b"\x1b[?1049l" in terminal.transcript  # the second screen is left
+        assert LEAVE_THE_SECOND_SCREEN in terminal.transcript
         assert b"Traceback" not in terminal.transcript
         history = operator.run("runs").out
         assert "incomplete" in history

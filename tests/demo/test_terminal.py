@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.console.terminal import Terminal
+from tests.console.terminal import LEAVE_THE_SECOND_SCREEN, Terminal
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
-LEAVE_THE_SECOND_SCREEN = b"\x1b[?1049l"
 
 
 @pytest.fixture
@@ -29,13 +28,6 @@ def terminal(temporary: Path) -> Iterator[Terminal]:
         terminal.until_shown("Recently lapsed")
         assert len(list(temporary.iterdir())) == 1
         yield terminal
-
-
-def test_quitting_leaves_nothing(terminal: Terminal, temporary: Path) -> None:
-    terminal.type("ctrl+q", "y")
-    assert terminal.ended() == 0
-    assert list(temporary.iterdir()) == []
-    assert LEAVE_THE_SECOND_SCREEN in terminal.transcript
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
