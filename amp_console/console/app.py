@@ -184,8 +184,10 @@ class ConsoleApp(App[None]):
             return
         if isinstance(event, events.Key) and not event.is_forwarded:
             await self.services.held_keys.handle(event, super().on_event)
-        else:
-            await super().on_event(event)
+            return
+        if isinstance(event, events.MouseDown) and not event.is_forwarded:
+            self.services.held_keys.note_click()
+        await super().on_event(event)
 
     async def leave(self, status: int = 0) -> None:
         """Close what is open, and quit with this exit status."""

@@ -73,9 +73,13 @@ class HeldKeys:
         self._idle.set()
         self._services_asked = 0
         self.last = ""
-        """The name of the key that acted last."""
+        """The name of the key that acted last; "" once the mouse has."""
         self.is_early = False
         """Whether it was typed before what it acts on was seen."""
+
+    def note_click(self) -> None:
+        """Note that the mouse acts now: a click is aimed at what is seen."""
+        self.last, self.is_early = "", False
 
     async def acted(self) -> None:
         """Wait until every key that has come so far has acted, or was dropped."""

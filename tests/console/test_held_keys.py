@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from textual import events
+from textual.geometry import Region
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -13,6 +14,7 @@ from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.errors.retry import RetryDialog
 from amp_console.console.screens.plan.view import PlanScreen
 from amp_console.console.screens.runs.list import RunsScreen
+from amp_console.console.widgets.key_footer import KeyFooter
 from amp_console.simulator import Simulator
 from amp_console.simulator.calls import Call
 from amp_console.simulator.faults import Rule, Slow
@@ -36,6 +38,13 @@ def type_at_once(pilot: Pilot[None], *keys: str) -> None:
     for key in keys:
         character = key if len(key) == 1 else None
         pilot.app.post_message(events.Key(_character_to_key(key) if character else key, character))
+
+
+def click_at_once(pilot: Pilot[None], region: Region, times: int = 1) -> None:
+    """Click as a terminal does, faster than any screen can answer."""
+    x, y = region.x + 1, region.y
+    for kind in (events.MouseDown, events.MouseUp) * times:
+        pilot.app.post_message(kind(None, x, y, 0, 0, 1, False, False, False, x, y))
 
 
 def gate_time(harness: ConsoleHarness) -> None:
@@ -164,6 +173,41 @@ async def test_the_key_that_led_to_a_question_does_not_answer_it_and_says_so(
         type_at_once(pilot, "l", "enter", "enter")
         await until_notified(pilot, "before this question could be read")
         assert isinstance(pilot.app.screen, Confirm)
+
+
+async def test_a_click_answers_a_question_that_an_early_key_opened(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        with blocked_reads(pilot):
+            await pilot.press("2")
+            await until_on(pilot, ErrorsScreen)
+            await pilot.press("tab", "U")
+        await until_on(pilot, RetryDialog)
+        await until_shown(pilot, "Retry 1 user?")
+        click_at_once(pilot, pilot.app.screen.query_one("#retry").region)
+        await until_notified(pilot, "1 user pending again")
+
+
+async def test_two_clicks_on_an_answer_close_the_question_and_nothing_else(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "2 users")
+        await pilot.press("tab", "U")
+        await until_on(pilot, RetryDialog)
+        await until_shown(pilot, "Esc Cancel")
+        links = pilot.app.screen.query_one(KeyFooter).links()
+        cancel = next(region for link, region in links if link.text.plain == "Esc Cancel")
+        click_at_once(pilot, cancel, times=2)
+        await until(pilot, lambda: not isinstance(pilot.app.screen, RetryDialog))
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, ErrorsScreen)
 
 
 async def test_a_key_that_repeats_faster_than_it_can_act_moves_as_often_and_holds_no_other(

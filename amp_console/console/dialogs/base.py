@@ -30,7 +30,7 @@ Sheets = str | PurePath | list[str | PurePath] | None
 """Style sheets of a screen; a dialog with a sheet of its own names `DIALOG_SHEET` first."""
 MAX_TYPED = 50  # characters of a name to type
 ENTER = "Enter"
-TOO_SOON = "Nothing was done: the key came before this question could be read. Press it again."
+TOO_SOON = "Nothing was done: the answer came before this question could be read. Give it again."
 MATCHES, NO_MATCH_YET = "It matches.", "It does not match yet."
 CAPITALS = "It does not match yet: capitals count."
 DIALOG_SHEET = Path(__file__).with_name("base.tcss")
@@ -183,6 +183,9 @@ class Dialog(ModalScreen[T], Generic[T]):
             self._close_when_answered()
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Close with this result, once: Textual closes whatever is in front, this or another."""
+        if self._is_closing or not self.is_active:
+            return AwaitComplete()
         self._is_closing = True
         self._resolve(result)
         return super().dismiss(result)
@@ -200,8 +203,7 @@ class Dialog(ModalScreen[T], Generic[T]):
 
     def _close_when_answered(self) -> None:
         """Close as soon as nothing is in front."""
-        is_answered = self._asked is not None and self._asked.done()
-        if is_answered and self.is_active and not self._is_closing:
+        if self._asked is not None and self._asked.done():
             self.dismiss(None)
 
 
@@ -235,13 +237,13 @@ class Question(Dialog[T], Generic[T]):
         self._leave_label = leave
         self._offered: Sequence[Answer] = ()
         self._opened_at = math.inf  # monotonic seconds
-        self._opened_by = ""  # the name of a key
+        self._opened_by = ""  # the name of a key; "": the mouse
 
     # What a question says.
 
     def answers(self) -> Sequence[Answer]:
-        """Return the answers beside the one that leaves."""
-        return ()
+        """Return the answers beside the one that leaves: at least one."""
+        raise NotImplementedError
 
     def text(self) -> ComposeResult:
         """Yield what is asked."""
