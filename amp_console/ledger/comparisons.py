@@ -21,8 +21,8 @@ class DifferenceKind(enum.IntEnum):
     STRANGER = 3  # in the cohort, and never seen in the audience
     NO_ID_IN_COHORT = 4  # in the cohort, without an identifier of the audience's ID type
     NO_ID_IN_AUDIENCE = 5  # in the audience, without one
-    LISTED = 6  # in the list and in the cohort; but the ledger wants them out
-    UNLISTED = 7  # in neither of them; but the ledger wants them in
+    LISTED = 6  # in the list and in the cohort; but not wanted by the ledger
+    UNLISTED = 7  # in neither of them; but wanted by the ledger
 
 
 EXTRA = (DifferenceKind.LEFT, DifferenceKind.STRANGER)
@@ -42,7 +42,7 @@ class PriorState(enum.IntEnum):
 class Explanation(enum.Enum):
     """What the ledger knew already that explains why a person differs.
 
-    No `IntEnum`: it is a key beside `DifferenceKind`, and equal integers are equal keys.
+    Not an `IntEnum`: it is a key beside `DifferenceKind`, where equal integers are equal keys.
     """
 
     NONE = 0  # nothing: only the comparison found it
@@ -58,7 +58,8 @@ class Comparison(msgspec.Struct, frozen=True):
     the list's time. `applies` is the comparison whose differences were repaired before this one.
     `in_cohort` counts all users in the cohort. Of the `missing`, `missing_drifted` had been
     delivered and were gone, and `missing_rejected` are rejected. Of the `disagreeing`, list and
-    cohort agree, but the ledger wants something else: the next sync would undo it. `list_overlap`
+    cohort agree, but the ledger wants something else: the next sync undoes it, except for users
+    that the ledger does not know or who are rejected. `list_overlap`
     counts the identifiers in the list itself that occur in the cohort or in the audience; None if
     that is not known. Of the `missing` and `has_left`, so many are `pending`: the next sync sends
     them anyway.
@@ -103,6 +104,11 @@ class Comparison(msgspec.Struct, frozen=True):
         return self.cohort_no_id + self.audience_no_id
 
     @property
+    def has_differences(self) -> bool:
+        """Whether anyone was recorded who differs, can't be compared, or is `disagreeing`."""
+        return bool(self.missing or self.extra or self.not_comparable or self.disagreeing)
+
+    @property
     def is_equal(self) -> bool:
         """Whether all users who can be compared are in both."""
         return not (self.missing or self.extra)
@@ -113,7 +119,10 @@ class Comparison(msgspec.Struct, frozen=True):
         return self.missing + self.extra - self.pending - self.missing_rejected
 
     def count(self, kind: DifferenceKind) -> int:
-        """How many differences of a kind there are."""
+        """How many differences of a kind there are; 0 for those of which only the sum is kept.
+
+        These are the `DISAGREEING` ones.
+        """
         return {
             DifferenceKind.MISSING: self.missing,
             DifferenceKind.LEFT: self.has_left,
@@ -148,8 +157,8 @@ class Difference(msgspec.Struct, frozen=True):
 class DifferenceFilter(msgspec.Struct, frozen=True):
     """Which differences of a comparison to select; `text` is part of the identifier.
 
-    `only_open` leaves out those that were repaired since. `explanation` selects those with it;
-    None: all.
+    `only_open` leaves out those that a repair would not choose: see `IS_OPEN`. `explanation`
+    selects those with it; None: all.
     """
 
     comparison_id: int
@@ -167,7 +176,7 @@ class SizeCheck(msgspec.Struct, frozen=True):
 
     @property
     def agrees(self) -> bool | None:
-        """Whether the sizes agree, which proves nothing; None where that is not known."""
+        """Whether the sizes agree; None: not known. Equal sizes do not prove equal members."""
         return None if self.found is None else self.found == self.expected
 
 
@@ -198,6 +207,11 @@ IS_RESOLVED = (
     f"OR (kind = {int(DifferenceKind.STRANGER)} AND EXISTS ({_IS_REMOVED})))"
 )
 """Whether a difference is gone: Amplitude confirmed it to a repair, or to any sync since."""
+IS_OPEN = f"(state < 2 AND ({_AGAINST} IS NOT NULL OR NOT {IS_RESOLVED}))"
+"""Whether a difference is still there for a repair.
+
+What a sync has delivered since needs none, except to keep to a list.
+"""
 _IS_DUE = (
     f"(state < 2 AND {_BY_EVENTS} AND EXISTS ({_MEMBER} "
     f"AND (wanted IS NOT delivered OR {_IS_SENT}) AND rejection_id IS NULL AND {_IS_WANTED_SO}))"
@@ -289,12 +303,13 @@ def count_differences(db: Db, criteria: DifferenceFilter) -> int:
 
 def keeps_differences(db: Db, compared: Comparison) -> bool:
     """Whether it is still known who differed; True where no one did."""
-    counted = any(compared.count(kind) for kind in DifferenceKind)
-    return not counted or count_differences(db, DifferenceFilter(compared.id)) > 0
+    if not compared.has_differences:
+        return True
+    return count_differences(db, DifferenceFilter(compared.id)) > 0
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """What has become of a comparison's differences since.
+    """What has become of a comparison's differences since, without the `disagreeing` ones.
 
     Delivered were the unexplained ones, by kind (`repaired`), of those that were pending `sent`,
     and of those that were rejected `accepted`. Of the unexplained ones, any sync delivers those
@@ -324,9 +339,10 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
     repaired: dict[DifferenceKind, int] = {}
     explained: dict[Explanation, int] = {}
     due = added = 0
+    kinds = ",".join(str(int(kind)) for kind in DISAGREEING)
     rows = db.execute(
         f"SELECT kind, {_EXPLANATION}, {IS_RESOLVED}, {_IS_DUE}, count(*) FROM difference "
-        "WHERE comparison_id = ? GROUP BY 1, 2, 3, 4",
+        f"WHERE comparison_id = ? AND kind NOT IN ({kinds}) GROUP BY 1, 2, 3, 4",
         (comparison_id,),
     )
     for kind, code, is_resolved, is_due, count in rows:
@@ -400,7 +416,7 @@ def last_findings(db: Db) -> dict[int, CohortFinding]:
 def _findings(db: Db, which: str, values: tuple[int, ...]) -> dict[int, CohortFinding]:
     rows = db.execute(
         "SELECT audience_id, id, at, (SELECT count(*) FROM difference WHERE comparison_id = c.id "
-        f"AND kind = {int(DifferenceKind.STRANGER)} AND state < 2), cohort_no_id, "
+        f"AND kind = {int(DifferenceKind.STRANGER)} AND {IS_OPEN}), cohort_no_id, "
         "CASE WHEN NOT EXISTS (SELECT 1 FROM run_audience AS later WHERE later.audience_id = "
         "c.audience_id AND later.run_id > c.run_id AND requests > 0) THEN in_cohort END "
         "FROM comparison AS c WHERE id IN (SELECT max(comparison.id) FROM audience "
@@ -416,7 +432,7 @@ def _where(criteria: DifferenceFilter) -> tuple[str, list[object]]:
     kinds = ",".join(str(int(kind)) for kind in criteria.kinds)
     where, values = f"comparison_id = ? AND kind IN ({kinds})", [criteria.comparison_id]
     if criteria.only_open:
-        where += " AND state < 2"
+        where += f" AND {IS_OPEN}"
     if criteria.explanation is not None:
         where += f" AND {_EXPLANATION} = {criteria.explanation.value}"
     if not criteria.text:

@@ -9,7 +9,7 @@ from amp_console.ledger import late_effects
 from amp_console.ledger.comparisons import (
     DISAGREEING,
     EXTRA,
-    IS_RESOLVED,
+    IS_OPEN,
     Comparison,
     DifferenceKind,
 )
@@ -79,28 +79,20 @@ def count_chosen(db: Db, compared: Comparison, choice: RepairChoice) -> ChoiceCo
 
 def choose(db: Db, compared: Comparison, choice: RepairChoice) -> None:
     """Mark the differences to repair, and no others."""
-    kinds, is_open = _json(choice.kinds), _is_open(compared)
+    kinds = _json(choice.kinds)
     db.execute(
         "UPDATE difference SET state = "
         "CASE WHEN ?3 = 1 AND kind IN (SELECT CAST(value AS INTEGER) FROM json_each(?2)) "
-        f"AND {is_open} THEN 1 ELSE 0 END "
+        f"AND {IS_OPEN} THEN 1 ELSE 0 END "
         "WHERE comparison_id = ?1 AND state < 2 "
         "AND (state = 1 OR kind IN (SELECT CAST(value AS INTEGER) FROM json_each(?2)))",
         (compared.id, kinds, int(choice.only is None)),
     )
     db.executemany(
         "UPDATE difference SET state = 1 WHERE comparison_id = ? AND kind = ? "
-        f"AND id_type = ? AND id = ? AND {is_open}",
+        f"AND id_type = ? AND id = ? AND {IS_OPEN}",
         [(compared.id, *key) for key in choice.only or () if key[0] in choice.kinds],
     )
-
-
-def _is_open(compared: Comparison) -> str:
-    """The condition of a difference that is still there.
-
-    What a sync has delivered since needs no repair, except to keep to a list.
-    """
-    return f"NOT {IS_RESOLVED}" if compared.against is None else "state < 2"
 
 
 def make_chosen_pending(db: Db, compared: Comparison, choice: RepairChoice, now: int) -> None:
@@ -184,7 +176,7 @@ def note_repaired(db: Db, compared: Comparison) -> int:
     )
     row = db.execute(
         "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
-        f"AND {_is_open(compared)} "
+        f"AND {IS_OPEN} "
         f"AND kind IN ({int(DifferenceKind.MISSING)}, {int(DifferenceKind.LEFT)}, "
         f"{int(DifferenceKind.STRANGER)})",
         values,

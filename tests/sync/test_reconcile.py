@@ -17,6 +17,7 @@ from amp_console.ledger.comparisons import (
     comparisons_in,
     count_differences,
     differences,
+    last_finding,
     resolved_since,
 )
 from amp_console.ledger.downloads import begin_download, close_download, note_request
@@ -25,7 +26,7 @@ from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.person import PersonVerdict, explain_person
-from amp_console.sync.reconcile.descriptions import comparison_outcome
+from amp_console.sync.reconcile.descriptions import comparison_outcome, describe_comparison
 from amp_console.sync.reconcile.download import downloads_needed
 from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
 from amp_console.sync.reconcile.plan import plan_repair
@@ -364,6 +365,65 @@ async def test_what_list_and_cohort_agree_on_the_ledger_follows_once_applied(
     await workspace.apply(found)
     assert workspace.plan().audiences[0].is_idle
     assert workspace.cohort() == {*USERS[1:], "brand-new"}
+
+
+async def test_those_whom_no_sync_touches_stay_apart_from_the_list_until_a_repair(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(*USERS, "ghost-1")
+    await workspace.sync()
+    workspace.add_in_amplitude("stranger")
+    found = await workspace.compare(against=workspace.write_member_list(*USERS, "stranger"))
+    assert (found.is_equal, found.disagreeing) == (True, 2)
+    assert workspace.plan().audiences[0].is_idle
+    (sentence,) = describe_comparison(found)
+    assert sentence == (
+        "The ledger and the list disagree about 2 more people: a sync may change them. "
+        "A repair makes the ledger follow the list."
+    )
+    await workspace.apply(found)
+    assert workspace.rejected() == []
+
+
+async def test_those_the_ledger_follows_the_list_about_are_no_repaired_differences(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00")
+    workspace.add_in_amplitude("brand-new")
+    found = await workspace.compare(against=workspace.write_member_list(*USERS, "brand-new"))
+    assert (found.missing, found.extra, found.disagreeing) == (1, 0, 1)
+    await workspace.apply(found)
+    resolved = workspace.ledger.read(resolved_since, found.id)
+    assert resolved.repaired == {DifferenceKind.MISSING: 1}
+
+
+async def test_a_repair_names_only_those_who_still_differ(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00", "u01")
+    workspace.add_in_amplitude("stranger")
+    found = await workspace.compare()
+    await workspace.sync()
+    plan = workspace.ledger.write(plan_repair, workspace.connection, found, BOTH)
+    assert (plan.add, plan.remove) == (0, 1)
+    assert [person.id for person in plan.samples] == ["stranger"]
+
+
+async def test_a_stranger_whom_a_sync_removed_is_no_finding_any_more(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.add_in_amplitude("stranger", "other")
+    await workspace.compare()
+    workspace.enter("stranger", at=2)
+    await workspace.sync()
+    workspace.leave("stranger", at=3)
+    await workspace.sync()
+    assert workspace.cohort() == {*USERS, "other"}
+    finding = workspace.ledger.read(last_finding, workspace.audience().id)
+    assert finding is not None
+    assert finding.strangers == 1
 
 
 INCOMPLETE_LISTS = {

@@ -14,6 +14,7 @@ from amp_console.ledger.comparisons import (
     DifferenceFilter,
     DifferenceKind,
     differences,
+    keeps_differences,
     last_comparison,
 )
 from amp_console.ledger.downloads import starts_since
@@ -441,6 +442,21 @@ async def test_only_the_last_ten_comparisons_keep_their_people(differing: Worksp
     assert differing.ledger.read(differences, DifferenceFilter(first.id)) == []
     assert len(differing.ledger.read(differences, DifferenceFilter(last.id))) == 3
     assert differing.ledger.read(last_comparison, differing.audience().id) == last
+
+
+async def test_a_comparison_whose_people_are_forgotten_says_so_whatever_they_were(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.add_in_amplitude("stranger")
+    listed = workspace.write_member_list(*USERS, "stranger")
+    first, *_, last = [await workspace.compare(against=listed) for _ in range(11)]
+    assert first.is_equal
+    assert [workspace.ledger.read(keeps_differences, item) for item in (first, last)] == [
+        False,
+        True,
+    ]
 
 
 async def test_a_choice_of_nobody_sends_nothing(differing: Workspace) -> None:

@@ -154,7 +154,7 @@ def describe_comparison(comparison: Comparison) -> list[str]:
         people = plural(comparison.disagreeing, "more person", "more people")
         lines.append(
             f"The ledger and the list disagree about {people}: "
-            "the next sync would change them. A repair prevents that."
+            "a sync may change them. A repair makes the ledger follow the list."
         )
     return lines
 

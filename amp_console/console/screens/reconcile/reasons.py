@@ -2,7 +2,7 @@
 
 from amp_console.console.jobs.reconcile import ReconcileJob
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.comparisons import Comparison, DifferenceKind
+from amp_console.ledger.comparisons import Comparison
 
 BUSY = "A comparison or a repair is already running. Wait for it, or cancel it."
 NOT_COMPARED = "Compare first: press r."
@@ -49,5 +49,4 @@ def _reason_without_differences(action: str, comparison: Comparison | None) -> s
     if action == "repair":
         is_equal = comparison.is_equal
         return "They are the same: nothing to repair." if is_equal else None
-    has_any = any(comparison.count(kind) for kind in DifferenceKind)
-    return None if has_any else "There is no difference to show."
+    return None if comparison.has_differences else "There is no difference to show."
