@@ -21,7 +21,7 @@ from amp_console.engage.membership import FilterReason, membership
 from amp_console.engage.timestamps import all_microseconds
 from amp_console.values import AudienceRef, ChangeColumns
 
-MANY = 64  # lines, from which on it is worth it
+MANY = 64  # lines from which judging them by column pays off
 MAX_KEYS = 8  # that are decoded alone; the decoder compares each of them with each trait
 
 AudienceOf = Callable[[msgspec.Raw], AudienceRef | FilterReason]
@@ -78,7 +78,7 @@ class ColumnReader:
                 of_audiences.append((audience, group))
             else:
                 judged.filtered.update(_filtered(audience, group))
-        if self._learns({audience.key for audience, _ in of_audiences}):
+        if self._learn({audience.key for audience, _ in of_audiences}):
             return self.judge(lines, first, audience_of)
         for audience, group in of_audiences:
             columns = self._columns_of(audience, group, left)
@@ -105,8 +105,8 @@ class ColumnReader:
         broken = frozenset(left)
         return events, [number for number in numbers if number not in broken], left
 
-    def _learns(self, keys: set[str]) -> bool:
-        """Whether one of the keys is new to the decoder, which knows it from now on."""
+    def _learn(self, keys: set[str]) -> bool:
+        """Let the decoder decode these keys from now on; return whether any of them is new."""
         if self._keys is None or keys.issubset(self._keys):
             return False
         known = tuple(keys.union(self._keys))
@@ -183,12 +183,12 @@ def _decoder_of(keys: Sequence[str] | None) -> tuple[Callable[[bytes], Any], Any
 
 
 def _can_be_field(key: str) -> bool:
-    """Whether a Struct can have a field of this name: one that JSON writes as it is."""
+    """Whether a Struct can have a field of this name: one that needs no escaping in JSON."""
     return msgspec.json.encode(key) == f'"{key}"'.encode()
 
 
 def _grouped(events: Sequence[Any], lines: Sequence[int]) -> list[_EventGroup]:
-    """Group events by their personas, which are equal to the byte; the group of the last, last."""
+    """Group events whose personas are the same bytes; the group of the last event comes last."""
     if not events:
         return []
     personas = [event.context.personas for event in events]

@@ -53,7 +53,7 @@ _FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND 
 
 
 class ComparisonSpec(msgspec.Struct, frozen=True):
-    """What to compare; these become the first fields of the `Comparison`.
+    """What to compare; the `Comparison` keeps every field but `list_known`.
 
     Of the list's identifiers, `list_known` ones occur in the audience.
     """
@@ -99,7 +99,7 @@ class _Comparer:
         }
 
     def compare(self) -> Comparison:
-        if isinstance(self._db, ServerDb):  # which reads it whole: an index would be in vain
+        if isinstance(self._db, ServerDb):  # it reads the table whole, and would use no index
             self._run(f"ANALYZE {self._export}")
         else:
             self._index_found("id")
@@ -109,7 +109,8 @@ class _Comparer:
             # 2,000,000 take a minute.
             self._run("SET LOCAL enable_nestloop = off")
         self._note_drift()
-        self._values["comparison"] = self._number(_BEGIN)
+        comparison_id = self._number(_BEGIN)
+        self._values["comparison"] = comparison_id
         self._settle_former()
         if self._spec.is_against_list:
             self._differ_from_list()
@@ -119,7 +120,7 @@ class _Comparer:
         self._note_resemblances()
         self._count()
         self._run(_PRUNE)
-        return comparison(self._db, self._number("SELECT :comparison"))
+        return comparison(self._db, comparison_id)
 
     def _run(self, sql: str) -> None:
         self._db.execute(sql, self._values)
@@ -247,6 +248,7 @@ class _Comparer:
                 "audience_id = :audience AND id_type = :id_type "
                 f"AND wanted = {wanted} AND delivered = {1 - wanted}"
             )
+            # Each half has an index of its own; both in one query would read every member.
             for rejected in (
                 "rejection_id IS NULL AND wanted IS NOT delivered",
                 "rejection_id IS NOT NULL",

@@ -237,7 +237,7 @@ def open_sub_batch(
     if not pending:
         return None
     numbers = [n for n, *_ in pending]
-    row = MemberRows(
+    rows = MemberRows(
         min(numbers),
         max(numbers),
         len(pending),
@@ -248,7 +248,7 @@ def open_sub_batch(
         _json([request_id for *_, request_id in pending if request_id is not None]),
     )
     sub_batch = open_request(
-        db, run_id, batch.audience_id, batch.id_type, batch.operation, row, now
+        db, run_id, batch.audience_id, batch.id_type, batch.operation, rows, now
     )
     db.executemany(
         "UPDATE member SET delivered = wanted, request_id = ? WHERE n = ?",
@@ -298,7 +298,7 @@ def open_request(
     audience_id: int,
     id_type: IdType,
     operation: Operation,
-    row: MemberRows,
+    rows: MemberRows,
     now: int,
     kind: RequestKind = RequestKind.MEMBERSHIP,
 ) -> DeliveryBatch:
@@ -312,13 +312,13 @@ def open_request(
             kind,
             ID_TYPE_CODE[id_type],
             operation,
-            row.size,
-            row.first,
-            row.last,
+            rows.size,
+            rows.first,
+            rows.last,
             now,
         ),
     ).fetchone()[0]
-    return _batch(request_id, audience_id, id_type, operation, row)
+    return _batch(request_id, audience_id, id_type, operation, rows)
 
 
 def _batch(
@@ -506,13 +506,13 @@ def settle(db: Db, request_id: int, state: str, answer: RequestAnswer, skipped: 
     )
 
 
-def forget_other_id_type(db: Db, audience_id: int, id_type: IdType) -> None:
+def doubt_delivered(db: Db, audience_id: int, id_type_in_use: IdType) -> None:
     """Mark users delivered under the ID type in use as unknown, so that they are added again.
 
-    Removing by the ID type that is not in use may remove the same people by the other one.
+    Before users are removed by the other ID type, which may remove the same people.
     """
     db.execute(
         "UPDATE member SET delivered = NULL WHERE audience_id = ? AND id_type = ? "
         "AND delivered = 1",
-        (audience_id, ID_TYPE_CODE[id_type.other]),
+        (audience_id, ID_TYPE_CODE[id_type_in_use]),
     )

@@ -3,6 +3,7 @@
 import asyncio
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -171,6 +172,25 @@ async def test_a_sync_on_a_server_is_the_same_as_on_a_file(
         await until_shown(pilot, "ghost-1")
         await pilot.press("5")
         await until_shown(pilot, "postgresql://")
+
+
+async def test_invalid_events_of_a_ledger_on_a_server_are_exported(
+    harness: ConsoleHarness, server: PostgresqlServer, tmp_path: Path
+) -> None:
+    connection = harness.connect(ledger=LedgerServer(url=url_of(server)))
+    broken, file = tmp_path / "broken.ndjson", tmp_path / "invalid.csv"
+    broken.write_text("not json\n[/foo]\n")
+    with harness.workspace(connection) as workspace:
+        workspace.read_file(broken)
+    async with harness.open() as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("2", "v")
+        await until_shown(pilot, "2 events")
+        await pilot.press("E")
+        await until(pilot, lambda: pilot.app.screen.query("#answer"))
+        pilot.app.screen.query_one("#answer", Input).value = str(file)
+        await pilot.press("enter")
+        await until_notified(pilot, "Wrote 2 rows")
 
 
 async def test_a_server_that_is_away_leaves_the_other_connections_and_is_tried_again(

@@ -281,7 +281,7 @@ class TestIdType:
     ) -> None:
         self._both(ledger)
         deliver(ledger)
-        ledger.write(deliveries.forget_other_id_type, 1, IdType.AMPLITUDE_ID)
+        ledger.write(deliveries.doubt_delivered, 1, IdType.USER_ID)
         assert deliver(ledger)[ADD] == ["u1", "u2"]
 
 

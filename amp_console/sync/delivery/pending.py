@@ -57,8 +57,9 @@ async def deliver_pending(
     is_first = worker.comparison_id is None and worker.only is None
     async with PendingBatches(worker, id_type, operation, most) as batches:
         while batch := await batches.next():
-            if is_first and id_type is not worker.audience.id_type:
-                await worker.write(deliveries.forget_other_id_type, worker.audience.id, id_type)
+            in_use = worker.audience.id_type
+            if is_first and id_type is not in_use:
+                await worker.write(deliveries.doubt_delivered, worker.audience.id, in_use)
             is_first = False
             try:
                 if await worker.send(batch, upcoming=batches):

@@ -14,6 +14,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, no_match
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
+from amp_console.ledger.db import EVERY
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, invalid_groups, invalid_page
 from amp_console.text import plural
 
@@ -29,7 +30,6 @@ NOT_JSON = "not JSON"
 BROKEN_TEXT = """\
 Correct the text at its source, then import the whole file again: reading an event twice changes \
 nothing."""
-EVERYTHING = -1  # as a limit
 SAMPLES = 10  # events that are shown of each reason
 
 
@@ -94,7 +94,7 @@ class InvalidEvents(Container):
 
     async def all_shown(self) -> list[InvalidEvent]:
         """Read every listed event that matches the filter."""
-        return await screen_of(self).session.read(invalid_page, 0, EVERYTHING, self._text)
+        return await screen_of(self).session.read(invalid_page, 0, EVERY, self._text)
 
     def open_filter(self) -> None:
         self.query_one(FilterBar).open()

@@ -30,6 +30,7 @@ from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.audiences import audience
+from amp_console.ledger.db import EVERY
 from amp_console.ledger.rejected import (
     RejectedFilter,
     RejectedUser,
@@ -47,7 +48,6 @@ No one is rejected.
 Users that Amplitude skips or refuses are listed here, with the reason.
 """
 MAX_NAME = 24  # columns of an identifier in the footer
-EVERYTHING = 1 << 62  # as a limit
 
 
 class RejectedUsers(Container):
@@ -247,7 +247,7 @@ class RejectedUsers(Container):
 
     async def all_shown(self) -> Sequence[RejectedUser]:
         """Read every user of the group under the cursor that matches the filter."""
-        return await self._source(self.users.filter_text).read(0, EVERYTHING)
+        return await self._source(self.users.filter_text).read(0, EVERY)
 
     # Keys.
 

@@ -20,6 +20,7 @@ from amp_console.console.texts import MUTED, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.list_pane import ListPane, ListSource
 from amp_console.console.words import at
+from amp_console.ledger.db import EVERY
 from amp_console.ledger.event_log import (
     LogEntry,
     LogFilter,
@@ -33,7 +34,6 @@ from amp_console.sync.queries.log_export import write_log
 
 MAX_COPIED = 10_000  # lines
 MAX_LENGTH = 4_000  # characters of a line that is shown whole
-EVERYTHING = 1 << 62  # as a limit
 EMPTY = """\
 Nothing has happened yet.
 
@@ -252,7 +252,7 @@ marked lines, Y copies those. w shows any line whole."""
         )
 
     async def _export(self, request: ExportRequest) -> int:
-        found = await self._all_shown(EVERYTHING)
+        found = await self._all_shown(EVERY)
         return await aside(write_log, request.path, found, exact=request.exact)
 
     async def _all_shown(self, limit: int) -> Sequence[LogEntry]:

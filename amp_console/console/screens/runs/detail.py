@@ -25,13 +25,13 @@ from amp_console.console.screens.runs.panels import (
 )
 from amp_console.console.session import Session
 from amp_console.console.widgets.grid import Grid, RowsState
+from amp_console.ledger.db import EVERY
 from amp_console.ledger.rejected import RejectedFilter, rejected_page
 from amp_console.ledger.runs import RunKind
 from amp_console.sync.queries.errors_export import write_errors_csv
 from amp_console.sync.queries.run_details import run_details
 from amp_console.text import clean
 
-EVERYONE = 1 << 62  # as a limit
 ROOMY = 110  # columns from which requests and rejected users are side by side
 LEAST_LINES = 8  # of the progress of a run with one audience
 NOT_COMPARED = "This run compared no cohort."
@@ -190,7 +190,7 @@ class RunDetail(Vertical):
 
     async def _export(self, request: ExportRequest) -> int:
         session = screen_of(self).session
-        users = await session.read(rejected_page, self._rejected, 0, EVERYONE)
+        users = await session.read(rejected_page, self._rejected, 0, EVERY)
         return await aside(write_errors_csv, request.path, users, [], exact=request.exact)
 
     # Moving about.
