@@ -31,6 +31,15 @@ class SourceKind(enum.StrEnum):
     AUDIENCE_CSV = "a CSV of an audience's members"
     IDENTIFIERS = "a list of identifiers"
 
+    @property
+    def lists_members(self) -> bool:
+        """Whether it holds members of one audience, and not events."""
+        match self:
+            case SourceKind.AUDIENCE_CSV | SourceKind.IDENTIFIERS:
+                return True
+            case SourceKind.NDJSON | SourceKind.JSON_ARRAY | SourceKind.ACTIONS_CSV:
+                return False
+
 
 class Format(NamedTuple):
     """A kind of source; the CSV kinds have a header."""
@@ -117,7 +126,7 @@ def _list(text: str) -> Format:
                 "read. Rename one of them, or keep only the identifiers, one per line."
             )
         return Format(SourceKind.IDENTIFIERS)
-    if table is None or table.kind is not SourceKind.AUDIENCE_CSV:
+    if table is None or not table.kind.lists_members:
         raise UnreadableSource(
             "It contains events, not a list of members. Nothing was read. Import it, then compare "
             "without a list."

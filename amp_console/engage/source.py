@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self, assert_never
 
 import msgspec
 
@@ -198,8 +198,10 @@ class Source:
                 pieces = lines_of(self._bytes, is_json=True)
             case SourceKind.JSON_ARRAY:
                 pieces = elements_of(self._bytes)
-            case _:
+            case SourceKind.ACTIONS_CSV | SourceKind.AUDIENCE_CSV | SourceKind.IDENTIFIERS:
                 return None
+            case unknown:
+                assert_never(unknown)
         for found in pieces:
             if number <= len(found):
                 return found[number - 1]

@@ -85,6 +85,11 @@ class Reason(enum.StrEnum):
     NO_IDENTIFIER = "no_identifier"
 
 
+def unknown_to_amplitude(id_type: IdType) -> str:
+    """Why a user with `Reason.UNKNOWN` was rejected; rejected users are grouped by this text."""
+    return f"Amplitude did not know this {id_type.label}"
+
+
 _IS_PENDING = (
     "audience_id = :audience AND id_type = :id_type AND wanted = :wanted "
     "AND wanted IS NOT delivered AND rejection_id IS NULL"

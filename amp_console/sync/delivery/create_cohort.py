@@ -10,7 +10,7 @@ from amp_console.amplitude import BadRequest
 from amp_console.ledger import uploads
 from amp_console.ledger.cohorts import Creation
 from amp_console.ledger.counts import has_members, outstanding
-from amp_console.ledger.deliveries import DeliveryBatch
+from amp_console.ledger.deliveries import DeliveryBatch, unknown_to_amplitude
 from amp_console.sync.delivery.cohort_upload import (
     UploadOutcome,
     begin_creation,
@@ -166,7 +166,7 @@ async def _reject_all(worker: AudienceWorker, last: DeliveryBatch, words: str) -
     rejected = await worker.write(
         uploads.reject_all_pending,
         last,
-        words or f"Amplitude did not know this {last.id_type.label}",
+        words or unknown_to_amplitude(last.id_type),
         worker.now(),
     )
     worker.count(rejected=rejected, done=rejected)

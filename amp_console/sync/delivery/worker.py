@@ -225,7 +225,7 @@ class AudienceWorker:
             batch,
             self.answer(200, text),
             skipped,
-            f"Amplitude did not know this {batch.id_type.label}",
+            deliveries.unknown_to_amplitude(batch.id_type),
         )
         self.was_accepted = True
         self.asked_to_wait = None

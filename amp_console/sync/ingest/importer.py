@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from amp_console.engage import EventBatch, ReadOptions, SourceKind, UnreadableSource
+from amp_console.engage import EventBatch, ReadOptions, UnreadableSource
 from amp_console.ledger import Ledger, sources
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.checkpoints import Checkpoint
@@ -206,7 +206,7 @@ class Importer:
             self._merges.flush()
         self._keys.add(source.key)
         source_id = self._ledger.write(sources.begin_source, source.name, source.key, self._now())
-        is_list = source.kind is SourceKind.AUDIENCE_CSV
+        is_list = source.kind.lists_members
         staged = self._snapshot if is_list else None
         if staged:
             staged.begin(self._listed_audience(), source_id, source.taken_at, source.id_types)
