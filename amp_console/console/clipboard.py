@@ -7,6 +7,9 @@ from typing import Any
 from textual.app import App
 
 from amp_console.console.notifications import Notifications
+from amp_console.text import clean
+
+MAX_BEGIN = 24  # characters of a text that are named
 
 
 class Clipboard:
@@ -18,14 +21,16 @@ class Clipboard:
         self._notifications = notifications
 
     def copy(self, text: str) -> None:
-        """Copy a text, and post where it is."""
+        """Copy a text, and post what it begins with and where it is."""
+        begin = text.partition("\n")[0].partition("\t")[0].strip()
+        what = f"Copied “{clean(begin, MAX_BEGIN)}”" if begin else "Copied"
         self._app.copy_to_clipboard(text)
         try:
             _write_private(self._file, text)
         except OSError:
-            self._notifications.post("Copied, if your terminal allows it.", is_kept=False)
+            self._notifications.post(f"{what}, if your terminal allows it.", is_kept=False)
         else:
-            self._notifications.post(f"Copied (also in {self._file})", is_kept=False)
+            self._notifications.post(f"{what} (also in {self._file})", is_kept=False)
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -133,7 +133,10 @@ class Navigator:
         return True
 
     def _visit(self, main: MainScreen) -> None:
-        """Go to a main screen: back to it, if one came from there, else on top of home."""
+        """Go to a main screen: back to it, if one came from there, else on top of this one.
+
+        So Esc leads back to where one came from, whichever key led away from it.
+        """
         app, services = self._app, self._services
         if app.screen.is_modal:
             return
@@ -141,10 +144,10 @@ class Navigator:
             services.notifications.post(services.sessions.missing_reason, "warning")
             return
         kind = _load(MAIN[main])
-        # Home stays, right above Textual's blank screen.
-        while len(app.screen_stack) > 2 and not isinstance(app.screen, kind):
-            app.pop_screen()
-        if isinstance(app.screen, kind):
+        # Home is always there, right above Textual's blank screen.
+        if any(isinstance(screen, kind) for screen in app.screen_stack):
+            while not isinstance(app.screen, kind):
+                app.pop_screen()
             app.screen.revisit()
         else:
             app.push_screen(kind())

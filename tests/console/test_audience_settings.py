@@ -267,13 +267,13 @@ async def test_unlinking_asks_and_keeps_the_cohort(harness: ConsoleHarness) -> N
     async with harness.open(size=(80, 24)) as pilot:
         await opened(pilot, known.id)
         await pilot.press("f4")
-        await until_shown(pilot, "Unlink “shoppers”?", "stays in Amplitude", "Type shoppers to")
+        await until_shown(pilot, "Unlink “shoppers”?", "stays in Amplitude", "Type “shoppers” to")
         await pilot.press("enter")  # cancel has the focus
         await until_on(pilot, AudienceSettings)
         assert saved(harness).link is not Link.UNLINKED
         await pilot.press("f4")
         await until_on(pilot, Confirm)
-        await until_shown(pilot, "Type shoppers to continue", "\n Esc/Enter Cancel")
+        await until_shown(pilot, "Type “shoppers” to continue", "\n Esc/Enter Cancel")
         await pilot.press(*"shoppers")
         await until_shown(pilot, "\n Enter Unlink  Esc Cancel")
         await pilot.press("enter")
@@ -356,7 +356,7 @@ async def test_a_hostile_name_is_shown_as_it_is(harness: ConsoleHarness) -> None
         await until_shown(pilot, "[red]trial [/foo]")
         assert "\x1b" not in picture(pilot)
         await pilot.press("f4")
-        await until_shown(pilot, "Unlink “[red]trial", "Type unlink to continue")
+        await until_shown(pilot, "Unlink “[red]trial", "Type “unlink” to continue")
         await pilot.press(*"unlink", "enter")
         await until(pilot, lambda: "is unlinked" in last(pilot))
         assert "\x1b" not in last(pilot)

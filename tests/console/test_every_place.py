@@ -40,6 +40,33 @@ async def footer_fits_and_shows_the_place_s_own_keys(pilot: Pilot[None], place: 
     assert usual[-1] in {"? Help", "F1 Help"}, f"{place}: {footer}"
 
 
+async def the_footer_says_how_to_leave(pilot: Pilot[None], place: str) -> None:
+    texts = [link.text.plain for link, _ in pilot.app.screen.query_one(KeyFooter).links()]
+    esc = [text for text in texts if text.startswith("Esc ")]
+    can_leave = len(pilot.app.screen_stack) > 2
+    assert len(esc) == can_leave, f"{place}: {texts}"
+
+
+async def each_key_that_does_nothing_says_so(pilot: Pilot[None], place: str) -> None:
+    screen, focused, notices = pilot.app.screen, pilot.app.focused, services(pilot).notifications
+    shown, bindings_of = notices.shown, services(pilot).appearance.bindings_of
+    screen.set_focus(next(iter(lists_of(screen)), None))  # where no letter is typed
+    bound = bindings_of(screen).key_to_bindings
+    for key, bindings in bound.items():
+        names = [item.action.partition("(")[0] for item in bindings]
+        hidden = all(screen.check_action(name, ()) is False for name in names)
+        is_everywhere = key in bindings_of(pilot.app).key_to_bindings
+        if not hidden or not bindings[0].id or is_everywhere or key in {"enter", "tab"}:
+            continue
+        shown.clear()
+        await pilot.press(key)
+        await until(pilot, lambda: shown.current)
+        assert pilot.app.screen is screen, f"{place}: {key}"
+    shown.clear()
+    screen.set_focus(focused)
+    await pilot.pause()
+
+
 async def all_keys_that_work_are_seen_at_once_and_once_only(pilot: Pilot[None], place: str) -> None:
     console(pilot).action_help()
     await until_on(pilot, HelpScreen)
@@ -90,6 +117,8 @@ async def each_key_that_a_list_offers_works_in_it(pilot: Pilot[None], _: str) ->
 WALKS: dict[tuple[int, int], tuple[Check, ...]] = {
     (80, 24): (
         footer_fits_and_shows_the_place_s_own_keys,
+        the_footer_says_how_to_leave,
+        each_key_that_does_nothing_says_so,
         all_keys_that_work_are_seen_at_once_and_once_only,
         what_has_the_focus_is_seen,
     ),

@@ -115,7 +115,7 @@ async def test_the_answer_to_a_question_waits_for_it_and_the_next_key_for_what_i
         await until_shown(pilot, "2 users")
         type_at_once(pilot, "tab", "U", "s", "y")
         await until_on(pilot, PlanScreen)
-        await until_notified(pilot, "y came before the plan could be read")
+        await until_notified(pilot, "Press y again to send this plan.")
         assert services(pilot).jobs.sync is None
 
 
@@ -125,7 +125,7 @@ async def test_a_plan_that_was_not_read_is_not_sent(harness: ConsoleHarness) -> 
         await until_shown(pilot, GHOSTS)
         type_at_once(pilot, "S", "y")
         await until_on(pilot, PlanScreen)
-        await until_notified(pilot, "y came before the plan could be read")
+        await until_notified(pilot, "Press y again to send this plan.")
         assert services(pilot).jobs.sync is None
         await pilot.press("y")
         await until(pilot, lambda: services(pilot).jobs.sync is not None)
@@ -171,7 +171,7 @@ async def test_the_key_that_led_to_a_question_does_not_answer_it_and_says_so(
         await until_shown(pilot, GHOSTS)
         select(pilot, SHOPPERS)
         type_at_once(pilot, "l", "enter", "enter")
-        await until_notified(pilot, "before this question could be read")
+        await until_notified(pilot, "Give the same answer again")
         assert isinstance(pilot.app.screen, Confirm)
 
 

@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.live.layout import LiveBody
 from amp_console.console.screens.live.view import LiveScreen
 from amp_console.simulator import Rule, Slow
@@ -51,6 +52,43 @@ async def test_every_screen_is_left_before_it_has_loaded_anything(harness: Conso
                 await pilot.press("escape")
             await until_on(pilot, AudiencesScreen)
         await until_shown(pilot, FRESH)
+
+
+@pytest.mark.parametrize("first", ["2", "3", "4", "5", "6", "7"])
+async def test_esc_leads_back_to_where_one_came_from(harness: ConsoleHarness, first: str) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, FRESH)
+        await pilot.press(first)
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 3)
+        came_from = pilot.app.screen
+        for key in ("x" if first == "4" else "2", "3", "6"):
+            if key != first:
+                await pilot.press(key)
+                await until(pilot, lambda: pilot.app.screen is not came_from)
+                await pilot.press("escape")
+                await until(pilot, lambda: pilot.app.screen is came_from)
+        await pilot.press("3", "6", "2", first)  # a place one came through is not opened twice
+        await until(pilot, lambda: pilot.app.screen is came_from or first in "26")
+        await pilot.press("escape", "escape", "escape", "1")
+        await until_on(pilot, AudiencesScreen)
+        assert len(pilot.app.screen_stack) == 2
+
+
+async def test_a_form_that_was_left_for_another_place_is_not_come_back_to(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, FRESH)
+        await pilot.press("e")
+        await until_shown(pilot, "Settings of", "Esc Back")
+        await pilot.press("right", "2")
+        await until_shown(pilot, "Discard changes?")
+        await pilot.press("y")
+        await until_on(pilot, ErrorsScreen)
+        await pilot.press("escape")
+        await until_on(pilot, AudiencesScreen)
 
 
 async def test_live_is_left_before_its_lines_are_shared_out(harness: ConsoleHarness) -> None:

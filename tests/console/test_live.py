@@ -841,7 +841,7 @@ async def test_a_large_removal_waits_until_its_name_is_typed(
         await pilot.press("g")
         await until_shown(pilot, "s Confirm its removal")
         await pilot.press("s")
-        await until_shown(pilot, "Remove most members?", "Type shoppers to continue:")
+        await until_shown(pilot, "Remove most members?", "Type “shoppers” to continue:")
         await pilot.press(*"shoppers", "enter")
         await until(pilot, lambda: members(harness) == {"u3", "u4"})
         await cancelled(pilot, work)

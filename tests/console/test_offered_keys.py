@@ -10,7 +10,7 @@ from amp_console.console.commands import screen_commands
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, rows_or_pages
 from amp_console.console.widgets.grid.rows import MAX_SORTED
-from tests.console.harness import ConsoleHarness, services, until, until_shown
+from tests.console.harness import ConsoleHarness, services, until, until_gone, until_shown
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +71,21 @@ async def test_rejected_users_are_sorted_and_all_of_them_stay(harness: ConsoleHa
         await until(pilot, lambda: [row.cells[0].text for row in cells(grid)] == order[::-1])
         await pilot.press("o", "i")
         await until(pilot, lambda: [row.cells[0].text for row in cells(grid)] == sorted(order))
+
+
+async def test_any_key_ends_the_sorting_and_takes_its_hint_away(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS, "↑")
+        grid = pilot.app.screen.query_one("#list", Grid)
+        for key in ("escape", "Q", "O", "o"):
+            await pilot.press("o")
+            await until_shown(pilot, "Press a marked letter to sort by that column")
+            order = grid.rows.descending
+            await pilot.press(key)
+            await until_gone(pilot, "Press a marked letter")
+            assert not grid.is_choosing
+            assert key != "O" or grid.rows.descending is not order
 
 
 async def test_a_list_that_comes_page_by_page_keeps_its_rows_and_offers_no_order() -> None:

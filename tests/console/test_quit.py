@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,26 @@ async def test_what_was_entered_is_lost_only_after_one_question(
         await until_shown(pilot, "Discard changes?")
         await pilot.press("y")
         await until(pilot, lambda: not pilot.app.is_running)
+
+
+async def test_a_key_that_came_too_soon_is_spoken_of_and_confirms_the_second_time(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    seconds = [0.0]
+    timing = replace(harness.environment.timing, monotonic=lambda: seconds[0])
+    harness.environment = replace(harness.environment, timing=timing, confirm_after=0.4)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS)
+        await pilot.press("e")
+        await until_shown(pilot, "Settings of", "ID type")
+        await pilot.press("right", "escape")
+        await until_shown(pilot, "Discard changes?")
+        await pilot.press("y")
+        await until_shown(pilot, "Give the same answer again")
+        seconds[0] = 0.5
+        await pilot.press("y")
+        await until_on(pilot, AudiencesScreen)
 
 
 async def test_entries_below_another_screen_are_asked_about_too(harness: ConsoleHarness) -> None:

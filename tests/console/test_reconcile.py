@@ -319,13 +319,13 @@ async def test_a_large_removal_wants_the_name_typed(harness: ConsoleHarness) -> 
         await pilot.press("p")
         await until_shown(pilot, "Remove 9 extra")
         await pilot.press("down", "down", "enter")
-        await until_shown(pilot, "removes 9 of 27 cohort members", "Type shoppers to continue")
+        await until_shown(pilot, "removes 9 of 27 cohort members", "Type “shoppers” to continue")
         await pilot.press("enter")  # cancel has the focus
         await until_on(pilot, ReconcileScreen)
         await pilot.press("p")
         await until_shown(pilot, "Remove 9 extra")
         await pilot.press("down", "down", "enter")
-        await until_shown(pilot, "Type shoppers to continue")
+        await until_shown(pilot, "Type “shoppers” to continue")
         await pilot.press(*"shopper", "enter")
         assert pilot.app.screen.query_one("#typed", Input).value == "shopper"
         await pilot.press("s", "enter")
@@ -803,7 +803,7 @@ async def test_a_list_that_shares_no_identifier_is_applied_once_its_name_is_type
         await until_shown(pilot, "Add 2 missing")
         await pilot.press("enter")
         await until_shown(pilot, "No identifier in strangers.txt occurs in the cohort")
-        await until_shown(pilot, "Type strangers.txt to continue:")
+        await until_shown(pilot, "Type “strangers.txt” to continue:")
         assert pilot.app.screen.query_one("#yes", Button).disabled
         assert cohort(harness) == before
         await pilot.press(*"strangers", "full_stop", *"txt", "enter")

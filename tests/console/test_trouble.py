@@ -142,7 +142,7 @@ async def test_what_was_copied_is_in_a_file_too(harness: ConsoleHarness) -> None
         await until_shown(pilot, GHOSTS)
         select(pilot, SHOPPERS)
         await pilot.press("y")
-        await until_shown(pilot, "Copied")
+        await until_shown(pilot, "Copied “high_value_shoppers”")
         file = harness.environment.folders.data / "copied.txt"
         assert file.read_text().startswith("high_value_shoppers\t")
         assert file.stat().st_mode & 0o077 == 0

@@ -30,8 +30,9 @@ Sheets = str | PurePath | list[str | PurePath] | None
 """Style sheets of a screen; a dialog with a sheet of its own names `DIALOG_SHEET` first."""
 MAX_TYPED = 50  # characters of a name to type
 ENTER = "Enter"
-TOO_SOON = "Nothing was done: the answer came before this question could be read. Give it again."
+TOO_SOON = "Nothing was done yet. Give the same answer again to confirm it."
 MATCHES, NO_MATCH_YET = "It matches.", "It does not match yet."
+PLAIN_SIGNS = " (a plain hyphen or quote will do)"
 CAPITALS = "It does not match yet: capitals count."
 DIALOG_SHEET = Path(__file__).with_name("base.tcss")
 """Absolute: Textual looks for a relative one beside the subclass, in whatever package that is."""
@@ -386,7 +387,8 @@ class Confirm(Question[bool]):
         with VerticalScroll(classes="dialog-text", can_focus=False):
             yield Static(lines(*rows))
         if self._typed is not None:
-            yield Static(safe_text("Type ", (as_typed(self._typed), "bold"), " to continue:"))
+            plain = "" if as_typed(self._typed) == self._typed else PLAIN_SIGNS
+            yield Static(safe_text("Type “", (self._typed, "bold"), f"” to continue{plain}:"))
             yield Input(placeholder="Type it here", id="typed", select_on_focus=False)
             yield Static(id="typed-note")
 

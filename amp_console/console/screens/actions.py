@@ -74,20 +74,29 @@ class ActionKeys:
     def explain(self, key: str) -> bool:
         """Say why the action of a pressed key is unavailable, if it is.
 
-        Returns whether it was said; it is not where something handles the key.
+        Of one that makes no sense here, and so is not shown, only that is said where no reason is
+        known. Returns whether it was said; it is not where something handles the key.
         """
         if self._is_handled_below(key):
             return False
         bound = self._bindings_of(self._screen).get(key, ())
         shown = [found for found in bound if not self._is_hidden(found)]
-        return any(self.explain_action(found.action) for found in shown or bound)
+        if any(self.explain_action(found.action) for found in shown or bound):
+            return True
+        named = next((found for found in bound if found.description and found.id), None)
+        has_other = key in self._bindings_of(self._screen.app)  # a meaning that it has everywhere
+        if shown or named is None or has_other:
+            return False
+        text = f"{self._screen.app.get_key_display(named)} ({named.description}) does nothing here."
+        services_of(self._screen).notifications.post(text, "warning", is_kept=False)
+        return True
 
     def explain_action(self, action: str) -> bool:
         """Say why an action is unavailable, as long as that is so; False where it works."""
         if (reason := self.reason(action)) is None:
             return False
         self._explained = action, reason
-        services_of(self._screen).notifications.post(reason, "warning")
+        services_of(self._screen).notifications.post(reason, "warning", is_kept=False)
         return True
 
     def reason(self, action: str) -> str | None:

@@ -32,7 +32,8 @@ from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.too_small import SCREEN, TooSmall
 
 NO_MATCH = "The filter leaves no row: press Esc to show all."
-SORTING = "Sort by: the letter marked in a header. Again reverses, o: as read, Esc: no change."
+SORTING = "Press a marked letter to sort by that column, o to undo sorting, Esc to cancel."
+BACK = "Back"
 WIDE = 110
 """Columns from which a screen has the class `-wide`; with fewer it has `-narrow`."""
 
@@ -95,7 +96,11 @@ class BaseScreen(Screen[None]):
         super().__init__()
         self.action_keys = ActionKeys(self, self.disabled_reason)
         self._footer = ScreenFooter(
-            self, self.action_keys, self.useful_actions, partial(_lacks_row, self)
+            self,
+            self.action_keys,
+            self.useful_actions,
+            partial(_lacks_row, self),
+            partial(_back_label, self),
         )
         self.loader = Loader(self, self.action_keys.refresh)
         self._first_resume = FirstResume(self)
@@ -179,9 +184,12 @@ class BaseScreen(Screen[None]):
         """Run a worker as Textual does; one that fails after the screen was left is let go."""
         return super().run_worker(unless_left(self, work), *args, **kwargs)
 
-    def on_grid_choosing(self) -> None:
-        """Say which keys sort; the log keeps no hint."""
-        self.services.notifications.post(SORTING, is_kept=False)
+    def on_grid_choosing(self, event: Grid.Choosing) -> None:
+        """Say which keys sort as long as they do; the log keeps no hint."""
+        if event.is_over:
+            self.services.notifications.withdraw(SORTING)
+        else:
+            self.services.notifications.post(SORTING, is_kept=False)
 
     def on_grid_failed(self, event: Grid.Failed) -> None:
         self.loader.failed(event.error)
@@ -257,6 +265,17 @@ def _panels_around(widget: Widget | None) -> set[DOMNode]:
 def _has_row(screen: BaseScreen) -> bool:
     """Whether there is a row for the actions that need one."""
     return screen.walk_children(Grid)[0].key is not None
+
+
+def _back_label(screen: BaseScreen) -> str:
+    """What Esc does now, in the order in which `action_back` tries it; "" for nothing."""
+    if any(grid.marks and grid.region for grid in screen.walk_children(Grid)):
+        return "Unmark"
+    if any(split.is_entered for split in screen.walk_children(Split)):
+        return BACK
+    if _is_filtered(screen):
+        return "Show all"
+    return BACK if len(screen.app.screen_stack) > 2 else ""
 
 
 def _is_filtered(screen: BaseScreen) -> bool:

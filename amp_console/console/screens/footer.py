@@ -1,6 +1,6 @@
 """Which keys the footer of a screen shows now, and what a click on one of them does."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from textual.binding import Binding
@@ -34,10 +34,10 @@ DETAILS = Labelled(OPEN, "Details")
 """Enter, in a list without room for what it shows of a row."""
 UsefulActions = Sequence[str | Labelled | Withheld]
 """Actions as bindings name them, of a screen or of the application; the most useful first."""
-ALWAYS = ("filter", "command_palette", "help")
+ALWAYS = ("back", "filter", "command_palette", "help")
 """The actions that end every footer, as far as they work there."""
-NEVER = ("back", "go", "quit")
-"""Actions that only fill no room: Esc is known, and main screens have a bar of their own."""
+NEVER = ("go", "quit")
+"""Actions that only fill no room: main screens have a bar of their own."""
 LAST = ("quit",)
 """The actions at the right end of a wide footer."""
 
@@ -58,8 +58,11 @@ class ScreenFooter:
         actions: ActionKeys,
         useful: Callable[[], UsefulActions],
         lacks_row: Callable[[str], bool],
+        back: Callable[[], str],
     ) -> None:
         """`useful` returns what an operator wants next, given what the screen shows now.
+
+        `back` returns what Esc does now, in a word; "" where that is nothing.
 
         `lacks_row` says of an action that it needs a row where a filter leaves none: its key is
         left out.
@@ -68,6 +71,7 @@ class ScreenFooter:
         self._actions = actions
         self._useful = useful
         self._lacks_row = lacks_row
+        self._back = back
 
     def keys(self) -> FooterKeys:
         """Return the keys that are useful now, then as others those that work, and the usual ones.
@@ -78,10 +82,14 @@ class ScreenFooter:
         """
         useful_actions = self._named()
         found = {item.key.name: item for item in self._found(useful_actions)}
-        always = [found.pop(name).key for name in ALWAYS if name in found]
-        last = [found.pop(name).key for name in LAST if name in found]
         named, opens = [item for item in useful_actions if isinstance(item, Labelled)], None
-        if (label := self._opens) and OPEN in found and OPEN not in {item.action for item in named}:
+        names = {item.action for item in named}
+        if "back" in found and "back" not in names:
+            found["back"] = self._labelled_back(found.pop("back"), found.values())
+        always = [found.pop(name).key for name in ALWAYS if name in found and name not in names]
+        always = [key for key in always if key.label]
+        last = [found.pop(name).key for name in LAST if name in found]
+        if (label := self._opens) and OPEN in found and OPEN not in names:
             opens = found.pop(OPEN).key._replace(label=label)
         useful = [
             found.pop(item.action).key._replace(label=item.label)
@@ -107,6 +115,11 @@ class ScreenFooter:
             and action_name(item.key.name) not in NEVER
         ]
         return FooterKeys([*focused, *useful, *others], always, last)
+
+    def _labelled_back(self, back: _Found, others: Iterable[_Found]) -> _Found:
+        """Esc by what it does now; without a label where the focused widget uses it."""
+        is_used = any(item.key.key == back.key.key for item in others)
+        return back._replace(key=back.key._replace(label="" if is_used else self._back()))
 
     async def press(self, name: str) -> None:
         """Do what the key of this action does, or say why it does nothing."""

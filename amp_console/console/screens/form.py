@@ -181,8 +181,14 @@ class FormScreen(BaseScreen):
         self._unless_lost(self.leave)
 
     def action_go(self, name: str) -> None:
-        """Go to one of the main screens; ask first, where something would be lost."""
-        self._unless_lost(lambda: self.services.navigate(Visit(MainScreen(name))))
+        """Leave for one of the main screens; ask first, where something would be lost."""
+
+        def go() -> None:
+            if len(self.app.screen_stack) > 2:
+                self.app.pop_screen()
+            self.services.navigate(Visit(MainScreen(name)))
+
+        self._unless_lost(go)
 
     def leave(self) -> None:
         """Go back to where one came from."""

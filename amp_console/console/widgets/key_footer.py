@@ -33,6 +33,8 @@ class FooterKeys(NamedTuple):
 class KeyFooter(LinkBar):
     """Shows whole keys only: those at the end of the useful ones go first.
 
+    Before them go the last keys of all, where Esc leads back: one leaves the screen first there.
+
     Textual's footer replaces all its widgets whenever the focus moves or a screen resumes. Opening
     a screen did so seven times, which took a quarter of the time until it was seen.
     """
@@ -81,9 +83,20 @@ class KeyFooter(LinkBar):
 
     def _show(self) -> None:
         last = self._shown.last if self.size.width >= WIDE else ()
+        useful, always = self._arranged(last)
+        if len(useful) < len(self._shown.useful) and self._leads_back:
+            useful, always = self._arranged(())
+        self.show_links(useful, always)
+
+    @property
+    def _leads_back(self) -> bool:
+        return any(key.name == "back" for key in self._shown.always)
+
+    def _arranged(self, last: Sequence[FooterKey]) -> tuple[list[BarLink], list[BarLink]]:
+        """The useful keys that fit beside those that stay and the `last` ones."""
         always = [BarLink(key.name, _text(key)) for key in (*self._shown.always, *last)]
         room = self.content_size.width - extent(always, self.GAP)
-        self.show_links(list(_fitting(self._shown.useful, room, self.GAP)), always)
+        return list(_fitting(self._shown.useful, room, self.GAP)), always
 
 
 def _fitting(keys: Sequence[FooterKey], room: int, gap: int) -> Iterator[BarLink]:

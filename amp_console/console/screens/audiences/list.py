@@ -405,8 +405,9 @@ async def _open_last_run(home: AudiencesScreen) -> None:
     current = home.current
     if current is None:
         return
-    dead = await home.session.dead_runs()
-    found = await home.session.read(last_run_of, current.audience.id, dead)
+    session = home.session  # there is none any more once the console quits
+    dead = await session.dead_runs()
+    found = await session.read(last_run_of, current.audience.id, dead)
     if found is not None:
         home.services.navigate(OpenRun(found))
     else:

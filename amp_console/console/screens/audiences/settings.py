@@ -213,6 +213,13 @@ as it is, and the next sync creates a new one."""
 
     # Actions.
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to unlink where there is a link."""
+        known = self._standing
+        if action == "unlink" and known is not None and known.audience.cohort_id is None:
+            return False
+        return super().check_action(action, parameters)
+
     def disabled_reason(self, action: str) -> str | None:
         """What can't be changed now."""
         if action in {"save", "link", "unlink"}:

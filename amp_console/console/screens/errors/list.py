@@ -237,7 +237,7 @@ tries them on the event in question. E writes what is shown into a CSV file."""
         if self._rejected.split.is_entered:
             of_one = (Labelled("retry_one", "Retry"),) if can_retry else one
             here = _of_user(self._rejected.detail, *of_one)
-            return *sync, *here, "request", PERSON, "copy", *retry
+            return *sync, *here, "request", PERSON, "copy", *retry, Withheld("filter")
         if self._rejected.is_empty:
             return *sync, *everything, "invalid"
         if users.is_without_match:
@@ -260,9 +260,11 @@ tries them on the event in question. E writes what is shown into a CSV file."""
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:
-            if self._is_invalid:
-                return NOT_RETRIED
-            return _reason_not_to_retry(self.session, self._rejected, is_one=action == "retry_one")
+            is_one = action == "retry_one"
+            reason = _reason_not_to_retry(self.session, self._rejected, is_one=is_one)
+            return NOT_RETRIED if self._is_invalid else reason
+        if action == "everything" and self._rejected.scope == RejectedFilter():
+            return "The errors of all audiences are shown already."
         if action == "request":
             user = self._rejected.detail.user
             return None if user and user.request_id else "No request ever carried this user."

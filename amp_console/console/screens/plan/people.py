@@ -1,6 +1,6 @@
 """Who a plan adds to one cohort, and who it removes: the first of them by name."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -78,7 +78,10 @@ class PlanPeople(Vertical):
                 )
                 for member in group
             ]
-        self.query_one(Grid).show(rows)
+        grid = self.query_one(Grid)
+        grid.show(rows)
+        if grid.cursor == 0 and _is_heading(grid.key):
+            grid.cursor = 1
         self.some_removed = _examples("Removes", found, is_wanted=False)
         self.some_added = _examples("Adds", found, is_wanted=True)
         self.border_title = safe_text(f"Who: {plan.name}" if plan else "Who", max_length=60)
@@ -102,6 +105,10 @@ class PlanPeople(Vertical):
                 services.navigate(OpenPerson(id_))
             case _:
                 services.notifications.post(ON_NO_ONE, is_kept=False)
+
+
+def _is_heading(key: Hashable | None) -> bool:
+    return isinstance(key, tuple) and key[-1] is None
 
 
 def _examples(verb: str, found: Sequence[PendingMember], *, is_wanted: bool) -> Content:

@@ -34,7 +34,7 @@ No audience is chosen.
 
 Go back with Esc, mark audiences with space, and press s again."""
 
-TOO_SOON = "Nothing was sent: y came before the plan could be read. Press it again to send it."
+TOO_SOON = "Nothing was sent yet. Press y again to send this plan."
 
 
 class PlanScreen(BaseScreen):
@@ -202,6 +202,8 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
             return None
         if self._plan is None:
             return "The plan is still loading."
+        if plan_rows.sends_nothing(self._plan):
+            return "There is nothing to send."
         if (reason := super().disabled_reason(action)) is not None:
             return reason
         return None

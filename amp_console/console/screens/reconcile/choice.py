@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -88,7 +89,7 @@ class RepairRequest(NamedTuple):
 class ChoiceDialog(Question[RepairRequest | None]):
     """Asks what to repair. Nothing is sent yet.
 
-    Arrows and Enter choose: any letter means something else on the screen below.
+    Arrows choose, Enter or y confirms: other letters mean something else on the screen below.
     """
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "choice.tcss"]
@@ -129,9 +130,16 @@ class ChoiceDialog(Question[RepairRequest | None]):
         *answers, leaving = super().footer_keys()
         for answer in answers:
             label = _IN_SHORT.get(answer.name, answer.label)
-            yield answer._replace(label=label.replace(" again afterwards", " again"))
+            key = answer.key or ("y" if answer.name == self.enter_does else "")
+            yield answer._replace(key=key, label=label.replace(" again afterwards", " again"))
         yield FooterKey(NEXT, f"{glyphs.up}{glyphs.down}", "Choose")
         yield leaving
+
+    def on_key(self, event: events.Key) -> None:
+        """Give the answer with the focus, as Enter does."""
+        if event.key == "y" and self.enter_does:
+            event.stop()
+            self.choose(self.enter_does)
 
     async def press_key(self, name: str) -> None:
         if name == NEXT:

@@ -238,7 +238,7 @@ that audience gets the query. Its members stay until the refresh."""
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
-        return "save", "try_query", "stop", "back"
+        return "save", "try_query", "stop"
 
     def action_try_query(self) -> None:
         """Run the query and count what it returns; take nothing in."""

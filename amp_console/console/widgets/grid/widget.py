@@ -110,8 +110,11 @@ class Grid(ScrollView, can_focus=True):
     class MarksChanged(GridMessage):
         """Rows were marked or unmarked."""
 
+    @dataclass
     class Choosing(GridMessage):
-        """The next key is the letter of the column to sort by."""
+        """The next key is the letter of the column to sort by; `is_over`: no longer."""
+
+        is_over: bool = False
 
     class Sorted(GridMessage):
         """The operator sorted the rows by another column, or reversed them."""
@@ -212,7 +215,7 @@ class Grid(ScrollView, can_focus=True):
         """
         if tuple(columns) == self.columns:
             return
-        self.is_choosing = False
+        _await_letter(self, False)
         before, self.columns = self.columns, tuple(columns)
         self.fitting = ColumnLayout(columns, lambda: self.scrollbar_size_vertical)
         self._painter = LinePainter(self.fitting, self._glyphs, self._palette, self.ages)
@@ -299,9 +302,7 @@ class Grid(ScrollView, can_focus=True):
 
     def action_sort(self) -> None:
         """Sort by a column: the headers show its letter, which is the next key."""
-        self.is_choosing = True
-        self.refresh()
-        self.post_message(self.Choosing(self))
+        _await_letter(self, True)
 
     def action_reverse(self) -> None:
         """Reverse the order of the rows."""
@@ -313,8 +314,7 @@ class Grid(ScrollView, can_focus=True):
         Numbers, which are aligned right, begin with the largest. Rows that have lost the order of
         the column get it back.
         """
-        self.is_choosing = False
-        self.refresh()
+        _await_letter(self, False)
         if not self.rows.can_sort:
             return
         if descending is None:
@@ -328,7 +328,10 @@ class Grid(ScrollView, can_focus=True):
         self.post_message(self.Sorted(self))
 
     def on_key(self, event: events.Key) -> None:
-        """Sort by the column of a letter, while one is awaited; Esc leaves the order as it is."""
+        """Sort by the column of a letter, while one is awaited; O reverses the order.
+
+        Any other key leaves the order as it is.
+        """
         if not self.is_choosing:
             return
         event.stop()
@@ -338,12 +341,14 @@ class Grid(ScrollView, can_focus=True):
             self.sort_by(None, descending=False)
         elif event.character in letters:
             self.sort_by(letters[event.character])
-        elif event.key == "escape":
+        elif event.key == "O":
+            self.action_reverse()
+        else:
             self.on_blur()
 
     def on_blur(self) -> None:
         """Await no letter any more."""
-        self.is_choosing = False
+        _await_letter(self, False)
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
@@ -404,6 +409,14 @@ class Grid(ScrollView, can_focus=True):
         if index == self.cursor:
             ground = "cursor" if self.has_focus else "cursor-blurred"
         return painter.row(width, row, ground, is_marked=row.key in self.marks)
+
+
+def _await_letter(grid: Grid, is_awaited: bool) -> None:
+    """Take the next key for the letter of a column, or no longer, and say so."""
+    if grid.is_choosing is not is_awaited:
+        grid.is_choosing = is_awaited
+        grid.refresh()
+        grid.post_message(grid.Choosing(grid, is_over=not is_awaited))
 
 
 def _text_without_rows(grid: Grid) -> str:
