@@ -91,3 +91,9 @@ def test_a_time_to_wait_for_an_answer_is_a_number_of_seconds(text: str) -> None:
         read_address(f"{url}{text}")
     assert read_address(f"{url}90").answer_timeout == 90
     assert "answer_timeout" not in read_address(f"{url}90").parameters
+
+
+def test_an_option_of_the_session_keeps_its_spaces() -> None:
+    address = read_address("postgresql://ana@localhost/amp?options=-c%20work_mem%3D96MB")
+    assert address.parameters["options"] == "-c work_mem=96MB"
+    assert read_address(address.url).parameters == address.parameters

@@ -1,7 +1,8 @@
 """Where a ledger on PostgreSQL is: libpq's parameters, and the schema that holds it."""
 
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
@@ -57,8 +58,8 @@ def read_address(url: str, password: Secret | None = None) -> Address:
     options = parse_qsl(parts.query, keep_blank_values=True)
     own = {name: value for name, value in options if name in _OWN_OPTIONS}
     schema = _checked_schema(own.get(_SCHEMA_OPTION, SCHEMA))
-    query = urlencode([option for option in options if option[0] not in _OWN_OPTIONS])
-    public = urlencode([option for option in options if option[0] != "password"])
+    query = _encoded(option for option in options if option[0] not in _OWN_OPTIONS)
+    public = _encoded(option for option in options if option[0] != "password")
     try:
         parameters = psycopg.conninfo.conninfo_to_dict(_joined(parts, parts.netloc, query))
     except psycopg.ProgrammingError:
@@ -87,6 +88,11 @@ def read_address(url: str, password: Secret | None = None) -> Address:
     if address.is_remote and may_be_read and own.get(_PLAINTEXT_OPTION) != _ALLOWED:
         raise PlaintextRefused(place, sslmode)
     return address
+
+
+def _encoded(options: Iterable[tuple[str, str]]) -> str:
+    """Options as a query; libpq takes a + for a plus sign, not for a space."""
+    return urlencode([*options], quote_via=quote)
 
 
 def _checked_schema(schema: str) -> str:
