@@ -99,16 +99,14 @@ class _Comparer:
         }
 
     def compare(self) -> Comparison:
-        if isinstance(self._db, ServerDb):  # it reads the table whole, and would use no index
-            self._run(f"ANALYZE {self._export}")
-        else:
+        if not isinstance(self._db, ServerDb):  # it reads the table whole, and would use no index
             self._index_found("id")
         self._drop_forgotten()
+        self._note_drift()
         if isinstance(self._db, ServerDb):
             # It takes those who differ for one user or two: with nested loops, 20,000 missing of
             # 2,000,000 take a minute.
             self._run("SET LOCAL enable_nestloop = off")
-        self._note_drift()
         comparison_id = self._number(_BEGIN)
         self._values["comparison"] = comparison_id
         self._settle_former()
@@ -160,32 +158,37 @@ class _Comparer:
 
     def _note_drift(self) -> None:
         """Set `delivered` to what the export shows, and keep the members where it differed."""
-        self._run(
-            f"CREATE TEMP TABLE {drift_table(self._audience_id)} "
-            "(n INTEGER PRIMARY KEY, was INTEGER, now INTEGER)"
-        )
         if isinstance(self._db, ServerDb):
-            self._run(f"INSERT INTO {self._drift} {self._drifted_on_server()} ORDER BY n")
+            self._note_drift_on_server()
         else:
             self._note_drift_in_file()
         self._run(
             "UPDATE main.member SET delivered = now, "
             "rejection_id = CASE WHEN wanted = now THEN NULL ELSE rejection_id END, "
             "refusals = CASE WHEN wanted = now THEN 0 ELSE refusals END "
-            f"FROM {self._drift} AS drift WHERE drift.n = member.n"
+            f"FROM {self._drift} AS drift WHERE drift.n = member.n AND was IS NOT now"
         )
+        if isinstance(self._db, ServerDb):  # which counts members by their state
+            self._present = self._number(
+                f"SELECT coalesce(sum(people), 0) FROM counted_member WHERE {_KNOWN} "
+                "AND delivered = 1"
+            )
 
-    def _drifted_on_server(self) -> str:
-        """Select the members where `delivered` differs.
+    def _note_drift_on_server(self) -> None:
+        """Note where `delivered` differs, and all who will: one join, as the server is quick at.
 
-        The server reads export and members twice as they are; it would look each member up in turn.
+        `wants` and `prior` are theirs before. `n` is NULL for users that the ledger does not know.
         """
-        is_found = f"EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = member.id)"
-        return " UNION ALL ".join(
-            f"SELECT n, delivered, CAST({is_in} AS INTEGER) FROM member WHERE {_KNOWN} "
-            f"AND delivered IS NOT {is_in} AND {is_not}{is_found}"
-            for is_in, is_not in ((1, ""), (0, "NOT "))
+        now = "CASE WHEN found.id IS NULL THEN 0 ELSE 1 END"
+        self._run(
+            f"CREATE TEMP TABLE {drift_table(self._audience_id)} AS SELECT DISTINCT n, "
+            f"delivered AS was, {now} AS now, id AS who, wanted AS wants, "
+            f"{self._prior_state('delivered')} AS prior "
+            f"FROM (SELECT * FROM main.member WHERE {_KNOWN}) AS known "
+            f"FULL JOIN (SELECT id FROM {self._export} WHERE id <> '') AS found USING (id) "
+            f"WHERE n IS NULL OR delivered IS NOT {now} OR wanted IS NOT {now}"
         )
+        self._run(f"ANALYZE {self._drift}")
 
     def _note_drift_in_file(self) -> None:
         """Note the members where `delivered` differs: first those who are not in the export.
@@ -193,6 +196,10 @@ class _Comparer:
         Both sides are read in the order of an index and merged, in a quarter of the time in which
         SQLite looks each of them up.
         """
+        self._run(
+            f"CREATE TEMP TABLE {drift_table(self._audience_id)} "
+            "(n INTEGER PRIMARY KEY, was INTEGER, now INTEGER)"
+        )
         people = self._number(f"SELECT count(*) FROM main.member WHERE {_KNOWN}")
         first, last = (
             self._number(f"SELECT coalesce({end}(n), 0) FROM main.member") for end in ("min", "max")
@@ -244,21 +251,34 @@ class _Comparer:
 
     def _differ_from_ledger(self) -> None:
         for kind, wanted in ((DifferenceKind.MISSING, 1), (DifferenceKind.LEFT, 0)):
-            differ = (
-                "audience_id = :audience AND id_type = :id_type "
-                f"AND wanted = {wanted} AND delivered = {1 - wanted}"
-            )
-            # Each half has an index of its own; both in one query would read every member.
-            for rejected in (
-                "rejection_id IS NULL AND wanted IS NOT delivered",
-                "rejection_id IS NOT NULL",
-            ):
+            if isinstance(self._db, ServerDb):
                 self._differ(
                     kind,
-                    f"SELECT id_type, id, {self._prior_state()} FROM main.member "
-                    f"LEFT JOIN {self._drift} AS drift USING (n) WHERE {differ} AND {rejected}",
+                    f"SELECT :id_type, who, prior FROM {self._drift} "
+                    f"WHERE wants = {wanted} AND now = {1 - wanted}",
                 )
+            else:
+                self._differ_in_file(kind, wanted)
         self._differ_strangers("")
+
+    def _differ_in_file(self, kind: DifferenceKind, wanted: int) -> None:
+        """Record who is wanted otherwise than they were found.
+
+        Each half has an index of its own; both in one query would read every member.
+        """
+        differ = (
+            "audience_id = :audience AND id_type = :id_type "
+            f"AND wanted = {wanted} AND delivered = {1 - wanted}"
+        )
+        for rejected in (
+            "rejection_id IS NULL AND wanted IS NOT delivered",
+            "rejection_id IS NOT NULL",
+        ):
+            self._differ(
+                kind,
+                f"SELECT id_type, id, {self._prior_state()} FROM main.member "
+                f"LEFT JOIN {self._drift} AS drift USING (n) WHERE {differ} AND {rejected}",
+            )
 
     def _differ_from_list(self) -> None:
         same = "audience_id = :audience AND id_type = :id_type AND member.id ="
@@ -293,21 +313,24 @@ class _Comparer:
 
     def _differ_strangers(self, more: str) -> None:
         """Users in the cohort that the ledger does not know by either identifier."""
-        if not (self._has_former or isinstance(self._db, ServerDb)):
-            # Merged in the order of two indexes, in a quarter of the time.
-            self._differ(
-                DifferenceKind.STRANGER,
-                f"SELECT :id_type, id, {int(PriorState.NOTHING)} FROM (SELECT id "
-                f"FROM {self._export} EXCEPT SELECT id FROM main.member WHERE {_KNOWN} "
-                f"ORDER BY id) AS found WHERE id <> '' {more}",
+        if self._has_former:
+            select = (
+                f"SELECT DISTINCT id FROM {self._export} AS found "
+                "WHERE id <> '' AND NOT EXISTS (SELECT 1 FROM main.member AS m "
+                "WHERE m.audience_id = :audience AND m.id_type = :id_type AND m.id = found.id) "
+                f"{self._except_former()} ORDER BY id"
             )
-            return
+        elif isinstance(self._db, ServerDb):
+            select = f"SELECT who AS id FROM {self._drift} WHERE n IS NULL ORDER BY who"
+        else:  # merged in the order of two indexes, in a quarter of the time
+            select = (
+                f"SELECT id FROM {self._export} EXCEPT SELECT id FROM main.member WHERE {_KNOWN} "
+                "ORDER BY id"
+            )
         self._differ(
             DifferenceKind.STRANGER,
-            f"SELECT DISTINCT :id_type, id, {int(PriorState.NOTHING)} FROM {self._export} AS found "
-            "WHERE id <> '' AND NOT EXISTS (SELECT 1 FROM main.member AS m "
-            "WHERE m.audience_id = :audience AND m.id_type = :id_type AND m.id = found.id) "
-            f"{more} {self._except_former()} ORDER BY id",
+            f"SELECT :id_type, id, {int(PriorState.NOTHING)} FROM ({select}) AS found "
+            f"WHERE id <> '' {more}",
         )
 
     def _except_former(self) -> str:
@@ -315,11 +338,11 @@ class _Comparer:
         is_former = f"other IN (SELECT id FROM main.member WHERE {_FORMER})"
         return f"AND NOT {is_former}" if self._has_former else ""
 
-    def _prior_state(self) -> str:
+    def _prior_state(self, was: str = "drift.was") -> str:
         """The prior state of a row of `member` that is joined with its `drift`."""
         return (
             f"CASE WHEN rejection_id IS NOT NULL THEN {int(PriorState.REJECTED)} "
-            f"WHEN drift.was = wanted THEN {int(PriorState.DELIVERED)} "
+            f"WHEN {was} = wanted THEN {int(PriorState.DELIVERED)} "
             f"ELSE {int(PriorState.PENDING)} END"
         )
 

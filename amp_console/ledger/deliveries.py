@@ -217,8 +217,9 @@ def _open_on_server(
         "opened AS (INSERT INTO request (run_id, audience_id, kind, id_type, operation, size, "
         "first_n, last_n, sent_at) SELECT :run, :audience, :kind, :id_type, :operation, count(*), "
         "min(n), max(n), :now FROM chosen HAVING count(*) > 0 RETURNING id), "
+        # By an array of places: a join is planned as if the whole table were read.
         "marked AS (UPDATE member SET delivered = :wanted, request_id = (SELECT id FROM opened) "
-        "FROM chosen WHERE member.ctid = place) "
+        "WHERE ctid = ANY (ARRAY(SELECT place FROM chosen))) "
         f"SELECT (SELECT id FROM opened), {_ROWS} FROM chosen",
         values,
     ).fetchone()

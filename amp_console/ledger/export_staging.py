@@ -60,24 +60,28 @@ def add_exported(
 
     A User ID that no ledger can keep is none.
     """
-    users = _kept(users)
     table = f"temp.{export_table(audience_id)}"
     if isinstance(db, ServerDb):
         columns = "other, id" if id_type is IdType.USER_ID else "id, other"
-        db.copy(table, columns, msgspec.json.decode(users, type=dict[str, str]).items())
+        db.copy(table, columns, _known(users).items())
         return
+    longest = max(map(len, users.split('","')))  # of a person, so that of a User ID is no more
+    if _may_be_too_much("\\" in users, longest):
+        users = msgspec.json.encode(_known(users)).decode()
     columns = "value, key" if id_type is IdType.USER_ID else "key, value"
     db.execute(f"INSERT INTO {table} SELECT {columns} FROM json_each(?)", (users,))
 
 
-def _kept(users: str) -> str:
-    """Leave out User IDs that no ledger can keep; few texts have to be read for that."""
-    longest = max(map(len, users.split('","')))  # of a person, so that of a User ID is no more
-    if "\\" not in users and longest * _MAX_CHARACTER <= MAX_IDENTIFIER_BYTES:
-        return users
+def _known(users: str) -> dict[str, str]:
+    """Leave out User IDs that no ledger can keep; few texts have to be looked into for that."""
     known = msgspec.json.decode(users, type=dict[str, str])
-    kept = {id_: "" if identifier_fault(user) else user for id_, user in known.items()}
-    return msgspec.json.encode(kept).decode()
+    if _may_be_too_much("\\" in users, max(map(len, known.values()), default=0)):
+        return {id_: "" if identifier_fault(user) else user for id_, user in known.items()}
+    return known
+
+
+def _may_be_too_much(has_escapes: bool, longest: int) -> bool:
+    return has_escapes or longest * _MAX_CHARACTER > MAX_IDENTIFIER_BYTES
 
 
 def drop_list(db: Db, audience_id: int) -> None:

@@ -4,14 +4,17 @@ import msgspec
 import pytest
 
 from amp_console.ledger import Db, Ledger
+from amp_console.ledger.audiences import link_existing
+from amp_console.ledger.compare import ComparisonSpec, compare_cohort
+from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.export_staging import add_exported, begin_export, export_table
 from amp_console.values import MAX_IDENTIFIER_BYTES, IdType
-from tests.ledger.helpers import start
+from tests.ledger.helpers import enters, leaves, read, start
 
 pytestmark = pytest.mark.both_engines
 
 LONG = MAX_IDENTIFIER_BYTES
-KEPT = ["", "u1", "é" * (LONG // 2), "a" * LONG, '"' * 700, "\\" * 700, '","', "\n\x1f\t"]
+KEPT = ["", "u1", "é" * (LONG // 2), "a" * LONG, '"' * 700, "\\" * 700, '","', "\n\x1f\t", "a\rb"]
 NOT_KEPT = ["a\0b", "\0", "a" * (LONG + 1), "é" * (LONG // 2 + 1), '"' * (LONG + 1)]
 
 
@@ -37,3 +40,20 @@ def test_a_user_id_that_no_ledger_can_keep_is_none(
     expected = "" if user_id in NOT_KEPT else user_id
     users = {"1": user_id, "2": "u2"}
     assert staged(ledger, users, id_type) == {"1": expected, "2": "u2"}
+
+
+def test_a_user_id_of_two_users_differs_once(ledger: Ledger) -> None:
+    """Amplitude may know a person twice."""
+    known = start(ledger)
+    ledger.write(link_existing, known.id, "cohort1")
+    read(ledger, [enters("u1", 1, 1), leaves("u2", 1, 2), enters("u3", 1, 3)])
+
+    def compare(db: Db) -> Comparison:
+        begin_export(db, known.id)
+        users = {"1": "u1", "2": "u1", "3": "u2", "4": "u2", "5": "stranger", "6": "stranger"}
+        add_exported(db, known.id, IdType.USER_ID, msgspec.json.encode(users).decode())
+        return compare_cohort(db, ComparisonSpec(1, known.id, 1))
+
+    found = ledger.write(compare)
+    assert (found.in_cohort, found.in_both, found.missing) == (6, 1, 1)
+    assert (found.has_left, found.strangers) == (1, 1)

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from amp_console.ledger.postgres.silence import Backend, GuardedConnection
 
 _ATTEMPTS = 5  # at finding out how a pooler works while others use it
+# Room for what a trigger sees of 100,000 changed members, or for joining 2,000,000 identifiers;
+# with the usual 4 MB, both go through files.
+_MORE_MEMORY = (
+    "SELECT set_config('work_mem', '64MB', false) "
+    "WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')"
+)
 _PROCESS = (
     "SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint FROM pg_stat_activity "
     "WHERE pid = pg_backend_pid()"
@@ -46,6 +52,7 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
                     f"SET search_path = {schema}, pg_temp",
                     "SET client_min_messages = warning",
                     "SET jit = off",  # compiling takes longer than what the ledger asks
+                    _MORE_MEMORY,
                     *(f"SET {name} = {value}" for name, value in KEEPALIVES_OF_SERVER.items()),
                 ]
             )
@@ -178,11 +185,26 @@ def storable(text: str) -> str:
     return _UNSTORABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
-def _copied(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+def _copied(rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
     """Rows as COPY reads them, a few thousand at once: half the work of psycopg's own."""
     remaining = iter(rows)
     while some := list(islice(remaining, 2_000)):
-        yield "".join(["\t".join(map(_copied_value, row)) + "\n" for row in some])
+        copied = _plain(some)
+        yield (
+            copied or "".join(["\t".join(map(_copied_value, row)) + "\n" for row in some]).encode()
+        )
+
+
+def _plain(rows: Sequence[Sequence[Any]]) -> bytes | None:
+    """Rows of texts as COPY reads them, in a fifth of the time; None if one has to be escaped."""
+    try:
+        text = "\n".join(map("\t".join, rows)) + "\n"
+        copied = text.encode()
+    except (TypeError, UnicodeEncodeError):  # not all are texts, or one is half a surrogate pair
+        return None
+    tabs = sum(map(len, rows)) - len(rows)
+    is_plain = text.count("\n") == len(rows) and text.count("\t") == tabs
+    return copied if is_plain and not any(found in text for found in "\0\\\r") else None
 
 
 def _copied_value(value: Any) -> str:
