@@ -43,7 +43,7 @@ class RejectedFilter(msgspec.Struct, frozen=True):
     """Which rejected users to select; None and "" mean all.
 
     `run_id` is the run whose request refused them, `text` a part of the identifier, whatever its
-    case.
+    case. `up_to` is the `newest_rejection` that counts: it leaves out who was refused since.
     """
 
     audience_id: int | None = None
@@ -52,6 +52,7 @@ class RejectedFilter(msgspec.Struct, frozen=True):
     reason: str | None = None
     run_id: int | None = None
     text: str = ""
+    up_to: int | None = None
 
 
 ALL_REJECTED = RejectedFilter()
@@ -90,6 +91,8 @@ def _refused(criteria: RejectedFilter) -> _Query:
     if criteria.run_id is not None:
         reasons.append("request_id IN (SELECT id FROM request WHERE run_id = :run_id)")
     conditions = ["rejection_id IS NOT NULL"]
+    if criteria.up_to is not None:
+        conditions.append("rejection_id <= :up_to")
     if reasons:
         among = f"SELECT id FROM rejection WHERE {' AND '.join(reasons)}"
         conditions.append(f"rejection_id IN ({among})")
@@ -295,6 +298,11 @@ def rejected_users(db: Db, only: Audience | None = None) -> list[RejectedUser]:
     """All users rejected now, of one audience or of all."""
     criteria = RejectedFilter(audience_id=only.id if only else None)
     return rejected_page(db, criteria, 0, EVERY)
+
+
+def newest_rejection(db: Db) -> int:
+    """The id of the newest rejection; 0 before the first."""
+    return int(db.execute("SELECT coalesce(max(id), 0) FROM rejection").fetchone()[0])
 
 
 def retry_rejected(db: Db, criteria: RejectedFilter = ALL_REJECTED) -> int:

@@ -13,7 +13,7 @@ from amp_console.console.dialogs.imports.dialog import ImportDialog
 from amp_console.console.dialogs.keyring import KeyringQuestion, KeysDialog
 from amp_console.console.dialogs.live import follow_dialog, listen_dialog
 from amp_console.console.dialogs.quit import QuitDialog
-from amp_console.console.screens.errors.retry import Retried, RetryDialog
+from amp_console.console.screens.errors.retry import RetryDialog, RetrySummary
 from amp_console.console.texts import lines, safe_text
 from tests.console.host import hosted
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 LONG = "This sentence has a long name in it, and says at length what the answer would do. " * 3
 MORE = lines(*(safe_text(f"  audience {n}  +1,234  creates its cohort") for n in range(8)))
-RETRIED = Retried({1: "High value shoppers" * 4}, {1: 10}, 3, others=390, unknown=8)
+RETRIED = RetrySummary({1: "High value shoppers" * 4}, {1: 10}, 3, others=390, unknown=8)
 DIALOGS: Mapping[str, Callable[[], ModalScreen[Any]]] = {
     "retry": lambda: RetryDialog(RETRIED),
     "listen": lambda: listen_dialog(lambda _: MORE, is_first=True),

@@ -19,6 +19,7 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.event_log import LogFilter, log_page
 from amp_console.ledger.rejected import RejectedFilter, count_rejected
 from amp_console.simulator import Answer, RefuseIds, Rule
+from amp_console.simulator.calls import Call
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.retry import retry
 from amp_console.values import IdType
@@ -798,6 +799,96 @@ async def test_a_retry_says_once_who_is_retried_and_who_stays_rejected(
             "Amplitude knows none of the 2 rejected as unknown: they stay",
             "The 2 rejected for another reason become pending again in refused.",
         )
+
+
+def rejected_in_three(workspace: Workspace) -> None:
+    """A user that Amplitude does not know, in two audiences more."""
+    workspace.read(event("ghost-1", True, audience=key) for key in ("second", "third"))
+    workspace.read(event("u01", True, audience=key) for key in ("second", "third"))
+    sync(workspace)
+
+
+async def test_a_user_rejected_in_several_audiences_is_searched_for_once_and_counts_in_each(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness, rejected_in_three) as pilot:
+        await until_shown(pilot, "4 users")
+        await pilot.press("slash", *"ghost-1", "enter")
+        await until_shown(pilot, "3 users")
+        harness.simulator.world.add_user("ghost-1")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 3 users?")
+        asked = len([item for item in harness.simulator.requests if item.call is Call.SEARCH])
+        await pilot.press("a")
+        await until_shown(pilot, "Amplitude now knows all 3 rejected as unknown.")
+        await until_shown(pilot, "Retry 3 users?")
+        searches = [item for item in harness.simulator.requests if item.call is Call.SEARCH]
+        assert len(searches) == asked + 1
+        await pilot.press("y")
+        await until_notified(pilot, "3 users pending again.")
+
+
+async def test_amplitude_is_not_offered_to_be_asked_about_users_it_knows_and_refuses(
+    harness: ConsoleHarness,
+) -> None:
+    def refused_twice(workspace: Workspace) -> None:
+        workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1"}), named=True)))
+        workspace.read(event(user, True, audience="refused") for user in ("good-1", "bad-1"))
+        sync(workspace)
+        retry(workspace.ledger, workspace.connection, RejectedFilter(text="bad-1"))
+        sync(workspace)
+
+    connect_with_audiences(harness, refused_twice)
+    async with harness.open(size=(120, 40)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "3 users")
+        await pilot.press("slash", *"bad-1", "enter")
+        await until_shown(pilot, "1 user")
+        await pilot.press("a", "u")
+        await until_gone(pilot, "R Retry")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 1 user?", "1 user that Amplitude knows")
+        assert "Ask Amplitude" not in picture(pilot)
+
+
+async def test_users_whom_someone_else_has_retried_meanwhile_are_not_retried_again(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "2 users")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 2 users?")
+        session = services(pilot).session
+        assert session is not None
+        retry(session.ledger, connection, RejectedFilter())
+        await pilot.press("s")
+        await until_notified(pilot, "No one was retried: these users are not rejected any more.")
+        await until_shown(pilot, "No one is rejected.")
+        await until_gone(pilot, "Before you send")
+
+
+async def test_those_rejected_while_a_retry_is_confirmed_stay_rejected(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "2 users")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 2 users?")
+        with harness.workspace(connection) as workspace:
+            workspace.read(
+                [event("u01", True, audience="new"), event("ghost-9", True, audience="new")]
+            )
+            sync(workspace)
+        await pilot.press("y")
+        await until_notified(pilot, "2 users pending again.")
+        await until_shown(pilot, "ghost-9", "1 user")
 
 
 async def test_when_amplitude_can_not_be_asked_no_one_is_retried(harness: ConsoleHarness) -> None:

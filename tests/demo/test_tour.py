@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.console.screens.audiences.list import AudiencesScreen
-from amp_console.console.screens.errors.retry import Retried, RetryDialog
+from amp_console.console.screens.errors.retry import RetryDialog, RetrySummary
 from amp_console.console.widgets.caption import Caption
 from amp_console.demo import SimulatedSession
 from amp_console.demo.conditions import screen, text_of, trouble
@@ -225,7 +225,7 @@ def test_keys_are_called_what_the_console_calls_them() -> None:
     labels = {key.key: key.label for step in tour_steps(lambda: None) for key in step.keys}
     home = [item for item in AudiencesScreen.BINDINGS if isinstance(item, Binding)]
     assert labels["u"] in {item.description for item in home if item.key == "u"}
-    answers = RetryDialog(Retried({}, {}, 0)).answers()
+    answers = RetryDialog(RetrySummary({}, {}, 0)).answers()
     assert labels["s"] in {answer.label for answer in answers}
 
 

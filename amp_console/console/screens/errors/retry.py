@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 from textual.app import ComposeResult
 from textual.widgets import Static
 
@@ -21,11 +22,13 @@ from amp_console.console.texts import lines, safe_text
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.counts import outstanding
+from amp_console.ledger.db import EVERY
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
     RejectedFilter,
     RejectedUser,
     RejectionGroup,
+    newest_rejection,
     rejected_page,
     rejection_groups,
 )
@@ -37,9 +40,11 @@ from amp_console.text import clean, listed, plural
 NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
 NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
 """As it is said under Errors."""
+NOT_SENT = f"{NO_IDENTIFIER}Open Errors and press m to set its field, then import the events again."
+"""As a notification, on any screen."""
+NOT_REJECTED = "No one was retried: these users are not rejected any more."
 MAX_ASKED = 20  # users; Amplitude allows 360 searches an hour
 MAX_READ = 500  # users that are looked through for those that Amplitude was asked about
-EVERYONE = 1 << 62  # as a limit
 ASKED_AT_ONCE = 5  # Amplitude allows 10
 NAMED = 3  # audiences and users that are named; of more only the number is said
 
@@ -56,16 +61,16 @@ def reason_not_to_retry(connection: Connection, codes: Iterable[Reason]) -> str 
     return None if any(map(is_retriable, codes)) else NOTHING_TO_SEND
 
 
-class Retried(NamedTuple):
-    """The users to retry: in which audiences (id, name), and how many in each.
+class RetrySummary(NamedTuple):
+    """The users who can be retried: in which audiences (id, name), and how many in each.
 
     `staying` count as rejected after it, too: they have no identifier to send, as `lacking` says.
-    `only` is the identifier of a single user, `names` those of a few. A sync of these audiences
-    also delivers `others`, the changes that are pending in them already. `said` is what Amplitude
-    said of the users when it was asked about them, "" if it was not; `those` names the ones that
-    are retried, where it knows only some. It was not asked about `unknown` users that it did not
-    know, and `asks_again`: it may be asked about all of them once more. So many are `left_out`
-    because of what it said.
+    `only` is the identifier of a single person, `names` those of a few. A sync of these audiences
+    also delivers `others`, the changes that are pending in them already. `answer` is what Amplitude
+    said of the users when it was asked about them, "" if it was not; `subject` names those who are
+    retried, as a sentence begins, where it knows only some. It was not asked about `unknown` users
+    that it did not know, and `asks_again`: it may be asked about all of them once more. So many are
+    `left_out` because of what it said.
     """
 
     audiences: dict[int, str]
@@ -74,8 +79,8 @@ class Retried(NamedTuple):
     only: str = ""
     others: int = 0
     unknown: int = 0
-    said: str = ""
-    those: str = ""
+    answer: str = ""
+    subject: str = ""
     lacking: str = ""
     asks_again: bool = False
     left_out: int = 0
@@ -87,14 +92,14 @@ class Retried(NamedTuple):
         return self.asks_again or 0 < self.unknown <= MAX_ASKED
 
     @property
-    def many(self) -> int:
-        """How many users are retried."""
+    def retriable(self) -> int:
+        """How many users a retry makes pending."""
         return sum(self.counts.values())
 
     @property
     def total(self) -> int:
         """How many users were chosen."""
-        return self.many + self.staying + self.left_out
+        return self.retriable + self.staying + self.left_out
 
 
 class RetryOutcome(NamedTuple):
@@ -115,17 +120,17 @@ class RetryAnswer(enum.Enum):
 class RetryDialog(Question[RetryAnswer | None]):
     """Asks before users become pending again; None: they stay rejected."""
 
-    def __init__(self, summary: Retried) -> None:
+    def __init__(self, summary: RetrySummary) -> None:
         super().__init__()
         self._summary = summary
 
     @property
     def box_title(self) -> str:
-        """The question."""
-        many, total = self._summary.many, self._summary.total
-        if many < total:
-            return f"Retry {many:,} of {plural(total, 'user')}?"
-        return f"Retry {plural(many, 'user')}?"
+        """How many of the chosen users are retried."""
+        retriable, total = self._summary.retriable, self._summary.total
+        if retriable < total:
+            return f"Retry {retriable:,} of {plural(total, 'user')}?"
+        return f"Retry {plural(retriable, 'user')}?"
 
     def answers(self) -> Sequence[Answer]:
         """Retry, retry and plan a sync, or ask Amplitude first whether that can help."""
@@ -136,23 +141,21 @@ class RetryDialog(Question[RetryAnswer | None]):
         return (*retry, Answer("ask", "Ask Amplitude", "a")) if self._summary.can_ask else retry
 
     def text(self) -> ComposeResult:
-        """What will happen."""
         yield Static(lines(*(safe_text(item) for item in _consequences(self._summary))))
 
     def give(self, name: str) -> None:
-        """Answer."""
         self.dismiss(None if name == self.LEAVE else RetryAnswer(name))
 
 
-def _consequences(summary: Retried) -> list[str]:
+def _consequences(summary: RetrySummary) -> list[str]:
     names = list(summary.audiences.values())
     where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
     names = [f"“{clean(name, 60)}”" for name in summary.names]
     who = listed(names) if names else "They"
-    become = f"{summary.those or who} become"
+    become = f"{summary.subject or who} become"
     if summary.only:
         become = f"“{clean(summary.only, 60)}” becomes"
-    rows = [summary.said] if summary.said else []
+    rows = [summary.answer] if summary.answer else []
     rows += [f"{become} pending again in {where}.", _next_sync(summary)]
     if summary.unknown:
         rows.append(_unknown(summary))
@@ -163,7 +166,7 @@ def _consequences(summary: Retried) -> list[str]:
     return rows
 
 
-def _unknown(summary: Retried) -> str:
+def _unknown(summary: RetrySummary) -> str:
     """Warn of a second rejection, and say how to find out."""
     if summary.only:
         ask = " Ask it first to find out." if summary.can_ask else ""
@@ -171,7 +174,7 @@ def _unknown(summary: Retried) -> str:
             "Amplitude did not know this user, and rejects them again unless it has received an "
             f"event from them since.{ask}"
         )
-    who = "any of them" if summary.unknown == summary.many else f"{summary.unknown:,} of them"
+    who = "any of them" if summary.unknown == summary.retriable else f"{summary.unknown:,} of them"
     ask = " Ask it first to retry only those that it knows now." if summary.can_ask else ""
     return (
         f"Amplitude did not know {who}, and rejects them again unless it has received an event "
@@ -179,7 +182,7 @@ def _unknown(summary: Retried) -> str:
     )
 
 
-def _next_sync(summary: Retried) -> str:
+def _next_sync(summary: RetrySummary) -> str:
     """Say what the next sync sends: it can't be limited to the retried users."""
     them = "this user" if summary.only else "them"
     if not summary.others:
@@ -194,50 +197,35 @@ async def ask_and_retry(
     services: Services,
     query: RejectedFilter,
     users: Sequence[RejectedUser] = (),
-    said: str = "",
-    those: str = "",
+    answer: str = "",
+    subject: str = "",
 ) -> RetryOutcome:
-    """Ask, and make these users pending again, or without any all that match `query`.
+    """Ask, and make these users pending again, or without any all that match `query` now.
 
-    `said` and `those` as in `Retried`.
+    `answer` and `subject` as in `RetrySummary`.
     """
     session = services.session
     assert session is not None  # screens that retry are opened only with one
     if session.connection.read_only:
         services.notifications.post(refusal(session.connection), "warning")
         return RetryOutcome()
-    known = _Answered(users, said, 0) if said else await _answered(services, session, query, users)
-    users = known.users
-    summary = _of_users(users) if users else _of_groups(await session.read(rejection_groups, query))
-    if not summary.many:
-        where = "Open Errors and press m to set its field, then import the events again."
-        services.notifications.post(f"{NO_IDENTIFIER}{where}", "warning")
+    query = await session.read(_as_of_now, query)
+    known = _Answered(users, answer, 0)
+    if not answer:
+        known = await _answered(services, session, query, users)
+    summary = await _summary(session, query, known)
+    if not summary.retriable:
+        services.notifications.post(NOT_SENT if summary.staying else NOT_REJECTED, "warning")
         return RetryOutcome()
-    others = await session.read(_pending, tuple(summary.audiences))
-    summary = summary._replace(
-        others=others,
-        said=known.said,
-        those=those,
-        asks_again=known.asks_again,
-        left_out=known.left_out,
-    )
-    if known.unasked is not None:
-        summary = summary._replace(unknown=known.unasked)
-    answer = await services.ask(RetryDialog(summary))
-    if answer is None:
+    choice = await services.ask(RetryDialog(summary._replace(subject=subject)))
+    if choice is None:
         return RetryOutcome()
-    if answer is RetryAnswer.ASK:
-        return await _ask_amplitude_first(services, session, query, users)
-    try:
-        if users:
-            these = [(item.audience_id, item.id_type, item.id) for item in users]
-            done = await aside(retry_these, session.ledger, session.connection, these)
-        else:
-            done = await aside(retry, session.ledger, session.connection, query)
-    except expected_failures() as error:
-        services.notifications.post(str(error), "error")
+    if choice is RetryAnswer.ASK:
+        return await _ask_amplitude_first(services, session, query, known.users)
+    done = await _retry(services, session, query, known.users)
+    if not done:
         return RetryOutcome()
-    is_sync = answer is RetryAnswer.SYNC
+    is_sync = choice is RetryAnswer.SYNC
     text = f"{plural(done, 'user')} pending again."
     if summary.others and not is_sync:  # else the plan that opens counts them
         text += f" The next sync also delivers {plural(summary.others, 'other pending change')}."
@@ -247,15 +235,48 @@ async def ask_and_retry(
     return RetryOutcome(summary.counts, is_sync)
 
 
+async def _summary(session: Session, query: RejectedFilter, known: "_Answered") -> RetrySummary:
+    """Count who can be retried, and what the next sync delivers besides."""
+    if known.users:
+        summary = _of_users(known.users)
+    else:
+        summary = _of_groups(await session.read(rejection_groups, query))
+    return summary._replace(
+        others=await session.read(_pending, tuple(summary.audiences)),
+        unknown=summary.unknown if known.unasked is None else known.unasked,
+        answer=known.answer,
+        asks_again=known.asks_again,
+        left_out=known.left_out,
+    )
+
+
+async def _retry(
+    services: Services, session: Session, query: RejectedFilter, users: Sequence[RejectedUser]
+) -> int:
+    """Make the users pending, or without any all that match; return how many, and say why none."""
+    try:
+        if users:
+            these = [(item.audience_id, item.id_type, item.id) for item in users]
+            done = await aside(retry_these, session.ledger, session.connection, these)
+        else:
+            done = await aside(retry, session.ledger, session.connection, query)
+    except expected_failures() as error:
+        services.notifications.post(str(error), "error")
+        return 0
+    if not done:
+        services.notifications.post(NOT_REJECTED, "warning")
+    return done
+
+
 class _Answered(NamedTuple):
     """The users to retry (none: all of a filter), given what Amplitude answered before.
 
-    `said`: what that means for a retry; `unasked`: of how many users that it did not know it was
-    not asked (None: of all); `asks_again` and `left_out` as of `Retried`.
+    `answer`: what that means for a retry; `unasked`: of how many users that it did not know it was
+    not asked (None: of all); `asks_again` and `left_out` as of `RetrySummary`.
     """
 
     users: Sequence[RejectedUser]
-    said: str = ""
+    answer: str = ""
     unasked: int | None = None
     asks_again: bool = False
     left_out: int = 0
@@ -277,10 +298,11 @@ async def _answered(
     who = _in_vain(services, session, vain)
     if len(vain) < len(tried):
         rest = [user for user in chosen if user not in vain]
-        said = f"Not retried, as {UNLIKELY}: {who}."
-        return _Answered(rest, said, unasked, left_out=len(vain))
-    said = f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}: these are {who}."
-    return _Answered(users, said, 0, len(vain) <= MAX_ASKED)
+        answer = f"Not retried, as {UNLIKELY}: {who}."
+        return _Answered(rest, answer, unasked, left_out=len(vain))
+    answer = f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}: these are {who}."
+    unknown = sum(user.code is Reason.UNKNOWN for user in vain)
+    return _Answered(users, answer, 0, 0 < unknown <= MAX_ASKED)
 
 
 def _in_vain(services: Services, session: Session, users: Sequence[RejectedUser]) -> str:
@@ -326,43 +348,42 @@ async def _ask_amplitude_first(
     services: Services, session: Session, query: RejectedFilter, users: Sequence[RejectedUser]
 ) -> RetryOutcome:
     """Ask Amplitude about those it did not know, and offer to retry the ones that it knows now."""
-    chosen = users or await session.read(rejected_page, query, 0, EVERYONE)
-    asked = [user.id for user in chosen if user.code is Reason.UNKNOWN]
+    chosen = users or await session.read(rejected_page, query, 0, EVERY)
+    unknown = [user for user in chosen if user.code is Reason.UNKNOWN]
+    if not unknown:  # someone else has retried them meanwhile
+        return await ask_and_retry(services, query, chosen)
     try:
-        found = await _look_up(services, session, asked)
+        found = await _look_up(services, session, unknown)
     except expected_failures() as error:
         services.notifications.post(f"{error} Nothing was retried.", "error")
         return RetryOutcome()
-    known = {id_ for id_, lookup in found.items() if lookup.is_known}
-    retried = [
-        user
-        for user in chosen
-        if is_retriable(user.code) and (user.id in known or user.code is not Reason.UNKNOWN)
-    ]
+    known = [user for user in unknown if found[user.id].is_known]
+    refused = [user for user in chosen if user.code is Reason.REFUSED]
+    retried = [*known, *refused]
     if not retried:
         text = "Amplitude still knows none of these users. Nothing was retried."
-        if len(asked) == 1:
+        if len(found) == 1:
             text = "Amplitude still does not know this user. Nothing was retried."
         services.notifications.post(text, "warning")
         return RetryOutcome()
-    says, those = _what_it_knows(len(asked), len(known), len(retried) - len(known))
-    return await ask_and_retry(services, query, retried, says, those)
+    answer, subject = _what_it_knows(len(unknown), len(known), len(refused))
+    return await ask_and_retry(services, query, retried, answer, subject)
 
 
 async def ask_about_users(services: Services, users: Sequence[RejectedUser]) -> None:
     """Ask Amplitude whether it knows these users by now, and say how many it does."""
     session = services.session
     assert session is not None  # screens that ask are opened only with one
-    asked = [user.id for user in users if is_retriable(user.code)]
+    asked = [user for user in users if is_retriable(user.code)]
     try:
         found = await _look_up(services, session, asked)
     except expected_failures() as error:
         services.notifications.post(str(error), "error")
         return
-    known, many = sum(lookup.is_known for lookup in found.values()), len(found)
-    some = {0: "none", many: "all"}.get(known, f"{known:,}")
-    text = f"Amplitude knows {some} of these {many:,} users now."
-    if many == 1:
+    known = sum(found[user.id].is_known for user in asked)
+    some = {0: "none", len(asked): "all"}.get(known, f"{known:,}")
+    text = f"Amplitude knows {some} of these {len(asked):,} users now."
+    if len(found) == 1:
         text = f"Amplitude {'knows' if known else 'does not know'} the user in question."
     if unsent := [user for user in users if not is_retriable(user.code)]:
         why = lacking(user.reason for user in unsent)
@@ -371,12 +392,14 @@ async def ask_about_users(services: Services, users: Sequence[RejectedUser]) -> 
 
 
 async def _look_up(
-    services: Services, session: Session, ids: Sequence[str]
+    services: Services, session: Session, users: Iterable[RejectedUser]
 ) -> dict[str, UserLookup]:
-    """Ask Amplitude about these identifiers, say so meanwhile, and keep the answers.
+    """Ask Amplitude about these users, say so meanwhile, and keep the answers, by identifier.
 
-    Raises `AmplitudeError` and `LedgerError`.
+    One who is rejected in several audiences is searched for once. Raises `AmplitudeError` and
+    `LedgerError`.
     """
+    ids = dict.fromkeys(user.id for user in users)
     text = f"Asking Amplitude about {plural(len(ids), 'user')}{services.glyphs.more}"
     services.notifications.post(text, is_kept=False)
     try:
@@ -392,9 +415,10 @@ async def _look_up(
 
 
 def _what_it_knows(asked: int, known: int, refused: int) -> tuple[str, str]:
-    """Say how many of the `asked` users Amplitude knows now, and name those that are retried.
+    """Say how many of the `asked` users Amplitude knows now, and name those who are retried.
 
-    `refused` users rejected for another reason are retried without being asked about.
+    One who is rejected in several audiences counts in each. `refused` users, rejected for another
+    reason, are retried without being asked about.
     """
     if asked == 1 and not refused:
         return "Amplitude knows this user now.", ""
@@ -428,22 +452,27 @@ def finish_retry(services: Services, outcome: RetryOutcome) -> None:
         services.navigate(OpenPlan(tuple(sorted(session.retried))))
 
 
+def _as_of_now(db: Db, query: RejectedFilter) -> RejectedFilter:
+    """The filter for those who match now: who is rejected while the question is open stays so."""
+    return msgspec.structs.replace(query, up_to=newest_rejection(db))
+
+
 def _pending(db: Db, audience_ids: Collection[int]) -> int:
     """How many changes of these audiences the next sync delivers."""
     return sum(outstanding(db, audience(db, audience_id)).pending for audience_id in audience_ids)
 
 
-def _of_users(users: Sequence[RejectedUser]) -> Retried:
+def _of_users(users: Sequence[RejectedUser]) -> RetrySummary:
     summary = _sum(
         (user.code, user.reason, user.audience_id, user.audience_name, 1) for user in users
     )
-    if len(users) == 1:
+    if len({user.id for user in users}) == 1:
         return summary._replace(only=users[0].id)
-    sent = [user.id for user in users if is_retriable(user.code)]
+    sent = {user.id: None for user in users if is_retriable(user.code)}
     return summary._replace(names=tuple(sent)) if len(sent) <= NAMED else summary
 
 
-def _of_groups(groups: Sequence[RejectionGroup]) -> Retried:
+def _of_groups(groups: Sequence[RejectionGroup]) -> RetrySummary:
     return _sum(
         (group.code, group.reason, group.audience_id, group.audience_name, group.count)
         for group in groups
@@ -460,7 +489,7 @@ def lacking(reasons: Iterable[str]) -> str:
     return reason[:1].lower() + reason[1:]
 
 
-def _sum(parts: Iterable[tuple[Reason, str, int, str, int]]) -> Retried:
+def _sum(parts: Iterable[tuple[Reason, str, int, str, int]]) -> RetrySummary:
     counts, audiences, staying, unknown = Counter[int](), dict[int, str](), 0, 0
     unsent = set[str]()
     for code, reason, audience_id, name, many in parts:
@@ -471,4 +500,4 @@ def _sum(parts: Iterable[tuple[Reason, str, int, str, int]]) -> Retried:
         else:
             staying += many
             unsent.add(reason)
-    return Retried(audiences, counts, staying, unknown=unknown, lacking=lacking(unsent))
+    return RetrySummary(audiences, counts, staying, unknown=unknown, lacking=lacking(unsent))
