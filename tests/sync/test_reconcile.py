@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from amp_console.amplitude.members_file import AT_ONCE
 from amp_console.connections.read_only import ReadOnly
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import (
@@ -58,6 +59,18 @@ async def test_what_is_equal_is_told_to_be(workspace: Workspace) -> None:
     assert who(workspace, found) == {}
     run = workspace.ledger.read(all_runs)[0]
     assert (run.kind, run.status) == (RunKind.COMPARE, RunStatus.DELIVERED)
+
+
+async def test_a_file_of_several_pieces_is_compared_whole(workspace: Workspace) -> None:
+    """Each piece of a megabyte is staged while the next one is read."""
+    long_ids = [f"{n:04}-{'x' * 200}" for n in range(2 * AT_ONCE // 200)]
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.simulator.world.add_users(long_ids)
+    workspace.add_in_amplitude(*long_ids)
+    found = await workspace.compare()
+    assert (found.in_both, found.strangers) == (len(USERS), len(long_ids))
+    assert set(who(workspace, found, DifferenceKind.STRANGER)) == set(long_ids)
 
 
 async def test_every_kind_of_drift_is_found_and_put_right(workspace: Workspace) -> None:

@@ -181,16 +181,24 @@ async def _read(worker: AudienceWorker, download: Download) -> None:
 
 
 async def _read_once(worker: AudienceWorker, download: Download) -> None:
-    """Read the file from its start."""
+    """Read the file from its start; members are staged while the next ones are unpacked."""
     audience = worker.audience
     await worker.stage(export_staging.begin_export, audience.id)
-    read = 0
+    read, staging = 0, None
     async with aclosing(worker.client.members(download.request_id)) as pieces:
-        async for members in pieces:
-            await worker.stage(
-                export_staging.add_exported, audience.id, audience.id_type, members.users
-            )
-            read += members.people
-            worker.show(f"reading the cohort, {read:,} members")
-            await worker.checkpoint()
+        try:
+            async for members in pieces:
+                if staging is not None:
+                    await staging
+                staging = asyncio.create_task(
+                    worker.stage(
+                        export_staging.add_exported, audience.id, audience.id_type, members.users
+                    )
+                )
+                read += members.people
+                worker.show(f"reading the cohort, {read:,} members")
+                await worker.checkpoint()
+        finally:
+            if staging is not None:
+                await staging
     worker.retry_budget.renew()
