@@ -13,7 +13,8 @@ from amp_console.ledger import LedgerError
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.sources.protocols import Sink
 
-REST = 3  # times as long as the sink took in what it was told, it is told nothing more
+PAUSE_RATIO = 3  # times as long as the sink worked on earlier events it is not given more,
+MAX_PAUSE = 0.5  # and at most so many seconds, which the events' audiences wait
 
 
 class _Waiting(msgspec.Struct):
@@ -114,7 +115,7 @@ class WebhookQueue:
                 self._untold = untold.plus(self._untold)
                 sink.catch_up_soon()
             seconds = self._timing.monotonic() - begun
-            await self._timing.wait_for(self._closed, seconds * REST)
+            await self._timing.wait_for(self._closed, min(seconds * PAUSE_RATIO, MAX_PAUSE))
 
     def _merge(self, waiting: list[_Waiting]) -> IngestResult:
         assert self._source_id is not None
