@@ -25,6 +25,7 @@ class GroupReader:
     id_types: tuple[IdType, ...] = ()
     size: int | None = None
     trouble: str | None = None
+    version: str | None = None
 
     def __init__(
         self, file: Path, definition: AudienceDefinition, change_groups: Sequence[ChangeGroup]

@@ -1,6 +1,8 @@
 """Opening a file or a stream, and reading it batch by batch."""
 
+import os
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +41,7 @@ from amp_console.engage.tables import TableRow, rows_of
 from amp_console.values import AudienceRef, IdType, Refusal
 
 BLOCK_BYTES = 1024 * 1024
+SETTLED_NS = 3_000_000_000  # after its last change; the times of FAT are even seconds
 SNIFFED = 2 * 1024 * 1024  # bytes that are enough to detect the format
 
 
@@ -94,8 +97,10 @@ class Source:
         may_grow: bool = False,
         is_live: bool = False,
         pieces: PieceOptions | None = None,
+        now: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Detect the format. Raises UnreadableSource."""
+        """Detect the format. Raises UnreadableSource. `now` gives nanoseconds since 1970 (UTC)."""
+        self._now = now
         self.name = name
         self.key = key
         self.size = size
@@ -135,6 +140,24 @@ class Source:
     def trouble(self) -> str | None:
         """Why the source broke off before its end, None where it did not, or not yet."""
         return self._bytes.trouble.reason if self._bytes.trouble else None
+
+    @property
+    def version(self) -> str | None:
+        """What tells the file's content from any other that it had or will have; None: nothing.
+
+        A program can set the time of a file, but not when it was changed last. Two changes in the
+        same tick of the clock would look alike, so a file that was changed just now has none.
+        """
+        if self.key is None or self.size is None or sys.platform == "win32":  # which has no ctime
+            return None
+        try:
+            status = os.fstat(self._stream.fileno())
+        except OSError:  # it is no file
+            return None
+        if self._now() - max(status.st_ctime_ns, status.st_mtime_ns) < SETTLED_NS:
+            return None
+        times = f"{status.st_mtime_ns}:{status.st_ctime_ns}"
+        return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{times}"
 
     @property
     def unfinished(self) -> int:
@@ -313,7 +336,7 @@ def open_file(
     `start` leaves out the beginning of an NDJSON file. A file that `may_grow` is read without a
     row or element that its end may have cut: `Source.is_cut`. `pieces` says when a second process
     helps to read it; by default, when the file is large. `now` gives nanoseconds since 1970
-    (UTC); an audience download without a file's time needs it.
+    (UTC), for an audience download without a file's time, and for `Source.version`.
     """
     taken_at = options.taken_at
     file = Path(path).absolute()
@@ -340,6 +363,7 @@ def open_file(
         start=start,
         may_grow=may_grow,
         pieces=pieces or PieceOptions(),
+        now=now,
     )
 
 

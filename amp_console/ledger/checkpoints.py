@@ -33,6 +33,12 @@ def checkpoints_below(db: Db, prefix: str) -> list[Checkpoint]:
     return [Checkpoint(*row) for row in rows]
 
 
+def find_checkpoint(db: Db, key: str) -> str | None:
+    """The value of a source's checkpoint; None where it has none."""
+    row = db.execute("SELECT value FROM checkpoint WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
 def keep_checkpoint(db: Db, checkpoint: Checkpoint) -> None:
     """Replace a source's checkpoint: it was read, so it is no longer one that could not be."""
     db.execute("DELETE FROM unread_source WHERE key = ?", (checkpoint.key,))

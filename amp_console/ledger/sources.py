@@ -74,8 +74,8 @@ def begin_source(db: Db, name: str, path: str | None, now: int) -> int:
     A path read before keeps its id, so that its events keep their place in the order of all
     events; what it was refused for is listed anew. Bytes of a name that are not UTF-8 are escaped.
     """
-    name = _as_text(name)
-    path = None if path is None else _as_text(path)
+    name = as_text(name)
+    path = None if path is None else as_text(path)
     row = db.execute("SELECT id FROM source WHERE path = ?", (path,)).fetchone()
     if row is None:
         row = db.execute(
@@ -98,7 +98,27 @@ def restart_source(db: Db, source_id: int, now: int) -> None:
         db.execute(f"DELETE FROM {table} WHERE source_id = ?", (source_id,))
 
 
-def _as_text(name: str) -> str:
+def counts_of_source(db: Db, source_id: int) -> ReadCounts:
+    """What became of the events when a source was read last."""
+    row = db.execute(
+        "SELECT read, changes, filtered, invalid FROM source WHERE id = ?", (source_id,)
+    ).fetchone()
+    return ReadCounts(*row)
+
+
+def filtered_of_source(db: Db, source_id: int) -> Counter[str]:
+    """How many events of a source were filtered, by reason, when it was read last."""
+    query = "SELECT reason, count FROM filtered WHERE source_id = ?"
+    return Counter(dict(db.execute(query, (source_id,)).fetchall()))
+
+
+def note_unchanged(db: Db, source_id: int, now: int) -> None:
+    """Note that a source was to be read again, and holds what it held."""
+    db.execute("UPDATE source SET read_at = ? WHERE id = ?", (now, source_id))
+
+
+def as_text(name: str) -> str:
+    """A name as ledgers keep it: bytes that are not UTF-8 are escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 

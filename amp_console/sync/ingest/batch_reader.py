@@ -42,6 +42,10 @@ class BatchReader(Protocol):
         """Its bytes, packed as they are; None where that is not known."""
 
     @property
+    def version(self) -> str | None:
+        """What tells its content from any other that it had or will have; None: not known."""
+
+    @property
     def trouble(self) -> str | None:
         """Why it broke off before its end, None where it did not, or not yet."""
 

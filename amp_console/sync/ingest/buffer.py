@@ -159,9 +159,11 @@ class ChangeBuffer:
     ) -> None:
         self.filtered: Counter[str] = Counter()
         """Events that say nothing about a member, by reason; only those that are merged."""
+        self.source_id = source_id
         self._merges = merges
         self._audiences = audiences
-        self._source_id = source_id
+        self._met: set[AudienceRef] = set()
+        self._had_hints = False
         self._now = now
         self._merged = ReadCounts()
         self._forgotten = audiences.forgotten
@@ -172,6 +174,17 @@ class ChangeBuffer:
         """What became of the events so far, merged or not."""
         return self._merged + self._unmerged.counts
 
+    def lasting_audiences(self) -> set[int] | None:
+        """The ids of the audiences that the source speaks of; None where that may not last.
+
+        Which audience a key alone means, other sources decide as well; and of the settings that an
+        audience begins with, it takes those it lacks whenever they are read.
+        """
+        refs = self._met | self._unmerged.changes.audiences
+        if self._had_hints or not all(ref.computation_id for ref in refs):
+            return None
+        return {self._audiences.ids[ref] for ref in refs}
+
     def add(self, batch: EventBatch) -> EventBatch:
         """Add what was read next, and return what counts of the batch.
 
@@ -180,6 +193,7 @@ class ChangeBuffer:
         """
         batch = self.count(batch)
         self._unmerged.changes.add(batch.changes)
+        self._had_hints = self._had_hints or bool(batch.hints)
         # Audiences known by their key alone come after those they may mean.
         unknown = sorted(
             self._unmerged.changes.audiences - self._audiences.ids.keys(),
@@ -206,10 +220,11 @@ class ChangeBuffer:
     def merge(self, checkpoint: Checkpoint | None = None) -> None:
         """Merge what is buffered; the checkpoint is kept in the same transaction."""
         unmerged, self._unmerged = self._unmerged, _Unmerged(self._forgotten)
+        self._met |= unmerged.changes.audiences
         self._merged += unmerged.counts
         self.filtered.update(unmerged.filtered)
         audiences = dict(self._audiences.ids)
-        self._merges.add(_Merge(self._source_id, unmerged, audiences, checkpoint, self._now()))
+        self._merges.add(_Merge(self.source_id, unmerged, audiences, checkpoint, self._now()))
 
 
 def _without_forgotten(batch: EventBatch, forgotten: Forgotten) -> EventBatch:

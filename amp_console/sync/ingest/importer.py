@@ -24,6 +24,7 @@ from amp_console.sync.ingest.report import (
     no_valid_event,
 )
 from amp_console.sync.ingest.snapshot import SnapshotReader
+from amp_console.sync.ingest.unchanged import UnchangedFiles, begin_reading
 from amp_console.text import clean
 from amp_console.values import AudienceRef, now_in_microseconds, times_of
 
@@ -80,6 +81,9 @@ class Importer:
         self._on_progress = on_progress
         self._now = now
         self._audiences = KnownAudiences(ledger)
+        self._files = UnchangedFiles(ledger, options)
+        self._same: list[str] = []
+        self._met: set[int] = set()
         self._counts = ReadCounts()
         self._keys: set[str | None] = set()
         self._merges = MergeQueue(ledger, ahead=AHEAD, gathered=GATHERED)
@@ -114,7 +118,7 @@ class Importer:
         if self._is_logged and names:
             self._log(names)
         ended = self._snapshot.finish(was_stopped=self._stop) if self._snapshot else None
-        met = dict.fromkeys(self._audiences.ids.values())
+        met = dict.fromkeys([*self._audiences.ids.values(), *sorted(self._met)])
         audiences = [
             audience for audience in self._ledger.read(all_audiences) if audience.id in met
         ]
@@ -132,6 +136,7 @@ class Importer:
             tuple(audience.name for audience in audiences if audience.id in known),
             tuple(audience.name for audience in audiences if audience.id not in known),
             tuple(self._sets),
+            tuple(self._same),
         )
 
     def _read_address(self, address: str) -> None:
@@ -205,7 +210,11 @@ class Importer:
         if source.key in self._keys:  # its counts are reset: what waits is no part of the new ones
             self._merges.flush()
         self._keys.add(source.key)
-        source_id = self._ledger.write(sources.begin_source, source.name, source.key, self._now())
+        version = self._files.version_of(source) if self._snapshot is None else None
+        if version is not None and self._is_known(source):
+            return
+        ahead = self._dated_ahead
+        source_id = self._ledger.write(begin_reading, source.name, source.key, self._now())
         is_list = source.kind.lists_members
         staged = self._snapshot if is_list else None
         if staged:
@@ -222,13 +231,30 @@ class Importer:
             self._publish(source, buffer.counts)
             if self._stop:
                 break
-        buffer.merge(checkpoint() if checkpoint is not None and not self._stop else None)
-        self._counts += buffer.counts
-        self._filtered.update(buffer.filtered)
+        if self._stop or self._dated_ahead > ahead:
+            version = None
+        reading = self._files.reading(source, version, buffer, self._audiences.forgotten)
+        buffer.merge(checkpoint() if checkpoint is not None and not self._stop else reading)
         self._end(source, staged, buffer.counts)
-        if buffer.counts.filtered and not buffer.counts.valid and not self._stop:
-            name = clean(source.name, 300)
-            self._unchanged.append(no_valid_event(name, buffer.filtered))
+        self._sum_up(source, buffer.counts, buffer.filtered)
+
+    def _is_known(self, source: BatchReader) -> bool:
+        """Whether the file is as it was when an import read it; what that found is summed up."""
+        known = self._files.find(source, self._audiences.forgotten)
+        if known is None:
+            return False
+        self._ledger.write(sources.note_unchanged, known.source_id, self._now())
+        self._same.append(source.name)
+        self._met.update(known.audience_ids)
+        self._publish(source, known.counts)
+        self._sum_up(source, known.counts, known.filtered)
+        return True
+
+    def _sum_up(self, source: BatchReader, counts: ReadCounts, filtered: Counter[str]) -> None:
+        self._counts += counts
+        self._filtered.update(filtered)
+        if counts.filtered and not counts.valid and not self._stop:
+            self._unchanged.append(no_valid_event(clean(source.name, 300), filtered))
 
     def _count_ahead(self, batch: EventBatch) -> None:
         if max(times_of(batch.changes), default=0) > self._latest:

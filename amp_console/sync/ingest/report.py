@@ -12,6 +12,7 @@ from amp_console.text import clean, named, plural
 MAX_AUDIENCES = 5  # that a sentence names
 MAX_NAME_LENGTH = 100
 MAX_UNREADABLE = 20  # sources
+MAX_SAME = 5  # files
 
 _LOOKS_LIKE = {
     FilterReason.NO_EVENT: (
@@ -74,6 +75,7 @@ class ImportReport(msgspec.Struct, frozen=True):
     `dated_ahead` counts events that are dated more than a day in the future. `audiences` names
     those that the sources speak of and that the ledger knew before; `new_audiences` names those
     that the sources added to it. `sets` counts the objects of each address that means many.
+    `same` names the files that were not read again: what an earlier import found in them counts.
     """
 
     tally: ReadCounts
@@ -89,6 +91,7 @@ class ImportReport(msgspec.Struct, frozen=True):
     audiences: tuple[str, ...] = ()
     new_audiences: tuple[str, ...] = ()
     sets: tuple[SetCounts, ...] = ()
+    same: tuple[str, ...] = ()
 
 
 def audience_sentences(report: ImportReport) -> Iterator[str]:
@@ -119,7 +122,11 @@ def unreadable_sentences(report: ImportReport) -> Iterator[str]:
 
 
 def set_sentences(report: ImportReport) -> Iterator[str]:
-    """Say how many objects were read, and how many an earlier import had read."""
+    """Say what an earlier import had read: files, and how many objects, beside those read now."""
+    for name in report.same[:MAX_SAME]:
+        yield f"{clean(name, 300)} has not changed since it was imported: it was not read again."
+    if (more := len(report.same) - MAX_SAME) > 0:
+        yield f"The same is true of {plural(more, 'more file', 'more files')}."
     for counts in report.sets:
         if not (counts.read or counts.known):
             continue

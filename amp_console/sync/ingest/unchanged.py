@@ -1,0 +1,121 @@
+"""Files that have not changed since an import read them to their end: they are not read again.
+
+Reading a file again would merge the same lines of the same source, which changes nothing. Whether
+it is the same is known from its file system, as in Git's index: a program can set the time of a
+file, but not when it was changed last. Where reading it again could give anything else, as it
+depends on more than the file, it is not remembered.
+"""
+
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from amp_console import __version__
+from amp_console.engage import ReadOptions
+from amp_console.ledger import Db, Ledger
+from amp_console.ledger.checkpoints import Checkpoint, find_checkpoint, forget_checkpoint
+from amp_console.ledger.file_systems import network_file_system
+from amp_console.ledger.forgotten import Forgotten
+from amp_console.ledger.sources import (
+    ReadCounts,
+    as_text,
+    begin_source,
+    counts_of_source,
+    filtered_of_source,
+)
+from amp_console.sync.ingest.batch_reader import BatchReader
+from amp_console.sync.ingest.buffer import ChangeBuffer
+
+_SCHEME = "import"
+
+
+class KnownReading(NamedTuple):
+    """What was found in a file that has not changed, and the audiences of its events."""
+
+    source_id: int
+    counts: ReadCounts
+    filtered: Counter[str]
+    audience_ids: Collection[int]
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    """A file as it was when it was read to its end, and how its events were judged."""
+
+    source_id: int
+    version: str
+    judged_by: str
+    forgotten: int
+    audience_ids: list[int]
+
+
+class UnchangedFiles:
+    """Remembers what an import has read, and finds what it need not read. Raises `LedgerError`."""
+
+    def __init__(self, ledger: Ledger, options: ReadOptions) -> None:
+        self._ledger = ledger
+        judged = (__version__, options.mapping, options.audience, options.ref)
+        self._judged_by = msgspec.json.encode(judged).decode()
+        # The newest pair of identifiers is kept that was read, not that of the newest event.
+        self._has_pairs = options.mapping.amplitude_id is not None
+
+    def version_of(self, source: BatchReader) -> str | None:
+        """What tells the content of a file from any other it had or will have; None: nothing."""
+        is_list = source.kind.lists_members
+        is_of_events = source.key is not None and not (is_list or self._has_pairs)
+        version = source.version if is_of_events else None
+        if version is None or network_file_system(Path(source.key or "").parent) is not None:
+            return None  # another machine may have changed it, or tell the time
+        return version
+
+    def find(self, source: BatchReader, forgotten: Forgotten) -> KnownReading | None:
+        """Return what an earlier import found in a file that is the same; None: read it."""
+        version = self.version_of(source)
+        found = self._ledger.read(_reading, source.key) if version is not None else None
+        if found is None:
+            return None
+        reading = found[0]
+        same = (version, self._judged_by, forgotten.revision)
+        if (reading.version, reading.judged_by, reading.forgotten) != same:
+            return None
+        return KnownReading(reading.source_id, *found[1:], reading.audience_ids)
+
+    def reading(
+        self, source: BatchReader, version: str | None, buffer: ChangeBuffer, forgotten: Forgotten
+    ) -> Checkpoint | None:
+        """What to keep in the transaction that merges the last events of a file.
+
+        `version` is what it had before it was read: if it changed meanwhile, it never has that
+        again. None: reading it again may give something else.
+        """
+        if version is None or source.trouble is not None:
+            return None
+        audience_ids = buffer.lasting_audiences()
+        if audience_ids is None:
+            return None
+        reading = _Reading(
+            buffer.source_id, version, self._judged_by, forgotten.revision, sorted(audience_ids)
+        )
+        return Checkpoint(_key_of(source.key), msgspec.json.encode(reading).decode())
+
+
+def begin_reading(db: Db, name: str, path: str | None, now: int) -> int:
+    """Begin a source as `begin_source` does; how it was read before counts no more."""
+    if path is not None:
+        forget_checkpoint(db, _key_of(path))
+    return begin_source(db, name, path, now)
+
+
+def _key_of(path: str | None) -> str:
+    return f"{_SCHEME}:{as_text(path or '')}"
+
+
+def _reading(db: Db, path: str | None) -> tuple[_Reading, ReadCounts, Counter[str]] | None:
+    value = find_checkpoint(db, _key_of(path))
+    if value is None:
+        return None
+    reading = msgspec.json.decode(value, type=_Reading)
+    counts = counts_of_source(db, reading.source_id)
+    return reading, counts, filtered_of_source(db, reading.source_id)
