@@ -593,9 +593,11 @@ READINGS = (
 async def contradictions(reader: Reader) -> dict[str, dict[str, object]]:
     """Read every place; return the facts that two places disagree about, with what each says."""
     said: dict[str, dict[str, object]] = defaultdict(dict)
+    shown: MainScreen | None = None  # each reading returns to the screen where it began
     for reading in READINGS:
-        if reading.screen is not None:
+        if reading.screen is not None and reading.screen is not shown:
             await reader.go_to(reading.screen)
+            shown = reading.screen
         for fact, value in (await reading.read(reader)).items():
             name, _, detail = fact.partition(" @")
             said[name][f"{reading.where} {detail}".strip()] = value
