@@ -132,6 +132,8 @@ from amp_console.console.app import ConsoleApp
 async def main():
     app = ConsoleApp(Environment(folders(), Keyring(os.environ), os.environ), LaunchOptions())
     async with app.run_test():
+        while app.services.sessions.is_opening:
+            await asyncio.sleep(0.01)
         assert type(app.screen).__name__ == "{screen}", app.screen
         loaded = list(sys.modules)
         await app.services.sessions.close()

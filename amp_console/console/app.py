@@ -166,14 +166,11 @@ class ConsoleApp(App[None]):
         self.theme_changed_signal.subscribe(
             self, lambda theme: self.services.appearance.theme_changed(theme.name)
         )
-        demo, tour = self.services.environment.demo, self.services.options.tour
+        tour = self.services.options.tour
         self.set_interval(self.services.environment.tick_seconds, self._tick)
         self.run_worker(self.services.appearance.load(lambda: key_scopes(self._bindings)))
-        if demo is None:
-            await self.navigator.open_first()
-        else:
-            # The demo fills its ledger meanwhile, and keys work.
-            self.run_worker(deferred(self.navigator.open_first))
+        # Not awaited: Textual paints nothing before this method has ended.
+        self.run_worker(deferred(self.navigator.open_first))
         if tour is not None:
             self.run_worker(tour.run(self))
 

@@ -155,7 +155,9 @@ class Navigator:
     async def open_first(self) -> None:
         """Show home; open the connection and screen that were asked for, or the first-run form."""
         services = self._services
-        await self._app.push_screen(_load(MAIN[MainScreen.AUDIENCES])())
+        home = self._app.push_screen(_load(MAIN[MainScreen.AUDIENCES])())
+        if not self._is_first_run():  # else home would be seen for a moment before the form
+            await home
         try:
             if services.environment.demo is not None:
                 # Filling the ledger competes with painting, so it begins after the first frame.
@@ -165,6 +167,16 @@ class Navigator:
         finally:
             services.sessions.is_opening = False
             services.publish_ledger_change()
+            services.held_keys.release()
+
+    def _is_first_run(self) -> bool:
+        services = self._services
+        if services.environment.demo is not None or services.options.connection is not None:
+            return False
+        try:
+            return not services.environment.connections.all()
+        except SettingsError:
+            return False
 
     async def _until_ready(self, demo: DemoSession) -> None:
         """Let home show how far the demo's ledger is filled, until it is."""

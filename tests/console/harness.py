@@ -97,6 +97,8 @@ class ConsoleHarness:
         """Open the console, and close it in the end."""
         app = ConsoleApp(self.environment, opening or LaunchOptions())
         async with app.run_test(size=size, notifications=True) as pilot:
+            if app.services.environment.demo is None:
+                await opened(pilot)
             yield pilot
             await app.services.connections.close_all()
 
@@ -115,6 +117,12 @@ def services(pilot: Pilot[None]) -> Services:
 def picture(pilot: Pilot[None]) -> str:
     """The text of the screen."""
     return "\n".join(text_of_screen(pilot.app))
+
+
+async def opened(pilot: Pilot[None]) -> None:
+    """Wait until the connection is open, or the screen in its place."""
+    await until(pilot, lambda: not services(pilot).sessions.is_opening)
+    await pilot.pause()
 
 
 class _Patience:

@@ -138,6 +138,8 @@ async def main():
     folders.prepare()
     app = ConsoleApp(Environment(folders, Keyring(os.environ), os.environ), LaunchOptions())
     async with app.run_test() as pilot:
+        while app.services.sessions.is_opening:
+            await asyncio.sleep(0.01)
         for key in ("escape", "6", "5", "ctrl+p", "escape", "f1"):
             await pilot.press(key)
             await pilot.pause()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -61,6 +62,15 @@ def test_the_mouse_leads_where_the_keys_do(harness: ConsoleHarness) -> None:
         terminal.until_shown("Help · Audiences")
         terminal.type("ctrl+q", "y")
         assert terminal.ended() == 0
+
+
+def test_home_is_seen_while_a_server_does_not_answer(harness: ConsoleHarness) -> None:
+    harness.connect()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql://ana:secret@127.0.0.1:{silent.getsockname()[1]}/ledger"
+        environment = os.environ | harness.environ | {"AMP_CONSOLE_LEDGER": address}
+        with Terminal([COMMAND], environment=environment) as terminal:
+            terminal.until_shown("▸1 Audiences", "Opening…", "? Help")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -43,9 +43,15 @@ class ScreenKeys:
         self._asking.append(screen.run_worker(ask, group=group, exclusive=True))
 
     def holds_all(self) -> bool:
-        """Whether keys are for what is about to be shown: the screen, or a question."""
+        """Whether keys are for what is about to be shown: the screen, or a question.
+
+        They also wait for the connection. A demo prepares its own for seconds: there, keys work.
+        """
+        services = services_of(self._screen)
+        if services.sessions.is_opening and services.environment.demo is None:
+            return True
         is_asking = any(not worker.is_finished for worker in self._asking)
-        is_question_near = is_asking and not services_of(self._screen).held_keys.is_service_asked
+        is_question_near = is_asking and not services.held_keys.is_service_asked
         return is_question_near or self._opening.holds_all()
 
     def holds(self, key: str) -> bool:
