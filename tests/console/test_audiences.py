@@ -728,7 +728,7 @@ async def test_the_detail_offers_to_check_the_size_of_a_cohort(harness: ConsoleH
         await until_shown(pilot, "u Update sizes  r Reconcile")
         await pilot.press("u")
         await until_shown(pilot, "◎ same size, not compared", "in Amplitude, read")
-        await until_shown(pilot, "Press r to compare who is in the cohort")
+        await until_shown(pilot, "press r to see who is in it")
         assert "in sync" not in picture(pilot)
         assert "everything is right" not in picture(pilot)
 
@@ -845,7 +845,7 @@ async def test_a_run_with_nothing_to_send_for_an_audience_delivered_nothing(
 
 
 LISTS = [
-    ("1", "audience", ("s Sync", "e Edit", "next  ")),
+    ("1", "audience", ("s Sync", "Enter Settings", "next  ")),
     ("2", "user", ("U Retry", "R Retry", "E Export")),
     ("3", "run", ("w Whole run", "b Play back", "x Errors", "Audience status")),
     ("6", "entry", ("y Copy", "E Export")),

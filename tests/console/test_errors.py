@@ -576,6 +576,12 @@ async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: Conso
         await until_gone(pilot, "R Retry")
         await pilot.press("R")
         await until_shown(pilot, "Set its field (press m), and import the events again.")
+        await pilot.press("k", "e")
+        await until_shown(pilot, "each belongs to one audience.")
+        await pilot.press("j")
+        await until_shown(pilot, "m Field mapping", "e Settings")
+        await pilot.press("e")
+        await until_shown(pilot, "Settings of")
 
 
 async def test_tab_is_not_offered_where_no_users_are_listed(harness: ConsoleHarness) -> None:

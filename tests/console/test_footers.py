@@ -208,7 +208,7 @@ def test_no_two_actions_of_a_place_have_one_id() -> None:
 MEANINGS = {
     "b": {"Play back"},
     "c": {"Cancel", "End session"},
-    "e": {"Edit"},
+    "e": {"Edit", "Settings"},
     "f": {"Person", "Why this person", "Find a person"},
     "i": {"Import"},
     "m": {"Field mapping"},

@@ -382,6 +382,8 @@ async def test_audiences_are_shown_while_a_session_starts(
         await until(pilot, lambda: services(pilot).session is not None)
         await pilot.press("4")
         await until_shown(pilot, "No live session.", "will be live")
+        await pilot.press("enter")
+        await until_shown(pilot, "A live session shows more of an audience")
         begin(services(pilot), OpenSource(log.names, open_late), create=False)
         await until_shown(pilot, "» starting", "1 audience", "▸ shoppers", "will be live")
         await until_gone(pilot, "No audiences yet")

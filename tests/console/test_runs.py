@@ -196,3 +196,22 @@ async def test_a_comparison_counts_no_requests_as_it_sends_nothing(
         found = workspace.ledger.read(all_runs)
     requests = {run.kind: row(run, PLAIN, 0, is_shared=False).cells[-1].text for run in found}
     assert requests == {RunKind.SYNC: "2", RunKind.COMPARE: PLAIN.dash}
+
+
+async def test_what_a_run_has_not_got_is_not_offered_and_its_key_says_why(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        await workspace.compare()
+    async with harness.open() as pilot:
+        await pilot.press("3")
+        await until_shown(pilot, "d Who differs")
+        await until_gone(pilot, "b Play back")
+        await pilot.press("b")
+        await until_shown(pilot, "Run 2 has sent no request")
+        await pilot.press("x")
+        await until_shown(pilot, "Run 2 left no user rejected.")
+        await pilot.press("j")
+        await until_shown(pilot, "b Play back")

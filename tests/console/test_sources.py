@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from amp_console.connections import NamedSource
 from amp_console.console import LaunchOptions
 from amp_console.console.refreshes import engine_of
+from amp_console.console.screens.sources.form import SourceForm
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Ledger
 from amp_console.ledger.audience_queries import query_of
@@ -26,6 +27,7 @@ from tests.console.harness import (
     until,
     until_gone,
     until_notified,
+    until_on,
     until_shown,
 )
 from tests.console.test_live import follow
@@ -290,6 +292,9 @@ async def test_a_warehouse_is_tested(
         await until_shown(pilot, "warehouse.db does", "exist.")
         await pilot.press("u")
         await until_notified(pilot, "Only the query of an audience can be refreshed")
+        await until_shown(pilot, "Enter Edit")
+        await pilot.press("enter")
+        await until_on(pilot, SourceForm)
 
 
 async def test_why_a_source_is_not_refreshed_is_said_of_that_source_alone(
@@ -381,9 +386,13 @@ async def test_a_bucket_counts_its_objects_while_it_is_followed_and_later(
         live.cancel()
         await until(pilot, lambda: live.is_over)
         services(pilot).publish_ledger_change()
-        await until_shown(pilot, "● ok", "Press i under Audiences to read what is new")
+        await until_shown(pilot, "● ok", "Press i to read what is new")
         await pilot.press("D")
-        await until_notified(pilot, "but listed because it was read")
+        await until_notified(pilot, "it is listed because it was read, and has no settings")
+        await pilot.press("enter")
+        await until_notified(pilot, "All that is known of this source is shown already.")
+        await pilot.press("i")
+        await until_shown(pilot, "Import events")
 
 
 async def test_an_object_that_could_not_be_read_is_listed_with_its_reason(

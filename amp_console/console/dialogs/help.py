@@ -33,7 +33,7 @@ LISTS = (
 
 
 LETTERS = """\
-These letters mean the same on every screen that has them: e edits, r compares with Amplitude, R \
+These letters mean the same on every screen that has them: e opens the settings, r reconciles, R \
 retries rejected users, u asks Amplitude, Segment or a warehouse again, v changes what is \
 listed, t enables or disables, T tests, c ends what is under way, E exports, x opens the errors, \
 m the field mapping. Others, such as l, n, p and w, follow the screen: what they do there is \

@@ -43,6 +43,9 @@ EMPTY = """\
 No audience yet.
 
 Audiences appear by themselves from the events that Segment Engage sends.
+They are kept in the ledger, amp-console's own record of who belongs in each
+cohort, and of what was delivered.
+
 Press i to import a file of events: NDJSON or JSON (also .gz), the CSV of the
 AWS S3 destination, or an audience's CSV download. Importing sends nothing.
 Press n to create an audience from a warehouse query."""
@@ -58,13 +61,15 @@ class AudiencesScreen(BaseScreen):
 
     NAME = "Audiences"
     HELP = """\
-Every audience found in the events of Segment Engage, with the cohort it is synced to.
+Every audience found in the events of Segment Engage, with the cohort it is synced to. What was read
+and delivered is kept in the ledger, amp-console's own record of each cohort on this machine or on
+your team's server.
 
 Members are everyone who should be in the cohort: delivered, pending and rejected users.
 Pending are users still to be added (+) and removed (−). Rejected are those Amplitude skipped or
 refused, and those without the identifier of the ID type: Errors has each reason.
 
-Mark several with space, or all with a, to sync (s), compare (r), or enable or disable (t) them
+Mark several with space, or all with a, to sync (s), reconcile (r), or enable or disable (t) them
 together. Esc unmarks them; a filter unmarks those it hides. Without marks, these keys are about the
 audience under the cursor. A sync sends nothing before you have seen its plan and confirmed it; it
 includes what arrives until it ends. A live session (4) sends on its own once you start it, what is
@@ -88,12 +93,12 @@ pale where that differs. Press v to save filter, order and columns as a view."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sync", "Sync", id="audiences.sync"),
         Binding("S", "sync_all", "Sync all", show=False, id="audiences.sync_all"),
-        Binding("e", "edit", "Edit", id="audiences.edit"),
+        Binding("e", "settings", "Settings", id="audiences.edit"),
         Binding(
             "r",
             "reconcile",
             "Reconcile",
-            tooltip="Open the comparison of the audience with its cohort; this changes nothing",
+            tooltip="Compare the cohort with the audience, then repair it; opening it does neither",
             id="audiences.reconcile",
         ),
         Binding("i", "import", "Import", show=False, id="audiences.import"),
@@ -122,7 +127,7 @@ pale where that differs. Press v to save filter, order and columns as a view."""
             ("sync_all", "import", "errors", "sizes", "mapping", "views"), (Need.CONNECTION,)
         ),
         **dict.fromkeys(
-            ("sync", "edit", "link", "switch", "copy", "reconcile", "work"),
+            ("sync", "settings", "link", "switch", "copy", "reconcile", "work"),
             (Need.CONNECTION, Need.ROW),
         ),
     }
@@ -229,7 +234,7 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         switch = _of_marked(self, "switch", verb)
         sync = _of_marked(self, "sync", "Sync")
         compare = _of_marked(self, "reconcile", "Reconcile")
-        settings = switch, Labelled("mapping", "Mapping"), "import"
+        others = switch, Labelled("mapping", "Mapping"), "import"
         is_unread = (
             current is not None
             and current.audience.cohort_id is not None
@@ -239,8 +244,8 @@ pale where that differs. Press v to save filter, order and columns as a view."""
             return *watch, opens, *errors, self._sync_all, "import", "sizes", *last_run
         check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
-            edit = "edit" if opens is DETAILS else Withheld("edit")
-            return *watch, *link, opens, *errors, sync, *settings, "sizes", *last_run, edit
+            settings = "settings" if opens is DETAILS else Withheld("settings")
+            return *watch, *link, opens, *errors, sync, *others, "sizes", *last_run, settings
         useful = (
             *watch,
             sync,
@@ -248,9 +253,9 @@ pale where that differs. Press v to save filter, order and columns as a view."""
             *errors,
             self._sync_all,
             *check,
-            "edit" if opens is DETAILS else Withheld("edit"),
+            "settings" if opens is DETAILS else Withheld("settings"),
             *link,
-            *settings,
+            *others,
             "sizes",
         )
         return *useful, *last_run
@@ -277,7 +282,7 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         if split.is_alone and not split.is_entered:
             split.enter()
         else:
-            self.action_edit()
+            self.action_settings()
 
     def action_sync(self) -> None:
         """Plan a sync of the marked audiences, or of the one under the cursor."""
@@ -287,7 +292,7 @@ pale where that differs. Press v to save filter, order and columns as a view."""
         """Plan a sync of every audience that is enabled."""
         self.services.navigate(OpenPlan(_enabled_ids(self._known.values())))
 
-    def action_edit(self) -> None:
+    def action_settings(self) -> None:
         """Open the settings of the audience."""
         if self.current is not None:
             self.services.navigate(OpenAudienceSettings(self.current.audience.id))

@@ -15,9 +15,9 @@ _STEPS = {
     Status.PAUSED: "Press 4 to resume it: the live session reads its events and sends nothing.",
     Status.LIVE: "Nothing to do.",
     Status.IN_SYNC: "Nothing to do.",
-    Status.NOT_COMPARED: "Nothing to send. Press u to check the cohort's size, r to compare it.",
+    Status.NOT_COMPARED: "Nothing to send. Press u to check the cohort's size, r to reconcile it.",
 }
-_SAME_SIZE = "Nothing to send. Press r to compare who is in the cohort: only the size was read."
+_SAME_SIZE = "Nothing to send. Only the cohort's size was read: press r to see who is in it."
 
 
 _DONE_BY_A_RUN = {Status.NOT_LINKED, Status.PENDING, Status.UNCERTAIN, Status.UNDER_WAY}
@@ -49,7 +49,7 @@ def next_step(
     if worst is Status.SIZE_DIFFERS:
         which = "fewer" if states[0].is_fewer else "more"
         users = plural(states[0].users, f"{which} user")
-        return f"Press r to compare: the cohort has {users} in Amplitude than expected."
+        return f"Press r to reconcile: the cohort has {users} in Amplitude than expected."
     step = _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
     return f"{step}{_also_send(known, states)}"
 

@@ -60,7 +60,8 @@ class ConnectionsScreen(BaseScreen):
     NAME = "Connections"
     BELONGS_TO = MainScreen.CONNECTIONS
     HELP = """\
-Each connection is one Amplitude project with its own ledger of audiences. Enter switches to it.
+Each connection is one Amplitude project with its own ledger of audiences. Enter switches to it; of
+the one that is open, it shows the audiences.
 
 Keys are kept in your system's keyring only. Where it is locked or there is none, keys can be
 used for this session. Deleting a connection deletes its keys from the keyring, and checks that they
@@ -145,7 +146,10 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
 
     def on_grid_moved(self) -> None:
         """Show the connection under the cursor."""
-        self.query_one(Split).has_detail = self.current is not None
+        current = self.current
+        self.query_one(Split).has_detail = current is not None
+        is_in_front = current is not None and self._is_in_front(current)
+        self.query_one("#list", Grid).opens = "Its audiences" if is_in_front else "Use"
         self.action_keys.refresh()
         self._detail.reload()
 
@@ -186,10 +190,13 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         current = self.current
         if current is None:
             return
-        if self.services.connections.find(current) is self.services:
+        if self._is_in_front(current):
             self.services.navigate(Visit(MainScreen.AUDIENCES))
         else:
             self.services.navigate(SwitchConnection(current.id))
+
+    def _is_in_front(self, connection: Connection) -> bool:
+        return self.services.connections.find(connection) is self.services
 
     def action_new(self) -> None:
         """Connect another project."""

@@ -1,6 +1,7 @@
 """The errors: rejected users, and the events that could not be read."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,7 +10,13 @@ from textual.binding import Binding, BindingType
 from amp_console.console.background import aside
 from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
 from amp_console.console.lifecycle import deferred, is_open
-from amp_console.console.routes import MainScreen, OpenMapping, OpenPerson, OpenPlan
+from amp_console.console.routes import (
+    MainScreen,
+    OpenAudienceSettings,
+    OpenMapping,
+    OpenPerson,
+    OpenPlan,
+)
 from amp_console.console.screens.base import NO_MATCH, BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
 from amp_console.console.screens.errors.rejected import RejectedUsers, ask_amplitude, asked_users
@@ -50,7 +57,8 @@ or the one under the cursor, by now; f shows what every audience knows of the us
 U makes that user pending again, R the marked ones, or all of the reason. The next sync delivers
 them, with everything else that is pending in their audiences; it can be planned at once. v shows
 the events that could not be read, with file and line. m sets the fields of the identifiers, and
-tries them on the event in question. E writes what is shown into a CSV file."""
+tries them on the event in question; e opens the settings of the audience. E writes what is shown
+into a CSV file."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -111,6 +119,13 @@ tries them on the event in question. E writes what is shown into a CSV file."""
             "Field mapping",
             tooltip="Where events carry the identifiers, tried on this event",
             id="errors.mapping",
+        ),
+        Binding(
+            "e",
+            "settings",
+            "Settings",
+            tooltip="Open the settings of the audience, which has the ID type",
+            id="errors.settings",
         ),
         Binding("tab", "other_list", "Users / reasons", key_display="tab", id="errors.other_list"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
@@ -206,7 +221,7 @@ tries them on the event in question. E writes what is shown into a CSV file."""
         """Hide what leads to where one is, and what is about one user where there is none."""
         if action == ("invalid" if self._is_invalid else "rejected"):
             return False
-        if action in {"other_list", "retry_one"} and self._is_invalid:
+        if action in {"other_list", "retry_one", "settings"} and self._is_invalid:
             return False  # tab goes from panel to panel there
         if action == "everything" and self._rejected.scope == RejectedFilter():
             return False
@@ -233,7 +248,7 @@ tries them on the event in question. E writes what is shown into a CSV file."""
         retry: UsefulActions = (Labelled("retry", label) if label else Withheld("retry"),)
         user = self._rejected.shown
         can_retry = user is None or is_retriable(user.code)
-        one = ("retry_one",) if can_retry else ("mapping",)
+        one = ("retry_one",) if can_retry else ("mapping", "settings")
         if self._rejected.split.is_entered:
             of_one = (Labelled("retry_one", "Retry"),) if can_retry else one
             here = _of_user(self._rejected.detail, *of_one)
@@ -263,8 +278,8 @@ tries them on the event in question. E writes what is shown into a CSV file."""
             is_one = action == "retry_one"
             reason = _reason_not_to_retry(self.session, self._rejected, is_one=is_one)
             return NOT_RETRIED if self._is_invalid else reason
-        if action == "everything" and self._rejected.scope == RejectedFilter():
-            return "The errors of all audiences are shown already."
+        if action in {"settings", "everything"}:
+            return _reason_of_scope(self._rejected, action)
         if action == "request":
             user = self._rejected.detail.user
             return None if user and user.request_id else "No request ever carried this user."
@@ -295,6 +310,11 @@ tries them on the event in question. E writes what is shown into a CSV file."""
         place = self._invalid.place if self._is_invalid else self._rejected.detail.place
         self.services.navigate(OpenMapping(*place))
 
+    def action_settings(self) -> None:
+        """Open the settings of the audience that the user, or the reason, is of."""
+        if (audience_id := self._rejected.audience_id) is not None:
+            self.services.navigate(OpenAudienceSettings(audience_id))
+
     def action_person(self) -> None:
         """Show why the user is, or is not, in each cohort."""
         user = self._rejected.current
@@ -316,12 +336,14 @@ tries them on the event in question. E writes what is shown into a CSV file."""
     def action_export(self) -> None:
         """Write what is shown into a CSV file."""
         name = "invalid-events.csv" if self._is_invalid else "rejected-users.csv"
-        self.run_worker(export_to(self.services, TITLE, SAVE_AS, name, self._export))
+        write = partial(_export, self)
+        self.run_worker(export_to(self.services, TITLE, SAVE_AS, name, write))
 
-    async def _export(self, request: ExportRequest) -> int:
-        users = [] if self._is_invalid else await self._rejected.all_shown()
-        events = await self._invalid.all_shown() if self._is_invalid else []
-        return await aside(write_errors_csv, request.path, users, events, exact=request.exact)
+
+async def _export(screen: ErrorsScreen, request: ExportRequest) -> int:
+    users = [] if screen._is_invalid else await screen._rejected.all_shown()
+    events = await screen._invalid.all_shown() if screen._is_invalid else []
+    return await aside(write_errors_csv, request.path, users, events, exact=request.exact)
 
 
 def _is_no_one(screen: ErrorsScreen, action: str) -> bool:
@@ -329,6 +351,16 @@ def _is_no_one(screen: ErrorsScreen, action: str) -> bool:
     rejected = screen._rejected
     found = asked_users(rejected) if action == "ask" else rejected.current
     return screen._is_invalid or not found
+
+
+def _reason_of_scope(rejected: RejectedUsers, action: str) -> str | None:
+    """Why there is no audience whose settings to open, or why all audiences can't be shown."""
+    if action == "everything":
+        is_all = rejected.scope == RejectedFilter()
+        return "The errors of all audiences are shown already." if is_all else None
+    if rejected.audience_id is None:
+        return "Move the cursor to a user, or to a reason: each belongs to one audience."
+    return None
 
 
 def _of_user(detail: RejectedUserDetail, *others: str | Labelled) -> UsefulActions:

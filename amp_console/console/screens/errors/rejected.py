@@ -104,6 +104,13 @@ class RejectedUsers(Container):
         return self.detail.user if self.split.is_entered else self.users.current
 
     @property
+    def audience_id(self) -> int | None:
+        """The audience of the user or the reason under the cursor; None for all reasons."""
+        if self.current is not None:
+            return self.current.audience_id
+        return self._group.audience_id if self._group is not None else None
+
+    @property
     def is_empty(self) -> bool:
         """Whether no one is rejected, as far as the ledger was read."""
         return not self._groups

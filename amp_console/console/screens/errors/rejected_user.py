@@ -35,7 +35,7 @@ from amp_console.values import IdType
 
 NO_IDENTIFIER = (
     "Set the field of the {missing} (press m) and import the events again, or change the "
-    "audience's ID type."
+    "audience's ID type (press e)."
 )
 NO_USER = "No user is selected."
 MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
@@ -218,7 +218,7 @@ class RejectedUserDetail(ScrollPane):
             return f"{NO_IDENTIFIER.format(missing=missing.label)} {self._moves}".rstrip()
         return (
             f"The newest event has no {missing.label} at {path}. Match the audience by "
-            f"{user.id_type.label} instead (press e under Audiences). {self._moves} Or have events "
+            f"{user.id_type.label} instead (press e). {self._moves} Or have events "
             f"carry the {missing.label}, correct its path (press m) if it is elsewhere, and import "
             "them."
         )

@@ -29,6 +29,7 @@ from amp_console.text import plural
 SOURCES = "Files and addresses"
 IN_FOLDER = "Files in "
 NO_AUDIENCE = "No audiences yet. They appear with their first event."
+NO_DETAIL = "A live session shows more of an audience: press n or l to begin one."
 HIGH = 14  # lines from which an audience's changes have room above its deliveries
 
 
@@ -66,6 +67,7 @@ class LiveAudiences(Vertical):
         if str(self.border_title) != title:
             self.border_title = title
         self.grid.reshape(columns)
+        self.grid.opens = "Details"
         self.grid.show(audience_rows)
         if self.screen.is_current and self.screen.focused is None:
             self.grid.focus()
@@ -74,10 +76,15 @@ class LiveAudiences(Vertical):
         """Show what a session would begin with."""
         glyphs = services_of(self).glyphs
         self.show_rows(READY, [ready_row(item, begin, glyphs) for item in begin.audiences])
+        self.grid.opens = ""
 
     def on_grid_opened(self) -> None:
-        """Go to the audience under the cursor."""
-        self.screen.query_one(Split).enter()
+        """Go to the audience under the cursor; before a session there is nothing more of it."""
+        split = self.screen.query_one(Split)
+        if split.has_detail:
+            split.enter()
+        else:
+            services_of(self).notifications.post(NO_DETAIL, is_kept=False)
 
 
 class _RequestsOf(NamedTuple):

@@ -97,7 +97,7 @@ differs."""
             glyphs=self.services.glyphs,
             age=self.services.age_of,
             marks=True,
-            opens="Differences",
+            opens="Who differs",
             id="list",
         )
         several = Vertical(grid, id="several", classes="panel")

@@ -34,7 +34,7 @@ from amp_console.text import clean
 
 ROOMY = 110  # columns from which requests and rejected users are side by side
 LEAST_LINES = 8  # of the progress of a run with one audience
-NOT_COMPARED = "This run compared no cohort."
+NOT_COMPARED = "This run compared no cohort: no one can be said to differ."
 
 
 class RunDetail(Vertical):

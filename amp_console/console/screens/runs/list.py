@@ -67,13 +67,13 @@ plays a finished one back from its log, which sends nothing."""
             "w",
             "open",
             "Whole run",
-            tooltip="Open the run alone, to pause or cancel it",
+            tooltip="Open the run alone; one under way can be paused or cancelled there",
             id="runs.open",
         ),
         Binding(
             "d",
             "differences",
-            "Differences",
+            "Who differs",
             tooltip="Show who differed when the run compared the audience",
             id="runs.differences",
         ),
@@ -118,12 +118,17 @@ plays a finished one back from its log, which sends nothing."""
         """The runs that compared a cohort."""
         self._rejecting: frozenset[int] = frozenset()
         """The runs at whose end someone was rejected."""
+        self._sending: frozenset[int] = frozenset()
+        """The runs that sent requests which change a cohort."""
 
     async def load(self) -> None:
         """Read the history, and the run under the cursor."""
         found = await self.session.read(all_runs, dead=await self.session.dead_runs())
         self._comparing = frozenset(run.id for run in found if run.found.cohorts)
         self._rejecting = frozenset(run.id for run in found if run.has_rejected)
+        self._sending = frozenset(
+            run.id for run in found if run.requests and run.kind is not RunKind.COMPARE
+        )
         grid = self.query_one("#list", Grid)
         live, glyphs, now = (
             self.services.jobs.live,
@@ -198,14 +203,25 @@ plays a finished one back from its log, which sends nothing."""
         """Offer differences where the run has compared a cohort, errors where it left some."""
         if action == "differences" and self._run_id not in self._comparing:
             return False
-        if action == "errors" and self._run_id is not None and self._run_id not in self._rejecting:
+        if action in {"errors", "play_back"} and self._reason_of_run(action) is not None:
             return False
         return super().check_action(action, parameters)
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "differences" and self._run_id is not None:
             return self._reason_without_differences(self._run_id)
-        return super().disabled_reason(action)
+        return super().disabled_reason(action) or self._reason_of_run(action)
+
+    def _reason_of_run(self, action: str) -> str | None:
+        """Why the run under the cursor has no errors, or nothing to play back."""
+        run_id = self._run_id
+        if run_id is None:
+            return None
+        if action == "errors" and run_id not in self._rejecting:
+            return f"Run {run_id} left no user rejected. To see all who are, press 2."
+        if action == "play_back" and run_id not in self._sending:
+            return f"Run {run_id} has sent no request, so there is nothing to play back."
+        return None
 
     def _reason_without_differences(self, run_id: int) -> str | None:
         detail = self.query_one(RunDetail)

@@ -72,7 +72,7 @@ class ProgressPanel(Vertical):
         room = said.size.width or self.screen.size.width - FRAME
         said.update(run_rows.headline(view, glyphs, room))
         is_comparison = view.kind is RunKind.COMPARE
-        self.query_one("#bars", Grid).opens = "Differences" if is_comparison else "Requests"
+        self.query_one("#bars", Grid).opens = "Who differs" if is_comparison else "Requests"
         funnel = self.query_one("#funnel", Static)
         room = funnel.size.width or self.screen.size.width
         funnel.update(run_rows.funnel(view, glyphs, room))

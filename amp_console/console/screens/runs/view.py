@@ -61,7 +61,7 @@ E writes them into a CSV file."""
         Binding(
             "d",
             "differences",
-            "Differences",
+            "Who differs",
             tooltip="Show who differed when the run compared the audience",
             id="run.differences",
         ),
@@ -181,6 +181,8 @@ E writes them into a CSV file."""
             return self._detail.reason_without_differences
         if action in {"errors", "log"} and (self._view is None or self._view.run_id is None):
             return "The run has not started."
+        if action == "errors" and self._view is not None and not self._view.has_rejected:
+            return "This run left no user rejected. To see all who are, press 2."
         return super().disabled_reason(action)
 
     def action_pause(self) -> None:

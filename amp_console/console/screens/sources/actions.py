@@ -20,11 +20,11 @@ from amp_console.text import clean, named
 MAX_NAMES = 5  # audiences that a question names
 MAX_NAME_LENGTH = 40
 NO_WAREHOUSE = "Add a warehouse first: press 7 for Sources, then A."
-ONLY_QUERIES = "Only the query of an audience can be refreshed. To read events press i."
+ONLY_QUERIES = "Only the query of an audience can be refreshed. To read events, press i."
 NOT_EDITED = "Only warehouses and queries can be edited. This source provides events."
 ONLY_WAREHOUSES = "Only a warehouse can be tested. This source provides events."
-NOT_REMOVED = "It can't be removed: it is listed until it is read, or is gone."
-NOT_KEPT = "It can't be removed: it is not in the settings, but listed because it was read."
+NOT_REMOVED = "This source can't be removed: it is listed until it is read, or is gone."
+NOT_KEPT = "This source can't be removed: it is listed because it was read, and has no settings."
 
 
 async def stored(services: Services, connection: Connection) -> Connection:
@@ -41,7 +41,7 @@ def unavailable(services: Services, action: str, source: KnownSource) -> str | N
     """Why an action can't be done with this source; None where it can."""
     is_query, job = source.origin is Origin.QUERY, services.jobs.refreshing
     reason = None
-    if source.origin is Origin.SEGMENT and action != "edit":
+    if source.origin is Origin.SEGMENT:
         reason = space_reason(services, action)
     elif action == "refresh" and not is_query:
         reason = ONLY_QUERIES

@@ -55,7 +55,7 @@ _STEPS = {
     },
 }
 _UNREAD = "Correct what it names. It is listed until it is read, or is gone."
-_EVENTS = "Press i under Audiences to read what is new, or 4 and then n to follow it."
+_EVENTS = "Press i to read what is new, or 4 and then n to follow it."
 
 
 class SourceFacts(NamedTuple):

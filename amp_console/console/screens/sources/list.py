@@ -16,6 +16,7 @@ from amp_console.connections import (
 )
 from amp_console.console import refreshes
 from amp_console.console.background import aside
+from amp_console.console.context import Services
 from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.routes import MainScreen, OpenQuery, OpenSourceForm
@@ -41,6 +42,8 @@ from amp_console.sync.sources.known import KnownSource, Origin, known_sources
 from amp_console.sync.sources.warehouse import WarehouseError
 from amp_console.text import plural
 
+EDITED = frozenset({Origin.QUERY, Origin.WAREHOUSE})
+"""The kinds of sources that have a form."""
 LEAST_LINES = 8  # the state, what to do, the trouble and the last refresh
 
 
@@ -59,9 +62,9 @@ u runs the query of an audience. It reads all rows first, then shows a plan: how
 and leave, with any warnings. y applies the plan; until then nothing changes. c cancels the query,
 in the warehouse too.
 
-A adds a warehouse, n creates an audience from a query, and e edits either; F5 tries a query and
-changes no members. T tests whether a warehouse can be read. D removes a warehouse from the
-settings, or the query from an audience, whose members stay.
+A adds a warehouse, n creates an audience from a query, e or Enter edits either; F5 tries a query
+and changes no members. T tests whether a warehouse can be read. D removes a warehouse from the
+settings, or the query from an audience, whose members stay. i imports a file or bucket of events.
 
 In a shell, amp-console segment connect --space ID connects a Segment space."""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -70,6 +73,7 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
         Binding("n", "new", "New query", id="sources.new"),
         Binding("A", "add", "Add warehouse", id="sources.add"),
         Binding("e", "edit", "Edit", id="sources.edit"),
+        Binding("i", "import", "Import", show=False, id="sources.import"),
         Binding("T", "test", "Test", id="sources.test"),
         Binding("D", "remove", "Remove", id="sources.remove"),
         Binding("slash", "filter", "Filter", key_display="/", show=False, id="filter"),
@@ -78,6 +82,7 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
     NEEDS = {  # noqa: RUF012  # editing opens a form, which can be read in any case
         **dict.fromkeys(("refresh", "edit", "test", "remove", "copy"), (Need.ROW,)),
         "new": (Need.WRITABLE,),
+        "import": (Need.CONNECTION,),
         "add": (Need.SETTINGS,),
     }
     NO_ROW = "No source is under the cursor."
@@ -166,7 +171,10 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
 
     def on_grid_moved(self) -> None:
         """Show the source under the cursor."""
-        self.query_one(Split).has_detail = self.current is not None
+        current = self.current
+        self.query_one(Split).has_detail = current is not None
+        is_edited = current is not None and current.origin in EDITED
+        self.query_one("#list", Grid).opens = "Edit" if is_edited else "Details"
         self.action_keys.refresh()
         self._detail.reload()
 
@@ -193,8 +201,8 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
         if current.origin is Origin.WAREHOUSE:
             return (*cancel, "test", "edit", *new, "remove")
         if current.origin is Origin.SEGMENT:
-            return (*cancel, "refresh", *new)
-        return (*cancel, *new)
+            return (*cancel, "refresh", *new, "import")
+        return (*cancel, "import", *new)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to cancel a query while one runs."""
@@ -213,11 +221,14 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
         return reason
 
     def on_grid_opened(self) -> None:
-        """Open the query, or go to the detail."""
-        if self.current is not None and self.current.origin is Origin.QUERY:
+        """Edit the warehouse or the query; of other sources go to the detail, to scroll it."""
+        if self.current is not None and self.current.origin in EDITED:
             self.action_edit()
-        else:
+        elif self._detail.max_scroll_y:
             self.query_one(Split).enter()
+        else:
+            said = "All that is known of this source is shown already."
+            self.services.notifications.post(said, is_kept=False)
 
     def action_refresh(self) -> None:
         """Run the query of the audience and show who would enter and leave, or ask Segment."""
@@ -248,6 +259,12 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
         """Add a warehouse, and test it."""
         self.services.navigate(OpenSourceForm())
 
+    def action_import(self) -> None:
+        """Read a file or a bucket of events."""
+        from amp_console.console.dialogs.imports.dialog import ImportDialog
+
+        self.app.push_screen(ImportDialog())
+
     def action_edit(self) -> None:
         """Edit the query of the audience and try it, or the warehouse and test it."""
         current = self.current
@@ -276,16 +293,17 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
     def action_remove(self) -> None:
         """Remove a warehouse from the settings, or the query from its audience."""
         if self.current is not None:
-            self.run_worker(self._remove(self.current))
+            self.run_worker(_remove(self.services, self.current))
 
-    async def _remove(self, source: KnownSource) -> None:
-        if not await self.services.ask(question(source)):
-            return
-        try:
-            await (drop if source.origin is Origin.QUERY else remove)(self.services, source)
-        except expected_failures(SettingsError) as error:
-            self.services.notifications.post(str(error), "error")
-        self.services.publish_ledger_change()
+
+async def _remove(services: Services, source: KnownSource) -> None:
+    if not await services.ask(question(source)):
+        return
+    try:
+        await (drop if source.origin is Origin.QUERY else remove)(services, source)
+    except expected_failures(SettingsError) as error:
+        services.notifications.post(str(error), "error")
+    services.publish_ledger_change()
 
 
 def _counted(found: Sequence[KnownSource]) -> str:

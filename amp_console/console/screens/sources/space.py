@@ -15,18 +15,19 @@ MAX_SHOWN = 100  # audiences that only Segment knows
 MAX_NAME = 40  # characters of a name or a key
 WAYS = (
     ("by query", "Press n, and give the query its key."),
-    ("by bucket", "Press i under Audiences, and name the bucket that Segment archives into."),
-    ("by file", "Press i under Audiences, and choose its events or its CSV download."),
+    ("by bucket", "Press i, and name the bucket that Segment archives into."),
+    ("by file", "Press i, and choose its events or its CSV download."),
 )
 """How an audience that only Segment knows is added to the ledger."""
 IN_A_SHELL = "To disconnect the space, in a shell: amp-console segment disconnect"
+NOT_EDITED = "To connect another space, in a shell: amp-console segment connect --space ID"
 ASKING = "amp-console is asking Segment. Wait for its answer."
 NO_TEST = "Press u to ask Segment: that tests the token, too."
 
 
 def space_reason(services: Services, action: str) -> str | None:
     """Why an action can't be done with a space; None where it can."""
-    reasons = {"test": NO_TEST, "remove": IN_A_SHELL}
+    reasons = {"test": NO_TEST, "remove": IN_A_SHELL, "edit": NOT_EDITED}
     if action == "refresh" and services.segment.is_asking:
         return ASKING
     return reasons.get(action)
