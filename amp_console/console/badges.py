@@ -112,6 +112,7 @@ def badges(
             badge_route(state.status, audience_id)
             if state.run_id is None
             else OpenRun(state.run_id),
+            status_sign(glyphs, state.status),
         )
         for state in shown
     ]

@@ -845,7 +845,7 @@ async def test_a_run_with_nothing_to_send_for_an_audience_delivered_nothing(
 
 
 LISTS = [
-    ("1", "audience", ("s Sync", "Enter Settings", "next  ")),
+    ("1", "audience", ("s Sync", "e Settings", "next  ")),
     ("2", "user", ("U Retry", "R Retry", "E Export")),
     ("3", "run", ("w Whole run", "b Play back", "x Errors", "Audience status")),
     ("6", "entry", ("y Copy", "E Export")),

@@ -199,14 +199,14 @@ async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
         await until_shown(
-            pilot, "y/Enter Retry  s Retry and plan a sync  a Ask Amplitude  Esc Cancel"
+            pilot, "a/Enter Ask Amplitude  y Retry  s Retry and plan a sync  Esc Cancel"
         )
         await pilot.press("n")
         await until_shown(pilot, "All reasons", "? Help")
         assert await services(pilot).session.read(count_rejected) == 2  # type: ignore[union-attr]
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
-        await pilot.press("enter")  # the action that is named has the focus
+        await pilot.press("y")
         await until_shown(pilot, "2 users pending again", "No one is rejected.")
         await pilot.press("1")
         await until_shown(pilot, "newsletter")
@@ -405,7 +405,7 @@ async def test_users_of_all_reasons_say_theirs(harness: ConsoleHarness) -> None:
         await pilot.press("tab", "G")
         await until_shown(pilot, "ghost-1 ")
         line = next(item for item in picture(pilot).splitlines() if "ghost-1 " in item)
-        assert "Amplitude did not know this User ID" in line
+        assert "unknown to Amplitude" in line
         assert GHOSTS in line
 
 
@@ -457,7 +457,9 @@ async def test_errors_of_a_run_are_those_its_requests_brought(harness: ConsoleHa
         await until_shown(pilot, "Errors · run 1", "ghost-1", "2 users")
         assert "1 invalid event" not in picture(pilot)  # of no run
         await pilot.press("A")
-        await until_shown(pilot, "Errors · all audiences", "14 users", "1 invalid event: press v")
+        await until_shown(
+            pilot, "Errors · all audiences", "14 users", "press v for 1 invalid event"
+        )
 
 
 async def test_errors_of_an_audience_say_that_events_were_invalid(harness: ConsoleHarness) -> None:
@@ -467,7 +469,7 @@ async def test_errors_of_an_audience_say_that_events_were_invalid(harness: Conso
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         pilot.app.push_screen(ErrorsScreen(ghosts))
-        await until_shown(pilot, f"Errors · {GHOSTS}", "1 invalid event in all: press v")
+        await until_shown(pilot, f"Errors · {GHOSTS}", "press v for 1 invalid event in all")
 
 
 async def test_a_sync_elsewhere_moves_what_is_shown(harness: ConsoleHarness) -> None:
@@ -586,7 +588,7 @@ async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: Conso
 
 async def test_tab_is_not_offered_where_no_users_are_listed(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, broken_events) as pilot:
-        await until_shown(pilot, "Enter Users", "2 invalid events: press v")
+        await until_shown(pilot, "Enter Users", "press v for 2 invalid events")
         await pilot.press("v")
         await until_shown(pilot, "v Rejected users")
         await until_gone(pilot, "Enter Users")

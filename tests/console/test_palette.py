@@ -113,7 +113,7 @@ async def test_a_click_chooses_and_an_unavailable_one_says_why(harness: ConsoleH
     async with harness.open() as pilot:
         await until_shown(pilot, "No audience yet.")
         await pilot.press("ctrl+p", *"reconcile")
-        await until_shown(pilot, "Open the comparison of the audience")
+        await until_shown(pilot, "Compare the cohort with the audience")
         assert "There is no audience yet: press i" not in picture(pilot)
         grid = pilot.app.screen.query_one(Grid)
         await pilot.click(offset=(grid.region.x + 4, grid.region.y + 1), times=2)

@@ -359,14 +359,14 @@ async def test_a_repair_is_chosen_without_a_letter_that_means_something_else_bel
         await compare(pilot)
         await pilot.press("p")
         await until_shown(pilot, "Enter Add and remove")
-        await pilot.press(*"abruvy")
+        await pilot.press(*"abruv")
         assert isinstance(pilot.app.screen, ChoiceDialog)
         await until_shown(pilot, "afterwards: no")
         await pilot.press("down")
         await until_shown(pilot, "Enter Add  ")
         await pilot.press("down")
-        await until_shown(pilot, "Enter Remove  ")
-        await pilot.press("enter")
+        await until_shown(pilot, "y/Enter Remove  ")
+        await pilot.press("y")
         await until_shown(
             pilot, "Removes 1 user from “shoppers”.", "y Send 1 request  Esc/Enter Cancel"
         )

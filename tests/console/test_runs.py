@@ -171,7 +171,7 @@ async def test_the_run_under_the_cursor_is_shown_below_the_list(harness: Console
         await pilot.press("3")
         await until_shown(pilot, "2 runs", "─ Sync · 1 audience · run 2 ─", "2/2")
         await pilot.press("slash", *"partial", "enter", "j")
-        await until_shown(pilot, "─ Sync · 1 audience · run 1 ─", "Amplitude did not know")
+        await until_shown(pilot, "─ Sync · 1 audience · run 1 ─", "unknown to Amplitude")
         await pilot.press("enter")
         await until(pilot, lambda: pilot.app.screen.query_one("#bars").has_focus)
         await pilot.press("tab", "enter")

@@ -13,7 +13,7 @@ from tests.console.sample_audiences import (
 )
 
 pytestmark = pytest.mark.anyio
-UNKNOWN = "Amplitude did not know this User ID"
+UNKNOWN = "unknown to Amplitude"
 
 
 async def test_a_terminal_that_is_too_small_says_so_and_how_large_it_has_to_be(
@@ -45,9 +45,9 @@ async def test_errors_show_the_name_of_an_audience_whole(
         rows = [line for line in picture(pilot).splitlines() if line.startswith("│")]
         lines = [row for row in rows if row[3:].startswith("ghost-")]
         assert lines
-        assert picture(pilot).splitlines()[-1].endswith("? Help  q Quit")
+        assert picture(pilot).splitlines()[-1].endswith(("? Help", "? Help  q Quit"))
         assert all(GHOSTS in line for line in lines)
-        assert columns < 120 or all(UNKNOWN in line for line in lines)
+        assert all(UNKNOWN in line for line in lines)
 
 
 async def test_a_plan_shows_the_names_of_audiences_whole_in_60_columns(

@@ -15,7 +15,12 @@ from amp_console.console.texts import safe_text
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
 from amp_console.console.widgets.link_bar import LinkBar
 
-LEAVING = FooterKeys((FooterKey("dismiss(None)", "Esc", "Leave"),))
+KEYS = FooterKeys(
+    (
+        FooterKey("", "a-z", "Go to what has this letter", is_available=False),
+        FooterKey("dismiss(None)", "Esc", "Leave"),
+    )
+)
 LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 
 
@@ -53,7 +58,7 @@ class JumpOverlay(ModalScreen[JumpTarget]):
             label = Static(safe_text(letter), classes="jump-letter")
             label.styles.offset = target.letter_at
             yield label
-        yield KeyFooter(lambda: LEAVING, self.run_action)
+        yield KeyFooter(lambda: KEYS, self.run_action)
 
     def on_key(self, event: events.Key) -> None:
         """Go to the target of this letter."""

@@ -64,8 +64,7 @@ ASK = """\
 Type a User ID or an Amplitude ID above, as in the events, and press Enter."""
 NO_EVENT = "No event contains this identifier."
 SPELLING = """\
-Identifiers must match exactly, including upper and lower case, leading zeros and
-spaces."""
+Identifiers must match exactly: case, leading zeros and spaces count."""
 UNKNOWN = f"""\
 {NO_EVENT}
 

@@ -23,7 +23,7 @@ class ButtonRow(Container):
 
 
 class _Wrapped(Layout):
-    """From left to right in rows, each row at the right edge."""
+    """From left to right in rows of about as many buttons each, each row at the right edge."""
 
     name = "wrapped"
 
@@ -35,15 +35,16 @@ class _Wrapped(Layout):
         greedy: bool = True,  # noqa: ARG002  # of Layout
     ) -> ArrangeResult:
         viewport = parent.app.viewport_size
-        rows: list[list[tuple[Widget, int]]] = [[]]
+        buttons: list[tuple[Widget, int]] = []
         for child in children:
             least = child.styles.min_width
             natural = child.get_content_width(size, viewport) + child.gutter.width
             width = min(size.width, max(natural, least.cells or 0 if least else 0))
-            taken = sum(GAP + other for _, other in rows[-1])
-            if rows[-1] and taken + width > size.width:
-                rows.append([])
-            rows[-1].append((child, width))
+            buttons.append((child, width))
+        rows = _rows(buttons, size.width, len(buttons))
+        if len(rows) > 1:
+            evenly = _rows(buttons, size.width, -(-len(buttons) // len(rows)))
+            rows = evenly if len(evenly) == len(rows) else rows
         placements = []
         for y, row in enumerate(rows):
             x = size.width - sum(width for _, width in row) - GAP * (len(row) - 1)
@@ -52,3 +53,16 @@ class _Wrapped(Layout):
                 placements.append(WidgetPlacement(region, NULL_OFFSET, child.styles.margin, child))
                 x += width + GAP
         return placements
+
+
+def _rows(
+    buttons: list[tuple[Widget, int]], room: int, most: int
+) -> list[list[tuple[Widget, int]]]:
+    """Break buttons of these widths into rows of `room` columns, with `most` in each."""
+    rows: list[list[tuple[Widget, int]]] = [[]]
+    for child, width in buttons:
+        taken = sum(GAP + other for _, other in rows[-1])
+        if rows[-1] and (taken + width > room or len(rows[-1]) == most):
+            rows.append([])
+        rows[-1].append((child, width))
+    return rows

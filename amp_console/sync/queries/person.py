@@ -421,6 +421,15 @@ def reason_text(code: Reason, reason: str) -> str:
     return reason
 
 
+def brief_reason(code: Reason, reason: str) -> str:
+    """Why one user was rejected, in the few words that a list has room for."""
+    if code is Reason.UNKNOWN:
+        return "unknown to Amplitude"
+    if code is Reason.NO_IDENTIFIER:
+        return reason[:1].lower() + reason[1:].removesuffix(" in the event")
+    return "invalid ID" if "invalid" in reason.lower() else reason
+
+
 def _no_identifier(record: PersonRecord) -> str:
     wanted, has = record.audience.id_type.label, record.id_type.label
     start, then = "Not in the cohort", ""

@@ -10,6 +10,7 @@ from amp_console.console.widgets.grid.columns import (
     fit_columns,
     fitted_parts,
     fitted_text,
+    least_width,
 )
 
 COLUMNS = (
@@ -122,6 +123,40 @@ def test_parts_are_shown_whole_as_far_as_there_is_room_and_never_as_a_lone_sign(
     width: int, shown: str
 ) -> None:
     assert "".join(part.text for part in fitted_parts(BADGES, width)) == shown
+
+
+SIGNED = parts_cell(
+    [
+        CellPart("✖ broken link", "bad", sign="✖"),
+        CellPart("≠ Segment error", "warn", sign="≠"),
+        CellPart("◐ 18 pending", "warn", sign="◐"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (44, "✖ broken link  ≠ Segment error  ◐ 18 pending"),
+        (43, "✖ broken link  ≠ Segment error  ◐          "),
+        (32, "✖ broken link  ≠  ◐             "),
+        (19, "✖ broken link  ≠  ◐"),
+        (18, "✖ broken link  …  "),
+    ],
+)
+def test_the_last_parts_lose_their_words_before_any_loses_its_sign(width: int, shown: str) -> None:
+    assert "".join(part.text for part in fitted_parts(SIGNED, width)) == shown
+
+
+def test_a_narrowed_column_keeps_room_for_the_sign_of_every_part() -> None:
+    assert least_width(SIGNED) == len("✖ broken link  ≠  ◐")
+
+
+def test_a_column_of_numbers_is_at_most_a_digit_wider_than_its_cells() -> None:
+    layout = ColumnLayout((Column("Name", 10, flex=1), Column("Pending", 7, right=True)))
+    for text, width in (("+1,506  −1,503", 14), ("+999  −1,503", 14), ("+12", 7)):
+        layout.measure([Row(0, (Cell("x"), Cell(text)))])
+        assert layout.width_of(1, 60) == width
 
 
 def test_a_narrowing_column_gives_up_its_later_parts_before_columns_of_a_lower_rank() -> None:

@@ -127,9 +127,14 @@ def title(
         verdict = ("everything is right", GOOD)
     line = safe_text(audiences, f" {dot} ", verdict)
     others = [*_disabled(shown), *([f"{now.unlinked:,} not linked"] if now.unlinked else [])]
-    others += [f"{now.unchecked:,} delivered, not compared"] if now.unchecked else []
-    others += [f"{odd:,} to check in Segment"] if odd else []
-    counts, brief = [*counts, *others], [*brief, *others]
+    short = list(others)
+    if now.unchecked:
+        others.append(f"{now.unchecked:,} delivered, not compared")
+        short.append(f"{now.unchecked:,} not compared")
+    if odd:
+        others.append(f"{odd:,} to check in Segment")
+        short.append(f"{odd:,} {services.glyphs.unequal}")
+    counts, brief = [*counts, *others], [*brief, *short]
     for at, count in enumerate(counts):
         more = safe_text((f" {dot} {count}", "not bold"))
         if line.cell_length + more.cell_length > room:

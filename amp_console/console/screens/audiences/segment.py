@@ -58,7 +58,8 @@ def segment_badge(services: Services, known: Audience) -> list[CellPart]:
     listed, more = sizes.row.segment, sizes.row.difference
     words = [(listed.status or "").lower()] if listed is not None and has_failed(listed) else []
     words += [changes(max(more, 0), max(-more, 0), services.glyphs)] if more else []
-    return [CellPart(f"{services.glyphs.unequal} Segment {', '.join(words)}", "warn")]
+    sign = services.glyphs.unequal
+    return [CellPart(f"{sign} Segment {', '.join(words)}", "warn", sign=sign)]
 
 
 def last_size(

@@ -19,7 +19,12 @@ from amp_console.console.routes import (
 )
 from amp_console.console.screens.base import NO_MATCH, BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
-from amp_console.console.screens.errors.rejected import RejectedUsers, ask_amplitude, asked_users
+from amp_console.console.screens.errors.rejected import (
+    RejectedUsers,
+    ask_amplitude,
+    asked_users,
+    audience_id_of,
+)
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
 from amp_console.console.screens.errors.retry import (
     MAX_ASKED,
@@ -312,7 +317,7 @@ into a CSV file."""
 
     def action_settings(self) -> None:
         """Open the settings of the audience that the user, or the reason, is of."""
-        if (audience_id := self._rejected.audience_id) is not None:
+        if (audience_id := audience_id_of(self._rejected)) is not None:
             self.services.navigate(OpenAudienceSettings(audience_id))
 
     def action_person(self) -> None:
@@ -358,7 +363,7 @@ def _reason_of_scope(rejected: RejectedUsers, action: str) -> str | None:
     if action == "everything":
         is_all = rejected.scope == RejectedFilter()
         return "The errors of all audiences are shown already." if is_all else None
-    if rejected.audience_id is None:
+    if audience_id_of(rejected) is None:
         return "Move the cursor to a user, or to a reason: each belongs to one audience."
     return None
 

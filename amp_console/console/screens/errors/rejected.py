@@ -1,9 +1,10 @@
 """The rejected users: groups, the users of the group under the cursor, and one user whole."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
 
 import msgspec
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 
@@ -48,6 +49,23 @@ No one is rejected.
 Users that Amplitude skips or refuses are listed here, with the reason.
 """
 MAX_NAME = 24  # columns of an identifier in the footer
+BORDER = 6  # columns of a line of the border that its text can't have
+
+
+class GroupsPanel(Container):
+    """The list of reasons; below it is said of them what has room."""
+
+    _says: tuple[str, ...] = ()
+
+    def say(self, texts: Iterable[str]) -> None:
+        """Say the first of these texts that fits into the border."""
+        self._says = tuple(texts)
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Say what fits into another width."""
+        room = (self.outer_size.width or self.screen.size.width) - BORDER
+        self.border_subtitle = next((text for text in self._says if cell_len(text) <= room), "")
 
 
 class RejectedUsers(Container):
@@ -64,7 +82,7 @@ class RejectedUsers(Container):
     def compose(self) -> ComposeResult:
         services = screen_of(self).services
         glyphs, age = services.glyphs, services.age_of
-        groups = Container(
+        groups = GroupsPanel(
             Grid(GROUP_COLUMNS, glyphs=glyphs, age=age, opens="Users", id="groups"),
             id="groups-panel",
             classes="panel",
@@ -102,13 +120,6 @@ class RejectedUsers(Container):
     def shown(self) -> RejectedUser | None:
         """The user in detail: also the one under the cursor that waits in the list of users."""
         return self.detail.user if self.split.is_entered else self.users.current
-
-    @property
-    def audience_id(self) -> int | None:
-        """The audience of the user or the reason under the cursor; None for all reasons."""
-        if self.current is not None:
-            return self.current.audience_id
-        return self._group.audience_id if self._group is not None else None
 
     @property
     def is_empty(self) -> bool:
@@ -195,7 +206,7 @@ class RejectedUsers(Container):
     def _show_groups(
         self, title: str, groups: list[RejectionGroup], invalid: int, others: int
     ) -> None:
-        grid, panel = self.query_one("#groups", Grid), self.query_one("#groups-panel")
+        grid, panel = self.query_one("#groups", Grid), self.query_one(GroupsPanel)
         services = screen_of(self).services
         rows = group_rows(groups, services.glyphs, services.clock.age_now)
         events = plural(invalid, "event")
@@ -211,12 +222,15 @@ class RejectedUsers(Container):
         unsent = [group for group in groups if not is_retriable(group.code)]
         stuck = sum(group.count for group in unsent)
         why = lacking(group.reason for group in unsent)
-        counts = [
-            f"{stuck:,} can't be retried: {why}" if stuck else "",
-            f"{plural(invalid, 'invalid event')}{of_all}: press v" if invalid else "",
-        ]
+        says_invalid = f"press v for {plural(invalid, 'invalid event')}{of_all}" if invalid else ""
+        says_stuck = f"{stuck:,} can't be retried" if stuck else ""
+        with_why = f"{says_stuck}: {why}" if stuck else ""
         dot = f" {services.glyphs.dot} "
-        panel.border_subtitle = dot.join(filter(None, counts))
+        # The key stays; of the rest, what is said as long as there is room.
+        panel.say(
+            dot.join(filter(None, parts))
+            for parts in ((says_invalid, with_why), (says_invalid, says_stuck), (says_invalid,))
+        )
         panel.styles.height = len(rows) + 3 if rows else "1fr"  # with header and border
         self.screen.set_class(not rows, "-no-people")
         if not rows and self.users.has_cursor:
@@ -305,6 +319,13 @@ class RejectedUsers(Container):
         if outcome.counts:
             self.users.unmark()
         return outcome
+
+
+def audience_id_of(rejected: RejectedUsers) -> int | None:
+    """The audience of the user or the reason under the cursor; None for all reasons."""
+    if rejected.current is not None:
+        return rejected.current.audience_id
+    return rejected._group.audience_id if rejected._group is not None else None
 
 
 def asked_users(rejected: RejectedUsers) -> Sequence[RejectedUser]:

@@ -133,12 +133,13 @@ class RetryDialog(Question[RetryAnswer | None]):
         return f"Retry {plural(retriable, 'user')}?"
 
     def answers(self) -> Sequence[Answer]:
-        """Retry, retry and plan a sync, or ask Amplitude first whether that can help."""
+        """Retry, retry and plan a sync, or first what the text advises: to ask Amplitude."""
+        can_ask = self._summary.can_ask
         retry = (
-            Answer("retry", "Retry", "y", "primary"),
+            Answer("retry", "Retry", "y", "default" if can_ask else "primary"),
             Answer("sync", "Retry and plan a sync", "s"),
         )
-        return (*retry, Answer("ask", "Ask Amplitude", "a")) if self._summary.can_ask else retry
+        return (Answer("ask", "Ask Amplitude", "a", "primary"), *retry) if can_ask else retry
 
     def text(self) -> ComposeResult:
         yield Static(lines(*(safe_text(item) for item in _consequences(self._summary))))

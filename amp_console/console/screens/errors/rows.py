@@ -8,6 +8,7 @@ from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged, folder_of
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup
+from amp_console.sync.queries.person import brief_reason
 from amp_console.values import Operation
 
 GROUP_COLUMNS = (
@@ -89,7 +90,8 @@ def user_row(
     between: tuple[Cell, ...] = ()
     if of_all:
         done = Cell(OPERATION[user.operation])
-        between = (Cell(user.audience_name), Cell(user.reason), done)
+        why = Cell(brief_reason(user.code, user.reason))
+        between = (Cell(user.audience_name), why, done)
     # Whether Amplitude knows someone who was never sent changes nothing.
     between = (*between, _answer(answer if user.tries else None, user))
     texts = [cell.text for cell in between]

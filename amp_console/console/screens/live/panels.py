@@ -79,7 +79,7 @@ class LiveAudiences(Vertical):
         self.grid.opens = ""
 
     def on_grid_opened(self) -> None:
-        """Go to the audience under the cursor; before a session there is nothing more of it."""
+        """Go to the audience under the cursor; before a session, say that there is no more."""
         split = self.screen.query_one(Split)
         if split.has_detail:
             split.enter()

@@ -259,7 +259,11 @@ def _audience_row(item: AudienceMoment, end: RunLine | None, glyphs: Glyphs) -> 
         item.audience_id,
         (
             Cell(item.name),
-            Cell(bar(glyphs, item.done, item.total, BAR) if item.total else "", "accent"),
+            Cell(
+                bar(glyphs, item.done, item.total, BAR) if item.total else "",
+                "accent",
+                is_bar=True,
+            ),
             Cell(f"{item.done:,}/{item.total:,}"),
             Cell(f"{item.requests:,}"),
             Cell(f"{item.rejected:,}" if item.rejected else "", "bad"),

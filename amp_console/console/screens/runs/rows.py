@@ -26,6 +26,7 @@ from amp_console.ledger.rejected import RejectionGroup
 from amp_console.ledger.requests import RequestRecord
 from amp_console.ledger.run_log import run_outcome
 from amp_console.ledger.runs import RunKind, RunStatus
+from amp_console.sync.queries.person import brief_reason
 
 BAR, DOING = 1, 5  # which columns are the bars, and what the audiences do
 AUDIENCES = (
@@ -104,7 +105,7 @@ def audience_row(line: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> R
         line.audience_id,
         (
             Cell(line.name),
-            Cell(shown, "good" if line.is_over and line.done >= total else "accent"),
+            Cell(shown, "good" if line.is_over and line.done >= total else "accent", is_bar=True),
             Cell(f"{line.done:,}{of_total}" if total else glyphs.dash),
             Cell(number(line.counts.requests, glyphs)),
             Cell(f"{line.counts.rejected:,}" if line.counts.rejected else "", "bad"),
@@ -183,7 +184,8 @@ def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
     audience = (Cell(group.audience_name, "dim"),) if of_several else ()
     names = (group.audience_name,) if of_several else ()
     count = Cell(f"{group.count:,}", "bad")
-    return Row(key, (Cell(group.reason), *audience, count), (group.reason, *names, group.count))
+    why = brief_reason(group.code, group.reason)
+    return Row(key, (Cell(why), *audience, count), (why, *names, group.count))
 
 
 def funnel(view: RunView, glyphs: Glyphs, width: int) -> Content:

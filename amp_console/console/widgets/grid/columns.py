@@ -15,6 +15,7 @@ MAX_LENGTH = 300  # characters of a cell; no screen is wider
 SHOWS_BEGIN = 16  # columns from which a path that is cut shows where it begins
 LEAST_FLEX = 4  # columns that a flexible one keeps
 FIRST_NAME = 24  # columns that a name in the first column gets in any case
+HELD = 2  # columns that numbers may leave free: a digit and its separator
 MAX_NAME = 40  # columns that a name gets before the others have theirs
 LETTERS = "abcdefghijklmnpqrstuvwxyz0123456789"
 """What columns are chosen by; o is the key that asks for one."""
@@ -70,8 +71,8 @@ class ColumnLayout:
     def measure(self, rows: Iterable[Row]) -> None:
         """Fit the columns to these cells.
 
-        A column of numbers keeps the width that it once had, until there are no rows: otherwise
-        all columns would jump whenever a number grows or shrinks by a digit.
+        A column of numbers stays up to `HELD` columns wider than its cells, until there are no
+        rows: otherwise all columns would jump whenever a number grows or shrinks by a digit.
         """
         grown = [
             (at, not column.narrows)
@@ -90,7 +91,7 @@ class ColumnLayout:
         )
         held = zip(self.columns, self._cells, sizes, strict=True)
         cells = [
-            CellWidths(max(least, before.least), max(full, before.full))
+            CellWidths(_held(before.least, least), _held(before.full, full))
             if column.right and measured
             else CellWidths(least, full)
             for column, before, (least, full) in held
@@ -156,6 +157,11 @@ class ColumnLayout:
             if letter is not None:
                 found[letter] = item.at
         return found
+
+
+def _held(before: int, now: int) -> int:
+    """The width that a column keeps: the one before, unless much less is enough now."""
+    return before if 0 <= before - now <= HELD else now
 
 
 def fit_columns(
@@ -259,30 +265,46 @@ def _without_cut_numbers(
 
 
 def least_width(cell: Cell) -> int:
-    """How many columns a cell takes that shows its first part, and that there are others.
+    """How many columns a cell takes that shows its first part, and of the others the signs.
 
-    A text without parts may be cut: the width of its column counts.
+    Where they have none, one more says that there are others. A text without parts may be cut: the
+    width of its column counts.
     """
     if not cell.parts:
         return 0
-    return cell_len(cell.parts[0].text) + (GAP + 1 if len(cell.parts) > 1 else 0)
+    first, *others = cell.parts
+    signs = [cell_len(part.sign) for part in others if part.sign]
+    if len(signs) < len(others):
+        signs.append(1)
+    return cell_len(first.text) + sum(GAP + sign for sign in signs)
 
 
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
     """Return the parts of a cell that fit into `width` columns as a whole.
 
-    Where others are left out, `more` says so if there is room for it.
+    The last ones lose their words first, and keep their signs. Where parts are left out whole,
+    `more` says so if there is room for it.
     """
     first, *others = cell.parts
     gap = " " * GAP
     for many in range(len(others), -1, -1):
-        shown = [first, *(part._replace(text=gap + part.text) for part in others[:many])]
+        signs = [part._replace(text=part.sign) for part in others[many:]]
+        if all(part.sign for part in others[many:]):
+            shown = _spaced(first, [*others[:many], *signs])
+            if _length(shown) <= width:
+                return [*shown, CellPart(" " * (width - _length(shown)))]
+    for many in range(len(others), -1, -1):
+        shown = _spaced(first, others[:many])
         if _length(shown) > width:
             continue
         rest = [CellPart(gap + more, "dim")] if many < len(others) else []
         shown += rest if _length([*shown, *rest]) <= width else []
         return [*shown, CellPart(" " * (width - _length(shown)))]
     return [CellPart(fitted_text(first.text, width, False, more), first.tone, first.link)]
+
+
+def _spaced(first: CellPart, others: Sequence[CellPart]) -> list[CellPart]:
+    return [first, *(part._replace(text=" " * GAP + part.text) for part in others)]
 
 
 def _length(parts: Sequence[CellPart]) -> int:

@@ -140,6 +140,8 @@ class LinePainter:
                 current = cell.text
                 if cell.since is not None and self._ages is not None:
                     current = self._ages.paint(cell.since)
+                if cell.is_bar:
+                    current = current[: item.width]
                 text = fitted_text(current, item.width, column.right, glyphs.more, cell.is_path)
                 segments.append(Segment(text, palette.style(cell.tone, ground)))
             segments.append(Segment(" " * GAP, base))

@@ -10,12 +10,14 @@ MAX_SORTED = 1_000  # rows; a longer list comes page by page, in the order that 
 class CellPart(NamedTuple):
     """A part of a cell with a tone of its own; one with a `link` can be clicked.
 
-    `link` is whatever the screen makes of a click.
+    `link` is whatever the screen makes of a click. `sign` says it all where there is no
+    room for its words; "" where nothing does.
     """
 
     text: str
     tone: str = ""
     link: Any = None
+    sign: str = ""
 
 
 class Cell(NamedTuple):
@@ -23,7 +25,8 @@ class Cell(NamedTuple):
 
     `since` is a moment in microseconds since 1970 whose age the cell shows: `text` is the age when
     the row was made, and the grid paints the current one. `parts` make up the text of a cell that
-    shows its first ones where there is no room for all. A path is cut in its middle.
+    shows its first ones where there is no room for all. A path is cut in its middle, and a bar
+    without a sign for more.
     """
 
     text: str
@@ -31,6 +34,7 @@ class Cell(NamedTuple):
     since: int | None = None
     parts: tuple[CellPart, ...] = ()
     is_path: bool = False
+    is_bar: bool = False
 
 
 def parts_cell(parts: Sequence[CellPart]) -> Cell:
