@@ -404,7 +404,7 @@ def _says_past(
     run, audiences = details.run, details.audiences
     found = compared(run.kind, run.found)
     if run.status is RunStatus.RUNNING and is_ours:
-        yield PAUSED_SESSION if is_paused else "It is running in this console."
+        yield PAUSED_SESSION if is_paused else "This console is running it."
     elif run.status is RunStatus.RUNNING and run.holder:
         yield f"Another amp-console ({by_whom(details.operator, run.holder)}) is running it."
         if run.kind is RunKind.SYNC and run.requests:

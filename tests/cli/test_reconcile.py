@@ -73,7 +73,7 @@ def test_two_that_are_equal_end_with_0(operator: Operator) -> None:
     assert ended.document["in_both"] == 10
     assert ended.document["applied"] is None
     assert ended.document["quota"]["used"] == 1
-    assert "0 of 500 downloads used, resets 1 " in ended.err
+    assert "0 of 500 downloads used; the count resets on 1 " in ended.err
 
 
 def test_all_leaves_out_links_that_are_known_to_be_broken(

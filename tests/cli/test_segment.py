@@ -458,16 +458,16 @@ def test_a_token_that_one_address_accepted_is_not_sent_to_another(
 @pytest.mark.parametrize(
     ("profile", "in_segment", "words"),
     [
-        ({"shoppers": True}, "in", "In Segment they are in the audience now"),
+        ({"shoppers": True}, "in", "Segment has them in the audience"),
         (
             {"shoppers": False},
             "out",
-            "In Segment they are not in the audience now",
+            "Segment does not have them in the audience",
         ),
         (
             {},
             "never in",
-            "In Segment they were never in the audience",
+            "Segment never had them in the audience",
         ),
         (None, "no profile", "Segment has no profile of their User ID"),
     ],
@@ -525,7 +525,7 @@ def test_a_person_that_no_event_names_may_be_in_segment(operator: Operator) -> N
     operator.simulator.segment.profiles["bo"] = {"lapsed": True, "shoppers": True, "new": False}
     ended = operator.run("person", "bo")
     assert ended.status == 1
-    assert "In Segment they are in lapsed, shoppers now." in ended.out
+    assert "Segment has them in lapsed, shoppers." in ended.out
     assert operator.run("person", "bo", "--json").document["segment"]["audiences"] == [
         "lapsed",
         "shoppers",

@@ -61,7 +61,7 @@ async def test_static_cohorts_are_listed_with_owner_and_size(harness: ConsoleHar
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests", "noor@acme.example", "1,067", cohort_id)
         await until_shown(pilot, "Only static cohorts", "4 static cohorts", "this audience")
-        await until_shown(pilot, "Enter Link  n Unlink for a new cohort")
+        await until_shown(pilot, "Enter Link  n Unlink")
         await until_gone(pilot, "Computed")
 
 

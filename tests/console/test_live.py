@@ -145,11 +145,11 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
-        await until_shown(pilot, "2 events read", "2 members updated", "2 from before it began")
+        await until_shown(pilot, "2 events read", "2 members updated", "2 from before the session")
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
-        await until_shown(pilot, "3 events read", "2 from before it began")
+        await until_shown(pilot, "3 events read", "2 from before the session")
         await until_shown(pilot, "shoppers", "live.ndjson", "» live: 1 audience", "lag")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
@@ -989,7 +989,7 @@ async def test_files_and_webhooks_are_followed_at_once(
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("l")
-        await until_shown(pilot, "Listen on address", "Refuse arrays of events")
+        await until_shown(pilot, "Listen on address", "Accept only one event per request")
         pilot.app.screen.query_one(Tick).value = True
         await answer(pilot, f"127.0.0.1:{port}")
         await until_shown(pilot, f"127.0.0.1:{port}", "live.ndjson")

@@ -387,11 +387,11 @@ async def test_segment_is_asked_about_a_person_beside_ledger_and_cohort(
         await ask_about(pilot, "l3", "In the cohort")
         await until_flowing(
             pilot,
-            "Segment, asked just now: In Segment they are not in the audience now. The ledger says "
+            "Segment, asked just now: Segment does not have them in the audience. The ledger says "
             "that they belong in the cohort and were last known to be in it. The two disagree",
         )
         await pilot.press("y")
-        await until(pilot, lambda: "just now: In Segment they are not" in pilot.app.clipboard)
+        await until(pilot, lambda: "just now: Segment does not have them" in pilot.app.clipboard)
         await pilot.press("slash", *"l4", "enter")
         await until_gone(pilot, "Segment, asked")
 
@@ -407,7 +407,7 @@ async def test_a_person_that_segment_or_the_ledger_does_not_know(
         await pilot.press("slash", *"only-there", "enter")
         await until_shown(pilot, "No event contains this identifier.")
         await pilot.press("p")
-        await until_shown(pilot, "Segment, asked just now: In Segment they are in win_back now.")
+        await until_shown(pilot, "Segment, asked just now: Segment has them in win_back.")
 
 
 async def test_segment_is_not_asked_about_a_person_without_a_user_id(

@@ -109,7 +109,10 @@ async def test_lasting_trouble_is_told_and_nothing_is_changed(
 async def test_a_spent_allowance_is_told_and_nothing_is_asked_for(differing: Workspace) -> None:
     differing.simulator.behaviour = Behaviour(downloads_per_month=0)
     report = await differing.compare_report()
-    assert "This month's downloads are used up (0 of 0 downloads used, resets 1 " in note(report)
+    assert (
+        "This month's downloads are used up (0 of 0 downloads used; the count resets on 1 "
+        in note(report)
+    )
     assert not any(seen.call is Call.DOWNLOAD_START for seen in differing.simulator.requests)
     await mends(differing)
 
@@ -134,7 +137,7 @@ async def test_where_amplitude_does_not_tell_our_own_downloads_are_counted(
     async with differing.client() as client:
         quota = await ask_quota(client, differing.ledger, differing.timing.now())
     assert (quota.used, quota.limit, quota.is_own_count) == (1, 500, True)
-    assert "1 of 500 downloads used by this connection, resets 1 " in str(quota)
+    assert "1 of 500 downloads used by this connection; the count resets on 1 " in str(quota)
 
 
 @pytest.mark.parametrize(

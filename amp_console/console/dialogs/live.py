@@ -23,7 +23,7 @@ MAX_PATH = 200  # characters
 QUESTION = """\
 Listen on address (Segment's Webhooks destination sends events here). Other machines reach it only \
 with a shared secret: amp-console listen --save-secret saves it."""
-SINGLE = "Refuse arrays of events"
+SINGLE = "Accept only one event per request"
 WHY_SINGLE = """\
 Segment signs only the first event of an array: an attacker could add others."""
 WRONG = f"Enter an address and a port, e.g. {ADDRESS}."

@@ -47,7 +47,8 @@ async def keep_answer(
     label = IdType.AMPLITUDE_ID.label if other == found.amplitude_id else IdType.USER_ID.label
 
     def answer(about: Collection[PersonStatus]) -> SearchAnswer:
-        follows = f" Their {label} is {other}{_where(many)}{_not_used(about)}" if other else ""
+        follows = f" The person's {label} is {other}{_where(many)}" if other else ""
+        follows += _not_used(about) if other else ""
         said = safe_text((found.sentence, GOOD if found.is_known else WARN), follows)
         return SearchAnswer(said, found.is_known, many > 0, now, rejected_at(statuses))
 
@@ -60,7 +61,7 @@ async def keep_answer(
 def _where(many: int) -> str:
     """Whether a search for the other identifier finds anything, in so many audiences."""
     if not many:
-        return ", which is in no imported event."
+        return "; no imported event contains it."
     return f" (known in {plural(many, 'audience')}: press / to search for it)."
 
 

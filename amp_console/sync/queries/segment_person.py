@@ -53,7 +53,7 @@ class ProfileAnswer(msgspec.Struct, frozen=True):
         if self.audiences is None:
             return "Segment has no profile of this User ID."
         keys = ", ".join(self.members) or "no audience"
-        return f"In Segment they are in {keys} now."
+        return f"Segment has them in {keys}."
 
     @property
     def members(self) -> list[str]:
@@ -131,9 +131,9 @@ _COHORT = {
     None: ", and it is not known whether they are in it",
 }
 _SEGMENT = {
-    InSegment.IN: "In Segment they are in the audience now",
-    InSegment.OUT: "In Segment they are not in the audience now",
-    InSegment.NEVER: "In Segment they were never in the audience",
+    InSegment.IN: "Segment has them in the audience",
+    InSegment.OUT: "Segment does not have them in the audience",
+    InSegment.NEVER: "Segment never had them in the audience",
     InSegment.NO_PROFILE: "Segment has no profile of their User ID",
     InSegment.UNKNOWN: "Whether Segment has them in the audience now is unknown",
 }

@@ -35,7 +35,7 @@ class Quota(msgspec.Struct, frozen=True):
         own = " by this connection" if self.is_own_count else ""
         resets = reset_day(self.resets_at)
         return f"{self.used:,} of {self.limit:,} downloads used{own}" + (
-            f", resets {resets}" if resets else ""
+            f"; the count resets on {resets}" if resets else ""
         )
 
 

@@ -36,7 +36,7 @@ FORMATS = (
 BUCKET = "A bucket: every object that is new or has changed. Press Enter to read."
 NEEDS_KEY = "A complete snapshot lists one audience: enter its key."
 TAKEN_AT = "download time; leave empty for the file's own"
-WHOLE = "This CSV download is complete: members it does not list have left"
+WHOLE = "This CSV lists every member: those it leaves out have left the audience"
 
 
 class ImportForm(Vertical):

@@ -70,7 +70,7 @@ audience only: two would undo each other's changes."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "link", "Link", key_display="Enter", id="link.link"),
-        Binding("n", "unlink", "Unlink for a new cohort", id="link.new"),
+        Binding("n", "unlink", "Unlink", id="link.new"),
         Binding("u", "reload", "Update from Amplitude", id="link.reload"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),

@@ -25,7 +25,10 @@ from amp_console.sync.connection_log import log_connection_saved
 from amp_console.text import trimmed
 
 USER_ID, AMPLITUDE_ID = "user-id", "amplitude-id"
-ABOUT = "It applies to events from now on. Import earlier events again to apply it to them, too."
+ABOUT = (
+    "These paths apply to events that are read from now on. Import earlier events again to apply "
+    "them to those, too."
+)
 SAMPLE = json.dumps(
     {
         "type": "identify",
