@@ -44,6 +44,7 @@ class PathInput(Input):
         """`is_selected`: the next letter replaces what is put forward, instead of extending it."""
         super().__init__(value, placeholder=placeholder, select_on_focus=is_selected, id=id)
         self.listing = PathListing((), (), "")
+        self._listed = ""  # the text that the listing is of
         self._put_forward = value
 
     def on_mount(self) -> None:
@@ -61,10 +62,13 @@ class PathInput(Input):
 
     async def read_listing(self) -> PathListing:
         """Return the files for what is typed now."""
-        self.listing = await aside(listing, self.value)
+        text = self.value
+        self.listing, self._listed = await aside(listing, text), text
         return self.listing
 
-    def action_complete(self) -> None:
+    async def action_complete(self) -> None:
+        if self._listed != self.value:  # Tab came right after the last letter
+            await self.read_listing()
         is_unchanged = bool(self.value) and self.value == self._put_forward
         longer = self.value if is_unchanged else completed(self.value, self.listing.entries)
         if longer == self.value:
