@@ -11,7 +11,7 @@ import msgspec
 
 from amp_console.ledger.applied_lists import AppliedList, applied_lists_of
 from amp_console.ledger.audiences import Audience, Link, audiences_of
-from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, ServerDb
 from amp_console.ledger.forgotten import (
     NO_ONE_FORGOTTEN,
     Forgotten,
@@ -490,6 +490,8 @@ def known_members(
 
     `ids` are identifiers by audience and ID type.
     """
+    if isinstance(db, ServerDb):
+        return _known_on_server(db, ids)
     found = {}
     for (audience_id, id_type), named in ids.items():
         rows = db.execute(
@@ -504,3 +506,25 @@ def known_members(
         for id_, is_member, *origin in rows:
             found[audience_id, id_type, id_] = KnownMember(bool(is_member), *origin)
     return found
+
+
+def _known_on_server(
+    db: ServerDb, ids: Mapping[tuple[int, IdType], Iterable[str]]
+) -> dict[tuple[int, IdType, str], KnownMember]:
+    """Ask for all at once: one query for each of 20 audiences takes twice as long as the merge."""
+    named = [
+        (audience_id, ID_TYPE_CODE[id_type], id_)
+        for (audience_id, id_type), identifiers in ids.items()
+        for id_ in identifiers
+    ]
+    rows = db.execute(
+        "SELECT audience_id, id_type, id, is_member, event_at, source_id, line "
+        "FROM json_array_elements(:named::json) AS named (item) CROSS JOIN LATERAL ("
+        "SELECT * FROM member WHERE audience_id = (item ->> 0)::bigint "
+        "AND id_type = (item ->> 1)::bigint AND id = item ->> 2 LIMIT 1) AS known",
+        {"named": msgspec.json.encode(named).decode()},
+    )
+    return {
+        (audience_id, ID_TYPE_OF[code], id_): KnownMember(bool(is_member), *origin)
+        for audience_id, code, id_, is_member, *origin in rows
+    }

@@ -28,7 +28,7 @@ from amp_console.ledger.errors import (
 from amp_console.ledger.export_staging import add_exported, begin_export
 from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, SourceBusy
-from amp_console.ledger.members import NewestChanges, merge
+from amp_console.ledger.members import NewestChanges, known_members, merge
 from amp_console.ledger.opening import examine_server
 from amp_console.ledger.overview import overview, problems
 from amp_console.ledger.postgres.address import read_address
@@ -592,6 +592,9 @@ def test_live_changes_take_as_many_statements_for_twenty_audiences_as_for_one(
             assert isinstance(db, PostgresDb)
             counting = CountingDb(db.connection)
             merge(counting, source, newest, ids, now)
+            users_of = {(id_, IdType.USER_ID): {"u0", "unknown"} for id_ in ids.values()}
+            found = known_members(counting, users_of)
+            assert found.keys() == {(id_, IdType.USER_ID, "u0") for id_ in ids.values()}
             return counting.sent
 
         return ledger.write(counted)
