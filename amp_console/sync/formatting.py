@@ -78,7 +78,7 @@ def since_plan_text(since: "SincePlan", users: int) -> str:
     if not difference:
         return ""
     more = "more" if users > since.planned else "fewer"
-    changes = plural(since.changes, "membership change")
+    changes = plural(since.changes, "change")
     found = [f"{changes} arrived"] if since.changes else []
     if since.elsewhere:
         found.append(f"another run delivered {plural(since.elsewhere, 'user')}")
@@ -87,4 +87,4 @@ def since_plan_text(since: "SincePlan", users: int) -> str:
         why += ", some of users who were pending already"
     if not found:
         why = "the log says what has changed since the plan was made"
-    return f"{plural(difference, f'{more} user')} than planned: {why}."
+    return f"{plural(difference, f'{more} change')} than planned: {why}."

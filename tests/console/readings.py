@@ -154,6 +154,8 @@ async def _home_rows(reader: Reader) -> Facts:
         facts[f"{name}: pending"] = number(add) + number(remove)
         facts[f"{name}: to add"] = number(add)
         facts[f"{name}: under way"] = _under_way(row["Status"])
+        if odd := re.search(r"≠ Segment ([+−])([\d,]+)", row["Status"]):
+            facts[f"{name}: more in Segment"] = (1 if odd[1] == "+" else -1) * number(odd[2])
         facts[f"{name}: rejected"] = number(row["Rejected"])
         facts[f"{name}: differs by"] = _differs_by(row["Status"])
     facts["audiences"] = len(rows)
@@ -386,13 +388,14 @@ async def _home_details(reader: Reader) -> Facts:
         under_way = re.search(r"^under way +(.*?),", reader.text("#detail-text"), re.MULTILINE)
         facts[f"{audience.name}: under way @fact"] = under_way[1] if under_way else ""
         sizes = re.search(
-            r"^sizes +Segment ([\d,]+|—) · members ([\d,]+)",
+            r"^sizes +Segment ([\d,]+|—)[^·]* · members ([\d,]+)",
             reader.text("#detail-text"),
             re.MULTILINE,
         )
         if sizes is not None:
             facts[f"{audience.name}: in Segment"] = number(sizes[1])
             facts[f"{audience.name}: members"] = number(sizes[2])
+            facts[f"{audience.name}: more in Segment"] = number(sizes[1]) - number(sizes[2])
     return facts
 
 

@@ -724,8 +724,8 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
             for line in picture(pilot).splitlines()
             if "will be live" in line or "will wait:" in line
         ]
-        assert ["1" in line for line in shown] == [True, False]
-        assert ["2" in line for line in shown] == [False, True]
+        assert ["2" in line for line in shown] == [True, False]  # what waits comes first
+        assert ["1" in line for line in shown] == [False, True]
         await pilot.press("n")
         await until_shown(pilot, "Folder, file or bucket to follow", "first sends 1")
         pilot.app.screen.query_one("#create", Tick).toggle()

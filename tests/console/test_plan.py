@@ -35,7 +35,8 @@ async def open_plan(pilot: Pilot[None], *shown: str) -> None:
     await until(pilot, lambda: services(pilot).session)
     await until_shown(pilot, "shoppers")
     await pilot.press("S")
-    await until_shown(pilot, "Before you send", *shown)
+    await until_on(pilot, PlanScreen)
+    await until_shown(pilot, *(shown or ("Before you send",)))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -133,6 +134,8 @@ async def test_nothing_to_send_does_not_claim_that_everyone_is_in_the_cohort(
         workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
     async with harness.open() as pilot:
         await open_plan(pilot, "Nothing to send: no change is pending, and 1 member can't be sent.")
+        assert not [text for text in ("Before you send", "Enter") if text in picture(pilot)]
+        await pilot.press("enter")
 
 
 async def test_a_large_removal_is_asked_about_by_name_and_number(harness: ConsoleHarness) -> None:
@@ -280,11 +283,12 @@ async def test_an_obstacle_is_said_and_nothing_can_be_sent(
     async with harness.open() as pilot:
         await open_plan(
             pilot,
-            "Sync shoppers: can't be sent ",
+            "Sync shoppers: can't run ",
             "Nothing can be sent: 1 user stays pending.",
             "✖ can't be sent",
             " l Link  Enter Users  Esc Cancel",
         )
+        assert "Before you send" not in picture(pilot)
         await until_shown(pilot, f"Amplitude has no cohort {cohort_id} any more")
         await pilot.press("y")
         assert services(pilot).jobs.sync is None
@@ -429,7 +433,7 @@ async def test_a_plan_that_is_sent_with_more_changes_counts_them(harness: Consol
             assert sync is not None
             assert sync.operation.planned == 1
             await until_shown(
-                pilot, "All changes to shoppers are delivered.", "2/2", "1 more user than planned"
+                pilot, "All changes to shoppers are delivered.", "2/2", "1 more change than planned"
             )
 
 

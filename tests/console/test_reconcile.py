@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import dataclasses
+import re
 import threading
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import KEPT, Comparison, DifferenceKind, Resolved
 from amp_console.ledger.runs import RunKind, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule, Simulator, Slow
-from amp_console.values import IdType
+from amp_console.values import IdType, now_in_microseconds
 from tests.console.gate import gate_sleeps
 from tests.console.harness import (
     NOW,
@@ -623,15 +624,22 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         workspace.remove_in_amplitude("u00")
         workspace.add_in_amplitude("stranger", key="tests")
         workspace.enter("lonely")
+    later = now_in_microseconds()  # than the syncs, so that sizes are newer
+    timing = dataclasses.replace(harness.environment.timing, now=lambda: later)
+    harness.environment = dataclasses.replace(harness.environment, timing=timing)
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers", "tests")
         await pilot.press("a", "r")
         await until_shown(pilot, "not compared", "Comparing takes 2 downloads.")
+        await services(pilot).figures.update_sizes()
+        services(pilot).publish_ledger_change()
+        sizes = re.compile("shoppers +— +[0-9]+ +— ")
+        await until(pilot, lambda: sizes.search(picture(pilot)))
         await pilot.press("r")
         await until_shown(pilot, "Compare 2 audiences?", "This uses 2 of the month's downloads.")
         await pilot.press("y")
         await until_over(pilot)
-        await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ")
+        await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ", "Extra  Pending")
         await pilot.press("a", "p")
         await until_shown(pilot, "Add 2 users", "Remove 1 user")
         await until_shown(

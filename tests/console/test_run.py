@@ -169,7 +169,7 @@ async def test_a_run_says_that_changes_arrived_after_its_plan(
             workspace.enter("u-2", "u-3", at=5)
         gate.open()
 
-        why = "2 more users than planned: 2 membership changes arrived after the plan was made."
+        why = "2 more changes than planned: 2 changes arrived after the plan was made."
         await until_shown(pilot, why, "changes 3 to deliver = 0 pending")
         await pilot.press("3")
         await until_shown(pilot, "1 run", why)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -124,6 +125,7 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await at(pilot, LAPSED)
         await until_shown(pilot, "Segment 10 · members 7 · cohort 7", "≠ Segment +3")
         await until_shown(pilot, "3 more in Segment: press i to import")
+        assert "next        Nothing to do" not in picture(pilot)
         await at(pilot, GHOSTS)
         await until_shown(pilot, "Segment 5 · members 5 · cohort 3", "in Segment  Failed, read")
         assert "Failed in Segment" not in picture(pilot)
@@ -146,6 +148,23 @@ async def test_sizes_that_changes_have_overtaken_are_said_to_be_of_before(
             sync(workspace)
         await until_shown(pilot, "members 8 · cohort 7 just now,")
         await until_shown(pilot, "just now, changed since · press u to check")
+
+
+async def test_a_mark_says_by_how_many_segment_differs_only_until_members_move(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    async with harness.open(size=(200, 50)) as pilot:
+        await at(pilot, SHOPPERS)
+        await until_shown(pilot, "≠ Segment −2", "Segment 20 · members 22")
+        with harness.workspace(harness.environment.connections.pick(None)) as workspace:
+            now = datetime.now(UTC).isoformat()
+            workspace.read([{**event("late-1", True, audience=SHOPPERS), "timestamp": now}])
+        services(pilot).publish_ledger_change()
+        await until_shown(
+            pilot, "≠ Segment differed 11 min ago", "Segment 20 11 min ago · members 23"
+        )
+        await until_gone(pilot, "≠ Segment −2")
 
 
 async def test_of_an_audience_of_a_query_segment_only_has_one_with_its_key(

@@ -49,9 +49,7 @@ async def test_the_end_of_a_sync_says_so(workspace: Workspace) -> None:
     workspace.enter("u4", at=10)
     report = await _deliver(workspace, plan)
     lines = report_lines(report, ReadCounts(), has_commands=False)
-    assert lines[-1] == (
-        "1 more user than planned: 1 membership change arrived after the plan was made."
-    )
+    assert lines[-1] == ("1 more change than planned: 1 change arrived after the plan was made.")
     document = sync_document(report, plan, ReadCounts())
     assert (document.planned, document.since_plan) == (2, lines[-1])
 
@@ -96,38 +94,41 @@ async def test_of_a_run_without_a_plan_nothing_is_kept(workspace: Workspace) -> 
         (
             SincePlan(425, 5, 0),
             430,
-            "5 more users than planned: 5 membership changes arrived after the plan was made.",
+            "5 more changes than planned: 5 changes arrived after the plan was made.",
         ),
         (
             SincePlan(5, 1, 0),
             4,
-            "1 fewer user than planned: 1 membership change arrived after the plan was made.",
+            "1 fewer change than planned: 1 change arrived after the plan was made.",
         ),
         (
             SincePlan(425, 9, 0),
             430,
             (
-                "5 more users than planned: 9 membership changes arrived after the plan was made, "
+                "5 more changes than planned: 9 changes arrived after the plan was made, "
                 "some of users who were pending already."
             ),
         ),
         (
             SincePlan(20, 0, 20),
             0,
-            "20 fewer users than planned: another run delivered 20 users after the plan was made.",
+            (
+                "20 fewer changes than planned: another run delivered 20 users after the plan was "
+                "made."
+            ),
         ),
         (
             SincePlan(20, 27, 1),
             27,
             (
-                "7 more users than planned: 27 membership changes arrived and another run "
+                "7 more changes than planned: 27 changes arrived and another run "
                 "delivered 1 user after the plan was made."
             ),
         ),
         (
             SincePlan(2, 0, 0),
             3,
-            "1 more user than planned: the log says what has changed since the plan was made.",
+            "1 more change than planned: the log says what has changed since the plan was made.",
         ),
     ],
 )

@@ -19,7 +19,12 @@ from amp_console.console.badges import (
 from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
-from amp_console.console.screens.audiences.segment import last_size, segment_badge, size_rows
+from amp_console.console.screens.audiences.segment import (
+    is_odd_in_segment,
+    last_size,
+    segment_badge,
+    size_rows,
+)
 from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
@@ -151,7 +156,8 @@ def _next(services: Services, detail: Detail, states: Sequence[State]) -> str:
     """What an operator does next about the audience."""
     summary, query = detail.summary, detail.trend.query
     is_synced_now = services.jobs.syncs(summary.audience.id)
-    return next_step(summary, states, query, is_synced_now=is_synced_now)
+    is_odd = is_odd_in_segment(services, summary.audience)
+    return next_step(summary, states, query, is_synced_now=is_synced_now, is_odd=is_odd)
 
 
 def _under_way(services: Services, known: AudienceSummary, turn: Turn) -> Content:

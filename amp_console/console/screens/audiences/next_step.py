@@ -30,10 +30,12 @@ def next_step(
     query: AudienceQuery | None = None,
     *,
     is_synced_now: bool = False,
+    is_odd: bool = False,
 ) -> str:
     """Say what to do next; the keys are those of home. `query` lists the audience's members.
 
-    `is_synced_now`: a sync of this console is under way for the audience.
+    `is_synced_now`: a sync of this console is under way for the audience. `is_odd`: Segment counts
+    other members, or fails to compute it.
     """
     worst = states[0].status
     has_members = known.count is None or known.count.members > 0
@@ -51,6 +53,8 @@ def next_step(
         users = plural(states[0].users, f"{which} user")
         return f"Press r to reconcile: the cohort has {users} in Amplitude than expected."
     step = _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
+    if is_odd and worst in {Status.IN_SYNC, Status.LIVE}:
+        step = "Check it in Segment: see below what does not match."
     return f"{step}{_also_send(known, states)}"
 
 

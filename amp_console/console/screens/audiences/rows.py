@@ -129,8 +129,8 @@ def title(
     others = [*_disabled(shown), *([f"{now.unlinked:,} not linked"] if now.unlinked else [])]
     short = list(others)
     if now.unchecked:
-        others.append(f"{now.unchecked:,} delivered, not compared")
-        short.append(f"{now.unchecked:,} not compared")
+        others.append(f"{plural(now.unchecked, 'cohort')} never compared (r)")
+        short.append(f"{now.unchecked:,} never compared (r)")
     if odd:
         others.append(f"{odd:,} to check in Segment")
         short.append(f"{odd:,} {services.glyphs.unequal}")

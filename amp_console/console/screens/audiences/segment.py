@@ -50,14 +50,21 @@ def is_odd_in_segment(services: Services, known: Audience) -> bool:
 
 
 def segment_badge(services: Services, known: Audience) -> list[CellPart]:
-    """The mark of an audience that is to be checked in Segment, as a state shows it; or none."""
+    """The mark of an audience that is to be checked in Segment, as a state shows it; or none.
+
+    Where members have entered or left since, it says when the sizes differed, and not by how many:
+    that is no longer so.
+    """
     if not is_odd_in_segment(services, known):
         return []
     sizes = services.segment.sizes_of(known.id)
     assert sizes is not None  # it is odd
     listed, more = sizes.row.segment, sizes.row.difference
     words = [(listed.status or "").lower()] if listed is not None and has_failed(listed) else []
-    words += [changes(max(more, 0), max(-more, 0), services.glyphs)] if more else []
+    if more and sizes.row.moved and sizes.reading.read_at is not None:
+        words.append(f"differed {services.age_of(sizes.reading.read_at)}")
+    elif more:
+        words.append(changes(max(more, 0), max(-more, 0), services.glyphs))
     sign = services.glyphs.unequal
     return [CellPart(f"{sign} Segment {', '.join(words)}", "warn", sign=sign)]
 
@@ -104,9 +111,11 @@ def size_rows(
     if row.summary.audience.cohort_id is None:
         cohort = services.glyphs.dash
     members = "unknown" if row.summary.members is None else f"{row.summary.members:,}"
+    read_at = sizes.reading.read_at if row.moved else None
     side_by_side: list[Part] = [
         ("Segment ", MUTED),
         segment_size(services, sizes),
+        (f" {services.age_of(read_at)}" if read_at is not None else "", MUTED),
         (f"{dot}members ", MUTED),
         members,
         (f"{dot}cohort ", MUTED),

@@ -75,7 +75,7 @@ class LiveAudiences(Vertical):
     def show_start(self, begin: SessionStart) -> None:
         """Show what a session would begin with."""
         glyphs = services_of(self).glyphs
-        self.show_rows(READY, [ready_row(item, begin, glyphs) for item in begin.audiences])
+        self.show_rows(READY, [ready_row(item, begin, glyphs) for item in begin.problems_first()])
         self.grid.opens = ""
 
     def on_grid_opened(self) -> None:

@@ -44,7 +44,7 @@ AUDIENCES = (
     Column("Pending", 7, right=True),
     Column("Lag", 5, right=True),
     Column("Added", 5, right=True, rank=1),
-    Column("Removed", 7, right=True, rank=2),
+    Column("Removed", 7, right=True, rank=1),
     Column("Rejected", 8, right=True, rank=3),
     Column("Requests", 8, right=True, rank=6),
     Column("Events, 15 min", SHOWN_MINUTES, rank=5),

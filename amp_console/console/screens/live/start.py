@@ -49,6 +49,15 @@ class SessionStart(NamedTuple):
         found = _WAITS.get(item.status)
         return None if create and found is WaitReason.NO_COHORT else found
 
+    def problems_first(self) -> list[AudienceSummary]:
+        """The audiences as a session lists them: broken links, others that would wait, the rest."""
+
+        def severity(item: AudienceSummary) -> int:
+            waits_for = self.waits_for(item)
+            return 0 if waits_for is WaitReason.BROKEN else 1 if waits_for else 2
+
+        return sorted(self.audiences, key=severity)
+
     def sent(self, *, create: bool = False) -> list[AudienceSummary]:
         """The audiences whose pending changes a session sends first, those with most first."""
         found = [

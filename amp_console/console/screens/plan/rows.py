@@ -112,7 +112,7 @@ def title(plan: Plan, retried: Mapping[int, int]) -> str:
     only = plan.audiences[0].name if len(plan.audiences) == 1 else ""
     name = clean(only, 60) if only else plural(len(plan.audiences), "audience")
     if kept(plan) and sends_nothing(plan):
-        return f"Sync {name}: can't be sent"
+        return f"Sync {name}: can't run"
     words = f"Sync {name}: {plural(changes(plan), 'change')}"
     again = sum(retried.get(audience.audience_id, 0) for audience in plan.audiences)
     return f"{words}, {again:,} of them retried" if 0 < again <= changes(plan) else words

@@ -113,17 +113,18 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
     def _show_plan(self, plan: Plan) -> None:
         """Offer this plan from now on."""
         self._plan = plan
-        self.query_one(Split).has_detail = True
         console_look, grid = self.services.glyphs, self.query_one("#audiences", Grid)
         ordered = plan_rows.most_important_first(plan)
         grid.show([plan_rows.row(item, console_look) for item in ordered])
-        self.query_one("#concerns", Static).update(
-            lines(
-                *([self._refused_keys()] if self.services.figures.are_keys_refused else []),
-                *plan_rows.concerns(plan, console_look),
-                plan_rows.limits(plan, self.session.connection.limits, console_look),
-            )
-        )
+        grid.opens = "Users" if plan_rows.changes(plan) else ""
+        beforehand = [self._refused_keys()] if self.services.figures.are_keys_refused else []
+        beforehand += plan_rows.concerns(plan, console_look)
+        if not plan_rows.sends_nothing(plan):
+            limits = self.session.connection.limits
+            beforehand.append(plan_rows.limits(plan, limits, console_look))
+        self.query_one("#beforehand").display = bool(beforehand)
+        self.query_one("#concerns", Static).update(lines(*beforehand))
+        self.query_one(Split).has_detail = bool(beforehand or plan_rows.changes(plan))
         panel = self.query_one("#plan")
         panel.border_title = safe_text(plan_rows.title(plan, self.session.retried), max_length=100)
         panel.border_subtitle = safe_text(plural(len(plan.audiences), "audience"))
@@ -211,6 +212,8 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
     def on_grid_opened(self) -> None:
         """Go to the users of the audience; where there is no room, they take that of the rest."""
         people = self.query_one(PlanPeople)
+        if self._plan is None or not plan_rows.changes(self._plan):
+            return  # the sentence above says that no change is pending
         if not people.display:
             people.display = True
             self.add_class("-people")

@@ -36,6 +36,7 @@ COLUMNS = (
     Column("In cohort", 9, right=True, rank=3),
     Column("Missing", 7, right=True),
     Column("Extra", 6, right=True),
+    Column("Pending", 7, right=True, hides=True),
     Column("Compared", 10, rank=1),
     Column("", 24, flex=4),
 )
@@ -86,13 +87,23 @@ def is_at_work(work: ReconcileJob, audience_id: int) -> bool:
     return work.holds(audience_id) and not is_over(work, audience_id)
 
 
-def row(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs, now: int) -> Row:
-    """One audience, with what a job under way does for it."""
-    last = known.comparison
-    counts: tuple[int | None, ...] = (None,) * 4
+def row(
+    known: ComparedAudience,
+    work: ReconcileJob | None,
+    glyphs: Glyphs,
+    now: int,
+    size: int | None = None,
+) -> Row:
+    """One audience, with what a job under way does for it.
+
+    `size` is that of its cohort in Amplitude, shown until it is compared; None: not known.
+    """
+    last, pending = known.comparison, 0
+    counts: tuple[int | None, ...] = (None, size, None, None)
     if last is not None:
         parts = parts_now(last, known.resolved)
         counts = last.in_audience, last.in_cohort, parts.missing, parts.extra
+        pending = max(0, last.pending - (known.resolved.sent if known.resolved else 0))
     return Row(
         known.audience.id,
         (
@@ -101,10 +112,11 @@ def row(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs, now:
             Cell(number(counts[1], glyphs)),
             Cell(number(counts[2], glyphs), "warn" if counts[2] else ""),
             Cell(number(counts[3], glyphs), "bad" if counts[3] else ""),
+            Cell(f"{pending:,}" if pending else "", "dim"),
             aged(last.at if last else None, now, glyphs),
             _state(known, work, glyphs),
         ),
-        (known.audience.name, *counts, last.at if last else None, ""),
+        (known.audience.name, *counts, pending, last.at if last else None, ""),
     )
 
 

@@ -132,7 +132,16 @@ differs."""
             return
         grid, glyphs, work = self.query_one("#list", Grid), self.services.glyphs, self._work
         grid.show(
-            [row(item, work, glyphs, self.services.clock.age_now) for item in self._known.values()]
+            [
+                row(
+                    item,
+                    work,
+                    glyphs,
+                    self.services.clock.age_now,
+                    self.services.figures.size_of(item.audience),
+                )
+                for item in self._known.values()
+            ]
         )
         self._show_one()
         panel = self.query_one("#several")
