@@ -97,9 +97,12 @@ class Source:
         may_grow: bool = False,
         is_live: bool = False,
         pieces: PieceOptions | None = None,
-        now: Callable[[], int] = time.time_ns,
+        now: Callable[[], int] | None = None,
     ) -> None:
-        """Detect the format. Raises UnreadableSource. `now` gives nanoseconds since 1970 (UTC)."""
+        """Detect the format. Raises UnreadableSource.
+
+        `now` gives nanoseconds since 1970 (UTC), for the `version` of a file alone.
+        """
         self._now = now
         self.name = name
         self.key = key
@@ -148,12 +151,9 @@ class Source:
         A program can set the time of a file, but not when it was changed last. Two changes in the
         same tick of the clock would look alike, so a file that was changed just now has none.
         """
-        if self.key is None or self.size is None or sys.platform == "win32":  # which has no ctime
+        if self._now is None or self.size is None or sys.platform == "win32":  # which has no ctime
             return None
-        try:
-            status = os.fstat(self._stream.fileno())
-        except OSError:  # it is no file
-            return None
+        status = os.fstat(self._stream.fileno())
         if self._now() - max(status.st_ctime_ns, status.st_mtime_ns) < SETTLED_NS:
             return None
         times = f"{status.st_mtime_ns}:{status.st_ctime_ns}"
