@@ -69,7 +69,7 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     if now.tally.valid:
         yield safe_text((news_of(now.updated), MUTED))
     if now.earlier:
-        yield safe_text((f"{now.earlier:,} from before the session", MUTED))
+        yield safe_text((f"{now.earlier:,} before the session", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
 
