@@ -97,8 +97,8 @@ async def test_in_80_columns_names_and_states_are_words(harness: ConsoleHarness)
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS, FRESH, "12")
         shown = picture(pilot)
-        assert "✖ broken link  …" in line_of(shown, SHOPPERS)
-        assert "◌ not linked  …" in line_of(shown, FRESH)
+        assert "✖ broken link  ◐" in line_of(shown, SHOPPERS)
+        assert "◌ not linked  ◐" in line_of(shown, FRESH)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
 
 
@@ -978,7 +978,7 @@ async def test_later_states_make_room_for_what_has_a_column_of_its_own(
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(92, 36)) as pilot:
-        await until_shown(pilot, SHOPPERS, "Cohort", "Rejected", "◌ not linked  …")
+        await until_shown(pilot, SHOPPERS, "Cohort", "Rejected", "◌ not linked  ◐")
 
 
 async def test_1_leads_back_to_the_order_that_help_names(harness: ConsoleHarness) -> None:

@@ -460,8 +460,6 @@ async def test_f_opens_the_person_under_the_cursor_and_esc_comes_back_to_the_pla
         await open_plan(pilot, "2 users to add")
         plan = pilot.app.screen
         await pilot.press("enter", "home", "f")
-        await until_notified(pilot, "Move the cursor to a person, then press Enter or f.")
-        await pilot.press("j", "f")
         await until_shown(pilot, "Known in 1 audience", "u-1")
         await pilot.press("escape")
         await until_shown(pilot, "Before you send")

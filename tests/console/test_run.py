@@ -57,7 +57,7 @@ async def test_a_run_ends_with_what_it_changed_and_what_to_look_at(
             "21/21",
         )
         await until_shown(pilot, "Rejected by this run (1)")
-        await until_shown(pilot, "Amplitude did")
+        await until_shown(pilot, "unknown to")
 
 
 async def test_a_run_that_rejected_no_one_leads_to_who_is_rejected(

@@ -80,8 +80,6 @@ class PlanPeople(Vertical):
             ]
         grid = self.query_one(Grid)
         grid.show(rows)
-        if grid.cursor == 0 and _is_heading(grid.key):
-            grid.cursor = 1
         self.some_removed = _examples("Removes", found, is_wanted=False)
         self.some_added = _examples("Adds", found, is_wanted=True)
         self.border_title = safe_text(f"Who: {plan.name}" if plan else "Who", max_length=60)
@@ -98,9 +96,13 @@ class PlanPeople(Vertical):
         self.action_person()
 
     def action_person(self) -> None:
-        """Show all that is known about the person under the cursor; the plan stays below it."""
-        services = services_of(self)
-        match self.query_one(Grid).key:
+        """Show all that is known about the person under the cursor; the plan stays below it.
+
+        On the line above some people that is the first of them.
+        """
+        services, grid = services_of(self), self.query_one(Grid)
+        row = grid.rows.shown.get(grid.cursor + 1) if _is_heading(grid.key) else grid.row
+        match row.key if row is not None else None:
             case (_, _, str(id_)):
                 services.navigate(OpenPerson(id_))
             case _:

@@ -119,16 +119,14 @@ plays a finished one back from its log, which sends nothing."""
         self._rejecting: frozenset[int] = frozenset()
         """The runs at whose end someone was rejected."""
         self._sending: frozenset[int] = frozenset()
-        """The runs that sent requests which change a cohort."""
+        """The runs of a kind that sends requests."""
 
     async def load(self) -> None:
         """Read the history, and the run under the cursor."""
         found = await self.session.read(all_runs, dead=await self.session.dead_runs())
         self._comparing = frozenset(run.id for run in found if run.found.cohorts)
         self._rejecting = frozenset(run.id for run in found if run.has_rejected)
-        self._sending = frozenset(
-            run.id for run in found if run.requests and run.kind is not RunKind.COMPARE
-        )
+        self._sending = frozenset(run.id for run in found if run.kind is not RunKind.COMPARE)
         grid = self.query_one("#list", Grid)
         live, glyphs, now = (
             self.services.jobs.live,
