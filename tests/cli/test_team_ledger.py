@@ -113,7 +113,7 @@ def test_every_command_works_with_it_and_the_password_is_in_the_keyring_alone(
         raise RuntimeError("a defect of the driver")
 
     with monkeypatch.context() as patch:
-        patch.setattr("psycopg.connect", defective)
+        patch.setattr("psycopg.Connection.connect", defective)
         assert "Traceback" in run("runs").err
     server.execute(f"ALTER ROLE {USER} PASSWORD 'another'")
     assert "password authentication failed" in run("runs").err

@@ -94,7 +94,7 @@ async def test_no_letter_covers_what_it_labels(harness: ConsoleHarness) -> None:
             if key:
                 await pilot.press(key)
                 await until_on(pilot, ImportDialog)
-                await until_shown(pilot, "This CSV download is complete")
+                await until_shown(pilot, "This CSV lists every member")
             before = picture(pilot).splitlines()
             await pilot.press("ctrl+o")
             await until_on(pilot, JumpOverlay)

@@ -241,7 +241,7 @@ async def test_two_keys_may_be_swapped(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "pending", "e Sync")
         await pilot.press("e")
 
-        await until_shown(pilot, "Before you send")
+        await until_shown(pilot, "Sync trial_day_7")
         await pilot.press("escape")
         await until_shown(pilot, "e Sync")
         await pilot.press("s")

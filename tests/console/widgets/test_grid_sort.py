@@ -99,10 +99,11 @@ async def test_the_letter_of_a_column_sorts_by_it() -> None:
         assert app.pressed == ["m"]
 
 
-async def test_esc_leaves_the_order_as_it_is() -> None:
+@pytest.mark.parametrize("key", ["escape", "question_mark", "x"])
+async def test_a_key_that_names_no_column_leaves_the_order_as_it_is(key: str) -> None:
     app = Sheet()
     async with app.run_test() as pilot:
-        await pilot.press("o", "question_mark", "escape")
+        await pilot.press("o", key)
         assert app.letters == ""
         assert app.header.split() == ["Name", "Members", "Run"]
         assert app.pressed == []
