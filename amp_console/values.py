@@ -26,6 +26,11 @@ class IdType(enum.StrEnum):
         return "User ID" if self is IdType.USER_ID else "Amplitude ID"
 
     @property
+    def a_label(self) -> str:
+        """Its name after an article."""
+        return f"a {self.label}" if self is IdType.USER_ID else f"an {self.label}"
+
+    @property
     def other(self) -> "IdType":
         """The ID type that an audience with this one does not use."""
         return IdType.AMPLITUDE_ID if self is IdType.USER_ID else IdType.USER_ID

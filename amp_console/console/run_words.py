@@ -119,7 +119,7 @@ def _delivered(left: Except, whose: str) -> str:
     if left.pending:
         since = plural(left.pending, "user")
         return f"Everything planned is delivered; {since} became pending since."
-    return f"All changes to {whose} are delivered."
+    return f"All changes to {whose} were delivered."
 
 
 def _delivered_except(rejected: int, left: Except) -> str:

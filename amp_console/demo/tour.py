@@ -147,7 +147,9 @@ _SYNC = (
     TourStep(
         "All 12,120 users are delivered. Below is every request with its answer.",
         every(
-            screen("RunScreen", "12,120/12,120", "All changes to Newsletter are delivered.", "200"),
+            screen(
+                "RunScreen", "12,120/12,120", "All changes to Newsletter were delivered.", "200"
+            ),
             sync_is_over,
         ),
         meanwhile="The sync is sending. Its requests grow as long as they succeed.",

@@ -95,7 +95,7 @@ class Group:
         """A file of events by which users enter."""
         self.members.update(users)
         self.to_add += len(users)
-        file = self.operator.home / f"{users[0]}.ndjson"
+        file = self.operator.home / f"events-{self.to_add}.ndjson"
         file.write_text(lines(*users))
         return file
 

@@ -76,7 +76,8 @@ async def test_a_plan_on_a_small_screen_names_some_users_and_the_way_back(
             pilot,
             "Removes, for example: u-1 ",
             "Adds, for example: u-4, u-5xx",
-            "y Send  Enter Users  Esc Cancel",
+            "y Send  Enter Users ",
+            "Esc Cancel  ^p Commands  ? Help",
         )
         assert "at the same time" not in picture(pilot)  # it syncs one cohort
         await pilot.resize_terminal(120, 36)
@@ -91,7 +92,7 @@ async def test_confirming_sends_and_shows_the_run_in_its_place(harness: ConsoleH
     async with harness.open() as pilot:
         await open_plan(pilot, "adds 1 user")
         await pilot.press("y")
-        await until_shown(pilot, "All changes to shoppers are delivered.")
+        await until_shown(pilot, "All changes to shoppers were delivered.")
 
         await pilot.press("escape")
 
@@ -266,7 +267,7 @@ async def test_a_second_sync_is_refused_and_the_first_one_offered(
 
         assert services(pilot).jobs.sync is first
         gate.open()
-        await until_shown(pilot, "All changes to shoppers are delivered.")
+        await until_shown(pilot, "All changes to shoppers were delivered.")
 
 
 async def test_an_obstacle_is_said_and_nothing_can_be_sent(
@@ -286,7 +287,8 @@ async def test_an_obstacle_is_said_and_nothing_can_be_sent(
             "Sync shoppers: can't run ",
             "Nothing can be sent: 1 user stays pending.",
             "✖ can't be sent",
-            " l Link  Enter Users  Esc Cancel",
+            " l Link  Enter Users ",
+            "Esc Cancel  ^p Commands",
         )
         assert "Before you send" not in picture(pilot)
         await until_shown(pilot, f"Amplitude has no cohort {cohort_id} any more")
@@ -428,12 +430,15 @@ async def test_a_plan_that_is_sent_with_more_changes_counts_them(harness: Consol
             workspace.enter("u-3")
             await until_shown(pilot, "1 more change has arrived since; sending includes it.")
             await pilot.press("y")
-            await until_shown(pilot, "All changes to shoppers are delivered.")
+            await until_shown(pilot, "All changes to shoppers were delivered.")
             sync = services(pilot).jobs.sync
             assert sync is not None
             assert sync.operation.planned == 1
             await until_shown(
-                pilot, "All changes to shoppers are delivered.", "2/2", "1 more change than planned"
+                pilot,
+                "All changes to shoppers were delivered.",
+                "2/2",
+                "1 more change than planned",
             )
 
 

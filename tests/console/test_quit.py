@@ -38,7 +38,7 @@ async def test_going_on_leaves_the_sync_alone(
 
         gate.open()
 
-        await until_shown(pilot, "All changes to shoppers are delivered.")
+        await until_shown(pilot, "All changes to shoppers were delivered.")
 
 
 async def test_stopping_keeps_the_rest_pending(
@@ -170,7 +170,7 @@ async def test_q_asks_as_ctrl_q_does_while_a_sync_is_under_way(
         await until_on(pilot, QuitDialog)
         await pilot.press("n")
         gate.open()
-        await until_shown(pilot, "All changes to shoppers are delivered.")
+        await until_shown(pilot, "All changes to shoppers were delivered.")
 
 
 async def test_a_live_session_counts_the_pending_users_of_home(

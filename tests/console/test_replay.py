@@ -160,7 +160,7 @@ async def test_it_plays_pauses_and_goes_back_and_forth(tmp_path: Path) -> None:
         clock[0] = 9.0
         await until_shown(pilot, "finished at 60x", "01:00 of 01:00", "1,200/1,200", "2 of 2")
         await until_shown(
-            pilot, "The run ended: ● delivered. All changes to shoppers are delivered."
+            pilot, "The run ended: ● delivered. All changes to shoppers were delivered."
         )
         await until_shown(pilot, "Nothing was sent by playing it back.")
         assert host.screen.query_one("#log", Grid).cursor == 0

@@ -103,7 +103,7 @@ async def test_a_run_of_some_audiences_counts_no_events_of_others(harness: Conso
         await until_shown(pilot, "Sync shoppers: 2 changes", "Before you send")
         await until(pilot, lambda: console(pilot).screen.check_action("send", ()))
         await pilot.press("y")
-        await until_shown(pilot, "All changes to shoppers are delivered.")
+        await until_shown(pilot, "All changes to shoppers were delivered.")
         await until_shown(pilot, "changes 2 to deliver")
         assert "read for all audiences" not in picture(pilot)
         await pilot.press("3")
@@ -116,7 +116,7 @@ async def test_a_run_of_several_audiences_counts_changes(harness: ConsoleHarness
         workspace.enter("u-1", "u-2")
         workspace.read([event("u-1", True, audience="others")])
     async with harness.open(size=(120, 36)) as pilot:
-        await start_sync(pilot, "All changes to 2 audiences are delivered.")
+        await start_sync(pilot, "All changes to 2 audiences were delivered.")
         await until_shown(
             pilot, "3 read for all audiences since the last sync", "changes 3 to deliver = 0 pend"
         )
@@ -150,7 +150,7 @@ async def test_a_rate_limit_is_counted_down_and_waited_out(
 
         gate.open()
 
-        await until_shown(pilot, "All changes to shoppers are delivered.", "(1 retry)")
+        await until_shown(pilot, "All changes to shoppers were delivered.", "(1 retry)")
 
 
 async def test_a_run_says_that_changes_arrived_after_its_plan(
@@ -181,7 +181,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1", "u-2")
     async with harness.open() as pilot:
-        await start_sync(pilot, "All changes to shoppers are delivered.")
+        await start_sync(pilot, "All changes to shoppers were delivered.")
         await until_shown(pilot, f"create{'(2)':>11}", f"add{'+2':>14}")
         await until_shown(pilot, "2 · (n) not counted as sent")
 
@@ -214,7 +214,7 @@ async def test_a_run_is_paused_and_goes_on(harness: ConsoleHarness, simulator: S
         assert not _work(pilot).is_over
         await pilot.press("p")
 
-        await until_shown(pilot, "All changes to shoppers are delivered.")
+        await until_shown(pilot, "All changes to shoppers were delivered.")
 
 
 async def test_a_run_is_left_and_come_back_to(
@@ -234,7 +234,7 @@ async def test_a_run_is_left_and_come_back_to(
         await until_shown(pilot, "rate limited")
         gate.open()
 
-        await until_shown(pilot, "All changes to shoppers are delivered.")
+        await until_shown(pilot, "All changes to shoppers were delivered.")
 
 
 async def test_cancelling_asks_and_leaves_the_rest_pending(

@@ -51,7 +51,7 @@ def test_a_verdict_names_who_is_left() -> None:
 
     assert (
         verdict("delivered", none, Except(0), "shoppers")
-        == "All changes to shoppers are delivered."
+        == "All changes to shoppers were delivered."
     )
     assert verdict("delivered", none, Except(3), "shoppers") == (
         "Everything planned is delivered; 3 users became pending since."

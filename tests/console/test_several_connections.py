@@ -274,7 +274,7 @@ async def test_a_sync_continues_behind_another_connection(
         assert services(pilot).jobs.sync is None
         gate.open()
         await until_gone(pilot, "Acme prod » sync")
-        await until_shown(pilot, "Acme prod: A sync has ended.")
+        await until_shown(pilot, "Acme prod: A sync of 4 audiences has ended.")
         await pilot.press("ctrl+n")
         await until_on(pilot, RunScreen)
         await until_shown(pilot, IN_PROD, "● delivered")
@@ -592,10 +592,10 @@ async def test_keys_of_one_never_go_to_the_other(harness: ConsoleHarness) -> Non
             with harness.workspace(connection) as workspace:
                 workspace.enter("u-1")
         async with harness.open(PROD) as pilot:
-            await start_sync(pilot, "All changes to shoppers are delivered.")
+            await start_sync(pilot, "All changes to shoppers were delivered.")
             await pilot.press("ctrl+n")
             await until_shown(pilot, IN_STAGING)
-            await start_sync(pilot, "All changes to shoppers are delivered.")
+            await start_sync(pilot, "All changes to shoppers were delivered.")
         for connection, simulator in ((prod, harness.simulator), (second, other)):
             assert {seen.status for seen in simulator.requests} == {200}
             with harness.workspace(connection) as workspace:

@@ -124,7 +124,7 @@ async def test_it_is_seen_how_a_sync_handles_trouble_and_that_it_recovers(
         await pilot.press("exclamation_mark")
         await until_shown(pilot, "The sync now:", "rate limited, trying again in")
         gate.open()
-        await until_shown(pilot, "The last sync, run 1, has ended. All changes to shoppers are")
+        await until_shown(pilot, "The last sync, run 1, has ended. All changes to shoppers were")
 
 
 async def test_outside_the_demo_no_trouble_is_made(harness: ConsoleHarness) -> None:

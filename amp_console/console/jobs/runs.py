@@ -15,6 +15,7 @@ from amp_console.sync.delivery.plan import Plan
 from amp_console.sync.delivery.progress import AudienceProgress, RunSnapshot
 from amp_console.sync.delivery.run import RunReport, deliver, end_abandoned
 from amp_console.sync.timing import Stop, Timing
+from amp_console.text import plural
 
 GRACE = 10.0  # seconds that the request in flight has to end
 
@@ -86,7 +87,9 @@ class RunJob(Job, Generic[O_co]):
 
     @property
     def end_notice(self) -> str:
-        return self.failure or f"{self.operation.WHAT} has ended."
+        many = len(self.audience_ids)
+        whose = f" of {plural(many, 'audience')}" if many > 1 else ""
+        return self.failure or f"{self.operation.WHAT}{whose} has ended."
 
     def progress_of(self, audience_id: int) -> AudienceProgress | None:
         """How far it is with an audience; None before it has begun, or where it is another's."""

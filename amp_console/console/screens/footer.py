@@ -77,15 +77,18 @@ class ScreenFooter:
         """Return the keys that are useful now, then as others those that work, and the usual ones.
 
         Where the screen names no useful ones, those of its bindings that are shown take their
-        place. What Enter opens in the focused list comes second, and no other key opens it. A key
-        that would be typed into the focused line is left out.
+        place. One that it names for Esc is what Esc is called, which stays at the right. What Enter
+        opens in the focused list comes second, and no other key opens it. A key that would be typed
+        into the focused line is left out.
         """
         useful_actions = self._named()
         found = {item.key.name: item for item in self._found(useful_actions)}
-        named, opens = [item for item in useful_actions if isinstance(item, Labelled)], None
+        labelled = [item for item in useful_actions if isinstance(item, Labelled)]
+        named, opens = [item for item in labelled if item.action != "back"], None
         names = {item.action for item in named}
-        if "back" in found and "back" not in names:
-            found["back"] = self._labelled_back(found.pop("back"), found.values())
+        if "back" in found:
+            label = next((item.label for item in labelled if item.action == "back"), "")
+            found["back"] = self._labelled_back(found.pop("back"), found.values(), label)
         always = [found.pop(name).key for name in ALWAYS if name in found and name not in names]
         always = [key for key in always if key.label]
         last = [found.pop(name).key for name in LAST if name in found]
@@ -116,10 +119,10 @@ class ScreenFooter:
         ]
         return FooterKeys([*focused, *useful, *others], always, last)
 
-    def _labelled_back(self, back: _Found, others: Iterable[_Found]) -> _Found:
+    def _labelled_back(self, back: _Found, others: Iterable[_Found], label: str) -> _Found:
         """Esc by what it does now; without a label where the focused widget uses it."""
         is_used = any(item.key.key == back.key.key for item in others)
-        return back._replace(key=back.key._replace(label="" if is_used else self._back()))
+        return back._replace(key=back.key._replace(label="" if is_used else label or self._back()))
 
     async def press(self, name: str) -> None:
         """Do what the key of this action does, or say why it does nothing."""

@@ -183,6 +183,13 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         return self.count.members if self.count else None
 
     @property
+    def is_never_compared(self) -> bool:
+        """Whether it is delivered to a cohort that was never compared."""
+        known = self.audience
+        is_linked = known.cohort_id is not None and not known.broken
+        return known.enabled and is_linked and self.finding is None
+
+    @property
     def held(self) -> InCohort | None:
         """How many users are in its cohort by the ledger; None if they were not counted."""
         return self.count.held if self.count else None
@@ -341,8 +348,8 @@ def is_disabled(states: Iterable[State]) -> bool:
 class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
-    `unlinked` counts audiences, `pending` changes, `rejected` the users of those that are enabled;
-    `unchecked` audiences are delivered and not compared. `reasons` say why so many need attention:
+    `unlinked` counts audiences, `pending` changes, `rejected` the users of those that are enabled.
+    `reasons` say why so many need attention:
     "1 broken link", "13 rejected users in 2 audiences". An audience with two reasons counts for the
     more severe one, so that they add up: "1 more with rejected users". `brief_reasons` leave the
     users out.
@@ -353,7 +360,6 @@ class Overview(msgspec.Struct, frozen=True):
     rejected: int
     unlinked: int
     pending: int
-    unchecked: int
     reasons: tuple[str, ...] = ()
     brief_reasons: tuple[str, ...] = ()
 
@@ -381,7 +387,6 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
         count(Status.REJECTED, needing),
         count(Status.NOT_LINKED),
         count(Status.PENDING),
-        count(Status.NOT_COMPARED),
         tuple(whole for whole, _ in reasons),
         tuple(brief for _, brief in reasons),
     )

@@ -121,7 +121,7 @@ def describe_due(comparison: Comparison, now: Resolved, key: str = "") -> list[s
 
 def describe_comparison(comparison: Comparison) -> list[str]:
     """One sentence for each number of a comparison that is not 0, with its breakdown."""
-    label = comparison.id_type.label
+    label = comparison.id_type.a_label
     lines = []
     pending_missing, pending_extra = pending_parts(comparison)
     if missing := unexplained_missing(comparison):

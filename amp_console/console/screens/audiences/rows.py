@@ -105,6 +105,7 @@ def title(
     """
     now, dot = overview([states_now(services, item) for item in shown]), services.glyphs.dot
     total = plural(known, "audience")
+    unchecked = sum(item.is_never_compared for item in shown)
     odd = sum(is_odd_in_segment(services, item.audience) for item in shown)
     audiences = total if now.audiences == known else f"{now.audiences:,} of {total}"
     if not shown:
@@ -121,16 +122,16 @@ def title(
         verdict: Part = (has_room[0] if has_room else what, BAD)
         if not has_room:
             counts, brief = [reasons[1], *counts], [reasons[1], *brief]
-    elif now.pending or now.unlinked or now.unchecked or odd:
+    elif now.pending or now.unlinked or unchecked or odd:
         verdict = ("nothing needs attention", GOOD)
     else:
         verdict = ("everything is right", GOOD)
     line = safe_text(audiences, f" {dot} ", verdict)
     others = [*_disabled(shown), *([f"{now.unlinked:,} not linked"] if now.unlinked else [])]
     short = list(others)
-    if now.unchecked:
-        others.append(f"{plural(now.unchecked, 'cohort')} never compared (r)")
-        short.append(f"{now.unchecked:,} never compared (r)")
+    if unchecked:
+        others.append(f"{plural(unchecked, 'cohort')} never compared (r)")
+        short.append(f"{unchecked:,} never compared (r)")
     if odd:
         others.append(f"{odd:,} to check in Segment")
         short.append(f"{odd:,} {services.glyphs.unequal}")

@@ -153,7 +153,7 @@ def _consequences(summary: RetrySummary) -> list[str]:
     where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
     names = [f"“{clean(name, 60)}”" for name in summary.names]
     who = listed(names) if names else "They"
-    become = f"{summary.subject or who} become"
+    become = f"{summary.subject or who} {'becomes' if summary.retriable == 1 else 'become'}"
     if summary.only:
         become = f"“{clean(summary.only, 60)}” becomes"
     rows = [summary.answer] if summary.answer else []

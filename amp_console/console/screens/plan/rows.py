@@ -237,7 +237,9 @@ def detail(audience: AudiencePlan) -> Content:
         parts.append(f", matched by {audience.id_type.label}{_of_members(audience)}.")
     if audience.unidentified:
         who = plural(audience.unidentified, "member")
-        parts.append((f" {who} without {audience.id_type.label} can't be sent: see Errors.", WARN))
+        parts.append(
+            (f" {who} without {audience.id_type.a_label} can't be sent: see Errors.", WARN)
+        )
     return safe_text(*parts)
 
 
@@ -254,9 +256,7 @@ def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
 def limits(plan: Plan, limit_values: Limits, glyphs: Glyphs) -> Content:
     """Which limits hold, Amplitude's and our own."""
     first, most = limit_values.first_batch, limit_values.largest_batch
-    size = (
-        f"The first request carries up to {first:,} IDs. Each success doubles that, up to {most:,}."
-    )
+    size = f"The first request carries up to {first:,} IDs, those after it up to {most:,}."
     if first >= most:
         size = f"A request carries up to {most:,} IDs."
     at_once = limit_values.parallel_cohorts
