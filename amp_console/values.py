@@ -27,7 +27,7 @@ class IdType(enum.StrEnum):
 
     @property
     def a_label(self) -> str:
-        """Its name after an article."""
+        """Its name with the indefinite article."""
         return f"a {self.label}" if self is IdType.USER_ID else f"an {self.label}"
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from amp_console.simulator import Behaviour, Call, Simulator
@@ -216,11 +217,10 @@ def append(file: Path, group: Group, name: str) -> None:
         more.write(lines(*users))
 
 
-def test_listen_accepts_nothing_that_it_can_not_keep(remotes: Iterator[Remote]) -> None:
-    operator, relay, url = next(remotes)
-    group, simulator = delivered_group(operator, url), operator.simulator
+def refused_while_lost(group: Group, relay: LossyRelay) -> list[httpx.Response]:
+    """Post users to `listen` until all are in; meanwhile the server is lost for a time."""
     port = free_port()
-    process = operator.start("listen", "--port", str(port), *LIVE)
+    process = group.operator.start("listen", "--port", str(port), *LIVE)
     users = [f"posted-{n}" for n in range(30)]
     sender = Sender(port, users)
     process.wait_until(lambda: is_there(sender.client))
@@ -232,13 +232,18 @@ def test_listen_accepts_nothing_that_it_can_not_keep(remotes: Iterator[Remote]) 
     sender.join(PATIENCE)
     group.members.update(users)
     group.to_add += len(users)
-    process.wait_until(is_in(simulator, *group.members))
-    for answer in sender.refused:
-        assert answer.status_code == 503
-        assert "Nothing was saved: The" in answer.json()["error"]
+    process.wait_until(is_in(group.operator.simulator, *group.members))
     assert process.end() == 0, process.err
     check_end(process)
     group.check()
+    return sender.refused
+
+
+def test_listen_accepts_nothing_that_it_can_not_keep(remotes: Iterator[Remote]) -> None:
+    operator, relay, url = next(remotes)
+    for answer in refused_while_lost(delivered_group(operator, url), relay):
+        assert answer.status_code == 503
+        assert "Nothing was saved: The" in answer.json()["error"]
 
 
 def test_no_one_takes_over_before_the_former_process_has_stopped_sending(

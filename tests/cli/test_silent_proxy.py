@@ -8,14 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.operator import Operator
-from tests.cli.processes import PATIENCE
 from tests.cli.team import LIVE, check_end
-from tests.cli.test_listen import is_there
-from tests.cli.test_lost_packets import BOUND, Group, append, behind, delivered_group
-from tests.cli.test_server_restart import Sender
+from tests.cli.test_lost_packets import (
+    BOUND,
+    Group,
+    append,
+    behind,
+    delivered_group,
+    refused_while_lost,
+)
 from tests.cli.test_watch import is_in
 from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
-from tests.ports import free_port
 from tests.sync.relays import SwallowingRelay
 
 pytestmark = postgresql_only
@@ -92,22 +95,4 @@ def test_watch_goes_on_although_the_proxy_keeps_its_connections(
 
 
 def test_listen_accepts_nothing_that_it_can_not_keep(group: Group, relay: SwallowingRelay) -> None:
-    simulator = group.operator.simulator
-    port = free_port()
-    process = group.operator.start("listen", "--port", str(port), *LIVE)
-    users = [f"posted-{n}" for n in range(30)]
-    sender = Sender(port, users)
-    process.wait_until(lambda: is_there(sender.client))
-    sender.start()
-    process.wait_until(lambda: sender.answered > 5)
-    relay.lose()
-    process.wait_until(lambda: sender.refused)
-    relay.recover()
-    sender.join(PATIENCE)
-    group.members.update(users)
-    group.to_add += len(users)
-    process.wait_until(is_in(simulator, *group.members))
-    assert {answer.status_code for answer in sender.refused} == {503}
-    assert process.end() == 0, process.err
-    check_end(process)
-    group.check()
+    assert {answer.status_code for answer in refused_while_lost(group, relay)} == {503}

@@ -71,6 +71,16 @@ async def errors_shown(
         yield pilot
 
 
+@asynccontextmanager
+async def retry_offered(harness: ConsoleHarness) -> AsyncIterator[Pilot[None]]:
+    """Open the console, and ask to retry its two rejected users."""
+    async with errors_shown(harness) as pilot:
+        await until_shown(pilot, "2 users")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 2 users?")
+        yield pilot
+
+
 async def export_to(pilot: Pilot[None], path: str) -> None:
     """Export what is shown into this file."""
     await pilot.press("E")
@@ -867,16 +877,10 @@ async def test_amplitude_is_not_offered_to_be_asked_about_users_it_knows_and_ref
 async def test_users_whom_someone_else_has_retried_meanwhile_are_not_retried_again(
     harness: ConsoleHarness,
 ) -> None:
-    connection = connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
-        await until_shown(pilot, "2 users")
-        await pilot.press("R")
-        await until_shown(pilot, "Retry 2 users?")
+    async with retry_offered(harness) as pilot:
         session = services(pilot).session
         assert session is not None
-        retry(session.ledger, connection, RejectedFilter())
+        retry(session.ledger, session.connection, RejectedFilter())
         await pilot.press("s")
         await until_notified(pilot, "No one was retried: these users are not rejected any more.")
         await until_shown(pilot, "No one is rejected.")
@@ -886,14 +890,10 @@ async def test_users_whom_someone_else_has_retried_meanwhile_are_not_retried_aga
 async def test_those_rejected_while_a_retry_is_confirmed_stay_rejected(
     harness: ConsoleHarness,
 ) -> None:
-    connection = connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("2")
-        await until_shown(pilot, "2 users")
-        await pilot.press("R")
-        await until_shown(pilot, "Retry 2 users?")
-        with harness.workspace(connection) as workspace:
+    async with retry_offered(harness) as pilot:
+        session = services(pilot).session
+        assert session is not None
+        with harness.workspace(session.connection) as workspace:
             workspace.read(
                 [event("u01", True, audience="new"), event("ghost-9", True, audience="new")]
             )

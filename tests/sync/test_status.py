@@ -154,6 +154,19 @@ async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed
     assert told == ["1 extra", "1 fewer in Amplitude"]
 
 
+async def test_a_cohort_is_never_compared_until_it_is_whatever_else_is_to_be_said_of_it(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u-1")
+    assert not summary(workspace, "shoppers").is_never_compared  # it has no cohort
+    await workspace.sync()
+    assert summary(workspace, "shoppers").is_never_compared
+    workspace.enter("u-2", at=5)  # now it is pending
+    assert summary(workspace, "shoppers").is_never_compared
+    await workspace.compare()
+    assert not summary(workspace, "shoppers").is_never_compared
+
+
 async def test_missing_and_extra_users_of_a_comparison_are_told_together_until_delivered(
     workspace: Workspace,
 ) -> None:
