@@ -5,8 +5,8 @@
 
 The simulated Amplitude, in a process of its own, takes `latency` seconds for each request. Measured
 are whole processes, with their start: `amp-console sync --from FILE --yes` of the smaller number of
-events, which also creates the cohort, and `amp-console sync --yes` of the larger number of members,
-who are in the ledger already. 0 leaves one out.
+events, which also creates the cohort; and for the larger number, an event of as many users,
+`amp-console import FILE`, then `amp-console sync --yes`. 0 leaves one out.
 
 With `--peer`, Segment's own destination reads and sends the smaller file, too: in Node, 500 events
 in a request, one request after the other. FOLDER is the npm package `@segment/action-destinations`
@@ -32,12 +32,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import amp_console
-from amp_console.connections import ConnectionStore, Folders
-from amp_console.ledger import open_ledger, sources
-from amp_console.ledger.audiences import discover
-from amp_console.ledger.members import NewestChanges, merge
 from amp_console.simulator import Simulator, World
-from amp_console.values import AudienceRef, Change
+from amp_console.values import AudienceRef
 from tests.benchmarks.rows import show_row
 
 REF = AudienceRef("spa", "aud", "large")
@@ -198,26 +194,19 @@ def _user(number: int) -> str:
     return f"user-{number * 2654435761 % 2**32:08x}"
 
 
-def fill(path: Path, members: int) -> None:
-    """Fill a ledger with members who are all to be added."""
-    with open_ledger(path) as ledger:
-        audience = ledger.write(discover, REF)
-        source_id = ledger.write(sources.begin_source, "events", None, 1)
-        for first in range(0, members, 100_000):
-            gathered = NewestChanges()
-            last = min(first + 100_000, members)
-            gathered.add([Change(REF, _user(n), None, True, n, n + 1) for n in range(first, last)])
-            ledger.write(merge, source_id, gathered, {REF: audience.id}, 1)
+def ours(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str, Measured]:
+    """Run a command of amp-console; returns what it printed, and its figures."""
+    out, err, measured = run([sys.executable, "-c", OURS, *arguments], environment)
+    peak = next(line for line in err.splitlines() if line.startswith("VmHWM"))
+    return out, measured._replace(peak=int(peak.split()[1]) / 1024)
 
 
 def sync(arguments: Sequence[str], environment: Mapping[str, str], expected: int) -> Measured:
     """Run `amp-console sync`."""
-    command = [sys.executable, "-c", OURS, "sync", *arguments, "--yes", "--json"]
-    out, err, measured = run(command, environment)
-    (audience,) = json.loads(out)["audiences"]
+    answer, measured = ours(["sync", *arguments, "--yes", "--json"], environment)
+    (audience,) = json.loads(answer)["audiences"]
     assert audience["added"] == expected, audience
-    peak = next(line for line in err.splitlines() if line.startswith("VmHWM"))
-    return measured._replace(requests=audience["requests"], peak=int(peak.split()[1]) / 1024)
+    return measured._replace(requests=audience["requests"])
 
 
 def small(adds: int, latency: float) -> Measured:
@@ -232,13 +221,17 @@ def small(adds: int, latency: float) -> Measured:
         return sync(["--from", str(file)], environment, adds)
 
 
-def large(members: int, latency: float) -> Measured:
-    """Deliver what the ledger holds."""
-    with simulator(latency) as (base_url, _), workspace(base_url) as environment:
-        folders = Folders.locate(environment)
-        connection = ConnectionStore(folders.config_file).pick(None)
-        fill(folders.ledger(connection.id), members)
-        return sync([], environment, members)
+def large(members: int, latency: float) -> tuple[Measured, Measured]:
+    """Import a file; then deliver what the ledger holds."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        simulator(latency) as (base_url, _),
+        workspace(base_url) as environment,
+    ):
+        file = Path(folder) / "events.ndjson"
+        write_events(file, members)
+        _, imported = ours(["import", str(file)], environment)
+        return imported, sync([], environment, members)
 
 
 def peer(adds: int, latency: float, folder: Path) -> Measured:
@@ -276,7 +269,14 @@ def main() -> None:
         if options.adds and options.peer:
             rounds["Segment"] = peer(options.adds, latency, options.peer.absolute())
         if options.large:
-            rounds["members"] = large(options.large, latency)
+            imported, delivered = large(options.large, latency)
+            rounds["members"] = delivered
+            rounds["both"] = Measured(
+                imported.seconds + delivered.seconds,
+                delivered.requests,
+                imported.processor + delivered.processor,
+                max(imported.peak, delivered.peak),
+            )
         for name, measured in rounds.items():
             print(f"  {name} {measured.seconds:.2f} s", flush=True)
             best[name] = min(best.get(name, measured), measured)
@@ -291,8 +291,9 @@ def main() -> None:
             f", {best['Segment'].seconds / best['file'].seconds:.1f} of amp-console's",
         )
     if "members" in best:
-        goal = "5 s, under 300 MiB"
-        show(f"{options.large:,} members delivered", best["members"], latency, goal)
+        show(f"{options.large:,} members delivered", best["members"], latency, "")
+        goal = "15 s, under 300 MiB"
+        show(f"{options.large:,} events imported, then delivered", best["both"], latency, goal)
 
 
 def show(work: str, measured: Measured, latency: float, goal: str, more: str = "") -> None:
