@@ -25,6 +25,9 @@ from amp_console.connections.settings_errors import (
 )
 from amp_console.connections.settings_file import SettingsFile
 
+_CHANGED_ALONE = ("keyring_item", "webhook_item", "sources", "segment", "ledger")
+"""What a saved connection leaves as it is in the file: it is changed by itself."""
+
 
 class ConnectionStore:
     """The connections by name. Every method may raise a SettingsError about the file."""
@@ -65,30 +68,27 @@ class ConnectionStore:
             raise SeveralConnections(connection.name for connection in connections)
         return connections[0]
 
-    def save(self, connection: Connection) -> None:
-        """Insert a connection, or replace the one of its id.
+    def save(self, connection: Connection, **items: str) -> Connection:
+        """Insert a connection, or replace the one of its id; return it as it was saved.
 
-        Sources, space and ledger change through methods of their own only: another process may
-        have changed them since this connection was read. Raises NameTaken: another connection has
-        its name.
+        Its keyring items change to those in `items` alone, by their settings; sources, space and
+        ledger change through methods of their own only. Another process may have changed any of
+        them since this connection was read, and an item that is not pointed to is deleted. Raises
+        NameTaken: another connection has its name.
         """
 
         def put(settings: Settings) -> Settings:
             by_id = {known.id: known for known in settings.connections}
             changed = connection
             if before := by_id.get(connection.id):
-                changed = msgspec.structs.replace(
-                    connection,
-                    sources=before.sources,
-                    segment=before.segment,
-                    ledger=before.ledger,
-                )
-            by_id[connection.id] = changed
+                kept = {name: getattr(before, name) for name in _CHANGED_ALONE}
+                changed = msgspec.structs.replace(connection, **kept)
+            by_id[connection.id] = msgspec.structs.replace(changed, **items)
             if [known.name for known in by_id.values()].count(connection.name) > 1:
                 raise NameTaken(connection.name)
             return settings._replace(connections=tuple(by_id.values()))
 
-        self._change(put)
+        return _by_id(self._change(put), connection)
 
     def put_source(self, connection: Connection, source: NamedSource) -> Connection:
         """Add a source to a connection, or replace the one of its name; return the connection.
@@ -123,6 +123,15 @@ class ConnectionStore:
             connection, lambda known: msgspec.structs.replace(known, ledger=server)
         )
 
+    def change(self, connection: Connection, **settings: object) -> Connection:
+        """Change some settings of a connection; the others stay as the file has them.
+
+        Return the connection. Raises as `put_source`.
+        """
+        return self._change_one(
+            connection, lambda known: msgspec.structs.replace(known, **settings)
+        )
+
     def _change_one(
         self, connection: Connection, change: Callable[[Connection], Connection]
     ) -> Connection:
@@ -133,9 +142,7 @@ class ConnectionStore:
             by_id[connection.id] = change(by_id[connection.id])
             return settings._replace(connections=tuple(by_id.values()))
 
-        self._change(put)
-        (saved,) = (known for known in self.all() if known.id == connection.id)
-        return saved
+        return _by_id(self._change(put), connection)
 
     def remove(self, name: str) -> None:
         """Remove a connection; its keyring item, if it has one, joins the forgotten.
@@ -165,8 +172,8 @@ class ConnectionStore:
 
         self._change(drop)
 
-    def _change(self, change: Callable[[Settings], Settings]) -> None:
-        """Read, change and write while no other process does."""
+    def _change(self, change: Callable[[Settings], Settings]) -> Settings:
+        """Read, change and write while no other process does; return what was written."""
         from amp_console.connections.rewrite import rewrite
 
         with self._file.locked():
@@ -177,6 +184,7 @@ class ConnectionStore:
                 self._file.write(rewrite(text, after))
             except ValueError as error:
                 raise self._damaged(error) from error
+        return after
 
     def _parse(self, text: str) -> Settings:
         try:
@@ -190,6 +198,11 @@ class ConnectionStore:
             f"The settings {self._file.path} can't be used: {problem}. Nothing was changed. "
             "Fix the file, or move it away to start a new one."
         )
+
+
+def _by_id(settings: Settings, connection: Connection) -> Connection:
+    """What a connection is in these settings."""
+    return next(known for known in settings.connections if known.id == connection.id)
 
 
 def _named(connections: Iterable[Connection], name: str) -> Connection:

@@ -4,8 +4,6 @@ import enum
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 
-import msgspec
-
 from amp_console.connections.connection import Connection
 from amp_console.connections.key_errors import (
     KEYS_NOT_KEPT,
@@ -92,9 +90,8 @@ def point_to(
 
     Raises SettingsError: the settings weren't saved. The new items are removed again.
     """
-    stored = msgspec.structs.replace(connection, **items)
     with deleted_unless_saved(keyring, items):
-        store.save(stored)
+        stored = store.save(connection, **items)
     retry_forgotten(store, keyring)
     return stored
 

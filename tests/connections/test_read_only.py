@@ -41,6 +41,7 @@ SERVER = LedgerServer(url="postgresql://console@db.acme.example/amp")
 Write = Callable[[ConnectionStore, Keyring, Connection, Credentials], object]
 WRITERS: dict[str, Write] = {
     "save": lambda store, _, target, __: store.save(msgspec.structs.replace(target, app_id=7)),
+    "change": lambda store, _, target, __: store.change(target, app_id=7),
     "remove": lambda store, _, target, __: store.remove(target.name),
     "put_source": lambda store, _, target, __: store.put_source(target, LAKE),
     "drop_source": lambda store, _, target, __: store.drop_source(target, LAKE.name),

@@ -362,7 +362,8 @@ def test_a_folder_in_the_files_place_is_reported(store: ConnectionStore, file: P
 
 def test_a_keyring_item_that_a_save_leaves_behind_is_remembered(store: ConnectionStore) -> None:
     store.save(EVERYTHING)
-    store.save(msgspec.structs.replace(EVERYTHING, keyring_item="second"))
+    saved = store.save(EVERYTHING, keyring_item="second")
+    assert saved.keyring_item == "second"
     assert store.forgotten() == ("0123456789ab",)
 
     store.remove("Shop")
@@ -372,6 +373,37 @@ def test_a_keyring_item_that_a_save_leaves_behind_is_remembered(store: Connectio
     assert store.forgotten() == ("second",)
     store.mark_deleted("second")
     assert store.forgotten() == ()
+
+
+def test_keys_that_another_process_stored_meanwhile_stay(store: ConnectionStore) -> None:
+    store.save(EVERYTHING)
+    seen = store.get("Shop")
+    store.save(seen, keyring_item="newer", webhook_item="secret")
+
+    saved = store.save(msgspec.structs.replace(seen, owner_email="ben@example.com"))
+
+    assert (saved.owner_email, saved.keyring_item, saved.webhook_item) == (
+        "ben@example.com",
+        "newer",
+        "secret",
+    )
+    assert store.get("Shop") == saved
+    assert store.forgotten() == ("0123456789ab",)
+
+
+def test_a_changed_setting_leaves_those_that_others_changed(store: ConnectionStore) -> None:
+    store.save(EVERYTHING)
+    seen = store.get("Shop")
+    store.change(seen, user_id_path="$.traits.other", owner_email="ben@example.com")
+
+    changed = store.change(seen, read_only=False)
+
+    assert (changed.user_id_path, changed.owner_email) == ("$.traits.other", "ben@example.com")
+    assert not changed.read_only
+    assert store.all() == (changed,)
+    store.remove("Shop")
+    with pytest.raises(UnknownConnection):
+        store.change(seen, read_only=True)
 
 
 def test_an_item_in_use_is_never_among_the_forgotten(store: ConnectionStore, file: Path) -> None:

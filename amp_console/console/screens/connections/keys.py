@@ -43,8 +43,8 @@ async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
     to do without. Raises `KeysError` and `SettingsError`.
     """
     if made.credentials is None:
-        await aside(services.environment.connections.save, made.connection)
-        await _go_on(services, made.connection, opens=opens)
+        saved = await aside(services.environment.connections.save, made.connection)
+        await _go_on(services, saved, opens=opens)
         return (
             FROM_ENVIRONMENT if services.environment_keys.belong_to(made.connection) else AS_BEFORE
         )
@@ -67,8 +67,8 @@ async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
 async def _keep_in_memory(
     services: Services, connection: Connection, credentials: Credentials, *, opens: bool
 ) -> str:
-    await aside(services.environment.connections.save, connection)
-    await _go_on(services, connection, opens=opens)
+    saved = await aside(services.environment.connections.save, connection)
+    await _go_on(services, saved, opens=opens)
     session = services.connections.session_of(connection)
     if session is None:
         return NOT_KEPT

@@ -242,15 +242,16 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
             self.run_worker(self._turn(self.current))
 
     async def _turn(self, connection: Connection) -> None:
-        changed = msgspec.structs.replace(connection, read_only=not connection.read_only)
+        store, read_only = self.services.environment.connections, not connection.read_only
         try:
-            await aside(self.services.environment.connections.save, changed)
+            changed = await aside(store.change, connection, read_only=read_only)
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
         ledgers = self.services.environment.ledgers
         now = self.services.timing.now
-        await aside(log_connection_saved, ledgers, connection, changed, now=now)
+        before = msgspec.structs.replace(changed, read_only=not read_only)
+        await aside(log_connection_saved, ledgers, before, changed, now=now)
         session = self.services.connections.session_of(connection)
         if session is not None:
             session.change(changed)

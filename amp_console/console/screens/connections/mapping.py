@@ -11,7 +11,7 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static, TextArea
 
-from amp_console.connections import Connection, SettingsError
+from amp_console.connections import SettingsError
 from amp_console.console.background import aside
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
@@ -179,25 +179,22 @@ that led here from Errors, else a sample: paste an event of your own over it to 
     async def _save(self) -> None:
         user_id, amplitude_id = self._paths()
         store, session = self.services.environment.connections, self.session
+        known = session.connection
         try:
-            known = _stored(await aside(store.all), session.connection)
-            changed = msgspec.structs.replace(
-                known, user_id_path=user_id, amplitude_id_path=amplitude_id
+            changed = await aside(
+                store.change, known, user_id_path=user_id, amplitude_id_path=amplitude_id
             )
-            await aside(store.save, changed)
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
         ledgers, now = self.services.environment.ledgers, self.services.timing.now
-        await aside(log_connection_saved, ledgers, known, changed, now=now)
+        before = msgspec.structs.replace(
+            changed, user_id_path=known.user_id_path, amplitude_id_path=known.amplitude_id_path
+        )
+        await aside(log_connection_saved, ledgers, before, changed, now=now)
         session.change(changed)
         self.services.notifications.post(f"Saved. {ABOUT}")
         self.leave()
-
-
-def _stored(all_of_them: tuple[Connection, ...], connection: Connection) -> Connection:
-    """The connection in the settings: the open one may be read-only for this session."""
-    return next((item for item in all_of_them if item.id == connection.id), connection)
 
 
 def _wrong(path: str) -> str | None:
