@@ -488,6 +488,24 @@ def test_places_in_files_that_are_gone_are_forgotten_after_a_day(
     assert sorted(known) == ["1.ndjson", "2.ndjson"]
 
 
+def test_places_in_files_that_another_session_follows_are_remembered(
+    workspace: Workspace, folder: Path, tmp_path: Path
+) -> None:
+    other, log, rotated = tmp_path / "other.ndjson", folder / "app.log", folder / "app.log.1"
+    for number, file in enumerate((other, rotated)):
+        file.write_text(lines(f"u{number}"))
+        Watcher(workspace, file).poll()
+    rotated.unlink()
+    log.write_text(lines("u2"))
+    watcher = Watcher(workspace, log)
+    watcher.poll()
+    watcher.now += 100_000
+    watcher.poll()
+    known = [Path(item.key).name for item in workspace.ledger.read(checkpoints, "file")]
+    assert sorted(known) == ["app.log", "other.ndjson"]
+    assert Watcher(workspace, other).poll() == 0
+
+
 def test_files_in_trouble_are_listed_first_and_then_the_last_that_brought_events(
     workspace: Workspace, folder: Path
 ) -> None:

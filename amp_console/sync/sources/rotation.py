@@ -36,6 +36,11 @@ def rotations_of(path: Path) -> list[Path]:
     return [item.path for item in _ordered(list(found.values()))]
 
 
+def is_rotation(log: Path, other: Path) -> bool:
+    """Whether a file beside a log has a name that log rotation gives to an earlier one."""
+    return other.parent == log.parent and _numbers(log.name, other.name) is not None
+
+
 def _numbers(name: str, other: str) -> tuple[int, ...] | None:
     """The numbers that a rotated log's name has more than the log's; None for another file."""
     bare = _PACKED.sub("", other)

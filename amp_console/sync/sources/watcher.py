@@ -19,6 +19,7 @@ from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.sources.checkpoints import FileCheckpoints, UnreadFiles
 from amp_console.sync.sources.files import CUT, FileReader, Reading, ends_complete, grows
 from amp_console.sync.sources.protocols import SourceStatus
+from amp_console.sync.sources.rotation import is_rotation
 
 TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", "~")
 """How the names of files end that are renamed when they are whole."""
@@ -101,7 +102,8 @@ class PathWatcher:
         self._reader = FileReader(ingestor, self._checkpoints)
         self._files: dict[Path, _Watched] = {}
         self._aliases: set[Path] = set()
-        self._gone = dict.fromkeys(map(Path, self._checkpoints.paths()), self.clock())
+        known = filter(self._is_watched, map(Path, self._checkpoints.paths()))
+        self._gone = dict.fromkeys(known, self.clock())
         self._moved: dict[Path, float] = {}
         self._turns: deque[_Turn] = deque()
         self._unread = UnreadFiles(ingestor)
@@ -253,6 +255,12 @@ class PathWatcher:
                 yield path
         late, now = self._options.late, self.clock()
         yield from [path for path, since in self._moved.items() if now - since < late]
+
+    def _is_watched(self, path: Path) -> bool:
+        """Whether it is looked for here: another session may follow what is elsewhere."""
+        if not self.paths.isdisjoint((path, *path.parents)):
+            return True
+        return any(is_rotation(log, path) for log in self.paths)
 
     def _is_alone(self, path: Path) -> bool:
         """Whether a file is watched by its name, so that its folder is not looked at."""
