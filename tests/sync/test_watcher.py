@@ -30,6 +30,7 @@ from amp_console.sync.sources.watcher import (
     readable,
 )
 from amp_console.sync.timing import Timing
+from amp_console.values import IdType
 from tests.examples import examples
 from tests.ledgers import fail, fail_no_more
 from tests.sync.workspace import Workspace, event
@@ -607,6 +608,21 @@ def test_a_file_that_could_not_be_read_is_kept_until_it_is_read_or_gone(
     watcher.start()
     assert watcher.poll() == 1
     assert unread(workspace) == {}
+
+
+def test_what_segment_says_of_an_audience_counts_when_its_line_is_read_again(
+    workspace: Workspace, folder: Path
+) -> None:
+    hints = {"audience_settings": {"id_type": "BY_AMP_ID", "cohort_name": "Best"}}
+    (folder / "a.ndjson").write_text(json.dumps(event("u1", True, personas=hints)) + "\n")
+    watcher, ledger = Watcher(workspace, folder), workspace.ledger
+    ledger.write(fail, "INSERT", "audience")
+    with pytest.raises(LedgerError):
+        watcher.poll()
+    ledger.write(fail_no_more, "audience")
+    assert watcher.poll() == 1
+    audience = workspace.audience()
+    assert (audience.id_type, audience.cohort_name) == (IdType.AMPLITUDE_ID, "Best")
 
 
 def test_what_the_ledger_could_not_keep_about_a_file_is_kept_later(

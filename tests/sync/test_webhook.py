@@ -21,7 +21,8 @@ from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.http_server import ConnectionLimits
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
-from amp_console.values import Secret
+from amp_console.values import IdType, Secret
+from tests.ledgers import fail, fail_no_more
 from tests.ports import free_port
 from tests.sync.test_live import until
 from tests.sync.webhook_sender import (
@@ -200,6 +201,20 @@ async def test_a_full_disk_is_told_and_the_sender_tries_again(workspace: Workspa
         workspace.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
         assert (await post.send(body_of("u1"))).status_code == 200
     assert workspace.cohort() == {"u1"}
+
+
+async def test_what_segment_says_of_an_audience_counts_when_it_is_sent_again(
+    workspace: Workspace,
+) -> None:
+    hints = {"audience_settings": {"id_type": "BY_AMP_ID", "cohort_name": "Best"}}
+    body = json.dumps(event("u1", True, personas=hints)).encode()
+    async with receiving(workspace) as post:
+        workspace.ledger.write(fail, "INSERT", "audience")
+        assert (await post.send(body)).status_code == 503
+        workspace.ledger.write(fail_no_more, "audience")
+        assert (await post.send(body)).status_code == 200
+    audience = workspace.audience()
+    assert (audience.id_type, audience.cohort_name) == (IdType.AMPLITUDE_ID, "Best")
 
 
 async def test_many_senders_at_once_lose_nothing(workspace: Workspace) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from amp_console.engage import EventBatch, open_file
 from amp_console.engage.reader import EventReader
 from amp_console.engage.source import BEGINNING, Start, grows_by_lines
+from amp_console.ledger import LedgerError
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.sources.checkpoints import UNFINISHED, FileCheckpoint, FileCheckpoints
 from amp_console.sync.sources.rotation import rotations_of
@@ -201,7 +202,11 @@ class FileReader:
                 if batches:  # one line may hold events by the million
                     yield _cost(batches[-1])
                 batches.append(batch)
-            self._add(self._ingestor.ingest(known.source_id, batches, checkpoint.encode()))
+            try:
+                self._add(self._ingestor.ingest(known.source_id, batches, checkpoint.encode()))
+            except LedgerError:
+                self._events.forget_hints()  # those of the batches were not kept
+                raise
             self._checkpoints.remember(checkpoint)
             yield appended.after.position - known.position
             known = checkpoint

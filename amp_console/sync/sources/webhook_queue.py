@@ -122,7 +122,11 @@ class WebhookQueue:
         lines = [event for item in waiting for event in item.events]
         batch = self._reader.read(lines, self._number)
         self._number += len(lines)
-        return self._ingestor.ingest(self._source_id, [batch])
+        try:
+            return self._ingestor.ingest(self._source_id, [batch])
+        except LedgerError:
+            self._reader.forget_hints()  # those of the batch were not kept
+            raise
 
 
 def _release(waiting: list[_Waiting], error: LedgerError | None) -> None:
