@@ -465,6 +465,35 @@ def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "user_id,user_id_2,amplitude_id\nu1,u1-old,71\nu2,,\n,,73\n",
+        """external_ids
+"{""user_id"":[""u1"",""u1-old""],""amplitude_id"":[""71""]}"
+"{""user_id"":[""u2""]}"
+"{""amplitude_id"":[73]}"
+""",
+    ],
+    ids=["columns", "external_ids"],
+)
+def test_a_member_whom_a_list_names_by_the_other_id_type_alone_makes_it_incomplete(
+    workspace: Workspace, tmp_path: Path, content: str
+) -> None:
+    """Else a repair would remove them: who they are in the cohort is not known."""
+    workspace.enter("u1")
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    path = tmp_path / "list.csv"
+    path.write_text(content)
+    audience = workspace.audience()
+    with pytest.raises(IncompleteList, match=r"first line 3 \(no amplitude_id in this row\)"):
+        read_member_list(workspace.ledger, open_reader, audience, str(path))
+    listing = read_member_list(
+        workspace.ledger, open_reader, audience, str(path), allow_incomplete=True
+    )
+    assert (listing.refused, listing.members) == (1, 2)
+
+
+@pytest.mark.parametrize(
     ("users", "in_cohort", "overlap"),
     [
         (("x-1", "x-2"), (), 0),

@@ -1,5 +1,7 @@
 """Comparing a cohort with a list of members instead of with the ledger."""
 
+from collections.abc import Iterator, Sequence
+
 import msgspec
 
 from amp_console.engage import ReadOptions, UnreadableSource
@@ -52,8 +54,9 @@ def read_member_list(
             ledger.stage(
                 export_staging.add_to_list, audience.id, [id_ for id_ in ids if id_ is not None]
             )
-            refused += len(batch.refusals)
-            refusals += batch.refusals[: 1 - len(refusals)]
+            found = [*batch.refusals, *_without(batch.changes, ids, audience.id_type)]
+            refused += len(found)
+            refusals += found[: 1 - len(refusals)]
         if refused and not allow_incomplete:
             raise IncompleteList(_why_incomplete(source, refused, refusals[0]))
         listed = ledger.stage(
@@ -83,6 +86,17 @@ def _options(audience: Audience) -> ReadOptions:
         lists=audience.id_type,
         amplitude_id_column="amplitude_id" if is_amplitude else None,
     )
+
+
+def _without(
+    changes: Sequence[Change], ids: Sequence[str | None], id_type: IdType
+) -> Iterator[Refusal]:
+    """Refuse the rows that name a person by the other ID type alone: who they are is not known."""
+    if None not in ids:
+        return
+    named = {change.line for change, id_ in zip(changes, ids, strict=True) if id_ is not None}
+    for line in sorted({change.line for change in changes} - named):
+        yield Refusal(line, f"no {id_type} in this row")
 
 
 def _identifier(change: Change, id_type: IdType) -> str | None:
