@@ -242,6 +242,8 @@ def request_operation(record: RequestRecord) -> str:
 
 def request_answer(record: RequestRecord, glyphs: Glyphs) -> Cell:
     """How a request was answered, as a sign and a status."""
+    if not record.is_sent:
+        return Cell(f"{glyphs.dash} not sent", "dim")
     if record.state is RequestState.OPEN and not record.is_abandoned:
         return Cell(f"{glyphs.live} sent", "accent")
     if record.status is None:

@@ -10,6 +10,7 @@ changed nothing is undone instead: what was known of its members before is true 
 
 import enum
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -75,6 +76,16 @@ class RequestAnswer(msgspec.Struct, frozen=True):
     status: int | None = None
     words: str = ""
     sent_at: int | None = None
+
+
+class NotApplied(NamedTuple):
+    """How many users of a request Amplitude did not accept, and how many of them are rejected.
+
+    The others are wanted otherwise since, so they are pending.
+    """
+
+    users: int
+    rejected: int
 
 
 class Reason(enum.StrEnum):
@@ -345,18 +356,22 @@ def confirm(
     answer: RequestAnswer,
     skipped: Sequence[str] = (),
     reason: str = "",
-) -> int:
-    """Amplitude applied the request, except for the `skipped`; return how many were rejected.
+) -> NotApplied:
+    """Amplitude applied the request, except for the `skipped`.
 
     A skipped user who was to be added is out. One who was to be removed may be in or out.
     """
     settle(db, batch.request_id, "confirmed", answer, len(skipped))
     late_effects.settle_confirmed(db, batch.request_id)
     late_effects.rule_out(db, batch.audience_id, batch.id_type, batch.operation, skipped)
-    return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at) if skipped else 0
+    if not skipped:
+        return NotApplied(0, 0)
+    return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at)
 
 
-def refuse(db: Db, batch: DeliveryBatch, named_ids: Sequence[str], answer: RequestAnswer) -> int:
+def refuse(
+    db: Db, batch: DeliveryBatch, named_ids: Sequence[str], answer: RequestAnswer
+) -> NotApplied:
     """Amplitude refused the request because of these users, and again, although it took others.
 
     They are where they were before it (`undo`).
@@ -372,7 +387,7 @@ def _reject(
     code: Reason,
     reason: str,
     at: int,
-) -> int:
+) -> NotApplied:
     rejection = db.execute(
         "INSERT INTO rejection (request_id, operation, code, reason, at) VALUES (?, ?, ?, ?, ?) "
         "RETURNING id",
@@ -404,7 +419,11 @@ def _reject(
             for id_ in ids
         ],
     )
-    return done.rowcount
+    (rejected,) = db.execute(
+        "SELECT count(*) FROM member WHERE audience_id = ? AND rejection_id = ?",
+        (batch.audience_id, rejection),
+    ).fetchone()
+    return NotApplied(done.rowcount, int(rejected))
 
 
 def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None = None) -> None:
@@ -478,6 +497,7 @@ def _restore(db: Db, batch: DeliveryBatch, request_id: int | None) -> None:
 
 
 PROCESS_ENDED = "The process ended before the answer came."
+NEVER_SENT = "The process ended before this was sent."
 """What is kept of a request instead of its answer."""
 
 
@@ -485,13 +505,17 @@ def void_open(db: Db, audience_id: int, now: int, late_until: int | None) -> int
     """Void what a dead process left open; only for the holder of the lease. Returns how many.
 
     What it sent may take effect until `late_until`, in microseconds since 1970; None: it can't.
+    A batch is sent only once those before it are settled, so that only the first of these may be.
     """
     requests = db.execute(
-        "SELECT id FROM request WHERE audience_id = ? AND state = 'open'", (audience_id,)
+        "SELECT id FROM request WHERE audience_id = ? AND state = 'open' ORDER BY id",
+        (audience_id,),
     ).fetchall()
-    for (request_id,) in requests:
-        answer = RequestAnswer(now, None, PROCESS_ENDED)
-        void(db, request_id, answer, late_until)
+    for number, (request_id,) in enumerate(requests):
+        if number == 0:
+            void(db, request_id, RequestAnswer(now, None, PROCESS_ENDED), late_until)
+        else:
+            void(db, request_id, RequestAnswer(now, None, NEVER_SENT))
     return len(requests)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from amp_console.ledger.audiences import LABEL
 from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, members_between
-from amp_console.ledger.deliveries import RequestKind
+from amp_console.ledger.deliveries import NEVER_SENT, RequestKind
 from amp_console.values import IdType, Operation
 
 
@@ -44,6 +44,8 @@ class RequestRecord(msgspec.Struct, frozen=True):
     """Its run ended before the answer came; the next one to sync the audience voids it."""
     is_rejected: bool = False
     """Amplitude refused it, and its users were rejected for that."""
+    is_sent: bool = True
+    """Whether it was sent, as far as is known; the next one is opened while one is under way."""
 
     @property
     def rejected(self) -> int:
@@ -60,7 +62,10 @@ _SELECT = (
     f"SELECT request.id, run_id, audience_id, coalesce({LABEL}, ''), kind, "
     "request.id_type, operation, size, sent_at, settled_at, state, status, answer, skipped, "
     "state = 'open' AND run_id IN (SELECT run.id FROM run WHERE ended_at IS NOT NULL), "
-    "state = 'void' AND request.id IN (SELECT request_id FROM rejection) "
+    "state = 'void' AND request.id IN (SELECT request_id FROM rejection), "
+    f"answer <> '{NEVER_SENT}' AND NOT (state = 'open' AND EXISTS (SELECT 1 FROM request AS other "
+    "WHERE other.audience_id = request.audience_id AND other.state = 'open' "
+    "AND other.id < request.id)) "
     "FROM request LEFT JOIN audience ON audience.id = audience_id "
 )
 _OF_RUN = "WHERE run_id = :run AND audience_id = coalesce(:audience, audience_id) "
@@ -123,7 +128,7 @@ def forget_requests(db: Db, run_id: int, before: int) -> int:
 
 
 def _record(row: Sequence[Any]) -> RequestRecord:
-    *known, status, answer, skipped, is_abandoned, is_rejected = row
+    *known, status, answer, skipped, is_abandoned, is_rejected, is_sent = row
     id_, run_id, audience_id, name, kind, id_type, operation, size, sent, settled, state = known
     return RequestRecord(
         id_,
@@ -142,6 +147,7 @@ def _record(row: Sequence[Any]) -> RequestRecord:
         skipped,
         bool(is_abandoned),
         bool(is_rejected),
+        bool(is_sent),
     )
 
 

@@ -13,6 +13,7 @@ from amp_console.ledger.audiences import audience, link_existing, set_id_type
 from amp_console.ledger.counts import Headcount, InCohort, Outstanding, headcount, held_by_cohort
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
 from amp_console.ledger.rejected import rejected_users, retry_rejected
+from amp_console.ledger.requests import requests_page
 from amp_console.values import AudienceRef, Change, IdType, Operation
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, take
 
@@ -143,7 +144,13 @@ def test_what_a_dead_process_left_open_is_sent_again(ledger: Ledger) -> None:
     read(ledger, [enters("u1", 1), enters("u2", 1, 2), enters("u3", 1, 3)])
     take(ledger, ADD, limit=1)
     take(ledger, ADD, limit=1)  # opened while the other one was on its way
+    taken = [(item.is_sent, item.answer) for item in ledger.read(requests_page, 1, 0, 9)[::-1]]
+    assert taken == [(True, ""), (False, "")]
     assert ledger.write(deliveries.void_open, 1, 9, 9) == 2
+    found = [(item.is_sent, item.answer) for item in ledger.read(requests_page, 1, 0, 9)[::-1]]
+    assert found == [(True, deliveries.PROCESS_ENDED), (False, deliveries.NEVER_SENT)]
+    late = ledger.read(lambda db: db.execute("SELECT count(*) FROM late_effect").fetchone())
+    assert late == (1,)  # of the one that may have been sent
     assert deliver(ledger) == {ADD: ["u1", "u2", "u3"], REMOVE: []}
 
 
@@ -197,7 +204,8 @@ def test_a_user_skipped_while_leaving_meanwhile_is_not_rejected(ledger: Ledger) 
     batch = take(ledger, ADD)
     assert batch
     read(ledger, [leaves("ghost", 2)], "/later")
-    ledger.write(deliveries.confirm, batch, OK, ["ghost"], "unknown")
+    found = ledger.write(deliveries.confirm, batch, OK, ["ghost"], "unknown")
+    assert (found.users, found.rejected) == (1, 0)
     assert left(ledger) == left(ledger).__class__(0, 0, 0, 0)
 
 

@@ -120,3 +120,17 @@ async def test_a_sync_ends_exact_whatever_arrives_meanwhile(
         report = await deliver(workspace.plan(), workspace.context(client))
     assert report.status is RunStatus.DELIVERED
     assert workspace.cohort() == wanted
+
+
+@pytest.mark.both_engines
+async def test_who_is_skipped_and_has_left_meanwhile_is_neither_added_nor_rejected(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("first")
+    await workspace.sync()
+    workspace.enter("u1", "u2", "ghost-1", "ghost-2")
+    client = BusyClient(workspace, lambda: workspace.leave("ghost-1"))
+    async with client:
+        report = await deliver(workspace.plan(), workspace.context(client))
+    (counts,) = (audience.counts for audience in report.audiences)
+    assert (counts.added, counts.rejected) == (2, 1)

@@ -22,6 +22,7 @@ _STATES = {
     RequestState.CONFIRMED: "applied",
     RequestState.VOID: "not applied or unknown; its users are pending again",
 }
+NOT_SENT = "not sent; its users are pending"
 REFUSED = "refused and not applied; its users were sent again or are pending"
 CREATED = "applied; later requests confirm who of its users is in the cohort"
 MAX_LENGTH = 2000  # characters of an answer; the ledger keeps no more
@@ -34,6 +35,8 @@ def _state(record: RequestRecord) -> str:
         and record.status is not None
         and 400 <= record.status < 500
     )
+    if not record.is_sent:
+        return NOT_SENT
     if record.is_rejected:
         return f"refused and not applied; {plural(record.size, 'user')} rejected"
     if record.skipped:
@@ -96,14 +99,14 @@ class RequestView(Dialog[None]):
         record, glyphs = found.record, self.services.glyphs
         users = plural(record.size, "user")
         took = ""
-        if record.settled_at is not None:
+        if record.settled_at is not None and record.is_sent:
             took = f"  (answered after {lasting((record.settled_at - record.sent_at) / SECOND)})"
         rows = [
             ("audience", record.audience_name),
             ("run", str(record.run_id)),
             ("operation", f"{request_operation(record)} {users} by {record.id_type.label}"),
             ("cohort", found.cohort or glyphs.dash),
-            ("sent", local_time(record.sent_at) + took),
+            ("sent" if record.is_sent else "opened", local_time(record.sent_at) + took),
             ("answer", f"{request_answer(record, glyphs).text}  {_state(record)}"),
         ]
         if record.skipped:

@@ -188,8 +188,8 @@ class BatchBisector:
         if not ids:
             return
         answer = worker.answer(refusal.status, words_of(refusal))
-        rejected = await worker.write(deliveries.refuse, batch, ids, answer)
-        worker.count(rejected=rejected, done=rejected)
+        left = await worker.write(deliveries.refuse, batch, ids, answer)
+        worker.count(rejected=left.rejected, done=left.users)
 
 
 def _all_refused(refusal: BadRequest) -> str:

@@ -22,7 +22,7 @@ from amp_console.amplitude import (
 )
 from amp_console.ledger import Db, deliveries, runs
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
+from amp_console.ledger.deliveries import DeliveryBatch, NotApplied, RequestAnswer
 from amp_console.ledger.leases import fenced
 from amp_console.ledger.locks import Fence
 from amp_console.ledger.runs import AudienceCounts
@@ -176,9 +176,9 @@ class AudienceWorker:
             return False
         if is_control and batch.operation is Operation.REMOVE:
             answer = msgspec.structs.replace(answer, skipped=())  # unknown users are out anyway
-        rejected = await self._confirm(batch, answer.skipped, answer.text)
+        left = await self._confirm(batch, answer.skipped, answer.text)
         if not is_control:
-            self._count_batch(batch, rejected)
+            self._count_batch(batch, left)
         return True
 
     async def upload(self, request: Upload) -> Uploaded:
@@ -219,8 +219,10 @@ class AudienceWorker:
             raise RunStopped
         return False
 
-    async def _confirm(self, batch: DeliveryBatch, skipped: tuple[str, ...], text: str) -> int:
-        rejected = await self.write(
+    async def _confirm(
+        self, batch: DeliveryBatch, skipped: tuple[str, ...], text: str
+    ) -> NotApplied:
+        left = await self.write(
             deliveries.confirm,
             batch,
             self.answer(200, text),
@@ -231,14 +233,14 @@ class AudienceWorker:
         self.asked_to_wait = None
         self.retry_budget.renew()
         self.batch_size.grow(batch.size)
-        return rejected
+        return left
 
-    def _count_batch(self, batch: DeliveryBatch, rejected: int) -> None:
-        accepted = batch.size - rejected
+    def _count_batch(self, batch: DeliveryBatch, left: NotApplied) -> None:
+        applied = batch.size - left.users
         if batch.operation is Operation.ADD:
-            self.count(added=accepted, rejected=rejected, done=batch.size)
+            self.count(added=applied, rejected=left.rejected, done=batch.size)
         else:
-            self.count(removed=accepted, rejected=rejected, done=batch.size)
+            self.count(removed=applied, rejected=left.rejected, done=batch.size)
 
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """Ask Amplitude something that changes nothing, as often as it takes.
