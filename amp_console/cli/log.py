@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,12 @@ _KINDS = (
 )
 
 
-def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
-    """Read "30m", "2h", "7d" or an ISO time, local unless it has an offset, as microseconds."""
+def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int | timedelta | None:
+    """Read "30m", "2h", "7d", or an ISO time, local unless it has an offset, as microseconds."""
     if text is None:
         return None
     if ago := re.fullmatch(r"(\d{1,6})([mhd])", text):
-        return round((time.time() - int(ago[1]) * UNITS[ago[2]]) * 1_000_000)
+        return timedelta(seconds=int(ago[1]) * UNITS[ago[2]])
     try:
         moment = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -82,7 +82,7 @@ def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int |
 @json_option
 @connection_option
 def log(
-    since: int | None,
+    since: int | timedelta | None,
     kinds: tuple[str, ...],
     text: str,
     limit: int,
@@ -100,8 +100,10 @@ def log(
         raise click.UsageError("--exact says how to write a CSV: add --export FILE.")
     if export_file is not None and (follow or as_json):
         raise click.UsageError("--export writes a file: leave out --follow and --json.")
-    criteria = LogFilter(text, tuple(LogKind(kind) for kind in kinds), since)
     with open_connection(connection_name) as (_, ledger):
+        if isinstance(since, timedelta):
+            since = ledger.now() - since // timedelta(microseconds=1)
+        criteria = LogFilter(text, tuple(LogKind(kind) for kind in kinds), since)
         if export_file is not None:
             _export(ledger, criteria, export_file, exact=exact)
         elif follow:

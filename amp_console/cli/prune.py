@@ -36,7 +36,6 @@ def prune(days: int | None, yes: bool, connection_name: str | None) -> int:
     from amp_console.connections.read_only import guard
     from amp_console.sync.delivery.retention import prune_history
     from amp_console.text import plural
-    from amp_console.values import now_in_microseconds
 
     with open_connection(connection_name) as (connection, ledger):
         guard(connection, "Nothing was deleted.")
@@ -47,7 +46,7 @@ def prune(days: int | None, yes: bool, connection_name: str | None) -> int:
         if not yes and not (is_interactive() and ask(question)):
             say("Nothing was deleted. To confirm in advance, add --yes.", err=True)
             return Exit.MISUSE
-        pruned = asyncio.run(prune_history(ledger, age, now_in_microseconds()))
+        pruned = asyncio.run(prune_history(ledger, age, ledger.now()))
         say(f"Deleted {pruned}.")
         return _rewritten(ledger)
 

@@ -193,11 +193,10 @@ def _compare(
     from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
     from amp_console.sync.reconcile.download import downloads_needed
     from amp_console.text import plural
-    from amp_console.values import now_in_microseconds
 
     listing = _read_list(ledger, chosen[0], against, request) if against else None
     quota = _quota(connection, ledger, credentials)
-    needed = ledger.read(downloads_needed, chosen, now_in_microseconds())
+    needed = ledger.read(downloads_needed, chosen, ledger.now())
     say(f"{quota}. Comparing takes {plural(needed, 'download')}.", err=True)
     say(WHAT_COMPARING_DOES, err=True)
     if needed > quota.left:
@@ -241,11 +240,10 @@ def _quota(connection: "Connection", ledger: "Ledger", credentials: "Credentials
 
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.reconcile.quota import ask_quota
-    from amp_console.values import now_in_microseconds
 
     async def ask() -> "Quota":
         async with client_for(connection, credentials) as client:
-            return await ask_quota(client, ledger, now_in_microseconds())
+            return await ask_quota(client, ledger, ledger.now())
 
     return asyncio.run(ask())
 

@@ -288,8 +288,7 @@ def _keep(connection: "Connection", space_id: str, audiences: "tuple[SegmentAudi
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.segment_audiences import keep_audiences
     from amp_console.sync.queries.segment import only_in_segment
-    from amp_console.values import now_in_microseconds
 
     with open_connection(connection.name) as (_, ledger):
-        ledger.write(keep_audiences, space_id, audiences, now_in_microseconds())
+        ledger.write(keep_audiences, space_id, audiences, ledger.now())
         return len(ledger.read(only_in_segment, space_id))

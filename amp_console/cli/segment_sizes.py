@@ -36,7 +36,7 @@ from amp_console.sync.queries.segment import (
 from amp_console.sync.queries.status import audience_summaries
 from amp_console.sync.segment_space import ask_space
 from amp_console.text import local_time
-from amp_console.values import Secret, SegmentAudience, now_in_microseconds
+from amp_console.values import Secret, SegmentAudience
 
 COUNTED = (
     "Segment counts profiles, and one with several identifiers counts once; the ledger counts "
@@ -99,7 +99,7 @@ def show_sizes(connection: Connection, ledger: Ledger, *, as_json: bool) -> int:
     reading = _read(space, ledger)
     cohorts = _cohort_sizes(connection, ledger)
     summaries = ledger.read(audience_summaries, connection, dead=ledger.dead_runs())
-    moved = ledger.read(moved_since_reading, reading, now_in_microseconds())
+    moved = ledger.read(moved_since_reading, reading, ledger.now())
     comparison = compare_space(reading, summaries, cohorts.sizes, moved)
     if as_json:
         print_document(_document(ledger, reading, comparison, cohorts))

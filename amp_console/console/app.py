@@ -228,7 +228,7 @@ class ConsoleApp(App[None]):
         """End if the terminal is gone; advance ages; see what other processes have written."""
         if _is_cut_off(self):
             self.end(HUNG_UP)  # no signal said so, and Textual would read from it for ever
-        self.services.clock.tick()
+        self.services.ages.tick()
         await self.connections.look_for_changes()
 
     # Actions.

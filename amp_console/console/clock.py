@@ -1,9 +1,15 @@
 """The one clock that all ages on the screen come from."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from textual.dom import DOMNode
 from textual.signal import Signal
 
 from amp_console.sync.timing import Timing
+
+if TYPE_CHECKING:
+    from amp_console.ledger import Ledger
 
 
 class AgeClock:
@@ -27,3 +33,26 @@ class AgeClock:
         """Advance `age_now`, and publish `ticked`."""
         self.age_now = self.now
         self.ticked.publish(None)
+
+
+class ConnectionClock:
+    """`AgeClock` by the clock of a connection's ledger, once that is open: see `Ledger.clock`."""
+
+    def __init__(self, ages: AgeClock, ledger: "Callable[[], Ledger | None]") -> None:
+        self._ages = ages
+        self._ledger = ledger
+        self.ticked = ages.ticked
+
+    @property
+    def now(self) -> int:
+        """The time of day in microseconds since 1970."""
+        return self._by_ledger(self._ages.now)
+
+    @property
+    def age_now(self) -> int:
+        """The moment to which ages are counted."""
+        return self._by_ledger(self._ages.age_now)
+
+    def _by_ledger(self, moment: int) -> int:
+        ledger = self._ledger()
+        return moment if ledger is None else ledger.clock(lambda: moment)()

@@ -18,7 +18,7 @@ from amp_console.connections import Connection, KeySource
 from amp_console.console.alerts import AlertNotifier
 from amp_console.console.appearance import Appearance
 from amp_console.console.clipboard import Clipboard
-from amp_console.console.clock import AgeClock
+from amp_console.console.clock import AgeClock, ConnectionClock
 from amp_console.console.connection_statuses import ConnectionStatuses, OpenLedger
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.environment_keys import EnvironmentKeys
@@ -76,8 +76,11 @@ class Services:
         self.options = options
         self.mode = App.DEFAULT_MODE
         """The name of the stack of screens that is this connection's."""
-        self.clock: AgeClock = (
-            beside.clock if beside is not None else AgeClock(app, environment.timing)
+        self.ages: AgeClock = (
+            beside.ages if beside is not None else AgeClock(app, environment.timing)
+        )
+        self.clock = ConnectionClock(
+            self.ages, lambda: self.session.screen_ledger if self.session is not None else None
         )
         self.changes: Signal[ConsoleChange] = Signal(app, "changes")
         """Published when there is something new to see: what, says the type."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Coroutine
 
 from amp_console.amplitude.errors import KeysRefused
-from amp_console.console.clock import AgeClock
+from amp_console.console.clock import ConnectionClock
 from amp_console.console.failures import expected_failures
 from amp_console.console.notifications import Notifications
 from amp_console.console.session import Session, Sessions
@@ -21,7 +21,7 @@ class Figures:
     def __init__(
         self,
         sessions: Sessions,
-        clock: AgeClock,
+        clock: ConnectionClock,
         notifications: Notifications,
         changed: Callable[[], None],
     ) -> None:

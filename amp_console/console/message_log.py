@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 from amp_console.console.session import Session
 from amp_console.ledger.errors import LedgerClosed
-from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
+from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_local_entry
 
 MAX_UNSAVED = 1_000  # messages
 
@@ -36,7 +36,7 @@ class MessageLog:
         while session is not None and self.unsaved:
             entry = self.unsaved.popleft()
             try:
-                writing = session.ledger.submit(add_log_entry, entry)
+                writing = session.ledger.submit(add_local_entry, entry)
             except LedgerClosed:  # just now
                 self.unsaved.appendleft(entry)
                 return

@@ -81,7 +81,7 @@ class SegmentFigures:
         space = session.connection.segment
         self._reading = None if space is None else await session.read(space_reading, space.id)
         if self._reading is not None:
-            now = self._environment.timing.now()
+            now = session.ledger.clock(self._environment.timing.now)()
             self._moved = await session.read(moved_since_reading, self._reading, now)
 
     def compare(self, found: Sequence[AudienceSummary]) -> None:

@@ -20,10 +20,13 @@ from amp_console.ledger.locks import Fence, Locks
 from amp_console.ledger.moved import running_locks_if_in_use
 from amp_console.ledger.run_log import end_and_log_dead_runs
 from amp_console.ledger.work_queue import WorkQueue
+from amp_console.values import now_in_microseconds
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[Db, P], T]
+Clock = Callable[[], int]
+"""Tells the time in microseconds since 1970."""
 
 RELEASE_SECONDS = 5.0  # that the holder of a lock waits for a server to answer its release
 
@@ -41,10 +44,12 @@ class Database(Protocol):
 
     `url` opens it again; `backups` are None where the administrator of a server makes them.
     `has_one_writer`: there is one transaction that writes at a time, of whatever audiences.
+    `clock_offset`: by so many microseconds its clock is ahead of this machine's.
     """
 
     url: str
     has_one_writer: bool
+    clock_offset: int
     locks: Locks
     backups: Backups | None
 
@@ -142,6 +147,20 @@ class Ledger:
         """What `open_ledger` opens this ledger by."""
         return self._database.url
 
+    def clock(self, own: Clock = now_in_microseconds) -> Clock:
+        """The clock of all who share the ledger: this machine's `own`, set right by the server's.
+
+        Every time that a ledger holds is by this clock, as far as a process of ours has seen it: no
+        one waits for hours, or not at all, because another machine's clock is wrong.
+        """
+        if isinstance(own, _LedgerClock):
+            return own
+        return _LedgerClock(own, self._database)
+
+    def now(self) -> int:
+        """The time by the clock of the ledger, in microseconds since 1970."""
+        return self.clock()()
+
     def lease(self, audience_id: int) -> AbstractContextManager[Fence | None]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it.
 
@@ -230,6 +249,17 @@ class Ledger:
         return self._queued.put(
             self._database.transaction, access, lambda db: work(db, *args, **kwargs)
         )
+
+
+class _LedgerClock:
+    """Tells the time of a ledger's server, as of the last transaction."""
+
+    def __init__(self, own: Clock, database: Database) -> None:
+        self._own = own
+        self._database = database
+
+    def __call__(self) -> int:
+        return self._own() + self._database.clock_offset
 
 
 class Writes:

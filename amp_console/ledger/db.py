@@ -46,7 +46,12 @@ class Db(Protocol):
 
 
 class ServerDb(ABC):
-    """A `Db` of a database server, and what it does in a way of its own."""
+    """A `Db` of a database server, and what it does in a way of its own.
+
+    `clock_offset`: by so many microseconds the server's clock is ahead of this machine's.
+    """
+
+    clock_offset = 0
 
     @abstractmethod
     def execute(
@@ -107,6 +112,11 @@ class ServerDb(ABC):
     @abstractmethod
     def revision(self) -> int:
         """A number that changes whenever another connection has committed."""
+
+
+def ledger_time(db: Db, own_time: int) -> int:
+    """A time of this machine's clock by that of the ledger, in microseconds; see `Ledger.clock`."""
+    return own_time + (db.clock_offset if isinstance(db, ServerDb) else 0)
 
 
 class PendingRows(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from amp_console.ledger.db import EVERY, Db
+from amp_console.ledger.db import EVERY, Db, ledger_time
 
 MAX_ENTRIES = 100_000  # entries that are kept
 
@@ -106,6 +106,11 @@ def add_log_entry(db: Db, entry: LogEntry) -> None:
         ),
     ).fetchone()
     db.execute("DELETE FROM log_entry WHERE id <= ?", (row[0] - MAX_ENTRIES,))
+
+
+def add_local_entry(db: Db, entry: LogEntry) -> None:
+    """Keep an entry whose time is by this machine's clock, as before a ledger was open."""
+    add_log_entry(db, msgspec.structs.replace(entry, at=ledger_time(db, entry.at)))
 
 
 def log_page(db: Db, criteria: LogFilter, offset: int = 0, limit: int = EVERY) -> list[LogEntry]:

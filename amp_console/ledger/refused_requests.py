@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import Db, ledger_time
 
 
 class RefusalReason(enum.StrEnum):
@@ -39,13 +39,23 @@ class RefusedRequests(msgspec.Struct, frozen=True):
 
 
 def keep_refused(db: Db, run_id: int, refused: Iterable[RefusedRequests]) -> None:
-    """Keep how many requests were refused during a run. Called again, it replaces what was kept."""
+    """Keep how many requests were refused during a run, by this machine's clock.
+
+    Called again, it replaces what was kept.
+    """
     db.executemany(
         "INSERT INTO refused_requests (run_id, reason, status, count, last_at, words) "
         "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, reason, status) DO UPDATE SET "
         "count = excluded.count, last_at = excluded.last_at, words = excluded.words",
         [
-            (run_id, entry.reason, entry.status, entry.count, entry.last_at, entry.words)
+            (
+                run_id,
+                entry.reason,
+                entry.status,
+                entry.count,
+                ledger_time(db, entry.last_at),
+                entry.words,
+            )
             for entry in refused
         ],
     )

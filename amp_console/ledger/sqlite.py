@@ -32,6 +32,7 @@ class SqliteDatabase:
 
     errors = sqlite3.Error
     has_one_writer = True
+    clock_offset = 0
 
     def __init__(
         self,

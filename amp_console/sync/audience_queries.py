@@ -60,6 +60,8 @@ def set_query(
         if text is not None and not trimmed(text):
             raise ValueError("The key or the name is blank. Nothing was changed.")
 
+    now = ledger.clock(now)
+
     def change(db: Db) -> Audience:
         try:
             found = find_audience(db, name)
@@ -95,7 +97,7 @@ def drop_query(
 
     def change(db: Db) -> None:
         known.drop_query(db, found.id)
-        _log(db, found, "no query any more", now())
+        _log(db, found, "no query any more", ledger.clock(now)())
 
     ledger.write(change)
 

@@ -90,8 +90,9 @@ def change(
             raise ValueError(f"The {name.replace('_', ' ')} is blank. Nothing was changed.")
     try:
         with ledger.lease(audience.id) as fence:
+            at = ledger.clock(now)()
             return ledger.writes_of(audience.id).write(
-                fenced, fence, _change, audience, requested, now(), connection.limits
+                fenced, fence, _change, audience, requested, at, connection.limits
             )
     except AudienceBusy:
         raise AudienceBusy(ledger.read(busy_because, audience.id)) from None

@@ -6,7 +6,7 @@ from contextlib import suppress
 from amp_console.connections import Connection
 from amp_console.connections.ledger_server import FILE
 from amp_console.ledger import Db, LedgerError
-from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
+from amp_console.ledger.event_log import LogEntry, LogKind, add_local_entry
 from amp_console.sync.ledgers import Ledgers
 from amp_console.text import clean, plural
 from amp_console.values import now_in_microseconds
@@ -57,7 +57,7 @@ def log_connection_deleted(
 def _keep(ledgers: Ledgers, connection: Connection, entries: Sequence[LogEntry]) -> None:
     def write(db: Db) -> None:
         for entry in entries:
-            add_log_entry(db, entry)
+            add_local_entry(db, entry)
 
     if entries and ledgers.exists(connection):
         with suppress(LedgerError), ledgers.open(connection) as ledger:

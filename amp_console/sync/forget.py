@@ -170,6 +170,7 @@ async def forget(
     1970. Raises `ReadOnly` and `LedgerError`; trouble with Amplitude is in the report.
     """
     guard(connection, KEPT)
+    now = ledger.clock(now)
     ids = [await _begun(ledger, person, now()) for person in plan.people]
     run = None if context is None else await _remove(ids, context)
     erased, left = [], []

@@ -44,7 +44,8 @@ def move_to(
     new = address_of(ledgers.database(connection, place).url)
     try:
         with ledgers.open(connection) as ledger:
-            moved = move_ledger(ledger, lambda: ledgers.database(connection, place), now, observe)
+            at = ledger.clock(lambda: now)()
+            moved = move_ledger(ledger, lambda: ledgers.database(connection, place), at, observe)
     except LedgerMoved as error:
         if error.address != new:
             raise

@@ -80,6 +80,7 @@ async def ask_space(
 
     The reading holds the reason where there is no token. Raises as `read_space` does.
     """
+    now = ledger.clock(now)
     try:
         token = await find_token()
         trouble = NOT_STORED
@@ -105,6 +106,7 @@ async def read_space(
     Segment has asked for no more requests, it is not asked. Raises `LedgerError`, and
     `SegmentMisconfigured` for a setting of this process, whose reason is kept, too.
     """
+    now = ledger.clock(now)
     before, at = await ledger.aread(space_reading, space_id), now()
     if before.wait_until is not None and at < before.wait_until <= at + DAY:
         trouble = (

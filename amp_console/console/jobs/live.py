@@ -188,7 +188,7 @@ class LiveJob(Job):
         self._keep(snapshot)
         self.history.append(snapshot)
         if snapshot.is_over:
-            self.ended_at = self._timing.now()
+            self.ended_at = self.session.ledger.clock(self._timing.now)()
         for alert in self._alerts.observe(snapshot):
             self._alarm(alert)
         self.progressed()

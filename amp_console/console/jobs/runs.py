@@ -143,7 +143,7 @@ class RunJob(Job, Generic[O_co]):
         await super().fail(failure)
         if self.snapshot is not None:
             with suppress(LedgerError):
-                now = self._timing.now()
+                now = self.session.ledger.clock(self._timing.now)()
                 await end_abandoned(self.session.ledger, self.snapshot, failure, now)
 
     def _see(self, snapshot: RunSnapshot) -> None:

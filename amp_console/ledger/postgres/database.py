@@ -22,6 +22,7 @@ from amp_console.ledger.postgres.schema import (
     is_current,
     migrate,
 )
+from amp_console.values import now_in_microseconds
 
 if TYPE_CHECKING:
     import psycopg
@@ -35,6 +36,7 @@ FIRST_PAUSE = 0.05  # seconds between two tries; it doubles, so that the others 
 # order of their ids, so that no two writers wait for each other. The server has room for 64 locks a
 # connection: who writes to more audiences at once waits for the whole ledger.
 MAX_AUDIENCES = 32
+_TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _BEGIN = {
     Access.READ: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     Access.STAGE: "BEGIN ISOLATION LEVEL REPEATABLE READ",
@@ -66,6 +68,7 @@ class PostgresDatabase:
         self._sleep = sleep
         self._sessions = SessionLocks(self._connect, address.schema, address.place)
         self.locks: Locks = self._sessions
+        self.clock_offset = 0
         self._db: PostgresDb | None = None
         self._has_staged = False  # on this connection
         self._was_open = False
@@ -171,7 +174,7 @@ class PostgresDatabase:
         self._sessions.revive()
         if self._db is not None and not self._db.connection.closed:
             try:
-                self._db.connection.execute(begin)
+                self._begin(self._db, begin)
             except psycopg.Error:
                 with suppress(psycopg.Error):
                     self._db.connection.execute("ROLLBACK")
@@ -182,8 +185,23 @@ class PostgresDatabase:
         self.open()
         db = self._db
         assert db is not None
-        db.connection.execute(begin)
+        self._begin(db, begin)
         return db
+
+    def _begin(self, db: PostgresDb, begin: str) -> None:
+        """Begin a transaction, and see what time it is there.
+
+        The offset changes only if it can't be right: the answer may have been long on its way.
+        """
+        before = now_in_microseconds()
+        cursor = db.connection.execute(f"{begin}; {_TIME}")
+        after = now_in_microseconds()
+        while cursor.nextset():
+            pass
+        row = cursor.fetchone()
+        assert row is not None
+        self.clock_offset = min(max(self.clock_offset, row[0] - after), row[0] - before)
+        db.clock_offset = self.clock_offset
 
     @property
     def errors(self) -> type[Exception]:

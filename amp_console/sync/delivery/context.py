@@ -38,6 +38,10 @@ class RunContext:
     stop: Stop = field(default_factory=Stop)
     observe: Observer = ignore
 
+    def now(self) -> int:
+        """The time by the clock of the ledger, in microseconds since 1970."""
+        return self.ledger.clock(self.timing.now)()
+
 
 class RequestLimiter:
     """Limits concurrent requests to Amplitude; closes once Amplitude refuses the keys."""

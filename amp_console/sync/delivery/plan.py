@@ -19,6 +19,7 @@ from amp_console.ledger.counts import (
     pending_counts,
     to_send,
 )
+from amp_console.ledger.db import ledger_time
 from amp_console.ledger.since_plan import PlanMark, plan_mark
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.text import local_time, part_of, plural
@@ -165,7 +166,7 @@ def plan_sync(
     Users who are due to be confirmed again at `now` are included; in microseconds since 1970, None
     is the present.
     """
-    now = now_in_microseconds() if now is None else now
+    now = ledger_time(db, now_in_microseconds()) if now is None else now
     return Plan(
         connection.name, tuple(_plan(db, connection, audience, now) for audience in audiences)
     )

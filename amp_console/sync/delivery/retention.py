@@ -34,6 +34,7 @@ async def prune_if_due(connection: Connection, ledger: Ledger, now: Callable[[],
     days = connection.keep_history
     if days is None or connection.read_only:
         return
+    now = ledger.clock(now)
     with suppress(LedgerError, BackupSkipped):
         if await ledger.aread(pruning.is_due, now()):
             await prune_history(ledger, days, now())

@@ -27,7 +27,7 @@ def retry(
     Raises `ReadOnly` and `LedgerError`.
     """
     guard(connection)
-    return ledger.write(_retry, chosen, now())
+    return ledger.write(_retry, chosen, ledger.clock(now)())
 
 
 def retry_these(
@@ -42,7 +42,7 @@ def retry_these(
     Raises `ReadOnly` and `LedgerError`.
     """
     guard(connection)
-    return ledger.write(_retry_these, users, now())
+    return ledger.write(_retry_these, users, ledger.clock(now)())
 
 
 def _retry(db: Db, chosen: RejectedFilter, now: int) -> int:

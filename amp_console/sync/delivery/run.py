@@ -172,7 +172,7 @@ async def open_run(
     ledger, timing = context.ledger, context.timing
     async with ledger.ahold(ledger.hold_run()) as lock:
         await ledger.aend_dead_runs()
-        started_at = timing.now()
+        started_at = context.now()
         run_id = await ledger.writes_of().awrite(_begin, tally, started_at, lock, kind, goals)
         progress = Progress(run_id, goals, timing, context.observe)
         yield ActiveRun(context, run_id, kind, progress, started_at, on_keys_refused)
@@ -183,7 +183,7 @@ async def end_run(run: ActiveRun, status: RunStatus, note: str) -> int:
 
     Returns that moment, in microseconds since 1970.
     """
-    ended_at = run.context.timing.now()
+    ended_at = run.context.now()
     await run.context.ledger.writes_of().awrite(_end, run.id, status, note, ended_at)
     return ended_at
 

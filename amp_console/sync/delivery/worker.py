@@ -130,8 +130,8 @@ class AudienceWorker:
                 self._fence = None
 
     def now(self) -> int:
-        """Microseconds since 1970."""
-        return self._timing.now()
+        """The time by the clock of the ledger, in microseconds since 1970."""
+        return self.run.context.now()
 
     def elapsed(self) -> float:
         """Seconds since the run began."""

@@ -79,7 +79,7 @@ class Importer:
         self._options = options
         self._snapshot = snapshot
         self._on_progress = on_progress
-        self._now = now
+        self._now = ledger.clock(now)
         self._audiences = KnownAudiences(ledger)
         self._files = UnchangedFiles(ledger, options)
         self._same: list[str] = []
@@ -94,7 +94,7 @@ class Importer:
         self._sets: list[SetCounts] = []
         self._in_set: _SetPosition | None = None
         self._dated_ahead = 0
-        self._latest = latest_credible(now())
+        self._latest = latest_credible(self._now())
         self._stop = False
 
     def stop(self) -> None:

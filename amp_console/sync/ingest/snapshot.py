@@ -81,7 +81,7 @@ class SnapshotReader:
     ) -> None:
         """`now` tells the time in microseconds since 1970."""
         self._ledger = ledger
-        self._now = now
+        self._now = ledger.clock(now)
         self._allow_incomplete = allow_incomplete
         self._audience_id: int | None = None
         self._snapshot: Snapshot | None = None

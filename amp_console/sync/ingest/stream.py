@@ -69,15 +69,16 @@ class StreamIngestor:
         self.ledger = ledger
         self.options = options
         self.timing = timing or Timing()
+        self.now = ledger.clock(self.timing.now)
         self._audiences = KnownAudiences(ledger)
 
     def begin(self, name: str) -> int:
         """Begin a source that can't be read again from its beginning; return its id."""
-        return self.ledger.writes_of().write(sources.begin_source, name, None, self.timing.now())
+        return self.ledger.writes_of().write(sources.begin_source, name, None, self.now())
 
     def begin_again(self, source_id: int) -> None:
         """Read a source again from its beginning."""
-        self.ledger.write(sources.restart_source, source_id, self.timing.now())
+        self.ledger.write(sources.restart_source, source_id, self.now())
 
     def ingest(
         self, source_id: int, batches: Iterable[EventBatch], checkpoint: Checkpoint | None = None
@@ -85,7 +86,7 @@ class StreamIngestor:
         """Put batches into the ledger, the checkpoint with the last. Raises `LedgerError`."""
         self._audiences.refresh()
         merges = MergeQueue(self.ledger)
-        buffer = ChangeBuffer(merges, self._audiences, source_id, self.timing.now)
+        buffer = ChangeBuffer(merges, self._audiences, source_id, self.now)
         result, last = IngestResult(), deque[Change](maxlen=LATEST)
         for batch in batches:
             merged = buffer.add(batch)

@@ -88,6 +88,7 @@ class Housekeeping:
         self._connection = run.context.connection
         self._ledger = run.context.ledger
         self._timing = run.context.timing
+        self._now = run.context.now
         self._options = options
         self._backups = backups
         self._snapshot = snapshot
@@ -133,7 +134,7 @@ class Housekeeping:
     async def _log_alerts(self, snapshot: LiveSnapshot) -> None:
         for alert in self._alerts.observe(snapshot):
             severity = Severity.INFORMATION if alert.is_over else Severity.WARNING
-            entry = LogEntry(self._timing.now(), LogKind.LIVE, alert.text, severity, self._run_id)
+            entry = LogEntry(self._now(), LogKind.LIVE, alert.text, severity, self._run_id)
             await self._ledger.writes_of().awrite(add_log_entry, entry)
 
     async def _keep(self, ticks: int) -> None:
@@ -142,7 +143,7 @@ class Housekeeping:
             await self._catch_up()
             self._is_behind = False
         if ticks % options.counts_every == 0:
-            now = self._timing.now()
+            now = self._now()
             await self._ledger.writes_of().awrite(
                 continue_run_and_log, self._run_id, self._kind, now
             )
@@ -150,6 +151,6 @@ class Housekeeping:
         if ticks % options.backup_every == options.first_backup:
             self._backups.check()
         if ticks % options.forget_every == 0:
-            before = self._timing.now() - round(options.keep_requests * 1_000_000)
+            before = self._now() - round(options.keep_requests * 1_000_000)
             await self._ledger.awrite(forget_requests, self._run_id, before)
             await prune_if_due(self._connection, self._ledger, self._timing.now)

@@ -164,7 +164,7 @@ class LiveSession:
         self._updated += result.updated
         for audience_id, follower in followers.items():
             follower.moved(result.entered[audience_id], result.left[audience_id])
-        at = self._context.timing.now()
+        at = self._context.now()
         for change in result.latest:
             name = self._followers[change.audience_id].name
             self._latest.appendleft(

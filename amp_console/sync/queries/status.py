@@ -20,6 +20,7 @@ from amp_console.ledger.counts import (
     outstanding,
     outstanding_of_all,
 )
+from amp_console.ledger.db import ledger_time
 from amp_console.ledger.runs import (
     RunKind,
     delivering_audiences,
@@ -437,7 +438,7 @@ def audience_summaries(
     `dead` are the ids from `Ledger.dead_runs`: their sessions follow nothing any more.
     """
     left, audiences = outstanding_of_all(db), all_audiences(db)
-    moment = now() if count_members else None
+    moment = ledger_time(db, now()) if count_members else None
     counts = {} if moment is None else headcounts(db, audiences, latest_credible(moment))
     under_way, findings = _under_way(db, dead), last_findings(db)
     return [
@@ -464,7 +465,7 @@ def audience_summary(
 ) -> AudienceSummary:
     """One audience, with its members counted; `dead` as in `audience_summaries`."""
     known = audience(db, audience_id)
-    left, under_way, moment = outstanding(db, known), _under_way(db, dead), now()
+    left, under_way, moment = outstanding(db, known), _under_way(db, dead), ledger_time(db, now())
     count = headcount(db, known, latest_credible(moment))
     finding = last_finding(db, known.id)
     return _standing(db, connection, known, left, count, finding, moment, under_way)

@@ -113,7 +113,7 @@ class UnreadFiles:
     def __init__(self, ingestor: StreamIngestor) -> None:
         """Raises `LedgerError`, as every method."""
         self._ledger = ingestor.ledger
-        self._now = ingestor.timing.now
+        self._now = ingestor.now
         known = self._ledger.read(unread_below, UNREAD)
         self._reasons = dict.fromkeys((Path(key.removeprefix(UNREAD)) for key in known), "")
 

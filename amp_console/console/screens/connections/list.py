@@ -233,7 +233,7 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         self._tested[connection.id] = outcome
         opened = self.services.connections.find(connection)
         if outcome.verdict is KeyVerdict.ACCEPTED and opened is not None:
-            opened.figures.note_accepted(self.services.timing.now())
+            opened.figures.note_accepted(opened.clock.now)
         self.reload()
 
     def action_read_only(self) -> None:

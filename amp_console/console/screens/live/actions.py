@@ -255,7 +255,7 @@ async def go_live(services: Services, job: LiveJob, waiting: LiveAudience) -> No
             job.go_live(audience_id, WaitReason.NO_COHORT)
         return
     known = await session.read(audience, audience_id)
-    plan = await session.read(large_removal, session.connection, known, services.timing.now())
+    plan = await session.read(large_removal, session.connection, known, services.clock.now)
     if plan is None:  # it was sent meanwhile, or most of them have come back
         job.recheck(audience_id)
     elif await large_removal_question([plan]).asked(services):

@@ -170,7 +170,7 @@ the sources, where there is no room for them."""
         ours = job.run_id if job is not None else None
         self._others = [run for run in found if run.id != ours]
         self._is_shared = await session.read(has_several_operators)
-        now = self.services.timing.now()
+        now = self.services.clock.now
         self._start = await session.read(session_start, session.connection, now)
         actions.ask_again(self.app.screen)
         if self._job is not None:

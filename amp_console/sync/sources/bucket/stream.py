@@ -137,7 +137,7 @@ class BucketStream:
 
     async def _poll(self, sink: Sink) -> None:
         """Read what is new, object by object. Raises `UnreadableSource` and `LedgerError`."""
-        ledger, now = self._ingestor.ledger, self._ingestor.timing.now
+        ledger, now = self._ingestor.ledger, self._ingestor.now
         with ExitStack() as held:
             opened = self._objects.unread(ledger, now, is_due=self._is_due)
             parts = await self._in_thread(held.enter_context, opened)
@@ -191,7 +191,7 @@ class BucketStream:
             self._troubles[part.item.key] = _ObjectTrouble(
                 part.name, part.item.version, reason, tries, again_at
             )
-            now = self._ingestor.timing.now()
+            now = self._ingestor.now()
             unread = UnreadSource(part.key, part.name, reason, now)
             await self._ingestor.ledger.awrite(keep_unread, unread)
 
@@ -199,9 +199,7 @@ class BucketStream:
         """Read an object; its last batch is merged together with its checkpoint."""
         ingestor = self._ingestor
         with part.open() as source:
-            source_id = ingestor.ledger.write(
-                begin_source, source.name, source.key, ingestor.timing.now()
-            )
+            source_id = ingestor.ledger.write(begin_source, source.name, source.key, ingestor.now())
             waiting: list[EventBatch] = []
             for batch in source:
                 if waiting:

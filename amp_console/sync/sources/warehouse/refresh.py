@@ -119,7 +119,7 @@ class AudienceRefresh:
         self._is_dry = is_dry
         self._asks_first = asks_first
         self._logs_repeats = logs_repeats
-        self._now = now
+        self._now = ledger.clock(now)
         self._monotonic = monotonic
         kind = StagedChangeRows if query.is_changes else StagedList
         self._staged: StagedRows = kind(ledger, query, now)

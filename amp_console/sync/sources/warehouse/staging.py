@@ -105,7 +105,7 @@ class StagedChangeRows:
     def __init__(self, ledger: Ledger, query: AudienceQuery, now: Callable[[], int]) -> None:
         self._ledger = ledger
         self._query = query
-        self._now = now
+        self._now = ledger.clock(now)
         self._source_id = 0
         self._staging = 0
         self._reader: QueryReader | None = None
