@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.interrupts import until_interrupted
+from amp_console.cli.interrupts import LEASE_WAIT, until_interrupted
 from amp_console.cli.output import ask, say
 from amp_console.cli.tables import table
 from amp_console.connections import Connection
@@ -65,11 +65,22 @@ def is_interactive() -> bool:
 
 
 def run_plan(
-    plan: Plan, connection: Connection, ledger: Ledger, client: "AmplitudeClient", tally: ReadCounts
+    plan: Plan,
+    connection: Connection,
+    ledger: Ledger,
+    client: "AmplitudeClient",
+    tally: ReadCounts,
+    *,
+    lease_wait: float = LEASE_WAIT,
 ) -> RunReport:
     """Deliver a plan, with progress on stderr; interruptible as `until_interrupted` says."""
     return until_interrupted(
-        "Syncing", connection, ledger, client, lambda context: deliver(plan, context, tally=tally)
+        "Syncing",
+        connection,
+        ledger,
+        client,
+        lambda context: deliver(plan, context, tally=tally),
+        lease_wait=lease_wait,
     )
 
 

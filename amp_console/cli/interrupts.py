@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LEASE_WAIT = 60  # seconds, for an audience that another process holds
 GRACE = 10.0  # seconds the request in flight has to end after the first Ctrl-C
 
 
@@ -26,6 +27,8 @@ def until_interrupted(
     ledger: Ledger,
     client: "AmplitudeClient",
     work: Callable[[RunContext], Coroutine[Any, Any, T]],
+    *,
+    lease_wait: float = LEASE_WAIT,
 ) -> T:
     """Do a run's work, with progress on stderr, until it ends, or until Ctrl-C or SIGTERM.
 
@@ -43,7 +46,9 @@ def until_interrupted(
         asyncio.get_running_loop().call_later(GRACE, task.cancel)
 
     with ProgressMeter(label) as meter:
-        context = RunContext(connection, ledger, client, stop=stop, observe=meter.show_run)
+        context = RunContext(
+            connection, ledger, client, stop=stop, observe=meter.show_run, lease_wait=lease_wait
+        )
         return asyncio.run(with_signals(client, lambda: work(context), interrupted))
 
 

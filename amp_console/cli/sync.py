@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 @timeout_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
 @click.option("--yes", is_flag=True, help="Confirm the plan in advance.")
+@click.option(
+    "--wait",
+    type=click.IntRange(0),
+    metavar="SECONDS",
+    default=60,
+    show_default=True,
+    help="How long to wait for audiences that another amp-console is syncing.",
+)
 @click.option("--now", is_flag=True, help="Send even if Amplitude asked to wait.")
 @json_option
 @connection_option
@@ -38,6 +46,7 @@ def sync(
     timeout: int,
     dry_run: bool,
     yes: bool,
+    wait: int,
     now: bool,
     as_json: bool,
     connection_name: str | None,
@@ -85,7 +94,9 @@ def sync(
         if now:
             ledger.write(forget_limits, [audience.audience_id for audience in plan.audiences])
         client = client_for(connection, credentials)
-        report = delivering.run_plan(plan, connection, ledger, client, imported.tally)
+        report = delivering.run_plan(
+            plan, connection, ledger, client, imported.tally, lease_wait=wait
+        )
     if as_json:
         documents.print_document(documents.sync_document(report, plan, imported.tally))
     else:

@@ -30,17 +30,32 @@ def note_holder(db: Db, audience_id: int, now: int, run_id: int | None = None) -
     )
 
 
-def busy_because(db: Db, audience_id: int) -> str:
-    """Say who holds the lease of an audience that is busy."""
+def _taken_by(db: Db, audience_id: int) -> tuple[int, str, str] | None:
+    """Process, host and, unless it is the one who asks, operator of who took a lease last."""
     row = db.execute(
         "SELECT pid, host, CASE WHEN operator <> this_operator() THEN operator ELSE '' END "
         "FROM lease WHERE audience_id = ?",
         (audience_id,),
     ).fetchone()
+    return None if row is None else tuple(row)
+
+
+def busy_because(db: Db, audience_id: int) -> str:
+    """Say who holds the lease of an audience that is busy."""
+    row = _taken_by(db, audience_id)
     if row == (os.getpid(), socket.gethostname(), ""):
         return "A run of this console is delivering this audience. Try again when it has finished."
-    who = f" ({by_whom(row[2], process_name(*row[:2]))})" if row else ""
-    return f"Another amp-console{who} is syncing this audience. Try again when it has finished."
+    return f"{_holder(row)} is syncing this audience. Try again when it has finished."
+
+
+def holder(db: Db, audience_id: int) -> str:
+    """Name who holds the lease of an audience that is busy: "another amp-console (…)"."""
+    return _holder(_taken_by(db, audience_id)).replace("A", "a", 1)
+
+
+def _holder(taken_by: tuple[int, str, str] | None) -> str:
+    who = f" ({by_whom(taken_by[2], process_name(*taken_by[:2]))})" if taken_by else ""
+    return f"Another amp-console{who}"
 
 
 def fenced(

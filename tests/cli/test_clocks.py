@@ -47,7 +47,7 @@ def test_syncs_of_two_clocks_meet_nowhere_and_are_exact(
         users += [f"u{number}-{n}" for n in range(20)]
         text = lines(*users, at=number).encode()
         both = [
-            operator.start("sync", "--yes", "--from", "-", stdin=text, prepare=clock)
+            operator.start("sync", "--yes", "--wait", "0", "--from", "-", stdin=text, prepare=clock)
             for clock in CLOCKS
         ]
         for process in both:

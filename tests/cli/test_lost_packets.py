@@ -264,7 +264,7 @@ def test_no_one_takes_over_before_the_former_process_has_stopped_sending(
     process.wait_until(lambda: len(simulator.requests) > before)
     relay.lose()
     while process.status is None:
-        tried = colleague.run("sync", "--yes")
+        tried = colleague.run("sync", "--yes", "--wait", "0")
         assert is_refused(tried), tried
     assert process.status == 4, process.err
     relay.recover()

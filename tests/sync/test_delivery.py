@@ -1,9 +1,11 @@
 """Delivery against the simulated Amplitude: the cohort ends right, whatever the network does."""
 
 import asyncio
+import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import msgspec
 import pytest
@@ -113,6 +115,20 @@ async def test_a_number_that_may_be_either_of_two_ids_confirms_nothing(
     report = await registered_only.sync()
     assert not registered_only.rejected()
     assert report.audiences[0].left.add == 3
+
+
+async def sync_waiting(
+    workspace: Workspace, seconds: float, states: list[str], stop: Stop | None = None
+) -> RunReport:
+    """Sync, and wait so long for what another process holds; collects what is shown."""
+
+    def observe(snapshot: RunSnapshot) -> None:
+        states.extend(audience.state for audience in snapshot.audiences)
+
+    workspace.show_every_step()
+    async with workspace.opened(stop, observe) as context:
+        waiting = dataclasses.replace(context, lease_wait=seconds)
+        return await deliver(workspace.plan(), waiting)
 
 
 class TestTrouble:
@@ -737,6 +753,37 @@ class TestRun:
         assert report.status is RunStatus.STOPPED
         assert "Another amp-console" in report.audiences[0].note
         assert workspace.simulator.requests == []
+
+    async def test_it_is_waited_for_while_others_are_delivered(self, workspace: Workspace) -> None:
+        workspace.enter("u1")
+        workspace.read([event("u1", True, audience="buyers")])
+        workspace.limit(parallel_cohorts=1)
+        states: list[str] = []
+        with ExitStack() as held:
+            held.enter_context(workspace.ledger.lease(workspace.audience().id))
+            workspace.on_sleep(held.close)
+            report = await sync_waiting(workspace, 60, states)
+        assert report.status is RunStatus.DELIVERED
+        assert workspace.cohort() == workspace.cohort("buyers") == {"u1"}
+        assert workspace.waits.seconds == [1.0]
+        assert "waiting up to 60 s for another amp-console" in states
+
+    async def test_a_wait_in_vain_says_who_holds_it(self, workspace: Workspace) -> None:
+        workspace.enter("u1")
+        with workspace.ledger.lease(workspace.audience().id):
+            report = await sync_waiting(workspace, 2.5, [])
+        assert report.status is RunStatus.STOPPED
+        assert "Another amp-console" in report.audiences[0].note
+        assert workspace.waits.seconds == [1.0, 1.0, 0.5]
+
+    async def test_whoever_waits_can_be_asked_to_stop(self, workspace: Workspace) -> None:
+        workspace.enter("u1")
+        stop = Stop()
+        workspace.on_sleep(stop.ask)
+        with workspace.ledger.lease(workspace.audience().id):
+            report = await sync_waiting(workspace, 60, [], stop)
+        assert report.was_stopped
+        assert len(workspace.waits.seconds) <= 1
 
     async def test_what_is_set_until_the_lease_is_held_counts(self, workspace: Workspace) -> None:
         workspace.enter("u1")

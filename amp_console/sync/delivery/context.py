@@ -28,7 +28,8 @@ class AudienceBlocked(Exception):
 class RunContext:
     """What a run works with. A front end makes it once and hands it to the use case.
 
-    `observe` gets snapshots, at most ten a second, in the event loop's thread.
+    `observe` gets snapshots, at most ten a second, in the event loop's thread. A run waits so many
+    seconds for an audience that another process holds: `lease_wait`.
     """
 
     connection: Connection
@@ -37,6 +38,7 @@ class RunContext:
     timing: Timing = field(default_factory=Timing)
     stop: Stop = field(default_factory=Stop)
     observe: Observer = ignore
+    lease_wait: float = 0.0
 
     def now(self) -> int:
         """The time by the clock of the ledger, in microseconds since 1970."""

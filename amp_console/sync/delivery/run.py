@@ -15,7 +15,7 @@ from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import COHORT_GONE, break_link
 from amp_console.ledger.counts import Outstanding, outstanding
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
-from amp_console.ledger.leases import busy_because, note_holder
+from amp_console.ledger.leases import busy_because, holder, note_holder
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.ledger.outcomes import STOPPED, audience_outcome, keep_outcome, worst
 from amp_console.ledger.run_log import log_run_end, log_run_start
@@ -34,6 +34,7 @@ from amp_console.text import clean
 
 NOTHING_READ = ReadCounts()
 NO_PLANS: Mapping[int, AudiencePlan] = {}
+LEASE_RECHECK = 1.0  # seconds between two attempts at a lease that another process holds
 MAX_NAME_LENGTH = 200  # characters of an audience's name in the log
 
 T = TypeVar("T")
@@ -232,10 +233,8 @@ async def _deliver_one(
     plan: AudiencePlan | None,
 ) -> AudienceReport:
     """Do the work for one audience when it is its turn, and record how it went."""
-    ledger = run.context.ledger
-    async with turns:
-        worker = AudienceWorker(run, await ledger.aread(audience, audience_id))
-        note = await take_turn(worker, work)
+    worker = AudienceWorker(run, await run.context.ledger.aread(audience, audience_id))
+    note = await _wait_for_turn(worker, work, turns)
     await worker.record(note)
     known = await worker.read(audience, audience_id)
     left = await worker.read(outstanding, known)
@@ -249,6 +248,24 @@ async def _deliver_one(
         since = await worker.write(keep_since_plan, run.id, known, plan.mark, worker.now())
     run.progress.finish(audience_id, note or "done")
     return AudienceReport(known, worker.counts, left, note, status, worker.limited_until, since)
+
+
+async def _wait_for_turn(worker: AudienceWorker, work: Work, turns: asyncio.Semaphore) -> str:
+    """Take a turn as `take_turn` does, as soon as no other process holds the lease.
+
+    Meanwhile other audiences have their turns. Where the wait was in vain, it says who holds it.
+    """
+    context = worker.run.context
+    left = context.lease_wait
+    while True:
+        async with turns:
+            note = await take_turn(worker, work)
+        if not worker.was_busy or left <= 0 or context.stop.is_asked:
+            return note
+        who = await worker.read(holder, worker.audience.id)
+        worker.show(f"waiting up to {left:,.0f} s for {who}")
+        await worker.sleep(min(left, LEASE_RECHECK))
+        left -= LEASE_RECHECK
 
 
 async def take_turn(worker: AudienceWorker, work: Work) -> str:
