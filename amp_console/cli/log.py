@@ -102,7 +102,7 @@ def log(
         raise click.UsageError("--export writes a file: leave out --follow and --json.")
     with open_connection(connection_name) as (_, ledger):
         if isinstance(since, timedelta):
-            since = ledger.now() - since // timedelta(microseconds=1)
+            since = ledger.clock()() - since // timedelta(microseconds=1)
         criteria = LogFilter(text, tuple(LogKind(kind) for kind in kinds), since)
         if export_file is not None:
             _export(ledger, criteria, export_file, exact=exact)

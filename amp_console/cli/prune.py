@@ -46,7 +46,7 @@ def prune(days: int | None, yes: bool, connection_name: str | None) -> int:
         if not yes and not (is_interactive() and ask(question)):
             say("Nothing was deleted. To confirm in advance, add --yes.", err=True)
             return Exit.MISUSE
-        pruned = asyncio.run(prune_history(ledger, age, ledger.now()))
+        pruned = asyncio.run(prune_history(ledger, age, ledger.clock()()))
         say(f"Deleted {pruned}.")
         return _rewritten(ledger)
 

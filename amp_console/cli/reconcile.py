@@ -196,7 +196,7 @@ def _compare(
 
     listing = _read_list(ledger, chosen[0], against, request) if against else None
     quota = _quota(connection, ledger, credentials)
-    needed = ledger.read(downloads_needed, chosen, ledger.now())
+    needed = ledger.read(downloads_needed, chosen, ledger.clock()())
     say(f"{quota}. Comparing takes {plural(needed, 'download')}.", err=True)
     say(WHAT_COMPARING_DOES, err=True)
     if needed > quota.left:
@@ -243,7 +243,7 @@ def _quota(connection: "Connection", ledger: "Ledger", credentials: "Credentials
 
     async def ask() -> "Quota":
         async with client_for(connection, credentials) as client:
-            return await ask_quota(client, ledger, ledger.now())
+            return await ask_quota(client, ledger, ledger.clock()())
 
     return asyncio.run(ask())
 

@@ -290,5 +290,5 @@ def _keep(connection: "Connection", space_id: str, audiences: "tuple[SegmentAudi
     from amp_console.sync.queries.segment import only_in_segment
 
     with open_connection(connection.name) as (_, ledger):
-        ledger.write(keep_audiences, space_id, audiences, ledger.now())
+        ledger.write(keep_audiences, space_id, audiences, ledger.clock()())
         return len(ledger.read(only_in_segment, space_id))

@@ -99,7 +99,7 @@ def show_sizes(connection: Connection, ledger: Ledger, *, as_json: bool) -> int:
     reading = _read(space, ledger)
     cohorts = _cohort_sizes(connection, ledger)
     summaries = ledger.read(audience_summaries, connection, dead=ledger.dead_runs())
-    moved = ledger.read(moved_since_reading, reading, ledger.now())
+    moved = ledger.read(moved_since_reading, reading, ledger.clock()())
     comparison = compare_space(reading, summaries, cohorts.sizes, moved)
     if as_json:
         print_document(_document(ledger, reading, comparison, cohorts))

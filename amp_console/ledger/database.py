@@ -157,10 +157,6 @@ class Ledger:
             return own
         return _LedgerClock(own, self._database)
 
-    def now(self) -> int:
-        """The time by the clock of the ledger, in microseconds since 1970."""
-        return self.clock()()
-
     def lease(self, audience_id: int) -> AbstractContextManager[Fence | None]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it.
 

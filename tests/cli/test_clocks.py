@@ -105,7 +105,7 @@ def test_every_time_in_the_ledger_is_by_the_clock_of_its_server(
         ("prune", "--older-than", "1d", "--yes"),
     )
     for command in commands:
-        text = lines("u1", "u2", "u3", "nobody").encode()
+        text = lines("u1", "u2", "u3", "ghost-1").encode()
         process = operator.start(*command, stdin=text, prepare=clock)
         process.wait()
         check_end(process)
