@@ -3,7 +3,8 @@
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
@@ -41,6 +42,7 @@ from amp_console.ledger.sources import ReadCounts, begin_source
 from amp_console.values import AudienceRef, Change, IdType, Operation, Secret
 from tests.ledger.helpers import enters, leaves, read, start, wanted
 from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
+from tests.postgresql import PASSWORD, PostgresqlServer
 
 _TYPES = {"INTEGER": "bigint", "TEXT": "text", "REAL": "double precision", "BLOB": "bytea"}
 OWN = "nspname = current_schema()"
@@ -600,3 +602,62 @@ def test_live_changes_take_as_many_statements_for_twenty_audiences_as_for_one(
         return ledger.write(counted)
 
     assert statements(1, 1) == statements(20, 20)
+
+
+@pytest.fixture
+def impatient(server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a ledger whose server ends sessions that are idle."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    limits = ("idle_session_timeout", "idle_in_transaction_session_timeout")
+    for limit in limits:
+        server.alone(f"ALTER DATABASE {server.database} SET {limit} = '50ms'")
+    yield server.url()
+    for limit in limits:
+        server.alone(f"ALTER DATABASE {server.database} RESET {limit}")
+
+
+def wait_until_ended(url: str, begun: str) -> None:
+    """Wait until the server has ended a session of another program that did this and no more."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as idle:
+        idle.execute(begun.encode())
+        with pytest.raises(psycopg.Error):
+            next(idle.notifies(timeout=60))
+
+
+def test_a_server_that_ends_idle_sessions_ends_none_of_a_ledger(impatient: str) -> None:
+    with open_ledger(impatient) as ledger, ledger.lease(1) as fence:
+        wait_until_ended(impatient, "SELECT 1")
+        assert fence is not None
+        ledger.locks.check_lease(fence)
+        before = ledger.read(_session)
+
+        def slow(db: Db) -> int:
+            wait_until_ended(impatient, "BEGIN")
+            return _session(db)
+
+        assert ledger.read(slow) == before
+
+
+def _session(db: Db) -> int:
+    return int(db.execute("SELECT pg_backend_pid()").fetchone()[0])
+
+
+@postgresql_only
+def test_a_clock_that_is_set_is_put_right_by_the_next_transaction(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, ahead = time.time_ns, [0]
+    monkeypatch.setattr(time, "time_ns", lambda: real() + ahead[0])
+    for hours in (0, 1, -1, 5, 0):
+        ahead[0] = hours * 3_600 * 10**9
+        ledger.read(all_audiences)
+        assert abs(ledger.clock()() - real() // 1_000) < 60_000_000
+
+
+@pytest.mark.both_engines
+def test_a_clock_that_agrees_is_left_as_it_is(ledger: Ledger) -> None:
+    for _ in range(20):
+        ledger.read(all_audiences)
+        assert ledger.clock(lambda: 5)() == 5

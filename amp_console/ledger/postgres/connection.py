@@ -26,6 +26,11 @@ _MORE_MEMORY = (
     "SELECT set_config('work_mem', '64MB', false) "
     "WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')"
 )
+# A session is idle by design: while its lease waits for Amplitude, or what it reads is copied.
+_NO_IDLE_LIMITS = (
+    "SELECT set_config(name, '0', false) FROM pg_settings "
+    "WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout')"
+)
 _PROCESS = (
     "SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint FROM pg_stat_activity "
     "WHERE pid = pg_backend_pid()"
@@ -53,6 +58,7 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
                     "SET client_min_messages = warning",
                     "SET jit = off",  # compiling takes longer than what the ledger asks
                     _MORE_MEMORY,
+                    _NO_IDLE_LIMITS,
                     *(f"SET {name} = {value}" for name, value in KEEPALIVES_OF_SERVER.items()),
                 ]
             )
