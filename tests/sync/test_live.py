@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -21,8 +21,10 @@ import pytest
 from amp_console.amplitude import MembersChanged
 from amp_console.amplitude.client import AmplitudeClient
 from amp_console.connections.read_only import ReadOnly
+from amp_console.engage import EventBatch
 from amp_console.engage.lines import BOM, LINE_LIMIT
 from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.outcomes import LARGE_REMOVAL, NO_COHORT, PAUSED, waits_for
 from amp_console.ledger.requests import count_requests
@@ -1096,6 +1098,53 @@ async def test_events_of_an_open_pipe_are_read_as_they_come(
         live.end()
         report = await task
     assert (report.last.tally.read, report.last.tally.invalid, pipe.left()) == (3, 0, "")
+
+
+class BreakingIngestor(StreamIngestor):
+    """An ingestor whose ledger fails as soon as the first events are in it."""
+
+    def ingest(
+        self, source_id: int, batches: Iterable[EventBatch], checkpoint: Checkpoint | None = None
+    ) -> IngestResult:
+        result = super().ingest(source_id, batches, checkpoint)
+        if not self.is_broken:
+            self.is_broken = True
+            self.ledger.write(lambda db: db.execute("ALTER TABLE audience RENAME TO elsewhere"))
+        return result
+
+    is_broken = False
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+async def test_what_arrives_while_the_ledger_fails_is_counted_once_it_works(
+    workspace: Workspace, tmp_path: Path, kind: str
+) -> None:
+    ledger, content = workspace.ledger, lines("u1", "u2") + "broken\n"
+    ingestor = BreakingIngestor(ledger, workspace.read_options())
+    pipe, file = Pipe(), tmp_path / "live.ndjson"
+    source: EventStream = PipeStream(ingestor, pipe.stream, "stdin", IMPATIENT)
+    if kind == "file":
+        source = PathStream(PathWatcher(ingestor, [file]), IMPATIENT)
+    async with workspace.client() as client:
+        options = msgspec.structs.replace(QUICK, snapshot_seconds=0.02)
+        live = LiveSession(workspace.context(client), options)
+        task = asyncio.create_task(live.run(source))
+        pipe.write(content)
+        file.write_text(content)
+        await until(lambda: ingestor.is_broken)
+        await until(lambda: task.done() or source.status()[0].events == 3)
+        assert live.snapshot().tally.read == 0
+        ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO audience"))
+        await until(lambda: live.snapshot().tally.read == 3)
+        await until(is_in(workspace, "u1", "u2"))
+        if kind == "pipe":
+            pipe.write(lines("u3"))
+            await until(is_in(workspace, "u1", "u2", "u3"))
+        live.end()
+        report = await task
+    assert (report.last.tally.invalid, report.pending) == (1, 0)
+    assert sum(report.last.audiences[0].entered) == 2 + (kind == "pipe")
+    assert pipe.left() == ("" if kind == "pipe" else content)
 
 
 async def test_what_was_read_from_a_pipe_is_kept_when_the_session_ends(

@@ -13,7 +13,6 @@ import pytest
 from msgspec.structs import replace
 
 from amp_console.engage import EventBatch
-from amp_console.ledger import LedgerError
 from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
@@ -363,39 +362,6 @@ async def test_senders_are_answered_while_earlier_events_are_still_counted(
     sink.may_go_on.set()
     await task
     assert sink.told == [1, 2]
-
-
-class BrokenOnce(SlowSink):
-    """A sink whose ledger fails the first time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_behind = False
-        self.may_go_on.set()
-
-    async def arrived(self, result: IngestResult) -> None:
-        await super().arrived(result)
-        if len(self.told) == 1:
-            raise LedgerError("The ledger can't be read.")
-
-    def catch_up_soon(self) -> None:
-        self.is_behind = True
-
-
-async def test_what_could_not_be_counted_is_counted_with_what_comes_next(
-    workspace: Workspace,
-) -> None:
-    sink, port = BrokenOnce(), free_port()
-    task = asyncio.create_task(receiver(workspace, port).follow(sink))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        await listening(client, task)
-        assert (await client.post("/", content=body_of("u1"))).status_code == 200
-        await until(lambda: sink.is_behind)
-        assert (await client.post("/", content=body_of("u2", "u3"))).status_code == 200
-        await until(lambda: len(sink.told) > 1)
-    sink.ending.set()
-    await task
-    assert sink.told[:2] == [1, 3]
 
 
 class DefectiveIngestor(StreamIngestor):

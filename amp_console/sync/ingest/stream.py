@@ -41,6 +41,11 @@ class IngestResult(msgspec.Struct, frozen=True):
     earlier: int = 0
     updated: int = 0
 
+    @property
+    def audience_ids(self) -> set[int]:
+        """The audiences that people entered or left."""
+        return {*(self.entered | self.left)}
+
     def plus(self, more: "IngestResult") -> "IngestResult":
         """Both, this one before the other."""
         return IngestResult(

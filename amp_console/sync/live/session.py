@@ -54,6 +54,7 @@ class LiveSession:
         self._lags = Lags()
         self._tally = ReadCounts()
         self._earlier = self._updated = 0
+        self._untold = IngestResult()  # what has arrived and is not counted yet
         self._latest: deque[LiveChange] = deque(maxlen=LATEST)
         self._numbers = count(1)  # of the changes
         self._is_paused = False
@@ -154,16 +155,28 @@ class LiveSession:
     async def arrived(self, result: IngestResult) -> None:
         """Deliver events that are in the ledger.
 
-        They are counted as read together with the users they made pending.
+        They are counted as read together with the users they made pending. Where the ledger fails
+        meanwhile, both wait until the session catches up.
         """
-        changed = result.entered | result.left
-        followers = {audience_id: await self._followed(audience_id) for audience_id in changed}
-        await self._recount(changed)
+        self._untold = self._untold.plus(result)
+        try:
+            await self._take_in()
+        except LedgerError:
+            self.catch_up_soon()
+
+    async def _take_in(self) -> None:
+        """Count and deliver what has arrived. Raises `LedgerError`: then nothing is counted yet."""
+        while new := self._untold.audience_ids - self._tasks.keys():  # more may arrive meanwhile
+            for audience_id in new:
+                await self._followed(audience_id)
+        result, self._untold = self._untold, IngestResult()
+        await self._recount(result.audience_ids)
         self._tally += result.tally
         self._earlier += result.earlier
         self._updated += result.updated
-        for audience_id, follower in followers.items():
-            follower.moved(result.entered[audience_id], result.left[audience_id])
+        for audience_id in result.audience_ids:
+            moved = result.entered[audience_id], result.left[audience_id]
+            self._followers[audience_id].moved(*moved)
         at = self._context.now()
         for change in result.latest:
             name = self._followers[change.audience_id].name
@@ -238,6 +251,7 @@ class LiveSession:
             self._add(item)
             if item.id not in self._tasks and not self._is_finishing:
                 self._followers[item.id].settings_read(item)
+        await self._take_in()
         for audience_id, left in (await ledger.aread(_left, [item.id for item in known])).items():
             if left.pending or left.uncertain:
                 (await self._followed(audience_id)).wake(is_first=is_first)

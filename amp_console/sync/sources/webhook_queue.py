@@ -109,11 +109,7 @@ class WebhookQueue:
             self._merged.clear()
             is_last, begun = self._is_over, self._timing.monotonic()
             untold, self._untold = self._untold, IngestResult()
-            try:
-                await sink.arrived(untold)
-            except LedgerError:  # nothing was counted
-                self._untold = untold.plus(self._untold)
-                sink.catch_up_soon()
+            await sink.arrived(untold)
             seconds = self._timing.monotonic() - begun
             await self._timing.wait_for(self._closed, min(seconds * PAUSE_RATIO, MAX_PAUSE))
 
