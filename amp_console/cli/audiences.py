@@ -176,6 +176,8 @@ def audience(
         is_template=segment_trait is not None,
     )
     with open_connection(connection_name) as (connection, ledger):
+        if cohort_id:
+            _check_not_shared(ledger, key, cohort_id)
         if sql is not None and source is not None:
             try:
                 set_query(
@@ -207,6 +209,24 @@ def audience(
         else:
             _print_audience(document, found, connection)
     return 0
+
+
+def _check_not_shared(ledger: "Ledger", key: str, cohort_id: str) -> None:
+    """Refuse a cohort of another audience; the console links it once its warning is confirmed."""
+    from amp_console.ledger.audiences import AudienceNotFound, find_audience, linked_to
+    from amp_console.text import clean
+
+    try:
+        own = ledger.read(find_audience, key).id
+    except AudienceNotFound:
+        own = None  # it is added with its query
+    for other in ledger.read(linked_to, cohort_id):
+        if other.id != own:
+            raise click.UsageError(
+                f"Cohort {cohort_id} is linked to “{clean(other.name)}” already, and two audiences "
+                "would undo each other's changes. Nothing was changed. Unlink it there first: "
+                f"amp-console audience {quote(clean(other.handle, 300))} --unlink"
+            )
 
 
 def _check_query_options(

@@ -228,8 +228,15 @@ def _start_with(db: Db, audience_id: int, hints: AudienceHints) -> None:
         "owner_email = coalesce(owner_email, ?) WHERE id = ?",
         (hints.cohort_name, hints.owner_email, audience_id),
     )
-    if hints.cohort_id:
+    # Two audiences with one cohort would undo each other's changes.
+    if hints.cohort_id and not linked_to(db, hints.cohort_id):
         link_existing(db, audience_id, hints.cohort_id)
+
+
+def linked_to(db: Db, cohort_id: str) -> list[Audience]:
+    """The audiences that are linked to a cohort."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM audience WHERE cohort_id = ?", (cohort_id,))
+    return [_audience(row) for row in rows]
 
 
 def link_existing(db: Db, audience_id: int, cohort_id: str, name: str | None = None) -> None:

@@ -527,6 +527,18 @@ class TestAudience:
         operator.run("import", file)
         assert operator.run("audience", "shoppers", *option).status == 2
 
+    def test_links_no_cohort_of_another_audience(self, operator: Operator, tmp_path: Path) -> None:
+        events = [event("u1", True, audience=key) for key in ("shoppers", "others")]
+        operator.run("import", write(tmp_path / "e.ndjson", *events))
+        link = ("--cohort-id", "26umsb5")
+        assert operator.run("audience", "shoppers", *link).status == 0
+        assert operator.run("audience", "shoppers", *link).status == 0
+        refused = operator.run("audience", "others", *link, "--cohort-name", "Others")
+        assert refused.status == 2
+        assert "linked to “shoppers” already" in refused.err
+        document = operator.run("audience", "others", "--json").document
+        assert (document["cohort_id"], document["cohort_name"]) == (None, "others")
+
     def test_shows_hostile_names_harmlessly(self, operator: Operator, tmp_path: Path) -> None:
         name = "[/foo]\x1b[31m\u202eevil" + "x" * 300
         operator.run("import", write(tmp_path / "e.ndjson", event("u1", True, audience=name)))

@@ -154,6 +154,17 @@ def test_what_segments_destination_knew_is_what_an_audience_starts_with(
     assert (audience.cohort_name, audience.owner_email) == ("VIPs", "b@acme.example")
 
 
+def test_a_cohort_is_linked_to_one_audience_whatever_events_say(workspace: Workspace) -> None:
+    personas = {"external_audience_id": "26umsb5"}
+    for key in ("shoppers", "others"):
+        workspace.read([event("u1", True, personas=personas, audience=key)])
+    assert workspace.audience().cohort_id == "26umsb5"
+    assert (workspace.audience("others").cohort_id, workspace.audience("others").link) == (
+        None,
+        Link.NONE,
+    )
+
+
 def test_an_unlinked_audience_is_not_linked_again_by_an_event(workspace: Workspace) -> None:
     from amp_console.sync.audience_settings import SettingsChange, change
 
