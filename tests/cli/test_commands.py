@@ -49,13 +49,11 @@ def test_connecting_again_keeps_what_no_option_sets(operator: Operator) -> None:
     changed = msgspec.structs.replace(
         store.pick("acme"),
         read_only=True,
-        keyring_item="an-item",
-        webhook_item="another-item",
         limits=Limits(tries=3),
         keep_history=90,
         operator="Ana",
     )
-    store.save(changed)
+    changed = store.save(changed, keyring_item="an-item", webhook_item="another-item")
     changed = store.put_source(changed, NamedSource(name="lake", url="sqlite:/lake.db"))
     changed = store.put_space(changed, SegmentSpace(id="spa_1"))
     before = store.put_ledger(changed, LedgerServer(url="postgresql://127.0.0.1:1/amp"))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 
 from amp_console.connections import Connection, KeySource
@@ -144,7 +143,7 @@ async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(
     backends.Silent.answered.set()
     item = resident.environment.keyring.write(resident.simulator.credentials)
     backends.Silent.answered.clear()
-    resident.environment.connections.save(msgspec.structs.replace(connection, keyring_item=item))
+    resident.environment.connections.save(connection, keyring_item=item)
     async with resident.open() as pilot:
         await until_shown(pilot, "newsletter")
         await pilot.press("S")

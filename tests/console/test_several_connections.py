@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 from textual.pilot import Pilot
 
@@ -85,7 +84,7 @@ def store_keys(harness: ConsoleHarness, *names: str) -> None:
     settings, keyring = harness.environment.connections, harness.environment.keyring
     for name in names:
         item = keyring.write(harness.simulator.credentials)
-        settings.save(msgspec.structs.replace(settings.get(name), keyring_item=item))
+        settings.save(settings.get(name), keyring_item=item)
 
 
 async def open_prod(pilot: Pilot[None]) -> None:
@@ -396,7 +395,7 @@ async def test_both_may_be_live_and_each_delivers_to_its_own(
     with staging(harness) as (second, other):
         use_keyring(harness, backends.Memory)
         item = harness.environment.keyring.write(OTHER_KEYS)
-        harness.environment.connections.save(msgspec.structs.replace(second, keyring_item=item))
+        harness.environment.connections.save(second, keyring_item=item)
         harness.timers_faster = 4.0
         files = [tmp_path / "prod.ndjson", tmp_path / "staging.ndjson"]
         for file, user in zip(files, ("only-prod", "only-staging"), strict=True):
