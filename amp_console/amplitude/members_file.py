@@ -135,6 +135,9 @@ def _without_tab(cell: str) -> str:
 def _end_of_records(text: bytes) -> int:
     """Where the last whole record ends: a newline with all quotes before it closed."""
     end = text.rfind(b"\n") + 1
-    while end and text.count(b'"', 0, end) % 2:
-        end = text.rfind(b"\n", 0, end - 1) + 1
+    quotes = text.count(b'"', 0, end)
+    while quotes % 2:
+        before = text.rfind(b"\n", 0, end - 1) + 1
+        quotes -= text.count(b'"', before, end)
+        end = before
     return end

@@ -186,7 +186,7 @@ def retry_after(header: str | None, now: Callable[[], datetime]) -> float | None
         return float(text)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for an offset of years
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

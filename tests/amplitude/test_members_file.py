@@ -51,6 +51,13 @@ async def test_each_record_is_a_member(rows: bytes, members: list[tuple[str, str
     assert await read(HEADER + rows) == members
 
 
+async def test_a_quote_that_never_closes_is_found_in_linear_time() -> None:
+    """Else 800 KB hold up the event loop for 40 s."""
+    records = b"".join(b'"%d","user-%d"\n' % (n, n) for n in range(60_000))
+    with pytest.raises(ServerTrouble):
+        await read(HEADER + b'"1","a"b"\n', records)
+
+
 async def test_tabs_in_the_cells_are_taken_off_once() -> None:
     file = b'"\tamplitude_id","\tuser_id"\n"\t1","\tana"\n"\t2","\t\tben"\n"\t3","\t"\n'
     assert await read(file) == [("1", "ana"), ("2", "\tben"), ("3", "")]

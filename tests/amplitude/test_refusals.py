@@ -221,6 +221,7 @@ def test_a_refusal_that_names_ids_is_about_them_and_not_about_their_number() -> 
         ("Wed, 21 Oct 2026 07:28:30 -0000", 30.0),
         ("Wed, 21 Oct 2026 07:00:00 GMT", 0.0),
         ("Wed, 99 Oct 2026 07:00:00 GMT", None),
+        ("Wed, 21 Oct 2026 07:00:00 +99999999999999", None),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(

@@ -4,6 +4,7 @@ import gzip
 import json
 import resource
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -187,6 +188,16 @@ def test_an_audience_known_by_its_key_becomes_the_one_events_speak_of(
     workspace.read([event("u2", True)])
     (audience,) = workspace.ledger.read(all_audiences)
     assert (audience.space_id, audience.computation_id) == ("spa_1", "aud_shoppers")
+
+
+def test_an_import_that_is_prepared_waits_for_no_ledger(workspace: Workspace) -> None:
+    """The console prepares it in the event loop, while the ledger may be at work for seconds."""
+    may_end = Event()
+    busy = workspace.ledger.submit(lambda _: may_end.wait(10))
+    Importer(workspace.ledger, open_reader, ReadOptions())
+    assert not busy.done()
+    may_end.set()
+    assert busy.result()
 
 
 def test_progress_is_shown_and_a_stop_keeps_what_was_read(

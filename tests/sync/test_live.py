@@ -1100,6 +1100,27 @@ async def test_events_of_an_open_pipe_are_read_as_they_come(
     assert (report.last.tally.read, report.last.tally.invalid, pipe.left()) == (3, 0, "")
 
 
+async def test_a_defect_beside_the_deliveries_ends_the_session(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """Else it would go on without figures, and without what others import."""
+
+    def observe(_: LiveSnapshot) -> None:
+        raise ZeroDivisionError
+
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    watcher = PathWatcher(StreamIngestor(workspace.ledger, workspace.read_options()), [file])
+    async with workspace.client() as client:
+        options = msgspec.structs.replace(QUICK, snapshot_seconds=0.02)
+        live = LiveSession(workspace.context(client), options, observe)
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(live.run(PathStream(watcher, IMPATIENT)), PATIENCE)
+    assert workspace.cohort() == {"u1"}
+    (run,) = workspace.ledger.read(all_runs)
+    assert (run.status, run.note) == (RunStatus.STOPPED, "ZeroDivisionError")
+
+
 class BreakingIngestor(StreamIngestor):
     """An ingestor whose ledger fails as soon as the first events are in it."""
 

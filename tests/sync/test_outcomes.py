@@ -23,6 +23,8 @@ from amp_console.ledger.runs import (
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.progress import RunSnapshot
+from amp_console.sync.delivery.run import end_abandoned
 from amp_console.values import IdType
 from tests.sync.workspace import Clock, Workspace, event
 
@@ -46,6 +48,17 @@ def test_the_worst_outcome_is_that_of_the_run() -> None:
     assert worst([]) is RunStatus.DELIVERED
     assert worst([], invalid=1) is RunStatus.PARTIAL
     assert worst([RunStatus.STOPPED, RunStatus.DELIVERED], invalid=1) is RunStatus.STOPPED
+
+
+async def test_a_run_that_has_ended_is_not_ended_again(workspace: Workspace) -> None:
+    """A console gives a run up after a while, which may be over by then."""
+    workspace.enter("u1")
+    seen: list[RunSnapshot] = []
+    await workspace.sync(observe=seen.append)
+    (before,) = workspace.ledger.read(all_runs)
+    await end_abandoned(workspace.ledger, seen[-1], "Given up.", workspace.timing.now())
+    assert workspace.ledger.read(all_runs) == [before]
+    assert before.status is RunStatus.DELIVERED
 
 
 async def test_a_run_is_delivered_although_earlier_runs_rejected_users(

@@ -211,12 +211,15 @@ async def end_abandoned(ledger: Ledger, last: RunSnapshot, note: str, now: int) 
     """End a run in the history that was cancelled before it could end itself.
 
     Keeps how far each audience was in its last snapshot. The next process to sync an audience
-    voids a request that is still open. Raises `LedgerError`.
+    voids a request that is still open. A run that has ended by itself stays as it is. Raises
+    `LedgerError`.
     """
     await ledger.awrite(_end_abandoned, last, note, now)
 
 
 def _end_abandoned(db: Db, last: RunSnapshot, note: str, now: int) -> None:
+    if last.run_id not in runs.running_locks(db):
+        return
     for progress in last.audiences:
         if not progress.is_over:
             counts = msgspec.structs.replace(progress.counts, note=note)

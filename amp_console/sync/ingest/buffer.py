@@ -29,14 +29,13 @@ MAX_SOURCES = 1_000  # in one transaction, however few events they have
 class KnownAudiences:
     """The audiences that events have named so far, and their ids in the ledger.
 
-    `forgotten` are the people whose older events are history.
+    `forgotten` are the people whose older events are history; no one is before `refresh`.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.ids: dict[AudienceRef, int] = {}
         self.forgotten = NO_ONE_FORGOTTEN
-        self.refresh()
 
     def refresh(self) -> None:
         """Learn who was forgotten since. Raises `LedgerError`."""

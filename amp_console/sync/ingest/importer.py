@@ -107,6 +107,7 @@ class Importer:
         Raises `LedgerError`, and `AudienceAmbiguous` for a list of members.
         """
         names: list[str] = []
+        self._audiences.refresh()
         known = {audience.id for audience in self._ledger.read(all_audiences)}
         with _gc_disabled(), self._merging():
             for address in addresses:

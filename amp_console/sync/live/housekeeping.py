@@ -98,19 +98,23 @@ class Housekeeping:
         self._is_behind = False
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to tick."""
+    def start(self, on_end: "Callable[[asyncio.Task[None]], None]") -> None:
+        """Begin to tick; a defect of ours ends that, and `on_end` is called."""
         self._task = asyncio.create_task(self._tick())
+        self._task.add_done_callback(on_end)
 
     def catch_up_soon(self) -> None:
         """Catch up at the next tick."""
         self._is_behind = True
 
-    async def end(self) -> None:
-        """Stop ticking, and end a backup under way."""
+    async def end(self) -> BaseException | None:
+        """Stop ticking, and end a backup under way; return what has ended the ticking."""
+        ended = None
         if self._task is not None:
             self._task.cancel()
+            (ended,) = await asyncio.gather(self._task, return_exceptions=True)
         await self._backups.end()
+        return ended
 
     async def keep_counts(self) -> None:
         """Keep with the run what was read and which requests were refused."""

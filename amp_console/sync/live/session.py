@@ -133,7 +133,7 @@ class LiveSession:
             housekeeping = self._housekeeping = Housekeeping(
                 run, self._options, self._backups, self.snapshot, self._catch_up, self._observe
             )
-            housekeeping.start()
+            housekeeping.start(self._end_on_defect)
             try:
                 await self._catch_up(is_first=True)
                 self._pending_before = sum(item.arrived for item in self.snapshot().audiences)
@@ -234,7 +234,7 @@ class LiveSession:
         self._tasks[audience_id] = task
 
     def _end_on_defect(self, task: "asyncio.Task[None]") -> None:
-        """End the session on a defect of ours, which must not silence one audience."""
+        """End the session on a defect of ours, which must silence neither an audience nor it."""
         if not task.cancelled() and task.exception() is not None:
             self.end()
 
@@ -275,7 +275,7 @@ class LiveSession:
     async def _finish(self, housekeeping: Housekeeping) -> Exception | None:
         """Deliver what is pending within the grace period; then only requests in flight end.
 
-        Returns a defect of ours that ended an audience.
+        Returns a defect of ours that ended an audience, or the housekeeping.
         """
         self.end()
         self._is_finishing = True
@@ -288,8 +288,8 @@ class LiveSession:
                 follower.give_up()
             for task in await timing.wait_for_all(late, grace):
                 task.cancel()
-        await housekeeping.end()
-        ended = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        ended = [await housekeeping.end()]
+        ended += await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         return next((result for result in ended if isinstance(result, Exception)), None)
 
     async def _break_off(
