@@ -1,6 +1,8 @@
 """Changing the settings of an audience, under its lease."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 import msgspec
@@ -12,10 +14,12 @@ from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry, last_changed_by
 from amp_console.ledger.leases import busy_because, fenced, note_holder
-from amp_console.ledger.locks import AudienceBusy
+from amp_console.ledger.locks import AudienceBusy, Fence
 from amp_console.text import clean
 from amp_console.values import IdType, now_in_microseconds
 
+LEASE_SECONDS = 3.0  # that an audience which another process delivers is waited for
+RECHECK_SECONDS = 0.05
 MAX_LENGTH = 100  # characters of a setting in the log
 MAX_NAME_LENGTH = 200  # of the audience's name
 _TEXTS = (
@@ -74,12 +78,14 @@ def change(
     requested: SettingsChange,
     *,
     now: Callable[[], int] = now_in_microseconds,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Audience:
     """Change an audience's settings and return the changed audience.
 
-    `audience` is as the operator saw it. Raises ValueError for a setting that can't be right,
-    `AudienceBusy` while another process syncs the audience, `SettingsConflict` where someone has
-    changed the same settings since, and `ReadOnly`.
+    `audience` is as the operator saw it. It may block for `LEASE_SECONDS`: a live session lets go
+    of an audience after each window. Raises ValueError for a setting that can't be right,
+    `AudienceBusy` where another process syncs the audience for longer, `SettingsConflict` where
+    someone has changed the same settings since, and `ReadOnly`.
     """
     guard(connection)
     if requested.owner_email:
@@ -89,13 +95,25 @@ def change(
         if value and not value.strip():
             raise ValueError(f"The {name.replace('_', ' ')} is blank. Nothing was changed.")
     try:
-        with ledger.lease(audience.id) as fence:
+        with ExitStack() as held:
+            fence = _leased(held, ledger, audience.id, sleep)
             at = ledger.clock(now)()
             return ledger.writes_of(audience.id).write(
                 fenced, fence, _change, audience, requested, at, connection.limits
             )
     except AudienceBusy:
         raise AudienceBusy(ledger.read(busy_because, audience.id)) from None
+
+
+def _leased(
+    held: ExitStack, ledger: Ledger, audience_id: int, sleep: Callable[[float], None]
+) -> Fence | None:
+    """Take a lease as soon as no one holds it. Raises `AudienceBusy`."""
+    for _ in range(round(LEASE_SECONDS / RECHECK_SECONDS)):
+        with suppress(AudienceBusy):
+            return held.enter_context(ledger.lease(audience_id))
+        sleep(RECHECK_SECONDS)
+    return held.enter_context(ledger.lease(audience_id))
 
 
 def _change(

@@ -1,10 +1,18 @@
 """Settings of audiences: links with and without a name, and two who change the same audience."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from amp_console.ledger import open_ledger
 from amp_console.ledger.audiences import Audience, Link
-from amp_console.sync.audience_settings import SettingsChange, SettingsConflict, change
+from amp_console.ledger.locks import AudienceBusy
+from amp_console.sync.audience_settings import (
+    LEASE_SECONDS,
+    SettingsChange,
+    SettingsConflict,
+    change,
+)
 from amp_console.sync.queries.status import audience_summaries
 from tests.sync.workspace import Workspace
 
@@ -115,3 +123,48 @@ def test_other_settings_and_the_same_value_are_no_conflict(
     seen = changed_by_ben(workspace, SettingsChange(cohort_name="VIPs", enabled=False))
     now = change(workspace.ledger, workspace.connection, seen, mine)
     assert (now.cohort_name, now.enabled, now.seed_user) == ("VIPs", False, mine.seed_user)
+
+
+@pytest.mark.both_engines
+def test_a_setting_is_changed_as_soon_as_a_window_of_a_live_session_ends(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1")
+    with ExitStack() as window, open_ledger(workspace.ledger.url) as other:
+        window.enter_context(other.lease(workspace.audience().id))
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                window.close()
+
+        changed = change(
+            workspace.ledger,
+            workspace.connection,
+            workspace.audience(),
+            SettingsChange(enabled=False),
+            sleep=sleep,
+        )
+    assert not changed.enabled
+    assert len(waits) == 3
+
+
+@pytest.mark.both_engines
+def test_an_audience_that_a_long_sync_delivers_is_waited_for_in_vain(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    known, waits = workspace.audience(), list[float]()
+    with (
+        open_ledger(workspace.ledger.url) as other,
+        other.lease(known.id),
+        pytest.raises(AudienceBusy, match="this audience"),
+    ):
+        change(
+            workspace.ledger,
+            workspace.connection,
+            known,
+            SettingsChange(enabled=False),
+            sleep=waits.append,
+        )
+    assert sum(waits) == pytest.approx(LEASE_SECONDS)
+    assert workspace.audience().enabled
