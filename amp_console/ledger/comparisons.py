@@ -114,6 +114,11 @@ class Comparison(msgspec.Struct, frozen=True):
         return not (self.missing or self.extra)
 
     @property
+    def is_repairable(self) -> bool:
+        """Whether a repair has anything to change, in the cohort or only in the ledger."""
+        return bool(self.missing or self.extra or self.disagreeing)
+
+    @property
     def differing(self) -> int:
         """How many differ and are neither pending nor missing because Amplitude rejected them."""
         return self.missing + self.extra - self.pending - self.missing_rejected
@@ -309,13 +314,14 @@ def keeps_differences(db: Db, compared: Comparison) -> bool:
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """What has become of a comparison's differences since, without the `disagreeing` ones.
+    """What has become of a comparison's differences since.
 
     Delivered were the unexplained ones, by kind (`repaired`), of those that were pending `sent`,
     and of those that were rejected `accepted`. Of the unexplained ones, any sync delivers those
     that are `due`: the comparison has corrected what the ledger knew of them. `added` are those of
     the missing, with or without an explanation, who are in the cohort by now. `is_repairing`: a
-    repair of the audience is under way, and has begun to send.
+    repair of the audience is under way, and has begun to send. The ledger follows the list now for
+    those `following` of the `disagreeing` ones; no other number counts these.
     """
 
     repaired: dict[DifferenceKind, int]
@@ -324,6 +330,7 @@ class Resolved(msgspec.Struct, frozen=True):
     due: int = 0
     added: int = 0
     is_repairing: bool = False
+    following: int = 0
 
     @property
     def total(self) -> int:
@@ -338,15 +345,17 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
     """
     repaired: dict[DifferenceKind, int] = {}
     explained: dict[Explanation, int] = {}
-    due = added = 0
-    kinds = ",".join(str(int(kind)) for kind in DISAGREEING)
+    due = added = following = 0
     rows = db.execute(
         f"SELECT kind, {_EXPLANATION}, {IS_RESOLVED}, {_IS_DUE}, count(*) FROM difference "
-        f"WHERE comparison_id = ? AND kind NOT IN ({kinds}) GROUP BY 1, 2, 3, 4",
+        "WHERE comparison_id = ? GROUP BY 1, 2, 3, 4",
         (comparison_id,),
     )
     for kind, code, is_resolved, is_due, count in rows:
         explanation = Explanation(code)
+        if kind in DISAGREEING:
+            following += count if is_resolved else 0
+            continue
         if is_resolved and kind == DifferenceKind.MISSING:
             added += count
         if is_resolved and explanation is Explanation.NONE:
@@ -361,6 +370,7 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
         accepted=explained.get(Explanation.REJECTED, 0),
         due=due,
         added=added,
+        following=following,
         is_repairing=bool(set(_repairs_under_way(db, comparison_id)) - set(dead)),
     )
 

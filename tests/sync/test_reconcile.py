@@ -391,7 +391,7 @@ async def test_those_whom_no_sync_touches_stay_apart_from_the_list_until_a_repai
     assert workspace.plan().audiences[0].is_idle
     (sentence,) = describe_comparison(found)
     assert sentence == (
-        "The ledger and the list disagree about 2 more people: a sync may change them. "
+        "The ledger and the list disagree about 2 people: a sync may change them. "
         "A repair makes the ledger follow the list."
     )
     await workspace.apply(found)

@@ -269,7 +269,7 @@ async def test_a_cohort_that_is_gone_breaks_the_link(differing: Workspace) -> No
 async def test_without_a_cohort_there_is_nothing_to_compare(workspace: Workspace) -> None:
     workspace.enter(*USERS)
     report = await workspace.compare_report()
-    assert "It has no cohort yet" in note(report)
+    assert "It has no cohort" in note(report)
     assert workspace.audience().link is Link.NONE
 
 

@@ -64,7 +64,7 @@ async def compare(
     audience = worker.audience
     if audience.cohort_id is None:
         raise AudienceBlocked(
-            "It has no cohort yet, so there is nothing to compare. The next sync creates one."
+            "It has no cohort, so there is nothing to compare. The next sync creates one."
         )
     try:
         download = await downloader.download(worker)

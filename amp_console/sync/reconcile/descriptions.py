@@ -151,7 +151,8 @@ def describe_comparison(comparison: Comparison) -> list[str]:
             f"{people} in the audience without {label}: no event gave one, so they can't be added."
         )
     if comparison.disagreeing:
-        people = plural(comparison.disagreeing, "more person", "more people")
+        more = "" if comparison.is_equal else "more "
+        people = plural(comparison.disagreeing, f"{more}person", f"{more}people")
         lines.append(
             f"The ledger and the list disagree about {people}: "
             "a sync may change them. A repair makes the ledger follow the list."
@@ -207,6 +208,8 @@ def describe_result(result: "RepairResult") -> str:
         return f"the sizes differ: {size.expected:,} expected, Amplitude says {size.found:,}"
     if not result.is_equal:
         return "differences are left"
+    if result.plan.sends_nothing:
+        return "the ledger follows the list now"
     if size is not None and size.agrees:
         return "same size; compare again to be sure"
     return "sent; compare again to be sure"

@@ -54,6 +54,11 @@ class RepairPlan(msgspec.Struct, frozen=True):
         return not (self.add or self.remove or self.followed)
 
     @property
+    def sends_nothing(self) -> bool:
+        """Whether the repair would change the ledger alone: the cohort is as the list says."""
+        return bool(self.followed and not (self.add or self.remove))
+
+    @property
     def removals(self) -> int:
         """How many members leave the cohort. A replacement also removes those without an ID."""
         return self.remove + (self.comparison.cohort_no_id if self.replace else 0)

@@ -72,11 +72,14 @@ class ListLayout:
             self._grid.sort_by(self._columns.index(STATUS), descending=False)
 
     def _unmark_begun(self) -> None:
-        """Unmark the audiences once a job has begun for all that are marked."""
+        """Unmark the audiences once a job has begun for any of those that are marked.
+
+        It may leave some out: those that have no cohort to compare, or nothing to repair.
+        """
         jobs, marks = services_of(self._screen).jobs, self._grid.marks
         begun = [job for job in (jobs.sync, jobs.reconciling) if job is not None]
         new = [set(job.audience_ids) for job in begun if job not in self._begun]
-        if marks and any(set(marks) <= audiences for audiences in new):
+        if marks and any(not audiences.isdisjoint(marks) for audiences in new):
             marks.clear()
         self._begun = begun
 

@@ -14,6 +14,7 @@ from amp_console.console.screens.reconcile.rows import (
     kind_rows,
     legend,
     parts_now,
+    pending_now,
     verdict,
 )
 from amp_console.console.texts import BAD, MUTED, lines, safe_text
@@ -41,7 +42,7 @@ COLUMNS = (
     Column("", 24, flex=4),
 )
 
-NO_COHORT = "No cohort yet: a sync creates one."
+NO_COHORT = "No cohort: a sync creates one."
 COMPARING = "Being compared for the first time."
 
 
@@ -103,7 +104,7 @@ def row(
     if last is not None:
         parts = parts_now(last, known.resolved)
         counts = last.in_audience, last.in_cohort, parts.missing, parts.extra
-        pending = max(0, last.pending - (known.resolved.sent if known.resolved else 0))
+        pending = pending_now(last, known.resolved)
     return Row(
         known.audience.id,
         (
@@ -125,7 +126,7 @@ def _state(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs) -
     if at_work is not None:
         return at_work
     if known.audience.cohort_id is None:
-        return Cell(f"{glyphs.dotted} no cohort yet", "dim")
+        return Cell(f"{glyphs.dotted} no cohort", "dim")
     if known.audience.broken:
         return Cell(f"{glyphs.bad} broken link", "bad")
     if known.comparison is None:
@@ -135,11 +136,9 @@ def _state(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs) -
 
 def _result(known: ComparedAudience, last: Comparison, glyphs: Glyphs) -> Cell:
     """What the last comparison found, and what was delivered since."""
-    done, sent = (known.resolved.total, known.resolved.sent) if known.resolved else (0, 0)
-    left, pending = last.differing - done, last.pending - sent
+    left = last.differing - (known.resolved.total if known.resolved else 0)
     if left and not (known.resolved and known.resolved.is_repairing):
-        more = f", {pending:,} pending" if pending else ""
-        return Cell(f"{glyphs.triangle} {plural(left, 'difference')}{more}", "bad")
+        return Cell(f"{glyphs.triangle} {plural(left, 'difference')}", "bad")
     return Cell(*verdict(last, known.resolved, glyphs))
 
 

@@ -317,7 +317,7 @@ differs."""
 def _different(audiences: Sequence[ComparedAudience]) -> list[Comparison]:
     """The comparisons with differences, of audiences that have a cohort."""
     found = [item.comparison for item in audiences if item.is_comparable]
-    return [item for item in found if item is not None and not item.is_equal]
+    return [item for item in found if item is not None and item.is_repairable]
 
 
 def _reason_not_to_repair(session: Session, audiences: Sequence[ComparedAudience]) -> str | None:

@@ -30,19 +30,28 @@ SAMPLES = 3
 NAMED = 8  # audiences; of more only the number is said
 NOT_OURS = "Users who are in no event may have been added by a colleague or another tool."
 NEXT = "next"  # in the footer: to the next answer
-_IN_SHORT = {"both": "Add and remove", "add": "Add", "remove": "Remove", "replace": "Replace"}
+FOLLOW = "Make the ledger follow the list"
+_IN_SHORT = {
+    "both": "Add and remove",
+    "add": "Add",
+    "remove": "Remove",
+    "replace": "Replace",
+    "follow": "Follow the list",
+}
 
 
 class OfferParts(NamedTuple):
     """Of those who are repaired, the ones that are called neither missing nor extra, or are due.
 
     The next sync sends `unsent` ones, whose events had not been sent when the cohort was compared,
-    and `due` ones, which the comparison made pending. `rejected` ones were refused by Amplitude.
+    and `due` ones, which the comparison made pending. `rejected` ones were refused by Amplitude. Of
+    `disagreeing` ones, the cohort is as the list says, and the ledger wants something else.
     """
 
     unsent: int = 0
     rejected: int = 0
     due: int = 0
+    disagreeing: int = 0
 
     def sentences(self, differing: int) -> Iterator[str]:
         """Say what a repair of everyone sends, and why; so many are missing or extra."""
@@ -60,6 +69,12 @@ class OfferParts(NamedTuple):
                 f"{self.due:,} of {plural(differing, 'difference')} {are} pending already: the "
                 f"next sync or live session sends {them}, with or without a repair."
             )
+        if self.disagreeing:
+            people = plural(self.disagreeing, "person", "people")
+            yield (
+                f"The cohort is as the list says for {people} that the ledger disagrees about: a "
+                "repair makes the ledger follow the list."
+            )
 
 
 class Offer(NamedTuple):
@@ -76,6 +91,11 @@ class Offer(NamedTuple):
     """In how many cohorts they are."""
     audiences: tuple[str, ...] = ()
     """Each of several audiences with its numbers, as `audience_numbers` says them."""
+
+    @property
+    def sends_nothing(self) -> bool:
+        """Whether a repair would change the ledger alone."""
+        return bool(self.parts.disagreeing and not (self.add or self.remove))
 
 
 class RepairRequest(NamedTuple):
@@ -119,6 +139,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
             (offer.add and offer.remove, Answer("both", both)),
             (offer.add, Answer("add", f"Add {add}")),
             (offer.remove, Answer("remove", f"Remove {remove}")),
+            (offer.sends_nothing, Answer("follow", FOLLOW)),
             (offer.can_replace, Answer("replace", "Replace the entire cohort in one upload")),
             (True, Answer("verify", self._proof(), "space")),
         ]
@@ -150,6 +171,8 @@ class ChoiceDialog(Question[RepairRequest | None]):
     def box(self) -> ComposeResult:
         offer = self._offer
         says = "A repair changes the cohort in Amplitude. You see the plan before anything is sent."
+        if offer.sends_nothing:
+            says = "Nothing is sent."
         if offer.is_marked:
             says = f"Only the marked people. {says}"
         else:
@@ -191,6 +214,7 @@ def audience_numbers(plan: RepairPlan) -> str:
     """An audience with what a repair sends: "Cart abandoners: add 535, remove 278"."""
     sent = [f"add {plan.add:,}"] if plan.add else []
     sent += [f"remove {plan.remove:,}"] if plan.remove else []
+    sent += ["follow the list"] if plan.followed else []
     return f"{clean(plan.name, 40)}: {', '.join(sent) or 'nothing to send'}"
 
 
@@ -211,7 +235,8 @@ def confirm(plans: Sequence[RepairPlan], *, verify: bool) -> Confirm:
     if verify:
         rows += ["", f"Then compares again, which uses {plural(len(plans), 'more download')}."]
     only = plans[0]
-    verb = f"Send {plural(sum(plan.requests for plan in plans), 'request')}"
+    requests = sum(plan.requests for plan in plans)
+    verb = f"Send {plural(requests, 'request')}" if requests else "Follow the list"
     title = f"Repair “{only.name}”?" if len(plans) == 1 else f"Repair {len(plans)} audiences?"
     typed = "remove" if large else None
     if foreign:
@@ -232,7 +257,10 @@ def _says(plan: RepairPlan) -> list[str | Content]:
         says = f"Adds {add} to {name} and removes {remove} from it."
         if not (plan.add and plan.remove):
             says = f"Adds {add} to {name}." if plan.add else f"Removes {remove} from {name}."
-    rows: list[str | Content] = [says]
+    rows: list[str | Content] = [] if plan.sends_nothing else [says]
+    if plan.followed:
+        people = plural(plan.followed, "person", "people")
+        rows.append(f"Makes the ledger follow {plan.list_name} for {people}, which sends nothing.")
     for verb, kinds in (("Adds", (DifferenceKind.MISSING,)), ("Removes", EXTRA)):
         some = [sample.id for sample in plan.samples if sample.kind in kinds][:SAMPLES]
         if some:

@@ -35,7 +35,7 @@ Being compared for the first time.
 
 {WHAT_COMPARING_DOES}"""
 NO_COHORT = """\
-It has no cohort yet, so there is nothing to compare.
+It has no cohort, so there is nothing to compare.
 
 The next sync creates one, or press l under Audiences to link an existing one."""
 EQUAL = "No differences: the cohort is the same as its audience."

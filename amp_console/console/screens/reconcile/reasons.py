@@ -34,7 +34,7 @@ def _reason_to_wait(latest: ReconcileJob | None, audience: Audience | None) -> s
     if latest is not None and not latest.is_over:
         return BUSY
     if audience is not None and audience.cohort_id is None:
-        return "It has no cohort yet: the next sync creates one."
+        return "It has no cohort: the next sync creates one."
     if audience is not None and audience.broken:
         return (
             "Its link is broken: press 1 for Audiences, then l to link another cohort or to unlink "
@@ -47,6 +47,6 @@ def _reason_without_differences(action: str, comparison: Comparison | None) -> s
     if comparison is None:
         return NOT_COMPARED
     if action == "repair":
-        is_equal = comparison.is_equal
-        return "They are the same: nothing to repair." if is_equal else None
+        is_same = not comparison.is_repairable
+        return "They are the same: nothing to repair." if is_same else None
     return None if comparison.has_differences else "There is no difference to show."

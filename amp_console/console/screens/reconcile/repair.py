@@ -82,6 +82,7 @@ def _parts(comparisons: Sequence[Comparison], since: Sequence[Resolved]) -> Offe
         unsent=sum(comparison.pending - now.sent for comparison, now in pairs),
         rejected=sum(comparison.missing_rejected - now.accepted for comparison, now in pairs),
         due=sum(now.due for now in since),
+        disagreeing=sum(item.disagreeing - now.following for item, now in pairs),
     )
 
 

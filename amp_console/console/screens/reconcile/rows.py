@@ -108,6 +108,14 @@ def parts_now(comparison: Comparison, resolved: Resolved | None) -> Parts:
     )
 
 
+def pending_now(comparison: Comparison, resolved: Resolved | None) -> int:
+    """How many of those who differed any sync sends now.
+
+    They were pending when compared and were not sent since, or the comparison made them pending.
+    """
+    return comparison.pending + (resolved.due - resolved.sent if resolved else 0)
+
+
 def shares(counts: Parts, width: int) -> tuple[int, int, int]:
     """Share `width` columns among missing, both and extra; a part with people gets at least one."""
     total = sum(counts)
@@ -233,7 +241,9 @@ def headline(
     if done or sent or accepted or is_repairing:  # the cohort has other members by now
         counted = f"When compared: {counted}"
     rows = [safe_text((words, f"{STRONG} {TONE[tone]}"), f"  {counted}")]
-    sentences = [] if done or sent or is_repairing else describe_comparison(comparison)[:3]
+    following = resolved.following if resolved is not None else 0
+    is_changed = done or sent or is_repairing or following
+    sentences = [] if is_changed else describe_comparison(comparison)[:3]
     if is_repairing:
         repaired = f"{done:,} of {plural(differing, 'difference')} repaired so far"
         sentences = [f"A repair is running: {repaired}."]
@@ -241,6 +251,10 @@ def headline(
         were = "was" if done == 1 else "were"
         repaired = f"{done:,} of {plural(differing, 'difference')} {were} repaired since"
         sentences = [f"{repaired}. Compare again to be sure."]
+    if following and not is_repairing:
+        people = plural(comparison.disagreeing, "person", "people")
+        about = f"{following:,} of the {people} they disagreed about"
+        sentences.append(f"The ledger follows the list now for {about}.")
     if resolved and not is_repairing:
         sentences += describe_due(comparison, resolved, "t under Audiences")
     sign = f"  {glyphs.arrow} "
@@ -248,10 +262,13 @@ def headline(
 
 
 def is_settled(comparison: Comparison, resolved: Resolved | None) -> bool:
-    """Whether a repair would send nothing: everything that differed was delivered since."""
-    left = comparison.missing + comparison.extra
+    """Whether a repair would change nothing: everything that differed was delivered since.
+
+    A list that the ledger disagrees with is something to repair, although nothing is sent for it.
+    """
+    left = comparison.missing + comparison.extra + comparison.disagreeing
     if resolved is not None:
-        left -= resolved.total + resolved.sent + resolved.accepted
+        left -= resolved.total + resolved.sent + resolved.accepted + resolved.following
     return not left
 
 

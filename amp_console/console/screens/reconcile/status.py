@@ -49,6 +49,8 @@ def came_of(work: ReconcileJob, audience_id: int) -> Content | None:
     counts = done.counts
     rejected = f", {counts.rejected:,} rejected" if counts.rejected else ""
     what = f"{counts.added:,} added, {counts.removed:,} removed{rejected}"
+    if done.plan.sends_nothing:
+        what = "Nothing was sent"
     tone = GOOD if done.is_equal else WARN
     outcome = describe_result(done)
     return safe_text((f"{what}. {outcome[0].upper()}{outcome[1:]}.", tone))

@@ -330,7 +330,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
     def disabled_reason(self, action: str) -> str | None:
         if action == "repair" and self._earlier:
             return EARLIER
-        is_repaired = self._is_settled and self._comparison and not self._comparison.is_equal
+        is_repaired = self._is_settled and self._comparison and self._comparison.is_repairable
         if action == "repair" and is_repaired:
             return NOTHING_LEFT
         run_id = self._job.run_id if self._job is not None else None
