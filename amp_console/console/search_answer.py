@@ -23,7 +23,7 @@ class SearchAnswer(NamedTuple):
     `is_known`: whether Amplitude knows the identifier; None where it did not say. `has_events`:
     whether events name the person by the other identifier that Amplitude knows. `asked_at`: when
     it was asked, and `rejected_at`: when the person had been rejected by then, in microseconds
-    since 1970.
+    since 1970. `unusable` says why that other identifier does not help while the events lack it.
     """
 
     text: Content
@@ -31,6 +31,11 @@ class SearchAnswer(NamedTuple):
     has_events: bool = False
     asked_at: int = 0
     rejected_at: frozenset[int] = frozenset()
+    unusable: str = ""
+
+    def said(self, *, lacks_identifier: bool) -> Content:
+        """The text; `lacks_identifier`: an audience can't send the person for lack of one."""
+        return self.text + self.unusable if lacks_identifier else self.text
 
     def is_outdated(self, statuses: Iterable["PersonStatus"]) -> bool:
         """Whether Amplitude has rejected the person since it answered."""

@@ -163,7 +163,7 @@ async def test_help_and_footer_name_the_other_list_and_one_key_says_that_all_is_
         await pilot.press("tab")
         await until_shown(pilot, "tab Reasons")
         await pilot.press("question_mark")
-        await until_shown(pilot, "Users / reasons", "sort; reverse the order")
+        await until_shown(pilot, "Users / reasons", "Sort; reverse the order")
         assert "All audiences" not in picture(pilot)
 
 
@@ -768,7 +768,9 @@ async def test_a_retry_leaves_out_those_of_whom_amplitude_has_said_that_it_does_
         await until_notified(pilot, "Amplitude knows 1 of these 2 users now.")
         await until_shown(pilot, "R Retry 1 marked", "u Ask about 2 marked")
         await pilot.press("escape", "tab")
-        await until_shown(pilot, "R Retry only ghost-2")
+        await until_shown(pilot, "R Retry 1 of 2  ")
+        await pilot.press("tab", "j")
+        await until_shown(pilot, "R Retry this user  ")
         await pilot.press("R")
         await until_shown(pilot, "Retry 1 of 2 users?", "unlikely to help: 1 user that Amplitude")
         await until_shown(pilot, "“ghost-2” becomes pending again")

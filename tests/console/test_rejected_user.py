@@ -129,6 +129,26 @@ async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> 
         await until_shown(pilot, "No request ever carried this user.")
 
 
+async def test_once_the_id_type_is_switched_the_reason_of_the_other_one_is_gone(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness, unidentified)
+    harness.simulator.world.add_user("n11")
+    async with harness.open(size=(200, 50)) as pilot:
+        await open_user(pilot, "n11")
+        await pilot.press("u")
+        await until(pilot, lambda: "amp-console can't use it" in said(pilot))
+        with harness.workspace(connection) as workspace:
+            workspace.change(SettingsChange(id_type=IdType.USER_ID), FRESH)
+        await until(pilot, lambda: "Now In the audience, as the event" in said(pilot))
+        assert "No Amplitude ID" not in said(pilot)
+        assert "can't use it" not in said(pilot)
+        assert "Amplitude knows this User ID." in said(pilot)
+        await pilot.press("f")
+        await until_shown(pilot, "Known in 1 audience", "Amplitude knows this User ID.")
+        assert "can't use it" not in " ".join(picture(pilot).split())
+
+
 async def test_advice_to_switch_the_id_type_says_that_members_are_replaced(
     harness: ConsoleHarness,
 ) -> None:

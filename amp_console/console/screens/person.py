@@ -202,14 +202,16 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         if self._answer is not None:
             at = self._answer.asked_at
             age = safe_text((f" Asked {self.services.age_of(at)}." if at else "", MUTED))
-            self.query_one("#amplitude", Static).update(self._answer.text + age)
+            lacks = any(map(_lacks_identifier, self._answers.values()))
+            said = self._answer.said(lacks_identifier=lacks)
+            self.query_one("#amplitude", Static).update(said + age)
             grid.refresh()
-        said, line = self._segment.says(chosen), self.query_one("#segment", Static)
-        line.display = said is not None and chosen is None
-        if said is not None and chosen is None:
-            line.update(said)
+        in_segment, line = self._segment.says(chosen), self.query_one("#segment", Static)
+        line.display = in_segment is not None and chosen is None
+        if in_segment is not None and chosen is None:
+            line.update(in_segment)
         if chosen is not None:
-            self.query_one(PersonDetail).show(chosen, self._answer, said)
+            self.query_one(PersonDetail).show(chosen, self._answer, in_segment)
 
     @property
     def _chosen(self) -> PersonStatus | None:

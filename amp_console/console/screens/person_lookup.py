@@ -48,9 +48,9 @@ async def keep_answer(
 
     def answer(about: Collection[PersonStatus]) -> SearchAnswer:
         follows = f" The person's {label} is {other}{_where(many)}" if other else ""
-        follows += _not_used(about) if other else ""
         said = safe_text((found.sentence, GOOD if found.is_known else WARN), follows)
-        return SearchAnswer(said, found.is_known, many > 0, now, rejected_at(statuses))
+        unusable = _not_used(about) if other else ""
+        return SearchAnswer(said, found.is_known, many > 0, now, rejected_at(statuses), unusable)
 
     for status in statuses:
         key = status.record.audience.id, status.record.id_type, text

@@ -41,14 +41,13 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.ledger.sources import count_invalid
-from amp_console.text import clean, plural
+from amp_console.text import plural
 
 NO_ONE = """\
 No one is rejected.
 
 Users that Amplitude skips or refuses are listed here, with the reason.
 """
-MAX_NAME = 24  # columns of an identifier in the footer
 BORDER = 6  # columns of a line of the border that its text can't have
 
 
@@ -150,8 +149,9 @@ class RejectedUsers(Container):
         if many == total == 1:
             return "Retry 1 user"
         which = f"all {many:,}" if many == total else f"{many:,} of {total:,}"
-        if many == 1 and len(self._rest) == 1:
-            which = f"only {clean(self._rest[0], MAX_NAME)}"
+        shown = self.shown.id if self.shown is not None else None
+        if many == 1 and self._rest == (shown,):
+            return "Retry this user"
         return f"Retry {which}" if many else ""
 
     @property

@@ -153,7 +153,8 @@ class RejectedUserDetail(ScrollPane):
         if (answer := self.answer_about(user)) is not None:
             age = services_of(self).age_of(answer.asked_at)
             asked = safe_text((f"Amplitude, asked {age}", STRONG))
-            blocks += [asked, answer.text, safe_text("")]
+            said = answer.said(lacks_identifier=self.is_rejected)
+            blocks += [asked, said, safe_text("")]
         if self._now is not None and not self.is_rejected:
             blocks += [safe_text(("Now", STRONG)), safe_text(self._now.sentence, max_length=900)]
         else:
@@ -225,17 +226,19 @@ class RejectedUserDetail(ScrollPane):
 
     def _facts(self, user: RejectedUser) -> Content:
         rows: list[tuple[str, Content | str]] = [
-            ("why", safe_text((reason_text(user.code, user.reason), BAD))),
             (user.id_type.label, safe_text((user.id, STRONG))),
             ("audience", f"{user.audience_name} (key {user.audience})"),
         ]
         operation = OPERATION[user.operation]
-        if user.code is Reason.NO_IDENTIFIER:
+        lacks_identifier = user.code is Reason.NO_IDENTIFIER
+        if self.is_rejected or not lacks_identifier:  # else the ID type was switched since
+            rows.insert(0, ("why", safe_text((reason_text(user.code, user.reason), BAD))))
+        if lacks_identifier and self.is_rejected:
             rows.append(("operation", f"{operation}, never sent"))
             if self._now is not None and self._now.record.source is not None:
                 record = self._now.record
                 rows.append(("last read in", f"line {record.line:,} of {record.source}"))
-        else:
+        elif not lacks_identifier:
             tries = plural(user.tries, "attempt")
             when = f"{local_time(user.at)} ({services_of(self).age_of(user.at)})"
             rows.append(("rejected", f"{when}, {operation}, {tries}"))
