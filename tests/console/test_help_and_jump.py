@@ -31,9 +31,23 @@ def test_keys_stand_beside_each_other_where_there_is_room() -> None:
     assert max(map(len, wide.splitlines())) <= 70
 
 
+@pytest.mark.parametrize("width", [30, 70, 76, 120])
+def test_no_section_of_keys_is_torn(width: int) -> None:
+    sections = [
+        HelpSection(title, [HelpRow(str(at), title.lower()) for at in range(count)])
+        for title, count in (("Here", 12), ("Places", 7), ("Lists", 5), ("Anywhere", 9))
+    ]
+    shown = in_columns(sections, width).plain.splitlines()
+    for section in sections:
+        (top,) = (at for at, line in enumerate(shown) if section.title in line)
+        left = shown[top].index(section.title)
+        below = [line[left:].split()[:2] for line in shown[top + 1 : top + 1 + len(section.rows)]]
+        assert below == [[row.key, row.what] for row in section.rows]
+
+
 async def test_help_says_what_a_letter_means_on_every_screen(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
-    async with harness.open(size=(120, 50)) as pilot:
+    async with harness.open(size=(120, 60)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("question_mark")
         await until_shown(pilot, "These letters mean the same on every screen")

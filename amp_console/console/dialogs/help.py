@@ -1,6 +1,7 @@
 """What can be done on a screen: a few words, and all its keys."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, pairwise, zip_longest
 from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
@@ -23,14 +24,15 @@ MAX_WIDTH = 150  # columns of the box
 BORDER = 7  # columns of border, padding and scrollbar
 COLUMN_WIDTH = 33  # columns that a key and what it does take at least
 LISTS = (
-    (("up", "down", "j", "k", "g", "G"), "↑↓ jk gG", "move; first, last"),
-    (("enter",), "Enter", "open"),
-    (("space",), "space", "mark a row"),
-    (("a",), "a", "mark or unmark all"),
-    (("o", "O"), "o O", "sort; reverse the order"),
+    (("up", "down", "j", "k", "g", "G"), "↑↓ jk gG", "Move; first, last"),
+    (("enter",), "Enter", "Open"),
+    (("space",), "space", "Mark a row"),
+    (("a",), "a", "Mark or unmark all"),
+    (("o", "O"), "o O", "Sort; reverse the order"),
 )
 """The keys of lists: which ones, how they are shown, and what they do."""
-
+OF_ALL_SCREENS = {"next_panel", "back"}
+"""What every screen has comes last among its keys."""
 
 LETTERS = """\
 These letters mean the same on every screen that has them: e opens the settings, r reconciles, R \
@@ -167,6 +169,7 @@ class HelpScreen(ModalScreen[None]):
             and is_meant(binding)
             and owner.check_action(binding.action.partition("(")[0], ()) is not False
         ]
+        bindings.sort(key=lambda item: item.id in OF_ALL_SCREENS)
         used.update(item.key for item in bindings)
         actions: dict[str, list[Binding]] = {}
         for item in bindings:
@@ -183,22 +186,44 @@ class HelpScreen(ModalScreen[None]):
 
 
 def in_columns(sections: Sequence[HelpSection], width: int) -> Content:
-    """Lay sections out beside each other, in as many columns as fit, all about equally long."""
+    """Lay sections out beside each other, each whole, in as many columns as make them short."""
     key_width = max(cell_len(row.key) for section in sections for row in section.rows) + 2
-    count = max(1, min(3, width // COLUMN_WIDTH))
-    room = width // count
+    most = max(1, min(3, width // COLUMN_WIDTH, len(sections)))
+    columns = min(
+        (shared for count in range(1, most + 1) for shared in _shared(sections, count)),
+        key=lambda shared: max(map(_height, shared)),
+    )
+    room = width // len(columns)
+    painted = [_painted_column(column, key_width, room) for column in columns]
+    return lines(
+        *(
+            Content("").join([cell.pad_right(room - cell.cell_length) for cell in cells])
+            for cells in zip_longest(*painted, fillvalue=safe_text(""))
+        )
+    )
+
+
+_Columns = list[Sequence[HelpSection]]
+
+
+def _shared(sections: Sequence[HelpSection], count: int) -> Iterator[_Columns]:
+    """Every way to share sections among so many columns without changing their order."""
+    for cuts in combinations(range(1, len(sections)), count - 1):
+        yield [sections[start:end] for start, end in pairwise((0, *cuts, len(sections)))]
+
+
+def _height(column: Sequence[HelpSection]) -> int:
+    """How many lines sections below each other take, with a title each and a blank in between."""
+    return sum(len(section.rows) + 2 for section in column) - 1
+
+
+def _painted_column(column: Sequence[HelpSection], key_width: int, room: int) -> Sequence[Content]:
     painted: list[Content] = []
-    for section in sections:
+    for section in column:
         painted += [safe_text("")] if painted else []
         painted += [safe_text((section.title, STRONG))]
         painted += [_painted(row, key_width, room) for row in section.rows]
-    height = -(-len(painted) // count)
-    columns = [painted[start : start + height] for start in range(0, len(painted), height)]
-    rows = []
-    for at in range(height):
-        cells = [column[at] if at < len(column) else safe_text("") for column in columns]
-        rows.append(Content("").join([cell.pad_right(room - cell.cell_length) for cell in cells]))
-    return lines(*rows)
+    return painted
 
 
 def _painted(row: HelpRow, key_width: int, room: int) -> Content:

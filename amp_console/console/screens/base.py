@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar, cast
 
 from textual import events
@@ -28,6 +29,7 @@ from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar, clear_filters
 from amp_console.console.widgets.grid import Grid, clear_marks
 from amp_console.console.widgets.key_footer import KeyFooter
+from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.too_small import SCREEN, TooSmall
 
@@ -65,6 +67,16 @@ class BaseScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", key_display="Esc", show=False, id="back"),
+        Binding(
+            "tab",
+            "next_panel",
+            "Next panel",
+            tooltip="Move to the next list or text; Shift+Tab moves back",
+            key_display="Tab",
+            show=False,
+            id="next_panel",
+        ),
+        Binding("tab", "app.focus_next", show=False),  # to the next field, where there are fields
     ]
 
     @property
@@ -198,7 +210,7 @@ class BaseScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim the key of an unavailable action; no key works on a screen that was left."""
-        if not is_open(self):
+        if not is_open(self) or (action == "next_panel" and not _has_panels(self)):
             return False
         if self.action_keys.reason(action) is not None:
             return None
@@ -221,6 +233,9 @@ class BaseScreen(Screen[None]):
         self._is_done = self not in self.app.screen_stack
         if not self._is_done and len(self.app.screen_stack) > 2:  # below are a blank one and home
             self.app.pop_screen()
+
+    action_next_panel = Screen.focus_next
+    """Move the focus to the next list, or to the next text that scrolls."""
 
     def action_filter(self) -> None:
         """Show only the rows that contain a text."""
@@ -265,6 +280,13 @@ def _panels_around(widget: Widget | None) -> set[DOMNode]:
 def _has_row(screen: BaseScreen) -> bool:
     """Whether there is a row for the actions that need one."""
     return screen.walk_children(Grid)[0].key is not None
+
+
+def _has_panels(screen: BaseScreen) -> bool:
+    """Whether the focus is in one of several lists and texts that are shown."""
+    panels = (node for node in screen.walk_children() if isinstance(node, Grid | ScrollPane))
+    shown = (panel for panel in panels if panel.region and panel.focusable)
+    return isinstance(screen.focused, Grid | ScrollPane) and len([*islice(shown, 2)]) > 1
 
 
 def _back_label(screen: BaseScreen) -> str:

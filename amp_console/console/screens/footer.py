@@ -40,6 +40,8 @@ NEVER = ("go", "quit")
 """Actions that only fill no room: main screens have a bar of their own."""
 LAST = ("quit",)
 """The actions at the right end of a wide footer."""
+NEXT_PANEL = "next_panel"
+"""Tab, where it moves from one list or text to the next: it follows what is useful here."""
 
 
 class _Found(NamedTuple):
@@ -92,6 +94,7 @@ class ScreenFooter:
         always = [found.pop(name).key for name in ALWAYS if name in found and name not in names]
         always = [key for key in always if key.label]
         last = [found.pop(name).key for name in LAST if name in found]
+        tab = [found.pop(NEXT_PANEL).key] if NEXT_PANEL in found else []
         if (label := self._opens) and OPEN in found and OPEN not in names:
             opens = found.pop(OPEN).key._replace(label=label)
         useful = [
@@ -117,7 +120,7 @@ class ScreenFooter:
             and item.node is self._screen
             and action_name(item.key.name) not in NEVER
         ]
-        return FooterKeys([*focused, *useful, *others], always, last)
+        return FooterKeys([*focused, *useful, *tab, *others], always, last)
 
     def _labelled_back(self, back: _Found, others: Iterable[_Found], label: str) -> _Found:
         """Esc by what it does now; without a label where the focused widget uses it."""
