@@ -15,6 +15,7 @@ from amp_console.demo.dataset import (
 )
 from amp_console.ledger import Ledger
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
+from amp_console.ledger.runs import RunKind, runs_under_way
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.sources.registry import open_reader
@@ -23,15 +24,19 @@ from amp_console.sync.timing import Timing
 BUSY = ((SHOPPERS, 5), (ABANDONERS, 9))
 """The audiences with traffic, and the largest number of changes per file."""
 STARTED = (
-    "The demo writes simulated events into segment-logs/live and imports them as long as it is "
-    "open. It does not log each import."
+    "The demo writes simulated events into segment-logs/live as long as it is open, and imports "
+    "them while no live session runs. It does not log each import."
 )
 FIRST_NEWCOMER = 500_000  # the number of the first person who is new
 FIRST_LEAVER = 2_000  # people with lower numbers stay
 
 
 class Traffic:
-    """Writes a small file of events now and then, and imports it."""
+    """Writes a small file of events now and then, and imports it.
+
+    While a live session runs, it imports none: the session would deliver what it never read, and
+    its numbers would not add up. Those that it does not follow are imported once it has ended.
+    """
 
     def __init__(
         self, connection: Connection, ledger: Ledger, folder: Path, timing: Timing, *, seed: int
@@ -44,6 +49,7 @@ class Traffic:
         self._rng = random.Random(seed)
         self._moved = dict.fromkeys((definition.key for definition, _ in BUSY), 0)
         self._files = 0
+        self._waiting: list[str] = []  # the files to import
 
     def run(self, pause: float, ended: threading.Event) -> None:
         """Write and import a file every `pause` seconds, until `ended` is set."""
@@ -52,7 +58,7 @@ class Traffic:
             self.step()
 
     def step(self) -> None:
-        """Write and import one file of changes."""
+        """Write one file of changes, and import it with those that waited."""
         lines = [
             self._next_event(definition)
             for definition, most in BUSY
@@ -63,10 +69,14 @@ class Traffic:
         self._files += 1
         file = self._folder / f"live-{self._files:05}.ndjson"
         file.write_text("".join(lines), encoding="utf-8")
+        self._waiting.append(str(file))
+        if self._ledger.read(runs_under_way, RunKind.LIVE):
+            return
         options = read_options(self._connection)
         Importer(self._ledger, open_reader, options, now=self._timing.now, is_logged=False).run(
-            [str(file)]
+            self._waiting
         )
+        self._waiting = []
 
     def _next_event(self, definition: AudienceDefinition) -> str:
         """The event of one person who enters or leaves; no person does so twice."""

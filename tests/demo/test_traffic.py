@@ -20,8 +20,11 @@ from amp_console.demo.traffic import FIRST_LEAVER, Traffic
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences, find_audience
+from amp_console.ledger.counts import leavers
 from amp_console.ledger.event_log import LogFilter, log_page
 from amp_console.ledger.membership_changes import daily_movement, recent_movement
+from amp_console.ledger.runs import RunKind, RunStatus, begin_run, end_run
+from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.sources.registry import open_reader
 from amp_console.sync.timing import Timing
@@ -83,6 +86,22 @@ def test_those_who_leave_were_in(quarter: Quarter) -> None:
     # Only people who were in can leave, so everyone who left is counted.
     assert sum(everyone.left) == left
     assert sum(everyone.entered) == SHOPPERS.people + entered
+
+
+def test_while_a_live_session_runs_nothing_is_delivered_that_it_did_not_read(
+    quarter: Quarter,
+) -> None:
+    run_id = quarter.ledger.write(begin_run, ReadCounts(), LATER, "a lock", RunKind.LIVE)
+    for _ in range(20):
+        quarter.traffic.step()
+    assert quarter.ledger.read(all_audiences) == []
+    quarter.ledger.write(end_run, run_id, RunStatus.DELIVERED, "", LATER)
+    quarter.traffic.step()
+    written = sum(file.read_text().count("\n") for file in quarter.folder.glob("live-*.ndjson"))
+    known = quarter.ledger.read(all_audiences)
+    left = sum(quarter.ledger.read(leavers, item) for item in known)
+    entered = sum(quarter.moved(definition.key)[0] for definition in (SHOPPERS, ABANDONERS))
+    assert entered + left == written > 20
 
 
 def test_it_ends_at_once(quarter: Quarter) -> None:

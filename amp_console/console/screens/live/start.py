@@ -22,14 +22,14 @@ READY = (
     Column("Pending", 8, right=True),
     Column("In a session", 22, flex=2),
 )
-DEMO = "Simulated events keep arriving: the demo imports them."
+DEMO = "Simulated events keep arriving: the demo imports them until a session begins."
 LONG_SESSIONS = "For long sessions run amp-console watch or listen: this screen shows them."
 LISTED = 5  # audiences in a dialog, which has to fit into 24 lines
 MAX_NAME = 30  # columns
 _WAITS = {
     Status.OFF: WaitReason.OFF,
     Status.BROKEN: WaitReason.BROKEN,
-    Status.NOT_LINKED: WaitReason.NO_COHORT,
+    Status.NO_COHORT: WaitReason.NO_COHORT,
 }
 
 
