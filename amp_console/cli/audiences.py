@@ -362,7 +362,10 @@ def _print_audience(
         ("space", audience.space_id),
         ("computation", audience.computation_id),
         ("status", _states(document) + (f": {audience.broken}" if audience.broken else "")),
-        ("cohort", f"{document.cohort_id} ({audience.link})" if document.cohort_id else "none yet"),
+        (
+            "cohort",
+            f"{document.cohort_id} ({audience.link})" if document.cohort_id else "no cohort",
+        ),
         ("cohort name", f"{document.cohort_name} ({set_or_default(audience.cohort_name)})"),
         ("cohort owner", f"{document.owner_email} ({set_or_default(audience.owner_email)})"),
         ("seed user", audience.seed_user or "none"),

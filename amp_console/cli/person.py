@@ -150,7 +150,7 @@ def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
 
     record = status.record
     found = [
-        ("cohort", record.audience.cohort_id or "none yet"),
+        ("cohort", record.audience.cohort_id or "no cohort"),
         ("event", local_time(record.event_at if record.source else None) or "none"),
         ("source", _source(record)),
         ("should be", status.belongs),

@@ -205,7 +205,7 @@ class History:
         )
 
     def _newsletter(self) -> None:
-        """Many people and no cohort yet; every fourth is a shopper."""
+        """Many people and no cohort; every fourth is a shopper."""
         shoppers = user_ids(self._seed, SHOPPERS, 0, NEWSLETTER.people // 4)
         own = user_ids(self._seed, NEWSLETTER, 0, NEWSLETTER.people - len(shoppers))
         since, until = self._ago(9 * HOUR), self._ago(31 * MINUTE)

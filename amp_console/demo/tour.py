@@ -85,10 +85,10 @@ _HOME = (
         rest=SHORT,
     ),
     TourStep(
-        "Newsletter has 12,120 members, and is not linked: it has no cohort yet.",
+        "Newsletter has 12,120 members and no cohort.",
         every(
             cursor_on("AudiencesScreen", "Newsletter"),
-            screen("AudiencesScreen", "12,120", "not linked"),
+            screen("AudiencesScreen", "12,120", "no cohort"),
         ),
         _down_to("AudiencesScreen", "Newsletter"),
     ),

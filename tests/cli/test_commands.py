@@ -484,9 +484,9 @@ class TestAudience:
             "unidentified": 0,
             "uncertain": 0,
             "certain_at": None,
-            "status": "not linked",
+            "status": "no cohort",
             "states": [
-                {"state": "not linked", "users": 0, "text": "not linked", "run": None},
+                {"state": "no cohort", "users": 0, "text": "no cohort", "run": None},
                 {"state": "pending", "users": 3, "text": "3 pending", "run": None},
             ],
             "compared_at": None,

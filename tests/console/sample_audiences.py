@@ -41,7 +41,7 @@ def connect_with_audiences(harness: ConsoleHarness, *more: Preparation) -> Conne
     """Add a connection whose ledger has four audiences; `more` works on it afterwards.
 
     Shoppers have 3 pending additions and 1 pending removal; lapsed is in sync; Amplitude does not
-    know 2 users of the trial; the newsletter has no cohort yet.
+    know 2 users of the trial; the newsletter has no cohort.
     """
     connection = harness.connect()
     files = _copy(_sample(), harness, connection)

@@ -112,7 +112,7 @@ async def test_each_field_shows_what_is_used_when_it_is_empty(harness: ConsoleHa
         await until_shown(pilot, SHOPPERS)
         select(pilot, FRESH)
         await pilot.press("e")
-        await until_shown(pilot, f"Settings of {FRESH}", "not linked yet")
+        await until_shown(pilot, f"Settings of {FRESH}", "no cohort: the next sync creates one")
         shown = picture(pilot)
         assert "default: newsletter" in shown
         assert "default: ana@acme.example" in shown
@@ -242,7 +242,7 @@ async def test_an_audience_that_is_being_synced_here_is_left_alone_too(
 
 async def opened_unlinked(pilot: Pilot[None], audience_id: int) -> None:
     pilot.app.push_screen(AudienceSettings(audience_id))
-    await until_shown(pilot, "Settings of", "not linked yet")
+    await until_shown(pilot, "Settings of", "no cohort: the next sync creates one")
 
 
 async def test_a_read_only_connection_says_why_nothing_can_be_saved(
@@ -277,7 +277,7 @@ async def test_unlinking_asks_and_keeps_the_cohort(harness: ConsoleHarness) -> N
         await pilot.press(*"shoppers")
         await until_shown(pilot, "\n Enter Unlink  Esc Cancel")
         await pilot.press("enter")
-        await until_shown(pilot, "unlinked: the next sync creates a new cohort")
+        await until_shown(pilot, "no cohort (unlinked): the next sync creates one")
         assert saved(harness).link is Link.UNLINKED
         assert known.cohort_id is not None
         assert len(harness.simulator.world.members(known.cohort_id)) == 6

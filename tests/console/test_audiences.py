@@ -67,13 +67,13 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
-        await until_shown(pilot, SHOPPERS, "12", "◌ not linked")
+        await until_shown(pilot, SHOPPERS, "12", "◌ no cohort")
         shown = picture(pilot)
         assert "+3  −1" in line_of(shown, SHOPPERS)
         assert "◐ 4 pending" in line_of(shown, SHOPPERS)
         assert "◎ not compared" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
-        counted = "2 rejected users in 1 audience · 16 changes pending · 1 not linked"
+        counted = "2 rejected users in 1 audience · 16 changes pending · 1 with no cohort"
         assert f"4 audiences · 1 needs attention: {counted}" in shown
 
 
@@ -98,7 +98,7 @@ async def test_in_80_columns_names_and_states_are_words(harness: ConsoleHarness)
         await until_shown(pilot, SHOPPERS, FRESH, "12")
         shown = picture(pilot)
         assert "✖ broken link  ◐" in line_of(shown, SHOPPERS)
-        assert "◌ not linked  ◐" in line_of(shown, FRESH)
+        assert "◌ no cohort  ◐" in line_of(shown, FRESH)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
 
 
@@ -147,12 +147,12 @@ async def test_counts_without_room_in_the_title_are_below_the_list(
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(60, 24)) as pilot:
-        await until_shown(pilot, "needs attention", "not linked")
+        await until_shown(pilot, "needs attention", "no cohort")
         panel = pilot.app.screen.query_one("#audiences")
         title, below = str(panel.border_title), str(panel.border_subtitle)
         assert "pending" not in title
         assert "pending" in below
-        assert "not linked" in below
+        assert "no cohort" in below
 
 
 async def test_what_needs_attention_comes_first(harness: ConsoleHarness) -> None:
@@ -200,7 +200,9 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarne
         await until_shown(pilot, "next        Press x to see who was rejected and why.")
         await until_shown(pilot, "last error  Amplitude did not know this User ID")
         await pilot.press("j")
-        await until_shown(pilot, f"key         {FRESH}", "none yet; the next sync creates one")
+        await until_shown(
+            pilot, f"key         {FRESH}", f"no cohort: the next sync creates {FRESH}"
+        )
         await until_shown(pilot, "next        Press s to sync: it creates the cohort")
         await pilot.press("G")
         await until_shown(pilot, f"key         {LAPSED}")
@@ -587,7 +589,7 @@ async def test_hostile_names_break_nothing(harness: ConsoleHarness, size: tuple[
 async def test_plain_ascii_draws_nothing_else(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(ascii_only=True)) as pilot:
-        await until_shown(pilot, LAPSED, "@ not compared", "? not linked", "press u to check")
+        await until_shown(pilot, LAPSED, "@ not compared", "? no cohort", "press u to check")
         assert picture(pilot).isascii()
 
 
@@ -956,7 +958,7 @@ async def test_a_wider_screen_never_shows_fewer_columns_nor_cuts_a_name(
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(200, 40)) as pilot:
-        await until_shown(pilot, SHOPPERS, "◌ not linked", "12 pending")
+        await until_shown(pilot, SHOPPERS, "◌ no cohort", "12 pending")
         split = pilot.app.screen.query_one(Split)
         grid = pilot.app.screen.query_one("#list", Grid)
         shown: set[int] = set()
@@ -978,7 +980,7 @@ async def test_later_states_make_room_for_what_has_a_column_of_its_own(
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(92, 36)) as pilot:
-        await until_shown(pilot, SHOPPERS, "Cohort", "Rejected", "◌ not linked  ◐")
+        await until_shown(pilot, SHOPPERS, "Cohort", "Rejected", "◌ no cohort  ◐")
 
 
 async def test_1_leads_back_to_the_order_that_help_names(harness: ConsoleHarness) -> None:

@@ -106,7 +106,7 @@ async def test_without_colour_signs_and_words_say_it_all(
 
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(
-            pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "◎ not compared", "◌ not linked"
+            pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "◎ not compared", "◌ no cohort"
         )
         painted = [glyph for _, _, glyph in glyphs(pilot)]
 
@@ -123,7 +123,7 @@ async def test_rows_places_and_states_can_be_read_in_both_themes(
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(theme=theme)) as pilot:
         await until_shown(
-            pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "◎ not compared", "◌ not linked"
+            pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "◎ not compared", "◌ no cohort"
         )
         palette = pilot.app.screen.query_one("#list", Grid)._palette
         for ground in GROUNDS:

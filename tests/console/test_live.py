@@ -1025,14 +1025,14 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
             pilot, "» live: 1 audience", "pending 0 + 2 waiting", "waiting: no cohort"
         )
         await pilot.press("1")
-        await until_shown(pilot, "not linked", "» live: 1 audience")
+        await until_shown(pilot, "no cohort", "» live: 1 audience")
         states = {
             known.audience.key: [str(state.status) for state in states_now(services(pilot), known)]
             for known in await _summaries(pilot)
         }
         assert states == {
             "shoppers": ["live", "not compared"],
-            "waiters": ["not linked", "pending"],
+            "waiters": ["no cohort", "pending"],
         }
         work.pause()
         first = (await _summaries(pilot))[0]

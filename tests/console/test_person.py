@@ -189,7 +189,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(harness: Consol
         workspace.read([event("l3", True, 90, audience=FRESH), event("s0", True, audience=FRESH)])
 
     async with person_shown(harness, "l3", both, size=(80, 24)) as pilot:
-        await until_shown(pilot, "Known in 2 audiences", "no cohort yet", "in the cohort")
+        await until_shown(pilot, "Known in 2 audiences", "no cohort", "in the cohort")
         await until_shown(pilot, "In the audience, as the event of")
         await pilot.press("enter")
         await until_shown(pilot, "No request has carried “l3” in this audience yet")
@@ -353,7 +353,7 @@ async def test_a_run_is_not_offered_where_no_request_carried_the_person(
     harness: ConsoleHarness,
 ) -> None:
     async with person_shown(harness, "n1") as pilot:
-        await until_shown(pilot, "no cohort yet", "u Ask Amplitude")
+        await until_shown(pilot, "no cohort", "u Ask Amplitude")
         await until_gone(pilot, "Open run")
         await pilot.press("slash", *"l3", "enter")
         await until_shown(pilot, "In the cohort", "Enter Open run")

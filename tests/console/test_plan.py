@@ -105,7 +105,7 @@ async def test_going_back_sends_nothing(harness: ConsoleHarness, simulator: Simu
     async with harness.open() as pilot:
         await open_plan(pilot, "adds 1 user")
         await pilot.press("escape")
-        await until_shown(pilot, "not linked")
+        await until_shown(pilot, "no cohort")
 
         assert services(pilot).jobs.sync is None
     assert not simulator.world.cohorts()

@@ -96,7 +96,7 @@ async def test_who_syncs_and_how_far_is_seen_by_the_other(
     stop_after_two(simulator)
     async with harness.open(size=(160, 45)) as hers:
         await until_on(hers, AudiencesScreen)
-        await until_shown(hers, "not linked")
+        await until_shown(hers, "no cohort")
         async with under_way(bens) as (his, gate):
             await until_shown(hers, UNDER_WAY, "sync 40%, 2 of 5 changes", "run 1, Ben, process ")
             await until_shown(hers, "Wait for the sync by Ben that is under way.")
@@ -218,7 +218,7 @@ async def test_on_a_file_another_process_is_seen_and_its_end_too(
         workspace.enter(*USERS)
     stop_after_two(simulator)
     async with harness.open(size=(140, 40)) as hers:
-        await until_shown(hers, "not linked")
+        await until_shown(hers, "no cohort")
         with shell(harness, "sync", "--yes"):
             await until_shown(hers, UNDER_WAY, "sync 40%, 2 of 5 changes")
         await until_gone(hers, UNDER_WAY)

@@ -71,7 +71,7 @@ async def test_each_audience_is_told_in_one_word(workspace: Workspace) -> None:
         "off": Status.OFF,
     }
     assert summary(workspace, "gone").status is Status.BROKEN
-    assert summary(workspace, "unlinked").status is Status.NOT_LINKED
+    assert summary(workspace, "unlinked").status is Status.NO_COHORT
 
 
 async def test_no_state_hides_another_and_the_most_dangerous_comes_first(

@@ -115,8 +115,7 @@ def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:
 
 
 def _facts(services: Services, status: PersonStatus, room: int | None) -> Content:
-    record, dash = status.record, services.glyphs.dash
-    cohort = record.audience.cohort_id or dash
+    record = status.record
     when = f", {readable_time(record.event_at)}" if record.source else ""
     rows: list[tuple[str, Content | str]] = [
         ("event says", f"{status.event_says}{when}"),
@@ -129,7 +128,7 @@ def _facts(services: Services, status: PersonStatus, room: int | None) -> Conten
         )
     if not record.is_only_found:
         rows.append(("last known", status.delivered))
-    rows.append(("cohort", cohort))
+    rows.append(("cohort", record.audience.cohort_id or "no cohort"))
     for number, made in enumerate(record.comparisons):
         when = f"{readable_time(made.at)} ({services.age_of(made.at)})"
         text = f"{when}, run {made.run_id}: {found_text(made)}"

@@ -35,7 +35,7 @@ class PersonVerdict(enum.StrEnum):
     REJECTED = "rejected"
     NO_IDENTIFIER = "no identifier"
     OTHER_ID_TYPE = "other ID type"
-    NO_COHORT = "no cohort yet"
+    NO_COHORT = "no cohort"
     BROKEN = "broken link"
     EXTRA = "extra"
 
@@ -453,7 +453,7 @@ def _other_id_type(record: PersonRecord) -> str:
 
 def _no_cohort(record: PersonRecord) -> str:
     return (
-        f"In the audience, as {_event(record)} says, but it has no cohort yet: "
+        f"In the audience, as {_event(record)} says, but it has no cohort: "
         f"{_next_sync(record, 'creates one and adds them')}."
     )
 

@@ -58,7 +58,7 @@ class Status(enum.StrEnum):
     PENDING = "pending"
     UNCERTAIN = "not yet certain"
     REJECTED = "rejected"
-    NOT_LINKED = "not linked"
+    NO_COHORT = "no cohort"
     BROKEN = "broken link"
     KEYS_REFUSED = "keys refused"
     LARGE_REMOVAL = "to remove"
@@ -77,7 +77,7 @@ BY_SEVERITY = (
     Status.DIFFERS,
     Status.SIZE_DIFFERS,
     Status.REJECTED,
-    Status.NOT_LINKED,
+    Status.NO_COHORT,
     Status.UNCERTAIN,
     Status.PAUSED,
     Status.UNDER_WAY,
@@ -250,7 +250,7 @@ def status_of(audience: Audience, left: Outstanding, *, is_compared: bool) -> St
     if audience.broken:
         return Status.BROKEN
     if audience.cohort_id is None:
-        return Status.NOT_LINKED
+        return Status.NO_COHORT
     if left.pending:
         return Status.PENDING
     if left.uncertain:
@@ -308,7 +308,7 @@ def states_of(
     if audience.broken:
         found.append(State(Status.BROKEN))
     elif audience.cohort_id is None:
-        found.append(State(Status.NOT_LINKED))
+        found.append(State(Status.NO_COHORT))
     if not found:
         delivered = Status.IN_SYNC if is_compared else Status.NOT_COMPARED
         found.append(State(delivered, has_same_size=has_size and not is_compared))
@@ -349,17 +349,16 @@ def is_disabled(states: Iterable[State]) -> bool:
 class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
-    `unlinked` counts audiences, `pending` changes, `rejected` the users of those that are enabled.
-    `reasons` say why so many need attention:
-    "1 broken link", "13 rejected users in 2 audiences". An audience with two reasons counts for the
-    more severe one, so that they add up: "1 more with rejected users". `brief_reasons` leave the
-    users out.
+    `without_cohort` counts audiences, `pending` changes, `rejected` the users of those that are
+    enabled. `reasons` say why so many need attention: "1 broken link", "13 rejected users in 2
+    audiences". An audience with two reasons counts for the more severe one, so that they add up:
+    "1 more with rejected users". `brief_reasons` leave the users out.
     """
 
     audiences: int
     attention: int
     rejected: int
-    unlinked: int
+    without_cohort: int
     pending: int
     reasons: tuple[str, ...] = ()
     brief_reasons: tuple[str, ...] = ()
@@ -386,7 +385,7 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
         len(audiences),
         len(needing),
         count(Status.REJECTED, needing),
-        count(Status.NOT_LINKED),
+        count(Status.NO_COHORT),
         count(Status.PENDING),
         tuple(whole for whole, _ in reasons),
         tuple(brief for _, brief in reasons),

@@ -20,8 +20,8 @@ from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
 from amp_console.console.screens.audiences.segment import (
-    is_odd_in_segment,
     last_size,
+    odd_in_segment,
     segment_badge,
     size_rows,
 )
@@ -55,8 +55,8 @@ LABELS = 12  # columns that the names of facts take
 _LINKS = {
     Link.CREATED: "created by amp-console",
     Link.EXISTING: "existed before",
-    Link.NONE: "none yet",
-    Link.UNLINKED: "unlinked",
+    Link.NONE: "no cohort",
+    Link.UNLINKED: "no cohort (unlinked)",
 }
 _TONE = {
     RunStatus.DELIVERED: GOOD,
@@ -156,8 +156,8 @@ def _next(services: Services, detail: Detail, states: Sequence[State]) -> str:
     """What an operator does next about the audience."""
     summary, query = detail.summary, detail.trend.query
     is_synced_now = services.jobs.syncs(summary.audience.id)
-    is_odd = is_odd_in_segment(services, summary.audience)
-    return next_step(summary, states, query, is_synced_now=is_synced_now, is_odd=is_odd)
+    odd = odd_in_segment(services, summary.audience)
+    return next_step(summary, states, query, is_synced_now=is_synced_now, odd=odd)
 
 
 def _under_way(services: Services, known: AudienceSummary, turn: Turn) -> Content:
@@ -295,13 +295,8 @@ def _cohort(services: Services, audience_summary: AudienceSummary, trend: Audien
     known, glyphs = audience_summary.audience, services.glyphs
     name = audience_summary.cohort_name
     if known.cohort_id is None:
-        origin = _origin(known.cohort_name)
-        return safe_text(
-            name,
-            origin,
-            (f"  {_LINKS[known.link]}; the next sync creates one", MUTED),
-            max_length=60,
-        )
+        creates = f"{_LINKS[known.link]}: the next sync creates "
+        return safe_text((creates, MUTED), name, _origin(known.cohort_name), max_length=60)
     theirs = size_text(services, known)
     parts: list[Part] = [
         name,

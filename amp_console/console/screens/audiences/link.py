@@ -181,7 +181,7 @@ audience only: two would undo each other's changes."""
             if self.audience is None:
                 return "The audience is still loading."
         if action == "unlink" and self.audience and self.audience.cohort_id is None:
-            return "The audience is not linked: the next sync creates a new cohort anyway."
+            return "The audience has no cohort: the next sync creates one anyway."
         if action == "reload" and self._is_asking:
             return "Amplitude has not answered yet."
         if action in {"filter", "copy"} and not self._cohorts:

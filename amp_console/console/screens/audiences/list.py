@@ -82,9 +82,9 @@ profiles, and one with several identifiers counts once; the ledger counts identi
 The title says how many audiences need attention, as nothing changes before you act: broken links,
 refused keys, plans that remove more than half of a cohort, cohorts that differ, and rejected users.
 Then it says what else is open: pending changes, cohorts never compared (r compares them, person by
-person), audiences that are not linked, and those to check in Segment (≠), which can't compute them
-or counts them differently (the detail says which). A filter (/) finds each by its words, e.g. "not
-linked" or "segment".
+person), audiences with no cohort, and those to check in Segment (≠), which can't compute them
+or counts them differently (the detail says which). A filter (/) finds each by its words, e.g. "no
+cohort" or "segment".
 
 What needs attention comes first, unless you sort by another column (o). Rows are sorted when you
 come here and when you press 1. In between they keep their order, and the arrow in the header is

@@ -20,7 +20,7 @@ _STEPS = {
 _SAME_SIZE = "Nothing to send. Only the cohort's size was read: press r to see who is in it."
 
 
-_DONE_BY_A_RUN = {Status.NOT_LINKED, Status.PENDING, Status.UNCERTAIN, Status.UNDER_WAY}
+_DONE_BY_A_RUN = {Status.NO_COHORT, Status.PENDING, Status.UNCERTAIN, Status.UNDER_WAY}
 """What a run under way may see to."""
 
 
@@ -30,13 +30,26 @@ def next_step(
     query: AudienceQuery | None = None,
     *,
     is_synced_now: bool = False,
-    is_odd: bool = False,
+    odd: str = "",
 ) -> str:
     """Say what to do next; the keys are those of home. `query` lists the audience's members.
 
-    `is_synced_now`: a sync of this console is under way for the audience. `is_odd`: Segment counts
-    other members, or fails to compute it.
+    `is_synced_now`: a sync of this console is under way for the audience. `odd`: a clause on what
+    Segment says otherwise, "" for nothing.
     """
+    step = _step(known, states, query, is_synced_now=is_synced_now)
+    if odd and states[0].status in {Status.IN_SYNC, Status.LIVE}:
+        return f"The cohort has everyone that the events imported ask for, but {odd}: see below."
+    return f"{step} {odd}: see below." if odd else step
+
+
+def _step(
+    known: AudienceSummary,
+    states: Sequence[State],
+    query: AudienceQuery | None,
+    *,
+    is_synced_now: bool,
+) -> str:
     worst = states[0].status
     has_members = known.count is None or known.count.members > 0
     if (is_synced_now or known.turn is not None) and worst in _DONE_BY_A_RUN:
@@ -53,8 +66,6 @@ def next_step(
         users = plural(states[0].users, f"{which} user")
         return f"Press r to reconcile: the cohort has {users} in Amplitude than expected."
     step = _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
-    if is_odd and worst in {Status.IN_SYNC, Status.LIVE}:
-        step = "Check it in Segment: see below what does not match."
     return f"{step}{_also_send(known, states)}"
 
 
@@ -85,7 +96,7 @@ def _broken_step(known: AudienceSummary, states: Sequence[State]) -> str:
     )
 
 
-def _not_linked_step(known: AudienceSummary, states: Sequence[State]) -> str:
+def _no_cohort_step(known: AudienceSummary, states: Sequence[State]) -> str:
     del states
     who = plural(known.left.add, "user") if known.left.add else "its members"
     return f"Press s to sync: it creates the cohort and adds {who}."
@@ -99,6 +110,6 @@ def _pending_step(known: AudienceSummary, states: Sequence[State]) -> str:
 
 _BY_COUNTS = {
     Status.BROKEN: _broken_step,
-    Status.NOT_LINKED: _not_linked_step,
+    Status.NO_COHORT: _no_cohort_step,
     Status.PENDING: _pending_step,
 }

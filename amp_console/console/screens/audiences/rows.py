@@ -122,19 +122,20 @@ def title(
         verdict: Part = (has_room[0] if has_room else what, BAD)
         if not has_room:
             counts, brief = [reasons[1], *counts], [reasons[1], *brief]
-    elif now.pending or now.unlinked or unchecked or odd:
+    elif now.pending or now.without_cohort or unchecked or odd:
         verdict = ("nothing needs attention", GOOD)
     else:
         verdict = ("everything is right", GOOD)
     line = safe_text(audiences, f" {dot} ", verdict)
-    others = [*_disabled(shown), *([f"{now.unlinked:,} not linked"] if now.unlinked else [])]
+    lacking = [f"{now.without_cohort:,} with no cohort"] if now.without_cohort else []
+    others = [*_disabled(shown), *lacking]
     short = list(others)
     if unchecked:
         others.append(f"{plural(unchecked, 'cohort')} never compared (r)")
         short.append(f"{unchecked:,} never compared (r)")
     if odd:
         others.append(f"{odd:,} to check in Segment")
-        short.append(f"{odd:,} {services.glyphs.unequal}")
+        short.append(f"{odd:,} {services.glyphs.unequal} Segment")
     counts, brief = [*counts, *others], [*brief, *short]
     for at, count in enumerate(counts):
         more = safe_text((f" {dot} {count}", "not bold"))

@@ -17,6 +17,7 @@ from amp_console.sync.queries.segment import (
     moved_words,
     size_words,
 )
+from amp_console.text import plural
 
 _ABSENT = {
     Presence.NOT_LISTED: "not listed",
@@ -24,12 +25,14 @@ _ABSENT = {
     Presence.NO_SPACE: "no audience with this key",
 }
 FRESH = 10 * 60_000_000  # microseconds; Segment asked again so soon says the same
-_AGAIN = ": press u to ask again"
-_IF_MORE = "i to import the missing events, or Segment's CSV download of the audience"
-_OF_QUERY = "7 to refresh the query that lists the members"
+_AGAIN = "Press u to ask Segment again."
+_IF_MORE = "Press i to import the missing events, or Segment's CSV download of the audience."
 _IF_FEWER = (
-    ". Some may have left in Segment: press i to import later events, or a list of its members"
+    "Some may have left in Segment: press i to import later events, or a list of its members."
 )
+_OF_QUERY = "Press 7 to refresh the query that lists the members."
+_IF_FAILED = "Open it in Segment to see why: new events may not arrive."
+_SAME_KEY = "A query lists the members here. The audience in Segment has the same key."
 
 
 def segment_size(services: Services, sizes: Sizes | None) -> str:
@@ -43,10 +46,19 @@ def segment_size(services: Services, sizes: Sizes | None) -> str:
 
 def is_odd_in_segment(services: Services, known: Audience) -> bool:
     """Whether Segment fails to compute an audience, or counts other members than the ledger."""
+    return bool(odd_in_segment(services, known))
+
+
+def odd_in_segment(services: Services, known: Audience) -> str:
+    """What is to be checked in Segment, as a clause: it fails or counted others; else ""."""
     sizes = services.segment.sizes_of(known.id)
     if sizes is None or sizes.row.segment is None:
-        return False
-    return sizes.row.differs_in_segment or has_failed(sizes.row.segment)
+        return ""
+    if has_failed(sizes.row.segment):
+        return "Segment can't compute the audience"
+    which = "fewer" if sizes.row.difference < 0 else "more"
+    counted = plural(abs(sizes.row.difference), f"{which} member")
+    return f"Segment counted {counted}" if sizes.row.differs_in_segment else ""
 
 
 def segment_badge(services: Services, known: Audience) -> list[CellPart]:
@@ -104,32 +116,21 @@ def size_rows(
     if sizes is None:
         return []
     dot, row = f" {services.glyphs.dot} ", sizes.row
-    cohort = "unknown" if row.cohort_size is None else f"{row.cohort_size:,}"
+    cohort = "cohort unknown" if row.cohort_size is None else f"cohort {row.cohort_size:,}"
     if row.cohort_size is None and last is not None:
         size, at = last
-        cohort = f"{size:,} {services.age_of(at)}, changed since"
+        cohort = f"cohort {size:,} ({services.age_of(at)}, changed since)"
     if row.summary.audience.cohort_id is None:
-        cohort = services.glyphs.dash
+        cohort = "no cohort"
     members = "unknown" if row.summary.members is None else f"{row.summary.members:,}"
     read_at = sizes.reading.read_at if row.moved else None
-    side_by_side: list[Part] = [
-        ("Segment ", MUTED),
-        segment_size(services, sizes),
-        (f" {services.age_of(read_at)}" if read_at is not None else "", MUTED),
-        (f"{dot}members ", MUTED),
-        members,
-        (f"{dot}cohort ", MUTED),
-        cohort,
-    ]
+    age = f" ({services.age_of(read_at)})" if read_at is not None else ""
+    in_segment = f"Segment {segment_size(services, sizes)}{age}"
     return [
-        ("sizes", safe_text(*side_by_side)),
-        *(
-            [("", safe_text((text, WARN), max_length=200))]
-            if (text := _odd_sizes(services, sizes, has_query))
-            else []
-        ),
-        *([("", safe_text((_moved(row), MUTED)))] if row.moved and not row.difference else []),
-        ("in Segment", _in_segment(services, sizes, has_query)),
+        ("sizes", safe_text(dot.join((in_segment, f"members {members}", cohort)))),
+        *_differences(services, sizes, has_query),
+        ("in Segment", _in_segment(services, sizes)),
+        *_about_status(row, has_query),
         *_destinations(row),
     ]
 
@@ -146,44 +147,50 @@ def _destinations(row: SizesSideBySide) -> list[tuple[str, Content]]:
     return [("", safe_text((words, WARN), max_length=300))]
 
 
-def _moved(row: SizesSideBySide) -> str:
-    """Why Segment's size is another one than that of the members, although they agreed."""
-    return f"{moved_words(row.moved)} since Segment was asked"
+def _differences(
+    services: Services, sizes: Sizes, has_query: bool
+) -> list[tuple[str, Content | str]]:
+    """Which sizes do not fit, and what to do about that of Segment.
 
-
-def _odd_sizes(services: Services, sizes: Sizes, has_query: bool) -> str:
-    """What does not fit, and what to do about a size in Segment; "" where all fits."""
-    row, read_at = sizes.row, sizes.reading.read_at
-    said = "; ".join(row.sizes_odd)
-    if not row.differs_in_segment:
-        return said
-    is_fresh = read_at is not None and services.clock.now - read_at < FRESH
-    if has_query:
-        return said + (f": press {_OF_QUERY}" if is_fresh else f"{_AGAIN}, or {_OF_QUERY}")
-    if row.difference < 0:
-        return said + ("" if is_fresh else _AGAIN) + _IF_FEWER
-    return said + (f": press {_IF_MORE}" if is_fresh else f"{_AGAIN}, and {_IF_MORE}")
-
-
-def _in_segment(services: Services, sizes: Sizes, has_query: bool) -> Content:
-    """The status of an audience in Segment, and the age of that reading.
-
-    Where a query lists the members, Segment only has an audience with the same key.
+    Where all fit, why Segment's is another one than that of the members.
     """
+    row, read_at = sizes.row, sizes.reading.read_at
+    if not row.sizes_odd:
+        moved = f"{moved_words(row.moved)} since Segment was asked"
+        return [("", safe_text((moved, MUTED)))] if row.moved else []
+    found: list[tuple[str, Content | str]] = [
+        ("differs", safe_text(("; ".join(row.sizes_odd), WARN), max_length=200))
+    ]
+    if row.differs_in_segment:
+        step = _OF_QUERY if has_query else _IF_FEWER if row.difference < 0 else _IF_MORE
+        # What is missing may have been imported since.
+        is_fresh = read_at is not None and services.clock.now - read_at < FRESH
+        found.append(("what to do", safe_text(step if is_fresh else _AGAIN)))
+    return found
+
+
+def _in_segment(services: Services, sizes: Sizes) -> Content:
+    """The status of an audience in Segment, and the age of that reading."""
     reading, listed = sizes.reading, sizes.row.segment
     if reading.read_at is None:
         return safe_text(("never read: press u to ask Segment", MUTED))
-    age: Part = (f", read {services.age_of(reading.read_at)}", MUTED)
+    age: Part = (f" (read {services.age_of(reading.read_at)})", MUTED)
     if listed is None:
         return safe_text((_ABSENT[sizes.row.presence], MUTED), age)
-    status = listed.status or "unknown status"
-    if has_query:
-        text = f"the audience with this key: {status}"
-        return safe_text(text, age, ("; a query lists the members here", MUTED))
     name = "" if listed.name == sizes.row.summary.audience.name else f"  {listed.name}"
     tone = BAD if has_failed(listed) else ""
-    step = (
-        "; open it in Segment to see why: new events may not arrive" if has_failed(listed) else ""
-    )
+    status = listed.status or "unknown status"
     shown: Part = (status, tone) if tone else status
-    return safe_text(shown, age, (name, MUTED), (step, WARN), max_length=120)
+    return safe_text(shown, age, (name, MUTED), max_length=120)
+
+
+def _about_status(row: SizesSideBySide, has_query: bool) -> list[tuple[str, Content | str]]:
+    """What to do about an audience that Segment can't compute.
+
+    Where a query lists the members, Segment only has an audience with the same key.
+    """
+    if row.segment is None:
+        return []
+    if has_query:
+        return [("", safe_text((_SAME_KEY, MUTED)))]
+    return [("what to do", safe_text(_IF_FAILED))] if has_failed(row.segment) else []

@@ -49,8 +49,8 @@ HINTS = {
 LINKS = {
     Link.CREATED: "created by amp-console",
     Link.EXISTING: "existing: others may be in it",
-    Link.NONE: "not linked yet: the next sync creates a cohort",
-    Link.UNLINKED: "unlinked: the next sync creates a new cohort",
+    Link.NONE: "no cohort: the next sync creates one",
+    Link.UNLINKED: "no cohort (unlinked): the next sync creates one",
 }
 
 
@@ -228,7 +228,7 @@ as it is, and the next sync creates a new one."""
             if self._standing is None:
                 return "The audience is still loading."
         if action == "unlink" and self._standing and self._standing.audience.cohort_id is None:
-            return "The audience is not linked to a cohort."
+            return "The audience has no cohort."
         return None
 
     def _entered(self) -> EnteredSettings:
