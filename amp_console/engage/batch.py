@@ -31,15 +31,15 @@ class EventBatch:
     """The outcome of a stretch of input. Every event in it is in exactly one of the collections.
 
     `filtered` counts, by reason, the events that say nothing about a member. `hints` is what
-    Segment's destination knew about an audience, where it is seen first or has changed. `unlisted`
-    counts, by reason, the refusals past `LISTED`. `lines` is how many lines or elements were
-    judged: an empty one holds no event, an envelope several.
+    Segment's destination knew about an audience: all that was not reported before, in the order of
+    the lines. `unlisted` counts, by reason, the refusals past `LISTED`. `lines` is how many lines
+    or elements were judged: an empty one holds no event, an envelope several.
     """
 
     changes: Sequence[Change] = ()
     refusals: list[Refusal] = field(default_factory=list)
     filtered: Mapping[str, int] = field(default_factory=dict)
-    hints: Mapping[AudienceRef, AudienceHints] = field(default_factory=dict)
+    hints: Mapping[AudienceRef, Sequence[AudienceHints]] = field(default_factory=dict)
     unlisted: Mapping[str, int] = field(default_factory=dict)
     lines: int = 0
 
@@ -66,7 +66,7 @@ class EventCounts:
         self.changes: list[Change] = []
         self.refusals: list[Refusal] = []
         self.filtered: Counter[str] = Counter()
-        self.hints: dict[AudienceRef, AudienceHints] = {}
+        self.hints: dict[AudienceRef, list[AudienceHints]] = {}
         self.unlisted: Counter[str] = Counter()
 
     def refuse(self, line: int, reason: str) -> None:
@@ -79,6 +79,11 @@ class EventCounts:
         if is_full:
             self.unlisted[reason] = 0
 
+    def report(self, hints: Mapping[AudienceRef, Sequence[AudienceHints]]) -> None:
+        """Report hints after those that were reported before."""
+        for ref, reported in hints.items():
+            self.hints.setdefault(ref, []).extend(reported)
+
     def absorb(self, other: "EventCounts") -> None:
         """Count what another tally has counted, too."""
         self.changes += other.changes
@@ -86,7 +91,7 @@ class EventCounts:
             self.refuse(*refusal)
         self.unlisted.update(other.unlisted)
         self.filtered += other.filtered
-        self.hints |= other.hints
+        self.report(other.hints)
 
     def batch(self, columns: Sequence[ChangeColumns] = ()) -> EventBatch:
         """Return what was gathered, with these changes instead of its own if there are any."""
@@ -126,7 +131,7 @@ def _joined(batches: list[EventBatch]) -> EventBatch:
         counts.lines += batch.lines
         counts.refusals += batch.refusals
         counts.filtered.update(batch.filtered)
-        counts.hints |= batch.hints
+        counts.report(batch.hints)
         counts.unlisted.update(batch.unlisted)
         if isinstance(batch.changes, ChangeTable):
             for item in batch.changes.columns:

@@ -188,7 +188,7 @@ def _can_be_field(key: str) -> bool:
 
 
 def _grouped(events: Sequence[Any], lines: Sequence[int]) -> list[_EventGroup]:
-    """Group events whose personas are the same bytes; the group of the last event comes last."""
+    """Group events whose personas are the same bytes."""
     if not events:
         return []
     personas = [event.context.personas for event in events]
@@ -204,7 +204,7 @@ def _grouped(events: Sequence[Any], lines: Sequence[int]) -> list[_EventGroup]:
         _EventGroup(personas[rows[0]], [events[row] for row in rows], [lines[row] for row in rows])
         for rows in rows_of.values()
     ]
-    return sorted(groups, key=lambda group: group.lines[-1])
+    return groups
 
 
 def _filtered(reason: FilterReason, group: _EventGroup) -> dict[str, int]:

@@ -99,7 +99,7 @@ class _PackedBatch(msgspec.Struct, frozen=True, array_like=True):
     changes: list[Change]
     refusals: list[Refusal]
     filtered: dict[str, int]
-    hints: list[tuple[AudienceRef, AudienceHints]]
+    hints: list[tuple[AudienceRef, Sequence[AudienceHints]]]
     unlisted: dict[str, int]
     lines: int
 
@@ -302,7 +302,7 @@ def read_in_pieces(
     pieces = list(pieces_of(descriptor, size, options.size))
     shared = [piece for n, piece in enumerate(pieces) if n % OWN_PIECES]
     own = PieceReader(descriptor, block_bytes, judging)
-    told: dict[AudienceRef, AudienceHints] = {}
+    told: set[tuple[AudienceRef, AudienceHints]] = set()
     line = 1
     second = _SecondProcess(PieceTask(descriptor, block_bytes, judging, shared))
     try:
@@ -329,8 +329,13 @@ def read_in_pieces(
         second.end()
 
 
-def _with_news(batch: EventBatch, told: dict[AudienceRef, AudienceHints]) -> EventBatch:
+def _with_news(batch: EventBatch, told: set[tuple[AudienceRef, AudienceHints]]) -> EventBatch:
     """Leave out the hints that were `told` before: each piece begins without any."""
-    hints = {ref: hint for ref, hint in batch.hints.items() if told.get(ref) != hint}
-    told.update(hints)
-    return batch if len(hints) == len(batch.hints) else dataclasses.replace(batch, hints=hints)
+    if not batch.hints:
+        return batch
+    hints = {}
+    for ref, reported in batch.hints.items():
+        if news := [hint for hint in reported if (ref, hint) not in told]:
+            hints[ref] = news
+            told.update((ref, hint) for hint in news)
+    return dataclasses.replace(batch, hints=hints)

@@ -66,7 +66,7 @@ class EventReader:
         self._user_path = None if is_default else mapping.user_id
         self._columns = ColumnReader() if is_default and mapping.amplitude_id is None else None
         self._no_identifier = f"no usable identifier at {mapping}"
-        self._told: dict[AudienceRef, AudienceHints] = {}
+        self._told: set[tuple[AudienceRef, AudienceHints]] = set()
         paths = (mapping.user_id, mapping.amplitude_id)
         every = [item for path in paths if path for item in (path, *path.others)]
         self.fields = frozenset(str(path.steps[0]) for path in every)
@@ -97,13 +97,13 @@ class EventReader:
         self, reader: ColumnReader, lines: Sequence[bytes], first: int, counts: EventCounts
     ) -> EventBatch:
         """Judge the lines column by column, and one by one those that are left."""
-        told = dict(self._told)
+        told = set(self._told)
         judged = reader.judge(lines, first, lambda personas: self._audience(personas, counts))
-        told_by_columns = dict(self._told)
         counts.filtered += judged.filtered
         left = [(number, lines[number - first]) for number in judged.left]
         self._judge(left, counts, _decode, json_text.decode)
-        if self._told != told_by_columns:  # which hint is the newer one, only the lines can say
+        # Of several hints about one audience, only the lines say which comes first.
+        if any(len(reported) > 1 for reported in counts.hints.values()):
             self._told, counts = told, EventCounts()
             counts.lines = len(lines)
             self._judge(enumerate(lines, first), counts, _decode, json_text.decode)
@@ -236,8 +236,9 @@ class EventReader:
         if self._only_key not in (None, audience.key) or self._is_another(audience):
             return FilterReason.OTHER_AUDIENCE
         hints = hints_in(personas)
-        if hints is not None and self._told.get(audience) != hints:
-            self._told[audience] = counts.hints[audience] = hints
+        if hints is not None and (audience, hints) not in self._told:
+            self._told.add((audience, hints))
+            counts.report({audience: [hints]})
         return audience
 
     def _is_another(self, audience: AudienceRef) -> bool:

@@ -59,7 +59,8 @@ def joined(source: Source) -> EventBatch:
         whole.changes.extend(batch.changes)
         whole.refusals.extend(batch.refusals)
         whole.filtered.update(batch.filtered)
-        whole.hints.update(batch.hints)
+        for ref, reported in batch.hints.items():
+            whole.hints[ref] = [*whole.hints.get(ref, ()), *reported]
         whole.unlisted.update(batch.unlisted)
     return whole
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_console.engage import EventBatch, FieldMapping
+from amp_console.engage.batch import EventCounts
 from amp_console.engage.columns import MANY, MAX_KEYS
 from amp_console.engage.reader import EventReader
 from amp_console.values import ChangeTable
@@ -51,11 +52,14 @@ EVENTS = st.one_of(_events, _events, _tracks, _both, _typeless, spoilt()).map(wr
 def alone(lines: Sequence[bytes], reader: EventReader) -> EventBatch:
     """What is found in the lines, each read by itself, as one batch."""
     batches = [reader.read([line], number) for number, line in enumerate(lines, 1)]
+    counts = EventCounts()
+    for batch in batches:
+        counts.report(batch.hints)
     return EventBatch(
         [change for batch in batches for change in batch.changes],
         [refusal for batch in batches for refusal in batch.refusals],
         sum((Counter(batch.filtered) for batch in batches), Counter()),
-        {ref: hints for batch in batches for ref, hints in batch.hints.items()},
+        counts.hints,
         lines=sum(batch.lines for batch in batches),
     )
 
@@ -105,9 +109,15 @@ def test_a_change_that_is_read_by_itself_keeps_its_place_among_the_others() -> N
     assert users[49:53] == ["u49", "late", "later", "u50"]
 
 
-def test_the_hint_that_was_read_last_counts_whichever_way_its_event_is_read() -> None:
+def test_hints_are_reported_in_the_order_of_the_lines_whichever_way_they_are_read() -> None:
     numeric = written(event(7.0, context={"personas": HINTED}))  # read by itself
-    regular = written(event("ana", context={"personas": HINTED_OTHERWISE}))
-    for last in ([numeric, regular], [regular, numeric]):
-        lines = [*REGULAR, *last]
-        assert together(lines, reader()).hints == alone(lines, reader()).hints
+    regular = written(event("ana", context={"personas": HINTED}))
+    other = written(event("ana", context={"personas": HINTED_OTHERWISE}))
+    for hinted, cohorts in (
+        ([numeric, other], ["cohort1", "cohort2"]),
+        ([other, numeric], ["cohort2", "cohort1"]),
+        ([regular, other, regular], ["cohort1", "cohort2"]),
+        ([other, regular, other], ["cohort2", "cohort1"]),
+    ):
+        [reported] = reader().read([*REGULAR, *hinted], 1).hints.values()
+        assert [hints.cohort_id for hints in reported] == cohorts

@@ -28,7 +28,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 OUR_PROGRAM = b"from amp_console.engage.piece_process import main; main()"
 ALONE = PieceOptions(processors=1)
 WITH_AMPLITUDE_ID = ReadOptions(mapping=FieldMapping.parse("$.userId", "$.traits.email"))
-
+# Bytes of a block: of so few lines each is judged by itself, so many are judged column by column.
+FEW_LINES = 4_096
+MANY_LINES = 60_000
 
 def together(size: int) -> PieceOptions:
     """Read any file in pieces of this size."""
@@ -39,7 +41,7 @@ def read(
     file: Path,
     piece_options: PieceOptions,
     options: ReadOptions = DEFAULTS,
-    block_bytes: int = 4_096,
+    block_bytes: int = FEW_LINES,
 ) -> EventBatch:
     with open_file(str(file), options, pieces=piece_options, block_bytes=block_bytes) as source:
         found = joined(source)
@@ -64,7 +66,8 @@ def second_processes() -> set[int]:
     random=st.randoms(),
     end=st.sampled_from([b"\n", b"\r\n", b"\n\n"]),
     is_ended=st.booleans(),
-    size=st.integers(1, 20_000),
+    size=st.integers(1, 40_000),
+    block_bytes=st.sampled_from([FEW_LINES, MANY_LINES, MANY_LINES]),
     options=st.sampled_from([ReadOptions(), ReadOptions(audience="shoppers"), WITH_AMPLITUDE_ID]),
 )
 def test_two_processes_find_what_one_finds(
@@ -74,14 +77,16 @@ def test_two_processes_find_what_one_finds(
     end: bytes,
     is_ended: bool,
     size: int,
+    block_bytes: int,
     options: ReadOptions,
     tmp_path: Path,
 ) -> None:
-    content = [*REGULAR, *events, *mess]
+    content = [*REGULAR * 4, *events, *mess]
     random.shuffle(content)
     file = tmp_path / "events.ndjson"
     file.write_bytes(REGULAR[0] + end + end.join(content) + end * is_ended)
-    assert read(file, together(size), options) == read(file, ALONE, options)
+    found = read(file, together(size), options, block_bytes)
+    assert found == read(file, ALONE, options, FEW_LINES)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +167,7 @@ def test_a_result_that_is_cut_off_does_not_count(
 
 
 @pytest.mark.parametrize("pattern", ["abb", "aab", "aba", "abbabaab"])
-def test_hints_are_reported_when_they_change_and_only_then(pattern: str, tmp_path: Path) -> None:
+def test_each_hint_is_reported_once_in_the_order_of_the_file(pattern: str, tmp_path: Path) -> None:
     hinted = {"a": HINTED, "b": HINTED_OTHERWISE}
     runs = [lines(event("ana", context={"personas": hinted[name]})) * 70 for name in pattern * 4]
     file = tmp_path / "events.ndjson"
@@ -170,10 +175,12 @@ def test_hints_are_reported_when_they_change_and_only_then(pattern: str, tmp_pat
 
     def reported(piece_options: PieceOptions) -> list[object]:
         with open_file(str(file), ReadOptions(), pieces=piece_options, block_bytes=4_096) as source:
-            return [hints for batch in source for hints in batch.hints.values()]
+            return [hints for batch in source for found in batch.hints.values() for hints in found]
 
+    alone = reported(ALONE)
+    assert [hints.cohort_id for hints in alone] == ["cohort1", "cohort2"]
     for size in (len(runs[0]) // 2, len(runs[0]) - 1):  # two pieces or one for each run
-        assert reported(together(size)) == reported(ALONE)
+        assert reported(together(size)) == alone
 
 
 def test_reading_that_is_stopped_ends_the_second_process(large: Path) -> None:

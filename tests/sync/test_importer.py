@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from amp_console.engage import EventBatch, ReadOptions
+from amp_console.engage import EventBatch, ReadOptions, Source, open_file
 from amp_console.ledger import LedgerError, open_ledger
 from amp_console.ledger.audiences import Link, all_audiences
 from amp_console.ledger.checkpoints import Checkpoint, checkpoints_below
@@ -164,6 +164,21 @@ def test_a_cohort_is_linked_to_one_audience_whatever_events_say(workspace: Works
         None,
         Link.NONE,
     )
+
+
+@pytest.mark.parametrize("block_bytes", [500, 5_000, 1 << 20])
+def test_of_two_cohorts_in_a_file_an_audience_starts_with_that_of_the_first_line(
+    workspace: Workspace, tmp_path: Path, block_bytes: int
+) -> None:
+    def opened(address: str, options: ReadOptions) -> Source:
+        return open_file(address, options, block_bytes=block_bytes)
+
+    hinted = [event("u", True, personas={"external_audience_id": name}) for name in "abab"]
+    more = [event(f"u{number}", True) for number in range(70)]
+    path = tmp_path / "events.ndjson"
+    path.write_text(lines(*more, hinted[0], *more, *hinted[1:], *more))
+    Importer(workspace.ledger, opened, ReadOptions()).run([str(path)])
+    assert workspace.audience().cohort_id == "a"
 
 
 def test_an_unlinked_audience_is_not_linked_again_by_an_event(workspace: Workspace) -> None:

@@ -200,12 +200,13 @@ class ChangeBuffer:
         )
         for ref in unknown:
             try:
-                self._audiences.discover(ref, batch.hints.get(ref, NO_HINTS))
+                self._audiences.discover(ref)
             except AudienceAmbiguous:
                 self._unmerged.refuse(ref, batch)
-        for ref, hints in batch.hints.items():
+        for ref, reported in batch.hints.items():
             with suppress(AudienceAmbiguous):  # its events, if there are any, were refused above
-                self._audiences.discover(ref, hints)
+                for hints in reported:
+                    self._audiences.discover(ref, hints)
         return batch
 
     def count(self, batch: EventBatch) -> EventBatch:
