@@ -7,7 +7,7 @@ every event in its stretch of the input, and knows nothing of what becomes of th
 from amp_console.engage.batch import EventBatch
 from amp_console.engage.formats import SourceKind, UnreadableSource
 from amp_console.engage.mapping import FieldMapping, MappingError
-from amp_console.engage.source import ReadOptions, Source, open_file, read_stream
+from amp_console.engage.source import ReadOptions, Source, open_file, read_stream, version_of
 from amp_console.engage.trial import Trial, try_mapping
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "open_file",
     "read_stream",
     "try_mapping",
+    "version_of",
 ]

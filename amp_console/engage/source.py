@@ -148,16 +148,15 @@ class Source:
     def version(self) -> str | None:
         """What tells the file's content from any other that it had or will have; None: nothing.
 
-        A program can set the time of a file, but not when it was changed last. Two changes in the
-        same tick of the clock would look alike, so a file that was changed just now has none.
+        Two changes in the same tick of the clock would look alike, so a file that was changed just
+        now has none.
         """
         if self._now is None or self.size is None or sys.platform == "win32":  # which has no ctime
             return None
         status = os.fstat(self._stream.fileno())
         if self._now() - max(status.st_ctime_ns, status.st_mtime_ns) < SETTLED_NS:
             return None
-        times = f"{status.st_mtime_ns}:{status.st_ctime_ns}"
-        return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{times}"
+        return version_of(status)
 
     @property
     def unfinished(self) -> int:
@@ -365,6 +364,15 @@ def open_file(
         pieces=pieces or PieceOptions(),
         now=now,
     )
+
+
+def version_of(status: os.stat_result) -> str:
+    """What tells the content of a file of this status from any other it had or will have.
+
+    A program can set the time of a file, but not when it was changed last.
+    """
+    times = f"{status.st_mtime_ns}:{status.st_ctime_ns}"
+    return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{times}"
 
 
 def grows_by_lines(head: bytes) -> bool:

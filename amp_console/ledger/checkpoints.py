@@ -33,6 +33,15 @@ def checkpoints_below(db: Db, prefix: str) -> list[Checkpoint]:
     return [Checkpoint(*row) for row in rows]
 
 
+def checkpoints_with(db: Db, scheme: str, text: str) -> list[Checkpoint]:
+    """The checkpoints of the sources of one scheme whose values contain a text."""
+    rows = db.execute(
+        "SELECT key, value FROM checkpoint WHERE key >= ? AND key < ? AND instr(value, ?) > 0",
+        (f"{scheme}:", f"{scheme}:{LAST}", text),
+    )
+    return [Checkpoint(*row) for row in rows]
+
+
 def find_checkpoint(db: Db, key: str) -> str | None:
     """The value of a source's checkpoint; None where it has none."""
     row = db.execute("SELECT value FROM checkpoint WHERE key = ?", (key,)).fetchone()

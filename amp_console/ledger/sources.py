@@ -98,6 +98,12 @@ def restart_source(db: Db, source_id: int, now: int) -> None:
         db.execute(f"DELETE FROM {table} WHERE source_id = ?", (source_id,))
 
 
+def is_known_path(db: Db, path: str | None) -> bool:
+    """Whether a source of this path was begun before."""
+    path = None if path is None else as_text(path)
+    return db.execute("SELECT 1 FROM source WHERE path = ?", (path,)).fetchone() is not None
+
+
 def counts_of_source(db: Db, source_id: int) -> ReadCounts:
     """What became of the events when a source was read last."""
     row = db.execute(

@@ -32,6 +32,7 @@ WITH_AMPLITUDE_ID = ReadOptions(mapping=FieldMapping.parse("$.userId", "$.traits
 FEW_LINES = 4_096
 MANY_LINES = 60_000
 
+
 def together(size: int) -> PieceOptions:
     """Read any file in pieces of this size."""
     return PieceOptions(least=0, size=size, processors=2)

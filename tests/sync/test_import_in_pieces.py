@@ -42,10 +42,10 @@ def rows_after(folder: Path, files: list[Path], pieces: PieceOptions) -> dict[st
         for audience in AUDIENCES:  # so that they have the same ids, however they are met
             ledger.write(discover, audience)
         Importer(ledger, opened, ReadOptions(), now=lambda: NOW).run(map(str, files))
-        return ledger.read(_all_rows)
+        return ledger.read(all_rows)
 
 
-def _all_rows(db: Db) -> dict[str, list[object]]:
+def all_rows(db: Db) -> dict[str, list[object]]:
     """The rows of every table, without the numbers of members, which follow the batches."""
     names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
     found = {}

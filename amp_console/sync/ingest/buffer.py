@@ -19,7 +19,7 @@ from amp_console.ledger.forgotten import (
 )
 from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.sources import ReadCounts
-from amp_console.values import AudienceHints, AudienceRef, Refusal
+from amp_console.values import AudienceHints, AudienceRef, Refusal, times_of
 
 AMBIGUOUS = "several audiences have this key, and the event does not say which is meant"
 MAX_REFUSALS = 10_000  # in one transaction
@@ -162,6 +162,8 @@ class ChangeBuffer:
         self._merges = merges
         self._audiences = audiences
         self._met: set[AudienceRef] = set()
+        self.times: tuple[int, int] | None = None
+        """The times of the oldest and of the newest change, in microseconds since 1970 (UTC)."""
         self._had_hints = False
         self._now = now
         self._merged = ReadCounts()
@@ -192,6 +194,9 @@ class ChangeBuffer:
         """
         batch = self.count(batch)
         self._unmerged.changes.add(batch.changes)
+        if batch.changes:
+            times = [*times_of(batch.changes), *(self.times or ())]
+            self.times = min(times), max(times)
         self._had_hints = self._had_hints or bool(batch.hints)
         # Audiences known by their key alone come after those they may mean.
         unknown = sorted(

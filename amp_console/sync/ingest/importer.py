@@ -16,6 +16,7 @@ from amp_console.sync.formatting import without_name
 from amp_console.sync.future_changes import latest_credible
 from amp_console.sync.ingest.batch_reader import BatchReader, OpenSource, SourcePart, SourceSet
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
+from amp_console.sync.ingest.copies import LEAST_BYTES, CopiedFiles
 from amp_console.sync.ingest.log_entry import import_entry
 from amp_console.sync.ingest.report import (
     ImportProgress,
@@ -24,7 +25,7 @@ from amp_console.sync.ingest.report import (
     no_valid_event,
 )
 from amp_console.sync.ingest.snapshot import SnapshotReader
-from amp_console.sync.ingest.unchanged import UnchangedFiles, begin_reading
+from amp_console.sync.ingest.unchanged import KnownReading, UnchangedFiles, begin_reading
 from amp_console.text import clean
 from amp_console.values import AudienceRef, now_in_microseconds, times_of
 
@@ -68,10 +69,12 @@ class Importer:
         on_progress: OnProgress | None = None,
         now: Callable[[], int] = now_in_microseconds,
         is_logged: bool = True,
+        copied_from: int = LEAST_BYTES,
     ) -> None:
         """`snapshot`: the CSV downloads of an audience hold all its members; the others left.
 
-        `is_logged` writes a line into the ledger's log.
+        `is_logged` writes a line into the ledger's log. Of a file of so many bytes or more, an
+        original is looked for: `copied_from`.
         """
         self._is_logged = is_logged
         self._ledger = ledger
@@ -82,6 +85,7 @@ class Importer:
         self._now = ledger.clock(now)
         self._audiences = KnownAudiences(ledger)
         self._files = UnchangedFiles(ledger, options)
+        self._copies = CopiedFiles(ledger, self._files, copied_from)
         self._same: list[str] = []
         self._met: set[int] = set()
         self._counts = ReadCounts()
@@ -212,10 +216,12 @@ class Importer:
             self._merges.flush()
         self._keys.add(source.key)
         version = self._files.version_of(source) if self._snapshot is None else None
-        if version is not None and self._is_known(source):
+        if version is not None and (self._is_known(source) or self._is_copy(source, version)):
             return
         ahead = self._dated_ahead
-        source_id = self._ledger.write(begin_reading, source.name, source.key, self._now())
+        source_id, is_first = self._ledger.write(
+            begin_reading, source.name, source.key, self._now()
+        )
         is_list = source.kind.lists_members
         staged = self._snapshot if is_list else None
         if staged:
@@ -234,7 +240,9 @@ class Importer:
                 break
         if self._stop or self._dated_ahead > ahead:
             version = None
-        reading = self._files.reading(source, version, buffer, self._audiences.forgotten)
+        reading = self._files.reading(
+            source, version, buffer, self._audiences.forgotten, is_first=is_first
+        )
         buffer.merge(checkpoint() if checkpoint is not None and not self._stop else reading)
         self._end(source, staged, buffer.counts)
         self._sum_up(source, buffer.counts, buffer.filtered)
@@ -246,10 +254,24 @@ class Importer:
             return False
         self._ledger.write(sources.note_unchanged, known.source_id, self._now())
         self._same.append(source.name)
+        self._sum_up_known(source, known)
+        return True
+
+    def _is_copy(self, source: BatchReader, version: str) -> bool:
+        """Whether the file is a copy of one that was read, and has taken over what that gave."""
+        original = self._copies.original_of(source, version, self._audiences.forgotten)
+        if original is None:
+            return False
+        self._merges.flush()
+        known = self._copies.take_over(original, source, version, self._now())
+        if known is not None:
+            self._sum_up_known(source, known)
+        return known is not None
+
+    def _sum_up_known(self, source: BatchReader, known: KnownReading) -> None:
         self._met.update(known.audience_ids)
         self._publish(source, known.counts)
         self._sum_up(source, known.counts, known.filtered)
-        return True
 
     def _sum_up(self, source: BatchReader, counts: ReadCounts, filtered: Counter[str]) -> None:
         self._counts += counts

@@ -25,11 +25,13 @@ from amp_console.ledger.sources import (
     begin_source,
     counts_of_source,
     filtered_of_source,
+    is_known_path,
 )
 from amp_console.sync.ingest.batch_reader import BatchReader
 from amp_console.sync.ingest.buffer import ChangeBuffer
 
-_SCHEME = "import"
+SCHEME = "import"
+"""Of the keys of checkpoints that say how files were read."""
 
 
 class KnownReading(NamedTuple):
@@ -41,14 +43,23 @@ class KnownReading(NamedTuple):
     audience_ids: Collection[int]
 
 
-class _Reading(msgspec.Struct, frozen=True):
-    """A file as it was when it was read to its end, and how its events were judged."""
+class FileReading(msgspec.Struct, frozen=True):
+    """A file as it was when it was read to its end, and how its events were judged.
+
+    `times` are those of its oldest and its newest change, in microseconds since 1970 (UTC); None
+    where there is none, or where members may have changes of its path that it no longer holds.
+    """
 
     source_id: int
     version: str
     judged_by: str
     forgotten: int
     audience_ids: list[int]
+    times: tuple[int, int] | None = None
+
+    def checkpoint(self, path: str | None) -> Checkpoint:
+        """What to keep of a file of this path."""
+        return Checkpoint(key_of(path), msgspec.json.encode(self).decode())
 
 
 class UnchangedFiles:
@@ -77,45 +88,70 @@ class UnchangedFiles:
         if found is None:
             return None
         reading = found[0]
-        same = (version, self._judged_by, forgotten.revision)
-        if (reading.version, reading.judged_by, reading.forgotten) != same:
+        if reading.version != version or not self.is_judged_alike(reading, forgotten):
             return None
         return KnownReading(reading.source_id, *found[1:], reading.audience_ids)
 
+    def is_judged_alike(self, reading: FileReading, forgotten: Forgotten) -> bool:
+        """Whether the events of a reading would be judged today as they were then."""
+        return (reading.judged_by, reading.forgotten) == (self._judged_by, forgotten.revision)
+
     def reading(
-        self, source: BatchReader, version: str | None, buffer: ChangeBuffer, forgotten: Forgotten
+        self,
+        source: BatchReader,
+        version: str | None,
+        buffer: ChangeBuffer,
+        forgotten: Forgotten,
+        *,
+        is_first: bool,
     ) -> Checkpoint | None:
         """What to keep in the transaction that merges the last events of a file.
 
         `version` is what it had before it was read: if it changed meanwhile, it never has that
-        again. None: reading it again may give something else.
+        again. `is_first`: its path was never read before. None: reading it again may give
+        something else.
         """
         if version is None or source.trouble is not None:
             return None
         audience_ids = buffer.lasting_audiences()
         if audience_ids is None:
             return None
-        reading = _Reading(
-            buffer.source_id, version, self._judged_by, forgotten.revision, sorted(audience_ids)
+        reading = FileReading(
+            buffer.source_id,
+            version,
+            self._judged_by,
+            forgotten.revision,
+            sorted(audience_ids),
+            buffer.times if is_first else None,
         )
-        return Checkpoint(_key_of(source.key), msgspec.json.encode(reading).decode())
+        return reading.checkpoint(source.key)
 
 
-def begin_reading(db: Db, name: str, path: str | None, now: int) -> int:
-    """Begin a source as `begin_source` does; how it was read before counts no more."""
+def begin_reading(db: Db, name: str, path: str | None, now: int) -> tuple[int, bool]:
+    """Begin a source as `begin_source` does; how it was read before counts no more.
+
+    Returns its id, and whether its path was never read before.
+    """
+    is_first = not is_known_path(db, path)
     if path is not None:
-        forget_checkpoint(db, _key_of(path))
-    return begin_source(db, name, path, now)
+        forget_checkpoint(db, key_of(path))
+    return begin_source(db, name, path, now), is_first
 
 
-def _key_of(path: str | None) -> str:
-    return f"{_SCHEME}:{as_text(path or '')}"
+def key_of(path: str | None) -> str:
+    """The key of the checkpoint of a file."""
+    return f"{SCHEME}:{as_text(path or '')}"
 
 
-def _reading(db: Db, path: str | None) -> tuple[_Reading, ReadCounts, Counter[str]] | None:
-    value = find_checkpoint(db, _key_of(path))
+def reading_in(value: str) -> FileReading:
+    """What a checkpoint says."""
+    return msgspec.json.decode(value, type=FileReading)
+
+
+def _reading(db: Db, path: str | None) -> tuple[FileReading, ReadCounts, Counter[str]] | None:
+    value = find_checkpoint(db, key_of(path))
     if value is None:
         return None
-    reading = msgspec.json.decode(value, type=_Reading)
+    reading = reading_in(value)
     counts = counts_of_source(db, reading.source_id)
     return reading, counts, filtered_of_source(db, reading.source_id)
