@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from amp_console.engage import EventBatch, FieldMapping, ReadOptions, open_file, pieces
 from amp_console.engage.pieces import PieceOptions, pieces_of
 from amp_console.simulator import Scenario, write_file
-from amp_console.values import Change, Refusal
+from amp_console.values import AudienceHints, Change, Refusal
 from tests.engage.events import DEFAULTS, event, joined, lines
 from tests.engage.test_accounting import LINES
 from tests.engage.test_columns import EVENTS, HINTED, HINTED_OTHERWISE, REGULAR
@@ -174,7 +174,7 @@ def test_each_hint_is_reported_once_in_the_order_of_the_file(pattern: str, tmp_p
     file = tmp_path / "events.ndjson"
     file.write_bytes(b"".join(runs))
 
-    def reported(piece_options: PieceOptions) -> list[object]:
+    def reported(piece_options: PieceOptions) -> list[AudienceHints]:
         with open_file(str(file), ReadOptions(), pieces=piece_options, block_bytes=4_096) as source:
             return [hints for batch in source for found in batch.hints.values() for hints in found]
 
