@@ -198,7 +198,7 @@ def is_taken_over(files: Files, original: Path, copy: Path) -> bool:
     return files.read(ledger, copy).tally.filtered == TAMPERED
 
 
-def members(db: Db) -> list[tuple[object, ...]]:
+def members(db: Db) -> list[tuple[str, int, int, int, int]]:
     query = "SELECT id, is_member, event_at, line, source_id FROM member ORDER BY id"
     return db.execute(query).fetchall()
 
