@@ -12,7 +12,7 @@ from amp_console.ledger.db import Db
 from amp_console.ledger.membership_changes import KEPT_SHORT, last_member
 from amp_console.ledger.sources import begin_source, counts_of_source, is_known_path
 
-_MOST_MEMBERS = 10
+_MEMBERS_FOR_EACH_EVENT = 10
 """Members of the ledger for each event: they are all read, in a tenth of the time of an event."""
 
 
@@ -70,7 +70,7 @@ def _can_be_taken_over(db: Db, copy: SourceCopy, now: int) -> bool:
     if (
         is_known_path(db, copy.path)  # members may have newer events of it
         or newest >= now - KEPT_SHORT  # what changes lately is counted by what the ledger knew
-        or last_member(db) > _MOST_MEMBERS * counts_of_source(db, copy.original).valid
+        or last_member(db) > _MEMBERS_FOR_EACH_EVENT * counts_of_source(db, copy.original).valid
         or applied_lists_of(db, copy.audience_ids)
     ):
         return False
