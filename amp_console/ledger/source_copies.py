@@ -13,7 +13,7 @@ from amp_console.ledger.membership_changes import KEPT_SHORT, last_member
 from amp_console.ledger.sources import begin_source, counts_of_source, is_known_path
 
 _MEMBERS_FOR_EACH_EVENT = 10
-"""Members of the ledger for each event: they are all read, in a tenth of the time of an event."""
+"""With more members, looking at them all would take longer than reading the events."""
 
 
 _ACCOUNTS = (
@@ -68,7 +68,7 @@ def copy_source(db: Db, copy: SourceCopy, now: int) -> int | None:
 def _can_be_taken_over(db: Db, copy: SourceCopy, now: int) -> bool:
     oldest, newest = copy.times
     if (
-        is_known_path(db, copy.path)  # members may have newer events of it
+        is_known_path(db, copy.path)  # its earlier events may have members
         or newest >= now - KEPT_SHORT  # what changes lately is counted by what the ledger knew
         or last_member(db) > _MEMBERS_FOR_EACH_EVENT * counts_of_source(db, copy.original).valid
         or applied_lists_of(db, copy.audience_ids)
