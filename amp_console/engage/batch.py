@@ -39,7 +39,7 @@ class EventBatch:
     changes: Sequence[Change] = ()
     refusals: list[Refusal] = field(default_factory=list)
     filtered: Mapping[str, int] = field(default_factory=dict)
-    hints: Mapping[AudienceRef, Sequence[AudienceHints]] = field(default_factory=dict)
+    hints: Sequence[tuple[AudienceRef, AudienceHints]] = ()
     unlisted: Mapping[str, int] = field(default_factory=dict)
     lines: int = 0
 
@@ -66,7 +66,7 @@ class EventCounts:
         self.changes: list[Change] = []
         self.refusals: list[Refusal] = []
         self.filtered: Counter[str] = Counter()
-        self.hints: dict[AudienceRef, list[AudienceHints]] = {}
+        self.hints: list[tuple[AudienceRef, AudienceHints]] = []
         self.unlisted: Counter[str] = Counter()
 
     def refuse(self, line: int, reason: str) -> None:
@@ -79,11 +79,6 @@ class EventCounts:
         if is_full:
             self.unlisted[reason] = 0
 
-    def report(self, hints: Mapping[AudienceRef, Sequence[AudienceHints]]) -> None:
-        """Report hints after those that were reported before."""
-        for ref, reported in hints.items():
-            self.hints.setdefault(ref, []).extend(reported)
-
     def absorb(self, other: "EventCounts") -> None:
         """Count what another tally has counted, too."""
         self.changes += other.changes
@@ -91,7 +86,7 @@ class EventCounts:
             self.refuse(*refusal)
         self.unlisted.update(other.unlisted)
         self.filtered += other.filtered
-        self.report(other.hints)
+        self.hints += other.hints
 
     def batch(self, columns: Sequence[ChangeColumns] = ()) -> EventBatch:
         """Return what was gathered, with these changes instead of its own if there are any."""
@@ -131,7 +126,7 @@ def _joined(batches: list[EventBatch]) -> EventBatch:
         counts.lines += batch.lines
         counts.refusals += batch.refusals
         counts.filtered.update(batch.filtered)
-        counts.report(batch.hints)
+        counts.hints += batch.hints
         counts.unlisted.update(batch.unlisted)
         if isinstance(batch.changes, ChangeTable):
             for item in batch.changes.columns:

@@ -99,7 +99,7 @@ class _PackedBatch(msgspec.Struct, frozen=True, array_like=True):
     changes: list[Change]
     refusals: list[Refusal]
     filtered: dict[str, int]
-    hints: list[tuple[AudienceRef, Sequence[AudienceHints]]]
+    hints: list[tuple[AudienceRef, AudienceHints]]
     unlisted: dict[str, int]
     lines: int
 
@@ -114,7 +114,7 @@ class _PackedBatch(msgspec.Struct, frozen=True, array_like=True):
             list(changes),
             batch.refusals,
             dict(batch.filtered),
-            list(batch.hints.items()),
+            list(batch.hints),
             dict(batch.unlisted),
             batch.lines,
         )
@@ -135,7 +135,7 @@ class _PackedBatch(msgspec.Struct, frozen=True, array_like=True):
             changes,
             [Refusal(line + skipped, reason) for line, reason in self.refusals],
             self.filtered,
-            dict(self.hints),
+            self.hints,
             self.unlisted,
             self.lines,
         )
@@ -333,9 +333,6 @@ def _with_news(batch: EventBatch, told: set[tuple[AudienceRef, AudienceHints]]) 
     """Leave out the hints that were `told` before: each piece begins without any."""
     if not batch.hints:
         return batch
-    hints = {}
-    for ref, reported in batch.hints.items():
-        if news := [hint for hint in reported if (ref, hint) not in told]:
-            hints[ref] = news
-            told.update((ref, hint) for hint in news)
-    return dataclasses.replace(batch, hints=hints)
+    news = [hint for hint in batch.hints if hint not in told]
+    told.update(news)
+    return dataclasses.replace(batch, hints=news)

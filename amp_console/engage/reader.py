@@ -102,8 +102,7 @@ class EventReader:
         counts.filtered += judged.filtered
         left = [(number, lines[number - first]) for number in judged.left]
         self._judge(left, counts, _decode, json_text.decode)
-        # Of several hints about one audience, only the lines say which comes first.
-        if any(len(reported) > 1 for reported in counts.hints.values()):
+        if len(counts.hints) > 1:  # which comes first, only the lines can say
             self._told, counts = told, EventCounts()
             counts.lines = len(lines)
             self._judge(enumerate(lines, first), counts, _decode, json_text.decode)
@@ -176,7 +175,7 @@ class EventReader:
                 own.refuse(number, BROKEN_IDENTIFIER)
             else:
                 own.changes.append(change)
-        own.hints = {ref: hints for ref, hints in own.hints.items() if all(map(is_text, ref))}
+        own.hints = [hint for hint in own.hints if all(map(is_text, hint[0]))]
         counts.absorb(own)
 
     def _judge(
@@ -238,7 +237,7 @@ class EventReader:
         hints = hints_in(personas)
         if hints is not None and (audience, hints) not in self._told:
             self._told.add((audience, hints))
-            counts.report({audience: [hints]})
+            counts.hints.append((audience, hints))
         return audience
 
     def _is_another(self, audience: AudienceRef) -> bool:

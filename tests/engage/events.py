@@ -50,17 +50,16 @@ def read(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 <
 
 def joined(source: Source) -> EventBatch:
     """The batches of a source as one."""
-    whole = EventBatch([], filtered=Counter(), hints={}, unlisted=Counter())
+    whole = EventBatch([], filtered=Counter(), hints=[], unlisted=Counter())
     assert isinstance(whole.changes, list)
     assert isinstance(whole.filtered, Counter)
     assert isinstance(whole.unlisted, Counter)
-    assert isinstance(whole.hints, dict)
+    assert isinstance(whole.hints, list)
     for batch in source:
         whole.changes.extend(batch.changes)
         whole.refusals.extend(batch.refusals)
         whole.filtered.update(batch.filtered)
-        for ref, reported in batch.hints.items():
-            whole.hints[ref] = [*whole.hints.get(ref, ()), *reported]
+        whole.hints.extend(batch.hints)
         whole.unlisted.update(batch.unlisted)
     return whole
 

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_console.engage import EventBatch, FieldMapping
-from amp_console.engage.batch import EventCounts
 from amp_console.engage.columns import MANY, MAX_KEYS
 from amp_console.engage.reader import EventReader
 from amp_console.values import ChangeTable
@@ -52,14 +51,11 @@ EVENTS = st.one_of(_events, _events, _tracks, _both, _typeless, spoilt()).map(wr
 def alone(lines: Sequence[bytes], reader: EventReader) -> EventBatch:
     """What is found in the lines, each read by itself, as one batch."""
     batches = [reader.read([line], number) for number, line in enumerate(lines, 1)]
-    counts = EventCounts()
-    for batch in batches:
-        counts.report(batch.hints)
     return EventBatch(
         [change for batch in batches for change in batch.changes],
         [refusal for batch in batches for refusal in batch.refusals],
         sum((Counter(batch.filtered) for batch in batches), Counter()),
-        counts.hints,
+        [hint for batch in batches for hint in batch.hints],
         lines=sum(batch.lines for batch in batches),
     )
 
@@ -68,7 +64,7 @@ def together(lines: Sequence[bytes], reader: EventReader) -> EventBatch:
     """What is found in the lines, read at once, with the changes as a list."""
     batch = reader.read(lines, 1)
     return EventBatch(
-        list(batch.changes), batch.refusals, batch.filtered, batch.hints, lines=batch.lines
+        list(batch.changes), batch.refusals, batch.filtered, [*batch.hints], lines=batch.lines
     )
 
 
@@ -113,11 +109,13 @@ def test_hints_are_reported_in_the_order_of_the_lines_whichever_way_they_are_rea
     numeric = written(event(7.0, context={"personas": HINTED}))  # read by itself
     regular = written(event("ana", context={"personas": HINTED}))
     other = written(event("ana", context={"personas": HINTED_OTHERWISE}))
+    another = written(event("ana", context={"personas": {**OTHER, "external_audience_id": "c3"}}))
     for hinted, cohorts in (
         ([numeric, other], ["cohort1", "cohort2"]),
         ([other, numeric], ["cohort2", "cohort1"]),
         ([regular, other, regular], ["cohort1", "cohort2"]),
         ([other, regular, other], ["cohort2", "cohort1"]),
+        ([numeric, another], ["cohort1", "c3"]),
     ):
-        [reported] = reader().read([*REGULAR, *hinted], 1).hints.values()
-        assert [hints.cohort_id for hints in reported] == cohorts
+        reported = reader().read([*REGULAR, *hinted], 1).hints
+        assert [hints.cohort_id for _, hints in reported] == cohorts

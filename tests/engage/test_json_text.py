@@ -135,7 +135,7 @@ def test_what_is_needed_is_refused_in_words(before: bytes, after: bytes, words: 
 def test_hints_that_are_not_text_are_passed_over() -> None:
     personas = ['"external_audience_id": "\\ud83d"', '"audience_settings": {"id_type": 1e400}']
     batch = read(lines(written([], [], personas, [])), OPTIONS)
-    assert (members(batch), batch.hints) == (["ana"], {})
+    assert (members(batch), batch.hints) == (["ana"], [])
 
 
 @pytest.mark.parametrize(

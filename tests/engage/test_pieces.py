@@ -176,7 +176,7 @@ def test_each_hint_is_reported_once_in_the_order_of_the_file(pattern: str, tmp_p
 
     def reported(piece_options: PieceOptions) -> list[AudienceHints]:
         with open_file(str(file), ReadOptions(), pieces=piece_options, block_bytes=4_096) as source:
-            return [hints for batch in source for found in batch.hints.values() for hints in found]
+            return [hints for batch in source for _, hints in batch.hints]
 
     alone = reported(ALONE)
     assert [hints.cohort_id for hints in alone] == ["cohort1", "cohort2"]

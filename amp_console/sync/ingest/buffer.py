@@ -208,10 +208,9 @@ class ChangeBuffer:
                 self._audiences.discover(ref)
             except AudienceAmbiguous:
                 self._unmerged.refuse(ref, batch)
-        for ref, reported in batch.hints.items():
+        for ref, hints in batch.hints:
             with suppress(AudienceAmbiguous):  # its events, if there are any, were refused above
-                for hints in reported:
-                    self._audiences.discover(ref, hints)
+                self._audiences.discover(ref, hints)
         return batch
 
     def count(self, batch: EventBatch) -> EventBatch:
