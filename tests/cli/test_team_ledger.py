@@ -249,6 +249,8 @@ def test_the_roles_of_the_docs_can_do_what_the_docs_say(
     assert connect(fresh).status == 0
     assert run("amp_owner", "audiences").status == 0
     assert "amp_worker can't use the schema amp_console" in run("amp_worker", "doctor").out
+    unread = run("amp_worker", "runs")
+    assert (unread.status, "lacks a right (permission denied" in unread.err) == (4, True)
     with psycopg.connect(url("amp_owner"), autocommit=True) as owner:
         for statement in as_owner:
             owner.execute(statement.encode())
@@ -265,7 +267,7 @@ def test_the_roles_of_the_docs_can_do_what_the_docs_say(
     for command in ("audiences", "runs", "errors", "log"):
         assert run("amp_reader", "--read-only", command).status == 0
     refused = run("amp_reader", "import", file)
-    assert (refused.status, "can't be written (permission denied" in refused.err) == (4, True)
+    assert (refused.status, "lacks a right (permission denied" in refused.err) == (4, True)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="it looks into /proc")

@@ -42,14 +42,19 @@ _BUSY = _Kind(
 )
 _READ_ONLY = _Kind(
     LedgerReadOnly,
-    f"The ledger {{place}} can't be written ({{words}}). {_KEPT} Check the rights of the user, and "
-    "that the server is no standby.",
+    f"The ledger {{place}} can't be written ({{words}}). {_KEPT} The server may be a standby: use "
+    "the address of the primary.",
+)
+_FORBIDDEN = _Kind(
+    LedgerReadOnly,
+    f"The user of the ledger {{place}} lacks a right ({{words}}). {_KEPT} `amp-console doctor` "
+    "says how to grant it. For reading alone, start with --read-only.",
 )
 # By SQLSTATE, or by its first two characters.
 _KINDS = {
     "25006": _READ_ONLY,
     "40": _BUSY,
-    "42501": _READ_ONLY,
+    "42501": _FORBIDDEN,
     "53100": _Kind(
         LedgerFull,
         f"The disk of the server is full: the ledger {{place}} can't grow. {_KEPT} Free up disk "
