@@ -1,6 +1,7 @@
 """Text for widgets that is never markup: what came from outside is made harmless first."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from textual.content import Content
 
@@ -71,3 +72,9 @@ def beside(head: Content, text: Content, room: int | None) -> Content:
     width = head.cell_length
     first, *rest = [text] if room is None else text.wrap(max(20, room - width)) or [text]
     return lines(head + first, *(safe_text(" " * width) + part for part in rest))
+
+
+def columns(left: Content, right: Content, at: int) -> Content:
+    """Lay two texts out side by side: the second begins after `at` columns of the first."""
+    pairs = zip_longest(left.split("\n"), right.split("\n"), fillvalue=Content(""))
+    return lines(*(one.pad_right(at - one.cell_length) + two for one, two in pairs))

@@ -263,20 +263,37 @@ async def test_what_a_repair_checked_itself_is_not_older_than_the_repair(
         await until_shown(pilot, "run 3       repaired", "compared    by run 3: same")
 
 
-async def test_the_line_of_members_rises_with_those_who_came_in_a_single_day(
+async def test_members_move_as_a_line_and_day_by_day_in_a_table_where_there_is_room(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
     first = {"timestamp": "2026-04-28T11:00:00Z"}  # the first of seven days, by the harness's clock
-    file = tmp_path / "events.ndjson"
-    file.write_text(
-        "".join(json.dumps({**event(f"u{n}", True), **first}) + "\n" for n in range(40))
-    )
+    yesterday = {"timestamp": "2026-05-03T11:00:00Z"}
+    entered = [{**event(f"u{n}", True), **first} for n in range(40)]
+    left = [{**event(f"u{n}", False), **yesterday} for n in range(10)]
     with harness.workspace(harness.connect()) as workspace:
-        options = workspace.read_options()
-        Importer(workspace.ledger, open_reader, options, now=lambda: NOW).run([str(file)])
+        importer = Importer(
+            workspace.ledger, open_reader, workspace.read_options(), now=lambda: NOW
+        )
+        for name, changes in (("entered", entered), ("left", left)):
+            file = tmp_path / f"{name}.ndjson"
+            file.write_text("".join(json.dumps(change) + "\n" for change in changes))
+            importer.run([str(file)])
     async with harness.open() as pilot:
-        await until_shown(pilot, "members     40  ▁███████  +40 in 7 days (event time)")
-        await until_shown(pilot, "2026-04-28 +40")
+        await until_shown(pilot, "members     30  ▁█████", "+30 in 7 days (event time)")
+        await until_shown(pilot, " yesterday       −10", " 2026-04-28 +40")
+        await pilot.resize_terminal(170, 40)
+        await until_shown(pilot, "day (UTC)      members  entered           left")
+        lines = picture(pilot).splitlines()
+        top = next(at for at, line in enumerate(lines) if "day (UTC)" in line)
+        assert [line[80:].strip(" │") for line in lines[top + 1 : top + 8]] == [
+            "2026-04-28          40  +40 ████████████",
+            "2026-04-29          40",
+            "2026-04-30          40",
+            "2026-05-01          40",
+            "2026-05-02          40",
+            "yesterday           30                    −10 ███",
+            "today               30",
+        ]
 
 
 async def test_members_without_an_identifier_are_no_part_of_the_trend_which_says_so(

@@ -12,12 +12,10 @@ from amp_console.console.badges import (
     badges,
     badges_text,
     held_text,
-    members_sum,
     size_text,
     states_now,
 )
 from amp_console.console.context import Services, services_of
-from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
 from amp_console.console.screens.audiences.segment import (
     last_size,
@@ -25,23 +23,33 @@ from amp_console.console.screens.audiences.segment import (
     segment_badge,
     size_rows,
 )
+from amp_console.console.screens.audiences.trend import trend_rows, trend_table
 from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
-from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
+from amp_console.console.texts import (
+    ACCENT,
+    BAD,
+    GOOD,
+    MUTED,
+    STRONG,
+    WARN,
+    Part,
+    columns,
+    facts,
+    safe_text,
+)
 from amp_console.console.widgets.steady_text import FittedText
-from amp_console.console.words import changes, day
+from amp_console.console.words import changes
 from amp_console.ledger.audience_queries import AudienceQuery, RefreshOutcome
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.event_log import by_whom
-from amp_console.ledger.membership_changes import Movement, members_over_time
 from amp_console.ledger.outcomes import AudienceRun
 from amp_console.ledger.run_log import run_outcome
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.ledger.turns import Turn
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.audience_detail import (
-    DAYS,
     AudienceTrend,
     LastError,
     audience_trend,
@@ -52,6 +60,8 @@ from amp_console.text import plural
 
 NOTHING = "nothing to send"
 LABELS = 12  # columns that the names of facts take
+TABLE = 72  # columns of the table of days, with the space before it
+WIDE = 160  # columns from which that table is beside the facts
 _LINKS = {
     Link.CREATED: "created by amp-console",
     Link.EXISTING: "existed before",
@@ -111,6 +121,7 @@ class AudienceDetail(CursorDetail):
 def lay_out(services: Services, detail: Detail, room: int) -> Content:
     """Lay out what is known of an audience, in so many columns."""
     target, trend = detail
+    has_table = room >= WIDE and any((*trend.days.entered, *trend.days.left))
     states = states_now(services, target)
     marks = badges(services.glyphs, target.audience.id, states)
     rows: list[tuple[str, Content | str]] = [
@@ -133,10 +144,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
             has_query=trend.query is not None,
             last=last_size(services, target.audience, trend.comparison),
         ),
-        ("members", _members(services, target, trend.days)),
-        *([("", members_sum(target.count))] if target.count else []),
-        *_days(services, trend.days),
-        *_moves(services, trend.hour),
+        *trend_rows(services, target, trend, has_table=has_table),
     ]
     rows += [
         (f"run {audience_run.run.id}", _run(services, audience_run)) for audience_run in trend.runs
@@ -149,7 +157,11 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         ("ID type", target.audience.id_type.label),
         ("key", _identity(services, target)),
     ]
-    return facts(rows, LABELS, room)
+    if not has_table:
+        return facts(rows, LABELS, room)
+    return columns(
+        facts(rows, LABELS, room - TABLE), trend_table(services, target, trend.days), room - TABLE
+    )
 
 
 def _next(services: Services, detail: Detail, states: Sequence[State]) -> str:
@@ -171,30 +183,6 @@ def _under_way(services: Services, known: AudienceSummary, turn: Turn) -> Conten
     return safe_text(what, (f"  run {turn.run_id}, {who}", MUTED))
 
 
-def _members(services: Services, known: AudienceSummary, days: Movement) -> Content:
-    """How many there are now, and how they moved on the last days, as far as is counted.
-
-    Members without an identifier of the audience's ID type are not counted day by day.
-    """
-    if known.count is None:
-        return safe_text((services.glyphs.more, MUTED))
-    sizes = members_over_time(known.count.identified, days)
-    before = max(0, sizes[0] - days.entered[0] + days.left[0])
-    sizes, low = (before, *sizes), min(before, *sizes)
-    change = sizes[-1] - before
-    glyphs = services.glyphs
-    sign = "+" if change > 0 else glyphs.minus if change < 0 else ""
-    span = f"in {DAYS} days" if len(days.entered) == DAYS else f"since {day(days.since)}"
-    words = f"{sign}{abs(change):,} {span}" if change else f"unchanged {span}"
-    words += " (event time)"
-    if known.count.unidentified:
-        members = plural(known.count.unidentified, "member")
-        words += f", not counting {members} with no {known.audience.id_type.label}"
-    line = sparkline(glyphs, [size - low for size in sizes])
-    count = f"{known.count.members:,}"
-    return safe_text((count, STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))
-
-
 def _source(services: Services, query: AudienceQuery) -> Content:
     """Which warehouse lists the members, and when it did so last."""
     last = query.last
@@ -202,54 +190,6 @@ def _source(services: Services, query: AudienceQuery) -> Content:
     outcome = "" if last is None or last.outcome is RefreshOutcome.APPLIED else f", {last.outcome}"
     refresh: Part = ("; press 7 to refresh", MUTED)
     return safe_text(f"query in {query.source}", (f", {when}", MUTED), (outcome, WARN), refresh)
-
-
-def _days(services: Services, days: Movement) -> list[tuple[str, Content | str]]:
-    """Who entered and left on each day (UTC) that had any; the newest first.
-
-    Earlier days have their date: so many days ago would contradict the elapsed time of a run.
-    """
-    glyphs, rows = services.glyphs, list[tuple[str, Content | str]]()
-    width = len(f"{max(*days.entered, *days.left):,}") + 1
-    count = len(days.entered)
-    for at in range(count - 1, -1, -1):
-        entered, left = days.entered[at], days.left[at]
-        if not entered and not left:
-            continue
-        ago = count - 1 - at
-        date = day(days.since + at * days.span)
-        name = "today" if not ago else "yesterday" if ago == 1 else date
-        plus = f"+{entered:,}" if entered else ""
-        minus = f"{glyphs.minus}{left:,}" if left else ""
-        rows.append(
-            (
-                f" {name}",
-                safe_text(
-                    (f"{plus:>{width}}", GOOD),
-                    "  ",
-                    (f"{minus:>{width}}", WARN),
-                ),
-            )
-        )
-    return rows
-
-
-def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str]]:
-    entered, left = sum(moves.entered), sum(moves.left)
-    if not entered and not left:
-        return [("last hour", safe_text(("no change", MUTED)))]
-    glyphs = services.glyphs
-    plus, minus = f"+{entered:,}", f"{glyphs.minus}{left:,}"
-    width = max(len(plus) if entered else 0, len(minus) if left else 0)
-    lines = [(plus, moves.entered, GOOD)] if entered else []
-    lines += [(minus, moves.left, WARN)] if left else []
-    return [
-        (
-            "" if at else "last hour",
-            safe_text((f"{total:>{width}}  {sparkline(glyphs, counts)}", tone)),
-        )
-        for at, (total, counts, tone) in enumerate(lines)
-    ]
 
 
 def _pending(services: Services, known: AudienceSummary) -> Content:

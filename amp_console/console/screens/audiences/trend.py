@@ -1,0 +1,129 @@
+"""How an audience moves: its members now, day by day, and in the last hour."""
+
+from textual.content import Content
+
+from amp_console.console.badges import members_sum
+from amp_console.console.context import Services
+from amp_console.console.glyphs import sparkline
+from amp_console.console.texts import ACCENT, GOOD, MUTED, STRONG, WARN, lines, safe_text
+from amp_console.console.words import day
+from amp_console.ledger.membership_changes import Movement, members_over_time
+from amp_console.sync.queries.audience_detail import DAYS, AudienceTrend
+from amp_console.sync.queries.status import AudienceSummary
+from amp_console.text import plural
+
+BAR = 12  # columns of the longest bar of a day
+
+
+def trend_rows(
+    services: Services, known: AudienceSummary, trend: AudienceTrend, *, has_table: bool
+) -> list[tuple[str, Content | str]]:
+    """Return the facts of how the members move; a day has none where the table shows it."""
+    return [
+        ("members", _members(services, known, trend.days)),
+        *([("", members_sum(known.count))] if known.count else []),
+        *([] if has_table else _days(services, trend.days)),
+        *_last_hour(services, trend.hour),
+    ]
+
+
+def trend_table(services: Services, known: AudienceSummary, days: Movement) -> Content:
+    """Lay out the last days as a table: members at the end of each, who entered and who left."""
+    most = max(1, *days.entered, *days.left)
+    width = _width(days)
+    sizes = [""] * len(days.entered)
+    if known.count is not None:
+        sizes = [f"{size:,}" for size in members_over_time(known.count.identified, days)]
+    heading = f"{'day (UTC)':<12}{'members':>10}  {'entered':<{width + BAR + 3}}left"
+    rows = [safe_text((heading, MUTED))]
+    for name, size, entered, left in zip(_names(days), sizes, days.entered, days.left, strict=True):
+        plus, minus = _signed(services, entered, left)
+        rows.append(
+            safe_text(
+                (f"{name:<12}", MUTED),
+                f"{size:>10}  ",
+                (f"{plus:>{width}} {_bar(services, entered, most):<{BAR}}  ", GOOD),
+                (f"{minus:>{width}} {_bar(services, left, most)}", WARN),
+            )
+        )
+    return lines(*rows)
+
+
+def _members(services: Services, known: AudienceSummary, days: Movement) -> Content:
+    """How many there are now, and how they moved on the last days, as far as is counted.
+
+    Members without an identifier of the audience's ID type are not counted day by day.
+    """
+    if known.count is None:
+        return safe_text((services.glyphs.more, MUTED))
+    sizes = members_over_time(known.count.identified, days)
+    before = max(0, sizes[0] - days.entered[0] + days.left[0])
+    sizes, low = (before, *sizes), min(before, *sizes)
+    change = sizes[-1] - before
+    glyphs = services.glyphs
+    sign = "+" if change > 0 else glyphs.minus if change < 0 else ""
+    span = f"in {DAYS} days" if len(days.entered) == DAYS else f"since {day(days.since)}"
+    words = f"{sign}{abs(change):,} {span}" if change else f"unchanged {span}"
+    words += " (event time)"
+    if known.count.unidentified:
+        members = plural(known.count.unidentified, "member")
+        words += f", not counting {members} with no {known.audience.id_type.label}"
+    line = sparkline(glyphs, [size - low for size in sizes])
+    count = f"{known.count.members:,}"
+    return safe_text((count, STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))
+
+
+def _days(services: Services, days: Movement) -> list[tuple[str, Content | str]]:
+    """Who entered and left on each day that had any; the newest first."""
+    rows = list[tuple[str, Content | str]]()
+    width = _width(days)
+    for at, name in reversed(list(enumerate(_names(days)))):
+        entered, left = days.entered[at], days.left[at]
+        if entered or left:
+            plus, minus = _signed(services, entered, left)
+            moved = safe_text((f"{plus:>{width}}", GOOD), "  ", (f"{minus:>{width}}", WARN))
+            rows.append((f" {name}", moved))
+    return rows
+
+
+def _last_hour(services: Services, moves: Movement) -> list[tuple[str, Content | str]]:
+    entered, left = sum(moves.entered), sum(moves.left)
+    if not entered and not left:
+        return [("last hour", safe_text(("no change", MUTED)))]
+    plus, minus = _signed(services, entered, left)
+    width = max(len(plus), len(minus))
+    lines = [(plus, moves.entered, GOOD)] if entered else []
+    lines += [(minus, moves.left, WARN)] if left else []
+    return [
+        (
+            "" if at else "last hour",
+            safe_text((f"{total:>{width}}  {sparkline(services.glyphs, counts)}", tone)),
+        )
+        for at, (total, counts, tone) in enumerate(lines)
+    ]
+
+
+def _names(days: Movement) -> list[str]:
+    """What each day (UTC) is called, the oldest first.
+
+    Earlier days have their date: so many days ago would contradict the elapsed time of a run.
+    """
+    count = len(days.entered)
+    dates = [day(days.since + at * days.span) for at in range(count)]
+    return [*dates[:-2], *("yesterday", "today")[-count:]]
+
+
+def _signed(services: Services, entered: int, left: int) -> tuple[str, str]:
+    """Who entered and who left, as numbers with a sign; "" for no one."""
+    plus = f"+{entered:,}" if entered else ""
+    return plus, f"{services.glyphs.minus}{left:,}" if left else ""
+
+
+def _width(days: Movement) -> int:
+    """Return how many columns the largest number of a day takes, with its sign."""
+    return len(f"{max(*days.entered, *days.left):,}") + 1
+
+
+def _bar(services: Services, people: int, most: int) -> str:
+    """Return a bar for so many people; `most` have the longest, one person a visible one."""
+    return services.glyphs.full * -(-people * BAR // most)
