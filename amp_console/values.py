@@ -6,6 +6,8 @@ The domain packages (`engage`, `amplitude`, `ledger`, `connections`) do not impo
 
 import enum
 import time
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import attrgetter
@@ -132,6 +134,16 @@ class ChangeColumns(NamedTuple):
                 column.extend(more)
         return cls(parts[0].audience, *columns)
 
+    def since(self, line: int) -> "ChangeColumns | None":
+        """Its changes from this line on; None if there are none."""
+        first = bisect_left(self.lines, line)
+        if first == len(self.lines):
+            return None
+        user_ids, is_member = self.user_ids[first:], self.is_member[first:]
+        return ChangeColumns(
+            self.audience, user_ids, is_member, self.at[first:], self.lines[first:]
+        )
+
     def rows(self) -> Iterator[Change]:
         """Yield its changes."""
         no_other: Iterable[None] = repeat(None)
@@ -170,6 +182,26 @@ def times_of(changes: Sequence[Change]) -> Iterable[int]:
     if isinstance(changes, ChangeTable):
         return chain.from_iterable(columns.at for columns in changes.columns)
     return map(attrgetter("at"), changes)
+
+
+def latest_of(changes: Sequence[Change], count: int) -> Sequence[Change]:
+    """The last changes, at most `count`, in their order."""
+    if not isinstance(changes, ChangeTable) or len(changes) <= count:
+        return changes[-count:]
+    first = sorted(chain.from_iterable(columns.lines for columns in changes.columns))[-count]
+    return ChangeTable([some for columns in changes.columns if (some := columns.since(first))])
+
+
+def moves_of(changes: Sequence[Change]) -> Counter[tuple[AudienceRef, bool]]:
+    """Count the changes by audience, and by whether someone enters."""
+    if not isinstance(changes, ChangeTable):
+        return Counter((change.audience, change.is_member) for change in changes)
+    counts = Counter[tuple[AudienceRef, bool]]()
+    for columns in changes.columns:
+        entered = sum(columns.is_member)
+        counts[columns.audience, True] += entered
+        counts[columns.audience, False] += len(columns.is_member) - entered
+    return +counts
 
 
 class Refusal(NamedTuple):

@@ -4,8 +4,9 @@ Newest is by (time, source, line), a total order over everything ever read, so m
 maximum: reading again, out of order or twice changes nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,25 +21,14 @@ from amp_console.ledger.forgotten import (
 )
 from amp_console.ledger.membership_changes import (
     ADD_TO_DAYS,
-    CLOCK_AHEAD,
     COUNT_NEW,
-    KEPT_SHORT,
-    RecentChange,
-    count_few_recent,
+    count_added,
     count_recent,
     counted_since,
     counting_new,
-    last_member,
 )
+from amp_console.ledger.packed_changes import EPOCH_BITS, LINES, TIMES, WITH_PARTS, Part, as_json
 from amp_console.values import AudienceRef, Change, ChangeColumns, ChangeTable, IdType
-
-# A change crosses into SQLite as one integer, (time << 21 | line << 1 | member), its time counted
-# from the beginning of its epoch and its line from the first of its part, and a whole part as one
-# flat JSON object of identifiers and integers: 1.5 times as fast as a row of values each. Of two
-# such integers the larger is the newer change, their last bits aside.
-_LINES = (1 << 20) - 1
-_EPOCH_BITS = 42  # microseconds: 50 days
-_TIMES = (1 << _EPOCH_BITS) - 1
 
 # Identifiers whose changes are merged at once. People come back, so with 100,000 a file of 600,000
 # events about 240,000 people takes 1.8 times as long in SQLite; with more, the memory shows.
@@ -58,11 +48,29 @@ KEEP_NEWEST = """
 _MERGE = """
 INSERT INTO member
     (audience_id, id_type, id, is_member, wanted, event_at, source_id, line, delivered)
-SELECT :audience, :id_type, key, value & 1, value & :in_use, (value >> 21) + :first_at, :source,
-       ((value >> 1) & 1048575) + :first_line, :delivered
-  FROM {rows} WHERE true ORDER BY key {keep_newest}
+{parts} SELECT {prefix}audience_id, {prefix}id_type, key, value & 1, value & {prefix}in_use,
+       (value >> 21) + {prefix}first_at, :source, ((value >> 1) & {lines}) + :first_line,
+       {prefix}delivered
+  FROM {rows} WHERE true ORDER BY {order} {keep_newest}
 """
-_MERGE_ALL = _MERGE.format(rows="json_each(:changes)", keep_newest=KEEP_NEWEST)
+_MERGE_ONE = _MERGE.format(
+    parts="",
+    prefix=":",
+    rows="json_each(:changes)",
+    order="key",
+    lines=LINES,
+    keep_newest=KEEP_NEWEST,
+)
+# Small parts are merged together: the statements for each of 20 audiences would take longer than
+# the changes of a live session themselves. Of a large one, SQLite would copy the JSON text.
+_MERGE_PARTS = _MERGE.format(
+    parts=WITH_PARTS,
+    prefix="part.",
+    rows="part CROSS JOIN json_each(changes)",
+    order="nth, key",
+    lines=LINES,
+    keep_newest=KEEP_NEWEST,
+)
 # On a server, many changes are loaded into a table. Few, as those of a live session, are one JSON
 # text for one statement, whatever audiences they are of: each statement takes a round trip.
 _KEEP_NEWEST_WITH_PAIR = KEEP_NEWEST.replace(
@@ -95,13 +103,21 @@ SELECT merged.audience_id, merged.id_type, count(*) FROM merged
 _COUNTERS = "SELECT total_changes(), (SELECT coalesce(max(n), 0) FROM member)"
 _COUNTERS_OF_SERVER = """
 SELECT (SELECT coalesce(sum(people), 0) FROM membership_day
-         WHERE key >= (:audience * 8 + :id_type * 2) << 24
-           AND key < (:audience * 8 + :id_type * 2 + 2) << 24),
+         WHERE key >= (:audience_id * 8 + :id_type * 2) << 24
+           AND key < (:audience_id * 8 + :id_type * 2 + 2) << 24),
        (SELECT coalesce(sum(people), 0) FROM member_count
-         WHERE audience_id = :audience AND id_type = :id_type)
+         WHERE audience_id = :audience_id AND id_type = :id_type)
 """
-_MERGE_LOADED = _MERGE.format(rows="temp.newest_change", keep_newest=KEEP_NEWEST)
-_FEW = 1_000
+_MERGE_LOADED = _MERGE.format(
+    parts="",
+    prefix=":",
+    rows="temp.newest_change",
+    order="key",
+    lines=LINES,
+    keep_newest=KEEP_NEWEST,
+)
+_FEW = 1_000  # changes that a server merges by one statement
+_SMALL = 500  # changes of an audience that are merged by one statement with those of others
 
 
 class _Group:
@@ -126,7 +142,7 @@ class NewestChanges:
     def __iter__(self) -> Iterator[tuple[AudienceRef, int, _Group]]:
         """Yield each audience, the first microsecond of an epoch, and its changes in it."""
         for (ref, epoch), group in self._groups.items():
-            yield ref, epoch << _EPOCH_BITS, group
+            yield ref, epoch << EPOCH_BITS, group
 
     @property
     def audiences(self) -> set[AudienceRef]:
@@ -169,7 +185,7 @@ class NewestChanges:
 
     def accepts(self, changes: Sequence[Change]) -> bool:
         """Whether these lines are near enough to those held; else merge first."""
-        near = self.first_line + _LINES
+        near = self.first_line + LINES
         return not (changes and self.first_line) or _last_line(changes) <= near
 
     def add(self, changes: Sequence[Change]) -> None:
@@ -181,17 +197,17 @@ class NewestChanges:
             self._add_rows(changes)
             return
         for columns in changes.columns:
-            if min(columns.at) >> _EPOCH_BITS == max(columns.at) >> _EPOCH_BITS:
+            if min(columns.at) >> EPOCH_BITS == max(columns.at) >> EPOCH_BITS:
                 self._add_columns(columns)
             else:
                 self._add_rows(columns.rows())
 
     def _add_columns(self, columns: ChangeColumns) -> None:
         """Add changes of one epoch."""
-        epoch = columns.at[0] >> _EPOCH_BITS
+        epoch = columns.at[0] >> EPOCH_BITS
         group = self._groups.setdefault((columns.audience, epoch), _Group())
         users = group.by_id[IdType.USER_ID]
-        newest, first_at, first_line = users.get, epoch << _EPOCH_BITS, self.first_line
+        newest, first_at, first_line = users.get, epoch << EPOCH_BITS, self.first_line
         rows = zip(columns.user_ids, columns.at, columns.lines, columns.is_member, strict=True)
         for user_id, at, line, is_member in rows:
             packed = (at - first_at) << 21 | (line - first_line) << 1 | is_member
@@ -205,12 +221,12 @@ class NewestChanges:
         group = _Group()
         users = group.by_id[IdType.USER_ID]
         for ref, user_id, amplitude_id, is_member, at, line in changes:  # each of millions
-            if ref is not last_ref or at >> _EPOCH_BITS != last_epoch:
-                last_ref, last_epoch = ref, at >> _EPOCH_BITS
+            if ref is not last_ref or at >> EPOCH_BITS != last_epoch:
+                last_ref, last_epoch = ref, at >> EPOCH_BITS
                 known = self._groups.get((ref, last_epoch))
                 group = known or self._groups.setdefault((ref, last_epoch), _Group())
                 users = group.by_id[IdType.USER_ID]
-            packed = (at & _TIMES) << 21 | (line - first_line) << 1 | is_member
+            packed = (at & TIMES) << 21 | (line - first_line) << 1 | is_member
             # The last bit is no age: of two changes in one line the later one is the newer.
             if user_id is not None and packed | 1 >= users.get(user_id, -1):
                 users[user_id] = packed
@@ -247,103 +263,152 @@ def merge(
     before. What repeats what the ledger knew updates no one, also where it is the newest.
     `now` is in microseconds since 1970.
     """
-    updated = 0
     newest.drop_forgotten(db)
-    few = None
-    if isinstance(db, ServerDb) and newest.size <= _FEW:
-        few = _FewChanges(db, source_id, newest.first_line, now)
+    origin = _Origin(source_id, newest.first_line, now)
     ids = {audiences[ref] for ref in newest.audiences}
     targets, applied_to = audiences_of(db, ids), applied_lists_of(db, ids)
-    last = last_member(db) if few is None else None
-    merged = set()
-    for ref, first_at, group in newest:
-        target = targets[audiences[ref]]
-        if few is not None and target.id in few.audiences:
-            updated += few.merge()
-        newer = group.by_id
-        if target.id in applied_to:
-            newer = _newer_than_lists(db, target, group, first_at, applied_to[target.id])
-        rows = []
-        for id_type, by_id in newer.items():
-            in_use = target.id_type is id_type
-            values = {
-                "audience": target.id,
-                "id_type": ID_TYPE_CODE[id_type],
-                "in_use": int(in_use),
-                "first_at": first_at,
-                "source": source_id,
-                "first_line": newest.first_line,
-                "delivered": None if in_use and target.link is Link.EXISTING else 0,
-            }
-            if not by_id:
-                continue
-            code = ID_TYPE_CODE[id_type]
-            recent = _recent(first_at, newest.first_line, by_id, now)
-            if few is not None:
-                few.add(values, by_id, recent, group.pairs)
-                continue
-            if recent:
-                count_recent(db, target.id, code, source_id, recent, now)
-            # Changes of two epochs come one after the other.
-            before = last if (target.id, code) not in merged else None
-            merged.add((target.id, code))
-            with counting_new(db, target.id, code, now, before):
-                rows.append(_merge_newest(db, values, by_id))
-        if few is not None:
-            few.audiences[target.id] = group.pairs
+    is_few, updated = newest.size <= _FEW, 0
+    for groups in _rounds(newest, audiences):
+        found = []
+        for audience_id, (first_at, group) in groups.items():
+            target, newer = targets[audience_id], group.by_id
+            if audience_id in applied_to:
+                newer = _newer_than_lists(db, target, group, first_at, applied_to[audience_id])
+            found.append(
+                _AudienceChanges(audience_id, _parts(target, first_at, newer), group.pairs)
+            )
+        if isinstance(db, ServerDb):
+            updated += (_merge_few if is_few else _merge_many)(db, origin, found)
         else:
-            rows.append(_remember_pairs(db, {target.id: group.pairs}))
-            updated += max(rows)  # the same people, by their other identifier
-    return updated if few is None else updated + few.merge()
+            updated += _merge_in_file(db, origin, found)
+    return updated
 
 
-class _FewChanges:
-    """Few changes of several audiences, each of one epoch, that a server merges at once.
+def _rounds(
+    newest: NewestChanges, audiences: dict[AudienceRef, int]
+) -> list[dict[int, tuple[int, _Group]]]:
+    """The groups by audience; each audience's second epoch is merged after its first."""
+    rounds: list[dict[int, tuple[int, _Group]]] = []
+    for ref, first_at, group in newest:
+        audience_id = audiences[ref]
+        found = next((groups for groups in rounds if audience_id not in groups), None)
+        if found is None:
+            rounds.append(found := {})
+        found[audience_id] = first_at, group
+    return rounds
 
-    `audiences` are the pairs of identifiers of each of them.
-    """
 
-    def __init__(self, db: ServerDb, source_id: int, first_line: int, now: int) -> None:
-        self._db = db
-        self._source_id = source_id
-        self._first_line = first_line
-        self._now = now
-        self._recent: list[tuple[int, int, str, RecentChange]] = []
-        self._rows: list[tuple[int | str | None, ...]] = []
-        self.audiences: dict[int, dict[str, str]] = {}
+class _Origin(NamedTuple):
+    """Where the changes of a merge come from, and when it is made (microseconds since 1970)."""
 
-    def add(
-        self,
-        values: dict[str, Any],
-        by_id: dict[str, int],
-        recent: dict[str, RecentChange],
-        pairs: dict[str, str],
-    ) -> None:
-        """Add the changes of one audience and ID type; `values` as in `merge`."""
-        if values["id_type"] == ID_TYPE_CODE[IdType.AMPLITUDE_ID]:
-            pairs = {other: id_ for id_, other in pairs.items()}
-        audience_id, id_type = values["audience"], values["id_type"]
-        in_use, first_at, delivered = values["in_use"], values["first_at"], values["delivered"]
-        for id_, change in sorted(by_id.items()):
-            at, line = (change >> 21) + first_at, (change >> 1 & _LINES) + self._first_line
-            wanted = change & in_use
-            row = (audience_id, id_type, id_, change & 1, wanted, at, line, delivered)
-            self._rows.append((*row, pairs.get(id_)))
-        self._recent += [(audience_id, id_type, *item) for item in recent.items()]
+    source_id: int
+    first_line: int
+    now: int
 
-    def merge(self) -> int:
-        """Merge what was added; return how many members were updated."""
-        updated: dict[int, int] = {}
-        count_few_recent(self._db, self._source_id, self._recent, self._now)
-        if self._rows:
-            changes = msgspec.json.encode(self._rows).decode()
-            since = counted_since(self._now)
-            values = {"source": self._source_id, "changes": changes, "since": since}
-            for audience_id, _, count in self._db.execute(_MERGE_FEW, values):
-                updated[audience_id] = max(count, updated.get(audience_id, 0))
-        paired = _remember_pairs(self._db, self.audiences)
-        self._rows, self._recent, self.audiences = [], [], {}
-        return max(paired, sum(updated.values()))
+
+class _AudienceChanges(NamedTuple):
+    """The changes of one audience; `pairs` are a User ID and the same person's Amplitude ID."""
+
+    audience_id: int
+    parts: list[Part]
+    pairs: dict[str, str]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether one statement merges it with others; who is in two parts is to count once."""
+        return len(self.parts) == 1 and not self.pairs and len(self.parts[0].changes) <= _SMALL
+
+
+def _parts(target: Audience, first_at: int, by_id: dict[IdType, dict[str, int]]) -> list[Part]:
+    parts = []
+    for id_type, changes in by_id.items():
+        in_use = target.id_type is id_type
+        delivered = None if in_use and target.link is Link.EXISTING else 0
+        if changes:
+            code = ID_TYPE_CODE[id_type]
+            parts.append(Part(target.id, code, int(in_use), first_at, delivered, changes))
+    return parts
+
+
+def _merge_in_file(db: Db, origin: _Origin, found: list[_AudienceChanges]) -> int:
+    """Merge small parts by one statement, and others by one each; return how many were updated."""
+    small = [item for item in found if item.is_small]
+    large = [item for item in found if not item.is_small]
+    updated = _merge_parts(db, origin, [part for item in small for part in item.parts])
+    return updated + _one_by_one(db, large, lambda part: _merge_parts(db, origin, [part]))
+
+
+def _merge_many(db: ServerDb, origin: _Origin, found: list[_AudienceChanges]) -> int:
+    """Load and merge each part, on a server; return how many members were updated."""
+    return _one_by_one(db, found, lambda part: _merge_loaded(db, origin, part))
+
+
+def _one_by_one(db: Db, found: list[_AudienceChanges], merge_part: Callable[[Part], int]) -> int:
+    """Merge part by part; who is in both parts of an audience counts once as updated."""
+    updated = 0
+    for item in found:
+        counts = [merge_part(part) for part in item.parts]
+        counts += _remember_pairs(db, {item.audience_id: item.pairs}).values()
+        updated += max(counts, default=0)
+    return updated
+
+
+def _merge_parts(db: Db, origin: _Origin, parts: list[Part]) -> int:
+    """Merge parts in a file; return how many of their members are new or flipped."""
+    if not parts:
+        return 0
+    count_recent(db, parts, *origin)
+    rows, last = db.execute(_COUNTERS).fetchone()
+    values = {"source": origin.source_id, "first_line": origin.first_line}
+    if len(parts) == 1:
+        changes = msgspec.json.encode(parts[0].changes).decode()
+        merged = db.execute(_MERGE_ONE, {**values, **parts[0]._asdict(), "changes": changes})
+    else:
+        merged = db.execute(_MERGE_PARTS, {**values, "parts": as_json(parts)})
+    rows_after, last_after = db.execute(_COUNTERS).fetchone()
+    count_added(db, last, last_after, origin.now)
+    return int(rows_after - rows - merged.rowcount + last_after - last)
+
+
+def _merge_loaded(db: ServerDb, origin: _Origin, part: Part) -> int:
+    """Load changes into a table, and merge them; return how many members are new or flipped."""
+    count_recent(db, [part], *origin)
+    values = {"source": origin.source_id, "first_line": origin.first_line, **part._asdict()}
+    db.load("newest_change", "key TEXT NOT NULL, value INTEGER NOT NULL", part.changes.items())
+    with counting_new(db, part.audience_id, part.id_type, origin.now):
+        before = db.execute(_COUNTERS_OF_SERVER, values).fetchone()
+        db.execute(_MERGE_LOADED, values)
+        after = db.execute(_COUNTERS_OF_SERVER, values).fetchone()
+    return int(sum(after) - sum(before))
+
+
+def _merge_few(db: ServerDb, origin: _Origin, found: list[_AudienceChanges]) -> int:
+    """Merge few changes at once, on a server; return how many members were updated."""
+    count_recent(db, [part for item in found for part in item.parts], *origin)
+    rows = [row for item in found for row in _rows(item, origin.first_line)]
+    updated: dict[int, int] = {}
+    if rows:
+        values = {
+            "source": origin.source_id,
+            "changes": msgspec.json.encode(rows).decode(),
+            "since": counted_since(origin.now),
+        }
+        for audience_id, _, count in db.execute(_MERGE_FEW, values):
+            updated[audience_id] = max(count, updated.get(audience_id, 0))
+    paired = _remember_pairs(db, {item.audience_id: item.pairs for item in found})
+    return sum(max(updated.get(id_, 0), paired.get(id_, 0)) for id_ in updated.keys() | paired)
+
+
+def _rows(item: _AudienceChanges, first_line: int) -> Iterator[tuple[int | str | None, ...]]:
+    """The rows of `_MERGE_FEW`."""
+    others = {other: id_ for id_, other in item.pairs.items()}
+    for part in item.parts:
+        other_of = item.pairs if part.id_type == ID_TYPE_CODE[IdType.USER_ID] else others
+        known = part.audience_id, part.id_type
+        for id_, change in sorted(part.changes.items()):
+            at, line, is_member = part.unpacked(change, first_line)
+            wanted = is_member & part.in_use
+            yield *known, id_, is_member, wanted, at, line, part.delivered, other_of.get(id_)
 
 
 def _newer_than_lists(
@@ -406,72 +471,51 @@ def _add_unlisted(
     )
 
 
-def _recent(
-    first_at: int, first_line: int, by_id: dict[str, int], now: int
-) -> dict[str, RecentChange]:
-    """The changes of the last hours; most files hold none."""
-    since = (now - KEPT_SHORT - first_at) << 21
-    until = (now + CLOCK_AHEAD - first_at) << 21
-    if max(by_id.values()) < since:
-        return {}
-    return {
-        id_: ((value >> 21) + first_at, (value >> 1 & _LINES) + first_line, value & 1)
-        for id_, value in by_id.items()
-        if since <= value <= until
-    }
-
-
-def _merge_newest(db: Db, values: dict[str, int | None], by_id: dict[str, int]) -> int:
-    """Merge changes of one audience and ID type; return how many are new members or flipped."""
-    if isinstance(db, ServerDb):
-        return _merge_on_server(db, values, by_id)
-    changes = msgspec.json.encode(by_id).decode()
-    rows, last = db.execute(_COUNTERS).fetchone()
-    merged = db.execute(_MERGE_ALL, {**values, "changes": changes}).rowcount
-    rows_after, last_after = db.execute(_COUNTERS).fetchone()
-    return int(rows_after - rows - merged + last_after - last)
-
-
-def _merge_on_server(db: ServerDb, values: dict[str, int | None], by_id: dict[str, int]) -> int:
-    db.load("newest_change", "key TEXT NOT NULL, value INTEGER NOT NULL", by_id.items())
-    counted = {name: values[name] for name in ("audience", "id_type")}
-    before = db.execute(_COUNTERS_OF_SERVER, counted).fetchone()
-    db.execute(_MERGE_LOADED, values)
-    return int(sum(db.execute(_COUNTERS_OF_SERVER, counted).fetchone()) - sum(before))
-
-
-def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> int:
+def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> dict[int, int]:
     """Keep the same person's identifier of the other type, where the newest event has both.
 
-    `pairs` are the Amplitude IDs of the User IDs of each audience. Returns how many people have
-    another one than before; a row of each of their two identifiers says so.
+    `pairs` are the Amplitude IDs of the User IDs of each audience. Returns how many people of each
+    have another one than before; a row of each of their two identifiers says so.
     """
-    user_id, amplitude_id = (ID_TYPE_CODE[id_type] for id_type in IdType)
-    rows = [
-        (audience_id, user_id, id_, other)
-        for audience_id, by_user in pairs.items()
-        for id_, other in by_user.items()
-    ]
-    rows += [(audience_id, amplitude_id, other, id_) for audience_id, _, id_, other in rows]
-    if not rows:
-        return 0
-    if isinstance(db, ServerDb):
-        changed = db.execute(
-            "UPDATE member SET counterpart = pair ->> 3 "
-            "FROM json_array_elements(:pairs::json) AS pairs (pair) CROSS JOIN LATERAL ("
-            "SELECT ctid AS place FROM member WHERE audience_id = (pair ->> 0)::bigint "
-            "AND id_type = (pair ->> 1)::bigint AND id = pair ->> 2 "
-            "AND counterpart IS NOT pair ->> 3 LIMIT 1) AS known WHERE member.ctid = place",
-            # Of several User IDs of one Amplitude ID, the last one is kept.
-            {"pairs": msgspec.json.encode([*{row[:3]: row for row in rows}.values()]).decode()},
+    rows = {audience_id: _pair_rows(audience_id, by_user) for audience_id, by_user in pairs.items()}
+    if not isinstance(db, ServerDb):
+        changed = {
+            audience_id: db.executemany(
+                "UPDATE member SET counterpart = ?4 WHERE audience_id = ?1 AND id_type = ?2 "
+                "AND id = ?3 AND counterpart IS NOT ?4",
+                some,
+            ).rowcount
+            for audience_id, some in rows.items()
+            if some
+        }
+    elif found := [row for some in rows.values() for row in some]:
+        changed = Counter(
+            audience_id
+            for (audience_id,) in db.execute(
+                "UPDATE member SET counterpart = pair ->> 3 "
+                "FROM json_array_elements(:pairs::json) AS pairs (pair) CROSS JOIN LATERAL ("
+                "SELECT ctid AS place FROM member WHERE audience_id = (pair ->> 0)::bigint "
+                "AND id_type = (pair ->> 1)::bigint AND id = pair ->> 2 "
+                "AND counterpart IS NOT pair ->> 3 LIMIT 1) AS known WHERE member.ctid = place "
+                "RETURNING audience_id",
+                # Of several User IDs of one Amplitude ID, the last one is kept.
+                {
+                    "pairs": msgspec.json.encode(
+                        [*{row[:3]: row for row in found}.values()]
+                    ).decode()
+                },
+            )
         )
     else:
-        changed = db.executemany(
-            "UPDATE member SET counterpart = ?4 WHERE audience_id = ?1 AND id_type = ?2 "
-            "AND id = ?3 AND counterpart IS NOT ?4",
-            rows,
-        )
-    return (changed.rowcount + 1) // 2
+        return {}
+    return {audience_id: (count + 1) // 2 for audience_id, count in changed.items()}
+
+
+def _pair_rows(audience_id: int, by_user: dict[str, str]) -> list[tuple[int, int, str, str]]:
+    """Each identifier of a pair with the other one."""
+    user_id, amplitude_id = (ID_TYPE_CODE[id_type] for id_type in IdType)
+    rows = [(audience_id, user_id, id_, other) for id_, other in by_user.items()]
+    return rows + [(audience_id, amplitude_id, other, id_) for id_, other in by_user.items()]
 
 
 class KnownMember(NamedTuple):
@@ -490,41 +534,29 @@ def known_members(
 
     `ids` are identifiers by audience and ID type.
     """
-    if isinstance(db, ServerDb):
-        return _known_on_server(db, ids)
-    found = {}
-    for (audience_id, id_type), named in ids.items():
-        rows = db.execute(
-            "SELECT id, is_member, event_at, source_id, line FROM member "
-            "WHERE audience_id = ? AND id_type = ? AND id IN (SELECT value FROM json_each(?))",
-            (
-                audience_id,
-                ID_TYPE_CODE[id_type],
-                msgspec.json.encode(sorted(named)).decode(),
-            ),
-        )
-        for id_, is_member, *origin in rows:
-            found[audience_id, id_type, id_] = KnownMember(bool(is_member), *origin)
-    return found
-
-
-def _known_on_server(
-    db: ServerDb, ids: Mapping[tuple[int, IdType], Iterable[str]]
-) -> dict[tuple[int, IdType, str], KnownMember]:
-    """Ask for all at once: one query for each of 20 audiences takes twice as long as the merge."""
     named = [
         (audience_id, ID_TYPE_CODE[id_type], id_)
         for (audience_id, id_type), identifiers in ids.items()
         for id_ in identifiers
     ]
-    rows = db.execute(
-        "SELECT audience_id, id_type, id, is_member, event_at, source_id, line "
-        "FROM json_array_elements(:named::json) AS named (item) CROSS JOIN LATERAL ("
-        "SELECT * FROM member WHERE audience_id = (item ->> 0)::bigint "
-        "AND id_type = (item ->> 1)::bigint AND id = item ->> 2 LIMIT 1) AS known",
-        {"named": msgspec.json.encode(named).decode()},
-    )
+    query = _KNOWN_ON_SERVER if isinstance(db, ServerDb) else _KNOWN_IN_FILE
+    rows = db.execute(query, {"named": msgspec.json.encode(named).decode()})
     return {
         (audience_id, ID_TYPE_OF[code], id_): KnownMember(bool(is_member), *origin)
         for audience_id, code, id_, is_member, *origin in rows
     }
+
+
+# All at once: one query for each of 20 audiences takes longer than the merge.
+_KNOWN = "SELECT audience_id, id_type, known.id, is_member, event_at, source_id, line FROM"
+_KNOWN_IN_FILE = (
+    f"{_KNOWN} json_each(:named) AS named CROSS JOIN member AS known "
+    "ON audience_id = json_extract(named.value, '$[0]') "
+    "AND id_type = json_extract(named.value, '$[1]') "
+    "AND known.id = json_extract(named.value, '$[2]')"
+)
+_KNOWN_ON_SERVER = (
+    f"{_KNOWN} json_array_elements(:named::json) AS named (item) CROSS JOIN LATERAL ("
+    "SELECT * FROM member WHERE audience_id = (item ->> 0)::bigint "
+    "AND id_type = (item ->> 1)::bigint AND id = item ->> 2 LIMIT 1) AS known"
+)

@@ -7,7 +7,7 @@ ledger that had members before they were counted, back to the day of that.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import msgspec
 
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb
+from amp_console.ledger.packed_changes import LINES, WITH_PARTS, Part, as_json
 
 DAY = 86_400_000_000  # microseconds
 KEPT_DAYS = 35  # whose new members are counted; those of long ago are history when they are read
@@ -24,9 +25,9 @@ CLOCK_AHEAD = 600_000_000  # how far the clock of an event may be ahead
 COUNTED_AT_ONCE = 200_000  # new members; a list may add millions
 _DAY_BITS = 24
 # How a server counts new members by the day, in one statement of two halves.
+_DAY_KEY = f"((audience_id * 8 + id_type * 2 + 1) << {_DAY_BITS}) + event_at / {DAY}"
 COUNT_NEW = (
-    "INSERT INTO membership_day AS known (key, people) "
-    f"SELECT ((audience_id * 8 + id_type * 2 + 1) << {_DAY_BITS}) + event_at / {DAY}, count(*) "
+    f"INSERT INTO membership_day AS known (key, people) SELECT {_DAY_KEY}, count(*) "
     "FROM {members} WHERE is_member = 1 AND event_at >= :since"
 )
 ADD_TO_DAYS = "GROUP BY 1 ON CONFLICT (key) DO UPDATE SET people = known.people + excluded.people"
@@ -59,47 +60,48 @@ def counted_since(now: int) -> int:
 
 
 @contextmanager
-def counting_new(
-    db: Db, audience_id: int, id_type: int, now: int, before: int | None = None
-) -> Iterator[None]:
+def counting_new(db: Db, audience_id: int, id_type: int, now: int) -> Iterator[None]:
     """Count the members that this block adds to an audience under one ID type.
 
-    `now` is in microseconds since 1970; `before` what `last_member` returned earlier, if no member
-    of the two was added since.
+    `now` is in microseconds since 1970.
     """
-    before = last_member(db) if before is None else before
+    before = last_member(db)
     yield
-    if isinstance(db, ServerDb):
-        db.execute(
-            f"{COUNT_NEW.format(members='member')} AND n > :before AND audience_id = :audience "
-            f"AND id_type = :id_type {ADD_TO_DAYS}",
-            {
-                "since": counted_since(now),
-                "before": before,
-                "audience": audience_id,
-                "id_type": id_type,
-            },
-        )
+    if not isinstance(db, ServerDb):
+        count_added(db, before, last_member(db), now)
         return
+    db.execute(
+        f"{COUNT_NEW.format(members='member')} AND n > :before AND audience_id = :audience "
+        f"AND id_type = :id_type {ADD_TO_DAYS}",
+        {
+            "since": counted_since(now),
+            "before": before,
+            "audience": audience_id,
+            "id_type": id_type,
+        },
+    )
+
+
+def count_added(db: Db, before: int, last: int, now: int) -> None:
+    """Count the members that were added to a file between two numbers of `last_member`.
+
+    `now` is in microseconds since 1970.
+    """
     counts = Counter[int]()
-    for start in range(before, last_member(db), COUNTED_AT_ONCE):
-        # As one JSON text, which is three times as fast as rows or a GROUP BY. The "+" keeps SQLite
-        # from an index that leads through all members of the audience.
+    for start in range(before, last, COUNTED_AT_ONCE):
+        # As one JSON text, which is three times as fast as rows or a GROUP BY.
         (days,) = db.execute(
-            f"SELECT json_group_array(event_at / {DAY}) FROM member WHERE n > ? AND n <= ? "
-            "AND is_member = 1 AND +audience_id = ? AND +id_type = ? AND event_at >= ?",
-            (
-                *(start, start + COUNTED_AT_ONCE),
-                *(audience_id, id_type, counted_since(now)),
-            ),
+            f"SELECT json_group_array({_DAY_KEY}) FROM member WHERE n > ? AND n <= ? "
+            "AND is_member = 1 AND event_at >= ?",
+            (start, min(last, start + COUNTED_AT_ONCE), counted_since(now)),
         ).fetchone()
         counts.update(msgspec.json.decode(days, type=list[int]))
     if counts:
-        first = _key(audience_id, id_type, 1, 0)
-        db.executemany(
-            "INSERT INTO membership_day VALUES (?, ?) "
-            "ON CONFLICT (key) DO UPDATE SET people = membership_day.people + excluded.people",
-            [(first + day, n) for day, n in counts.items()],
+        db.execute(
+            "INSERT INTO membership_day SELECT CAST(key AS INTEGER), value FROM json_each(?) "
+            "WHERE true ON CONFLICT (key) DO UPDATE SET people = membership_day.people "
+            "+ excluded.people",
+            (msgspec.json.encode(counts).decode(),),
         )
 
 
@@ -108,14 +110,9 @@ def last_member(db: Db) -> int:
     return int(db.execute("SELECT coalesce(max(n), 0) FROM member").fetchone()[0])
 
 
-RecentChange = tuple[int, int, int]
-"""A change of the last hours: its time (microseconds since 1970) and line, and 1 if it enters.
-
-It is dated from `KEPT_SHORT` ago to `CLOCK_AHEAD` from now. Lists of members have no such changes.
-"""
 _COUNT_RECENT = (
     'INSERT INTO membership_recent (audience_id, id_type, at, entered, "left") '
-    f"SELECT of_audience, of_type, at - at % {SHORT}, sum(is_in), sum(1 - is_in) "
+    f"{{parts}} SELECT of_audience, of_type, at - at % {SHORT}, sum(is_in), sum(1 - is_in) "
     "FROM ({changes}) AS change LEFT JOIN {member} "
     "WHERE coalesce(is_member, 0) <> is_in AND (member.n IS NULL "
     " OR (at, :source, of_line) >= (event_at, source_id, line)) "
@@ -123,64 +120,54 @@ _COUNT_RECENT = (
     "entered = membership_recent.entered + excluded.entered, "
     '"left" = membership_recent."left" + excluded."left"'
 )
-_RECENT_OF_ONE = (
-    "SELECT :audience AS of_audience, :id_type AS of_type, key AS of_id, "
-    "CAST(value ->> 0 AS INTEGER) AS at, CAST(value ->> 1 AS INTEGER) AS of_line, "
-    "CAST(value ->> 2 AS INTEGER) AS is_in FROM json_each(:changes)"
+_SAME = "audience_id = of_audience AND id_type = of_type AND id = of_id"
+_COUNT_RECENT_IN_FILE = _COUNT_RECENT.format(
+    parts=WITH_PARTS,
+    changes="SELECT part.audience_id AS of_audience, part.id_type AS of_type, key AS of_id, "
+    "(value >> 21) + first_at AS at, "
+    f"((value >> 1) & {LINES}) + :first_line AS of_line, value & 1 AS is_in "
+    "FROM part CROSS JOIN json_each(part.changes)",
+    member=f"member ON {_SAME}",
 )
-_RECENT_OF_SEVERAL = (
-    "SELECT (value ->> 0)::bigint AS of_audience, (value ->> 1)::bigint AS of_type, "
+# A server looks up each: a plan for few members would read all.
+_COUNT_RECENT_ON_SERVER = _COUNT_RECENT.format(
+    parts="",
+    changes="SELECT (value ->> 0)::bigint AS of_audience, (value ->> 1)::bigint AS of_type, "
     "value ->> 2 AS of_id, (value ->> 3)::bigint AS at, (value ->> 4)::bigint AS of_line, "
-    "(value ->> 5)::bigint AS is_in FROM json_array_elements(:changes::json)"
+    "(value ->> 5)::bigint AS is_in FROM json_array_elements(:changes::json)",
+    member=f"LATERAL (SELECT * FROM member WHERE {_SAME} LIMIT 1) AS member ON true",
 )
 
 
-def count_recent(
-    db: Db,
-    audience_id: int,
-    id_type: int,
-    source_id: int,
-    changes: Mapping[str, RecentChange],
-    now: int,
-) -> None:
-    """Count who will enter or leave by the recent change of each identifier, before the merge."""
-    values = {"audience": audience_id, "id_type": id_type, "oldest": now - KEPT_SHORT}
-    db.execute(
-        "DELETE FROM membership_recent WHERE audience_id = :audience AND id_type = :id_type "
-        "AND at < :oldest",
-        values,
-    )
-    db.execute(
-        _COUNT_RECENT.format(changes=_RECENT_OF_ONE, member=_known_of_change(db)),
-        {**values, "source": source_id, "changes": msgspec.json.encode(changes).decode()},
-    )
+def count_recent(db: Db, parts: Sequence[Part], source_id: int, first_line: int, now: int) -> None:
+    """Count who will enter or leave by the changes of the last hours, before they are merged.
 
-
-def count_few_recent(
-    db: ServerDb, source_id: int, changes: Sequence[tuple[int, int, str, RecentChange]], now: int
-) -> None:
-    """Do the same for several audiences and ID types at once, on a server."""
-    if not changes:
+    These are dated from `KEPT_SHORT` ago to `CLOCK_AHEAD` from now, and their lines are counted
+    from `first_line`. Lists of members have no such changes.
+    """
+    between = (part.between(now - KEPT_SHORT, now + CLOCK_AHEAD) for part in parts)
+    recent = [part for part in between if part is not None]
+    if not recent:
         return
-    rows = [(audience_id, id_type, id_, *change) for audience_id, id_type, id_, change in changes]
-    audiences = sorted({audience_id for audience_id, *_ in changes})
+    audiences = sorted({part.audience_id for part in recent})
     db.execute(
         "DELETE FROM membership_recent WHERE at < ? "
         "AND audience_id IN (SELECT CAST(value AS INTEGER) FROM json_each(?))",
         (now - KEPT_SHORT, msgspec.json.encode(audiences).decode()),
     )
+    if not isinstance(db, ServerDb):
+        values = {"source": source_id, "first_line": first_line, "parts": as_json(recent)}
+        db.execute(_COUNT_RECENT_IN_FILE, values)
+        return
+    rows = [
+        (part.audience_id, part.id_type, id_, *part.unpacked(value, first_line))
+        for part in recent
+        for id_, value in part.changes.items()
+    ]
     db.execute(
-        _COUNT_RECENT.format(changes=_RECENT_OF_SEVERAL, member=_known_of_change(db)),
+        _COUNT_RECENT_ON_SERVER,
         {"source": source_id, "changes": msgspec.json.encode(rows).decode()},
     )
-
-
-def _known_of_change(db: Db) -> str:
-    """The member of each change. A server looks up each: a plan for few members would read all."""
-    same = "audience_id = of_audience AND id_type = of_type AND id = of_id"
-    if isinstance(db, ServerDb):
-        return f"LATERAL (SELECT * FROM member WHERE {same} LIMIT 1) AS member ON true"
-    return f"member ON {same}"
 
 
 def daily_movement(db: Db, known: Audience, now: int, days: int) -> Movement:

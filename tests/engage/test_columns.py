@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from amp_console.engage import EventBatch, FieldMapping
 from amp_console.engage.columns import MANY, MAX_KEYS
 from amp_console.engage.reader import EventReader
-from amp_console.values import ChangeTable
+from amp_console.values import ChangeTable, latest_of, moves_of
 from tests.engage.events import PERSONAS, TIME, event
 from tests.engage.test_accounting import LINES, spoilt, written
 from tests.examples import examples
@@ -96,6 +96,18 @@ def test_events_of_several_audiences_are_told_apart(audiences: int) -> None:
     assert together(lines, many) == alone(lines, one)
     assert together(lines[::-1], many) == alone(lines[::-1], one)
     assert isinstance(many.read(lines, 1).changes, ChangeTable)
+
+
+def test_columns_have_the_same_latest_changes_and_moves_as_rows() -> None:
+    ana, others = event("ana", False), event("bo", context={"personas": OTHER})
+    others["traits"] = {OTHER["computation_key"]: False}
+    lines = [written(ana), *REGULAR, *[written(others)] * 3, *REGULAR[:5]]
+    table = reader().read(lines, 1).changes
+    assert isinstance(table, ChangeTable)
+    rows = list(table)
+    assert moves_of(table) == moves_of(rows)
+    for count in (1, 4, 6, len(rows) - 1, len(rows), len(rows) + 1):
+        assert list(latest_of(table, count)) == list(latest_of(rows, count)) == rows[-count:]
 
 
 def test_a_change_that_is_read_by_itself_keeps_its_place_among_the_others() -> None:

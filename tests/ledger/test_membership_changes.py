@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from amp_console.ledger import Db, Ledger, members, open_ledger, snapshots, sources
-from amp_console.ledger.audiences import audience
+from amp_console.ledger.audiences import audience, discover
 from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.membership_changes import (
     COUNTED_AT_ONCE,
@@ -20,7 +20,7 @@ from amp_console.ledger.membership_changes import (
     recent_movement,
 )
 from amp_console.ledger.snapshots import Snapshot
-from amp_console.values import Change, IdType
+from amp_console.values import AudienceRef, Change, IdType
 from tests.ledger.helpers import REF, start
 from tests.ledgers import EmptyLedger
 
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.both_engines
 
 NOW = 20_000 * DAY + DAY // 2  # noon
 HOUR = 3_600_000_000
+REFS = [REF, *(AudienceRef("spa_1", f"aud_{n}", f"others_{n}") for n in range(2, 5))]
 
 
 @pytest.fixture
@@ -76,6 +77,41 @@ def test_who_enters_is_counted_once_although_a_merge_is_in_parts(ledger: Ledger)
     ledger.write(members.merge, source, newest, {REF: start(ledger).id}, begin + 2 * DAY)
     moves = ledger.read(daily_movement, start(ledger), begin + 2 * DAY, 5)
     assert (sum(moves.entered), sum(moves.left)) == (3, 0)
+
+
+def _merged(ledger: Ledger, changes: list[Change], *, together: bool) -> list[object]:
+    """All that is in a ledger after a merge of all audiences, or of one after the other."""
+    source = ledger.write(sources.begin_source, "events", "/events", 1)
+    ids = {ref: ledger.write(discover, ref).id for ref in REFS}
+    updated = 0
+    for refs in [set(REFS)] if together else [{ref} for ref in REFS]:
+        newest = NewestChanges()
+        newest.add([change for change in changes if change.audience in refs])
+        updated += ledger.write(members.merge, source, newest, ids, NOW)
+    columns = "audience_id, id_type, id, is_member, wanted, event_at, line, delivered, counterpart"
+    queries = (
+        f"SELECT {columns} FROM member ORDER BY 1, 2, 3",
+        "SELECT key, people FROM membership_day ORDER BY 1",
+        "SELECT * FROM membership_recent ORDER BY 1, 2, 3",
+    )
+    rows = ledger.read(lambda db: [db.execute(query).fetchall() for query in queries])
+    return [updated, *rows]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_audiences_are_merged_together_as_one_after_the_other(
+    empty_ledger: EmptyLedger, seed: int
+) -> None:
+    rng = random.Random(seed)
+    with open_ledger(empty_ledger()) as one, open_ledger(empty_ledger(2)) as other:
+        for at in range(1, 200, 40):
+            changes = []
+            for line in range(at, at + 40):
+                ref, user = rng.choice(REFS), f"u{rng.randrange(9)}"
+                id_ = f"{rng.randrange(9)}" if ref is REFS[0] and rng.random() < 0.5 else None
+                moment = NOW - rng.choice([1, HOUR, DAY, 70 * DAY]) * rng.randrange(1, 3)
+                changes.append(Change(ref, user, id_, rng.random() < 0.6, moment, line))
+            assert _merged(one, changes, together=True) == _merged(other, changes, together=False)
 
 
 def test_who_moved_since_a_moment_is_counted_from_the_interval_that_it_is_in(

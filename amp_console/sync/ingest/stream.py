@@ -13,7 +13,7 @@ from amp_console.ledger.members import KnownMember, known_members
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
 from amp_console.sync.timing import Timing
-from amp_console.values import Change, IdType
+from amp_console.values import Change, IdType, latest_of, moves_of
 
 LATEST = 50  # changes of one result that are shown
 
@@ -96,7 +96,7 @@ class StreamIngestor:
         for batch in batches:
             merged = buffer.add(batch)
             result = result.plus(self._counted(merged))
-            last.extend(merged.changes[-LATEST:])
+            last.extend(latest_of(merged.changes, LATEST))
         latest = self._news(last, source_id)  # as the ledger is before the merge
         buffer.merge(checkpoint)
         merges.flush()
@@ -108,10 +108,10 @@ class StreamIngestor:
     def _counted(self, batch: EventBatch) -> IngestResult:
         """Count the changes of a batch that were not refused, as all of one audience may be."""
         ids, entered, left = self._audiences.ids, Counter[int](), Counter[int]()
-        for change in batch.changes:
-            audience_id = ids.get(change.audience)
+        for (audience, is_member), count in moves_of(batch.changes).items():
+            audience_id = ids.get(audience)
             if audience_id is not None:
-                (entered if change.is_member else left)[audience_id] += 1
+                (entered if is_member else left)[audience_id] += count
         return IngestResult(ReadCounts(), entered, left)
 
     def _news(self, changes: Iterable[Change], source_id: int) -> tuple[Recent, ...]:
