@@ -12,7 +12,7 @@ from amp_console.engage.columns import MANY, ColumnReader
 from amp_console.engage.envelopes import contents_of, may_be_envelope
 from amp_console.engage.event import NO_PERSONAS, Event, event_in, personas_in
 from amp_console.engage.hints import hints_in
-from amp_console.engage.identifiers import BROKEN_IDENTIFIER, identifier
+from amp_console.engage.identifiers import BROKEN_IDENTIFIER, UnusableIdentifier, identifier
 from amp_console.engage.json_text import (
     BOM,
     TOO_LONG,
@@ -23,7 +23,7 @@ from amp_console.engage.json_text import (
 from amp_console.engage.mapping import FieldMapping, FieldPath
 from amp_console.engage.membership import FilterReason, audience_of, membership, undetermined
 from amp_console.engage.timestamps import microseconds
-from amp_console.values import AudienceHints, AudienceRef, Change, ChangeTable
+from amp_console.values import AudienceHints, AudienceRef, Change, ChangeTable, identifier_fault
 
 NO_TIME = "no readable timestamp"
 NOT_AN_OBJECT = "not a JSON object"
@@ -228,12 +228,15 @@ class EventReader:
                 self._judge_odd(number, line, error, counts)
 
     def _audience(self, found: msgspec.Raw, counts: EventCounts) -> AudienceRef | FilterReason:
+        """The audience that an event names, or why it names none. Raises ValueError."""
         personas = personas_in(found)
         audience = audience_of(personas)
         if personas is None or not isinstance(audience, AudienceRef):
             return audience
         if self._only_key not in (None, audience.key) or self._is_another(audience):
             return FilterReason.OTHER_AUDIENCE
+        if fault := identifier_fault("".join(audience)):
+            raise UnusableIdentifier(f"the audience's key with its IDs {fault}")
         hints = hints_in(personas)
         if hints is not None and (audience, hints) not in self._told:
             self._told.add((audience, hints))

@@ -205,6 +205,33 @@ def test_an_audience_known_by_its_key_becomes_the_one_events_speak_of(
     assert (audience.space_id, audience.computation_id) == ("spa_1", "aud_shoppers")
 
 
+@pytest.mark.both_engines
+@pytest.mark.parametrize("count", [1, 100])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"computation_key": "é" * 600},
+        {"computation_id": "ID" * 400, "space_id": "ID" * 400},
+        {"computation_key": "a\0b"},
+    ],
+    ids=["key", "IDs", "NUL"],
+)
+def test_an_audience_that_no_ledger_can_keep_is_refused_and_holds_up_no_other(
+    workspace: Workspace, odd: dict[str, str], count: int
+) -> None:
+    """PostgreSQL's index has no room for it: what was merged with it failed again and again."""
+    key = odd.get("computation_key", "shoppers")
+    refused = [event(f"v{n}", True, audience=key, personas=odd) for n in range(count)]
+    report = workspace.read([*refused, event("u1", True)])
+    assert (report.tally.valid, report.tally.invalid) == (1, count)
+    (audience,) = workspace.ledger.read(all_audiences)
+    assert audience.key == "shoppers"
+    assert all(
+        item.reason.startswith("the audience's key with its IDs ")
+        for item in workspace.ledger.read(invalid_events)
+    )
+
+
 def test_an_import_that_is_prepared_waits_for_no_ledger(workspace: Workspace) -> None:
     """The console prepares it in the event loop, while the ledger may be at work for seconds."""
     may_end = Event()
