@@ -4,10 +4,19 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from amp_console.connections import Connection, KeySource, find_keys, restricted
+from msgspec.structs import replace
+
+from amp_console.connections import (
+    Connection,
+    KeySource,
+    SettingsError,
+    find_keys,
+    restricted,
+)
 from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.environment_keys import EnvironmentKeys
@@ -112,11 +121,25 @@ class Session:
         self._credentials, self.key_source = None, None
 
     async def credentials(self) -> Credentials:
-        """Return the connection's keys; they are found once. Raises `KeysError`."""
+        """Return the connection's keys; they are found once, and again where they were replaced.
+
+        Raises `KeysError`.
+        """
         async with self._finding:
+            await self._see_replaced_keys()
             if self._credentials is None:
                 self._credentials, self.key_source = await self._find(self.connection)
             return self._credentials
+
+    async def _see_replaced_keys(self) -> None:
+        """Forget the keys where the settings point to others, which another process stored."""
+        known = self.connection
+        with suppress(SettingsError):
+            for stored in await aside(self._environment.connections.all):
+                if stored.id == known.id and stored.keyring_item != known.keyring_item:
+                    self.connection = replace(known, keyring_item=stored.keyring_item)
+                    if self.key_source is KeySource.KEYRING:
+                        self.forget_keys()
 
     async def client(self) -> "AmplitudeClient":
         """Return a client with the connection's keys. Raises `KeysError`."""

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from amp_console.connections import Connection, KeySource
+from amp_console.connections import Connection, KeySource, store_keys
 from amp_console.console.dialogs.keyring import KeyringQuestion, KeysDialog, WaitingDialog
 from amp_console.console.dialogs.quit import QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.plan.view import PlanScreen
+from amp_console.values import Credentials, Secret
 from tests.console.harness import ConsoleHarness, console, services, until, until_on, until_shown
 from tests.console.keyrings import backends, paste, real_keyring, use_keyring
 from tests.console.sample_audiences import connect_with_audiences
@@ -106,6 +107,22 @@ async def test_a_connection_without_keys_asks_for_them(resident: ConsoleHarness)
         await until(pilot, lambda: services(pilot).notifications.entries)
         assert services(pilot).notifications.entries[-1].text.startswith("No keys were entered.")
         assert resident.simulator.requests == []
+
+
+async def test_keys_that_another_process_has_replaced_are_used_from_then_on(
+    resident: ConsoleHarness,
+) -> None:
+    use_keyring(resident, backends.Memory)
+    store, keyring = resident.environment.connections, resident.environment.keyring
+    store_keys(store, keyring, resident.connect("Acme prod"), resident.simulator.credentials)
+    async with resident.open() as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        session = services(pilot).session
+        assert session is not None
+        assert await session.credentials() == resident.simulator.credentials
+        replaced = Credentials(Secret("another-key"), Secret("another-secret"))
+        store_keys(store, keyring, store.get("Acme prod"), replaced)
+        assert await session.credentials() == replaced
 
 
 async def test_half_a_pair_in_the_environment_is_told(resident: ConsoleHarness) -> None:
