@@ -27,7 +27,7 @@ from amp_console.sync.ingest.snapshot import SnapshotReader
 from amp_console.sync.sources.registry import open_reader
 from amp_console.sync.sources.warehouse import Engine, WarehouseError, open_engine
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
-from amp_console.values import IdType
+from amp_console.values import IdType, now_in_microseconds
 from tests.ledgers import sqlite_only, tables, temporary_tables
 from tests.postgresql import PASSWORD, PostgresqlServer
 from tests.sync.warehouses import KINDS, Warehouse, duckdb_warehouse, postgresql_warehouse
@@ -476,6 +476,19 @@ def test_an_event_older_than_the_query_is_history_even_if_it_is_read_later(lake:
     lake.workspace.read([event("unlisted", True, audience="vip")])
     lake.workspace.read([event("m-0", False, audience="vip")])
     assert lake.wanted() == {*MEMBERS}
+
+
+@pytest.mark.both_engines
+def test_a_list_counts_also_after_the_clock_was_set_back(lake: Lake) -> None:
+    hour = 3_600_000_000
+    ahead = now_in_microseconds() + hour
+    lake.warehouse.members(*MEMBERS[1:])
+    assert lake.refresh(now=lambda: ahead).leaving == 1
+    for n in range(2, 5):
+        lake.warehouse.members(*MEMBERS[n:], f"new-{n}")
+        report = lake.refresh(confirm=True, now=lambda: ahead - hour)
+        assert report.entering == 1
+        assert lake.wanted() == {*MEMBERS[n:], f"new-{n}"}
 
 
 def test_a_refresh_writes_only_who_enters_and_who_leaves(lake: Lake) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from amp_console.connections import KeysError, SettingsError
 from amp_console.engage.batch import LISTED
 from amp_console.ledger import Db, Ledger, LedgerError, sources
+from amp_console.ledger.applied_lists import applied_lists
 from amp_console.ledger.audience_queries import (
     AudienceQuery,
     LastRefresh,
@@ -196,7 +197,7 @@ class AudienceRefresh:
                     self._audience.ref,
                     changes=ChangesFrom(query.cursor, query.overlap) if query.is_changes else None,
                     timeout=self._timeout,
-                    now=self._now,
+                    now=self._now if query.is_changes else self._after_last_list,
                 )
             )
             with reader:
@@ -206,6 +207,14 @@ class AudienceRefresh:
                     self._staged.add(batch)
                     refusals += batch.refusals[: LISTED - len(refusals)]
         return reader, refusals
+
+    def _after_last_list(self) -> int:
+        """The time, but later than that of the last list, which was applied before.
+
+        A clock that was set back would make each list history until it is as late again.
+        """
+        lists = self._ledger.read(applied_lists, self._audience.id).values()
+        return max([self._now(), *(item.at + 1 for item in lists)])
 
     def _apply_staged(self, reader: QueryReader, refusals: list[Refusal]) -> RefreshReport:
         """Count what the staged rows change, and apply them unless that has to be confirmed."""
