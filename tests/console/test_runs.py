@@ -4,6 +4,7 @@ from amp_console.console.glyphs import PLAIN
 from amp_console.console.screens.runs.list import row
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.runs import RunKind, all_runs, begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Simulator
@@ -19,6 +20,7 @@ from tests.console.harness import (
     until_on,
     until_shown,
 )
+from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +75,42 @@ async def test_many_runs_leave_room_for_the_requests_of_one(harness: ConsoleHarn
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, "13 runs", "· run 13", "Requests", "✔ 200")
+
+
+async def test_beside_a_run_the_list_has_room_for_whole_reasons(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        workspace.enter("u-2", at=5)
+        simulator.faults.add(Answer(500), Call.MEMBERSHIP)
+        await workspace.sync()
+    async with harness.open(size=(280, 45)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "▸   2", "1 pending: Gave up after 8 failures in a row. Amplitude")
+
+
+async def test_a_run_of_many_audiences_has_its_whole_border_in_a_small_window(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        for n in range(6):
+            workspace.read([event("u-1", True, audience=f"audience-{n}")])
+        await workspace.sync()
+        for n in range(6):
+            workspace.ledger.write(break_link, n + 1, "Amplitude has no cohort any more. " * 5)
+            workspace.read([event("u-2", True, 5, audience=f"audience-{n}")])
+        for _ in range(8):
+            await workspace.sync()
+    async with harness.open(size=(80, 24)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "· run 9", "incomplete", "Audience  ")
+        shown = picture(pilot).splitlines()
+        assert shown[-2].startswith("╰") or shown[-3].startswith("╰")
+        assert sum(line.startswith("│ ▹ audience") for line in shown) == 1
 
 
 async def test_a_run_that_read_nothing_counts_no_events(harness: ConsoleHarness) -> None:

@@ -29,13 +29,14 @@ class Split(Container):
     """A list and its detail.
 
     From `BESIDE` columns the detail is beside a list that loses no column by it: the list has three
-    fifths of them, or more if its columns want more. Otherwise, from `BELOW` columns, it is below
-    the list, with half of the lines, or all that the list's rows leave. What the detail shows does
-    not matter: a list keeps its place while its cursor moves, and while its rows grow narrower. In
-    any width
-    the detail is below a list that leaves it enough lines. With less room it takes the list's place
-    once it is entered. `-all` is set while one of them has all the room. `enter` moves the focus to
-    the detail and `leave` moves it back to where it was; neither changes anything else of the list.
+    fifths of them, or more if its columns want more. A screen may give it fewer: it then has up to
+    three fifths where its cells need them to be read whole. Otherwise, from `BELOW` columns, it is
+    below the list, with half of the lines, or all that the list's rows leave. What the detail shows
+    does not matter: a list keeps its place while its cursor moves, and while its rows grow
+    narrower. In any width the detail is below a list that leaves it enough lines. With less room it
+    takes the list's place once it is entered. `-all` is set while one of them has all the room.
+    `enter` moves the focus to the detail and `leave` moves it back to where it was; neither changes
+    anything else of the list.
     """
 
     @dataclass
@@ -81,6 +82,7 @@ class Split(Container):
         self._list_lines: int | None = None
         self._list_columns: int | None = None  # at least, beside the detail
         self._wanted = 0  # the most columns that the list has wanted in this size
+        self._whole = 0  # and those that show all of its cells whole
         self._has_detail = False
         self._came_from: Widget | None = None
 
@@ -170,7 +172,7 @@ class Split(Container):
             self._fit(self.size)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._wanted = 0
+        self._wanted = self._whole = 0
         self._fit(event.size)
 
     def _fit(self, size: Size) -> None:
@@ -183,7 +185,9 @@ class Split(Container):
         lines = height if self._rows is None else self._rows + LIST_FRAME
         is_below = not is_beside and (has_halves or height - lines >= self._detail_lines)
         self._is_beside, self._is_below = is_beside, is_below
-        self._list_columns = self._wanted if is_beside else None
+        self._whole = max(self._whole, *(grid.fitting.whole + SIDES for grid in grids), 0)
+        columns = max(self._wanted, min(self._whole, width * 3 // 5))
+        self._list_columns = columns if is_beside else None
         self._list_lines = None
         if is_below and self._rows is not None:
             self._list_lines = min(lines, height // 2) if has_halves else lines

@@ -4,13 +4,14 @@ from functools import partial
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.console.context import services_of
 from amp_console.console.run_view import RunLine, RunView
 from amp_console.console.screens.runs import rows as run_rows
 from amp_console.console.session import Session
-from amp_console.console.texts import MUTED, TONE, safe_text
+from amp_console.console.texts import MUTED, TONE, lines, safe_text
 from amp_console.console.widgets.grid import Grid, Paged, Row, RowsState
 from amp_console.console.words import lasting, stopwatch
 from amp_console.ledger import requests
@@ -19,6 +20,8 @@ from amp_console.ledger.runs import Run, RunKind, run
 from amp_console.text import local_time, plural
 
 FRAME = 4  # columns of a panel's border and padding; lines of its border, header and margin
+BORDER_AND_HEADER = 3  # lines of the panel of the progress
+LEAST_AUDIENCES = 2  # that are shown of a run, if it has so many
 REQUEST_LINES = 14  # of a run, from which some requests fit below its progress
 LEAST_BELOW = 5  # lines that the requests keep then
 NONE_YET = "No request yet."
@@ -69,16 +72,34 @@ class ProgressPanel(Vertical):
         self._view = view
         glyphs = services_of(self).glyphs
         said = self.query_one("#headline", Static)
-        room = said.size.width or self.screen.size.width - FRAME
-        said.update(run_rows.headline(view, glyphs, room))
-        is_comparison = view.kind is RunKind.COMPARE
+        width = said.size.width or self.screen.size.width - FRAME
+        is_comparison = view.kind is RunKind.COMPARE  # which reads and sends nothing
         self.query_one("#bars", Grid).opens = "Who differs" if is_comparison else "Requests"
         funnel = self.query_one("#funnel", Static)
-        room = funnel.size.width or self.screen.size.width
-        funnel.update(run_rows.funnel(view, glyphs, room))
-        funnel.display = view.kind is not RunKind.COMPARE  # which reads and sends nothing
+        sums = run_rows.funnel(view, glyphs, funnel.size.width or self.screen.size.width)
+        headline = run_rows.headline(view, glyphs, width).split("\n", allow_blank=True)
+        room = self._text_room(view)
+        funnel.display = not is_comparison and len(headline) + _height(sums) <= room
+        funnel.update(sums)
+        if len(headline) > room:
+            headline = [
+                *headline[: room - 1],
+                headline[room - 1].truncate(width - 2) + f" {glyphs.more}",
+            ]
+        said.update(lines(*headline))
         self._show_bars(view)
         self._show_frame()
+
+    def _text_room(self, view: RunView) -> int:
+        """How many lines the texts may take: some audiences, and requests, stay in sight."""
+        height = self._room or self.screen.size.height
+        audiences = min(len(view.lines), LEAST_AUDIENCES)
+        return max(1, height - self._below(height) - audiences - BORDER_AND_HEADER)
+
+    @staticmethod
+    def _below(height: int) -> int:
+        """How many lines the requests keep below the progress of a run in so many lines."""
+        return LEAST_BELOW if height >= REQUEST_LINES else 0
 
     def line(self, audience_id: object) -> RunLine | None:
         """An audience of the run."""
@@ -120,8 +141,8 @@ class ProgressPanel(Vertical):
         height = self._room or self.screen.size.height
         texts = [self.query_one(name, Static) for name in ("#headline", "#funnel")]
         taken = sum(str(text.content).count("\n") + 1 for text in texts if text.display)
-        below = LEAST_BELOW if height >= REQUEST_LINES else 0
-        return max(2, min(height // 3, height - below - taken - FRAME))
+        most = min(height // 3, height - self._below(height) - taken - FRAME)
+        return max(LEAST_AUDIENCES, most)
 
     def _show_doing(self) -> None:
         """Say in full what the audience under the cursor does: its column may be too narrow.
@@ -132,6 +153,7 @@ class ProgressPanel(Vertical):
         said = self._view.says if self._view is not None else ()
         text.display = (
             line is not None
+            and (self._room or self.screen.size.height) >= REQUEST_LINES
             and len(line.doing) > 33
             and not any(line.doing in sentence for sentence in said)
         )
@@ -265,6 +287,11 @@ class RejectedPanel(Vertical):
         count = f" ({rejected:,})" if rejected else ""
         self.border_title = safe_text(f"Rejected by this run{count}")
         self.border_subtitle = f"{gone:,} more retried or changed since" if gone and still else ""
+
+
+def _height(text: Content) -> int:
+    """How many lines a text takes that is laid out already."""
+    return text.plain.count("\n") + 1
 
 
 def _why_empty(known: Run | None) -> str:

@@ -101,9 +101,18 @@ class ColumnLayout:
 
     @property
     def wanted(self) -> int:
-        """How wide a grid is that shows every column, with each name whole."""
+        """How wide a grid is that shows every column, with each name whole, if it is not long."""
+        return self._width_with(MAX_NAME)
+
+    @property
+    def whole(self) -> int:
+        """How wide a grid is that shows every cell whole."""
+        return self._width_with(MAX_LENGTH)
+
+    def _width_with(self, longest: int) -> int:
+        """How wide a grid is whose flexible columns get at most so many columns each."""
         widths = [
-            max(column.width, min(size.full, MAX_NAME)) if column.flex else max(column.width, *size)
+            max(column.width, min(size.full, longest)) if column.flex else max(column.width, *size)
             for column, size in zip(self.columns, self._cells, strict=True)
         ]
         shown = [at for at in range(len(widths)) if at not in self._hidden]
