@@ -286,12 +286,12 @@ async def test_members_move_as_a_line_and_day_by_day_in_a_table_where_there_is_r
         lines = picture(pilot).splitlines()
         top = next(at for at, line in enumerate(lines) if "day (UTC)" in line)
         assert [line[80:].strip(" │") for line in lines[top + 1 : top + 8]] == [
-            "2026-04-28          40  +40 ████████████",
+            "2026-04-28          40  +40 ▇▇▇▇▇▇▇▇▇▇▇▇",
             "2026-04-29          40",
             "2026-04-30          40",
             "2026-05-01          40",
             "2026-05-02          40",
-            "yesterday           30                    −10 ███",
+            "yesterday           30                    −10 ▇▇▇",
             "today               30",
         ]
 

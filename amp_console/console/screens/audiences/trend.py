@@ -126,4 +126,4 @@ def _width(days: Movement) -> int:
 
 def _bar(services: Services, people: int, most: int) -> str:
     """Return a bar for so many people; `most` have the longest, one person a visible one."""
-    return services.glyphs.full * -(-people * BAR // most)
+    return services.glyphs.spark[-2] * -(-people * BAR // most)  # a row does not touch the next

@@ -132,7 +132,7 @@ into a CSV file."""
             tooltip="Open the settings of the audience, which has the ID type",
             id="errors.settings",
         ),
-        Binding("tab", "other_list", "Users / reasons", key_display="tab", id="errors.other_list"),
+        Binding("tab", "other_list", "Users / reasons", key_display="Tab", id="errors.other_list"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("s", "sync", "Plan a sync", show=False, id="errors.sync"),
         Binding("y", "copy", "Copy", show=False, id="copy"),
