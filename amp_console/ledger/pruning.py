@@ -1,10 +1,12 @@
 """Pruning the history: what is older than a set age goes, and what it changed is kept as counts."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from amp_console.ledger.db import Db
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
-from amp_console.ledger.requests import IS_FORGETTABLE
+from amp_console.ledger.requests import delete_requests, forgettable_requests
 from amp_console.text import listed, local_time, plural
 
 DAY = 86_400_000_000  # microseconds
@@ -53,24 +55,28 @@ _IS_OLD_RUN = (
     "AND id NOT IN (SELECT max(run_id) FROM run_audience GROUP BY audience_id) "
     "AND id NOT IN (SELECT max(id) FROM run GROUP BY kind)"
 )
-_IS_OVER = "run_id IN (SELECT id FROM run WHERE ended_at < :before)"
+_OVER = "SELECT id FROM run WHERE ended_at < :before"
 
 
-def prune(db: Db, before: int, now: int) -> Pruned:
+def old_requests(db: Db, before: int) -> list[int]:
+    """The ids of the requests that `prune` deletes; see `forgettable_requests`."""
+    return forgettable_requests(db, _OVER, before)
+
+
+def prune(db: Db, before: int, now: int, request_ids: Sequence[int]) -> Pruned:
     """Delete the history from before a time; what runs changed is kept as counts.
 
     Kept are the last request of each member, the cause of each rejection, their runs, and the
-    newest run of each audience. It reads every member. Both times in microseconds since 1970.
+    newest run of each audience. `request_ids` are the `old_requests`. Both times in microseconds
+    since 1970.
     """
     values = {"before": before}
     db.execute(
         "DELETE FROM rejection WHERE id NOT IN "
         "(SELECT rejection_id FROM member WHERE rejection_id IS NOT NULL)"
     )
-    requests = db.execute(
-        f"DELETE FROM request WHERE {_IS_OVER} AND {IS_FORGETTABLE}", values
-    ).rowcount
-    comparisons = db.execute(f"DELETE FROM comparison WHERE {_IS_OVER}", values).rowcount
+    requests = delete_requests(db, request_ids)
+    comparisons = db.execute(f"DELETE FROM comparison WHERE run_id IN ({_OVER})", values).rowcount
     db.execute(
         "INSERT INTO pruned_run (day, audience_id, added, removed, rejected, requests) "
         f"SELECT ended_at - ended_at % {DAY}, audience_id, sum(run_audience.added), "

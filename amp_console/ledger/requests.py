@@ -108,22 +108,39 @@ def requests_page(
     return [_record(row) for row in rows]
 
 
-IS_FORGETTABLE = (
-    "state <> 'open' AND id NOT IN (SELECT request_id FROM rejection) "
-    "AND id NOT IN (SELECT request_id FROM member WHERE request_id IS NOT NULL)"
+_IS_FORGETTABLE = (
+    "state <> 'open' "
+    # A batch that is withdrawn lets its members refer to earlier requests again.
+    "AND audience_id NOT IN (SELECT audience_id FROM request WHERE state = 'open') "
+    # A server holds the distinct numbers in memory, however many members there are.
+    "AND id NOT IN (SELECT DISTINCT request_id FROM member WHERE request_id IS NOT NULL)"
 )
-"""Requests that are settled, and that no member or rejection refers to; it reads every member."""
 
 
-def forget_requests(db: Db, run_id: int, before: int) -> int:
-    """Delete a run's requests from before a time that no member or rejection refers to.
+def forgettable_requests(db: Db, run_ids: str, before: int) -> list[int]:
+    """The ids of settled requests that no member refers to, nor will: for `delete_requests`.
 
-    Returns how many. Open requests, the last request of each member, and the cause of each
-    rejection are kept; the run's counts say what was done. It reads every member.
+    They were sent before a time, by the runs that the subquery `run_ids` selects; it may use
+    `:before`. It reads every member, which takes minutes where there are a billion, so it is no
+    part of a transaction that others wait for.
+    """
+    rows = db.execute(
+        f"SELECT id FROM request WHERE run_id IN ({run_ids}) AND sent_at < :before "
+        f"AND {_IS_FORGETTABLE}",
+        {"before": before},
+    ).fetchall()
+    return [int(id_) for (id_,) in rows]
+
+
+def delete_requests(db: Db, ids: Sequence[int]) -> int:
+    """Delete those of these requests that caused no rejection; return how many.
+
+    What they did is in the counts of their runs.
     """
     return db.execute(
-        f"DELETE FROM request WHERE run_id = ? AND sent_at < ? AND {IS_FORGETTABLE}",
-        (run_id, before),
+        "DELETE FROM request WHERE id IN (SELECT CAST(value AS INTEGER) FROM json_each(?)) "
+        "AND id NOT IN (SELECT request_id FROM rejection)",
+        (msgspec.json.encode(ids).decode(),),
     ).rowcount
 
 

@@ -1,17 +1,21 @@
 """What is kept of runs and requests, and when people came and went."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from amp_console.ledger import deliveries, open_ledger
+from amp_console.ledger import Db, deliveries, open_ledger
 from amp_console.ledger.database import Ledger, revision
+from amp_console.ledger.db import Cursor
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.outcomes import runs_of_audience
+from amp_console.ledger.pruning import prune
 from amp_console.ledger.requests import (
     RequestState,
     count_requests,
-    forget_requests,
+    delete_requests,
+    forgettable_requests,
     request,
     requests_page,
 )
@@ -90,6 +94,11 @@ async def test_a_run_that_was_partial_has_a_reason(workspace: Workspace) -> None
     assert reasons == ["1 rejected earlier", "1 rejected"]
 
 
+def forget_requests(there: Workspace, run_id: int, before: int) -> int:
+    ids = there.ledger.read(forgettable_requests, str(run_id), before)
+    return there.ledger.write(delete_requests, ids)
+
+
 async def test_requests_that_explain_nobody_any_more_are_forgotten(workspace: Workspace) -> None:  # noqa: F811
     workspace.enter("u1", "ghost-1")
     await workspace.sync()
@@ -104,10 +113,10 @@ async def test_requests_that_explain_nobody_any_more_are_forgotten(workspace: Wo
         return workspace.ledger.read(count_requests, run_id)
 
     before = [request_count(n) for n in (1, 2, 3)]
-    assert workspace.ledger.write(forget_requests, 2, 0) == 0
-    assert workspace.ledger.write(forget_requests, 1, last) == before[0] - 1  # the rejection's
-    assert workspace.ledger.write(forget_requests, 3, last) == 0
-    assert workspace.ledger.write(forget_requests, 2, last) == len(kept) == 1
+    assert forget_requests(workspace, 2, 0) == 0
+    assert forget_requests(workspace, 1, last) == before[0] - 1  # the rejection's
+    assert forget_requests(workspace, 3, last) == 0
+    assert forget_requests(workspace, 2, last) == len(kept) == 1
     assert [request_count(n) for n in (1, 2, 3)] == [1, 0, before[2]]
     assert workspace.rejected()[0].request_id is not None
     await workspace.sync()
@@ -123,9 +132,61 @@ async def test_an_open_request_is_not_forgotten(workspace: Workspace) -> None:  
     )
     assert batch is not None
     workspace.ledger.write(lambda db: db.execute("UPDATE member SET request_id = NULL"))
-    workspace.ledger.write(forget_requests, 1, workspace.timing.now() + 1)
+    forget_requests(workspace, 1, workspace.timing.now() + 1)
     assert workspace.ledger.read(request, batch.request_id) is not None
-    assert workspace.ledger.read(count_requests, 1) == 1
+
+
+async def test_what_a_batch_refers_to_again_that_is_not_sent_is_kept(
+    workspace: Workspace,  # noqa: F811
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.leave("u1", at=1)
+    (before,) = workspace.ledger.read(_requests_of_members)
+    batch = workspace.ledger.write(
+        deliveries.open_batch, 2, workspace.audience().id, IdType.USER_ID, Operation.REMOVE, 10, 1
+    )
+    assert batch is not None
+    assert forget_requests(workspace, 1, workspace.timing.now() + 1) == 0
+    workspace.ledger.write(deliveries.withdraw, batch)
+    assert workspace.ledger.read(_requests_of_members) == [before]
+    assert workspace.ledger.read(request, before) is not None
+
+
+def _requests_of_members(db: Db) -> list[int]:
+    return [row[0] for row in db.execute("SELECT request_id FROM member").fetchall()]
+
+
+class RecordingDb:
+    """Keeps the statements that it passes on."""
+
+    def __init__(self, db: Db) -> None:
+        self.statements: list[str] = []
+        self._db = db
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
+        self.statements.append(sql)
+        return self._db.execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> Cursor:
+        self.statements.append(sql)
+        return self._db.executemany(sql, parameters)
+
+
+async def test_who_prunes_reads_no_member_while_others_wait(workspace: Workspace) -> None:  # noqa: F811
+    """A billion of them take many minutes, and a write is waited for half a minute."""
+    workspace.enter("u1")
+    await workspace.sync()
+
+    def statements(db: Db) -> list[str]:
+        recording = RecordingDb(db)
+        prune(recording, 1, 1, [1])
+        return recording.statements
+
+    found = workspace.ledger.write(statements)
+    assert len(found) > 5
+    # Those who are rejected are few, and found in an index.
+    assert [sql for sql in found if "member" in sql and "rejection_id IS NOT NULL" not in sql] == []
 
 
 def test_nothing_adds_up_to_nothing() -> None:

@@ -19,7 +19,8 @@ async def prune_history(ledger: Ledger, days: int, now: int) -> Pruned:
     `BackupSkipped`.
     """
     before = now - days * DAY
-    pruned = await ledger.awrite(pruning.prune, before, now)
+    requests = await ledger.aread(pruning.old_requests, before)
+    pruned = await ledger.awrite(pruning.prune, before, now, requests)
     if ledger.backups is None:
         return pruned
     backups = await asyncio.to_thread(ledger.backups.delete_before, before)

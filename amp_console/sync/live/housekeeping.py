@@ -20,7 +20,7 @@ from amp_console.ledger.event_log import (
     log_backup,
 )
 from amp_console.ledger.refused_requests import keep_refused
-from amp_console.ledger.requests import forget_requests
+from amp_console.ledger.requests import delete_requests, forgettable_requests
 from amp_console.ledger.run_log import continue_run_and_log
 from amp_console.sync.delivery.context import ActiveRun
 from amp_console.sync.delivery.retention import prune_if_due
@@ -156,5 +156,6 @@ class Housekeeping:
             self._backups.check()
         if ticks % options.forget_every == 0:
             before = self._now() - round(options.keep_requests * 1_000_000)
-            await self._ledger.awrite(forget_requests, self._run_id, before)
+            ids = await self._ledger.aread(forgettable_requests, str(self._run_id), before)
+            await self._ledger.writes_of().awrite(delete_requests, ids)
             await prune_if_due(self._connection, self._ledger, self._timing.now)
