@@ -15,6 +15,7 @@ from amp_console.connections.key_errors import (
 )
 from amp_console.connections.keyring import Keyring
 from amp_console.connections.keys import keys_from_environment
+from amp_console.connections.settings import Settings
 from amp_console.connections.settings_errors import SettingsError
 from amp_console.connections.store import ConnectionStore
 from amp_console.values import Credentials, Secret
@@ -90,7 +91,7 @@ def point_to(
 
     Raises SettingsError: the settings weren't saved. The new items are removed again.
     """
-    with deleted_unless_saved(keyring, items):
+    with deleted_unless_saved(store, keyring, items):
         stored = store.save(connection, **items)
     retry_forgotten(store, keyring)
     return stored
@@ -113,7 +114,7 @@ def save_passwords(
     """
     store.check_writable()
     items: dict[str, str] = {}
-    with deleted_unless_saved(keyring, items), without_keyring(not_kept):
+    with deleted_unless_saved(store, keyring, items), without_keyring(not_kept):
         for field, password in passwords.items():
             if password is not None:
                 items[field] = keyring.write_password(password)
@@ -137,14 +138,20 @@ def find_password(item: str | None, keyring: Keyring, secret: str, remedy: str) 
 
 
 @contextmanager
-def deleted_unless_saved(keyring: Keyring, items: Mapping[str, str]) -> Generator[None, None, None]:
+def deleted_unless_saved(
+    store: ConnectionStore, keyring: Keyring, items: Mapping[str, str]
+) -> Generator[None, None, None]:
     """Remove new keyring items again where the settings that would point to them aren't saved."""
     try:
         yield
-    except (KeysError, SettingsError):
-        for item in items.values():
-            with suppress(KeysError):
-                keyring.delete(item)
+    except BaseException as error:
+        # What was raised by neither of them, as Ctrl+C, may come after they were saved.
+        is_unsaved = isinstance(error, KeysError | SettingsError)
+        with suppress(KeysError, SettingsError):
+            used = frozenset() if is_unsaved else Settings(store.all()).items
+            for item in {*items.values()} - used:
+                with suppress(KeysError):
+                    keyring.delete(item)
         raise
 
 

@@ -119,6 +119,38 @@ def test_a_connection_that_cannot_be_saved_leaves_no_keys(
     assert store.all() == (connection,)
 
 
+class Interrupted(ConnectionStore):
+    """A store that Ctrl+C interrupts, before or after it has saved."""
+
+    is_saving = False
+
+    def save(self, connection: Connection, **items: str) -> Connection:
+        if self.is_saving:
+            super().save(connection, **items)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_saved", [False, True])
+def test_an_interrupted_command_leaves_only_keys_that_the_settings_point_to(
+    store: ConnectionStore,
+    keyring: Keyring,
+    connection: Connection,
+    keys: Credentials,
+    service: SecretService,
+    tmp_path: Path,
+    is_saved: bool,
+) -> None:
+    interrupted = Interrupted(tmp_path / "config" / "config.toml")
+    interrupted.is_saving = is_saved
+
+    with pytest.raises(KeyboardInterrupt):
+        store_keys(interrupted, keyring, connection, keys)
+
+    pointed_to = [f"amp-console:{item.keyring_item}" for item in store.all()]
+    assert list(service.items()) == pointed_to
+    assert len(pointed_to) == is_saved
+
+
 def test_keys_that_another_program_deleted_are_missing(
     store: ConnectionStore, keyring: Keyring, connection: Connection, keys: Credentials
 ) -> None:
