@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,35 @@ async def test_a_source_added_later_is_followed_too(workspace: Workspace, tmp_pa
         assert [Path(source.name).name for source in group.status()] == ["a.ndjson", "b.ndjson"]
         live.end()
         assert (await task).last.tally.read == 2
+
+
+class SilentWatcher(PathWatcher):
+    """A watcher of files on a file system that does not answer when it is asked for news."""
+
+    is_waiting = False
+    may_answer = threading.Event()
+
+    def has_news(self) -> bool:
+        self.is_waiting = True
+        self.may_answer.wait(20)
+        self.is_waiting = False
+        return super().has_news()
+
+
+async def test_a_file_system_that_does_not_answer_holds_up_no_one(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    watcher = SilentWatcher(
+        StreamIngestor(workspace.ledger, workspace.read_options()), [tmp_path / "a.ndjson"]
+    )
+    async with workspace.client() as client:
+        live = LiveSession(workspace.context(client), LIVE_OPTIONS)
+        task = asyncio.create_task(live.run(PathStream(watcher)))
+        await until(lambda: watcher.is_waiting)
+        assert live.snapshot().sources[0].is_awaited
+        watcher.may_answer.set()
+        live.end()
+        await task
 
 
 async def test_two_sources_that_meet_an_audience_at_once_share_it(

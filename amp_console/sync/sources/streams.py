@@ -140,7 +140,8 @@ class PathStream:
                     max_length = (
                         options.unwatched_interval if folders.done() else options.folder_interval
                     )
-                    if self._watcher.has_news() or since > max_length:
+                    # In a thread: a network file system may not answer for minutes.
+                    if await asyncio.to_thread(self._watcher.has_news) or since > max_length:
                         break
                 if self._watcher.is_settling:
                     await _wait_or_ending(sink, options.poll_interval)
@@ -150,7 +151,7 @@ class PathStream:
 
     async def _watch_folders(self, sink: Sink, changed: asyncio.Event) -> None:
         """Tell of changes in folders; it ends where the system does not (too many of them, say)."""
-        folders = [path for path in self._watcher.paths if path.is_dir()]
+        folders = await asyncio.to_thread(self._watcher.folders)
         if not folders:
             await sink.ending.wait()
             return

@@ -107,7 +107,8 @@ class PathWatcher:
         self._moved: dict[Path, float] = {}
         self._turns: deque[_Turn] = deque()
         self._unread = UnreadFiles(ingestor)
-        self._lost = {path for path in self._gone if path in self.paths and not path.exists()}
+        self._missing = self._absent()
+        self._lost = {path for path in self._gone if path in self._missing}
 
     def scan(
         self, is_over: Callable[[], bool] = lambda: False, turn: int | None = None
@@ -138,7 +139,10 @@ class PathWatcher:
         return any(watched.is_settling for watched in self._files.values())
 
     def has_news(self) -> bool:
-        """Whether one of the single files has changed since the last look; folders aren't asked."""
+        """Whether one of the single files has changed since the last look; folders aren't asked.
+
+        It may block.
+        """
         files = self._files
         known = [(path, watched) for path, watched in list(files.items()) if path in self.paths]
         return any(Stamp.read(path) != watched.stamp for path, watched in known) or any(
@@ -146,13 +150,18 @@ class PathWatcher:
             for path in self.paths
         )
 
+    def folders(self) -> list[Path]:
+        """The watched paths that are folders."""
+        return [path for path in self.paths if path.is_dir()]
+
     def status(self) -> tuple[SourceStatus, ...]:
         """How far the files were read: those in trouble, and those that brought events last.
 
-        Of many files the last one listed says how many others there are.
+        The file system is not asked. Of many files the last one listed says how many others there
+        are.
         """
         found = list(self._files.items())  # at once: another thread may be looking at files
-        missing = [path for path in sorted(self.paths) if not path.exists()]
+        missing = self._missing
         shown = [SourceStatus(_name(path), trouble=_MISSING, is_awaited=True) for path in missing]
         shown += [self._shown(path, watched) for path, watched in found if path not in missing]
         shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
@@ -189,6 +198,7 @@ class PathWatcher:
     def _poll(self) -> None:
         """Begin to read what is new or has grown."""
         there: set[Path] = set()
+        self._missing = self._absent()
         reading = {turn.path for turn in self._turns}
         for path, stamp in self._found():
             there.add(path)
@@ -246,6 +256,10 @@ class PathWatcher:
                     named[stamp.device, stamp.inode] = path, stamp
         self._aliases = aliases
         return sorted(named.values(), key=lambda found: (found[1].time, found[0]))
+
+    def _absent(self) -> list[Path]:
+        """The watched paths at which there is nothing."""
+        return [path for path in sorted(self.paths) if not path.exists()]
 
     def _candidates(self) -> Iterator[Path]:
         for path in sorted(self.paths):
