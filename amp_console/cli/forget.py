@@ -81,7 +81,8 @@ def _read(identifiers: tuple[str, ...]) -> list[str]:
     ids: list[str] = []
     for identifier in identifiers:
         if identifier == "-":
-            ids += filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+            text = sys.stdin.read().removeprefix("\ufeff")  # as some programs begin a file
+            ids += filter(None, (line.rstrip("\r") for line in text.split("\n")))
         else:
             ids.append(identifier)
     if identifiers and not ids:

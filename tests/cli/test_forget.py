@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from amp_console.engage.lines import BOM
 from amp_console.simulator import Answer, Call, Rule
 from tests.cli.operator import Operator
 from tests.cli.processes import Process
@@ -54,7 +55,7 @@ def test_the_plan_has_to_be_confirmed(synced: Operator) -> None:
 
 
 def test_identifiers_can_stay_out_of_the_history_of_the_shell(synced: Operator) -> None:
-    ended = synced.run("forget", "-", "--yes", stdin=f"{ANA}\n\nu2\n".encode())
+    ended = synced.run("forget", "-", "--yes", stdin=BOM + f"{ANA}\r\n\nu2\n".encode())
     assert ended.status == 0, ended.err
     assert "Forgot 2 people." in ended.out
     assert members(synced) == set()
