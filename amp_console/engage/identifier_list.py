@@ -62,7 +62,10 @@ def _identifier(line: bytes) -> str:
     except UnicodeDecodeError:
         raise ValueError(NOT_UTF8) from None
     if text.startswith('"'):
-        text, *others = next(csv.reader([text]), [""])
+        try:
+            text, *others = next(csv.reader([text]), [""])
+        except csv.Error:  # a carriage return behind the quotes
+            raise ValueError(SEVERAL) from None
         if others:
             raise ValueError(SEVERAL)
     if is_defused(text):

@@ -101,3 +101,4 @@ def test_a_list_that_broke_off_says_so() -> None:
 
 def test_a_line_of_several_cells_is_refused_alone() -> None:
     assert listed(b'"ana"\n"ben","x"\n"c,em"\n') == (["ana", "c,em"], [2])
+    assert listed(b'"ana"\n"ben"\r"x"\n"cem"\n') == (["ana", "cem"], [2])
