@@ -152,7 +152,7 @@ def test_front_ends_write_settings_and_keys_through_the_book_alone() -> None:
 def test_front_ends_change_the_ledger_through_sync_alone() -> None:
     """Whatever is set for audiences there is refused for a read-only connection."""
     marks = {
-        "add_log_entry",  # what the console said, which changes no audience
+        "add_local_entry",  # what the console said, which changes no audience
         "keep_audiences",  # what Segment said, which changes no audience
         "keep_trouble",  # why it said nothing
         "plan_repair",  # differences that a plan is about; sending it is refused
