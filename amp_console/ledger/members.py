@@ -178,11 +178,6 @@ class NewestChanges:
         """How many identifiers have a change."""
         return sum(len(by_id) for g in self._groups.values() for by_id in g.by_id.values())
 
-    @property
-    def is_full(self) -> bool:
-        """True when it should be merged."""
-        return self.size >= FULL
-
     def accepts(self, changes: Sequence[Change]) -> bool:
         """Whether these lines are near enough to those held; else merge first."""
         near = self.first_line + LINES

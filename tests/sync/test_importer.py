@@ -35,6 +35,22 @@ def test_every_event_is_a_change_filtered_or_invalid(workspace: Workspace) -> No
     assert (report.without_changes, report.dated_ahead) == ((), 0)
 
 
+def test_what_is_merged_while_the_rest_is_read_doubles(workspace: Workspace) -> None:
+    ledger, ref = workspace.ledger, AudienceRef("spa_1", "aud_1", "shoppers")
+    source_id = ledger.write(begin_source, "events", None, 1)
+    merges = MergeQueue(ledger, ahead=1)
+    buffer = ChangeBuffer(merges, KnownAudiences(ledger), source_id, lambda: 1, first_merge=2)
+    merged = []
+    for line in range(1, 10):
+        buffer.add(EventBatch([Change(ref, f"u{line}", None, True, line, line)]))
+        (count,) = ledger.read(lambda db: db.execute("SELECT count(*) FROM member").fetchone())
+        merged.append(count)
+    assert merged == [0, 0, 2, 2, 2, 2, 6, 6, 6]
+    buffer.merge()
+    merges.flush()
+    assert merges.updated == 9
+
+
 STEP = {"computation_class": "journey_step"}
 
 

@@ -17,7 +17,7 @@ from amp_console.ledger.forgotten import (
     Forgotten,
     forgotten_people,
 )
-from amp_console.ledger.members import NewestChanges
+from amp_console.ledger.members import FULL, NewestChanges
 from amp_console.ledger.sources import ReadCounts
 from amp_console.values import AudienceHints, AudienceRef, Refusal, times_of
 
@@ -62,7 +62,9 @@ class KnownAudiences:
 class _Unmerged:
     """What was read since the last transaction, without those who were `forgotten`."""
 
-    def __init__(self, forgotten: Forgotten) -> None:
+    def __init__(self, forgotten: Forgotten, most: int) -> None:
+        """There is room for one more batch until there are `most` identifiers."""
+        self._most = most
         self.changes = NewestChanges(forgotten)
         self.counts = ReadCounts()
         self.filtered: Counter[str] = Counter()
@@ -70,7 +72,7 @@ class _Unmerged:
         self.unlisted: Counter[str] = Counter()
 
     def has_room_for(self, batch: EventBatch) -> bool:
-        is_full = self.changes.is_full or len(self.refusals) >= MAX_REFUSALS
+        is_full = self.changes.size >= self._most or len(self.refusals) >= MAX_REFUSALS
         return not is_full and self.changes.accepts(batch.changes)
 
     def add(self, batch: EventBatch) -> None:
@@ -154,8 +156,14 @@ class ChangeBuffer:
     """Buffers the batches of one source until there are enough to merge. Raises `LedgerError`."""
 
     def __init__(
-        self, merges: MergeQueue, audiences: KnownAudiences, source_id: int, now: Callable[[], int]
+        self,
+        merges: MergeQueue,
+        audiences: KnownAudiences,
+        source_id: int,
+        now: Callable[[], int],
+        first_merge: int = FULL,
     ) -> None:
+        """The first merge has about `first_merge` identifiers, and each one up to twice as many."""
         self.filtered: Counter[str] = Counter()
         """Events that say nothing about a member, by reason; only those that are merged."""
         self.source_id = source_id
@@ -168,7 +176,8 @@ class ChangeBuffer:
         self._now = now
         self._merged = ReadCounts()
         self._forgotten = audiences.forgotten
-        self._unmerged = _Unmerged(self._forgotten)
+        self._most = first_merge
+        self._unmerged = _Unmerged(self._forgotten, self._most)
 
     @property
     def counts(self) -> ReadCounts:
@@ -223,7 +232,8 @@ class ChangeBuffer:
 
     def merge(self, checkpoint: Checkpoint | None = None) -> None:
         """Merge what is buffered; the checkpoint is kept in the same transaction."""
-        unmerged, self._unmerged = self._unmerged, _Unmerged(self._forgotten)
+        self._most = min(2 * self._most, FULL)
+        unmerged, self._unmerged = self._unmerged, _Unmerged(self._forgotten, self._most)
         self._met |= unmerged.changes.audiences
         self._merged += unmerged.counts
         self.filtered.update(unmerged.filtered)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from amp_console.engage import EventBatch, ReadOptions, UnreadableSource
+from amp_console.engage.pieces import PieceOptions
 from amp_console.ledger import Ledger, sources
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.event_log import add_log_entry
+from amp_console.ledger.members import FULL
 from amp_console.ledger.sources import ReadCounts
 from amp_console.ledger.unread_sources import UnreadSource, keep_unread
 from amp_console.sync.formatting import without_name
@@ -31,6 +33,9 @@ from amp_console.values import AudienceRef, now_in_microseconds, times_of
 
 AHEAD = 1  # transactions that wait for the ledger while the next batches are read
 GATHERED = 50_000  # events of small sources that are merged in one transaction
+# A large file is read by two processes. Of one that is read by one, some changes are merged while
+# the next are read; of a large one, that would take a fifth more of the processors in all.
+FIRST_MERGE = 50_000  # identifiers
 
 OnProgress = Callable[[ImportProgress], None]
 
@@ -226,7 +231,9 @@ class Importer:
         staged = self._snapshot if is_list else None
         if staged:
             staged.begin(self._listed_audience(), source_id, source.taken_at, source.id_types)
-        buffer = ChangeBuffer(self._merges, self._audiences, source_id, self._now)
+        is_large = PieceOptions().apply_to(source.size)
+        first_merge = FULL if is_large else FIRST_MERGE
+        buffer = ChangeBuffer(self._merges, self._audiences, source_id, self._now, first_merge)
         for batch in source:
             if staged:
                 staged.add(buffer.count(batch))
