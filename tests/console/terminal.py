@@ -32,6 +32,7 @@ class Terminal:
         columns, lines = size
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
+        self._lines = [""] * lines
         self.transcript = bytearray()
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -66,8 +67,13 @@ class Terminal:
 
     @property
     def picture(self) -> str:
-        """All that is seen, as text."""
-        return "\n".join(line.rstrip() for line in self._screen.display)
+        """All that is seen, as text; only lines that have changed are put together anew."""
+        for row in self._screen.dirty:
+            line = self._screen.buffer[row]
+            cells = (line[column].data for column in range(self._screen.columns))
+            self._lines[row] = "".join(cells).rstrip()
+        self._screen.dirty.clear()
+        return "\n".join(self._lines)
 
     def type(self, *keys: str) -> None:
         """Press keys; a text is typed as it is."""
@@ -75,8 +81,10 @@ class Terminal:
             os.write(self._terminal, _KEYS.get(key, key).encode())
 
     def click(self, text: str) -> None:
-        """Click on this text, where it is seen first."""
+        """Click on this text, where it is seen first once nothing moves any more."""
         self.until_shown(text)
+        while self.read(0.05):
+            pass
         rows = self.picture.splitlines()
         row = next(number for number, line in enumerate(rows) if text in line)
         at = f"{rows[row].index(text) + 1};{row + 1}"
@@ -88,16 +96,18 @@ class Terminal:
         self._terminal = os.open(os.devnull, os.O_RDWR)
 
     def read(self, seconds: float) -> bool:
-        """Take in what is painted within so many seconds; False where nothing is."""
-        ready, _, _ = select.select([self._terminal], [], [], seconds)
-        if not ready:
-            return False
-        try:
-            painted = os.read(self._terminal, 1 << 16)
-        except OSError:  # the program has ended
-            return False
+        """Take in all that is painted within so many seconds; False where nothing is."""
+        painted = bytearray()
+        while select.select([self._terminal], [], [], 0.0 if painted else seconds)[0]:
+            try:
+                more = os.read(self._terminal, 1 << 16)
+            except OSError:  # the program has ended
+                more = b""
+            if not more:
+                break
+            painted += more
         self.transcript += painted
-        self._stream.feed(painted)
+        self._stream.feed(bytes(painted))
         return bool(painted)
 
     def until(self, condition: Callable[[], bool]) -> None:
