@@ -85,14 +85,13 @@ def test_exceptions_are_hosts_addresses_and_networks(
     ["::1/999", "[", "]", "[::1", "10.0.0.0/99", "a:b:c", "://", ".", "<local>",
      "http://[", "é.example", "*.", "1.2.3.4.5", "\ud83d", "a" * 500, ":", "[]:x", "/8", "%zz"],
 )  # fmt: skip
-@pytest.mark.parametrize("url", ["https://amplitude.com", "https://[fe80::1]", "https://10.0.0.1"])
-def test_an_exception_that_can_not_be_understood_is_ignored(entry: str, url: str) -> None:
+def test_an_exception_that_can_not_be_understood_is_ignored(entry: str) -> None:
     environ = {"HTTPS_PROXY": PROXY, "no_proxy": f"{entry},other.example, ,"}
-    assert proxy(environ, url) == "HTTPS_PROXY http proxy.example:3128"
-    assert proxy({**environ, "no_proxy": f"{entry},{httpx.URL(url).host}"}, url) is None
+    for url in ("https://amplitude.com", "https://[fe80::1]", "https://10.0.0.1"):
+        assert proxy(environ, url) == "HTTPS_PROXY http proxy.example:3128", url
+        assert proxy({**environ, "no_proxy": f"{entry},{httpx.URL(url).host}"}, url) is None, url
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize(
     "value",
     ["socks4://ana:example-password@p.example", "ftp://p.example", "http://", "://", "http:///x",
@@ -100,15 +99,16 @@ def test_an_exception_that_can_not_be_understood_is_ignored(entry: str, url: str
      "http://ana:example-password@", "http://[::1", "p.example:0", "ana:example-password@\x07",
      "\ud83d://example-password"],
 )  # fmt: skip
-def test_a_proxy_that_can_not_be_one_is_reported_by_its_variable(variable: str, value: str) -> None:
-    settings = NetworkSettings({variable: value})
-    with pytest.raises(NetworkSettingInvalid) as caught:
-        settings.proxy_for(AMPLITUDE)
-    assert caught.value.variable == variable
-    assert variable in str(caught.value)
-    shown = "".join(traceback.format_exception(caught.value))
-    assert "example-password" not in shown
-    assert [item.is_valid for item in settings.effective()] == [False]
+def test_a_proxy_that_can_not_be_one_is_reported_by_its_variable(value: str) -> None:
+    for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        settings = NetworkSettings({variable: value})
+        with pytest.raises(NetworkSettingInvalid) as caught:
+            settings.proxy_for(AMPLITUDE)
+        assert caught.value.variable == variable
+        assert variable in str(caught.value)
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "example-password" not in shown
+        assert [item.is_valid for item in settings.effective()] == [False]
 
 
 class TestCertificates:

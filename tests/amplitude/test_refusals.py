@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from itertools import product
 
 import pytest
 
@@ -120,36 +121,33 @@ def test_only_a_lost_answer_may_have_taken_effect(status: int, maybe: bool) -> N
     assert ("may or may not" in str(error)) is maybe
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 422, 451])
-@pytest.mark.parametrize("asked", [CHANGE, CREATION, DOWNLOAD, LISTING])
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "null",
-        "[]",
-        "17",
-        '"Invalid API Key"',
-        "Access denied",
-        "<html><title>Blocked</title><body>Cohort abcd1234 not found</body></html>",
-        "{}",
-        '{"message":"Forbidden"}',
-        '{"status":"blocked","detail":"Invalid API Key"}',
-        '{"error":null}',
-        '{"error":""}',
-        '{"error":{}}',
-        '{"errors":[]}',
-        '{"errors":["x"]}',
-        '{"error":{"message"',
-    ],
+IN_ANOTHER_FORM = (
+    "",
+    "null",
+    "[]",
+    "17",
+    '"Invalid API Key"',
+    "Access denied",
+    "<html><title>Blocked</title><body>Cohort abcd1234 not found</body></html>",
+    "{}",
+    '{"message":"Forbidden"}',
+    '{"status":"blocked","detail":"Invalid API Key"}',
+    '{"error":null}',
+    '{"error":""}',
+    '{"error":{}}',
+    '{"errors":[]}',
+    '{"errors":["x"]}',
+    '{"error":{"message"',
 )
-def test_a_refusal_in_another_form_than_amplitudes_is_trouble_on_the_way(
-    status: int, asked: RefusedCall, body: str
-) -> None:
-    error = judge(status, body, asked, None)
-    assert type(error) is ForeignAnswer
-    assert (error.status, error.words) == (status, words(body))
-    assert error.may_be_applied is asked.has_effect
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 422, 451])
+def test_a_refusal_in_another_form_than_amplitudes_is_trouble_on_the_way(status: int) -> None:
+    for asked, body in product((CHANGE, CREATION, DOWNLOAD, LISTING), IN_ANOTHER_FORM):
+        error = judge(status, body, asked, None)
+        assert type(error) is ForeignAnswer, (asked, body)
+        assert (error.status, error.words) == (status, words(body)), (asked, body)
+        assert error.may_be_applied is asked.has_effect, (asked, body)
 
 
 def test_an_answer_from_the_way_is_quoted() -> None:

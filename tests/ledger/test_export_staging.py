@@ -33,13 +33,11 @@ def staged(ledger: Ledger, users: dict[str, str], id_type: IdType) -> dict[str, 
 
 
 @pytest.mark.parametrize("id_type", IdType)
-@pytest.mark.parametrize("user_id", [*KEPT, *NOT_KEPT], ids=repr)
-def test_a_user_id_that_no_ledger_can_keep_is_none(
-    ledger: Ledger, user_id: str, id_type: IdType
-) -> None:
-    expected = "" if user_id in NOT_KEPT else user_id
-    users = {"1": user_id, "2": "u2"}
-    assert staged(ledger, users, id_type) == {"1": expected, "2": "u2"}
+def test_a_user_id_that_no_ledger_can_keep_is_none(ledger: Ledger, id_type: IdType) -> None:
+    for user_id in (*KEPT, *NOT_KEPT):
+        expected = "" if user_id in NOT_KEPT else user_id
+        users = {"1": user_id, "2": "u2"}
+        assert staged(ledger, users, id_type) == {"1": expected, "2": "u2"}, user_id[:9]
 
 
 def test_a_user_id_of_two_users_differs_once(ledger: Ledger) -> None:

@@ -558,25 +558,32 @@ def csv_rows(*users: str, at: int = 0) -> str:
     )
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.log", "a", "a.ndjson", "a.json", "a.data"])
-@pytest.mark.parametrize("kind", ["lines", "csv", "array", "gzip", "concatenated", "pretty"])
+CONTENTS: dict[str, Callable[[str, str], bytes]] = {
+    "lines": lambda *users: lines(*users).encode(),
+    "csv": lambda *users: (CSV_HEADER + csv_rows(*users)).encode(),
+    "array": lambda *users: json.dumps([event(user, True) for user in users]).encode(),
+    "gzip": lambda *users: gzip.compress(lines(*users).encode()),
+    "concatenated": lambda *users: "".join(json.dumps(event(u, True)) for u in users).encode(),
+    "pretty": lambda *users: "\n".join(
+        json.dumps(event(user, True), indent=1) for user in users
+    ).encode(),
+}
+"""What a file of two users holds, in each format."""
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
 def test_the_content_decides_how_a_file_is_read_and_not_its_name(
-    watcher: Watcher, workspace: Workspace, folder: Path, name: str, kind: str
+    watcher: Watcher, workspace: Workspace, folder: Path, kind: str
 ) -> None:
-    events = [event("u1", True), event("u2", True)]
-    content = {
-        "lines": lines("u1", "u2").encode(),
-        "csv": (CSV_HEADER + csv_rows("u1", "u2")).encode(),
-        "array": json.dumps(events).encode(),
-        "gzip": gzip.compress(lines("u1", "u2").encode()),
-        "concatenated": "".join(map(json.dumps, events)).encode(),
-        "pretty": "\n".join(json.dumps(item, indent=1) for item in events).encode(),
-    }[kind]
-    (folder / name).write_bytes(content)
-    assert watcher.poll() == 2
-    assert watcher.poll() == 0
-    assert members(workspace.ledger) == {"u1", "u2"}
-    assert not watcher.trouble()
+    found = set[str]()
+    for name in ("a.txt", "a.csv", "a.log", "a", "a.ndjson", "a.json", "a.data"):
+        users = f"{name}-1", f"{name}-2"
+        (folder / name).write_bytes(CONTENTS[kind](*users))
+        assert watcher.poll() == 2, name
+        assert watcher.poll() == 0, name
+        found.update(users)
+        assert members(workspace.ledger) == found, name
+        assert not watcher.trouble(), name
     assert workspace.ledger.read(invalid_events) == []
 
 
