@@ -264,7 +264,30 @@ def _reason(known: _Whereabouts, now: int) -> str:
     return "The removal has to be confirmed again." if is_unconfirmed else ""
 
 
-def erase(db: Db, erasure_id: int, now: int) -> Erased:
+class PairedRow(NamedTuple):
+    """A member by its number, whom events paired with an `identity` of someone else."""
+
+    n: int
+    identity: Identity
+
+
+def rows_paired_with(db: Db, identities: Iterable[Identity]) -> list[PairedRow]:
+    """The members whom events paired with a person, for `erase`, once that is requested.
+
+    It reads every member, so it is no part of a transaction that others wait for. Who is paired
+    later is so by an event that is newer than the request.
+    """
+    return [
+        PairedRow(int(n), identity)
+        for identity in identities
+        for (n,) in db.execute(
+            "SELECT n FROM member WHERE id_type = ? AND counterpart = ?",
+            (ID_TYPE_CODE[identity.id_type.other], identity.id),
+        ).fetchall()
+    ]
+
+
+def erase(db: Db, erasure_id: int, now: int, paired: Iterable[PairedRow]) -> Erased:
     """Erase the person of a request who is in no cohort any more; see `obstacles`.
 
     What events said of them after the request is kept. `now` is in microseconds since 1970.
@@ -284,7 +307,7 @@ def erase(db: Db, erasure_id: int, now: int) -> Erased:
     erased += db.executemany("DELETE FROM difference WHERE id_type = ? AND id = ?", people).rowcount
     ids = [(id_,) for _, id_ in people]
     db.executemany("UPDATE difference SET resembles = NULL WHERE resembles = ?", ids)
-    _erase_pairs(db, found)
+    _erase_pairs(db, found, paired)
     db.executemany("UPDATE audience SET seed_user = NULL WHERE seed_user = ?", ids)
     eraser = Eraser(id_ for _, id_ in people)
     texts = erase_from_texts(db, eraser)
@@ -299,21 +322,20 @@ def erase(db: Db, erasure_id: int, now: int) -> Erased:
     return Erased(erased, texts, tuple(names_left(db, eraser)))
 
 
-def _erase_pairs(db: Db, found: Erasure) -> None:
+def _erase_pairs(db: Db, found: Erasure, paired: Iterable[PairedRow]) -> None:
     """Erase the identifiers from the rows of others that events paired with them.
 
     Where the person has come back, newer events say again who is who.
     """
     kept = {n for n, *_ in _rows_of(db, found.identities)}
-    for identity in found.identities:
-        rows = db.execute(
-            "SELECT n FROM member WHERE id_type = ? AND counterpart = ?",
-            (ID_TYPE_CODE[identity.id_type.other], identity.id),
-        ).fetchall()
-        db.executemany(
-            "UPDATE member SET counterpart = NULL WHERE n = ?",
-            [(n,) for (n,) in rows if n not in kept],
-        )
+    db.executemany(
+        "UPDATE member SET counterpart = NULL WHERE n = ? AND id_type = ? AND counterpart = ?",
+        [
+            (row.n, ID_TYPE_CODE[row.identity.id_type.other], row.identity.id)
+            for row in paired
+            if row.n not in kept
+        ],
+    )
 
 
 def note_cleaned(db: Db, erasure_ids: Iterable[int], now: int) -> None:

@@ -16,7 +16,7 @@ from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.backups import BackupSkipped
 from amp_console.ledger.cleaning import clean_files
 from amp_console.ledger.db import ServerDb
-from amp_console.ledger.erasures import Erased, Erasure, Obstacle
+from amp_console.ledger.erasures import Erased, Erasure, Obstacle, PairedRow
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 from amp_console.ledger.forgotten import Identity
 from amp_console.ledger.people import find_person
@@ -174,8 +174,9 @@ async def forget(
     ids = [await _begun(ledger, person, now()) for person in plan.people]
     run = None if context is None else await _remove(ids, context)
     erased, left = [], []
-    for erasure_id in ids:
-        found = await ledger.awrite(_erase_if_out, erasure_id, now())
+    for person in plan.people:
+        paired = await ledger.aread(erasures.rows_paired_with, person.identities)
+        found = await ledger.awrite(_erase_if_out, person.identities, now(), paired)
         if isinstance(found, Erased):
             erased.append(found)
         else:
@@ -224,12 +225,22 @@ def _ids_of(db: Db, erasure_ids: Sequence[int]) -> frozenset[str]:
     )
 
 
-def _erase_if_out(db: Db, erasure_id: int, now: int) -> Erased | list[Obstacle]:
-    """Erase a person whose removal is certain, in one transaction, and log that."""
+def _erase_if_out(
+    db: Db, identities: Sequence[Identity], now: int, paired: Sequence[PairedRow]
+) -> Erased | list[Obstacle]:
+    """Erase a person whose removal is certain, in one transaction, and log that.
+
+    Another process may have taken their request over, and may even have finished it.
+    """
+    unfinished = erasures.unfinished_erasures(db)
+    ids = [item.id for item in unfinished if set(identities) & set(item.identities)]
+    if not ids:
+        return Erased(0, 0, ())
+    (erasure_id,) = ids  # a request about the same person becomes one with it
     left = erasures.obstacles(db, erasure_id, now)
     if left:
         return left
-    erased = erasures.erase(db, erasure_id, now)
+    erased = erasures.erase(db, erasure_id, now, paired)
     (done,) = (item for item in erasures.all_erasures(db) if item.id == erasure_id)
     add_log_entry(db, LogEntry(now, LogKind.FORGET, erased_text(done)))
     return erased

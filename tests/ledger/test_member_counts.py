@@ -56,7 +56,7 @@ def step(ledger: Ledger, dice: random.Random, at: int) -> None:
 
     def forget() -> None:
         person = [Identity(IdType.USER_ID, f"u{dice.randrange(30)}")]
-        ledger.write(erase, ledger.write(begin_erasure, person, at), at)
+        ledger.write(erase, ledger.write(begin_erasure, person, at), at, [])
 
     steps: list[Callable[[], object]] = [
         lambda: read(ledger, some_changes(dice, at)),

@@ -1,6 +1,7 @@
 """Deletion requests: out of every cohort, then out of the ledger, its files and its backups."""
 
 import dataclasses
+import itertools
 import json
 import sqlite3
 from pathlib import Path
@@ -407,7 +408,7 @@ async def test_what_another_process_erases_during_a_cleaning_is_cleaned_later(
             now = workspace.timing.now()
             if len(other.read(erasures.unclean_erasures)) == 1:  # Ana, before the files are cleaned
                 erasure_id = other.write(erasures.begin_erasure, [ben], now)
-                other.write(erasures.erase, erasure_id, now)
+                other.write(erasures.erase, erasure_id, now, [])
             return now
 
         async with workspace.opened() as context:
@@ -417,6 +418,34 @@ async def test_what_another_process_erases_during_a_cleaning_is_cleaned_later(
     assert workspace.ledger.read(plan_unfinished).unclean == 1
     assert (await forget_all(workspace)).is_done
     assert workspace.ledger.read(plan_unfinished).unclean == 0
+
+
+@pytest.mark.parametrize("is_finished", [False, True])
+async def test_a_request_that_another_process_takes_over_is_carried_out_once(
+    workspace: Workspace, is_finished: bool
+) -> None:
+    workspace.enter(ANA, "u2")
+    await workspace.sync()
+    ana = Identity(IdType.USER_ID, ANA)
+    with open_ledger(workspace.ledger.url) as other:
+        moments = itertools.count()
+
+        def take_over() -> int:
+            now = workspace.timing.now()
+            if next(moments) == 1:  # once the person is in no cohort any more
+                erasure_id = other.write(erasures.begin_erasure, [ana], now)
+                if is_finished:
+                    other.write(erasures.erase, erasure_id, now, [])
+            return now
+
+        async with workspace.opened() as context:
+            plan = workspace.ledger.read(plan_forget, [ANA])
+            connection, ledger = workspace.connection, workspace.ledger
+            report = await forget(plan, connection, ledger, context, now=take_over)
+    assert report.is_done
+    assert workspace.cohort() == {"u2"}
+    assert workspace.ledger.read(erasures.unfinished_erasures) == []
+    assert len(workspace.ledger.read(erasures.all_erasures)) == 1
 
 
 async def test_an_audience_that_another_process_delivers_is_left_for_the_next_request(
