@@ -265,14 +265,14 @@ def _reason(known: _Whereabouts, now: int) -> str:
 
 
 class PairedRow(NamedTuple):
-    """A member by its number, whom events paired with an `identity` of someone else."""
+    """A member by its number, which events paired with an `identity` of someone else."""
 
     n: int
     identity: Identity
 
 
 def rows_paired_with(db: Db, identities: Iterable[Identity]) -> list[PairedRow]:
-    """The members whom events paired with a person, for `erase`, once that is requested.
+    """The members that events paired with a person, for `erase`, once that is requested.
 
     It reads every member, so it is no part of a transaction that others wait for. Who is paired
     later is so by an event that is newer than the request.
