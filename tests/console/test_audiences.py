@@ -1025,3 +1025,26 @@ async def test_the_palette_sorts_the_list(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "Press a marked letter to sort by that column")
         await pilot.press("m")
         await until_shown(pilot, "↓Members")
+
+
+async def test_rows_are_sorted_on_the_way_back_also_if_they_were_being_read_before(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "12", LAPSED, "Status ↑")
+        grid = pilot.app.screen.query_one("#list", Grid)
+        assert order(grid)[-1] == LAPSED
+        with blocked_reads(pilot):
+            services(pilot).publish_ledger_change()
+            await until(pilot, lambda: any(worker.is_running for worker in pilot.app.workers))
+            await pilot.press("3")
+            await until_on(pilot, RunsScreen)
+        await until_shown(pilot, "run 1")
+        await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
+        with harness.workspace(connection) as workspace:
+            lapsed = workspace.audience(LAPSED)
+            workspace.ledger.write(break_link, lapsed.id, "Amplitude has no cohort x any more.")
+        await pilot.press("1")
+        await until_shown(pilot, "broken link")
+        await until(pilot, lambda: order(grid)[0] == LAPSED)

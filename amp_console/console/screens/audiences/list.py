@@ -173,7 +173,8 @@ pale where that differs. Press v to save filter, order and columns as a view."""
             return
         await self.services.segment.load(session)
         await self._summaries.read(session)
-        self._is_in_order = True
+        # What was read before another screen came to the front is sorted on the way back.
+        self._is_in_order = self.is_current or self.app.screen.is_modal
         name = self.services.options.audience
         if name is not None and not self._is_linked:
             self._is_linked = True
