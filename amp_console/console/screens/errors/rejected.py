@@ -76,7 +76,6 @@ class RejectedUsers(Container):
         self.detail = RejectedUserDetail()
         self._groups: dict[Hashable, RejectionGroup] = {}
         self._in_vain = 0  # users of the group whose retry would be in vain, by its answers
-        self._rest: tuple[str, ...] = ()  # the others, where it was asked about any
 
     def compose(self) -> ComposeResult:
         services = screen_of(self).services
@@ -149,9 +148,6 @@ class RejectedUsers(Container):
         if many == total == 1:
             return "Retry 1 user"
         which = f"all {many:,}" if many == total else f"{many:,} of {total:,}"
-        shown = self.shown.id if self.shown is not None else None
-        if many == 1 and self._rest == (shown,):
-            return "Retry this user"
         return f"Retry {which}" if many else ""
 
     @property
@@ -176,8 +172,7 @@ class RejectedUsers(Container):
         session, query = screen_of(self).session, self._source(self.users.filter_text).query
         found = await asked_about(session, query)
         tried = [user for user in found if is_retriable(user.code)]
-        rest = [user for user in tried if not is_in_vain(session, user)]
-        self._in_vain, self._rest = len(tried) - len(rest), tuple(user.id for user in rest)
+        self._in_vain = sum(is_in_vain(session, user) for user in tried)
         await self.users.load()
         await self._load_detail()
 
