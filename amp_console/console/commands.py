@@ -55,11 +55,11 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
                 else partial(explain, reason, "warning"),
                 is_available=reason is None,
             )
-    back = entries.pop("back", None)
+    of_all_screens = [entries.pop(name) for name in ("next_panel", "back") if name in entries]
     return [
         *(entry for entry in entries.values() if entry.is_available),
         *(_switch_to(services, status) for status in services.connections.statuses.others),
-        *([back] if back else []),
+        *of_all_screens,
         PaletteEntry("Theme", "Choose other colours", "", _runner(app, "themes", app)),
         PaletteEntry("Light or dark", f"{DARK} or {LIGHT}", "", services.appearance.switch_theme),
         *(entry for entry in entries.values() if not entry.is_available),

@@ -31,13 +31,16 @@ def test_keys_stand_beside_each_other_where_there_is_room() -> None:
     assert max(map(len, wide.splitlines())) <= 70
 
 
+@pytest.mark.parametrize("height", [None, 21])
 @pytest.mark.parametrize("width", [30, 70, 76, 120])
-def test_no_section_of_keys_is_torn(width: int) -> None:
+def test_no_section_of_keys_is_torn(width: int, height: int | None) -> None:
     sections = [
         HelpSection(title, [HelpRow(str(at), title.lower()) for at in range(count)])
         for title, count in (("Here", 12), ("Places", 7), ("Lists", 5), ("Anywhere", 9))
     ]
-    shown = in_columns(sections, width).plain.splitlines()
+    shown = in_columns(sections, width, height).plain.splitlines()
+    if (width, height) == (76, 21):
+        assert len(shown) == 21, "no blank lines"
     for section in sections:
         (top,) = (at for at, line in enumerate(shown) if section.title in line)
         left = shown[top].index(section.title)

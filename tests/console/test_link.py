@@ -184,7 +184,7 @@ async def test_an_audience_without_a_cohort_needs_no_unlinking(harness: ConsoleH
         await pilot.press("l")
         await until_shown(pilot, f"Link {FRESH}")
         await pilot.press("n")
-        await until(pilot, lambda: "the next sync creates a new cohort anyway" in last(pilot))
+        await until(pilot, lambda: "the next sync creates one anyway" in last(pilot))
 
 
 async def test_amplitude_out_of_reach_is_told_and_asked_again(harness: ConsoleHarness) -> None:

@@ -22,6 +22,7 @@ from amp_console.console.words import zone
 CLOSING = FooterKeys((FooterKey("app.pop_screen", "Esc", "Close"),))
 MAX_WIDTH = 150  # columns of the box
 BORDER = 7  # columns of border, padding and scrollbar
+FRAME = 3  # lines of its border and of the footer
 COLUMN_WIDTH = 33  # columns that a key and what it does take at least
 LISTS = (
     (("up", "down", "j", "k", "g", "G"), "↑↓ jk gG", "Move; first, last"),
@@ -105,7 +106,7 @@ class HelpScreen(ModalScreen[None]):
         """Lay the keys out for another width."""
         width = int(min(self.app.size.width * 0.96, MAX_WIDTH)) - BORDER
         for keys in self.query("#keys").results(Static):
-            keys.update(in_columns(self.sections, width))
+            keys.update(in_columns(self.sections, width, self.app.size.height - FRAME))
 
     def _show_more_later(self) -> None:
         # The lines of the box itself are not known before it is laid out.
@@ -185,16 +186,22 @@ class HelpScreen(ModalScreen[None]):
         return HelpRow(" ".join(keys), first.description, reason)
 
 
-def in_columns(sections: Sequence[HelpSection], width: int) -> Content:
-    """Lay sections out beside each other, each whole, in as many columns as make them short."""
+def in_columns(sections: Sequence[HelpSection], width: int, height: int | None = None) -> Content:
+    """Lay sections out beside each other, each whole, in as many columns as make them short.
+
+    A blank line is between them, unless that makes them longer than `height`.
+    """
     key_width = max(cell_len(row.key) for section in sections for row in section.rows) + 2
     most = max(1, min(3, width // COLUMN_WIDTH, len(sections)))
     columns = min(
         (shared for count in range(1, most + 1) for shared in _shared(sections, count)),
         key=lambda shared: max(map(_height, shared)),
     )
+    has_blanks = height is None or max(map(_height, columns)) <= height
     room = width // len(columns)
-    painted = [_painted_column(column, key_width, room) for column in columns]
+    painted = [
+        _painted_column(column, key_width, room, has_blanks=has_blanks) for column in columns
+    ]
     return lines(
         *(
             Content("").join([cell.pad_right(room - cell.cell_length) for cell in cells])
@@ -203,10 +210,9 @@ def in_columns(sections: Sequence[HelpSection], width: int) -> Content:
     )
 
 
-_Columns = list[Sequence[HelpSection]]
-
-
-def _shared(sections: Sequence[HelpSection], count: int) -> Iterator[_Columns]:
+def _shared(
+    sections: Sequence[HelpSection], count: int
+) -> Iterator[Sequence[Sequence[HelpSection]]]:
     """Every way to share sections among so many columns without changing their order."""
     for cuts in combinations(range(1, len(sections)), count - 1):
         yield [sections[start:end] for start, end in pairwise((0, *cuts, len(sections)))]
@@ -217,10 +223,12 @@ def _height(column: Sequence[HelpSection]) -> int:
     return sum(len(section.rows) + 2 for section in column) - 1
 
 
-def _painted_column(column: Sequence[HelpSection], key_width: int, room: int) -> Sequence[Content]:
+def _painted_column(
+    column: Sequence[HelpSection], key_width: int, room: int, *, has_blanks: bool
+) -> Sequence[Content]:
     painted: list[Content] = []
     for section in column:
-        painted += [safe_text("")] if painted else []
+        painted += [safe_text("")] if painted and has_blanks else []
         painted += [safe_text((section.title, STRONG))]
         painted += [_painted(row, key_width, room) for row in section.rows]
     return painted
