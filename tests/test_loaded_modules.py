@@ -203,3 +203,16 @@ def test_help_loads_no_package_but_the_commands() -> None:
 )
 def test_a_package_loads_nothing_above_or_beside_it(package: str, never: list[str]) -> None:
     assert loaded_by(f"import amp_console.{package}").isdisjoint(never)
+
+
+def test_what_ends_is_not_searched_for_garbage() -> None:
+    """That takes 0.1 s; what commands open, they close themselves."""
+    code = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"
+        "sys.argv[1:] = ['--version']\n"
+        "from amp_console.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"

@@ -4,6 +4,7 @@
 import nothing but click: that takes 0.1 s, where httpx and the rest would add as much again.
 """
 
+import atexit
 import gc
 import importlib
 import sys
@@ -128,6 +129,8 @@ def main() -> None:
     """Run the command line and exit with its status."""
     # What is imported stays: looking through it for garbage 150 times takes a tenth of the start.
     gc.set_threshold(20_000, 20, 20)
+    # Nor is it worth looking through everything once more before the process ends.
+    atexit.register(gc.freeze)
     output.prepare()
     try:
         status = commands.main(prog_name="amp-console", standalone_mode=False)

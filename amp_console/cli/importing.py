@@ -1,6 +1,6 @@
 """Importing event files for a command, with progress and a report."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.output import say
@@ -34,11 +34,17 @@ def read_events(
     options: ReadOptions,
     *,
     snapshot: SnapshotReader | None = None,
+    while_merging: Callable[[], None] = lambda: None,
 ) -> ImportReport:
-    """Import event files; print on stderr what could not be read."""
+    """Import event files; print on stderr what could not be read. `Importer` says more."""
     with ProgressMeter("Reading") as meter:
         report = Importer(
-            ledger, open_source, options, snapshot=snapshot, on_progress=meter.show_import
+            ledger,
+            open_source,
+            options,
+            snapshot=snapshot,
+            on_progress=meter.show_import,
+            while_merging=while_merging,
         ).run(paths)
     for sentence in unreadable_sentences(report):
         say(sentence, err=True)

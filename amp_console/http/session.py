@@ -31,6 +31,12 @@ _HEADERS = {
 SLOWEST = 1024  # bytes of a file that have to come within the time of a stall
 
 
+def load_libraries() -> None:
+    """Import what the libraries themselves import at the first request, for 50 ms."""
+    import httpcore  # noqa: F401, PLC0415
+    from anyio import Event, connect_tcp, fail_after  # noqa: F401, PLC0415
+
+
 class Received(NamedTuple):
     """An answer, read in full and unpacked."""
 

@@ -51,6 +51,28 @@ def test_what_is_merged_while_the_rest_is_read_doubles(workspace: Workspace) -> 
     assert merges.updated == 9
 
 
+def test_there_is_time_for_other_work_while_the_ledger_merges_and_only_then(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_text(lines(event("u1", True), event("u2", True)))
+    seen, calls = list[ImportProgress](), list[int]()
+
+    def read(*paths: Path) -> None:
+        Importer(
+            workspace.ledger,
+            open_reader,
+            ReadOptions(),
+            on_progress=seen.append,
+            while_merging=lambda: calls.append(seen[-1].tally.read),
+        ).run(map(str, paths))
+
+    read(path)
+    assert calls == [2]
+    read()
+    assert calls == [2]
+
+
 STEP = {"computation_class": "journey_step"}
 
 

@@ -130,10 +130,15 @@ class MergeQueue:
             self._begin()
             self._wait(self._ahead)
 
-    def flush(self) -> None:
-        """Wait until everything is in the ledger."""
+    def begin(self) -> bool:
+        """Begin to merge everything; return whether there is anything to wait for."""
         if self._waiting:
             self._begin()
+        return bool(self._merges)
+
+    def flush(self) -> None:
+        """Wait until everything is in the ledger."""
+        self.begin()
         self._wait(0)
 
     def _begin(self) -> None:

@@ -75,11 +75,13 @@ class Importer:
         now: Callable[[], int] = now_in_microseconds,
         is_logged: bool = True,
         copied_from: int = LEAST_BYTES,
+        while_merging: Callable[[], None] = lambda: None,
     ) -> None:
         """`snapshot`: the CSV downloads of an audience hold all its members; the others left.
 
         `is_logged` writes a line into the ledger's log. Of a file of so many bytes or more, an
-        original is looked for: `copied_from`.
+        original is looked for: `copied_from`. `while_merging` is called where everything is read,
+        and the ledger still merges the last events.
         """
         self._is_logged = is_logged
         self._ledger = ledger
@@ -104,6 +106,7 @@ class Importer:
         self._in_set: _SetPosition | None = None
         self._dated_ahead = 0
         self._latest = latest_credible(self._now())
+        self._while_merging = while_merging
         self._stop = False
 
     def stop(self) -> None:
@@ -125,6 +128,8 @@ class Importer:
                 names.append(address)
                 with self._noting_unreadable():
                     self._read_address(address)
+            if self._merges.begin():
+                self._while_merging()
         if self._is_logged and names:
             self._log(names)
         ended = self._snapshot.finish(was_stopped=self._stop) if self._snapshot else None
