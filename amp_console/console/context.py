@@ -334,6 +334,14 @@ class OpenConnections:
         services = self.find(connection)
         return services.session if services is not None else None
 
+    def change(self, connection: Connection) -> None:
+        """Use changed settings of a connection, if it is open; of a read-only one send no more."""
+        services = self.find(connection)
+        if services is not None and services.session is not None:
+            services.session.change(connection)
+            if connection.read_only:
+                services.jobs.stop_sending()
+
     def _opened(self, connection: Connection) -> OpenLedger | None:
         services = self.find(connection)
         if services is None or services.session is None:

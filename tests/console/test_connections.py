@@ -11,7 +11,7 @@ from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.screens.connections.list import ConnectionsScreen
-from amp_console.simulator import Answer, Rule
+from amp_console.simulator import Answer, Rule, Slow
 from amp_console.sync.connection_options import read_options
 from tests.console.harness import (
     ConsoleHarness,
@@ -24,7 +24,12 @@ from tests.console.harness import (
     until_shown,
 )
 from tests.console.keyrings import backends, real_keyring, use_keyring
-from tests.console.sample_audiences import HOSTILE, connect_with_audiences
+from tests.console.sample_audiences import (
+    HOSTILE,
+    SHOPPERS,
+    connect_with_audiences,
+    select,
+)
 
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
@@ -99,6 +104,25 @@ async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleH
         await until(pilot, lambda: not harness.environment.connections.get("Acme prod").read_only)
         await until_gone(pilot, "READ-ONLY")
         assert store.get("Acme prod").keyring_item == "newer"
+
+
+async def test_a_sync_ends_when_its_connection_becomes_read_only(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(160, 40)) as pilot:
+        await until_shown(pilot, SHOPPERS)
+        select(pilot, SHOPPERS)
+        await pilot.press("s")
+        await until_shown(pilot, "Adds 3 users")
+        harness.simulator.faults.set([Rule(Slow(1.0))])
+        await pilot.press("y")
+        await until(pilot, lambda: (job := services(pilot).jobs.sync) and job.run_id)
+        await pilot.press("5")
+        await until_shown(pilot, "1 connection")
+        await pilot.press("W")
+        job = services(pilot).jobs.sync
+        assert job is not None
+        await until(pilot, lambda: job.is_over)
+        assert job.is_ending
 
 
 async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> None:

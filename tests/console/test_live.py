@@ -224,6 +224,30 @@ async def test_a_pause_takes_events_in_and_sends_nothing(
         await until(pilot, lambda: work.is_over)
 
 
+async def test_of_a_connection_that_becomes_read_only_nothing_more_is_sent(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = connected_log(harness, tmp_path, "u1")
+    async with harness.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
+        await pilot.press("5")
+        await until_shown(pilot, "Acme prod")
+        await pilot.press("W")
+        await until_notified(pilot, "is read-only now: nothing is sent")
+        await pilot.press("4")
+        with file.open("a") as more:
+            more.write(lines("u2"))
+        await until(pilot, lambda: work.snapshot and work.snapshot.tally.read == 2)
+        for key in ("P", "p"):
+            services(pilot).notifications.entries.clear()
+            await pilot.press(key)
+            await until_notified(pilot, "The connection “Acme prod” is read-only.")
+        assert work.is_paused
+        await cancelled(pilot, work)
+    assert members(harness) == {"u1"}
+
+
 async def test_what_a_session_follows_already_is_not_offered_and_not_followed_twice(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:

@@ -50,6 +50,16 @@ class Jobs:
         jobs = (self.sync, self.reconciling)
         return any(job is not None and job.run_id == run_id for job in jobs)
 
+    def stop_sending(self) -> None:
+        """Send nothing more once the requests in flight are answered. What only reads continues."""
+        for run in (self.sync, self.reconciling):
+            if run is not None and not run.is_over and run.operation.planned:
+                run.cancel()
+        if self.forgetting is not None:
+            self.forgetting.cancel()
+        if self.live is not None and not self.live.is_over:
+            self.live.pause()
+
     @property
     def is_busy(self) -> bool:
         """Whether a job is under way."""

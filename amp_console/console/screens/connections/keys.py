@@ -96,7 +96,7 @@ async def _go_on(services: Services, connection: Connection, *, opens: bool) -> 
         services.environment_keys.give_to(connection)
     session = services.connections.session_of(connection)
     if session is not None:
-        session.change(connection)
+        services.connections.change(connection)
         services.publish_ledger_change()
     elif opens:
         await services.connections.open(connection)

@@ -252,9 +252,7 @@ again. Read-only keeps everyone from sending or changing anything by accident.""
         now = self.services.timing.now
         before = msgspec.structs.replace(changed, read_only=not read_only)
         await aside(log_connection_saved, ledgers, before, changed, now=now)
-        session = self.services.connections.session_of(connection)
-        if session is not None:
-            session.change(changed)
+        self.services.connections.change(changed)
         is_, was = "is read-only now: nothing is sent", "can send and change things now"
         if not changed.read_only:
             is_, was = was, is_

@@ -11,7 +11,7 @@ from textual.geometry import Size
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenRun
-from amp_console.console.screens.actions import Need
+from amp_console.console.screens.actions import Need, not_writable
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.live import actions, rows, start
@@ -81,7 +81,7 @@ changes and what was sent for it. v shows the last changes of all audiences, and
 the sources, where there is no room for them."""
     CSS_PATH = "view.tcss"
     LEAST = Size(60, 18)
-    NEEDS: ClassVar = {"follow": {Need.WRITABLE}, "listen": {Need.WRITABLE}}
+    NEEDS: ClassVar = dict.fromkeys(("follow", "listen", "resume", "go_live"), (Need.WRITABLE,))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "n",
@@ -287,6 +287,8 @@ the sources, where there is no room for them."""
             return "No live session has run since the console was opened. For past runs press 3."
         current = self._current if action in actions.OF_AUDIENCE else None
         reason = actions.disabled_reason(self._job, current, action)
+        if action == "pause_all" and self._job is not None and self._job.is_paused:
+            reason = reason or not_writable(self.services)
         return reason or super().disabled_reason(action)
 
     def _do(self, work: Awaitable[None]) -> None:
