@@ -3,6 +3,7 @@
 import errno
 import gzip
 import json
+import lzma
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -993,6 +994,40 @@ def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
             assert members(ledger) == set(rotation.written)
             assert read == len(rotation.written)
             assert ledger.read(invalid_events) == []
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("name", [b"app.log.1.xz", b"app.log.1", b"\xff.log"])
+def test_a_log_is_followed_although_what_became_of_it_can_not_be_read(
+    workspace: Workspace, folder: Path, name: bytes, is_restarted: bool
+) -> None:
+    """It is listed by itself; before, the log was never read again."""
+    log, rotated = folder / "app.log", folder / os.fsdecode(name)
+    log.write_text(lines("u1"))
+    watcher = Watcher(workspace, log)
+    watcher.poll()
+    with log.open("a") as more:
+        more.write(lines("u2"))
+    log.rename(rotated)
+    if name != b"\xff.log":  # whose name is what no ledger can keep
+        at, content = rotated.stat().st_mtime_ns, rotated.read_bytes()
+        rotated.write_bytes(lzma.compress(content))
+        os.utime(rotated, ns=(at, at))
+    log.write_text(lines("u3"))
+    if is_restarted:
+        watcher.start()
+    watcher.poll()
+    with log.open("a") as more:
+        more.write(lines("u4"))
+    watcher.poll()
+    watcher.now += 61  # it might have become complete
+    watcher.poll()
+    assert members(workspace.ledger) == {"u1", "u3", "u4"}
+    troubles = {item.name: item.trouble for item in watcher.watching.status()}
+    assert not troubles.pop(str(log))
+    (trouble,) = troubles.values()
+    assert "can't be read" in trouble or "not valid UTF-8" in trouble
+    assert len(unread(workspace)) == 1
 
 
 def test_a_log_of_which_the_rest_is_gone_is_told_and_the_later_ones_are_read(

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from amp_console.engage import EventBatch, open_file
+from amp_console.engage import EventBatch, UnreadableSource, open_file
 from amp_console.engage.reader import EventReader
 from amp_console.engage.source import BEGINNING, Start, grows_by_lines
 from amp_console.ledger import LedgerError
@@ -142,7 +142,9 @@ class FileReader:
             is_newer = number > begin if begin >= 0 else other.time > known.modified
             if other.known is not None or (is_alone and is_newer):
                 self.moved.append(other.path)
-                with suppress(FileNotFoundError):  # it may be gone again by now
+                # What it holds may be packed otherwise, or it may be gone. That must not end the
+                # reading of the log: the watcher looks at the file by itself, and says what it is.
+                with suppress(UnreadableSource, OSError, UnicodeEncodeError):
                     yield from self._catch_up_in(other.path)
         is_lost = begin < 0 and known.position > 0 and is_alone and path not in self._followed
         return _lost(known) if is_lost else ""
