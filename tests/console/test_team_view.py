@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from amp_console.console.session import POLL_SECONDS, Session
 from amp_console.ledger.errors import LedgerClosed
 from amp_console.simulator import Answer, Call, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.values import now_in_microseconds
 from tests.cli.operator import MODULE
 from tests.console.gate import Gate, gate_sleeps, start_sync
 from tests.console.harness import (
@@ -36,6 +38,7 @@ from tests.postgresql import KEEPS_COMMITS, PASSWORD, PostgresqlServer, postgres
 pytestmark = pytest.mark.anyio
 USERS = [f"u-{n}" for n in range(5)]
 TWO_BY_TWO = Limits(first_batch=2, largest_batch=2)
+FIVE_HOURS = 5 * 3_600 * 10**9  # nanoseconds
 UNDER_WAY = "» sync 40% by Ben"
 
 
@@ -85,6 +88,23 @@ async def under_way(bens: ConsoleHarness) -> AsyncIterator[tuple[Pilot[None], Ga
             yield his, gate
         finally:
             gate.open()
+
+
+async def test_ages_are_by_the_clock_of_the_server(
+    harness: ConsoleHarness, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with harness.workspace(share(harness, "Ana", url)) as workspace:
+        workspace.enter(*USERS)
+        await workspace.sync()
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + FIVE_HOURS)
+    timing = replace(harness.environment.timing, now=now_in_microseconds)
+    harness.environment = replace(harness.environment, timing=timing)
+    async with harness.open(size=(140, 40)) as pilot:
+        await until_on(pilot, AudiencesScreen)
+        await pilot.press("3")
+        await until_shown(pilot, "just now")
+        assert "h ago" not in picture(pilot)
 
 
 async def test_who_syncs_and_how_far_is_seen_by_the_other(
