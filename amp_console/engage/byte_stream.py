@@ -58,6 +58,7 @@ class ByteStream:
         """How many bytes of a line were read whose end was not; it is kept by the reader."""
         self.is_plain = True
         """Whether the bytes are those of the stream, neither unpacked nor converted."""
+        self.is_unpacked = False
         self._stream = stream
         self._is_packed = is_packed
         self.block_bytes = block_bytes
@@ -90,7 +91,7 @@ class ByteStream:
     def _unpacked(self) -> Iterator[bytes]:
         first = self._read()
         if self._is_packed or (self._is_packed is None and first.startswith(GZIP_MAGIC)):
-            self.is_plain = False
+            self.is_plain, self.is_unpacked = False, True
             self.may_grow = False  # the end of a gzip file says that it is the end
             yield from self._inflated(first)
             return

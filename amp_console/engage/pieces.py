@@ -1,18 +1,23 @@
-"""Reading a large file of lines in pieces, two of three in a second process.
+"""Reading a large file of lines in pieces, most of them in a second process.
 
 Decoding and judging hold Python's lock, so threads would take turns. A file of many megabytes is
 cut at line ends instead. A second process reads two pieces of three and sends what it found over a
-pipe; this one reads the others and takes everything in the order of the file. Whatever becomes of
-the second process, nothing is lost: a piece of which it sent no result is read here.
+pipe; this one reads the others and takes everything in the order of the file. A gzipped file is
+unpacked here, and the second process is sent its pieces. Whatever becomes of the second process,
+nothing is lost: a piece of which it sent no result is read here.
 """
 
 import dataclasses
+import io
 import os
 import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from contextlib import closing, suppress
+from itertools import chain, repeat
+from typing import IO, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -31,7 +36,9 @@ from amp_console.values import (
 )
 
 OWN_PIECES = 3  # every third piece is read here, where all are merged as well
+OWN_UNPACKED = 4  # of a gzipped file every fourth, as it is unpacked here, too
 AHEAD = 4  # results that may wait; each takes about a tenth of the size of its piece
+_LONGEST_PIECE = 64 * 1024 * 1024
 _SEARCHED = 64 * 1024  # bytes that are searched for a line end at once
 _LENGTH_BYTES = 8
 _PROGRAM = "from amp_console.engage.piece_process import main; main()"
@@ -46,19 +53,29 @@ class PieceOptions(msgspec.Struct, frozen=True):
     """When a file is read in pieces, and how large they are (bytes).
 
     With fewer than two `processors` a second process would only take turns with this one, and a
-    file that is smaller than `least` is read before it has paid for its start.
+    file that is smaller than `least`, or `least_packed` if it is gzipped, is read before it has
+    paid for its start. Of what is unpacked some pieces are held in memory: they are smaller.
     """
 
     least: int = 64 * 1024 * 1024
+    least_packed: int = 4 * 1024 * 1024
     size: int = 8 * 1024 * 1024
+    size_unpacked: int = 4 * 1024 * 1024
     processors: int = msgspec.field(default_factory=_processors)
 
     def apply_to(self, size: int | None) -> bool:
         """Whether a file of so many bytes is read in pieces."""
+        return self._are_worth(size, self.least)
+
+    def apply_to_packed(self, size: int | None) -> bool:
+        """Whether a gzipped file of so many bytes is read in pieces."""
+        return self._are_worth(size, self.least_packed)
+
+    def _are_worth(self, size: int | None, least: int) -> bool:
         return (
             sys.platform != "win32"  # which can't read at an offset, nor hand a file on
             and size is not None
-            and size >= self.least
+            and size >= least
             and self.processors > 1
             and bool(sys.executable)
         )
@@ -84,9 +101,12 @@ class Judging(msgspec.Struct, frozen=True):
 
 
 class PieceTask(msgspec.Struct, frozen=True):
-    """What the second process is to read: some pieces of the open file `descriptor`."""
+    """What the second process is to read: some pieces of the open file `descriptor`.
 
-    descriptor: int
+    None: the pieces themselves follow.
+    """
+
+    descriptor: int | None
     block_bytes: int
     judging: Judging
     pieces: list[Piece]
@@ -149,9 +169,9 @@ class PieceResult(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PieceReader:
-    """Reads pieces of one file with one `EventReader`."""
+    """Reads pieces of one source with one `EventReader`; those of no file are their bytes."""
 
-    def __init__(self, descriptor: int, block_bytes: int, judging: Judging) -> None:
+    def __init__(self, descriptor: int | None, block_bytes: int, judging: Judging) -> None:
         self._descriptor = descriptor
         self._block_bytes = block_bytes
         self._events = judging.reader()
@@ -163,22 +183,31 @@ class PieceReader:
         self.has_shrunk = False
         """Whether the file ended before the end of the piece that was read last."""
 
-    def read(self, piece: Piece, line: int) -> Iterator[EventBatch]:
+    def read(self, piece: Piece | bytes, line: int) -> Iterator[EventBatch]:
         """Read a piece, whose first line has this number, as if nothing was read before it."""
+        if isinstance(piece, bytes):
+            source: BinaryIO = io.BytesIO(piece)
+            piece = Piece(0, len(piece))
+        else:
+            assert self._descriptor is not None
+            source = _Range(self._descriptor, piece)  # type: ignore[assignment]
+        stream = ByteStream(source, self._block_bytes, is_packed=False)
+        yield from self.read_stream(stream, line, piece.begin)
+        self.has_shrunk = piece.end is not None and self.position < piece.end
+
+    def read_stream(self, stream: ByteStream, line: int, begin: int = 0) -> Iterator[EventBatch]:
+        """Read a stream likewise, which begins so many bytes after the beginning of the source."""
         self._events.forget_hints()
         self.line = line
-        source = _Range(self._descriptor, piece)
-        block_bytes = min(self._block_bytes, self._events.block_bytes)
-        stream = ByteStream(source, block_bytes, is_packed=False)  # type: ignore[arg-type]
+        stream.block_bytes = min(self._block_bytes, self._events.block_bytes)
         for lines in lines_of(stream, is_json=True):
-            self.position = piece.begin + stream.position
+            self.position = begin + stream.position
             yield from self._events.batches(lines, self.line)
             self.line += len(lines)
             stream.block_bytes = min(self._block_bytes, self._events.block_bytes)
         self.trouble = stream.trouble
-        self.has_shrunk = piece.end is not None and self.position < piece.end
 
-    def result(self, piece: Piece) -> PieceResult:
+    def result(self, piece: Piece | bytes) -> PieceResult:
         """Read a piece for another process."""
         batches = [_PackedBatch.of_batch(batch) for batch in larger_batches(self.read(piece, 1))]
         is_whole = not (self.trouble or self.has_shrunk)
@@ -234,12 +263,23 @@ class _SecondProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pass_fds=[task.descriptor],
+            pass_fds=[] if task.descriptor is None else [task.descriptor],
             env=variables,
         )
         self._results: queue.Queue[bytes | None] = queue.Queue(AHEAD)
-        self._thread = threading.Thread(target=self._serve, args=(task,), daemon=True)
-        self._thread.start()
+        self._messages: queue.Queue[bytes | None] = queue.Queue()
+        self._messages.put(msgspec.msgpack.encode(task))
+        if task.descriptor is not None:
+            self._messages.put(None)
+        self._threads = [
+            threading.Thread(target=target, daemon=True) for target in (self._send, self._receive)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def give(self, piece: bytes) -> None:
+        """Let it read another piece."""
+        self._messages.put(piece)
 
     def next(self) -> PieceResult | None:
         """Wait for the result of its next piece; None once the process has ended."""
@@ -249,41 +289,48 @@ class _SecondProcess:
             return None
         return msgspec.msgpack.decode(body, type=PieceResult)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the process, whatever it does."""
         self._process.kill()
+        self._messages.put(None)
         while self._results.get() is not None:
             pass
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._process.wait()
 
-    def _serve(self, task: PieceTask) -> None:
-        """Hand over the task, and take the results until the process ends."""
-        stdin, stdout = self._process.stdin, self._process.stdout
+    def _send(self) -> None:
+        """Send the task, and what else it is given, until the end."""
+        stdin = self._process.stdin
         assert stdin is not None
+        with suppress(OSError), stdin:
+            for message in iter(self._messages.get, None):
+                with suppress(OSError):  # it has ended
+                    write_message(stdin, message)
+
+    def _receive(self) -> None:
+        """Take the results until the process ends."""
+        stdout = self._process.stdout
         assert stdout is not None
-        try:
-            with stdout:
-                with stdin:
-                    stdin.write(msgspec.msgpack.encode(task))
-                while len(length := stdout.read(_LENGTH_BYTES)) == _LENGTH_BYTES:
-                    size = int.from_bytes(length)
-                    body = stdout.read(size)
-                    if len(body) < size:
-                        break
-                    self._results.put(body)
-        except OSError:
-            pass  # it was killed before it had read its task
-        finally:
-            self._results.put(None)
+        with stdout:
+            while (body := read_message(stdout)) is not None:
+                self._results.put(body)
+        self._results.put(None)
 
 
-def write_result(output: BinaryIO, result: PieceResult) -> None:
-    """Send a result to the process that asked for it. Raises OSError if that has ended."""
-    body = msgspec.msgpack.encode(result)
+def write_message(output: IO[bytes], body: bytes) -> None:
+    """Send a message to the other process. Raises OSError if that has ended."""
     output.write(len(body).to_bytes(_LENGTH_BYTES))
     output.write(body)
     output.flush()
+
+
+def read_message(source: IO[bytes]) -> bytes | None:
+    """Wait for a message of the other process; None once that has ended."""
+    length = source.read(_LENGTH_BYTES)
+    size = int.from_bytes(length)
+    body = source.read(size) if len(length) == _LENGTH_BYTES else b""
+    return body if len(length) == _LENGTH_BYTES and len(body) == size else None
 
 
 def read_in_pieces(
@@ -320,13 +367,75 @@ def read_in_pieces(
             line = own.line
             if own.trouble is not None:
                 on_position(own.position, own.trouble)
-                closing = EventCounts()
-                closing.refusals.append(own.trouble.refusal(line))
-                yield closing.batch()
+                yield _last_batch(own.trouble, line)
             if own.trouble is not None or own.has_shrunk:
                 return  # the other process may have read what came later, as if nothing was missing
     finally:
-        second.end()
+        second.close()
+
+
+def read_unpacked_in_pieces(
+    stream: ByteStream, judging: Judging, options: PieceOptions
+) -> Iterator[EventBatch]:
+    """Read a stream of lines, with the result and in the order of one process."""
+    told: set[tuple[AudienceRef, AudienceHints]] = set()
+    own = PieceReader(None, stream.block_bytes, judging)
+    line = 1
+    with closing(_SecondProcess(PieceTask(None, stream.block_bytes, judging, []))) as second:
+        for piece, result in _in_turns(_pieces_in(stream, options.size_unpacked), second):
+            if result is not None and result.lines is not None:
+                for packed in result.batches:
+                    yield _with_news(packed.batch(line - 1), told)
+                line += result.lines
+                continue
+            for batch in own.read(piece, line):
+                yield _with_news(batch, told)
+            line = own.line
+    for batch in own.read_stream(stream, line):
+        yield _with_news(batch, told)
+    if stream.trouble is not None:
+        yield _last_batch(stream.trouble, own.line)
+
+
+def _in_turns(
+    pieces: Iterator[bytes], second: _SecondProcess
+) -> Iterator[tuple[bytes, PieceResult | None]]:
+    """Yield pieces in their order, most of them with what the second process found.
+
+    It is given some before it is waited for, so that both processes have work.
+    """
+    waiting: deque[tuple[bytes, bool]] = deque()
+    for n, piece in enumerate(chain(pieces, repeat(b"", OWN_UNPACKED))):
+        is_shared = bool(piece) and n % OWN_UNPACKED > 0
+        if is_shared:
+            second.give(piece)
+        waiting.append((piece, is_shared))
+        if len(waiting) > OWN_UNPACKED:
+            first, is_shared = waiting.popleft()
+            yield first, second.next() if is_shared else None
+
+
+def _last_batch(trouble: ReadTrouble, line: int) -> EventBatch:
+    """The batch that closes the account; `line` follows the last good one."""
+    counts = EventCounts()
+    counts.refusals.append(trouble.refusal(line))
+    return counts.batch()
+
+
+def _pieces_in(stream: ByteStream, piece_bytes: int) -> Iterator[bytes]:
+    """Cut a stream at line ends into pieces of at least so many bytes; what is left is put back."""
+    blocks: list[bytes] = []
+    size = 0
+    for block in stream:
+        blocks.append(block)
+        size += len(block)
+        at = block.rfind(b"\n") + 1 if size >= piece_bytes else 0
+        if at:
+            yield b"".join([*blocks[:-1], block[:at]])
+            blocks, size = [block[at:]], len(block) - at
+        elif size > _LONGEST_PIECE:
+            break
+    stream.put_back(b"".join(blocks))
 
 
 def _with_news(batch: EventBatch, told: set[tuple[AudienceRef, AudienceHints]]) -> EventBatch:

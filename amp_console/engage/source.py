@@ -35,7 +35,12 @@ from amp_console.engage.formats import (
 from amp_console.engage.identifier_list import read_identifiers
 from amp_console.engage.lines import BOM, lines_of
 from amp_console.engage.mapping import FieldMapping
-from amp_console.engage.pieces import Judging, PieceOptions, read_in_pieces
+from amp_console.engage.pieces import (
+    Judging,
+    PieceOptions,
+    read_in_pieces,
+    read_unpacked_in_pieces,
+)
 from amp_console.engage.reader import EventReader
 from amp_console.engage.tables import TableRow, rows_of
 from amp_console.values import AudienceRef, IdType, Refusal
@@ -200,9 +205,13 @@ class Source:
     def _in_pieces(self) -> Iterator[EventBatch] | None:
         """Read a large file in pieces; None where it is not."""
         pieces, size, options = self._pieces, self.size, self._options
-        if pieces is None or size is None or not (self._bytes.is_plain and pieces.apply_to(size)):
+        if pieces is None or size is None:
             return None
         judging = Judging(options.mapping, options.audience, options.ref)
+        if self._bytes.is_unpacked and pieces.apply_to_packed(size):
+            return read_unpacked_in_pieces(self._bytes, judging, pieces)
+        if not (self._bytes.is_plain and pieces.apply_to(size)):
+            return None
 
         def note(position: int, trouble: ReadTrouble | None) -> None:
             self._bytes.position, self._bytes.trouble = position, trouble

@@ -6,7 +6,6 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -35,7 +34,7 @@ MANY_LINES = 60_000
 
 def together(size: int) -> PieceOptions:
     """Read any file in pieces of this size."""
-    return PieceOptions(least=0, size=size, processors=2)
+    return PieceOptions(least=0, least_packed=0, size=size, size_unpacked=size, processors=2)
 
 
 def read(
@@ -67,6 +66,7 @@ def second_processes() -> set[int]:
     random=st.randoms(),
     end=st.sampled_from([b"\n", b"\r\n", b"\n\n"]),
     is_ended=st.booleans(),
+    is_packed=st.booleans(),
     size=st.integers(1, 40_000),
     block_bytes=st.sampled_from([FEW_LINES, MANY_LINES, MANY_LINES]),
     options=st.sampled_from([ReadOptions(), ReadOptions(audience="shoppers"), WITH_AMPLITUDE_ID]),
@@ -77,6 +77,7 @@ def test_two_processes_find_what_one_finds(
     random: Random,
     end: bytes,
     is_ended: bool,
+    is_packed: bool,
     size: int,
     block_bytes: int,
     options: ReadOptions,
@@ -85,7 +86,8 @@ def test_two_processes_find_what_one_finds(
     content = [*REGULAR * 4, *events, *mess]
     random.shuffle(content)
     file = tmp_path / "events.ndjson"
-    file.write_bytes(REGULAR[0] + end + end.join(content) + end * is_ended)
+    text = REGULAR[0] + end + end.join(content) + end * is_ended
+    file.write_bytes(gzip.compress(text) if is_packed else text)
     found = read(file, together(size), options, block_bytes)
     assert found == read(file, ALONE, options, FEW_LINES)
 
@@ -133,14 +135,28 @@ def test_of_events_without_lines_none_is_lost(tmp_path: Path) -> None:
     assert not found.refusals
 
 
+@pytest.fixture(scope="module")
+def packed(large: Path) -> Path:
+    """The same file, gzipped."""
+    file = large.with_suffix(".gz")
+    file.write_bytes(gzip.compress(large.read_bytes()))
+    return file
+
+
+@pytest.mark.parametrize("name", ["large", "packed"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("batches", [0, 1, 3, 7])
 def test_nothing_is_lost_when_the_second_process_ends(
-    large: Path, found_alone: EventBatch, number: signal.Signals, batches: int
+    name: str,
+    found_alone: EventBatch,
+    number: signal.Signals,
+    batches: int,
+    request: pytest.FixtureRequest,
 ) -> None:
     changes: list[Change] = []
     refusals: list[Refusal] = []
-    with open_file(str(large), ReadOptions(), pieces=together(80_000)) as source:
+    file: Path = request.getfixturevalue(name)
+    with open_file(str(file), ReadOptions(), pieces=together(80_000)) as source:
         for n, batch in enumerate(source):
             changes += batch.changes
             refusals += batch.refusals
@@ -245,12 +261,30 @@ def test_only_a_large_file_on_several_processors_is_read_in_pieces(
     assert PieceOptions(processors=processors).apply_to(size) is is_read_in_pieces
 
 
-@pytest.mark.parametrize("pack", [lambda text: text.decode().encode("utf-16"), gzip.compress])
-def test_what_has_to_be_converted_is_read_by_one_process(
-    pack: Callable[[bytes], bytes], tmp_path: Path
+@pytest.mark.parametrize("left", [0.3, 0.999])
+def test_of_a_gzipped_file_that_is_cut_two_processes_find_what_one_finds(
+    packed: Path, left: float, tmp_path: Path
 ) -> None:
+    file = tmp_path / "cut.gz"
+    content = packed.read_bytes()
+    file.write_bytes(content[: int(len(content) * left)])
+    found = read(file, together(80_000))
+    assert found == read(file, ALONE)
+    assert found.refusals[-1].reason.startswith("The gzip file is incomplete")
+
+
+@pytest.mark.parametrize(
+    ("size", "is_read_in_pieces"), [(4 << 20, True), ((4 << 20) - 1, False), (None, False)]
+)
+def test_only_a_large_gzipped_file_is_read_in_pieces(
+    size: int | None, is_read_in_pieces: bool
+) -> None:
+    assert PieceOptions(processors=2).apply_to_packed(size) is is_read_in_pieces
+
+
+def test_what_has_to_be_converted_is_read_by_one_process(tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
-    file.write_bytes(pack(b"".join(line + b"\n" for line in REGULAR)))
+    file.write_bytes(b"".join(line + b"\n" for line in REGULAR).decode().encode("utf-16"))
     with open_file(str(file), ReadOptions(), pieces=together(1_000)) as source:
         batches = iter(source)
         next(batches)
