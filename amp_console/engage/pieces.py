@@ -38,7 +38,7 @@ from amp_console.values import (
 OWN_PIECES = 3  # every third piece is read here, where all are merged as well
 OWN_UNPACKED = 4  # of a gzipped file every fourth, as it is unpacked here, too
 AHEAD = 4  # results that may wait; each takes about a tenth of the size of its piece
-_LONGEST_PIECE = 64 * 1024 * 1024
+_LARGEST_PIECE = 64 * 1024 * 1024
 _SEARCHED = 64 * 1024  # bytes that are searched for a line end at once
 _LENGTH_BYTES = 8
 _PROGRAM = "from amp_console.engage.piece_process import main; main()"
@@ -433,7 +433,7 @@ def _pieces_in(stream: ByteStream, piece_bytes: int) -> Iterator[bytes]:
         if at:
             yield b"".join([*blocks[:-1], block[:at]])
             blocks, size = [block[at:]], len(block) - at
-        elif size > _LONGEST_PIECE:
+        elif size > _LARGEST_PIECE:
             break
     stream.put_back(b"".join(blocks))
 
