@@ -9,7 +9,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple, NoReturn, overload
 
@@ -127,11 +127,15 @@ class ChangeColumns(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence["ChangeColumns"]) -> "ChangeColumns":
-        """The changes of several parts, all of one audience and in the order of their lines."""
+        """The changes of several parts of one audience, in the order of their lines."""
         columns: tuple[list[Any], ...] = ([], [], [], [])
         for part in parts:
             for column, more in zip(columns, part[1:], strict=True):
                 column.extend(more)
+        if any(former.lines[-1] > later.lines[0] for former, later in pairwise(parts)):
+            lines = columns[-1]
+            order = sorted(range(len(lines)), key=lines.__getitem__)
+            columns = tuple([column[row] for row in order] for column in columns)
         return cls(parts[0].audience, *columns)
 
     def since(self, line: int) -> "ChangeColumns | None":

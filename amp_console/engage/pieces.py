@@ -38,7 +38,7 @@ from amp_console.values import (
 OWN_PIECES = 3  # every third piece is read here, where all are merged as well
 OWN_UNPACKED = 4  # of a gzipped file every fourth, as it is unpacked here, too
 AHEAD = 4  # results that may wait; each takes about a tenth of the size of its piece
-_LARGEST_PIECE = 64 * 1024 * 1024
+_LARGEST_PIECE = 16 * 1024 * 1024  # a line so long is read here, as is what follows it
 _SEARCHED = 64 * 1024  # bytes that are searched for a line end at once
 _LENGTH_BYTES = 8
 _PROGRAM = "from amp_console.engage.piece_process import main; main()"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_console.engage import EventBatch, FieldMapping
+from amp_console.engage.batch import larger_batches
 from amp_console.engage.columns import MANY, MAX_KEYS
 from amp_console.engage.reader import EventReader
 from amp_console.values import ChangeTable, latest_of, moves_of
@@ -115,6 +116,13 @@ def test_a_change_that_is_read_by_itself_keeps_its_place_among_the_others() -> N
     lines = [*REGULAR[:50], odd, *REGULAR[50:]]
     users = [change.user_id for change in reader().read(lines, 1).changes]
     assert users[49:53] == ["u49", "late", "later", "u50"]
+
+
+def test_events_of_an_audience_that_are_told_apart_by_a_hint_stay_in_their_order() -> None:
+    hinted = written(event("hinted", context={"personas": HINTED}))
+    lines = [*REGULAR[:40], hinted, *REGULAR[40:], hinted]
+    [batch] = larger_batches([reader().read(lines, 1), reader().read(REGULAR, 67)])
+    assert [change.line for change in batch.changes] == [*range(1, 131)]
 
 
 def test_hints_are_reported_in_the_order_of_the_lines_whichever_way_they_are_read() -> None:
