@@ -161,8 +161,10 @@ def test_nothing_is_lost_when_the_second_process_ends(
             changes += batch.changes
             refusals += batch.refusals
             if n == batches:
-                [process] = second_processes()
-                os.kill(process, number)
+                processes = second_processes()
+                assert processes or batches > 1  # it may have read all
+                for process in processes:
+                    os.kill(process, number)
     assert changes == found_alone.changes
     assert refusals == found_alone.refusals
     assert second_processes() == set()
