@@ -19,6 +19,7 @@ from amp_console.ledger.counts import IS_UNIDENTIFIED
 from amp_console.ledger.db import EVERY, ID_TYPE_CODE, Db, ServerDb, each_row, members_between
 from amp_console.ledger.export_staging import absent_table, drift_table, export_table, list_table
 from amp_console.ledger.forgotten import forgotten_people
+from amp_console.values import IdType
 
 _COUNTS = (
     "in_audience",
@@ -407,16 +408,21 @@ class _Comparer:
         )
         in_both = comparable - by_id
         missing = counts.get(DifferenceKind.MISSING, 0)
+        no_id = counts.get(DifferenceKind.NO_ID_IN_COHORT, 0)
+        people = self._number(f"SELECT count(*) FROM {self._export}")
+        if people != comparable + no_id:  # the export may have someone twice
+            amplitude_id = "other" if self._id_type is IdType.USER_ID else "id"
+            people = self._number(f"SELECT count(DISTINCT {amplitude_id}) FROM {self._export}")
         self._values |= {
             "in_audience": in_both + missing,
-            "in_cohort": self._number(f"SELECT count(*) FROM {self._export}"),
+            "in_cohort": people,
             "in_both": in_both,
             "missing": missing,
             "missing_drifted": self._count_missing(PriorState.DELIVERED),
             "missing_rejected": self._count_missing(PriorState.REJECTED),
             "has_left": counts.get(DifferenceKind.LEFT, 0),
             "strangers": strangers,
-            "cohort_no_id": counts.get(DifferenceKind.NO_ID_IN_COHORT, 0),
+            "cohort_no_id": no_id,
             "audience_no_id": counts.get(DifferenceKind.NO_ID_IN_AUDIENCE, 0),
             "list_overlap": self._list_overlap(),
             "pending": self._count_pending(),

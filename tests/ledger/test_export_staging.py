@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from amp_console.ledger import Db, Ledger
-from amp_console.ledger.audiences import link_existing
+from amp_console.ledger.audiences import link_existing, set_id_type
 from amp_console.ledger.compare import ComparisonSpec, compare_cohort
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.export_staging import add_exported, begin_export, export_table
@@ -55,3 +55,20 @@ def test_a_user_id_of_two_users_differs_once(ledger: Ledger) -> None:
     found = ledger.write(compare)
     assert (found.in_cohort, found.in_both, found.missing) == (6, 1, 1)
     assert (found.has_left, found.strangers) == (1, 1)
+
+
+@pytest.mark.parametrize("id_type", IdType)
+def test_a_person_who_is_in_the_file_twice_counts_once(ledger: Ledger, id_type: IdType) -> None:
+    known = start(ledger)
+    ledger.write(set_id_type, known.id, id_type)
+    ledger.write(link_existing, known.id, "cohort1")
+
+    def compare(db: Db) -> Comparison:
+        begin_export(db, known.id)
+        for _ in range(2):
+            add_exported(db, known.id, id_type, '{"1":"u1","2":"u2","3":""}')
+        return compare_cohort(db, ComparisonSpec(1, known.id, 1))
+
+    found = ledger.write(compare)
+    no_id = int(id_type is IdType.USER_ID)
+    assert (found.in_cohort, found.strangers, found.cohort_no_id) == (3, 3 - no_id, no_id)
