@@ -154,8 +154,9 @@ class FileReader:
         paths = rotations_of(path)
         with suppress(OSError):
             for other in path.parent.iterdir():
-                if other != path and other not in paths and other.stat().st_ino == known.inode:
-                    paths.append(other)
+                with suppress(OSError):  # a link that leads nowhere, or a file that is gone by now
+                    if other.stat().st_ino == known.inode and other not in (path, *paths):
+                        paths.append(other)
         found = []
         for other in paths:
             with suppress(OSError), other.open("rb") as file:

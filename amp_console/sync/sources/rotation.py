@@ -27,12 +27,13 @@ def rotations_of(path: Path) -> list[Path]:
     and the like, in the log's folder and in that of the file it links to.
     """
     found: dict[Path, _Rotated] = {}
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # the latter for a link that leads to itself
         for folder in {path.parent, path.resolve().parent}:
             for other in folder.iterdir():
                 numbers = _numbers(path.name, other.name)
-                if numbers is not None and other.is_file():
-                    found[other] = _Rotated(other, numbers, other.stat().st_mtime_ns)
+                with suppress(OSError):  # it is gone by now, say
+                    if numbers is not None and other.is_file():
+                        found[other] = _Rotated(other, numbers, other.stat().st_mtime_ns)
     return [item.path for item in _ordered(list(found.values()))]
 
 
