@@ -1030,6 +1030,54 @@ def test_a_log_is_followed_although_what_became_of_it_can_not_be_read(
     assert len(unread(workspace)) == 1
 
 
+def test_a_renamed_log_is_found_beside_links_that_lead_nowhere(
+    workspace: Workspace, folder: Path
+) -> None:
+    log = folder / "app.log"
+    log.write_text(lines("u1"))
+    watcher = Watcher(workspace, log)
+    watcher.poll()
+    with log.open("a") as more:
+        more.write(lines("u2"))
+    (folder / "first").symlink_to(folder / "nowhere")  # whichever is listed first
+    log.rename(folder / "kept")
+    log.write_text(lines("u3"))
+    (folder / "last").symlink_to(folder / "nowhere")
+    watcher.poll()
+    assert members(workspace.ledger) == {"u1", "u2", "u3"}
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_path_that_the_system_refuses_for_a_while_ends_no_session(
+    workspace: Workspace, folder: Path, tmp_path: Path, is_folder: bool
+) -> None:
+    """As a mount whose server is away does."""
+    path, real = tmp_path / "path", folder if is_folder else folder / "a.ndjson"
+    log = folder / "a.ndjson"
+    log.write_text(lines("u1"))
+    path.symlink_to(real)
+    watcher = Watcher(workspace, path)
+    assert watcher.poll() == 1
+    path.unlink()
+    path.symlink_to("x" * 300)  # longer than any name: to ask for it is an error
+    assert watcher.poll() == 0
+    assert "can't be read (File name too long). The session keeps trying." in watcher.trouble()
+    assert not watcher.watching.status()[0].is_awaited
+    watcher.start()
+    assert watcher.poll() == 0
+    assert not watcher.watching.has_news()
+    path.unlink()
+    path.symlink_to(path)  # it leads to itself
+    assert watcher.poll() == 0
+    path.unlink()
+    path.symlink_to(real)
+    with log.open("a") as more:
+        more.write(lines("u2"))
+    assert watcher.poll() == 1
+    assert not watcher.trouble()
+    assert members(workspace.ledger) == {"u1", "u2"}
+
+
 def test_a_log_of_which_the_rest_is_gone_is_told_and_the_later_ones_are_read(
     workspace: Workspace, folder: Path
 ) -> None:

@@ -4,6 +4,7 @@ Files take turns: each reading takes one step after the other, and a look takes 
 of them, so no file holds up the others or the end of the session.
 """
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -108,7 +109,7 @@ class PathWatcher:
         self._turns: deque[_Turn] = deque()
         self._unread = UnreadFiles(ingestor)
         self._missing = self._absent()
-        self._lost = {path for path in self._gone if path in self._missing}
+        self._lost = {path for path in self._gone if self._missing.get(path) == _MISSING}
 
     def scan(
         self, is_over: Callable[[], bool] = lambda: False, turn: int | None = None
@@ -146,13 +147,13 @@ class PathWatcher:
         files = self._files
         known = [(path, watched) for path, watched in list(files.items()) if path in self.paths]
         return any(Stamp.read(path) != watched.stamp for path, watched in known) or any(
-            path not in files and path not in self._aliases and path.is_file()
+            path not in files and path not in self._aliases and _is_file(path)
             for path in self.paths
         )
 
     def folders(self) -> list[Path]:
         """The watched paths that are folders."""
-        return [path for path in self.paths if path.is_dir()]
+        return [path for path in self.paths if _is_folder(path)]
 
     def status(self) -> tuple[SourceStatus, ...]:
         """How far the files were read: those in trouble, and those that brought events last.
@@ -162,7 +163,10 @@ class PathWatcher:
         """
         found = list(self._files.items())  # at once: another thread may be looking at files
         missing = self._missing
-        shown = [SourceStatus(_name(path), trouble=_MISSING, is_awaited=True) for path in missing]
+        shown = [
+            SourceStatus(_name(path), trouble=trouble, is_awaited=trouble == _MISSING)
+            for path, trouble in missing.items()
+        ]
         shown += [self._shown(path, watched) for path, watched in found if path not in missing]
         shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
         if unlisted := shown[MAX_SHOWN:]:
@@ -257,15 +261,22 @@ class PathWatcher:
         self._aliases = aliases
         return sorted(named.values(), key=lambda found: (found[1].time, found[0]))
 
-    def _absent(self) -> list[Path]:
-        """The watched paths at which there is nothing."""
-        return [path for path in sorted(self.paths) if not path.exists()]
+    def _absent(self) -> dict[Path, str]:
+        """Why there is nothing at some of the watched paths: no file, or the system's error."""
+        found = {}
+        for path in sorted(self.paths):
+            try:
+                path.stat()
+            except OSError as error:
+                is_missing = error.errno in {errno.ENOENT, errno.ENOTDIR}
+                found[path] = _MISSING if is_missing else _unreadable(error)
+        return found
 
     def _candidates(self) -> Iterator[Path]:
-        for path in sorted(self.paths):
-            if path.is_dir():
+        for path in sorted(self.paths - self._missing.keys()):
+            if _is_folder(path):
                 yield from sorted(_files_in(path))
-            elif path.is_file():
+            elif _is_file(path):
                 yield path
         late, now = self._options.late, self.clock()
         yield from [path for path, since in self._moved.items() if now - since < late]
@@ -344,8 +355,18 @@ def _files_in(folder: Path) -> Iterator[Path]:
         for name in names:
             path = Path(parent, name)
             is_hidden = name.startswith(".") or name.lower().endswith(TEMPORARY)
-            if not is_hidden and os.path.isfile(path):  # noqa: PTH113  # it never raises
+            if not is_hidden and _is_file(path):
                 yield path
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; unlike a method of the path, it never raises."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether there is a folder, likewise."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def readable(paths: Sequence[str]) -> list[Path]:
