@@ -25,6 +25,7 @@ from amp_console.ledger.db import (
     members_between,
     pending_rows,
 )
+from amp_console.ledger.runs import NEVER_SENT
 from amp_console.values import IdType, Operation
 
 
@@ -497,7 +498,6 @@ def _restore(db: Db, batch: DeliveryBatch, request_id: int | None) -> None:
 
 
 PROCESS_ENDED = "The process ended before the answer came."
-NEVER_SENT = "The process ended before this was sent."
 """What is kept of a request instead of its answer."""
 
 

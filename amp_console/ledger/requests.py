@@ -8,7 +8,8 @@ import msgspec
 
 from amp_console.ledger.audiences import LABEL
 from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, members_between
-from amp_console.ledger.deliveries import NEVER_SENT, RequestKind
+from amp_console.ledger.deliveries import RequestKind
+from amp_console.ledger.runs import NEVER_SENT
 from amp_console.values import IdType, Operation
 
 

@@ -438,6 +438,8 @@ def _with_unrecorded(sums: Sequence[int], more: Collection[AudienceCounts]) -> t
 
 UNDER_WAY = "Under way."
 INTERRUPTED = "The process ended before this audience was finished."
+NEVER_SENT = "The process ended before this was sent."
+"""What is kept of a request in place of its answer."""
 
 _LAST_SIGN = (
     "SELECT max(started_at, coalesce(("
@@ -474,8 +476,10 @@ _UNRECORDED = (
     "SELECT audience_id, "
     "sum(CASE WHEN is_settled AND operation = 'add' THEN size - skipped ELSE 0 END), "
     "sum(CASE WHEN is_settled AND operation = 'remove' THEN size - skipped ELSE 0 END), "
-    "sum(skipped + refused), count(*) FROM ("
+    "sum(skipped + refused), sum(is_over) + max(CASE WHEN state = 'open' THEN 1 ELSE 0 END) FROM ("
     " SELECT request.*, kind = 'membership' AND state = 'confirmed' AS is_settled,"
+    # Of several that are open, one was sent: the next one is opened meanwhile.
+    f" CASE WHEN state <> 'open' AND answer <> '{NEVER_SENT}' THEN 1 ELSE 0 END AS is_over,"
     "  coalesce(users, 0) AS refused"
     " FROM request LEFT JOIN ("
     "  SELECT rejection.request_id, count(*) AS users FROM rejection JOIN member"

@@ -121,7 +121,9 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
             return batch
 
         ledger.write(deliveries.confirm, take(3, 20), RequestAnswer(30, 200), ["u1"], "unknown")
-        ledger.write(deliveries.refuse, take(1, 40), ["u3"], RequestAnswer(50, 400, "malformed"))
+        refused, malformed = take(1, 40), RequestAnswer(50, 400, "malformed")
+        ledger.write(deliveries.undo, refused, malformed)
+        ledger.write(deliveries.refuse, refused, ["u3"], malformed)
         ledger.write(deliveries.void, take(2, 60).request_id, RequestAnswer(70, 503, "down"))
         take(2, 80)  # and dies
         under_way = ledger.read(run, run_id)
@@ -138,6 +140,27 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
         assert found is not None
         assert (found.status, found.ended_at) == (RunStatus.INTERRUPTED, 80)
         assert (found.added, found.rejected, found.audiences) == (2, 2, 1)
+
+
+def test_a_request_that_was_never_sent_is_not_counted(ledger: Ledger) -> None:
+    """The next batch is opened while a request is under way."""
+    read(ledger, [enters("u1", 1), enters("u2", 1, 2)])
+    row_id = start(ledger).id
+    with ledger.hold_run() as lock:
+        run_id = ledger.write(begin_run, ReadCounts(), 1, lock)
+        for at in (2, 3):
+            opened = ledger.write(
+                deliveries.open_batch, run_id, row_id, IdType.USER_ID, Operation.ADD, 1, at
+            )
+            assert opened is not None
+        under_way = ledger.read(run, run_id)
+        assert under_way is not None
+        assert under_way.requests == 1
+    ledger.write(deliveries.void_open, row_id, 4, None)
+    with open_ledger(ledger.url) as later:
+        found = later.read(run, run_id)
+        assert found is not None
+        assert (found.status, found.requests) == (RunStatus.INTERRUPTED, 1)
 
 
 def test_audiences_it_was_through_with_keep_their_own_counts(ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from amp_console.ledger.counts import Headcount, InCohort, Outstanding, headcoun
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
 from amp_console.ledger.rejected import rejected_users, retry_rejected
 from amp_console.ledger.requests import requests_page
+from amp_console.ledger.runs import NEVER_SENT
 from amp_console.values import AudienceRef, Change, IdType, Operation
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, take
 
@@ -148,7 +149,7 @@ def test_what_a_dead_process_left_open_is_sent_again(ledger: Ledger) -> None:
     assert taken == [(True, ""), (False, "")]
     assert ledger.write(deliveries.void_open, 1, 9, 9) == 2
     found = [(item.is_sent, item.answer) for item in ledger.read(requests_page, 1, 0, 9)[::-1]]
-    assert found == [(True, deliveries.PROCESS_ENDED), (False, deliveries.NEVER_SENT)]
+    assert found == [(True, deliveries.PROCESS_ENDED), (False, NEVER_SENT)]
     late = ledger.read(lambda db: db.execute("SELECT count(*) FROM late_effect").fetchone())
     assert late == (1,)  # of the one that may have been sent
     assert deliver(ledger) == {ADD: ["u1", "u2", "u3"], REMOVE: []}
