@@ -1,12 +1,12 @@
-"""Importing a large file, importing it again, and a file of quick flips, by whole processes.
+"""Importing a large file, importing it again, gzipped, and quick flips, by whole processes.
 
     python tests/benchmarks/import_events.py [--events 600000] [--users 240000] [--rounds 3]
 
 The bare loop reads the file line by line, decodes each line with msgspec and keeps the last value
 per user in a dict. Ours is `amp-console import FILE`, a whole process with its start: into an empty
-ledger, then the same file, then a copy under another name. The quick flips are 200,000 events of
-4,000 people, half of which are reversed at once; they are synced to a simulated Amplitude that
-answers without latency, as another whole process.
+ledger, then the same file, then a copy under another name; and the gzipped file into another empty
+ledger. The quick flips are 200,000 events of 4,000 people, half of which are reversed at once; they
+are synced to a simulated Amplitude that answers without latency, as another whole process.
 
 Printed are seconds (the best of the rounds), processor seconds of all processes that took part,
 peak memory of the first one (MiB), and our speed as a share of the bare loop's, in seconds and in
@@ -14,6 +14,7 @@ processor seconds: the latter says more where other programs run as well.
 """
 
 import argparse
+import gzip
 import os
 import resource
 import shutil
@@ -104,6 +105,9 @@ def main() -> None:
         files = {name: Path(folder) / f"{name}.ndjson" for name in ("events", "copy", "flips")}
         write_file(files["events"], scenario)
         shutil.copy(files["events"], files["copy"])
+        packed = Path(folder) / "events.ndjson.gz"
+        with files["events"].open("rb") as source, gzip.open(packed, "wb", 6) as target:
+            shutil.copyfileobj(source, target, 1 << 20)
         write_file(files["flips"], FLIPS)
         print(f"{options.events:,} events, {files['events'].stat().st_size / 1e6:,.0f} MB")
         for number in range(options.rounds):
@@ -113,6 +117,7 @@ def main() -> None:
                 "first import": imported(files["events"], environment),
                 "the same file": imported(files["events"], environment),
                 "a copy": imported(files["copy"], environment),
+                "gzipped": imported(packed, connected(Path(folder) / f"home-gzipped-{number}")),
             }
             with simulator() as url:
                 flips.append(ours(files["flips"], url)[0])
@@ -138,6 +143,13 @@ def main() -> None:
         f"{again.seconds:.1f} s",
         f"a copy {copy.seconds:.1f} s; first import {first.seconds:.1f} s",
         "0.8 of the first import",
+    )
+    gzipped = best(found["gzipped"])
+    show_row(
+        f"{work}, gzipped",
+        f"{gzipped.seconds:.1f} s, {gzipped.peak:.0f} MiB",
+        f"{first.seconds:.1f} s as they are",
+        "",
     )
     show_row("sync of 200,000 quick flips, 0 ms a request", f"{min(flips):.1f} s", "", "1.5 s")
 
