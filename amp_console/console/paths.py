@@ -42,8 +42,8 @@ class PathListing(NamedTuple):
 
 def listing(text: str) -> PathListing:
     """Look what a path, the beginning of one, or a pattern means on this disk; it may block."""
-    path = Path(_full(text)) if text.strip() else Path()
     try:
+        path = Path(_full(text)) if text.strip() else Path()
         if text.strip() and path.is_file():
             return PathListing((_entry(path, text),), (str(path),), "")
         if WILD & set(text):
@@ -51,7 +51,7 @@ def listing(text: str) -> PathListing:
         if not text or text.endswith(("/", os.sep)) or (path.is_dir() and text != "."):
             return _folder(path, text, "")
         return _folder(path.parent, text[: len(text) - len(path.name)], path.name)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         return PathListing((), (), _reason(error))
 
 
@@ -115,4 +115,6 @@ def _reason(error: Exception) -> str:
             return "There is no such folder."
         case PermissionError():
             return "You don't have permission to open this folder."
+        case RuntimeError():  # "~name"
+            return "There is no user of this name."
     return "This is not a valid path."

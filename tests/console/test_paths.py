@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.console.paths import completed, listing
+from amp_console.console.paths import PathListing, completed, listing
 
 
 @pytest.fixture
@@ -59,3 +59,9 @@ def test_completing_goes_as_far_as_all_agree(folder: Path) -> None:
     assert completed(text, listing(text).entries) == f"{folder}/events-"
     assert completed(f"{folder}/o", listing(f"{folder}/o").entries) == f"{folder}/old/"
     assert completed(f"{folder}/*.g", ()) == f"{folder}/*.g"
+
+
+def test_the_home_of_an_unknown_user_is_said_in_words() -> None:
+    """The console ended where someone typed a tilde before anything else."""
+    for text in ("~no-such-user", "~no-such-user/*.gz"):
+        assert listing(text) == PathListing((), (), "There is no user of this name.")

@@ -356,8 +356,9 @@ def test_a_file_that_is_missing_or_something_else_is_reported(kind: str, tmp_pat
     with pytest.raises(WarehouseError, match="missing does not exist"):
         open_engine(f"{kind}://{missing}", None)
     assert not missing.exists()
-    with pytest.raises(WarehouseError, match="Check the path of the source"):
-        open_engine(f"{kind}://{text}", None)
+    for path in (text, tmp_path / ("x" * 300)):
+        with pytest.raises(WarehouseError, match="Check the path of the source"):
+            open_engine(f"{kind}://{path}", None)
 
 
 def test_a_missing_driver_is_reported_with_the_command_that_installs_it(

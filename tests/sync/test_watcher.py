@@ -317,6 +317,10 @@ def test_a_pipe_is_refused_because_reading_it_never_ends(folder: Path) -> None:
 def test_a_path_that_never_will_be_there_is_refused(folder: Path) -> None:
     with pytest.raises(UnreadableSource, match="does not exist, nor does its folder"):
         readable([str(folder / "no" / "file.ndjson")])
+    with pytest.raises(UnreadableSource, match="can't be read \\(File name too long\\)"):
+        readable([str(folder / ("x" * 300))])
+    with pytest.raises(UnreadableSource, match="a user who is not known here"):
+        readable(["~no-such-user/file.ndjson"])
 
 
 def test_an_event_and_its_checkpoint_are_kept_together(workspace: Workspace, folder: Path) -> None:

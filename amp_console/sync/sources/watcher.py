@@ -6,6 +6,7 @@ of them, so no file holds up the others or the end of the session.
 
 import errno
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -374,16 +375,32 @@ def readable(paths: Sequence[str]) -> list[Path]:
 
     A file may still be missing, as a log does until it is first written; its folder may not.
     """
-    found = []
-    for text in paths:
+    return [_readable(text) for text in paths]
+
+
+def _readable(text: str) -> Path:
+    try:
         path = Path(text).expanduser().absolute()
-        if not path.exists() and not path.parent.is_dir():
-            raise UnreadableSource(f"{path} does not exist, nor does its folder. Check the name.")
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise UnreadableSource(f"{path} is neither a file nor a folder. Pipe it in instead: -")
-        if path.exists() and not os.access(path, os.R_OK):
+    except RuntimeError:
+        raise UnreadableSource(
+            f"{text} is in the home of a user who is not known here. Check the name."
+        ) from None
+    try:
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if not _is_folder(path.parent):
             raise UnreadableSource(
-                f"You don't have permission to read {path}. Ask its owner for access."
-            )
-        found.append(path)
-    return found
+                f"{path} does not exist, nor does its folder. Check the name."
+            ) from None
+        return path
+    except OSError as error:
+        raise UnreadableSource(
+            f"{path} can't be read ({error.strerror}). Check the name, and the folders above it."
+        ) from None
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise UnreadableSource(f"{path} is neither a file nor a folder. Pipe it in instead: -")
+    if not os.access(path, os.R_OK):
+        raise UnreadableSource(
+            f"You don't have permission to read {path}. Ask its owner for access."
+        )
+    return path

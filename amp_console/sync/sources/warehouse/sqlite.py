@@ -1,5 +1,6 @@
 """SQLite files as warehouses."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +75,8 @@ class SqliteEngine:
             raise WarehouseError(*self._words(what, str(error))) from None
 
     def _words(self, what: str, words: str) -> tuple[str, str]:
-        if "unable to open" in words and not self._path.exists():
+        # Not the path's own method, which raises where a folder above it is closed.
+        if "unable to open" in words and not os.path.exists(self._path):  # noqa: PTH110
             return f"{self._path} does not exist.", "Check the path of the source."
         if "unable to open" in words or "not a database" in words:
             return f"SQLite can't open {self._path}: {words}.", "Check the path of the source."
