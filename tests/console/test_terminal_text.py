@@ -25,13 +25,18 @@ pytestmark = pytest.mark.anyio
 HOSTILE = "evil\x1b[2J\x1b]0;title\x07\x9b31m\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
 
 
+KEPT = HOSTILE.replace("\0", "")
+"""The same without the NUL: no ledger keeps an audience or an identifier with one."""
+
+
 def hostile_audience(workspace: Workspace) -> None:
     workspace.read(
         [
-            event("u1", True, audience=HOSTILE),
-            event(f"ghost-{HOSTILE}", True, audience=HOSTILE),
-            event(f"ghost-{HOSTILE}".replace("\0", ""), True, audience=HOSTILE),
-            event("u2", True, audience=HOSTILE + "x" * 10_000),
+            event("u1", True, audience=KEPT),
+            event(f"ghost-{HOSTILE}", True, audience=KEPT),
+            event(f"ghost-{KEPT}", True, audience=KEPT),
+            event("u2", True, audience=KEPT + "x" * 10_000),
+            event("u3", True, audience=HOSTILE),
         ]
     )
 
