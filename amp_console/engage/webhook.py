@@ -95,8 +95,10 @@ def _sound_events(body: bytes, at: int) -> list[msgspec.Raw] | None:
         events = _sound_array.decode(memoryview(body)[at:])
     except (msgspec.DecodeError, RecursionError):
         return None
-    is_too_large = any(len(memoryview(event)) > LARGEST_EVENT for event in events)
-    return None if is_too_large else events
+    may_be_too_large = len(body) > LARGEST_EVENT
+    if may_be_too_large and any(len(memoryview(event)) > LARGEST_EVENT for event in events):
+        return None
+    return events
 
 
 def _cut_array(body: bytes, at: int) -> Generator[list[bytes], None, int]:

@@ -1,7 +1,7 @@
 """Counts of one audience's members: pending, rejected, delivered, in flight, over time."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -103,6 +103,24 @@ def outstanding(db: Db, known: Audience, counts: PendingCounts | None = None) ->
         adding=adding,
         removing=removing,
     )
+
+
+def pending_of(db: Db, audience_ids: Iterable[int]) -> Counter[int]:
+    """How many users of each of these audiences are pending, in two statements for them all."""
+    counted, ids = _counted(db), set(audience_ids)
+    pending = _by_audience(
+        db,
+        f"SELECT audience_id, wanted, {counted.people} FROM {counted.table} WHERE audience_id IN "
+        "(SELECT CAST(value AS INTEGER) FROM json_each(?)) "
+        "AND wanted IS NOT delivered AND rejection_id IS NULL "
+        "GROUP BY audience_id, id_type, wanted",
+        msgspec.json.encode(sorted(ids)).decode(),
+    )
+    users = Counter[int]()
+    for (audience_id, _), count in (pending + _in_flight_of_all(db)).items():
+        if audience_id in ids:
+            users[audience_id] += count
+    return users
 
 
 def count_pending(db: Db, audience_id: int, id_type: IdType, operation: Operation) -> int:
@@ -299,9 +317,9 @@ def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
     }
 
 
-def _by_audience(db: Db, query: str) -> Counter[tuple[int, int]]:
+def _by_audience(db: Db, query: str, *values: object) -> Counter[tuple[int, int]]:
     sums = Counter[tuple[int, int]]()
-    for audience_id, kind, count in db.execute(query):
+    for audience_id, kind, count in db.execute(query, values):
         sums[audience_id, kind] += count
     return sums
 

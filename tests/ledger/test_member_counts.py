@@ -15,6 +15,7 @@ from amp_console.ledger.counts import (
     other_id_type,
     outstanding,
     outstanding_of_all,
+    pending_of,
 )
 from amp_console.ledger.deliveries import RequestAnswer
 from amp_console.ledger.erasures import begin_erasure, erase
@@ -111,6 +112,7 @@ def everything(db: Db) -> list[object]:
     known = [audience(db, audience_id) for audience_id in (1, 2)]
     return [
         outstanding_of_all(db),
+        pending_of(db, (1, 2)),
         [
             (outstanding(db, item), headcount(db, item, AT + 5 * DAY), other_id_type(db, item))
             for item in known

@@ -9,7 +9,7 @@ from amp_console.ledger import open_ledger, runs
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import CohortFinding
-from amp_console.ledger.counts import InCohort, outstanding, outstanding_of_all
+from amp_console.ledger.counts import InCohort, outstanding, outstanding_of_all, pending_of
 from amp_console.ledger.outcomes import NO_COHORT, OFF, PAUSED, STOPPED
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Rule
@@ -223,9 +223,13 @@ async def test_users_without_an_identifier_are_no_difference_in_size(workspace: 
 async def test_all_at_once_are_as_each_alone(workspace: Workspace) -> None:
     await import_sample_audiences(workspace)
     together = workspace.ledger.read(outstanding_of_all)
-    for audience in workspace.ledger.read(all_audiences):
+    known = workspace.ledger.read(all_audiences)
+    pending = workspace.ledger.read(pending_of, [audience.id for audience in known[1:]])
+    assert pending.keys() <= {audience.id for audience in known[1:]}
+    for audience in known:
         alone = workspace.ledger.read(outstanding, audience)
         assert together.get(audience.id, NOTHING_LEFT) == alone, audience.key
+        assert audience == known[0] or pending[audience.id] == alone.pending, audience.key
     assert together[workspace.audience("by_number").id].unidentified == 1
 
 

@@ -13,7 +13,7 @@ from itertools import count
 from amp_console.connections.read_only import guard
 from amp_console.ledger import Db, LedgerError
 from amp_console.ledger.audiences import Audience, all_audiences, audience
-from amp_console.ledger.counts import Outstanding, outstanding
+from amp_console.ledger.counts import Outstanding, outstanding, pending_of
 from amp_console.ledger.outcomes import worst
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
@@ -264,13 +264,13 @@ class LiveSession:
         had been counted between its arrival and its announcement.
         """
         try:
-            left = await self._context.ledger.aread(_left, audience_ids)
+            pending = await self._context.ledger.aread(pending_of, audience_ids)
         except LedgerError:
             for audience_id in audience_ids:
                 self._followers[audience_id].wake(is_due=True)
             return
         for audience_id in audience_ids:
-            self._followers[audience_id].recount(left[audience_id].pending)
+            self._followers[audience_id].recount(pending[audience_id])
 
     async def _finish(self, housekeeping: Housekeeping) -> Exception | None:
         """Deliver what is pending within the grace period; then only requests in flight end.

@@ -154,6 +154,7 @@ class Server(uvicorn.Server):
                 log_level="critical",  # a log line could quote an event
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # who sends is told by the signature alone
                 timeout_graceful_shutdown=10,
             )
         )
