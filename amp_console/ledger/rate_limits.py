@@ -1,7 +1,8 @@
 """How long Amplitude asked to wait (429 with Retry-After), for one audience or the connection.
 
-The next run must know it, too. A clock that jumps, or a server that asks for years, must not block
-an audience: no limit counts for more than a day.
+The next run must know it, too, on whatever machine: times are those of `Ledger.clock`. A clock that
+jumps, or a server that asks for years, must not block an audience: no limit counts for more than a
+day.
 """
 
 from collections.abc import Iterable
