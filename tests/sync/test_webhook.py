@@ -17,7 +17,7 @@ from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.live.session import LiveSession
-from amp_console.sync.sources.http_server import ConnectionLimits
+from amp_console.sync.sources.http_server import ConnectionLimits, listen_on
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
 from amp_console.values import IdType, Secret
@@ -263,6 +263,12 @@ def test_others_may_reach_it_only_with_a_secret() -> None:
     check_host("0.0.0.0", Secret(SECRET))  # noqa: S104
     with pytest.raises(CannotBind, match="AMP_CONSOLE_WEBHOOK_SECRET"):
         check_host("0.0.0.0", None)  # noqa: S104
+
+
+def test_what_is_no_host_is_told() -> None:
+    for host in ("é" * 70, "no host", "256.1.1.1"):
+        with pytest.raises(CannotBind, match="Can't listen on"):
+            listen_on(host, 0)
 
 
 async def test_a_port_in_use_is_told(workspace: Workspace) -> None:

@@ -169,11 +169,13 @@ def listen_on(host: str, port: int) -> socket.socket:
     """Bind an address. Raises `CannotBind`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        host.encode("idna")  # else a name that no host can have leaves a socket open
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not the name of a host"
         raise CannotBind(
-            f"Can't listen on {host}:{port} ({error.strerror}). The session did not start. Choose "
-            "another address or port."
+            f"Can't listen on {host}:{port} ({why}). The session did not start. Choose another "
+            "address or port."
         ) from None
 
 
