@@ -159,13 +159,14 @@ async def test_one_line_marked_lines_and_all_lines_are_copied(
 async def test_all_that_is_shown_is_exported(
     log: tuple[ScreenHost, Pilot[None]], tmp_path: Path
 ) -> None:
-    _, pilot = log
+    host, pilot = log
     await pilot.press("v", "v")
     await until_shown(pilot, "Log · runs")
     await pilot.press("E")
     await until_shown(pilot, "Export the log")
     await pilot.press("ctrl+a", "ctrl+k", *str(tmp_path / "log.ndjson"), "enter")
-    await until_shown(pilot, "Wrote 2 rows")
+    said = host.services.notifications  # a notification itself is shown for seconds only
+    await until(pilot, lambda: any("Wrote 2 rows" in entry.text for entry in said.entries))
     documents = [json.loads(row) for row in (tmp_path / "log.ndjson").read_text().splitlines()]
     assert [(item["kind"], item["run"]) for item in documents] == [("compare", "8"), ("sync", "7")]
 
