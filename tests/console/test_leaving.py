@@ -12,6 +12,7 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.live.layout import LiveBody
 from amp_console.console.screens.live.view import LiveScreen
+from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.simulator import Rule, Slow
 from tests.console.harness import ConsoleHarness, services, until, until_on, until_shown
 from tests.console.sample_audiences import FRESH, connect_with_audiences
@@ -137,3 +138,24 @@ async def test_the_console_ends_while_a_screen_is_still_loading(harness: Console
         await pilot.app.push_screen(screen)
         await pilot.pause()
     assert screen.has_loaded.is_set()
+
+
+class Emptied(RequestsPanel):
+    """Its lists were taken away before it is mounted, as those of a screen that is left are."""
+
+    def compose(self) -> ComposeResult:
+        return iter(())
+
+
+class RequestsScreen(BaseScreen):
+    def body(self) -> ComposeResult:
+        yield Emptied()
+
+
+async def test_a_run_can_be_left_while_the_panel_of_its_requests_is_mounted(
+    harness: ConsoleHarness,
+) -> None:
+    async with harness.open() as pilot:
+        await pilot.app.push_screen(RequestsScreen())
+        await until(pilot, lambda: pilot.app.screen.query_one(Emptied).is_mounted)
+        await pilot.app.pop_screen()

@@ -189,12 +189,11 @@ class RequestsPanel(Vertical):
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
         yield Grid(run_rows.REQUESTS, empty=NONE_YET, glyphs=glyphs, opens="Request", id="log")
-        yield Grid(
+        full = Grid(
             run_rows.FULL_REQUESTS, empty=NONE_YET, glyphs=glyphs, opens="Request", id="full-log"
         )
-
-    def on_mount(self) -> None:
-        self.query_one("#full-log").display = False
+        full.display = False  # here: when the panel is mounted, a run that was left has no lists
+        yield full
 
     @property
     def shown_log(self) -> Grid:
