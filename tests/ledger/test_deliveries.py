@@ -10,7 +10,14 @@ from msgspec import structs
 
 from amp_console.ledger import Db, Ledger, cohorts, deliveries, open_ledger, repairs, uploads
 from amp_console.ledger.audiences import audience, link_existing, set_id_type
-from amp_console.ledger.counts import Headcount, InCohort, Outstanding, headcount, held_by_cohort
+from amp_console.ledger.counts import (
+    Headcount,
+    InCohort,
+    Outstanding,
+    headcount,
+    held_by_cohort,
+    pending_of,
+)
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
 from amp_console.ledger.rejected import rejected_users, retry_rejected
 from amp_console.ledger.requests import requests_page
@@ -69,6 +76,19 @@ def test_a_count_is_brought_up_to_date_by_what_is_outstanding(ledger: Ledger) ->
             ledger.write(deliveries.confirm, batch, OK, ["v0"] if operation is ADD else [], "gone")
             fresh, outstanding = now()
             assert (count.at(then, outstanding), outstanding.in_flight) == (fresh, 0)
+
+
+def test_users_in_a_request_without_an_answer_are_pending(ledger: Ledger) -> None:
+    others = AudienceRef("spa_1", "aud_2", "others")
+    read(ledger, [enters("u1", 1), enters("u2", 1, 2)])
+    read(ledger, [enters("u3", 1, 1, others)], "/others")
+    batch = take(ledger, ADD, limit=1)
+    assert batch is not None
+    assert ledger.read(pending_of, [2]) == {2: 1}
+    assert ledger.read(pending_of, [1, 2]) == {1: 2, 2: 1}
+    assert left(ledger).pending == 2
+    ledger.write(deliveries.confirm, batch, OK, [], "gone")
+    assert ledger.read(pending_of, [1, 2]) == {1: 1, 2: 1}
 
 
 def test_batches_are_as_large_as_asked(ledger: Ledger) -> None:
