@@ -113,6 +113,24 @@ async def test_a_run_of_many_audiences_has_its_whole_border_in_a_small_window(
         assert sum(line.startswith("│ ▹ audience") for line in shown) == 1
 
 
+async def test_why_users_are_pending_is_read_whole_in_a_small_window(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        for _ in range(7):
+            await workspace.sync()
+        simulator.faults.add(Answer(500), Call.MEMBERSHIP)
+        workspace.enter("u-2", at=5)
+        await workspace.sync()
+    async with harness.open(size=(80, 24)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(
+            pilot, "· run 8", "shoppers: Gave up after 8 failures", "Try again later."
+        )
+
+
 async def test_a_run_that_read_nothing_counts_no_events(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1", "u-2")

@@ -21,6 +21,8 @@ from amp_console.text import local_time, plural
 
 FRAME = 4  # columns of a panel's border and padding; lines of its border, header and margin
 BORDER_AND_HEADER = 3  # lines of the panel of the progress
+DOING = 33  # columns that the list has at least for what an audience does
+DOING_LINES = 3  # that the same takes at most below the list
 LEAST_AUDIENCES = 2  # that are shown of a run, if it has so many
 REQUEST_LINES = 14  # of a run, from which some requests fit below its progress
 LEAST_BELOW = 5  # lines that the requests keep then
@@ -70,31 +72,41 @@ class ProgressPanel(Vertical):
     def show(self, view: RunView) -> None:
         """Show a run."""
         self._view = view
-        glyphs = services_of(self).glyphs
-        said = self.query_one("#headline", Static)
-        width = said.size.width or self.screen.size.width - FRAME
-        is_comparison = view.kind is RunKind.COMPARE  # which reads and sends nothing
+        is_comparison = view.kind is RunKind.COMPARE
         self.query_one("#bars", Grid).opens = "Who differs" if is_comparison else "Requests"
-        funnel = self.query_one("#funnel", Static)
-        sums = run_rows.funnel(view, glyphs, funnel.size.width or self.screen.size.width)
-        headline = run_rows.headline(view, glyphs, width).split("\n", allow_blank=True)
-        room = self._text_room(view)
-        funnel.display = not is_comparison and len(headline) + _height(sums) <= room
-        funnel.update(sums)
-        if len(headline) > room:
-            headline = [
-                *headline[: room - 1],
-                headline[room - 1].truncate(width - 2) + f" {glyphs.more}",
-            ]
-        said.update(lines(*headline))
         self._show_bars(view)
         self._show_frame()
 
-    def _text_room(self, view: RunView) -> int:
-        """How many lines the texts may take: some audiences, and requests, stay in sight."""
+    def _show_texts(self, view: RunView) -> None:
+        """Say how the run ended, why the audience under the cursor did so, and the sums.
+
+        Where not all of them have room, the sums are left out, and how the run ended is cut: some
+        audiences, and requests, stay in sight.
+        """
+        glyphs = services_of(self).glyphs
+        said, doing, funnel = (
+            self.query_one(name, Static) for name in ("#headline", "#doing", "#funnel")
+        )
+        width = said.size.width or self.screen.size.width - FRAME
+        headline = run_rows.headline(view, glyphs, width).split("\n", allow_blank=True)
         height = self._room or self.screen.size.height
         audiences = min(len(view.lines), LEAST_AUDIENCES)
-        return max(1, height - self._below(height) - audiences - BORDER_AND_HEADER)
+        room = max(1, height - self._below(height) - audiences - BORDER_AND_HEADER)
+        why = self._doing(view)
+        taken = min(len(why.wrap(width)), DOING_LINES) if why is not None else 0
+        doing.display = 0 < taken < room
+        if why is not None:
+            doing.update(why)
+        room -= taken if doing.display else 0
+        if len(headline) > room:
+            last = headline[room - 1].truncate(width - 2) + f" {glyphs.more}"
+            headline = [*headline[: room - 1], last]
+        said.update(lines(*headline))
+        room -= len(headline)
+        sums = run_rows.funnel(view, glyphs, width)
+        funnel.update(sums)
+        reads_only = view.kind is RunKind.COMPARE
+        funnel.display = not reads_only and sums.plain.count("\n") + 1 <= room
 
     @staticmethod
     def _below(height: int) -> int:
@@ -115,7 +127,8 @@ class ProgressPanel(Vertical):
             self.show(self._view)
 
     def on_grid_moved(self) -> None:
-        self._show_doing()
+        if self._view is not None:
+            self._show_texts(self._view)
 
     def _show_bars(self, view: RunView) -> None:
         grid, glyphs, size = (
@@ -133,8 +146,8 @@ class ProgressPanel(Vertical):
             grid.show([run_rows.audience_row(line, glyphs, *drawn) for line in view.lines])
             if sizes() == drawn:
                 break
+        self._show_texts(view)
         grid.styles.height = min(len(view.lines), self._most_rows()) + 1
-        self._show_doing()
 
     def _most_rows(self) -> int:
         """How many audiences to show: a third of the lines, and the requests keep some of them."""
@@ -144,21 +157,19 @@ class ProgressPanel(Vertical):
         most = min(height // 3, height - self._below(height) - taken - FRAME)
         return max(LEAST_AUDIENCES, most)
 
-    def _show_doing(self) -> None:
-        """Say in full what the audience under the cursor does: its column may be too narrow.
+    def _doing(self, view: RunView) -> Content | None:
+        """What the audience under the cursor does, in full: its column may be too narrow.
 
-        Not where the sentences about the run say it already.
+        None where the sentences about the run say it already.
         """
-        text, line = self.query_one("#doing", Static), self.line(self.query_one("#bars", Grid).key)
-        said = self._view.says if self._view is not None else ()
-        text.display = (
-            line is not None
-            and (self._room or self.screen.size.height) >= REQUEST_LINES
-            and len(line.doing) > 33
-            and not any(line.doing in sentence for sentence in said)
-        )
-        if line is not None:
-            text.update(safe_text((f"{line.name}: ", MUTED), (line.doing, TONE[line.tone])))
+        line = self.line(self.query_one("#bars", Grid).key)
+        if (
+            line is None
+            or len(line.doing) <= DOING
+            or any(line.doing in said for said in view.says)
+        ):
+            return None
+        return safe_text((f"{line.name}: ", MUTED), (line.doing, TONE[line.tone]))
 
     def _show_frame(self) -> None:
         view, services = self._view, services_of(self)
@@ -286,11 +297,6 @@ class RejectedPanel(Vertical):
         count = f" ({rejected:,})" if rejected else ""
         self.border_title = safe_text(f"Rejected by this run{count}")
         self.border_subtitle = f"{gone:,} more retried or changed since" if gone and still else ""
-
-
-def _height(text: Content) -> int:
-    """How many lines a text takes that is laid out already."""
-    return text.plain.count("\n") + 1
 
 
 def _why_empty(known: Run | None) -> str:
