@@ -70,6 +70,10 @@ class ServerDb(ABC):
         """Load rows into some columns of a table, many times as fast as by INSERT."""
 
     @abstractmethod
+    def copy_text(self, table: str, columns: str, text: str) -> None:
+        """Load rows that are lines of cells with tabs between them, none of which is escaped."""
+
+    @abstractmethod
     def load(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
         """Load rows into a temporary table, which is made with these columns, or emptied first."""
 

@@ -61,15 +61,29 @@ def add_exported(
     A User ID that no ledger can keep is none.
     """
     table = f"temp.{export_table(audience_id)}"
+    longest = max(map(len, users.split('","')))  # of a person, so that of a User ID is no more
+    may_be_too_much = _may_be_too_much("\\" in users, longest)
     if isinstance(db, ServerDb):
         columns = "other, id" if id_type is IdType.USER_ID else "id, other"
-        db.copy(table, columns, _known(users).items())
+        lines = None if may_be_too_much else _as_lines(users)
+        if lines is not None:
+            db.copy_text(table, columns, lines)
+        else:
+            db.copy(table, columns, _known(users).items())
         return
-    longest = max(map(len, users.split('","')))  # of a person, so that of a User ID is no more
-    if _may_be_too_much("\\" in users, longest):
+    if may_be_too_much:
         users = msgspec.json.encode(_known(users)).decode()
     columns = "value, key" if id_type is IdType.USER_ID else "key, value"
     db.execute(f"INSERT INTO {table} SELECT {columns} FROM json_each(?)", (users,))
+
+
+def _as_lines(users: str) -> str | None:
+    """A JSON object without escapes as lines of cells; None where a cell looks like a separator.
+
+    What separates the cells is replaced: decoding them would take longer than the server's COPY.
+    """
+    lines = users[2:-2].replace('":"', "\t").replace('","', "\n")
+    return f"{lines}\n" if lines and '"' not in lines else None
 
 
 def _known(users: str) -> dict[str, str]:

@@ -162,7 +162,8 @@ def compare_cohort(ledger: Ledger, size: Size, seconds: dict[str, float]) -> Non
     with timed(seconds, "stage"):
         ledger.stage(export_staging.begin_export, audience_id)
         for first in range(drift, size.compared + drift, 10_000):
-            part = json.dumps({str(n): user(n + 1) for n in range(first, first + 10_000)})
+            people = {str(n): user(n + 1) for n in range(first, first + 10_000)}
+            part = json.dumps(people, separators=(",", ":"))
             ledger.stage(export_staging.add_exported, audience_id, IdType.USER_ID, part)
     with timed(seconds, "compare"):
         found = ledger.write(compare.compare_cohort, compare.ComparisonSpec(1, audience_id, NOW))

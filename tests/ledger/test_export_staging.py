@@ -32,6 +32,17 @@ def staged(ledger: Ledger, users: dict[str, str], id_type: IdType) -> dict[str, 
     return ledger.stage(stage)
 
 
+def test_cells_that_look_like_separators_are_kept_as_they_are(ledger: Ledger) -> None:
+    for users in (
+        {"1": ":", ":": "2"},
+        {"1": ",", ",": "2"},
+        {"1": "", "2": ",", ":": ""},
+        {"1": "", "": "2", "3": ""},
+        {},
+    ):
+        assert staged(ledger, users, IdType.USER_ID) == users
+
+
 @pytest.mark.parametrize("id_type", IdType)
 def test_a_user_id_that_no_ledger_can_keep_is_none(ledger: Ledger, id_type: IdType) -> None:
     for user_id in (*KEPT, *NOT_KEPT):
