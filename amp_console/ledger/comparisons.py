@@ -319,9 +319,10 @@ class Resolved(msgspec.Struct, frozen=True):
     Delivered were the unexplained ones, by kind (`repaired`), of those that were pending `sent`,
     and of those that were rejected `accepted`. Of the unexplained ones, any sync delivers those
     that are `due`: the comparison has corrected what the ledger knew of them. `added` are those of
-    the missing, with or without an explanation, who are in the cohort by now. `is_repairing`: a
-    repair of the audience is under way, and has begun to send. The ledger follows the list now for
-    those `following` of the `disagreeing` ones; no other number counts these.
+    the missing, with or without an explanation, who are in the cohort by now, and `removed` are
+    those of the extra who are not. `is_repairing`: a repair of the audience is under way, and has
+    begun to send. The ledger follows the list now for those `following` of the `disagreeing` ones;
+    no other number counts these.
     """
 
     repaired: dict[DifferenceKind, int]
@@ -329,6 +330,7 @@ class Resolved(msgspec.Struct, frozen=True):
     accepted: int = 0
     due: int = 0
     added: int = 0
+    removed: int = 0
     is_repairing: bool = False
     following: int = 0
 
@@ -345,7 +347,7 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
     """
     repaired: dict[DifferenceKind, int] = {}
     explained: dict[Explanation, int] = {}
-    due = added = following = 0
+    due = added = removed = following = 0
     rows = db.execute(
         f"SELECT kind, {_EXPLANATION}, {IS_RESOLVED}, {_IS_DUE}, count(*) FROM difference "
         "WHERE comparison_id = ? GROUP BY 1, 2, 3, 4",
@@ -358,6 +360,8 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
             continue
         if is_resolved and kind == DifferenceKind.MISSING:
             added += count
+        elif is_resolved and kind in EXTRA:
+            removed += count
         if is_resolved and explanation is Explanation.NONE:
             repaired[DifferenceKind(kind)] = count
         elif is_resolved:
@@ -370,6 +374,7 @@ def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Re
         accepted=explained.get(Explanation.REJECTED, 0),
         due=due,
         added=added,
+        removed=removed,
         following=following,
         is_repairing=bool(set(_repairs_under_way(db, comparison_id)) - set(dead)),
     )

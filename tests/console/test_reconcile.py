@@ -657,7 +657,8 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_shown(pilot, "Repair 2 audiences?")
         await pilot.press("y")
         await until_over(pilot)
-        await until_shown(pilot, "repaired")
+        everyone_is_in = re.compile("shoppers +21 +21 +0 +0 .*● repaired")
+        await until_picture(pilot, everyone_is_in.search)
         await until_gone(pilot, "▲")
         assert cohort(harness) == {*USERS, "lonely"}
 

@@ -318,7 +318,9 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
         "1 more with rejected users",
     )
     refused = [State(Status.KEYS_REFUSED), State(Status.REJECTED, 9)]
-    assert overview([refused, refused]).reasons == ("keys refused for 2",)
+    now = overview([refused, refused])
+    assert now.reasons == ("keys refused for 2", "also 18 rejected users in 2 audiences")
+    assert now.brief_reasons == ("keys refused for 2", "also 2 with rejected users")
     assert overview([[State(Status.REJECTED, 9)]] * 2).reasons == (
         "18 rejected users in 2 audiences",
     )

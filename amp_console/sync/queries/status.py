@@ -352,7 +352,8 @@ class Overview(msgspec.Struct, frozen=True):
     `without_cohort` counts audiences, `pending` changes, `rejected` the users of those that are
     enabled. `reasons` say why so many need attention: "1 broken link", "13 rejected users in 2
     audiences". An audience with two reasons counts for the more severe one, so that they add up:
-    "1 more with rejected users". `brief_reasons` leave the users out.
+    "1 more with rejected users". What concerns no other audience comes last: "also 9 rejected users
+    in 2 audiences". `brief_reasons` leave the users out.
     """
 
     audiences: int
@@ -395,6 +396,7 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
 def _reasons(needing: Sequence[Sequence[State]]) -> list[tuple[str, str]]:
     """Why these audiences need attention, whole and brief, the most severe reason first."""
     reasons, counted = list[tuple[str, str]](), set[int]()
+    also = list[tuple[str, str]]()
     for status in (item for item in BY_SEVERITY if item in NEEDS_ATTENTION):
         found = {
             at: state
@@ -402,18 +404,21 @@ def _reasons(needing: Sequence[Sequence[State]]) -> list[tuple[str, str]]:
             for state in states
             if state.status is status
         }
+        if not found:
+            continue
         new = found.keys() - counted
         counted |= new
-        if not new:
-            continue
-        is_whole = len(new) == len(found)
-        brief = _brief_reason(status, len(new), "" if is_whole else " more")
+        is_whole = len(new) in {0, len(found)}
+        brief = _brief_reason(status, len(new or found), "" if is_whole else " more")
         whole = brief
         if is_whole and status in _USERS:
             users = plural(sum(state.users for state in found.values()), _USERS[status])
-            whole = f"{users} in {plural(len(new), 'audience')}"
-        reasons.append((whole, brief))
-    return reasons
+            whole = f"{users} in {plural(len(found), 'audience')}"
+        if new:
+            reasons.append((whole, brief))
+        else:
+            also.append((f"also {whole}", f"also {brief}"))
+    return reasons + also
 
 
 def _brief_reason(status: Status, audiences: int, more: str) -> str:

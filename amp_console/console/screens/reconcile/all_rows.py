@@ -11,6 +11,7 @@ from amp_console.console.screens.reconcile.rows import (
     bar,
     compared,
     headline,
+    in_cohort_now,
     kind_rows,
     legend,
     parts_now,
@@ -103,7 +104,8 @@ def row(
     counts: tuple[int | None, ...] = (None, size, None, None)
     if last is not None:
         parts = parts_now(last, known.resolved)
-        counts = last.in_audience, last.in_cohort, parts.missing, parts.extra
+        in_cohort = in_cohort_now(last, known.resolved)
+        counts = last.in_audience, in_cohort, parts.missing, parts.extra
         pending = pending_now(last, known.resolved)
     return Row(
         known.audience.id,

@@ -116,6 +116,12 @@ def pending_now(comparison: Comparison, resolved: Resolved | None) -> int:
     return comparison.pending + (resolved.due - resolved.sent if resolved else 0)
 
 
+def in_cohort_now(comparison: Comparison, resolved: Resolved | None) -> int:
+    """How many are in the cohort: as compared, with those who were added and removed since."""
+    changed = resolved.added - resolved.removed if resolved else 0
+    return comparison.in_cohort + changed
+
+
 def shares(counts: Parts, width: int) -> tuple[int, int, int]:
     """Share `width` columns among missing, both and extra; a part with people gets at least one."""
     total = sum(counts)
