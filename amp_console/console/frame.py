@@ -86,7 +86,9 @@ def _right(services: Services, hidden: Collection[str]) -> Content:
     if (quota := services.figures.quota) is not None and "downloads" not in hidden:
         parts += [(f"downloads {quota.used:,}/{quota.limit:,}", MUTED), "  "]
     if (stage := services.environment.demo) is not None:
-        parts += _of_demo(stage, hidden)
+        live = services.jobs.live
+        is_followed = live is not None and not live.is_over
+        parts += _of_demo(stage, {*hidden, "traffic"} if is_followed else hidden)
     if services.session.connection.read_only:
         parts += [(" READ-ONLY ", f"bold reverse {WARN}"), "  "]
     for other in services.connections.others:
@@ -108,7 +110,7 @@ def _of_other(other: Services) -> Iterator[Part]:
 
 
 def _of_demo(stage: DemoSession, hidden: Collection[str]) -> Iterator[Part]:
-    """The trouble that is on, and that the demo changes the ledger by itself."""
+    """The trouble that is on, and that the demo imports events by itself: in no live session."""
     trouble = [item.label.partition(":")[0] for item in stage.troubles() if item.is_on]
     if trouble:
         yield from ((f"trouble: {', '.join(trouble)}", f"bold {WARN}"), "  ")

@@ -65,12 +65,21 @@ class SearchAnswers:
 
     def __init__(self) -> None:
         self._answers: dict[UserKey, SearchAnswer] = {}
+        self._named_by_events: dict[str, str] = {}
         self.revision = 0
         """Grows with each answer."""
 
     def keep(self, key: UserKey, answer: SearchAnswer) -> None:
         self._answers[key] = answer
         self.revision += 1
+
+    def keep_same_person(self, text: str, named: str) -> None:
+        """Keep that events name the person with the identifier `text` by another one."""
+        self._named_by_events[text] = named
+
+    def named_by_events(self, text: str) -> str | None:
+        """The identifier by which events name a person, as Amplitude said; None: not known."""
+        return self._named_by_events.get(text)
 
     def about(self, user: "RejectedUser") -> SearchAnswer | None:
         """The answer about a rejected user; None if Amplitude was not asked since it did that.

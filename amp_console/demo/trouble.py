@@ -42,8 +42,8 @@ KINDS = (
         "keys",
         "Wrong keys: 403 on everything",
         "Amplitude refuses the keys now. A sync stops at once, and keeps every user pending.",
-        "Amplitude accepts the keys again. The console learns it from the next sync, or from T under "
-        "Connections.",
+        "Amplitude accepts the keys again. The console learns it from the next sync, or from T "
+        "under Connections.",
     ),
 )
 

@@ -219,7 +219,7 @@ def test_who_entered_since_segment_was_asked_last_is_no_difference_but_said(
     file.write_text(json.dumps(later) + "\n")
     assert operator.run("import", file).status == 0
     ended = operator.run("audiences", "--segment")
-    words = "1 fewer in Segment when asked, 1 more member since"
+    words = "1 fewer in Segment when asked, and the ledger has 1 more member since"
     assert " ".join(ended.out.split()).count(f"Live 0 2 – {words}") == 1
 
 

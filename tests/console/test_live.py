@@ -23,7 +23,7 @@ from amp_console.console.dialogs.live import follow_dialog
 from amp_console.console.glyphs import ASCII, PLAIN
 from amp_console.console.jobs.live import LiveJob, OpenSource, paths
 from amp_console.console.screens.live.actions import begin
-from amp_console.console.screens.live.headline import shared_folder, since, trouble
+from amp_console.console.screens.live.headline import behind, shared_folder, since, trouble
 from amp_console.console.screens.live.rows import (
     audience_row,
     closer,
@@ -937,6 +937,18 @@ def test_a_number_stays_beside_its_name() -> None:
             assert any(figure in line for line in shown), (width, figure)
 
 
+def test_how_long_deliveries_take_is_said_once_it_was_measured() -> None:
+    def said(lag_95: float, queue: int) -> list[str]:
+        counts = AudienceCounts(added=1)
+        audiences = (LiveAudience(1, "k", "A", queue, 6.0, counts, ""),)
+        return [
+            text.plain for text in behind(LiveSnapshot(1, 1.0, ReadCounts(), lag_95, audiences))
+        ]
+
+    assert said(0.0, 214) == ["lag 6.0 s", "pending 214"]
+    assert said(0.02, 0) == ["lag none", "95% delivered within 0.1 s", "pending 0"]
+
+
 async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace, workspace.ledger.hold_run() as lock:
         workspace.enter("u1")
@@ -1117,9 +1129,7 @@ async def test_a_session_without_a_live_audience_is_a_session(
     file.touch()
     async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until_shown(
-            pilot, "» live session", "» live · 0 events read", "lag 0.0 s · pending 0"
-        )
+        await until_shown(pilot, "» live session", "» live · 0 events read", "lag none · pending 0")
         await cancelled(pilot, work)
 
 

@@ -73,6 +73,7 @@ async def test_it_is_said_why_an_event_is_filtered_or_can_not_be_used(
             (json.dumps(event(None, True)), "invalid: no usable identifier at $.userId"),
             (json.dumps({"type": "track", "userId": "u1"}), "filtered: not an audience event"),
             ("{broken", "This is not JSON."),
+            ("\n", "Paste an event to try the paths on it."),
             ("[1, 2]", "not one event"),
             ("x" * 100_001, "too large for a sample"),
             (json.dumps(event("[red]u[/foo]\x1b[2J" + "long " * 60, True)), "[red]u[/foo]\\x1b[2J"),

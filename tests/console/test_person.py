@@ -64,7 +64,9 @@ async def person_shown(
 async def test_the_answer_is_a_sentence_and_then_the_facts(harness: ConsoleHarness) -> None:
     async with person_shown(harness, "l3") as pilot:
         await until_shown(pilot, "In the cohort: the event of 2026-05-03 19:00:00 UTC (line 4 of")
-        await until_shown(pilot, "last known    in the cohort", "last sent by  request ")
+        await until_shown(
+            pilot, "last known    in the cohort", "last sent by  request ", ", an addition (run "
+        )
         await until_shown(pilot, "event says    a member, 2026-05-03 19:00:00 UTC")
         await pilot.press("enter")
         await until_shown(pilot, "30 added in", "2 users were rejected")
@@ -168,9 +170,11 @@ async def test_of_the_other_identifier_it_is_told_whether_a_search_finds_it(
         await pilot.press("u")
         await until_shown(pilot, f"{number}; no imported event contains it.")
         await pilot.press("slash", *str(number), "enter")
-        await until_shown(pilot, "Not found")
+        await until_shown(pilot, "Amplitude said that it is this person's (Enter opens it)", "▸ l3")
         await pilot.press("u")
         await until_shown(pilot, "l3 (known in 1 audience: press / to search for it)")
+        await pilot.press("enter")
+        await until_shown(pilot, "In the cohort")
 
 
 async def test_an_amplitude_that_is_down_is_told_in_words(harness: ConsoleHarness) -> None:
@@ -349,6 +353,22 @@ async def test_what_amplitude_knows_of_someone_in_no_event_is_not_called_unknown
         await until_gone(pilot, "look for their other identifier")
 
 
+async def test_enter_looks_up_the_identifier_that_the_audience_is_matched_by(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect(amplitude_id_path="$.traits.amplitude_id")
+    with harness.workspace(connection) as workspace:
+        workspace.mapping = workspace.mapping.parse("$.userId", "$.traits.amplitude_id")
+        workspace.read([event("u1", True, traits={"amplitude_id": "412"})])
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("f", *"412", "enter")
+        await until_shown(pilot, "is matched by User ID: look for u1.", "Enter Look up User ID")
+        await pilot.press("enter")
+        await until_shown(pilot, "no cohort")
+        assert pilot.app.screen.query_one("#who", Input).value == "u1"
+
+
 async def test_a_run_is_not_offered_where_no_request_carried_the_person(
     harness: ConsoleHarness,
 ) -> None:
@@ -413,6 +433,7 @@ async def test_a_user_refused_again_gets_one_verdict_on_both_screens(
         assert "U Retry this user" not in picture(pilot)
         await pilot.press("U")
         await until_shown(pilot, "it refused it again: a retry is unlikely to help.")
+        await until_shown(pilot, "Enter Cancel")
         await pilot.press("escape")
         await pilot.press("2")
         await until_shown(pilot, "first time")

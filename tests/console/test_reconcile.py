@@ -675,12 +675,12 @@ async def test_without_marks_a_repair_is_of_the_audience_under_the_cursor(
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers", "tests")
         await pilot.press("a", "r")
-        await until_shown(pilot, "r Compare all 2")
+        await until_shown(pilot, "r Compare all 2", "Enter Details")
         await pilot.press("r")
         await until_shown(pilot, "Compare 2 audiences?")
         await pilot.press("y")
         await until_over(pilot)
-        await until_shown(pilot, "p Repair shoppers")
+        await until_shown(pilot, "p Repair shoppers", "Enter Who differs")
         await pilot.press("j")
         await until_shown(pilot, "p Repair tests")
         await pilot.press("p")
@@ -690,6 +690,7 @@ async def test_without_marks_a_repair_is_of_the_audience_under_the_cursor(
         await pilot.press("y")
         await until_over(pilot)
         assert cohort(harness) == set(USERS) - {"u00"}, "shoppers stays as it was"
+        await until_gone(pilot, "p Repair")
         await pilot.press("p")
         await until_notified(pilot, "Every difference that can be repaired is repaired.")
         await pilot.press("a")

@@ -133,7 +133,9 @@ async def test_users_in_parentheses_are_those_that_amplitude_refused(
         workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1"}), named=True)))
         await workspace.sync()
     async with harness.open(LaunchOptions(run_id=2), size=size) as pilot:
-        await until_shown(pilot, "✖ 400", "(n) not counted as sent")
+        await until_shown(pilot, "✖ 400", "(n) not counted as sent", "(+2)")
+        await pilot.press("v")
+        await until_shown(pilot, "✔ 200", "add", "(+2)")
 
 
 async def test_a_rate_limit_is_counted_down_and_waited_out(
@@ -147,10 +149,12 @@ async def test_a_rate_limit_is_counted_down_and_waited_out(
         await start_sync(pilot, "rate limited", "again in 1", " s (2nd")
         await until_shown(pilot, "running")
         await until_shown(pilot, "2 to deliver = 0 pending + 2 pending retry")
+        await until_shown(pilot, "This run has rejected no one so far.")
 
         gate.open()
 
         await until_shown(pilot, "All changes to shoppers were delivered.", "(1 retry)")
+        await until_shown(pilot, "This run rejected no one.")
 
 
 async def test_a_run_says_that_changes_arrived_after_its_plan(

@@ -1,6 +1,7 @@
 """Trouble is made in the demo, and nowhere else; what was copied is in a file, too."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from textual._context import active_app
@@ -16,6 +17,7 @@ from tests.console.harness import (
     until_shown,
 )
 from tests.console.sample_audiences import GHOSTS, SHOPPERS, connect_with_audiences, select
+from tests.console.test_live import cancelled, follow
 
 pytestmark = pytest.mark.anyio
 
@@ -155,10 +157,17 @@ class BusyStage(Stage):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-async def test_a_demo_says_that_its_events_are_its_own(harness: ConsoleHarness, width: int) -> None:
+async def test_a_demo_says_that_its_events_are_its_own(
+    harness: ConsoleHarness, tmp_path: Path, width: int
+) -> None:
     connect_with_audiences(harness)
     harness.environment = replace(harness.environment, demo=BusyStage())
     async with harness.open(size=(width, 36)) as pilot:
         await until_shown(pilot, GHOSTS, "demo: events keep arriving")
         await pilot.press("4")
         await until_shown(pilot, "No live session. Simulated events keep arriving: the demo")
+        file = tmp_path / "live.ndjson"
+        file.touch()
+        work = await follow(pilot, file)
+        await until_gone(pilot, "events keep arriving")
+        await cancelled(pilot, work)

@@ -1,5 +1,7 @@
 """Views of home: filter, order and columns, saved under a name and back at the next start."""
 
+import re
+
 import pytest
 from textual.pilot import Pilot
 
@@ -13,6 +15,7 @@ from tests.console.harness import (
     until,
     until_gone,
     until_notified,
+    until_picture,
     until_shown,
 )
 from tests.console.sample_audiences import FRESH, LAPSED, SHOPPERS, connect_with_audiences
@@ -85,6 +88,17 @@ async def test_columns_are_hidden_and_moved(harness: ConsoleHarness) -> None:
         services(pilot).publish_ledger_change()
         await pilot.pause()
         assert labels(pilot) == ["Audience", "Members", "ID type", *everything[4:]]
+
+
+async def test_a_chosen_column_that_has_no_room_is_marked_so(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 36)) as pilot:
+        await until_shown(pilot, "12", LAPSED)
+        await pilot.press("v", "c")
+        has_no_room = re.compile("ID type +no room in this window")
+        await until_picture(pilot, has_no_room.search)
+        await pilot.press("j", "j", "space")
+        await until_picture(pilot, lambda shown: not has_no_room.search(shown))
 
 
 async def test_a_view_of_columns_that_do_not_exist_breaks_nothing(harness: ConsoleHarness) -> None:

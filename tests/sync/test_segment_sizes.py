@@ -115,15 +115,27 @@ def test_only_sizes_of_people_that_segment_has_settled_are_compared(
     ("size", "since", "difference", "moved", "words"),
     [
         (1, MovedSince(), -2, 0, "2 fewer in Segment"),
-        (1, MovedSince(1), -1, 1, "1 fewer in Segment when asked, 1 more member since"),
+        (
+            1,
+            MovedSince(1),
+            -1,
+            1,
+            "1 fewer in Segment when asked, and the ledger has 1 more member since",
+        ),
         (
             1,
             MovedSince(1, 4),
             -5,
             -3,
-            "5 fewer in Segment when asked, 3 fewer members since",
+            "5 fewer in Segment when asked, and the ledger has 3 fewer members since",
         ),
-        (9, MovedSince(4, 2), 8, 2, "8 more in Segment when asked, 2 more members since"),
+        (
+            9,
+            MovedSince(4, 2),
+            8,
+            2,
+            "8 more in Segment when asked, and the ledger has 2 more members since",
+        ),
         (4, MovedSince(0, 1), 0, -1, ""),
         (2, MovedSince(4, 4, 1, 1), 0, 1, ""),
         (
@@ -131,7 +143,7 @@ def test_only_sizes_of_people_that_segment_has_settled_are_compared(
             MovedSince(4, 4, 1, 1),
             -1,
             1,
-            "1 fewer in Segment when asked, 1 more member since",
+            "1 fewer in Segment when asked, and the ledger has 1 more member since",
         ),
     ],
 )

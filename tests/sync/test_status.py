@@ -364,6 +364,13 @@ async def test_refused_keys_need_attention_until_a_request_succeeds(workspace: W
     states = summary(workspace, "shoppers").states(are_keys_refused=True)
     assert [str(state) for state in states] == ["keys refused", "1 pending"]
     assert needs_attention(states)
+    known = summary(workspace, "shoppers")
+    for change in ({"enabled": False}, {"broken": "It is gone."}):  # no sync sends it
+        unsent = msgspec.structs.replace(
+            known, audience=msgspec.structs.replace(known.audience, **change)
+        )
+        found = unsent.states(are_keys_refused=True)
+        assert Status.KEYS_REFUSED not in [state.status for state in found]
     workspace.set_faults()
     await workspace.sync()
     assert workspace.ledger.read(keys_refused_at) is None

@@ -1,7 +1,7 @@
 """Choosing, saving, renaming and deleting views, and choosing columns."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -17,9 +17,11 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 EVERYTHING = "All audiences"
 """What the list as it comes is called, among the views."""
+NO_ROOM = "no room in this window"
+"""Of a column that is chosen, and left out where the list is too narrow for all."""
 MAX_ROWS = 12  # that a list in a dialog shows at once
 VIEWS = (Column("", 1), Column("View", 20, flex=1), Column("Shows", 24, flex=2))
-CHOICE = (Column("", 3), Column("Column", 20, flex=1))
+CHOICE = (Column("", 3), Column("Column", 20, flex=1), Column("", len(NO_ROOM), hides=True))
 
 
 class ViewAction(enum.Enum):
@@ -116,11 +118,17 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
         Binding("J,shift+down", "shift(1)", "Move down", show=False),
     ]
 
-    def __init__(self, labels: Sequence[str], shown: Sequence[str]) -> None:
-        """`labels` are all there are; `shown` are those in view, in their order."""
+    def __init__(
+        self, labels: Sequence[str], shown: Sequence[str], without_room: Collection[str] = ()
+    ) -> None:
+        """`labels` are all there are; `shown` are those in view, in their order.
+
+        The list has no room for those `without_room`, although they are shown.
+        """
         super().__init__()
         self._order = [*shown, *(label for label in labels if label not in shown)]
         self._shown = set(shown)
+        self._without_room = without_room
         self._first = labels[0]
 
     def box(self) -> ComposeResult:
@@ -154,11 +162,21 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
             self._order.insert(to, self._order.pop(at))
             self._show()
 
+    def _lacks_room(self, label: str) -> bool:
+        return label in self._shown and label in self._without_room
+
     def _show(self) -> None:
         mark = self.services.glyphs.mark
         self.query_one(Grid).show(
             [
-                Row(label, (Cell(mark if label in self._shown else "", "accent"), Cell(label)))
+                Row(
+                    label,
+                    (
+                        Cell(mark if label in self._shown else "", "accent"),
+                        Cell(label),
+                        Cell(NO_ROOM if self._lacks_room(label) else "", "dim"),
+                    ),
+                )
                 for label in self._order
             ]
         )

@@ -87,6 +87,7 @@ should be in."""
 OTHER_IS_KNOWN = f"""\
 {NO_EVENT} Events name this person by their other identifier:
 press / and type it."""
+SAME_PERSON = "No event has this ID; Amplitude said that it is this person's (Enter opens it)"
 WAITING = "Asking Amplitude"
 
 
@@ -129,6 +130,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         self._text = text
         self._answers: dict[int, PersonStatus] = {}
         self._suggested: list[str] = []  # identifiers that begin with one that no event contains
+        self._is_same_person = False  # the one that is suggested names this person, says Amplitude
         self._answer = answer
         self._started_at = ""  # the identifier whose audiences the cursor was put into last
         self._segment = SegmentLookup(lambda: self.services, self._explain)
@@ -166,6 +168,10 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         suggested = (
             await self.session.read(suggest_identifiers, text) if text and not answers else []
         )
+        same = None if answers else self.session.search_answers.named_by_events(text)
+        self._is_same_person = same is not None
+        if same is not None:
+            suggested = [same]
         self._answers, self._suggested = dict(enumerate(answers)), suggested
         if self._answer is not None and self._answer.is_outdated(answers):
             self._answer = None
@@ -192,12 +198,14 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
     def _explain(self) -> None:
         chosen, many = self._chosen, len(self._answers)
         title = _found_text(many, self._text, self._suggested) if self._text else ""
+        if self._is_same_person:
+            title = SAME_PERSON
         self.query_one("#where").border_title = title
         self.query_one("#list").styles.height = many + 1 if many else "1fr"  # with the header
         self.query_one(Split).has_detail = chosen is not None
         self.query_one("#amplitude").display = self._answer is not None
         grid = self.query_one("#list", Grid)
-        grid.opens = "Look up" if self._suggested else "Open run" if _is_sent(chosen) else ""
+        grid.opens = "Look up" if self._suggested else _opens(chosen)
         grid.empty = _unknown_text(self._answer)
         if self._answer is not None:
             at = self._answer.asked_at
@@ -255,6 +263,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         """Show nothing of one person below the identifier of another."""
         if self._text and event.value != self._text:
             self._text, self._answer, self._answers, self._suggested = "", None, {}, []
+            self._is_same_person = False
             self._segment.forget()
             grid = self.query_one("#list", Grid)
             grid.reshape(COLUMNS)
@@ -279,9 +288,10 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
         self.action_keys.refresh()
 
     async def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Look up an identifier that was suggested, or open the run that carried the person."""
-        if isinstance(event.key, str):
-            await self.query_one(IdentifierLine).look_up(event.key)
+        """Look up another identifier of the person, or open the run that carried them."""
+        other = event.key if isinstance(event.key, str) else _other_identifier(self._chosen)
+        if other is not None:
+            await self.query_one(IdentifierLine).look_up(other)
         elif self._chosen is not None and self._chosen.record.request is None:
             who = clean(self._text, 60)
             self.services.notifications.post(
@@ -416,6 +426,19 @@ def _rejected(status: PersonStatus | None) -> RejectedUser | None:
 def _is_sent(status: PersonStatus | None) -> bool:
     """Whether a run has carried the person."""
     return status is not None and status.record.request is not None
+
+
+def _other_identifier(status: PersonStatus | None) -> str | None:
+    """The identifier by which an audience matches the person; None where it is this one."""
+    is_other = status is not None and status.verdict is PersonVerdict.OTHER_ID_TYPE
+    return status.record.counterpart if status is not None and is_other else None
+
+
+def _opens(status: PersonStatus | None) -> str:
+    """What Enter opens of what an audience knows."""
+    if status is not None and _other_identifier(status) is not None:
+        return f"Look up {status.record.id_type.other.label}"
+    return "Open run" if _is_sent(status) else ""
 
 
 def _lacks_identifier(status: PersonStatus | None) -> bool:

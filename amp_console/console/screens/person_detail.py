@@ -16,8 +16,10 @@ from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import folder_of
 from amp_console.sync.queries.person import PersonStatus, found_text
 from amp_console.text import plural, readable_time
+from amp_console.values import Operation
 
 SCROLLBAR = 2  # columns, with the gap before it
+_OPERATION = {Operation.ADD: "an addition", Operation.REMOVE: "a removal"}
 PLACEHOLDER = "User ID or Amplitude ID, exactly as in the events: case and spaces matter"
 
 
@@ -135,7 +137,9 @@ def _facts(services: Services, status: PersonStatus, room: int | None) -> Conten
         rows.append(("" if number else "compared", text))
     if (request := record.request) is not None:
         by = f" by {record.run_operator}" if record.run_operator else ""
-        took = f"request {request.id} (run {request.run_id}{by}), {readable_time(request.sent_at)}"
+        what = _OPERATION[request.operation]
+        took = f"request {request.id}, {what} (run {request.run_id}{by})"
+        took = f"{took}, {readable_time(request.sent_at)}"
         rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
     if (why := record.rejection) is not None:
         tries = plural(why.tries, "attempt")

@@ -44,6 +44,8 @@ async def keep_answer(
     """Say what follows from what Amplitude found, and keep it; arguments as of `answer_to`."""
     other = next((id_ for id_ in (found.user_id, found.amplitude_id) if id_ and id_ != text), None)
     many = len(await session.read(explain_person, other)) if other is not None else 0
+    if other is not None and statuses:
+        session.search_answers.keep_same_person(other, text)
     label = IdType.AMPLITUDE_ID.label if other == found.amplitude_id else IdType.USER_ID.label
 
     def answer(about: Collection[PersonStatus]) -> SearchAnswer:

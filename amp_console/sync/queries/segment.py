@@ -173,7 +173,8 @@ def _odd(
 def _difference_words(difference: int, moved: int) -> str:
     """Say how many more or fewer Segment counted, and how many moved since: their sum is seen."""
     words = more_or_fewer(abs(difference), "Segment", is_fewer=difference < 0)
-    return f"{words} when asked, {moved_words(moved)} since" if moved else words
+    since = f"and the ledger has {moved_words(moved)} since"
+    return f"{words} when asked, {since}" if moved else words
 
 
 def moved_words(moved: int) -> str:

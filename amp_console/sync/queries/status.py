@@ -49,8 +49,8 @@ class Status(enum.StrEnum):
     `PAUSED`: a live session follows it and delivers nothing. `SIZE_DIFFERS` is the difference
     between the size that Amplitude gave last and what was delivered and found in the cohort; only a
     comparison tells who that is. `LARGE_REMOVAL`: the next sync removes more than half of the
-    cohort's members, as its plan warns. `KEYS_REFUSED`: something is pending, and Amplitude refused
-    the keys of the last request.
+    cohort's members, as its plan warns. `KEYS_REFUSED`: something is pending that a sync would
+    send, and Amplitude refused the keys of the last request.
     """
 
     IN_SYNC = "in sync"
@@ -303,7 +303,7 @@ def states_of(
     ]
     if leaving and left.remove and not audience.broken:
         found.append(State(Status.LARGE_REMOVAL, left.remove, members=leaving))
-    if are_keys_refused and left.pending:
+    if are_keys_refused and left.pending and audience.enabled and not audience.broken:
         found.append(State(Status.KEYS_REFUSED))
     if audience.broken:
         found.append(State(Status.BROKEN))

@@ -114,7 +114,9 @@ class ListLayout:
 
         shown = [LABELS[at] for at in self._columns]
         offered = DEFAULT_LABELS if services.segment.space is None else LABELS
-        chosen = await services.ask(ColumnsDialog(offered, shown))
+        width, layout = self._grid.scrollable_content_region.width, self._grid.fitting
+        without_room = {name for at, name in enumerate(shown) if not layout.width_of(at, width)}
+        chosen = await services.ask(ColumnsDialog(offered, shown, without_room))
         if chosen is not None:
             self.apply(self.current._replace(columns=chosen))
 

@@ -156,7 +156,7 @@ def _differences(
     """
     row, read_at = sizes.row, sizes.reading.read_at
     if not row.sizes_odd:
-        moved = f"{moved_words(row.moved)} since Segment was asked"
+        moved = f"The ledger has {moved_words(row.moved)} since Segment was asked."
         return [("", safe_text((moved, MUTED)))] if row.moved else []
     found: list[tuple[str, Content | str]] = [
         ("differs", safe_text(("; ".join(row.sizes_odd), WARN), max_length=200))

@@ -18,6 +18,7 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, safe_text
 from amp_console.console.widgets.fields import Field, Form, entered
+from amp_console.console.widgets.grid.widget import READING
 from amp_console.engage import FieldMapping, MappingError, UnreadableSource
 from amp_console.engage.mapping import FieldPath
 from amp_console.engage.trial import Trial, event_at, try_mapping
@@ -47,6 +48,7 @@ SAMPLE = json.dumps(
     indent=2,
 )
 PASTE = "Sample event: paste one of yours"
+NO_SAMPLE = "Paste an event to try the paths on it."
 NO_NUMBER = "Amplitude's own IDs are numbers: users imported so would not be found."
 LARGEST_SAMPLE = 100_000  # characters; a sample is tried anew at every key
 
@@ -78,6 +80,7 @@ that led here from Errors, else a sample: paste an event of your own over it to 
         self._source = source
         self._line = line
         self._sample = SAMPLE
+        self._is_reading = bool(source)  # the event that led here
 
     def body(self) -> ComposeResult:
         known = self.session.connection
@@ -127,6 +130,7 @@ that led here from Errors, else a sample: paste an event of your own over it to 
         else:
             where = f"{PurePath(self._source).name}, line {self._line:,}"
             self.query_one("#sample").border_title = safe_text(where, max_length=80)
+        self._is_reading = False
         self.action_sample()
 
     def on_input_changed(self) -> None:
@@ -163,7 +167,8 @@ that led here from Errors, else a sample: paste an event of your own over it to 
     def _try(self) -> None:
         mapping = self._mapping()
         text = self.query_one("#event", TextArea).text
-        self.query_one("#found-text", Static).update(_told(mapping, text))
+        told = safe_text((READING, MUTED)) if self._is_reading else _told(mapping, text)
+        self.query_one("#found-text", Static).update(told)
 
     # Saving.
 
@@ -208,6 +213,8 @@ def _wrong(path: str) -> str | None:
 def _told(mapping: FieldMapping | None, text: str) -> Content:
     if mapping is None:
         return safe_text(("Correct the path first.", MUTED))
+    if not text.strip():
+        return safe_text((NO_SAMPLE, MUTED))
     if len(text) > LARGEST_SAMPLE:
         return safe_text(("This is too large for a sample. Paste a single event.", BAD))
     try:

@@ -286,8 +286,7 @@ into a CSV file."""
         if action in {"settings", "everything"}:
             return _reason_of_scope(self._rejected, action)
         if action == "request":
-            user = self._rejected.detail.user
-            return None if user and user.request_id else "No request ever carried this user."
+            return _reason_without_request(self)
         if action == "export" and not self._is_invalid and self._rejected.users.is_without_match:
             return NO_MATCH
         if action in {"filter", "export"} and not self._is_invalid and self._rejected.is_empty:
@@ -356,6 +355,14 @@ def _is_no_one(screen: ErrorsScreen, action: str) -> bool:
     rejected = screen._rejected
     found = asked_users(rejected) if action == "ask" else rejected.current
     return screen._is_invalid or not found
+
+
+def _reason_without_request(screen: ErrorsScreen) -> str | None:
+    """Why there is no request to show; of an invalid event, which key shows the event."""
+    if screen._is_invalid:
+        return "Press m to see the first of these events, with the paths of the identifiers."
+    user = screen._rejected.detail.user
+    return None if user and user.request_id else "No request ever carried this user."
 
 
 def _reason_of_scope(rejected: RejectedUsers, action: str) -> str | None:

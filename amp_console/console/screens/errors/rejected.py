@@ -139,7 +139,8 @@ class RejectedUsers(Container):
         if marked := self.users.marked:
             session = screen_of(self).session
             many = sum(is_retriable(user.code) and not is_in_vain(session, user) for user in marked)
-            return f"Retry {many:,} marked" if many else ""
+            which = f"{many:,}" if many == len(marked) else f"{many:,} of {len(marked):,}"
+            return f"Retry {which} marked" if many else ""
         many = sum(group.count for group in self.chosen if is_retriable(group.code))
         many = max(0, many - self._in_vain)
         if self.users.filter_text:  # leaves some of them, and not all of these can be retried

@@ -70,7 +70,7 @@ class RetrySummary(NamedTuple):
     said of the users when it was asked about them, "" if it was not; `subject` names those who are
     retried, as a sentence begins, where it knows only some. It was not asked about `unknown` users
     that it did not know, and `asks_again`: it may be asked about all of them once more. So many are
-    `left_out` because of what it said.
+    `left_out` because of what it said; `is_in_vain`: it said so of all, and no retry will help.
     """
 
     audiences: dict[int, str]
@@ -85,6 +85,7 @@ class RetrySummary(NamedTuple):
     asks_again: bool = False
     left_out: int = 0
     names: tuple[str, ...] = ()
+    is_in_vain: bool = False
 
     @property
     def can_ask(self) -> bool:
@@ -121,7 +122,7 @@ class RetryDialog(Question[RetryAnswer | None]):
     """Asks before users become pending again; None: they stay rejected."""
 
     def __init__(self, summary: RetrySummary) -> None:
-        super().__init__()
+        super().__init__(is_danger=summary.is_in_vain and not summary.can_ask)
         self._summary = summary
 
     @property
@@ -211,7 +212,7 @@ async def ask_and_retry(
         services.notifications.post(refusal(session.connection), "warning")
         return RetryOutcome()
     query = await session.read(_as_of_now, query)
-    known = _Answered(users, answer, 0)
+    known = _all_in_vain(session, users, answer)
     if not answer:
         known = await _answered(services, session, query, users)
     summary = await _summary(session, query, known)
@@ -248,6 +249,7 @@ async def _summary(session: Session, query: RejectedFilter, known: "_Answered") 
         answer=known.answer,
         asks_again=known.asks_again,
         left_out=known.left_out,
+        is_in_vain=known.is_in_vain,
     )
 
 
@@ -273,7 +275,7 @@ class _Answered(NamedTuple):
     """The users to retry (none: all of a filter), given what Amplitude answered before.
 
     `answer`: what that means for a retry; `unasked`: of how many users that it did not know it was
-    not asked (None: of all); `asks_again` and `left_out` as of `RetrySummary`.
+    not asked (None: of all); the others as of `RetrySummary`.
     """
 
     users: Sequence[RejectedUser]
@@ -281,6 +283,14 @@ class _Answered(NamedTuple):
     unasked: int | None = None
     asks_again: bool = False
     left_out: int = 0
+    is_in_vain: bool = False
+
+
+def _all_in_vain(session: Session, users: Sequence[RejectedUser], answer: str) -> _Answered:
+    """Say that a retry of these users is in vain, if it is of all; Amplitude may be asked again."""
+    vain = bool(users) and all(is_in_vain(session, user) for user in users)
+    unknown = sum(user.code is Reason.UNKNOWN for user in users) if vain else 0
+    return _Answered(users, answer, 0, 0 < unknown <= MAX_ASKED, is_in_vain=vain)
 
 
 async def _answered(
@@ -303,7 +313,7 @@ async def _answered(
         return _Answered(rest, answer, unasked, left_out=len(vain))
     answer = f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}: these are {who}."
     unknown = sum(user.code is Reason.UNKNOWN for user in vain)
-    return _Answered(users, answer, 0, 0 < unknown <= MAX_ASKED)
+    return _Answered(users, answer, 0, 0 < unknown <= MAX_ASKED, is_in_vain=True)
 
 
 def _in_vain(services: Services, session: Session, users: Sequence[RejectedUser]) -> str:

@@ -29,6 +29,8 @@ from amp_console.sync.sources.bucket.address import is_bucket
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import plural
 
+LEAST_LAG = 0.1  # seconds; less is not told apart
+
 
 def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Content:
     """The session in so many columns.
@@ -44,7 +46,7 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
         rows.append(safe_text((work.failure or refused or "", BAD)))
     elif now is not None:
         if not now.is_over:
-            rows.append(flow(list(_behind(now)), dot, width))
+            rows.append(flow(list(behind(now)), dot, width))
         rows.append(flow(list(_done(now)), dot, width))
         if not is_short:
             rows.append(flow(list(_changes(now)), safe_text(" "), width))
@@ -96,11 +98,11 @@ def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
     return glyphs.live, "live" if work.snapshot else "starting", ACCENT
 
 
-def _behind(now: LiveSnapshot) -> Iterator[Content]:
+def behind(now: LiveSnapshot) -> Iterator[Content]:
     """How far the cohorts are behind; what waits for the operator does not count as lag."""
-    yield safe_text(("lag ", MUTED), (lasting(now.lag), STRONG))
-    if now.counts.added + now.counts.removed > 0:
-        yield safe_text(("95% delivered within ", MUTED), lasting(now.lag_95))
+    yield safe_text(("lag ", MUTED), (lasting(now.lag) if now.queue else "none", STRONG))
+    if now.lag_95 > 0:  # it is measured once the first window is delivered
+        yield safe_text(("95% delivered within ", MUTED), lasting(max(LEAST_LAG, now.lag_95)))
     waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
     yield safe_text(("pending ", MUTED), f"{now.queue:,}", *waiting)
 

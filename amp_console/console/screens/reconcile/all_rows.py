@@ -12,6 +12,7 @@ from amp_console.console.screens.reconcile.rows import (
     compared,
     headline,
     in_cohort_now,
+    is_settled,
     kind_rows,
     legend,
     parts_now,
@@ -60,6 +61,11 @@ class ComparedAudience(NamedTuple):
     def is_comparable(self) -> bool:
         """Whether it has a cohort, as far as is known."""
         return self.audience.cohort_id is not None and not self.audience.broken
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it was compared, and a repair would change nothing."""
+        return self.comparison is not None and is_settled(self.comparison, self.resolved)
 
 
 def read_known(

@@ -31,6 +31,7 @@ from amp_console.console.screens.reconcile.all_rows import (
 )
 from amp_console.console.screens.reconcile.reasons import NOT_COMPARED
 from amp_console.console.screens.reconcile.repair import (
+    NOTHING_LEFT,
     cancel_if,
     cancel_question,
     choose_repair,
@@ -176,6 +177,9 @@ differs."""
     def _show_one(self) -> None:
         """Show the comparison of the audience under the cursor, where there is room for it."""
         known = self._current
+        last = known.comparison if known is not None else None
+        has_people = last is not None and last.has_differences
+        self.query_one("#list", Grid).opens = "Who differs" if has_people else "Details"
         split = self.query_one(Split)
         split.fit_rows(len(self._known))
         split.has_detail = known is not None
@@ -232,7 +236,8 @@ differs."""
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to compare or to cancel, and to repair what was compared."""
         hidden = {"compare" if self._is_busy else "cancel"}
-        if not any(item.comparison for item in self._known.values()):
+        chosen = self._to_repair if self._is_read else []
+        if not any(item.comparison and not item.is_settled for item in chosen):
             hidden.add("repair")
         if is_open(self) and action in hidden:
             return False
@@ -331,4 +336,6 @@ def _reason_not_to_repair(session: Session, audiences: Sequence[ComparedAudience
         return NOT_COMPARED
     if not _different(audiences):
         return f"{names} no known differences."
+    if all(item.is_settled for item in audiences if item.comparison):
+        return NOTHING_LEFT
     return refusal(session.connection) if session.connection.read_only else None

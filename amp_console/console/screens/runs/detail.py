@@ -129,7 +129,9 @@ class RunDetail(Vertical):
                 self.query_one(name, Grid).show(())
             return
         await self.query_one(RequestsPanel).load(session, view.run_id)
-        await self.query_one(RejectedPanel).load(session, view.run_id, view.counts.rejected)
+        await self.query_one(RejectedPanel).load(
+            session, view.run_id, view.counts.rejected, is_over=not view.is_under_way
+        )
         screen_of(self).action_keys.refresh()
 
     # The differences that the run found.

@@ -30,6 +30,7 @@ NONE_YET = "No request yet."
 NONE_SENT = "None."
 ONLY_READ = "A comparison downloads cohorts, and changes nothing in Amplitude."
 NONE_REJECTED = "This run rejected no one."
+NONE_SO_FAR = "This run has rejected no one so far."
 NONE_STILL = "All of these users were retried or changed since."
 _KINDS = {
     RunKind.SYNC: "Sync",
@@ -269,9 +270,7 @@ class RejectedPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
-        yield Grid(
-            run_rows.REASONS, empty=NONE_REJECTED, glyphs=glyphs, opens="Users", id="reasons"
-        )
+        yield Grid(run_rows.REASONS, empty=NONE_SO_FAR, glyphs=glyphs, opens="Users", id="reasons")
 
     @property
     def has_users(self) -> bool:
@@ -282,14 +281,14 @@ class RejectedPanel(Vertical):
         """The group of a row."""
         return self._groups.get(key)
 
-    async def load(self, session: Session, run_id: int, rejected: int) -> None:
+    async def load(self, session: Session, run_id: int, rejected: int, *, is_over: bool) -> None:
         """Read the groups anew, of so many that the run rejected. Raises `LedgerError`."""
         groups = await session.read(rejection_groups, RejectedFilter(run_id=run_id))
         of_several = len({group.audience_id for group in groups}) > 1
         rows = [run_rows.reason_row(group, of_several=of_several) for group in groups]
         self._groups = {row.key: group for row, group in zip(rows, groups, strict=True)}
         grid = self.query_one("#reasons", Grid)
-        grid.empty = NONE_STILL if rejected else NONE_REJECTED
+        grid.empty = NONE_STILL if rejected else NONE_REJECTED if is_over else NONE_SO_FAR
         grid.reshape(run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS)
         grid.show(rows)
         still = sum(group.count for group in groups)

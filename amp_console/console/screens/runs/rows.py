@@ -132,12 +132,8 @@ def progress(line: RunLine) -> str:
 
 
 def request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
-    """One request in the small log; the sign of its users says what its operation does.
-
-    Where there is little room, the operation itself is left out.
-    """
-    at, operation, users, *others = _request_cells(record, glyphs)
-    return Row(record.id, (at, operation, _signed(users, operation, glyphs), *others))
+    """One request in the small log."""
+    return Row(record.id, _request_cells(record, glyphs))
 
 
 def full_request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
@@ -158,24 +154,25 @@ def row_of_one(row: Row) -> Row:
 def _request_cells(
     record: RequestRecord, glyphs: Glyphs
 ) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell, Cell]:
+    """The cells of both logs; the sign of its users says what its operation does.
+
+    Where there is little room, the operation itself is left out.
+    """
+    operation = request_operation(record)
+    sign = {"add": "+", "remove": glyphs.minus}.get(operation, "")
+    users = f"{sign}{record.size:,}"
     took = (
         "" if record.settled_at is None else lasting((record.settled_at - record.sent_at) / SECOND)
     )
     return (
         Cell(clock(record.sent_at), "dim"),
-        Cell(request_operation(record)),
-        Cell(f"{record.size:,}" if record.is_counted else f"({record.size:,})"),
+        Cell(operation),
+        Cell(users if record.is_counted else f"({users})"),
         Cell(record.audience_name),
         request_answer(record, glyphs),
         Cell(f"{record.rejected:,}" if record.rejected else "", "bad"),
         Cell(took, "dim"),
     )
-
-
-def _signed(users: Cell, operation: Cell, glyphs: Glyphs) -> Cell:
-    sign = {"add": "+", "remove": glyphs.minus}.get(operation.text, "")
-    bracket = "(" if users.text.startswith("(") else ""
-    return users._replace(text=bracket + sign + users.text.removeprefix("("))
 
 
 def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:

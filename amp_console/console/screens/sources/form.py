@@ -169,7 +169,7 @@ Audiences refer to a warehouse by its name, so a name can't be changed."""
     # Testing and saving.
 
     def action_test(self) -> None:
-        """Open the warehouse, and say which version it is."""
+        """Connect to the warehouse and show its version."""
         self.begin_work(self._test_alone(), "test")
 
     def action_save(self) -> None:

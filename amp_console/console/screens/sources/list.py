@@ -276,7 +276,7 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
             self.services.navigate(OpenQuery(current.fed[0].id))
 
     def action_test(self) -> None:
-        """Open the warehouse, and say which version it is."""
+        """Connect to the warehouse and show its version."""
         if self.current is not None and self.current.warehouse is not None:
             self.run_worker(self._test(self.current.warehouse))
 
