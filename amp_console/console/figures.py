@@ -86,11 +86,14 @@ class Figures:
             return None
         return self.sizes.get(audience.cohort_id or "")
 
-    async def update_sizes(self) -> None:
-        """Ask Amplitude how large its cohorts are: one list call, none of the downloads."""
+    async def update_sizes(self) -> str:
+        """Ask Amplitude how large its cohorts are: one list call, none of the downloads.
+
+        Returns what it counted, "11 cohorts in Amplitude"; "" if it could not be asked.
+        """
         session = self._sessions.current
         if session is None:
-            return
+            return ""
         asked_at = self._clock.now
         try:
             async with await session.client() as client:
@@ -98,10 +101,9 @@ class Figures:
         except expected_failures() as error:
             self._notifications.post(str(error), "error")
             self.note_failure(error, asked_at)
-        else:
-            self.note_sizes(found, asked_at)
-            text = f"Amplitude lists {plural(len(found), 'cohort')}. Their sizes are up to date."
-            self._notifications.post(text, is_kept=False)
+            return ""
+        self.note_sizes(found, asked_at)
+        return f"{plural(len(found), 'cohort')} in Amplitude"
 
     def note_sizes(self, found: dict[str, int | None], asked_at: int) -> None:
         """Show sizes that Amplitude was asked for at `asked_at`, microseconds since 1970."""

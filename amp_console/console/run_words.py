@@ -20,9 +20,7 @@ UNDER_WAY = {
     "pausing": "The current request finishes, then nothing is sent. Press p to resume.",
     "paused": "Nothing is sent. Press p to resume.",
 }
-LINK_KEYS = (
-    "Press 1 for Audiences, then l: there Enter links another cohort, and n unlinks this one."
-)
+LINK_KEYS = "Press 1 for Audiences, then l to link another cohort, or to unlink this one."
 OUTCOME_TONES = {
     "delivered": "good",
     "partial": "bad",

@@ -1,6 +1,7 @@
 """Figures that Segment is asked for: the sizes of the audiences of the connected space."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -16,7 +17,15 @@ from amp_console.ledger.membership_changes import MovedSince
 from amp_console.ledger.segment_audiences import SpaceReading, space_reading
 from amp_console.sync.queries.segment import SizesSideBySide, compare_space, moved_since_reading
 from amp_console.sync.queries.status import AudienceSummary
+from amp_console.text import plural
 from amp_console.values import Secret
+
+
+async def post_updated(notifications: Notifications, *asked: Awaitable[str]) -> None:
+    """Ask for sizes at the same time, and say in one notification which are up to date now."""
+    if found := [what for what in await asyncio.gather(*asked) if what]:
+        text = f"Sizes are up to date: {', '.join(found)}."
+        notifications.post(text, is_kept=False)
 
 
 class Sizes(NamedTuple):
@@ -107,27 +116,31 @@ class SegmentFigures:
         row = self._rows.get(audience_id)
         return Sizes(self._reading, row) if self._reading is not None and row is not None else None
 
-    async def update(self) -> None:
+    async def update(self) -> str:
         """Ask Segment for the audiences of the space, if one is connected; the ledger keeps them.
 
-        What it said before stays where it can't be asked, and the notification says why.
+        What it said before stays where it can't be asked, and the notification says why. Returns
+        what it counted, "8 audiences in Segment"; "" without an answer.
         """
         session, space = self._sessions.current, self.space
         if session is None or space is None or self.is_asking:
-            return
+            return ""
         self.is_asking = True
         self._changed()
         try:
             reading = await self._ask(session, space)
         except LedgerClosed:
-            return  # another connection is open by now, or none
+            return ""  # another connection is open by now, or none
         except expected_failures() as error:
             self._notifications.post(str(error), "error")
-        else:
-            self._notify(reading)
+            return ""
         finally:
             self.is_asking = False
             self._changed()
+        if reading.trouble:
+            self._say_trouble(reading)
+            return ""
+        return f"{plural(len(reading.audiences), 'audience')} in Segment"
 
     async def _ask(self, session: Session, space: SegmentSpace) -> SpaceReading:
         # Not at the top: the first screen asks no one.
@@ -136,10 +149,8 @@ class SegmentFigures:
         find, now = partial(self._public_token, space), self._environment.timing.now
         return await ask_space(session.ledger, space, find, self.say_waiting, now)
 
-    def _notify(self, reading: SpaceReading) -> None:
-        """Say why Segment did not answer; what it answered is shown with its age."""
-        if not reading.trouble:
-            return
+    def _say_trouble(self, reading: SpaceReading) -> None:
+        """Say why Segment did not answer, and what is still shown."""
         kept = "The previous sizes are still shown, with their age."
         if reading.read_at is None:
             kept = "No sizes have been read from Segment yet."

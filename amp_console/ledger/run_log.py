@@ -30,6 +30,7 @@ _NAMES = {
     RunKind.FORGET: "Deletion request",
 }
 _OUTCOMES = {
+    (RunKind.LIVE, RunStatus.STOPPED): "ended",  # as an operator wanted: its reason says the rest
     (RunKind.COMPARE, RunStatus.DELIVERED): "same",
     (RunKind.COMPARE, RunStatus.PARTIAL): "different",
     (RunKind.REPAIR, RunStatus.DELIVERED): "repaired",
@@ -43,9 +44,8 @@ _BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}
 
 def run_outcome(kind: RunKind, status: RunStatus) -> str:
     """How a run of any kind ended, in one or two words."""
-    if status is RunStatus.STOPPED:
-        return "incomplete"
-    return _OUTCOMES.get((kind, status), str(status))
+    other = "incomplete" if status is RunStatus.STOPPED else str(status)
+    return _OUTCOMES.get((kind, status), other)
 
 
 def run_reason(ended: Run) -> str:
@@ -133,6 +133,7 @@ def log_run_end(db: Db, run_id: int) -> None:
     audiences = run_audiences(db, run_id)
     audience_ids = [item.audience_id for item in audiences]
     outcome = run_outcome(ended.kind, ended.status)
+    outcome = "" if outcome == "ended" else f", {outcome}"
     why = ended.note
     if not why and ended.status is RunStatus.STOPPED and ended.kind in _DELIVERING:
         why = _left_pending(audiences)
@@ -140,7 +141,7 @@ def log_run_end(db: Db, run_id: int) -> None:
     entry = LogEntry(
         ended.ended_at,
         LogKind(ended.kind),
-        f"{_NAMES[ended.kind]}{_whose(db, audience_ids)} ended: run {run_id}, {outcome}. "
+        f"{_NAMES[ended.kind]}{_whose(db, audience_ids)} ended: run {run_id}{outcome}. "
         f"{_figures(ended)}.{note}",
         severity,
         run_id,

@@ -485,9 +485,9 @@ def _facts_of_log(texts: Sequence[str]) -> dict[str, object]:
         if refreshed := re.match(r"Refresh of “(.+)” from .+: applied", text):
             for word in ("entering", "leaving"):
                 facts.setdefault(f"{refreshed[1]}: {word}", counted(text, word))
-        if ended := re.search(r" ended: run (\d+), ([a-z ]+)\. (.*)", text):
+        if ended := re.search(r" ended: run (\d+)(?:, ([a-z ]+))?\. (.*)", text):
             run, figures = f"run {ended[1]}", ended[3]
-            facts[f"{run}: outcome"] = ended[2]
+            facts[f"{run}: outcome"] = ended[2] or "ended"
             if "compared" in figures:
                 facts[f"{run}: differing"] = counted(figures, "users? differs?")
             if " compared, " not in figures:

@@ -822,15 +822,13 @@ async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness
     async with harness.open() as pilot:
         await until_shown(pilot, "broken link")
         select(pilot, SHOPPERS)
-        await until_shown(
-            pilot, "Press l, then Enter to link another cohort", "l Link  Enter Settings"
-        )
+        await until_shown(pilot, "Press l to link another cohort", "l Link  Enter Settings")
         assert "r Reconcile" not in picture(pilot)
         await pilot.press("r")
         await until_shown(pilot, "Amplitude no longer has this cohort: press l to link another.")
         await until_shown(pilot, "= 19 delivered", "1 to be removed · no longer", "in Amplitude")
         await pilot.press("u")
-        await until_notified(pilot, "Amplitude lists 3 cohorts. Their sizes are up to date.")
+        await until_notified(pilot, "Sizes are up to date: 3 cohorts in Amplitude.")
         assert "press u to check" not in picture(pilot)
 
 

@@ -266,7 +266,8 @@ async def test_what_cannot_be_retried_says_why(harness: ConsoleHarness) -> None:
 async def test_invalid_events_are_listed_with_file_and_line(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, broken_events) as pilot:
         await pilot.press("v")
-        await until_shown(pilot, "Invalid events", "no usable identifier", "2 events")
+        await until_shown(pilot, "Invalid events", "no usable identifier", "m Field mapping")
+        await until_shown(pilot, "2 events")
         await pilot.press("enter")
         await until_shown(pilot, "line 1", "line 2", "no usable identifier at $.userId")
         await pilot.press("enter")
@@ -481,7 +482,7 @@ async def test_errors_of_an_audience_say_that_events_were_invalid(harness: Conso
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         pilot.app.push_screen(ErrorsScreen(ghosts))
-        await until_shown(pilot, f"Errors · {GHOSTS}", "press v for 1 invalid event in all")
+        await until_shown(pilot, f"Errors · {GHOSTS}", "press v for 1 invalid event (all")
 
 
 async def test_a_sync_elsewhere_moves_what_is_shown(harness: ConsoleHarness) -> None:
@@ -535,6 +536,7 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
         await pilot.press("v")
         await until_shown(pilot, "4 events")
         await pilot.press("slash", *"broken", "enter")
+        await until_shown(pilot, "E Export  Enter Events")
         await until_shown(pilot, "2 events")
         await export_to(pilot, "\0")
         await until_shown(pilot, "This is not a valid file name.")

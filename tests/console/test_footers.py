@@ -294,8 +294,6 @@ async def test_under_a_dialog_the_footer_shows_the_keys_of_the_dialog(
             "v": [
                 "Enter Use",
                 "n Save what is shown",
-                "r Rename",
-                "d Delete",
                 "c Columns",
                 "Esc Close",
             ],

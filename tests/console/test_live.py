@@ -145,11 +145,11 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
-        await until_shown(pilot, "2 events read", "2 members updated", "2 before the session")
+        await until_shown(pilot, "2 events read", "2 from before it", "2 members updated")
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
-        await until_shown(pilot, "3 events read", "2 before the session")
+        await until_shown(pilot, "3 events read", "2 from before it")
         await until_shown(pilot, "shoppers", "live.ndjson", "» live: 1 audience", "lag")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
@@ -1085,9 +1085,12 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         )
         await until_shown(pilot, "2 pending at its end", "Nothing is sent first: 2 pending changes")
         ended = next(it.text for it in await _log_entries(pilot) if " ended: run " in it.text)
+        assert ended.startswith("Live session of 2 audiences ended: run 1. ")
         assert ended.endswith("Pending: 2 of “waiters” (no cohort).")
         await until_gone(pilot, "» live")
         await until_gone(pilot, "live: 1")
+        await pilot.press("3")
+        await until_shown(pilot, "live", "◐ ended", "2 pending: no cohort")
 
 
 async def _log_entries(pilot: Pilot[None]) -> list[LogEntry]:

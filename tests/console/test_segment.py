@@ -121,6 +121,9 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         )
         assert simulator.segment.requests == []
         await pilot.press("u")
+        await until_notified(
+            pilot, "Sizes are up to date: 3 cohorts in Amplitude, 5 audiences in Segment."
+        )
         await until_shown(pilot, "Segment 22 · members 22 · cohort 20", "Live (read just now)")
         await until_gone(pilot, "fewer in Segment")
         await at(pilot, LAPSED)
@@ -151,9 +154,11 @@ async def test_beside_a_cohort_that_is_right_it_is_said_what_segment_counts_othe
         await until_shown(
             pilot,
             "● in sync  ≠ Segment +3",
-            "next        The cohort has everyone that the events imported",
-            "ask for, but Segment counted 3 more members: see",
+            "next        The cohort matches the events imported so far,",
+            "but Segment counted 3 more members: see below.",
         )
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "● in sync  ≠ Segment")
 
 
 async def test_sizes_that_changes_have_overtaken_are_said_to_be_of_before(
@@ -273,7 +278,7 @@ async def test_without_a_space_home_says_nothing_of_segment(harness: ConsoleHarn
     async with harness.open(size=(200, 50)) as pilot:
         await at(pilot, SHOPPERS)
         await pilot.press("u")
-        await until_notified(pilot, "Their sizes are up to date.")
+        await until_notified(pilot, "Sizes are up to date: 3 cohorts in Amplitude.")
         assert "Segment" not in picture(pilot)
         await pilot.press("v", "c")
         await until_shown(pilot, "Show or hide", "Last sync")

@@ -62,7 +62,10 @@ async def test_views_are_renamed_and_deleted(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "12", LAPSED)
         await pilot.press("v")
         await until_shown(pilot, "One", "Two")
-        await pilot.press("j", "r")
+        assert "r Rename" not in picture(pilot), "the list as it comes has no name of its own"
+        await pilot.press("j")
+        await until_shown(pilot, "r Rename", "d Delete")
+        await pilot.press("r")
         await until_shown(pilot, "Rename view")
         await pilot.press(*"Other", "enter")
         await until(pilot, lambda: kept(harness) == (["Other", "Two"], ""))

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from textual import events
+from textual.actions import parse
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
@@ -124,9 +125,9 @@ class Dialog(ModalScreen[T], Generic[T]):
         """The keys of the dialog's own actions that have a description, Esc last."""
         found: dict[str, Binding] = {}
         for _, binding in self._bindings:
-            name = binding.action.partition("(")[0]
-            is_own = binding.description and "." not in name  # not those that Textual adds
-            if is_own and self.check_action(name, ()):
+            namespace, name, given = parse(binding.action)
+            is_own = binding.description and not namespace  # not those that Textual adds
+            if is_own and self.check_action(name, given):
                 found.setdefault(binding.action, binding)
         for binding in sorted(found.values(), key=lambda item: item.key == "escape"):
             display = self.app.get_key_display(binding)

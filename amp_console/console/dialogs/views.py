@@ -13,6 +13,7 @@ from amp_console.connections.saved_views import name_problem
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.dialogs.form import FormDialog, ask_text
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.lifecycle import is_open
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 EVERYTHING = "All audiences"
@@ -83,12 +84,19 @@ class ViewsDialog(Dialog[ViewChoice]):
     def on_grid_opened(self) -> None:
         self.action_choose("use")
 
+    def on_grid_moved(self) -> None:
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to rename or delete saved views, and not the list as it comes."""
+        is_of_saved = parameters in {("rename",), ("delete",)}
+        if is_of_saved and is_open(self) and self.query_one(Grid).key == "":
+            return False
+        return super().check_action(action, parameters)
+
     def action_choose(self, action: str) -> None:
         """Answer with an action on the view under the cursor."""
-        name = str(self.query_one(Grid).key)
-        if action in {"rename", "delete"} and not name:
-            return
-        self.dismiss(ViewChoice(ViewAction(action), name))
+        self.dismiss(ViewChoice(ViewAction(action), str(self.query_one(Grid).key)))
 
 
 def described(view: SavedView, glyphs: Glyphs) -> str:

@@ -31,6 +31,7 @@ from amp_console.console.screens.audiences.rows import (
 from amp_console.console.screens.audiences.summaries import SummaryReader
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import DETAILS, OPEN, Labelled, UsefulActions, Withheld
+from amp_console.console.segment_figures import post_updated
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.split import Split
@@ -352,8 +353,9 @@ pale where that differs. Press v to save filter, order and columns as a view."""
 
         It costs no download. Segment is asked where a space is connected.
         """
-        self.run_worker(self.services.figures.update_sizes())
-        self.services.run_in_background(self.services.segment.update())
+        services = self.services
+        asked = services.figures.update_sizes(), services.segment.update()
+        services.run_in_background(post_updated(services.notifications, *asked))
 
     def action_switch(self) -> None:
         """Disable the audience for syncs of all, or enable it."""

@@ -39,7 +39,7 @@ def next_step(
     """
     step = _step(known, states, query, is_synced_now=is_synced_now)
     if odd and states[0].status in {Status.IN_SYNC, Status.LIVE}:
-        return f"The cohort has everyone that the events imported ask for, but {odd}: see below."
+        return f"The cohort matches the events imported so far, but {odd}: see below."
     return f"{step} {odd}: see below." if odd else step
 
 
@@ -85,14 +85,14 @@ def _also_send(known: AudienceSummary, states: Sequence[State]) -> str:
 
 
 def _broken_step(known: AudienceSummary, states: Sequence[State]) -> str:
-    """Name the keys, and how many a new cohort gets: all but those who can't be sent."""
+    """Name the key, and how many a new cohort gets: all but those who can't be sent."""
     del states
     adds = ""
     if known.count is not None:
         adds = f" and adds {plural(known.count.in_cohort + known.count.pending, 'user')}"
     return (
-        "Press l, then Enter to link another cohort, or n to unlink this one: the next sync then "
-        f"creates a new one{adds}."
+        "Press l to link another cohort, or to unlink this one: the next sync then creates a new "
+        f"one{adds}."
     )
 
 

@@ -83,7 +83,11 @@ def _status(services: Services, known: AudienceSummary, states: Sequence[State])
     def shown(some: Sequence[State]) -> list[CellPart]:
         return badges(services.glyphs, known.audience.id, some, is_brief=True)
 
-    return [*shown([first, *others]), *segment_badge(services, known.audience), *shown(last)]
+    marks = segment_badge(services, known.audience)
+    if first.status is Status.IN_SYNC:  # its sign alone would say the opposite of that
+        sign = f"{services.glyphs.unequal} Segment"
+        marks = [mark._replace(sign=sign) for mark in marks]
+    return [*shown([first, *others]), *marks, *shown(last)]
 
 
 def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:

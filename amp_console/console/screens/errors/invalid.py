@@ -64,6 +64,11 @@ class InvalidEvents(Container):
         )
 
     @property
+    def is_broken_text(self) -> bool:
+        """Whether the events with the reason under the cursor are not even JSON."""
+        return str(self.query_one(Grid).key).startswith(NOT_JSON)
+
+    @property
     def is_entered(self) -> bool:
         """Whether one reason is read, and not the list."""
         return self.query_one(Split).is_entered
@@ -111,6 +116,7 @@ class InvalidEvents(Container):
     def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()
         self._show_reason()
+        screen_of(self).refresh_bindings()
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         """Go to the reason with its events."""

@@ -243,7 +243,9 @@ into a CSV file."""
 
     def useful_actions(self) -> UsefulActions:
         if self._is_invalid:
-            return "mapping", "export", "rejected"
+            others = "export", "rejected"
+            # No mapping makes a broken text readable.
+            return others if self._invalid.is_broken_text else ("mapping", *others)
         names = [clean(name) for name in self._retried.values()]
         what = names[0] if len(names) == 1 else plural(len(names), "audience")
         sync = (Labelled("sync", f"Plan a sync of {what}"),) if names else ()

@@ -214,7 +214,7 @@ class RejectedUsers(Container):
         panel.border_title = safe_text(title, max_length=80)
         # Invalid events are not kept by run or audience.
         invalid = 0 if self.scope.run_id is not None else invalid
-        of_all = "" if self.scope.audience_id is None else " in all"
+        of_all = "" if self.scope.audience_id is None else " (all audiences)"
         unsent = [group for group in groups if not is_retriable(group.code)]
         stuck = sum(group.count for group in unsent)
         why = lacking(group.reason for group in unsent)

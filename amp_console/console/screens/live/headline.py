@@ -23,7 +23,6 @@ from amp_console.console.texts import (
 from amp_console.console.words import clock, lasting, stopwatch
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.sync.formatting import refused_words
-from amp_console.sync.ingest.report import news_of
 from amp_console.sync.live.progress import LiveSnapshot, pending_by_audience
 from amp_console.sync.sources.bucket.address import is_bucket
 from amp_console.sync.sources.protocols import SourceStatus
@@ -67,11 +66,10 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     if now is None:
         return
     events = f"{plural(now.tally.read, 'event')} read"
-    yield safe_text(f"{events} in {stopwatch(now.elapsed)}")
-    if now.tally.valid:
-        yield safe_text((news_of(now.updated), MUTED))
-    if now.earlier:
-        yield safe_text((f"{now.earlier:,} before the session", MUTED))
+    earlier: Part = (f" ({now.earlier:,} from before it)" if now.earlier else "", MUTED)
+    yield safe_text(f"{events} in {stopwatch(now.elapsed)}", earlier)
+    if now.tally.valid:  # not that nothing is new: others are delivered meanwhile
+        yield safe_text((f"{plural(now.updated, 'member')} updated", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
 
@@ -162,7 +160,7 @@ def _sources(now: LiveSnapshot, moment: float, glyphs: Glyphs) -> Iterator[Conte
         yield safe_text((f"{kind} ", MUTED), f"{now.source_count:,}")
     last = max((source.last for source in sources if source.last is not None), default=None)
     if last is not None:
-        yield safe_text(("last event ", MUTED), since(moment - last))
+        yield safe_text(("last read ", MUTED), since(moment - last))
     if (failing := trouble(now, glyphs)) is not None:
         yield failing
 

@@ -66,7 +66,7 @@ SOURCES = (
     Column("Size", 9, right=True, rank=4),
     Column("Events", 9, right=True, rank=3),
     Column("/s", 8, right=True, rank=2),
-    Column("Last event", 10, right=True, rank=1),
+    Column("Last read", 10, right=True, rank=1),
     Column("Notes", 14, flex=2, hides=True),
 )
 CHANGES = (

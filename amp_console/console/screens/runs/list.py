@@ -19,7 +19,7 @@ from amp_console.console.screens.runs.rows import sign
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
-from amp_console.console.widgets.split import BELOW, Split
+from amp_console.console.widgets.split import Split
 from amp_console.console.words import SECOND, aged, changes, lasting
 from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.run_log import run_outcome, run_reason
@@ -145,7 +145,7 @@ plays a finished one back from its log, which sends nothing."""
             plural(len(found), "run") if found else ""
         )
         split = self.query_one(Split)
-        split.fit_rows(len(found) if self.size.width < BELOW else min(len(found), MAX_ROWS))
+        split.fit_rows(min(len(found), MAX_ROWS))
         split.has_detail = self._run_id is not None
         await self._load_detail()
 

@@ -34,6 +34,7 @@ from amp_console.console.screens.sources.actions import (
 )
 from amp_console.console.screens.sources.detail import SourceDetail
 from amp_console.console.screens.sources.rows import COLUMNS, EMPTY, row
+from amp_console.console.segment_figures import post_updated
 from amp_console.console.texts import BAD, GOOD, MUTED, Part, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
@@ -101,13 +102,15 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
             noun="source",
             glyphs=self.services.glyphs,
             age=self.services.age_of,
-            opens="Details",
             id="list",
         )
         panel = Container(FilterBar(), grid, id="sources", classes="panel fill")
         panel.border_title = "Sources"
         detail = SourceDetail(self.loader, lambda: self.current, self._test_of)
         yield Split(panel, detail, stacks=True, detail_lines=LEAST_LINES)
+
+    def on_mount(self) -> None:
+        self.watch(self._detail, "virtual_size", self._name_enter, init=False)
 
     # Looking.
 
@@ -173,10 +176,16 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
         """Show the source under the cursor."""
         current = self.current
         self.query_one(Split).has_detail = current is not None
-        is_edited = current is not None and current.origin in EDITED
-        self.query_one("#list", Grid).opens = "Edit" if is_edited else "Details"
-        self.action_keys.refresh()
+        self._name_enter()
         self._detail.reload()
+
+    def _name_enter(self) -> None:
+        """Name what Enter does in the footer: it goes to a detail only to scroll it."""
+        current = self.current
+        is_edited = current is not None and current.origin in EDITED
+        scrolls = "Details" if self._detail.max_scroll_y else ""
+        self.query_one("#list", Grid).opens = "Edit" if is_edited else scrolls
+        self.action_keys.refresh()
 
     def _test_of(self, source: KnownSource) -> Part | None:
         warehouse = source.warehouse
@@ -226,15 +235,14 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
             self.action_edit()
         elif self._detail.max_scroll_y:
             self.query_one(Split).enter()
-        else:
-            said = "All that is known of this source is shown already."
-            self.services.notifications.post(said, is_kept=False)
 
     def action_refresh(self) -> None:
         """Run the query of the audience and show who would enter and leave, or ask Segment."""
         current, waiting = self.current, self.services.jobs.refreshing
         if current is not None and current.origin is Origin.SEGMENT:
-            self.services.run_in_background(self.services.segment.update())
+            services = self.services
+            asked = post_updated(services.notifications, services.segment.update())
+            services.run_in_background(asked)
             return
         if current is None or current.query is None or current.warehouse is None:
             return
