@@ -389,7 +389,7 @@ async def test_a_bucket_counts_its_objects_while_it_is_followed_and_later(
         await until_shown(pilot, "● ok", "Press i to read what is new")
         await pilot.press("D")
         await until_notified(pilot, "it is listed because it was read, and has no settings")
-        assert "Enter" not in picture(pilot), "all that is known of it is shown"
+        assert "Enter" not in picture(pilot), "there is no more to show"
         await pilot.press("i")
         await until_shown(pilot, "Import events")
 

@@ -1,6 +1,7 @@
 """Sources: the warehouses, queries, buckets and files that events and members come from."""
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -110,7 +111,7 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
         yield Split(panel, detail, stacks=True, detail_lines=LEAST_LINES)
 
     def on_mount(self) -> None:
-        self.watch(self._detail, "virtual_size", self._name_enter, init=False)
+        self.watch(self._detail, "virtual_size", partial(_name_enter, self), init=False)
 
     # Looking.
 
@@ -176,16 +177,8 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
         """Show the source under the cursor."""
         current = self.current
         self.query_one(Split).has_detail = current is not None
-        self._name_enter()
+        _name_enter(self)
         self._detail.reload()
-
-    def _name_enter(self) -> None:
-        """Name what Enter does in the footer: it goes to a detail only to scroll it."""
-        current = self.current
-        is_edited = current is not None and current.origin in EDITED
-        scrolls = "Details" if self._detail.max_scroll_y else ""
-        self.query_one("#list", Grid).opens = "Edit" if is_edited else scrolls
-        self.action_keys.refresh()
 
     def _test_of(self, source: KnownSource) -> Part | None:
         warehouse = source.warehouse
@@ -286,22 +279,32 @@ In a shell, amp-console segment connect --space ID connects a Segment space."""
     def action_test(self) -> None:
         """Connect to the warehouse and show its version."""
         if self.current is not None and self.current.warehouse is not None:
-            self.run_worker(self._test(self.current.warehouse))
-
-    async def _test(self, source: NamedSource) -> None:
-        self._tested[source.name] = ("Opening it…", MUTED)
-        self._detail.show()
-        try:
-            found = await aside(version, self.services, source)
-            self._tested[source.name] = (f"It can be read: {found}.", GOOD)
-        except (WarehouseError, KeysError) as error:
-            self._tested[source.name] = (str(error), BAD)
-        self._detail.show()
+            self.run_worker(_test(self, self.current.warehouse))
 
     def action_remove(self) -> None:
         """Remove a warehouse from the settings, or the query from its audience."""
         if self.current is not None:
             self.run_worker(_remove(self.services, self.current))
+
+
+def _name_enter(screen: SourcesScreen) -> None:
+    """Name what Enter does in the footer: it goes to a detail only to scroll it."""
+    current = screen.current
+    is_edited = current is not None and current.origin in EDITED
+    scrolls = "Details" if screen._detail.max_scroll_y else ""
+    screen.query_one("#list", Grid).opens = "Edit" if is_edited else scrolls
+    screen.action_keys.refresh()
+
+
+async def _test(screen: SourcesScreen, source: NamedSource) -> None:
+    screen._tested[source.name] = ("Opening it…", MUTED)
+    screen._detail.show()
+    try:
+        found = await aside(version, screen.services, source)
+        screen._tested[source.name] = (f"It can be read: {found}.", GOOD)
+    except (WarehouseError, KeysError) as error:
+        screen._tested[source.name] = (str(error), BAD)
+    screen._detail.show()
 
 
 async def _remove(services: Services, source: KnownSource) -> None:
