@@ -22,6 +22,7 @@ class Glyphs(NamedTuple):
     full: str
     empty: str
     extra: str
+    unsent: str
     spark: str
     dash: str
     arrow: str
@@ -51,6 +52,7 @@ PLAIN = Glyphs(
     full="█",
     empty="░",
     extra="▓",
+    unsent="▒",
     spark="▁▂▃▄▅▆▇█",
     dash="—",
     arrow="→",
@@ -79,6 +81,7 @@ ASCII = Glyphs(
     full="#",
     empty=".",
     extra="x",
+    unsent="-",
     spark="_.:-=+*#",
     dash="-",
     arrow="->",

@@ -11,6 +11,7 @@ from amp_console.console import LaunchOptions
 from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.runs.detail import NOT_COMPARED
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.console.widgets.grid import Grid
@@ -484,6 +485,11 @@ async def test_enter_on_an_audience_shows_its_requests_alone(harness: ConsoleHar
         row = panel.shown_log.row
         assert row is not None
         assert len(row.cells) == len(labels)
+        await pilot.press("d")
+        await until_notified(pilot, NOT_COMPARED)
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Help · Run")
+        assert "Who differs" not in picture(pilot)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -84,11 +84,12 @@ _TONES_NOW = {"added": "good", "removed": "good", "repaired": "good", "rejected"
 
 
 class Parts(NamedTuple):
-    """How many people are missing from the cohort without an explanation, in both, and extra."""
+    """How many people are in both, and in one only: missing or extra, or pending, not yet sent."""
 
     missing: int
     both: int
     extra: int
+    pending: int = 0
 
 
 def parts_now(comparison: Comparison, resolved: Resolved | None) -> Parts:
@@ -97,6 +98,7 @@ def parts_now(comparison: Comparison, resolved: Resolved | None) -> Parts:
         unexplained_missing(comparison),
         comparison.in_both,
         comparison.extra - pending_parts(comparison)[1],
+        comparison.pending,
     )
     if resolved is None:
         return found
@@ -105,6 +107,7 @@ def parts_now(comparison: Comparison, resolved: Resolved | None) -> Parts:
         found.missing - repaired.get(DifferenceKind.MISSING, 0),
         found.both + resolved.added,
         found.extra - sum(repaired.get(kind, 0) for kind in EXTRA),
+        found.pending - resolved.sent,
     )
 
 
@@ -122,24 +125,25 @@ def in_cohort_now(comparison: Comparison, resolved: Resolved | None) -> int:
     return comparison.in_cohort + changed
 
 
-def shares(counts: Parts, width: int) -> tuple[int, int, int]:
-    """Share `width` columns among missing, both and extra; a part with people gets at least one."""
+def shares(counts: Parts, width: int) -> Parts:
+    """Share `width` columns among the parts; one with people gets at least one."""
     total = sum(counts)
     if not total or width < len(counts):
-        return 0, width, 0
+        return Parts(0, width, 0)
     edges = [max(1, round(width * count / total)) if count else 0 for count in counts]
     largest = max(range(len(edges)), key=lambda index: edges[index])
     edges[largest] += width - sum(edges)
-    return edges[0], edges[1], edges[2]
+    return Parts(*edges)
 
 
 def bar(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs, width: int) -> Content:
-    """The cohort and the audience as one bar: who is missing, in both, and extra by now."""
-    missing, both, extra = shares(parts_now(comparison, resolved), width)
+    """The cohort and the audience as one bar: who is missing, in both, extra and pending by now."""
+    columns = shares(parts_now(comparison, resolved), width)
     return safe_text(
-        (glyphs.empty * missing, WARN),
-        (glyphs.full * both, GOOD),
-        (glyphs.extra * extra, BAD),
+        (glyphs.empty * columns.missing, WARN),
+        (glyphs.full * columns.both, GOOD),
+        (glyphs.extra * columns.extra, BAD),
+        (glyphs.unsent * columns.pending, WARN),
         max_length=max(width, 1),
     )
 
@@ -196,10 +200,9 @@ def legend(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) ->
         (f"{glyphs.extra} ", BAD),
         f"{now.extra:,} {still}extra",
     ]
-    sent = resolved.sent if resolved else 0
-    if left := comparison.pending - sent:
-        parts.append((f"   {left:,} pending: not yet sent", MUTED))
-    if sent:
+    if now.pending:
+        parts += [(f"   {glyphs.unsent} ", WARN), f"{now.pending:,} pending: not yet sent"]
+    if (sent := resolved.sent if resolved else 0) > 0:
         parts.append((f"   {sent:,} sent since", MUTED))
     if rejected := comparison.missing_rejected - (resolved.accepted if resolved else 0):
         parts.append((f"   {rejected:,} rejected", BAD))

@@ -77,7 +77,7 @@ them, with or without a repair. To prevent that, disable the audience (t under A
 
 Users who are missing because Amplitude rejected them are listed apart: x shows why.
 
-The bar shows who is missing from the cohort, in both, and extra. Below are the kinds of
+The bar shows who is missing from the cohort, in both, extra, and pending. Below are the kinds of
 differences, and the people of the kind under the cursor. p repairs them: all, or those that
 are marked with space. You choose what (add, remove, both), then see the plan and confirm it.
 

@@ -14,7 +14,7 @@ from amp_console.console.routes import MainScreen, OpenErrors
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import UsefulActions, Withheld
-from amp_console.console.screens.runs.detail import RunDetail, read_run
+from amp_console.console.screens.runs.detail import NOT_COMPARED, RunDetail, read_run
 from amp_console.console.screens.runs.panels import ProgressPanel, RequestsPanel
 from amp_console.console.session import Session
 from amp_console.ledger import runs
@@ -161,6 +161,9 @@ E writes them into a CSV file."""
         if action in {"pause", "cancel"} and is_open(self) and not self.is_live:
             return False
         if action == "errors" and self._view is not None and not self._view.has_rejected:
+            return False
+        has_compared = self._detail.reason_without_differences != NOT_COMPARED
+        if action == "differences" and is_open(self) and not has_compared:
             return False
         return super().check_action(action, parameters)
 
