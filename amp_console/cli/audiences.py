@@ -378,7 +378,7 @@ def _print_audience(
             if document.uncertain
             else []
         ),
-        ("last sync", local_time(document.last_sync_at) or "never"),
+        ("last sent", local_time(document.last_sync_at) or "never"),
         *(
             [("compared", local_time(document.compared_at) or "not yet")]
             if document.cohort_id

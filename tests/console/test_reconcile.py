@@ -926,7 +926,7 @@ async def test_a_comparison_is_no_sync_of_the_audience(harness: ConsoleHarness) 
     async with harness.open(size=(200, 50)) as pilot:
         await compare(pilot)
         await pilot.press("1")
-        await until_shown(pilot, "Last sync", "compared    just now, run 2: 3 users differed")
+        await until_shown(pilot, "Last sent", "compared    just now, run 2: 3 users differed")
         await until_gone(pilot, "run 2  ")
         session = services(pilot).session
         assert session is not None

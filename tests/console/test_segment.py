@@ -281,7 +281,7 @@ async def test_without_a_space_home_says_nothing_of_segment(harness: ConsoleHarn
         await until_notified(pilot, "Sizes are up to date: 3 cohorts in Amplitude.")
         assert "Segment" not in picture(pilot)
         await pilot.press("v", "c")
-        await until_shown(pilot, "Show or hide", "Last sync")
+        await until_shown(pilot, "Show or hide", "Last sent")
         assert "Segment" not in picture(pilot)
 
 

@@ -80,6 +80,9 @@ u asks Amplitude how large the cohorts are, and Segment how large its audiences 
 connected. The detail shows both beside the ledger and marks what does not match. Segment counts
 profiles, and one with several identifiers counts once; the ledger counts identifiers.
 
+Last sent is when a sync, a repair or a live session last tried to send changes of the audience,
+whether or not they were delivered. A comparison sends nothing.
+
 The title says how many audiences need attention, as nothing changes before you act: broken links,
 refused keys, plans that remove more than half of a cohort, cohorts that differ, and rejected users.
 Then it says what else is open: pending changes, cohorts never compared (r compares them, person by
