@@ -84,8 +84,8 @@ class KeysReason(enum.StrEnum):
 
 
 _KEYS_NEXT = {
-    KeysReason.UNKNOWN_KEY: "Copy the API key again from Amplitude, and check the region: "
-    "each knows only its own keys.",
+    KeysReason.UNKNOWN_KEY: "Copy the API key again from Amplitude, and check the region: a "
+    "key works in one region only.",
     KeysReason.WRONG_SECRET: "Copy the project's secret key again from Amplitude.",
     KeysReason.OTHER: "Check the keys, their permissions and the App ID.",
 }

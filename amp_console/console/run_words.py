@@ -101,7 +101,7 @@ def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> st
         wait = f"{plural(pending or 0, 'user')} wait{'s' if pending == 1 else ''}"
         unsent = _not_sent(counts.rejected, left)
         but = f", except {listed(unsent)}" if unsent else ""
-        return f"{wait}: {', '.join(left.waiting)}. All else is delivered{but}."
+        return f"{wait}: {', '.join(left.waiting)}. Everything else is delivered{but}."
     if status == "stopped" and pending:
         return f"Ended with {plural(pending, 'user')} still pending."
     if status == "stopped" and pending == 0:
@@ -216,7 +216,7 @@ def advice(
         need = "more audience needs" if len(stuck) == 2 else "more audiences need"
         yield f"{len(stuck) - 1:,} {need} attention: their rows say why."
     if goes_on and status in {"stopped", "interrupted"}:
-        yield f"The next sync delivers what{' else' if stuck else ''} is pending."
+        yield f"The next sync delivers {'everything else that' if stuck else 'what'} is pending."
 
 
 def _rejected(rejected: int, still: int) -> str:

@@ -297,8 +297,8 @@ def plan_sentences(plan: ForgetPlan) -> list[str]:
     for person in plan.people:
         names = ", ".join(_named(identity) for identity in person.identities)
         cohorts = ", ".join(f"“{clean(item.name)}”" for item in person.audiences)
-        removed = f"removed from the cohort of {cohorts}" if cohorts else "in no cohort"
-        found.append(f"{names}: {removed}, then erased from the ledger.")
+        removed = f"removed from the cohort of {cohorts}, then" if cohorts else "in no cohort;"
+        found.append(f"{names}: {removed} erased from the ledger.")
     if plan.unclean:
         requests = plural(plan.unclean, "request")
         found.append(f"What {requests} erased is then removed from the ledger's files, too.")

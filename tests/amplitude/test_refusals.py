@@ -237,8 +237,8 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
             (
                 "Amplitude refused the keys: Invalid API Key. "
                 "The request changed nothing in Amplitude. "
-                "Copy the API key again from Amplitude, and check the region: each knows only "
-                "its own keys."
+                "Copy the API key again from Amplitude, and check the region: a key works in "
+                "one region only."
             ),
         ),
         (

@@ -13,6 +13,7 @@ from amp_console.simulator import Answer, Rule
 from amp_console.values import IdType
 from tests.console.harness import (
     ConsoleHarness,
+    picture,
     services,
     until,
     until_gone,
@@ -151,11 +152,13 @@ async def test_a_cohort_that_another_audience_follows_is_taken_knowingly_only(
 
 async def test_the_cohort_it_has_is_not_linked_again(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
+    cohort(harness, "A webinar", 12)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
         select(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "this audience")
+        assert "this audience" in next(at for at in picture(pilot).splitlines() if "▸ " in at)
         await pilot.press("enter")
         await until(pilot, lambda: "already linked to this cohort" in last(pilot))
 

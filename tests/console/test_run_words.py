@@ -80,13 +80,13 @@ def test_a_verdict_names_who_is_left() -> None:
     waiting = ("Newsletter (no cohort)", "Trial day 7 (broken link)")
     assert verdict("stopped", none, Except(12_138, 0, 0, 0, waiting), "shoppers") == (
         "12,138 users wait: Newsletter (no cohort), Trial day 7 (broken link). "
-        "All else is delivered."
+        "Everything else is delivered."
     )
     assert verdict(
         "stopped", AudienceCounts(rejected=1), Except(1, 0, 0, 1, waiting[:1]), "shoppers"
     ) == (
         "1 user waits: Newsletter (no cohort). "
-        "All else is delivered, except 1 rejected user and 1 invalid event."
+        "Everything else is delivered, except 1 rejected user and 1 invalid event."
     )
     assert (
         verdict("stopped", none, Except(1_000), "shoppers")
@@ -137,7 +137,7 @@ def test_advice_for_who_is_stuck_is_their_own_note() -> None:
     assert list(advice("stopped", *nothing, [gone, ("x", "?")])) == [
         "trial: Link another cohort.",
         "1 more audience needs attention: their rows say why.",
-        "The next sync delivers what else is pending.",
+        "The next sync delivers everything else that is pending.",
     ]
     assert list(advice("stopped", *nothing, goes_on=False)) == []
 

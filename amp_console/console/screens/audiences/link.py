@@ -84,6 +84,7 @@ audience only: two would undo each other's changes."""
         self._cohorts: dict[Hashable, Cohort] | None = None
         self._audiences: dict[int, Audience] = {}
         self._is_asking = False
+        self._is_listed = False  # then the cursor was put on the audience's cohort, if there is one
 
     def body(self) -> ComposeResult:
         with Container(id="cohorts", classes="panel") as panel:
@@ -138,7 +139,11 @@ audience only: two would undo each other's changes."""
         if self._cohorts is not None:
             counted = plural(len(self._cohorts), "static cohort")
             rows = [self._row(cohort) for cohort in self._cohorts.values()]
-            self.query_one("#list", Grid).show(rows)
+            grid = self.query_one("#list", Grid)
+            grid.show(rows)
+            if not self._is_listed and self.audience is not None:
+                grid.go_to(self.audience.cohort_id)
+                self._is_listed = True
         self.query_one("#cohorts").border_subtitle = safe_text(counted)
         self.action_keys.refresh()
 

@@ -48,7 +48,7 @@ HINTS = {
 }
 LINKS = {
     Link.CREATED: "created by amp-console",
-    Link.EXISTING: "existing: others may be in it",
+    Link.EXISTING: "existed before: it may have other members",
     Link.NONE: "no cohort: the next sync creates one",
     Link.UNLINKED: "no cohort (unlinked): the next sync creates one",
 }

@@ -311,7 +311,7 @@ async def _answered(
         rest = [user for user in chosen if user not in vain]
         answer = f"Not retried, as {UNLIKELY}: {who}."
         return _Answered(rest, answer, unasked, left_out=len(vain))
-    answer = f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}: these are {who}."
+    answer = f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}: {who}."
     unknown = sum(user.code is Reason.UNKNOWN for user in vain)
     return _Answered(users, answer, 0, 0 < unknown <= MAX_ASKED, is_in_vain=True)
 

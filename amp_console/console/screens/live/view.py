@@ -47,9 +47,9 @@ n follows files and folders: growing files line by line, others once they are co
 Segment's webhooks. Both work at once: press the other key during a session. A session first sends
 what is pending; its dialog says how much. From then on each change is in the ledger at once, and in
 its cohort after the window (five seconds). Audiences without a cohort wait, unless the dialog is
-told to create theirs; s asks, then creates that of the audience under the cursor. A cohort that
-would lose more than half of its members waits, too, if that was pending before the session, is 100
-users or more, or comes from a switched ID type: s asks for its name, as a sync does.
+told to create theirs; s asks, then creates that of the audience under the cursor. A large removal
+waits, too: more than half of a cohort's members, if those changes were pending before the session,
+concern 100 users or more, or follow a switched ID type. s asks for its name, as a sync does.
 
 Everything is counted from the start of this session. Events are counted as they are read, minute by
 minute, where they say that someone entered (+) or left (−). Many repeat what the ledger knew:

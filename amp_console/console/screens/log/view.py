@@ -49,7 +49,7 @@ class LogScreen(BaseScreen):
     HELP = """\
 Everything done with this connection, newest first: imports with their counts, runs,
 comparisons, repairs, live sessions, changed settings and keys, and backups, from this console and
-from other processes, and what consoles said. It is kept when the console quits.
+from other processes, and the notifications of consoles. It is kept when the console quits.
 
 Enter opens the run, comparison or audience of a line, or shows a line whole. v shows one kind of
 line only, / filters by text, or by who did it. Y copies and E exports all that are shown; with

@@ -277,10 +277,14 @@ differs."""
             )
             return
         left = f"{quota}." if quota else "The number already used is unknown."
+        lacking = sum(not item.is_comparable for item in self._known.values())
+        marked = self.query_one("#list", Grid).marks
+        others = f"{plural(lacking, 'audience')} without a cohort in Amplitude can't be compared."
         question = Confirm(
             f"Compare {plural(len(chosen), 'audience')}?",
             [
                 f"This uses {self._downloads:,} of the month's downloads. {left}",
+                *([others] if lacking and not marked else []),
                 WHAT_COMPARING_DOES,
             ],
             yes="Compare",
