@@ -157,7 +157,7 @@ async def test_beside_a_cohort_that_is_right_it_is_said_what_segment_counts_othe
             "next        The cohort matches the events imported so far,",
             "but Segment counted 3 more members: see below.",
         )
-    async with harness.open(size=(80, 24)) as pilot:
+    async with harness.open(size=(66, 24)) as pilot:
         await until_shown(pilot, "● in sync  ≠ Segment")
 
 
