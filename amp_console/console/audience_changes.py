@@ -166,7 +166,7 @@ def moves(known: Audience, other: OtherIdType) -> str:
     old, new = known.id_type.label, known.id_type.other.label
     if not other.leave:
         return f"The next sync adds {plural(other.enter, 'member')} by {new}."
-    removed = f"all {other.leave:,} cohort members" if other.leave > 1 else "the one cohort member"
+    removed = f"all {other.leave:,} members" if other.leave > 1 else "the one member"
     return (
         f"This replaces the cohort's members: the next sync removes {removed} delivered by {old} "
         f"and adds {other.enter:,} by {new}."

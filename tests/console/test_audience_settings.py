@@ -171,9 +171,7 @@ async def test_another_id_type_is_explained_before_it_is_kept(harness: ConsoleHa
         await opened(pilot, known.id)
         await pilot.press("right", "f2")
         await until_on(pilot, Confirm)
-        await until_shown(
-            pilot, "This replaces the cohort's members", "removes all 6 cohort members"
-        )
+        await until_shown(pilot, "This replaces the cohort's members", "removes all 6")
         await until_shown(pilot, "adds 4 by Amplitude ID", "2 people without")
         await pilot.press("enter")
         await until_on(pilot, AudienceSettings)

@@ -164,9 +164,7 @@ async def test_advice_to_switch_the_id_type_says_that_members_are_replaced(
         await until_shown(pilot, "shoppers")
         await pilot.press("2")
         await until_shown(pilot, "u4", "The newest event has no Amplitude ID")
-        await until(
-            pilot, lambda: "removes all 4 cohort members delivered by Amplitude ID" in said(pilot)
-        )
+        await until(pilot, lambda: "removes all 4 members delivered by Amplitude ID" in said(pilot))
         assert "adds 6 by User ID" in said(pilot)
 
 
