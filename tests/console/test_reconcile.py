@@ -968,7 +968,7 @@ def test_the_bar_is_as_wide_as_it_is_and_shows_whoever_there_is(
 @pytest.mark.parametrize("width", [40, 76])
 def test_what_a_difference_means_is_read_whole(width: int) -> None:
     """Above all that a repair removes users."""
-    cells = ("Extra: never in the audience", "37", "", "Named in no event. A repair removes them.")
+    cells = ("Extra: never in the audience", "37", "", "In no event. A repair removes them.")
     layout = ColumnLayout(KINDS)
     layout.measure([Row(1, tuple(map(Cell, cells)))])
     shown = {KINDS[item.at].label: item.width for item in layout.fit(width)}
