@@ -24,6 +24,7 @@ from amp_console.simulator import (
     Size,
 )
 from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
+from amp_console.values import MAX_IDENTIFIER_BYTES
 from tests.cli.inside import Streams, full, unread
 from tests.cli.operator import MODULE, OWNER
 from tests.connections import backends
@@ -31,8 +32,10 @@ from tests.sync.workspace import event
 
 STEERING = "\x1b[2J\x1b]0;title\x07\x9b31m\x85\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
 HOSTILE = f"evil{STEERING}"
-GHOST = "ghost-" + HOSTILE.replace("\0", "")  # the one of both that is a valid identifier
-LONG = HOSTILE + "x" * 10_000
+KEPT = HOSTILE.replace("\0", "")  # what a ledger keeps of it
+GHOST = f"ghost-{KEPT}"
+LONG = KEPT + "x" * (MAX_IDENTIFIER_BYTES // 2 - 100)  # an ID that is made of it fits beside it
+TOO_LONG = HOSTILE + "x" * 10_000
 NAME = HOSTILE.replace("\x00", "").replace("/", "") + os.fsdecode(b"\x9b\xff")
 ROOT = Path(amp_console.__file__).parent
 PRINTERS = {
@@ -75,25 +78,27 @@ def streams(monkeypatch: pytest.MonkeyPatch, simulator: Simulator, tmp_path: Pat
     app_id = str(simulator.world.app_id)
     assert streams.run("connect", "acme", "--app-id", app_id, *where) == 0
     events = [
-        event("u1", True, audience=HOSTILE),
-        event(f"ghost-{HOSTILE}", True, audience=HOSTILE),
-        event(GHOST, True, audience=HOSTILE),
+        event("u0", True, audience=HOSTILE),
+        event("u1", True, audience=KEPT),
+        event(f"ghost-{HOSTILE}", True, audience=KEPT),
+        event(GHOST, True, audience=KEPT),
         event("someone", True, audience=LONG),
-        event(LONG, True),
+        event("someone", True, audience=TOO_LONG),
+        event(TOO_LONG, True),
         event("u2", True, audience="twice"),
-        event("u2", True, audience="twice", personas={"computation_id": HOSTILE}),
-        event("u2", True, audience="other", personas={"computation_id": HOSTILE, "space_id": "s"}),
+        event("u2", True, audience="twice", personas={"computation_id": KEPT}),
+        event("u2", True, audience="other", personas={"computation_id": KEPT, "space_id": "s"}),
     ]
     file = tmp_path / NAME
     file.write_text("".join(json.dumps(item) + "\n" for item in events) + f"not JSON {HOSTILE!r}\n")
     streams.run("import", file)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", f"{backends.Memory.__module__}.Memory")
     simulator.segment.audiences = [
-        ListedAudience(id="a", key=HOSTILE, name=HOSTILE, status=HOSTILE, size=Size(9, HOSTILE)),
-        ListedAudience(id=HOSTILE, key=f"new{HOSTILE}", name=HOSTILE, size=Size(1, HOSTILE)),
+        ListedAudience(id="a", key=KEPT, name=HOSTILE, status=HOSTILE, size=Size(9, HOSTILE)),
+        ListedAudience(id=HOSTILE, key=f"new{KEPT}", name=HOSTILE, size=Size(1, HOSTILE)),
     ]
-    simulator.segment.profiles["u1"] = {HOSTILE: True, f"new{HOSTILE}": True}
-    simulator.segment.profiles["new"] = {HOSTILE: True}
+    simulator.segment.profiles["u1"] = {KEPT: True, f"new{KEPT}": True}
+    simulator.segment.profiles["new"] = {KEPT: True}
     tokens = f"{TOKEN.reveal()}\n{PROFILES_TOKEN.reveal()}\n".encode()
     where = ("--space", SPACE_ID, "--base-url", simulator.base_url)
     connect = ("segment", "connect", *where, "--profiles-token", "--token-stdin")
@@ -118,10 +123,17 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
             ("backup", f"{NAME}.db"),
             ("move", f"postgresql://{HOSTILE}", "--yes"),
         ],
-        "import": [(file,), (f"{NAME}-missing",), (file, "--audience", HOSTILE)],
+        "import": [(file,), (f"{NAME}-missing",), (file, "--audience", KEPT)],
         "audiences": [(), ("--json",), ("--segment",), ("--segment", "--json")],
-        "audience": [(HOSTILE,), (HOSTILE, "--json"), ("twice",), ("none",), (f"no{HOSTILE}",)],
-        "sync": [("--dry-run",), ("--yes",), (HOSTILE, "--yes", "--json"), ("--from", f"{NAME}x")],
+        "audience": [
+            (KEPT,),
+            (KEPT, "--json"),
+            (HOSTILE,),
+            ("twice",),
+            ("none",),
+            (f"no{HOSTILE}",),
+        ],
+        "sync": [("--dry-run",), ("--yes",), (KEPT, "--yes", "--json"), ("--from", f"{NAME}x")],
         "source": [
             ("add", HOSTILE, HOSTILE),
             ("add", "lake", f"sqlite:{NAME}"),
@@ -131,11 +143,11 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
         ],
         "sources": [(), ("--json",)],
         "segment": [("connect", "--space", HOSTILE), ("show",), ("show", "--json")],
-        "refresh": [(), ("--json",), (HOSTILE,), ("twice", "--dry-run")],
-        "reconcile": [(HOSTILE, "--yes"), (HOSTILE, "--against", file), (LONG,)],
+        "refresh": [(), ("--json",), (KEPT,), ("twice", "--dry-run")],
+        "reconcile": [(KEPT, "--yes"), (KEPT, "--against", file), (LONG,)],
         "watch": [("-", NAME), ("-", "--create"), ("-", "--json")],
         "listen": [("--host", HOSTILE)],
-        "errors": [(), ("--json",), ("--csv", "errors.csv"), ("--csv", f"{NAME}/x"), (HOSTILE,)],
+        "errors": [(), ("--json",), ("--csv", "errors.csv"), ("--csv", f"{NAME}/x"), (KEPT,)],
         "person": [
             ("u1",),
             ("new",),
@@ -163,7 +175,7 @@ def test_every_command_is_tried() -> None:
 
 
 def test_no_command_prints_what_steers_a_terminal(streams: Streams, simulator: Simulator) -> None:
-    lines = json.dumps(event("u9", True, 9, audience=HOSTILE)).encode() + b"\n"
+    lines = json.dumps(event("u9", True, 9, audience=KEPT)).encode() + b"\n"
     seen = ""
     for is_in_trouble in (False, True):
         if is_in_trouble:
@@ -193,7 +205,7 @@ def test_nor_does_what_is_no_command(streams: Streams, argument: str) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_json_says_exactly_what_is_meant(streams: Streams, encoding: str) -> None:
     assert streams.run("audiences", "--json", encoding=encoding) == 0
-    assert {HOSTILE, LONG} <= {document["key"] for document in json.loads(streams.out)}
+    assert {KEPT, LONG} <= {document["key"] for document in json.loads(streams.out)}
     assert not steers(streams.out.replace("\n", ""))
 
 

@@ -405,7 +405,7 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     await _visit(pilot, "r", "Compare 4 audiences?")
     await _visit(pilot, "y", "A comparison has ended.", "5 of 500 downloads used")
     yield "reconcile-all"
-    await pilot.press("1", "a")  # no audience stays marked
+    await pilot.press("1")
 
 
 async def _errors(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]:

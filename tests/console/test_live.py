@@ -1085,7 +1085,7 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         )
         await until_shown(pilot, "2 pending at its end", "Nothing is sent first: 2 pending changes")
         ended = next(it.text for it in await _log_entries(pilot) if " ended: run " in it.text)
-        assert ended.startswith("Live session of 2 audiences ended: run 1. ")
+        assert ended.startswith("Live session of 2 audiences ended: run 2. ")
         assert ended.endswith("Pending: 2 of “waiters” (no cohort).")
         await until_gone(pilot, "» live")
         await until_gone(pilot, "live: 1")
