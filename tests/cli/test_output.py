@@ -32,9 +32,9 @@ from tests.sync.workspace import event
 
 STEERING = "\x1b[2J\x1b]0;title\x07\x9b31m\x85\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
 HOSTILE = f"evil{STEERING}"
-KEPT = HOSTILE.replace("\0", "")  # what a ledger keeps of it
+KEPT = HOSTILE.replace("\0", "")  # a ledger keeps this
 GHOST = f"ghost-{KEPT}"
-LONG = KEPT + "x" * (MAX_IDENTIFIER_BYTES // 2 - 100)  # an ID that is made of it fits beside it
+LONG = KEPT + "x" * (MAX_IDENTIFIER_BYTES // 2 - 100)  # with room for an ID made from it
 TOO_LONG = HOSTILE + "x" * 10_000
 NAME = HOSTILE.replace("\x00", "").replace("/", "") + os.fsdecode(b"\x9b\xff")
 ROOT = Path(amp_console.__file__).parent

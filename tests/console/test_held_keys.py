@@ -62,7 +62,7 @@ async def test_keys_typed_while_cohorts_load_choose_the_row_that_was_meant(
     simulator.faults.set([Rule(Slow(0.3), frozenset({Call.LIST}))])
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        type_at_once(pilot, "l", "j", "j", "j", "j", "enter")
+        type_at_once(pilot, "l", "g", "j", "j", "j", "j", "enter")
         await until_on(pilot, Confirm)
         await until_shown(pilot, "“E five”, a cohort")
 
@@ -170,7 +170,7 @@ async def test_the_key_that_led_to_a_question_does_not_answer_it_and_says_so(
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         select(pilot, SHOPPERS)
-        type_at_once(pilot, "l", "enter", "enter")
+        type_at_once(pilot, "l", "g", "enter", "enter")
         await until_notified(pilot, "Give the same answer again")
         assert isinstance(pilot.app.screen, Confirm)
 
@@ -220,8 +220,8 @@ async def test_a_key_that_repeats_faster_than_it_can_act_moves_as_often_and_hold
         await until_shown(pilot, GHOSTS)
         select(pilot, SHOPPERS)
         await pilot.press("l")
-        await until_shown(pilot, "Cohort 003")
-        type_at_once(pilot, *"j" * 200, *"k" * 50, "enter")
+        await until_shown(pilot, "this audience")
+        type_at_once(pilot, "g", *"j" * 200, *"k" * 50, "enter")
         await until_on(pilot, Confirm)
         await until_shown(pilot, "“Cohort 150”, a cohort")
 
