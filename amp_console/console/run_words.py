@@ -240,9 +240,10 @@ def request_operation(record: RequestRecord) -> str:
 
 def request_answer(record: RequestRecord, glyphs: Glyphs) -> Cell:
     """How a request was answered, as a sign and a status."""
+    is_open = record.state is RequestState.OPEN and not record.is_abandoned
     if not record.is_sent:
-        return Cell(f"{glyphs.dash} not sent", "dim")
-    if record.state is RequestState.OPEN and not record.is_abandoned:
+        return Cell(f"{glyphs.dash} {'next' if is_open else 'unsent'}", "dim")
+    if is_open:
         return Cell(f"{glyphs.live} sent", "accent")
     if record.status is None:
         return Cell(f"{glyphs.bad} lost", "warn")

@@ -1,18 +1,24 @@
 import pytest
+from msgspec import structs
 
+from amp_console.console.glyphs import ASCII
 from amp_console.console.run_words import (
     Except,
     advice,
     compared,
     did,
     ended,
+    request_answer,
     shortened,
     so_far,
     verdict,
     waiting,
 )
+from amp_console.ledger.deliveries import RequestKind
+from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.ledger.runs import AudienceCounts, ComparisonTotals, RunKind
 from amp_console.ledger.sources import ReadCounts
+from amp_console.values import IdType, Operation
 
 
 def test_waits_are_counted_down_with_the_try_that_comes() -> None:
@@ -23,6 +29,20 @@ def test_waits_are_counted_down_with_the_try_that_comes() -> None:
     assert waiting("checking whether the cohort was created", 5.0, 1) == (
         "checking whether the cohort was created in 5 s"
     )
+
+
+def test_a_request_that_is_not_sent_yet_is_the_next_one_until_its_run_has_ended() -> None:
+    under_way = RequestRecord(
+        *(1, 1, 1, "shoppers", RequestKind.MEMBERSHIP, IdType.USER_ID, Operation.ADD, 5, 0, None),
+        *(RequestState.OPEN, None, "", 0),
+    )
+    waiting_for_it = structs.replace(under_way, is_sent=False)
+    left = structs.replace(waiting_for_it, is_abandoned=True)
+    withdrawn = structs.replace(waiting_for_it, state=RequestState.VOID)
+
+    requests = (under_way, waiting_for_it, left, withdrawn)
+    answers = [request_answer(request, ASCII).text for request in requests]
+    assert answers == ["> sent", "- next", "- unsent", "- unsent"]
 
 
 def test_what_a_run_did_is_one_sentence() -> None:

@@ -42,7 +42,7 @@ REQUESTS = (
     Column("Operation", 9, rank=1),
     Column("Users", 6, right=True),
     Column("Audience", 10, flex=1, rank=2),
-    Column("Answer", 7),
+    Column("Answer", 8),
     Column("Rejected", 8, right=True, hides=True),
     Column("Took", 5, right=True, rank=3),
 )
