@@ -68,6 +68,17 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
     }[status]
 
 
+def sign_legend(glyphs: Glyphs) -> str:
+    """Say what each sign of a status means, for the help."""
+    words: dict[str, list[str]] = {}
+    for status in Status:
+        word = "large removal" if status is Status.LARGE_REMOVAL else str(status)
+        words.setdefault(status_sign(glyphs, status), []).append(word)
+    words[glyphs.unequal] = ["to check in Segment"]
+    signs = "; ".join(f"{sign} {', '.join(meant)}" for sign, meant in words.items())
+    return f"Signs of the status: {signs}."
+
+
 def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     """Every state of an audience by what the console knows now, the most severe first."""
     live, audience = services.jobs.live, known.audience

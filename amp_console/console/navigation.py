@@ -217,11 +217,14 @@ class Navigator:
 
     def show_help(self, screen: Screen[object]) -> None:
         """Say what can be done on this screen; dialogs say it themselves."""
+        from amp_console.console.badges import sign_legend
         from amp_console.console.dialogs.help import HelpScreen
         from amp_console.console.screens.base import BaseScreen
 
         if isinstance(screen, BaseScreen):
-            about = HelpScreen(screen, screen.NAME, screen.HELP, screen.disabled_reason)
+            signs = sign_legend(screen.services.glyphs) if screen.HAS_STATUSES else ""
+            text = f"{signs}\n\n{screen.HELP}".lstrip()
+            about = HelpScreen(screen, screen.NAME, text, screen.disabled_reason)
             self._app.push_screen(about)
 
     def show_commands(self) -> None:

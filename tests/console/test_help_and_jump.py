@@ -50,10 +50,11 @@ def test_no_section_of_keys_is_torn(width: int, height: int | None) -> None:
 
 async def test_help_says_what_a_letter_means_on_every_screen(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
-    async with harness.open(size=(120, 60)) as pilot:
+    async with harness.open(size=(120, 66)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("question_mark")
         await until_shown(pilot, "These letters mean the same on every screen")
+        await until_shown(pilot, "Signs of the status: ● in sync; ◎ not compared; ◐ pending;")
 
 
 async def test_help_says_that_there_is_more_below_until_it_is_read(
@@ -64,7 +65,7 @@ async def test_help_says_that_there_is_more_below_until_it_is_read(
         await until_shown(pilot, GHOSTS)
         await pilot.press("question_mark")
         await until_shown(pilot, "more below: ↓ Esc closes")
-        await pilot.press("pagedown", "pagedown", "pagedown")
+        await pilot.press(*["pagedown"] * 4)
         await until_gone(pilot, "more below")
         await until_shown(pilot, "Press v to save", "Esc closes")
 

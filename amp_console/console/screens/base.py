@@ -50,6 +50,8 @@ class BaseScreen(Screen[None]):
 
     NAME: ClassVar[str] = ""
     """What the screen is called in help and palette."""
+    HAS_STATUSES: ClassVar[bool] = False
+    """Whether its rows have the status of audiences: help begins with what the signs mean."""
     HELP: ClassVar[str] = ""
     """What one does here, in a few plain lines."""
     BELONGS_TO: ClassVar[MainScreen] = MainScreen.AUDIENCES

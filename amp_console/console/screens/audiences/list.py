@@ -61,6 +61,7 @@ class AudiencesScreen(BaseScreen):
     """The audiences of the connection."""
 
     NAME = "Audiences"
+    HAS_STATUSES = True
     HELP = """\
 Every audience found in the events of Segment Engage, with the cohort it is synced to. What was read
 and delivered is kept in the ledger, amp-console's own record of each cohort on this machine or on
