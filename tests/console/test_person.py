@@ -452,6 +452,13 @@ async def test_no_one_else_is_offered_a_retry(harness: ConsoleHarness) -> None:
         assert "Plan a sync" not in picture(pilot)
 
 
+async def test_a_narrow_footer_offers_the_retry_and_the_next_person(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, "ghost-1", size=(80, 24)) as pilot:
+        await until_shown(pilot, "U Retry this user", "/ Another ")
+
+
 async def test_while_an_identifier_is_typed_the_footer_says_how_to_ask_and_to_leave(
     harness: ConsoleHarness,
 ) -> None:

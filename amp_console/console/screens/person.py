@@ -17,7 +17,7 @@ from amp_console.console.screens.errors.retry import (
     finish_retry,
     reason_not_to_retry,
 )
-from amp_console.console.screens.footer import UsefulActions, Withheld
+from amp_console.console.screens.footer import Labelled, UsefulActions, Withheld
 from amp_console.console.screens.person_detail import IdentifierLine, PersonDetail
 from amp_console.console.screens.person_forget import ask_and_forget
 from amp_console.console.screens.person_lookup import answer_to
@@ -257,7 +257,10 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             return ("look_up",)
         answer, user = self._answer, _rejected(self._chosen)
         is_in_vain = answer is not None and user is not None and answer.is_retry_in_vain(user)
-        return (Withheld("retry"),) if is_in_vain else ()
+        another = Labelled("type", "Another")
+        if user is None:
+            return (another,)
+        return (Withheld("retry") if is_in_vain else "retry", another)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show nothing of one person below the identifier of another."""
