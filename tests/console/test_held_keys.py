@@ -156,7 +156,7 @@ async def test_rows_that_are_left_get_no_keys(harness: ConsoleHarness) -> None:
             await until_on(pilot, RunsScreen)
             await pilot.press("enter", "ctrl+p")
             await until_shown(pilot, "an action, an audience or an identifier")
-        await until_shown(pilot, "recently_l")
+        await until_shown(pilot, "recently_")
         await pilot.pause()
         assert "an action, an audience or an identifier" in picture(pilot)
 

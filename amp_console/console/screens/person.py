@@ -257,9 +257,9 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             return ("look_up",)
         answer, user = self._answer, _rejected(self._chosen)
         is_in_vain = answer is not None and user is not None and answer.is_retry_in_vain(user)
-        another = Labelled("type", "Another")
         if user is None:
-            return (another,)
+            return ()
+        another = Labelled("type", "Another")
         return (Withheld("retry") if is_in_vain else "retry", another)
 
     def on_input_changed(self, event: Input.Changed) -> None:
