@@ -66,28 +66,22 @@ async def test_a_run_says_whom_it_added_and_removed_in_one_column(
         await until_shown(pilot, "Changed", "+3 −1", "+2 ")
 
 
-async def test_a_small_terminal_shows_the_run_under_the_cursor_of_many(
-    harness: ConsoleHarness,
+@pytest.mark.parametrize(
+    ("size", "details"),
+    [((80, 24), ("All changes to shoppers were delivered.",)), ((120, 36), ("Requests", "✔ 200"))],
+    ids=["80x24", "120x36"],
+)
+async def test_many_runs_leave_room_for_the_one_under_the_cursor(
+    harness: ConsoleHarness, size: tuple[int, int], details: tuple[str, ...]
 ) -> None:
     with harness.workspace(harness.connect()) as workspace:
         for n in range(13):
             workspace.enter(f"u-{n}", at=n)
             await workspace.sync()
-    async with harness.open(size=(80, 24)) as pilot:
+    async with harness.open(size=size) as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
-        await until_shown(pilot, "13 runs", "· run 13", "All changes to shoppers were delivered.")
-
-
-async def test_many_runs_leave_room_for_the_requests_of_one(harness: ConsoleHarness) -> None:
-    with harness.workspace(harness.connect()) as workspace:
-        for n in range(13):
-            workspace.enter(f"u-{n}", at=n)
-            await workspace.sync()
-    async with harness.open(size=(120, 36)) as pilot:
-        await until(pilot, lambda: services(pilot).session)
-        await pilot.press("3")
-        await until_shown(pilot, "13 runs", "· run 13", "Requests", "✔ 200")
+        await until_shown(pilot, "13 runs", "· run 13", *details)
 
 
 async def test_beside_a_run_the_list_has_room_for_whole_reasons(
