@@ -264,7 +264,7 @@ def _apply(
     if request.apply is None or compared.run.was_stopped or compared.run.keys_refused:
         return None, status
     plans = [
-        ledger.write(plan_repair, connection, item, request.choice, replace=request.replace)
+        ledger.read(plan_repair, connection, item, request.choice, replace=request.replace)
         for item in found
     ]
     plans = [plan for plan in plans if not plan.is_idle]

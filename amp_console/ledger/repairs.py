@@ -1,7 +1,7 @@
 """Repairs: choosing differences, and making them pending for a delivery to send."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -57,16 +57,14 @@ class ChoiceCounts(msgspec.Struct, frozen=True):
 
 
 def count_chosen(db: Db, compared: Comparison, choice: RepairChoice) -> ChoiceCounts:
-    """Count the differences of a choice; those repaired since then no longer count."""
-    choose(db, compared, choice)
+    """Count the differences of a choice; those repaired since then no longer count.
+
+    It marks none: while another repair is planned, those of one under way stay chosen.
+    """
     other = ID_TYPE_CODE[compared.id_type.other]
     counts: Counter[int] = Counter()
     by_other_id = 0
-    for kind, id_type, count in db.execute(
-        "SELECT kind, id_type, count(*) FROM difference WHERE comparison_id = ? AND state = 1 "
-        "GROUP BY kind, id_type",
-        (compared.id,),
-    ):
+    for kind, id_type, count in _chosen_by_kind(db, compared, choice):
         counts[kind] += count
         by_other_id += count if kind in EXTRA and id_type == other else 0
     return ChoiceCounts(
@@ -75,6 +73,29 @@ def count_chosen(db: Db, compared: Comparison, choice: RepairChoice) -> ChoiceCo
         remove_by_other_id=by_other_id,
         followed=sum(counts[kind] for kind in DISAGREEING),
     )
+
+
+def _chosen_by_kind(
+    db: Db, compared: Comparison, choice: RepairChoice
+) -> Iterable[tuple[int, int, int]]:
+    """How many differences `choose` would mark, by kind and ID type."""
+    values = {"comparison": compared.id, "kinds": _json(choice.kinds)}
+    chosen = (
+        "FROM difference WHERE comparison_id = :comparison "
+        f"AND kind IN (SELECT CAST(value AS INTEGER) FROM json_each(:kinds)) AND {IS_OPEN}"
+    )
+    if choice.only is None:
+        query = f"SELECT kind, id_type, count(*) {chosen} GROUP BY kind, id_type"
+        return [tuple(row) for row in db.execute(query, values)]
+    ids = msgspec.json.encode(sorted({id_ for _, _, id_ in choice.only})).decode()
+    rows = db.execute(
+        f"SELECT kind, id_type, id {chosen} AND id IN (SELECT value FROM json_each(:ids))",
+        {**values, "ids": ids},
+    )
+    counts = Counter(
+        (kind, id_type) for kind, id_type, id_ in rows if (kind, id_type, id_) in choice.only
+    )
+    return [(*which, count) for which, count in counts.items()]
 
 
 def choose(db: Db, compared: Comparison, choice: RepairChoice) -> None:

@@ -155,7 +155,6 @@ def test_front_ends_change_the_ledger_through_sync_alone() -> None:
         "add_local_entry",  # what the console said, which changes no audience
         "keep_audiences",  # what Segment said, which changes no audience
         "keep_trouble",  # why it said nothing
-        "plan_repair",  # differences that a plan is about; sending it is refused
         "forget_limits",  # what Amplitude asked to wait for, after `sync` has called the guard
     }
     for file, call in calls("cli", "console"):

@@ -157,7 +157,7 @@ async def test_what_a_sync_has_delivered_since_is_neither_repaired_again_nor_lef
     await workspace.sync()
     since = workspace.ledger.read(resolved_since, found.id)
     assert (since.due, since.repaired) == (0, {DifferenceKind.MISSING: 2})
-    plan = workspace.ledger.write(plan_repair, workspace.connection, found, BOTH)
+    plan = workspace.ledger.read(plan_repair, workspace.connection, found, BOTH)
     assert (plan.add, plan.remove) == (0, 1)
     done = await workspace.apply(found, verify=False)
     assert done.left == 0
@@ -309,9 +309,7 @@ async def test_more_than_would_stay_is_asked_for_whatever_share_is_allowed(
     workspace.enter(*USERS)
     await workspace.sync()
     workspace.add_in_amplitude("stranger")
-    plan = workspace.ledger.write(
-        plan_repair, workspace.connection, await workspace.compare(), BOTH
-    )
+    plan = workspace.ledger.read(plan_repair, workspace.connection, await workspace.compare(), BOTH)
 
     def removes(count: int, without_id: int = 0, *, replaces: bool = False) -> bool:
         replace = msgspec.structs.replace(plan.comparison, in_cohort=10, cohort_no_id=without_id)
@@ -419,7 +417,7 @@ async def test_a_repair_names_only_those_who_still_differ(workspace: Workspace) 
     workspace.add_in_amplitude("stranger")
     found = await workspace.compare()
     await workspace.sync()
-    plan = workspace.ledger.write(plan_repair, workspace.connection, found, BOTH)
+    plan = workspace.ledger.read(plan_repair, workspace.connection, found, BOTH)
     assert (plan.add, plan.remove) == (0, 1)
     assert [person.id for person in plan.samples] == ["stranger"]
 
@@ -516,7 +514,7 @@ async def test_a_list_that_shares_no_identifier_is_told_apart(
     assert found.list_overlap == overlap
     assert found.is_foreign_list is (overlap == 0)
     assert not (await workspace.compare()).is_foreign_list
-    plan = workspace.ledger.write(plan_repair, workspace.connection, found, BOTH)
+    plan = workspace.ledger.read(plan_repair, workspace.connection, found, BOTH)
     assert (plan.foreign_list_warning is not None) is (overlap == 0)
 
 

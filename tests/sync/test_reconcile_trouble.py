@@ -326,7 +326,7 @@ async def test_events_that_come_during_a_replacement_are_delivered_after_it(
     if not knows_all:
         differing.enter("ghost-1")
     found = await differing.compare()
-    plan = differing.ledger.write(plan_repair, differing.connection, found, BOTH, replace=True)
+    plan = differing.ledger.read(plan_repair, differing.connection, found, BOTH, replace=True)
 
     def observe(snapshot: RunSnapshot) -> None:
         if any(audience.state.startswith("replacing") for audience in snapshot.audiences):
@@ -397,7 +397,7 @@ async def test_a_stop_at_each_step_leaves_nothing_half_done(
     async with differing.opened(stop, stop_at) as context:
         report = await compare_audiences([audience], context)
         if report.comparisons and not stop.is_asked:
-            plan = differing.ledger.write(
+            plan = differing.ledger.read(
                 plan_repair, differing.connection, report.comparisons[audience.id], BOTH
             )
             await repair([plan], context)
@@ -407,6 +407,30 @@ async def test_a_stop_at_each_step_leaves_nothing_half_done(
     if not found.is_equal:
         await differing.apply(found)
     assert differing.cohort() == set(USERS)
+
+
+async def test_a_plan_that_is_made_meanwhile_changes_nothing_of_a_repair(
+    differing: Workspace,
+) -> None:
+    """Of two operators one repairs, and the other one looks at another choice."""
+    differing.show_every_step()
+    found = await differing.compare()
+    removes = RepairChoice(add=False, remove=True)
+    plan = differing.ledger.read(plan_repair, differing.connection, found, removes)
+    adds, planned = RepairChoice(add=True, remove=False), []
+
+    def plan_another(now: RunSnapshot) -> None:
+        if now.audiences[0].state.startswith("removing"):
+            planned.append(
+                differing.ledger.read(plan_repair, differing.connection, found, adds).add
+            )
+
+    async with differing.opened(Stop(), plan_another) as context:
+        report = await repair([plan], context)
+    assert {*planned} == {2}
+    assert differing.cohort() == {*USERS} - {"u00", "u01"}, "no one else chose these"
+    (done,) = report.results.values()
+    assert (done.counts.added, done.counts.removed) == (0, 1)
 
 
 async def test_whoever_leaves_or_enters_meanwhile_is_not_put_in_or_taken_out(

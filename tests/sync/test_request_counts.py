@@ -171,7 +171,7 @@ async def test_a_repair_sends_the_requests_its_plan_counts_and_a_comparison_none
     assert sum(audience.counts.requests for audience in compared.run.audiences) == 0
     assert workspace.ledger.read(count_requests, compared.run.run_id) == 0
     (comparison,) = compared.comparisons.values()
-    plan = workspace.ledger.write(
+    plan = workspace.ledger.read(
         plan_repair, workspace.connection, comparison, BOTH, replace=replace
     )
     before, seen = served(workspace), list[RunSnapshot]()

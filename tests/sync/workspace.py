@@ -231,7 +231,7 @@ class Workspace:
         stop: Stop | None = None,
     ) -> RepairReport:
         connection = self.connection
-        plan = self.ledger.write(plan_repair, connection, comparison, choice, replace=replace)
+        plan = self.ledger.read(plan_repair, connection, comparison, choice, replace=replace)
         async with self.opened(stop) as context:
             return await repair([plan], context, verify=verify)
 

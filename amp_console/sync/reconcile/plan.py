@@ -102,7 +102,7 @@ def plan_repair(
     *,
     replace: bool = False,
 ) -> RepairPlan:
-    """Plan a repair, and mark the chosen differences. `replace` applies only if possible."""
+    """Plan a repair, and change nothing. `replace` applies only if possible."""
     found, chosen = audience(db, comparison.audience_id), count_chosen(db, comparison, choice)
     limits = connection.limits
     first = chosen.remove_by_other_id

@@ -67,9 +67,7 @@ async def _plans(
     replace: bool = False,
 ) -> list[RepairPlan]:
     plans = [
-        await session.ledger.awrite(
-            plan_repair, session.connection, comparison, choice, replace=replace
-        )
+        await session.read(plan_repair, session.connection, comparison, choice, replace=replace)
         for comparison in comparisons
     ]
     return [plan for plan in plans if not plan.is_idle]
