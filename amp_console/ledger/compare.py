@@ -120,7 +120,9 @@ class _Comparer:
         self._note_resemblances()
         self._count()
         self._run(_PRUNE)
-        return comparison(self._db, comparison_id)
+        made = comparison(self._db, comparison_id)
+        assert made is not None
+        return made
 
     def _run(self, sql: str) -> None:
         self._db.execute(sql, self._values)

@@ -224,10 +224,10 @@ _IS_DUE = (
 _COLUMNS = ", ".join(Comparison.__struct_fields__)
 
 
-def comparison(db: Db, comparison_id: int) -> Comparison:
-    """The comparison of this id, which must be there."""
+def comparison(db: Db, comparison_id: int) -> Comparison | None:
+    """The comparison of this id; None where there is none: the history may have been pruned."""
     row = db.execute(f"SELECT {_COLUMNS} FROM comparison WHERE id = ?", (comparison_id,)).fetchone()
-    return _comparison(row)
+    return None if row is None else _comparison(row)
 
 
 def comparisons_in(db: Db, run_id: int) -> list[Comparison]:

@@ -18,7 +18,7 @@ from amp_console.console.routes import OpenReconcile, OpenReconcileAll
 from amp_console.console.screens.reconcile.choice import ChoiceDialog
 from amp_console.console.screens.reconcile.repair import NOTHING_LEFT
 from amp_console.console.screens.reconcile.rows import KINDS, Parts, headline, shares, verdict
-from amp_console.console.screens.reconcile.view import ReconcileScreen
+from amp_console.console.screens.reconcile.view import EARLIER, PRUNED, ReconcileScreen
 from amp_console.console.widgets.grid import Cell, Grid, Row
 from amp_console.console.widgets.grid.columns import ColumnLayout
 from amp_console.ledger.audiences import all_audiences
@@ -1036,3 +1036,26 @@ async def test_marks_go_once_those_of_the_marked_audiences_that_can_be_are_compa
         await pilot.press("1")
         await until_shown(pilot, "s Sync  ")
         await until_gone(pilot, "marked")
+
+
+async def test_a_comparison_that_is_pruned_while_it_is_shown_gives_way_to_the_last_one(
+    harness: ConsoleHarness,
+) -> None:
+    connection = drifted(harness)
+    async with harness.open() as pilot:
+        await compare(pilot)
+        await until_shown(pilot, "different")
+        await pilot.press("r")
+        await until_shown(pilot, "Compare again?")
+        await pilot.press("y")
+        await until_over(pilot)
+        services(pilot).navigate(OpenReconcile(1, 1))
+        await until_shown(pilot, EARLIER)
+        with harness.workspace(connection) as workspace:
+            workspace.ledger.write(
+                lambda db: db.execute("DELETE FROM comparison WHERE id = 1").rowcount
+            )
+        services(pilot).publish_ledger_change()
+        await until_notified(pilot, PRUNED)
+        await until_shown(pilot, "run 3")
+        await until_gone(pilot, EARLIER)

@@ -64,6 +64,11 @@ EARLIER = (
 )
 FORGOTTEN = f"{EARLIER} Who differed is kept for the last {KEPT} comparisons of an audience."
 
+PRUNED = (
+    "The comparison that was shown is deleted with the history of its time. This shows the last "
+    "one, if there is any."
+)
+
 
 class ReconcileScreen(BaseScreen):
     """One audience and its cohort."""
@@ -188,6 +193,9 @@ identifier per line. E writes the differences into a file. w shows the requests 
         found = last
         if self._comparison_id is not None:
             found = await session.read(comparison, self._comparison_id)
+            if found is None:  # another process has pruned the history meanwhile
+                self.services.notifications.post(PRUNED, "warning", is_kept=False)
+                self._comparison_id, found = None, last
         self._comparison, self._earlier = found, ""
         if found is not None and found != last:
             has_people = await session.read(keeps_differences, found)
