@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from amp_console.ledger.backups import open_to_read
 from amp_console.ledger.db import Db
-from amp_console.ledger.errors import LedgerTooNew, damaged, explain, explain_os
+from amp_console.ledger.errors import damaged, explain, explain_os
 from amp_console.ledger.files import EMPTY
 from amp_console.ledger.locks import FileLocks
 from amp_console.ledger.moved import running_locks_if_in_use
-from amp_console.ledger.schema import MIGRATIONS
+from amp_console.ledger.schema import MIGRATIONS, check_version
 
 T = TypeVar("T")
 
@@ -25,11 +25,9 @@ def peek_at_file(path: Path, work: Callable[[Db, frozenset[int]], T]) -> T | Non
         if path.stat().st_size == 0:
             raise damaged(path, EMPTY)
         with closing(open_to_read(path)) as db:
-            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+            version = check_version(db)
             if not version:
                 raise damaged(path, "is not a ledger")
-            if version > len(MIGRATIONS):
-                raise LedgerTooNew(version, len(MIGRATIONS))
             if version < len(MIGRATIONS):
                 return None
             db.create_function("this_operator", 0, str)  # of no one's

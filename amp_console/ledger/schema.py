@@ -607,9 +607,7 @@ def migrate(db: Db, before: Callable[[int], None] = lambda _: None) -> None:
     """
     db.execute("BEGIN IMMEDIATE")
     try:
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(MIGRATIONS):
-            raise LedgerTooNew(version, len(MIGRATIONS))
+        version = check_version(db)
         if 0 < version < len(MIGRATIONS):
             before(version)
         for step in MIGRATIONS[version:]:
@@ -621,6 +619,14 @@ def migrate(db: Db, before: Callable[[int], None] = lambda _: None) -> None:
         db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
+
+
+def check_version(db: Db) -> int:
+    """The version of a ledger. Raises `LedgerTooNew` if a newer amp-console has written it."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise LedgerTooNew(version, len(MIGRATIONS))
+    return version
 
 
 def _statements(script: str) -> list[str]:

@@ -19,7 +19,7 @@ from amp_console.ledger.errors import LedgerError, damaged, explain, explain_os
 from amp_console.ledger.event_log import log_backup
 from amp_console.ledger.files import EMPTY, prepare
 from amp_console.ledger.locks import FileLocks, Locks
-from amp_console.ledger.schema import migrate
+from amp_console.ledger.schema import check_version, migrate
 
 T = TypeVar("T")
 
@@ -88,12 +88,14 @@ class SqliteDatabase:
     ) -> T:
         """Run `work` in a transaction; roll it back where it fails.
 
-        A file has one writer at a time, of whatever audiences.
+        A file has one writer at a time, of whatever audiences. Raises `LedgerTooNew` once another
+        process, of a newer program, has migrated it.
         """
         if self._db.in_transaction:  # the ROLLBACK of the last one failed, too
             self._db.execute("ROLLBACK")
         self._db.execute("BEGIN IMMEDIATE" if access is Access.WRITE else "BEGIN")
         try:
+            check_version(self._db)
             result = work(self._db)
             self._db.execute("COMMIT")
         except BaseException:

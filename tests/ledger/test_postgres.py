@@ -116,15 +116,24 @@ def test_texts_are_compared_by_their_bytes(ledger: Ledger) -> None:
 
 
 @postgresql_only
-def test_a_ledger_of_a_newer_version_is_left_alone(empty_ledger: EmptyLedger) -> None:
-    url = empty_ledger()
+def test_a_ledger_of_a_newer_version_is_left_alone(
+    empty_ledger: EmptyLedger, server_ledgers: PostgresqlLedgers
+) -> None:
+    """Also by a process that has had it open since before."""
+    url, run = empty_ledger(), server_ledgers.server.execute
+    set_version = "UPDATE ledger_0.ledger_version SET version = version"
     with open_ledger(url) as ledger:
-        ledger.write(lambda db: db.execute("UPDATE ledger_version SET version = version + 1"))
+        run(f"{set_version} + 1")
         try:
             with pytest.raises(LedgerTooNew):
                 open_ledger(url)
+            with pytest.raises(LedgerTooNew):
+                ledger.write(lambda db: db.execute("DELETE FROM run").rowcount)
+            with pytest.raises(LedgerTooNew):
+                ledger.read(all_audiences)
         finally:
-            ledger.write(lambda db: db.execute("UPDATE ledger_version SET version = version - 1"))
+            run(f"{set_version} - 1")
+        assert ledger.read(all_audiences) == []
 
 
 @postgresql_only

@@ -1,6 +1,7 @@
 """Ledgers of other versions: an older one is brought up to date, a newer one is left alone."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,19 @@ def test_a_ledger_that_is_too_new_is_refused_and_left_alone(path: Path) -> None:
     assert db.execute("PRAGMA user_version").fetchone() == (newer,)
     assert db.execute("SELECT status FROM run WHERE id = 2").fetchone() == ("running",)
     db.close()
+
+
+def test_a_ledger_that_a_newer_program_migrates_is_used_no_more(path: Path) -> None:
+    newer = len(MIGRATIONS) + 1
+    with open_ledger(path) as ledger, closing(sqlite3.connect(path)) as other:
+        before = ledger.read(all_runs)
+        other.execute(f"PRAGMA user_version = {newer}")
+        with pytest.raises(LedgerTooNew, match=f"version {newer}.*Nothing was changed"):
+            ledger.write(lambda db: db.execute("DELETE FROM run").rowcount)
+        with pytest.raises(LedgerTooNew):
+            ledger.read(all_runs)
+        other.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        assert ledger.read(all_runs) == before
 
 
 def _version(ledger: Ledger) -> int:

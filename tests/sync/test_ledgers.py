@@ -13,7 +13,7 @@ from amp_console.sync.ledgers import LedgerMisconfigured, Ledgers
 from amp_console.values import Secret
 from tests.connections import backends
 from tests.ledger.helpers import start
-from tests.ledgers import EmptyLedger, postgresql_only
+from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 from tests.postgresql import PASSWORD
 
 ACME = Connection(name="Acme", app_id=153957, owner_email="ana@acme.example")
@@ -87,9 +87,10 @@ def test_its_password_comes_from_the_keyring_which_is_asked_once(
 
 @postgresql_only
 def test_looking_at_a_server_creates_nothing_and_refuses_what_is_newer(
-    ledgers: Make, empty_ledger: EmptyLedger
+    ledgers: Make, empty_ledger: EmptyLedger, server_ledgers: PostgresqlLedgers
 ) -> None:
     url = empty_ledger()
+    set_version = "UPDATE ledger_0.ledger_version SET version = version"
     unused = f"{url.partition('?')[0]}?schema=unused"
     connection = msgspec.structs.replace(ACME, ledger=LedgerServer(url=unused))
     assert ledgers().peek(connection, lambda db, _: all_audiences(db)) is None
@@ -97,12 +98,12 @@ def test_looking_at_a_server_creates_nothing_and_refuses_what_is_newer(
     with ledgers().open(connection) as ledger:
         schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'unused'"
         assert ledger.read(lambda db: db.execute(schemas).fetchone()) == (0,)
-        ledger.write(lambda db: db.execute("UPDATE ledger_version SET version = version + 1"))
+        server_ledgers.server.execute(f"{set_version} + 1")
         try:
             with pytest.raises(LedgerTooNew):
                 ledgers().peek(connection, lambda db, _: all_audiences(db))
         finally:
-            ledger.write(lambda db: db.execute("UPDATE ledger_version SET version = version - 1"))
+            server_ledgers.server.execute(f"{set_version} - 1")
 
 
 @postgresql_only

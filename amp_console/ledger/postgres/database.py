@@ -18,6 +18,7 @@ from amp_console.ledger.postgres.locks import SessionLocks
 from amp_console.ledger.postgres.schema import (
     LEAST_VERSION,
     check_project,
+    check_version,
     claim,
     is_current,
     migrate,
@@ -36,7 +37,9 @@ FIRST_PAUSE = 0.05  # seconds between two tries; it doubles, so that the others 
 # order of their ids, so that no two writers wait for each other. The server has room for 64 locks a
 # connection: who writes to more audiences at once waits for the whole ledger.
 MAX_AUDIENCES = 32
-_TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_TIME_AND_VERSION = (
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, version FROM ledger_version"
+)
 _BEGIN = {
     Access.READ: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     Access.STAGE: "BEGIN ISOLATION LEVEL REPEATABLE READ",
@@ -72,6 +75,7 @@ class PostgresDatabase:
         self._db: PostgresDb | None = None
         self._has_staged = False  # on this connection
         self._was_open = False
+        self._version = 0  # as the last transaction has seen it
 
     def _connect(self) -> "psycopg.Connection[Any]":
         import psycopg
@@ -111,6 +115,7 @@ class PostgresDatabase:
         """Run `work` in a transaction; roll it back where it fails.
 
         It is run again where the server broke it off because it and others waited for each other.
+        Raises `LedgerTooNew` once another process, of a newer program, has migrated the ledger.
         """
         from psycopg.errors import DeadlockDetected, SerializationFailure
 
@@ -139,6 +144,7 @@ class PostgresDatabase:
         db = self._begun(_BEGIN.get(access) or self._begin_write(audiences))
         self._has_staged = self._has_staged or access is Access.STAGE
         try:
+            check_version(self._version)
             result = work(db)
             db.connection.execute("COMMIT")
         except BaseException:
@@ -189,18 +195,19 @@ class PostgresDatabase:
         return db
 
     def _begin(self, db: PostgresDb, begin: str) -> None:
-        """Begin a transaction, and see what time it is there.
+        """Begin a transaction, and see what time it is there, and which version the ledger has.
 
         The offset changes only if it can't be right: the answer may have been long on its way.
         """
         before = now_in_microseconds()
-        cursor = db.connection.execute(f"{begin}; {_TIME}")
+        cursor = db.connection.execute(f"{begin}; {_TIME_AND_VERSION}")
         after = now_in_microseconds()
         while cursor.nextset():
             pass
         row = cursor.fetchone()
         assert row is not None
-        self.clock_offset = min(max(self.clock_offset, row[0] - after), row[0] - before)
+        now, self._version = row
+        self.clock_offset = min(max(self.clock_offset, now - after), now - before)
         db.clock_offset = self.clock_offset
 
     @property

@@ -671,8 +671,7 @@ def migrate(connection: "psycopg.Connection[Any]", schema: str) -> None:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock($1)", [_GUARD])
         version = _version(connection, schema)
-        if version > len(MIGRATIONS):
-            raise LedgerTooNew(version, len(MIGRATIONS))
+        check_version(version)
         if version == len(MIGRATIONS):
             return
         if version == 0:
@@ -680,6 +679,12 @@ def migrate(connection: "psycopg.Connection[Any]", schema: str) -> None:
         for step in MIGRATIONS[version:]:
             connection.execute(step.format(schema=quoted(schema)))
         connection.execute("UPDATE ledger_version SET version = $1", [len(MIGRATIONS)])
+
+
+def check_version(version: int) -> None:
+    """Raise `LedgerTooNew` for the version of a ledger that a newer amp-console has written."""
+    if version > len(MIGRATIONS):
+        raise LedgerTooNew(version, len(MIGRATIONS))
 
 
 def check_project(connection: "psycopg.Connection[Any]", schema: str, app_id: int) -> None:
@@ -712,8 +717,7 @@ def is_current(connection: "psycopg.Connection[Any]", schema: str) -> bool:
     Raises `LedgerTooNew` as it does.
     """
     version = _version(connection, schema)
-    if version > len(MIGRATIONS):
-        raise LedgerTooNew(version, len(MIGRATIONS))
+    check_version(version)
     return version == len(MIGRATIONS)
 
 
