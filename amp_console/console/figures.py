@@ -102,6 +102,8 @@ class Figures:
             self._notifications.post(str(error), "error")
             self.note_failure(error, asked_at)
             return ""
+        if self._sessions.current is not session:
+            return ""  # another connection is open by now, or none
         self.note_sizes(found, asked_at)
         return f"{plural(len(found), 'cohort')} in Amplitude"
 
@@ -125,6 +127,8 @@ class Figures:
         except expected_failures() as error:
             self._notifications.post(str(error), "error")
         else:
+            if self._sessions.current is not session:
+                return
             if not self._downloading:  # nothing has begun to use one more since it was asked
                 self.quota = quota
                 self._changed()

@@ -25,6 +25,10 @@ class SilentService:
         self.may_answer = asyncio.Event()
         self.url = ""
 
+    def answer_to(self, line: bytes) -> tuple[str, str]:
+        """The status and the body of the answer to a request."""
+        return "404 Not Found" if b"/spaces/" in line else "503 Service Unavailable", "{}"
+
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[Self]:
         server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
@@ -36,8 +40,9 @@ class SilentService:
         line = await reader.readuntil(b"\r\n\r\n")
         self.asked.set()
         await self.may_answer.wait()
-        status = "404 Not Found" if b"/spaces/" in line else "503 Service Unavailable"
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        status, body = self.answer_to(line)
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\n\r\n{body}".encode())
         await writer.drain()
         writer.close()
 
@@ -66,3 +71,33 @@ async def test_an_answer_for_a_session_that_was_replaced_is_dropped_in_silence(
             await asking
             assert [entry.text for entry in now.notifications.entries] == []
             assert not now.segment.is_asking
+
+
+class SlowAmplitude(SilentService):
+    """Answers once it may, with what belongs to the connection that asked."""
+
+    def answer_to(self, line: bytes) -> tuple[str, str]:
+        if b"/usage" in line:
+            return "200 OK", '{"rest_download": {"limit": 500, "usage": 499}}'
+        return "200 OK", '{"cohorts": [{"id": "abc", "name": "shoppers", "size": 7}]}'
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda now: now.figures.update_sizes(), lambda now: now.figures.update_quota()],
+    ids=["sizes", "quota"],
+)
+async def test_figures_of_a_session_that_was_replaced_are_not_those_of_the_next_one(
+    harness: ConsoleHarness, ask: Callable[[Services], Coroutine[None, None, None]]
+) -> None:
+    async with SlowAmplitude().serve() as amplitude:
+        harness.connect(base_url=amplitude.url)
+        async with harness.open() as pilot:
+            now = services(pilot)
+            await until(pilot, lambda: now.session)
+            asking = asyncio.ensure_future(ask(now))
+            await amplitude.asked.wait()
+            await now.sessions.open(harness.connect("Another"))
+            amplitude.may_answer.set()
+            await asking
+            assert (now.figures.sizes, now.figures.quota) == ({}, None)
