@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -55,8 +55,10 @@ class Session:
 
         `heard` is called in another thread when the ledger of a server was changed.
         """
-        self.ledger = environment.ledgers.open(connection)
-        self.screen_ledger = environment.ledgers.open(connection)
+        with ExitStack() as opened:  # a server may have room for one connection, and not for two
+            self.ledger = opened.enter_context(environment.ledgers.open(connection))
+            self.screen_ledger = opened.enter_context(environment.ledgers.open(connection))
+            opened.pop_all()
         self._environment = environment
         self._timing = environment.timing
         self._is_restricted = read_only

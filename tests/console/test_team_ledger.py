@@ -17,7 +17,7 @@ from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.screens.connections.list import ConnectionsScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.session import Session
-from amp_console.ledger.errors import LedgerUnreachable
+from amp_console.ledger.errors import LedgerBusy, LedgerUnreachable
 from tests.cli.canary import CANARY, files_below, is_in
 from tests.console.gate import start_sync
 from tests.console.harness import (
@@ -300,3 +300,20 @@ async def test_after_a_lost_connection_all_that_is_shown_is_read_again(
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     assert await session.has_news(), "a screen would go on saying that the server is away"
     await session.close()
+
+
+async def test_a_session_that_has_no_room_for_both_of_its_ledgers_keeps_neither(
+    harness: ConsoleHarness, server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = harness.connect(ledger=LedgerServer(url=url_of(server, USER)))
+    alone(server, f"ALTER ROLE {USER} CONNECTION LIMIT 1")
+    monkeypatch.setenv("PGPASSWORD", CANARY)
+    try:
+        with pytest.raises(LedgerBusy) as refused:
+            Session(harness.environment, connection, read_only=False)
+        assert "no connection left" in str(refused.value)
+        with harness.environment.ledgers.open(connection):
+            pass  # the only one is free again
+    finally:
+        monkeypatch.setenv("PGPASSWORD", PASSWORD)
+        alone(server, f"ALTER ROLE {USER} CONNECTION LIMIT -1")
