@@ -19,10 +19,10 @@ from textual.widgets import Input, Static
 from amp_console.console import LaunchOptions
 from amp_console.console.badges import states_now
 from amp_console.console.dialogs.form import ask_path
-from amp_console.console.dialogs.live import follow_dialog
+from amp_console.console.dialogs.live import FollowRequest, follow_dialog
 from amp_console.console.glyphs import ASCII, PLAIN
 from amp_console.console.jobs.live import LiveJob, OpenSource, paths
-from amp_console.console.screens.live.actions import begin
+from amp_console.console.screens.live.actions import begin, follow_path
 from amp_console.console.screens.live.headline import behind, shared_folder, since, trouble
 from amp_console.console.screens.live.rows import (
     audience_row,
@@ -598,6 +598,24 @@ async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
         await end(pilot)
         work = services(pilot).jobs.live
         assert work is not None
+        await until(pilot, lambda: work.is_over)
+
+
+async def test_a_source_is_not_added_to_a_session_that_is_ending_by_then(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = connected_log(harness, tmp_path, "u1")
+
+    async def another() -> FollowRequest:
+        return FollowRequest(str(tmp_path), create=False)
+
+    async with harness.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: queue(work) == 0)
+        work.cancel()
+        await follow_path(services(pilot), another())
+        assert work.names == [str(file)]
+        await until_notified(pilot, "The session is ending. Start another one afterwards.")
         await until(pilot, lambda: work.is_over)
 
 

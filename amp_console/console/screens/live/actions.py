@@ -41,6 +41,7 @@ _VERBS = {
     "go_live": "confirm",
     "switch": "enable or disable",
 }
+ENDING = "The session is ending. Start another one afterwards."
 OF_AUDIENCE = frozenset({"pause", "resume", "go_live", "switch"})
 """The actions that are about the audience under the cursor."""
 
@@ -56,7 +57,7 @@ def disabled_reason(job: LiveJob | None, current: LiveAudience | None, action: s
     is_live = job is not None and not job.is_over
     is_ending = job is not None and is_live and job.is_ending
     if action in {"follow", "listen"}:
-        return "The session is ending. Start another one afterwards." if is_ending else None
+        return ENDING if is_ending else None
     if action not in _VERBS:
         return None
     if not is_live:
@@ -173,6 +174,9 @@ async def _follow(services: Services, open_source: OpenSource, *, create: bool) 
     job = own_job(services)
     if job is None or job.is_over:
         begin(services, open_source, create=create)
+        return
+    if job.is_ending:  # since it was asked what to follow
+        services.notifications.post(ENDING, "warning")
         return
     try:
         await job.add(open_source)
