@@ -28,6 +28,7 @@ from amp_console.console.glyphs import Glyphs
 from amp_console.console.held_keys import HeldKeys
 from amp_console.console.jobs.base import ConsoleChange, Job, JobEnded, LedgerChanged
 from amp_console.console.jobs.under_way import Jobs
+from amp_console.console.lifecycle import NoSession
 from amp_console.console.message_log import MessageLog
 from amp_console.console.notifications import Notifications
 from amp_console.console.place_counts import PlaceCounter
@@ -36,6 +37,7 @@ from amp_console.console.saved_views import SavedViews
 from amp_console.console.segment_figures import SegmentFigures
 from amp_console.console.session import Session, Sessions
 from amp_console.console.words import ago
+from amp_console.ledger.errors import LedgerClosed
 from amp_console.sync.timing import Timing
 from amp_console.text import clean
 from amp_console.values import Credentials
@@ -240,6 +242,14 @@ class Services:
     def is_awaiting_answer(self) -> bool:
         """Whether a dialog of this connection waits for the operator."""
         return bool(self._unanswered)
+
+    def report(self, error: Exception) -> None:
+        """Post why something failed, unless it matters no more. Raises it if it is our defect."""
+        if isinstance(error, NoSession | LedgerClosed):
+            return
+        if not isinstance(error, expected_failures()):
+            raise error
+        self.notifications.post(str(error), "error")
 
     def run_in_background(self, work: Coroutine[None, None, object]) -> None:
         """Run work that outlasts the screen it was begun on."""

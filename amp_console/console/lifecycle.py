@@ -12,6 +12,10 @@ from typing import Any
 from textual.screen import Screen
 
 
+class NoSession(Exception):
+    """No connection is open: the console quits, and what was begun matters no more."""
+
+
 def is_open(screen: Screen[Any]) -> bool:
     """Whether a screen is open, also behind another one or another connection's."""
     app = screen.app
@@ -29,15 +33,21 @@ def is_seen(screen: Screen[Any]) -> bool:
     return False
 
 
-def unless_left(screen: Screen[Any], work: Any) -> Callable[[], Coroutine[Any, Any, Any]]:
-    """Return a worker's work that fails in silence once its screen was left."""
+def unless_left(
+    screen: Screen[Any], work: Any, failed: Callable[[Exception], None]
+) -> Callable[[], Coroutine[Any, Any, Any]]:
+    """Return a worker's work that fails in silence once its screen was left.
+
+    Before that `failed` is called with the failure: Textual would end the whole console for a
+    ledger that can't be read just now.
+    """
 
     async def run() -> Any:
         try:
             return await (work() if callable(work) else work)
-        except Exception:
+        except Exception as error:
             if is_open(screen):
-                raise
+                failed(error)
             return None
 
     return run

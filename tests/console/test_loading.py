@@ -23,6 +23,7 @@ from tests.console.harness import (
     services,
     until,
     until_gone,
+    until_notified,
     until_on,
     until_shown,
 )
@@ -139,6 +140,37 @@ async def test_what_can_not_be_read_says_why_in_its_list(harness: ConsoleHarness
         await until_shown(pilot, "✖ The ledger", "failed")
         (grid,) = shown(pilot)
         assert grid.state is RowsState.FAILED
+
+
+def lose(pilot: Pilot[None], table: str) -> None:
+    """Let the ledger fail wherever it reads this table."""
+    session = services(pilot).session
+    assert session is not None
+    session.screen_ledger.read(lambda db: db.execute(f"ALTER TABLE {table} RENAME TO lost"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "last", "table"),
+    [
+        (("2", "tab"), "R", "rejection"),  # before a question
+        (("f", *"ghost-1", "enter"), "U", "rejection"),
+        ((), "i", "audience"),  # before a dialog
+    ],
+)
+async def test_what_a_key_reads_may_fail_and_the_console_goes_on(
+    harness: ConsoleHarness, keys: tuple[str, ...], last: str, table: str
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        for key in keys:
+            await pilot.press(key)
+            await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
+        lose(pilot, table)
+        await pilot.press(last)
+        await until_notified(pilot, "The ledger", "failed")
+        await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
+        assert pilot.app.is_running
 
 
 class Slow:

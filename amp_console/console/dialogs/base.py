@@ -71,8 +71,9 @@ class Dialog(ModalScreen[T], Generic[T]):
         return is_open(self) and super().check_action(action, parameters)
 
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
-        """Run a worker as Textual does; one that fails after the dialog was closed is let go."""
-        return super().run_worker(unless_left(self, work), *args, **kwargs)
+        """Run a worker as Textual does; why one fails is posted, unless the dialog was closed."""
+        guarded = unless_left(self, work, self.services.report)
+        return super().run_worker(guarded, *args, **kwargs)
 
     @property
     def box_title(self) -> str:

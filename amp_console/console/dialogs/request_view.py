@@ -71,9 +71,12 @@ class RequestView(Dialog[None]):
         with ScrollPane(id="request-text"):
             yield Static(id="request")
 
-    async def on_mount(self) -> None:
-        """Read it."""
+    def on_mount(self) -> None:
+        """Read it; meanwhile keys work."""
         self.query_one("#request-text").focus()
+        self.run_worker(self._read())
+
+    async def _read(self) -> None:
         session = self.services.session
         if session is not None:
             self._found = await session.read(request_text, self._request_id)

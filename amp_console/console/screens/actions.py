@@ -11,7 +11,7 @@ from textual.screen import Screen
 from amp_console.connections import SettingsReadOnly
 from amp_console.connections.read_only import refusal
 from amp_console.console.context import Services, services_of
-from amp_console.console.screens.loading import NoSession
+from amp_console.console.lifecycle import NoSession
 
 QUITTING = "The console is quitting."
 OF_CONNECTION = "Where events carry the identifiers: a setting of the connection, under Connections"

@@ -18,13 +18,13 @@ from amp_console.console.context import Services, services_of
 from amp_console.console.first_resume import FirstResume
 from amp_console.console.frame import NoticeLine, TopBar
 from amp_console.console.jobs.base import ConsoleChange
-from amp_console.console.lifecycle import is_open, is_seen, unless_left
+from amp_console.console.lifecycle import NoSession, is_open, is_seen, unless_left
 from amp_console.console.place_bar import PlaceBar
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import REASONS, ActionKeys, Need
 from amp_console.console.screens.early_keys import ScreenKeys
 from amp_console.console.screens.footer import ScreenFooter, UsefulActions
-from amp_console.console.screens.loading import Loader, NoSession
+from amp_console.console.screens.loading import Loader
 from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar, clear_filters
 from amp_console.console.widgets.grid import Grid, clear_marks
@@ -195,8 +195,9 @@ class BaseScreen(Screen[None]):
             self.loader.start("look", self.load)
 
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
-        """Run a worker as Textual does; one that fails after the screen was left is let go."""
-        return super().run_worker(unless_left(self, work), *args, **kwargs)
+        """Run a worker as Textual does; why one fails is posted, unless the screen was left."""
+        guarded = unless_left(self, work, self.services.report)
+        return super().run_worker(guarded, *args, **kwargs)
 
     def on_grid_choosing(self, event: Grid.Choosing) -> None:
         """Say which keys sort as long as they do; the log keeps no hint."""

@@ -9,8 +9,8 @@ from textual.keys import key_to_character
 from textual.screen import Screen
 
 from amp_console.console.context import services_of
+from amp_console.console.lifecycle import NoSession
 from amp_console.console.screens.actions import ActionKeys, action_name
-from amp_console.console.screens.loading import NoSession
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys
 

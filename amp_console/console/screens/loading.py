@@ -7,17 +7,13 @@ from typing import Any
 from textual.screen import Screen
 
 from amp_console.console.context import services_of
-from amp_console.console.failures import expected_failures
+from amp_console.console.lifecycle import NoSession
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid.widget import RowsState
 from amp_console.ledger.errors import LedgerClosed
 
 Read = Callable[[], Awaitable[None]]
 """Reads something and shows it."""
-
-
-class NoSession(Exception):
-    """No connection is open: the console quits, and what was begun matters no more."""
 
 
 class Loader:
@@ -97,16 +93,11 @@ class Loader:
         except Exception as error:
             if services.session is not session:
                 return  # the ledger was closed meanwhile: the console quits, or another is open
-            if not isinstance(error, expected_failures()):
-                raise
-            services.notifications.post(str(error), "error")
+            services.report(error)
             for grid in self._screen.query(Grid):
                 if grid.state is RowsState.LOADING:
                     grid.show_notice(RowsState.FAILED, str(error))
 
     def failed(self, error: Exception) -> None:
-        """Report why a page of rows could not be fetched; a defect of ours is not kept quiet."""
-        if isinstance(error, expected_failures()):
-            services_of(self._screen).notifications.post(str(error), "error")
-        elif not isinstance(error, NoSession):
-            raise error
+        """Report why a page of rows could not be fetched."""
+        services_of(self._screen).report(error)

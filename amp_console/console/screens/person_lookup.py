@@ -33,9 +33,9 @@ async def answer_to(
     try:
         async with await session.client() as client:
             found = await look_up_user(client, text)
+        return await keep_answer(session, text, found, statuses, now)
     except expected_failures() as error:
         return SearchAnswer(safe_text((str(error), BAD)))
-    return await keep_answer(session, text, found, statuses, now)
 
 
 async def keep_answer(

@@ -54,13 +54,13 @@ class ImportDialog(Dialog[None]):
             )
         )
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         """Show the import under way, or the one whose result was not seen, else the form."""
         job = self._job
         if job is not None and not job.was_told:
             self._watch(job)
         else:
-            await self._show_form()
+            self._show_form()
 
     @property
     def _job(self) -> ImportJob | None:
@@ -75,12 +75,18 @@ class ImportDialog(Dialog[None]):
     def _progress(self) -> ImportPane:
         return self.query_one(ImportPane)
 
-    async def _show_form(self) -> None:
-        form, session = self.query_one(ImportForm), self.services.session
+    def _show_form(self) -> None:
+        """Show the form at once; audiences are suggested as soon as they were read."""
+        form = self.query_one(ImportForm)
         self._progress.display, form.display = False, True
         self.refresh_bindings()
+        form.begin()
+        self.run_worker(self._suggest(form))
+
+    async def _suggest(self, form: ImportForm) -> None:
+        session = self.services.session
         known = await session.read(all_audiences) if session is not None else []
-        form.begin([audience.handle for audience in known])
+        form.suggest([audience.handle for audience in known])
 
     async def on_import_form_submitted(self, event: ImportForm.Submitted) -> None:
         try:
@@ -136,7 +142,7 @@ class ImportDialog(Dialog[None]):
 
     def action_another(self) -> None:
         """Show the form again, once the import has ended."""
-        self.run_worker(self._show_form())
+        self._show_form()
 
     def action_errors(self) -> None:
         """Show the invalid events."""

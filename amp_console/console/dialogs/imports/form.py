@@ -89,10 +89,13 @@ class ImportForm(Vertical):
     def _path(self) -> PathInput:
         return self.query_one("#path", PathInput)
 
-    def begin(self, audience_keys: Sequence[str]) -> None:
-        """Let a path be typed; `audience_keys` are suggested for the audience."""
+    def suggest(self, audience_keys: Sequence[str]) -> None:
+        """Suggest these keys for the audience."""
         suggester = SuggestFromList(audience_keys, case_sensitive=False)
         self.query_one("#key", Input).suggester = suggester
+
+    def begin(self) -> None:
+        """Let a path be typed."""
         self._path.focus()
         self._path.refresh_listing()
 

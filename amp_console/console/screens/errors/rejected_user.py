@@ -170,9 +170,9 @@ class RejectedUserDetail(ScrollPane):
         """Ask Amplitude whether it knows a user by now."""
         services, session = services_of(self), screen_of(self).session
         now, more = services.clock.now, services.glyphs.more
+        statuses = await session.read(explain_person, user.id)
         self._asking = key_of(user), SearchAnswer(safe_text((f"Asking{more}", MUTED)), asked_at=now)
         self._draw()
-        statuses = await session.read(explain_person, user.id)
         answer = await answer_to(session, user.id, statuses, now)
         self._asking = (key_of(user), answer) if answer.is_known is None else None
         self._draw()

@@ -9,8 +9,8 @@ from amp_console.connections import (
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.lifecycle import NoSession
 from amp_console.console.screens.actions import REASONS, Need
-from amp_console.console.screens.loading import NoSession
 from amp_console.console.screens.sources.space import space_reason
 from amp_console.sync.audience_queries import drop_query
 from amp_console.sync.sources.known import KnownSource, Origin
