@@ -106,11 +106,6 @@ class KeysRefused(AmplitudeError):
             return KeysReason.WRONG_SECRET
         return KeysReason.UNKNOWN_KEY if "invalid api key" in words else KeysReason.OTHER
 
-    @property
-    def maybe_wrong_region(self) -> bool:
-        """Whether the keys may be good ones, of a project in the other region."""
-        return self.reason is KeysReason.UNKNOWN_KEY
-
     def _next(self) -> str:
         return _KEYS_NEXT[self.reason]
 

@@ -21,7 +21,7 @@ from amp_console.console.run_words import (
 )
 from amp_console.console.words import SECOND
 from amp_console.ledger.cohorts import COHORT_GONE
-from amp_console.ledger.comparisons import Comparison
+from amp_console.ledger.comparisons import Comparison, SizeCheck
 from amp_console.ledger.event_log import by_whom
 from amp_console.ledger.outcomes import OFF, at_the_end, waits_for
 from amp_console.ledger.runs import (
@@ -38,7 +38,7 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.formatting import refused_words, since_plan_text
 from amp_console.sync.queries.run_details import RunDetails
-from amp_console.sync.reconcile.descriptions import comparison_summary
+from amp_console.sync.reconcile.descriptions import comparison_summary, describe_size
 from amp_console.text import clean, plural
 
 PAUSED_SESSION = (
@@ -161,7 +161,12 @@ def past(
         "paused" if is_paused else str(run.status),
         tuple(_says_past(details, counts, funnel, elapsed, is_ours=is_ours, is_paused=is_paused)),
         tuple(
-            _past_line(audience, run, details.comparisons.get(audience.audience_id))
+            _past_line(
+                audience,
+                run,
+                details.comparisons.get(audience.audience_id),
+                details.size_checks.get(audience.audience_id),
+            )
             for audience in _most_different_first(details)
         ),
         funnel,
@@ -273,7 +278,9 @@ def _ended(
     return "done", "good"
 
 
-def _past_line(audience: RunAudience, run: Run, compared: Comparison | None) -> RunLine:
+def _past_line(
+    audience: RunAudience, run: Run, compared: Comparison | None, size: SizeCheck | None
+) -> RunLine:
     done = audience.counts.added + audience.counts.removed + audience.counts.rejected
     is_live = run.kind is RunKind.LIVE and run.status is RunStatus.RUNNING
     is_ended_session = run.kind is RunKind.LIVE and run.ended_at is not None
@@ -288,6 +295,8 @@ def _past_line(audience: RunAudience, run: Run, compared: Comparison | None) -> 
         total = done + audience.pending
     if compared is not None:
         doing, tone = _found(compared, doing, tone, run.kind)
+    elif size is not None and (said := describe_size(size)):
+        doing, tone = f"{doing}; {said}", tone if size.agrees else "bad"
     return RunLine(
         audience.audience_id,
         audience.name,

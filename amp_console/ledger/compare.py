@@ -85,7 +85,7 @@ class _Comparer:
         self._spec = spec
         known = audience(db, spec.audience_id)
         assert known.cohort_id is not None
-        self._audience_id, self._cohort_id = known.id, known.cohort_id
+        self._audience_id = known.id
         self._id_type = known.id_type
         self._export = f"temp.{export_table(known.id)}"
         self._drift = f"temp.{drift_table(known.id)}"

@@ -27,7 +27,6 @@ class DifferenceKind(enum.IntEnum):
 
 EXTRA = (DifferenceKind.LEFT, DifferenceKind.STRANGER)
 DISAGREEING = (DifferenceKind.LISTED, DifferenceKind.UNLISTED)
-NOT_COMPARABLE = (DifferenceKind.NO_ID_IN_COHORT, DifferenceKind.NO_ID_IN_AUDIENCE)
 
 
 class PriorState(enum.IntEnum):
@@ -264,13 +263,12 @@ def keep_size(db: Db, run_id: int, audience_id: int, check: SizeCheck, now: int)
     )
 
 
-def size_check(db: Db, run_id: int, audience_id: int) -> SizeCheck | None:
-    """What Amplitude's list said after a run, None where it was not asked."""
-    row = db.execute(
-        "SELECT expected, found FROM size_check WHERE run_id = ? AND audience_id = ?",
-        (run_id, audience_id),
-    ).fetchone()
-    return None if row is None else SizeCheck(*row)
+def size_checks_in(db: Db, run_id: int) -> dict[int, SizeCheck]:
+    """What Amplitude's list said after a repair, by audience ID, where it was asked."""
+    rows = db.execute(
+        "SELECT audience_id, expected, found FROM size_check WHERE run_id = ?", (run_id,)
+    )
+    return {audience_id: SizeCheck(expected, found) for audience_id, expected, found in rows}
 
 
 def differences(

@@ -165,18 +165,18 @@ def test_a_413_is_about_the_size_whatever_sends_it(body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("details", "reason", "maybe_wrong_region"),
+    ("details", "reason"),
     [
-        ("Invalid API Key", KeysReason.UNKNOWN_KEY, True),
-        ("Invalid API/Secret Key combination", KeysReason.WRONG_SECRET, False),
-        ("Not allowed", KeysReason.OTHER, False),
+        ("Invalid API Key", KeysReason.UNKNOWN_KEY),
+        ("Invalid API/Secret Key combination", KeysReason.WRONG_SECRET),
+        ("Not allowed", KeysReason.OTHER),
     ],
 )
-def test_refused_keys_say_why(details: str, reason: KeysReason, maybe_wrong_region: bool) -> None:
+def test_refused_keys_say_why(details: str, reason: KeysReason) -> None:
     body = f'{{"error":{{"http_code":403,"metadata":{{"details":"{details}"}}}}}}'
     error = judge(403, body, LISTING, None)
     assert isinstance(error, KeysRefused)
-    assert (error.reason, error.maybe_wrong_region) == (reason, maybe_wrong_region)
+    assert error.reason is reason
 
 
 @pytest.mark.parametrize(

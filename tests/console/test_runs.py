@@ -278,3 +278,22 @@ async def test_what_a_run_has_not_got_is_not_offered_and_its_key_says_why(
         await until_shown(pilot, "Run 2 left no user rejected.")
         await pilot.press("j")
         await until_shown(pilot, "b Play back")
+
+
+async def test_a_repair_that_did_not_compare_again_says_what_the_size_tells(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+        await workspace.sync()
+        for removed, others in (("u-1", ()), ("u-2", ("stranger",))):
+            workspace.remove_in_amplitude(removed)
+            found = await workspace.compare()
+            workspace.add_in_amplitude(*others)
+            await workspace.apply(found, verify=False)
+    async with harness.open(size=(160, 45)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "the sizes differ: 2 expected, Amplitude says 3")
+        await pilot.press("down", "down")
+        await until_shown(pilot, "done; same size; compare again to be sure")

@@ -6,7 +6,7 @@ import msgspec
 
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences, are_all_enabled
-from amp_console.ledger.comparisons import Comparison, comparisons_in
+from amp_console.ledger.comparisons import Comparison, SizeCheck, comparisons_in, size_checks_in
 from amp_console.ledger.counts import outstanding_of_all
 from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.outcomes import BROKEN, NO_COHORT, OFF
@@ -26,6 +26,7 @@ from amp_console.ledger.since_plan import SincePlan, since_plan_of
 class RunDetails(msgspec.Struct, frozen=True):
     """A run of the history; `comparisons` are those that it made, by audience ID.
 
+    `size_checks`: what Amplitude's list said after a repair, by audience ID.
     `operator` is who ran it; "" where that is not known, or only one operator is.
     `is_of_all`: it was for every audience that is enabled now. So many of the users that it
     rejected are `still_rejected` as it left them.
@@ -34,6 +35,7 @@ class RunDetails(msgspec.Struct, frozen=True):
     run: Run
     audiences: tuple[RunAudience, ...]
     comparisons: dict[int, Comparison]
+    size_checks: dict[int, SizeCheck]
     since_plan: SincePlan | None = None
     operator: str = ""
     is_of_all: bool = False
@@ -76,6 +78,7 @@ def run_details(db: Db, run_id: int, dead: Collection[int] = ()) -> RunDetails |
         found,
         audiences,
         {item.audience_id: item for item in comparisons_in(db, run_id)},
+        size_checks_in(db, run_id),
         since_plan_of(db, run_id),
         found.operator if has_several_operators(db) else "",
         are_all_enabled(db, {item.audience_id for item in audiences}),

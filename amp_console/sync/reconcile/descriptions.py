@@ -11,6 +11,7 @@ from amp_console.ledger.comparisons import (
     Explanation,
     PriorState,
     Resolved,
+    SizeCheck,
 )
 from amp_console.text import plural
 
@@ -198,6 +199,18 @@ def _join(parts: Sequence[tuple[int, str]]) -> str:
     return ", ".join(f"{count:,} {text}" for count, text in parts if count)
 
 
+def describe_size(size: SizeCheck) -> str:
+    """What a cohort's size in Amplitude's list says of its repair, without capital and full stop.
+
+    "" where the list had no size that was computed after the repair began.
+    """
+    if size.agrees is None:
+        return ""
+    if size.agrees:
+        return "same size; compare again to be sure"
+    return f"the sizes differ: {size.expected:,} expected, Amplitude says {size.found:,}"
+
+
 def describe_result(result: "RepairResult") -> str:
     """How cohort and audience compare after a repair: a sentence without capital and full stop."""
     after, size = result.after, result.size
@@ -205,11 +218,11 @@ def describe_result(result: "RepairResult") -> str:
         rest = _join([(after.missing, "still missing"), (after.extra, "still extra")])
         return rest or f"compared again: {comparison_outcome(after)}"
     if size is not None and size.agrees is False:
-        return f"the sizes differ: {size.expected:,} expected, Amplitude says {size.found:,}"
+        return describe_size(size)
     if not result.is_equal:
         return "differences are left"
     if result.plan.sends_nothing:
         return "the ledger follows the list now"
     if size is not None and size.agrees:
-        return "same size; compare again to be sure"
+        return describe_size(size)
     return "sent; compare again to be sure"
