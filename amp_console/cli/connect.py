@@ -8,7 +8,7 @@ import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import read_age, refuse_password
-from amp_console.cli.output import ask_for, ask_password, say
+from amp_console.cli.output import ask_for, ask_password, piped, say
 
 if TYPE_CHECKING:
     from amp_console.connections import Connection
@@ -143,7 +143,7 @@ def connect(
             refuse_password(place.password, "--ledger-password-stdin")
             if ledger_password_stdin and place.server is None:
                 raise click.UsageError("A file needs no --ledger-password-stdin.")
-        keys_text = sys.stdin.read() if keys_stdin else None
+        keys_text = piped() if keys_stdin else None
         if place is not None and ledger_password_stdin:
             keys_text, password = _password(keys_text)
             place = place._replace(password=password)

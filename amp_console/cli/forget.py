@@ -1,13 +1,12 @@
 """`amp-console forget`: answer a deletion request."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import connection_option, json_option
-from amp_console.cli.output import say
+from amp_console.cli.output import piped, say
 
 if TYPE_CHECKING:
     from amp_console.connections import Connection
@@ -77,12 +76,18 @@ def forget(
 
 
 def _read(identifiers: tuple[str, ...]) -> list[str]:
-    """The IDs of the arguments, and those on stdin where one of them is "-"."""
+    """The IDs of the arguments, and those on stdin where one of them is "-".
+
+    A blank line is skipped. A blank argument is misuse: a variable of the shell that isn't set.
+    """
     ids: list[str] = []
     for identifier in identifiers:
         if identifier == "-":
-            text = sys.stdin.read().removeprefix("\ufeff")  # as some programs begin a file
-            ids += filter(None, (line.rstrip("\r") for line in text.split("\n")))
+            text = piped().removeprefix("\ufeff")  # as some programs begin a file
+            lines = (line.rstrip("\r") for line in text.split("\n"))
+            ids += (line for line in lines if line and not line.isspace())
+        elif not identifier or identifier.isspace():
+            raise click.UsageError("An ID is blank, and no one has such. Nothing was changed.")
         else:
             ids.append(identifier)
     if identifiers and not ids:

@@ -12,7 +12,7 @@ from amp_console.cli.options import (
     receiver_options,
     service_options,
 )
-from amp_console.cli.output import ask_for, say
+from amp_console.cli.output import ask_for, piped, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def _save_secret(name: str | None) -> int:
     pages.check_writable()
     connection = pages.pick(name)
     is_typed = sys.stdin.isatty()
-    text = ask_for("Shared secret", is_hidden=True) if is_typed else sys.stdin.readline()
+    text = ask_for("Shared secret", is_hidden=True) if is_typed else piped(is_line=True)
     try:
         secret = checked_secret(text)
     except ValueError as error:

@@ -170,8 +170,18 @@ def ask_password(what: str) -> "Secret":
     """Read a password: hidden at a terminal, else from a line of stdin."""
     from amp_console.values import Secret
 
-    typed = ask_for(what, is_hidden=True) if sys.stdin.isatty() else sys.stdin.readline()
+    typed = ask_for(what, is_hidden=True) if sys.stdin.isatty() else piped(is_line=True)
     return Secret(typed.removesuffix("\n"))
+
+
+def piped(*, is_line: bool = False) -> str:
+    """Read the text on stdin, or its next line; bytes that are no text are misuse."""
+    try:
+        text = sys.stdin.readline() if is_line else sys.stdin.read()
+        text.encode()  # in some locales Python passes such bytes on as surrogates
+    except UnicodeError:
+        raise click.UsageError("What stdin holds is not valid UTF-8. Nothing was done.") from None
+    return text
 
 
 def say_misuse(error: click.ClickException) -> None:

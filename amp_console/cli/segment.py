@@ -7,7 +7,7 @@ import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import connection_option, json_option
-from amp_console.cli.output import ask_for, say
+from amp_console.cli.output import ask_for, piped, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -222,7 +222,7 @@ def _tokens(names: list[str], *, from_stdin: bool) -> "list[Secret]":
     from amp_console.connections import KeysError, KeysProblem, checked_token
 
     if from_stdin:
-        texts = [line for line in sys.stdin.read().splitlines() if line.strip()]
+        texts = [line for line in piped().splitlines() if line.strip()]
         if len(texts) != len(names):
             expected = "one line" if len(names) == 1 else f"{len(names)} lines"
             raise click.UsageError(

@@ -45,7 +45,8 @@ class Eraser:
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._spellings = sorted({form for id_ in ids for form in _spellings(id_)}, reverse=True)
-        self._pattern = re.compile("|".join(map(_pattern, self._spellings)))
+        # An alternative of nothing would be found everywhere, so without spellings nothing is.
+        self._pattern = re.compile("|".join(map(_pattern, self._spellings)) or r"(?!)")
 
     def finds(self, text: str) -> bool:
         """Whether a text holds one of the identifiers, as a whole word."""
@@ -71,9 +72,11 @@ class Eraser:
 
 
 def _spellings(id_: str) -> set[str]:
-    """How answers, notes and the log spell an identifier."""
+    """How answers, notes and the log spell an identifier; blank text names no one."""
+    if not id_ or id_.isspace():
+        return set()
     in_json = {json.dumps(id_, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
-    return {id_, escaped(id_), *in_json} - {""}
+    return {id_, escaped(id_), *in_json}
 
 
 def _pattern(form: str) -> str:

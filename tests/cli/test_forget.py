@@ -62,6 +62,43 @@ def test_identifiers_can_stay_out_of_the_history_of_the_shell(synced: Operator) 
     assert synced.run("forget", "-", "--yes", stdin=b"\n").status == 2
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_a_blank_identifier_is_misuse(synced: Operator, blank: str) -> None:
+    """A variable of the shell that isn't set: every text of the ledger was "[erased]"."""
+    log = synced.run("log").out
+    ended = synced.run("forget", blank, ANA, "--yes")
+    assert ended.status == 2
+    assert "An ID is blank, and no one has such. Nothing was changed." in ended.err
+    assert synced.run("log").out == log
+    assert members(synced) == {ANA, "u2"}
+
+
+def test_blank_lines_of_stdin_are_skipped(synced: Operator) -> None:
+    ended = synced.run("forget", "-", "--yes", stdin=f" \n{ANA}\n\t\n".encode())
+    assert "Forgot 1 person." in ended.out
+    assert "Import of events.ndjson" in synced.run("log").out
+    assert members(synced) == {"u2"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("forget", "-", "--yes"),
+        ("connect", "b", "--app-id", "1", "--owner-email", "a@b.c", "--keys-stdin"),
+        ("segment", "connect", "--space", "sp1", "--token-stdin"),
+        ("listen", "--save-secret"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_stdin_that_is_no_text_is_misuse(synced: Operator, command: tuple[str, ...]) -> None:
+    for ended in (
+        synced.run(*command, stdin=b"\xff\n\xff\n"),
+        synced.run_process(*command, stdin=b"\xff\n\xff\n"),
+    ):
+        assert ended.status == 2, ended.err
+        assert "What stdin holds is not valid UTF-8. Nothing was done." in ended.err
+
+
 def test_what_was_not_removed_is_listed_and_finished_later(synced: Operator) -> None:
     synced.simulator.faults.set([Rule(Answer(status=404), frozenset({Call.MEMBERSHIP}))])
     synced.simulator.world.drop_cohort(synced.simulator.world.cohorts()[0].id)

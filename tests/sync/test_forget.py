@@ -660,6 +660,9 @@ async def test_a_comparison_with_an_older_export_does_not_list_them(
             "Nothing is cut after ana-7c41@",
             "Nothing is cut after ana-7c41@",
         ),
+        ("", "12 users", "12 users"),
+        (" ", "12 users", "12 users"),
+        ("\n", r"12 users\n", r"12 users\n"),
     ],
 )
 def test_an_identifier_is_erased_however_it_is_spelled(id_: str, text: str, erased: str) -> None:
