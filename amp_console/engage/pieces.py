@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import chain, repeat
-from typing import IO, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -34,6 +34,9 @@ from amp_console.values import (
     ChangeTable,
     Refusal,
 )
+
+if TYPE_CHECKING:
+    import subprocess
 
 OWN_PIECES = 3  # every third piece is read here, where all are merged as well
 OWN_UNPACKED = 4  # of a gzipped file every fourth, as it is unpacked here, too
@@ -247,50 +250,72 @@ def pieces_of(descriptor: int, size: int, piece_bytes: int) -> Iterator[Piece]:
     yield Piece(begin, None)
 
 
+def _start(descriptors: Sequence[int]) -> "subprocess.Popen[bytes]":
+    """Start the second process, which is handed these open files. Raises OSError."""
+    # Not at the top: most imports and all other commands need none.
+    import subprocess  # noqa: PLC0415
+
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(_OUR_VARIABLES)
+    }
+    # -P: a module in the working folder is none of ours.
+    return subprocess.Popen(  # noqa: S603  # our own program
+        [sys.executable, "-P", "-c", _PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=descriptors,
+        env=variables,
+    )
+
+
 class _SecondProcess:
-    """The process that reads some of the pieces. As a context manager it ends with the block."""
+    """The process that reads some of the pieces; where none can be started, it has ended."""
+
+    _process: "subprocess.Popen[bytes] | None" = None
+    _threads: Sequence[threading.Thread] = ()
 
     def __init__(self, task: PieceTask) -> None:
-        # Not at the top: most imports and all other commands need none.
-        import subprocess  # noqa: PLC0415
-
-        variables = {
-            name: value for name, value in os.environ.items() if not name.startswith(_OUR_VARIABLES)
-        }
-        # -P: a module in the working folder is none of ours.
-        self._process = subprocess.Popen(  # noqa: S603  # our own program
-            [sys.executable, "-P", "-c", _PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[] if task.descriptor is None else [task.descriptor],
-            env=variables,
-        )
         self._results: queue.Queue[bytes | None] = queue.Queue(AHEAD)
         self._messages: queue.Queue[bytes | None] = queue.Queue()
         self._messages.put(msgspec.msgpack.encode(task))
         if task.descriptor is not None:
             self._messages.put(None)
+        try:
+            self._process = _start([] if task.descriptor is None else [task.descriptor])
+        except OSError:  # there are too many processes, or this Python was removed
+            self._results.put(None)
+            return
         self._threads = [
-            threading.Thread(target=target, daemon=True) for target in (self._send, self._receive)
+            threading.Thread(target=target, args=[self._process], daemon=True)
+            for target in (self._send, self._receive)
         ]
         for thread in self._threads:
             thread.start()
 
     def give(self, piece: bytes) -> None:
         """Let it read another piece."""
-        self._messages.put(piece)
+        if self._process is not None:
+            self._messages.put(piece)
 
     def next(self) -> PieceResult | None:
-        """Wait for the result of its next piece; None once the process has ended."""
+        """Wait for the result of its next piece; None once the process has ended.
+
+        None, too, for what another program sent: an upgrade replaces it while this one runs.
+        """
         body = self._results.get()
         if body is None:
             self._results.put(None)
             return None
-        return msgspec.msgpack.decode(body, type=PieceResult)
+        try:
+            return msgspec.msgpack.decode(body, type=PieceResult)
+        except msgspec.DecodeError:
+            return None
 
     def close(self) -> None:
         """End the process, whatever it does."""
+        if self._process is None:
+            return
         self._process.kill()
         self._messages.put(None)
         while self._results.get() is not None:
@@ -299,18 +324,18 @@ class _SecondProcess:
             thread.join()
         self._process.wait()
 
-    def _send(self) -> None:
+    def _send(self, process: "subprocess.Popen[bytes]") -> None:
         """Send the task, and what else it is given, until the end."""
-        stdin = self._process.stdin
+        stdin = process.stdin
         assert stdin is not None
         with suppress(OSError), stdin:
             for message in iter(self._messages.get, None):
                 with suppress(OSError):  # it has ended
                     write_message(stdin, message)
 
-    def _receive(self) -> None:
+    def _receive(self, process: "subprocess.Popen[bytes]") -> None:
         """Take the results until the process ends."""
-        stdout = self._process.stdout
+        stdout = process.stdout
         assert stdout is not None
         with stdout:
             while (body := read_message(stdout)) is not None:

@@ -170,10 +170,28 @@ def test_nothing_is_lost_when_the_second_process_ends(
     assert second_processes() == set()
 
 
+@pytest.mark.parametrize("name", ["large", "packed"])
+@pytest.mark.parametrize("program", ["/bin/false", "/removed/python"])
 def test_where_no_second_process_can_start_one_reads_all(
+    name: str,
+    program: str,
+    found_alone: EventBatch,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    assert read(request.getfixturevalue(name), together(80_000)) == found_alone
+
+
+def test_results_in_the_words_of_another_version_do_not_count(
     large: Path, found_alone: EventBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    """The program was upgraded while this process ran, so the second one is of another version."""
+    other = (
+        "import sys, msgspec; sys.stdin.buffer.read(); body = msgspec.msgpack.encode([[['x']], 7])"
+        "\nfor _ in range(3): sys.stdout.buffer.write(len(body).to_bytes(8) + body)"
+    )
+    monkeypatch.setattr(pieces, "_PROGRAM", other)
     assert read(large, together(80_000)) == found_alone
 
 
