@@ -14,7 +14,7 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.plan import Plan, remarks
 from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
 from amp_console.sync.formatting import since_plan_text
-from amp_console.text import clean, plural
+from amp_console.text import clean, listed, plural
 
 if TYPE_CHECKING:
     from amp_console.amplitude.client import AmplitudeClient
@@ -114,8 +114,8 @@ def report_lines(report: RunReport, tally: ReadCounts, *, has_commands: bool = T
 def _next_commands(report: RunReport, tally: ReadCounts) -> list[str]:
     """The commands that show or finish what is left."""
     lines = []
-    if any(audience.left.rejected for audience in report.audiences) or tally.invalid:
-        lines.append("To see who was rejected and why: amp-console errors")
+    if any(audience.left.failed for audience in report.audiences) or tally.invalid:
+        lines.append("To see who failed and why: amp-console errors")
     if any(audience.left.pending and audience.limited_until for audience in report.audiences):
         lines.append("To send before that: amp-console sync --now")
     elif any(
@@ -146,28 +146,32 @@ def _verdict(report: RunReport, tally: ReadCounts) -> str:
     is_certain = not uncertain or any(audience.left.pending for audience in report.audiences)
     if is_certain or report.was_stopped or report.keys_refused:
         rejected = sum(audience.left.rejected for audience in report.audiences)
+        unidentified = sum(audience.left.unidentified for audience in report.audiences)
         if report.status is RunStatus.STOPPED:
             return "stopped with users pending"
-        is_all = report.status is RunStatus.DELIVERED and not rejected
+        is_all = report.status is RunStatus.DELIVERED and not (rejected or unidentified)
         pending = sum(audience.left.pending for audience in report.audiences)
         since = f", {plural(pending, 'change')} pending since" if pending else ""
-        return ("everything delivered" if is_all else _partial(rejected, tally.invalid)) + since
+        if is_all:
+            return f"everything delivered{since}"
+        return _partial(rejected, unidentified, tally.invalid) + since
     return f"everything sent, {plural(uncertain, 'user')} to confirm again"
 
 
-def _partial(rejected: int, invalid: int) -> str:
+def _partial(rejected: int, unidentified: int, invalid: int) -> str:
     left = [plural(rejected, "rejected user")] if rejected else []
+    left += [f"{plural(unidentified, 'user')} without an identifier"] if unidentified else []
     left += [plural(invalid, "invalid event")] if invalid else []
-    return f"delivered, except {' and '.join(left)}"
+    return f"delivered, except {listed(left)}"
 
 
 def exit_of(report: RunReport) -> Exit:
-    """Return the exit status of a run: not 0 while users of its audiences are rejected."""
+    """Return the exit status of a run: not 0 while users of its audiences have failed."""
     if report.keys_refused:
         return Exit.KEYS
     if report.was_stopped:
         return Exit.INTERRUPTED
     if report.status is RunStatus.STOPPED:
         return Exit.STOPPED
-    is_left = any(audience.left.rejected for audience in report.audiences)
+    is_left = any(audience.left.failed for audience in report.audiences)
     return Exit.PARTIAL if is_left or report.status is RunStatus.PARTIAL else Exit.DELIVERED

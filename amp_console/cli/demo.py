@@ -218,7 +218,7 @@ def _run_headless(folder: Path, simulator: "Simulator", events: int, seed: int) 
         for line in delivering.report_lines(report, imported.tally, has_commands=False):
             say(line)
         for group in ledger.read(rejection_groups):
-            say(f"  rejected: {group.audience_name}: {group.reason} ({group.count:,})")
+            say(f"  failed: {group.audience_name}: {group.reason} ({group.count:,})")
         wrong = _differences(simulator, truth, ledger)
     if wrong:
         say(f"These cohorts differ from the events: {', '.join(wrong)}.")

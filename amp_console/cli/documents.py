@@ -85,9 +85,9 @@ class SegmentDocument(msgspec.Struct, frozen=True):
 class AudienceDocument(msgspec.Struct, frozen=True):
     """One audience in `audiences --json`.
 
-    `members` are everyone who should be in its cohort, also if rejected; of the
-    `rejected`, the `unidentified` have no identifier of its ID type. `states` is everything that is
-    true now, the most severe first; `status` is one of these.
+    `members` are everyone who should be in its cohort, also if Amplitude `rejected` them, or if
+    they are `unidentified`: without an identifier of its ID type, and so never sent. `states` is
+    everything that is true now, the most severe first; `status` is one of these.
     `compared_at` is null if the cohort was never compared; once delivered, its status is then "not
     compared", not "in sync". `segment` is what Segment's API said last; null if it was not asked.
     """
@@ -119,7 +119,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
 
 
 class SyncedAudience(msgspec.Struct, frozen=True):
-    """One audience in `sync --json`. `rejected` and `pending` count users now."""
+    """One audience in `sync --json`. `rejected`, `unidentified` and `pending` count users now."""
 
     key: str
     computation_id: str
@@ -130,6 +130,7 @@ class SyncedAudience(msgspec.Struct, frozen=True):
     added: int
     removed: int
     rejected: int
+    unidentified: int
     pending: int
     uncertain: int
     certain_at: str | None
@@ -189,7 +190,7 @@ class PlanDocument(msgspec.Struct, frozen=True):
 
 
 class RejectedDocument(msgspec.Struct, frozen=True):
-    """One rejected user in `errors --json`.
+    """One user in `errors --json`: rejected, or never sent (`code` is "no_identifier").
 
     `audience` is its key, or its computation ID where another audience has the same key.
     """
@@ -503,6 +504,7 @@ def sync_document(report: "RunReport", plan: "Plan", tally: ReadCounts) -> SyncD
             added=audience.counts.added,
             removed=audience.counts.removed,
             rejected=audience.left.rejected,
+            unidentified=audience.left.unidentified,
             pending=audience.left.pending,
             uncertain=audience.left.uncertain,
             certain_at=iso_time(audience.left.certain_at),

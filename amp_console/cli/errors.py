@@ -41,7 +41,7 @@ def errors(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """List rejected users and invalid events, with the reasons.
+    """List rejected users, users without an identifier and invalid events, with the reasons.
 
     In a CSV, a cell that a spreadsheet would run as a formula (it begins with =, +, - or @) gets
     an apostrophe in front. --exact writes cells unchanged.
@@ -140,12 +140,15 @@ def _print_written(document: "ErrorsDocument", csv_file: Path, *, err: bool) -> 
 
 
 def _summary(document: "ErrorsDocument") -> str:
+    from amp_console.ledger.deliveries import Reason
     from amp_console.text import plural
 
     if not document.rejected and not document.invalid:
         return "No errors: no user is rejected and no event is invalid."
-    rejected = plural(len(document.rejected), "rejected user")
-    return f"{rejected}, {plural(document.invalid, 'invalid event')}"
+    unsent = sum(user.code == Reason.NO_IDENTIFIER for user in document.rejected)
+    counts = [plural(len(document.rejected) - unsent, "rejected user")]
+    counts += [f"{plural(unsent, 'user')} without an identifier"] if unsent else []
+    return ", ".join([*counts, plural(document.invalid, "invalid event")])
 
 
 def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]") -> None:

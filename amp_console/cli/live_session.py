@@ -19,7 +19,7 @@ from amp_console.sync.live.progress import LiveReport, LiveSnapshot, pending_by_
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.streams import StreamGroup
-from amp_console.text import clean, plural
+from amp_console.text import clean, listed, plural
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -151,13 +151,13 @@ def _format_of(service: ServiceOptions) -> SessionFormat:
 
 
 def _exit_of(report: LiveReport) -> Exit:
-    """Return the exit status of a session: not 0 while users are rejected."""
+    """Return the exit status of a session: not 0 while users have failed."""
     if report.keys_refused:
         return Exit.KEYS
     only_waits = report.last.waiting and not (report.pending or report.uncertain)
     if report.status is RunStatus.STOPPED and not only_waits:
         return Exit.STOPPED
-    is_left = report.rejected or report.status is not RunStatus.DELIVERED
+    is_left = report.rejected or report.unidentified or report.status is not RunStatus.DELIVERED
     return Exit.PARTIAL if is_left else Exit.DELIVERED
 
 
@@ -180,11 +180,15 @@ def _left(report: LiveReport) -> Iterator[tuple[SessionEvent, str, dict[str, int
     if report.rejected:
         is_one = report.rejected == 1
         errors.append(f"{plural(report.rejected, 'user')} {'is' if is_one else 'are'} rejected")
+    if unidentified := report.unidentified:
+        have = "has" if unidentified == 1 else "have"
+        errors.append(f"{plural(unidentified, 'user')} {have} no identifier to send")
     if invalid := last.tally.invalid:
         errors.append(f"{plural(invalid, 'event')} {'was' if invalid == 1 else 'were'} invalid")
     if errors:
-        text = f"{' and '.join(errors)}. To see why: amp-console errors"
-        yield SessionEvent.ERRORS, text, {"rejected": report.rejected, "invalid": invalid}
+        text = f"{listed(errors)}. To see why: amp-console errors"
+        counts = {"rejected": report.rejected, "unidentified": unidentified, "invalid": invalid}
+        yield SessionEvent.ERRORS, text, counts
 
 
 def _next(last: LiveSnapshot) -> str:

@@ -33,6 +33,7 @@ STATUS_TONES = {
     Status.PENDING: "warn",
     Status.UNCERTAIN: "warn",
     Status.REJECTED: "bad",
+    Status.NO_IDENTIFIER: "bad",
     Status.BROKEN: "bad",
     Status.KEYS_REFUSED: "bad",
     Status.LARGE_REMOVAL: "bad",
@@ -55,6 +56,7 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
         Status.PENDING: glyphs.half,
         Status.UNCERTAIN: glyphs.other_half,
         Status.REJECTED: glyphs.triangle,
+        Status.NO_IDENTIFIER: glyphs.triangle,
         Status.BROKEN: glyphs.cross,
         Status.KEYS_REFUSED: glyphs.cross,
         Status.LARGE_REMOVAL: glyphs.triangle,
@@ -98,7 +100,7 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
 def badge_route(status: Status, audience_id: int) -> Route | None:
     """What a click on a state opens; None: nothing is to be done about it."""
     match status:
-        case Status.REJECTED:
+        case Status.REJECTED | Status.NO_IDENTIFIER:
             return OpenErrors(audience_id)
         case Status.DIFFERS | Status.SIZE_DIFFERS | Status.NOT_COMPARED:
             return OpenReconcile(audience_id)
@@ -139,11 +141,12 @@ def badges_text(shown: Iterable[CellPart]) -> Content:
 
 
 def members_sum(count: Headcount) -> Content:
-    """What the members are the sum of: "= 1,503 delivered + 3 rejected"."""
+    """What the members are the sum of: "= 8,480 delivered + 10 rejected"."""
     parts = [
         (count.in_cohort, "delivered", ""),
         (count.pending, "pending", WARN),
-        (count.rejected + count.unidentified, "rejected", BAD),
+        (count.rejected, "rejected", BAD),
+        (count.unidentified, "without an identifier", BAD),
     ]
     some = [part for part in parts if part[0]] or parts[:1]
     pieces: list[Part] = []

@@ -23,7 +23,7 @@ class PlaceName(NamedTuple):
 
 NAMES = {
     MainScreen.AUDIENCES: PlaceName("Audiences", "Aud.", "Every audience and its cohort"),
-    MainScreen.ERRORS: PlaceName("Errors", "Err.", "Rejected users and invalid events"),
+    MainScreen.ERRORS: PlaceName("Errors", "Err.", "Users not delivered, and invalid events"),
     MainScreen.RUNS: PlaceName("Runs", "Runs", "Every sync, comparison and repair"),
     MainScreen.LIVE: PlaceName("Live", "Live", "Follow files or receive webhooks"),
     MainScreen.CONNECTIONS: PlaceName("Connections", "Conn.", "Amplitude projects and their keys"),

@@ -39,11 +39,11 @@ def _counted(db: Db) -> _Counted:
 class Outstanding(msgspec.Struct, frozen=True):
     """What is left to do for an audience, counted from indexes alone: cheap at any size.
 
-    `rejected` includes the `unidentified`: members without an event that has an identifier of the
-    audience's ID type. Of the pending users, so many are `adding` or `removing`: they are in a
-    request that has no answer yet. A request without an answer may still undo what was delivered
-    for the `uncertain`; they can be confirmed again from `certain_at` on, in microseconds since
-    1970.
+    Amplitude `rejected` users. The `unidentified` were never sent: no event of theirs has an
+    identifier of the audience's ID type. Of the pending users, so many are `adding` or `removing`:
+    they are in a request that has no answer yet. A request without an answer may still undo what
+    was delivered for the `uncertain`; they can be confirmed again from `certain_at` on, in
+    microseconds since 1970.
     """
 
     add: int
@@ -64,6 +64,11 @@ class Outstanding(msgspec.Struct, frozen=True):
     def pending(self) -> int:
         """Users still to be added or removed."""
         return self.add + self.remove
+
+    @property
+    def failed(self) -> int:
+        """Users that no sync delivers as they are: rejected, or without an identifier."""
+        return self.rejected + self.unidentified
 
 
 PendingCounts: TypeAlias = Mapping[tuple[int, int], int]
@@ -91,13 +96,12 @@ def outstanding(db: Db, known: Audience, counts: PendingCounts | None = None) ->
     for (_, wanted), count in (counts or pending_counts(db, known.id)).items():
         pending[wanted] += count
     adding, removing = _in_flight(db, known)
-    unidentified = _count(db, IS_UNIDENTIFIED, known.id)
     uncertain = late_effects.uncertain(db, known.id).get(known.id)
     return Outstanding(
         add=pending[1] + adding,
         remove=pending[0] + removing,
-        rejected=_count(db, "rejection_id IS NOT NULL", known.id) + unidentified,
-        unidentified=unidentified,
+        rejected=_count(db, "rejection_id IS NOT NULL", known.id),
+        unidentified=_count(db, IS_UNIDENTIFIED, known.id),
         uncertain=uncertain.users if uncertain else 0,
         certain_at=uncertain.until if uncertain else None,
         adding=adding,
@@ -263,7 +267,7 @@ class Headcount(msgspec.Struct, frozen=True):
 
         What is no longer pending was delivered or rejected; what is pending in addition is new.
         """
-        rejected = now.rejected - now.unidentified - then.rejected + then.unidentified
+        rejected = now.rejected - then.rejected
         added = max(0, then.add - now.add - rejected)
         removed = max(0, then.remove - now.remove) + now.removing - then.removing
         return msgspec.structs.replace(
@@ -306,7 +310,7 @@ def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
         audience_id: Outstanding(
             add=pending[audience_id, 1] + in_flight[audience_id, 1],
             remove=pending[audience_id, 0] + in_flight[audience_id, 0],
-            rejected=rejected[audience_id, 0] + unidentified[audience_id, 0],
+            rejected=rejected[audience_id, 0],
             unidentified=unidentified[audience_id, 0],
             uncertain=uncertain[audience_id].users if audience_id in uncertain else 0,
             certain_at=uncertain[audience_id].until if audience_id in uncertain else None,

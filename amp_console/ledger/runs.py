@@ -188,7 +188,7 @@ def begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind = Ru
 def record_audience(
     db: Db, run_id: int, audience_id: int, counts: AudienceCounts, now: int
 ) -> None:
-    """Keep what a run did for an audience, and how many users are pending and rejected after it.
+    """Keep what a run did for an audience, and how many users are pending or failed after it.
 
     Called again, it replaces what was kept. While a live session has sent nothing for an audience,
     the audience was not in a run.
@@ -214,7 +214,7 @@ def record_audience(
             counts.note,
             counts.is_stuck,
             left.pending,
-            left.rejected,
+            left.failed,
             left.unidentified,
         ),
     )

@@ -269,6 +269,7 @@ class TestSync:
             "added": 2,
             "removed": 0,
             "rejected": 1,
+            "unidentified": 0,
             "pending": 0,
             "uncertain": 0,
             "certain_at": None,

@@ -100,7 +100,7 @@ def test_differences_end_with_1_and_nothing_is_sent(
     drift(simulator, out=("u0",), into=("stranger",))
     ended = operator.run("reconcile", "shoppers")
     assert ended.status == 1
-    assert "1 missing from the cohort: added earlier." in ended.out
+    assert "1 missing from the cohort: delivered earlier." in ended.out
     assert "1 extra in the cohort: never in the audience." in ended.out
     assert simulator.world.members(cohort_of(simulator)) == {*USERS[1:], "stranger"}
 

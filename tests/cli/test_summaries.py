@@ -74,6 +74,33 @@ def test_a_sync_ends_with_1_while_users_of_earlier_runs_are_rejected(streams: St
     assert [run["status"] for run in json.loads(streams.out)] == ["delivered", "partial"]
 
 
+def test_users_without_an_identifier_were_not_rejected(
+    streams: Streams, simulator: Simulator
+) -> None:
+    mapped = ("--amplitude-id-path", "$.traits.amplitude_id", "--base-url", simulator.base_url)
+    where = ("--owner-email", OWNER, "--app-id", str(simulator.world.app_id))
+    assert streams.run("connect", "acme", *where, *mapped) == 0, streams.err
+    file = Path("events.ndjson")
+    events = [
+        event(user, True, traits=traits, audience="vip")
+        for user, traits in (("u1", {"amplitude_id": "401"}), ("u2", {}), ("u3", {}))
+    ]
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in events))
+    streams.run("import", file)
+    assert streams.run("audience", "vip", "--id-type", "amplitude_id") == 0
+    assert streams.run("sync", "--yes") == 1
+    assert ": delivered, except 2 users without an identifier, " in streams.out
+    assert streams.run("audiences") == 0
+    assert "2 without Amplitude ID" in streams.out
+    assert "rejected" not in streams.out
+    assert streams.run("audiences", "--json") == 0
+    (audience,) = json.loads(streams.out)
+    assert (audience["members"], audience["rejected"], audience["unidentified"]) == (3, 0, 2)
+    assert audience["status"] == "no identifier"
+    assert streams.run("errors") == 0
+    assert "0 rejected users, 2 users without an identifier, 0 invalid events" in streams.out
+
+
 def test_a_dash_is_the_standard_output(streams: Streams, capfd: pytest.CaptureFixture[str]) -> None:
     streams.run("import", "--audience", "vip", members_csv("u1", "ghost-1"))
     streams.run("sync", "--yes")

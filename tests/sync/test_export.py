@@ -61,11 +61,14 @@ def rows(path: Path) -> list[list[str]]:
 def test_each_has_a_row(tmp_path: Path) -> None:
     path = tmp_path / "errors.csv"
     invalid = InvalidEvent("/data/e.ndjson", 12, "not JSON")
-    assert write_errors_csv(path, [rejected("u1")], [invalid]) == 2
-    why = "Amplitude did not know this User ID"
+    why, lacks = "Amplitude did not know this User ID", "No User ID in the event"
+    never_sent = msgspec.structs.replace(rejected("4"), reason=lacks, code=Reason.NO_IDENTIFIER)
+    assert write_errors_csv(path, [rejected("u1"), never_sent], [invalid]) == 3
+    at = "2026-05-03T19:42:51Z"
     assert rows(path) == [
         list(HEADER),
-        ["rejected", "shoppers", "u1", "add", why, Reason.UNKNOWN, "2026-05-03T19:42:51Z", "", ""],
+        ["rejected", "shoppers", "u1", "add", why, Reason.UNKNOWN, at, "", ""],
+        ["no identifier", "shoppers", "4", "add", lacks, Reason.NO_IDENTIFIER, at, "", ""],
         ["invalid", "", "", "", "not JSON", "", "", "/data/e.ndjson", "12"],
     ]
 

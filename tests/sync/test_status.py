@@ -97,7 +97,7 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     disabled = (State(Status.OFF), *rejecting)
     assert [needs_attention(states) for states in (rejecting, disabled)] == [True, False]
     both = overview([rejecting, disabled])
-    assert (both.attention, both.rejected, both.brief_reasons) == (1, 3, ("1 with rejected users",))
+    assert (both.attention, both.rejected, both.reasons) == (1, 3, ("1 with rejected users",))
     synced = summary(workspace, "synced")
     assert [str(state) for state in synced.states()] == ["not compared"]
     assert [str(state) for state in synced.states(size=3)] == ["same size, not compared"]
@@ -178,7 +178,7 @@ async def test_missing_and_extra_users_of_a_comparison_are_told_together_until_d
     workspace.enter("u-4", at=5)
     (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
     assert [str(state) for state in only.states()] == ["3 differ", "3 pending"]
-    assert overview([only.states()]).reasons == ("3 differing users in 1 audience",)
+    assert overview([only.states()]).reasons == ("1 with differing users",)
     await workspace.sync()
     (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
     assert [str(state) for state in only.states()] == ["1 extra"]
@@ -245,7 +245,8 @@ async def test_without_the_identifier_are_those_whom_no_event_gave_one(
     for id_type in (IdType.AMPLITUDE_ID, IdType.USER_ID, IdType.AMPLITUDE_ID):
         workspace.change(SettingsChange(id_type=id_type))
         found = workspace.rejected()
-        assert summary(workspace, "shoppers").left.unidentified == len(found)
+        left = summary(workspace, "shoppers").left
+        assert (left.rejected, left.unidentified, left.failed) == (0, len(found), len(found))
         kinds.append([item.id for item in found])
         assert summary(workspace, "shoppers").members == 5
     assert kinds == [["u1"], ["77"], ["u1"]]
@@ -309,23 +310,22 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     assert (now.audiences, now.attention, now.pending) == (4, 3, 15)
     assert now.reasons == (
         "1 broken link",
-        "1 differing user in 1 audience",
-        "1 more with rejected users",
-    )
-    assert now.brief_reasons == (
-        "1 broken link",
         "1 with differing users",
         "1 more with rejected users",
     )
     refused = [State(Status.KEYS_REFUSED), State(Status.REJECTED, 9)]
     now = overview([refused, refused])
-    assert now.reasons == ("keys refused for 2", "also 18 rejected users in 2 audiences")
-    assert now.brief_reasons == ("keys refused for 2", "also 2 with rejected users")
-    assert overview([[State(Status.REJECTED, 9)]] * 2).reasons == (
-        "18 rejected users in 2 audiences",
+    assert now.reasons == ("keys refused for 2", "also 2 with rejected users")
+    assert overview([[State(Status.REJECTED, 9)]] * 2).reasons == ("2 with rejected users",)
+    smaller, larger = (
+        [State(Status.SIZE_DIFFERS, 175, is_fewer=is_fewer)] for is_fewer in (True, False)
     )
-    smaller = [State(Status.SIZE_DIFFERS, 175)]
-    assert overview([smaller, smaller]).reasons == ("2 different sizes",)
+    assert overview([smaller, smaller]).reasons == ("2 with fewer users in Amplitude",)
+    assert overview([smaller, larger]).reasons == ("2 with fewer or more users in Amplitude",)
+    unsent = [State(Status.NO_IDENTIFIER, 3)]
+    now = overview([unsent, [State(Status.REJECTED, 9)]])
+    assert (now.attention, now.rejected, now.unidentified) == (2, 9, 3)
+    assert now.reasons == ("1 with rejected users", "1 with users without an identifier")
     assert overview([calm]).reasons == ()
 
 

@@ -142,7 +142,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
     @property
     def lag(self) -> float:
-        """The age of the oldest change that is not delivered yet."""
+        """Seconds since the oldest change that is not delivered yet was read."""
         return max((audience.lag for audience in self.audiences if not audience.waits), default=0.0)
 
     @property
@@ -174,8 +174,9 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 class LiveReport(msgspec.Struct, frozen=True):
     """How a session ended: `pending` users of audiences that do not wait for the operator.
 
-    `status` is how the history shows it. A request without an answer may still undo what was
-    delivered for the `uncertain` users.
+    `status` is how the history shows it. So many users are `rejected`, or `unidentified`: without
+    an identifier to send. A request without an answer may still undo what was delivered for the
+    `uncertain` users.
     """
 
     run_id: int
@@ -185,6 +186,7 @@ class LiveReport(msgspec.Struct, frozen=True):
     rejected: int
     keys_refused: str | None
     uncertain: int = 0
+    unidentified: int = 0
 
 
 def pending_by_audience(audiences: Iterable[LiveAudience]) -> list[str]:

@@ -308,6 +308,7 @@ class LiveSession:
         self._is_over = True
         last = self.snapshot()
         rejected = sum(audience.rejected for audience in left)
+        unidentified = sum(audience.unidentified for audience in left)
         uncertain = sum(audience.uncertain for audience in left)
         status = worst((end.status for end in ends), invalid=last.tally.invalid)
         if run.keys_refused is not None:
@@ -315,7 +316,9 @@ class LiveSession:
         await housekeeping.keep_counts()
         await end_run(run, status, run.keys_refused or "")
         self._observe(last)
-        return LiveReport(run.id, last, status, last.queue, rejected, run.keys_refused, uncertain)
+        return LiveReport(
+            run.id, last, status, last.queue, rejected, run.keys_refused, uncertain, unidentified
+        )
 
 
 def _left(db: Db, audience_ids: Iterable[int]) -> dict[int, Outstanding]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
 from amp_console.sync.export import Row, write_csv
@@ -18,7 +19,10 @@ def write_errors_csv(
     *,
     exact: bool = False,
 ) -> int:
-    """Write one row per rejected user and per invalid event, as `write_csv`; return how many."""
+    """Write one row per user and per invalid event, as `write_csv`; return how many.
+
+    A user is "rejected", or has "no identifier" and was never sent.
+    """
     return write_csv(path, HEADER, _rows(rejected, invalid), exact=exact)
 
 
@@ -26,6 +30,7 @@ def _rows(rejected: Iterable[RejectedUser], invalid: Iterable[InvalidEvent]) -> 
     for user in rejected:
         at = iso_time(user.at) or ""
         what = (user.audience, user.id, user.operation, user.reason, user.code)
-        yield ("rejected", *what, at, "", "")
+        kind = "no identifier" if user.code is Reason.NO_IDENTIFIER else "rejected"
+        yield (kind, *what, at, "", "")
     for event in invalid:
         yield ("invalid", "", "", "", event.reason, "", "", event.source, str(event.line))

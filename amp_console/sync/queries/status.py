@@ -35,7 +35,7 @@ from amp_console.sync.delivery.plan import (
     owner_email,
 )
 from amp_console.sync.future_changes import dated_ahead, latest_credible
-from amp_console.text import part_of, plural
+from amp_console.text import part_of
 from amp_console.values import now_in_microseconds
 
 
@@ -49,8 +49,9 @@ class Status(enum.StrEnum):
     `PAUSED`: a live session follows it and delivers nothing. `SIZE_DIFFERS` is the difference
     between the size that Amplitude gave last and what was delivered and found in the cohort; only a
     comparison tells who that is. `LARGE_REMOVAL`: the next sync removes more than half of the
-    cohort's members, as its plan warns. `KEYS_REFUSED`: something is pending that a sync would
-    send, and Amplitude refused the keys of the last request.
+    cohort's members, as its plan warns. `NO_IDENTIFIER`: members have no identifier of the
+    audience's ID type, so they are never sent. `KEYS_REFUSED`: something is pending that a sync
+    would send, and Amplitude refused the keys of the last request.
     """
 
     IN_SYNC = "in sync"
@@ -58,6 +59,7 @@ class Status(enum.StrEnum):
     PENDING = "pending"
     UNCERTAIN = "not yet certain"
     REJECTED = "rejected"
+    NO_IDENTIFIER = "no identifier"
     NO_COHORT = "no cohort"
     BROKEN = "broken link"
     KEYS_REFUSED = "keys refused"
@@ -77,6 +79,7 @@ BY_SEVERITY = (
     Status.DIFFERS,
     Status.SIZE_DIFFERS,
     Status.REJECTED,
+    Status.NO_IDENTIFIER,
     Status.NO_COHORT,
     Status.UNCERTAIN,
     Status.PAUSED,
@@ -96,6 +99,7 @@ NEEDS_ATTENTION = frozenset(
         Status.DIFFERS,
         Status.SIZE_DIFFERS,
         Status.REJECTED,
+        Status.NO_IDENTIFIER,
     }
 )
 """What stays as it is until an operator acts on it."""
@@ -120,7 +124,7 @@ class State(msgspec.Struct, frozen=True):
     run_id: int | None = None
 
     def __str__(self) -> str:
-        """In words: "10 rejected", "6 extra", "175 fewer in Amplitude", "broken link"."""
+        """In words: "10 rejected", "3 without Amplitude ID", "6 extra", "broken link"."""
         if self.words or not self.users:
             return self.words or f"{'same size, ' if self.has_same_size else ''}{self.status}"
         if self.status is Status.DIFFERS:
@@ -137,6 +141,8 @@ class State(msgspec.Struct, frozen=True):
         """In words for a list, whose other columns say how many are removed, or pending."""
         if self.status is Status.LARGE_REMOVAL:
             return "large removal"
+        if self.status is Status.NO_IDENTIFIER:
+            return f"{self.users:,} without ID"
         return str(self.status) if self.status is Status.NOT_COMPARED else str(self)
 
     @property
@@ -255,8 +261,9 @@ def status_of(audience: Audience, left: Outstanding, *, is_compared: bool) -> St
         return Status.PENDING
     if left.uncertain:
         return Status.UNCERTAIN
+    failed = Status.REJECTED if left.rejected else Status.NO_IDENTIFIER
     delivered = Status.IN_SYNC if is_compared else Status.NOT_COMPARED
-    return Status.REJECTED if left.rejected else delivered
+    return failed if left.failed else delivered
 
 
 def states_of(
@@ -288,6 +295,7 @@ def states_of(
         Status.DIFFERS: strangers + due,
         Status.SIZE_DIFFERS: abs(by_size),
         Status.REJECTED: left.rejected,
+        Status.NO_IDENTIFIER: left.unidentified,
         Status.UNCERTAIN: left.uncertain,
         Status.PENDING: left.pending,
     }
@@ -297,6 +305,9 @@ def states_of(
             count,
             is_fewer=status is Status.SIZE_DIFFERS and by_size < 0,
             is_extra=status is Status.DIFFERS and not due,
+            words=f"{count:,} without {audience.id_type.label}"
+            if status is Status.NO_IDENTIFIER
+            else "",
         )
         for status, count in users.items()
         if count
@@ -349,34 +360,25 @@ def is_disabled(states: Iterable[State]) -> bool:
 class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
-    `without_cohort` counts audiences, `pending` changes, `rejected` the users of those that are
-    enabled. `reasons` say why so many need attention: "1 broken link", "13 rejected users in 2
-    audiences". An audience with two reasons counts for the more severe one, so that they add up:
-    "1 more with rejected users". What concerns no other audience comes last: "also 9 rejected users
-    in 2 audiences". `brief_reasons` leave the users out.
+    `without_cohort` counts audiences, `pending` changes, `rejected` and `unidentified` the users of
+    those that are enabled. `reasons` say why so many audiences need attention: "1 broken link", "2
+    with rejected users". An audience with two reasons counts for the more severe one, so that they
+    add up: "1 more with rejected users". What concerns no other audience comes last: "also 2 with
+    rejected users".
     """
 
     audiences: int
     attention: int
     rejected: int
+    unidentified: int
     without_cohort: int
     pending: int
     reasons: tuple[str, ...] = ()
-    brief_reasons: tuple[str, ...] = ()
-
-
-_USERS = {Status.DIFFERS: "differing user", Status.REJECTED: "rejected user"}
-_AUDIENCES = {
-    Status.BROKEN: "broken link",
-    Status.LARGE_REMOVAL: "large removal",
-    Status.SIZE_DIFFERS: "different size",
-}
 
 
 def overview(audiences: Sequence[Sequence[State]]) -> Overview:
     """Sum up the states of several audiences; nothing of a disabled one needs attention."""
     needing = [states for states in audiences if needs_attention(states)]
-    reasons = _reasons(needing)
 
     def count(status: Status, counted: Sequence[Sequence[State]] = audiences) -> int:
         found = [state for states in counted for state in states if state.status is status]
@@ -386,17 +388,16 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
         len(audiences),
         len(needing),
         count(Status.REJECTED, needing),
+        count(Status.NO_IDENTIFIER, needing),
         count(Status.NO_COHORT),
         count(Status.PENDING),
-        tuple(whole for whole, _ in reasons),
-        tuple(brief for _, brief in reasons),
+        tuple(_reasons(needing)),
     )
 
 
-def _reasons(needing: Sequence[Sequence[State]]) -> list[tuple[str, str]]:
-    """Why these audiences need attention, whole and brief, the most severe reason first."""
-    reasons, counted = list[tuple[str, str]](), set[int]()
-    also = list[tuple[str, str]]()
+def _reasons(needing: Sequence[Sequence[State]]) -> list[str]:
+    """Why these audiences need attention, the most severe reason first."""
+    reasons, also, counted = list[str](), list[str](), set[int]()
     for status in (item for item in BY_SEVERITY if item in NEEDS_ATTENTION):
         found = {
             at: state
@@ -408,25 +409,34 @@ def _reasons(needing: Sequence[Sequence[State]]) -> list[tuple[str, str]]:
             continue
         new = found.keys() - counted
         counted |= new
-        is_whole = len(new) in {0, len(found)}
-        brief = _brief_reason(status, len(new or found), "" if is_whole else " more")
-        whole = brief
-        if is_whole and status in _USERS:
-            users = plural(sum(state.users for state in found.values()), _USERS[status])
-            whole = f"{users} in {plural(len(found), 'audience')}"
+        more = " more" if 0 < len(new) < len(found) else ""
+        reason = _reason([found[at] for at in sorted(new or found)], more)
         if new:
-            reasons.append((whole, brief))
+            reasons.append(reason)
         else:
-            also.append((f"also {whole}", f"also {brief}"))
+            also.append(f"also {reason}")
     return reasons + also
 
 
-def _brief_reason(status: Status, audiences: int, more: str) -> str:
-    if status in _USERS:
-        return f"{audiences:,}{more} with {_USERS[status]}s"
-    if status in _AUDIENCES:
-        return f"{audiences:,}{more} {_AUDIENCES[status]}{'' if audiences == 1 else 's'}"
-    return f"{status} for {audiences:,}{more}"
+def _reason(found: Sequence[State], more: str) -> str:
+    """Say how many audiences are in a state: "2 broken links", "1 more with rejected users"."""
+    many, status = f"{len(found):,}{more}", found[0].status
+    if status is Status.SIZE_DIFFERS:
+        which = {"fewer" if state.is_fewer else "more" for state in found}
+        return f"{many} with {' or '.join(sorted(which))} users in Amplitude"
+    if status in _WITH:
+        return f"{many} {_WITH[status]}"
+    if status in _NAMES:
+        return f"{many} {_NAMES[status]}{'' if len(found) == 1 else 's'}"
+    return f"{status} for {many}"
+
+
+_WITH = {
+    Status.DIFFERS: "with differing users",
+    Status.REJECTED: "with rejected users",
+    Status.NO_IDENTIFIER: "with users without an identifier",
+}
+_NAMES = {Status.BROKEN: "broken link", Status.LARGE_REMOVAL: "large removal"}
 
 
 def audience_summaries(

@@ -10,6 +10,7 @@ _STEPS = {
     Status.KEYS_REFUSED: "Press 5 for Connections, then T to test the keys, and e to replace them.",
     Status.DIFFERS: "Press r to see who differs, and to repair the cohort.",
     Status.REJECTED: "Press x to see who was rejected and why.",
+    Status.NO_IDENTIFIER: "Press x to see who has no identifier to send, and what to do.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
     Status.OFF: "Press t to enable it: Sync all skips disabled audiences.",
     Status.PAUSED: "Press 4 to resume it: the live session reads its events and sends nothing.",
@@ -20,6 +21,8 @@ _STEPS = {
 _SAME_SIZE = "Nothing to send. Only the cohort's size was read: press r to see who is in it."
 
 
+_LEFT_BESIDE = {Status.DIFFERS, Status.REJECTED, Status.NO_IDENTIFIER}
+"""What a sync leaves as it is, and sends the changes that are pending besides."""
 _DONE_BY_A_RUN = {Status.NO_COHORT, Status.PENDING, Status.UNCERTAIN, Status.UNDER_WAY}
 """What a run under way may see to."""
 
@@ -78,7 +81,7 @@ def _wait(known: AudienceSummary) -> str:
 
 def _also_send(known: AudienceSummary, states: Sequence[State]) -> str:
     """Say that changes are pending besides what needs attention."""
-    is_due = states[0].status in {Status.REJECTED, Status.DIFFERS} and known.left.pending
+    is_due = states[0].status in _LEFT_BESIDE and known.left.pending
     is_live = any(state.status is Status.LIVE for state in states)
     changes = plural(known.left.pending, "change")
     return f" s sends {changes}." if is_due and not is_live and known.audience.enabled else ""

@@ -16,7 +16,7 @@ from amp_console.console.texts import BAD, GOOD, Part, safe_text
 from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell
 from amp_console.console.words import aged, changes, number
 from amp_console.sync.queries.status import AudienceSummary, State, Status, overview
-from amp_console.text import plural
+from amp_console.text import listed, plural
 
 DEFAULT = (
     Column("Audience", 18, flex=3),
@@ -91,12 +91,15 @@ def _status(services: Services, known: AudienceSummary, states: Sequence[State])
 
 
 def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:
-    """What disabled audiences have pending, and rejected: nothing of them needs attention."""
+    """What disabled audiences have pending, and failed: nothing of them needs attention."""
     off = [item.left for item in shown if not item.audience.enabled]
-    pending, rejected = (sum(left.pending for left in off), sum(left.rejected for left in off))
-    parts = ((pending, "pending"), (rejected, "rejected"))
+    parts = (
+        (sum(left.pending for left in off), "pending"),
+        (sum(left.rejected for left in off), "rejected"),
+        (sum(left.unidentified for left in off), "without an identifier"),
+    )
     found = [f"{count:,} {what}" for count, what in parts if count]
-    return [f"{' and '.join(found)} in disabled audiences"] if found else []
+    return [f"{listed(found)} in disabled audiences"] if found else []
 
 
 def title(
@@ -119,13 +122,12 @@ def title(
     brief = [f"{pending:,} pending"] if pending else []
     if now.attention:
         verb = "needs" if now.attention == 1 else "need"
-        what = f"{now.attention:,} {verb} attention"
-        reasons = [", ".join(now.reasons), ", ".join(now.brief_reasons)]
-        whole = [f"{what}: {reason}" for reason in reasons]
-        has_room = [words for words in whole if cell_len(f"{audiences} {dot} {words}") <= room]
-        verdict: Part = (has_room[0] if has_room else what, BAD)
+        what, reasons = f"{now.attention:,} {verb} attention", ", ".join(now.reasons)
+        whole = f"{what}: {reasons}"
+        has_room = cell_len(f"{audiences} {dot} {whole}") <= room
+        verdict: Part = (whole if has_room else what, BAD)
         if not has_room:
-            counts, brief = [reasons[1], *counts], [reasons[1], *brief]
+            counts, brief = [reasons, *counts], [reasons, *brief]
     elif now.pending or now.without_cohort or unchecked or odd:
         verdict = ("nothing needs attention", GOOD)
     else:

@@ -166,10 +166,11 @@ def _audiences(status: ConnectionStatus) -> Content:
 
 
 def _users(status: ConnectionStatus) -> list[tuple[str, Content | str]]:
-    """How many users are pending and rejected."""
+    """How many users are pending, rejected, and without an identifier."""
     now = status.overview
     if now is None or not now.audiences:
         return []
+    unsent = f"  {now.unidentified:,} without an identifier" if now.unidentified else ""
     return [
         (
             "users",
@@ -177,6 +178,7 @@ def _users(status: ConnectionStatus) -> list[tuple[str, Content | str]]:
                 (f"{now.pending:,} pending", WARN if now.pending else MUTED),
                 "  ",
                 (f"{now.rejected:,} rejected", BAD if now.rejected else MUTED),
+                (unsent, BAD),
             ),
         )
     ]
