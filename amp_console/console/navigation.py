@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from amp_console.console.dialogs.palette import PaletteEntry
     from amp_console.console.screens.base import BaseScreen
 
+DIALOG_HELP = "The last line names the keys of this dialog. Esc closes it."
 MAIN = {
     MainScreen.AUDIENCES: "audiences.list:AudiencesScreen",
     MainScreen.ERRORS: "errors.list:ErrorsScreen",
@@ -216,15 +217,19 @@ class Navigator:
             await self._app.push_screen(_screen_of(OpenConnectionForm()))
 
     def show_help(self, screen: Screen[object]) -> None:
-        """Say what can be done on this screen; dialogs say it themselves."""
+        """Say what can be done on this screen; the footer of a dialog says it."""
         from amp_console.console.badges import sign_legend
+        from amp_console.console.dialogs.base import Dialog
         from amp_console.console.dialogs.help import HelpScreen
         from amp_console.console.screens.base import BaseScreen
 
+        if isinstance(screen, Dialog):
+            self._services.notifications.post(DIALOG_HELP, is_kept=False)
         if isinstance(screen, BaseScreen):
             signs = sign_legend(screen.services.glyphs) if screen.HAS_STATUSES else ""
             text = f"{signs}\n\n{screen.HELP}".lstrip()
-            about = HelpScreen(screen, screen.NAME, text, screen.disabled_reason)
+            opens = screen.footer.enter_opens
+            about = HelpScreen(screen, screen.NAME, text, screen.disabled_reason, opens)
             self._app.push_screen(about)
 
     def show_commands(self) -> None:

@@ -6,9 +6,11 @@ Plain values, with no screen in them: how they are drawn is the screen's busines
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from amp_console.amplitude import KeysRefused
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.run_words import (
     OUTCOME_TONES,
+    TEST_KEYS,
     UNDER_WAY,
     Except,
     advice,
@@ -209,9 +211,9 @@ def _funnel(
 
 
 def _left_rejected(job: SyncJob) -> bool:
-    """Whether anyone is rejected at the end of a run."""
+    """Whether a run left anyone who is rejected or has no identifier."""
     report = job.operation.report
-    return report is not None and any(item.left.rejected for item in report.audiences)
+    return report is not None and any(item.left.failed for item in report.audiences)
 
 
 # One audience.
@@ -378,8 +380,8 @@ def _says_live(
         yield f"Stopped as you asked: {plural(funnel.pending or 0, 'user')} stay pending."
     else:
         unidentified = sum(audience.left.unidentified for audience in report.audiences)
-        rejected = sum(audience.left.rejected for audience in report.audiences)
-        earlier = rejected_earlier(counts.rejected, rejected, unidentified)
+        failed = sum(audience.left.failed for audience in report.audiences)
+        earlier = rejected_earlier(counts.rejected, failed, unidentified)
         invalid = job.operation.tally.invalid
         left_over = Except(funnel.pending, earlier, unidentified, invalid)
         whose = _whose([line.name for line in lines])
@@ -500,4 +502,6 @@ def _advice(
         and not item.is_settled
         for item in left
     )
+    if said is not None and said.startswith(KeysRefused.HAPPENED):
+        yield TEST_KEYS
     yield from advice(status, counts, tally, stuck, goes_on=goes_on, still=still, kind=kind)

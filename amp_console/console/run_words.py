@@ -20,6 +20,7 @@ UNDER_WAY = {
     "pausing": "The current request finishes, then nothing is sent. Press p to resume.",
     "paused": "Nothing is sent. Press p to resume.",
 }
+TEST_KEYS = "Press 5 for Connections, then T to test the keys."
 LINK_KEYS = "Press 1 for Audiences, then l to link another cohort, or to unlink this one."
 OUTCOME_TONES = {
     "delivered": "good",

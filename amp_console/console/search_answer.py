@@ -20,15 +20,14 @@ UserKey = tuple[int, IdType, str]
 class SearchAnswer(NamedTuple):
     """What is said of a search.
 
-    `is_known`: whether Amplitude knows the identifier; None where it did not say. `has_events`:
-    whether events name the person by the other identifier that Amplitude knows. `asked_at`: when
+    `is_known`: whether Amplitude knows the identifier; None where it did not say. `asked_at`: when
     it was asked, and `rejected_at`: when the person had been rejected by then, in microseconds
-    since 1970. `unusable` says why that other identifier does not help while the events lack it.
+    since 1970. `unusable` says why the person's other identifier does not help while the events
+    lack it.
     """
 
     text: Content
     is_known: bool | None = None
-    has_events: bool = False
     asked_at: int = 0
     rejected_at: frozenset[int] = frozenset()
     unusable: str = ""

@@ -70,7 +70,8 @@ class Session:
         self._polled_at = -POLL_SECONDS
         self._news = threading.Event()
         self.retried: Counter[int] = Counter()
-        """Rejected users retried since the last sync from here, by audience."""
+        """Audiences that a sync tries anew since the last one from here, with how many rejected
+        users were retried: none where the ID type was changed."""
         self.search_answers = SearchAnswers()
         self.connection = self._restricted(connection)
         self._listener = environment.ledgers.listen(connection, partial(self._hear, heard))

@@ -29,8 +29,10 @@ _NAMES = {
     RunKind.LIVE: "Live session",
     RunKind.FORGET: "Deletion request",
 }
+ENDED = "ended"
+"""The outcome of a live session that was ended as an operator wanted: its reason says the rest."""
 _OUTCOMES = {
-    (RunKind.LIVE, RunStatus.STOPPED): "ended",  # as an operator wanted: its reason says the rest
+    (RunKind.LIVE, RunStatus.STOPPED): ENDED,
     (RunKind.COMPARE, RunStatus.DELIVERED): "same",
     (RunKind.COMPARE, RunStatus.PARTIAL): "different",
     (RunKind.REPAIR, RunStatus.DELIVERED): "repaired",

@@ -158,7 +158,7 @@ def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[fl
     with Terminal([COMMAND], environment=os.environ | harness.environ) as terminal:
         terminal.until_shown("third")
         terminal.type("S")
-        terminal.until_shown("if nothing fails")
+        terminal.until_shown("at least")
         pause(terminal, 0.5)  # a key that comes at once is taken for a repeated one
         terminal.type("y")
         terminal.until_shown("╭─ Sync · ")

@@ -403,7 +403,7 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     await pilot.press("a")
     await _visit(pilot, "r", "not compared")
     await _visit(pilot, "r", "Compare 4 audiences?")
-    await _visit(pilot, "y", "A comparison has ended.", "5 of 500 downloads used")
+    await _visit(pilot, "y", "has ended.", "5 of 500 downloads used")
     yield "reconcile-all"
     await pilot.press("1")
 

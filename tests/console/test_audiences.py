@@ -73,7 +73,7 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         assert "◐ 4 pending" in line_of(shown, SHOPPERS)
         assert "◎ not compared" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
-        counted = "2 rejected users in 1 audience · 16 changes pending · 1 with no cohort"
+        counted = "1 with rejected users · 16 changes pending · 1 with no cohort"
         assert f"4 audiences · 1 needs attention: {counted}" in shown
 
 
@@ -102,7 +102,7 @@ async def test_in_80_columns_names_and_states_are_words(harness: ConsoleHarness)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
 
 
-async def test_a_title_without_room_says_why_in_fewer_words_and_then_below(
+async def test_a_title_without_room_says_why_below(
     harness: ConsoleHarness,
 ) -> None:
     connection = connect_with_audiences(harness)
@@ -110,8 +110,7 @@ async def test_a_title_without_room_says_why_in_fewer_words_and_then_below(
         found = workspace.ledger.read(audience_summaries, workspace.connection)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
-        assert [title(services(pilot), found, room, 4)[0].plain for room in (66, 56, 40)] == [
-            "4 audiences · 1 needs attention: 2 rejected users in 1 audience",
+        assert [title(services(pilot), found, room, 4)[0].plain for room in (54, 53)] == [
             "4 audiences · 1 needs attention: 1 with rejected users",
             "4 audiences · 1 needs attention",
         ]
@@ -541,6 +540,24 @@ async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
         assert [seen.call for seen in harness.simulator.requests[before:]] == ["list"]
 
 
+async def test_rows_are_sorted_once_sizes_were_asked_for_and_the_cursor_stays_with_its_audience(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    world = harness.simulator.world
+    world.replace(world.cohort_named(LAPSED).id, {world.add_user("stranger")})
+    after_the_last_run(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED, "pending", "= ")
+        grid = pilot.app.screen.query_one("#list", Grid)
+        select(pilot, SHOPPERS)
+        assert order(grid)[-1] == LAPSED
+        await pilot.press("u")
+        await until(pilot, lambda: order(grid)[0] == LAPSED)
+        assert grid.row is not None
+        assert grid.row.cells[0].text == SHOPPERS
+
+
 @pytest.mark.parametrize(
     "ways", [[("1", AudiencesScreen)], [("3", RunsScreen), ("escape", AudiencesScreen)]]
 )
@@ -556,7 +573,7 @@ async def test_rows_stay_under_the_cursor_until_one_comes_back_or_presses_1(
         grid = pilot.app.screen.query_one("#list", Grid)
         before = order(grid)
         assert before[-1] == LAPSED
-        await pilot.press("u")
+        services(pilot).run_in_background(services(pilot).figures.update_sizes())
         await until_shown(pilot, "▲ 6 fewer in Amplitude")
         assert order(grid) == before
         await pilot.press("question_mark")
@@ -908,6 +925,16 @@ async def test_keys_about_a_row_say_why_they_do_nothing_while_a_filter_has_no_ma
         assert isinstance(pilot.app.screen, AudiencesScreen)
 
 
+async def test_enter_in_the_detail_opens_the_settings(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS, "key   ")
+        await pilot.press("tab")
+        await until(pilot, lambda: isinstance(pilot.app.screen.focused, AudienceDetail))
+        await pilot.press("enter")
+        await until_shown(pilot, "Settings of")
+
+
 async def test_refused_keys_need_attention_until_amplitude_accepts_them(
     harness: ConsoleHarness,
 ) -> None:
@@ -923,7 +950,8 @@ async def test_refused_keys_need_attention_until_amplitude_accepts_them(
         await until_shown(pilot, "Press 5 for Connections, then T to test")
         await pilot.press("s")
         await until_shown(pilot, "▲ Amplitude refused the keys: press 5")
-        await pilot.press("escape")
+        await pilot.press("escape", "3")
+        await until_shown(pilot, "run 2", "Press 5 for Connections, then T to test the keys.")
         await pilot.press("5")
         await until_shown(pilot, "✖ keys refused", "open now, keys refused by Amplitude")
         later = now_in_microseconds() + 60_000_000

@@ -394,7 +394,7 @@ async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(harness: ConsoleHarne
         await until_shown(pilot, "14 users")
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 of 14 users?", f"They become pending again in {GHOSTS}.")
-        await until_shown(pilot, "12 more users stay rejected: no Amplitude ID in the event.")
+        await until_shown(pilot, "12 more users are not retried: no Amplitude ID in the event.")
         await pilot.press("s")
         await until_shown(pilot, "Before you send", GHOSTS, "+2")
         await pilot.press("escape")
@@ -598,13 +598,18 @@ async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: Conso
         await until_shown(pilot, "m Field mapping", "e Settings")
         await pilot.press("e")
         await until_shown(pilot, "Settings of")
+        await pilot.press("left", "f2")
+        await until_notified(pilot, "The next sync adds its users by User ID.")
+        await until_shown(pilot, f"s Plan a sync of {FRESH}")
+        await pilot.press("s")
+        await until_shown(pilot, f"Sync {FRESH}: 12 changes")
 
 
 async def test_tab_is_not_offered_where_no_users_are_listed(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, broken_events) as pilot:
         await until_shown(pilot, "Enter Users", "press v for 2 invalid events")
         await pilot.press("v")
-        await until_shown(pilot, "v Rejected users")
+        await until_shown(pilot, "v Users")
         await until_gone(pilot, "Enter Users")
 
 
@@ -616,7 +621,7 @@ async def test_a_user_without_the_identifier_is_told_its_path_and_the_other_id_t
         workspace.read([event("u1", True, audience=FRESH)])
         unidentified(workspace)
     async with harness.open() as pilot:
-        await until_shown(pilot, "= 1 rejected")
+        await until_shown(pilot, "= 1 without an identifier", "▲ 1 without Amplitude ID")
         await pilot.press("2", "j")
         await until_shown(pilot, "─ No Amplitude ID in the event · newsletter")
         await until_shown(pilot, "has no Amplitude ID at $.traits.amplitude_id.", "by User ID")
@@ -754,6 +759,18 @@ async def test_amplitude_is_asked_about_the_marked_users(harness: ConsoleHarness
         assert session is not None
         logged = await session.read(log_page, LogFilter("Asking Amplitude"))
         assert not logged, "the log keeps what passes"
+
+
+async def test_amplitude_is_asked_about_all_users_of_a_reason(harness: ConsoleHarness) -> None:
+    async with errors_shown(harness, unidentified) as pilot:
+        await until_shown(pilot, "14 users", "u Ask about 2")
+        harness.simulator.world.add_user("ghost-2")
+        await pilot.press("u")
+        await until_notified(pilot, "knows 1 of these 2 users now. It was not asked about 12 more")
+        await pilot.press("j")
+        await until_gone(pilot, "u Ask")
+        await pilot.press("j")
+        await until_shown(pilot, "unknown  ", "known now", "u Ask about 2")
 
 
 async def test_a_retry_leaves_out_those_of_whom_amplitude_has_said_that_it_does_not_know_them(

@@ -224,7 +224,7 @@ MEANINGS = {
     "v": {
         "Views and columns",
         "Invalid events",
-        "Rejected users",
+        "Users",
         "Requests",
         "Last changes",
         "Kind",

@@ -70,6 +70,24 @@ async def test_help_says_that_there_is_more_below_until_it_is_read(
         await until_shown(pilot, "Press v to save", "Esc closes")
 
 
+async def test_help_calls_what_enter_opens_as_the_footer_does(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(160, 45)) as pilot:
+        await until_shown(pilot, GHOSTS, "Enter Settings")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Enter     Settings")
+
+
+async def test_a_dialog_says_that_its_last_line_is_its_help(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("i")
+        await until_on(pilot, ImportDialog)
+        await pilot.press("f1")
+        await until_shown(pilot, "The last line names the keys of this dialog. Esc closes it.")
+
+
 async def test_help_that_is_shown_whole_has_no_more_below(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(160, 45)) as pilot:

@@ -62,7 +62,7 @@ async def test_static_cohorts_are_listed_with_owner_and_size(harness: ConsoleHar
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests", "noor@acme.example", "1,067", cohort_id)
         await until_shown(pilot, "Only static cohorts", "4 static cohorts", "this audience")
-        await until_shown(pilot, "Enter Link  n Unlink")
+        await until_shown(pilot, "Enter Link  n Unlink for a new cohort")
         await until_gone(pilot, "Computed")
 
 
@@ -179,15 +179,17 @@ async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
         await until_on(pilot, AudiencesScreen)
 
 
-async def test_an_audience_without_a_cohort_needs_no_unlinking(harness: ConsoleHarness) -> None:
+async def test_without_a_cohort_the_key_leads_to_a_sync_that_creates_one(
+    harness: ConsoleHarness,
+) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
         select(pilot, FRESH)
         await pilot.press("l")
-        await until_shown(pilot, f"Link {FRESH}")
+        await until_shown(pilot, f"Link {FRESH}", "n Plan a sync to create one")
         await pilot.press("n")
-        await until(pilot, lambda: "the next sync creates one anyway" in last(pilot))
+        await until_shown(pilot, "Creates 1 cohort and adds 12 users")
 
 
 async def test_amplitude_out_of_reach_is_told_and_asked_again(harness: ConsoleHarness) -> None:

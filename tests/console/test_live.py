@@ -963,8 +963,8 @@ def test_how_long_deliveries_take_is_said_once_it_was_measured() -> None:
             text.plain for text in behind(LiveSnapshot(1, 1.0, ReadCounts(), lag_95, audiences))
         ]
 
-    assert said(0.0, 214) == ["lag 6.0 s", "pending 214"]
-    assert said(0.02, 0) == ["lag none", "95% delivered within 0.1 s", "pending 0"]
+    assert said(0.0, 214) == ["lag 6.0 s since read", "pending 214"]
+    assert said(0.02, 0) == ["lag none", "95% delivered within 0.1 s of reading", "pending 0"]
 
 
 async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) -> None:
@@ -1101,14 +1101,15 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         await until_shown(
             pilot, "ended at ", "3 events read", "2 changes pending at its end", "waited: no cohort"
         )
-        await until_shown(pilot, "2 pending at its end", "Nothing is sent first: 2 pending changes")
+        await until_shown(pilot, "2 pending at its end")
+        await until_shown(pilot, "The session does not send 2 pending changes: no cohort.")
         ended = next(it.text for it in await _log_entries(pilot) if " ended: run " in it.text)
         assert ended.startswith("Live session of 2 audiences ended: run 2. ")
         assert ended.endswith("Pending: 2 of “waiters” (no cohort).")
         await until_gone(pilot, "» live")
         await until_gone(pilot, "live: 1")
         await pilot.press("3")
-        await until_shown(pilot, "live", "◐ ended", "2 pending: no cohort")
+        await until_shown(pilot, "live", "○ ended", "2 pending: no cohort")
 
 
 async def _log_entries(pilot: Pilot[None]) -> list[LogEntry]:

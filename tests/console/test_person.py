@@ -168,11 +168,26 @@ async def test_of_the_other_identifier_it_is_told_whether_a_search_finds_it(
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "In the cohort")
         await pilot.press("u")
-        await until_shown(pilot, f"{number}; no imported event contains it.")
+        await until_shown(pilot, f"{number}; no event contains it.")
         await pilot.press("slash", *str(number), "enter")
-        await until_shown(pilot, "Amplitude said that it is this person's (Enter opens it)", "▸ l3")
+        await until_shown(pilot, "events name the person by this one (Enter opens it)", "▸ l3")
         await pilot.press("u")
-        await until_shown(pilot, "l3 (known in 1 audience: press / to search for it)")
+        await until_shown(pilot, "The person's User ID is l3 (known in 1 audience).")
+        await pilot.press("enter")
+        await until_shown(pilot, "In the cohort")
+
+
+async def test_an_identifier_in_no_event_leads_to_the_one_that_amplitude_names(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    (number,) = harness.simulator.world.resolve(["l3"], IdType.USER_ID).found
+    async with harness.open(size=(120, 36)) as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("f", *str(number), "enter")
+        await until_shown(pilot, "No event contains this identifier.", "Press u to ask Amplitude")
+        await pilot.press("u")
+        await until_shown(pilot, "events name the person by this one (Enter opens it)", "▸ l3")
         await pilot.press("enter")
         await until_shown(pilot, "In the cohort")
 
@@ -348,7 +363,7 @@ async def test_what_amplitude_knows_of_someone_in_no_event_is_not_called_unknown
     async with person_shown(harness, "someone-else") as pilot:
         await until_shown(pilot, "look for their other identifier")
         await pilot.press("u")
-        await until_shown(pilot, "Amplitude knows this User ID.", "no imported event contains it")
+        await until_shown(pilot, "Amplitude knows this User ID.", "no event contains it")
         await until_shown(pilot, "No imported event names them.")
         await until_gone(pilot, "look for their other identifier")
 

@@ -109,7 +109,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
             pilot,
             "different",
             "20 in the audience, 19 in the cohort.",
-            "2 missing from the cohort: added earlier.",
+            "2 missing from the cohort: delivered earlier.",
             "1 extra in the cohort: never in the audience.",
             "2 of 3 differences are pending now",
             "1 of 500 downloads used",
@@ -150,7 +150,7 @@ async def test_after_a_comparison_every_place_says_the_same_numbers(
         await pilot.press("1")
         await until_shown(
             pilot,
-            "3 differing users in 1 audience",
+            "1 with differing users",
             "▲ 3 differ  ◐ 2 pending",
             "run 2: 3 users differed (2 made",
             "the oldest event",

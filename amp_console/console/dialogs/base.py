@@ -53,6 +53,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         Binding("escape", "dismiss(None)", "Close", key_display="Esc", show=False),
         Binding("left", "app.focus_previous", show=False),
         Binding("right", "app.focus_next", show=False),
+        Binding("f1", "app.help", show=False),  # those of the application do nothing here
     ]
 
     def __init__(self) -> None:

@@ -24,9 +24,10 @@ MAX_WIDTH = 150  # columns of the box
 BORDER = 7  # columns of border, padding and scrollbar
 FRAME = 3  # lines of its border and of the footer
 COLUMN_WIDTH = 33  # columns that a key and what it does take at least
+ENTER = ("enter",)
 LISTS = (
     (("up", "down", "j", "k", "g", "G"), "↑↓ jk gG", "Move; first, last"),
-    (("enter",), "Enter", "Open"),
+    (ENTER, "Enter", "Open"),
     (("space",), "space", "Mark a row"),
     (("a",), "a", "Mark or unmark all"),
     (("o", "O"), "o O", "Sort; reverse the order"),
@@ -73,9 +74,14 @@ class HelpScreen(ModalScreen[None]):
         name: str,
         about: str,
         disabled_reason: Callable[[str], str | None],
+        opens: str = "",
     ) -> None:
-        """`about` is in paragraphs; `disabled_reason` returns why an action is unavailable."""
+        """`about` is in paragraphs; `disabled_reason` returns why an action is unavailable.
+
+        `opens` is what Enter opens in the list of the screen.
+        """
         super().__init__()
+        self._opens = opens
         self._subject = screen
         self._name = name
         self._about = about
@@ -151,7 +157,7 @@ class HelpScreen(ModalScreen[None]):
         for keys, shown, what in LISTS:
             if works.issuperset(keys):
                 used.update(keys)
-                rows.append(HelpRow(shown, what))
+                rows.append(HelpRow(shown, self._opens or what if keys == ENTER else what))
         return rows
 
     def _rows(

@@ -109,7 +109,7 @@ class BaseScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.action_keys = ActionKeys(self, self.disabled_reason)
-        self._footer = ScreenFooter(
+        self.footer = ScreenFooter(
             self,
             self.action_keys,
             self.useful_actions,
@@ -129,7 +129,7 @@ class BaseScreen(Screen[None]):
         yield PlaceBar(self.BELONGS_TO)
         yield from self.body()
         yield NoticeLine()
-        yield KeyFooter(self._footer.keys, self._footer.press)
+        yield KeyFooter(self.footer.keys, self.footer.press)
         yield TooSmall(self.LEAST)
 
     def body(self) -> ComposeResult:

@@ -133,6 +133,12 @@ class ScreenFooter:
         if not self._actions.explain_action(name) and found is not None:
             await self._screen.app.run_action(found.action, found.node)
 
+    @property
+    def enter_opens(self) -> str:
+        """What Enter opens in the focused list, as the footer calls it; "" for nothing."""
+        named = (item for item in self._named() if isinstance(item, Labelled))
+        return next((item.label for item in named if item.action == OPEN), self._opens)
+
     def _named(self) -> list[Labelled | Withheld]:
         try:
             useful = self._useful()

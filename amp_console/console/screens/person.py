@@ -84,10 +84,7 @@ IN_AMPLITUDE_ONLY = f"""\
 
 No imported event names them. Import the events of the audience that they
 should be in."""
-OTHER_IS_KNOWN = f"""\
-{NO_EVENT} Events name this person by their other identifier:
-press / and type it."""
-SAME_PERSON = "No event has this ID; Amplitude said that it is this person's (Enter opens it)"
+SAME_PERSON = "No event has this ID; events name the person by this one (Enter opens it)"
 WAITING = "Asking Amplitude"
 
 
@@ -361,7 +358,7 @@ API is kept. In a shell: amp-console segment connect --profiles-token"""
             if text == self._text:
                 self._answer = says
                 self._explain()
-                self.action_keys.refresh()
+                self.reload()  # it may have named the identifier that events contain
 
         self.run_worker(ask, exclusive=True, group="ask")
 
@@ -400,7 +397,7 @@ def _unknown_text(answer: SearchAnswer | None) -> str:
         return f"{NO_EVENT}\n\n{SPELLING}"
     if not answer.is_known:
         return UNKNOWN_TO_BOTH
-    return OTHER_IS_KNOWN if answer.has_events else IN_AMPLITUDE_ONLY
+    return IN_AMPLITUDE_ONLY
 
 
 def _row(services: Services, number: int, status: PersonStatus) -> Row:

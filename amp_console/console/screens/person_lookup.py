@@ -46,13 +46,15 @@ async def keep_answer(
     many = len(await session.read(explain_person, other)) if other is not None else 0
     if other is not None and statuses:
         session.search_answers.keep_same_person(other, text)
+    elif other is not None and many:
+        session.search_answers.keep_same_person(text, other)
     label = IdType.AMPLITUDE_ID.label if other == found.amplitude_id else IdType.USER_ID.label
 
     def answer(about: Collection[PersonStatus]) -> SearchAnswer:
-        follows = f" The person's {label} is {other}{_where(many)}" if other else ""
+        follows = f" The person's {label} is {other}{_where(many, about)}" if other else ""
         said = safe_text((found.sentence, GOOD if found.is_known else WARN), follows)
         unusable = _not_used(about) if other else ""
-        return SearchAnswer(said, found.is_known, many > 0, now, rejected_at(statuses), unusable)
+        return SearchAnswer(said, found.is_known, now, rejected_at(statuses), unusable)
 
     for status in statuses:
         key = status.record.audience.id, status.record.id_type, text
@@ -60,11 +62,15 @@ async def keep_answer(
     return answer(statuses)
 
 
-def _where(many: int) -> str:
-    """Whether a search for the other identifier finds anything, in so many audiences."""
+def _where(many: int, about: Collection[PersonStatus]) -> str:
+    """Whether a search for the other identifier finds anything, in so many audiences.
+
+    Where events contain only the other one, it is listed, and needs no key to be named.
+    """
     if not many:
-        return "; no imported event contains it."
-    return f" (known in {plural(many, 'audience')}: press / to search for it)."
+        return "; no event contains it."
+    key = ": press / to search for it" if about else ""
+    return f" (known in {plural(many, 'audience')}{key})."
 
 
 def _not_used(statuses: Collection[PersonStatus]) -> str:

@@ -52,8 +52,8 @@ def render(now: LiveSnapshot, accept: str) -> tuple[bytes, str]:
 def _delivery(now: LiveSnapshot) -> Iterator[Metric]:
     yield _gauge(
         "lag_seconds",
-        "Age of the oldest change that is not delivered yet. Changes that wait for the operator do "
-        "not count.",
+        "Time since the oldest change that is not delivered yet was read. Changes that wait for "
+        "the operator do not count.",
         now.lag,
         unit="seconds",
     )

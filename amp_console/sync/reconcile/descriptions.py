@@ -176,7 +176,7 @@ def unexplained_missing(comparison: Comparison) -> int:
 def _missing(comparison: Comparison) -> list[tuple[int, str]]:
     rest = unexplained_missing(comparison) - comparison.missing_drifted
     return [
-        (comparison.missing_drifted, "added earlier"),
+        (comparison.missing_drifted, "delivered earlier"),
         (rest, "not wanted by the ledger so far" if comparison.against else "not delivered yet"),
     ]
 

@@ -35,7 +35,7 @@ FORMATS = (
 )
 BUCKET = "A bucket: every object that is new or has changed. Press Enter to read."
 NEEDS_KEY = "A complete snapshot lists one audience: enter its key."
-TAKEN_AT = "download time; leave empty for the file's own"
+TAKEN_AT = "of the download, e.g. 2026-05-03 19:42; leave empty for the file's own"
 WHOLE = "This CSV lists every member: those it leaves out have left the audience"
 
 
@@ -79,7 +79,7 @@ class ImportForm(Vertical):
                 placeholder="its key; leave empty for every audience in the events", id="key"
             )
         with Horizontal(classes="field"):
-            yield Static("Taken at", classes="label")
+            yield Static("Time", classes="label")
             yield Input(placeholder=TAKEN_AT, id="taken-at")
         yield Tick(WHOLE, id="whole")
         with ButtonRow():

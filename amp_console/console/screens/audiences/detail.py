@@ -86,7 +86,7 @@ class Detail(NamedTuple):
 class AudienceDetail(CursorDetail):
     """The audience under home's cursor."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.edit", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.settings", show=False)]
 
     def __init__(self, loader: Loader, current: Callable[[], AudienceSummary | None]) -> None:
         """`current` returns the audience to show."""

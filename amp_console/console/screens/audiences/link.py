@@ -13,8 +13,10 @@ from amp_console.console import audience_changes
 from amp_console.console.audience_changes import ask_and_unlink
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import expected_failures
+from amp_console.console.routes import OpenPlan
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.texts import WARN, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
@@ -36,7 +38,7 @@ LOADING = "Asking Amplitude for its cohorts…"
 NONE = """\
 This project has no static cohorts in Amplitude.
 
-Press n to have the next sync create one."""
+Press n to have a sync create one."""
 UNREACHABLE = """\
 Could not load cohorts from Amplitude. Nothing was changed.
 
@@ -61,8 +63,9 @@ class LinkScreen(BaseScreen):
     NAME = "Link to a cohort"
     HELP = """\
 Amplitude's static cohorts: those whose members were uploaded. Enter links the audience to the one
-under the cursor, once you confirm it; y does where people who left would be removed. n unlinks the
-audience: the next sync then creates a new cohort with all members.
+under the cursor, once you confirm it; y does where people who left would be removed. n is the way
+to a new cohort: it unlinks the audience, and the next sync creates a cohort with all members. Where
+no cohort is linked, n opens the plan of that sync.
 
 amp-console does not know who is in the cohort already. The next sync adds all members of the
 audience, and removes people who left it. Other members of the cohort stay. Link a cohort to one
@@ -70,7 +73,13 @@ audience only: two would undo each other's changes."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "link", "Link", key_display="Enter", id="link.link"),
-        Binding("n", "unlink", "Unlink", id="link.new"),
+        Binding(
+            "n",
+            "unlink",
+            "New cohort",
+            tooltip="Unlink the audience, so that a sync creates a cohort, or open its plan",
+            id="link.new",
+        ),
         Binding("u", "reload", "Update from Amplitude", id="link.reload"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
@@ -185,8 +194,6 @@ audience only: two would undo each other's changes."""
                 return reason
             if self.audience is None:
                 return "The audience is still loading."
-        if action == "unlink" and self.audience and self.audience.cohort_id is None:
-            return "The audience has no cohort: the next sync creates one anyway."
         if action == "reload" and self._is_asking:
             return "Amplitude has not answered yet."
         if action in {"filter", "copy"} and not self._cohorts:
@@ -260,9 +267,17 @@ audience only: two would undo each other's changes."""
             f"Link “{clean(known.name)}”?", told, yes=yes, is_danger=removes or bool(others)
         )
 
+    def useful_actions(self) -> UsefulActions:
+        is_linked = self.audience is not None and self.audience.cohort_id is not None
+        new = "Unlink for a new cohort" if is_linked else "Plan a sync to create one"
+        return "link", Labelled("unlink", new), "reload"
+
     def action_unlink(self) -> None:
-        """Unlink, so that the next sync creates a new cohort."""
-        self.early_keys.ask_soon(self._unlink(), "link")
+        """Unlink, so that the next sync creates a new cohort; without one, show its plan."""
+        if self.audience is not None and self.audience.cohort_id is None:
+            self.services.navigate(OpenPlan((self._audience_id,)))
+        else:
+            self.early_keys.ask_soon(self._unlink(), "link")
 
     async def _unlink(self) -> None:
         assert self.audience is not None

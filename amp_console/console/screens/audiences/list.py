@@ -67,9 +67,10 @@ Every audience found in the events of Segment Engage, with the cohort it is sync
 and delivered is kept in the ledger, amp-console's own record of each cohort on this machine or on
 your team's server.
 
-Members are everyone who should be in the cohort: delivered, pending and rejected users.
-Pending are users still to be added (+) and removed (−). Rejected are those Amplitude skipped or
-refused, and those without the identifier of the ID type: Errors has each reason.
+Members are everyone who should be in the cohort: delivered, pending and rejected users, and those
+without an identifier. Pending are users still to be added (+) and removed (−). Rejected are those
+Amplitude skipped or refused. Users without an identifier of the audience's ID type are never sent.
+Errors lists both, with each reason.
 
 Mark several with space, or all with a, to sync (s), reconcile (r), or enable or disable (t) them
 together. Esc unmarks them; a filter unmarks those it hides. Without marks, these keys are about the
@@ -85,15 +86,17 @@ Last sent is when a sync, a repair or a live session last tried to send changes 
 whether or not they were delivered. A comparison sends nothing.
 
 The title says how many audiences need attention, as nothing changes before you act: broken links,
-refused keys, plans that remove more than half of a cohort, cohorts that differ, and rejected users.
+refused keys, plans that remove more than half of a cohort, cohorts that differ, rejected users, and
+users without an identifier.
 Then it says what else is open: pending changes, cohorts never compared (r compares them, person by
 person), audiences with no cohort, and those to check in Segment (≠), which can't compute them
 or counts them differently (the detail says which). A filter (/) finds each by its words, e.g. "no
 cohort" or "segment".
 
 What needs attention comes first, unless you sort by another column (o). Rows are sorted when you
-come here and when you press 1. In between they keep their order, and the arrow in the header is
-pale where that differs. Press v to save filter, order and columns as a view."""
+come here, when you press 1, and when sizes were updated (u). In between they keep their order, and
+the arrow in the header is pale where that differs. Press v to save filter, order and columns as a
+view."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sync", "Sync", id="audiences.sync"),
@@ -231,7 +234,7 @@ pale where that differs. Press v to save filter, order and columns as a view."""
             if is_unlinked or (current and current.audience.broken)
             else ()
         )
-        errors = ("errors",) if current is not None and current.left.rejected else ()
+        errors = ("errors",) if current is not None and current.left.failed else ()
         is_hidden = self.query_one(Split).hides_detail
         opens = DETAILS if is_hidden else Labelled(OPEN, "Settings")
         states = {item.audience.enabled for item in self.chosen}
@@ -355,11 +358,18 @@ pale where that differs. Press v to save filter, order and columns as a view."""
     def action_sizes(self) -> None:
         """Ask Amplitude how large the cohorts are, and Segment how large its audiences are.
 
-        It costs no download. Segment is asked where a space is connected.
+        It costs no download. Segment is asked where a space is connected. Rows are sorted anew
+        once they have answered: a size that differs is what the key asks for.
         """
         services = self.services
         asked = services.figures.update_sizes(), services.segment.update()
-        services.run_in_background(post_updated(services.notifications, *asked))
+
+        async def update() -> None:
+            await post_updated(services.notifications, *asked)
+            self._is_in_order = False
+            self.reload()
+
+        services.run_in_background(update())
 
     def action_switch(self) -> None:
         """Disable the audience for syncs of all, or enable it."""

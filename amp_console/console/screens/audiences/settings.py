@@ -264,9 +264,11 @@ as it is, and the next sync creates a new one."""
             return
         changed = await audience_changes.apply(self.services, known, change)
         if changed is not None:
-            self.services.notifications.post(
-                f"Saved the settings of “{clean(changed.name)}”.", is_kept=False
-            )
+            text = f"Saved the settings of “{clean(changed.name)}”."
+            if change.id_type is not None:
+                text += f" The next sync adds its users by {change.id_type.label}."
+                self.session.retried[changed.id] += 0  # Errors offers that sync
+            self.services.notifications.post(text, is_kept=False)
             self.leave()
 
     async def _agrees(self, known: Audience) -> bool:

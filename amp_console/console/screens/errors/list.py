@@ -58,12 +58,12 @@ request and answer. Enter goes from a reason to its users, from a user to the de
 to the request; Esc goes back.
 
 tab goes from the reasons to the users and back. u asks Amplitude whether it knows the marked users,
-or the one under the cursor, by now; f shows what every audience knows of the user under the cursor.
-U makes that user pending again, R the marked ones, or all of the reason. The next sync delivers
-them, with everything else that is pending in their audiences; it can be planned at once. v shows
-the events that could not be read, with file and line. m sets the fields of the identifiers, and
-tries them on the event in question; e opens the settings of the audience. E writes what is shown
-into a CSV file."""
+the one under the cursor, or all of the reason, by now; f shows what every audience knows of the
+user under the cursor. U makes that user pending again, R the marked ones, or all of the reason. The
+next sync delivers them, with everything else that is pending in their audiences; it can be planned
+at once. v shows the events that could not be read, with file and line. m sets the fields of the
+identifiers, and tries them on the event in question; e opens the settings of the audience. E writes
+what is shown into a CSV file."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -84,7 +84,7 @@ into a CSV file."""
             "u",
             "ask",
             "Ask Amplitude",
-            tooltip="Ask Amplitude whether it knows the marked users, or the one under the cursor",
+            tooltip="Ask Amplitude whether it knows the marked users, or those under the cursor",
             id="errors.ask",
         ),
         Binding("E", "export", "Export", id="errors.export"),
@@ -98,8 +98,8 @@ into a CSV file."""
         Binding(
             "v",
             "rejected",
-            "Rejected users",
-            tooltip="Show the users that Amplitude rejected",
+            "Users",
+            tooltip="Show the users who could not be delivered",
             id="errors.rejected",
         ),
         Binding("A", "everything", "All audiences", id="errors.everything"),
@@ -145,7 +145,7 @@ into a CSV file."""
         super().__init__()
         self.set_class(invalid, "-invalid")
         self._retried: dict[int, str] = {}
-        """The audiences shown here whose users were retried, by id, and their names."""
+        """The audiences shown here whose users a sync tries anew, by id, and their names."""
         self._rejected = RejectedUsers(RejectedFilter(audience_id=audience_id, run_id=run_id))
         self._invalid = InvalidEvents()
 
@@ -278,7 +278,9 @@ into a CSV file."""
                 "invalid",
             )
         mapping = () if any(is_retriable(group.code) for group in self._rejected.chosen) else one
-        return *sync, *mapping, *retry, "export", *everything, "invalid"
+        many = self._rejected.asked_of_reason
+        ask = (Labelled("ask", f"Ask about {many:,}"),) if 1 < many <= MAX_ASKED else ()
+        return *sync, *mapping, *retry, *ask, "export", *everything, "invalid"
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:
@@ -293,7 +295,7 @@ into a CSV file."""
             return NO_MATCH
         if action in {"filter", "export"} and not self._is_invalid and self._rejected.is_empty:
             return "No one is rejected."
-        return _reason_not_to_ask(asked_users(self._rejected)) if action == "ask" else None
+        return _reason_not_to_ask(self._rejected) if action == "ask" else None
 
     def action_retry(self) -> None:
         """Make the marked users, or the group's, pending again."""
@@ -355,8 +357,8 @@ async def _export(screen: ErrorsScreen, request: ExportRequest) -> int:
 def _is_no_one(screen: ErrorsScreen, action: str) -> bool:
     """Whether there is no user to ask about, or to show everywhere."""
     rejected = screen._rejected
-    found = asked_users(rejected) if action == "ask" else rejected.current
-    return screen._is_invalid or not found
+    found = rejected.current if action == "person" else asked_users(rejected)
+    return screen._is_invalid or not (found or (action == "ask" and rejected.asked_of_reason))
 
 
 def _reason_without_request(screen: ErrorsScreen) -> str | None:
@@ -399,13 +401,18 @@ def _of_marked(
     return (*retry, ask) if is_asked else (ask, *retry)
 
 
-def _reason_not_to_ask(users: Sequence[RejectedUser]) -> str | None:
-    """Why Amplitude is not asked about these users."""
-    many = sum(is_retriable(user.code) for user in users)
+def _reason_not_to_ask(rejected: RejectedUsers) -> str | None:
+    """Why Amplitude is not asked about the users in question."""
+    users, of_reason = asked_users(rejected), rejected.asked_of_reason
+    many = of_reason or sum(is_retriable(user.code) for user in users)
     if not many and len(users) > 1:
         return f"{NOTHING_TO_SEND} Whether Amplitude knows them changes nothing."
+    if many <= MAX_ASKED:
+        return None
     most = f"Amplitude is asked about at most {MAX_ASKED} users at a time"
-    return f"{most}, and {many:,} are marked." if many > MAX_ASKED else None
+    if of_reason:
+        return f"{most}, and there are {many:,}: press Enter, and mark some of them with space."
+    return f"{most}, and {many:,} are marked."
 
 
 def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: bool) -> str | None:

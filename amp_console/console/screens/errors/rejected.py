@@ -46,7 +46,8 @@ from amp_console.text import plural
 NO_ONE = """\
 No one is rejected.
 
-Users that Amplitude skips or refuses are listed here, with the reason.
+Users that Amplitude skips or refuses, and those without an identifier of the
+audience's ID type, are listed here with the reason.
 """
 BORDER = 6  # columns of a line of the border that its text can't have
 
@@ -150,6 +151,16 @@ class RejectedUsers(Container):
             return "Retry 1 user"
         which = f"all {many:,}" if many == total else f"{many:,} of {total:,}"
         return f"Retry {which}" if many else ""
+
+    @property
+    def asked_of_reason(self) -> int:
+        """How many users of the reason under the cursor Amplitude is asked about.
+
+        0 in the list of users, where it is asked about those.
+        """
+        if self.split.is_entered or self.users.has_cursor:
+            return 0
+        return sum(group.count for group in self.chosen if is_retriable(group.code))
 
     @property
     def _group(self) -> RejectionGroup | None:
@@ -331,9 +342,12 @@ def asked_users(rejected: RejectedUsers) -> Sequence[RejectedUser]:
 
 
 async def ask_amplitude(rejected: RejectedUsers) -> None:
-    """Ask Amplitude whether it knows those users by now."""
+    """Ask Amplitude whether it knows those users, or all of the reason, by now."""
     asked, screen = asked_users(rejected), screen_of(rejected)
-    if len(asked) == 1:
+    if rejected.asked_of_reason:
+        await ask_about_users(screen.services, await rejected.all_shown())
+        screen.reload()
+    elif len(asked) == 1:
         await rejected.detail.ask(asked[0])
     elif asked:
         await ask_about_users(screen.services, asked)
@@ -345,8 +359,8 @@ def _no_one_here(scope: RejectedFilter, others: int) -> str:
     if scope.run_id is not None:
         none, where = "No user's last rejection was by this run.", ""
     else:
-        none, where = "No one is rejected.", " in other audiences"
+        none, where = "No one is rejected.", " for other audiences"
     if not others:
         return none
     are = "other user is" if others == 1 else "other users are"
-    return f"{none}\n\n{others:,} {are} rejected{where}: press A to show them."
+    return f"{none}\n\n{others:,} {are} listed{where}: press A to show them."

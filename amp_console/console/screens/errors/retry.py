@@ -64,7 +64,7 @@ def reason_not_to_retry(connection: Connection, codes: Iterable[Reason]) -> str 
 class RetrySummary(NamedTuple):
     """The users who can be retried: in which audiences (id, name), and how many in each.
 
-    `staying` count as rejected after it, too: they have no identifier to send, as `lacking` says.
+    `staying` can't be retried: they have no identifier to send, as `lacking` says.
     `only` is the identifier of a single person, `names` those of a few. A sync of these audiences
     also delivers `others`, the changes that are pending in them already. `answer` is what Amplitude
     said of the users when it was asked about them, "" if it was not; `subject` names those who are
@@ -162,9 +162,9 @@ def _consequences(summary: RetrySummary) -> list[str]:
     if summary.unknown:
         rows.append(_unknown(summary))
     if summary.staying:
-        stay = "stays" if summary.staying == 1 else "stay"
-        who = plural(summary.staying, "more user")
-        rows.append(f"{who} {stay} rejected: {summary.lacking}.")
+        is_one = summary.staying == 1
+        who = f"{plural(summary.staying, 'more user')} {'is' if is_one else 'are'} not retried"
+        rows.append(f"{who}: {summary.lacking}.")
     return rows
 
 
@@ -333,12 +333,12 @@ def _in_vain(services: Services, session: Session, users: Sequence[RejectedUser]
 
 
 def _ages(services: Services, times: Sequence[int]) -> str:
-    """How long ago the first and the last of these moments were: "2 min to 7 min ago"."""
+    """How long ago the first and the last of these moments were: "2 to 7 min ago"."""
     least, most = services.age_of(max(times)), services.age_of(min(times))
+    number, _, unit = least.partition(" ")
     if least == most:
         return most
-    ago = " ago"
-    return f"{least.removesuffix(ago) if most.endswith(ago) else least} to {most}"
+    return f"{number} to {most}" if most.endswith(f" {unit}") else f"between {least} and {most}"
 
 
 async def asked_about(session: Session, query: RejectedFilter) -> Sequence[RejectedUser]:

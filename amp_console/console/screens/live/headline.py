@@ -97,10 +97,15 @@ def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
 
 
 def behind(now: LiveSnapshot) -> Iterator[Content]:
-    """How far the cohorts are behind; what waits for the operator does not count as lag."""
-    yield safe_text(("lag ", MUTED), (lasting(now.lag) if now.queue else "none", STRONG))
+    """How far the cohorts are behind; what waits for the operator does not count as lag.
+
+    Times count from reading, whatever the times of the events.
+    """
+    lag, since_read = ("none", "") if not now.queue else (lasting(now.lag), " since read")
+    yield safe_text(("lag ", MUTED), (lag, STRONG), (since_read, MUTED))
     if now.lag_95 > 0:  # it is measured once the first window is delivered
-        yield safe_text(("95% delivered within ", MUTED), lasting(max(LEAST_LAG, now.lag_95)))
+        within = lasting(max(LEAST_LAG, now.lag_95))
+        yield safe_text(("95% delivered within ", MUTED), within, (" of reading", MUTED))
     waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
     yield safe_text(("pending ", MUTED), f"{now.queue:,}", *waiting)
 

@@ -101,25 +101,23 @@ def sent_first(start: SessionStart | None, *, create: bool = False) -> str:
 def _sent_first(start: SessionStart, *, create: bool) -> str:
     sent = start.sent(create=create)
     if not sent:
-        return (
-            f"Nothing is sent first: {_held(start, create=create) or 'no change is pending now'}."
-        )
+        return _held(start, create=create) or "No change is pending now."
     many = plural(sum(item.left.pending for item in sent), "pending change")
     return f"The session first sends {many} of {plural(len(sent), 'audience')}."
 
 
 def _held(start: SessionStart, *, create: bool) -> str:
-    """How many pending changes a session would not send, by what they wait for."""
+    """How many pending changes a session does not send, by what they wait for; "" for none."""
     held = Counter[WaitReason]()
     for item in start.audiences:
         if item.left.pending and (why := start.waits_for(item, create=create)) is not None:
             held[why] += item.left.pending
     if not held:
         return ""
-    many = f"{plural(held.total(), 'pending change')} {'waits' if held.total() == 1 else 'wait'}"
+    many = f"The session does not send {plural(held.total(), 'pending change')}"
     if len(held) == 1:
-        return f"{many}: {next(iter(held))}"
-    return f"{many}: {', '.join(f'{why} ({count:,})' for why, count in held.most_common())}"
+        return f"{many}: {next(iter(held))}."
+    return f"{many}: {', '.join(f'{count:,} {why}' for why, count in held.most_common())}."
 
 
 def _left_out(start: SessionStart) -> list[str]:

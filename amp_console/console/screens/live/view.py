@@ -120,7 +120,7 @@ the sources, where there is no room for them."""
             "x",
             "app.go('errors')",
             "Errors",
-            tooltip="Rejected users and invalid events",
+            tooltip="Users not delivered, and invalid events",
             id="live.errors",
         ),
         Binding("w", "run", "Requests", show=False, id="live.run"),

@@ -194,7 +194,7 @@ def headline(plan: Plan) -> Content:
     what = listed([part for part in parts if part])
     requests = plural(sum(item.requests for item in sent), "request")
     return safe_text(
-        (f"{what[:1].upper()}{what[1:]} ({requests} if nothing fails).", STRONG),
+        (f"{what[:1].upper()}{what[1:]} (at least {requests}).", STRONG),
         (f" {plural(kept(plan), 'user')} can't be sent." if kept(plan) else "", WARN),
     )
 

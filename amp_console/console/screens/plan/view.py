@@ -45,7 +45,8 @@ class PlanScreen(BaseScreen):
 Everything a sync would send, read from the ledger; nothing has been sent yet.
 
 Add and Remove count users. A new cohort belongs to the owner shown, and can't be deleted through
-Amplitude's API. Counts of requests assume no failures; failed requests are retried.
+Amplitude's API. At least so many requests are sent: a batch that Amplitude refuses is split to find
+the users that it refuses, and a failed request is retried.
 
 The numbers stay as they were read. Where more changes arrive meanwhile, the plan says how many: a
 sync delivers them, too. u reads the plan again.

@@ -195,7 +195,7 @@ differs."""
         if work is None:
             return f"{asked} Comparing takes {plural(self._downloads, 'download')}.".strip()
         if work.is_over:
-            return work.failure or f"{work.operation.WHAT} has ended. {asked}"
+            return work.failure or f"{work.end_notice} {asked}"
         left = [audience_id for audience_id in work.audience_ids if not is_over(work, audience_id)]
         count = f"{len(left)} of {plural(len(work.audience_ids), 'audience')}"
         return f"{work.operation.VERB}: {count} to go. {asked}"

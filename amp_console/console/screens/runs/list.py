@@ -14,6 +14,7 @@ from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenR
 from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import UsefulActions, Withheld
 from amp_console.console.screens.runs.detail import LEAST_LINES, RunDetail, read_run
 from amp_console.console.screens.runs.rows import sign
 from amp_console.console.texts import safe_text
@@ -192,6 +193,10 @@ plays a finished one back from its log, which sends nothing."""
     def on_run_detail_audience_opened(self) -> None:
         self.action_open()
 
+    def useful_actions(self) -> UsefulActions:
+        """Those of the bindings; without room for the run, Enter opens it alone, as w does."""
+        return (Withheld("open"),) if self.query_one(Split).is_alone else ()
+
     def action_open(self) -> None:
         """Open the run under the cursor."""
         if self._run_id is not None:
@@ -266,7 +271,7 @@ def row(run: Run, glyphs: Glyphs, now: int, *, is_shared: bool, is_paused: bool 
             aged(run.started_at, now, glyphs, ""),
             Cell(str(run.kind), "dim"),
             Cell(operator, "dim"),
-            Cell(f"{sign(status, glyphs)} {outcome}", OUTCOME_TONES.get(status, "")),
+            Cell(f"{sign(status, outcome, glyphs)} {outcome}", OUTCOME_TONES.get(status, "")),
             Cell(reason, "dim"),
             Cell("" if took is None else lasting(took)),
             Cell(changes(run.added, run.removed, glyphs).replace("  ", " ")),

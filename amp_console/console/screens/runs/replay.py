@@ -50,16 +50,17 @@ class ReplayScreen(BaseScreen):
     HELP = """\
 What a finished run did, from its request log. Nothing is sent, and nothing changes.
 
-Space plays and pauses, + and - change the speed, the left and right arrows go back and forward,
-and 0 starts again. The chart shows users delivered over time, failed requests and waits. The log
-knows each request and its answer. Why an audience waited is taken from the answer before it."""
+Space plays and pauses, + and - change the speed, the left and right arrows go to an earlier and a
+later moment, and 0 starts again. The chart shows users delivered over time, failed requests and
+waits. The log knows each request and its answer. Why an audience waited is taken from the answer
+before it."""
     CSS_PATH = "replay.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play / pause", key_display="space", id="playback.play"),
         Binding("plus,equals_sign", "speed(1)", "Faster", key_display="+", id="playback.faster"),
         Binding("minus", "speed(-1)", "Slower", key_display="-", id="playback.slower"),
-        Binding("left", "seek(-1)", "Back", key_display="←", priority=True, id="playback.back"),
-        Binding("right", "seek(1)", "Forward", key_display="→", priority=True, id="playback.forth"),
+        Binding("left", "seek(-1)", "Earlier", key_display="←", priority=True, id="playback.back"),
+        Binding("right", "seek(1)", "Later", key_display="→", priority=True, id="playback.forth"),
         Binding("0", "restart", "From the start", id="playback.restart"),
     ]
 

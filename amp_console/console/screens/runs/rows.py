@@ -24,7 +24,7 @@ from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import SECOND, clock, lasting, lasting_about, number
 from amp_console.ledger.rejected import RejectionGroup
 from amp_console.ledger.requests import RequestRecord
-from amp_console.ledger.run_log import run_outcome
+from amp_console.ledger.run_log import ENDED, run_outcome
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.sync.queries.person import brief_reason
 
@@ -56,7 +56,7 @@ FULL_REQUESTS = (
     Column("Took", 9, right=True),
     Column("Amplitude said", 16, flex=3, rank=2),
 )
-LEGEND = "(n) not counted as sent"
+LEGEND = "(n): not delivered by this request"
 """What a number of users in parentheses means, wherever requests are listed."""
 _AUDIENCE_AT = 3
 """The column of both that names the audience."""
@@ -80,11 +80,13 @@ def outcome(picture: RunView, glyphs: Glyphs) -> str:
     word = picture.outcome
     if word in set(RunStatus):
         word = run_outcome(picture.kind, RunStatus(word))
-    return f"{sign(picture.outcome, glyphs)} {word}"
+    return f"{sign(picture.outcome, word, glyphs)} {word}"
 
 
-def sign(word: str, glyphs: Glyphs) -> str:
-    """The sign that goes with an outcome's word."""
+def sign(status: str, word: str, glyphs: Glyphs) -> str:
+    """The sign that goes with how a run ended; `word` is the outcome that is shown."""
+    if word == ENDED:  # under Live, too
+        return glyphs.ring
     return {
         "delivered": glyphs.circle,
         "partial": glyphs.triangle,
@@ -92,7 +94,7 @@ def sign(word: str, glyphs: Glyphs) -> str:
         "interrupted": glyphs.ring,
         "paused": glyphs.half,
         "failed": glyphs.bad,
-    }.get(word, glyphs.live)
+    }.get(status, glyphs.live)
 
 
 def audience_row(line: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> Row:
