@@ -379,7 +379,7 @@ async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_anew(
             await end(pilot)
             await until_shown(
                 pilot, "ended at ", "1 audience at the end of the session (",
-                "At the end of the session:", "pending 0", "no change is pending now",
+                "At the end of the session:", "pending 0", "No change is pending now",
             )  # fmt: skip
             await until_gone(pilot, "lag")
             workspace.enter("u3", "u4")

@@ -76,7 +76,7 @@ async def test_a_run_that_rejected_no_one_leads_to_who_is_rejected(
         )
         await pilot.press("x")
         await until_shown(pilot, "No user's last rejection was by this run.")
-        await until_shown(pilot, "1 other user is rejected: press A to show them.")
+        await until_shown(pilot, "Press A to show 1 other user.")
         await pilot.press("A")
         await until_shown(pilot, "ghost-1")
 

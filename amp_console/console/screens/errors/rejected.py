@@ -359,8 +359,7 @@ def _no_one_here(scope: RejectedFilter, others: int) -> str:
     if scope.run_id is not None:
         none, where = "No user's last rejection was by this run.", ""
     else:
-        none, where = "No one is rejected.", " for other audiences"
+        none, where = "No one is rejected.", " of other audiences"
     if not others:
         return none
-    are = "other user is" if others == 1 else "other users are"
-    return f"{none}\n\n{others:,} {are} listed{where}: press A to show them."
+    return f"{none}\n\nPress A to show {plural(others, 'other user')}{where}."
