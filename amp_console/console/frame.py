@@ -10,7 +10,7 @@ from textual.widgets import Static
 from amp_console.console.context import Services, services_of
 from amp_console.console.environment import DemoSession
 from amp_console.console.notifications import SEVERITIES, TONES, severity_sign
-from amp_console.console.texts import ACCENT, MUTED, STRONG, TONE, WARN, Part, safe_text
+from amp_console.console.texts import ACCENT, MUTED, STRONG, TONE, WARN, Part, lines, safe_text
 from amp_console.text import clean
 
 if TYPE_CHECKING:
@@ -187,7 +187,12 @@ class NoticeLine(Static):
         if len(text) > room:
             more = more or "  (whole: press 6)"
             text = text[: room - len(more)] + glyphs.more
-        self.update(safe_text(sign, text, (more, MUTED), max_length=MAX_LENGTH))
+        said, width = safe_text(sign, text, max_length=MAX_LENGTH), self.app.size.width - 2
+        if more and said.wrap(width)[-1].cell_length + len(more) > width:
+            said = lines(said, safe_text((more.lstrip(), MUTED)))  # broken, it says little
+        else:
+            said += safe_text((more, MUTED))
+        self.update(said)
 
     def on_resize(self) -> None:
         """Cut the text for another width."""

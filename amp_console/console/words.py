@@ -72,6 +72,17 @@ def at(moment: int | None) -> str:
         return "a time that can't be shown"
 
 
+def moment(then: int, now: int) -> str:
+    """Return when something was, in few columns: "19:42:50", before today "05-03 19:42".
+
+    Of another year only the date: "2025-05-03".
+    """
+    whole, today = at(then), at(now)
+    if whole[:10] == today[:10]:
+        return whole[11:]
+    return whole[5:16] if whole[:4] == today[:4] else whole[:10]
+
+
 def zone() -> str:
     """The zone that `at` and `clock` show times in, as it is now."""
     return zone_of(datetime.now().astimezone())

@@ -115,6 +115,16 @@ async def test_no_notification_covers_the_warnings_of_a_plan(
         await until_gone(pilot, "✖ The ledger")
 
 
+async def test_the_hint_at_others_is_not_broken(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        post = services(pilot).notifications.post
+        post("Nothing was sent, because the ledger is locked by another process.", "error")
+        post("Copied.")
+        await until_shown(pilot, "another process.", " (1 more in the log: press 6)")
+
+
 async def test_one_said_over_a_dialog_is_seen_too(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:

@@ -3,7 +3,7 @@
 import pytest
 
 from amp_console.console.glyphs import PLAIN
-from amp_console.console.words import DAY, aged, ago
+from amp_console.console.words import DAY, aged, ago, at, moment
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from tests.sync.workspace import Clock
 
@@ -18,3 +18,11 @@ def test_a_moment_that_stands_for_none_has_no_age(moment: int | None) -> None:
 def test_an_age_is_told_in_its_largest_unit() -> None:
     glyphs, now = PLAIN, Clock().now
     assert ago(now - 6 * DAY, now, glyphs) == "6 days ago"
+
+
+def test_a_moment_in_few_columns_leaves_out_what_it_shares_with_now() -> None:
+    now = 1_795_608_000_000_000  # 2026-11-25, noon in UTC
+    shown = [moment(now - days * DAY, now) for days in (0, 40, 400)]
+    whole = [at(now - days * DAY) for days in (0, 40, 400)]
+    assert shown == [whole[0][11:], whole[1][5:16], whole[2][:10]]
+    assert max(map(len, shown)) == 11

@@ -29,11 +29,11 @@ OF_ALL_GROUPS = (
     Column("Identifier", 22, flex=3),
     Column("Audience", 14, rank=1, narrows=1),
     Column("Reason", 18, narrows=1),
-    Column("Operation", 9, rank=3),
+    Column("Operation", 9, rank=5),
     Column("Amplitude", 9, hides=True),
     Column("Attempts", 8, right=True, rank=4),
     Column("Since", 11, rank=2),
-    Column("Last attempt", 12, rank=5),
+    Column("Last attempt", 12, rank=3),
 )
 EVENT_COLUMNS = (
     Column("Reason", 24, flex=3),

@@ -10,11 +10,11 @@ from amp_console.console.routes import (
     Route,
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
-from amp_console.console.words import at
+from amp_console.console.words import at, moment
 from amp_console.ledger.event_log import LogEntry, LogKind, by_whom, this_process
 
 COLUMNS = (
-    Column("Time", 19),
+    Column("Time", 11),
     Column("Kind", 10, rank=1),
     Column("", 1),
     Column("What happened", 50, flex=1),
@@ -38,13 +38,16 @@ NAMES = {
 HERE = "this console"
 
 
-def row(entry: LogEntry, glyphs: Glyphs, *, is_shared: bool) -> Row:
-    """One entry; of a ledger that several operators share, with who did it."""
+def row(entry: LogEntry, glyphs: Glyphs, now: int, *, is_shared: bool) -> Row:
+    """One entry; of a ledger that several operators share, with who did it.
+
+    `now` is in microseconds since 1970: entries of today need no date.
+    """
     tone = TONES[entry.severity]
     return Row(
         entry.id,
         (
-            Cell(at(entry.at), "dim"),
+            Cell(moment(entry.at, now), "dim"),
             Cell(NAMES[entry.kind], "dim"),
             Cell(severity_sign(entry.severity, glyphs), tone),
             Cell(entry.text, tone),

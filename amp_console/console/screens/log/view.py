@@ -143,7 +143,9 @@ marked lines, Y copies those. w shows any line whole."""
             COLUMNS,
             count,
             lambda offset, limit: self._read(query, offset, limit),
-            lambda entry: row(entry, glyphs, is_shared=self._is_shared),
+            lambda entry: row(
+                entry, glyphs, self.services.clock.age_now, is_shared=self._is_shared
+            ),
             revision=self._revision,
         )
 
