@@ -114,7 +114,7 @@ def _delivered(left: Except, whose: str) -> str:
     """Say that a run delivered everything that could be sent, and who could not."""
     if unsent := _not_sent(0, left):
         said = f"All that could be sent is delivered. Not sent: {listed(unsent)}."
-        return f"{said} Errors lists who is rejected now."
+        return f"{said} Errors lists who is left now."
     if left.pending:
         since = plural(left.pending, "user")
         return f"Everything planned is delivered; {since} became pending since."
@@ -126,7 +126,7 @@ def _delivered_except(rejected: int, left: Except) -> str:
     if not what:  # older ledgers did not count them
         what = ["users that earlier runs rejected or that have no identifier to send"]
     is_elsewhere = not rejected and (left.earlier or left.unidentified)
-    where = " Errors lists who is rejected now." if is_elsewhere else ""
+    where = " Errors lists who is left now." if is_elsewhere else ""
     return f"Delivered, except {listed(what)}.{where}"
 
 

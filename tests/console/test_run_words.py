@@ -80,15 +80,15 @@ def test_a_verdict_names_who_is_left() -> None:
         "Delivered, except 1 rejected user."
     )
     assert verdict("partial", none, Except(0, 12, 0), "shoppers") == (
-        "Delivered, except 12 users that earlier runs rejected. Errors lists who is rejected now."
+        "Delivered, except 12 users that earlier runs rejected. Errors lists who is left now."
     )
     assert verdict("partial", none, Except(0, 1, 3, 2), "shoppers") == (
         "Delivered, except 1 user that earlier runs rejected, 3 members without an identifier to "
-        "send and 2 invalid events. Errors lists who is rejected now."
+        "send and 2 invalid events. Errors lists who is left now."
     )
     assert verdict("delivered", none, Except(0, 12, 3), "shoppers") == (
         "All that could be sent is delivered. Not sent: 12 users that earlier runs rejected and "
-        "3 members without an identifier to send. Errors lists who is rejected now."
+        "3 members without an identifier to send. Errors lists who is left now."
     )
     assert verdict("partial", none, Except(0), "shoppers") == (
         "Delivered, except users that earlier runs rejected or that have no identifier to send."

@@ -434,7 +434,7 @@ def _reason(found: Sequence[State], more: str) -> str:
 _WITH = {
     Status.DIFFERS: "with differing users",
     Status.REJECTED: "with rejected users",
-    Status.NO_IDENTIFIER: "with users without an identifier",
+    Status.NO_IDENTIFIER: "with users without ID",
 }
 _NAMES = {Status.BROKEN: "broken link", Status.LARGE_REMOVAL: "large removal"}
 

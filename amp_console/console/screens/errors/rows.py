@@ -26,7 +26,7 @@ OF_ONE_GROUP = (
     Column("Last attempt", 12, rank=3),
 )
 OF_ALL_GROUPS = (
-    Column("Identifier", 22, flex=3),
+    Column("Identifier", 20, flex=3),
     Column("Audience", 14, rank=1, narrows=1),
     Column("Reason", 18, narrows=1),
     Column("Operation", 9, rank=5),

@@ -56,7 +56,7 @@ class RunsScreen(BaseScreen):
 Every sync, comparison and repair, from this console and from the command line. Changed counts the
 users that a run added (+) and removed, Rejected those that its requests rejected. Reason also
 counts users who were rejected earlier, members without an identifier to send, and invalid events.
-Errors lists who is rejected now.
+Errors lists who is left now.
 
 The run under the cursor is shown beside the list or below it, with its audiences, requests and
 rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and b
