@@ -159,7 +159,7 @@ async def test_what_happened_after_a_download_was_made_outweighs_it(
     file = tmp_path / "download.csv"
     file.write_text("user_id\nu-1\nu-2\n")
     async with harness.open() as pilot:
-        await open_dialog(pilot, file, "1 file, ", "download time; leave empty")
+        await open_dialog(pilot, file, "1 file, ", "of the download, e.g. 2026-05-03 19:42")
         dialog = pilot.app.screen
         dialog.query_one("#key", Input).value = "shoppers"
         taken = dialog.query_one("#taken-at", Input)
