@@ -22,6 +22,7 @@ from amp_console.console.screens.errors.invalid import InvalidEvents
 from amp_console.console.screens.errors.rejected import (
     RejectedUsers,
     ask_amplitude,
+    asked_of_reason,
     asked_users,
     audience_id_of,
 )
@@ -278,7 +279,7 @@ what is shown into a CSV file."""
                 "invalid",
             )
         mapping = () if any(is_retriable(group.code) for group in self._rejected.chosen) else one
-        many = self._rejected.asked_of_reason
+        many = asked_of_reason(self._rejected)
         ask = (Labelled("ask", f"Ask about {many:,}"),) if 1 < many <= MAX_ASKED else ()
         return *sync, *mapping, *retry, *ask, "export", *everything, "invalid"
 
@@ -358,7 +359,7 @@ def _is_no_one(screen: ErrorsScreen, action: str) -> bool:
     """Whether there is no user to ask about, or to show everywhere."""
     rejected = screen._rejected
     found = rejected.current if action == "person" else asked_users(rejected)
-    return screen._is_invalid or not (found or (action == "ask" and rejected.asked_of_reason))
+    return screen._is_invalid or not (found or (action == "ask" and asked_of_reason(rejected)))
 
 
 def _reason_without_request(screen: ErrorsScreen) -> str | None:
@@ -403,7 +404,7 @@ def _of_marked(
 
 def _reason_not_to_ask(rejected: RejectedUsers) -> str | None:
     """Why Amplitude is not asked about the users in question."""
-    users, of_reason = asked_users(rejected), rejected.asked_of_reason
+    users, of_reason = asked_users(rejected), asked_of_reason(rejected)
     many = of_reason or sum(is_retriable(user.code) for user in users)
     if not many and len(users) > 1:
         return f"{NOTHING_TO_SEND} Whether Amplitude knows them changes nothing."

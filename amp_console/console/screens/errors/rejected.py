@@ -153,16 +153,6 @@ class RejectedUsers(Container):
         return f"Retry {which}" if many else ""
 
     @property
-    def asked_of_reason(self) -> int:
-        """How many users of the reason under the cursor Amplitude is asked about.
-
-        0 in the list of users, where it is asked about those.
-        """
-        if self.split.is_entered or self.users.has_cursor:
-            return 0
-        return sum(group.count for group in self.chosen if is_retriable(group.code))
-
-    @property
     def _group(self) -> RejectionGroup | None:
         """The group under the cursor; None for the row of all groups."""
         return self._groups.get(self.query_one("#groups", Grid).key)
@@ -341,10 +331,20 @@ def asked_users(rejected: RejectedUsers) -> Sequence[RejectedUser]:
     return marked or ([rejected.current] if rejected.current is not None else [])
 
 
+def asked_of_reason(rejected: RejectedUsers) -> int:
+    """How many users of the reason under the cursor Amplitude is asked about.
+
+    0 in the list of users, where it is asked about those.
+    """
+    if rejected.split.is_entered or rejected.users.has_cursor:
+        return 0
+    return sum(group.count for group in rejected.chosen if is_retriable(group.code))
+
+
 async def ask_amplitude(rejected: RejectedUsers) -> None:
     """Ask Amplitude whether it knows those users, or all of the reason, by now."""
     asked, screen = asked_users(rejected), screen_of(rejected)
-    if rejected.asked_of_reason:
+    if asked_of_reason(rejected):
         await ask_about_users(screen.services, await rejected.all_shown())
         screen.reload()
     elif len(asked) == 1:
