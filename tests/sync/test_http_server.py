@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -11,7 +12,12 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from amp_console.sync.sources.http_server import BoundedConnection, ConnectionLimits, Server
+from amp_console.sync.sources.http_server import (
+    BoundedConnection,
+    ConnectionLimits,
+    Server,
+    listen_on,
+)
 
 USED = {
     "a connection": {"connections", "cycle", "loop", "transport"},
@@ -69,3 +75,19 @@ async def test_uvicorn_s_connections_and_requests_have_every_attribute_that_is_u
     missing = USED["a request"] - set(RequestResponseCycle.__init__.__code__.co_names)
     missing -= set(inspect.signature(RequestResponseCycle).parameters)
     assert not missing, _gone(f"{missing} of a request")
+
+
+async def test_an_answer_s_body_does_not_wait_for_the_acknowledgment_of_its_head() -> None:
+    options: list[int] = []
+
+    async def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted = writer.get_extra_info("socket")
+        options.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listener = listen_on("127.0.0.1", 0)
+    async with await asyncio.start_server(note, sock=listener):
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        await reader.read()
+        writer.close()
+    assert [bool(option) for option in options] == [True]

@@ -170,13 +170,17 @@ def listen_on(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         host.encode("idna")  # else a name that no host can have leaves a socket open
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not the name of a host"
         raise CannotBind(
             f"Can't listen on {host}:{port} ({why}). The session did not start. Choose another "
             "address or port."
         ) from None
+    # Its connections inherit this, which asyncio does not set for a socket of `create_server`: the
+    # body of an answer would wait until its head is acknowledged, often for 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def url_of(host: str, port: int) -> str:
