@@ -565,6 +565,14 @@ ALTER TABLE lease ADD COLUMN operator TEXT NOT NULL DEFAULT '';
 ALTER TABLE lease ADD COLUMN run_id INTEGER;
 CREATE INDEX log_entry_by_operator ON log_entry (operator);
 """
+_RECEIVED = """
+CREATE TABLE received (                      -- events of webhooks that are not merged yet
+    source_id INTEGER NOT NULL,
+    line      INTEGER NOT NULL,              -- of the first one
+    content   BLOB NOT NULL,                 -- what they say: see `sync.ingest.received`
+    PRIMARY KEY (source_id, line)
+) STRICT, WITHOUT ROWID;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -595,6 +603,7 @@ MIGRATIONS: tuple[str, ...] = (
     _MOVED,
     _LEASE_NUMBER,
     _OPERATORS,
+    _RECEIVED,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

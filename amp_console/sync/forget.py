@@ -26,6 +26,7 @@ from amp_console.sync.delivery.pending import deliver_pending
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.delivery.run import RunReport, carry_out
 from amp_console.sync.delivery.worker import AudienceWorker
+from amp_console.sync.ingest.stream import merge_received
 from amp_console.text import clean, listed, plural
 from amp_console.values import IdType, Operation, now_in_microseconds
 
@@ -171,7 +172,11 @@ async def forget(
     """
     guard(connection, KEPT)
     now = ledger.clock(now)
+    # What was received before is history, whatever its time.
+    await asyncio.to_thread(merge_received, ledger)
     ids = [await _begun(ledger, person, now()) for person in plan.people]
+    # What came meanwhile may still name them; what comes from now on is kept without them.
+    await asyncio.to_thread(merge_received, ledger)
     run = None if context is None else await _remove(ids, context)
     erased, left = [], []
     for person in plan.people:

@@ -19,9 +19,10 @@ from amp_console.connections.ledger_server import LEDGER_VARIABLE
 from amp_console.ledger import Db, Ledger, LedgerError
 from amp_console.ledger.backups import remains_of
 from amp_console.ledger.database import Database
-from amp_console.ledger.errors import LedgerUnreachable
+from amp_console.ledger.errors import LedgerReadOnly, LedgerUnreachable
 from amp_console.ledger.opening import database_at, examine_server, listen, peek
 from amp_console.ledger.operators import this_user
+from amp_console.ledger.received import received_sources
 from amp_console.text import clean, trimmed
 from amp_console.values import Secret
 
@@ -123,9 +124,17 @@ class Ledgers:
     def open(self, connection: Connection, place: LedgerPlace | None = None) -> Ledger:
         """Open a connection's ledger, or one in another place, creating or migrating it as needed.
 
-        It may block. Raises `LedgerError`, also where the keyring doesn't give its password.
+        What a receiver that was killed has left there is merged. It may block. Raises
+        `LedgerError`, also where the keyring doesn't give its password.
         """
-        return Ledger(self.database(connection, place))
+        ledger = Ledger(self.database(connection, place))
+        try:
+            if ledger.read(received_sources):
+                _merge_received(ledger)
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
 
     def database(self, connection: Connection, place: LedgerPlace | None = None) -> Database:
         """The database of a connection's ledger, or of one in another place; it is not opened.
@@ -193,3 +202,14 @@ class Ledgers:
             assert found is not None
             self._passwords[item] = found
         return self._passwords[item]
+
+
+def _merge_received(ledger: Ledger) -> None:
+    from amp_console.sync.ingest.stream import merge_received
+
+    try:
+        merge_received(ledger)
+    except LedgerReadOnly:  # a role that only reads; others merge it
+        pass
+    except LedgerError as error:
+        ledger.notices += (f"Events of webhooks wait in the ledger, and were not merged. {error}",)

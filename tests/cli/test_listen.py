@@ -8,17 +8,21 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from amp_console.ledger import open_ledger
 from amp_console.simulator import Simulator
 from tests.cli.operator import Operator
 from tests.cli.processes import Process
 from tests.cli.test_watch import is_in
+from tests.ledgers import EmptyLedger, fail, fail_no_more, postgresql_only
 from tests.ports import free_port
+from tests.postgresql import PASSWORD
+from tests.sync.test_received import events_read
 from tests.sync.workspace import event
 
 SECRET = "not-a-secret"  # obviously false
@@ -26,13 +30,17 @@ SECRET = "not-a-secret"  # obviously false
 
 @pytest.fixture
 def sender() -> Iterator[httpx.Client]:
-    """Posts events to the receiver, on a new connection each time."""
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{free_port()}",
+    with sender_to(free_port()) as client:
+        yield client
+
+
+def sender_to(port: int) -> httpx.Client:
+    """What posts events to a receiver, on a new connection each time."""
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{port}",
         verify=False,  # noqa: S501  # loopback alone, and certificates take 20 ms to load
         limits=httpx.Limits(max_keepalive_connections=0),
-    ) as client:
-        yield client
+    )
 
 
 def start(operator: Operator, sender: httpx.Client, *more: str) -> Process:
@@ -96,6 +104,50 @@ def test_what_was_answered_is_kept_through_ten_kills(
     assert sender.post("/", content=unanswered).status_code == 200
     process.wait_until(is_in(simulator, *entered))
     assert process.end() == 0
+
+
+@postgresql_only
+def test_two_receivers_of_one_ledger_count_each_event_once_although_they_are_killed(
+    operator: Operator, simulator: Simulator, empty_ledger: EmptyLedger
+) -> None:
+    url = empty_ledger()
+    operator.environment |= {"AMP_CONSOLE_LEDGER": url, "PGPASSWORD": PASSWORD}
+    operator.limit(quiet_time=0)
+    with ExitStack() as stack:
+        senders = [stack.enter_context(sender_to(free_port())) for _ in range(2)]
+        processes = [start(operator, sender) for sender in senders]
+        users: list[str] = []
+        for number in range(12):
+            for sender in senders:
+                users.append(f"u{len(users)}")
+                assert sender.post("/", content=body_of(users[-1])).status_code == 200
+            if number % 3 == 0:
+                victim = number // 3 % 2
+                processes[victim].kill()
+                processes[victim] = start(operator, senders[victim])
+        assert [process.end() for process in processes] == [0, 0]
+    assert operator.run("sync", "--yes").status == 0
+    assert is_in(simulator, *users)()
+    with open_ledger(url) as ledger:
+        assert events_read(ledger) == len(users)
+
+
+def test_what_was_answered_is_delivered_by_the_next_sync_after_a_kill(
+    operator: Operator, simulator: Simulator, sender: httpx.Client
+) -> None:
+    process = start(operator, sender)
+    (path,) = operator.home.rglob("*.db")
+    with open_ledger(path) as ledger:
+        ledger.write(fail, "INSERT", "member")  # so that nothing is merged before the kill
+        assert sender.post("/", content=body_of("u1", "u2")).status_code == 200
+        assert sender.post("/", content=body_of("u3")).status_code == 200
+        process.kill()
+        ledger.write(fail_no_more, "member")
+    ended = operator.run("sync", "--yes", "--json")
+    assert ended.status == 0, ended.err
+    assert is_in(simulator, "u1", "u2", "u3")()
+    with open_ledger(path) as ledger:
+        assert events_read(ledger) == 3
 
 
 def test_the_secret_comes_from_the_environment_and_is_shown_nowhere(

@@ -1,5 +1,6 @@
 """A ledger on a real PostgreSQL, chosen with `connect --ledger`, through every command."""
 
+import asyncio
 import json
 import re
 import urllib.parse
@@ -9,12 +10,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from amp_console.ledger import open_ledger
+from amp_console.ledger.received import received_sources
+from amp_console.values import AudienceRef, Change
 from tests.cli.canary import CANARY, files_below, is_in, look_into_process
 from tests.cli.inside import Ended
 from tests.cli.operator import OWNER, Operator
 from tests.connections import backends
 from tests.postgresql import PASSWORD, PostgresqlServer, own_database
 from tests.secret_service import secret_service
+from tests.sync.webhook_sender import leave_received
 from tests.sync.workspace import event
 
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
@@ -264,8 +269,14 @@ def test_the_roles_of_the_docs_can_do_what_the_docs_say(
         checked = run(role, "ledger", "check")
         assert (checked.status, checked.err) == (0, ""), role
     assert "amp_reader can only read" in run("amp_reader", "doctor").out
+    with open_ledger(url("amp_worker")) as ledger:  # what is left here, only a worker can merge
+        change = Change(AudienceRef("spa", "aud", "readers"), "u1", None, True, 1, 1)
+        asyncio.run(leave_received(ledger, change))
     for command in ("audiences", "runs", "errors", "log"):
         assert run("amp_reader", "--read-only", command).status == 0
+    assert run("amp_worker", "audiences").status == 0
+    with open_ledger(url("amp_worker")) as ledger:
+        assert ledger.read(received_sources) == []
     refused = run("amp_reader", "import", file)
     assert (refused.status, "lacks a right (permission denied" in refused.err) == (4, True)
 

@@ -39,6 +39,7 @@ from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.queries.person import explain_person
 from amp_console.values import AudienceRef, Change, IdType, Operation
 from tests.ledgers import sqlite_only
+from tests.sync.webhook_sender import leave_received
 from tests.sync.workspace import Clock, Workspace, event
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
@@ -530,6 +531,19 @@ async def test_a_live_stream_does_not_bring_them_back(workspace: Workspace, cloc
     assert [recent.id for recent in result.latest] == ["u3"]
     assert (result.tally.valid, result.tally.filtered) == (1, 1)
     assert workspace.ledger.read(explain_person, ANA) == []
+
+
+async def test_what_was_received_and_not_merged_is_history_whatever_its_time(
+    workspace: Workspace, clock: Clock
+) -> None:
+    workspace.enter("u2")
+    ledger = workspace.ledger
+    ahead = change(ANA)._replace(at=clock() + 3_600_000_000)
+    await leave_received(ledger, ahead, change("u3", line=2))
+    assert (await forget_all(workspace, ANA)).is_done
+    assert workspace.ledger.read(explain_person, ANA) == []
+    assert [len(ledger.read(explain_person, user)) for user in ("u2", "u3")] == [1, 1]
+    assert files_with(workspace.folder, ANA) == []
 
 
 async def test_a_snapshot_read_after_the_request_counts_no_one_who_was_forgotten(

@@ -1,5 +1,6 @@
 """The settings, or the environment, say where the ledger of a connection is."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 from amp_console.connections import Connection, Folders, Keyring, LedgerServer
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.errors import LedgerOfAnotherProject, LedgerTooNew, LedgerUnreachable
+from amp_console.ledger.received import received_sources
+from amp_console.ledger.sources import counts_of_source
 from amp_console.sync.ledgers import LedgerMisconfigured, Ledgers
-from amp_console.values import Secret
+from amp_console.values import AudienceRef, Change, Secret
 from tests.connections import backends
 from tests.ledger.helpers import start
-from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
+from tests.ledgers import EmptyLedger, PostgresqlLedgers, fail, fail_no_more, postgresql_only
 from tests.postgresql import PASSWORD
+from tests.sync.webhook_sender import leave_received
 
 ACME = Connection(name="Acme", app_id=153957, owner_email="ana@acme.example")
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
@@ -123,3 +127,20 @@ def test_a_ledger_that_knows_cohorts_is_refused_to_another_project(
         with pytest.raises(LedgerOfAnotherProject, match=r"App ID 153957, and .* for App ID 7"):
             use(staging)
     found.open(production).close()
+
+
+def test_what_a_receiver_has_left_is_merged_when_the_ledger_is_opened(ledgers: Make) -> None:
+    found = ledgers()
+    with found.open(ACME) as ledger:
+        change = Change(AudienceRef("spa", "aud", "shoppers"), "u1", None, True, 1, 1)
+        source_id = asyncio.run(leave_received(ledger, change))
+        ledger.write(fail, "INSERT", "audience")
+    with found.open(ACME) as ledger:
+        (notice,) = ledger.notices
+        assert notice.startswith("Events of webhooks wait in the ledger, and were not merged.")
+        ledger.write(fail_no_more, "audience")
+        assert ledger.read(received_sources) == [source_id]
+    with found.open(ACME) as ledger:
+        assert ledger.notices == ()
+        assert ledger.read(received_sources) == []
+        assert ledger.read(counts_of_source, source_id).valid == 1

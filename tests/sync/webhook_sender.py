@@ -12,19 +12,25 @@ from typing import Any
 import httpx
 from starlette.routing import Route
 
-from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.engage import EventBatch
+from amp_console.ledger import Ledger
+from amp_console.ledger.sources import begin_source
+from amp_console.sync.ingest.received import Inbox
+from amp_console.sync.ingest.stream import StreamIngestor, merge_received
 from amp_console.sync.live.monitoring import Monitoring
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions
 from amp_console.sync.sources.webhook_body import ReceiverLimits
-from amp_console.values import Secret
+from amp_console.sync.sources.webhook_queue import MergeLimits
+from amp_console.values import Change, Secret
 from tests.ports import free_port
 from tests.sync.workspace import Workspace, event
 
 SECRET = "not-a-secret"  # obviously false
 LIVE_OPTIONS = LiveOptions(flush_seconds=0.05, create=True)
 LIMITS = ReceiverLimits()
+SOON = MergeLimits(retry_seconds=0.01)
 
 
 class WebhookSender:
@@ -60,6 +66,7 @@ def receiver(
     secret: str | None = None,
     *,
     limits: ReceiverLimits = LIMITS,
+    merging: MergeLimits = MergeLimits(),  # noqa: B008  # it is frozen
     single_events: bool = False,
     parser: Executor | None = None,
     more_routes: Sequence[Route] = (),
@@ -68,6 +75,7 @@ def receiver(
         port=port,
         secret=Secret(secret) if secret else None,
         limits=limits,
+        merging=merging,
         single_events=single_events,
     )
     ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
@@ -115,5 +123,14 @@ def signed(text: bytes, secret: str = SECRET) -> str:
 
 
 def members(workspace: Workspace) -> set[str]:
+    """Who is wanted, by all that was received: what waits to be merged is merged first."""
+    merge_received(workspace.ledger)
     query = "SELECT id FROM member WHERE wanted = 1"
     return set(workspace.ledger.read(lambda db: [row[0] for row in db.execute(query)]))
+
+
+async def leave_received(ledger: Ledger, *changes: Change) -> int:
+    """Keep changes as a receiver that is killed before it merges them; return their source."""
+    source_id = ledger.write(begin_source, "webhook", None, 1)
+    await Inbox(ledger).keep(source_id, 1, EventBatch(changes))
+    return source_id

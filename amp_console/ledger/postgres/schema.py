@@ -651,6 +651,18 @@ END $$;
     for table in tables
 )
 
+# A row lives for a second, so the table is vacuumed after a few of them; the content is packed.
+_RECEIVED = """
+CREATE TABLE received (
+    source_id bigint NOT NULL,
+    line bigint NOT NULL,
+    content bytea NOT NULL,
+    PRIMARY KEY (source_id, line)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+    toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 2000);
+ALTER TABLE received ALTER content SET STORAGE EXTERNAL;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FUNCTIONS + _TABLES + _COUNTING + _UPKEEP,
     _MOVED,
@@ -658,6 +670,7 @@ MIGRATIONS: tuple[str, ...] = (
     _PENDING_BLOCKS,
     _OPERATORS,
     _NOTIFICATIONS,
+    _RECEIVED,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from amp_console.ledger.forgotten import (
     forgotten_people,
 )
 from amp_console.ledger.members import FULL, NewestChanges
+from amp_console.ledger.received import take_received
 from amp_console.ledger.sources import ReadCounts
 from amp_console.values import AudienceHints, AudienceRef, Refusal, times_of
 
@@ -92,12 +93,16 @@ class _Unmerged:
 
 
 class _Merge(NamedTuple):
-    """What one transaction merges of one source, and its new checkpoint."""
+    """What one transaction merges of one source, and its new checkpoint.
+
+    `received` are the first lines of the batches it merges that the ledger kept until now.
+    """
 
     source_id: int
     unmerged: _Unmerged
     audiences: dict[AudienceRef, int]
     checkpoint: Checkpoint | None
+    received: Sequence[int]
     now: int
 
 
@@ -229,24 +234,29 @@ class ChangeBuffer:
 
     def count(self, batch: EventBatch) -> EventBatch:
         """Count what was read next, whose changes are merged elsewhere; return what counts."""
-        batch = _without_forgotten(batch, self._forgotten)
+        batch = without_forgotten(batch, self._forgotten)
         if not self._unmerged.has_room_for(batch):
             self.merge()
         self._unmerged.add(batch)
         return batch
 
-    def merge(self, checkpoint: Checkpoint | None = None) -> None:
-        """Merge what is buffered; the checkpoint is kept in the same transaction."""
+    def merge(self, checkpoint: Checkpoint | None = None, received: Sequence[int] = ()) -> None:
+        """Merge what is buffered; the checkpoint is kept in the same transaction.
+
+        So are the batches of the ledger deleted that are `received`, by their first lines.
+        """
         self._most = min(2 * self._most, FULL)
         unmerged, self._unmerged = self._unmerged, _Unmerged(self._forgotten, self._most)
         self._met |= unmerged.changes.audiences
         self._merged += unmerged.counts
         self.filtered.update(unmerged.filtered)
         audiences = dict(self._audiences.ids)
-        self._merges.add(_Merge(self.source_id, unmerged, audiences, checkpoint, self._now()))
+        self._merges.add(
+            _Merge(self.source_id, unmerged, audiences, checkpoint, received, self._now())
+        )
 
 
-def _without_forgotten(batch: EventBatch, forgotten: Forgotten) -> EventBatch:
+def without_forgotten(batch: EventBatch, forgotten: Forgotten) -> EventBatch:
     """Filter what is said of people before their deletion requests."""
     changes = forgotten.without(batch.changes)
     if len(changes) == len(batch.changes):
@@ -263,7 +273,9 @@ def _merge_all(db: Db, merges: list[_Merge], before: Future[int] | None) -> int:
     if before is not None:
         before.result()
     updated = 0
-    for source_id, unmerged, audiences, checkpoint, now in merges:
+    for source_id, unmerged, audiences, checkpoint, received, now in merges:
+        if received:
+            take_received(db, source_id, received)
         updated += members.merge(db, source_id, unmerged.changes, audiences, now)
         sources.account(
             db, source_id, unmerged.counts, unmerged.filtered, unmerged.refusals, unmerged.unlisted

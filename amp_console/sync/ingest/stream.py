@@ -1,21 +1,31 @@
 """Ingesting events as they arrive: each batch is in the ledger, with its checkpoint, at once."""
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from amp_console.engage import EventBatch, ReadOptions
+from amp_console.engage.batch import larger_batches
 from amp_console.ledger import Ledger, sources
 from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.members import KnownMember, known_members
+from amp_console.ledger.received import (
+    NotReceived,
+    ReceivedBatch,
+    received_batches,
+    received_sources,
+)
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
+from amp_console.sync.ingest.received import unpacked
 from amp_console.sync.timing import Timing
 from amp_console.values import Change, IdType, latest_of, moves_of
 
 LATEST = 50  # changes of one result that are shown
+ALL = 1 << 62  # events: everything is merged in one transaction
+AT_ONCE = 100  # batches that are read at once
 
 
 class Recent(NamedTuple):
@@ -89,21 +99,64 @@ class StreamIngestor:
         self, source_id: int, batches: Iterable[EventBatch], checkpoint: Checkpoint | None = None
     ) -> IngestResult:
         """Put batches into the ledger, the checkpoint with the last. Raises `LedgerError`."""
+        return self._ingest(source_id, batches, MergeQueue(self.ledger), checkpoint)
+
+    def ingest_received(
+        self, source_id: int, batches: Sequence[ReceivedBatch], uncertain: Collection[int] = ()
+    ) -> IngestResult:
+        """Merge batches of a source that the ledger keeps, in one transaction that deletes them.
+
+        What another process has merged meanwhile counts as well, unless the ledger may never have
+        had it: `uncertain` are the first lines of such batches. Raises `LedgerError`.
+        """
+        gone: frozenset[int] = frozenset()
+        result = IngestResult()
+        while left := [item for item in batches if item.line not in gone]:
+            lines = [item.line for item in left]
+            merges = MergeQueue(self.ledger, gathered=ALL)
+            try:
+                result = self._ingest(source_id, _joined(left), merges, received=lines)
+                break
+            except NotReceived as error:
+                gone |= error.lines
+        elsewhere = [item for item in batches if item.line in gone.difference(uncertain)]
+        if not elsewhere:
+            return result
+        buffer = ChangeBuffer(
+            MergeQueue(self.ledger, gathered=ALL), self._audiences, source_id, self.now
+        )
+        counted, _ = self._collected(buffer, _joined(elsewhere))
+        return result.plus(counted).plus(IngestResult(buffer.counts))
+
+    def _ingest(
+        self,
+        source_id: int,
+        batches: Iterable[EventBatch],
+        merges: MergeQueue,
+        checkpoint: Checkpoint | None = None,
+        received: Sequence[int] = (),
+    ) -> IngestResult:
         self._audiences.refresh()
-        merges = MergeQueue(self.ledger)
         buffer = ChangeBuffer(merges, self._audiences, source_id, self.now)
-        result, last = IngestResult(), deque[Change](maxlen=LATEST)
-        for batch in batches:
-            merged = buffer.add(batch)
-            result = result.plus(self._counted(merged))
-            last.extend(latest_of(merged.changes, LATEST))
+        result, last = self._collected(buffer, batches)
         latest = self._news(last, source_id)  # as the ledger is before the merge
-        buffer.merge(checkpoint)
+        buffer.merge(checkpoint, received)
         merges.flush()
         updated = merges.updated
         return result.plus(
             IngestResult(buffer.counts, latest=latest if updated else (), updated=updated)
         )
+
+    def _collected(
+        self, buffer: ChangeBuffer, batches: Iterable[EventBatch]
+    ) -> tuple[IngestResult, Sequence[Change]]:
+        """Add batches to a buffer; return who entered and left, and the last changes."""
+        result, last = IngestResult(), deque[Change](maxlen=LATEST)
+        for batch in batches:
+            merged = buffer.add(batch)
+            result = result.plus(self._counted(merged))
+            last.extend(latest_of(merged.changes, LATEST))
+        return result, last
 
     def _counted(self, batch: EventBatch) -> IngestResult:
         """Count the changes of a batch that were not refused, as all of one audience may be."""
@@ -139,3 +192,18 @@ class StreamIngestor:
             if before is None or before.is_member != says.is_member:
                 news.append(change)
         return tuple(news)
+
+
+def _joined(received: Iterable[ReceivedBatch]) -> Iterator[EventBatch]:
+    return larger_batches(unpacked(item.content) for item in received)
+
+
+def merge_received(ledger: Ledger, timing: Timing | None = None) -> None:
+    """Merge what receivers have left in the ledger, as one that was killed. Raises `LedgerError`.
+
+    One that is at work merges its own events; what is merged here, it leaves out.
+    """
+    ingestor = StreamIngestor(ledger, ReadOptions(), timing)
+    for source_id in ledger.read(received_sources):
+        while found := ledger.read(received_batches, source_id, AT_ONCE):
+            ingestor.ingest_received(source_id, found)

@@ -1,4 +1,4 @@
-"""Receiving events over HTTP: a 2xx answer means that they are in the ledger.
+"""Receiving events over HTTP: a 2xx answer means that they are kept in the ledger.
 
 Beyond the limits the sender is asked to come again later, which Segment does for four hours (its
 page on the Webhooks destination).
@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amp_console.engage.webhook import SIGNATURE
 from amp_console.ledger import LedgerError
@@ -28,11 +28,10 @@ from amp_console.sync.sources.webhook_body import (
     RefusalLog,
     RequestRefused,
 )
-from amp_console.sync.sources.webhook_queue import WebhookQueue
+from amp_console.sync.sources.webhook_queue import LATER, MergeLimits, WebhookQueue
 from amp_console.text import clean
 from amp_console.values import Secret
 
-LATER = "30"  # seconds, for Retry-After
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 MAX_HEAD = 64 * 1024  # bytes of names and values; h11's own limit for a head that is not whole
 
@@ -49,6 +48,7 @@ class ReceiverOptions(msgspec.Struct, frozen=True, kw_only=True):
     secret: Secret | None = None
     single_events: bool = False
     limits: ReceiverLimits = ReceiverLimits()
+    merging: MergeLimits = MergeLimits()
 
     @property
     def url(self) -> str:
@@ -76,7 +76,7 @@ class Receiver:
         self._bodies = BodyReader(
             options.limits, options.secret, self._parser, single_events=options.single_events
         )
-        self._queue = WebhookQueue(ingestor)
+        self._queue = WebhookQueue(ingestor, options.merging)
         self._socket: socket.socket | None = None
         self._status = SourceStatus(options.url, kind=StreamKind.WEBHOOK)
         self._refusals = RefusalLog()
@@ -94,8 +94,15 @@ class Receiver:
         self._socket = self._socket or listen_on(self._options.host, self._options.port)
 
     def status(self) -> tuple[SourceStatus, ...]:
-        """The address, with what was refused, and why the last request was, if it was."""
-        return (msgspec.structs.replace(self._status, refused=self._refusals.snapshot()),)
+        """The address, with what was refused, and why the last request was, if it was.
+
+        Its events are those that were kept, of which some are not merged yet.
+        """
+        status = msgspec.structs.replace(self._status, refused=self._refusals.snapshot())
+        if self._queue.trouble:
+            trouble = f"Events are received, and wait to be merged. {self._queue.trouble}"
+            status = msgspec.structs.replace(status, trouble=trouble)
+        return (status,)
 
     async def follow(self, sink: Sink) -> None:
         """Listen until the session ends; requests in work are answered first.
@@ -131,7 +138,11 @@ class Receiver:
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what servers in front may understand otherwise; hand the rest on."""
         refused = _fault_of_head(scope)
-        answer = self._refuse(refused) if refused else self._routes
+        answer: ASGIApp = self._routes
+        if refused is not None:
+            answer = self._refuse(refused)
+        elif scope["path"] == "/" and scope["method"] == "POST":  # the way through routes is long
+            answer = await self._receive(Request(scope, receive))
         await answer(scope, receive, send)
 
     async def _receive(self, request: Request) -> Response:

@@ -1,0 +1,65 @@
+"""Events that were received and are not merged yet: what is answered with 200 is in here first.
+
+Merging touches a page for almost each member, appending a few pages for thousands of events. So a
+receiver appends, answers, and merges many appended batches at once; the transaction that merges
+them deletes them. What a process that was killed has left is merged by the next that opens the
+ledger.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import msgspec
+
+from amp_console.ledger.db import Db
+
+
+class NotReceived(Exception):
+    """Some batches are not in the ledger: other processes have merged them. Nothing is changed."""
+
+    def __init__(self, lines: frozenset[int]) -> None:
+        """`lines` are the first lines of those batches."""
+        super().__init__(f"{len(lines)} batches were merged by another process")
+        self.lines = lines
+
+
+class ReceivedBatch(NamedTuple):
+    """Judged events of a source from a line on, counted from 1; only `sync` reads the content."""
+
+    source_id: int
+    line: int
+    content: bytes
+
+
+def append_received(db: Db, batch: ReceivedBatch) -> None:
+    """Keep a batch until it is merged."""
+    db.execute("INSERT INTO received (source_id, line, content) VALUES (?, ?, ?)", batch)
+
+
+def received_sources(db: Db) -> list[int]:
+    """The ids of the sources of which batches wait to be merged."""
+    rows = db.execute("SELECT DISTINCT source_id FROM received ORDER BY source_id")
+    return [int(source_id) for (source_id,) in rows]
+
+
+def received_batches(db: Db, source_id: int, limit: int) -> list[ReceivedBatch]:
+    """The first batches of a source, at most `limit`, in their order."""
+    rows = db.execute(
+        "SELECT source_id, line, content FROM received WHERE source_id = ? ORDER BY line LIMIT ?",
+        (source_id, limit),
+    )
+    return [ReceivedBatch(*row) for row in rows]
+
+
+def take_received(db: Db, source_id: int, lines: Collection[int]) -> None:
+    """Delete batches of a source in the transaction that merges them.
+
+    `lines` are their first lines. Raises `NotReceived`.
+    """
+    taken = db.execute(
+        "DELETE FROM received WHERE source_id = ? AND line IN "
+        "(SELECT CAST(value AS INTEGER) FROM json_each(?)) RETURNING line",
+        (source_id, msgspec.json.encode(sorted(lines)).decode()),
+    ).fetchall()
+    if missing := frozenset(lines).difference(line for (line,) in taken):
+        raise NotReceived(missing)
