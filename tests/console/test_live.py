@@ -724,6 +724,7 @@ async def test_refused_keys_end_it_and_say_so(harness: ConsoleHarness, tmp_path:
         work = await follow(pilot, file)
         await until(pilot, lambda: work.is_over)
         await until(pilot, lambda: "Amplitude refused the keys" in " ".join(picture(pilot).split()))
+        await until_shown(pilot, "Press 5 for Connections, then T to test the keys.")
 
 
 async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ FOLLOWED = "Folder, file or bucket to follow. Tab completes a path."
 ABSENT = "does not exist yet. Press Enter again to follow it once it does."
 MAX_PATH = 200  # characters
 QUESTION = """\
-Listen on address (Segment's Webhooks destination sends events here). Other machines reach it only \
-with a shared secret: amp-console listen --save-secret saves it."""
+Listen on address: Segment's Webhooks destination sends its events there. Other machines can reach \
+it only once a shared secret is stored, with amp-console listen --save-secret."""
 SINGLE = "Accept only one event per request"
 WHY_SINGLE = """\
-Segment signs only the first event of an array: an attacker could add others."""
+Segment's signature covers only the first event of a request: others could be forged."""
 WRONG = f"Enter an address and a port, e.g. {ADDRESS}."
 
 

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, sparkline
 from amp_console.console.jobs.live import REMEMBERED, LiveJob
+from amp_console.console.run_words import TEST_KEYS
 from amp_console.console.texts import (
     ACCENT,
     BAD,
@@ -43,6 +44,7 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
     refused = work.report.keys_refused if work.report else None
     if work.failure or refused:
         rows.append(safe_text((work.failure or refused or "", BAD)))
+        rows += [safe_text(TEST_KEYS)] if refused else []
     elif now is not None:
         if not now.is_over:
             rows.append(flow(list(behind(now)), dot, width))

@@ -80,8 +80,6 @@ class PlanPeople(Vertical):
             ]
         grid = self.query_one(Grid)
         grid.show(rows)
-        if grid.cursor == 0 and _is_heading(grid.key):  # what is below it is a person
-            grid.cursor = 1
         self.some_removed = _examples("Removes", found, is_wanted=False)
         self.some_added = _examples("Adds", found, is_wanted=True)
         self.border_title = safe_text(f"Who: {plan.name}" if plan else "Who", max_length=60)
