@@ -56,7 +56,7 @@ FULL_REQUESTS = (
     Column("Took", 9, right=True),
     Column("Amplitude said", 16, flex=3, rank=2),
 )
-LEGEND = "(n): not delivered by this request"
+LEGEND = "(n): not counted as delivered"
 """What a number of users in parentheses means, wherever requests are listed."""
 _AUDIENCE_AT = 3
 """The column of both that names the audience."""
