@@ -114,8 +114,9 @@ def commands(
 ) -> int:
     """Sync Twilio Segment Engage audiences into Amplitude cohorts.
 
-    Without a command it opens the console. To try it without an account, run `amp-console demo`.
-    Everything it reads is kept, and every user it could not deliver is listed with the reason.
+    Without a command, this opens the console. To try it without an account, run `amp-console demo`.
+    Everything that is read is kept, and every user who could not be delivered is listed with the
+    reason.
     """
     ctx.obj = CommonOptions(connection, read_only, theme, ascii_only)
     if ctx.invoked_subcommand is not None:

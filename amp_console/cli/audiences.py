@@ -81,7 +81,7 @@ def _in_segment(connection: "Connection", ledger: "Ledger") -> "dict[int, Segmen
 @click.option(
     "--seed-user",
     metavar="ID",
-    help='User to create the cohort of an empty audience with ("" for none).',
+    help='User with which to create the cohort of an empty audience ("" for none).',
 )
 @click.option("--cohort-id", metavar="ID", help="Link this existing cohort.")
 @click.option("--unlink", is_flag=True, help="Unlink the cohort; the next sync creates a new one.")
@@ -89,9 +89,9 @@ def _in_segment(connection: "Connection", ledger: "Ledger") -> "dict[int, Segmen
     "--enable/--disable",
     "enabled",
     default=None,
-    help="Include the audience in syncs, or leave it out.",
+    help="Include the audience in syncs, or exclude it.",
 )
-@click.option("--source", metavar="NAME", help="Refresh it by a query of this source.")
+@click.option("--source", metavar="NAME", help="Refresh it with a query on this source.")
 @click.option("--query", metavar="SQL", help="The query, with a column user_id or amplitude_id.")
 @click.option(
     "--query-file",
@@ -102,7 +102,7 @@ def _in_segment(connection: "Connection", ledger: "Ledger") -> "dict[int, Segmen
 @click.option(
     "--changes",
     is_flag=True,
-    help="The query lists changes: columns is_member and changed_at beside the identifiers.",
+    help="The query lists changes: it has the columns is_member and changed_at, too.",
 )
 @click.option(
     "--overlap",
@@ -113,11 +113,11 @@ def _in_segment(connection: "Connection", ledger: "Ledger") -> "dict[int, Segmen
 @click.option(
     "--segment-trait",
     metavar="KEY",
-    help="Query this audience in the tables of Segment's Profiles Sync.",
+    help="Query this audience in Segment's Profiles Sync tables.",
 )
 @click.option("--schema", metavar="NAME", help="Schema of those tables.")
 @click.option("--name", "new_name", metavar="NAME", help="Name of an audience that has a query.")
-@click.option("--no-query", is_flag=True, help="Refresh it no more; its members stay.")
+@click.option("--no-query", is_flag=True, help="Stop refreshing it; its members stay.")
 @json_option
 @connection_option
 def audience(

@@ -40,18 +40,18 @@ if TYPE_CHECKING:
     metavar="PATH",
     multiple=True,
     show_default=True,
-    help="Where events carry the User ID. Repeatable: the first field present counts.",
+    help="Field of an event that holds the User ID. Repeatable: the first field present counts.",
 )
 @click.option(
     "--amplitude-id-path",
     metavar="PATH",
     multiple=True,
-    help="Where events carry the Amplitude ID, e.g. $.traits.amplitude_id. Repeatable.",
+    help="Field that holds the Amplitude ID, e.g. $.traits.amplitude_id. Repeatable.",
 )
 @click.option(
     "--read-only/--writable",
     default=None,
-    help="Never send anything to this project, or allow it again. Default: unchanged.",
+    help="Never send anything to this project, or allow it again.  [default: unchanged]",
 )
 @click.option(
     "--keep-history",
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 @click.option(
     "--operator",
     metavar="NAME",
-    help='What others who share the ledger see as yours; "" is user@host.  [default: unchanged]',
+    help='Name that others who share the ledger see; "" is user@host.  [default: unchanged]',
 )
 @click.option(
     "--ledger-password-stdin",
@@ -102,10 +102,12 @@ def connect(
 ) -> int:
     """Connect an Amplitude project, or change a connection.
 
-    NAME is up to you. The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY
-    and AMP_CONSOLE_SECRET_KEY. They are tested, and stored in the OS keyring only.
-    The password of a ledger is stored there, too. What is in the ledger stays where it is: to take
-    it along, run `amp-console ledger move URL` instead.
+    Choose any NAME. The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY and
+    AMP_CONSOLE_SECRET_KEY. They are tested, and stored in the OS keyring only, as is the password
+    of a ledger.
+
+    Changing --ledger does not move what the current ledger contains. To move it, run
+    `amp-console ledger move URL` instead.
     """
     import msgspec
 

@@ -30,7 +30,7 @@ NEXT = (
 
 
 @click.command()
-@click.option("--headless", is_flag=True, help="Run one whole sync without a screen.")
+@click.option("--headless", is_flag=True, help="Run one complete sync without a screen.")
 @click.option(
     "--events",
     type=click.IntRange(1),
@@ -38,9 +38,9 @@ NEXT = (
     show_default=True,
     help="Events to generate, with --headless.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Generate other people.")
-@click.option("--fast", is_flag=True, help="Quick answers, and more changes of members.")
-@click.option("--faults", is_flag=True, help="Make trouble now and then.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Generate different people.")
+@click.option("--fast", is_flag=True, help="Answer quickly, and change members more often.")
+@click.option("--faults", is_flag=True, help="Cause trouble now and then.")
 @click.option("--tour", is_flag=True, help="Show a sync, a retry, a repair and a live session.")
 @click.option("--web", is_flag=True, help="Show the demo in a browser, on this machine only.")
 @click.option(
@@ -63,15 +63,15 @@ def demo(
 ) -> int:
     """Open the console on a simulated Amplitude: no account, no keys, no network.
 
-    It has six audiences whose members change; press ! to make trouble. Nothing is left behind.
+    It has six audiences whose members change; press ! to cause trouble. Nothing is left behind.
 
-    With --tour the console presses its own keys for three minutes: a sync, a retry, a repair and a
+    With --tour, the console presses its own keys for three minutes: a sync, a retry, a repair and a
     live session. Space pauses the tour, Enter goes to the next step, Esc ends it.
 
-    With --web the demo is a page on this machine, at --port (0: any free port). It needs the extra
-    "web".
+    With --web, the demo is a web page on this machine, at --port (0: any free port). It needs the
+    extra "web".
 
-    With --headless there is no screen: the demo generates events, imports them, and delivers them
+    With --headless, there is no screen: the demo generates events, imports them, and delivers them
     with some trouble on the way. Then it compares every cohort with the events.
     """
     if tour and (headless or common().read_only):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--csv",
     "csv_file",
     type=click.Path(path_type=Path),
-    help='List them one by one in a CSV file ("-" is stdout).',
+    help='List all of them one by one in a CSV file ("-" is stdout).',
 )
 @exact_option
 @json_option
@@ -41,7 +41,7 @@ def errors(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """List rejected users, users without an identifier and invalid events, with the reasons.
+    """List rejected users, users without an identifier, and invalid events.
 
     In a CSV, a cell that a spreadsheet would run as a formula (it begins with =, +, - or @) gets
     an apostrophe in front. --exact writes cells unchanged.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--id-type",
     type=click.Choice(["user_id", "amplitude_id"]),
-    help="What the IDs are, where the ledger knows them as both.",
+    help="Type of the IDs, if the ledger knows them as both.",
 )
 @click.option(
     "--exact", is_flag=True, help="Forget only these IDs, and none that events paired with them."
@@ -39,7 +39,7 @@ def forget(
 
     ID is a User ID or an Amplitude ID, exactly as in the events; "-" reads IDs from stdin, one per
     line, so that they stay out of your shell's history. Nothing is erased before Amplitude has
-    confirmed the removals. Without an ID it finishes the requests that were not finished.
+    confirmed the removals. Without an ID, this finishes earlier requests that are still open.
     """
     from amp_console.cli.documents import forget_document, print_document
     from amp_console.cli.resources import open_connection

@@ -52,10 +52,12 @@ def import_events(
 ) -> int:
     """Import files of Engage events ("-" is stdin), or a bucket. Nothing is sent.
 
-    NDJSON (also .gz), JSON arrays, the CSV of the AWS S3 destination, and an audience's CSV
-    download. Reading a file again changes nothing. Of a bucket (s3://BUCKET/PREFIX, also gs:// and
-    az://), each object is read once. Several files with --snapshot are the parts of
-    one download. A snapshot that removes more than a fifth of the audience has to be confirmed.
+    It reads NDJSON (also .gz), JSON arrays, the CSV of the AWS S3 destination, and an audience's
+    CSV download. Reading a file again changes nothing. In a bucket (s3://BUCKET/PREFIX, also gs://
+    and az://), each object is read once.
+
+    Several files with --snapshot are the parts of one download. A snapshot that removes more than a
+    fifth of the audience has to be confirmed.
     """
     import msgspec
 

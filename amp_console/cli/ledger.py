@@ -31,7 +31,7 @@ def ledger() -> None:
 @json_option
 @connection_option
 def show(as_json: bool, connection_name: str | None) -> int:
-    """Show where the ledger is, what it holds, and who is at work on it."""
+    """Show where the ledger is, what it contains, and who is working on it."""
     from amp_console.cli.documents import ledger_document, print_document
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.operators import has_several_operators
@@ -81,7 +81,7 @@ def _print(url: str, found: "LedgerOverview", *, is_shared: bool) -> None:
 @json_option
 @connection_option
 def check(as_json: bool, connection_name: str | None) -> int:
-    """Check that the ledger is whole and keeps its own rules. It reads everything.
+    """Check that the ledger is intact and consistent. This reads everything.
 
     The exit status is 1 if something is wrong.
     """
@@ -120,9 +120,9 @@ def _remedy(opened: "Ledger") -> str:
 def backup(file: Path, connection_name: str | None) -> int:
     """Copy the ledger into a new FILE, while others use it.
 
-    The copy is a SQLite file of one moment, readable by you only. A file that exists is never
-    replaced. Of a ledger on PostgreSQL, too: to use the copy, put it where `ledger show` names the
-    ledger of a connection without a server.
+    The copy is a SQLite file of one moment, readable by you only, even if the ledger is on
+    PostgreSQL. An existing file is never replaced. To use the copy, put it where `ledger show`
+    shows the ledger of a connection without a server.
     """
     from amp_console.cli.progress import ProgressMeter
     from amp_console.cli.resources import open_connection
@@ -149,12 +149,11 @@ def backup(file: Path, connection_name: str | None) -> int:
 def move(
     url: str, password_stdin: bool, yes: bool, as_json: bool, connection_name: str | None
 ) -> int:
-    """Move the ledger to a PostgreSQL server, or back to a file of this machine.
+    """Move the ledger to a PostgreSQL server, or back to a file on this machine.
 
     URL is postgresql://USER@HOST/DATABASE, or the word file. Everything is copied, and compared
-    row by row, before the connection uses the new place. The old ledger is kept, and refuses to be
-    used. Until everything is copied it stays in use, whatever happens; others can't write to it
-    meanwhile.
+    row by row, before the connection uses the new ledger. Until then, the old one stays in use,
+    whatever happens, but others can't write to it. Afterwards it is kept, but can't be used.
     """
     from amp_console.cli.documents import move_document, print_document
     from amp_console.cli.progress import ProgressMeter

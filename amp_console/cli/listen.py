@@ -6,7 +6,6 @@ import click
 
 from amp_console.cli.options import (
     connection_option,
-    json_option,
     live_options,
     read_service_options,
     receiver_options,
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 )
 @receiver_options
 @service_options
-@json_option
 @connection_option
 def listen(
     save_secret: bool,
@@ -56,11 +54,14 @@ def listen(
     """Receive Segment's webhooks, and keep cohorts up to date.
 
     The session runs until Ctrl-C. POST / accepts one event or one array of events, and answers 2xx
-    once they are in the ledger. The shared secret of the Webhooks (Actions) destination comes from
-    the keyring (--save-secret) or from AMP_CONSOLE_WEBHOOK_SECRET; without one, only this machine
-    can reach the session. GET /healthz and /metrics answer while it runs; with
-    --metrics-port, the metrics have a port of their own. With --watch the session also follows
-    files and folders, as the command watch does.
+    once they are in the ledger.
+
+    The shared secret of the Webhooks (Actions) destination comes from the keyring (--save-secret)
+    or from AMP_CONSOLE_WEBHOOK_SECRET. Without one, only this machine can reach the session.
+
+    GET /healthz and /metrics answer while the session runs. With --metrics-port, the metrics are on
+    a separate port. With --watch, the session also follows files and folders, as
+    `amp-console watch` does.
     """
     from amp_console.cli.exits import Exit
     from amp_console.cli.live_session import LiveCommand, run_logged

@@ -24,13 +24,16 @@ _KINDS = (
     "compare",
     "repair",
     "live",
+    "forget",
     "retry",
     "link",
     "settings",
     "keys",
     "backup",
+    "prune",
     "message",
 )
+"""The values of `LogKind`, without the import of the ledger that `--help` does without."""
 
 
 def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int | timedelta | None:
@@ -62,7 +65,7 @@ def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int |
     "--text",
     default="",
     metavar="TEXT",
-    help="Only entries that contain this, or whose operator does.",
+    help="Only entries whose text or operator contains this.",
 )
 @click.option(
     "--limit",
@@ -71,7 +74,7 @@ def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int |
     show_default=True,
     help="How many entries to print; 0 is all.",
 )
-@click.option("--follow", is_flag=True, help="Print new entries as they come, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Print new entries as they are added, until Ctrl-C.")
 @click.option(
     "--export",
     "export_file",

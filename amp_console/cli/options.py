@@ -157,7 +157,7 @@ every_option = click.option(
     metavar="TIME",
     callback=read_duration,
     help=(
-        "How often to list a bucket (default 60s) or refresh audiences by query (default 15m), "
+        "How often to list a bucket (default 60s) or refresh audiences with a query (default 15m), "
         "e.g. 5m."
     ),
 )
@@ -214,7 +214,7 @@ class ServiceOptions(NamedTuple):
 
 
 def service_options(command: F) -> F:
-    """Add where a live session serves its metrics, and --log-format."""
+    """Add where a live session serves its metrics, and how it prints."""
     port = click.option(
         "--metrics-port",
         type=click.IntRange(1, 65535),
@@ -231,9 +231,12 @@ def service_options(command: F) -> F:
         type=click.Choice(["lines", "json"]),
         default="lines",
         show_default=True,
-        help="Print lines, or one JSON object per line for everything that happens.",
+        help="Print everything as text, or as one JSON object per line.",
     )
-    return port(host(log_format(command)))
+    figures = click.option(
+        "--json", "as_json", is_flag=True, help="Print only the figures, as one JSON object a line."
+    )
+    return port(host(log_format(figures(command))))
 
 
 def read_service_options(

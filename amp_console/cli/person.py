@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @json_option
 @connection_option
 def person(identifier: str, ask: bool, as_json: bool, connection_name: str | None) -> int:
-    """Say why a person is, or is not, in each cohort.
+    """Explain why a person is, or is not, in each cohort.
 
-    ID is a User ID or an Amplitude ID, exactly as in the events. With a token of Segment's Profile
+    ID is a User ID or an Amplitude ID, exactly as in the events. With a token for Segment's Profile
     API, Segment is asked as well. The exit status is 1 if no audience knows the ID.
     """
     from amp_console.cli.documents import person_document, print_document

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Confirm in advance.")
 @connection_option
 def prune(days: int | None, yes: bool, connection_name: str | None) -> int:
-    """Delete runs, requests, comparisons, log entries and backups that are older than a set age.
+    """Delete the history that is older than a given age.
 
-    What the runs changed is kept as counts. Members, rejected users and the newest backup stay, and
-    so does what explains them.
+    This deletes runs, requests, comparisons, log entries and backups. What the runs changed is kept
+    as counts. Members, rejected users and the newest backup stay, and so does what explains them.
     """
     import asyncio
 

@@ -87,10 +87,11 @@ def reconcile(
     """Compare cohorts with their audiences, and repair them.
 
     Each comparison downloads the whole cohort, which counts towards Amplitude's monthly quota.
-    Without --apply nothing is sent, but the differences that events explain become pending: the
-    next sync or live session sends them. --against takes Segment's CSV download of the audience,
-    or a file with one identifier per line. The exit status is 0 if cohort and audience are the
-    same at the end, else 1.
+    Without --apply, nothing is sent, but the differences that events explain become pending: the
+    next sync or live session sends them.
+
+    --against reads Segment's CSV download of the audience, or a file with one identifier per line.
+    The exit status is 0 if cohort and audience match at the end, otherwise 1.
     """
     from amp_console.cli import reconcile_text as text
     from amp_console.cli.documents import print_document

@@ -9,7 +9,7 @@ from amp_console.cli.output import say
 @click.command()
 @click.argument("audiences", nargs=-1, metavar="[AUDIENCE]...")
 @click.option("--dry-run", is_flag=True, help="Run the queries and count; change nothing.")
-@click.option("--yes", is_flag=True, help="Confirm in advance; ask nothing.")
+@click.option("--yes", is_flag=True, help="Confirm in advance.")
 @timeout_option
 @json_option
 @connection_option
@@ -23,10 +23,11 @@ def refresh(
 ) -> int:
     """Run the queries of audiences and update their members; send nothing.
 
-    Without names it includes every enabled audience that has a query. Members who are not listed
-    leave; a query of changes lists who leaves. You have to confirm a query that lists no one,
-    removes more than a fifth of the members, or has a column whose type has changed. One that fails
-    or is cancelled changes nothing.
+    Without names, it includes every enabled audience that has a query. Members who are not listed
+    leave; a query of changes lists who leaves.
+
+    You have to confirm a query that lists no one, removes more than a fifth of the members, or has
+    a column whose type has changed. A query that fails or is cancelled changes nothing.
     """
     from amp_console.cli import refreshing
     from amp_console.cli.documents import print_document

@@ -23,10 +23,10 @@ PUBLIC, PROFILES = "Public API token", "Profile API token"
 
 @click.group()
 def segment() -> None:
-    """Connect the Segment space of your audiences, to ask Segment about them.
+    """Connect your audiences' Segment space, so that Segment can be asked about them.
 
-    Segment is only read. A connection's settings name the space; its tokens are kept in the keyring
-    only.
+    amp-console only reads from Segment. The space is in the connection's settings, its tokens are
+    in the keyring only.
     """
 
 
@@ -56,9 +56,9 @@ def connect(
 ) -> int:
     """Connect a space, or change its tokens.
 
-    It reads the token of Segment's Public API from a hidden prompt or from stdin, tests it, and
-    stores it in the OS keyring only. With --profiles-token, it also asks for the access token of
-    the Profile API; if the space is connected already, for that one only.
+    The token for Segment's Public API is read from a hidden prompt or from stdin, tested, and
+    stored in the OS keyring only. With --profiles-token, the command also asks for the access token
+    of the Profile API. If the space is connected already, it asks for that token only.
     """
     from amp_console.cli.resources import connection_store, keyring, ledgers
     from amp_console.connections import save_space

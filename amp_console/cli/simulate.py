@@ -14,7 +14,7 @@ from amp_console.cli.output import say
     help="Port to listen on; 0 picks a free one.",
 )
 def simulate(port: int) -> int:
-    """Run a simulated Amplitude on this machine, and a space of Segment beside it.
+    """Run a simulated Amplitude on this machine, and a simulated Segment space.
 
     It runs until Ctrl-C, knows every user whose ID does not begin with "ghost-", and forgets
     everything when it ends.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     help='Import this first ("-" is stdin). Repeatable.',
 )
-@click.option("--refresh", is_flag=True, help="Run the queries of audiences first.")
+@click.option("--refresh", is_flag=True, help="Run the audiences' queries first.")
 @timeout_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
 @click.option("--yes", is_flag=True, help="Confirm the plan in advance.")
@@ -53,9 +53,11 @@ def sync(
 ) -> int:
     """Deliver pending changes to Amplitude.
 
-    Without names it includes every enabled audience, or with --from those of the files. A plan
+    Without names, it includes every enabled audience or, with --from, those in the files. A plan
     that creates cohorts, or removes more than half of a cohort's members, must be confirmed.
-    --refresh does what the command refresh does; an audience whose query fails keeps its members.
+
+    --refresh does the same as `amp-console refresh`. An audience whose query fails keeps its
+    members.
     """
     from amp_console.cli.importing import describe, read_events
     from amp_console.cli.resources import keys_of, open_connection

@@ -32,7 +32,7 @@ def source() -> None:
 )
 @connection_option
 def add(name: str, url: str, password_stdin: bool, connection_name: str | None) -> int:
-    """Add a source, or replace the one of this name.
+    """Add a source, or replace the one with this name.
 
     URL is postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH, sqlite:PATH, snowflake://CONNECTION,
     bigquery://PROJECT/DATASET or adbc:PROFILE. Nothing is saved until the source can be opened.
@@ -124,7 +124,7 @@ def remove(name: str, connection_name: str | None) -> int:
 def sources(as_json: bool, connection_name: str | None) -> int:
     """List the warehouses that audiences are read from, and what could not be read.
 
-    An object of a bucket or a file that a live session could not read is listed with the reason
+    If a live session could not read a file or an object of a bucket, it is listed with the reason
     until it is read, or is gone.
     """
     from amp_console.cli.documents import print_document

@@ -9,7 +9,6 @@ from amp_console.cli.options import (
     connection_option,
     every_option,
     is_given,
-    json_option,
     live_options,
     read_service_options,
     receiver_options,
@@ -35,7 +34,6 @@ RECEIVERS_OWN = ("host", "port", "single_events")
 )
 @receiver_options
 @service_options
-@json_option
 @connection_option
 def watch(
     paths: tuple[str, ...],
@@ -55,14 +53,19 @@ def watch(
 ) -> int:
     """Follow growing files, folders and buckets, and keep cohorts up to date.
 
-    PATH is a file, a folder, a bucket (s3://BUCKET/PREFIX, also gs:// and az://) or "-" for stdin,
-    or the name of a warehouse source or of an audience by query, unless there is a file of that
-    name. The session runs until Ctrl-C. It reads each line and each object once, across restarts
-    too, and updates the cohorts seconds later. Queries run at an interval; a
-    refresh that needs confirmation waits for the command refresh. Audiences without a cohort wait,
-    unless you add --create, and large removals wait for the command sync, unless you add
-    --allow-large-removals. With --listen the session also receives Segment's webhooks, as
-    the command listen does. With --metrics-port it serves metrics for Prometheus, and its health.
+    PATH is a file, a folder, a bucket (s3://BUCKET/PREFIX, also gs:// and az://), or "-" for stdin.
+    If no such file exists, it can also be the name of a warehouse source, or of an audience with a
+    query.
+
+    The session runs until Ctrl-C. It reads each line and each object once, even across restarts,
+    and updates the cohorts seconds later. Queries run at an interval; a refresh that needs
+    confirmation waits for `amp-console refresh`.
+
+    Audiences without a cohort wait, unless you add --create. Large removals wait for
+    `amp-console sync`, unless you add --allow-large-removals.
+
+    With --listen, the session also receives Segment's webhooks, as `amp-console listen` does. With
+    --metrics-port, it serves Prometheus metrics and health checks.
     """
     from amp_console.cli.exits import Exit
     from amp_console.cli.live_session import LiveCommand, run_logged

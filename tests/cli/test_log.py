@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from amp_console.ledger.event_log import LogKind
 from tests.cli.operator import Operator
 from tests.sync.workspace import event
 
@@ -39,6 +40,11 @@ def test_the_document_has_a_schema_and_names_run_and_audience(synced: Operator) 
     assert ended["at"] == run["ended_at"]
     assert f"{run['requests']} requests" in ended["text"]
     assert {entry["kind"] for entry in document["entries"]} == {"sync", "link"}
+
+
+def test_every_kind_can_be_chosen(synced: Operator) -> None:
+    kinds = [word for kind in LogKind for word in ("--kind", kind)]
+    assert synced.run("log", *kinds, "--json").status == 0
 
 
 def test_says_how_many_there_are_beyond_the_limit(synced: Operator) -> None:
