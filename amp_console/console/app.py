@@ -182,6 +182,10 @@ class ConsoleApp(App[None]):
         if isinstance(event, events.Key) and not event.is_forwarded:
             await self.services.held_keys.handle(event, super().on_event)
             return
+        if isinstance(event, events.Key) and not self.screen.is_mounted:
+            # It has come up from the screen before, and what it does now this one can't say yet.
+            self.services.held_keys.put_back(event)
+            return
         if isinstance(event, events.MouseDown) and not event.is_forwarded:
             self.services.held_keys.note_click()
         await super().on_event(event)

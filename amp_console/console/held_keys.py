@@ -119,6 +119,12 @@ class HeldKeys:
         await act(event)
         self._follow(event, iter(way * 2))  # up the way of the key, then of what it led to
 
+    def put_back(self, event: events.Key) -> None:
+        """Hold a key that another screen left to the application, before those that are held."""
+        again = events.Key(event.key, event.character)
+        self._held.appendleft(HeldKey(again, ref(self._app.screen), True, is_about_rows=False))
+        self.release()
+
     def release(self) -> None:
         """Let the oldest key that is held act, if it can by now; the next follows it."""
         while self._held and self._acting is None and self._can_act():

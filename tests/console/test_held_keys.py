@@ -10,10 +10,15 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.errors.retry import RetryDialog
+from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.plan.view import PlanScreen
 from amp_console.console.screens.runs.list import RunsScreen
+from amp_console.console.screens.runs.view import RunScreen
+from amp_console.console.screens.sources.list import SourcesScreen
 from amp_console.console.widgets.key_footer import KeyFooter
 from amp_console.simulator import Simulator
 from amp_console.simulator.calls import Call
@@ -91,6 +96,22 @@ async def test_keys_typed_while_the_ledger_is_read_act_on_the_rows(harness: Cons
             assert "No one is rejected" not in picture(pilot)
         await until_on(pilot, RetryDialog)
         await until_shown(pilot, "Retry 1 user?")
+
+
+@pytest.mark.parametrize("screen", [RunScreen, RunsScreen, SourcesScreen, PersonScreen])
+async def test_a_key_of_one_screen_waits_until_the_next_one_has_its_parts(
+    harness: ConsoleHarness, screen: type[BaseScreen]
+) -> None:
+    """Esc came up from a list while another screen was opened, and the console ended."""
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        opened, key = screen(), events.Key("escape", None)
+        key._set_forwarded()
+        pilot.app.post_message(key)
+        pilot.app.push_screen(opened)
+        await until(pilot, lambda: opened.is_mounted and not opened.is_attached)
+        await until_on(pilot, AudiencesScreen)
 
 
 async def test_letters_typed_while_the_search_opens_are_in_its_line(
