@@ -36,17 +36,21 @@ def append_received(db: Db, batch: ReceivedBatch) -> None:
     db.execute("INSERT INTO received (source_id, line, content) VALUES (?, ?, ?)", batch)
 
 
-def received_sources(db: Db) -> list[int]:
-    """The ids of the sources of which batches wait to be merged."""
-    rows = db.execute("SELECT DISTINCT source_id FROM received ORDER BY source_id")
-    return [int(source_id) for (source_id,) in rows]
+def received_until(db: Db) -> dict[int, int]:
+    """The first line of the last batch that waits to be merged, by the id of its source."""
+    return dict(
+        db.execute(
+            "SELECT source_id, max(line) FROM received GROUP BY source_id ORDER BY source_id"
+        ).fetchall()
+    )
 
 
-def received_batches(db: Db, source_id: int, limit: int) -> list[ReceivedBatch]:
-    """The first batches of a source, at most `limit`, in their order."""
+def received_batches(db: Db, source_id: int, until: int, limit: int) -> list[ReceivedBatch]:
+    """The first batches of a source, at most `limit`, in their order; none is after `until`."""
     rows = db.execute(
-        "SELECT source_id, line, content FROM received WHERE source_id = ? ORDER BY line LIMIT ?",
-        (source_id, limit),
+        "SELECT source_id, line, content FROM received WHERE source_id = ? AND line <= ? "
+        "ORDER BY line LIMIT ?",
+        (source_id, until, limit),
     )
     return [ReceivedBatch(*row) for row in rows]
 

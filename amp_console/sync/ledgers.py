@@ -22,7 +22,7 @@ from amp_console.ledger.database import Database
 from amp_console.ledger.errors import LedgerReadOnly, LedgerUnreachable
 from amp_console.ledger.opening import database_at, examine_server, listen, peek
 from amp_console.ledger.operators import this_user
-from amp_console.ledger.received import received_sources
+from amp_console.ledger.received import received_until
 from amp_console.text import clean, trimmed
 from amp_console.values import Secret
 
@@ -129,7 +129,7 @@ class Ledgers:
         """
         ledger = Ledger(self.database(connection, place))
         try:
-            if ledger.read(received_sources):
+            if ledger.read(received_until):
                 _merge_received(ledger)
         except BaseException:
             ledger.close()

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from amp_console.ledger import open_ledger
-from amp_console.ledger.received import received_sources
+from amp_console.ledger.received import received_until
 from amp_console.values import AudienceRef, Change
 from tests.cli.canary import CANARY, files_below, is_in, look_into_process
 from tests.cli.inside import Ended
@@ -276,7 +276,7 @@ def test_the_roles_of_the_docs_can_do_what_the_docs_say(
         assert run("amp_reader", "--read-only", command).status == 0
     assert run("amp_worker", "audiences").status == 0
     with open_ledger(url("amp_worker")) as ledger:
-        assert ledger.read(received_sources) == []
+        assert ledger.read(received_until) == {}
     refused = run("amp_reader", "import", file)
     assert (refused.status, "lacks a right (permission denied" in refused.err) == (4, True)
 

@@ -10,7 +10,7 @@ import pytest
 from amp_console.connections import Connection, Folders, Keyring, LedgerServer
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.errors import LedgerOfAnotherProject, LedgerTooNew, LedgerUnreachable
-from amp_console.ledger.received import received_sources
+from amp_console.ledger.received import received_until
 from amp_console.ledger.sources import counts_of_source
 from amp_console.sync.ledgers import LedgerMisconfigured, Ledgers
 from amp_console.values import AudienceRef, Change, Secret
@@ -139,8 +139,8 @@ def test_what_a_receiver_has_left_is_merged_when_the_ledger_is_opened(ledgers: M
         (notice,) = ledger.notices
         assert notice.startswith("Events of webhooks wait in the ledger, and were not merged.")
         ledger.write(fail_no_more, "audience")
-        assert ledger.read(received_sources) == [source_id]
+        assert ledger.read(received_until) == {source_id: 1}
     with found.open(ACME) as ledger:
         assert ledger.notices == ()
-        assert ledger.read(received_sources) == []
+        assert ledger.read(received_until) == {}
         assert ledger.read(counts_of_source, source_id).valid == 1

@@ -16,13 +16,13 @@ from amp_console.engage import EventBatch, FieldMapping, ReadOptions
 from amp_console.engage.reader import EventReader
 from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
 from amp_console.ledger.forgotten import Identity, keep_forgotten
-from amp_console.ledger.received import ReceivedBatch, received_batches
+from amp_console.ledger.received import ReceivedBatch, append_received, received_batches
 from amp_console.ledger.sources import ReadCounts, invalid_events
 from amp_console.sync.ingest.received import Inbox, unpacked
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor, merge_received
 from amp_console.values import IdType
 from tests.examples import examples
-from tests.ledgers import EmptyLedger, fail, fail_no_more
+from tests.ledgers import EmptyLedger, fail, fail_no_more, sqlite_only
 from tests.sync.workspace import event
 
 pytestmark = pytest.mark.both_engines
@@ -233,7 +233,7 @@ def test_receivers_and_those_who_open_the_ledger_meanwhile_lose_and_double_nothi
 def kept_and_read_again(ledger: Ledger, batch: EventBatch) -> EventBatch:
     source_id = StreamIngestor(ledger, ReadOptions()).begin("webhook")
     asyncio.run(Inbox(ledger).keep(source_id, 1, batch))
-    (found,) = ledger.read(received_batches, source_id, 9)
+    (found,) = ledger.read(received_batches, source_id, 9, 9)
     return unpacked(found.content)
 
 
@@ -280,9 +280,34 @@ def test_of_who_was_forgotten_no_byte_is_kept(ledger: Ledger) -> None:
     process.receive([event("ana-7c41", True), event("ben-7c41", True)])
     ledger.write(keep_forgotten, [Identity(IdType.USER_ID, "ana-7c41")], 1 << 60)
     process.receive([event("ana-7c41", True), event("ben-7c41", True)])
-    older, newer = ledger.read(received_batches, process.source_id, 9)
+    older, newer = ledger.read(received_batches, process.source_id, 9, 9)
     assert b"ana-7c41" in older.content
     assert b"ana-7c41" not in newer.content
     assert b"ben-7c41" in newer.content
     assert process.merge().tally.filtered == 2
     assert members(ledger) == {("shoppers", "ben-7c41")}
+
+
+@sqlite_only
+def test_who_opens_the_ledger_does_not_wait_for_the_end_of_what_is_received(
+    ledger: Ledger,
+) -> None:
+    """Here the receiver keeps another batch whenever one is merged."""
+    process = Process(ledger)
+    process.receive([event("u1", True)])
+    ledger.write(
+        lambda db: db.execute(
+            "CREATE TRIGGER receives AFTER DELETE ON received BEGIN INSERT INTO received "
+            "VALUES (old.source_id, old.line + 1, old.content); END"
+        )
+    )
+    merge_received(ledger)
+    assert ledger.read(waiting) == 1
+
+
+def test_a_batch_that_is_damaged_is_told_and_left(ledger: Ledger) -> None:
+    source_id = Process(ledger).source_id
+    ledger.write(append_received, ReceivedBatch(source_id, 1, b"no events"))
+    with pytest.raises(LedgerError, match="can't be read"):
+        merge_received(ledger)
+    assert ledger.read(waiting) == 1

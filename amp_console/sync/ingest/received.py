@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from amp_console.engage import EventBatch
-from amp_console.ledger import Db, Ledger
+from amp_console.ledger import Db, Ledger, LedgerError
 from amp_console.ledger.forgotten import NO_ONE_FORGOTTEN, Forgotten, forgotten_people
 from amp_console.ledger.received import ReceivedBatch, append_received
 from amp_console.sync.ingest.buffer import without_forgotten
@@ -38,6 +38,11 @@ class _Content(msgspec.Struct, array_like=True, frozen=True):
     lines: int = 0
 
 
+_UNREADABLE = (
+    "Some events that were received can't be read: the ledger is damaged, or a newer amp-console "
+    "has kept them. They were left as they are. Update amp-console, or run amp-console ledger "
+    "check."
+)
 _encode = msgspec.msgpack.Encoder(enc_hook=list).encode  # the lines may be a range
 _decode = msgspec.msgpack.Decoder(_Content).decode
 
@@ -52,8 +57,11 @@ def packed(batch: EventBatch) -> bytes:
 
 
 def unpacked(content: bytes) -> EventBatch:
-    """The batch that the ledger keeps as `content`."""
-    found = _decode(content)
+    """The batch that the ledger keeps as `content`. Raises `LedgerError`."""
+    try:
+        found = _decode(content)
+    except msgspec.DecodeError:
+        raise LedgerError(_UNREADABLE) from None
     changes = ChangeTable(found.columns) if found.columns else found.changes
     return EventBatch(
         changes, found.refusals, found.filtered, found.hints, found.unlisted, found.lines

@@ -15,7 +15,7 @@ from amp_console.ledger.received import (
     NotReceived,
     ReceivedBatch,
     received_batches,
-    received_sources,
+    received_until,
 )
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences, MergeQueue
@@ -199,11 +199,11 @@ def _joined(received: Iterable[ReceivedBatch]) -> Iterator[EventBatch]:
 
 
 def merge_received(ledger: Ledger, timing: Timing | None = None) -> None:
-    """Merge what receivers have left in the ledger, as one that was killed. Raises `LedgerError`.
+    """Merge what receivers have kept in the ledger until now. Raises `LedgerError`.
 
-    One that is at work merges its own events; what is merged here, it leaves out.
+    One that was killed has left it; one that is at work leaves out what is merged here.
     """
     ingestor = StreamIngestor(ledger, ReadOptions(), timing)
-    for source_id in ledger.read(received_sources):
-        while found := ledger.read(received_batches, source_id, AT_ONCE):
+    for source_id, until in ledger.read(received_until).items():
+        while found := ledger.read(received_batches, source_id, until, AT_ONCE):
             ingestor.ingest_received(source_id, found)
