@@ -96,6 +96,15 @@ async def test_events_that_say_nothing_are_accounted_for_and_taken(workspace: Wo
         assert (tally.read, tally.valid, tally.filtered, tally.invalid) == (4, 1, 1, 2)
 
 
+async def test_empty_arrays_keep_nothing_and_the_next_events_are_kept(workspace: Workspace) -> None:
+    async with receiving(workspace) as post:
+        workspace.ledger.write(fail, "INSERT", "member")  # so that nothing is merged
+        for body in (b"[]", b"[]", body_of("u1"), b"[]", body_of("u2")):
+            assert (await post.send(body)).status_code == 200
+        workspace.ledger.write(fail_no_more, "member")
+    assert workspace.cohort() == {"u1", "u2"}
+
+
 async def test_a_body_of_50_megabytes_is_refused_and_the_next_one_taken(
     workspace: Workspace,
 ) -> None:

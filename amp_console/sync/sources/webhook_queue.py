@@ -62,7 +62,7 @@ class WebhookQueue:
         self._kept = asyncio.Event()
         self._must_merge = asyncio.Event()  # enough is kept, or nothing more will be
         self._is_closed = False
-        self._is_over = False  # nothing more is kept
+        self._is_over = asyncio.Event()  # nothing more is kept
         self._source_id = 0
         self._number = 1
 
@@ -109,7 +109,7 @@ class WebhookQueue:
             self._arrived.clear()
             if self._waiting:
                 await self._keep_waiting()
-        self._is_over = True
+        self._is_over.set()
         self._kept.set()
         self._must_merge.set()
 
@@ -128,6 +128,8 @@ class WebhookQueue:
             _release(waiting, None)
 
     async def _keep(self, lines: list[bytes]) -> None:
+        if not lines:
+            return  # of empty arrays alone
         first, self._number = self._number, self._number + len(lines)
         if len(lines) <= JUDGED_HERE:
             batch = self._reader.read(lines, first)
@@ -151,23 +153,23 @@ class WebhookQueue:
             self._must_merge.set()
 
     async def _merge_all(self, sink: Sink) -> None:
-        while not self._is_over or self._unmerged:
+        while not self._is_over.is_set() or self._unmerged:
             await self._kept.wait()
             begun = self._timing.monotonic()
             is_merged = await self._merge(sink)
-            if self._is_over and not is_merged:
+            if is_merged:
+                left = begun + self._limits.seconds - self._timing.monotonic()
+                await self._timing.wait_for(self._must_merge, max(0.0, left))
+            elif self._is_over.is_set():
                 return  # who opens the ledger next merges it
-            limits = self._limits
-            pause = limits.seconds if is_merged else limits.retry_seconds
-            left = begun + pause - self._timing.monotonic()
-            if left > 0:
-                await self._timing.wait_for(self._must_merge, left)
+            else:
+                await self._timing.wait_for(self._is_over, self._limits.retry_seconds)
 
     async def _merge(self, sink: Sink) -> bool:
         """Merge what is kept, and tell the sink; return whether that succeeded."""
         merging, self._unmerged = self._unmerged, []
         self._kept.clear()
-        if not self._is_over:
+        if not self._is_over.is_set():
             self._must_merge.clear()
         if not merging:
             return True
