@@ -1,6 +1,6 @@
 """Who a plan adds to one cohort, and who it removes: the first of them by name."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -16,7 +16,7 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import aged
 from amp_console.ledger.counts import PendingMember, pending_members
 from amp_console.sync.delivery.plan import AudiencePlan
-from amp_console.text import clean, plural
+from amp_console.text import clean
 
 COLUMNS = (Column("", 1), Column("Person", 16, flex=1), Column("Last event", 12))
 NONE = "No user is added or removed."
@@ -65,26 +65,19 @@ class PlanPeople(Vertical):
             found = await session.read(pending_members, plan.audience_id, SHOWN)
         services = services_of(self)
         glyphs, now = services.glyphs, services.clock.age_now
-        rows = list[Row]()
-        for is_wanted in (True, False):
-            group = [member for member in found if member.is_wanted is is_wanted]
-            sign = Cell("+", "good") if is_wanted else Cell(glyphs.minus, "warn")
-            if group and plan is not None:
-                rows.append(_heading(plan, group, is_wanted=is_wanted))
-            rows += [
-                Row(
-                    (is_wanted, member.id_type, member.id),
-                    (sign, Cell(member.id), aged(member.event_at, now, glyphs)),
-                )
-                for member in group
-            ]
-        grid = self.query_one(Grid)
-        grid.show(rows)
+        signs = {True: Cell("+", "good"), False: Cell(glyphs.minus, "warn")}
+        rows = [
+            Row(
+                (member.is_wanted, member.id_type, member.id),
+                (signs[member.is_wanted], Cell(member.id), aged(member.event_at, now, glyphs)),
+            )
+            for member in sorted(found, key=lambda member: not member.is_wanted)
+        ]
+        self.query_one(Grid).show(rows)
         self.some_removed = _examples("Removes", found, is_wanted=False)
         self.some_added = _examples("Adds", found, is_wanted=True)
         self.border_title = safe_text(f"Who: {plan.name}" if plan else "Who", max_length=60)
-        total = plan.add + plan.remove if plan else 0
-        self.border_subtitle = plural(total, "change") if found else ""
+        self.border_subtitle = _counts(plan, found) if plan else ""
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Keep the cursor of this list apart from that of the audiences."""
@@ -96,21 +89,13 @@ class PlanPeople(Vertical):
         self.action_person()
 
     def action_person(self) -> None:
-        """Show all that is known about the person under the cursor; the plan stays below it.
-
-        On the line above some people that is the first of them.
-        """
-        services, grid = services_of(self), self.query_one(Grid)
-        row = grid.rows.shown.get(grid.cursor + 1) if _is_heading(grid.key) else grid.row
-        match row.key if row is not None else None:
+        """Show all that is known about the person under the cursor; the plan stays below it."""
+        services = services_of(self)
+        match self.query_one(Grid).key:
             case (_, _, str(id_)):
                 services.navigate(OpenPerson(id_))
             case _:
                 services.notifications.post(ON_NO_ONE, is_kept=False)
-
-
-def _is_heading(key: Hashable | None) -> bool:
-    return isinstance(key, tuple) and key[-1] is None
 
 
 def _examples(verb: str, found: Sequence[PendingMember], *, is_wanted: bool) -> Content:
@@ -119,12 +104,13 @@ def _examples(verb: str, found: Sequence[PendingMember], *, is_wanted: bool) -> 
     return safe_text((f"{verb}, for example: {', '.join(some)}", MUTED)) if some else Content()
 
 
-def _heading(plan: AudiencePlan, group: Sequence[PendingMember], *, is_wanted: bool) -> Row:
-    """The line above the users who are added, or removed: how many they are."""
-    total, shown = plan.add if is_wanted else plan.remove, len(group)
-    words = f"{plural(total, 'user')} to {'add' if is_wanted else 'remove'}"
-    other = plan.id_type.other
-    if all(member.id_type is other for member in group):
-        words += f" by {other.label}"
-    first = f", the first {shown:,}" if shown < total else ""
-    return Row((is_wanted, None), (Cell(""), Cell(f"{words}{first}", "dim"), Cell("")))
+def _counts(plan: AudiencePlan, found: Sequence[PendingMember]) -> str:
+    """How many users are added and removed, by which other ID type, and how many are listed."""
+    parts, other = [], plan.id_type.other
+    for is_wanted, total in ((True, plan.add), (False, plan.remove)):
+        group = [member for member in found if member.is_wanted is is_wanted]
+        if group:
+            by = f" by {other.label}" if all(item.id_type is other for item in group) else ""
+            first = f" (the first {len(group):,})" if len(group) < total else ""
+            parts.append(f"{total:,} to {'add' if is_wanted else 'remove'}{by}{first}")
+    return ", ".join(parts)
