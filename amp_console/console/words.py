@@ -52,6 +52,15 @@ def ago(then: int | None, now: int, glyphs: Glyphs) -> str:
     return f"{passed // DAY} days ago"
 
 
+def between(least: str, most: str) -> str:
+    """Join two ages, the younger one first: "2 to 7 min ago", "between 40 s ago and 2 min ago"."""
+    count, _, unit = least.partition(" ")
+    if least == most:
+        return most
+    is_one_unit = unit == most.partition(" ")[2]
+    return f"{count} to {most}" if is_one_unit else f"between {least} and {most}"
+
+
 def aged(moment: int | None, now: int, glyphs: Glyphs, tone: str = "dim") -> Cell:
     """Return a cell of a list that says how long ago a moment was, also later."""
     return Cell(ago(moment, now, glyphs), tone, moment)

@@ -164,6 +164,7 @@ async def test_it_plays_pauses_and_goes_back_and_forth(tmp_path: Path) -> None:
         )
         await until_shown(pilot, "Nothing was sent by playing it back.")
         assert host.screen.query_one("#log", Grid).cursor == 0
+        await until_shown(pilot, "← Earlier  → Later")
         await pilot.press("0")
         await until_shown(pilot, "playing at 60x", "00:00 of 01:00")
 

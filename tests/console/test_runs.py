@@ -4,6 +4,7 @@ from amp_console.console.glyphs import PLAIN
 from amp_console.console.screens.runs.list import row
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.split import Split
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.runs import RunKind, all_runs, begin_run
 from amp_console.ledger.sources import ReadCounts
@@ -189,6 +190,18 @@ async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(
                 await until_shown(pilot, "2 runs")
                 await pilot.press("down", "enter")
                 await until_shown(pilot, "run 1", "Interrupted: its amp-console ended during")
+
+
+async def test_without_room_for_the_run_one_key_opens_it(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+    async with harness.open(size=(80, 14)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "Enter Open", "1 run")
+        assert pilot.app.screen.query_one(Split).is_alone
+        assert "w Whole run" not in picture(pilot)
 
 
 async def test_without_runs_it_says_what_to_do(harness: ConsoleHarness) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from amp_console.console.glyphs import PLAIN
-from amp_console.console.words import DAY, aged, ago, at, moment
+from amp_console.console.words import DAY, aged, ago, at, between, moment
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from tests.sync.workspace import Clock
 
@@ -26,3 +26,9 @@ def test_a_moment_in_few_columns_leaves_out_what_it_shares_with_now() -> None:
     whole = [at(now - days * DAY) for days in (0, 40, 400)]
     assert shown == [whole[0][11:], whole[1][5:16], whole[2][:10]]
     assert max(map(len, shown)) == 11
+
+
+def test_two_ages_share_their_unit() -> None:
+    assert between("2 min ago", "7 min ago") == "2 to 7 min ago"
+    assert between("40 s ago", "7 min ago") == "between 40 s ago and 7 min ago"
+    assert between("just now", "just now") == "just now"

@@ -19,6 +19,7 @@ from amp_console.console.routes import OpenPlan
 from amp_console.console.screens.person_lookup import keep_answer
 from amp_console.console.session import Session
 from amp_console.console.texts import lines, safe_text
+from amp_console.console.words import between
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.counts import outstanding
@@ -334,11 +335,7 @@ def _in_vain(services: Services, session: Session, users: Sequence[RejectedUser]
 
 def _ages(services: Services, times: Sequence[int]) -> str:
     """How long ago the first and the last of these moments were: "2 to 7 min ago"."""
-    least, most = services.age_of(max(times)), services.age_of(min(times))
-    number, _, unit = least.partition(" ")
-    if least == most:
-        return most
-    return f"{number} to {most}" if most.endswith(f" {unit}") else f"between {least} and {most}"
+    return between(services.age_of(max(times)), services.age_of(min(times)))
 
 
 async def asked_about(session: Session, query: RejectedFilter) -> Sequence[RejectedUser]:
