@@ -116,7 +116,10 @@ _MERGE_LOADED = _MERGE.format(
     lines=LINES,
     keep_newest=KEEP_NEWEST,
 )
-_FEW = 1_000  # changes that a server merges by one statement
+# Changes that a server merges by one statement: so many in all, or of each audience. Loading those
+# of an audience into a table takes as long as merging 400 of them so.
+_FEW = 1_000
+_FEW_OF_EACH = 400
 _SMALL = 500  # changes of an audience that are merged by one statement with those of others
 
 
@@ -262,7 +265,7 @@ def merge(
     origin = _Origin(source_id, newest.first_line, now)
     ids = {audiences[ref] for ref in newest.audiences}
     targets, applied_to = audiences_of(db, ids), applied_lists_of(db, ids)
-    is_few, updated = newest.size <= _FEW, 0
+    is_few, updated = newest.size <= max(_FEW, _FEW_OF_EACH * len(ids)), 0
     for groups in _rounds(newest, audiences):
         found = []
         for audience_id, (first_at, group) in groups.items():

@@ -610,7 +610,7 @@ def test_live_changes_take_as_many_statements_for_twenty_audiences_as_for_one(
 
         return ledger.write(counted)
 
-    assert statements(1, 1) == statements(20, 20)
+    assert statements(1, 1) == statements(20, 20) == statements(20, 200)
 
 
 @pytest.fixture
