@@ -3,6 +3,7 @@
 import pytest
 
 from amp_console.console.screens.audiences.rows import COLUMNS, DEFAULT
+from amp_console.console.screens.live.rows import AUDIENCES
 from amp_console.console.widgets.grid import Cell, CellPart, Grid, Row, parts_cell
 from amp_console.console.widgets.grid.columns import ColumnLayout
 from tests.console.harness import ConsoleHarness, until, until_shown
@@ -32,6 +33,16 @@ def test_home_leaves_out_all_else_before_the_members() -> None:
             shown = [columns[item.at].label for item in layout.fit(width)]
             assert {"Audience", "Members", "Pending", "Status"} <= set(shown), width
             assert "Rejected" in shown or width < 98  # the status says how many
+
+
+def test_in_80_columns_live_says_who_was_removed_as_well_as_who_was_added() -> None:
+    layout = ColumnLayout(AUDIENCES)
+    texts = ("High value shoppers", "12,120", "1.3 s", "1,328", "274", "", "14", "", "» live")
+    waiting = ("Trial day 7", "18", "", "", "", "", "", "", "waiting: large removal")
+    layout.measure([Row(at, tuple(map(Cell, row))) for at, row in enumerate((texts, waiting))])
+    shown = {AUDIENCES[item.at].label: item.width for item in layout.fit(77)}
+    assert {"Added", "Removed"} <= set(shown)
+    assert shown["Status"] >= len("waiting: large removal")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ AUDIENCES = (
     Column("Rejected", 8, right=True, rank=3),
     Column("Requests", 8, right=True, rank=6),
     Column("Events, 15 min", SHOWN_MINUTES, rank=5),
-    Column("Status", 23, flex=1),
+    Column("Status", 22, flex=1),
 )
 OTHERS = (
     Column("Run", 5, right=True),
