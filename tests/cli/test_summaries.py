@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from amp_console.cli.exits import Exit
+from amp_console.cli.live_session import _exit_of, _left
+from amp_console.ledger.runs import RunStatus
+from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Behaviour, Simulator
+from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from tests.cli.inside import Streams
 from tests.cli.operator import OWNER
 from tests.sync.workspace import event
@@ -99,6 +104,17 @@ def test_users_without_an_identifier_were_not_rejected(
     assert audience["status"] == "no identifier"
     assert streams.run("errors") == 0
     assert "0 rejected users, 2 users without an identifier, 0 invalid events" in streams.out
+
+
+def test_a_session_tells_who_was_rejected_from_who_was_never_sent() -> None:
+    last = LiveSnapshot(1, 1.0, ReadCounts(), 0.0, ())
+    report = LiveReport(1, last, RunStatus.PARTIAL, 0, 2, None, unidentified=1)
+    ((_, text, counts),) = _left(report)
+    assert text == (
+        "2 users are rejected and 1 user has no identifier to send. To see why: amp-console errors"
+    )
+    assert counts == {"rejected": 2, "unidentified": 1, "invalid": 0}
+    assert _exit_of(report) is Exit.PARTIAL
 
 
 def test_a_dash_is_the_standard_output(streams: Streams, capfd: pytest.CaptureFixture[str]) -> None:
