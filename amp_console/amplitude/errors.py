@@ -123,7 +123,7 @@ class BadRequest(AmplitudeError):
     `named_ids` are the ids that the refusal names; it may name none, or a sample.
     """
 
-    _NEXT = "Correct what Amplitude's answer names, then try again."
+    _NEXT = "Correct what Amplitude's answer mentions, then try again."
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class RateLimited(Transient):
 
     def _happened(self) -> str:
         if self.is_cohort_busy:
-            return "Amplitude is busy with another change of this cohort"
+            return "Amplitude is busy with another change to this cohort"
         return "Amplitude asked for fewer requests"
 
     def _next(self) -> str:

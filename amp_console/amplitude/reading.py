@@ -157,7 +157,7 @@ def _sent_as(number: int, by_number: dict[str, set[str]]) -> str | None:
 def _confirming(answer: JsonBody) -> object:
     """Return the answer's object; raises `Unconfirmed` where it reports a failure."""
     if not isinstance(answer.tree, dict):
-        raise ValueError("The answer is no object.")
+        raise ValueError("The answer is not an object.")
     if answer.tree.get("error") or answer.tree.get("errors"):
         raise _unconfirmed(answer, "it reports an error")
     if answer.tree.get("success") is False:

@@ -72,8 +72,8 @@ def disconnect(name: str, yes: bool) -> int:
     is_left = not Settings((connection,)).items.isdisjoint(waiting)
     if is_left:
         say(
-            f"Deleted “{clean(name)}”. Its keys are still in your keyring, which did not delete "
-            "them. Every later change of keys there tries again."
+            f"Deleted “{clean(name)}”. Its keys are still in your keyring, which failed to delete "
+            "them. Whenever keys change there, amp-console tries again."
         )
     else:
         say(f"Deleted “{clean(name)}” and its keys.")

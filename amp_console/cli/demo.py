@@ -148,7 +148,7 @@ def _serve(port: int, seed: int, *, fast: bool, faults: bool, has_tour: bool) ->
     server.run(
         lambda: say(
             f"The demo is at {server.public_url}, for this machine only. "
-            "Every visit opens a demo of its own. Ctrl-C ends them all."
+            "Each visit opens a separate demo. Ctrl-C ends them all."
         )
     )
     return 0
@@ -223,7 +223,7 @@ def _run_headless(folder: Path, simulator: "Simulator", events: int, seed: int) 
     if wrong:
         say(f"These cohorts differ from the events: {', '.join(wrong)}.")
         return 4
-    say("Every cohort holds exactly the members that the events name and Amplitude knows.")
+    say("Every cohort contains exactly the members that are in the events and known to Amplitude.")
     for line in NEXT:
         say(line)
     return 0

@@ -175,7 +175,7 @@ def _server(connection: "Connection", found: "Ledgers") -> Iterator[Finding]:
         says += f", {plural(audiences, 'audience')}, {size / 1_048_576:,.1f} MiB"
     yield Finding("ledger", True, f"{says}; history kept {kept_for(connection)}")
     yield from _unfinished(connection, unfinished)
-    yield Finding("backups", True, f"{connection.name}: are the server's; none is made here")
+    yield Finding("backups", True, f"{connection.name}: made on the server, none on this machine")
 
 
 def _contents(db: "Db") -> tuple[int, int, int]:

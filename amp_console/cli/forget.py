@@ -63,7 +63,7 @@ def forget(
         except PairedTooOften as error:
             raise click.UsageError(f"{error} --exact forgets only the IDs you name.") from error
         if not plan.people and not plan.unclean:
-            say("No deletion request is unfinished. To forget someone: amp-console forget ID")
+            say("All deletion requests are finished. To forget someone: amp-console forget ID")
             return Exit.DELIVERED
         if not yes and not _is_agreed(plan):
             return Exit.MISUSE
@@ -87,11 +87,11 @@ def _read(identifiers: tuple[str, ...]) -> list[str]:
             lines = (line.rstrip("\r") for line in text.split("\n"))
             ids += (line for line in lines if line and not line.isspace())
         elif not identifier or identifier.isspace():
-            raise click.UsageError("An ID is blank, and no one has such. Nothing was changed.")
+            raise click.UsageError("An ID is blank. Nothing was changed.")
         else:
             ids.append(identifier)
     if identifiers and not ids:
-        raise click.UsageError("There is no ID on stdin.")
+        raise click.UsageError("stdin contains no ID.")
     return ids
 
 

@@ -94,7 +94,7 @@ def check(as_json: bool, connection_name: str | None) -> int:
         if as_json:
             print_document(CheckDocument(opened.url, found))
         elif not found:
-            say(f"The ledger {opened.url} is whole: every reference and rule holds.")
+            say(f"The ledger {opened.url} is intact and consistent.")
         else:
             for problem in found:
                 say(problem)
@@ -109,7 +109,7 @@ def _remedy(opened: "Ledger") -> str:
             "`amp-console reconcile --all` shows what differs in the cohorts."
         )
     return (
-        "`amp-console doctor` lists the backups and says how to restore one. Until then, "
+        "`amp-console doctor` lists the backups and explains how to restore one. Until then, "
         "`amp-console reconcile --all` shows what differs in the cohorts."
     )
 
@@ -186,8 +186,8 @@ def move(
     if as_json:
         print_document(move_document(moved))
         return Exit.DELIVERED
-    say(f"Moved {moved.rows:,} rows to {moved.new}. They are the same there.")
-    say(f"The old ledger is kept, and no longer used: {moved.old}")
+    say(f"Moved {moved.rows:,} rows to {moved.new}. All of them match the originals.")
+    say(f"The old ledger is kept, but no longer used: {moved.old}")
     return Exit.DELIVERED
 
 

@@ -100,7 +100,7 @@ def log(
     from amp_console.ledger.event_log import LogFilter, LogKind
 
     if exact and export_file is None:
-        raise click.UsageError("--exact says how to write a CSV: add --export FILE.")
+        raise click.UsageError("--exact applies to CSV files: add --export FILE.")
     if export_file is not None and (follow or as_json):
         raise click.UsageError("--export writes a file: leave out --follow and --json.")
     with open_connection(connection_name) as (_, ledger):
@@ -131,7 +131,7 @@ def _list(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: bool)
         print_document(LogDocument(SCHEMA, total, log_entry_documents(entries, audiences)))
         return
     if not entries:
-        say("The log has no such entry." if criteria.text or criteria.kinds else "No entries yet.")
+        say("No entries match." if criteria.text or criteria.kinds else "No entries yet.")
     is_shared = ledger.read(has_several_operators)
     for entry in entries:
         say(_line(entry, is_shared=is_shared))

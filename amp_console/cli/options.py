@@ -247,6 +247,7 @@ def read_service_options(
         raise click.UsageError("--metrics-host needs --metrics-port.")
     if log_format == "json" and as_json:
         raise click.UsageError(
-            "--json prints the figures as JSON, --log-format json everything. Use one of them."
+            "--json prints only the figures as JSON, and --log-format json prints everything. Use "
+            "one of them."
         )
     return ServiceOptions(metrics_host, metrics_port, log_format, as_json)

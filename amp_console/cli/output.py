@@ -180,7 +180,7 @@ def piped(*, is_line: bool = False) -> str:
         text = sys.stdin.readline() if is_line else sys.stdin.read()
         text.encode()  # in some locales Python passes such bytes on as surrogates
     except UnicodeError:
-        raise click.UsageError("What stdin holds is not valid UTF-8. Nothing was done.") from None
+        raise click.UsageError("The input on stdin is not valid UTF-8. Nothing was done.") from None
     return text
 
 

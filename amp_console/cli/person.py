@@ -137,7 +137,7 @@ def _print_similar(text: str, identifiers: list[str]) -> None:
     from amp_console.text import clean
 
     if are_spelt_otherwise(text, identifiers):
-        say("Case and spaces matter. Identifiers that differ only in them:")
+        say("Case and spaces matter. Identifiers that differ only in case or spaces:")
     elif identifiers:
         say("Identifiers that begin with it:")
     for identifier in identifiers:

@@ -175,7 +175,8 @@ def disconnect(connection_name: str | None) -> int:
         return Exit.DELIVERED
     say(
         f"Disconnected the Segment space {clean(space.id)}. {stay} Its tokens are still in your "
-        "keyring, which did not delete them. Every later change of tokens there tries again."
+        "keyring, which failed to delete them. Whenever tokens change there, amp-console tries "
+        "again."
     )
     return Exit.PARTIAL
 
@@ -198,7 +199,7 @@ def _wanted(
     from amp_console.values import SegmentRegion
 
     if space_id is None and known is None:
-        raise click.UsageError("Which space? Name it with --space ID.")
+        raise click.UsageError("Which space? Add --space ID.")
     try:
         space = known
         if space is None or space_id not in {None, space.id}:

@@ -39,7 +39,7 @@ from amp_console.text import local_time
 from amp_console.values import Secret, SegmentAudience
 
 COUNTED = (
-    "Segment counts profiles, and one with several identifiers counts once; the ledger counts "
+    "Segment counts a profile once, even if it has several identifiers; the ledger counts "
     "identifiers."
 )
 TO_ADD = (

@@ -33,7 +33,7 @@ def simulate(port: int) -> int:
         )
         simulator.segment.audiences = list(SAMPLES)
         say(
-            "A simulated space of Segment listens there, too. Its tokens are "
+            "A simulated Segment space listens there, too. Its tokens are "
             f"{TOKEN.reveal()} and {PROFILES_TOKEN.reveal()}"
         )
         say(

@@ -140,7 +140,7 @@ def _check_interval(paths: list[str], every: float | None) -> None:
     if every is not None and not any(map(is_polled, paths)):
         raise click.UsageError(
             "--every needs the address of a bucket, such as s3://BUCKET/PREFIX, or the name of a "
-            "source or an audience by query."
+            "source or of an audience with a query."
         )
 
 

@@ -39,8 +39,8 @@ _WORDS = {
     "asking for your password in another window: answer there, and try again.",
     KeysProblem.REFUSED: "Your keyring denied access{cause}. Nothing was changed. Allow "
     f"amp-console to use it and try again, or {SET_BOTH}.",
-    KeysProblem.TOO_LONG: "The keys are longer than the 1,280 characters that every system's "
-    "keyring takes, so nothing was saved. Check what was pasted.",
+    KeysProblem.TOO_LONG: "The keys are longer than 1,280 characters, the most that the keyring of "
+    "every system can store, so nothing was saved. Check what was pasted.",
     KeysProblem.DAMAGED: "Your keyring's entry for this connection is not a pair of keys. It "
     f"was not changed. Store the keys again, or {SET_BOTH}.",
     KeysProblem.NO_KEYRING: "This machine has no keyring now. To keep keys in one, sign in to a "

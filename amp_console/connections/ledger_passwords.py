@@ -10,9 +10,8 @@ from amp_console.connections.stored_keys import find_password, save_passwords
 from amp_console.values import Secret
 
 NOT_KEPT = (
-    "This machine has no keyring, so the password of the ledger can't be kept. Nothing was saved. "
-    "Leave it out: PostgreSQL also takes passwords from ~/.pgpass, PGPASSWORD and "
-    "service files."
+    "This machine has no keyring to store the password of the ledger in. Nothing was saved. Leave "
+    "it out: PostgreSQL also reads passwords from ~/.pgpass, PGPASSWORD and service files."
 )
 
 

@@ -98,7 +98,7 @@ def keep_views(
 
 def _understood(section: dict[str, Any]) -> Preferences:
     problems = [
-        f"The settings say {SECTION}.{name[:_MAX_LENGTH]}, which does not exist and is ignored. "
+        f"The settings contain {SECTION}.{name[:_MAX_LENGTH]}, which is unknown and ignored. "
         f"Known settings: {', '.join(KNOWN[:-1])} and {KNOWN[-1]}."
         for name in section
         if name not in KNOWN
@@ -123,7 +123,7 @@ def _understood(section: dict[str, Any]) -> Preferences:
     problems += invalid
     if view and view not in views:
         problems.append(
-            f"The settings hold no view “{view[:_MAX_LENGTH]}”; all audiences are shown."
+            f"The settings contain no view “{view[:_MAX_LENGTH]}”; all audiences are shown."
         )
         view = ""
     return Preferences(theme, ascii_only, notify, keys, views, view, tuple(problems))
@@ -169,6 +169,6 @@ def _ignored(name: str, value: object, wanted: str) -> str:
     shown = str(value) if isinstance(value, int | float) else repr(value)
     where = f"{SECTION}.{name}" if name else SECTION
     return (
-        f"The settings say {where[:_MAX_LENGTH]} = {shown[:_MAX_LENGTH]}; it is ignored. "
+        f"The settings contain {where[:_MAX_LENGTH]} = {shown[:_MAX_LENGTH]}, which is ignored. "
         f"It must be {wanted}."
     )

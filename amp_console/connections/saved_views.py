@@ -23,9 +23,9 @@ def name_problem(name: str) -> str | None:
     if not name.strip():
         return "A view needs a name."
     if len(name) > MAX_NAME:
-        return f"A name has at most {MAX_NAME} characters."
+        return f"A name can have at most {MAX_NAME} characters."
     if not name.isprintable():
-        return "A name can't hold control characters."
+        return "A name can't contain control characters."
     return None
 
 
@@ -43,7 +43,7 @@ def parsed_views(section: object) -> tuple[dict[str, SavedView], list[str]]:
             )
         elif len(views) == MAX_VIEWS:
             problems.append(
-                f"The settings hold more than {MAX_VIEWS} views; the others are ignored."
+                f"The settings contain more than {MAX_VIEWS} views; the others are ignored."
             )
             break
         else:

@@ -17,8 +17,8 @@ from amp_console.text import trimmed
 from amp_console.values import Secret
 
 NOT_KEPT = (
-    "This machine has no keyring, so the token can't be kept. Nothing was saved. Sign in to a "
-    "desktop session and try again."
+    "This machine has no keyring to store the token in. Nothing was saved. Sign in to a desktop "
+    "session and try again."
 )
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 

@@ -15,8 +15,8 @@ from amp_console.connections.stored_keys import (
 from amp_console.values import Secret
 
 NOT_KEPT = (
-    "This machine has no keyring, so the password of the source can't be kept. Nothing was saved. "
-    "Leave it out: PostgreSQL also takes passwords from ~/.pgpass, PGPASSWORD and service files."
+    "This machine has no keyring to store the password of the source in. Nothing was saved. Leave "
+    "it out: PostgreSQL also reads passwords from ~/.pgpass, PGPASSWORD and service files."
 )
 
 

@@ -44,13 +44,13 @@ def _about(connection: Connection, error: KeysError) -> KeysError:
     """Say that it is the shared secret that the keyring didn't give."""
     match error.problem:
         case KeysProblem.MISSING | KeysProblem.DAMAGED:
-            why = "does not hold"
+            why = "The keyring does not contain the shared secret"
         case KeysProblem.NO_KEYRING:
-            why = "is not there now, so it can't give"
+            why = "This machine has no keyring now, so there is no way to read the shared secret"
         case _:
             return error
     words = (
-        f"The keyring {why} the shared secret of “{connection.name}”. Store it again with: "
+        f"{why} of “{connection.name}”. Store it again with: "
         f"amp-console listen --save-secret, or set {WEBHOOK_VARIABLE}."
     )
     return KeysError(error.problem, error.backend_name, words=words)

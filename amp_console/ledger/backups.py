@@ -310,7 +310,7 @@ def finish_copy(ledger: Path | str, copy: Path) -> None:
     if says != "ok":
         raise BackupSkipped(
             f"The ledger {ledger} was not backed up: it is damaged ({says}). Older backups are "
-            "kept. `amp-console doctor` says how to restore one."
+            "kept. `amp-console doctor` explains how to restore one."
         )
     handle = os.open(copy, os.O_RDWR)
     try:

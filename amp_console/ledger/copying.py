@@ -122,9 +122,9 @@ def copy_ledger(source: Db, target: Db, observe: Observe) -> list[TableSum]:
         found = _summed(target, table, observe_rows(table))
         if found != summed:
             raise LedgerError(
-                f"What arrived in {table.name} is not what was sent: {_difference(summed, found)}. "
-                "The copy was deleted. Try again, and check the memory and the disk if this "
-                "happens once more."
+                f"The copy of {table.name} differs from the original: "
+                f"{_difference(summed, found)}. The copy was deleted. Try again, and check the "
+                "memory and the disk if this happens once more."
             )
         done += found.rows
     return sorted(sums, key=lambda item: item.table)
@@ -197,7 +197,7 @@ def _require_storable(source: Db, tables: list[Table]) -> None:
     if found:
         raise Unstorable(
             f"PostgreSQL can't store some rows of this ledger: {named(found, 5, 200)}. Nothing was "
-            "copied. Members and what tells of them: amp-console forget. The history: amp-console "
+            "copied. Delete members with amp-console forget, and the history with amp-console "
             "prune. Then move again."
         )
 
@@ -213,7 +213,7 @@ def _unstorable_rows(db: Db, table: Table) -> Iterator[str]:
     ]
     if sizes:
         too_long = " OR ".join(f"{size} > {_MAX_INDEXED}" for size in sizes)
-        reasons[f"more text than an index takes ({_MAX_INDEXED:,} bytes)"] = f"({too_long})"
+        reasons[f"more text than an index can hold ({_MAX_INDEXED:,} bytes)"] = f"({too_long})"
     name = quoted_name(table.name)
     query = f"SELECT 1 FROM {name} WHERE {' OR '.join(reasons.values())} LIMIT 1"
     if not reasons or db.execute(query).fetchone() is None:

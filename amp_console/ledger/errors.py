@@ -25,7 +25,7 @@ class LedgerClosed(LedgerError):
     """It was closed: nothing more is read from it, or written."""
 
     def __init__(self) -> None:
-        super().__init__("The ledger was closed meanwhile. What it holds is kept.")
+        super().__init__("The ledger was closed meanwhile. Its contents are kept.")
 
 
 class LedgerFull(LedgerError):
@@ -82,7 +82,7 @@ class LedgerOfAnotherProject(LedgerError):
         super().__init__(
             f"This ledger is that of the Amplitude project with App ID {found}, and the connection "
             f"is for App ID {app_id}. Nothing was changed. Correct the App ID, or give the "
-            "connection a ledger of its own: add schema=NAME to the address."
+            "connection a separate ledger: add schema=NAME to the address."
         )
 
 
@@ -178,12 +178,12 @@ def damaged(path: Path, what: str) -> LedgerDamaged:
     start = f"The ledger {path} {what}. It was not changed. "
     if backups:
         return LedgerDamaged(
-            f"{start}The newest backup is from {backups[0].when}: `amp-console doctor` says how to "
-            "restore it. Event files can be imported again. Events from webhooks and standard "
-            "input after the backup are lost."
+            f"{start}The newest backup is from {backups[0].when}: `amp-console doctor` explains "
+            "how to restore it. Event files can be imported again. Events from webhooks and "
+            "standard input after the backup are lost."
         )
     return LedgerDamaged(
-        f"{start}There is no backup. To start a new ledger, move this file away, with those "
-        "beside it that end in -wal and -shm, and import the event files again. Keep it: events "
-        "from webhooks and standard input are in no other file."
+        f"{start}There is no backup. To start a new ledger, move this file away, together with "
+        "the files beside it that end in -wal and -shm, and import the event files again. Keep "
+        "it: events from webhooks and standard input are in no other file."
     )

@@ -35,7 +35,7 @@ def prepare(path: Path) -> str | None:
         return None
     return (
         f"The ledger {path} was missing, so a new one was created. There are backups of an older "
-        "one: `amp-console doctor` lists them and says how to restore one."
+        "one: `amp-console doctor` lists them and explains how to restore one."
     )
 
 

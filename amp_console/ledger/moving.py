@@ -203,7 +203,7 @@ def _require_idle(found: Holders, address: str) -> None:
     if found:
         raise LedgerInUse(
             f"Others are at work on the ledger {address}: they hold {found}. Nothing was moved. "
-            "See who with amp-console ledger show, end their work, and move it then."
+            "Run amp-console ledger show to see who they are, end their work, then move again."
         )
 
 

@@ -125,7 +125,7 @@ def traits(tree: object) -> AudienceTraits:
     has_more = dig(tree, "cursor", "has_more") is True
     following = text(dig(tree, "cursor", "next")) or None
     if has_more and following is None:
-        raise ValueError("The answer has more traits, and does not say where they begin.")
+        raise ValueError("The answer has more traits, but no cursor to read them from.")
     return AudienceTraits(
         {str(key): value for key, value in found.items() if isinstance(value, bool)},
         following if has_more else None,

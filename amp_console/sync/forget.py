@@ -293,7 +293,9 @@ async def _clean(ledger: Ledger, now: Callable[[], int]) -> tuple[int, str]:
 
 
 _REPLACED = "All backups of the ledger are replaced by a new one."
-_SERVER_KEEPS = "The server's backups still hold what is erased: its administrator deletes them."
+_SERVER_KEEPS = (
+    "The server's backups still contain what is erased: ask its administrator to delete them."
+)
 
 
 def plan_sentences(plan: ForgetPlan) -> list[str]:
@@ -329,10 +331,10 @@ def report_sentences(report: ForgetReport) -> list[str]:
     if report.obstacles:
         found.append("Nothing of theirs was erased. To finish it: amp-console forget")
     if report.trouble:
-        found.append(f"Files still hold what was erased. {report.trouble}")
+        found.append(f"Files still contain what was erased. {report.trouble}")
         found.append("To finish it: amp-console forget")
     if report.names:
-        found.append(f"Still named in {listed(report.names)}: change it yourself.")
+        found.append(f"Still contained in {listed(report.names)}: change that yourself.")
     if report.copies:
         found.append(f"Delete earlier copies of the ledger yourself: {listed(report.copies)}.")
     return found

@@ -84,7 +84,7 @@ def since_plan_text(since: "SincePlan", users: int) -> str:
         found.append(f"another run delivered {plural(since.elsewhere, 'user')}")
     why = f"{' and '.join(found)} after the plan was made"
     if since.changes > difference and not since.elsewhere:  # a change back, or of a pending user
-        why += ", some of users who were pending already"
+        why += ", some of them for users who were already pending"
     if not found:
         why = "the log says what has changed since the plan was made"
     return f"{plural(difference, f'{more} change')} than planned: {why}."

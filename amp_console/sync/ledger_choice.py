@@ -79,16 +79,16 @@ def _check_left_behind(
     if is_in_use:
         raise LedgerNotSwitched(
             f"A run or a live session uses the ledger {where}. Nothing was changed. End it, or "
-            "wait for its end, and try again."
+            "wait until it has finished, then try again."
         )
     if not audiences:
         return
     others = ledgers.peek(connection, _contents, chosen, may_ask=True)
     if others is None or not others[0]:
         raise LedgerNotSwitched(
-            f"The ledger {where} holds {plural(audiences, 'audience')}, and the chosen one is "
-            "empty: what was delivered would be forgotten. Nothing was changed. To take everything "
-            "along: amp-console ledger move URL"
+            f"The ledger {where} contains {plural(audiences, 'audience')}, and the chosen one is "
+            "empty: the record of what was delivered would be lost. Nothing was changed. To move "
+            "everything: amp-console ledger move URL"
         )
 
 

@@ -18,8 +18,8 @@ def check_movable(ledgers: Ledgers) -> None:
     """Raise `LedgerMisconfigured` where the settings do not say where the ledger is."""
     if ledgers.is_from_environment:
         raise LedgerMisconfigured(
-            "AMP_CONSOLE_LEDGER says where the ledger is, not the settings of the connection. "
-            "Nothing was moved. Unset it, move the ledger, and set it to the new place."
+            "AMP_CONSOLE_LEDGER sets where the ledger is, not the settings of the connection. "
+            "Nothing was moved. Unset it, move the ledger, and set it to the new address."
         )
 
 

@@ -19,8 +19,8 @@ from amp_console.sync.sources.warehouse import open_engine, whole_url
 from amp_console.values import Secret, now_in_microseconds
 
 STILL_IN_KEYRING = (
-    "Its password is still in your keyring, which did not delete it. Every later change of "
-    "passwords there tries again."
+    "Its password is still in your keyring, which failed to delete it. Whenever passwords change "
+    "there, amp-console tries again."
 )
 
 

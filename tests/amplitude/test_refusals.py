@@ -245,7 +245,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
             BadRequest(400, "Bad owner."),
             (
                 "Amplitude refused the request (status 400): Bad owner. The request changed "
-                "nothing in Amplitude. Correct what Amplitude's answer names, then try again."
+                "nothing in Amplitude. Correct what Amplitude's answer mentions, then try again."
             ),
         ),
         (
@@ -317,7 +317,7 @@ def test_a_rate_limit_says_whether_another_change_of_the_cohort_is_under_way(
     error = judge(429, said(text), asked, None)
     assert isinstance(error, RateLimited)
     assert error.is_cohort_busy is is_busy
-    assert ("busy with another change of this cohort" in str(error)) is is_busy
+    assert ("busy with another change to this cohort" in str(error)) is is_busy
 
 
 @pytest.mark.parametrize("kind", [KeysRefused, CohortGone, BadRequest])

@@ -597,7 +597,7 @@ def test_a_ledger_on_a_network_file_system_is_not_opened_and_doctor_says_so(
 def test_demo_ends_by_itself_with_every_cohort_right(fresh: Operator) -> None:
     ended = fresh.run("demo", "--headless", "--events", "3000")
     assert ended.status == 0, ended.err
-    assert "Every cohort holds exactly the members" in ended.out
+    assert "Every cohort contains exactly the members" in ended.out
     assert not (fresh.home / "amp-console").exists()
 
 

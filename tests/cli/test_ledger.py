@@ -70,8 +70,8 @@ def test_it_moves_to_a_server_and_back_and_everything_works_there(
     before, listed = sums(file), synced.run("audiences", "--json").out
     moved = synced.run("ledger", "move", url, "--yes")
     assert moved.status == 0, moved
-    assert f"rows to {url}. They are the same there." in moved.out
-    assert f"The old ledger is kept, and no longer used: {file}" in moved.out
+    assert f"rows to {url}. All of them match the originals." in moved.out
+    assert f"The old ledger is kept, but no longer used: {file}" in moved.out
     assert sums(url) == before
     assert synced.run("audiences", "--json").out == listed
     assert url in synced.run("connections", "--json").out
@@ -122,7 +122,7 @@ def test_a_ledger_that_breaks_its_rules_says_how_and_what_to_do(synced: Operator
         well = synced.run("ledger", "check")
         assert (well.status, well.out) == (
             0,
-            f"The ledger {place} is whole: every reference and rule holds.\n",
+            f"The ledger {place} is intact and consistent.\n",
         )
         with open_ledger(place) as ledger:
             ledger.write(lambda db: db.execute("UPDATE request SET settled_at = NULL"))
@@ -165,7 +165,7 @@ def test_nothing_moves_unconfirmed_or_where_settings_may_not_change(
     assert "--read-only" in read_only.err
     elsewhere = synced.run("ledger", "move", url, "--yes", more={"AMP_CONSOLE_LEDGER": url})
     assert elsewhere.status == 2
-    assert "AMP_CONSOLE_LEDGER says where the ledger is" in elsewhere.err
+    assert "AMP_CONSOLE_LEDGER sets where the ledger is" in elsewhere.err
     no_address = synced.run("ledger", "move", "mysql://host/db", "--yes")
     assert no_address.status == 2
     there = synced.run("ledger", "move", "file", "--yes")

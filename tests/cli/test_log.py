@@ -58,7 +58,7 @@ def test_says_how_many_there_are_beyond_the_limit(synced: Operator) -> None:
 def test_is_filtered_by_time_and_text(synced: Operator) -> None:
     assert synced.run("log", "--since", "1d", "--text", "vips", "--json").document["total"] == 1
     assert synced.run("log", "--since", "2999-01-01", "--json").document["entries"] == []
-    assert synced.run("log", "--text", "nothing like it").out == "The log has no such entry.\n"
+    assert synced.run("log", "--text", "nothing like it").out == "No entries match.\n"
     wrong = synced.run("log", "--since", "yesterday")
     assert (wrong.status, wrong.out) == (2, "")
     assert "Write 2h, 7d or" in wrong.err

@@ -178,5 +178,8 @@ def test_identifiers_that_begin_with_an_unknown_one_are_named(synced: Operator) 
     assert "Identifiers that begin with it:\n  ghost-1\n" in ended.out
     assert "begin with it" not in synced.run("person", "nothing").out
     otherwise = synced.run("person", "GHOST-1 ").out
-    assert "Case and spaces matter. Identifiers that differ only in them:\n  ghost-1\n" in otherwise
+    assert (
+        "Case and spaces matter. Identifiers that differ only in case or spaces:\n  ghost-1\n"
+        in otherwise
+    )
     assert "amp-console person ID --ask" in synced.run("person", "ghost-1").out

@@ -416,7 +416,10 @@ def test_a_name_in_a_session_means_a_path_before_a_source(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for arguments, words in (
-        (("events.ndjson", "--every", "5m"), "or the name of a source or an audience by query"),
+        (
+            ("events.ndjson", "--every", "5m"),
+            "or the name of a source or of an audience with a query",
+        ),
         (("idle",), "No audience is refreshed from idle. To give one a query: amp-console"),
     ):
         lake.run("source", "add", "idle", "sqlite:warehouse.db")

@@ -91,7 +91,7 @@ def test_a_space_is_connected_shown_and_forgotten(operator: Operator, tmp_path: 
         (("--space", SPACE_ID), "", 2, "Expected one line on stdin (Public API token), got 0."),
         (("--space", SPACE_ID), "two words", 2, "The token contains a space"),
         (("--space", SPACE_ID, "--region", "eu"), "", 2, "Use either --region or --base-url"),
-        ((), TOKEN.reveal(), 2, "Which space? Name it with --space ID."),
+        ((), TOKEN.reveal(), 2, "Which space? Add --space ID."),
     ],
 )
 def test_what_segment_does_not_accept_is_not_saved(
@@ -180,7 +180,7 @@ def test_three_sizes_stand_side_by_side_and_odd_ones_are_marked(
     assert rows["shoppers"] == "shoppers shoppers in Segment Live 5 3 2 2 more in Segment"
     assert rows["lapsed"] == "lapsed lapsed in Segment Computing unknown 1 –"
     assert rows["gone"] == "gone – – – 1 – no longer in Segment"
-    assert "Segment counts profiles" in ended.out
+    assert "Segment counts a profile once" in ended.out
     _, _, others = ended.out.partition("In Segment, not in the ledger:\n")
     assert " ".join(others.splitlines()[1].split()) == "new in Segment new Live 12"
     assert "amp-console import FILE --audience KEY --snapshot" in others
@@ -287,7 +287,7 @@ def test_a_keyring_that_fails_is_told_without_advice_for_keys(
     assert "AMP_CONSOLE_API_KEY" not in connect(operator).err
     ended = operator.run("segment", "disconnect")
     assert ended.status == 1
-    assert "Its tokens are still in your keyring, which did not delete them." in ended.out
+    assert "Its tokens are still in your keyring, which failed to delete them." in ended.out
 
 
 def test_a_deleted_connection_says_that_the_keyring_kept_its_tokens(operator: Operator) -> None:
@@ -296,7 +296,7 @@ def test_a_deleted_connection_says_that_the_keyring_kept_its_tokens(operator: Op
     ended = operator.run("disconnect", "acme", "--yes")
     assert len(backends.Memory.items) == 2
     assert ended.status == 1
-    assert "Deleted “acme”. Its keys are still in your keyring, which did not delete" in ended.out
+    assert "Deleted “acme”. Its keys are still in your keyring, which failed to delete" in ended.out
     operator.environment |= MEMORY
     assert operator.connect().status == 0
     assert connect(operator).status == 0

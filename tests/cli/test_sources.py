@@ -167,7 +167,7 @@ def test_a_removed_source_says_that_the_keyring_kept_its_password(
     assert len(backends.Memory.items) == 1
     assert ended.status == 1
     assert (
-        "Removed the source “db”. Its password is still in your keyring, which did not delete it."
+        "Removed the source “db”. Its password is still in your keyring, which failed to delete it."
         in ended.out
     )
     assert add_with_password(operator, server.url()).status == 0
@@ -186,7 +186,5 @@ def test_without_a_keyring_a_password_is_refused(
 ) -> None:
     ended = add_with_password(operator, server.url(), more={})
     assert ended.status == 3
-    assert (
-        "no keyring, so the password of the source can't be kept. Nothing was saved." in ended.err
-    )
+    assert "no keyring to store the password of the source in. Nothing was saved." in ended.err
     assert operator.run("sources", "--json").document == []

@@ -77,7 +77,7 @@ def test_what_is_preferred_is_read(file: Path) -> None:
 
     assert (theme, ascii_only, notify) == ("nord", True, True)
     assert keys == {"audiences.sync": ("r",), "audiences.edit": ("e", "f4")}
-    assert "console.mood, which does not exist and is ignored" in complaint
+    assert "console.mood, which is unknown and ignored" in complaint
 
 
 @pytest.mark.parametrize(
@@ -100,15 +100,15 @@ def test_keys_are_written_in_a_text_or_a_list(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("console = 5", "console = 5; it is ignored. It must be a section, [console]."),
-        ("[console]\ntheme = 5", "console.theme = 5; it is ignored. It must be the name of a "),
-        ("[console]\nascii = 'yes'", "console.ascii = 'yes'; it is ignored. It must be true or"),
-        ("[console]\nnotify = 1", "console.notify = 1; it is ignored. It must be true or false"),
-        ("[console]\nkeys = 'r'", "console.keys = 'r'; it is ignored. It must be a section, ["),
-        ("[console.keys]\ncopy = 5", "console.keys.copy = 5; it is ignored. It must be a key,"),
-        ("[console.keys]\ncopy = ''", "console.keys.copy = ''; it is ignored."),
-        ("[console.keys]\ncopy = ['c', 1]", "console.keys.copy = ['c', 1]; it is ignored."),
-        ("[console.keys]\ncopy = {}", "console.keys.copy = {}; it is ignored."),
+        ("console = 5", "console = 5, which is ignored. It must be a section, [console]."),
+        ("[console]\ntheme = 5", "console.theme = 5, which is ignored. It must be the name of a "),
+        ("[console]\nascii = 'yes'", "console.ascii = 'yes', which is ignored. It must be true or"),
+        ("[console]\nnotify = 1", "console.notify = 1, which is ignored. It must be true or false"),
+        ("[console]\nkeys = 'r'", "console.keys = 'r', which is ignored. It must be a section, ["),
+        ("[console.keys]\ncopy = 5", "console.keys.copy = 5, which is ignored. It must be a key,"),
+        ("[console.keys]\ncopy = ''", "console.keys.copy = '', which is ignored."),
+        ("[console.keys]\ncopy = ['c', 1]", "console.keys.copy = ['c', 1], which is ignored."),
+        ("[console.keys]\ncopy = {}", "console.keys.copy = {}, which is ignored."),
     ],
 )
 def test_a_wrong_value_is_reported_and_ignored(file: Path, text: str, words: str) -> None:

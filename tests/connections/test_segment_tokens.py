@@ -77,7 +77,7 @@ def test_removing_it_or_its_connection_deletes_the_tokens(
 
 def test_without_a_keyring_nothing_is_saved(store: ConnectionStore, connection: Connection) -> None:
     none = Keyring({"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"})
-    with pytest.raises(KeysError, match=r"no keyring, so the token can't be kept\. Nothing was"):
+    with pytest.raises(KeysError, match=r"no keyring to store the token in\. Nothing was"):
         save_space(store, none, connection, SPACE, token=TOKEN)
     assert store.get("Shop").segment is None
 

@@ -393,7 +393,7 @@ def test_what_postgresql_cannot_store_is_named_before_anything_is_copied(place: 
         move(old, new, fail)
     assert re.search(
         r"2 rows of member with a NUL in id \(\d+; \d+\), 1 row of member with more text than an "
-        r"index takes \(2,600 bytes\) \(\d+\)\. Nothing was copied",
+        r"index can hold \(2,600 bytes\) \(\d+\)\. Nothing was copied",
         str(refused.value),
     )
     elsewhere = place("sqlite")

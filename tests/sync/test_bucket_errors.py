@@ -96,7 +96,7 @@ def test_a_refusal_says_what_to_do_and_holds_no_secret(
         ("s3://bkt/x?region=eu west", "eu west is not a region. Nothing was read."),
         ("s3://b d/x", "s3://b d/x does not name a bucket. Nothing was read."),
         ("s3:bkt/x", "does not name a bucket. Nothing was read. Write s3://BUCKET/PREFIX."),
-        ("s3://{bucket}/nothing?endpoint={endpoint}", "holds no objects. Nothing was read."),
+        ("s3://{bucket}/nothing?endpoint={endpoint}", "contains no objects. Nothing was read."),
     ],
 )
 def test_an_address_that_leads_nowhere_is_told(

@@ -195,7 +195,7 @@ async def test_an_empty_prefix_is_followed_until_something_is_there(
     workspace: Workspace, bucket: BucketServer
 ) -> None:
     async with following(workspace, bucket, "new") as followed:
-        await until(followed.is_in_trouble("holds no objects"))
+        await until(followed.is_in_trouble("contains no objects"))
         bucket.put("new/1.json", lines("u1"))
         await until(is_in(workspace, "u1"))
 

@@ -97,8 +97,8 @@ async def test_only_backups_that_are_made_here_are_said_to_be_replaced(
     workspace.enter(ANA)
     says = {
         "sqlite": "All backups of the ledger are replaced by a new one.",
-        "postgresql": "The server's backups still hold what is erased: its administrator deletes "
-        "them.",
+        "postgresql": "The server's backups still contain what is erased: ask its administrator to "
+        "delete them.",
     }
     assert plan_sentences(workspace.ledger.read(plan_forget, [ANA]))[-1] == says[engine]
     assert plan_sentences(workspace.ledger.read(plan_unfinished))[-1] == says[engine]

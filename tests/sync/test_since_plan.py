@@ -106,7 +106,7 @@ async def test_of_a_run_without_a_plan_nothing_is_kept(workspace: Workspace) -> 
             430,
             (
                 "5 more changes than planned: 9 changes arrived after the plan was made, "
-                "some of users who were pending already."
+                "some of them for users who were already pending."
             ),
         ),
         (

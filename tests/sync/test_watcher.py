@@ -319,7 +319,7 @@ def test_a_path_that_never_will_be_there_is_refused(folder: Path) -> None:
         readable([str(folder / "no" / "file.ndjson")])
     with pytest.raises(UnreadableSource, match="can't be read \\(File name too long\\)"):
         readable([str(folder / ("x" * 300))])
-    with pytest.raises(UnreadableSource, match="a user who is not known here"):
+    with pytest.raises(UnreadableSource, match="the home folder of an unknown user"):
         readable(["~no-such-user/file.ndjson"])
 
 

@@ -48,7 +48,7 @@ _READ_ONLY = _Kind(
 _FORBIDDEN = _Kind(
     LedgerReadOnly,
     f"The user of the ledger {{place}} lacks a right ({{words}}). {_KEPT} `amp-console doctor` "
-    "says how to grant it. For reading alone, open the connection read-only.",
+    "explains how to grant it. To read only, open the connection read-only.",
 )
 # By SQLSTATE, or by its first two characters.
 _KINDS = {

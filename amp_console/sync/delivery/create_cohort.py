@@ -200,8 +200,8 @@ async def _create_from_seed(worker: AudienceWorker, intent: Creation) -> None:
     if refusal is not None:
         raise AudienceBlocked(refused_text(refusal))
     raise AudienceBlocked(
-        "The audience is empty, and no user was found in Amplitude to create its cohort with. Set "
-        "a seed user: a User ID that Amplitude knows."
+        "The audience is empty, and no user was found in Amplitude with which to create its "
+        "cohort. Set a seed user: a User ID that Amplitude knows."
     )
 
 

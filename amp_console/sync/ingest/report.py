@@ -16,7 +16,7 @@ MAX_SAME = 5  # files
 
 _LOOKS_LIKE = {
     FilterReason.NO_EVENT: (
-        "They have no type, so they are not Segment events, nor in an envelope that amp-console "
+        "They have no type, so they are neither Segment events nor in an envelope that amp-console "
         "knows (EventBridge, Kinesis, SQS, SNS, Pub/Sub, batch). Choose a file of the events that "
         "Engage sends"
     ),

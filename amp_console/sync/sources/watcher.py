@@ -383,7 +383,7 @@ def _readable(text: str) -> Path:
         path = Path(text).expanduser().absolute()
     except RuntimeError:
         raise UnreadableSource(
-            f"{text} is in the home of a user who is not known here. Check the name."
+            f"{text} is in the home folder of an unknown user. Check the name."
         ) from None
     try:
         kind = path.stat().st_mode

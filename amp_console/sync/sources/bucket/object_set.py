@@ -172,8 +172,8 @@ class ObjectSet:
             only = find_object(client, self.address)
             if only is None:
                 raise UnreadableSource(
-                    f"{self.name} holds no objects. Nothing was read. Check the name: it is a"
-                    " folder, or the whole key of one object."
+                    f"{self.name} contains no objects. Nothing was read. Check the name: it must "
+                    "be a folder, or the whole key of one object."
                 )
             yield only
 

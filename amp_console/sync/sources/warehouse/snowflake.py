@@ -37,7 +37,7 @@ def database_options(name: str) -> dict[str, str]:
     except (OSError, ValueError) as error:  # a parser's words could quote a password
         why = error.strerror if isinstance(error, OSError) else "it is not valid TOML"
         raise WarehouseError(
-            f"Could not read {file}: {why}.", "It holds the connections of Snowflake."
+            f"Could not read {file}: {why}.", "It contains Snowflake's connections."
         ) from None
     if not isinstance(found, dict):
         raise WarehouseError(
