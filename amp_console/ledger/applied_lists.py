@@ -1,8 +1,8 @@
 """The newest list of members that was applied to an audience, by the ID type that it covers.
 
-A list says of everyone whether they were a member at its time, also of people the ledger does not
-know. So events that are not newer than it say nothing more, in whatever order they are read,
-and a list only has to write who enters and who leaves.
+A list decides for everyone whether they were a member at its time, including people the ledger does
+not know. Events that are not newer have no effect, in whatever order they are read, so applying a
+list only writes the members who enter or leave.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ class AppliedList(NamedTuple):
 
 
 def applied_lists(db: Db, audience_id: int) -> dict[IdType, AppliedList]:
-    """The newest list of an audience by ID type; only of those by which one was applied."""
+    """The newest list of an audience by ID type; ID types without a list are left out."""
     return applied_lists_of(db, [audience_id]).get(audience_id, {})
 
 
 def applied_lists_of(db: Db, audience_ids: Iterable[int]) -> dict[int, dict[IdType, AppliedList]]:
-    """The `applied_lists` of several audiences, by id; only of those that have any."""
+    """The `applied_lists` of several audiences, by id; audiences without any are left out."""
     found: dict[int, dict[IdType, AppliedList]] = {}
     for audience_id, id_type, *rest in db.execute(
         "SELECT audience_id, id_type, at, source_id FROM applied_list WHERE audience_id IN "
@@ -41,7 +41,7 @@ def applied_lists_of(db: Db, audience_ids: Iterable[int]) -> dict[int, dict[IdTy
 def keep_applied_list(
     db: Db, audience_id: int, id_types: Iterable[IdType], applied: AppliedList
 ) -> None:
-    """Keep that a list was applied that covers these ID types; an older one changes nothing."""
+    """Record that a list covering these ID types was applied; an older list changes nothing."""
     db.executemany(
         "INSERT INTO applied_list (audience_id, id_type, at, source_id) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (audience_id, id_type) DO UPDATE SET at = excluded.at, "

@@ -1,4 +1,4 @@
-"""The queries that audiences are refreshed from, and what became of the last refresh."""
+"""The queries that audiences are refreshed from, and the result of the last refresh."""
 
 import enum
 
@@ -8,7 +8,7 @@ from amp_console.ledger.db import Db
 
 
 class RefreshOutcome(enum.StrEnum):
-    """What became of a refresh."""
+    """How a refresh ended."""
 
     APPLIED = "applied"
     INCOMPLETE = "incomplete"  # rows were refused: who is listed was merged, no one was removed
@@ -22,7 +22,7 @@ class RefreshOutcome(enum.StrEnum):
 class LastRefresh(msgspec.Struct, frozen=True):
     """The last refresh: when it began (microseconds since 1970), how long it took in seconds.
 
-    `rows` are those that the query returned; `note` says what an operator has to know about it.
+    `rows` is how many the query returned; `note` is what an operator has to know about it.
     """
 
     at: int
@@ -35,9 +35,9 @@ class LastRefresh(msgspec.Struct, frozen=True):
 class AudienceQuery(msgspec.Struct, frozen=True):
     """The query of one audience, the name of the source that runs it, and when it was set.
 
-    It lists the members or, if it `is_changes`, who entered and left and when. Changes until
-    `cursor` (microseconds since 1970) were read, None: none yet; the query reads on from so many
-    seconds of `overlap` before. `column_types` are those of the last refresh, by column.
+    It lists the members or, if it `is_changes`, who entered or left, and when. Changes were read up
+    to `cursor` (microseconds since 1970; None: none yet). The next refresh starts `overlap` seconds
+    before it. `column_types` are those of the last refresh, by column.
     """
 
     audience_id: int
@@ -79,7 +79,7 @@ def audience_queries(db: Db) -> dict[int, AudienceQuery]:
 
 
 def set_query(db: Db, query: AudienceQuery) -> None:
-    """Refresh an audience from this query from now on; another one was not read yet."""
+    """Refresh an audience from this query from now on, as if it had never been read."""
     db.execute("DELETE FROM audience_query WHERE audience_id = ?", (query.audience_id,))
     db.execute(
         "INSERT INTO audience_query (audience_id, source, sql, set_at, is_changes, overlap) "
@@ -96,16 +96,16 @@ def set_query(db: Db, query: AudienceQuery) -> None:
 
 
 def drop_query(db: Db, audience_id: int) -> None:
-    """Refresh an audience no more; its members stay."""
+    """Stop refreshing an audience; its members stay."""
     db.execute("DELETE FROM audience_query WHERE audience_id = ?", (audience_id,))
 
 
 def keep_last_refresh(
     db: Db, query: AudienceQuery, last: LastRefresh, types: dict[str, str]
 ) -> None:
-    """Keep what became of a refresh, and the types of its columns, as far as they were read.
+    """Record how a refresh ended, and the types of its columns, as far as they were read.
 
-    Nothing is kept where the query was dropped, or another one set, meanwhile.
+    Nothing is recorded if the query was dropped or another one set meanwhile.
     """
     types = query.column_types | types
     db.execute(
@@ -124,7 +124,7 @@ def keep_last_refresh(
 
 
 def keep_cursor(db: Db, query: AudienceQuery, cursor: int | None) -> None:
-    """Keep until when changes were read; nothing where another query was set meanwhile."""
+    """Record until when changes were read, unless another query was set meanwhile."""
     db.execute(f"UPDATE audience_query SET cursor = ? WHERE {_SAME}", (cursor, *_identity(query)))
 
 

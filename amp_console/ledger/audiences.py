@@ -11,7 +11,7 @@ from amp_console.values import AudienceHints, AudienceRef, IdType
 
 
 class Link(enum.StrEnum):
-    """How an audience came to its cohort; it decides what is known of users never delivered."""
+    """How an audience got its cohort; it decides what is known of users never delivered."""
 
     NONE = "none"
     CREATED = "created"  # by us: it holds no one who was not delivered
@@ -22,8 +22,8 @@ class Link(enum.StrEnum):
 class Audience(msgspec.Struct, frozen=True):
     """One audience with its settings and its link; overrides are None where the default holds.
 
-    `name` is what it is called on screens: with its computation ID where another audience has the
-    same key or name (`is_alike`). `own_name` is the name alone.
+    `name` is what screens show: with its computation ID if another audience has the same key or
+    name (`is_alike`). `own_name` is the name alone.
     """
 
     id: int
@@ -58,11 +58,11 @@ class Audience(msgspec.Struct, frozen=True):
 
 
 class AudienceNotFound(LookupError):
-    """No audience answers to the name; the text lists those there are."""
+    """No audience has this name; the text lists the known ones."""
 
 
 class AudienceAmbiguous(LookupError):
-    """Several audiences answer to the name; the text says how to tell them apart."""
+    """Several audiences have this name; the text shows how to tell them apart."""
 
 
 NO_HINTS = AudienceHints()
@@ -183,7 +183,7 @@ def discover(db: Db, ref: AudienceRef, hints: AudienceHints = NO_HINTS) -> Audie
 
 
 def _is_untouched(db: Db, audience_id: int) -> bool:
-    """True until the first run or link: early events may lack what later ones bring."""
+    """True until the first run or link: early events may lack what later ones contain."""
     known = audience(db, audience_id)
     begun = db.execute("SELECT 1 FROM creation WHERE audience_id = ?", (audience_id,)).fetchone()
     return known.last_sync_at is None and known.link is Link.NONE and begun is None
@@ -254,7 +254,7 @@ def link_existing(db: Db, audience_id: int, cohort_id: str, name: str | None = N
 
 
 def set_link(db: Db, audience_id: int, cohort_id: str | None, name: str | None, link: Link) -> None:
-    """Set the link alone; what is delivered stays as it is known."""
+    """Set the link alone; what is known to be delivered stays."""
     db.execute(
         "UPDATE audience SET cohort_id = ?, linked_name = ?, link = ?, broken = NULL WHERE id = ?",
         (cohort_id, name, link, audience_id),

@@ -4,9 +4,9 @@ One is made before each migration, and one a day while a live session runs. Even
 imported again, but events from webhooks and from the standard input are in the ledger alone.
 
 A copy is one consistent state: a read transaction is held while SQLite's backup API copies it page
-by page, through a connection of its own, so that others keep reading and writing. It gets its
-name once it is complete and SQLite has checked it, so a crash leaves no half backup, and a damaged
-ledger never replaces a good copy.
+by page on a separate connection, so that others can keep reading and writing. The copy gets its
+name once it is complete and SQLite has checked it, so a crash leaves no partial backup, and a
+damaged ledger never replaces a good copy.
 """
 
 import os
@@ -33,7 +33,7 @@ _MIB = 1024 * 1024
 
 
 class BackupOptions(msgspec.Struct, frozen=True):
-    """How many backups are kept, how far apart daily ones are, and what a disk has to have left.
+    """How many backups are kept, how far apart daily ones are, and what must stay free on the disk.
 
     `every` is in microseconds, `spare` in bytes beyond the backup itself. `pages` are copied at a
     time: between two such steps a backup can be stopped. `patience` is how many seconds a backup
@@ -88,7 +88,7 @@ def list_backups(ledger: Path) -> list[Backup]:
 
 
 def remains_of(ledger: Path) -> list[str]:
-    """The paths of what there is of a ledger in a file: itself, its backups, what was set aside."""
+    """The paths of all files of a ledger in a file: itself, its backups, those set aside."""
     found = (ledger, backup_folder(ledger), *_set_aside(ledger))
     return [str(path) for path in found if path.exists()]
 
@@ -133,9 +133,9 @@ def back_up(
 def replace_all(ledger: Path, reason: str, now: int, options: BackupOptions) -> int:
     """Make one new backup and delete all the others; return how many. It may block for long.
 
-    They hold people who were erased since. Restoring one would bring those people back, and a copy
-    of an older version can't be changed without migrating it. Where there is no space for a new
-    copy, the old ones are deleted first. Nothing is made where there was none. Raises
+    They contain people who were erased since. Restoring one would bring those people back, and a
+    copy of an older version can't be changed without migrating it. If there is no space for a new
+    copy, the old ones are deleted first. If there was no backup, none is made. Raises
     `BackupSkipped`.
     """
     with _backing_up(ledger, options):
@@ -174,7 +174,7 @@ def _delete(backups: Iterable[Backup]) -> None:
 
 @contextmanager
 def _backing_up(ledger: Path, options: BackupOptions) -> Iterator[None]:
-    """Keep other processes from backing up meanwhile; what fails becomes a `BackupSkipped`."""
+    """Keep other processes from backing up meanwhile; a failure becomes a `BackupSkipped`."""
     # Not at the top: most ledgers are opened and closed without a backup.
     from filelock import FileLock, Timeout
 

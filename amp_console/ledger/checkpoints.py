@@ -1,4 +1,4 @@
-"""How far each source was read, kept in the same transaction as the events that were read."""
+"""How far each source was read, saved in the same transaction as the events that were read."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ LAST = "\U0010ffff"
 class Checkpoint(NamedTuple):
     """Where to resume a source: `value` is JSON that only the source understands.
 
-    `key` names the source among all sources: its scheme, a colon, and what tells it from others
-    of its kind.
+    `key` identifies the source: its scheme, a colon, and what distinguishes it from others of its
+    kind.
     """
 
     key: str
@@ -43,13 +43,13 @@ def checkpoints_with(db: Db, scheme: str, text: str) -> list[Checkpoint]:
 
 
 def find_checkpoint(db: Db, key: str) -> str | None:
-    """The value of a source's checkpoint; None where it has none."""
+    """The value of a source's checkpoint; None if it has none."""
     row = db.execute("SELECT value FROM checkpoint WHERE key = ?", (key,)).fetchone()
     return None if row is None else str(row[0])
 
 
 def keep_checkpoint(db: Db, checkpoint: Checkpoint) -> None:
-    """Replace a source's checkpoint: it was read, so it is no longer one that could not be."""
+    """Replace a source's checkpoint; it was read, so it is no longer listed as unreadable."""
     db.execute("DELETE FROM unread_source WHERE key = ?", (checkpoint.key,))
     db.execute(
         "INSERT INTO checkpoint (key, value) VALUES (?, ?) "

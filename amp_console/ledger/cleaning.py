@@ -1,4 +1,4 @@
-"""Cleaning a ledger's files, so that they hold no byte of what was deleted from it."""
+"""Cleaning a ledger's files, so that they contain no byte of what was deleted from it."""
 
 import sqlite3
 from contextlib import closing
@@ -18,10 +18,11 @@ def clean_files(backups: Backups, now: int) -> int:
 
 
 def rewrite(backups: Backups) -> None:
-    """Write the file that these are the backups of anew, without what was deleted.
+    """Rewrite the file that these are the backups of, without what was deleted.
 
-    It may block for as long as copying the ledger takes, and before for the `patience` of a backup
-    while other processes use it; they can't write meanwhile. Raises `LedgerError`.
+    It may block for as long as copying the ledger takes, and before that, while other processes use
+    the ledger, for the `patience` of a backup. Other processes can't write meanwhile. Raises
+    `LedgerError`.
     """
     path, patience = backups.ledger, backups.options.patience
     try:

@@ -25,7 +25,7 @@ class Creation(msgspec.Struct, frozen=True):
 
 
 def link_created(db: Db, audience_id: int, cohort_id: str, name: str) -> None:
-    """Link to the cohort we created: it holds no one who was not delivered."""
+    """Link to the cohort we created: it contains no one who was not delivered."""
     set_link(db, audience_id, cohort_id, name, Link.CREATED)
 
 
@@ -36,12 +36,12 @@ def unlink(db: Db, audience_id: int) -> None:
 
 
 def break_link(db: Db, audience_id: int, why: str) -> None:
-    """Keep the link, and why it no longer works."""
+    """Mark the link as broken, with the reason."""
     db.execute("UPDATE audience SET broken = ? WHERE id = ?", (why, audience_id))
 
 
 def creation(db: Db, audience_id: int) -> Creation | None:
-    """The creation that was begun and has not ended, if there is one."""
+    """The creation that is under way, if there is one."""
     row = db.execute(
         "SELECT audience_id, name, owner_email, started_at, known_ids FROM creation "
         "WHERE audience_id = ?",

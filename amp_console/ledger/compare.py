@@ -1,4 +1,4 @@
-"""Comparing a cohort with an audience, in sets; `delivered` is set to what the export shows.
+"""Comparing a cohort with an audience as sets; `delivered` is set to what the export shows.
 
 Once `delivered` matches the export, the differences are what is pending or rejected, so the members
 are not read a second time.
@@ -131,7 +131,7 @@ class _Comparer:
         return int(self._db.execute(sql, self._values).fetchone()[0])
 
     def _differ(self, kind: DifferenceKind, select: str) -> None:
-        """Record the differences that `select` yields: ID type, identifier, prior state."""
+        """Record the differences that `select` returns: ID type, identifier, prior state."""
         columns = "comparison_id, kind, id_type, id, standing"
         self._run(
             f"INSERT INTO difference ({columns}) "
@@ -187,9 +187,10 @@ class _Comparer:
             )
 
     def _note_drift_on_server(self) -> None:
-        """Note where `delivered` differs, and all who will: one join, as the server is quick at.
+        """Note where `delivered` differs, in one join, which a server does quickly.
 
-        `wants` and `prior` are theirs before. `n` is NULL for users that the ledger does not know.
+        `wants` and `prior` are the members' earlier values. `n` is NULL for users that the ledger
+        does not know.
         """
         now = "CASE WHEN found.id IS NULL THEN 0 ELSE 1 END"
         self._run(
@@ -274,9 +275,9 @@ class _Comparer:
         self._differ_strangers("")
 
     def _differ_in_file(self, kind: DifferenceKind, wanted: int) -> None:
-        """Record who is wanted otherwise than they were found.
+        """Record the members whose wanted state differs from what was found.
 
-        Each half has an index of its own; both in one query would read every member.
+        Each half has its own index; both in one query would read every member.
         """
         differ = (
             "audience_id = :audience AND id_type = :id_type "
@@ -393,7 +394,7 @@ class _Comparer:
         self._run("DROP TABLE temp.extra")
 
     def _count(self) -> None:
-        """Keep the numbers. Users who are comparable and not extra are in both."""
+        """Record the numbers. Users who are comparable and not extra are in both."""
         counts = dict(
             self._db.execute(
                 "SELECT kind, count(*) FROM difference WHERE comparison_id = :comparison "

@@ -39,7 +39,7 @@ class PriorState(enum.IntEnum):
 
 
 class Explanation(enum.Enum):
-    """What the ledger knew already that explains why a person differs.
+    """What the ledger already knew that explains why a person differs.
 
     Not an `IntEnum`: it is a key beside `DifferenceKind`, where equal integers are equal keys.
     """
@@ -52,16 +52,15 @@ class Explanation(enum.Enum):
 class Comparison(msgspec.Struct, frozen=True):
     """How a cohort and an audience differed, in numbers.
 
-    `at` is when the cohort was like this, in microseconds since 1970. `against` names the list
-    that the cohort was compared with, None where that is what the ledger wants; `against_at` is
+    `at` is the time of the export, in microseconds since 1970. `against` names the list that the
+    cohort was compared with; None if it was compared with what the ledger wants. `against_at` is
     the list's time. `applies` is the comparison whose differences were repaired before this one.
     `in_cohort` counts all users in the cohort. Of the `missing`, `missing_drifted` had been
     delivered and were gone, and `missing_rejected` are rejected. Of the `disagreeing`, list and
     cohort agree, but the ledger wants something else: the next sync undoes it, except for users
-    that the ledger does not know or who are rejected. `list_overlap`
-    counts the identifiers in the list itself that occur in the cohort or in the audience; None if
-    that is not known. Of the `missing` and `has_left`, so many are `pending`: the next sync sends
-    them anyway.
+    that the ledger does not know or who are rejected. `list_overlap` counts the identifiers in the
+    list itself that occur in the cohort or in the audience; None if that is not known. `pending`
+    counts those of the `missing` and `has_left` that the next sync sends anyway.
     """
 
     id: int
@@ -104,7 +103,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def has_differences(self) -> bool:
-        """Whether anyone was recorded who differs, can't be compared, or is `disagreeing`."""
+        """Whether any recorded user differs, can't be compared, or is `disagreeing`."""
         return bool(self.missing or self.extra or self.not_comparable or self.disagreeing)
 
     @property
@@ -123,7 +122,7 @@ class Comparison(msgspec.Struct, frozen=True):
         return self.missing + self.extra - self.pending - self.missing_rejected
 
     def count(self, kind: DifferenceKind) -> int:
-        """How many differences of a kind there are; 0 for those of which only the sum is kept.
+        """How many differences of a kind there are; 0 for kinds of which only the sum is kept.
 
         These are the `DISAGREEING` ones.
         """
@@ -137,9 +136,9 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One person who differs. `resembles` is an identifier of the other side that is spelt alike.
+    """One person who differs. `resembles` is a similarly spelled identifier on the other side.
 
-    `id_type` is mostly the audience's; the other one for users who are only known by it.
+    `id_type` is usually the audience's, or the other one for users who are only known by it.
     `is_repaired`: delivered since. `is_due`: any sync delivers it now.
     """
 
@@ -173,7 +172,7 @@ class DifferenceFilter(msgspec.Struct, frozen=True):
 
 
 class SizeCheck(msgspec.Struct, frozen=True):
-    """How many Amplitude's list said are in a cohort after its repair; None: not yet."""
+    """How many users Amplitude's list shows in a cohort after its repair; None: not yet."""
 
     expected: int
     found: int | None
@@ -224,7 +223,7 @@ _COLUMNS = ", ".join(Comparison.__struct_fields__)
 
 
 def comparison(db: Db, comparison_id: int) -> Comparison | None:
-    """The comparison of this id; None where there is none: the history may have been pruned."""
+    """The comparison with this id; None if there is none: the history may have been pruned."""
     row = db.execute(f"SELECT {_COLUMNS} FROM comparison WHERE id = ?", (comparison_id,)).fetchone()
     return None if row is None else _comparison(row)
 
@@ -254,7 +253,7 @@ def last_compared_at(db: Db) -> int | None:
 
 
 def keep_size(db: Db, run_id: int, audience_id: int, check: SizeCheck, now: int) -> None:
-    """Keep what Amplitude's list said after a run."""
+    """Record the size that Amplitude's list showed after a run."""
     db.execute(
         "INSERT INTO size_check (run_id, audience_id, at, expected, found) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (run_id, audience_id) DO UPDATE SET "
@@ -264,7 +263,7 @@ def keep_size(db: Db, run_id: int, audience_id: int, check: SizeCheck, now: int)
 
 
 def size_checks_in(db: Db, run_id: int) -> dict[int, SizeCheck]:
-    """What Amplitude's list said after a repair, by audience ID, where it was asked."""
+    """The sizes that Amplitude's list showed after a repair, by audience ID, if it was asked."""
     rows = db.execute(
         "SELECT audience_id, expected, found FROM size_check WHERE run_id = ?", (run_id,)
     )
@@ -305,22 +304,22 @@ def count_differences(db: Db, criteria: DifferenceFilter) -> int:
 
 
 def keeps_differences(db: Db, compared: Comparison) -> bool:
-    """Whether it is still known who differed; True where no one did."""
+    """Whether it is still known who differed; True if no one did."""
     if not compared.has_differences:
         return True
     return count_differences(db, DifferenceFilter(compared.id)) > 0
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """What has become of a comparison's differences since.
+    """What has happened to a comparison's differences since.
 
-    Delivered were the unexplained ones, by kind (`repaired`), of those that were pending `sent`,
-    and of those that were rejected `accepted`. Of the unexplained ones, any sync delivers those
-    that are `due`: the comparison has corrected what the ledger knew of them. `added` are those of
-    the missing, with or without an explanation, who are in the cohort by now, and `removed` are
-    those of the extra who are not. `is_repairing`: a repair of the audience is under way, and has
-    begun to send. The ledger follows the list now for those `following` of the `disagreeing` ones;
-    no other number counts these.
+    The delivered ones are counted separately: `repaired` were unexplained (by kind), `sent` were
+    pending, `accepted` were rejected. Of the unexplained ones, any sync delivers those that are
+    `due`: the comparison has corrected what the ledger knew of them. `added` counts the missing
+    users, with or without an explanation, who are in the cohort by now; `removed` counts the extra
+    ones who no longer are. `is_repairing`: a repair of the audience is under way and has started
+    sending. `following` counts the `disagreeing` ones for which the ledger now follows the list; no
+    other number includes these.
     """
 
     repaired: dict[DifferenceKind, int]
@@ -339,7 +338,7 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 def resolved_since(db: Db, comparison_id: int, dead: Collection[int] = ()) -> Resolved:
-    """How many of those who differed were delivered since, or are due.
+    """How many of the users who differed have been delivered since, or are due.
 
     `dead` are the ids from `Ledger.dead_runs`: such a repair is not under way.
     """
@@ -417,7 +416,7 @@ class CohortFinding(msgspec.Struct, frozen=True):
 
 
 def last_finding(db: Db, audience_id: int) -> CohortFinding | None:
-    """What the last comparison with what the ledger wants has found; None if there is none."""
+    """What the last comparison with what the ledger wants found; None if there is none."""
     return _findings(db, "audience.id = ?1", (audience_id,)).get(audience_id)
 
 

@@ -1,7 +1,7 @@
-"""Copying all of a ledger into another one, of either engine, and proving that it arrived.
+"""Copying a whole ledger into another one, of either engine, and verifying the copy.
 
-What is copied is what the catalog lists: tables and columns have no list by hand. Rows stream from
-one into the other, so the memory it takes does not grow with the ledger.
+The catalog determines what is copied: there is no hand-written list of tables and columns. Rows are
+streamed from one ledger into the other, so memory does not grow with the ledger.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _MODULUS = 1 << 128
 
 
 class CopyProgress(msgspec.Struct, frozen=True):
-    """So many of all rows were copied, or were read again to check them; `table` is under way."""
+    """How many of all rows were copied, or read again to check them; `table` is the current one."""
 
     table: str
     done: int
@@ -36,7 +36,7 @@ Observe = Callable[[CopyProgress], None]
 
 
 class TableSum(msgspec.Struct, frozen=True):
-    """How many rows a table has, and a checksum of them, in whatever order: 32 hex digits."""
+    """How many rows a table has, and their checksum, independent of their order: 32 hex digits."""
 
     table: str
     rows: int
@@ -48,14 +48,14 @@ class Unstorable(LedgerError):
 
 
 class _Sum:
-    """Adds up the digests of rows: the order does not matter, how often one is there does."""
+    """Adds up the digests of rows: their order does not matter, the number of equal rows does."""
 
     def __init__(self) -> None:
         self.rows = 0
         self._total = 0
 
     def over(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows, and add each of them."""
+        """Yield the rows, and add each to the sum."""
         encode, digest = msgspec.msgpack.Encoder().encode, hashlib.blake2b
         for row in rows:
             packed = digest(encode(row), digest_size=16).digest()
@@ -69,12 +69,12 @@ class _Sum:
 
 
 def copied_tables(db: Db) -> list[Table]:
-    """The tables that are copied: all but the mark of a ledger that was moved."""
+    """The tables that are copied: all except the mark of a moved ledger."""
     return [table for table in tables_of(db) if table.name != MARK]
 
 
 def sums_of(db: Db) -> list[TableSum]:
-    """Count the rows of each table, and sum them up; it reads all of the ledger."""
+    """Count the rows of each table and compute its checksum; this reads the whole ledger."""
     return sorted(
         (_summed(db, table, lambda _: None) for table in copied_tables(db)),
         key=lambda summed: summed.table,
@@ -93,8 +93,8 @@ def used_tables(db: Db) -> list[str]:
 def copy_ledger(source: Db, target: Db, observe: Observe) -> list[TableSum]:
     """Copy all rows of a ledger into another one, whose rows are deleted first.
 
-    Both are in a transaction, and have the same version. Returns the sums, which are the same on
-    both sides. Raises `LedgerError` where they are not, and `Unstorable`.
+    Both are in a transaction and have the same version. Returns the checksums, which are the same
+    on both sides. Raises `Unstorable`, and `LedgerError` if the checksums differ.
     """
     tables = copied_tables(source)
     if _columns(tables) != _columns(copied_tables(target)):
@@ -203,7 +203,7 @@ def _require_storable(source: Db, tables: list[Table]) -> None:
 
 
 def _unstorable_rows(db: Db, table: Table) -> Iterator[str]:
-    """Say which rows of an SQLite ledger hold a NUL, or more text than an index takes."""
+    """List the rows of a SQLite ledger that contain a NUL, or more text than an index can hold."""
     reasons = {
         f"a NUL in {text}": f"instr({quoted_name(text)}, char(0)) > 0" for text in table.texts
     }
@@ -229,7 +229,7 @@ def _unstorable_rows(db: Db, table: Table) -> Iterator[str]:
 
 
 def _indexed_texts(db: Db, table: Table) -> set[tuple[str, ...]]:
-    """The columns of text that share an index, of an SQLite ledger."""
+    """The text columns of a SQLite ledger that share an index."""
     indexes = defaultdict(list)
     for index, column in db.execute(
         "SELECT i.name, c.name FROM pragma_index_list(?) AS i JOIN pragma_index_info(i.name) AS c",

@@ -37,12 +37,12 @@ def _counted(db: Db) -> _Counted:
 
 
 class Outstanding(msgspec.Struct, frozen=True):
-    """What is left to do for an audience, counted from indexes alone: cheap at any size.
+    """What is left to do for an audience, counted from indexes alone, which is cheap at any size.
 
-    Amplitude `rejected` users. The `unidentified` were never sent: no event of theirs has an
-    identifier of the audience's ID type. Of the pending users, so many are `adding` or `removing`:
-    they are in a request that has no answer yet. A request without an answer may still undo what
-    was delivered for the `uncertain`; they can be confirmed again from `certain_at` on, in
+    `rejected` users were rejected by Amplitude. The `unidentified` were never sent: none of their
+    events has an identifier of the audience's ID type. Of the pending users, those `adding` or
+    `removing` are in a request that has no answer yet. For the `uncertain`, a request without an
+    answer may still undo what was delivered; they can be confirmed again from `certain_at` on, in
     microseconds since 1970.
     """
 
@@ -76,7 +76,7 @@ PendingCounts: TypeAlias = Mapping[tuple[int, int], int]
 
 
 def pending_counts(db: Db, audience_id: int) -> PendingCounts:
-    """Count an audience's pending members, those in requests without an answer left out."""
+    """Count an audience's pending members, without those in requests that have no answer yet."""
     counted, counts = _counted(db), Counter[tuple[int, int]]()
     for id_type, wanted, count in db.execute(
         f"SELECT id_type, wanted, {counted.people} FROM {counted.table} WHERE audience_id = ? "
@@ -110,7 +110,7 @@ def outstanding(db: Db, known: Audience, counts: PendingCounts | None = None) ->
 
 
 def pending_of(db: Db, audience_ids: Iterable[int]) -> Counter[int]:
-    """How many users of each of these audiences are pending, in two statements for them all."""
+    """How many users of each of these audiences are pending, in two statements for all of them."""
     counted, ids = _counted(db), set(audience_ids)
     pending = _by_audience(
         db,
@@ -148,7 +148,7 @@ class PendingMember(msgspec.Struct, frozen=True):
 
 
 def pending_members(db: Db, audience_id: int, limit: int) -> list[PendingMember]:
-    """The first `limit` members that enter, then as many that leave, by either identifier."""
+    """The first `limit` members to be added, then as many to be removed, by either identifier."""
     found: list[PendingMember] = []
     pending = pending_rows(db)
     for wanted in (1, 0):
@@ -212,11 +212,12 @@ def to_send(db: Db, known: Audience, now: int, pending: PendingCounts | None = N
 class InCohort(msgspec.Struct, frozen=True):
     """How many users are in an audience's cohort by the ledger, by either identifier.
 
-    `delivered` were added, or found there, and not removed since. Where the `unconfirmed` are is
-    not known: Amplitude has not answered the last request that carried them, it refused to remove
-    them, who may have been added by their other identifier since, or they are to be removed from a
-    cohort that others may have filled. Until something is delivered to a cohort, all users that it
-    may hold are. A rejected user that Amplitude does not know is not counted.
+    `delivered` users were added, or found there, and not removed since. Whether the `unconfirmed`
+    are in the cohort is not known, for one of these reasons: Amplitude has not answered the last
+    request that carried them; Amplitude refused to remove them, and they may have been added by
+    their other identifier since; or they are to be removed from a cohort that others may have
+    filled. Until something is delivered to a cohort, all users that it may contain are unconfirmed.
+    A rejected user that Amplitude does not know is not counted.
     """
 
     delivered: int
@@ -224,23 +225,24 @@ class InCohort(msgspec.Struct, frozen=True):
 
     @property
     def at_most(self) -> int:
-        """How many the cohort holds if it holds all of the unconfirmed."""
+        """How many users the cohort has if all of the unconfirmed are in it."""
         return self.delivered + self.unconfirmed
 
     def more_in(self, size: int) -> int:
-        """How many users more a cohort of this size holds than it may; negative for fewer."""
+        """By how many users a cohort of this size exceeds what is possible; negative for fewer."""
         return size - min(max(size, self.delivered), self.at_most)
 
 
 class Headcount(msgspec.Struct, frozen=True):
-    """How many people should be in a cohort, and how many the ledger says it holds.
+    """How many people should be in a cohort, and how many are in it according to the ledger.
 
-    The members are the sum of those who are `in_cohort`, `pending`, `rejected` and `unidentified`:
-    without an identifier of the audience's ID type. `held` are all users in the cohort, also
-    those who have left the audience and are still to be removed.
+    The members are the sum of those who are `in_cohort`, `pending`, `rejected` and `unidentified`
+    (without an identifier of the audience's ID type). `held` counts all users in the cohort,
+    including those who have left the audience and are still to be removed.
 
-    `ahead` have an event that is dated later than a limit, the last of which is at `ahead_until`;
-    the oldest event of a pending user is at `pending_since` (microseconds since 1970).
+    `ahead` counts people with an event dated later than a limit; the latest of these is at
+    `ahead_until`. The oldest event of a pending user is at `pending_since`. Both in microseconds
+    since 1970.
     """
 
     in_cohort: int
@@ -263,7 +265,7 @@ class Headcount(msgspec.Struct, frozen=True):
         return self.identified + self.unidentified
 
     def at(self, then: Outstanding, now: Outstanding) -> "Headcount":
-        """The count with what is outstanding `now`, where it was made when `then` was.
+        """Bring a count that was made with `then` up to date with what is outstanding `now`.
 
         What is no longer pending was delivered or rejected; what is pending in addition is new.
         """
@@ -285,7 +287,7 @@ class Headcount(msgspec.Struct, frozen=True):
 
 
 def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
-    """What is left of each audience that has anything left, in five statements for them all."""
+    """What is left to do for each audience that is not done, in five statements for all of them."""
     counted = _counted(db)
     members = f"{counted.people} FROM {counted.table}"
     pending = _by_audience(
@@ -331,8 +333,8 @@ def _by_audience(db: Db, query: str, *values: object) -> Counter[tuple[int, int]
 def headcount(db: Db, known: Audience, limit: int) -> Headcount:
     """Count the members, those in the cohort by either identifier, and those dated too late.
 
-    In a file it reads each of them (2,000,000 a second). Users in a request without an answer yet
-    do not count as delivered. `limit` is in microseconds since 1970.
+    In a file, this reads each of them (2,000,000 a second). Users in a request that has no answer
+    yet do not count as delivered. `limit` is in microseconds since 1970.
     """
     return headcounts(db, [known], limit)[known.id]
 
@@ -347,7 +349,7 @@ def headcounts(db: Db, audiences: Sequence[Audience], limit: int) -> dict[int, H
 def _headcounts_of_server(
     db: ServerDb, audiences: Sequence[Audience], limit: int
 ) -> dict[int, Headcount]:
-    """Of the members themselves, only the oldest pending ones and those dated too late are read."""
+    """Of the members, only the oldest pending ones and those dated too late are read."""
     used = {known.id: ID_TYPE_CODE[known.id_type] for known in audiences}
     values = {"ids": msgspec.json.encode(list(used)).decode(), "limit": limit}
     chosen = "audience_id IN (SELECT CAST(value AS INTEGER) FROM json_each(:ids))"
@@ -449,10 +451,11 @@ _IS_REFUSED = "rejection_id IN (SELECT id FROM rejection WHERE code = 'refused_b
 
 
 def _held_columns(db: Db) -> str:
-    """Delivered, unknown, and unknown since nothing was ever sent: to a cohort others filled.
+    """Delivered, unknown, and unknown because nothing was ever sent to a cohort that others filled.
 
-    A user that Amplitude does not know is in no cohort; one that it refused may be. One that it
-    refused to remove is in it, but may be counted as delivered by the other identifier.
+    A user that Amplitude does not know is in no cohort; a user that it refused to add may be. A
+    user that it refused to remove is in the cohort, but may be counted as delivered by the other
+    identifier.
     """
     where = _counted(db).where
     is_refused = "refused = 1" if isinstance(db, ServerDb) else _IS_REFUSED
@@ -503,7 +506,7 @@ def members(db: Db, known: Audience) -> int:
 
 
 def has_members(db: Db, known: Audience) -> bool:
-    """Whether anyone with an identifier is wanted in the cohort; it reads up to the first one."""
+    """Whether anyone with an identifier is wanted in the cohort; reading stops at the first one."""
     row = db.execute(
         "SELECT EXISTS (SELECT 1 FROM member WHERE audience_id = ? AND id_type = ? AND wanted = 1)",
         (known.id, ID_TYPE_CODE[known.id_type]),
@@ -517,7 +520,7 @@ def leavers(db: Db, known: Audience) -> int:
 
 
 def has_delivered(db: Db, audience_id: int, least: int) -> bool:
-    """Whether the cohort has at least so many users by the ledger; it reads no more than that."""
+    """Whether the cohort has at least this many users by the ledger; reading stops there."""
     (found,) = db.execute(
         "SELECT count(*) FROM (SELECT 1 FROM member WHERE audience_id = ? AND delivered = 1 "
         "LIMIT ?) AS found",
@@ -537,7 +540,7 @@ def _count(db: Db, where: str, audience_id: int, *values: object) -> int:
 
 
 class OtherIdType(msgspec.Struct, frozen=True):
-    """What the next sync would do, were the audience switched to its other ID type.
+    """What the next sync would do if the audience were switched to its other ID type.
 
     `leave` are, or may be, in the cohort by the ID type in use; `enter` would be added by the
     other one; `unknown` are members without a known identifier of the other one.
@@ -565,7 +568,7 @@ def other_id_type(db: Db, known: Audience) -> OtherIdType:
 
 
 def stored_bytes(db: Db) -> int:
-    """How many bytes the ledger takes, with what is still in SQLite's write-ahead log."""
+    """The size of the ledger in bytes, including SQLite's write-ahead log."""
     if isinstance(db, ServerDb):
         return db.stored_bytes()
     pages, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES)

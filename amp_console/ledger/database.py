@@ -1,7 +1,8 @@
 """A ledger: the one thread that uses its database, and transactions on it.
 
-SQLite and psycopg release Python's lock while a statement runs, so one over a whole batch runs
-beside the reader of the next batch; that is why work comes in sets and why there is one thread.
+SQLite and psycopg release Python's lock while a statement runs, so a statement over a whole batch
+runs in parallel with reading the next batch. That is why work comes in sets, and why there is one
+thread.
 """
 
 import enum
@@ -40,11 +41,11 @@ class Access(enum.Enum):
 
 
 class Database(Protocol):
-    """The database of a ledger. All but `open` is called in the ledger's thread, once it is open.
+    """The database of a ledger. All methods except `open` are called in the ledger's thread.
 
-    `url` opens it again; `backups` are None where the administrator of a server makes them.
-    `has_one_writer`: there is one transaction that writes at a time, of whatever audiences.
-    `clock_offset`: by so many microseconds its clock is ahead of this machine's.
+    `url` opens it again; `backups` is None if a server's administrator makes them.
+    `has_one_writer`: only one transaction writes at a time, whatever its audiences. `clock_offset`
+    is how many microseconds its clock is ahead of this machine's.
     """
 
     url: str
@@ -76,11 +77,11 @@ class Database(Protocol):
 
 
 class Ledger:
-    """Runs functions that take a `Db` first, each in a transaction of its own; see `Writes.share`.
+    """Runs functions that take a `Db` first, each in a separate transaction; see `Writes.share`.
 
     `read`, `stage` and `write` wait for the result, `aread`, `astage` and `awrite` await it,
     `submit` returns a future. All raise `LedgerError` if the database fails; the transaction is
-    then rolled back. `notices` say in sentences what an operator has to know about its opening.
+    then rolled back. `notices` are sentences that an operator has to know about its opening.
     """
 
     def __init__(self, database: Database) -> None:
@@ -103,11 +104,11 @@ class Ledger:
             raise
 
     def writes_of(self, *audience_ids: int) -> "Writes":
-        """Writes that change nothing but what is about these audiences, and rows of their own.
+        """Writes that change only these audiences, and rows that belong to the writer alone.
 
-        Rows of its own are those that no other process changes at the same time: of a run, of a
-        source that it reads, of the log. Such writes wait only for those of the same audiences, and
-        for those of the whole ledger.
+        The latter are rows that no other process changes at the same time: of a run, of a source
+        that it reads, of the log. Such writes wait only for writes to the same audiences or to the
+        whole ledger.
         """
         return Writes(self._queued, self._database, audience_ids)
 
@@ -144,14 +145,14 @@ class Ledger:
 
     @property
     def url(self) -> str:
-        """What `open_ledger` opens this ledger by."""
+        """The address from which `open_ledger` opens this ledger."""
         return self._database.url
 
     def clock(self, own: Clock = now_in_microseconds) -> Clock:
-        """The clock of all who share the ledger: this machine's `own`, set right by the server's.
+        """The clock of all who share the ledger: this machine's `own`, corrected by the server's.
 
-        Every time that a ledger holds is by this clock, as far as a process of ours has seen it: no
-        one waits for hours, or not at all, because another machine's clock is wrong.
+        All times in a ledger that a process of ours has observed follow this clock, so no one waits
+        for hours, or not at all, because another machine's clock is wrong.
         """
         if isinstance(own, _LedgerClock):
             return own
@@ -170,9 +171,9 @@ class Ledger:
     ) -> AsyncIterator[T]:
         """Hold a lock, such as `lease`, without holding up the event loop.
 
-        The ledger's thread takes it and releases it, after what was queued before. One that is
-        taken only after its caller was cancelled is released at once. A release that takes more
-        seconds than `longest_release` continues without the caller.
+        The ledger's thread takes and releases the lock, after what was queued before. If the caller
+        is cancelled before the lock is taken, it is released at once. If the release takes more
+        than `longest_release` seconds, it continues without the caller.
         """
         held = ExitStack()
         try:
@@ -186,7 +187,7 @@ class Ledger:
                 await _finished(releasing, longest_release)
 
     async def acheck_lease(self, fence: Fence | None) -> None:
-        """Make sure that a lease is still held; one without a fence is. Raises `LeaseLost`."""
+        """Make sure that a lease is still held; without a fence, always. Raises `LeaseLost`."""
         if fence is not None:
             await _awaitable(self._queued.put(self.locks.check_lease, fence))
 
@@ -201,8 +202,8 @@ class Ledger:
     def dead_runs(self) -> frozenset[int]:
         """Return the runs marked running whose process no longer holds their lock.
 
-        What is read afterwards may use this: a run that began since is not among them, and for one
-        that ended since, its own end counts.
+        Later reads may use this result: a run that began since is not in it, and if one has ended
+        since, that end counts.
         """
         return self._queued.put(self._find_dead_runs).result()
 
@@ -211,7 +212,7 @@ class Ledger:
         return await _awaitable(self._queued.put(self._find_dead_runs))
 
     async def aend_dead_runs(self) -> None:
-        """End the dead runs in the history, with what their requests say they did."""
+        """End the dead runs in the history, with the results that their requests show."""
         await _awaitable(self._queued.put(self._end_dead_runs))
 
     def close(self) -> None:
@@ -259,7 +260,7 @@ class _LedgerClock:
 
 
 class Writes:
-    """Transactions that may change the ledger, or what is about some of its audiences."""
+    """Transactions that may change the whole ledger, or only some of its audiences."""
 
     def __init__(
         self,
@@ -294,7 +295,7 @@ class Writes:
         return self.submit(work, *args, **kwargs).result()
 
     async def awrite(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Write without holding up the event loop; `share` says in which transaction."""
+        """Write without holding up the event loop, as `share` does."""
         return await _awaitable(self.share(work, *args, **kwargs))
 
 
@@ -307,7 +308,7 @@ async def _awaitable(future: Future[T]) -> T:
 
 
 async def _finished(future: Future[None], seconds: float) -> None:
-    """Wait until the ledger's thread has done something, for so many seconds at most."""
+    """Wait until the ledger's thread has finished something, for a limited number of seconds."""
     from asyncio import wait, wrap_future
 
     done, _ = await wait([wrap_future(future)], timeout=seconds)

@@ -1,4 +1,4 @@
-"""What the ledger's functions need of a database connection, and how columns hold values."""
+"""What the ledger's functions need from a database connection, and how columns store values."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,9 +46,9 @@ class Db(Protocol):
 
 
 class ServerDb(ABC):
-    """A `Db` of a database server, and what it does in a way of its own.
+    """A `Db` of a database server, and what only a server does, or does differently.
 
-    `clock_offset`: by so many microseconds the server's clock is ahead of this machine's.
+    `clock_offset` is how many microseconds the server's clock is ahead of this machine's.
     """
 
     clock_offset = 0
@@ -67,7 +67,7 @@ class ServerDb(ABC):
 
     @abstractmethod
     def copy(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Load rows into some columns of a table, many times as fast as by INSERT."""
+        """Load rows into some columns of a table, many times faster than INSERT."""
 
     @abstractmethod
     def copy_text(self, table: str, columns: str, text: str) -> None:
@@ -83,15 +83,15 @@ class ServerDb(ABC):
 
     @abstractmethod
     def empty(self, tables: Iterable[str]) -> None:
-        """Delete all rows of tables that refer to no other one."""
+        """Delete all rows of tables that do not refer to others."""
 
     @abstractmethod
     def number_on(self) -> None:
-        """Let the numbers of new rows follow those that are there."""
+        """Make the numbers of new rows follow the existing ones."""
 
     @abstractmethod
     def numbers_taken(self) -> list[str]:
-        """The columns whose next number is not greater than all that are there."""
+        """The columns whose next number is not greater than all existing ones."""
 
     @abstractmethod
     def engine(self) -> str:
@@ -103,11 +103,11 @@ class ServerDb(ABC):
 
     @abstractmethod
     def refuse_writes(self, tables: Iterable[str], text: str) -> None:
-        """Let each write to tables fail with a text, until `accept_writes`."""
+        """Make each write to tables fail with a text, until `accept_writes`."""
 
     @abstractmethod
     def accept_writes(self) -> None:
-        """End what `refuse_writes` began, if it did."""
+        """Undo `refuse_writes`, if it was called."""
 
     @abstractmethod
     def stored_bytes(self) -> int:
@@ -119,7 +119,7 @@ class ServerDb(ABC):
 
 
 def ledger_time(db: Db, own_time: int) -> int:
-    """A time of this machine's clock by that of the ledger, in microseconds; see `Ledger.clock`."""
+    """Convert a time of this machine's clock to the ledger's (microseconds); see `Ledger.clock`."""
     return own_time + (db.clock_offset if isinstance(db, ServerDb) else 0)
 
 
@@ -134,7 +134,7 @@ class PendingRows(NamedTuple):
 
 
 def pending_rows(db: Db) -> PendingRows:
-    """A file has an index of those who are pending, a server a view of them."""
+    """A file has an index of pending members, a server a view of them."""
     if isinstance(db, ServerDb):
         return PendingRows("pending_member", "block, n")
     return PendingRows("member", "n")
@@ -144,11 +144,11 @@ _DENSE = 20  # rows for each one that is meant: SQLite reads so many in order wh
 
 
 def members_between(first: int, last: int, size: int) -> str:
-    """The condition for an audience's members in these rows, of which about `size` are meant.
+    """The condition for an audience's members in these rows, about `size` of them.
 
-    Its parameters are `:audience`, `:id_type`, `:first` and `:last`. SQLite would always read all
-    of an audience by its identifiers: 2,000,000 take seconds. With the sign it reads the rows from
-    the first to the last one, unless most of them are other audiences'.
+    Its parameters are `:audience`, `:id_type`, `:first` and `:last`. SQLite would always read the
+    whole audience by its identifiers, which takes seconds for 2,000,000. The plus sign makes it
+    read the rows from the first to the last one, unless most of them belong to other audiences.
     """
     sign = "+" if last - first < _DENSE * size else ""
     return (
@@ -158,9 +158,9 @@ def members_between(first: int, last: int, size: int) -> str:
 
 
 def each_row(db: Db, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[Any]:
-    """Yield the rows of a query that may return millions, and hold few of them in memory.
+    """Yield the rows of a query that may return millions, with only a few of them in memory.
 
-    Other statements may run meanwhile. `execute` would hold all rows that a server sends.
+    Other statements may run meanwhile. `execute` would keep all rows that a server sends in memory.
     """
     if isinstance(db, ServerDb):
         return db.stream(sql, parameters)

@@ -30,7 +30,7 @@ from amp_console.values import IdType, Operation
 
 
 class RequestKind(enum.StrEnum):
-    """Which call of Amplitude's a request was."""
+    """Which of Amplitude's calls a request was."""
 
     MEMBERSHIP = "membership"
     UPLOAD = "upload"
@@ -63,14 +63,14 @@ class DeliveryBatch(msgspec.Struct, frozen=True):
     before: DeliveredBefore
 
     def identifiers(self) -> list[str]:
-        """The identifiers as a list, for the few batches that are looked into."""
+        """The identifiers as a list, for the few batches whose contents are needed."""
         return msgspec.json.decode(self.ids, type=list[str])
 
 
 class RequestAnswer(msgspec.Struct, frozen=True):
-    """What came back: HTTP status (None: no answer), Amplitude's words, and when (microseconds).
+    """Amplitude's answer: HTTP status (None: no answer), its text, and when (microseconds).
 
-    `sent_at` is when the request was sent, in microseconds, None for when it was opened.
+    `sent_at` is when the request was sent, in microseconds; None means when it was opened.
     """
 
     at: int
@@ -82,7 +82,7 @@ class RequestAnswer(msgspec.Struct, frozen=True):
 class NotApplied(NamedTuple):
     """How many users of a request Amplitude did not accept, and how many of them are rejected.
 
-    The others are wanted otherwise since, so they are pending.
+    The wanted state of the others has changed since, so they are pending.
     """
 
     users: int
@@ -145,7 +145,7 @@ class MemberRows(msgspec.Struct, frozen=True):
 
     @property
     def are_adjacent(self) -> bool:
-        """Whether most rows between the first and the last one are theirs."""
+        """Whether most rows between the first and the last one belong to these members."""
         return self.last - self.first < 2 * self.size
 
 
@@ -171,9 +171,10 @@ def open_batch(
     avoid: Collection[str] = (),
     only: Collection[str] | None = None,
 ) -> DeliveryBatch | None:
-    """Open a request for up to `limit` pending members; None if none is pending.
+    """Open a request for up to `limit` pending members; None if no one is pending.
 
-    With a comparison, only its chosen differences; with `only`, those ids; never those in `avoid`.
+    With a comparison, it includes only the chosen differences; with `only`, only those ids. It
+    never includes ids in `avoid`.
     """
     values = {
         "audience": audience_id,
@@ -215,7 +216,7 @@ def open_batch(
 def _open_on_server(
     db: ServerDb, is_meant: str, values: Mapping[str, object]
 ) -> tuple[int, MemberRows] | None:
-    """Do it in one statement, which reads no more blocks of pending members than it has to."""
+    """Open it in one statement, which reads no more blocks of pending members than necessary."""
     pending = pending_rows(db)
     request_id, *rows = db.execute(
         "WITH last AS MATERIALIZED (SELECT min(block) AS block FROM (SELECT block, "
@@ -373,7 +374,7 @@ def confirm(
 def refuse(
     db: Db, batch: DeliveryBatch, named_ids: Sequence[str], answer: RequestAnswer
 ) -> NotApplied:
-    """Amplitude refused the request because of these users, and again, although it took others.
+    """Amplitude refused the request because of these users, twice, although it accepted others.
 
     They are where they were before it (`undo`).
     """
@@ -428,9 +429,9 @@ def _reject(
 
 
 def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None = None) -> None:
-    """It is not known whether the request was applied: its members are unknown, and so pending.
+    """It is not known whether the request was applied: its members become unknown, so pending.
 
-    Where it was to replace the cohort's content, so are all other users in the cohort. It may take
+    If it was to replace the cohort's content, so do all other users in the cohort. It may take
     effect until `late_until`, in microseconds since 1970; None: no later than now.
     """
     kind, audience_id, id_type, first, last, size = db.execute(
@@ -459,13 +460,13 @@ def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None 
 
 
 def undo(db: Db, batch: DeliveryBatch, answer: RequestAnswer) -> None:
-    """The request changed nothing: its members are where they were before it, and so pending."""
+    """The request changed nothing: its members are where they were before it, so pending."""
     settle(db, batch.request_id, "void", answer, 0)
     _restore(db, batch, batch.request_id)
 
 
 def withdraw(db: Db, batch: DeliveryBatch) -> None:
-    """Delete a request that was never sent; its members are as before it, and so pending."""
+    """Delete a request that was never sent; its members are as before it, so pending."""
     _restore(db, batch, None)
     db.execute("DELETE FROM request WHERE id = ?", (batch.request_id,))
     before = batch.before
@@ -475,7 +476,7 @@ def withdraw(db: Db, batch: DeliveryBatch) -> None:
 
 
 def _restore(db: Db, batch: DeliveryBatch, request_id: int | None) -> None:
-    """Let the members be where they were, and their last request be this one."""
+    """Put the members back where they were, with this one as their last request."""
     first, last = db.execute(
         "SELECT first_n, last_n FROM request WHERE id = ?", (batch.request_id,)
     ).fetchone()
@@ -504,8 +505,9 @@ PROCESS_ENDED = "The process ended before the answer came."
 def void_open(db: Db, audience_id: int, now: int, late_until: int | None) -> int:
     """Void what a dead process left open; only for the holder of the lease. Returns how many.
 
-    What it sent may take effect until `late_until`, in microseconds since 1970; None: it can't.
-    A batch is sent only once those before it are settled, so that only the first of these may be.
+    What it sent may take effect until `late_until`, in microseconds since 1970; None: it can't. A
+    batch is sent only once those before it are settled, so only the first of these can have been
+    sent.
     """
     requests = db.execute(
         "SELECT id FROM request WHERE audience_id = ? AND state = 'open' ORDER BY id",
@@ -539,7 +541,7 @@ def settle(db: Db, request_id: int, state: str, answer: RequestAnswer, skipped: 
 def doubt_delivered(db: Db, audience_id: int, id_type_in_use: IdType) -> None:
     """Mark users delivered under the ID type in use as unknown, so that they are added again.
 
-    Before users are removed by the other ID type, which may remove the same people.
+    Do this before users are removed by the other ID type, which may remove the same people.
     """
     db.execute(
         "UPDATE member SET delivered = NULL WHERE audience_id = ? AND id_type = ? "

@@ -1,4 +1,4 @@
-"""Downloads of cohorts: what they cost is counted here, and none is paid for twice."""
+"""Downloads of cohorts: they are counted towards the quota here, and none is paid for twice."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ class Download(msgspec.Struct, frozen=True):
 
 
 def begin_download(db: Db, audience_id: int, cohort_id: str, now: int) -> int:
-    """Write a download down before it is asked for: it may count although its answer is lost."""
+    """Record a download before it is requested: it may count although its answer is lost."""
     row = db.execute(
         "INSERT INTO download (audience_id, cohort_id, started_at) VALUES (?, ?, ?) RETURNING id",
         (audience_id, cohort_id, now),
@@ -26,12 +26,12 @@ def begin_download(db: Db, audience_id: int, cohort_id: str, now: int) -> int:
 
 
 def note_request(db: Db, download_id: int, request_id: str) -> None:
-    """Keep the number that Amplitude gave a download."""
+    """Record the number that Amplitude gave a download."""
     db.execute("UPDATE download SET request_id = ? WHERE id = ?", (request_id, download_id))
 
 
 def close_download(db: Db, download_id: int) -> None:
-    """The download was read, or is good for nothing; it still counts."""
+    """The download was read, or is useless; it still counts."""
     db.execute("UPDATE download SET is_over = 1 WHERE id = ?", (download_id,))
 
 
@@ -41,9 +41,9 @@ def uncount_download(db: Db, download_id: int) -> None:
 
 
 def unread_download(db: Db, audience_id: int, cohort_id: str, since: int) -> Download | None:
-    """The download that was paid for since then and never read, if it still says how things are.
+    """The download that was paid for since then and never read, if it is still up to date.
 
-    It does while nothing was sent to the cohort after it was asked for.
+    It is as long as nothing has been sent to the cohort since it was requested.
     """
     row = db.execute(
         "SELECT id, request_id, started_at FROM download WHERE audience_id = ?1 AND cohort_id = ?2 "
@@ -56,9 +56,9 @@ def unread_download(db: Db, audience_id: int, cohort_id: str, since: int) -> Dow
 
 
 def downloads_needed(db: Db, audiences: Iterable[Audience], since: int) -> int:
-    """How many downloads comparing these audiences takes: none for one that was paid for already.
+    """How many downloads comparing these audiences takes; those already paid for are not counted.
 
-    A cohort that Amplitude does not have any more can't be downloaded.
+    A cohort that Amplitude no longer has can't be downloaded.
     """
     return sum(
         audience.cohort_id is not None

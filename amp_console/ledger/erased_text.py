@@ -1,4 +1,4 @@
-"""Erasing identifiers from what the ledger keeps in words: answers, notes, reasons, log entries."""
+"""Erasing identifiers from the ledger's texts: answers, notes, reasons, log entries."""
 
 import json
 import re
@@ -41,7 +41,7 @@ NAMES = (
 
 
 class Eraser:
-    """Finds some identifiers in a text, spelled as they are or as JSON and the log spell them."""
+    """Finds identifiers in a text, spelled as they are or as JSON and the log spell them."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._spellings = sorted({form for id_ in ids for form in _spellings(id_)}, reverse=True)
@@ -49,7 +49,7 @@ class Eraser:
         self._pattern = re.compile("|".join(map(_pattern, self._spellings)) or r"(?!)")
 
     def finds(self, text: str) -> bool:
-        """Whether a text holds one of the identifiers, as a whole word."""
+        """Whether a text contains one of the identifiers, as a whole word."""
         return self._pattern.search(text) is not None
 
     def erased(self, text: str) -> str:
@@ -90,7 +90,7 @@ def _pattern(form: str) -> str:
 def erase_from_texts(db: Db, eraser: Eraser) -> int:
     """Erase identifiers from all texts of the ledger; return how many texts that changed.
 
-    Of invalid events that quote one, neither the text nor the position is kept: they are counted.
+    Invalid events that quote one lose their text and position; they are only counted.
     """
     changed = _erase_invalid_events(db, eraser)
     for table, column in TEXTS:
@@ -133,7 +133,7 @@ def _rewrite_counted(db: Db, table: str, eraser: Eraser) -> int:
 
 
 def names_left(db: Db, eraser: Eraser) -> list[str]:
-    """What operators have to change themselves, since it names an identifier: "the name of …"."""
+    """What contains an identifier and has to be changed by the operator: "the name of …"."""
     found = []
     for table, column, what in NAMES:
         rows = db.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {column} <> ''").fetchall()

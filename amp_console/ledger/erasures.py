@@ -1,8 +1,8 @@
 """Deletion requests: a person leaves every cohort, and is then erased from the ledger.
 
 A request is kept with its identifiers until the person has left every cohort. Nothing is erased
-before. Then everything is erased in one transaction, and what is left of the request says when it
-was, who carried it out and how many cohorts it was about.
+before that. Then everything is erased in one transaction. What is kept of the request is when it
+was made, who carried it out, and how many cohorts it was about.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ UNCONFIRMED = "Amplitude has not confirmed the removal yet."
 
 
 class PairedTooOften(Exception):
-    """Events pair an identifier with so many others that they can't all be of one person."""
+    """Events pair an identifier with too many others for all of them to belong to one person."""
 
 
 class Erasure(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class Erased(msgspec.Struct, frozen=True):
 
 
 def identities_of(db: Db, start: Iterable[Identity]) -> frozenset[Identity]:
-    """All identifiers of a person: those to start with, and what events paired with them.
+    """All identifiers of a person: the given ones, and those that events paired with them.
 
     Raises `PairedTooOften`. It reads every member.
     """
@@ -103,7 +103,7 @@ _IS_IDENTITY = "audience_id IN (SELECT id FROM audience) AND id_type = ? AND id 
 
 
 def known_types(db: Db, id_: str) -> list[IdType]:
-    """By which ID types the ledger knows an identifier, as an event or a comparison named it."""
+    """The ID types by which the ledger knows an identifier, from an event or a comparison."""
     return [
         ID_TYPE_OF[code]
         for code in ID_TYPE_OF
@@ -115,10 +115,10 @@ def known_types(db: Db, id_: str) -> list[IdType]:
 
 
 def begin_erasure(db: Db, identities: Iterable[Identity], now: int) -> int:
-    """Take a deletion request: the person is wanted in no cohort any more; return its id.
+    """Begin a deletion request: the person is no longer wanted in any cohort; return its id.
 
-    All that is known of the person by now is history, whatever its time. A request about the same
-    person that is not finished becomes this one. `now` is in microseconds since 1970.
+    Everything known of the person so far no longer counts, whatever its time. An unfinished request
+    about the same person becomes this one. `now` is in microseconds since 1970.
     """
     people = set(identities)
     for unfinished in unfinished_erasures(db):
@@ -157,7 +157,7 @@ def _rows_of(db: Db, identities: Iterable[Identity]) -> list[tuple[int, int, int
 
 
 def _add_strangers(db: Db, identities: Iterable[Identity], until: int) -> None:
-    """Add the person to the audiences whose cohorts hold them by a comparison alone."""
+    """Add the person to the audiences whose cohorts contain them only according to a comparison."""
     db.executemany(
         "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
         "line, delivered) SELECT c.audience_id, d.id_type, d.id, 0, 0, ?, 0, 0, NULL "
@@ -198,7 +198,7 @@ _MAY_BE_ADDED_LATE = (
 
 
 def audiences_to_leave(db: Db, erasure_ids: Sequence[int]) -> list[int]:
-    """The ids of the audiences whose cohorts may hold a person of these requests."""
+    """The ids of the audiences whose cohorts may contain a person of these requests."""
     rows = db.execute(
         f"SELECT DISTINCT a.id {_REMOVABLE} AND e.erasure_id IN "
         "(SELECT CAST(value AS INTEGER) FROM json_each(?)) "
@@ -209,7 +209,7 @@ def audiences_to_leave(db: Db, erasure_ids: Sequence[int]) -> list[int]:
 
 
 def obstacles(db: Db, erasure_id: int, now: int) -> list[Obstacle]:
-    """Why the person of a request can't be erased yet; nothing where they can.
+    """Why the person of a request can't be erased yet; empty if they can.
 
     `now` is in microseconds since 1970.
     """
@@ -243,12 +243,12 @@ class _Whereabouts(NamedTuple):
 
     @property
     def is_out(self) -> bool:
-        """Not in the cohort: users that Amplitude does not know are in none."""
+        """Whether they are not in the cohort; users that Amplitude does not know are in none."""
         return self.delivered == 0 or self.code == Reason.UNKNOWN
 
 
 def _reason(known: _Whereabouts, now: int) -> str:
-    """Why someone may still be in a cohort, "" where it is certain that they are not."""
+    """Why someone may still be in a cohort; "" if it is certain that they are not."""
     if known.state == "open":
         return "A request about them has no answer yet."
     if not known.is_out and known.cohort_id is not None:
@@ -274,8 +274,8 @@ class PairedRow(NamedTuple):
 def rows_paired_with(db: Db, identities: Iterable[Identity]) -> list[PairedRow]:
     """The members that events paired with a person, for `erase`, once that is requested.
 
-    It reads every member, so it is no part of a transaction that others wait for. Who is paired
-    later is so by an event that is newer than the request.
+    It reads every member, so it must not be part of a transaction that others wait for. Anyone
+    paired later is paired by an event that is newer than the request.
     """
     return [
         PairedRow(int(n), identity)
@@ -288,7 +288,7 @@ def rows_paired_with(db: Db, identities: Iterable[Identity]) -> list[PairedRow]:
 
 
 def erase(db: Db, erasure_id: int, now: int, paired: Iterable[PairedRow]) -> Erased:
-    """Erase the person of a request who is in no cohort any more; see `obstacles`.
+    """Erase the person of a request once they are in no cohort; see `obstacles`.
 
     What events said of them after the request is kept. `now` is in microseconds since 1970.
     """
@@ -325,7 +325,7 @@ def erase(db: Db, erasure_id: int, now: int, paired: Iterable[PairedRow]) -> Era
 def _erase_pairs(db: Db, found: Erasure, paired: Iterable[PairedRow]) -> None:
     """Erase the identifiers from the rows of others that events paired with them.
 
-    Where the person has come back, newer events say again who is who.
+    If the person has come back, newer events pair the identifiers again.
     """
     kept = {n for n, *_ in _rows_of(db, found.identities)}
     db.executemany(
@@ -339,7 +339,7 @@ def _erase_pairs(db: Db, found: Erasure, paired: Iterable[PairedRow]) -> None:
 
 
 def note_cleaned(db: Db, erasure_ids: Iterable[int], now: int) -> None:
-    """Note that no file holds bytes of these people any more; in microseconds since 1970."""
+    """Record that no file contains bytes of these people any more; in microseconds since 1970."""
     db.executemany(
         "UPDATE erasure SET cleaned_at = ? WHERE id = ?", [(now, id_) for id_ in erasure_ids]
     )

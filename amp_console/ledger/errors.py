@@ -8,7 +8,7 @@ from amp_console.ledger.backups import list_backups
 
 
 class LedgerError(Exception):
-    """The ledger can't be used. What it held before is still in it."""
+    """The ledger can't be used. Its earlier contents are still there."""
 
 
 class LedgerTooNew(LedgerError):
@@ -22,7 +22,7 @@ class LedgerTooNew(LedgerError):
 
 
 class LedgerClosed(LedgerError):
-    """It was closed: nothing more is read from it, or written."""
+    """It was closed: nothing more is read from it or written to it."""
 
     def __init__(self) -> None:
         super().__init__("The ledger was closed meanwhile. Its contents are kept.")
@@ -45,7 +45,7 @@ class LedgerUnreachable(LedgerError):
 
 
 class PlaintextRefused(LedgerError):
-    """The server is another host, and what is sent to it might not be encrypted."""
+    """The server is on another host, and the connection to it might not be encrypted."""
 
     def __init__(self, place: str, sslmode: str) -> None:
         super().__init__(
@@ -56,7 +56,7 @@ class PlaintextRefused(LedgerError):
 
 
 class LedgerMoved(LedgerError):
-    """The ledger in use is at another `address`; nothing is read from this one, or written."""
+    """The ledger in use is at another `address`; this one is neither read nor written."""
 
     def __init__(self, text: str, address: str = "") -> None:
         super().__init__(text)
@@ -76,7 +76,7 @@ class PoolerRefused(LedgerError):
 
 
 class LedgerOfAnotherProject(LedgerError):
-    """A server's ledger belongs to another Amplitude project: what was delivered is not its own."""
+    """A server's ledger belongs to another Amplitude project, with other deliveries."""
 
     def __init__(self, found: int, app_id: int) -> None:
         super().__init__(
@@ -110,7 +110,7 @@ class LedgerOnNetwork(LedgerError):
 
 
 class LedgerDamaged(LedgerError):
-    """The file is not a ledger, or not a whole one."""
+    """The file is not a ledger, or is incomplete."""
 
 
 _KEPT = "Everything before is kept; only the last step was undone."
@@ -169,10 +169,10 @@ def explain_os(error: OSError, path: Path) -> LedgerError:
 
 
 def damaged(path: Path, what: str) -> LedgerDamaged:
-    """Return the error of a file that is no whole ledger: what can be recovered, and how.
+    """Return the error for a file that is no intact ledger: what can be recovered, and how.
 
     Event files can be imported again. Events from webhooks and the standard input are in no file,
-    so of those, only what a backup holds can be recovered.
+    so only those in a backup can be recovered.
     """
     backups = list_backups(path)
     start = f"The ledger {path} {what}. It was not changed. "

@@ -1,4 +1,4 @@
-"""The log: everything that was done with a ledger, by any process, in words."""
+"""The log: everything that any process did with a ledger, in words."""
 
 import enum
 import os
@@ -43,8 +43,8 @@ class LogEntry(msgspec.Struct, frozen=True):
     """Something that was done, in words; `at` in microseconds since 1970.
 
     `run_id` and `audience_id` are what it is about. `process` names the process that did it
-    ("process 71 on desk", "" where that is not known), `operator` who uses that, in the same way;
-    `id` is 0 before it is kept.
+    ("process 71 on desk"), and `operator` the person who uses that process; either is "" if it is
+    not known. `id` is 0 before the entry is saved.
     """
 
     at: int
@@ -59,7 +59,7 @@ class LogEntry(msgspec.Struct, frozen=True):
 
 
 class LogFilter(msgspec.Struct, frozen=True):
-    """Which entries to select: `text` is a part of one, or of who did it, ignoring case.
+    """Which entries to select: `text` is part of one, or of its operator's name, ignoring case.
 
     No `kinds` are all kinds.
 
@@ -90,7 +90,7 @@ def by_whom(operator: str, process: str) -> str:
 
 
 def add_log_entry(db: Db, entry: LogEntry) -> None:
-    """Keep an entry of this process; the oldest ones are dropped beyond `MAX_ENTRIES`."""
+    """Add an entry of this process; beyond `MAX_ENTRIES`, the oldest ones are dropped."""
     row = db.execute(
         "INSERT INTO log_entry (at, kind, text, severity, run_id, audience_id, process, operator) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, coalesce(nullif(?, ''), this_operator())) RETURNING id",
@@ -109,7 +109,7 @@ def add_log_entry(db: Db, entry: LogEntry) -> None:
 
 
 def add_local_entry(db: Db, entry: LogEntry) -> None:
-    """Keep an entry whose time is by this machine's clock, as before a ledger was open."""
+    """Add an entry whose time is by this machine's clock, from before the ledger was open."""
     add_log_entry(db, msgspec.structs.replace(entry, at=ledger_time(db, entry.at)))
 
 
@@ -125,7 +125,7 @@ def log_page(db: Db, criteria: LogFilter, offset: int = 0, limit: int = EVERY) -
 
 
 def log_counts(db: Db, criteria: LogFilter) -> dict[LogKind, int]:
-    """How many entries match by kind, whatever kinds the filter names; kinds without any lack."""
+    """How many entries match by kind, ignoring the filter's kinds; kinds without any lack."""
     where, values = _where(msgspec.structs.replace(criteria, kinds=()))
     rows = db.execute(f"SELECT kind, count(*) FROM log_entry WHERE {where} GROUP BY kind", values)
     return {LogKind(kind): count for kind, count in rows}
@@ -138,7 +138,7 @@ def count_log(db: Db, criteria: LogFilter) -> int:
 
 
 def newest_log_id(db: Db) -> int:
-    """The id of the entry that was kept last; 0 where there is none."""
+    """The id of the newest entry; 0 if there is none."""
     row = db.execute("SELECT coalesce(max(id), 0) FROM log_entry").fetchone()
     return int(row[0])
 
@@ -146,7 +146,7 @@ def newest_log_id(db: Db) -> int:
 def last_changed_by(db: Db, audience_id: int) -> str:
     """Who changed the settings or the link of an audience last.
 
-    "" where it was the one who asks, or no one is known to have.
+    "" if it was the operator who asks, or if it is not known.
     """
     row = db.execute(
         "SELECT CASE WHEN operator = this_operator() THEN '' ELSE operator END FROM log_entry "

@@ -1,7 +1,7 @@
-"""Who was found in a cohort, and a list that it may be compared with: tables for the time being.
+"""Temporary tables of the users found in a cohort, and of a list to compare it with.
 
-They are temporary tables, which SQLite keeps out of memory and takes away with its process.
-A comparison holds the audience's lease, so each audience has at most one of each.
+SQLite keeps them on disk, and removes them when its process ends. A comparison holds the audience's
+lease, so each audience has at most one of each.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _MAX_CHARACTER = 4  # bytes of UTF-8
 
 
 def export_table(audience_id: int) -> str:
-    """The name of the table of who was found in the cohort."""
+    """The name of the table of users found in the cohort."""
     return f"found_{int(audience_id)}"
 
 
@@ -37,13 +37,13 @@ def list_table(audience_id: int) -> str:
 
 
 def drop_export(db: Db, audience_id: int) -> None:
-    """Forget who was found in the cohort, and what was found to differ on the way."""
+    """Drop the users found in the cohort, and the differences found."""
     db.execute(f"DROP TABLE IF EXISTS temp.{export_table(audience_id)}")
     db.execute(f"DROP TABLE IF EXISTS temp.{drift_table(audience_id)}")
 
 
 def begin_export(db: Db, audience_id: int) -> None:
-    """Begin to look at a cohort anew."""
+    """Start a new export of a cohort."""
     drop_export(db, audience_id)
     db.execute(
         f"CREATE TEMP TABLE {export_table(audience_id)} (id TEXT NOT NULL, other TEXT NOT NULL)"
@@ -58,7 +58,7 @@ def add_exported(
 ) -> None:
     """Add people who are in the cohort: a JSON object of User IDs ("": none) by Amplitude ID.
 
-    A User ID that no ledger can keep is none.
+    A User ID that no ledger can store counts as none.
     """
     table = f"temp.{export_table(audience_id)}"
     longest = max(map(len, users.split('","')))  # of a person, so that of a User ID is no more
@@ -78,7 +78,7 @@ def add_exported(
 
 
 def _as_lines(users: str) -> str | None:
-    """A JSON object without escapes as lines of cells; None where a cell looks like a separator.
+    """A JSON object without escapes as lines of cells; None if a cell looks like a separator.
 
     What separates the cells is replaced: decoding them would take longer than the server's COPY.
     """
@@ -87,7 +87,7 @@ def _as_lines(users: str) -> str | None:
 
 
 def _known(users: str) -> dict[str, str]:
-    """Leave out User IDs that no ledger can keep; few texts have to be looked into for that."""
+    """Leave out User IDs that no ledger can store; few texts have to be checked for that."""
     known = msgspec.json.decode(users, type=dict[str, str])
     if _may_be_too_much("\\" in users, max(map(len, known.values()), default=0)):
         return {id_: "" if identifier_fault(user) else user for id_, user in known.items()}
@@ -99,19 +99,19 @@ def _may_be_too_much(has_escapes: bool, longest: int) -> bool:
 
 
 def drop_list(db: Db, audience_id: int) -> None:
-    """Forget the list that a cohort is compared with."""
+    """Drop the list that a cohort is compared with."""
     db.execute(f"DROP TABLE IF EXISTS temp.{list_table(audience_id)}")
 
 
 def begin_list(db: Db, audience_id: int) -> None:
-    """Begin to read a list of members."""
+    """Start reading a list of members."""
     drop_list(db, audience_id)
     columns = "(id TEXT NOT NULL PRIMARY KEY, is_named INTEGER NOT NULL DEFAULT 1)"
     db.execute(f"CREATE TEMP TABLE {list_table(audience_id)} {columns} WITHOUT ROWID")
 
 
 def add_to_list(db: Db, audience_id: int, ids: Sequence[str]) -> None:
-    """Add identifiers that the list names."""
+    """Add identifiers from the list."""
     db.executemany(
         f"INSERT INTO temp.{list_table(audience_id)} (id) VALUES (?) ON CONFLICT (id) DO NOTHING",
         [(id_,) for id_ in ids],
@@ -119,9 +119,9 @@ def add_to_list(db: Db, audience_id: int, ids: Sequence[str]) -> None:
 
 
 class ListCounts(msgspec.Struct, frozen=True):
-    """How many people a list names once newer events are counted in.
+    """How many people a list contains after newer events are applied.
 
-    Of the identifiers in the list itself, `known` ones occur in the audience, too.
+    `known` counts the identifiers in the list itself that also occur in the audience.
     """
 
     members: int
@@ -129,7 +129,7 @@ class ListCounts(msgspec.Struct, frozen=True):
 
 
 def end_list(db: Db, audience_id: int, id_type: IdType, at: int) -> ListCounts:
-    """Let events that are newer than the list outweigh it."""
+    """Apply the events that are newer than the list."""
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type], "at": at}
     known = "FROM main.member WHERE audience_id = :audience AND id_type = :id_type"
     # A newer list decides about everyone, also those it did not have to write.

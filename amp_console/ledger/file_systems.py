@@ -1,8 +1,9 @@
-"""Which file systems a ledger's file can be on: those of this machine, not of a network.
+"""Which file systems a ledger's file can be on: local ones, not network ones.
 
 The processes that use a file in WAL mode share memory, so all of them must be on one machine, and
 locks of network file systems may be missing or stale: https://sqlite.org/wal.html (Overview) and
-https://sqlite.org/useovernet.html. Nothing fails there at once; the file is damaged some day.
+https://sqlite.org/useovernet.html. Nothing fails there at first, but sooner or later the file is
+damaged.
 """
 
 import os
@@ -27,9 +28,9 @@ def refuse_network(ledger: Path) -> None:
 
 
 def network_file_system(folder: Path, mounts: Path = MOUNTS) -> str | None:
-    """The type of a folder's file system, such as `nfs4`, if it is one of a network.
+    """The type of a folder's file system, such as `nfs4`, if it is a network file system.
 
-    Linux lists them in proc(5)'s mountinfo, by their device. None also where that is not known.
+    Linux lists them in proc(5)'s mountinfo, by their device. Also None if the type is not known.
     """
     try:
         device = folder.stat().st_dev

@@ -1,4 +1,4 @@
-"""A ledger's file: made whole or not at all, and refused where something has emptied it."""
+"""A ledger's file: created completely or not at all, and refused if something has emptied it."""
 
 import os
 import sqlite3
@@ -17,10 +17,10 @@ _PATIENCE = 30.0  # seconds; making a ledger takes milliseconds
 
 
 def prepare(path: Path) -> str | None:
-    """See that there is a ledger file; return a notice if it is new although there are backups.
+    """Make sure that there is a ledger file; return a notice if it is new although backups exist.
 
-    An empty file is never one of ours. Opened all the same, it would look like a new ledger, and
-    SQLite would delete the -wal file beside it. Raises `LedgerError`.
+    An empty file is never one of ours. If it were opened anyway, it would look like a new ledger,
+    and SQLite would delete the -wal file beside it. Raises `LedgerError`.
     """
     try:
         if path.exists():
@@ -40,7 +40,7 @@ def prepare(path: Path) -> str | None:
 
 
 def _create(path: Path) -> None:
-    """Make an empty ledger under another name, and rename it: a crash leaves it or nothing."""
+    """Create an empty ledger under another name, then rename it: a crash leaves all or nothing."""
     from filelock import FileLock
 
     file = lock_folder(path) / "create.lock"
@@ -58,7 +58,7 @@ def _create(path: Path) -> None:
 
 
 def make_empty(new: Path) -> None:
-    """Make an empty ledger of the newest version, for its owner only. Raises OSError."""
+    """Create an empty ledger of the newest version, readable by its owner only. Raises OSError."""
     # SQLite makes files 0644; -wal and -shm take the mode of the file itself.
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     new.chmod(0o600)  # whatever the umask is
@@ -87,7 +87,7 @@ def _finish(new: Path) -> None:
 
 
 def _refuse_leftover(path: Path) -> None:
-    """SQLite would play another ledger's -wal file into the new one."""
+    """Refuse another ledger's -wal file, which SQLite would apply to the new one."""
     for end in ("-wal", "-journal"):
         left = path.with_name(path.name + end)
         if left.exists() and left.stat().st_size:

@@ -1,4 +1,4 @@
-"""What comparisons found of one person in a cohort, as far as their differences are kept."""
+"""What comparisons found about one person in a cohort, as far as their differences are kept."""
 
 import msgspec
 
@@ -74,9 +74,10 @@ def comparisons_of(
 ) -> tuple[PersonComparison, ...]:
     """The comparisons of the audience's present cohort that concerned a person, the newest first.
 
-    Those are the comparisons in which they differed and, by the ID type that the person is matched
-    by, the later ones; also those after `since`, when the ledger knew them, in microseconds since
-    1970. Of an audience's comparisons, the last `KEPT` have kept who differed.
+    These are the comparisons in which they differed and, for the ID type that the person is matched
+    by, all later ones, as well as those after `since` (microseconds since 1970), when the ledger
+    first knew them. Only the last `KEPT` comparisons of an audience still have the people who
+    differed.
     """
     rows = db.execute(
         "SELECT comparison.id, run_id, at, kind, standing, comparison.id_type = :id_type FROM "

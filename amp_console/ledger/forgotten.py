@@ -1,8 +1,8 @@
 """People who asked to be deleted, so that old files do not bring them back.
 
-The ledger keeps no identifier of theirs, but its keyed digest with a time: events until then
-are history. The key is in the ledger, too, so a digest says nothing without the ledger; with it,
-anyone can test whether a certain identifier was forgotten.
+The ledger keeps none of their identifiers, only keyed digests with a time: events up to then no
+longer count. The key is in the ledger, too, so without the ledger a digest reveals nothing. With
+it, anyone can test whether a given identifier was forgotten.
 """
 
 import secrets
@@ -20,7 +20,7 @@ _NEVER = -(1 << 63)  # before any event
 
 
 class Identity(NamedTuple):
-    """One identifier of a person, as events name them."""
+    """One identifier of a person, as in events."""
 
     id_type: IdType
     id: str
@@ -36,9 +36,9 @@ def _digest(key: bytes, kind: bytes, id_: str) -> bytes:
 
 
 class Forgotten:
-    """Who is forgotten, as the ledger knew it at `revision`; false where no one is.
+    """Who is forgotten, as the ledger knew it at `revision`; false if no one is.
 
-    `newest` is the newest time until which events are history, in microseconds since 1970.
+    `newest` is the latest time up to which events no longer count, in microseconds since 1970.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Forgotten:
         return bool(self._until)
 
     def covers(self, id_type: IdType, id_: str | None, at: int) -> bool:
-        """Whether what is said at a time about an identifier is history, because it was forgotten.
+        """Whether an event about an identifier at this time no longer counts: it was forgotten.
 
         `at` in microseconds since 1970; an identifier that is not known is None.
         """
@@ -69,7 +69,7 @@ class Forgotten:
         )
 
     def without(self, changes: Sequence[Change]) -> Sequence[Change]:
-        """The changes that count; the same list where all of them do."""
+        """The changes that count; the same list if all of them do."""
         if not self:
             return changes
         return [change for change in changes if not self.covers_change(change)]
@@ -79,7 +79,7 @@ NO_ONE_FORGOTTEN = Forgotten()
 
 
 def forgotten_people(db: Db, known: Forgotten = NO_ONE_FORGOTTEN) -> Forgotten:
-    """Who is forgotten; `known` itself where nothing has changed since it was read."""
+    """Who is forgotten; `known` itself if nothing has changed since it was read."""
     (revision,) = db.execute("SELECT coalesce(max(revision), 0) FROM forgotten").fetchone()
     if revision == known.revision:
         return known
@@ -89,7 +89,7 @@ def forgotten_people(db: Db, known: Forgotten = NO_ONE_FORGOTTEN) -> Forgotten:
 
 
 def keep_forgotten(db: Db, identities: Iterable[Identity], until: int) -> None:
-    """Let all that is said of these identifiers until a time be history; never less than before.
+    """Discount events about these identifiers up to a time; an earlier time changes nothing.
 
     `until` in microseconds since 1970.
     """
@@ -110,7 +110,7 @@ def keep_forgotten(db: Db, identities: Iterable[Identity], until: int) -> None:
 def pairs_to_drop(
     forgotten: Forgotten, at_of: Mapping[IdType, Mapping[str, int]], pairs: Mapping[str, str]
 ) -> set[Identity]:
-    """Which identifiers of merged changes are forgotten, or belong to someone who is.
+    """Which identifiers of merged changes are forgotten, or belong to a forgotten person.
 
     `at_of` has the time of each identifier's newest change, `pairs` the Amplitude ID that an event
     had beside a User ID.

@@ -1,4 +1,4 @@
-"""Who is at work on a ledger: the processes that hold leases, runs and sources."""
+"""Who is working on a ledger: the processes that hold leases, runs and sources."""
 
 import msgspec
 
@@ -43,7 +43,7 @@ class Holders(msgspec.Struct, frozen=True):
 
 
 def holders(db: Db, locks: Locks) -> Holders:
-    """Find out who is at work. What is held is asked of the locks, the rest is for people."""
+    """Find out who is working on it. The locks show what is held; the rest is for people."""
     rows = db.execute(
         "SELECT audience.id, key, pid, host, since, operator FROM audience "
         "LEFT JOIN lease ON audience_id = audience.id ORDER BY key"

@@ -1,10 +1,10 @@
-"""Late effects: what a request without an answer may still do, and who is confirmed again for it.
+"""Late effects: what a request without an answer may still do, and who is confirmed again.
 
-Amplitude may apply a request long after it was given up, and so undo what was confirmed since. For
-a quiet time each of its members is remembered with the operation. Afterwards nothing can land any
-more. Members who were to be added or removed as they are wanted now are settled; the others are
-delivered once more. They stay remembered until a request that was sent after the quiet time is
-confirmed.
+Amplitude may apply a request long after it was given up, and so undo what was confirmed since.
+During a quiet time, each of its members is remembered with the operation. After that, the request
+can no longer take effect. Members whose operation matches what is wanted now are settled; the
+others are delivered once more. They stay remembered until a request that was sent after the quiet
+time is confirmed.
 """
 
 from collections import Counter
@@ -83,8 +83,8 @@ def remember(db: Db, request_id: int, until: int) -> None:
 def make_due_pending(db: Db, audience_id: int, now: int, quiet: int) -> None:
     """Mark as pending the users whose confirmation is due; only for the holder of the lease.
 
-    `quiet` is the quiet time in microseconds: no effect is waited for longer, so that a clock that
-    was set back delays nothing for ever.
+    `quiet` is the quiet time in microseconds: no wait is longer, so that a clock that was set back
+    delays nothing forever.
     """
     if not _has_any(db, audience_id):
         return
@@ -133,7 +133,7 @@ def _has_any(db: Db, audience_id: int) -> bool:
 
 
 def _extend_replacements(db: Db, audience_id: int) -> None:
-    """Remember those who have come since a replacement was given up: it would remove them."""
+    """Remember the users added since a replacement was given up, because it would remove them."""
     db.execute(
         "INSERT INTO late_effect SELECT m.audience_id, r.cohort_id, m.n, 0, r.until "
         "FROM late_replacement AS r JOIN member AS m "
@@ -181,7 +181,7 @@ def rule_out(
 
 
 def due(db: Db, audience_id: int, now: int) -> Counter[tuple[int, int]]:
-    """Count who has to be confirmed again by now, by ID type (code) and what is wanted."""
+    """Count the users who have to be confirmed again by now, by ID type (code) and wanted state."""
     rows = db.execute(
         f"SELECT m.id_type, m.wanted, count(DISTINCT m.n) FROM {_JOINED} "
         f"WHERE late.audience_id = ? AND late.until <= ? AND {_UNCERTAIN} GROUP BY 1, 2",
@@ -202,7 +202,7 @@ def uncertain(db: Db, audience_id: int | None = None) -> dict[int, Uncertain]:
 
 
 def uncertain_until(db: Db, audience_id: int, id_type: IdType, id_: str) -> int | None:
-    """Until when a late effect may undo what is delivered of one user; None if none may."""
+    """Until when a late effect may undo what was delivered for one user; None if none may."""
     row = db.execute(
         f"SELECT max(late.until) FROM {_JOINED} WHERE late.audience_id = ? AND m.id_type = ? "
         f"AND m.id = ? AND {_UNCERTAIN}",

@@ -64,7 +64,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 def quoted_name(name: str) -> str:
-    """A name of a table or a column, as both engines read it even if it is a keyword."""
+    """Quote the name of a table or a column; both engines accept it then, even a keyword."""
     return f'"{name}"'
 
 

@@ -1,8 +1,8 @@
-"""What the ledger holds of leases: who took each of them last, and how often it was taken.
+"""The ledger's record of leases: who took each of them last, and how often it was taken.
 
-A process may lose a lease and not notice: its machine was suspended, or its network was cut, so the
-server ended its session. When another process has taken the lease since, nothing that the former
-one writes must count.
+A process may lose a lease without noticing: its machine was suspended, or its network was cut, so
+the server ended its session. If another process has taken the lease since, nothing that the former
+one writes may count.
 """
 
 import os
@@ -41,7 +41,7 @@ def _taken_by(db: Db, audience_id: int) -> tuple[int, str, str] | None:
 
 
 def busy_because(db: Db, audience_id: int) -> str:
-    """Say who holds the lease of an audience that is busy."""
+    """Return a sentence on who holds the lease of a busy audience."""
     row = _taken_by(db, audience_id)
     if row == (os.getpid(), socket.gethostname(), ""):
         return "A run of this console is delivering this audience. Try again when it has finished."
@@ -49,7 +49,7 @@ def busy_because(db: Db, audience_id: int) -> str:
 
 
 def holder(db: Db, audience_id: int) -> str:
-    """Name who holds the lease of an audience that is busy: "another amp-console (…)"."""
+    """Name the holder of the lease of a busy audience: "another amp-console (…)"."""
     return _holder(_taken_by(db, audience_id)).replace("A", "a", 1)
 
 
@@ -68,8 +68,8 @@ def fenced(
 ) -> T:
     """Do the work, unless the lease was taken again since; then raise `LeaseLost`.
 
-    Other writers to the audience wait until the transaction ends, so who takes the lease meanwhile
-    finds all its changes.
+    Other writers to the audience wait until the transaction ends, so a process that takes the lease
+    meanwhile sees all its changes.
     """
     if fence is not None:
         row = db.execute("SELECT number FROM lease WHERE audience_id = ?", fence[:1]).fetchone()

@@ -1,8 +1,9 @@
 """Lock files: which process delivers an audience, and which one carries out a run.
 
-The operating system releases a lock the moment its process dies, however it dies: nothing times
-out and nothing has to be recovered. The lock is the truth. Process and host are in the tables for
-people to read, so a reused process number or a machine that went down makes no dead run look alive.
+The operating system releases a lock the moment its process dies, however it dies: nothing times out
+and nothing has to be recovered. Only the lock decides. Process and host are in the tables for
+people to read, so a reused process number or a machine that went down can't make a dead run look
+alive.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ class SourceBusy(Exception):
 
 
 class Holds(NamedTuple):
-    """What processes hold of a ledger: leases of audiences, runs, and so many sources."""
+    """What processes hold of a ledger: leases of audiences, runs, and how many sources."""
 
     audiences: frozenset[int]
     runs: frozenset[int]
@@ -33,7 +34,7 @@ class Holds(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """Which taking of an audience's lease this is: each one has a greater `number`."""
+    """Identifies one acquisition of an audience's lease: each one has a greater `number`."""
 
     audience_id: int
     number: int
@@ -150,7 +151,7 @@ def _is_acquired(lock: "FileLock") -> bool:
 
 
 def lock_folder(ledger: Path) -> Path:
-    """Return the folder of a ledger's lock files, the same one by whatever path it was opened."""
+    """Return the folder of a ledger's lock files: the same one for every path to the ledger."""
     folder = ledger.resolve().with_suffix(".leases")
     make_folder(folder)
     return folder

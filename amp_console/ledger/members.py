@@ -134,7 +134,7 @@ class _Group:
 class NewestChanges:
     """The newest change of each identifier among those read since the last merge.
 
-    Those of people who are `forgotten` were left out before.
+    Changes of people who are `forgotten` are already left out.
     """
 
     def __init__(self, forgotten: Forgotten = NO_ONE_FORGOTTEN) -> None:
@@ -182,7 +182,7 @@ class NewestChanges:
         return sum(len(by_id) for g in self._groups.values() for by_id in g.by_id.values())
 
     def accepts(self, changes: Sequence[Change]) -> bool:
-        """Whether these lines are near enough to those held; else merge first."""
+        """Whether these lines are close enough to those already held; if not, merge first."""
         near = self.first_line + LINES
         return not (changes and self.first_line) or _last_line(changes) <= near
 
@@ -257,9 +257,9 @@ def merge(
 ) -> int:
     """Merge the changes of one source into the ledger; `audiences` are the ids.
 
-    Returns how many members were updated: those whose membership or identifier is other than
-    before. What repeats what the ledger knew updates no one, also where it is the newest.
-    `now` is in microseconds since 1970.
+    Returns how many members were updated: those whose membership or identifier has changed. A
+    change that repeats what the ledger knew updates no one, even if it is the newest. `now` is in
+    microseconds since 1970.
     """
     newest.drop_forgotten(db)
     origin = _Origin(source_id, newest.first_line, now)
@@ -313,7 +313,7 @@ class _AudienceChanges(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Whether one statement merges it with others; who is in two parts is to count once."""
+        """Whether one statement merges it with others; someone in two parts must count once."""
         return len(self.parts) == 1 and not self.pairs and len(self.parts[0].changes) <= _SMALL
 
 
@@ -342,7 +342,7 @@ def _merge_many(db: ServerDb, origin: _Origin, found: list[_AudienceChanges]) ->
 
 
 def _one_by_one(db: Db, found: list[_AudienceChanges], merge_part: Callable[[Part], int]) -> int:
-    """Merge part by part; who is in both parts of an audience counts once as updated."""
+    """Merge part by part; someone in both parts of an audience counts once as updated."""
     updated = 0
     for item in found:
         counts = [merge_part(part) for part in item.parts]
@@ -412,7 +412,7 @@ def _rows(item: _AudienceChanges, first_line: int) -> Iterator[tuple[int | str |
 def _newer_than_lists(
     db: Db, target: Audience, group: _Group, first_at: int, lists: dict[IdType, AppliedList]
 ) -> dict[IdType, dict[str, int]]:
-    """Leave out the changes that the newest list of an audience has made history.
+    """Leave out the changes that the newest list of an audience overrides.
 
     Identifiers left out that the ledger does not know are added: no members, by the list.
 
@@ -455,9 +455,9 @@ def _newer_than_lists(
 def _add_unlisted(
     db: Db, target: Audience, id_type: IdType, ids: Iterable[str], applied: AppliedList
 ) -> None:
-    """Add the people of these identifiers that the ledger does not know: no member, by a list.
+    """Add the identifiers that the ledger does not know, as non-members according to a list.
 
-    A cohort that others have filled may hold them.
+    A cohort that others have filled may contain them.
     """
     in_use = target.id_type is id_type
     delivered = None if in_use and target.link is Link.EXISTING else 0
@@ -470,10 +470,10 @@ def _add_unlisted(
 
 
 def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> dict[int, int]:
-    """Keep the same person's identifier of the other type, where the newest event has both.
+    """Keep the same person's identifier of the other type, if the newest event has both.
 
     `pairs` are the Amplitude IDs of the User IDs of each audience. Returns how many people of each
-    have another one than before; a row of each of their two identifiers says so.
+    audience have a different one than before; the rows of both of their identifiers record it.
     """
     rows = {audience_id: _pair_rows(audience_id, by_user) for audience_id, by_user in pairs.items()}
     if not isinstance(db, ServerDb):
@@ -517,7 +517,7 @@ def _pair_rows(audience_id: int, by_user: dict[str, str]) -> list[tuple[int, int
 
 
 class KnownMember(NamedTuple):
-    """What the ledger knows of an identifier: whether it is in, and where that is from."""
+    """What the ledger knows of an identifier: whether it is a member, and from which event."""
 
     is_member: bool
     at: int

@@ -1,9 +1,9 @@
-"""Who entered and left an audience, day by day and lately, counted when changes are merged.
+"""How many people entered and left an audience, by day and recently, counted as changes are merged.
 
-It is counted in the transaction of the merge: members that flip by a trigger, new ones from the
-rows that were added. Reading is bounded by the intervals, never by the members. As every change of
-the last weeks is counted, they lead from the present number of members back to those of a day; in a
-ledger that had members before they were counted, back to the day of that.
+They are counted in the transaction of the merge: flipped members by a trigger, new ones from the
+added rows. Reading takes time in proportion to the intervals, never to the members. Every change of
+the last weeks is counted, so the number of members on an earlier day can be calculated back from
+the present one, as far as the day when counting began.
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ class Movement(msgspec.Struct, frozen=True):
 
 
 class MovedSince(NamedTuple):
-    """How many entered and left since a moment, and how many of them perhaps before it."""
+    """How many entered and left since a moment, and how many of these perhaps before it."""
 
     entered: int = 0
     left: int = 0
@@ -173,8 +173,8 @@ def count_recent(db: Db, parts: Sequence[Part], source_id: int, first_line: int,
 def daily_movement(db: Db, known: Audience, now: int, days: int) -> Movement:
     """Read who entered and left on the last days (UTC), of which `now` is in the last one.
 
-    What is dated later counts to the last one. Someone who left and came back counts twice. There
-    are fewer days where counting began later than `days` ago.
+    Changes dated later count towards the last day. Someone who left and came back counts twice.
+    There are fewer days if counting began less than `days` ago.
     """
     (counted_since,) = db.execute(
         "SELECT coalesce(max(since), 0) FROM membership_counted"
@@ -212,7 +212,7 @@ def recent_movement(db: Db, known: Audience, now: int, count: int) -> Movement:
 def moved_since(db: Db, known: Audience, since: int, now: int) -> MovedSince:
     """Count who entered and who left since a moment; moments in microseconds since 1970.
 
-    It counts from the start of the short interval that the moment is in, or of its day where short
+    It counts from the start of the short interval that contains the moment, or of its day if short
     intervals are no longer kept.
     """
     read = recent_movement if since > now - KEPT_SHORT else daily_movement
@@ -222,7 +222,7 @@ def moved_since(db: Db, known: Audience, since: int, now: int) -> MovedSince:
 
 
 def members_over_time(members: int, moves: Movement) -> tuple[int, ...]:
-    """Return how many members there were at the end of each interval, of `members` now."""
+    """Return how many members there were at the end of each interval, given the `members` now."""
     sizes = [members]
     for entered, left in zip(moves.entered[:0:-1], moves.left[:0:-1], strict=True):
         sizes.append(max(0, sizes[-1] - entered + left))

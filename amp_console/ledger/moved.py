@@ -1,7 +1,7 @@
-"""The mark of a ledger that is not in use, since it was moved: where the one in use is.
+"""The mark of a ledger that was moved: where the ledger in use is.
 
-The mark is refused where a ledger is opened. Triggers refuse the writes of a process that opened it
-before, of whatever version: nothing is written there that no one would miss until much later.
+A marked ledger can't be opened. Triggers refuse the writes of a process that opened it before,
+whatever its version, so that nothing is written there and goes unnoticed until much later.
 """
 
 import socket
@@ -46,7 +46,7 @@ class Mark(NamedTuple):
 
 
 def mark_of(db: Db) -> Mark | None:
-    """The mark of a ledger; None of one that is in use."""
+    """The mark of a ledger; None if the ledger is in use."""
     row = db.execute(f"SELECT address, host, at FROM {MARK}").fetchone()
     return None if row is None else Mark(*row)
 
@@ -74,7 +74,7 @@ def put_mark(db: Db, address: str, now: int) -> Mark:
 
 
 def refuse_writes(db: Db, mark: Mark) -> None:
-    """Let each write of any process fail from now on, also of one that has opened it before."""
+    """Make each write of any process fail from now on, even if it has opened the ledger before."""
     text = f"The ledger {mark}. The last step was undone. Quit amp-console and start it again."
     names = [table.name for table in tables_of(db) if table.name != MARK]
     if isinstance(db, ServerDb):

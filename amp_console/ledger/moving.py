@@ -1,9 +1,9 @@
 """Moving a ledger to another place, of either engine, and saving a copy as a file.
 
-Until the move is done the old ledger is the one in use, whatever fails; afterwards it is kept, and
-marked. The marks are what makes this safe: while the copy is made it is marked as moved to the old
-ledger, in the transaction that makes it. Then the old one is marked as moved to the copy, and the
-copy loses its mark. A process that dies in between leaves no two ledgers that can be used.
+Until the move is done, the old ledger is the one in use, whatever fails; afterwards it is kept, and
+marked. The marks make this safe. The copy is marked as moved to the old ledger in the transaction
+that creates it. Then the old ledger is marked as moved to the copy, and the copy loses its mark. A
+process that dies in between never leaves two ledgers that can be used.
 """
 
 import os
@@ -35,11 +35,11 @@ from amp_console.text import listed
 
 
 class LedgerInUse(LedgerError):
-    """A process holds something of a ledger that is to be moved."""
+    """A process holds a lease, a run or a source of a ledger that is to be moved."""
 
 
 class LedgerNotEmpty(LedgerError):
-    """There is a ledger or a file already where one is to be put."""
+    """There is already a ledger or a file at the target."""
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ def address_of(url: str) -> str:
 def move_ledger(
     source: Ledger, make_target: Callable[[], Database], now: int, observe: Observe
 ) -> Move:
-    """Copy a ledger to a place that has none, and mark it; other processes can't write meanwhile.
+    """Copy a ledger to an address that has none, and mark it; no other process can write meanwhile.
 
     `now` is in microseconds since 1970. An error, also one that `observe` raises, leaves the ledger
     as it was and the other place empty. Raises `LedgerInUse`, `LedgerNotEmpty`, `LedgerError`.
@@ -94,7 +94,7 @@ def move_ledger(
 
 
 def finish_move(target: Database, old: str) -> None:
-    """Let the copy of a ledger be used that was moved from `old`, which is marked."""
+    """Make the copy usable whose original, `old`, is already marked."""
 
     def work(db: Db) -> None:
         if (mark := mark_of(db)) is not None and mark.names(old):
@@ -107,7 +107,7 @@ def finish_move(target: Database, old: str) -> None:
 def save_copy(source: Ledger, file: Path, observe: Observe) -> None:
     """Copy a ledger into a new SQLite file, readable by its owner only, while others use it.
 
-    A file is copied page by page, without `observe` being told how far. Raises `LedgerError` and
+    A file is copied page by page, and `observe` is not called. Raises `LedgerError` and
     `BackupSkipped`.
     """
     with _new_file(file) as unfinished:
@@ -129,7 +129,7 @@ def save_copy(source: Ledger, file: Path, observe: Observe) -> None:
 
 @contextmanager
 def _new_file(file: Path) -> Iterator[Path]:
-    """Yield a name beside a file, under which it is made; it is renamed if nothing is there yet."""
+    """Yield a temporary name beside a file; it is renamed unless the file exists by then."""
     exists = LedgerNotEmpty(f"{file} exists already. It was not changed. Choose another name.")
     if os.path.lexists(file):
         raise exists
@@ -176,7 +176,7 @@ def _opened(database: Database) -> Iterator[Database]:
 def _fill(
     db: Db, copy: Db, target: Database, old: str, now: int, observe: Observe
 ) -> list[TableSum]:
-    """Copy a ledger into an empty one, or an earlier copy, and mark that as not in use."""
+    """Copy a ledger into an empty one, or over an earlier copy, and mark the copy as not in use."""
     mark = mark_of(copy)
     if mark is None:
         _require_idle(holders(copy, target.locks), target.url)

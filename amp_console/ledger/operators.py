@@ -1,4 +1,4 @@
-"""Operators: the people, or services, whose processes change a ledger, by the names they have.
+"""Operators: the people or services whose processes change a ledger, by name.
 
 The database knows the name of the operator who uses this connection: in SQL, `this_operator()`.
 """
@@ -16,7 +16,7 @@ MAX_LENGTH = 200  # characters of a name
 def this_user() -> str:
     """The operator of this process, unless they chose a name: user@host, as it can be shown.
 
-    A user without an account, as in some containers, is called by their number; Windows has none.
+    A user without an account, as in some containers, is shown by number; Windows has none.
     """
     try:
         user = getpass.getuser()
@@ -26,7 +26,7 @@ def this_user() -> str:
 
 
 def has_several_operators(db: Db) -> bool:
-    """Whether runs and log name more than one operator; else it says nothing who did what."""
+    """Whether runs and log contain more than one operator; otherwise names add nothing."""
     # Each of the four is found in an index, or among few rows.
     names = db.execute(
         "SELECT (SELECT min(operator) FROM log_entry WHERE operator > ''), "

@@ -65,7 +65,7 @@ def audience_outcome(
     *,
     differs: bool = False,
 ) -> RunStatus:
-    """How a run ended for one audience; its note says why users are still pending.
+    """How a run ended for one audience; its note explains why users are still pending.
 
     `differs`: a comparison found differences, a repair left some, or a deletion request could not
     remove someone.
@@ -86,7 +86,7 @@ def worst(outcomes: Iterable[RunStatus], *, invalid: int = 0) -> RunStatus:
 
 
 def at_the_end(note: str) -> str:
-    """The note of an audience in a live session that is over: it waits for nothing any more."""
+    """The note of an audience in a live session that has ended: it no longer waits for anything."""
     if note == PAUSED:
         return "was paused"
     return note.replace(WAITING, "waited: ", 1) if note.startswith(WAITING) else note
@@ -125,8 +125,8 @@ def runs_of_audience(
 ) -> list[AudienceRun]:
     """The last runs of an audience, the newest first; `dead` as in `all_runs`.
 
-    A live session that sent nothing for it, because it waited, was none of its runs. The newest one
-    that was no comparison ended when the audience was last synced.
+    A live session that sent nothing for it, because it waited, does not count as one of its runs.
+    The newest run that is not a comparison ended when the audience was last synced.
     """
     last_sync_at = audience(db, audience_id).last_sync_at
     rows = db.execute(
@@ -153,7 +153,7 @@ def runs_of_audience(
 def _unkept(
     db: Db, found: Run, audience_id: int, counts: AudienceCounts, pending: int | None
 ) -> RunStatus:
-    """How a run is going for an audience, or ended before that was kept."""
+    """How a run is going for an audience, or how it ended if that was not recorded."""
     if found.status in {RunStatus.RUNNING, RunStatus.INTERRUPTED}:
         return found.status
     compared = [item for item in comparisons_in(db, found.id) if item.audience_id == audience_id]

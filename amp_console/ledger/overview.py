@@ -1,4 +1,4 @@
-"""What a ledger is and holds, and whether it keeps its own rules, on either engine."""
+"""What a ledger is and contains, and whether it is consistent, on either engine."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ _FOUND = 5  # damages that SQLite lists
 
 
 class LedgerOverview(msgspec.Struct, frozen=True):
-    """Which engine a ledger has, in words; its version and size in bytes; what it holds."""
+    """A ledger's engine, in words; its version and size in bytes; what it contains."""
 
     engine: str
     version: int
@@ -24,7 +24,7 @@ class LedgerOverview(msgspec.Struct, frozen=True):
 
 
 def overview(db: Db, locks: Locks) -> LedgerOverview:
-    """Describe a ledger, and who is at work on it."""
+    """Describe a ledger, and who is working on it."""
     if isinstance(db, ServerDb):
         engine, version, size = db.engine(), db.version(), db.stored_bytes()
     else:
@@ -60,7 +60,7 @@ _RULES = (
 
 
 def problems(db: Db) -> list[str]:
-    """Check all of a ledger; say in sentences what is wrong. It reads everything."""
+    """Check the whole ledger; return sentences on what is wrong. This reads everything."""
     found = []
     if isinstance(db, ServerDb):
         found += [f"The next number of {name} is taken." for name in db.numbers_taken()]

@@ -35,7 +35,7 @@ class Part(NamedTuple):
         return (change >> 21) + self.first_at, (change >> 1 & LINES) + first_line, change & 1
 
     def between(self, since: int, until: int) -> "Part | None":
-        """Those dated within these moments (microseconds since 1970); None if there are none."""
+        """The changes between these moments (microseconds since 1970); None if there are none."""
         least, most = (since - self.first_at) << 21, (until + 1 - self.first_at) << 21
         if max(self.changes.values()) < least:
             return None  # as in most files

@@ -41,17 +41,17 @@ class Rejection(msgspec.Struct, frozen=True):
 class PersonRecord(msgspec.Struct, frozen=True):
     """What one audience knows of one identifier.
 
-    `is_member` is what the newest event says; `wanted` the same, but False under an ID type that
-    the audience does not use. `delivered` None is unknown, as it is while a request is open.
-    `source` and `line` are where the event is, `event_at` its time in microseconds since 1970;
-    `source` is None for a user that no event ever named (a seed, or one that a comparison found).
-    `request` is the last one that carried the person, in a run of `run_kind` of `run_operator` (""
-    where that is not known, or only one operator is); `is_under_way` says that it is open, and its
-    run still active. `refusals` counts how often Amplitude refused the
-    change that is wanted now, also after a retry. Until `certain_at`, in microseconds since 1970,
-    an earlier request may still undo what is delivered. `finding` is how the person differed when
-    the cohort was last compared with a difference of theirs; `is_only_found`: the ledger knows
-    them by that alone. `comparisons` are those that concerned them, the newest first.
+    `is_member` is what the newest event says; `wanted` is the same, but False under an ID type that
+    the audience does not use. `delivered` is None if unknown, as while a request is open. `source`
+    and `line` are where the event is, `event_at` is its time in microseconds since 1970; `source`
+    is None for a user who was never in an event (a seed, or one that a comparison found). `request`
+    is the last one that carried the person, in a run of kind `run_kind` by `run_operator` ("" if
+    that is not known, or only one operator is). `is_under_way`: the request is open, and its run
+    still active. `refusals` counts how often Amplitude refused the change that is wanted now,
+    including after a retry. Until `certain_at`, in microseconds since 1970, an earlier request may
+    still undo what is delivered. `finding` is the person's difference in the last comparison in
+    which they differed; `is_only_found`: the ledger knows them by that alone. `comparisons` are
+    those that concerned them, the newest first.
     """
 
     audience: Audience

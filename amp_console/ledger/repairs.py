@@ -117,9 +117,9 @@ def choose(db: Db, compared: Comparison, choice: RepairChoice) -> None:
 
 
 def make_chosen_pending(db: Db, compared: Comparison, choice: RepairChoice, now: int) -> None:
-    """Make the ledger want what is chosen, so that it is pending.
+    """Make the ledger want the chosen changes, so that they are pending.
 
-    Rejected users are tried again. A list outweighs the events before it. The ledger
+    Rejected users are tried again. A list takes precedence over the events before it. The ledger
     learns that strangers are in the cohort and are not wanted there. Where an event has come since,
     they are unknown: a delivery may have moved them.
     """

@@ -1,4 +1,4 @@
-"""The requests that were sent, as they were written down before and after."""
+"""The requests that were sent, as recorded before and after."""
 
 import enum
 from collections.abc import Collection, Sequence

@@ -226,7 +226,7 @@ def record_audience(
 
 
 def keep_tally(db: Db, run_id: int, tally: ReadCounts) -> None:
-    """Keep what was read during a run."""
+    """Record what was read during a run."""
     db.execute(
         "UPDATE run SET read = ?, changes = ?, filtered = ?, invalid = ? WHERE id = ?",
         (tally.read, tally.valid, tally.filtered, tally.invalid, run_id),
@@ -247,7 +247,7 @@ def continue_run(db: Db, run_id: int) -> bool:
 
 
 def end_run(db: Db, run_id: int, status: RunStatus, note: str, now: int) -> None:
-    """Keep how a run ended."""
+    """Record how a run ended."""
     db.execute(
         "UPDATE run SET ended_at = ?, status = ?, note = ?, lock = NULL WHERE id = ?",
         (now, status, note, run_id),
@@ -314,7 +314,7 @@ def live_audiences(db: Db, dead: Collection[int] = ()) -> dict[int, str]:
 
 
 def audiences_sent_to(db: Db, since: int) -> frozenset[int]:
-    """The audiences to whose cohorts a run has sent requests that went on after this moment.
+    """The audiences to whose cohorts a run has sent requests that were under way after this moment.
 
     It is in microseconds since 1970.
     """
@@ -368,7 +368,7 @@ def failed_since(db: Db, note: str, outside_runs: int | None = None) -> int | No
 
 
 def run(db: Db, run_id: int, dead: Collection[int] = ()) -> Run | None:
-    """One run, None if there is none with this id; `dead` as in `all_runs`."""
+    """One run; None if there is none with this id; `dead` as in `all_runs`."""
     row = db.execute(f"{_SUMMED} WHERE run.id = ? GROUP BY run.id", (run_id,)).fetchone()
     return None if row is None else _run(db, row, dead)
 

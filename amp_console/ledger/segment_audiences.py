@@ -1,4 +1,4 @@
-"""What Segment's API said of the audiences of a space, and when; and why it last said nothing."""
+"""What Segment's API last returned about the audiences of a space, and why it last failed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +12,9 @@ from amp_console.values import SegmentAudience, SegmentDestination
 class SpaceReading(msgspec.Struct, frozen=True):
     """The last reading of a space. Moments are in microseconds since 1970.
 
-    `audiences`, sorted by name, were read at `read_at`; that is None if they were never read. Where
-    the last attempt failed, at `tried_at`, `trouble` says why, and the audiences are those of
-    before. Segment asked for no more requests until `wait_until`; None: it did not.
+    `audiences`, sorted by name, were read at `read_at`; that is None if they were never read. If
+    the last attempt, at `tried_at`, failed, `trouble` says why, and the audiences are the earlier
+    ones. Segment asked for no more requests until `wait_until`; None: it did not.
     """
 
     space_id: str
@@ -52,7 +52,7 @@ def _audience(row: Sequence[Any]) -> SegmentAudience:
 
 
 def keep_audiences(db: Db, space_id: str, audiences: tuple[SegmentAudience, ...], now: int) -> None:
-    """Keep a complete list of a space's audiences in place of the one before."""
+    """Save a complete list of a space's audiences in place of the earlier one."""
     _keep(db, space_id, now, "", None)
     db.execute("UPDATE segment_space SET read_at = ? WHERE id = ?", (now, space_id))
     db.execute("DELETE FROM segment_audience WHERE space_id = ?", (space_id,))
@@ -70,7 +70,7 @@ def _stored(destinations: tuple[SegmentDestination, ...] | None) -> str | None:
 def keep_trouble(
     db: Db, space_id: str, trouble: str, now: int, wait_until: int | None = None
 ) -> None:
-    """Keep why a space could not be read; what was read before stays."""
+    """Record why a space could not be read; what was read before stays."""
     _keep(db, space_id, now, trouble, wait_until)
 
 

@@ -1,7 +1,7 @@
-"""What changed between a plan and the end of its run: counted by the ledger, and kept with the run.
+"""What changed between a plan and the end of its run, counted by the ledger and kept with the run.
 
-A plan takes a mark of the ledger. The run counts from there, so that a run for more or fewer users
-than its plan says why.
+A plan records a mark of the ledger. The run counts from there, so that it can explain why it was
+for more or fewer users than its plan.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from amp_console.ledger.requests import RequestState
 
 
 class PlanMark(msgspec.Struct, frozen=True):
-    """Where the ledger was for one audience when a plan was made: its changes, its last request.
+    """The state of one audience in the ledger when a plan was made: its changes, its last request.
 
-    The plan was for so many `users`.
+    The plan was for `users` users.
     """
 
     changes: ChangeCounter
@@ -27,9 +27,10 @@ class PlanMark(msgspec.Struct, frozen=True):
 
 
 class SincePlan(msgspec.Struct, frozen=True):
-    """For how many users the plan was, and what happened from then to the end of the run.
+    """How many users the plan was for, and what happened from then to the end of the run.
 
-    So many membership `changes` arrived, and other runs delivered so many users (`elsewhere`).
+    `changes` counts the membership changes that arrived, `elsewhere` the users that other runs
+    delivered.
     """
 
     planned: int
@@ -50,7 +51,7 @@ def total_since(found: Sequence[SincePlan | None]) -> SincePlan | None:
 
 
 def plan_mark(db: Db, known: Audience, users: int) -> PlanMark:
-    """Mark where the ledger is for an audience, of which a plan sends so many users."""
+    """Record the state of an audience, for which a plan sends this many users."""
     (request_id,) = db.execute("SELECT coalesce(max(id), 0) FROM request").fetchone()
     return PlanMark(change_counter(db, known), request_id, users)
 

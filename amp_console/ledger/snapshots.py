@@ -50,14 +50,14 @@ class Removal(msgspec.Struct, frozen=True):
 
 
 class Application(msgspec.Struct, frozen=True):
-    """What came of applying: where more than agreed would leave, `removal` is what to agree to."""
+    """The result of applying: if more would leave than agreed, `removal` is what to confirm."""
 
     removal: Removal
     is_applied: bool
 
 
 def begin_staging(db: Db) -> int:
-    """Start a snapshot: return the number of its staged rows, which are kept until dropped."""
+    """Start a snapshot; return the number that identifies its staged rows, kept until dropped."""
     staging = next(_NUMBERS)
     columns = (
         "id_type INTEGER NOT NULL, id TEXT NOT NULL, other TEXT, at INTEGER NOT NULL, "
@@ -79,10 +79,10 @@ def drop_staged(db: Db, staging: int) -> None:
 
 
 def stage_changes(db: Db, staging: int, source_id: int, changes: Sequence[Change]) -> None:
-    """Stage members that the snapshot lists; of an identifier the newest row counts.
+    """Stage members that the snapshot lists; the newest row of each identifier counts.
 
-    They are sorted all at once, when they are needed: inserting millions of identifiers in any
-    order into a table that is sorted takes four times as long.
+    They are sorted all at once, when they are needed: inserting millions of unsorted identifiers
+    into a sorted table takes four times as long.
     """
     counting = forgotten_people(db).without(list(changes))
     rows = [
@@ -205,11 +205,11 @@ def entering(db: Db, snapshot: Snapshot) -> int:
 
 
 def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int, now: int) -> Application:
-    """Let the listed people enter, and the others leave if they are at most `agreed`.
+    """Make the listed people members, and remove the others if they are at most `agreed`.
 
-    Where more would leave by now, nothing changes. Members with a newer event, or a newer list,
-    stay as that says. Only people who enter or leave are written: events older than the list are
-    history from now on, and those still to come are not, even if the list is dated after `now`
+    If more would leave by now, nothing changes. For members with a newer event, or a newer list,
+    that one decides. Only people who enter or leave are written. From now on, events older than the
+    list no longer count. Those still to come do, even if the list is dated after `now`
     (microseconds since 1970).
     """
     _sort_staged(db, snapshot.staging)
@@ -313,7 +313,7 @@ def _values(db: Db, snapshot: Snapshot) -> dict[str, object]:
 def _find_leavers(db: Db, snapshot: Snapshot, values: dict[str, object]) -> None:
     """Find the members who are not listed by either identifier, and have no newer event.
 
-    Where the snapshot lists one ID type only, a person known by both leaves by both.
+    If the snapshot lists only one ID type, a person known by both leaves by both.
     """
     leavers, table = (
         f"temp.{_leavers(snapshot.staging)}",

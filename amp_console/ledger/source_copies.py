@@ -1,8 +1,8 @@
-"""Taking over for a new source what an older one gave that holds the same, without reading it.
+"""Taking over the results of an older source for a new one with the same content, without reading.
 
 The newest event of a member is the newest by (time, source, line). So where the older source had
-decided, its copy decides now, with the same event. Where an event of a third source could lose
-against the copy, only reading says whether one does, and nothing is taken over.
+decided, its copy decides now, with the same event. If an event of a third source could lose against
+the copy, only reading shows whether it does, and nothing is taken over.
 """
 
 import msgspec
@@ -25,7 +25,7 @@ _ACCOUNTS = (
 
 
 class SourceCopy(msgspec.Struct, frozen=True):
-    """A new source that holds what the source `original` holds.
+    """A new source with the same content as the source `original`.
 
     `times` are those of its oldest and its newest change, in microseconds since 1970 (UTC).
     Members have no other changes of the original than those that it still holds, and its audiences
@@ -40,9 +40,9 @@ class SourceCopy(msgspec.Struct, frozen=True):
 
 
 def copy_source(db: Db, copy: SourceCopy, now: int) -> int | None:
-    """Begin the source and give it what the original gave; return its id.
+    """Begin the source with the results of the original; return its id.
 
-    None, and nothing changes, where its events have to be read. `now` is in microseconds since
+    Returns None, and changes nothing, if its events have to be read. `now` is in microseconds since
     1970.
     """
     if not _can_be_taken_over(db, copy, now):

@@ -1,4 +1,4 @@
-"""What was read from sources that belong together: the objects of a bucket, some files."""
+"""What was read from sources that belong together: the objects of a bucket, or several files."""
 
 from collections.abc import Collection
 
@@ -10,7 +10,7 @@ from amp_console.ledger.sources import ReadCounts
 
 
 class SourceTotals(msgspec.Struct, frozen=True):
-    """How many sources, what became of their events, and which of them was read last.
+    """The number of sources, the outcome of their events, and which source was read last.
 
     `read_at` is when that began, in microseconds since 1970.
     """
@@ -28,18 +28,18 @@ _SUMS = (
 
 
 def totals_below(db: Db, prefix: str) -> SourceTotals | None:
-    """Sum up the sources whose paths begin with `prefix`; None where there are none."""
+    """Sum up the sources whose paths begin with `prefix`; None if there are none."""
     return _totals(db, "path >= ? AND path < ?", prefix, prefix + LAST)
 
 
 def totals_of(db: Db, source_ids: Collection[int]) -> SourceTotals | None:
-    """Sum up these sources; None where there are none."""
+    """Sum up these sources; None if there are none."""
     ids = msgspec.json.encode(list(source_ids)).decode()
     return _totals(db, "id IN (SELECT CAST(value AS INTEGER) FROM json_each(?))", ids)
 
 
 def next_path(db: Db, after: str, below: str) -> str | None:
-    """The first path that comes after one and begins with `below`; None where there is none."""
+    """The first path that comes after one and begins with `below`; None if there is none."""
     row = db.execute(
         "SELECT min(path) FROM source WHERE path > ? AND path < ?", (after, below + LAST)
     ).fetchone()

@@ -41,7 +41,7 @@ class InvalidGroup(msgspec.Struct, frozen=True):
 
 
 class ReadCounts(msgspec.Struct, frozen=True):
-    """What became of the events that were read; `read` is the sum of the other three.
+    """The outcome of the events that were read; `read` is the sum of the other three.
 
     A `valid` event says that someone is, or is not, a member; it may say nothing new.
     """
@@ -71,8 +71,8 @@ class ReadCounts(msgspec.Struct, frozen=True):
 def begin_source(db: Db, name: str, path: str | None, now: int) -> int:
     """Start reading a source and return its id.
 
-    A path read before keeps its id, so that its events keep their place in the order of all
-    events; what it was refused for is listed anew. Bytes of a name that are not UTF-8 are escaped.
+    A path that was read before keeps its id, so that its events keep their place in the order of
+    all events. Its refusals are listed again. Bytes of a name that are not UTF-8 are escaped.
     """
     name = as_text(name)
     path = None if path is None else as_text(path)
@@ -105,7 +105,7 @@ def is_known_path(db: Db, path: str | None) -> bool:
 
 
 def counts_of_source(db: Db, source_id: int) -> ReadCounts:
-    """What became of the events when a source was read last."""
+    """The outcome of the events when a source was last read."""
     row = db.execute(
         "SELECT read, changes, filtered, invalid FROM source WHERE id = ?", (source_id,)
     ).fetchone()
@@ -119,7 +119,7 @@ def filtered_of_source(db: Db, source_id: int) -> Counter[str]:
 
 
 def note_unchanged(db: Db, source_id: int, now: int) -> None:
-    """Note that a source was to be read again, and holds what it held."""
+    """Note that a source was to be read again, and has not changed."""
     db.execute("UPDATE source SET read_at = ? WHERE id = ?", (now, source_id))
 
 
@@ -137,7 +137,7 @@ def account(
     unlisted: Mapping[str, int] | None = None,
     limits: InvalidLimits = InvalidLimits(),  # noqa: B008  # it is frozen
 ) -> None:
-    """Add what became of a part of a source's events; `unlisted` as in `engage.Batch`."""
+    """Add the outcome of some of a source's events; `unlisted` as in `engage.Batch`."""
     db.execute(
         "UPDATE source SET read = read + ?, changes = changes + ?, filtered = filtered + ?, "
         "invalid = invalid + ? WHERE id = ?",
@@ -237,9 +237,9 @@ def count_invalid(db: Db, text: str = "") -> int:
 def read_before_sync(db: Db, dead: Collection[int] = ()) -> ReadCounts:
     """Sum up the sources whose reading began after the last sync, or after the last live session.
 
-    A session counts itself what it reads, so what was read while it lasted is not counted again;
-    one under way lasts to this moment. Comparisons and repairs deliver nothing that was read.
-    `dead` are the ids from `Ledger.dead_runs`: when such a session ended is not known yet.
+    A session counts what it reads itself, so what was read while it lasted is not counted again; a
+    session under way lasts until now. Comparisons and repairs deliver nothing that was read. `dead`
+    are the ids from `Ledger.dead_runs`: when such a session ended is not known yet.
     """
     row = db.execute(
         "SELECT coalesce(sum(read), 0), coalesce(sum(changes), 0), coalesce(sum(filtered), 0), "

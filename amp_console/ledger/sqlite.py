@@ -86,10 +86,10 @@ class SqliteDatabase:
     def transaction(
         self, access: Access, work: Callable[[Db], T], _audiences: Collection[int] | None = None, /
     ) -> T:
-        """Run `work` in a transaction; roll it back where it fails.
+        """Run `work` in a transaction; roll it back if it fails.
 
-        A file has one writer at a time, of whatever audiences. Raises `LedgerTooNew` once another
-        process, of a newer program, has migrated it.
+        A file has one writer at a time, whatever the audiences. Raises `LedgerTooNew` once a
+        process of a newer version has migrated it.
         """
         if self._db.in_transaction:  # the ROLLBACK of the last one failed, too
             self._db.execute("ROLLBACK")
@@ -115,14 +115,14 @@ class SqliteDatabase:
 
 
 class Examination(NamedTuple):
-    """What a ledger file holds, and what SQLite finds wrong with it (None: nothing)."""
+    """What a ledger file contains, and what SQLite finds wrong with it (None: nothing)."""
 
     audiences: int
     trouble: str | None
 
 
 def examine(path: Path) -> Examination:
-    """Let SQLite check a ledger, of whatever version, and change nothing. Raises `LedgerError`."""
+    """Have SQLite check a ledger of any version, without changing it. Raises `LedgerError`."""
     try:
         if path.stat().st_size == 0:
             raise damaged(path, EMPTY)
@@ -142,7 +142,7 @@ _COUNTED = ("member", "run", "request", "comparison", "log_entry")
 class LedgerSizes(NamedTuple):
     """How large a ledger is: its files in bytes, and rows by table; older ledgers lack some.
 
-    So many deletion requests are `unfinished`: someone is still in a cohort, or in the files.
+    `unfinished` counts the deletion requests whose person is still in a cohort, or in the files.
     """
 
     bytes: int
@@ -151,7 +151,7 @@ class LedgerSizes(NamedTuple):
 
 
 def measure(path: Path) -> LedgerSizes:
-    """Measure a ledger, of whatever version, and change nothing. Raises `LedgerError`."""
+    """Measure a ledger of any version, without changing it. Raises `LedgerError`."""
     try:
         files = [path, path.with_name(f"{path.name}-wal")]
         size = sum(file.stat().st_size for file in files if file.exists())

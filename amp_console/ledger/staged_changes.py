@@ -1,7 +1,7 @@
 """Changes that a query returned, staged in a temporary table until all of them were read.
 
-Nothing changes until `apply_changes`, which is one transaction with the cursor of the query. A
-change has no line that would order it: of those with the same time in one reading, leaving counts.
+Nothing changes until `apply_changes`, which is one transaction with the cursor of the query.
+Changes have no line to order them: of those with the same time in one reading, leaving counts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ _NUMBERS = count(1)  # two refreshes of one audience may be under way in one pro
 
 
 class StagedChanges(msgspec.Struct, frozen=True):
-    """The staged changes of one query, whose source in the ledger is `source_id`.
+    """The staged changes of one query; its source in the ledger is `source_id`.
 
     `staging` is their number from `begin_changes`, `count` how many changes were read, and `cursor`
     until when (microseconds since 1970).
@@ -39,14 +39,14 @@ class StagedChanges(msgspec.Struct, frozen=True):
 
 
 class Flips(msgspec.Struct, frozen=True):
-    """What staged changes would do now: who would enter, and who would be removed."""
+    """What staged changes would do now: how many would enter, and how many would be removed."""
 
     entering: int
     removal: Removal
 
 
 def begin_changes(db: Db) -> int:
-    """Start to stage changes: return their number; they are kept until dropped."""
+    """Start staging changes; return the number that identifies them. They stay until dropped."""
     staging = next(_NUMBERS)
     db.execute(
         f"CREATE TEMP TABLE {_table(staging)} (id_type INTEGER NOT NULL, id TEXT NOT NULL, "
@@ -78,7 +78,7 @@ def add_changes(db: Db, staging: int, changes: Sequence[Change]) -> None:
 
 
 def flips(db: Db, staged: StagedChanges) -> Flips:
-    """Count who would enter and leave now; someone with identifiers of both types counts once."""
+    """Count who would enter and leave now; a person with identifiers of both types counts once."""
     target = audience(db, staged.query.audience_id)
     lists = applied_lists(db, target.id)
     values = {
@@ -114,7 +114,7 @@ def flips(db: Db, staged: StagedChanges) -> Flips:
 def apply_changes(db: Db, staged: StagedChanges, agreed: int, now: int) -> Application:
     """Merge the changes, and keep until when they were read, if at most `agreed` people leave.
 
-    Where more would leave by now, nothing changes. `now` is in microseconds since 1970.
+    If more would leave by now, nothing changes. `now` is in microseconds since 1970.
     """
     found = flips(db, staged).removal
     if found.leaving > agreed:

@@ -1,6 +1,7 @@
-"""Turns: which run has the lease of an audience now, in whatever process, and how far it is.
+"""Turns: which run, in any process, has the lease of an audience now, and how far along it is.
 
-Runs write all that is needed anyway: other processes see each answer of Amplitude's as it is kept.
+Runs write everything needed anyway: other processes see each of Amplitude's answers once it is
+saved.
 """
 
 from collections.abc import Collection
@@ -13,9 +14,10 @@ from amp_console.ledger.runs import RunKind, RunStatus, done_unrecorded
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A run that is at work on an audience: so many users are `done`, answered for.
+    """A run that is working on an audience; `done` users have been answered for.
 
-    `process` as in `LogEntry`; `operator` is who uses that, "" where it is the one who asks.
+    `process` as in `LogEntry`; `operator` is the person who uses it, "" if that is the one who
+    asks.
     """
 
     run_id: int

@@ -1,4 +1,4 @@
-"""Objects and files that could not be read when they were tried last, until they are read."""
+"""Objects and files that could not be read when they were last tried, until they are read."""
 
 import msgspec
 
@@ -41,7 +41,7 @@ def unread_below(db: Db, prefix: str) -> list[str]:
 
 
 def unread_sources(db: Db, limit: int) -> list[UnreadSource]:
-    """The sources that could not be read, those tried last first."""
+    """The sources that could not be read, the most recently tried first."""
     rows = db.execute(
         "SELECT key, name, reason, at FROM unread_source ORDER BY at DESC, key LIMIT ?", (limit,)
     )

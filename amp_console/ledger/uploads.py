@@ -1,7 +1,7 @@
 """Uploads that create a cohort: the members they carry, and how their answers are recorded.
 
-A member in an upload becomes unknown and stays pending: an upload answers with a sample of the
-skipped users only, so all of them go through /membership afterwards, which names every one.
+A member in an upload becomes unknown and stays pending. The answer to an upload lists only a sample
+of the skipped users, so all of them go through /membership afterwards, which lists every one.
 """
 
 from collections.abc import Collection
@@ -34,7 +34,7 @@ def open_upload(
     avoid: Collection[str],
     now: int,
 ) -> tuple[DeliveryBatch, int] | None:
-    """Open an upload of up to `limit` members beyond row `after`, none of `avoid`; None at the end.
+    """Open an upload of up to `limit` members after row `after`, none of `avoid`; None at the end.
 
     With it comes the row to continue after. Under the ID type not in use these are members whose
     identifier of the other type is known too. Without a cohort, all other members are pending,
@@ -70,7 +70,7 @@ def open_seed_upload(
     """Open an upload of a user who is no member, for the cohort of an empty audience.
 
     Before anything is sent, the ledger records the user as not wanted and unknown: a pending
-    removal like any other. An event about the user outweighs it.
+    removal like any other. An event about the user takes precedence.
     """
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[IdType.USER_ID], "user": user_id}
     db.execute(

@@ -1,7 +1,7 @@
-"""What a ledger's one thread has to do, in the order in which it was asked for.
+"""The work of a ledger's single thread, in the order in which it was requested.
 
 A commit waits for the disk, often longer than the writing itself takes. The followers of a live
-session write at the same moment, so writes that wait in a row share one transaction.
+session write at the same moment, so consecutive waiting writes share one transaction.
 """
 
 import time
@@ -61,7 +61,7 @@ class WorkQueue:
         self._waiting: deque[Callable[[], None] | SharedWrite[Any]] = deque()
 
     def put(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue work that is done by itself."""
+        """Queue work that runs on its own."""
         future = Future[T]()
 
         def run() -> None:
@@ -84,7 +84,7 @@ class WorkQueue:
         return write.future
 
     def shut_down(self) -> None:
-        """Take nothing more, and wait until everything is done."""
+        """Accept nothing more, and wait until everything is done."""
         self._thread.shutdown()
 
     def _add(self, item: Callable[[], None] | SharedWrite[Any]) -> None:
