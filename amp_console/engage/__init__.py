@@ -1,7 +1,7 @@
 """What Segment Engage sends: bytes in, changes and refusals out.
 
-`open_file` and `read_stream` read in every format that Segment writes; a batch accounts for
-every event in its stretch of the input, and knows nothing of what becomes of the changes.
+`open_file` and `read_stream` read every format that Segment writes. A batch accounts for every
+event in its part of the input, and knows nothing of what happens to the changes.
 """
 
 from amp_console.engage.batch import EventBatch

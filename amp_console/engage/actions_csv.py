@@ -1,6 +1,6 @@
 """The CSV files of Segment's "AWS S3 (Actions)" destination: one event per row, in columns.
 
-Which columns there are is the operator's choice there; these are the default ones.
+The operator chooses the columns there; these are the default ones.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,10 +39,10 @@ def read_actions(rows: Iterator[TableRow | Refusal], reader: EventReader) -> Ite
 
 
 def event_of(cells: Mapping[str, str], fields: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Assemble the event that a row was made from; `fields` may hold identifiers.
+    """Assemble the event that a row was made from; `fields` may contain identifiers.
 
-    Raises BrokenCell, but not for a cell that decides nothing. Where its personas are not in the
-    file, the audience columns say the same.
+    Raises BrokenCell, but not for a cell that decides nothing. If the personas are not in the file,
+    the audience columns have the same information.
     """
     event: dict[str, Any] = {
         field: cells[column] for column, field in _TEXT_FIELDS.items() if cells.get(column)
@@ -69,10 +69,10 @@ def event_of(cells: Mapping[str, str], fields: frozenset[str] = frozenset()) -> 
 
 
 def _decide(event: dict[str, Any], container: str, action: str) -> None:
-    """Let the action say who is in, where the event does not. Raises BrokenCell.
+    """Let the action decide who is in, if the event does not. Raises BrokenCell.
 
-    Segment's rule reads the event's own traits or properties, and the destination fills the
-    column from them. So the event counts where the two differ.
+    Segment's rule reads the event's own traits or properties, and the destination fills the column
+    from them. So the event counts if the two differ.
     """
     context = event["context"]
     personas = context.get("personas") if isinstance(context, dict) else None

@@ -19,7 +19,7 @@ _TYPOGRAPHIC = str.maketrans("“”", '""')  # older downloads hold them in ext
 
 
 class MemberColumns:
-    """Where the identifiers of a member are: a column and its further ones, or external_ids."""
+    """The columns of a member's identifiers: a column and its numbered ones, or external_ids."""
 
     def __init__(self, columns: Sequence[str], name: str) -> None:
         further = re.compile(re.escape(name) + r"(_[0-9]+)?")

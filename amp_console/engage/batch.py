@@ -1,4 +1,4 @@
-"""What reading gives: changes, refusals and counts, about a mebibyte of input at a time."""
+"""The results of reading: changes, refusals and counts, for about a mebibyte of input at a time."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,9 +31,9 @@ class EventBatch:
     """The outcome of a stretch of input. Every event in it is in exactly one of the collections.
 
     `filtered` counts, by reason, the events that say nothing about a member. `hints` is what
-    Segment's destination knew about an audience: all that was not reported before, in the order of
+    Segment's destination knew about an audience: everything not reported before, in the order of
     the lines. `unlisted` counts, by reason, the refusals past `LISTED`. `lines` is how many lines
-    or elements were judged: an empty one holds no event, an envelope several.
+    or elements were judged: an empty one contains no event, an envelope several.
     """
 
     changes: Sequence[Change] = ()
@@ -50,7 +50,7 @@ class EventBatch:
 
     @property
     def read(self) -> int:
-        """How many events it accounts for; a refusal of the whole source is not an event."""
+        """The number of events it accounts for; a refusal of the whole source is not an event."""
         refused = sum(refusal.line > 0 for refusal in self.refusals)
         unlisted = sum(self.unlisted.values())
         return len(self.changes) + refused + unlisted + sum(self.filtered.values())
@@ -70,7 +70,7 @@ class EventCounts:
         self.unlisted: Counter[str] = Counter()
 
     def refuse(self, line: int, reason: str) -> None:
-        """Count an event as unreadable; of each reason at least one is listed."""
+        """Count an event as unreadable; at least one event is listed for each reason."""
         is_full = len(self.refusals) >= self._listed
         if is_full and reason in self.unlisted:
             self.unlisted[reason] += 1
@@ -80,7 +80,7 @@ class EventCounts:
             self.unlisted[reason] = 0
 
     def absorb(self, other: "EventCounts") -> None:
-        """Count what another tally has counted, too."""
+        """Add what another tally has counted."""
         self.changes += other.changes
         for refusal in other.refusals:
             self.refuse(*refusal)
@@ -97,9 +97,9 @@ class EventCounts:
 
 
 def larger_batches(batches: Iterable[EventBatch]) -> Iterator[EventBatch]:
-    """Yield the same in batches of at least `JOINED` lines, as far as their changes are columns.
+    """Join batches whose changes are columns into batches of at least `JOINED` lines.
 
-    Each batch takes some work of those who use it, however small it is.
+    Every batch costs its users some work, however small it is.
     """
     waiting: list[EventBatch] = []
     lines = 0

@@ -1,4 +1,4 @@
-"""The bytes of one source, unpacked, block by block; and what stopped them, if anything did."""
+"""The unpacked bytes of one source, block by block, and what stopped them, if anything did."""
 
 import codecs
 import zlib
@@ -19,7 +19,7 @@ _DAMAGED = f"The gzip file is damaged from this point on. {_AGAIN}"
 
 
 class ReadTrouble(NamedTuple):
-    """Why a source broke off. A disk that fails is no event's fault, so it has no line."""
+    """Why a source broke off. A failing disk is no event's fault, so it has no line."""
 
     reason: str
     has_line: bool
@@ -32,10 +32,9 @@ class ReadTrouble(NamedTuple):
 class ByteStream:
     """Iterates over the unpacked bytes of a stream, once.
 
-    It never raises for what is wrong with the input: it ends, and `trouble` says why.
-    `position` counts the bytes taken from the stream, packed as they are. Where the input may
-    still grow, what is not whole at its end is left out, and `is_cut` says so; `cut_line` is the
-    line there.
+    It never raises for bad input: it ends, and `trouble` says why. `position` counts the bytes
+    taken from the stream, before unpacking. If the input may still grow, an incomplete end is left
+    out, and `is_cut` is set; `cut_line` is the line there.
     """
 
     def __init__(
@@ -78,11 +77,11 @@ class ByteStream:
         self._put_back += [block[at : at + self.block_bytes] for at in reversed(begins)]
 
     def skip(self, count: int) -> None:
-        """Let what comes next begin after so many of the unpacked bytes."""
+        """Skip this many of the unpacked bytes."""
         self.convert(lambda blocks: _without(blocks, count))
 
     def convert(self, step: Callable[[Iterable[bytes]], Iterator[bytes]]) -> None:
-        """Let what comes next go through a step, blocks in and blocks out."""
+        """Pass everything that follows through a step, blocks in and blocks out."""
         self.is_plain = False
         waiting = self._put_back[::-1]
         self._put_back = []
@@ -113,7 +112,7 @@ class ByteStream:
         return block
 
     def _inflated(self, packed: bytes) -> Iterator[bytes]:
-        """Gunzip member after member. What a damaged one holds before the damage is kept."""
+        """Gunzip member after member. The part of a damaged member before the damage is kept."""
         unzip = zlib.decompressobj(_GZIP)
         begun = False
         while packed:
@@ -145,7 +144,7 @@ class ByteStream:
 def from_utf16(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Write UTF-16, which begins with its byte order mark, as UTF-8.
 
-    What is no character there is none here, so only a text that needs it is refused.
+    Invalid characters stay invalid, so only a text that needs them is refused.
     """
     decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
     for block in blocks:
@@ -169,7 +168,7 @@ def _without(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
 
 
 def _salvaged(unzip: "zlib._Decompress", packed: bytes) -> bytes:
-    """Inflate byte by byte up to the damage: zlib gives nothing of a call that fails."""
+    """Inflate byte by byte up to the damage: zlib returns nothing from a call that fails."""
     good = bytearray()
     with suppress(zlib.error):
         for at in range(len(packed)):

@@ -1,10 +1,9 @@
 """Judging many events at once, column by column: most of the speed of an import.
 
-Nearly all lines of a file are regular: events of a few audiences, each with a boolean under the
-key of its audience, a User ID, and a time. They are decoded into a Struct that names that key
-alone, and each of its columns is looked at at once: half of the time that a loop over the events
-takes. What is not regular is left to `EventReader`, which would find the same
-of the other lines, too.
+Nearly all lines of a file are regular: events of a few audiences, each with a boolean under the key
+of its audience, a User ID, and a time. They are decoded into a Struct with only that key, and each
+of its columns is checked as a whole, in half the time of a loop over the events. Irregular lines
+are left to `EventReader`, which would give the same results for the other lines, too.
 """
 
 from collections import Counter
@@ -32,7 +31,7 @@ _NEITHER = msgspec.UNSET
 
 
 class Judged(NamedTuple):
-    """What was found in lines: changes, events that were filtered, by reason, and what is left.
+    """What was found in lines: changes, filtered events by reason, and what is left.
 
     `left` are the numbers of the lines that are not regular, in their order.
     """
@@ -60,7 +59,7 @@ class ColumnReader:
 
     @property
     def audiences(self) -> int:
-        """How many audiences it has met; past `MAX_KEYS` it counts no more."""
+        """How many audiences it has met; past `MAX_KEYS` it stops counting."""
         return len(self._keys) if self._keys is not None else MAX_KEYS + 1
 
     def judge(self, lines: Sequence[bytes], first: int, audience_of: AudienceOf) -> Judged:
@@ -106,7 +105,7 @@ class ColumnReader:
         return events, [number for number in numbers if number not in broken], left
 
     def _learn(self, keys: set[str]) -> bool:
-        """Let the decoder decode these keys from now on; return whether any of them is new."""
+        """Make the decoder decode these keys from now on; return whether any of them is new."""
         if self._keys is None or keys.issubset(self._keys):
             return False
         known = tuple(keys.union(self._keys))

@@ -26,7 +26,7 @@ def read_document(
 ) -> Iterator[EventBatch]:
     """Read the elements of the document as if each was on a line; lines are their numbers.
 
-    No more than a block and one element is held, so a document may be of any size.
+    No more than a block and one element is in memory, so a document may be of any size.
     """
     splitter = DocumentSplitter(unwraps=True, limit=limit)
     number = 1

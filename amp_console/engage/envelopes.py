@@ -1,4 +1,4 @@
-"""What carries Segment's events inside: the envelopes of delivery services.
+"""Envelopes of delivery services, which contain Segment's events.
 
 Amazon EventBridge (`detail`), Kinesis and Firehose (base64 `data`), SQS and SNS (a JSON text),
 Google Pub/Sub (`message.data`), and batches of Segment's own HTTP API.
@@ -22,12 +22,12 @@ _FIELDS = re.compile(
 
 
 def may_be_envelope(text: bytes) -> bool:
-    """Tell whether it is worth decoding a text to look for an envelope."""
+    """Whether it is worth decoding a text to look for an envelope."""
     return _FIELDS.search(text) is not None
 
 
 def contents_of(envelope: Mapping[str, Any]) -> list[object] | None:
-    """Return what an envelope holds, which may be envelopes again; None if it is none."""
+    """Return the contents of an envelope, which may be envelopes again; None if it is none."""
     for name in _LISTS:
         if isinstance(envelope.get(name), list):
             return list(envelope[name])

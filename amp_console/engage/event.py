@@ -1,6 +1,6 @@
 """The parts of an Engage event that decide something, and nothing else.
 
-Decoding into these Structs is most of the speed of an import: what is not named here is skipped
+Decoding into these Structs gives an import most of its speed: what is not listed here is skipped
 without becoming an object.
 """
 
@@ -24,7 +24,7 @@ class Personas(msgspec.Struct, gc=False):
 
 
 class Context(msgspec.Struct, gc=False):
-    """`context`, of which only the personas matter: as text, which repeats itself in long runs."""
+    """`context`, of which only the personas matter: as text, because long runs repeat it."""
 
     personas: msgspec.Raw = NO_PERSONAS
 
@@ -41,10 +41,10 @@ class Event(msgspec.Struct, gc=False, rename={"user_id": "userId"}):
 
 
 def event_in(content: Mapping[str, Any]) -> Event:
-    """Return the event that was decoded without types before.
+    """Return the event from what was decoded without types.
 
-    A context that is no object says nothing, so it counts as none. The personas stay as they were
-    decoded, which `personas_in` understands.
+    A context that is not an object counts as none. The personas stay as they were decoded, which
+    `personas_in` understands.
     """
     context = content.get("context")
     personas = context.get("personas") if isinstance(context, dict) else None
@@ -59,7 +59,7 @@ def event_in(content: Mapping[str, Any]) -> Event:
 
 
 def personas_in(found: msgspec.Raw | Mapping[str, Any] | None) -> Personas | None:
-    """Decode the personas of an event; None where there are none.
+    """Decode the personas of an event; None if there are none.
 
     Raises ValueError for a text that has to be decoded with care, or has another shape.
     """

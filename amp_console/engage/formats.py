@@ -19,11 +19,11 @@ MEMBERS = frozenset({"key", EXTERNAL_IDS, USER_ID, AMPLITUDE_ID})
 
 
 class UnreadableSource(Exception):
-    """A source of which nothing can be read; the text says why, and what to do."""
+    """A source that can't be read at all; the text says why, and what to do."""
 
 
 class SourceKind(enum.StrEnum):
-    """What a source holds, and so how it is read."""
+    """What a source contains, and therefore how it is read."""
 
     NDJSON = "one JSON event per line"
     JSON_ARRAY = "a JSON array of events"
@@ -49,7 +49,7 @@ class Format(NamedTuple):
 
 
 def is_enough(head: bytes) -> bool:
-    """Tell whether a beginning suffices: it takes one line, and whether another follows."""
+    """Whether a beginning suffices: one line, and whether another follows."""
     first, _, rest = head.lstrip().replace(b"\r", b"\n").partition(b"\n")
     if first.lower().startswith(_SEPARATOR):
         rest = rest.strip().partition(b"\n")[2]
@@ -57,7 +57,7 @@ def is_enough(head: bytes) -> bool:
 
 
 def has_lone_returns(head: bytes) -> bool:
-    """Tell whether the lines end in carriage returns alone, as old spreadsheets write them."""
+    """Whether the lines end in carriage returns alone, as old spreadsheets write them."""
     return b"\r" in head.strip() and b"\n" not in head and head.lstrip()[:1] not in b"{["
 
 
@@ -97,12 +97,12 @@ def format_of(
 
 
 def grows(head: bytes, chosen_columns: frozenset[str] = frozenset()) -> bool | None:
-    """Return how a file is followed that may still be written to, by how it begins.
+    """Return how to follow a file that may still be written to, from its beginning.
 
-    True: events to a line, each of which is read as it comes. False: it is read once it is whole
-    (gzip, a table, one JSON document). None: too little is there to tell. Raises UnreadableSource
-    for what is none of the formats. The name of a file says nothing: destinations name their
-    CSVs .txt.
+    True: one event per line, each of which is read as it arrives. False: the file is read once it
+    is complete (gzip, a table, one JSON document). None: there is too little to decide. Raises
+    UnreadableSource for any other format. The name of a file does not matter: destinations name
+    their CSVs .txt.
     """
     if head.startswith((GZIP_MAGIC, *UTF16)):
         return False

@@ -10,7 +10,7 @@ _ID_TYPES = {"BY_USER_ID": IdType.USER_ID, "BY_AMP_ID": IdType.AMPLITUDE_ID}
 
 
 def hints_in(personas: Personas) -> AudienceHints | None:
-    """Return the hints an event carries, None for none. Odd shapes are passed over.
+    """Return the hints in an event; None if there are none. Unexpected shapes are ignored.
 
     Settings are called as in the destination's source: the name is `audience_name` there.
     """

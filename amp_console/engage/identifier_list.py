@@ -1,4 +1,4 @@
-"""Identifiers, one to a line: a list of the members a cohort should have, from any program."""
+"""Identifiers, one per line: a list of the members a cohort should have, from any program."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ def read_identifiers(
 ) -> Iterator[EventBatch]:
     """Read every line as a member at `taken_at` (microseconds since 1970), exactly as it is.
 
-    A quoted one is unquoted as in a CSV file, a blank line is no member, and a title in the first
-    line is passed over. Where the first one begins with a tab, as in Amplitude's exports, a tab
-    before the first identifier is not part of the list.
+    A quoted identifier is unquoted as in a CSV file, blank lines are skipped, and so is a title in
+    the first line. If the first line begins with a tab, as in Amplitude's exports, a tab before the
+    first identifier is not part of the list.
     """
     enter = _entry(AudienceRef("", "", key), id_type, taken_at)
     number, margin = 1, ""
@@ -54,7 +54,7 @@ def _entry(audience: AudienceRef, id_type: IdType, at: int) -> Callable[[str, in
 
 
 def _identifier(line: bytes) -> str:
-    """The identifier in a line, "" for none. Raises ValueError with why it can't be read."""
+    """The identifier in a line; "" if there is none. Raises ValueError if it can't be read."""
     if line is TOO_LONG:
         raise ValueError(TOO_LONG_A_LINE)
     try:

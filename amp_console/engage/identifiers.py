@@ -12,7 +12,7 @@ BROKEN_IDENTIFIER = "the identifier is not valid text: half of a character, or n
 
 
 class InexactNumber(ValueError):
-    """A number whose digits were lost when it was decoded: decode its text with care."""
+    """A number whose digits were lost in decoding: its text has to be decoded exactly."""
 
 
 class UnusableIdentifier(ValueError):

@@ -50,7 +50,7 @@ def decode(text: bytes) -> Any:
 
 
 def is_text(value: str) -> bool:
-    """Tell whether a decoded text consists of whole characters."""
+    """Whether a decoded text consists of whole characters."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -59,11 +59,10 @@ def is_text(value: str) -> bool:
 
 
 class DocumentSplitter:
-    """Cuts a stream of JSON documents, one after another with or without space between them.
+    """Splits a stream of JSON documents, with or without space between them.
 
-    With `unwraps` a document that is an array gives its elements. Where they end is all that is
-    looked at: whether they are valid is the reader's question. One longer than the limit becomes
-    `TOO_LONG`.
+    With `unwraps`, a document that is an array gives its elements. Only their ends are looked for:
+    the reader checks whether they are valid. One longer than the limit becomes `TOO_LONG`.
     """
 
     def __init__(self, *, unwraps: bool = False, limit: int = ELEMENT_LIMIT) -> None:
@@ -83,7 +82,7 @@ class DocumentSplitter:
 
     @property
     def rest(self) -> bytes:
-        """What was pushed and belongs to no document yet."""
+        """What was pushed but does not belong to a document yet."""
         return self._text[self._begin :]
 
     @property
@@ -119,7 +118,7 @@ class DocumentSplitter:
                 return
 
     def _guess(self) -> None:
-        """Cut objects as long as they end where it seems: ten times as fast as reading tokens."""
+        """Cut objects while their apparent ends are right: ten times as fast as reading tokens."""
         text = self._text
         while start := _START.match(text, self._begin):
             needs_comma = self._in_array and self._needs_comma
@@ -136,7 +135,7 @@ class DocumentSplitter:
             self._needs_comma = True
 
     def _scan_document(self) -> bool:
-        """Read tokens up to the end of a document; False where the text ends before."""
+        """Read tokens up to the end of a document; False if the text ends before that."""
         text, found = self._text, len(self._found)
         if self._awaits_quote():
             return False
@@ -250,7 +249,7 @@ def documents_in(text: bytes) -> tuple[list[bytes], bytes]:
 
 
 def _shallow(text: bytes) -> bytes:
-    """Write null for what is nested deeper than `DEPTH`. Raises ValueError where it never ends."""
+    """Write null for what is nested deeper than `DEPTH`. Raises ValueError if it never ends."""
     return b"".join(_shallow_pieces(text))
 
 

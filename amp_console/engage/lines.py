@@ -1,4 +1,4 @@
-"""Lines out of blocks of bytes, without ever holding more than a block and one line."""
+"""Lines from blocks of bytes, with never more than a block and one line in memory."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ __all__ = ["BOM", "LINE_LIMIT", "TOO_LONG", "LineSplitter", "is_whole_json", "li
 
 
 class LineSplitter:
-    """Cuts blocks into lines; the line that the last block ended in is kept for the next.
+    """Splits blocks into lines; an unfinished line at the end of a block is kept for the next one.
 
-    Past the limit a line is measured, and no longer kept: it becomes `TOO_LONG`. Delivery streams
-    write JSON documents one after another without a newline. A splitter for JSON takes each as a
-    line of its own where the line is long; in a short line the reader finds them.
+    Past the limit, a line is only measured, not kept: it becomes `TOO_LONG`. Delivery streams write
+    JSON documents one after another without a newline. In a long line, a splitter for JSON treats
+    each document as a separate line; in a short line, the reader finds them.
     """
 
     def __init__(self, limit: int = LINE_LIMIT, *, is_json: bool = False) -> None:
@@ -44,7 +44,7 @@ class LineSplitter:
     def documents(self) -> list[bytes]:
         """Return the JSON documents that are whole in the unfinished line, and keep the rest.
 
-        Nothing can be added to them: what follows, a newline too, is a line of its own.
+        Nothing can be added to them: whatever follows, even a newline, is a separate line.
         """
         if self.left > self._limit:
             return []
@@ -73,8 +73,8 @@ def lines_of(
 ) -> Iterator[list[bytes]]:
     """Yield the lines that each block completes, without their newlines.
 
-    Where the input broke off, the line it broke in is left out: a cut identifier would be
-    another identifier. Only a whole JSON document can't have been cut.
+    If the input broke off, its last line is left out: a cut identifier would be another identifier.
+    Only a complete JSON document can't have been cut.
     """
     splitter = LineSplitter(limit, is_json=is_json)
     for block in stream:
@@ -95,6 +95,6 @@ def lines_of(
 
 
 def is_whole_json(line: bytes) -> bool:
-    """Tell whether the line is a JSON object or array from its beginning to its end."""
+    """Whether the line is a JSON object or array from its beginning to its end."""
     documents, rest = documents_in(line)
     return len(documents) == 1 and not rest.strip()

@@ -1,4 +1,4 @@
-"""Where the identifiers are in an event: the two fields of the destination's mapping."""
+"""The fields of an event with the identifiers: the two fields of the destination's mapping."""
 
 import re
 from typing import Self
@@ -14,13 +14,13 @@ _STEP = re.compile(
 
 
 class MappingError(ValueError):
-    """A path that can't be read; the text says which, and how one is written."""
+    """A path that can't be read; the text shows which, and how to write one."""
 
 
 class FieldPath(msgspec.Struct, frozen=True):
     """The way from an event to one of its fields, written as in a Segment mapping.
 
-    Where the field is absent or empty, the first of the `others` that is there counts.
+    If the field is absent or empty, the first of the `others` that is present counts.
     """
 
     text: str
@@ -52,7 +52,7 @@ class FieldPath(msgspec.Struct, frozen=True):
         return cls(text, tuple(steps))
 
     def value_in(self, event: object) -> object:
-        """Return the value at the path; None where the path leads nowhere."""
+        """Return the value at the path; None if the path leads nowhere."""
         found = self._own_value(event)
         for other in self.others:
             if found not in (None, ""):

@@ -1,10 +1,10 @@
 """Reading a large file of lines in pieces, most of them in a second process.
 
 Decoding and judging hold Python's lock, so threads would take turns. A file of many megabytes is
-cut at line ends instead. A second process reads two pieces of three and sends what it found over a
-pipe; this one reads the others and takes everything in the order of the file. A gzipped file is
-unpacked here, and the second process is sent its pieces. Whatever becomes of the second process,
-nothing is lost: a piece of which it sent no result is read here.
+cut at line ends instead. A second process reads two out of three pieces and sends its results over
+a pipe; this process reads the others and handles everything in the order of the file. A gzipped
+file is unpacked here, and its pieces are sent to the second process. Whatever happens to the second
+process, nothing is lost: a piece without a result from it is read here.
 """
 
 import dataclasses
@@ -55,9 +55,9 @@ def _processors() -> int:
 class PieceOptions(msgspec.Struct, frozen=True):
     """When a file is read in pieces, and how large they are (bytes).
 
-    With fewer than two `processors` a second process would only take turns with this one, and a
-    file that is smaller than `least`, or `least_packed` if it is gzipped, is read before it has
-    paid for its start. Of what is unpacked some pieces are held in memory: they are smaller.
+    With fewer than two `processors`, a second process would only take turns with this one. A file
+    smaller than `least`, or `least_packed` if it is gzipped, is read before starting the process
+    has paid off. Unpacked pieces are kept in memory, so they are smaller.
     """
 
     least: int = 64 * 1024 * 1024
@@ -92,7 +92,7 @@ class Piece(NamedTuple):
 
 
 class Judging(msgspec.Struct, frozen=True):
-    """What an `EventReader` is made of."""
+    """The arguments of an `EventReader`."""
 
     mapping: FieldMapping
     audience: str | None
@@ -106,7 +106,7 @@ class Judging(msgspec.Struct, frozen=True):
 class PieceTask(msgspec.Struct, frozen=True):
     """What the second process is to read: some pieces of the open file `descriptor`.
 
-    None: the pieces themselves follow.
+    If that is None, the pieces themselves follow.
     """
 
     descriptor: int | None
@@ -143,7 +143,7 @@ class _PackedBatch(msgspec.Struct, frozen=True, array_like=True):
         )
 
     def batch(self, skipped: int) -> EventBatch:
-        """Return the batch; so many lines are before it that it does not count."""
+        """Return the batch; the line numbers do not include the lines before the piece."""
         changes: Sequence[Change] = [
             change._replace(line=change.line + skipped) for change in self.changes
         ]
@@ -165,7 +165,7 @@ class _PackedBatch(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PieceResult(msgspec.Struct, frozen=True, array_like=True):
-    """What the second process found in a piece of so many lines; None: it is not whole."""
+    """What the second process found in a piece, and its number of lines; None: it is incomplete."""
 
     batches: list[_PackedBatch]
     lines: int | None
@@ -294,14 +294,15 @@ class _SecondProcess:
             thread.start()
 
     def give(self, piece: bytes) -> None:
-        """Let it read another piece."""
+        """Give it another piece to read."""
         if self._process is not None:
             self._messages.put(piece)
 
     def next(self) -> PieceResult | None:
         """Wait for the result of its next piece; None once the process has ended.
 
-        None, too, for what another program sent: an upgrade replaces it while this one runs.
+        Also None for what another version sent: an upgrade can replace the program while this one
+        runs.
         """
         body = self._results.get()
         if body is None:
@@ -368,7 +369,8 @@ def read_in_pieces(
 ) -> Iterator[EventBatch]:
     """Read an open NDJSON file of so many bytes, with the result and in the order of one process.
 
-    `on_position` is told how far it is before each batch, and what broke it off in the end.
+    `on_position` is called before each batch with the position, and at the end with what broke it
+    off.
     """
     descriptor = file.fileno()
     pieces = list(pieces_of(descriptor, size, options.size))
@@ -427,7 +429,7 @@ def _in_turns(
 ) -> Iterator[tuple[bytes, PieceResult | None]]:
     """Yield pieces in their order, most of them with what the second process found.
 
-    It is given some before it is waited for, so that both processes have work.
+    It is given some pieces before its results are awaited, so that both processes have work.
     """
     waiting: deque[tuple[bytes, bool]] = deque()
     for n, piece in enumerate(chain(pieces, repeat(b"", OWN_UNPACKED))):
@@ -441,7 +443,7 @@ def _in_turns(
 
 
 def _last_batch(trouble: ReadTrouble, line: int) -> EventBatch:
-    """The batch that closes the account; `line` follows the last good one."""
+    """The last batch, with what broke the source off; `line` follows the last good one."""
     counts = EventCounts()
     counts.refusals.append(trouble.refusal(line))
     return counts.batch()

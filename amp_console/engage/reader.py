@@ -96,7 +96,7 @@ class EventReader:
     def _read_columns(
         self, reader: ColumnReader, lines: Sequence[bytes], first: int, counts: EventCounts
     ) -> EventBatch:
-        """Judge the lines column by column, and one by one those that are left."""
+        """Judge the lines column by column, and the remaining ones one by one."""
         told = set(self._told)
         judged = reader.judge(lines, first, lambda personas: self._audience(personas, counts))
         counts.filtered += judged.filtered
@@ -114,7 +114,7 @@ class EventReader:
         return counts.batch()
 
     def batches(self, lines: Sequence[bytes], first: int) -> Iterator[EventBatch]:
-        """Judge lines as `read` does, in batches of which each takes a fraction of a second."""
+        """Judge lines as `read` does, in batches that take a fraction of a second each."""
         begin = 0
         may_be_long = max(map(len, lines), default=0) > LONG_LINE
         for at, line in enumerate(lines) if may_be_long else ():
@@ -130,7 +130,7 @@ class EventReader:
             first += len(some)
 
     def _read_long(self, line: bytes, number: int) -> Iterator[EventBatch]:
-        """Judge the documents of a line, and of its arrays the elements; all have its number."""
+        """Judge the documents of a line and the elements of its arrays, all with its number."""
         splitter, listed, is_empty = DocumentSplitter(unwraps=True), LISTED, True
         for at in range(0, len(line), LONG_LINE):
             for some in batched(splitter.push(line[at : at + LONG_LINE])):
@@ -150,7 +150,7 @@ class EventReader:
             yield counts.batch()
 
     def _judge_elements(self, texts: Sequence[bytes], number: int, counts: EventCounts) -> None:
-        """Judge the elements of an array; those that can't be events need no look at all."""
+        """Judge the elements of an array; those that can't be events are skipped."""
         events = [(number, text) for text in texts if text.startswith((b"{", b"["))]
         counts.lines = len(texts)
         self._judge(events, counts, _decode, json_text.decode)
@@ -187,8 +187,9 @@ class EventReader:
     ) -> None:
         """Enter the event of every line in the tally, exactly once.
 
-        A line is a text for `decode` and `whole`, or was decoded already. This loop is where an
-        import spends its time, hence the local names. What it refuses is looked at with care.
+        A line is a text for `decode` and `whole`, or was decoded already. An import spends its time
+        in this loop, hence the local names. Lines that it refuses are judged again with the exact
+        decoder.
         """
         add, filtered = counts.changes.append, counts.filtered
         user_path, amplitude_path = self._user_path, self._amplitude_id
@@ -260,7 +261,7 @@ class EventReader:
         return contents is not None
 
     def _judge_odd(self, number: int, line: Any, error: Exception, counts: EventCounts) -> None:
-        """Judge a line that the fast decoder does not take for one event."""
+        """Judge a line that the fast decoder does not accept as one event."""
         if not isinstance(line, bytes):  # it was decoded with care already
             counts.refuse(number, str(error))
         elif line is TOO_LONG:
@@ -292,9 +293,9 @@ def _holds_documents(line: bytes) -> bool:
 
 
 def _fault(error: Exception, worse: ValueError) -> str:
-    """Say what is wrong with a text, in the words of the decoder that looked at its grammar.
+    """Return what is wrong with a text, in the words of the decoder that checked its grammar.
 
-    The position is left out: one fault in a thousand lines is one reason, not a thousand.
+    The position is left out, so that one fault in a thousand lines is one reason, not a thousand.
     """
     is_grammar = isinstance(error, msgspec.DecodeError)
     is_grammar = is_grammar and not isinstance(error, msgspec.ValidationError)

@@ -63,11 +63,11 @@ BEGINNING = Start(0, 1)
 class ReadOptions(msgspec.Struct, frozen=True):
     """How a source is to be read.
 
-    `audience` is a key: of event files it keeps that audience alone; a CSV download of members
-    needs it. `ref` says which one is meant where several have this key. `taken_at` is when such a
-    download was made, in microseconds since 1970 (UTC); None means the file's own time. The
-    two columns are where it holds the identifiers. `lists` says that only a list of members will
-    do, by identifiers of this type: such a CSV, or one to a line.
+    `audience` is a key: only this audience is read from event files; a CSV download of members
+    needs it. `ref` says which one is meant if several have this key. `taken_at` is when such a
+    download was made, in microseconds since 1970 (UTC); None means the file's own time. The two
+    columns are those with the identifiers. `lists`: only a list of members is accepted, by
+    identifiers of this type: such a CSV, or one identifier per line.
     """
 
     mapping: FieldMapping = FieldMapping.parse()
@@ -135,7 +135,7 @@ class Source:
         return self._format.kind
 
     def position(self) -> int:
-        """Return how many bytes were taken so far, packed as they are; `size` is their sum."""
+        """Return how many bytes were taken so far, before unpacking; `size` is their total."""
         return self._bytes.position
 
     @property
@@ -146,12 +146,12 @@ class Source:
 
     @property
     def trouble(self) -> str | None:
-        """Why the source broke off before its end, None where it did not, or not yet."""
+        """Why the source broke off before its end; None if it did not, or not yet."""
         return self._bytes.trouble.reason if self._bytes.trouble else None
 
     @property
     def version(self) -> str | None:
-        """What tells the file's content from any other that it had or will have; None: nothing.
+        """What distinguishes the file's content from any it had or will have; None: nothing does.
 
         Two changes in the same tick of the clock would look alike, so a file that was changed just
         now has none.
@@ -170,7 +170,7 @@ class Source:
 
     @property
     def is_cut(self) -> bool:
-        """Whether its last row or element was left out, since the source may still grow."""
+        """Whether its last row or element was left out because the source may still grow."""
         return self._bytes.is_cut
 
     def __iter__(self) -> Iterator[EventBatch]:
@@ -203,7 +203,7 @@ class Source:
             yield closing.batch()
 
     def _in_pieces(self) -> Iterator[EventBatch] | None:
-        """Read a large file in pieces; None where it is not."""
+        """Read a large file in pieces; None if it is not large."""
         pieces, size, options = self._pieces, self.size, self._options
         if pieces is None or size is None:
             return None
@@ -219,9 +219,9 @@ class Source:
         return read_in_pieces(self._stream, size, self._block_bytes, judging, pieces, note)
 
     def text_at(self, number: int) -> bytes | None:
-        """Return the line or the element of this number as it is; None where there is none.
+        """Return the line or the element with this number as it is; None if there is none.
 
-        It takes the batches' place: a source is read once. Rows of a CSV are no events by
+        Call it instead of iterating: a source is read once. Rows of a CSV are not events by
         themselves.
         """
         match self.kind:
@@ -322,8 +322,8 @@ def read_stream(
 ) -> Source:
     """Read an open stream, such as the standard input. Raises UnreadableSource.
 
-    A stream that `is_live` gives each event as soon as it is complete, and what has no known format
-    is read line by line. `now` gives nanoseconds since 1970 (UTC).
+    A stream that `is_live` yields each event as soon as it is complete, and an unknown format is
+    read line by line. `now` returns nanoseconds since 1970 (UTC).
     """
     taken_at = now() // 1000 if options.taken_at is None else options.taken_at
     return Source(name, stream, options, None, taken_at, block_bytes, is_live=is_live)
@@ -341,9 +341,9 @@ def open_file(
 ) -> Source:
     """Open a file. Raises UnreadableSource.
 
-    `start` leaves out the beginning of an NDJSON file. A file that `may_grow` is read without a
-    row or element that its end may have cut: `Source.is_cut`. `pieces` says when a second process
-    helps to read it; by default, when the file is large. `now` gives nanoseconds since 1970
+    `start` skips the beginning of an NDJSON file. A file that `may_grow` is read without a row or
+    element that its end may have cut: see `Source.is_cut`. `pieces` decides when a second process
+    helps to read it; by default, when the file is large. `now` returns nanoseconds since 1970
     (UTC), for an audience download without a file's time, and for `Source.version`.
     """
     taken_at = options.taken_at
@@ -376,16 +376,16 @@ def open_file(
 
 
 def version_of(status: os.stat_result) -> str:
-    """What tells the content of a file of this status from any other it had or will have.
+    """What distinguishes the content of a file with this status from any it had or will have.
 
-    A program can set the time of a file, but not when it was changed last.
+    A program can set a file's modification time, but not the time of its last status change.
     """
     times = f"{status.st_mtime_ns}:{status.st_ctime_ns}"
     return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{times}"
 
 
 def grows_by_lines(head: bytes) -> bool:
-    """Return from its beginning whether a file is NDJSON, which can be followed line by line.
+    """Return, from its beginning, whether a file is NDJSON, which can be followed line by line.
 
     Other formats are read from beginning to end.
     """
@@ -397,7 +397,7 @@ def grows_by_lines(head: bytes) -> bool:
 
 
 def _begins_event(head: bytes) -> bool:
-    """Whether what begins so is one event to a line, whatever follows."""
+    """Whether a source with this beginning has one event per line, whatever follows."""
     first = head.removeprefix(BOM).lstrip().partition(b"\n")[0]
     return first.startswith(b"{") and len(first.strip()) > 1
 

@@ -24,5 +24,5 @@ def defuse(cell: str) -> str:
 
 
 def is_defused(text: str) -> bool:
-    """Whether a text looks like a defused cell, so that it is hardly an identifier."""
+    """Whether a text looks like a defused cell, so that it is unlikely to be an identifier."""
     return _DEFUSED.match(text) is not None

@@ -48,7 +48,7 @@ def set_query(
 
     With `is_changes` the query lists who entered and left, and each refresh reads on from `overlap`
     seconds before the newest change. Raises ValueError for a query or name that can't be right,
-    `SettingsConflict` where the audience has another query by now than was `seen`, `UnknownSource`,
+    `SettingsConflict` if the audience's query is no longer the one `seen`, `UnknownSource`,
     `ReadOnly`, `AudienceAmbiguous` and `LedgerError`.
     """
     guard(connection)
@@ -92,7 +92,7 @@ def drop_query(
     *,
     now: Callable[[], int] = now_in_microseconds,
 ) -> None:
-    """Take an audience's query away; its members stay. Raises `ReadOnly` and `LedgerError`."""
+    """Remove an audience's query; its members stay. Raises `ReadOnly` and `LedgerError`."""
     guard(connection)
 
     def change(db: Db) -> None:
@@ -103,7 +103,7 @@ def drop_query(
 
 
 def _content(query: known.AudienceQuery | None) -> tuple[object, ...]:
-    """What an operator enters of a query."""
+    """The fields of a query that an operator enters."""
     return () if query is None else (query.source, query.sql, query.is_changes, query.overlap)
 
 

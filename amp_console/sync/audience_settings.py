@@ -47,7 +47,7 @@ class SettingsChange(msgspec.Struct, frozen=True):
 
 
 class DifferingSetting(NamedTuple):
-    """What a setting is by now, and what it was to become, in words."""
+    """The current and the requested value of a setting, in words."""
 
     label: str
     theirs: str
@@ -55,9 +55,9 @@ class DifferingSetting(NamedTuple):
 
 
 class SettingsConflict(Exception):
-    """Settings that were to be changed are others by now than the operator saw; none was changed.
+    """Settings to be changed are no longer as the operator saw them; none was changed.
 
-    `now` is the audience as it is. `by` names another operator who changed it, else it is "".
+    `now` is the audience as it is. `by` names another operator who changed it; otherwise it is "".
     """
 
     def __init__(self, now: Audience, differing: tuple[DifferingSetting, ...], by: str) -> None:
@@ -84,8 +84,8 @@ def change(
 
     `audience` is as the operator saw it. It may block for `LEASE_SECONDS`: a live session lets go
     of an audience after each window. Raises ValueError for a setting that can't be right,
-    `AudienceBusy` where another process syncs the audience for longer, `SettingsConflict` where
-    someone has changed the same settings since, and `ReadOnly`.
+    `AudienceBusy` if another process syncs the audience for longer, `SettingsConflict` if someone
+    has changed the same settings since, and `ReadOnly`.
     """
     guard(connection)
     if requested.owner_email:

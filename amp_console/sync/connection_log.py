@@ -1,4 +1,4 @@
-"""Changes of a connection in its log; no change fails because it can't be logged."""
+"""Logging changes to a connection; no change fails because it can't be logged."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +23,7 @@ def log_connection_saved(
     are_keys_stored: bool = True,
     now: Now = now_in_microseconds,
 ) -> None:
-    """Log what is different in a connection; nothing where it has no ledger yet. It may block."""
+    """Log what has changed in a connection; nothing if it has no ledger yet. It may block."""
     name, at, entries = clean(after.name), now(), []
     if before is None:
         entries.append(LogEntry(at, LogKind.SETTINGS, f"Connection “{name}” created."))
@@ -65,7 +65,7 @@ def _keep(ledgers: Ledgers, connection: Connection, entries: Sequence[LogEntry])
 
 
 def kept_for(connection: Connection) -> str:
-    """For how long the history is kept: "for ever"."""
+    """How long the history is kept: "for ever"."""
     days = connection.keep_history
     return "for ever" if days is None else f"for {plural(days, 'day')}"
 

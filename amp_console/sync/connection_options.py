@@ -1,4 +1,4 @@
-"""What a connection's settings ask for: a client of its project, and how its events are read."""
+"""What a connection's settings determine: a client for its project, and how to read events."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ def client_for(
     credentials: Credentials,
     region_urls: Mapping[Region, str] | None = None,
 ) -> "AmplitudeClient":
-    """Return a client for a connection's project; its requests time out as the limits say.
+    """Return a client for a connection's project, with the time-outs of its limits.
 
     `region_urls` replace the addresses of Amplitude's regions.
     """
@@ -43,7 +43,7 @@ def read_options(connection: Connection, **more: object) -> ReadOptions:
 
 
 def audience_options(db: Db, name: str) -> dict[str, object]:
-    """Return the read options that keep the audience called `name`; a new one has it as its key.
+    """Return the read options for the audience called `name` alone; a new one has it as its key.
 
     Raises `AudienceAmbiguous`.
     """

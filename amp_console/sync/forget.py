@@ -1,6 +1,6 @@
 """Answering a deletion request: out of every cohort first, then out of the ledger and its copies.
 
-Each step is kept before the next one begins, and all of them can be repeated. So a request that
+Each step is saved before the next one begins, and all of them can be repeated. So a request that
 was interrupted, or whose removals Amplitude did not confirm, is finished by the next one.
 """
 
@@ -34,13 +34,13 @@ KEPT = "Nothing was erased."
 
 
 class IdTypeUnclear(Exception):
-    """An identifier is known as a User ID and as an Amplitude ID: of two people, perhaps."""
+    """An identifier is known as a User ID and as an Amplitude ID, perhaps of two people."""
 
 
 class PersonToForget(msgspec.Struct, frozen=True):
-    """One person of a request: all identifiers, and the audiences whose cohorts may hold them.
+    """One person of a request: all identifiers, and the audiences whose cohorts may contain them.
 
-    `erasure_id` is that of a request that was not finished, else None.
+    `erasure_id` is that of an unfinished request; otherwise None.
     """
 
     identities: tuple[Identity, ...]
@@ -66,12 +66,13 @@ class ForgetPlan(msgspec.Struct, frozen=True):
 
 
 class ForgetReport(msgspec.Struct, frozen=True):
-    """What became of the deletion requests.
+    """The result of the deletion requests.
 
-    `erased` are those that are done in the ledger, `obstacles` say why others are not. `names` is
-    what operators have to change themselves, and `trouble` why files still hold erased bytes.
-    So many `backups` were deleted. `run` removed the people from their cohorts, if there were any.
-    `copies` are earlier ledgers that were set aside or left behind, for operators to delete.
+    `erased` are those that are done in the ledger; `obstacles` explain why others are not. `names`
+    is what operators have to change themselves, and `trouble` is why files still contain erased
+    bytes. `backups` is how many were deleted. `run` removed the people from their cohorts, if there
+    were any. `copies` are earlier ledgers that were set aside or left behind, for operators to
+    delete.
     """
 
     erased: tuple[Erased, ...] = ()
@@ -83,7 +84,7 @@ class ForgetReport(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What operators have to change themselves, since it names an identifier."""
+        """What operators have to change themselves because it contains an identifier."""
         return tuple(sorted({name for erased in self.erased for name in erased.names}))
 
     @property
@@ -95,7 +96,7 @@ class ForgetReport(msgspec.Struct, frozen=True):
 def plan_forget(
     db: Db, ids: Sequence[str], id_type: IdType | None = None, *, is_exact: bool = False
 ) -> ForgetPlan:
-    """Find everyone that these identifiers name, by all identifiers that events paired with them.
+    """Find the people with these identifiers, with all identifiers that events paired with them.
 
     With `is_exact`, only by those that are given. Raises `IdTypeUnclear` and `PairedTooOften`.
     """
@@ -114,7 +115,7 @@ def plan_forget(
 
 
 def plan_unfinished(db: Db) -> ForgetPlan:
-    """Plan to finish the deletion requests that were not finished."""
+    """Plan to finish the unfinished deletion requests."""
     unfinished = erasures.unfinished_erasures(db)
     return ForgetPlan(
         tuple(
@@ -139,7 +140,7 @@ def _types_of(db: Db, id_: str, id_type: IdType | None) -> Sequence[IdType]:
 
 
 def _held_by(db: Db, identities: Iterable[Identity]) -> tuple[Audience, ...]:
-    """The audiences whose cohorts may hold a person."""
+    """The audiences whose cohorts may contain a person."""
     found = {
         record.audience.id: record.audience
         for identity in identities
@@ -166,9 +167,9 @@ async def forget(
 ) -> ForgetReport:
     """Remove people from every cohort, and erase them once Amplitude has confirmed that.
 
-    `context` may be None where the plan removes no one. `left_behind` names what is on this machine
-    of an earlier ledger, which may hold them, too. `now` tells the time in microseconds since
-    1970. Raises `ReadOnly` and `LedgerError`; trouble with Amplitude is in the report.
+    `context` may be None if the plan removes no one. `left_behind` lists the files of an earlier
+    ledger on this machine, which may contain them, too. `now` returns the time in microseconds
+    since 1970. Raises `ReadOnly` and `LedgerError`; trouble with Amplitude is in the report.
     """
     guard(connection, KEPT)
     now = ledger.clock(now)
@@ -252,7 +253,7 @@ def _erase_if_out(
 
 
 def erased_text(erasure: Erasure) -> str:
-    """Say that a deletion request was carried out, without saying who asked to be deleted."""
+    """The log's text on a deletion request that was carried out, without the person's identity."""
     cohorts = plural(erasure.cohorts or 0, "cohort")
     return (
         f"Deletion request {erasure.id}: a person was removed from {cohorts} and erased, by "
@@ -261,7 +262,7 @@ def erased_text(erasure: Erasure) -> str:
 
 
 def _explained(left: Sequence[Obstacle], run: RunReport | None) -> list[Obstacle]:
-    """Say why the run did not end for an audience, where that is why someone is in its cohort."""
+    """Add why the run did not end for an audience, if that is why someone is in its cohort."""
     notes = {report.audience.id: report.note for report in run.audiences} if run else {}
     return [
         msgspec.structs.replace(item, reason=notes.get(item.audience.id) or item.reason)
@@ -299,7 +300,7 @@ _SERVER_KEEPS = (
 
 
 def plan_sentences(plan: ForgetPlan) -> list[str]:
-    """Say who is forgotten, from which cohorts they are removed, and what else that does."""
+    """Sentences on who is forgotten, from which cohorts they are removed, and the side effects."""
     found = []
     for person in plan.people:
         names = ", ".join(_named(identity) for identity in person.identities)
@@ -317,7 +318,7 @@ def _named(identity: Identity) -> str:
 
 
 def report_sentences(report: ForgetReport) -> list[str]:
-    """Say what was done, what was not and why, and what to do next."""
+    """Sentences on what was done, what was not and why, and what to do next."""
     found = []
     if report.erased:
         people = plural(len(report.erased), "person", "people")

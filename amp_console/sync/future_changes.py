@@ -1,4 +1,4 @@
-"""Events that are dated in the future: from when on, and what is said of them."""
+"""Events that are dated in the future: from when on, and the notices about them."""
 
 from amp_console.text import local_time, plural
 
@@ -11,7 +11,7 @@ def latest_credible(now: int) -> int:
 
 
 def dated_ahead(count: int, until: int | None) -> str:
-    """Say how many people have such an event, what that means and what helps."""
+    """A sentence on how many people have such an event, what that means and what helps."""
     have, them = ("has", "that person") if count == 1 else ("have", "them")
     return (
         f"{plural(count, 'person', 'people')} {have} an event dated in the future, up to "
@@ -22,7 +22,7 @@ def dated_ahead(count: int, until: int | None) -> str:
 
 
 def future_changes_notice(count: int) -> str:
-    """Say that an import has read such events."""
+    """A sentence on such events that an import has read."""
     are, whose = ("is", "this person") if count == 1 else ("are", "these people")
     return (
         f"{plural(count, 'event')} {are} dated more than a day in the future. Until then no other "

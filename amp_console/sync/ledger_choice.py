@@ -1,4 +1,4 @@
-"""Choosing where the ledger of a connection is: what was entered is opened before it is saved."""
+"""Choosing where a connection's ledger is: the ledger is opened before the choice is saved."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -21,11 +21,11 @@ from amp_console.text import plural
 
 
 class LedgerNotSwitched(LedgerError):
-    """The ledger in use would be left behind, or is in use at this moment."""
+    """The current ledger would be left behind, or is in use at this moment."""
 
 
 def entered_place(text: str, known: Connection | None) -> LedgerPlace:
-    """Read what was entered for a connection, which may have a ledger already.
+    """Parse what was entered for a connection, which may have a ledger already.
 
     A stored password stays with the user and the server that it was stored for. Raises ValueError;
     the text quotes nothing.
@@ -38,7 +38,7 @@ def entered_place(text: str, known: Connection | None) -> LedgerPlace:
 
 
 def try_place(ledgers: Ledgers, connection: Connection, chosen: LedgerPlace) -> int:
-    """Open a ledger that was chosen, creating it as needed; return how many audiences it holds.
+    """Open a chosen ledger, creating it as needed; return how many audiences it has.
 
     The settings of `connection` say where it is now. It may block. Raises `LedgerError`: the chosen
     one can't be opened; its `LedgerNotSwitched`: it is empty although the one in use is not, or a
@@ -93,5 +93,5 @@ def _check_left_behind(
 
 
 def _contents(db: Db, dead: Collection[int]) -> tuple[int, bool]:
-    """How many audiences a ledger holds, and whether a run is under way."""
+    """How many audiences a ledger has, and whether a run is under way."""
     return len(all_audiences(db)), bool(running_locks(db).keys() - set(dead))

@@ -1,4 +1,4 @@
-"""Moving the ledger of a connection to another place, and pointing the connection there."""
+"""Moving a connection's ledger to another address, and pointing the connection there."""
 
 from amp_console.connections import Connection, ConnectionStore, Keyring, KeysError, SettingsError
 from amp_console.ledger import LedgerError
@@ -11,11 +11,11 @@ from amp_console.sync.ledgers import LedgerMisconfigured, LedgerPlace, Ledgers
 
 
 class NotPointedThere(LedgerError):
-    """The ledger was moved, and the settings of its connection still name the old place."""
+    """The ledger was moved, but the settings of its connection still have the old address."""
 
 
 def check_movable(ledgers: Ledgers) -> None:
-    """Raise `LedgerMisconfigured` where the settings do not say where the ledger is."""
+    """Raise `LedgerMisconfigured` if the settings do not determine where the ledger is."""
     if ledgers.is_from_environment:
         raise LedgerMisconfigured(
             "AMP_CONSOLE_LEDGER sets where the ledger is, not the settings of the connection. "

@@ -1,4 +1,4 @@
-"""Where the ledger of each connection is: in a file of this machine, or on a server for a team."""
+"""Where each connection's ledger is: in a file on this machine, or on a server for a team."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,18 +34,18 @@ T = TypeVar("T")
 
 
 class LedgerMisconfigured(LedgerError):
-    """AMP_CONSOLE_LEDGER names no ledger."""
+    """AMP_CONSOLE_LEDGER is not the address of a ledger."""
 
 
 class LedgerPlace(NamedTuple):
-    """Where a ledger is: its server, None for a file, and a password that no keyring holds yet."""
+    """Where a ledger is: its server (None: a file), and a password that is not in a keyring yet."""
 
     server: LedgerServer | None
     password: Secret | None = None
 
 
 class Ledgers:
-    """Opens ledgers: the settings say where each is, or AMP_CONSOLE_LEDGER for every connection.
+    """Opens ledgers: the settings determine where each is, or AMP_CONSOLE_LEDGER for all.
 
     Passwords that were found in the keyring are remembered in `passwords`, by their items.
     """
@@ -64,11 +64,11 @@ class Ledgers:
 
     @property
     def is_from_environment(self) -> bool:
-        """Whether AMP_CONSOLE_LEDGER says where every ledger is."""
+        """Whether AMP_CONSOLE_LEDGER determines where every ledger is."""
         return bool(self._environ.get(LEDGER_VARIABLE, "").strip())
 
     def operator(self, connection: Connection) -> str:
-        """Who works with a connection: its setting, or AMP_CONSOLE_OPERATOR for every connection.
+        """The operator of a connection: its setting, or AMP_CONSOLE_OPERATOR for every connection.
 
         By default user@host.
         """
@@ -101,9 +101,10 @@ class Ledgers:
         return self._folders.ledger(connection.id) if place.server is None else None
 
     def left_behind(self, connection: Connection) -> tuple[str, ...]:
-        """The paths of what is on this machine of an earlier ledger of a connection.
+        """The paths of files on this machine of a connection's earlier ledger.
 
-        It was left for a server: moved there, or a ledger of the team was joined.
+        The connection has left it for a server: it was moved there, or the team's ledger was
+        joined.
         """
         file = self._folders.ledger(connection.id)
         return tuple(remains_of(file)) if connection.ledger is not None else ()
@@ -117,12 +118,12 @@ class Ledgers:
         return str(self._folders.ledger(connection.id)) if server is None else server.url
 
     def exists(self, connection: Connection) -> bool:
-        """Whether there is a ledger of a connection; one on a server is not looked for."""
+        """Whether a connection has a ledger; one on a server is not checked."""
         file = self.file(connection)
         return file is None or file.exists()
 
     def open(self, connection: Connection, place: LedgerPlace | None = None) -> Ledger:
-        """Open a connection's ledger, or one in another place, creating or migrating it as needed.
+        """Open a connection's ledger, or another one, creating or migrating it as needed.
 
         What a receiver that was killed has left there is merged. It may block. Raises
         `LedgerError`, also where the keyring doesn't give its password.
@@ -137,7 +138,7 @@ class Ledgers:
         return ledger
 
     def database(self, connection: Connection, place: LedgerPlace | None = None) -> Database:
-        """The database of a connection's ledger, or of one in another place; it is not opened.
+        """The database of a connection's ledger, or of one at another address; it is not opened.
 
         Raises `LedgerError`, also where the keyring doesn't give its password.
         """
@@ -153,7 +154,7 @@ class Ledgers:
     def listen(self, connection: Connection, heard: Callable[[], None]) -> "Listener | None":
         """Call `heard` for each change of a connection's ledger, in another thread.
 
-        None: a file's changes have to be looked for. Raises as `open`.
+        None: a file's changes have to be polled. Raises as `open`.
         """
         server, password = self.place(connection)
         if server is None:
@@ -183,7 +184,7 @@ class Ledgers:
         return peek(server.url, work, password=password, app_id=connection.app_id)
 
     def examine(self, connection: Connection) -> "tuple[ServerCheck, ...]":
-        """Check the server of a connection's ledger; none of a file. Raises `LedgerError`."""
+        """Check the server of a connection's ledger; no checks for a file. Raises `LedgerError`."""
         server, password = self.place(connection)
         if server is None:
             return ()

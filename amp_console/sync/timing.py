@@ -1,4 +1,4 @@
-"""Time, chance and the request to stop: injected, so that tests never wait and demos repeat."""
+"""Time, randomness and the request to stop: injected, so that tests never wait and demos repeat."""
 
 import asyncio
 import random

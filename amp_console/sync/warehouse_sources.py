@@ -25,7 +25,7 @@ STILL_IN_KEYRING = (
 
 
 def entered_url(url: str) -> tuple[str, Secret | None]:
-    """Return the URL that is kept of one that was entered, and the password that it contains.
+    """Return the URL to save from the one that was entered, and the password in it.
 
     Raises ValueError for a URL that can't be right, and WarehouseError for one of no kind of
     warehouse that is known.
@@ -67,7 +67,7 @@ def drop_warehouse(
 ) -> tuple[Connection, bool]:
     """Remove a source, and log that; also return whether the keyring kept its password.
 
-    Raises SettingsError; its `UnknownSource`: there is none of this name.
+    Raises SettingsError; its `UnknownSource`: no source has this name.
     """
     item = named_source(connection, name).password_item
     saved = remove_source(store, keyring, connection, name)

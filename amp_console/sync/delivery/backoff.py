@@ -2,8 +2,8 @@
 
 A retry does not repeat the request: the next batch may be smaller, and users may have entered or
 left meanwhile. So no call is wrapped in retries; the loop that sends what is pending asks the
-`RetryBudget` and the `BatchSize` here. What Amplitude asks for with Retry-After outlives the run:
-see `ledger.rate_limits`.
+`RetryBudget` and the `BatchSize` here. A wait requested with Retry-After outlasts the run: see
+`ledger.rate_limits`.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ LIFT_AFTER = 8  # clean answers, before a larger batch is tried again
 
 
 class RetriesExhausted(Exception):
-    """The limit on tries or on waiting is reached; the users stay pending."""
+    """The limit on attempts or on waiting is reached; the users stay pending."""
 
     def __init__(self, last: Transient, tries: int) -> None:
         failures = f"{tries} failures in a row" if tries > 1 else "a failure"
@@ -31,7 +31,7 @@ class RetriesExhausted(Exception):
 
 
 class RetryBudget:
-    """How long to wait after a failure: as Amplitude asks, else exponentially with jitter.
+    """How long to wait after a failure: as Amplitude asks, otherwise exponentially with jitter.
 
     `limits.tries` counts failures in a row; `limits.longest_wait` is seconds of waiting in all.
     """
@@ -77,7 +77,7 @@ class RequestedWait(NamedTuple):
 
 
 def asked_to_wait(error: Transient, now: int) -> RequestedWait | None:
-    """Return what an error asks for, None where it names no time."""
+    """Return the wait that an error asks for; None if it gives no time."""
     if not isinstance(error, RateLimited) or error.retry_after is None:
         return None
     wait = min(error.retry_after * 1_000_000, float(DAY))
@@ -86,7 +86,7 @@ def asked_to_wait(error: Transient, now: int) -> RequestedWait | None:
 
 
 def limit_note(until: int, now: int, *, is_capped: bool = False) -> str:
-    """Say until when nothing is sent for an audience, and what happens to its users."""
+    """Explain until when nothing is sent for an audience, and what happens to its users."""
     longer = " It asked for longer, but no wait exceeds a day." if is_capped else ""
     return (
         f"Amplitude asked to wait until {clock_time(until, now)}.{longer} "
@@ -97,9 +97,10 @@ def limit_note(until: int, now: int, *, is_capped: bool = False) -> str:
 class BatchSize:
     """Grows while requests succeed, shrinks when a request was, or may have been, too large.
 
-    The first batch tries whether the cohort accepts requests; once it does, the next is as large as
-    allowed. After trouble it doubles and halves, so that it recovers soon. A 413, or a time-out of
-    a size that was never answered, is about the size: it sets a ceiling, which is lifted slowly.
+    The first batch tests whether the cohort accepts requests; once it does, the next is as large as
+    allowed. After trouble, the size doubles and halves, so that it recovers soon. A 413, or a
+    time-out at a size that was never answered, is about the size: it sets a ceiling, which is
+    raised slowly.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -111,13 +112,13 @@ class BatchSize:
         self.current = min(limits.first_batch, limits.largest_batch)
 
     def after(self, sent: int) -> int:
-        """The size of the next batch, should a request with `sent` users be answered cleanly."""
+        """The size of the next batch if a request with `sent` users gets a clean answer."""
         if not self._had_trouble:
             return self._ceiling
         return max(self.current, min(sent * 2, self._ceiling))
 
     def grow(self, sent: int) -> None:
-        """Note a clean answer to a request with so many users; a small one proves little."""
+        """Note a clean answer to a request with this many users; a small one proves little."""
         self._largest_clean = max(self._largest_clean, sent)
         if sent >= self._ceiling:
             self._clean_in_a_row += 1
@@ -126,7 +127,7 @@ class BatchSize:
         self.current = self.after(sent)
 
     def shrink(self, error: Transient, sent: int) -> None:
-        """Note a failure of a request with so many users."""
+        """Note the failure of a request with this many users."""
         self._had_trouble = True
         self._clean_in_a_row = 0
         is_new_size = sent > self._largest_clean

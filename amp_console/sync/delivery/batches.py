@@ -18,10 +18,10 @@ COUNT_SECONDS = 5.0  # between two counts of more
 class PendingBatches:
     """An audience's pending users of one kind, batch by batch; an async context manager.
 
-    Opening a batch of 100,000 takes a file as long as Amplitude takes to answer, so the next batch
-    is opened while a request is under way. It is one more open request, which a process that dies
-    leaves behind. Where the first one fails, it is withdrawn: the batch after trouble may be
-    smaller.
+    In a file, opening a batch of 100,000 takes as long as Amplitude takes to answer, so the next
+    batch is opened while a request is under way. It is one more open request, which a dying process
+    leaves behind. If the first request fails, the next batch is withdrawn: after trouble, batches
+    may be smaller.
 
     `sent` counts the users sent; no batch follows once they are `most`.
     """
@@ -61,7 +61,7 @@ class PendingBatches:
         return batch
 
     def open_ahead(self, sending: DeliveryBatch) -> None:
-        """Begin to open the batch after the one that is being sent, unless that is a retry."""
+        """Start opening the batch after the one that is being sent, unless that is a retry."""
         is_retry = self._worker.retry_budget.failures > 0
         if not (is_retry or self._is_enough(self.sent + sending.size)):
             self._ahead = asyncio.create_task(

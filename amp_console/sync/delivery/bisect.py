@@ -18,11 +18,11 @@ MAX_OTHERS = 10  # users sent one by one if there is no user for a control reque
 class BatchBisector:
     """Halves a refused batch until each user that Amplitude refuses is alone in one.
 
-    A refused user, alone or by name, is a suspect only: for a while everything may be refused.
-    Users are rejected once the same cohort has accepted something else after they were refused, and
-    they are refused again. If nothing else is left to send, a control request shows it: one that
-    adds a user who is in the cohort, or removes one who is not. While no user is known to be
-    either, other pending users are sent instead, of those the run may send.
+    A user that was refused, alone or by name, is only a suspect: everything may be refused for a
+    while. Users are rejected once the same cohort has accepted something else after they were
+    refused, and they are refused again. If nothing else is left to send, a control request tests
+    the cohort: it adds a user who is in the cohort, or removes one who is not. If no such user is
+    known, other pending users that the run may send are sent instead.
     """
 
     def __init__(self, worker: AudienceWorker, batch: DeliveryBatch) -> None:
@@ -33,7 +33,7 @@ class BatchBisector:
         self._again: list[list[str]] = []  # suspects to be sent once more
 
     async def run(self, refusal: BadRequest) -> None:
-        """Deliver all users except those Amplitude refuses, who are rejected with its words.
+        """Deliver all users except those Amplitude refuses, who are rejected with its reason.
 
         Raises `AudienceBlocked` if Amplitude refuses every user, and what
         `AudienceWorker.send` raises.
@@ -102,7 +102,7 @@ class BatchBisector:
         )
 
     async def _send_control(self, refusal: BadRequest) -> None:
-        """See whether the cohort accepts anything; raise `AudienceBlocked` where it does not."""
+        """Test whether the cohort accepts anything; raise `AudienceBlocked` if it does not."""
         refused: set[str] = set()  # a control user may be one that Amplitude refuses
         is_answered = False
         while not is_answered:
@@ -161,8 +161,8 @@ class BatchBisector:
         """Take a user for a control request, if there is one apart from those in `avoid`.
 
         While the batch removes users by the inactive ID type, a user already removed by that type
-        serves, too: the delivery adds those who belong again afterwards. A comparison does not, so
-        it uses the active ID type alone.
+        works, too: the delivery afterwards adds those who belong in the cohort again. A comparison
+        does not, so it uses the active ID type alone.
         """
         worker = self._worker
         await worker.checkpoint()

@@ -1,7 +1,7 @@
 """One upload that creates a cohort, and finding the cohort again when its answer is lost.
 
-The ledger keeps the intent first. Whenever an answer is lost, and after a crash, a cohort of that
-name in Amplitude's list that did not exist before is the one: it is adopted.
+The ledger records the intent first. If an answer is lost, or after a crash, a new cohort with that
+name in Amplitude's list must be the one, and is adopted.
 """
 
 import enum
@@ -30,7 +30,7 @@ LATER_CHECKS = (2.0, 5.0, 15.0)  # seconds; a call takes 2 to 4 when nothing is 
 
 
 class UploadOutcome(enum.Enum):
-    """What came of an upload."""
+    """The result of an upload."""
 
     CREATED = enum.auto()
     UNKNOWN = enum.auto()  # Amplitude knows none of the users in it
@@ -39,7 +39,7 @@ class UploadOutcome(enum.Enum):
 
 
 async def begin_creation(worker: AudienceWorker) -> Creation | None:
-    """Keep the intent to create a cohort and return it; None where an earlier one was adopted."""
+    """Record the intent to create a cohort and return it; None if an earlier one was adopted."""
     known = worker.audience
     begun = await worker.read(cohorts.creation, known.id)
     if begun is not None and await _find_begun(worker, begun):
@@ -56,8 +56,8 @@ async def begin_creation(worker: AudienceWorker) -> Creation | None:
 async def _find_begun(worker: AudienceWorker, begun: Creation) -> bool:
     """Adopt the cohort that an earlier run began to create, if there is one.
 
-    Where its process died, perhaps a moment ago, Amplitude may still be creating the cohort, so its
-    list is asked again until such a call must have ended.
+    If its process died a moment ago, Amplitude may still be creating the cohort, so the list is
+    requested again until such a call must have ended.
     """
     sent_at = await worker.read(uploads.unanswered_at, worker.audience.id)
     latest = None if sent_at is None else sent_at + round(sum(LATER_CHECKS) * 1_000_000)
@@ -102,7 +102,7 @@ async def upload(worker: AudienceWorker, intent: Creation, batch: DeliveryBatch)
 
 
 async def _search(worker: AudienceWorker, intent: Creation, error: Transient) -> bool:
-    """Adopt the cohort if it was created; after a time-out Amplitude may still be at it."""
+    """Adopt the cohort if it was created; after a time-out, Amplitude may still be creating it."""
     is_slow = isinstance(error, TimedOut) or error.status == 504
     for seconds in (0.0, *LATER_CHECKS) if is_slow else (0.0,):
         if seconds:
@@ -168,7 +168,7 @@ async def _check_is_new(worker: AudienceWorker, intent: Creation, answer: Upload
 
 
 def refused_text(refusal: BadRequest) -> str:
-    """Say that Amplitude refused to create the cohort, and what to check."""
+    """The text for a cohort that Amplitude refused to create, and what to check."""
     return (
         f"Amplitude refused to create the cohort: {words_of(refusal)}. All users stay pending. "
         "Check the cohort owner's email and the App ID."

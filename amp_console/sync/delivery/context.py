@@ -1,4 +1,4 @@
-"""What a run works with, and what the workers of one run share."""
+"""The context of a run, and what its workers share."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,10 +26,10 @@ class AudienceBlocked(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What a run works with. A front end makes it once and hands it to the use case.
+    """The context of a run. A front end creates it once and passes it to the use case.
 
-    `observe` gets snapshots, at most ten a second, in the event loop's thread. A run waits so many
-    seconds for an audience that another process holds: `lease_wait`.
+    `observe` gets snapshots, at most ten a second, in the event loop's thread. `lease_wait` is how
+    many seconds a run waits for an audience that another process holds.
     """
 
     connection: Connection

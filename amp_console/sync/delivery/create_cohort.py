@@ -33,7 +33,7 @@ MAX_SEEDS = 4
 async def ensure_cohort(worker: AudienceWorker) -> None:
     """Create or adopt the audience's cohort, and link it.
 
-    Leaves the audience without one where Amplitude knows none of its members: they are rejected.
+    If Amplitude knows none of its members, they are rejected, and the audience gets no cohort.
     Raises `AudienceBlocked`, and what `AudienceWorker.ask` raises.
     """
     worker.show("creating the cohort")
@@ -47,7 +47,7 @@ async def ensure_cohort(worker: AudienceWorker) -> None:
 
 
 class SeedStrategy:
-    """Which members to upload next: others after a failure, more or fewer as it failed.
+    """Which members to upload next: after a failure, other ones, and more or fewer depending on it.
 
     At the end of the members, some of those who were refused together are tried one by one.
     """
@@ -65,7 +65,7 @@ class SeedStrategy:
         self._singles: int | None = None
 
     def note(self, outcome: UploadOutcome, row: int) -> None:
-        """Note what came of an upload; `row` is its last member's."""
+        """Note the result of an upload; `row` is its last member's."""
         if outcome is UploadOutcome.LOST:
             self.size = max(1, self.size // 2)  # it may have been too much at once
             return
@@ -87,7 +87,7 @@ class SeedStrategy:
         self.note(UploadOutcome.REFUSED, row)
 
     def _leave_out(self, named: set[str], row: int) -> None:
-        """Try the same members without those named; Amplitude may know the others."""
+        """Try the same members without the refused ones; Amplitude may know the others."""
         is_news = not named <= self.avoid
         self.avoid |= named
         self._named += 1
@@ -96,11 +96,11 @@ class SeedStrategy:
 
     @property
     def is_over(self) -> bool:
-        """True when it is not about the members, or enough of them were tried alone."""
+        """Whether the failure is not about the members, or enough of them were tried alone."""
         return self._refusals >= MAX_REFUSALS or (self._singles or 0) >= MAX_SINGLES
 
     def start_over(self) -> bool:
-        """At the end of the members: once more, one by one, where they were refused together."""
+        """At the end of the members, try those who were refused together once more, one by one."""
         if self._singles is not None or not (self.refusal or self.words):
             return False
         self._singles, self.after, self.size = 0, 0, 1

@@ -20,9 +20,9 @@ async def deliver_audience(worker: AudienceWorker) -> None:
 async def deliver_window(worker: AudienceWorker) -> bool:
     """Bring the cohort to what was wanted when it began; what arrives meanwhile waits.
 
-    Where changes arrive all the time there is always something pending, and each request would
-    carry only what arrived during the one before. Removals that keep arriving would never let the
-    additions have their turn. Returns whether anything was sent.
+    If changes arrive all the time, something is always pending, and each request would carry only
+    what arrived during the previous one. Removals that keep arriving would hold up the additions
+    forever. Returns whether anything was sent.
 
     It creates the cohort if there is none, removes those who left, then adds the others. Users
     delivered under the ID type not in use are removed first, all of them: the same person may be in
@@ -51,7 +51,7 @@ async def _deliver_backlog(worker: AudienceWorker, id_type: IdType, operation: O
 async def deliver_pending(
     worker: AudienceWorker, id_type: IdType, operation: Operation, most: int | None = None
 ) -> int:
-    """Send until nothing of this kind is pending, or `most` users were sent; return how many."""
+    """Send until nothing of this kind is pending or `most` users were sent; return how many."""
     # The differences of a comparison say who is in the cohort by one identifier alone; people who
     # are forgotten are no one else by the other one.
     is_first = worker.comparison_id is None and worker.only is None

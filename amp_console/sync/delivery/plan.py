@@ -133,7 +133,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def again_text(plan: AudiencePlan) -> str:
-    """Say how many are confirmed again: a request without an answer may have undone them."""
+    """How many users are confirmed again: a request without an answer may have undone them."""
     found = [f"{plural(plan.again, 'user')} to confirm again"] if plan.again else []
     if plan.uncertain:
         when = local_time(plan.certain_at)
@@ -142,13 +142,13 @@ def again_text(plan: AudiencePlan) -> str:
 
 
 def remarks(plan: AudiencePlan) -> str:
-    """Say what the numbers of a plan alone don't: why nothing is sent, or what else is."""
+    """Remarks beside the numbers of a plan: why nothing is sent, or what else is."""
     seed = "a seed user creates the cohort and is removed again" if plan.is_empty else ""
     return plan.obstacle or ", ".join(filter(None, (seed, again_text(plan))))
 
 
 def cohort_name(audience: Audience, connection: Connection) -> str:
-    """The name of a new cohort: the override, else the audience's, prefixed if so set."""
+    """The name of a new cohort: the override or else the audience's name, with a prefix if set."""
     prefix = PREFIX if connection.prefix else ""
     return prefix + (audience.cohort_name or audience.own_name)
 
@@ -177,7 +177,7 @@ def large_removal(
 ) -> AudiencePlan | None:
     """The plan of an audience if it is a large removal, which is never sent unconfirmed.
 
-    It reads all members of the audience only where the answer is likely to be yes; else it reads
+    It reads all members of the audience only if the answer is likely to be yes; otherwise it reads
     about twice as many as leave. `now` as in `plan_sync`.
     """
     if audience.broken or audience.cohort_id is None:

@@ -42,7 +42,7 @@ class UpcomingBatches(Protocol):
     """The batches after one that is being sent."""
 
     def open_ahead(self, sending: DeliveryBatch, /) -> None:
-        """Begin to open the next batch while this one is on its way."""
+        """Start opening the next batch while this one is on its way."""
 
     async def put_back(self) -> None:
         """Let the users of the next batch be pending as before."""
@@ -51,11 +51,10 @@ class UpcomingBatches(Protocol):
 class AudienceWorker:
     """Sends an audience's requests, one after the other, and counts what came back.
 
-    `comparison_id`, once set, limits what is taken to the chosen differences of that comparison,
-    and `only` to some identifiers.
-    `limited_until` is the time before which Amplitude wants no request for this audience, in
-    microseconds since 1970. `was_accepted`: Amplitude has accepted a request for this cohort in
-    this turn; `was_busy`: another worker held the lease.
+    `comparison_id`, once set, limits what is sent to the chosen differences of that comparison, and
+    `only` to some identifiers. `limited_until` is the time before which Amplitude wants no request
+    for this audience, in microseconds since 1970. `was_accepted`: Amplitude has accepted a request
+    for this cohort in this turn; `was_busy`: another worker held the lease.
     """
 
     def __init__(self, run: ActiveRun, audience: Audience, stop: Stop | None = None) -> None:
@@ -83,7 +82,7 @@ class AudienceWorker:
         self._stop = stop or context.stop
 
     def reset(self) -> None:
-        """Begin another turn: what an earlier one ran into may be over."""
+        """Begin another turn: the trouble of an earlier one may be over."""
         self.counts = msgspec.structs.replace(self.counts, is_stuck=False)
         self.retry_budget = RetryBudget(self.connection.limits, self._timing)
         self.asked_to_wait = None
@@ -106,10 +105,10 @@ class AudienceWorker:
     async def write(
         self, change: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Change what the ledger holds of the audience and the run, in one transaction.
+        """Change the ledger's record of the audience and the run, in one transaction.
 
-        Raises `LedgerError`, and `LeaseLost` with nothing changed where another process has taken
-        the lease that was held.
+        Raises `LedgerError`, and `LeaseLost` with nothing changed if another process has taken the
+        lease.
         """
         return await self._writes.awrite(fenced, self._fence, change, *args, **kwargs)
 
@@ -121,7 +120,7 @@ class AudienceWorker:
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[None]:
-        """Hold the audience's lease; raises `AudienceBusy` where another process does."""
+        """Hold the audience's lease; raises `AudienceBusy` if another process does."""
         async with self._ledger.ahold(self._ledger.lease(self.audience.id)) as fence:
             self._fence = fence
             try:
@@ -144,7 +143,7 @@ class AudienceWorker:
         is_control: bool = False,
         upcoming: UpcomingBatches | None = None,
     ) -> bool:
-        """Send a batch and settle it; False where it is pending again after a wait or a pause.
+        """Send a batch and settle it; False if it is pending again after a wait or a pause.
 
         A control request changes nothing: its users count neither as added nor as removed.
         Meanwhile the next of the `upcoming` batches is opened.
@@ -205,7 +204,7 @@ class AudienceWorker:
             self.run.answers.add(status)
 
     async def settle_failed(self, batch: DeliveryBatch, error: AmplitudeError) -> None:
-        """Record that a request failed: its members are unknown only where it may be applied."""
+        """Record a failed request: its members are unknown only if it may have been applied."""
         answer = self.answer(error.status, error.account)
         if error.may_be_applied:
             late_until = self.connection.limits.late_until(self.now())
@@ -243,7 +242,7 @@ class AudienceWorker:
             self.count(removed=applied, rejected=left.rejected, done=batch.size)
 
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Ask Amplitude something that changes nothing, as often as it takes.
+        """Ask Amplitude something that changes nothing, as often as necessary.
 
         It does not count as a request: those are the calls that change a cohort or create one.
         A clean answer to a question does not renew the retry budget of changes that fail.
@@ -264,8 +263,8 @@ class AudienceWorker:
     ) -> None:
         """Wait as long as this error asks for; raises `RetriesExhausted` and `RunStopped`.
 
-        `users` is how many it concerns: they are pending again, and fewer are sent at once. What
-        `is_question` changes nothing, so asking it again is no retry of a request.
+        `users` is how many it concerns: they are pending again, and fewer are sent at once. A call
+        that `is_question` changes nothing, so asking again is not a retry of a request.
         """
         if users and isinstance(error, TOO_MUCH):
             self.batch_size.shrink(error, users)
@@ -304,7 +303,7 @@ class AudienceWorker:
         self.run.progress.count(self.audience.id, self.counts, done)
 
     async def record(self, note: str) -> None:
-        """Keep with the run what was done for the audience, and why users are pending."""
+        """Record with the run what was done for the audience, and why users are pending."""
         self.counts = msgspec.structs.replace(self.counts, note=note)
         await self.write(
             runs.record_audience, self.run.id, self.audience.id, self.counts, self.now()
@@ -315,5 +314,5 @@ _DOING = {Operation.ADD: "adding", Operation.REMOVE: "removing"}
 
 
 def words_of(refusal: BadRequest) -> str:
-    """Amplitude's own words for a refusal, else its status."""
+    """Amplitude's own words for a refusal, or its status if there are none."""
     return refusal.words or f"Amplitude answered with status {refusal.status}"

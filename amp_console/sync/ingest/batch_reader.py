@@ -19,15 +19,15 @@ class BatchReader(Protocol):
 
     @property
     def name(self) -> str:
-        """What people call the source."""
+        """The source's name for people."""
 
     @property
     def key(self) -> str | None:
-        """What the ledger knows the source by when it is read again; None: it can't be."""
+        """The key by which the ledger recognizes the source if it is read again, if it can be."""
 
     @property
     def kind(self) -> SourceKind:
-        """What the source holds."""
+        """What the source contains."""
 
     @property
     def taken_at(self) -> int:
@@ -39,15 +39,15 @@ class BatchReader(Protocol):
 
     @property
     def size(self) -> int | None:
-        """Its bytes, packed as they are; None where that is not known."""
+        """Its bytes, before unpacking; None if that is not known."""
 
     @property
     def version(self) -> str | None:
-        """What tells its content from any other that it had or will have; None: not known."""
+        """What distinguishes its content from any it had or will have; None: not known."""
 
     @property
     def trouble(self) -> str | None:
-        """Why it broke off before its end, None where it did not, or not yet."""
+        """Why it broke off before its end; None if it did not, or not yet."""
 
     def position(self) -> int:
         """Return how many of its bytes were read so far."""
@@ -83,7 +83,7 @@ class SourcePart(Protocol):
         """Open it. Raises `UnreadableSource`, here or while it is iterated."""
 
     def checkpoint(self) -> Checkpoint:
-        """What to keep in the transaction that merges the last of its events: it was read."""
+        """The checkpoint to save in the transaction that merges the last of its events."""
 
 
 @runtime_checkable
@@ -96,7 +96,7 @@ class SourceSet(Protocol):
 
     @property
     def known(self) -> int:
-        """How many of its sources were left out so far, since they were read before."""
+        """How many of its sources were left out so far because they were read before."""
 
     def unread(
         self, ledger: Ledger, now: Callable[[], int], *, again: bool

@@ -28,9 +28,9 @@ MAX_SOURCES = 1_000  # in one transaction, however few events they have
 
 
 class KnownAudiences:
-    """The audiences that events have named so far, and their ids in the ledger.
+    """The audiences in the events so far, and their ids in the ledger.
 
-    `forgotten` are the people whose older events are history; no one is before `refresh`.
+    `forgotten` are the people whose older events no longer count; before `refresh`, no one is.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -39,11 +39,11 @@ class KnownAudiences:
         self.forgotten = NO_ONE_FORGOTTEN
 
     def refresh(self) -> None:
-        """Learn who was forgotten since. Raises `LedgerError`."""
+        """Find out who was forgotten since. Raises `LedgerError`."""
         self.forgotten = self._ledger.read(forgotten_people, self.forgotten)
 
     def choose(self, by_key: AudienceRef, exactly: AudienceRef) -> None:
-        """Let a key alone mean one audience of the ledger: the operator's choice for a list."""
+        """Make a key alone mean one audience of the ledger: the operator's choice for a list."""
         found = self._ledger.read(audience_of, exactly)
         if found is not None:
             self.ids[by_key] = found
@@ -61,7 +61,7 @@ class KnownAudiences:
 
 
 class _Unmerged:
-    """What was read since the last transaction, without those who were `forgotten`."""
+    """What was read since the last transaction, without people who were `forgotten`."""
 
     def __init__(self, forgotten: Forgotten, most: int) -> None:
         """There is room for one more batch until there are `most` identifiers."""
@@ -111,9 +111,9 @@ class MergeQueue:
 
     `ahead` transactions may wait for the ledger while the next batches are read. A transaction
     begins when `gathered` events are waiting: one for each of thousands of small files would take
-    three times as long.
-    Every method raises `LedgerError`; what was merged before is kept. After a transaction that
-    failed, none is merged: a checkpoint says that everything before it is in the ledger.
+    three times as long. Every method raises `LedgerError`; what was merged before is kept. After a
+    failed transaction, nothing more is merged: a checkpoint means that everything before it is in
+    the ledger.
     """
 
     def __init__(self, ledger: Ledger, *, ahead: int = 0, gathered: int = 0) -> None:
@@ -191,7 +191,7 @@ class ChangeBuffer:
 
     @property
     def counts(self) -> ReadCounts:
-        """What became of the events so far, merged or not."""
+        """The outcome of the events so far, merged or not."""
         return self._merged + self._unmerged.counts
 
     def lasting_audiences(self) -> set[int] | None:
@@ -257,7 +257,7 @@ class ChangeBuffer:
 
 
 def without_forgotten(batch: EventBatch, forgotten: Forgotten) -> EventBatch:
-    """Filter what is said of people before their deletion requests."""
+    """Filter events about people that are older than their deletion requests."""
     changes = forgotten.without(batch.changes)
     if len(changes) == len(batch.changes):
         return batch

@@ -1,8 +1,8 @@
-"""Files that are copies of one that was read: what that gave is taken over instead of read again.
+"""Files that are copies of one that was read: its results are taken over instead of read again.
 
-A download that is made twice is such a copy. As a source it is newer, so where the original had
-decided, it decides now: a member keeps the time and the line of its event and gets another source.
-Where reading the copy could give anything else, it is read.
+A download that was made twice is such a copy. As a source it is newer, so where the original had
+decided, the copy decides now: a member keeps the time and the line of its event and gets another
+source. If reading the copy could give a different result, it is read.
 """
 
 import os
@@ -41,7 +41,7 @@ class Original(NamedTuple):
 
 
 class CopiedFiles:
-    """Finds the originals of copies, and takes over what they gave. Raises `LedgerError`."""
+    """Finds the originals of copies, and takes over their results. Raises `LedgerError`."""
 
     def __init__(
         self, ledger: Ledger, files: UnchangedFiles, least_bytes: int = LEAST_BYTES
@@ -68,7 +68,7 @@ class CopiedFiles:
     def take_over(
         self, original: Original, source: BatchReader, version: str, now: int
     ) -> KnownReading | None:
-        """Give a copy what its original gave, which has to be in the ledger; None: read the copy.
+        """Give a copy the results of its original, which are in the ledger; None: read the copy.
 
         `now` is in microseconds since 1970.
         """
@@ -105,7 +105,7 @@ def _take_over(
 
 
 def _are_equal(*files: tuple[Path, str]) -> bool:
-    """Whether two files hold the same bytes, and still have these versions after the comparison."""
+    """Whether two files contain the same bytes, and still have these versions afterwards."""
     with ExitStack() as stack, suppress(OSError, ValueError):
         one, other = (stack.enter_context(path.open("rb", buffering=0)) for path, _ in files)
         while block := one.read(_BLOCK_BYTES):

@@ -41,7 +41,7 @@ OnProgress = Callable[[ImportProgress], None]
 
 
 class _SetPosition:
-    """How far the reading of many objects is."""
+    """How far reading many objects has got."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -114,7 +114,7 @@ class Importer:
         self._stop = True
 
     def run(self, addresses: Iterable[str]) -> ImportReport:
-        """Read every source; one that can't be read stops none of the others.
+        """Read every source; one that can't be read does not stop the others.
 
         Raises `LedgerError`, and `AudienceAmbiguous` for a list of members.
         """
@@ -187,7 +187,7 @@ class Importer:
 
     @contextmanager
     def _merging(self) -> Iterator[None]:
-        """Have everything that was read in the ledger, however the block ends."""
+        """Make sure that everything that was read is in the ledger, however the block ends."""
         try:
             yield
         finally:
@@ -260,7 +260,7 @@ class Importer:
         self._sum_up(source, buffer.counts, buffer.filtered)
 
     def _is_known(self, source: BatchReader) -> bool:
-        """Whether the file is as it was when an import read it; what that found is summed up."""
+        """Whether the file is as an import has read it; if so, add what that import found."""
         known = self._files.find(source, self._audiences.forgotten)
         if known is None:
             return False
@@ -323,7 +323,7 @@ class Importer:
 
 @contextmanager
 def _gc_disabled() -> Iterator[None]:
-    """Events form no reference cycles, and looking for some takes a tenth of the time."""
+    """Events form no reference cycles, and searching for them takes a tenth of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

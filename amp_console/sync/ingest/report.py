@@ -44,9 +44,9 @@ _LOOKS_LIKE = {
 
 
 class ImportProgress(msgspec.Struct, frozen=True):
-    """How far the reading is: `position` of `size` bytes of one source (None: not known).
+    """How far reading has got: `position` of `size` bytes of one source (None: not known).
 
-    Of an address that means many objects, so many `objects` were begun; together they are one
+    If an address means many objects, `objects` is how many were begun; together they are one
     source.
     """
 
@@ -58,7 +58,7 @@ class ImportProgress(msgspec.Struct, frozen=True):
 
 
 class SetCounts(msgspec.Struct, frozen=True):
-    """What became of an address that means many objects: so many were `read`, and not again."""
+    """The result for an address of many objects: how many were `read`, and how many not again."""
 
     name: str
     read: int
@@ -95,7 +95,7 @@ class ImportReport(msgspec.Struct, frozen=True):
 
 
 def audience_sentences(report: ImportReport) -> Iterator[str]:
-    """Say which audiences the sources speak of, and which of them are new to the ledger."""
+    """Sentences on the audiences in the sources, and on those that are new to the ledger."""
     if report.audiences:
         noun = "Audience" if len(report.audiences) == 1 else "Audiences"
         yield f"{noun}: {named(report.audiences, MAX_AUDIENCES, MAX_NAME_LENGTH)}."
@@ -115,14 +115,14 @@ def audience_sentences(report: ImportReport) -> Iterator[str]:
 
 
 def unreadable_sentences(report: ImportReport) -> Iterator[str]:
-    """Say which sources could not be read, and why; of a bucket it may be thousands."""
+    """Sentences on the sources that could not be read, and why; a bucket may have thousands."""
     yield from report.unreadable[:MAX_UNREADABLE]
     if (more := len(report.unreadable) - MAX_UNREADABLE) > 0:
         yield f"{plural(more, 'more source', 'more sources')} could not be read."
 
 
 def set_sentences(report: ImportReport) -> Iterator[str]:
-    """Say what an earlier import had read: files, and how many objects, beside those read now."""
+    """Sentences on what an earlier import had read: files, and how many objects."""
     for name in report.same[:MAX_SAME]:
         yield f"{clean(name, 300)} has not changed since it was imported: it was not read again."
     if (more := len(report.same) - MAX_SAME) > 0:
@@ -137,7 +137,7 @@ def set_sentences(report: ImportReport) -> Iterator[str]:
 
 
 def counts_of(tally: ReadCounts, updated: int | None) -> str:
-    """Say what became of events: "3 valid (1 member updated), 0 filtered, 1 invalid".
+    """The outcome of events in words: "3 valid (1 member updated), 0 filtered, 1 invalid".
 
     `updated` is None where that was not counted, as for a snapshot.
     """
@@ -148,12 +148,12 @@ def counts_of(tally: ReadCounts, updated: int | None) -> str:
 
 
 def news_of(updated: int) -> str:
-    """Say how many members valid events updated: "3 members updated", or "nothing new"."""
+    """How many members valid events updated, in words: "3 members updated", or "nothing new"."""
     return f"{plural(updated, 'member')} updated" if updated else "nothing new"
 
 
 def no_valid_event(name: str, filtered: Mapping[str, int]) -> str:
-    """Say that a source held no valid event, and what most of the others look like."""
+    """A sentence on a source without a valid event, and what most of its events look like."""
     reason, _ = max(filtered.items(), key=lambda item: item[1])
     events = plural(sum(filtered.values()), "event was", "events were")
     return f"{name}: no valid event, {events} filtered. {_LOOKS_LIKE[FilterReason(reason)]}."

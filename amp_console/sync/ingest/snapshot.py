@@ -19,7 +19,7 @@ from amp_console.values import IdType, now_in_microseconds
 
 
 class SnapshotState(enum.StrEnum):
-    """What became of a snapshot."""
+    """How a snapshot ended."""
 
     APPLIED = "applied"
     INCOMPLETE = "incomplete"  # its members were merged, and no one was removed
@@ -28,10 +28,10 @@ class SnapshotState(enum.StrEnum):
 
 
 class SnapshotReport(msgspec.Struct, frozen=True):
-    """What became of a snapshot of the audience called `name`.
+    """The result of a snapshot of the audience called `name`.
 
-    `problems` are sentences on why it is incomplete. `removal` says how many people it removed, or
-    would remove; None where no list of members could be read. `note` is what else to know.
+    `problems` are sentences on why it is incomplete. `removal` is how many people it removed, or
+    would remove; None if no list of members could be read. `note` is what else to know.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Ingesting events as they arrive: each batch is in the ledger, with its checkpoint, at once."""
+"""Ingesting events as they arrive: each batch is saved at once, with its checkpoint."""
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -37,7 +37,7 @@ class Recent(NamedTuple):
 
 
 class IngestResult(msgspec.Struct, frozen=True):
-    """What was ingested: what became of the events, and how many entered and left by audience.
+    """What was ingested: the outcome of the events, and how many entered and left by audience.
 
     `updated` counts the members whose membership or identifier is other than before,
     `latest` are the last changes that were new, in their order; so many of the events were there
@@ -68,7 +68,7 @@ class IngestResult(msgspec.Struct, frozen=True):
         )
 
     def all_earlier(self) -> "IngestResult":
-        """The same, of events that were all there before the source was followed."""
+        """The same result, with all events counted as there before the source was followed."""
         return msgspec.structs.replace(self, earlier=self.tally.read)
 
 
@@ -168,7 +168,7 @@ class StreamIngestor:
         return IngestResult(ReadCounts(), entered, left)
 
     def _news(self, changes: Iterable[Change], source_id: int) -> tuple[Recent, ...]:
-        """Those of these changes of a source that say something else than was known before them."""
+        """The changes of a source that differ from what was known before."""
         ids, found = self._audiences.ids, list[tuple[IdType, KnownMember, Recent]]()
         for audience, user_id, amplitude_id, is_member, at, line in changes:
             if audience in ids:  # else the change was refused

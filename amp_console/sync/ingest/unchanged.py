@@ -1,9 +1,9 @@
 """Files that have not changed since an import read them to their end: they are not read again.
 
 Reading a file again would merge the same lines of the same source, which changes nothing. Whether
-it is the same is known from its file system, as in Git's index: a program can set the time of a
-file, but not when it was changed last. Where reading it again could give anything else, as it
-depends on more than the file, it is not remembered.
+it is the same is known from its file system, as in Git's index: a program can set a file's
+modification time, but not the time of its last status change. If reading it again could give a
+different result, because that depends on more than the file, it is not remembered.
 """
 
 from collections import Counter
@@ -63,7 +63,7 @@ class FileReading(msgspec.Struct, frozen=True):
 
 
 class UnchangedFiles:
-    """Remembers what an import has read, and finds what it need not read. Raises `LedgerError`."""
+    """Remembers what an import has read, and finds what need not be read. Raises `LedgerError`."""
 
     def __init__(self, ledger: Ledger, options: ReadOptions) -> None:
         self._ledger = ledger
@@ -73,7 +73,7 @@ class UnchangedFiles:
         self._has_pairs = options.mapping.amplitude_id is not None
 
     def version_of(self, source: BatchReader) -> str | None:
-        """What tells the content of a file from any other it had or will have; None: nothing."""
+        """What distinguishes a file's content from any it had or will have; None: nothing."""
         is_list = source.kind.lists_members
         is_of_events = source.key is not None and not (is_list or self._has_pairs)
         version = source.version if is_of_events else None
@@ -128,7 +128,7 @@ class UnchangedFiles:
 
 
 def begin_reading(db: Db, name: str, path: str | None, now: int) -> tuple[int, bool]:
-    """Begin a source as `begin_source` does; how it was read before counts no more.
+    """Begin a source as `begin_source` does; its earlier reading no longer counts.
 
     Returns its id, and whether its path was never read before.
     """
@@ -144,7 +144,7 @@ def key_of(path: str | None) -> str:
 
 
 def reading_in(value: str) -> FileReading:
-    """What a checkpoint says."""
+    """The reading in a checkpoint."""
     return msgspec.json.decode(value, type=FileReading)
 
 

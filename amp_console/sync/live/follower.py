@@ -162,7 +162,7 @@ class Follower:
         self.hurry()
 
     def pause(self) -> None:
-        """Keep receiving changes, and send nothing more until `resume`."""
+        """Keep receiving changes, but send nothing more until `resume`."""
         self._stop.pause()
         self.hurry()
 

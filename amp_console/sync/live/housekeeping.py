@@ -1,4 +1,4 @@
-"""What a live session does beside delivering: snapshots, counts, backups, old requests.
+"""What a live session does besides delivering: snapshots, counts, backups, old requests.
 
 A session may last for weeks. The history shows its counts meanwhile, and the ledger does not grow
 without end.

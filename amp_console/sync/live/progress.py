@@ -1,4 +1,4 @@
-"""What a live session looks like: lag, queue, counts, and which audiences wait."""
+"""The state of a live session: lag, queue, counts, and which audiences wait."""
 
 import enum
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class LivePhase(enum.StrEnum):
 
 
 class WaitReason(enum.StrEnum):
-    """What an audience waits for, in words for a list; other reasons are Amplitude's own words."""
+    """What an audience waits for, in words for a list; other reasons are Amplitude's words."""
 
     NO_COHORT = "no cohort"
     REMOVAL = "large removal"
@@ -78,7 +78,7 @@ class LiveAudience(msgspec.Struct, frozen=True):
 
     @property
     def needs_operator(self) -> bool:
-        """Whether changes wait for what no operator has decided, as a pause is."""
+        """Whether changes wait for anything but an operator's own decision, such as a pause."""
         return self.waits and self.queue > 0 and self.waits_for not in CHOSEN
 
 
@@ -190,7 +190,7 @@ class LiveReport(msgspec.Struct, frozen=True):
 
 
 def pending_by_audience(audiences: Iterable[LiveAudience]) -> list[str]:
-    """Say of each audience how many users are pending and why, "“Newsletter” 120 (no cohort)"."""
+    """How many users of each audience are pending, and why: "“Newsletter” 120 (no cohort)"."""
     found = []
     for item in audiences:
         why = clean(item.waits_for or first_sentence(item.state), 200)

@@ -1,4 +1,4 @@
-"""Large removals in a live session: none is sent that no one has confirmed, as in a sync."""
+"""Large removals in a live session: as in a sync, none is sent unconfirmed."""
 
 from amp_console.ledger.outcomes import LARGE_REMOVAL
 from amp_console.sync.delivery.context import AudienceBlocked
@@ -11,7 +11,7 @@ from amp_console.sync.live.options import LiveOptions
 class RemovalGuard:
     """Delivers an audience's windows, and lets it wait with a large removal.
 
-    `LiveOptions` says which ones. `would_remove` names the members of the one it waits with.
+    `LiveOptions` defines which ones. `would_remove` describes the members of the waiting removal.
     """
 
     def __init__(self, options: LiveOptions) -> None:
@@ -29,7 +29,7 @@ class RemovalGuard:
         self._is_allowed = True
 
     async def deliver(self, worker: AudienceWorker) -> None:
-        """Deliver what is pending; raises `AudienceBlocked` where that has to be confirmed."""
+        """Deliver what is pending; raises `AudienceBlocked` if that has to be confirmed."""
         if await self.must_wait(worker):
             raise AudienceBlocked(LARGE_REMOVAL)
         await deliver_window(worker)
@@ -37,7 +37,7 @@ class RemovalGuard:
         self._is_first = False
 
     async def must_wait(self, worker: AudienceWorker) -> bool:
-        """Whether there is a large removal, more than the ordinary course of events brings."""
+        """Whether there is a large removal that is not part of the ordinary flow of events."""
         if self._is_allowed:
             return False
         known, now = worker.audience, worker.now()

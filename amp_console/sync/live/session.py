@@ -1,4 +1,4 @@
-"""Following audiences: what arrives is in the ledger at once, and in the cohorts seconds later.
+"""Following audiences: events are in the ledger at once, and in the cohorts seconds later.
 
 A session is one run of the history, however long it lasts. Each audience is delivered at its own
 pace.
@@ -86,11 +86,11 @@ class LiveSession:
 
     @property
     def is_paused(self) -> bool:
-        """Whether events are received, and nothing is sent for any audience."""
+        """Whether events are received, but nothing is sent for any audience."""
         return self._is_paused
 
     def pause(self, audience_id: int | None = None) -> None:
-        """Keep receiving events, and send nothing until `resume`, for one audience or for all."""
+        """Keep receiving events, but send nothing until `resume`, for one audience or for all."""
         if self.ending.is_set():
             return
         self._is_paused = self._is_paused or audience_id is None
@@ -234,7 +234,7 @@ class LiveSession:
         self._tasks[audience_id] = task
 
     def _end_on_defect(self, task: "asyncio.Task[None]") -> None:
-        """End the session on a defect of ours, which must silence neither an audience nor it."""
+        """End the session after a defect of ours, which must not silently stop an audience."""
         if not task.cancelled() and task.exception() is not None:
             self.end()
 
@@ -260,8 +260,8 @@ class LiveSession:
     async def _recount(self, audience_ids: Iterable[int]) -> None:
         """Tell followers how many users are pending, all at the same moment.
 
-        Every number is a count of the ledger: one that added what arrives would count twice what
-        had been counted between its arrival and its announcement.
+        Every number is counted by the ledger. Adding up arrivals would count twice what had been
+        counted between its arrival and its announcement.
         """
         try:
             pending = await self._context.ledger.aread(pending_of, audience_ids)

@@ -36,9 +36,9 @@ class LastError(msgspec.Struct, frozen=True):
 
 
 class AudienceTrend(msgspec.Struct, frozen=True):
-    """Who moved lately, what went wrong, the last runs, the last comparison and the query, if any.
+    """Recent movement, what went wrong, the last runs, the last comparison and the query, if any.
 
-    A comparison is none of the `runs`: those deliver.
+    Comparisons are not among the `runs`: those deliver.
     """
 
     days: Movement
@@ -63,7 +63,7 @@ def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()
 
 
 def last_run_of(db: Db, audience_id: int, dead: Collection[int] = ()) -> int | None:
-    """The id of the newest run that delivered an audience; None where there is none."""
+    """The id of the newest run that delivered an audience; None if there is none."""
     found = runs_of_audience(db, audience_id, 1, dead, DELIVERING)
     return found[0].run.id if found else None
 

@@ -21,7 +21,7 @@ def write_errors_csv(
 ) -> int:
     """Write one row per user and per invalid event, as `write_csv`; return how many.
 
-    A user is "rejected", or has "no identifier" and was never sent.
+    A user is either "rejected", or has "no identifier" and was never sent.
     """
     return write_csv(path, HEADER, _rows(rejected, invalid), exact=exact)
 

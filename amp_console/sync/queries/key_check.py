@@ -20,7 +20,7 @@ class KeysAccepted(msgspec.Struct, frozen=True):
 
 
 class WrongRegion(Exception):
-    """The keys are unknown in the named region and work in the other one."""
+    """The keys are unknown in the given region but work in the other one."""
 
     def __init__(self, named: Region) -> None:
         super().__init__(

@@ -38,7 +38,7 @@ class Presence(enum.StrEnum):
 class SizesSideBySide(msgspec.Struct, frozen=True):
     """One audience of the ledger: its size there, in Segment and in its cohort; None is unknown.
 
-    `odd` says what does not fit, in words.
+    `odd` lists what does not match, in words.
     """
 
     summary: AudienceSummary
@@ -53,7 +53,7 @@ class SizesSideBySide(msgspec.Struct, frozen=True):
 
     @property
     def sizes_odd(self) -> list[str]:
-        """What does not fit, besides the status in Segment and where it sends the audience."""
+        """What does not match, besides the status in Segment and where it sends the audience."""
         status = _failure(self.segment) if self.segment is not None else ""
         return [words for words in self.odd if words not in {status, DELIVERED_BY_BOTH}]
 
@@ -76,7 +76,7 @@ def compare_space(
     cohort_sizes: Mapping[str, int | None],
     moved: Mapping[int, MovedSince] | None = None,
 ) -> SpaceComparison:
-    """Set three sizes side by side. `summaries` have their members counted.
+    """Compare three sizes. `summaries` have their members counted.
 
     `cohort_sizes` are those of Amplitude by cohort ID. `moved` counts who entered and who left
     since the reading, by audience: they are no difference.
@@ -171,7 +171,7 @@ def _odd(
 
 
 def _difference_words(difference: int, moved: int) -> str:
-    """Say how many more or fewer Segment counted, and how many moved since: their sum is seen."""
+    """How many more or fewer Segment counted, and how many moved since, whose sum is visible."""
     words = more_or_fewer(abs(difference), "Segment", is_fewer=difference < 0)
     since = f"and the ledger has {moved_words(moved)} since"
     return f"{words} when asked, {since}" if moved else words

@@ -20,7 +20,7 @@ OTHER_SPACE = "The audience belongs to another space."
 
 
 class InSegment(enum.StrEnum):
-    """What Segment says of a person and an audience."""
+    """Segment's answer about a person and an audience."""
 
     IN = "in"
     OUT = "out"
@@ -72,7 +72,7 @@ class ProfileAnswer(msgspec.Struct, frozen=True):
 
 
 class ThreeAnswers(msgspec.Struct, frozen=True):
-    """What Segment says of a person in one audience, and a sentence with all three answers."""
+    """Segment's answer about a person in one audience, and a sentence with all three answers."""
 
     in_segment: InSegment
     sentence: str
@@ -103,7 +103,7 @@ async def ask_profile(client: "ProfilesClient", user_id: str) -> ProfileAnswer:
 def three_answers(
     record: PersonRecord, answer: ProfileAnswer, space_id: str
 ) -> ThreeAnswers | None:
-    """Set ledger, cohort and Segment side by side; None for an audience of another space."""
+    """Compare ledger, cohort and Segment; None for an audience of another space."""
     audience = record.audience
     if audience.space_id not in {"", space_id}:
         return None

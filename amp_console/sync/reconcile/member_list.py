@@ -68,7 +68,7 @@ def read_member_list(
 
 
 def _why_incomplete(source: BatchReader, refused: int, first: Refusal) -> str:
-    """Why a list can't be used: a member missing from it would be removed from the cohort."""
+    """Why a list can't be used: members missing from it would be removed from the cohort."""
     if source.trouble:
         return f"Can't compare with {source.name}. {source.trouble}"
     rows = plural(refused, "row")
@@ -91,7 +91,7 @@ def _options(audience: Audience) -> ReadOptions:
 def _without(
     changes: Sequence[Change], ids: Sequence[str | None], id_type: IdType
 ) -> Iterator[Refusal]:
-    """Refuse the rows that name a person by the other ID type alone: who they are is not known."""
+    """Refuse the rows that identify a person by the other ID type alone, so can't be compared."""
     if None not in ids:
         return
     named = {change.line for change, id_ in zip(changes, ids, strict=True) if id_ is not None}

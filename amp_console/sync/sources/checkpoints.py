@@ -1,4 +1,4 @@
-"""How far each watched file was read, and which of the known files an open one is."""
+"""How far each watched file was read, and which known file an open file is."""
 
 import os
 from collections.abc import Set as AbstractSet
@@ -128,7 +128,7 @@ class UnreadFiles:
             self._forget(path)
 
     def forget_gone(self, watched: AbstractSet[Path], there: AbstractSet[Path]) -> None:
-        """Forget the files below the watched paths that are not there any more."""
+        """Forget the files below the watched paths that are gone."""
         for path in [path for path in self._reasons if path not in there]:
             if not watched.isdisjoint((path, *path.parents)):
                 self._forget(path)
@@ -153,7 +153,7 @@ class FileCheckpoints:
             self.remember(item)
 
     def get(self, path: Path) -> FileCheckpoint | None:
-        """How far the file of a name was read last."""
+        """How far the file with this name was last read."""
         return self._by_path.get(str(path))
 
     def paths(self) -> list[str]:

@@ -1,8 +1,7 @@
 """The receiver's connections: how many there may be, and how long a request's head may take.
 
-uvicorn bounds requests, but neither connections nor the time until a request's head has come; a
-thousand silent connections would take every file handle there is. What is changed of uvicorn's
-protocol is all here.
+uvicorn bounds requests, but neither connections nor the time until a request's head has arrived; a
+thousand silent connections would take all file handles. All changes to uvicorn's protocol are here.
 """
 
 import asyncio
@@ -46,7 +45,7 @@ def _answer(status: int, *headers: str) -> bytes:
 
 
 class BoundedConnection(H11Protocol):
-    """One connection; beyond the limit it is asked to come again."""
+    """One connection; beyond the limit, the client is asked to come again."""
 
     is_turned_away = False
     _slow: asyncio.TimerHandle | None = None
@@ -85,7 +84,7 @@ class BoundedConnection(H11Protocol):
             self._expect_head()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Stay open for the answer where a sender closes its side after a whole request."""
+        """Stay open for the answer if a sender closes its side after a complete request."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         return cycle is not None and not (cycle.more_body or cycle.response_complete)
 
@@ -128,7 +127,7 @@ class BoundedConnection(H11Protocol):
             self._slow = None
 
     def _turn_away(self, answer: bytes) -> None:
-        """Answer, and close; at once would throw the answer away with what is not read yet."""
+        """Answer, then close; closing at once would discard the answer along with unread data."""
         self._in_time()
         self.is_turned_away = True
         self.transport.write(answer)

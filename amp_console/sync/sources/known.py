@@ -36,7 +36,7 @@ class Origin(enum.StrEnum):
 
 
 class SourceState(enum.StrEnum):
-    """Whether a source can be read, by what is known."""
+    """Whether a source can be read, as far as is known."""
 
     OK = "ok"
     TROUBLE = "trouble"
@@ -79,11 +79,11 @@ class KnownSource(msgspec.Struct, frozen=True):
 
     @property
     def is_of_events(self) -> bool:
-        """Whether events are read from it, and audiences are those that these name."""
+        """Whether events are read from it, so that its audiences are those in the events."""
         return self.origin in {Origin.BUCKET, Origin.FILES, Origin.UNREAD}
 
     def covers(self, name: str) -> bool:
-        """Whether a live session's source of this name is a part of this one."""
+        """Whether a live session's source with this name is part of this one."""
         if self.origin is Origin.WAREHOUSE:
             return name == self.name or name.startswith(f"{self.name}: ")
         if self.query is not None:
@@ -138,7 +138,7 @@ def _query(audience: Audience, query: AudienceQuery, connection: Connection) -> 
 
 
 def _warehouse(source: NamedSource, queries: list[KnownSource]) -> KnownSource:
-    """A warehouse is as its queries are: in trouble where one of them is."""
+    """A warehouse has the state of its queries: it is in trouble if one of them is."""
     failed = [item for item in queries if item.state is SourceState.TROUBLE]
     used = [item for item in queries if item.read_at is not None]
     state = SourceState.TROUBLE if failed else SourceState.OK if used else SourceState.NEVER

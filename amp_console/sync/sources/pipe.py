@@ -13,9 +13,9 @@ MAX_REST = 1024 * 1024  # bytes of a line under way that are still read when it 
 class EndableStream(io.RawIOBase):
     """Reads what is there, and waits where nothing is, until `end` is called.
 
-    The file descriptor is read itself: a thread that waits in a buffered reader holds its lock, and
-    the interpreter aborts on its way out. When it is to end, the line under way is read to its end,
-    as far as that is there already; the rest stays in the pipe.
+    It reads the file descriptor directly: a thread that waits in a buffered reader holds its lock,
+    and the interpreter then aborts on exit. On `end`, the current line is read to its end, as far
+    as that has arrived; the rest stays in the pipe.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -35,7 +35,7 @@ class EndableStream(io.RawIOBase):
         return self._handle is None or os.name == "posix"
 
     def end(self) -> None:
-        """Let the next read, and one that waits, be the last ones."""
+        """Make the next read, or the one that waits, the last one."""
         if not self._is_ending:
             self._is_ending = True
             os.write(self._wake, b"\0")
@@ -74,7 +74,7 @@ class EndableStream(io.RawIOBase):
         return bytes(line)
 
     def _is_ready(self, seconds: float | None) -> bool:
-        """Wait until there is something to read; False where there is not, or it is to end."""
+        """Wait until there is something to read; False if there is nothing, or it is to end."""
         if self._handle is None or os.name != "posix":
             return seconds is None or self._handle is None
         watched = [self._handle, self._waker] if seconds is None else [self._handle]

@@ -1,4 +1,4 @@
-"""Which kind of source an address means: its URL scheme says how it is read and followed.
+"""Which kind of source an address means: its URL scheme decides how it is read and followed.
 
 An address without one of these schemes is a path. A new kind of source is one more row here.
 """
@@ -57,7 +57,7 @@ def open_stream(
 ) -> EventStream:
     """Open sources that are followed, as one stream. Raises `UnreadableSource`.
 
-    Those that are polled are polled `every` so many seconds.
+    Sources that are polled are polled `every` this many seconds.
     """
     by_scheme: dict[str, list[str]] = {}
     for address in addresses:
@@ -74,9 +74,9 @@ def open_stream(
 
 
 def absent_path(address: str) -> Path | None:
-    """Return the path that an address means, where nothing is there yet; None for any other.
+    """Return the path of an address if nothing exists there yet; otherwise None.
 
-    Raises `UnreadableSource` where it could not be followed.
+    Raises `UnreadableSource` if it could not be followed.
     """
     scheme, rest = _split(address, {})
     if scheme not in {"", "file"}:
@@ -86,7 +86,7 @@ def absent_path(address: str) -> Path | None:
 
 
 def is_polled(address: str) -> bool:
-    """Whether a source is asked for news at an interval, when it is followed."""
+    """Whether a source is polled at an interval when it is followed."""
     return SCHEMES[_split(address, ALIASES)[0]].is_polled
 
 

@@ -1,4 +1,4 @@
-"""The files beside a log that hold what was written to it before: rotated, dated, compressed."""
+"""The files beside a log with its earlier content: rotated, dated, compressed."""
 
 import re
 from contextlib import suppress
@@ -38,12 +38,12 @@ def rotations_of(path: Path) -> list[Path]:
 
 
 def is_rotation(log: Path, other: Path) -> bool:
-    """Whether a file beside a log has a name that log rotation gives to an earlier one."""
+    """Whether a file beside a log has a name that log rotation gives to earlier logs."""
     return other.parent == log.parent and _numbers(log.name, other.name) is not None
 
 
 def _numbers(name: str, other: str) -> tuple[int, ...] | None:
-    """The numbers that a rotated log's name has more than the log's; None for another file."""
+    """The numbers in a rotated log's name that the log's name lacks; None for another file."""
     bare = _PACKED.sub("", other)
     stem, dot, suffix = name.rpartition(".")
     rest = None
@@ -58,7 +58,7 @@ def _numbers(name: str, other: str) -> tuple[int, ...] | None:
 
 
 def _ordered(found: list[_Rotated]) -> list[_Rotated]:
-    """Order by the names where they are of one kind, else by the times of the files."""
+    """Order by name if the names are of one kind, otherwise by the times of the files."""
     if all(item.is_counted for item in found):
         return sorted(found, key=lambda item: -item.numbers[0])
     if all(item.numbers and not item.is_counted for item in found):

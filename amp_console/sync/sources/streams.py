@@ -58,7 +58,7 @@ class StreamGroup:
         return tuple(found for source in self._sources for found in source.status())
 
     def add(self, source: EventStream) -> None:
-        """Follow one more source; it begins at once in a session under way."""
+        """Follow one more source; in a running session, it begins at once."""
         self._sources.append(source)
         if self._sink is not None:
             self._tasks.add(asyncio.create_task(source.follow(self._sink)))
@@ -105,7 +105,7 @@ class PathStream:
         return (SourceStatus("ledger", trouble=self._trouble), *found) if self._trouble else found
 
     async def follow(self, sink: Sink) -> None:
-        """Ingest what grows and appears, until the session ends.
+        """Ingest files that grow or appear, until the session ends.
 
         A ledger that fails is tried again. Raises `LedgerError` where it fails in the end.
         """
@@ -150,7 +150,7 @@ class PathStream:
             await asyncio.gather(folders, return_exceptions=True)
 
     async def _watch_folders(self, sink: Sink, changed: asyncio.Event) -> None:
-        """Tell of changes in folders; it ends where the system does not (too many of them, say)."""
+        """Report changes in folders; it ends if the system can't (too many folders, say)."""
         folders = await asyncio.to_thread(self._watcher.folders)
         if not folders:
             await sink.ending.wait()

@@ -79,7 +79,7 @@ def continues(file: BinaryIO, offset: FileOffset) -> bool:
 
 
 def is_copy(file: BinaryIO, offset: FileOffset) -> bool:
-    """Whether it holds what was read up to an offset, under any inode; raises OSError."""
+    """Whether it contains what was read up to an offset, under any inode; raises OSError."""
     known = offset.identity
     is_alike = identity_of(file, known.head_size).head == known.head
     return known.head_size > 0 and is_alike and _reaches(file, offset)
@@ -91,14 +91,14 @@ def is_packed(file: BinaryIO) -> bool:
 
 
 def head_of_packed(path: Path) -> bytes:
-    """Return the first bytes of what a gzip file holds; b"" where that can't be read."""
+    """Return the first unpacked bytes of a gzip file; b"" if they can't be read."""
     with suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:
         return file.read(HEAD)
     return b""
 
 
 def is_packed_copy(path: Path, head: bytes, offset: FileOffset) -> bool:
-    """Whether a gzip file that begins with `head` holds what was read up to an offset."""
+    """Whether a gzip file that begins with `head` contains what was read up to an offset."""
     known = offset.identity
     if known.head_size == 0 or digest(head[: known.head_size]) != known.head:
         return False
@@ -153,7 +153,7 @@ def beginning_of(identity: FileIdentity) -> FileOffset:
 
 
 def digest(content: bytes) -> str:
-    """Return the digest by which bytes are known again."""
+    """Return the digest by which bytes are recognized."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
@@ -172,7 +172,7 @@ def _fits(before: bytes, offset: FileOffset) -> bool:
 
 
 def _digest_before(recent: bytes, left: int) -> str:
-    """The digest before an offset; `left` bytes of what was read last are behind it."""
+    """The digest before an offset; `left` bytes of what was last read come after it."""
     if left > LINE_LIMIT:
         return ""
     return digest(recent[: len(recent) - left][-HEAD:])

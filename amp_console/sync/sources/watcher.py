@@ -1,4 +1,4 @@
-"""Watching files and folders: what grows is followed, what appears is read.
+"""Watching files and folders: growing files are followed, new ones are read.
 
 Files take turns: each reading takes one step after the other, and a look takes a limited number
 of them, so no file holds up the others or the end of the session.
@@ -48,7 +48,7 @@ class WatchOptions(msgspec.Struct, frozen=True):
 
 
 class Stamp(NamedTuple):
-    """What a file looks like from outside; as long as it stays so, nothing is new in it."""
+    """The status of a file; as long as it stays the same, the file has nothing new."""
 
     device: int
     inode: int
@@ -283,7 +283,7 @@ class PathWatcher:
         yield from [path for path, since in self._moved.items() if now - since < late]
 
     def _is_watched(self, path: Path) -> bool:
-        """Whether it is looked for here: another session may follow what is elsewhere."""
+        """Whether a path is watched here: another session may follow files elsewhere."""
         if not self.paths.isdisjoint((path, *path.parents)):
             return True
         return any(is_rotation(log, path) for log in self.paths)
@@ -310,7 +310,7 @@ class PathWatcher:
     # Reading, in turns.
 
     def _advance(self) -> int:
-        """Let the reading whose turn it is take a step; return what it cost, in bytes."""
+        """Let the reading whose turn it is take a step; return its cost, in bytes."""
         turn = self._turns.popleft()
         read, updated = self._reader.read, self._reader.updated
         cost, watched = 0, self._files.get(turn.path)
@@ -351,7 +351,7 @@ def _name(path: Path) -> str:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """The files of a folder and those below it; folders that vanish or are closed are passed by."""
+    """The files in a folder and below it; folders that vanish or can't be opened are skipped."""
     for parent, _, names in os.walk(folder):
         for name in names:
             path = Path(parent, name)
@@ -371,7 +371,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def readable(paths: Sequence[str]) -> list[Path]:
-    """Return the paths to watch; raises `UnreadableSource` where nothing ever will be there.
+    """Return the paths to watch; raises `UnreadableSource` if nothing can ever be there.
 
     A file may still be missing, as a log does until it is first written; its folder may not.
     """

@@ -37,7 +37,7 @@ MAX_HEAD = 64 * 1024  # bytes of names and values; h11's own limit for a head th
 
 
 class ReceiverOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to listen and what to accept. Without a secret every sender is believed.
+    """Where to listen and what to accept. Without a secret, every sender is trusted.
 
     `single_events` refuses arrays: of an array only the first event is signed, so that others
     could be added to one that was captured.
@@ -136,7 +136,7 @@ class Receiver:
             await asyncio.gather(serving, merging, ending, return_exceptions=True)
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse what servers in front may understand otherwise; hand the rest on."""
+        """Refuse what servers in front may interpret differently; pass the rest on."""
         refused = _fault_of_head(scope)
         answer: ASGIApp = self._routes
         if refused is not None:
@@ -195,7 +195,7 @@ class Receiver:
 
 
 def _fault_of_head(scope: Scope) -> RequestRefused | None:
-    """What is wrong with a request's head that h11 lets through, None where nothing is.
+    """What is wrong with a request's head that h11 accepts; None if nothing is.
 
     Of a length that can be understood in two ways, a server in front may believe the other, and
     take the rest of the body for a second request. A long head that comes at once is not measured
@@ -215,7 +215,7 @@ def _fault_of_head(scope: Scope) -> RequestRefused | None:
 
 
 def check_host(host: str, secret: Secret | None) -> None:
-    """Raise `CannotBind` for an address that others reach, while there is no secret to ask for."""
+    """Raise `CannotBind` for an address that others can reach if there is no secret."""
     if host not in LOOPBACK and secret is None:
         raise CannotBind(
             f"Others can reach {host}, but there is no shared secret to recognize Segment by. The "

@@ -49,7 +49,7 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestRefused(Exception):
-    """A request that is refused; the text is what its sender is told."""
+    """A request that is refused; the text is sent to its sender."""
 
     def __init__(self, reason: RefusalReason, status: int, words: str, **headers: str) -> None:
         """The headers by their names, with "_" for "-"."""
@@ -79,7 +79,7 @@ class RefusalLog:
 
 
 class _Share:
-    """What one request holds of the bytes that all requests may hold."""
+    """One request's share of the bytes that all requests may hold."""
 
     def __init__(self, budget: "_Budget") -> None:
         self._budget = budget

@@ -1,7 +1,7 @@
-"""Requests to a bucket that can be broken off while they are waited for.
+"""Requests to a bucket that can be interrupted while they are waited for.
 
-obstore's own blocking calls can't: where a server falls silent, they hold up Ctrl-C, and the end of
-a session, for as long as their time limits.
+obstore's own blocking calls can't: if a server falls silent, they hold up Ctrl-C, and the end of a
+session, for as long as their time limits.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class BucketClient:
             yield page
 
     def head(self, key: str) -> "ObjectMeta":
-        """What a bucket says of an object."""
+        """The bucket's metadata of an object."""
         return self._wait(_head(self._store, key))
 
     def fetch(self, key: str, span: tuple[int, int]) -> Fetched:

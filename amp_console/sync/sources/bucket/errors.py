@@ -1,4 +1,4 @@
-"""What a store's errors mean, in sentences that hold no secret.
+"""What a store's errors mean, in sentences without secrets.
 
 The errors of obstore quote whole answers of the server, which may repeat session tokens, so only
 the code and the region are taken from them.
@@ -45,7 +45,7 @@ _RIGHTS = {
 
 
 def is_defect(error: BaseException) -> bool:
-    """Whether an error is one of ours, and neither the store's nor the network's."""
+    """Whether an error is a defect of ours, not one of the store or the network."""
     module = type(error).__module__
     return not (
         module.startswith("obstore") or isinstance(error, OSError | ObjectReplaced | StreamClosed)
@@ -61,7 +61,7 @@ class StreamClosed(Exception):
 
 
 def explain(error: BaseException, address: BucketAddress, *, is_listing: bool) -> str:
-    """Say what went wrong and what to do; `is_listing`, else an object was read."""
+    """Explain what went wrong and what to do, while listing (`is_listing`) or reading."""
     text = str(error)
     code = match[1] if (match := _CODE.search(text)) else ""
     status = match[1] if (match := _STATUS.search(text)) else ""
@@ -75,7 +75,7 @@ def explain(error: BaseException, address: BucketAddress, *, is_listing: bool) -
 
 
 def explain_settings(error: Exception, address: BucketAddress) -> str:
-    """Say why a bucket can't be opened at all; the error may quote what is in the environment."""
+    """Explain why a bucket can't be opened at all; the error may quote the environment."""
     text = str(error)
     if "Account must be specified" in text:
         return _NO_CREDENTIALS["az"]

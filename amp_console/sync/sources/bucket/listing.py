@@ -99,7 +99,7 @@ def list_objects(
 
 
 def find_object(client: BucketClient, address: BucketAddress) -> ListedObject | None:
-    """The one object that an address names; None where there is none. Raises `UnreadableSource`."""
+    """The one object with this address; None if there is none. Raises `UnreadableSource`."""
     import obstore  # noqa: PLC0415  # an optional extra
 
     try:
@@ -112,7 +112,7 @@ def find_object(client: BucketClient, address: BucketAddress) -> ListedObject | 
 
 
 def _skipped_to(key: str, first_days: Mapping[str, int]) -> str | None:
-    """Where to list on, if an object belongs to a day before those that are listed."""
+    """The key from which to continue, if an object is from a day before the listed ones."""
     day = DayFolder.parse(key)
     first = first_days.get(day.archive, 0) if day else 0
     return day_key(day.archive, first) if day and day.start < first else None

@@ -18,7 +18,7 @@ from amp_console.sync.sources.bucket.store import TRANSFER, TransferOptions, ope
 
 
 class ObjectPart:
-    """One object that is to be read, and is being fetched already."""
+    """One object to be read, which is being fetched already."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class ObjectPart:
 
     @property
     def name(self) -> str:
-        """What people call the object."""
+        """The object's name for people."""
         return self._address.name_of(self._stream.item.key)
 
     @property
@@ -62,12 +62,12 @@ class ObjectPart:
 
 
 class ObjectSet:
-    """Everything below one address, or the one object that it names."""
+    """Everything below one address, or the one object at it."""
 
     def __init__(
         self, address: BucketAddress, options: ReadOptions, transfer: TransferOptions = TRANSFER
     ) -> None:
-        """Raises `UnreadableSource` where what it takes is not installed."""
+        """Raises `UnreadableSource` if a package that it needs is not installed."""
         self.address = address
         self.known = 0
         """How many objects were left out so far, since they were read before."""
@@ -84,7 +84,7 @@ class ObjectSet:
         return self.address.name
 
     def close(self) -> None:
-        """Break off what is read, in whichever thread: it raises `StreamClosed`, now and later."""
+        """Interrupt what is being read, in any thread: it raises `StreamClosed`, now and later."""
         self._is_closed = True
         if self._client is not None:
             self._client.close()

@@ -1,8 +1,8 @@
-"""Which objects of a bucket were read, as the ledger's checkpoints remember it.
+"""Which objects of a bucket were read, according to the ledger's checkpoints.
 
-Each object has a checkpoint of its own, written in the transaction that merges its events. Once the
-days of an archive are closed, one checkpoint per archive replaces theirs: no event comes there any
-more, so they are neither listed nor remembered.
+Each object has its own checkpoint, written in the transaction that merges its events. Once the days
+of an archive are closed, one checkpoint per archive replaces those of their objects: no more events
+arrive there, so the objects are neither listed nor remembered.
 """
 
 from collections.abc import Iterable, Mapping

@@ -105,7 +105,7 @@ def _s3_settings(address: BucketAddress) -> dict[str, Any]:
 
 
 def _provider(address: BucketAddress, environ: Mapping[str, str]) -> Any:
-    """What asks boto3 for credentials, where obstore can't find them; None where it can."""
+    """A provider that asks boto3 for credentials if obstore can't find them; None if it can."""
     if any(environ.get(name) for name in _OWN):
         return None
     where = _profile(environ)
@@ -129,7 +129,7 @@ def _provider(address: BucketAddress, environ: Mapping[str, str]) -> Any:
 
 
 def _profile(environ: Mapping[str, str]) -> str | None:
-    """Where the AWS credentials of the user are; None where there are none."""
+    """Where the user's AWS credentials are; None if there are none."""
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
         if environ.get(name):
             return f"{name} is set"

@@ -1,4 +1,4 @@
-"""Buckets that are followed: listed again and again, and what is new is read."""
+"""Buckets that are followed: they are listed repeatedly, and new objects are read."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +47,7 @@ POLL = PollOptions()
 class _ObjectTrouble:
     """An object that could not be read: as it was then, and when it is tried again.
 
-    What it contains is wrong where `again_at` (monotonic, s) is None: only a new version is read.
+    If `again_at` (monotonic, s) is None, its content is wrong: only a new version is read.
     """
 
     name: str
@@ -97,7 +97,7 @@ class BucketStream:
         )
 
     async def follow(self, sink: Sink) -> None:
-        """List and read until the session ends. What can't be read is tried again."""
+        """List and read until the session ends. Objects that can't be read are tried again."""
         ending = asyncio.create_task(self._end_with(sink))
         try:
             await self._follow(sink)
@@ -153,7 +153,7 @@ class BucketStream:
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what may wait for the bucket; what is cancelled breaks that off, and waits for it.
 
-        So there is never more than one thread at work on what is read.
+        So never more than one thread works on what is read.
         """
         calling = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
         try:

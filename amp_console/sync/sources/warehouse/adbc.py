@@ -111,7 +111,7 @@ def _without_warnings(rows: Iterator[Row], count: int) -> list[Row]:
 
 
 def _named(url: str, password: Secret | None) -> str:
-    """What a URL names; passwords stay where the drivers look for them."""
+    """The target of a URL; passwords stay where the drivers look for them."""
     if password is not None:
         raise WarehouseError(
             "amp-console keeps no passwords for this kind of source.",

@@ -1,4 +1,4 @@
-"""Which engine a URL means: its scheme says which kind of warehouse it is."""
+"""Which engine a URL means: its scheme determines the kind of warehouse."""
 
 from collections.abc import Callable
 from pathlib import Path

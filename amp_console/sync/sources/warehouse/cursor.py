@@ -1,4 +1,4 @@
-"""From which time a query of changes reads on: its parameter `:cursor`."""
+"""The time from which a query of changes continues: its parameter `:cursor`."""
 
 import re
 
@@ -25,13 +25,13 @@ def reads_on(sql: str) -> bool:
 
 
 def with_placeholder(sql: str, placeholder: str) -> str:
-    """Write the parameter as an engine spells it, in as many characters: positions stay right."""
+    """Write the parameter as an engine spells it, of equal length to keep positions right."""
     padded = placeholder.ljust(len(CURSOR))
     return _TOKENS.sub(lambda token: padded if token["cursor"] else token[0], sql)
 
 
 class NextCursor:
-    """From which time the next refresh of a query of changes reads on.
+    """The time from which the next refresh of a query of changes continues.
 
     That is the newest time that was read. It stays before the oldest row that was refused, which is
     read again until it can be used, and before now (all in microseconds since 1970): what changes

@@ -1,4 +1,4 @@
-"""What a warehouse looks like from above, and what can go wrong with it."""
+"""The interface of a warehouse, and what can go wrong with it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -14,8 +14,8 @@ NO_ROWS = ("The query returns no rows.", "Write it as a SELECT.")
 class WarehouseError(Exception):
     """A warehouse that can't be opened, or a query that fails.
 
-    Two sentences without the one between them, on what was kept: `what` happened, and what there
-    is to do about it.
+    It has two sentences: `what` happened, and the advice on what to do. The sentence between them,
+    on what was kept, is added later.
     """
 
     def __init__(self, what: str, advice: str) -> None:

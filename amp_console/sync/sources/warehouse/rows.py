@@ -1,4 +1,4 @@
-"""What the cells of a row say: who it is, whether they are a member, and since when."""
+"""Reading the cells of a row: who it is, whether they are a member, and since when."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +27,7 @@ _MEMBERSHIPS = {"true": True, "t": True, "1": True, "false": False, "f": False, 
 
 
 class Columns(NamedTuple):
-    """Where the columns of a result are that a query needs; the others are `ignored`."""
+    """The positions of the columns that a query needs; the others are `ignored`."""
 
     identifiers: dict[IdType, int]
     is_member: int | None
@@ -152,7 +152,7 @@ class UnusableRow(Exception):
 
 
 class _WrongType(WarehouseError):
-    """A column holds values that are no identifiers, or have lost their digits."""
+    """A column contains values that are no identifiers, or have lost their digits."""
 
     def __init__(self, column: str, value: object) -> None:
         if isinstance(value, float | Decimal):
@@ -168,7 +168,7 @@ class _WrongType(WarehouseError):
 
 
 class _NoTime(WarehouseError):
-    """The column of times holds something else."""
+    """The column of times contains something else."""
 
     def __init__(self, value: object) -> None:
         if isinstance(value, date):

@@ -1,4 +1,4 @@
-"""Audiences by query that are followed: refreshed again and again at an interval."""
+"""Audiences by query that are followed: they are refreshed at an interval."""
 
 import asyncio
 from collections import Counter
@@ -49,8 +49,9 @@ class _Refreshed:
 class QueryStream:
     """The audiences that one source serves, refreshed one after the other.
 
-    What would have to be confirmed is not applied: it is a trouble of the source, and the next
-    refresh tries again. `chosen` are the ids of audiences; none means all that are enabled.
+    A refresh that would have to be confirmed is not applied: it is shown as trouble of the source,
+    and the next refresh tries again. `chosen` are the ids of audiences; none means all that are
+    enabled.
     """
 
     def __init__(
@@ -207,7 +208,7 @@ def _run(work: AudienceRefresh) -> RefreshReport:
 
 
 def _trouble(report: RefreshReport) -> str:
-    """Why a refresh changed nothing, or left rows out; "" where it did all it could."""
+    """Why a refresh changed nothing, or left rows out; "" if it did everything."""
     if report.outcome is RefreshOutcome.DECLINED:
         return (
             f"{report.question} Nothing was changed, and the session keeps trying. To confirm it: "

@@ -1,4 +1,4 @@
-"""Trying a query: what it returns is counted and shown in part, and nothing is taken in."""
+"""Trying a query: its rows are counted and some are shown, but nothing is imported."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
