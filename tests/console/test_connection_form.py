@@ -7,11 +7,12 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.connections import KeySource
+from amp_console.console.dialogs.help import HelpScreen
 from amp_console.console.dialogs.keyring import KeyringQuestion, WaitingDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.widgets.fields import Choice
-from amp_console.simulator import Answer, Rule, Simulator
+from amp_console.simulator import Answer, Rule, Simulator, Slow
 from amp_console.values import Credentials, Region, Secret
 from tests.console.harness import (
     NOWHERE,
@@ -72,6 +73,25 @@ async def test_keys_are_tested_kept_and_said_to_be_in_the_keyring(newcomer: Cons
         (connection,) = newcomer.environment.connections.all()
         assert backends.Memory.items.keys() == {f"amp-console:{connection.keyring_item}"}
         assert services(pilot).session is not None
+
+
+async def test_a_form_is_left_below_the_help_that_was_opened_while_the_keys_were_tested(
+    newcomer: ConsoleHarness,
+) -> None:
+    use_keyring(newcomer, backends.Memory)
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        newcomer.simulator.faults.set([Rule(Slow(1))])
+        await pilot.press("f2", "f1")
+        await until_on(pilot, HelpScreen)
+        await until(pilot, lambda: services(pilot).session is not None)
+        entries = services(pilot).notifications.entries
+        await until(pilot, lambda: any("Saved" in entry.text for entry in entries))
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, HelpScreen)
+        await pilot.press("escape")
+        await saved(pilot)
 
 
 async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(

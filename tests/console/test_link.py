@@ -90,6 +90,23 @@ async def test_the_list_is_searched_by_typing(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "Webinar guests")
 
 
+async def test_a_cohort_that_was_searched_for_is_linked_and_the_list_is_left(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    cohort(harness, "Webinar guests", 10)
+    async with harness.open() as pilot:
+        await until_shown(pilot, FRESH)
+        select(pilot, FRESH)
+        await pilot.press("l")
+        await until_shown(pilot, "Webinar guests")
+        await pilot.press("slash", *"webinar", "enter", "enter")
+        await until_on(pilot, Confirm)
+        await pilot.press("y")
+        await until(pilot, lambda: "is linked to “Webinar guests”" in last(pilot))
+        await until_on(pilot, AudiencesScreen)
+
+
 async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     cohort_id = cohort(harness, "A webinar's guests", 12)

@@ -120,7 +120,7 @@ class BaseScreen(Screen[None]):
         self._first_resume = FirstResume(self)
         self.early_keys = ScreenKeys(self, self._first_resume, self.loader, self.action_keys)
         self.watch(self, "focused", _mark_panels, init=False)
-        self._is_done = False  # it goes back once its connection is in front again
+        self._is_done = False  # it goes back once it is in front again
 
     def compose(self) -> ComposeResult:
         # Textual adds it only after the first layout, and would style all widgets anew for it.
@@ -185,7 +185,7 @@ class BaseScreen(Screen[None]):
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         self._first_resume.handle(event)
         if self._is_done:
-            BaseScreen.action_back(self)
+            leave(self)
         else:
             self.reload()
 
@@ -232,10 +232,7 @@ class BaseScreen(Screen[None]):
             return
         if clear_filters(self):
             return
-        # Another connection may have come to the front meanwhile.
-        self._is_done = self not in self.app.screen_stack
-        if not self._is_done and len(self.app.screen_stack) > 2:  # below are a blank one and home
-            self.app.pop_screen()
+        leave(self)
 
     action_next_panel = Screen.focus_next
     """Move the focus to the next list, or to the next text that scrolls."""
@@ -257,6 +254,17 @@ class BaseScreen(Screen[None]):
         row = grid.row
         if row is not None:
             self.services.clipboard.copy("\t".join(cell.text for cell in row.cells))
+
+
+def leave(screen: BaseScreen) -> None:
+    """Go back to where one came from, once this screen is in front.
+
+    While it worked, a dialog or another connection may have come to the front.
+    """
+    app = screen.app
+    screen._is_done = app.screen is not screen
+    if not screen._is_done and len(app.screen_stack) > 2:  # below are a blank one and home
+        app.pop_screen()
 
 
 def _mark_panels(before: Widget | None, focused: Widget | None) -> None:

@@ -15,7 +15,7 @@ from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import expected_failures
 from amp_console.console.place_bar import PLACE_KEYS
 from amp_console.console.routes import MainScreen, Visit
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import BaseScreen, leave
 from amp_console.console.texts import TONE, safe_text
 from amp_console.console.widgets.fields import Choice, Field
 
@@ -192,7 +192,7 @@ class FormScreen(BaseScreen):
 
     def leave(self) -> None:
         """Go back to where one came from."""
-        super().action_back()
+        leave(self)
 
     def _unless_lost(self, go: Callable[[], None]) -> None:
         if not self.is_changed:

@@ -15,7 +15,7 @@ from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import expected_failures
 from amp_console.console.routes import OpenPlan
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import BaseScreen, leave
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.texts import WARN, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -229,7 +229,7 @@ audience only: two would undo each other's changes."""
                 f"“{clean(changed.name)}” is linked to “{_name(cohort)}”. Nothing was sent. The "
                 "next sync adds all members."
             )
-            self.action_back()
+            leave(self)
 
     def _question(self, known: Audience, cohort: Cohort, leaving: int) -> Confirm:
         """Ask before linking; Enter links only where no one can be removed."""
@@ -282,7 +282,7 @@ audience only: two would undo each other's changes."""
     async def _unlink(self) -> None:
         assert self.audience is not None
         if await ask_and_unlink(self.services, self.audience):
-            self.action_back()
+            leave(self)
 
 
 def _owned(cohort: Cohort) -> str:
