@@ -15,7 +15,12 @@ from amp_console.console.session import Session, Sessions
 from amp_console.ledger.errors import LedgerClosed
 from amp_console.ledger.membership_changes import MovedSince
 from amp_console.ledger.segment_audiences import SpaceReading, space_reading
-from amp_console.sync.queries.segment import SizesSideBySide, compare_space, moved_since_reading
+from amp_console.sync.queries.segment import (
+    SizesSideBySide,
+    compare_space,
+    moved_since_reading,
+    only_in_segment,
+)
 from amp_console.sync.queries.status import AudienceSummary
 from amp_console.text import plural
 from amp_console.values import Secret
@@ -119,8 +124,9 @@ class SegmentFigures:
     async def update(self) -> str:
         """Ask Segment for the audiences of the space, if one is connected; the ledger keeps them.
 
-        What it said before stays where it can't be asked, and the notification says why. Returns
-        what it counted, "8 audiences in Segment"; "" without an answer.
+        What it said before stays where it can't be asked, and the notification says why.
+        Returns what it counted, "8 audiences in Segment (2 of them not in the ledger)"; "" without
+        an answer.
         """
         session, space = self._sessions.current, self.space
         if session is None or space is None or self.is_asking:
@@ -129,6 +135,7 @@ class SegmentFigures:
         self._changed()
         try:
             reading = await self._ask(session, space)
+            others = len(await session.read(only_in_segment, space.id))
         except LedgerClosed:
             return ""  # another connection is open by now, or none
         except expected_failures() as error:
@@ -140,7 +147,8 @@ class SegmentFigures:
         if reading.trouble:
             self._say_trouble(reading)
             return ""
-        return f"{plural(len(reading.audiences), 'audience')} in Segment"
+        count = f"{plural(len(reading.audiences), 'audience')} in Segment"
+        return f"{count} ({others:,} of them not in the ledger)" if others else count
 
     async def _ask(self, session: Session, space: SegmentSpace) -> SpaceReading:
         # Not at the top: the first screen asks no one.

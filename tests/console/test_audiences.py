@@ -73,8 +73,8 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         assert "◐ 4 pending" in line_of(shown, SHOPPERS)
         assert "◎ not compared" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
-        counted = "1 with rejected users · 16 changes pending · 1 with no cohort"
-        assert f"4 audiences · 1 needs attention: {counted}" in shown
+        why = "1 with rejected users, 1 with no cohort"
+        assert f"4 audiences · 2 need attention: {why} · 16 changes pending" in shown
 
 
 async def test_what_is_open_of_disabled_audiences_is_counted_apart(
@@ -110,11 +110,16 @@ async def test_a_title_without_room_says_why_below(
         found = workspace.ledger.read(audience_summaries, workspace.connection)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
-        assert [title(services(pilot), found, room, 4)[0].plain for room in (54, 53)] == [
-            "4 audiences · 1 needs attention: 1 with rejected users",
-            "4 audiences · 1 needs attention",
+        assert [title(services(pilot), found, room, 4)[0].plain for room in (72, 60, 40)] == [
+            "4 audiences · 2 need attention: 1 with rejected users, 1 with no cohort",
+            "4 audiences · 2 need attention: 1 with rejected users, …",
+            "4 audiences · 2 need attention",
         ]
-        assert title(services(pilot), found, 40, 4)[1][0] == "1 with rejected users"
+        assert title(services(pilot), found, 60, 4)[1][0] == "1 with no cohort"
+        assert title(services(pilot), found, 40, 4)[1][:2] == [
+            "1 with rejected users",
+            "1 with no cohort",
+        ]
 
 
 async def test_without_rows_what_to_do_is_said_in_the_middle(harness: ConsoleHarness) -> None:
@@ -146,12 +151,11 @@ async def test_counts_without_room_in_the_title_are_below_the_list(
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(60, 24)) as pilot:
-        await until_shown(pilot, "needs attention", "no cohort")
+        await until_shown(pilot, "need attention", "no cohort")
         panel = pilot.app.screen.query_one("#audiences")
         title, below = str(panel.border_title), str(panel.border_subtitle)
-        assert "pending" not in title
-        assert "pending" in below
-        assert "no cohort" in below
+        assert "no cohort" not in title
+        assert "1 with no cohort" in below
 
 
 async def test_what_needs_attention_comes_first(harness: ConsoleHarness) -> None:
@@ -717,7 +721,9 @@ async def test_five_hundred_audiences_are_a_list_like_any_other(harness: Console
     with harness.workspace(connection) as workspace:
         workspace.read(event("u", True, audience=f"audience_{n:03}") for n in range(500))
     async with harness.open() as pilot:
-        await until_shown(pilot, "500 audiences · nothing needs attention · 500 changes pending")
+        await until_shown(
+            pilot, "500 audiences · 500 need attention: 500 with no cohort · 500 changes pending"
+        )
         await pilot.press("G")
         await until_shown(pilot, "audience_499", "key         audience_499")
 
@@ -957,7 +963,7 @@ async def test_refused_keys_need_attention_until_amplitude_accepts_them(
         later = now_in_microseconds() + 60_000_000
         services(pilot).figures.note_accepted(later)
         await pilot.press("1")
-        await until_shown(pilot, "1 needs attention")
+        await until_shown(pilot, "2 need attention")
         await until_gone(pilot, "keys refused")
 
 

@@ -122,7 +122,7 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         assert simulator.segment.requests == []
         await pilot.press("u")
         await until_notified(
-            pilot, "Sizes are up to date: 3 cohorts in Amplitude, 5 audiences in Segment."
+            pilot, "3 cohorts in Amplitude, 5 audiences in Segment (1 of them not in the ledger)."
         )
         await until_shown(pilot, "Segment 22 · members 22 · cohort 20", "Live (read just now)")
         await until_gone(pilot, "fewer in Segment")
@@ -468,7 +468,7 @@ async def test_segment_is_not_asked_about_a_person_without_a_user_id(
         workspace.mapping = FieldMapping.parse(user_id="$.nowhere", amplitude_id="$.userId")
         workspace.read([event("4711", True, audience=LAPSED)])
     async with harness.open() as pilot:
-        await ask_about(pilot, "4711", "Known in 1 audience")
+        await ask_about(pilot, "4711", "Found in 1 audience")
         await until_flowing(pilot, "no event names one for this Amplitude ID.")
         assert simulator.segment.requests == []
 

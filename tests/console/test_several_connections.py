@@ -139,7 +139,7 @@ async def test_the_palette_finds_connections_by_name(harness: ConsoleHarness) ->
     add_staging(harness)
     async with harness.open(PROD) as pilot:
         await open_prod(pilot)
-        await until_shown(pilot, "Acme staging ✔")
+        await until_shown(pilot, "Acme staging ▲ 1")
         await pilot.press("ctrl+p", *"switch to")
         await until_shown(pilot, "Switch to Acme staging")
         await pilot.press("enter")
@@ -152,7 +152,7 @@ async def test_a_click_switches(harness: ConsoleHarness) -> None:
     other = add_staging(harness)
     async with harness.open(PROD) as pilot:
         await open_prod(pilot)
-        await until_shown(pilot, "Acme staging ✔")
+        await until_shown(pilot, "Acme staging ▲ 1")
         await click(pilot, PlaceBar, f"connection.{other.id}")
         await until_shown(pilot, IN_STAGING, "1 audience ")
 
@@ -163,11 +163,11 @@ async def test_the_count_is_what_home_says(harness: ConsoleHarness) -> None:
     store_keys(harness, "Acme prod")
     async with harness.open(LaunchOptions(connection="Acme staging")) as pilot:
         await until_shown(pilot, IN_STAGING, "shoppers")
-        await until(pilot, lambda: "Acme prod ▲ 1" in bar_text(pilot))
+        await until(pilot, lambda: "Acme prod ▲ 2" in bar_text(pilot))
         await pilot.press("5")
-        await until_shown(pilot, "4  1 needs attention: 1 with rejected users")
+        await until_shown(pilot, "4  2 need attention: 1 with rejected users, 1 with no cohort")
         await pilot.press("home", "enter")
-        await until_shown(pilot, IN_PROD, "4 audiences · 1 needs attention: 1 with rejected users")
+        await until_shown(pilot, IN_PROD, "4 audiences · 2 need attention: 1 with rejected users")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)])
@@ -193,7 +193,7 @@ async def test_a_connection_is_described_without_opening_it(
         await pilot.press("5")
         await until_shown(
             pilot,
-            "audiences    4  1 needs attention: 1 with rejected users",
+            "audiences    4  2 need attention: 1 with rejected users",
             "users        16 pending  2 rejected",
             "last run     sync 1  partial",
             "compared     2 h ago",
@@ -229,16 +229,16 @@ async def test_changes_of_other_processes_are_counted(harness: ConsoleHarness) -
     add_staging(harness)
     store_keys(harness, "Acme prod")
     async with harness.open(LaunchOptions(connection="Acme staging")) as pilot:
-        await until(pilot, lambda: "Acme prod ▲ 1" in bar_text(pilot))
+        await until(pilot, lambda: "Acme prod ▲ 2" in bar_text(pilot))
         with harness.workspace(connection) as workspace:
             workspace.ledger.write(
                 lambda db: db.execute(
                     "UPDATE audience SET broken = 1 WHERE key = 'recently_lapsed'"
                 )
             )
-            await until(pilot, lambda: "Acme prod ▲ 2" in bar_text(pilot))
+            await until(pilot, lambda: "Acme prod ▲ 3" in bar_text(pilot))
         await pilot.press("ctrl+n")
-        await until_shown(pilot, "2 need attention: 1 broken link, 1 with rejected users")
+        await until_shown(pilot, "3 need attention: 1 broken link, 1 with rejected users")
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -250,7 +250,7 @@ async def test_there_is_one_count_where_there_is_little_room(
     harness.connect("Acme trial")
     store_keys(harness, "Acme prod", "Acme trial")
     async with harness.open(LaunchOptions(connection="Acme staging"), size=(width, 24)) as pilot:
-        wide, narrow = "Acme prod ▲ 1  Acme trial", "+2 ▲ 1"
+        wide, narrow = "Acme prod ▲ 2  Acme trial", "+2 ▲ 2"
         await until(pilot, lambda: (narrow if width == 80 else wide) in bar_text(pilot))
         assert "1 Aud" in bar_text(pilot)
         assert "f " in bar_text(pilot)
@@ -503,7 +503,7 @@ async def test_a_ledger_that_is_not_open_is_read_when_it_has_changed_only(
     other = add_staging(harness)
     async with harness.open(PROD) as pilot:
         await open_prod(pilot)
-        await until_shown(pilot, "Acme staging ✔")
+        await until_shown(pilot, "Acme staging ▲ 1")
         statuses = services(pilot).connections.statuses
         before = statuses._read[other.id]
         await statuses._refresh()
@@ -683,11 +683,11 @@ async def test_a_missing_key_and_another_process_are_shown(harness: ConsoleHarne
     with harness.workspace(busy) as workspace:
         workspace.enter("u-1")
         async with harness.open(PROD, size=(160, 36)) as pilot:
-            await until_shown(pilot, IN_PROD, "Acme staging ✖ no keys", "Acme trial ✔")
+            await until_shown(pilot, IN_PROD, "Acme staging ✖ no keys", "Acme trial ▲ 1")
             with workspace.ledger.hold_run() as lock:
                 workspace.ledger.write(begin_run, ReadCounts(), NOW, lock)
-                await until_shown(pilot, "Acme trial » in use")
-            await until_shown(pilot, "Acme trial ✔")  # it has died
+                await until_shown(pilot, "Acme trial ▲ 1 » in use")
+            await until_gone(pilot, "» in use")  # it has died
 
 
 async def test_a_deleted_one_is_gone_and_the_other_remains(harness: ConsoleHarness) -> None:

@@ -326,6 +326,11 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     now = overview([unsent, [State(Status.REJECTED, 9)]])
     assert (now.attention, now.rejected, now.unidentified) == (2, 9, 3)
     assert now.reasons == ("1 with rejected users", "1 with users without ID")
+    empty, waiting = [State(Status.NO_COHORT)], [State(Status.NO_COHORT), State(Status.PENDING, 12)]
+    now = overview([empty, waiting])
+    assert (now.attention, now.without_cohort) == (1, 1)
+    assert now.reasons == ("1 with no cohort",)
+    assert not needs_attention([*waiting, State(Status.OFF)])
     assert overview([calm]).reasons == ()
 
 

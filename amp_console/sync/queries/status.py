@@ -102,7 +102,7 @@ NEEDS_ATTENTION = frozenset(
         Status.NO_IDENTIFIER,
     }
 )
-"""What stays as it is until an operator acts on it."""
+"""What stays as it is until an operator acts on it; so does what is pending without a cohort."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -348,23 +348,19 @@ def _with_operator(words: str, operator: str) -> str:
 
 def needs_attention(states: Iterable[State]) -> bool:
     """Whether an operator has to act on an audience in these states; not while it is disabled."""
-    found = [*states]
-    return not is_disabled(found) and any(state.status in NEEDS_ATTENTION for state in found)
-
-
-def is_disabled(states: Iterable[State]) -> bool:
-    """Whether an audience in these states is disabled."""
-    return any(state.status is Status.OFF for state in states)
+    found = {state.status for state in states}
+    waits = {Status.NO_COHORT, Status.PENDING} <= found  # a live session does not send these
+    return Status.OFF not in found and (waits or not NEEDS_ATTENTION.isdisjoint(found))
 
 
 class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
-    `without_cohort` counts audiences, `pending` changes, `rejected` and `unidentified` the users of
-    those that are enabled. `reasons` say why so many audiences need attention: "1 broken link", "2
-    with rejected users". An audience with two reasons counts for the more severe one, so that they
-    add up: "1 more with rejected users". What concerns no other audience comes last: "also 2 with
-    rejected users".
+    `without_cohort` counts the audiences that have no cohort and need no attention, `pending`
+    changes, `rejected` and `unidentified` the users of those that are enabled. `reasons` say why so
+    many audiences need attention: "1 broken link", "2 with rejected users". An audience with two
+    reasons counts for the more severe one, so that they add up: "1 more with rejected users". What
+    concerns no other audience comes last: "also 2 with rejected users".
     """
 
     audiences: int
@@ -389,7 +385,7 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
         len(needing),
         count(Status.REJECTED, needing),
         count(Status.NO_IDENTIFIER, needing),
-        count(Status.NO_COHORT),
+        count(Status.NO_COHORT, [item for item in audiences if not needs_attention(item)]),
         count(Status.PENDING),
         tuple(_reasons(needing)),
     )
@@ -398,7 +394,7 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
 def _reasons(needing: Sequence[Sequence[State]]) -> list[str]:
     """Why these audiences need attention, the most severe reason first."""
     reasons, also, counted = list[str](), list[str](), set[int]()
-    for status in (item for item in BY_SEVERITY if item in NEEDS_ATTENTION):
+    for status in (item for item in BY_SEVERITY if item in NEEDS_ATTENTION | {Status.NO_COHORT}):
         found = {
             at: state
             for at, states in enumerate(needing)
@@ -435,6 +431,7 @@ _WITH = {
     Status.DIFFERS: "with differing users",
     Status.REJECTED: "with rejected users",
     Status.NO_IDENTIFIER: "with users without ID",
+    Status.NO_COHORT: "with no cohort",
 }
 _NAMES = {Status.BROKEN: "broken link", Status.LARGE_REMOVAL: "large removal"}
 

@@ -152,7 +152,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     rows += [
         *([("source", _source(services, trend.query))] if trend.query else []),
         ("cohort", _cohort(services, target, trend)),
-        *([("compared", _compared(services, trend))] if target.audience.cohort_id else []),
+        *_compared(services, target, trend),
         *_owner(target),
         ("ID type", target.audience.id_type.label),
         ("key", _identity(services, target)),
@@ -289,18 +289,22 @@ def _owner(known: AudienceSummary) -> list[tuple[str, Content | str]]:
     )
 
 
-def _compared(services: Services, trend: AudienceTrend) -> Content:
-    """When the cohort was compared last, and how they differed then."""
+def _compared(
+    services: Services, known: AudienceSummary, trend: AudienceTrend
+) -> list[tuple[str, Content]]:
+    """When the cohort was compared last, and how they differed then; a lost one can't be."""
     last = trend.comparison
+    if known.audience.cohort_id is None or (last is None and known.audience.broken):
+        return []
     if last is None:
-        return safe_text(("not yet", MUTED))
+        return [("compared", safe_text(("not yet", MUTED)))]
     outcome = comparison_outcome(last, "pending then")
     if last.differing:
         outcome = f"{plural(last.differing, 'user')} differed{_parts(last)}"
     with_list = f" with {PurePath(last.against).name}" if last.against else ""
     when = _when_compared(services, trend, last)
     run = "" if _is_own_check(trend, last) else f", run {last.run_id}"
-    return safe_text(when, f"{with_list}{run}: {outcome}")
+    return [("compared", safe_text(when, f"{with_list}{run}: {outcome}"))]
 
 
 def _when_compared(services: Services, trend: AudienceTrend, last: Comparison) -> str:

@@ -86,12 +86,11 @@ Last sent is when a sync, a repair or a live session last tried to send changes 
 whether or not they were delivered. A comparison sends nothing.
 
 The title says how many audiences need attention, as nothing changes before you act: broken links,
-refused keys, plans that remove more than half of a cohort, cohorts that differ, rejected users, and
-users without an identifier.
-Then it says what else is open: pending changes, cohorts never compared (r compares them, person by
-person), audiences with no cohort, and those to check in Segment (≠), which can't compute them
-or counts them differently (the detail says which). A filter (/) finds each by its words, e.g. "no
-cohort" or "segment".
+refused keys, plans that remove more than half of a cohort, cohorts that differ, rejected users,
+users without an identifier, and users that wait because there is no cohort. Then it says what else
+is open: audiences to check in Segment (≠), which can't compute them or counts them differently (the
+detail says which), pending changes, and cohorts never compared (r compares them, person by person).
+A filter (/) finds each by its words, e.g. "no cohort" or "segment".
 
 What needs attention comes first, unless you sort by another column (o). Rows are sorted when you
 come here, when you press 1, and when sizes were updated (u). In between they keep their order, and

@@ -7,6 +7,7 @@ from textual.content import Content
 
 from amp_console.console.badges import badges, states_now
 from amp_console.console.context import Services
+from amp_console.console.glyphs import Glyphs
 from amp_console.console.screens.audiences.segment import (
     is_odd_in_segment,
     segment_badge,
@@ -15,7 +16,7 @@ from amp_console.console.screens.audiences.segment import (
 from amp_console.console.texts import BAD, GOOD, Part, safe_text
 from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell
 from amp_console.console.words import aged, changes, number
-from amp_console.sync.queries.status import AudienceSummary, State, Status, overview
+from amp_console.sync.queries.status import AudienceSummary, Overview, State, Status, overview
 from amp_console.text import listed, plural
 
 DEFAULT = (
@@ -118,37 +119,45 @@ def title(
     if not shown:
         return safe_text(audiences), []
     pending = sum(item.left.pending for item in shown if item.audience.enabled)
-    counts = [f"{plural(pending, 'change')} pending"] if pending else []
-    brief = [f"{pending:,} pending"] if pending else []
+    begin = f"{audiences} {dot} "
     if now.attention:
-        verb = "needs" if now.attention == 1 else "need"
-        what, reasons = f"{now.attention:,} {verb} attention", ", ".join(now.reasons)
-        whole = f"{what}: {reasons}"
-        has_room = cell_len(f"{audiences} {dot} {whole}") <= room
-        verdict: Part = (whole if has_room else what, BAD)
-        if not has_room:
-            counts, brief = [reasons, *counts], [reasons, *brief]
+        words, unsaid = _attention(now, room - cell_len(begin), services.glyphs)
+        verdict: Part = (words, BAD)
     elif now.pending or now.without_cohort or unchecked or odd:
-        verdict = ("nothing needs attention", GOOD)
+        verdict, unsaid = ("nothing needs attention", GOOD), []
     else:
-        verdict = ("everything is right", GOOD)
-    line = safe_text(audiences, f" {dot} ", verdict)
+        verdict, unsaid = ("everything is right", GOOD), []
+    line = safe_text(begin, verdict)
+    to_check = [f"{odd:,} to check in Segment"] if odd else []
     lacking = [f"{now.without_cohort:,} with no cohort"] if now.without_cohort else []
     others = [*_disabled(shown), *lacking]
+    counts = [f"{plural(pending, 'change')} pending"] if pending else []
+    brief = [f"{pending:,} pending"] if pending else []
     short = list(others)
     if unchecked:
         others.append(f"{plural(unchecked, 'cohort')} never compared (r)")
         short.append(f"{unchecked:,} never compared (r)")
-    if odd:
-        others.append(f"{odd:,} to check in Segment")
-        short.append(f"{odd:,} {services.glyphs.unequal} Segment")
-    counts, brief = [*counts, *others], [*brief, *short]
+    first = [*unsaid, *to_check]
+    counts, brief = [*first, *counts, *others], [*first, *brief, *short]
     for at, count in enumerate(counts):
         more = safe_text((f" {dot} {count}", "not bold"))
         if line.cell_length + more.cell_length > room:
             return line, brief[at:]
         line += more
     return line, []
+
+
+def _attention(now: Overview, room: int, glyphs: Glyphs) -> tuple[str, list[str]]:
+    """How many audiences need attention and why, in `room` columns, and the reasons left over."""
+    what = f"{now.attention:,} {'needs' if now.attention == 1 else 'need'} attention"
+    reasons = now.reasons
+    if cell_len(words := f"{what}: {', '.join(reasons)}") <= room:
+        return words, []
+    for many in range(len(reasons) - 1, 0, -1):
+        words = f"{what}: {', '.join(reasons[:many])}, {glyphs.more}"
+        if cell_len(words) <= room:
+            return words, list(reasons[many:])
+    return what, list(reasons)
 
 
 def joined(services: Services, texts: Sequence[str], room: int) -> str:

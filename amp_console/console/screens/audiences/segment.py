@@ -120,6 +120,8 @@ def size_rows(
     if row.cohort_size is None and last is not None:
         size, at = last
         cohort = f"cohort {size:,} ({services.age_of(at)}, changed since)"
+    if row.summary.audience.broken:
+        cohort = "cohort gone"
     if row.summary.audience.cohort_id is None:
         cohort = "no cohort"
     members = "unknown" if row.summary.members is None else f"{row.summary.members:,}"
