@@ -27,6 +27,7 @@ from amp_console.console.resilient_driver import resilient
 from amp_console.console.routes import MainScreen, SwitchConnection, Visit
 from amp_console.console.stylesheet import LastingStylesheet
 from amp_console.console.terminal_text import TerminalText
+from amp_console.console.widgets.grid import stop_choosing
 from amp_console.values import Credentials
 
 HUNG_UP = 1  # the number of SIGHUP, which Windows has not
@@ -160,9 +161,7 @@ class ConsoleApp(App[None]):
 
     async def on_mount(self) -> None:
         """Show home at once; the ledger is opened behind it."""
-        self.screen_change_signal.subscribe(
-            self, lambda _: self.services.notifications.shown.leave_screen()
-        )
+        self.screen_change_signal.subscribe(self, lambda _: _leave_screen(self))
         self.theme_changed_signal.subscribe(
             self, lambda theme: self.services.appearance.theme_changed(theme.name)
         )
@@ -309,3 +308,9 @@ def _is_cut_off(app: App[None]) -> bool:
     if app.is_web:  # keys come through a pipe; the thread that reads it ends at its end
         return not any(thread.name == "textual-input" for thread in threading.enumerate())
     return not sys.__stdin__.isatty()
+
+
+def _leave_screen(app: ConsoleApp) -> None:
+    """Take away what was said on the screen that was left, such as which keys sort."""
+    app.services.notifications.shown.leave_screen()
+    stop_choosing(app.screen_stack[:-1])

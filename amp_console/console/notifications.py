@@ -73,13 +73,24 @@ class Notices:
         worst = max(reversed(self._shown), key=lambda notice: SEVERITIES[notice.severity])
         return worst._replace(more=len(self._shown) - 1)
 
-    def post(self, text: str, severity: SeverityLevel, about: Callable[[], str] = str) -> None:
-        """Show a notification for a while, unless the same one is shown already."""
+    def post(
+        self,
+        text: str,
+        severity: SeverityLevel,
+        about: Callable[[], str] = str,
+        *,
+        is_lasting: bool = False,
+    ) -> None:
+        """Show a notification for a while, unless the same one is shown already.
+
+        One that `is_lasting` is shown until it is withdrawn, or its screen is left.
+        """
         notice = Notice(text, severity, about=about)
         if notice in self._shown:
             return
         self._shown.append(notice)
-        self._later(SECONDS[severity], lambda: self._expire(notice))
+        if not is_lasting:
+            self._later(SECONDS[severity], lambda: self._expire(notice))
         self._later(SETTLED_AFTER, lambda: self._settled.append(notice))
         self._changed()
 
@@ -171,6 +182,10 @@ class Notifications:
             self._remember(text, severity)
         self._show(text, severity)
 
+    def post_hint(self, text: str) -> None:
+        """Show what holds until it is withdrawn, such as which keys do what now; it is no news."""
+        self._show(escaped(text), "information", is_lasting=True)
+
     def withdraw(self, text: str) -> None:
         """Show a notification no more, which the log keeps."""
         self.shown.withdraw(escaped(text))
@@ -194,6 +209,6 @@ class Notifications:
                 self.log(problem, "warning")
             self._show(f"{len(problems)} settings are invalid. Press 6 for details.", "warning")
 
-    def _show(self, text: str, severity: SeverityLevel) -> None:
+    def _show(self, text: str, severity: SeverityLevel, *, is_lasting: bool = False) -> None:
         if not self._app._disable_notifications:
-            self.shown.post(text, severity, self._about)
+            self.shown.post(text, severity, self._about, is_lasting=is_lasting)

@@ -61,6 +61,17 @@ def test_each_notification_goes_after_its_time_and_one_said_twice_counts_once() 
     ]
 
 
+def test_a_lasting_one_is_shown_until_it_is_withdrawn() -> None:
+    later = Later()
+    notices = Notices(later, lambda: None)
+    notices.post("Press a letter.", "information", is_lasting=True)
+    for call in later.calls:
+        call()
+    assert notices.current == Notice("Press a letter.", "information")
+    notices.withdraw("Press a letter.")
+    assert notices.current is None
+
+
 def test_one_that_was_cleared_takes_none_with_it_that_came_later() -> None:
     later = Later()
     notices = Notices(later, lambda: None)

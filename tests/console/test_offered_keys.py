@@ -86,6 +86,9 @@ async def test_any_key_ends_the_sorting_and_takes_its_hint_away(harness: Console
             await until_gone(pilot, "Press a marked letter")
             assert not grid.is_choosing
             assert key != "O" or grid.rows.descending is not order
+        await pilot.press("o", "ctrl+o", "escape")
+        await until_gone(pilot, "Press a marked letter")
+        assert not grid.is_choosing
 
 
 async def test_a_list_that_comes_page_by_page_keeps_its_rows_and_offers_no_order() -> None:

@@ -204,7 +204,7 @@ class BaseScreen(Screen[None]):
         if event.is_over:
             self.services.notifications.withdraw(SORTING)
         else:
-            self.services.notifications.post(SORTING, is_kept=False)
+            self.services.notifications.post_hint(SORTING)
 
     def on_grid_failed(self, event: Grid.Failed) -> None:
         self.loader.failed(event.error)

@@ -10,7 +10,13 @@ from amp_console.console.widgets.grid.rows import (
     parts_cell,
     rows_or_pages,
 )
-from amp_console.console.widgets.grid.widget import Grid, RowsState, clear_marks, no_match
+from amp_console.console.widgets.grid.widget import (
+    Grid,
+    RowsState,
+    clear_marks,
+    no_match,
+    stop_choosing,
+)
 
 __all__ = [
     "Age",
@@ -25,4 +31,5 @@ __all__ = [
     "no_match",
     "parts_cell",
     "rows_or_pages",
+    "stop_choosing",
 ]

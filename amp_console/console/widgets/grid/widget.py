@@ -1,7 +1,7 @@
 """The widget: rows under a header, with a cursor, marks and a column to sort by."""
 
 import enum
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -417,6 +417,13 @@ def _await_letter(grid: Grid, is_awaited: bool) -> None:
         grid.is_choosing = is_awaited
         grid.refresh()
         grid.post_message(grid.Choosing(grid, is_over=not is_awaited))
+
+
+def stop_choosing(nodes: Iterable[DOMNode]) -> None:
+    """Await no letter of a column in the lists of these nodes any more."""
+    for node in nodes:
+        for grid in node.query(Grid):
+            _await_letter(grid, False)
 
 
 def _text_without_rows(grid: Grid) -> str:
