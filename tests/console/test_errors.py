@@ -384,7 +384,7 @@ async def test_hostile_text_breaks_nothing(harness: ConsoleHarness, size: tuple[
         await until_shown(pilot, "why ")
         assert "\x1b" not in picture(pilot)
         await pilot.press("y", "f")
-        await until_shown(pilot, "Known in")
+        await until_shown(pilot, "Found in")
         await pilot.press("escape", "escape", "escape", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, ErrorsScreen))
 
@@ -794,9 +794,9 @@ async def test_a_retry_leaves_out_those_of_whom_amplitude_has_said_that_it_does_
         await until_notified(pilot, "Amplitude knows 1 of these 2 users now.")
         await until_shown(pilot, "R Retry 1 of 2 marked", "u Ask about 2 marked")
         await pilot.press("escape", "tab")
-        await until_shown(pilot, "R Retry 1 of 2  ")
+        await until_shown(pilot, "R Retry 1 of 2  ", "1 likely rejected again")
         await pilot.press("R")
-        await until_shown(pilot, "Retry 1 of 2 users?", "unlikely to help: 1 user that Amplitude")
+        await until_shown(pilot, "Retry 1 of 2 users?", "unlikely to help 1 user that Amplitude")
         await until_shown(pilot, "“ghost-2” becomes pending again")
         await until_gone(pilot, "a Ask Amplitude")
         await pilot.press("y")
@@ -814,7 +814,7 @@ async def test_amplitude_is_not_asked_about_marked_users_who_were_never_sent(
         text = "none of these 2 users now. It was not asked about 12 more: no Amplitude ID in the"
         await until_notified(pilot, text)
         await pilot.press("tab", "j", "tab", "a", "u")
-        await until_notified(pilot, "Whether Amplitude knows them changes nothing.")
+        await until_notified(pilot, "Not asked: these users have no identifier to send")
 
 
 async def test_the_last_attempt_of_a_user_tried_once_is_the_first(harness: ConsoleHarness) -> None:

@@ -130,7 +130,7 @@ async def test_no_age_is_told_of_a_user_in_no_event(harness: ConsoleHarness) -> 
         )
 
     async with person_shown(harness, "by-hand", removed_by_repair, size=(120, 36)) as pilot:
-        await until_shown(pilot, "Known in 1 audience", "event says    none", "not in the cohort")
+        await until_shown(pilot, "Found in 1 audience", "event says    none", "not in the cohort")
         await until_gone(pilot, "days ago")
         assert "Not in the cohort, and in no event" in picture(pilot)
 
@@ -208,7 +208,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(harness: Consol
         workspace.read([event("l3", True, 90, audience=FRESH), event("s0", True, audience=FRESH)])
 
     async with person_shown(harness, "l3", both, size=(80, 24)) as pilot:
-        await until_shown(pilot, "Known in 2 audiences", "no cohort", "in the cohort")
+        await until_shown(pilot, "Found in 2 audiences", "no cohort", "in the cohort")
         await until_shown(pilot, "In the audience, as the event of")
         await pilot.press("enter")
         await until_shown(pilot, "No request has carried “l3” in this audience yet")
@@ -248,7 +248,7 @@ async def test_hostile_identifiers_break_nothing(
     async with harness.open(size=size) as pilot:
         await until_shown(pilot, "[red]tr")
         pilot.app.push_screen(PersonScreen(HOSTILE))
-        await until_shown(pilot, "Known in 1 audience", "In the cohort: the event of")
+        await until_shown(pilot, "Found in 1 audience", "In the cohort: the event of")
         await pilot.press("u")
         await until_shown(pilot, "Amplitude knows")
         assert "\x1b" not in picture(pilot)
@@ -336,7 +336,7 @@ async def test_identifiers_that_begin_with_what_was_typed_are_offered(
         )
         await until_gone(pilot, "ghost-2-08")
         await pilot.press("j", "enter")
-        await until_shown(pilot, "Known in 1 audience", "The addition was rejected")
+        await until_shown(pilot, "Found in 1 audience", "The addition was rejected")
         assert pilot.app.screen.query_one("#who", Input).value == "ghost-2"
         await pilot.press("slash", *"ghost-2-1", "enter")
         await until_shown(pilot, "2 identifiers begin with it", "ghost-2-10", "ghost-2-11")
@@ -353,7 +353,7 @@ async def test_an_identifier_in_another_case_or_with_blanks_is_offered(
             pilot, "Not found: case and spaces matter. 1 identifier differs only in them", "ghost-2"
         )
         await pilot.press("enter")
-        await until_shown(pilot, "Known in 1 audience")
+        await until_shown(pilot, "Found in 1 audience")
         assert pilot.app.screen.query_one("#who", Input).value == "ghost-2"
 
 
@@ -433,7 +433,9 @@ async def test_a_user_refused_again_gets_one_verdict_on_both_screens(
         await pilot.press("f", *"bad-1", "enter")
         await until_shown(pilot, "was rejected", "Ask Amplitude whether it knows this identifier.")
         await pilot.press("u")
-        await until(pilot, lambda: "it knows it: a retry may help." in explained(pilot))
+        await until(
+            pilot, lambda: "it knows it: a retry shows whether it still does." in explained(pilot)
+        )
         await pilot.press("U")
         await until_shown(pilot, "Retry 1 user?", "Amplitude said that it knows this identifier")
         await pilot.press("s")
@@ -483,7 +485,7 @@ async def test_while_an_identifier_is_typed_the_footer_says_how_to_ask_and_to_le
         await pilot.press("f", *"ghost-1")
         await until_shown(pilot, "Enter Look up", "Esc Back")
         await pilot.press("enter")
-        await until_shown(pilot, "Known in 1 audience")
+        await until_shown(pilot, "Found in 1 audience")
         await until_gone(pilot, "Look up")
 
 
@@ -494,7 +496,7 @@ async def test_the_audience_that_a_person_is_missing_from_comes_first_under_the_
         workspace.read([event("l3", True, audience="zzz")])
 
     async with person_shown(harness, "l3", in_another, size=(160, 36)) as pilot:
-        await until_shown(pilot, "Known in 2 audiences", "▸ zzz")
+        await until_shown(pilot, "Found in 2 audiences", "▸ zzz")
         await pilot.press("k")
         await until_gone(pilot, "▸ zzz")
 

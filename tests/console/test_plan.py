@@ -351,7 +351,7 @@ async def test_the_people_of_a_plan_are_named_and_enter_opens_one(harness: Conso
         assert shown.index("+  u-2") < shown.index("−  u-1")
         await pilot.press("enter", "enter")  # the list of users begins with the first of them
         await until_on(pilot, PersonScreen)
-        await until_shown(pilot, "Known in 1 audience")
+        await until_shown(pilot, "Found in 1 audience")
         assert services(pilot).jobs.sync is None
 
 
@@ -466,7 +466,7 @@ async def test_f_opens_the_person_under_the_cursor_and_esc_comes_back_to_the_pla
         await open_plan(pilot, "─ 2 to add ─")
         plan = pilot.app.screen
         await pilot.press("enter", "home", "f")
-        await until_shown(pilot, "Known in 1 audience", "u-1")
+        await until_shown(pilot, "Found in 1 audience", "u-1")
         await pilot.press("escape")
         await until_shown(pilot, "Before you send")
         assert pilot.app.screen is plan

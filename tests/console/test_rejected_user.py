@@ -107,11 +107,11 @@ async def test_a_refused_user_comes_with_amplitudes_words(harness: ConsoleHarnes
         await until_shown(
             pilot, "why           Amplitude refused this identifier as invalid", "status 400"
         )
-        advice = "If it does, a retry may help."
+        advice = "If it does, a retry shows whether"
         await until_shown(pilot, advice)
         await pilot.press("f")
         await until_shown(pilot, "last known    not in the cohort")
-        await until_shown(pilot, "If it does, a retry may help.")
+        await until_shown(pilot, "If it does, a retry shows whether")
 
 
 async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> None:
@@ -145,7 +145,7 @@ async def test_once_the_id_type_is_switched_the_reason_of_the_other_one_is_gone(
         assert "can't use it" not in said(pilot)
         assert "Amplitude knows this User ID." in said(pilot)
         await pilot.press("f")
-        await until_shown(pilot, "Known in 1 audience", "Amplitude knows this User ID.")
+        await until_shown(pilot, "Found in 1 audience", "Amplitude knows this User ID.")
         assert "can't use it" not in " ".join(picture(pilot).split())
 
 
@@ -276,7 +276,7 @@ async def test_without_odd_signs_everything_is_ascii(harness: ConsoleHarness) ->
         await until_shown(pilot, "What to do", "Enter Request")
         assert odd_signs(pilot) <= SCROLLBAR
         await pilot.press("f")
-        await until_shown(pilot, "Known in 1 audience")
+        await until_shown(pilot, "Found in 1 audience")
         assert odd_signs(pilot) <= SCROLLBAR
 
 
@@ -285,7 +285,7 @@ async def test_from_a_user_to_the_person_and_back(harness: ConsoleHarness) -> No
     async with harness.open() as pilot:
         await open_user(pilot, "ghost-2")
         await pilot.press("f")
-        await until_shown(pilot, "Person", "Known in 1 audience")
+        await until_shown(pilot, "Person", "Found in 1 audience")
         await pilot.press("escape")
         await until(pilot, lambda: is_in_detail(pilot))
 

@@ -378,7 +378,7 @@ async def _retry(screen: PersonScreen, user: RejectedUser, said: str) -> None:
 def _found_text(many: int, text: str, suggested: Sequence[str]) -> str:
     """Say how many audiences know an identifier, and how many identifiers begin with it."""
     if many:
-        return f"Known in {plural(many, 'audience')}"
+        return f"Found in {plural(many, 'audience')}"
     if not (similar := len(suggested)):
         return "Not found in any event"
     if are_spelt_otherwise(text, suggested):

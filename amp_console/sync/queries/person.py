@@ -336,8 +336,9 @@ _ADVICE = {
         "user."
     ),
     Reason.REFUSED: (
-        "Ask Amplitude whether it knows this identifier. If it does, a retry may help. If it does "
-        "not, correct the identifier at its source and import the events again."
+        "Ask Amplitude whether it knows this identifier. If it does, a retry shows whether "
+        "Amplitude still refuses it. If it does not, correct the identifier at its source and "
+        "import the events again."
     ),
 }
 """What to do about a user that Amplitude rejected: what has to change, how to see it, and then."""
@@ -358,7 +359,10 @@ _ADVICE_IF_KNOWN = {
         "Amplitude knows this identifier now, so the reason for the rejection is gone: retry this "
         "user."
     ),
-    Reason.REFUSED: ("Amplitude refused this identifier although it knows it: a retry may help."),
+    Reason.REFUSED: (
+        "Amplitude refused this identifier although it knows it: a retry shows whether it still "
+        "does."
+    ),
 }
 _ADVICE_AGAIN_IF_KNOWN = {
     **_ADVICE_IF_KNOWN,

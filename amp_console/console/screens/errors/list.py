@@ -29,7 +29,6 @@ from amp_console.console.screens.errors.rejected import (
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
 from amp_console.console.screens.errors.retry import (
     MAX_ASKED,
-    NOTHING_TO_SEND,
     RetryOutcome,
     finish_retry,
     is_retriable,
@@ -45,6 +44,10 @@ from amp_console.sync.queries.errors_export import write_errors_csv
 from amp_console.text import clean, plural
 
 PERSON = Labelled("person", "This person")
+NOTHING_TO_ASK = (
+    "Not asked: these users have no identifier to send, whether Amplitude knows them or not. Set "
+    "its field (press m), and import the events again."
+)
 NOT_RETRIED = "Invalid events can't be retried. Fix them, and import the file again."
 
 
@@ -243,45 +246,15 @@ what is shown into a CSV file."""
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
-        if self._is_invalid:
-            others = "export", "rejected"
-            # No mapping makes a broken text readable.
-            return others if self._invalid.is_broken_text else ("mapping", *others)
+        useful = _useful_here(self)
         names = [clean(name) for name in self._retried.values()]
+        if not names or self._is_invalid:
+            return useful
         what = names[0] if len(names) == 1 else plural(len(names), "audience")
-        sync = (Labelled("sync", f"Plan a sync of {what}"),) if names else ()
-        everything = ("everything",) if self._rejected.scope != RejectedFilter() else ()
-        users = self._rejected.users
-        label = self._rejected.retry_label
-        retry: UsefulActions = (Labelled("retry", label) if label else Withheld("retry"),)
-        user = self._rejected.shown
-        can_retry = user is None or is_retriable(user.code)
-        one = ("retry_one",) if can_retry else ("mapping", "settings")
-        if self._rejected.split.is_entered:
-            of_one = (Labelled("retry_one", "Retry"),) if can_retry else one
-            here = _of_user(self._rejected.detail, *of_one)
-            return *sync, *here, "request", PERSON, "copy", *retry, Withheld("filter")
-        if self._rejected.is_empty:
-            return *sync, *everything, "invalid"
-        if users.is_without_match:
-            return *sync, Labelled("other_list", "Reasons"), *everything, "invalid"
-        if users.marked:
-            retry = _of_marked(self.session, users.marked, *retry)
-        if users.has_cursor:
-            return (
-                *sync,
-                *(() if users.marked else _of_user(self._rejected.detail, *one)),
-                *retry,
-                Labelled("other_list", "Reasons"),
-                PERSON,
-                "export",
-                *everything,
-                "invalid",
-            )
-        mapping = () if any(is_retriable(group.code) for group in self._rejected.chosen) else one
-        many = asked_of_reason(self._rejected)
-        ask = (Labelled("ask", f"Ask about {many:,}"),) if 1 < many <= MAX_ASKED else ()
-        return *sync, *mapping, *retry, *ask, "export", *everything, "invalid"
+        sync = Labelled("sync", f"Plan a sync of {what}")
+        # Of an audience whose users were not retried, what is useful there comes first.
+        at = 0 if audience_id_of(self._rejected) in {None, *self._retried} else 1
+        return *useful[:at], sync, *useful[at:]
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:
@@ -355,6 +328,46 @@ async def _export(screen: ErrorsScreen, request: ExportRequest) -> int:
     return await aside(write_errors_csv, request.path, users, events, exact=request.exact)
 
 
+def _useful_here(screen: ErrorsScreen) -> UsefulActions:
+    """What is useful, besides a sync of those who were retried."""
+    rejected = screen._rejected
+    if screen._is_invalid:
+        others = "export", "rejected"
+        # No mapping makes a broken text readable.
+        return others if screen._invalid.is_broken_text else ("mapping", *others)
+    everything = ("everything",) if rejected.scope != RejectedFilter() else ()
+    users = rejected.users
+    label = rejected.retry_label
+    retry: UsefulActions = (Labelled("retry", label) if label else Withheld("retry"),)
+    user = rejected.shown
+    can_retry = user is None or is_retriable(user.code)
+    one = ("retry_one",) if can_retry else ("mapping", "settings")
+    if rejected.split.is_entered:
+        of_one = (Labelled("retry_one", "Retry"),) if can_retry else one
+        here = _of_user(rejected.detail, *of_one)
+        return *here, "request", PERSON, "copy", *retry, Withheld("filter")
+    if rejected.is_empty:
+        return *everything, "invalid"
+    if users.is_without_match:
+        return Labelled("other_list", "Reasons"), *everything, "invalid"
+    if users.marked:
+        retry = _of_marked(screen.session, users.marked, *retry)
+    if users.has_cursor:
+        return (
+            *(() if users.marked else _of_user(rejected.detail, *one)),
+            *retry,
+            Labelled("other_list", "Reasons"),
+            PERSON,
+            "export",
+            *everything,
+            "invalid",
+        )
+    mapping = () if any(is_retriable(group.code) for group in rejected.chosen) else one
+    many = asked_of_reason(rejected)
+    ask = (Labelled("ask", f"Ask about {many:,}"),) if 1 < many <= MAX_ASKED else ()
+    return *mapping, *retry, *ask, "export", *everything, "invalid"
+
+
 def _is_no_one(screen: ErrorsScreen, action: str) -> bool:
     """Whether there is no user to ask about, or to show everywhere."""
     rejected = screen._rejected
@@ -365,6 +378,8 @@ def _is_no_one(screen: ErrorsScreen, action: str) -> bool:
 def _reason_without_request(screen: ErrorsScreen) -> str | None:
     """Why there is no request to show; of an invalid event, which key shows the event."""
     if screen._is_invalid:
+        if screen._invalid.is_broken_text:
+            return "These events are not JSON: correct them in the file at the line that is shown."
         return "Press m to see the first of these events, with the paths of the identifiers."
     user = screen._rejected.detail.user
     return None if user and user.request_id else "No request ever carried this user."
@@ -407,7 +422,7 @@ def _reason_not_to_ask(rejected: RejectedUsers) -> str | None:
     users, of_reason = asked_users(rejected), asked_of_reason(rejected)
     many = of_reason or sum(is_retriable(user.code) for user in users)
     if not many and len(users) > 1:
-        return f"{NOTHING_TO_SEND} Whether Amplitude knows them changes nothing."
+        return NOTHING_TO_ASK
     if many <= MAX_ASKED:
         return None
     most = f"Amplitude is asked about at most {MAX_ASKED} users at a time"

@@ -26,6 +26,7 @@ from amp_console.console.screens.errors.rows import (
     group_rows,
     user_row,
 )
+from amp_console.console.session import Session
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
@@ -165,16 +166,14 @@ class RejectedUsers(Container):
         groups = await session.read(rejection_groups, self.scope)
         invalid = await session.read(count_invalid)
         others = 0 if groups else await session.read(count_rejected)
-        title = await self._title()
+        title, in_vain = await self._title(), await _count_in_vain(session, self.scope)
         self._groups = {group.filter: group for group in groups}
-        self._show_groups(title, groups, invalid, others)
+        self._show_groups(title, groups, invalid, others, in_vain)
         await self._load_users()
 
     async def _load_users(self) -> None:
         session, query = screen_of(self).session, self._source(self.users.filter_text).query
-        found = await asked_about(session, query)
-        tried = [user for user in found if is_retriable(user.code)]
-        self._in_vain = sum(is_in_vain(session, user) for user in tried)
+        self._in_vain = await _count_in_vain(session, query)
         await self.users.load()
         await self._load_detail()
 
@@ -201,7 +200,12 @@ class RejectedUsers(Container):
         return f"Errors{dot}all audiences"
 
     def _show_groups(
-        self, title: str, groups: list[RejectionGroup], invalid: int, others: int
+        self,
+        title: str,
+        groups: list[RejectionGroup],
+        invalid: int,
+        others: int,
+        in_vain: int,
     ) -> None:
         grid, panel = self.query_one("#groups", Grid), self.query_one(GroupsPanel)
         services = screen_of(self).services
@@ -222,11 +226,17 @@ class RejectedUsers(Container):
         says_invalid = f"press v for {plural(invalid, 'invalid event')}{of_all}" if invalid else ""
         says_stuck = f"{stuck:,} can't be retried" if stuck else ""
         with_why = f"{says_stuck}: {why}" if stuck else ""
+        says_vain = f"{in_vain:,} likely rejected again" if in_vain else ""
         dot = f" {services.glyphs.dot} "
         # The key stays; of the rest, what is said as long as there is room.
         panel.say(
             dot.join(filter(None, parts))
-            for parts in ((says_invalid, with_why), (says_invalid, says_stuck), (says_invalid,))
+            for parts in (
+                (says_invalid, with_why, says_vain),
+                (says_invalid, says_stuck, says_vain),
+                (says_stuck, says_vain),
+                (says_invalid,),
+            )
         )
         panel.styles.height = len(rows) + 3 if rows else "1fr"  # with header and border
         self.screen.set_class(not rows, "-no-people")
@@ -352,6 +362,12 @@ async def ask_amplitude(rejected: RejectedUsers) -> None:
     elif asked:
         await ask_about_users(screen.services, asked)
         screen.reload()  # the list says so, too
+
+
+async def _count_in_vain(session: Session, query: RejectedFilter) -> int:
+    """How many users Amplitude would reject again if they were retried, by its answers."""
+    found = await asked_about(session, query)
+    return sum(is_retriable(user.code) and is_in_vain(session, user) for user in found)
 
 
 def _no_one_here(scope: RejectedFilter, others: int) -> str:

@@ -158,8 +158,9 @@ def _consequences(summary: RetrySummary) -> list[str]:
     become = f"{summary.subject or who} {'becomes' if summary.retriable == 1 else 'become'}"
     if summary.only:
         become = f"“{clean(summary.only, 60)}” becomes"
-    rows = [summary.answer] if summary.answer else []
-    rows += [f"{become} pending again in {where}.", _next_sync(summary)]
+    rows = [f"{become} pending again in {where}.", _next_sync(summary)]
+    if summary.answer:  # who is left out comes after those who are retried
+        rows.insert(len(rows) if summary.left_out else 0, summary.answer)
     if summary.unknown:
         rows.append(_unknown(summary))
     if summary.staying:
@@ -310,9 +311,9 @@ async def _answered(
     who = _in_vain(services, session, vain)
     if len(vain) < len(tried):
         rest = [user for user in chosen if user not in vain]
-        answer = f"Not retried, as {UNLIKELY}: {who}."
+        answer = f"Not retried, as {UNLIKELY} {who}."
         return _Answered(rest, answer, unasked, left_out=len(vain))
-    answer = f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}: {who}."
+    answer = f"{UNLIKELY[0].upper()}{UNLIKELY[1:]} {who}."
     unknown = sum(user.code is Reason.UNKNOWN for user in vain)
     return _Answered(users, answer, 0, 0 < unknown <= MAX_ASKED, is_in_vain=True)
 
@@ -390,7 +391,8 @@ async def ask_about_users(services: Services, users: Sequence[RejectedUser]) -> 
         return
     known = sum(found[user.id].is_known for user in asked)
     some = {0: "none", len(asked): "all"}.get(known, f"{known:,}")
-    text = f"Amplitude knows {some} of these {len(asked):,} users now."
+    which = "both of these" if known == len(asked) == 2 else f"{some} of these {len(asked):,}"
+    text = f"Amplitude knows {which} users now."
     if len(found) == 1:
         text = f"Amplitude {'knows' if known else 'does not know'} the user in question."
     if unsent := [user for user in users if not is_retriable(user.code)]:

@@ -6,6 +6,7 @@ from amp_console.console.glyphs import Glyphs
 from amp_console.console.search_answer import SearchAnswer
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged, folder_of
+from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup
 from amp_console.sync.queries.person import brief_reason
@@ -101,12 +102,14 @@ def user_row(
 
 
 def _answer(answer: SearchAnswer | None, user: RejectedUser) -> Cell:
-    """Whether Amplitude knows a user now, which helps no one that it refused again."""
+    """Whether Amplitude knows a user; "now" only where that was the reason for the rejection."""
     if answer is None:
         return Cell("")
-    if answer.was_refused_again(user):
-        return Cell("refused", "bad")
-    return Cell("known now", "good") if answer.is_known else Cell("unknown", "warn")
+    if not answer.is_known:
+        return Cell("unknown", "warn")
+    if user.code is not Reason.UNKNOWN:  # knowing them helps no one who was refused again
+        return Cell("known", "warn" if answer.was_refused_again(user) else "good")
+    return Cell("known now", "good")
 
 
 def invalid_row(group: InvalidGroup) -> Row:
