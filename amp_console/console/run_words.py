@@ -21,7 +21,7 @@ UNDER_WAY = {
     "paused": "Nothing is sent. Press p to resume.",
 }
 TEST_KEYS = "Press 5 for Connections, then T to test the keys."
-LINK_KEYS = "Press 1 for Audiences, then l to link another cohort, or to unlink this one."
+LINK_KEYS = "Press 1 for Audiences, then l."
 OUTCOME_TONES = {
     "delivered": "good",
     "partial": "bad",
@@ -99,7 +99,7 @@ def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> st
     if status == "delivered":
         return _delivered(left, whose)
     if status == "stopped" and left.waiting:
-        wait = f"{plural(pending or 0, 'user')} wait{'s' if pending == 1 else ''}"
+        wait = f"{plural(pending or 0, 'change')} wait{'s' if pending == 1 else ''}"
         unsent = _not_sent(counts.rejected, left)
         but = f", except {listed(unsent)}" if unsent else ""
         return f"{wait}: {', '.join(left.waiting)}. Everything else is delivered{but}."
@@ -184,7 +184,7 @@ def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) ->
     retries = f" ({plural(counts.retries, 'retry', 'retries')})" if counts.retries else ""
     moved = [f"{counts.added:,} added"] if counts.added else []
     moved += [f"{counts.removed:,} removed"] if counts.removed else []
-    what = ", ".join(moved) or "Amplitude confirmed no change"
+    what = ", ".join(moved) or "Amplitude confirmed none of the changes"
     return f"{what} in {plural(counts.requests, 'request')}{retries}, {lasting(seconds)}."
 
 
@@ -217,7 +217,8 @@ def advice(
         need = "more audience needs" if len(stuck) == 2 else "more audiences need"
         yield f"{len(stuck) - 1:,} {need} attention: their rows say why."
     if goes_on and status in {"stopped", "interrupted"}:
-        yield f"The next sync delivers {'everything else that' if stuck else 'what'} is pending."
+        what = "the other pending changes" if stuck else "what is pending"
+        yield f"The next sync delivers {what}."
 
 
 def _rejected(rejected: int, still: int) -> str:

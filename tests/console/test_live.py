@@ -145,7 +145,7 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
-        await until_shown(pilot, "2 events read", "2 from before it", "2 members updated")
+        await until_shown(pilot, "2 events read", "2 from before it", "2 members updated by them")
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
@@ -909,7 +909,9 @@ async def test_as_many_audiences_are_live_as_it_said_before(
         assert picture(pilot).count("» will be live") == 2
         work = await follow(pilot, file, create=False)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
-        await until_shown(pilot, "3 audiences", "» live: 2 audiences", "waiting: no cohort")
+        await until_shown(
+            pilot, "3 audiences · 2 live", "» live: 2 audiences", "waiting: no cohort"
+        )
         await pilot.press("1")
         await until_picture(pilot, lambda seen: seen.count("» live  ◎ not compared") == 2)
         await cancelled(pilot, work)
@@ -1077,7 +1079,7 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         work = await follow(pilot, file, create=False)
         await until(pilot, lambda: members(harness) == {"u0", "u1"})
         await until_shown(
-            pilot, "» live: 1 audience", "pending 0 + 2 waiting", "waiting: no cohort"
+            pilot, "» live: 1 audience", "pending 2, all of them waiting", "waiting: no cohort"
         )
         await pilot.press("1")
         await until_shown(pilot, "no cohort", "» live: 1 audience")
@@ -1096,7 +1098,7 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         assert Status.LIVE not in paused
         work.resume()
         await pilot.press("4")
-        await until_shown(pilot, "pending 0 + 2 waiting")
+        await until_shown(pilot, "pending 2, all of them waiting")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(

@@ -349,7 +349,9 @@ async def test_a_cohort_that_is_gone_is_said_for_its_audience(
         await start_sync(pilot, "incomplete", f"Amplitude has no cohort {cohort_id} any more")
         await until_picture(
             pilot,
-            lambda shown: "or to unlink this one" in " ".join(shown.replace("│", " ").split()),
+            lambda shown: (
+                "Press 1 for Audiences, then l." in " ".join(shown.replace("│", " ").split())
+            ),
         )
         shown = picture(pilot)
         assert "shoppers: Amplitude has no cohort" in shown

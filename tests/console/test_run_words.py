@@ -51,7 +51,7 @@ def test_what_a_run_did_is_one_sentence() -> None:
     assert did(counts, 42.0) == "22,745 added, 40 removed in 14 requests (1 retry), 42 s."
     assert did(AudienceCounts(added=1, requests=1), 2.0) == "1 added in 1 request, 2.0 s."
     assert did(AudienceCounts(requests=2), 2.0) == (
-        "Amplitude confirmed no change in 2 requests, 2.0 s."
+        "Amplitude confirmed none of the changes in 2 requests, 2.0 s."
     )
     assert did(AudienceCounts(), 0.2) == "No request was sent. It took 0.2 s."
 
@@ -99,13 +99,13 @@ def test_a_verdict_names_who_is_left() -> None:
     )
     waiting = ("Newsletter (no cohort)", "Trial day 7 (broken link)")
     assert verdict("stopped", none, Except(12_138, 0, 0, 0, waiting), "shoppers") == (
-        "12,138 users wait: Newsletter (no cohort), Trial day 7 (broken link). "
+        "12,138 changes wait: Newsletter (no cohort), Trial day 7 (broken link). "
         "Everything else is delivered."
     )
     assert verdict(
         "stopped", AudienceCounts(rejected=1), Except(1, 0, 0, 1, waiting[:1]), "shoppers"
     ) == (
-        "1 user waits: Newsletter (no cohort). "
+        "1 change waits: Newsletter (no cohort). "
         "Everything else is delivered, except 1 rejected user and 1 invalid event."
     )
     assert (
@@ -157,7 +157,7 @@ def test_advice_for_who_is_stuck_is_their_own_note() -> None:
     assert list(advice("stopped", *nothing, [gone, ("x", "?")])) == [
         "trial: Link another cohort.",
         "1 more audience needs attention: their rows say why.",
-        "The next sync delivers everything else that is pending.",
+        "The next sync delivers the other pending changes.",
     ]
     assert list(advice("stopped", *nothing, goes_on=False)) == []
 

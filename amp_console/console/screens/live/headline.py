@@ -71,7 +71,7 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     earlier: Part = (f" ({now.earlier:,} from before it)" if now.earlier else "", MUTED)
     yield safe_text(f"{events} in {stopwatch(now.elapsed)}", earlier)
     if now.tally.valid:  # not that nothing is new: others are delivered meanwhile
-        yield safe_text((f"{plural(now.updated, 'member')} updated", MUTED))
+        yield safe_text((f"{plural(now.updated, 'member')} updated by them", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
 
@@ -108,8 +108,9 @@ def behind(now: LiveSnapshot) -> Iterator[Content]:
     if now.lag_95 > 0:  # it is measured once the first window is delivered
         within = lasting(max(LEAST_LAG, now.lag_95))
         yield safe_text(("95% delivered within ", MUTED), within, (" of reading", MUTED))
-    waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
-    yield safe_text(("pending ", MUTED), f"{now.queue:,}", *waiting)
+    many = f"{now.waiting:,} of them" if now.queue else "all of them"
+    waiting: list[Part] = [(f", {many} waiting", WARN)] if now.waiting else []
+    yield safe_text(("pending ", MUTED), f"{now.queue + now.waiting:,}", *waiting)
 
 
 def _done(now: LiveSnapshot) -> Iterator[Content]:

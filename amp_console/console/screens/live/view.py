@@ -230,7 +230,7 @@ the sources, where there is no room for them."""
                     rows.audience_row(audience, glyphs, is_over=job.is_over)
                     for audience in rows.problems_first(job.snapshot.audiences)
                 ],
-                f" at the end of the session ({clock(job.ended_at)})" if job.ended_at else "",
+                _as_of(job, f" {glyphs.dot} "),
             )
             if self._begun is not job:
                 self._begun = job
@@ -350,3 +350,11 @@ the sources, where there is no room for them."""
         """Show the last changes instead of the sources, or of both instead of the detail."""
         self.toggle_class("-changes")
         self._body.fit_later()
+
+
+def _as_of(job: LiveJob, dot: str) -> str:
+    """What is said of the audiences of a session after their number: how many are live, or when."""
+    if job.ended_at:
+        return f" at the end of the session ({clock(job.ended_at)})"
+    is_all = job.snapshot is not None and len(job.followed) == len(job.snapshot.audiences)
+    return "" if is_all else f"{dot}{len(job.followed):,} live"

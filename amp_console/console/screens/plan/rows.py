@@ -24,7 +24,7 @@ COLUMNS = (
     Column("What happens", 19, flex=1),
 )
 
-BROKEN_STEP = "Press l to link another, or to unlink this one."
+BROKEN_STEP = "Press l."
 
 
 def can_be_sent(audience: AudiencePlan) -> bool:

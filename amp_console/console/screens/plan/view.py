@@ -196,7 +196,7 @@ says why they are, or are not, in the cohort. Esc goes back with nothing sent.""
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
-        return "send", "link", "update_plan", "watch", Labelled("back", "Cancel")
+        return "send", "update_plan", "link", "watch", Labelled("back", "Cancel")
 
     def disabled_reason(self, action: str) -> str | None:
         """Why the plan can't be sent."""
