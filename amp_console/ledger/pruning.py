@@ -1,4 +1,4 @@
-"""Pruning the history: what is older than a set age goes, and what it changed is kept as counts."""
+"""Pruning the history: what is older than a given age is deleted, its changes kept as counts."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ DAY = 86_400_000_000  # microseconds
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """How much of the history was deleted; so many `backups` of the ledger, too."""
+    """How much of the history was deleted, and how many `backups` of the ledger."""
 
     runs: int = 0
     requests: int = 0
@@ -39,7 +39,7 @@ class Pruned(msgspec.Struct, frozen=True):
 
 
 class EarlierRuns(msgspec.Struct, frozen=True):
-    """What the pruned runs did; the last one ended by `until`, in microseconds since 1970."""
+    """What the pruned runs did; the last of them ended by `until`, in microseconds since 1970."""
 
     until: int
     added: int
@@ -66,9 +66,9 @@ def old_requests(db: Db, before: int) -> list[int]:
 def prune(db: Db, before: int, now: int, request_ids: Sequence[int]) -> Pruned:
     """Delete the history from before a time; what runs changed is kept as counts.
 
-    Kept are the last request of each member, the cause of each rejection, their runs, and the
-    newest run of each audience. `request_ids` are the `old_requests`. Both times in microseconds
-    since 1970.
+    The last request of each member, the cause of each rejection, their runs, and the newest run of
+    each audience are kept. `request_ids` are the `old_requests`. Both times in microseconds since
+    1970.
     """
     values = {"before": before}
     db.execute(
@@ -104,13 +104,13 @@ def prune(db: Db, before: int, now: int, request_ids: Sequence[int]) -> Pruned:
 
 
 def is_due(db: Db, now: int) -> bool:
-    """Whether the history was not pruned for a day; `now` in microseconds since 1970."""
+    """Whether the history has not been pruned for a day; `now` in microseconds since 1970."""
     row = db.execute("SELECT 1 FROM pruning WHERE at > ? AND at <= ?", (now - DAY, now)).fetchone()
     return row is None
 
 
 def earlier_runs(db: Db) -> EarlierRuns | None:
-    """What the runs did that were pruned; None where none was."""
+    """What the pruned runs did; None if there are none."""
     row = db.execute(
         f"SELECT max(day) + {DAY}, sum(added), sum(removed), sum(rejected), sum(requests) "
         "FROM pruned_run"

@@ -1,9 +1,8 @@
-"""Events that were received and are not merged yet: what is answered with 200 is in here first.
+"""Events that were received but not merged yet: they are saved here before the answer 200.
 
 Merging touches a page for almost each member, appending a few pages for thousands of events. So a
 receiver appends, answers, and merges many appended batches at once; the transaction that merges
-them deletes them. What a process that was killed has left is merged by the next that opens the
-ledger.
+them deletes them. If a process is killed, the next one that opens the ledger merges what it left.
 """
 
 from collections.abc import Collection
@@ -15,7 +14,7 @@ from amp_console.ledger.db import Db
 
 
 class NotReceived(Exception):
-    """Some batches are not in the ledger: other processes have merged them. Nothing is changed."""
+    """Batches are no longer in the ledger: other processes have merged them. Nothing is changed."""
 
     def __init__(self, lines: frozenset[int]) -> None:
         """`lines` are the first lines of those batches."""
@@ -32,7 +31,7 @@ class ReceivedBatch(NamedTuple):
 
 
 def append_received(db: Db, batch: ReceivedBatch) -> None:
-    """Keep a batch until it is merged."""
+    """Save a batch until it is merged."""
     db.execute("INSERT INTO received (source_id, line, content) VALUES (?, ?, ?)", batch)
 
 

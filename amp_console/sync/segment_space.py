@@ -1,4 +1,4 @@
-"""Asking Segment about a connection's space; what it said is kept in the ledger with its time."""
+"""Asking Segment about a connection's space; its answer is kept in the ledger with its time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -78,7 +78,7 @@ async def ask_space(
 ) -> SpaceReading:
     """Ask Segment for the audiences of a space, as `read_space` does, once its token is found.
 
-    The reading holds the reason where there is no token. Raises as `read_space` does.
+    If there is no token, the reading contains the reason. Raises as `read_space` does.
     """
     now = ledger.clock(now)
     try:
@@ -102,8 +102,8 @@ async def read_space(
 ) -> SpaceReading:
     """Read the audiences of a space into the ledger, and return what is known afterwards.
 
-    If Segment does not give them, the reading holds the reason, and the audiences of before. While
-    Segment has asked for no more requests, it is not asked. Raises `LedgerError`, and
+    If Segment does not return them, the reading contains the reason and the earlier audiences. As
+    long as Segment wants no requests, it is not asked. Raises `LedgerError`, and
     `SegmentMisconfigured` for a setting of this process, whose reason is kept, too.
     """
     now = ledger.clock(now)
@@ -130,9 +130,9 @@ async def read_space(
 async def _with_destinations(
     ledger: Ledger, client: "PublicClient", space_id: str, audiences: tuple[SegmentAudience, ...]
 ) -> tuple[SegmentAudience, ...]:
-    """Add where Segment itself sends the audiences of the ledger, as far as its API tells.
+    """Add the destinations to which Segment itself sends the ledger's audiences, if known.
 
-    The first question that Segment does not answer is the last one: the rest are unknown.
+    After the first question that Segment does not answer, no more are asked: the rest are unknown.
     """
     reading = SpaceReading(space_id, audiences, read_at=0)
     mine = find_in_space(reading, await ledger.aread(all_audiences)).values()

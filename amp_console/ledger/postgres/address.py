@@ -26,9 +26,9 @@ _UNENCRYPTED = {
 class Address(msgspec.Struct, frozen=True):
     """An address: `url` without a password, `place` its host and database for people.
 
-    `parameters` are libpq's, as they are entered, without the password. `sslmode` is the one in
-    use, wherever it comes from; `is_remote`: its packets leave this machine. A statement without an
-    answer for `answer_timeout` seconds asks whether the server is at work on it.
+    `parameters` are libpq's, as entered, without the password. `sslmode` is the one in use,
+    wherever it comes from; `is_remote`: its packets leave this machine. A statement without an
+    answer for `answer_timeout` seconds asks whether the server is working on it.
     """
 
     url: str
@@ -44,8 +44,8 @@ class Address(msgspec.Struct, frozen=True):
 def read_address(url: str, password: Secret | None = None) -> Address:
     """Read `postgresql://user@host:port/database?schema=name`; libpq completes what is missing.
 
-    Raises `LedgerError`, whose text has no password: its `PlaintextRefused` where anyone on the way
-    to the server could read along, and `plaintext=allow` does not allow that.
+    Raises `LedgerError`, whose text contains no password; `PlaintextRefused` if anyone on the way
+    to the server could read along and `plaintext=allow` does not permit that.
     """
     try:
         import psycopg
@@ -115,8 +115,7 @@ def _checked_seconds(text: str) -> int:
 def _completed(parameters: dict[str, Any]) -> dict[str, str]:
     """The parameters with what libpq adds: from PG* variables, service files and its defaults.
 
-    libpq completes them before it checks their values, and one that is wrong keeps it from
-    connecting.
+    libpq completes them before it checks their values, and a wrong one prevents it from connecting.
     """
     from psycopg import conninfo, pq
 

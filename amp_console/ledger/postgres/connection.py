@@ -38,9 +38,9 @@ _PROCESS = (
 
 
 def connect(address: Address) -> "psycopg.Connection[Any]":
-    """Connect to a server; each statement is a transaction of its own, unless one was begun.
+    """Connect to a server; each statement is a separate transaction, unless one was begun.
 
-    Raises `psycopg.Error`; `PoolerRefused` before it changes anything of a session that is shared.
+    Raises `psycopg.Error`, and `PoolerRefused` before it changes anything in a shared session.
     """
     from amp_console.ledger.postgres.silence import KEEPALIVES_OF_SERVER
 
@@ -70,7 +70,7 @@ def connect(address: Address) -> "psycopg.Connection[Any]":
 
 
 def _opened(address: Address, limit: int | None = None, **others: Any) -> "GuardedConnection":
-    """Connect without a setting of the ledger's; no statement waits longer than the limit."""
+    """Connect without the ledger's settings; no statement waits longer than the limit."""
     import psycopg
 
     from amp_console.ledger.postgres.silence import (
@@ -98,7 +98,7 @@ def _opened(address: Address, limit: int | None = None, **others: Any) -> "Guard
 
 
 def _guard(connection: "GuardedConnection", backend: "Backend", address: Address) -> None:
-    """Let a statement that waits long ask the same server whether it is at work on it."""
+    """Make a statement that waits long ask the same server whether it is working on it."""
     from amp_console.ledger.postgres.silence import CONNECT_SECONDS, doubts_about, is_at_work
 
     info, limit = connection.info, min(address.answer_timeout, CONNECT_SECONDS)
@@ -110,7 +110,7 @@ def _guard(connection: "GuardedConnection", backend: "Backend", address: Address
 
 
 def _backend(connection: "psycopg.Connection[Any]") -> "Backend":
-    """The process of the server that a query runs in; a pooler tells its client another one."""
+    """The server process that runs a query; a pooler reports a different one to its client."""
     from amp_console.ledger.postgres.silence import Backend
 
     row = connection.execute(_PROCESS).fetchone()
@@ -146,7 +146,7 @@ def quoted(identifier: str) -> str:
 
 @cache
 def _adapters() -> "AdaptersMap":
-    """How values cross: every number is a bigint, as all columns are, and True is 1.
+    """How values are passed: every number is a bigint, as all columns are, and True is 1.
 
     A sum of bigints is a numeric, which is an integer here, too.
     """
@@ -184,7 +184,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 def storable(text: str) -> str:
     r"""The text with what PostgreSQL can't store escaped: NUL as \x00, half a surrogate pair.
 
-    Only texts for people are stored so: identifiers that it would change are invalid.
+    Only texts for people are stored like this: identifiers that it would change are invalid.
     """
     if _UNSTORABLE.search(text) is None:
         return text
@@ -202,7 +202,7 @@ def _copied(rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
 
 
 def _plain(rows: Sequence[Sequence[Any]]) -> bytes | None:
-    """Rows of texts as COPY reads them, in a fifth of the time; None if one has to be escaped."""
+    """Rows of texts as COPY reads them, in a fifth of the time; None if any has to be escaped."""
     try:
         text = "\n".join(map("\t".join, rows)) + "\n"
         copied = text.encode()
@@ -265,7 +265,7 @@ class PostgresDb(ServerDb):
         return cursor
 
     def copy(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Load rows into some columns of a table, many times as fast as by INSERT."""
+        """Load rows into some columns of a table, many times faster than INSERT."""
         self._copy(table, columns, _copied(rows))
 
     def copy_text(self, table: str, columns: str, text: str) -> None:
@@ -287,7 +287,7 @@ class PostgresDb(ServerDb):
         self.connection.execute(f"ANALYZE pg_temp.{table}")
 
     def stream(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any], /) -> Iterator[Any]:
-        """Yield the rows of a query from a cursor of the server, which keeps what it has not sent.
+        """Yield the rows of a query from a server-side cursor, which keeps what it has not sent.
 
         The transaction must not end meanwhile.
         """
@@ -305,7 +305,7 @@ class PostgresDb(ServerDb):
         self.connection.execute(f"TRUNCATE {_listed(tables)}")
 
     def number_on(self) -> None:
-        """Let the numbers of new rows follow those that are there."""
+        """Make the numbers of new rows follow the existing ones."""
         for table, column in self._numbered():
             name, key = quoted(table), quoted(column)
             self.connection.execute(
@@ -315,7 +315,7 @@ class PostgresDb(ServerDb):
             )
 
     def numbers_taken(self) -> list[str]:
-        """The columns whose next number is not greater than all that are there.
+        """The columns whose next number is not greater than all existing ones.
 
         Only the owner of the tables can always see what the next one is.
         """
@@ -350,7 +350,7 @@ class PostgresDb(ServerDb):
         return 0 if row is None else int(row[0])
 
     def refuse_writes(self, tables: Iterable[str], text: str) -> None:
-        """Let each write to tables fail with a text, until `accept_writes`."""
+        """Make each write to tables fail with a text, until `accept_writes`."""
         assert _QUOTE not in text
         self.connection.execute(
             f"CREATE FUNCTION {_REFUSAL}() RETURNS trigger LANGUAGE plpgsql AS {_QUOTE}BEGIN "
@@ -364,11 +364,11 @@ class PostgresDb(ServerDb):
             )
 
     def accept_writes(self) -> None:
-        """End what `refuse_writes` began, if it did."""
+        """Undo `refuse_writes`, if it was called."""
         self.connection.execute(f"DROP FUNCTION IF EXISTS {_REFUSAL} CASCADE")
 
     def stored_bytes(self) -> int:
-        """How much room the ledger takes on the server."""
+        """How many bytes the ledger takes on the server."""
         row = self.connection.execute(
             "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
             "WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r'"

@@ -49,7 +49,7 @@ _BEGIN = {
 class PostgresDatabase:
     """A schema of a database, whose server makes the backups.
 
-    A connection that was lost is made anew by the next transaction; what was staged on it is lost.
+    The next transaction replaces a lost connection; what was staged on it is lost.
     """
 
     backups: Backups | None = None
@@ -112,10 +112,10 @@ class PostgresDatabase:
     def transaction(
         self, access: Access, work: Callable[[Db], T], audiences: Collection[int] | None = None, /
     ) -> T:
-        """Run `work` in a transaction; roll it back where it fails.
+        """Run `work` in a transaction; roll it back if it fails.
 
-        It is run again where the server broke it off because it and others waited for each other.
-        Raises `LedgerTooNew` once another process, of a newer program, has migrated the ledger.
+        It is run again if the server broke it off because of a deadlock. Raises `LedgerTooNew` once
+        a process of a newer version has migrated the ledger.
         """
         from psycopg.errors import DeadlockDetected, SerializationFailure
 
@@ -126,7 +126,7 @@ class PostgresDatabase:
         return self._attempt(access, work, audiences)
 
     def _begin_write(self, audiences: Collection[int] | None) -> str:
-        """What begins a transaction, once the writers that it must not run beside have ended."""
+        """The statements that begin a transaction, after writers that it must not overlap."""
         ledger = self._sessions.key("write")
         if audiences is None or len(audiences) > MAX_AUDIENCES:
             return f"BEGIN; SELECT pg_advisory_xact_lock({ledger})"
@@ -154,7 +154,7 @@ class PostgresDatabase:
         return result
 
     def peek(self, work: Callable[[Db, frozenset[int]], T]) -> T | None:
-        """Run `work` as `amp_console.ledger.peek` does, on connections of its own."""
+        """Run `work` as `amp_console.ledger.peek` does, on separate connections."""
         try:
             connection = self._connect()
             self._db = PostgresDb(connection)
@@ -173,7 +173,7 @@ class PostgresDatabase:
     def _begun(self, begin: str) -> PostgresDb:
         """Begin a transaction, on a new connection if the one so far was lost.
 
-        It fails where something was staged on that one: the rest of what it is for is gone.
+        It fails if something was staged on that one, because the staged rows are gone.
         """
         import psycopg
 
@@ -195,9 +195,9 @@ class PostgresDatabase:
         return db
 
     def _begin(self, db: PostgresDb, begin: str) -> None:
-        """Begin a transaction, and see what time it is there, and which version the ledger has.
+        """Begin a transaction, and read the server's time and the ledger's version.
 
-        The offset changes only if it can't be right: the answer may have been long on its way.
+        The offset changes only if it can't be right, because the answer may have taken long.
         """
         before = now_in_microseconds()
         cursor = db.connection.execute(f"{begin}; {_TIME_AND_VERSION}")

@@ -87,7 +87,7 @@ def explain(error: Exception, place: str) -> LedgerError:
 def not_connected(error: "psycopg.Error", place: str, *, is_in_use: bool = False) -> LedgerError:
     """Turn the error of an attempt to connect into the operator's.
 
-    `is_in_use`: the ledger was opened before, so something may have been changed already.
+    `is_in_use`: the ledger was opened before, so something may already have been changed.
     """
     kept = _KEPT if is_in_use else "Nothing was changed."
     if is_full(error):
@@ -107,7 +107,7 @@ def not_connected(error: "psycopg.Error", place: str, *, is_in_use: bool = False
 
 
 def is_full(error: "psycopg.Error") -> bool:
-    """Whether a server, or a pooler, is there but has no room for another connection."""
+    """Whether a server or a pooler responds but has no room for another connection."""
     return _ALL_TAKEN.search(_words(error)) is not None
 
 
@@ -117,6 +117,6 @@ def _other(error: "psycopg.Error") -> _Kind:
 
 
 def _words(error: "psycopg.Error") -> str:
-    """The first line of what PostgreSQL said; the rest may hold statements and their values."""
+    """The first line of PostgreSQL's message; the rest may contain statements and their values."""
     said = error.diag.message_primary or str(error)
     return said.strip().splitlines()[0].rstrip(".") if said.strip() else type(error).__name__

@@ -1,4 +1,4 @@
-"""What a server has to offer a ledger: checked one by one, for `doctor`. Nothing is changed."""
+"""Checking, for `doctor`, whether a server meets a ledger's requirements. Nothing is changed."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ class ServerCheck(NamedTuple):
 def examine_server(address: Address, now: Callable[[], int]) -> tuple[ServerCheck, ...]:
     """Check a server, and what its ledger's user may do there. `now` is in microseconds since 1970.
 
-    Raises `LedgerError`: it can't be reached, or is no server that a ledger can use.
+    Raises `LedgerError` if it can't be reached, or is no server that a ledger can use.
     """
     import psycopg
 

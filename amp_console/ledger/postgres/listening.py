@@ -1,7 +1,7 @@
-"""Listening for what others change in a ledger, on a connection of its own.
+"""Listening for changes that others make in a ledger, on a separate connection.
 
-Triggers of the tables notify, which PostgreSQL delivers once their transaction is committed. What
-is heard says what kind of rows it was, never what they hold.
+Triggers of the tables send notifications, which PostgreSQL delivers once their transaction is
+committed. They contain the kind of the changed rows, never the contents.
 """
 
 import threading
@@ -25,9 +25,9 @@ RETRY_SECONDS = 2.0  # between two attempts to connect
 class Listener:
     """Calls `heard`, in a thread of its own, for each transaction that has changed a ledger.
 
-    While its connection is lost it makes a new one, again and again; what is changed meanwhile is
-    not heard, so `heard` is called as soon as it listens again. Silence is usual here: after the
-    `answer_timeout` of the address, it asks whether the server is still there.
+    While its connection is lost, it keeps trying to make a new one. Changes are missed meanwhile,
+    so `heard` is called as soon as it listens again. Silence is normal here: after the address's
+    `answer_timeout`, it asks whether the server is still there.
     """
 
     def __init__(self, address: Address, heard: Callable[[], None]) -> None:
@@ -59,7 +59,7 @@ class Listener:
                 self._is_closed.wait(RETRY_SECONDS)
 
     def _listen(self) -> None:
-        """Connect, and listen until the connection is lost or no one wants to hear any more."""
+        """Connect, and listen until the connection is lost or the listener is closed."""
         with closing(connect(self._address)) as connection:
             notices = list[str]()
             connection.add_notify_handler(lambda notice: notices.append(notice.payload))
@@ -86,7 +86,7 @@ class Listener:
                     yield has_arrived
 
     def _is_about_ledger(self, payload: str) -> bool:
-        """Whether it is about this ledger: others of the database have schemas of their own."""
+        """Whether it is about this ledger: others in the database have their own schemas."""
         return payload.partition(" ")[2] == self._address.schema
 
 

@@ -1,4 +1,4 @@
-"""Locks of a ledger on PostgreSQL: session advisory locks, held on a connection of their own.
+"""Locks of a ledger on PostgreSQL: session advisory locks, held on a separate connection.
 
 The server releases them when that connection ends, which it does the moment its process dies; of a
 host that vanished, once the keepalives have failed. A connection that is not used for anything else
@@ -42,9 +42,9 @@ _COUNT = (
 class SessionLocks:
     """The locks of one ledger, whose session begins with the first of them.
 
-    A session that was lost has lost all its locks. A new one takes those of runs and sources again,
-    if no one else has. A lease stays lost: its holder is told by `check_lease`, before anything is
-    sent.
+    A lost session has lost all its locks. A new one takes the locks of runs and sources again,
+    unless someone else has. A lease stays lost: `check_lease` reports this to its holder before
+    anything is sent.
     """
 
     def __init__(
@@ -62,7 +62,8 @@ class SessionLocks:
     def lease(self, audience_id: int) -> Iterator[Fence]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another session holds it.
 
-        The session that holds it counts how often it was taken: one that has ended counts no more.
+        The session that holds it counts how often it was taken; a session that has ended no longer
+        counts.
         """
         with self._hold(_lease(audience_id), AudienceBusy) as held:
             with self._explained():
@@ -91,7 +92,7 @@ class SessionLocks:
             raise LeaseLost from None
 
     def revive(self) -> None:
-        """Take what was lost again, on a new session if the server has ended the last one.
+        """Take lost locks again, on a new session if the server has ended the last one.
 
         It costs nothing unless something was lost. Raises `LedgerError`.
         """
@@ -151,9 +152,9 @@ class SessionLocks:
             self._release(name, held)
 
     def _acquired(self, name: str) -> "_Held | None":
-        """Take a lock at once; None where anyone holds it, here or there.
+        """Take a lock at once; None if anyone holds it, in this process or another.
 
-        PostgreSQL gives a session any number of times what it holds already, so that is asked here.
+        PostgreSQL grants a session any lock that it already holds, so this is checked here.
         """
         session = self._connected()
         with self._guard:
@@ -196,10 +197,10 @@ class SessionLocks:
         ]
 
     def key(self, name: str) -> int:
-        """The number of a lock: ledgers of one database, in schemas of their own, share none.
+        """The number of a lock: ledgers in one database, each with its own schema, share none.
 
-        Its first half is that of the ledger and of the kind of the lock, the first word of its
-        name: so locks of a kind are found whose names are not known.
+        Its first half is for the ledger and the kind of the lock, the first word of its name,
+        so that locks of a kind can be found without knowing their names.
         """
         kind = name.partition(" ")[0]
         halves = (f"amp-console {self._schema} {kind}", name)
@@ -247,7 +248,7 @@ def _is_alive(session: "psycopg.Connection[Any]") -> bool:
 
 
 def _has_heard(session: "psycopg.Connection[Any]") -> bool:
-    """Whether the server has sent something unasked, such as its farewell, or has hung up."""
+    """Whether the server has sent something unrequested, such as its farewell, or hung up."""
     if session.closed:
         return True
     with DefaultSelector() as selector:

@@ -581,7 +581,7 @@ INSERT INTO pending_block
 
 
 def _counting(**changes: int) -> str:
-    """Count the members of transition tables, by name: 1 for those that came, -1 for the others."""
+    """Count the members of transition tables, by name: 1 for the new ones, -1 for the old ones."""
     seen = " UNION ALL ".join(
         f"SELECT audience_id, id_type, {_STATE} AS state, n >> 6 AS block, event_at, "
         f"{change} AS change FROM {table}"
@@ -679,7 +679,7 @@ def migrate(connection: "psycopg.Connection[Any]", schema: str) -> None:
     """Create the ledger in its schema, or bring it to the newest version, in one transaction.
 
     Another process that does so at the same time waits. Raises `LedgerTooNew` for a ledger that a
-    newer amp-console has written, `LedgerError` for a schema of something else.
+    newer amp-console has written, `LedgerError` for a schema with other tables.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock($1)", [_GUARD])
@@ -701,7 +701,7 @@ def check_version(version: int) -> None:
 
 
 def check_project(connection: "psycopg.Connection[Any]", schema: str, app_id: int) -> None:
-    """Raise `LedgerOfAnotherProject` for a ledger that knows cohorts of another project."""
+    """Raise `LedgerOfAnotherProject` for a ledger with cohorts of another project."""
     name = quoted(schema)
     row = connection.execute(
         f"SELECT app_id FROM {name}.ledger_version "
@@ -712,7 +712,7 @@ def check_project(connection: "psycopg.Connection[Any]", schema: str, app_id: in
 
 
 def claim(connection: "psycopg.Connection[Any]", schema: str, app_id: int) -> None:
-    """Note that a ledger is that of an Amplitude project; raises as `check_project`."""
+    """Record which Amplitude project a ledger belongs to; raises as `check_project`."""
     import psycopg
 
     check_project(connection, schema, app_id)
@@ -725,7 +725,7 @@ def claim(connection: "psycopg.Connection[Any]", schema: str, app_id: int) -> No
 
 
 def is_current(connection: "psycopg.Connection[Any]", schema: str) -> bool:
-    """Whether there is a ledger of the newest version, which `migrate` would leave as it is.
+    """Whether there is a ledger of the newest version, which `migrate` would not change.
 
     Raises `LedgerTooNew` as it does.
     """
@@ -735,7 +735,7 @@ def is_current(connection: "psycopg.Connection[Any]", schema: str) -> bool:
 
 
 def _version(connection: "psycopg.Connection[Any]", schema: str) -> int:
-    """The version of the ledger; 0 where there is none."""
+    """The version of the ledger; 0 if there is none."""
     table = f"{quoted(schema)}.ledger_version"
     row = connection.execute("SELECT to_regclass($1) IS NOT NULL", [table]).fetchone()
     if row is None or not row[0]:

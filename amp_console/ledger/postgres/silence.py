@@ -1,8 +1,8 @@
-"""How long a server may be silent, and what finds out that it will never answer.
+"""How long a server may be silent, and how to find out that it will never answer.
 
-Packets that no one acknowledges end a connection by the limits of the kernel, on either side. A
-proxy that is half dead acknowledges everything and passes nothing on, which no such limit sees: so
-a statement that has waited long asks, on a second connection, whether the server is at work on it.
+If packets are not acknowledged, the kernel's limits end a connection, on either side. A half-dead
+proxy acknowledges everything but passes nothing on, which no such limit detects. So a statement
+that has waited long asks, on a second connection, whether the server is working on it.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ class Backend(NamedTuple):
 
 
 class Doubts:
-    """When a connection to a server was given up last: others to it are asked about sooner then."""
+    """When a connection to a server was last given up: others to it are then checked sooner."""
 
     def __init__(self) -> None:
         self._given_up = float("-inf")
@@ -71,15 +71,15 @@ class Doubts:
 
 @cache
 def doubts_about(_url: str) -> Doubts:
-    """What all connections of this process to the same address share."""
+    """The doubts that all connections of this process to the same address share."""
     return Doubts()
 
 
 class GuardedConnection(psycopg.Connection[Any]):
-    """A connection on which no statement waits for ever for an answer that can't come.
+    """A connection on which no statement waits forever for an answer that can't come.
 
-    It is closed then, and the statement fails as on any connection that was lost. One that the
-    server is at work on, or that waits for a lock there, is waited for however long it takes.
+    It is then closed, and the statement fails as on any lost connection. A statement that the
+    server is working on, or that waits for a lock there, may take as long as it needs.
     """
 
     def __init__(self, pgconn: psycopg.pq.abc.PGconn, row_factory: Any = tuple_row) -> None:
@@ -94,9 +94,10 @@ class GuardedConnection(psycopg.Connection[Any]):
         is_at_work: Callable[[bool], bool] | None = None,
         doubts: Doubts | None = None,
     ) -> None:
-        """Wait so many seconds for a sign of the server, then ask whether it is at work.
+        """Wait this many seconds for a sign from the server, then ask whether it is working.
 
-        `is_at_work` is told whether it is asked for the last time; without it, the server is not.
+        `is_at_work` is told whether it is asked for the last time; without it, the server counts as
+        idle.
         """
         self._limit = limit
         self._is_at_work = is_at_work or _unknown
@@ -131,7 +132,7 @@ class GuardedConnection(psycopg.Connection[Any]):
             return result
 
     def _next(self, asked: int) -> float:
-        """When to act again, once it was asked so many times in vain."""
+        """When to act again, after this many questions in vain."""
         return monotonic() + self._limit * (_PAUSE if asked else 1)
 
     def _given_up(self) -> psycopg.OperationalError:
@@ -145,10 +146,10 @@ def _unknown(_is_last: bool) -> bool:
 
 
 def is_at_work(connect: Callable[[], GuardedConnection], backend: Backend, is_last: bool) -> bool:
-    """Ask on a new connection whether a process of the server is at work for its client.
+    """Ask on a new connection whether a process of the server is working for its client.
 
-    One that is not is ended where this `is_last`. A server without room for the question is there,
-    so that it may be at work.
+    If not, and this `is_last`, the process is ended. A server without room for the question is
+    alive, so it may be working.
     """
     query = _IS_AT_WORK_OR_ENDED if is_last else _IS_AT_WORK
     try:

@@ -1,4 +1,4 @@
-"""The ledger's SQL as PostgreSQL understands it: translated once, and remembered by its text."""
+"""The ledger's SQL for PostgreSQL: translated once, and cached by its text."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ _WORDS = {
 class Translation(NamedTuple):
     """A statement with PostgreSQL's numbered parameters, and what is bound to each of them.
 
-    `parameters` are the names of a statement with named parameters, else positions from 0 on.
+    `parameters` are the names, for a statement with named parameters; otherwise positions from 0.
     """
 
     sql: str
@@ -47,8 +47,8 @@ class Translation(NamedTuple):
 def translate(sql: str) -> Translation:
     """Translate a statement that SQLite runs.
 
-    Parameters are `?`, `?3` or `:name`. IS and IS NOT compare values that may be NULL, and `temp.`
-    and `main.` name what is in PostgreSQL found by its search path.
+    Parameters are `?`, `?3` or `:name`. IS and IS NOT compare values that may be NULL. What `temp.`
+    and `main.` qualify is found by PostgreSQL's search path.
     """
     return _Translator().translate(sql)
 

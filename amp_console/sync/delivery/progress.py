@@ -1,4 +1,4 @@
-"""What a run looks like from outside: small frozen snapshots, at most ten a second."""
+"""The progress of a run, as small frozen snapshots, at most ten a second."""
 
 import asyncio
 import enum
@@ -45,7 +45,7 @@ class AnswerLog:
         self._counts = Counter(dict.fromkeys(AnswerClass, 0))
 
     def add(self, status: int | None) -> None:
-        """Count one more answer by its HTTP status; None where no answer came."""
+        """Count one more answer by its HTTP status; None if no answer came."""
         self._counts[_CLASSES.get((status or 0) // 100, AnswerClass.NONE)] += 1
 
     def snapshot(self) -> tuple[AnsweredRequests, ...]:
@@ -54,14 +54,14 @@ class AnswerLog:
 
 
 class AudienceProgress(msgspec.Struct, frozen=True):
-    """How far one audience is. `done` counts users answered for, of `total`.
+    """The progress of one audience: `done` counts users answered for, of `total`.
 
     The `total` begins as what was `planned` (None: nothing was) and follows what is pending: more
     changes may arrive during a run.
 
-    `state` says in words what it is doing; while it waits, `wait_until` is when it resumes, in
-    seconds of the run's own clock (`RunSnapshot.elapsed`). `retrying` are the users of the request
-    that failed last and is tried for the `tries`th time: Segment's "pending retry".
+    `state` describes what it is doing; while it waits, `wait_until` is when it resumes, in seconds
+    of the run's own clock (`RunSnapshot.elapsed`). `retrying` counts the users of the request that
+    failed last and is being tried for the `tries`th time: Segment's "pending retry".
     """
 
     audience_id: int
@@ -157,7 +157,7 @@ class Progress:
         self._change(audience_id, state=state, wait_until=until)
 
     def count(self, audience_id: int, counts: AudienceCounts, done: int) -> None:
-        """Keep an audience's counts; `done` more users are answered for."""
+        """Update an audience's counts; `done` more users are answered for."""
         known = self._audiences[audience_id]
         if done:
             self._change(audience_id, retrying=0, tries=1)
@@ -165,7 +165,7 @@ class Progress:
         self._change(audience_id, counts=counts, done=done, total=max(known.total, done))
 
     def expect(self, audience_id: int, users: int) -> None:
-        """Note that so many users are still to be answered for."""
+        """Note how many users are still to be answered for."""
         self._change(audience_id, total=self._audiences[audience_id].done + users)
 
     def retry(self, audience_id: int, users: int, tries: int) -> None:

@@ -1,4 +1,4 @@
-"""Keeping the history for as long as the connection says."""
+"""Keeping the history for as long as the connection's setting says."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from amp_console.ledger.pruning import DAY, Pruned
 
 
 async def prune_history(ledger: Ledger, days: int, now: int) -> Pruned:
-    """Delete the history and the backups that are older than so many days.
+    """Delete the history and the backups that are older than this many days.
 
     The newest backup is kept. `now` is in microseconds since 1970. Raises `LedgerError` and
     `BackupSkipped`.
@@ -30,7 +30,7 @@ async def prune_history(ledger: Ledger, days: int, now: int) -> Pruned:
 async def prune_if_due(connection: Connection, ledger: Ledger, now: Callable[[], int]) -> None:
     """Prune the history once a day, if the connection says how long to keep it.
 
-    Trouble is left for the next time: a run does not fail for it.
+    If it fails, the next run tries again: that is no failure of a run.
     """
     days = connection.keep_history
     if days is None or connection.read_only:

@@ -60,7 +60,7 @@ def _retry_these(db: Db, users: Sequence[tuple[int, IdType, str]], now: int) -> 
 
 
 def _log(db: Db, done: int, audience_id: int | None, now: int, ids: Sequence[str] = ()) -> None:
-    """Log a retry, with the first `ids` where it is known who was retried."""
+    """Log a retry, with the first `ids` if it is known who was retried."""
     if not done:
         return
     whose = ""

@@ -45,9 +45,9 @@ Work = Callable[[AudienceWorker], Awaitable[None]]
 class AudienceReport(msgspec.Struct, frozen=True):
     """What a run did for one audience, how it ended for it, and what is outstanding now.
 
-    `note` says in words why users are still pending or not yet certain, "" where none are.
-    `limited_until` is the time before which Amplitude wants no request, in microseconds since 1970.
-    `since_plan` is what happened since the plan of a sync was made.
+    `note` explains why users are still pending or not yet certain; "" if none are. `limited_until`
+    is the time before which Amplitude wants no request, in microseconds since 1970. `since_plan` is
+    what happened since the plan of a sync was made.
     """
 
     audience: Audience
@@ -77,7 +77,7 @@ class RunReport(msgspec.Struct, frozen=True):
 
     @property
     def since_plan(self) -> SincePlan | None:
-        """What happened since the plan of a sync was made; None where there was no plan."""
+        """What happened since the plan of a sync was made; None if there was no plan."""
         return total_since([audience.since_plan for audience in self.audiences])
 
     @property
@@ -91,7 +91,7 @@ async def deliver(
 ) -> RunReport:
     """Deliver a plan as a run of the history.
 
-    `tally` is what was read for it, and is kept with the run. Raises `ReadOnly` and `LedgerError`;
+    `tally` is what was read for it, and is saved with the run. Raises `ReadOnly` and `LedgerError`;
     trouble with Amplitude is in the report, with the users still pending.
     """
     guard(context.connection, "Nothing was sent.")
@@ -121,8 +121,8 @@ async def carry_out(
 ) -> RunReport:
     """Do the work for every audience of `goals`, as a run of the history; raises `LedgerError`.
 
-    `differs` says by its id whether an audience differs from its cohort, once the work is done;
-    `plans` has, by their ids, what a sync planned for them.
+    `differs` tells, by id, whether an audience differs from its cohort once the work is done;
+    `plans` has what a sync planned for the audiences, by id.
     """
     async with open_run(kind, context, goals, tally=tally) as run:
         was_asked = context.stop.is_asked
@@ -146,7 +146,7 @@ async def carry_out(
 
 
 async def _all_or_none(works: Sequence[Coroutine[None, None, T]]) -> list[T]:
-    """Return what these return, side by side; where one raises, end the others."""
+    """Run these side by side and return their results; if one raises, end the others."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         return await asyncio.gather(*tasks)
@@ -165,10 +165,10 @@ async def open_run(
     tally: ReadCounts = NOTHING_READ,
     on_keys_refused: Callable[[], None] | None = None,
 ) -> AsyncIterator[ActiveRun]:
-    """Begin a run of the history and hold its lock; ends runs that dead processes left running.
+    """Begin a run of the history and hold its lock; end runs that dead processes left running.
 
-    The caller ends it with `end_run`; one that it does not end counts as interrupted. By default,
-    refused keys ask the context's stop.
+    The caller ends it with `end_run`; otherwise it counts as interrupted. By default, refused keys
+    ask the context's stop.
     """
     ledger, timing = context.ledger, context.timing
     async with ledger.ahold(ledger.hold_run()) as lock:
@@ -180,7 +180,7 @@ async def open_run(
 
 
 async def end_run(run: ActiveRun, status: RunStatus, note: str) -> int:
-    """Keep in the history how and when a run ended; raises `LedgerError`.
+    """Record in the history how and when a run ended; raises `LedgerError`.
 
     Returns that moment, in microseconds since 1970.
     """
@@ -210,7 +210,7 @@ def _end(db: Db, run_id: int, status: RunStatus, note: str, now: int) -> None:
 async def end_abandoned(ledger: Ledger, last: RunSnapshot, note: str, now: int) -> None:
     """End a run in the history that was cancelled before it could end itself.
 
-    Keeps how far each audience was in its last snapshot. The next process to sync an audience
+    Records the progress of each audience in its last snapshot. The next process to sync an audience
     voids a request that is still open. A run that has ended by itself stays as it is. Raises
     `LedgerError`.
     """
@@ -256,7 +256,8 @@ async def _deliver_one(
 async def _wait_for_turn(worker: AudienceWorker, work: Work, turns: asyncio.Semaphore) -> str:
     """Take a turn as `take_turn` does, as soon as no other process holds the lease.
 
-    Meanwhile other audiences have their turns. Where the wait was in vain, it says who holds it.
+    Meanwhile other audiences have their turns. If the wait was in vain, the reason shows who holds
+    it.
     """
     context = worker.run.context
     left = context.lease_wait
@@ -298,7 +299,7 @@ def _begin_turn(db: Db, audience_id: int, now: int, limits: Limits) -> None:
 
 
 async def _limit_note(worker: AudienceWorker) -> str:
-    """Say until when Amplitude wants no request for this audience, "" if it accepts them."""
+    """Until when Amplitude wants no request for this audience, in words; "" if it accepts them."""
     now = worker.now()
     worker.limited_until = None
     if worker.run.kind is not RunKind.COMPARE:  # downloads have limits of their own
@@ -307,7 +308,7 @@ async def _limit_note(worker: AudienceWorker) -> str:
 
 
 async def _keep_limit(worker: AudienceWorker, note: str) -> str:
-    """Keep for the next run how long Amplitude asked to wait, unless it answered since."""
+    """Record for the next run how long Amplitude asked to wait, unless it has answered since."""
     asked, now = worker.asked_to_wait, worker.now()
     is_over = not note or asked is None or asked.until <= now
     if asked is None or is_over or worker.run.kind is RunKind.COMPARE:
@@ -322,7 +323,7 @@ async def _keep_limit(worker: AudienceWorker, note: str) -> str:
 
 
 async def _work(worker: AudienceWorker, work: Work) -> str:
-    """Do the work; return in words what ended it early, "" where nothing did."""
+    """Do the work; return in words what ended it early, "" if nothing did."""
     run = worker.run
     try:
         await work(worker)
@@ -353,7 +354,7 @@ def _break_link(db: Db, known: Audience, why: str, run_id: int, now: int) -> Non
 
 
 def _cohort_gone(worker: AudienceWorker) -> str:
-    """Say so once: Amplitude's words, which the request keeps, say the same."""
+    """The reason, without Amplitude's words, which the request keeps and which say the same."""
     return (
         f"{COHORT_GONE} {worker.cohort_id} any more. "
         "The audience's users stay pending. Link another cohort, or unlink this one: the next sync "

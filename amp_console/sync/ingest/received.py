@@ -1,7 +1,7 @@
-"""Judged events on their way through the ledger's table of what is received and not merged yet.
+"""Judged events on their way through the ledger's table of received, unmerged events.
 
-An event is judged once, when it arrives, and kept as what it says: a twentieth of its JSON, which
-any process can merge, whatever the mapping is by then.
+An event is judged once, when it arrives. Its result is saved, a twentieth of the JSON's size, so
+that any process can merge it, whatever the mapping is by then.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ from amp_console.values import (
 
 
 class _Content(msgspec.Struct, array_like=True, frozen=True):
-    """An `EventBatch` as the ledger keeps it: columns, or changes in the order of their lines.
+    """An `EventBatch` as the ledger stores it: columns, or changes in the order of their lines.
 
-    Later versions read what this one has written: fields are only ever appended.
+    Later versions read what this one has written, so fields are only ever appended.
     """
 
     columns: Sequence[ChangeColumns] = ()
@@ -48,7 +48,7 @@ _decode = msgspec.msgpack.Decoder(_Content).decode
 
 
 def packed(batch: EventBatch) -> bytes:
-    """A batch as the ledger keeps it."""
+    """A batch as the ledger stores it."""
     changes = batch.changes
     rest = batch.refusals, batch.filtered, batch.hints, batch.unlisted, batch.lines
     if isinstance(changes, ChangeTable):
@@ -57,7 +57,7 @@ def packed(batch: EventBatch) -> bytes:
 
 
 def unpacked(content: bytes) -> EventBatch:
-    """The batch that the ledger keeps as `content`. Raises `LedgerError`."""
+    """The batch that the ledger stores as `content`. Raises `LedgerError`."""
     try:
         found = _decode(content)
     except msgspec.DecodeError:
@@ -86,7 +86,7 @@ class Inbox:
 def _keep(
     db: Db, source_id: int, line: int, batch: EventBatch, forgotten: Forgotten
 ) -> tuple[ReceivedBatch, Forgotten]:
-    """Keep a batch without those who are forgotten: the ledger's files must not get a byte."""
+    """Save a batch without forgotten people: not a byte of theirs may reach the ledger's files."""
     forgotten = forgotten_people(db, forgotten)
     kept = ReceivedBatch(source_id, line, packed(without_forgotten(batch, forgotten)))
     append_received(db, kept)

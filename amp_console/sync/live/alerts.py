@@ -1,4 +1,4 @@
-"""What an operator is alerted to in a live session: once when it begins, and when it is over."""
+"""What an operator is alerted to in a live session: once when it begins, once when it is over."""
 
 import msgspec
 
@@ -24,12 +24,12 @@ class AlertLimits(msgspec.Struct, frozen=True):
 
 
 def limits_for(options: LiveOptions) -> AlertLimits:
-    """The limits of a session: an open window is no lag."""
+    """The limits of a session: an open window does not count as lag."""
     return AlertLimits(lag=AlertLimits().lag + options.flush_seconds, silence=options.silence)
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """A message for the operator; `is_over` where it is good news."""
+    """A message for the operator; `is_over`: it is good news."""
 
     text: str
     is_over: bool = False
@@ -65,7 +65,7 @@ class Alerts:
         return found + self._silence(now) + self._errors(now) + self._sources(now)
 
     def _waiting(self, now: LiveSnapshot) -> list[Alert]:
-        """Alert once to each audience that waits for what the operator has not decided."""
+        """Alert once to each audience that waits for a decision of the operator."""
         waiting = {item.audience_id: item for item in now.audiences if item.needs_operator}
         new = [item for id_, item in waiting.items() if (id_, item.waits_for) not in self._waits]
         is_over = bool(self._waits) and not waiting
@@ -78,7 +78,7 @@ class Alerts:
         return [Alert(f"Waiting for you: {who}. These changes stay pending.")]
 
     def _sources(self, now: LiveSnapshot) -> list[Alert]:
-        """Alert once to each trouble of a source, and when no source has any more."""
+        """Alert once to each trouble of a source, and once when no source has any left."""
         troubles = {f"{source.name}: {source.trouble}" for source in now.sources if source.trouble}
         new = sorted(troubles - self._troubles)
         is_over = bool(self._troubles) and not troubles
@@ -124,7 +124,7 @@ class Alerts:
 
 
 def _late(now: LiveSnapshot) -> str:
-    """Say which change is the oldest that could be delivered, and what delays it."""
+    """A sentence on the oldest change that could be delivered, and on what delays it."""
     late = [item for item in now.audiences if not item.waits]
     if not late:
         return ""

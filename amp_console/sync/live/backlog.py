@@ -10,10 +10,10 @@ MINUTES = 30  # whose changes are counted one by one
 class Backlog:
     """The pending changes of one audience, with the times they became pending.
 
-    How many there are comes from counts of the ledger alone: events repeat what is delivered
-    already, others import, and a person may enter and leave in one window. Between two counts,
-    those of a delivery under way count down: `done` returns how many users the run has answered
-    for. `clock` is monotonic, in seconds.
+    Their number comes only from the ledger's counts: events repeat what is already delivered,
+    others import, and a person may enter and leave in one window. Between two counts, a delivery
+    under way counts down: `done` returns how many users the run has answered for. `clock` is
+    monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float], done: Callable[[], int]) -> None:
@@ -45,17 +45,18 @@ class Backlog:
         return sum(count for _, count in self._arrivals) - self._done() + self._settled
 
     def age(self, now: float) -> float:
-        """Seconds since the oldest change became pending; 0.0 where all are delivered."""
+        """Seconds since the oldest change became pending; 0.0 if all are delivered."""
         return now - self._arrivals[0][0] if self.size else 0.0
 
     def seconds_left(self, window: float) -> float:
-        """Seconds until a window of this length closes that the oldest change opened."""
+        """Seconds until the window that the oldest change opened closes, given its length."""
         return window - (self._clock() - self._arrivals[0][0]) if self._arrivals else 0.0
 
     def recount(self, pending: int) -> bool:
-        """Let so many changes be pending, as the ledger counts them; True if there are more now.
+        """Set how many changes are pending, as counted by the ledger; True if there are more now.
 
-        More have become pending now. Fewer: the newest are no longer.
+        If there are more, the new ones became pending now. If there are fewer, the newest are
+        dropped.
         """
         before, more = self.size, pending - self._balance
         if more > 0:
@@ -71,7 +72,7 @@ class Backlog:
         return pending > before
 
     def settle(self) -> Iterator[tuple[float, int]]:
-        """Remove what the run has answered for, oldest first; yield its seconds and changes."""
+        """Remove what the run has answered for, oldest first; yield the seconds and the changes."""
         now, done = self._clock(), self._done()
         left, self._settled = done - self._settled, done
         while left > 0 and self._arrivals:
@@ -83,12 +84,12 @@ class Backlog:
         self._arrived += max(0, left)
 
     def restart(self) -> None:
-        """Let all changes be pending from now on: waiting for the operator is no lag."""
+        """Make all changes pending from now on: waiting for the operator does not count as lag."""
         pending = sum(count for _, count in self._arrivals)
         self._arrivals = deque([(self._clock(), pending)] if pending else ())
 
     def merge(self, most: int) -> None:
-        """Keep at most so many arrivals, merging neighbours: an audience may be late for days."""
+        """Keep at most this many arrivals, merging neighbours: an audience may be late for days."""
         while len(self._arrivals) > most:
             found = list(self._arrivals)
             pairs = zip(found[::2], [*found[1::2], (0.0, 0)], strict=False)

@@ -45,7 +45,7 @@ _WAITS = {
 
 
 class FollowerEnd(NamedTuple):
-    """What is left of an audience after a session, and how the session ended for it."""
+    """What is left to do for an audience after a session, and how the session ended for it."""
 
     left: Outstanding
     status: RunStatus
@@ -61,20 +61,21 @@ class Hold:
         self._done = 0  # users answered for by then
 
     def note(self, state: str, *, is_stuck: bool) -> None:
-        """Note a state, "" where everything is delivered; `is_stuck`: it needs the operator."""
+        """Note a state, "" if everything is delivered; `is_stuck`: it needs the operator."""
         self.noted, self._is_stuck, self._done = state, is_stuck, self._answered_for()
 
     @property
     def state(self) -> str:
-        """What was noted; a trouble is over once Amplitude has answered for more users.
+        """The noted state; a trouble is over once Amplitude has answered for more users.
 
-        The rest of that delivery may take long. What waits for the operator waits for its end.
+        The rest of that delivery may take long. A state that needs the operator lasts until its
+        end.
         """
         is_over = self._answered_for() > self._done and not self.waits_for(self.noted)
         return "" if is_over else self.noted
 
     def waits_for(self, state: str) -> str:
-        """Say what the operator has to see to, "" where nothing waits for the operator."""
+        """What the operator has to do, in words; "" if nothing waits for the operator."""
         if state in _WAITS:
             return _WAITS[state]
         if not (state and self._is_stuck) or self._worker.run.keys_refused is not None:
@@ -128,7 +129,7 @@ class Follower:
         self._minutes.add(self._timing.monotonic(), entered, left)
 
     def recount(self, pending: int) -> None:
-        """Let so many users be pending, as the ledger has just counted them.
+        """Set how many users are pending, as the ledger has just counted them.
 
         The ledger answers in turn, so by now the run has counted exactly what was delivered before.
         """
@@ -145,8 +146,8 @@ class Follower:
     def wake(self, *, is_due: bool = False, is_first: bool = False) -> None:
         """Check whether users are pending or have to be confirmed again, and when.
 
-        `is_due`: deliver what there is, as it is not known how many are pending. `is_first`: they
-        were pending before the session.
+        `is_due`: deliver what there is, because it is not known how many are pending. `is_first`:
+        they were pending before the session.
         """
         self._is_due = self._is_due or is_due
         if is_first:
@@ -175,14 +176,14 @@ class Follower:
         self.hurry()
 
     def end(self) -> None:
-        """Deliver what is pending now; send nothing where the audience is paused."""
+        """Deliver what is pending now; send nothing if the audience is paused."""
         if self._stop.is_paused:
             self._is_held = True
             self._stop.ask()
         self.hurry()
 
     def finish(self) -> None:
-        """Let `follow` return once what has arrived is delivered: nothing more arrives.
+        """Make `follow` return once everything that has arrived is delivered: nothing more arrives.
 
         An audience of which no change was seen is over now: the session did nothing for it.
         """
@@ -223,7 +224,7 @@ class Follower:
                 return
 
     async def close(self) -> FollowerEnd:
-        """Count what is left after the session, and keep it with the run; raises `LedgerError`."""
+        """Count what is left after the session and record it with the run; raises `LedgerError`."""
         worker = self._worker
         worker.audience = await worker.read(audience, worker.audience.id)
         left = await worker.read(outstanding, worker.audience)
@@ -355,7 +356,7 @@ class Follower:
         await worker.record(note)
 
     def _why_not(self, known: Audience) -> str:
-        """Say why nothing can be delivered, "" where it can."""
+        """Why nothing can be delivered, in words; "" if it can."""
         if self._stop.is_paused or self._is_held:
             return PAUSED
         if not known.enabled:

@@ -27,10 +27,10 @@ SAMPLES = 5
 class RepairPlan(msgspec.Struct, frozen=True):
     """How the chosen differences of one comparison would be repaired.
 
-    `followed` counts the people for which nothing is sent: the repair only makes the ledger want
-    what the list says. `replace` uploads the whole content anew in one request; `can_replace` says
-    that this is possible and takes fewer requests. `allowed_share` is the largest share of a
-    cohort's members that may be removed without typing its name.
+    `followed` counts the people who need no request: the repair only makes the ledger follow
+    the list. `replace` uploads the whole content again in one request; `can_replace`: this is
+    possible and takes fewer requests. `allowed_share` is the largest share of a cohort's members
+    that may be removed without typing its name.
     """
 
     comparison: Comparison
@@ -55,7 +55,7 @@ class RepairPlan(msgspec.Struct, frozen=True):
 
     @property
     def sends_nothing(self) -> bool:
-        """Whether the repair would change the ledger alone: the cohort is as the list says."""
+        """Whether the repair would change only the ledger, because the cohort matches the list."""
         return bool(self.followed and not (self.add or self.remove))
 
     @property

@@ -1,4 +1,4 @@
-"""Repairing differences: a run that sends what was chosen and then checks the result."""
+"""Repairing differences: a run that sends the chosen changes and then checks the result."""
 
 from collections.abc import Sequence
 
@@ -64,7 +64,7 @@ class RepairReport(msgspec.Struct, frozen=True):
 async def repair(
     plans: Sequence[RepairPlan], context: RunContext, *, verify: bool = False
 ) -> RepairReport:
-    """Send what the plans say, then check the sizes, and compare again if `verify`.
+    """Carry out the plans, then check the sizes, and compare again if `verify`.
 
     Comparing again costs one download per plan. Raises `ReadOnly` and `LedgerError`.
     """

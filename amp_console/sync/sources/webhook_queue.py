@@ -1,8 +1,8 @@
 """Events of webhook requests on their way into the ledger.
 
-A request is answered once its events are kept in the ledger, together with those of all requests
-that wait at the same moment: that is one short write. They are merged soon after, many at once: a
-merge of 50 events takes half as long as one of 5,000, since most of them change another page.
+A request is answered once its events are saved in the ledger, together with those of all requests
+that wait at the same moment, in one short write. They are merged soon after, many at once: a merge
+of 50 events takes half as long as one of 5,000, because most events change a different page.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ JUDGED_HERE = 2_000  # events that are judged in the event loop: 5 ms; more have
 
 
 class MergeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """When events that were kept are merged; sizes in bytes, times in seconds.
+    """When saved events are merged; sizes in bytes, times in seconds.
 
     Merges begin `seconds` after each other, or as soon as `enough` bytes wait in the ledger, about
     25 for an event; after one that failed, the next waits for `retry_seconds`. Once `held` bytes
@@ -37,14 +37,14 @@ class MergeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Waiting(msgspec.Struct):
-    """The events of one request, and its wait until they are kept."""
+    """The events of one request, which waits until they are saved."""
 
     events: list[bytes]
     kept: "asyncio.Future[None]"
 
 
 class WebhookQueue:
-    """The requests whose events are not kept yet, and the kept events that are not merged yet."""
+    """The requests whose events are not saved yet, and the saved events that are not merged yet."""
 
     def __init__(self, ingestor: StreamIngestor, limits: MergeLimits) -> None:
         self.trouble = ""
@@ -73,7 +73,7 @@ class WebhookQueue:
     async def put(self, events: list[bytes]) -> None:
         """Return once the events are in the ledger; raises `LedgerError` if they can't be.
 
-        Raises `RequestRefused` where too many wait to be merged.
+        Raises `RequestRefused` if too many wait to be merged.
         """
         if self._bytes >= self._limits.held:
             words = "Too many events wait to be merged into the ledger. Send it again."
@@ -84,7 +84,7 @@ class WebhookQueue:
         await waiting.kept
 
     def close(self) -> None:
-        """Let `run` end: nothing more is put into the queue."""
+        """Make `run` end: nothing more is put into the queue."""
         self._is_closed = True
         self._arrived.set()
 
@@ -93,7 +93,7 @@ class WebhookQueue:
         self._source_id = await asyncio.to_thread(self._ingestor.begin, "webhook")
 
     async def run(self, sink: Sink) -> None:
-        """Keep and merge what is put into the queue, until it is closed or this is cancelled."""
+        """Save and merge what is put into the queue, until it is closed or this is cancelled."""
         tasks = [asyncio.create_task(self._keep_all()), asyncio.create_task(self._merge_all(sink))]
         try:
             for task in asyncio.as_completed(tasks):
@@ -114,7 +114,7 @@ class WebhookQueue:
         self._must_merge.set()
 
     async def _keep_waiting(self) -> None:
-        """Keep what waits, and let its senders know."""
+        """Save what waits, and notify its senders."""
         waiting, self._waiting = self._waiting, []
         try:
             await self._keep([event for item in waiting for event in item.events])
@@ -166,7 +166,7 @@ class WebhookQueue:
                 await self._timing.wait_for(self._is_over, self._limits.retry_seconds)
 
     async def _merge(self, sink: Sink) -> bool:
-        """Merge what is kept, and tell the sink; return whether that succeeded."""
+        """Merge what is saved, and tell the sink; return whether that succeeded."""
         merging, self._unmerged = self._unmerged, []
         self._kept.clear()
         if not self._is_over.is_set():

@@ -31,7 +31,7 @@ class BucketAddress(msgspec.Struct, frozen=True):
     """A folder of a bucket, or one object in it.
 
     `prefix` has no slash at either end; "" means the whole bucket. `endpoint` and `region` are
-    empty where the service's own apply. `account` is the one that an Azure container belongs to.
+    empty if the service's own apply. `account` is the one that an Azure container belongs to.
     """
 
     scheme: str
@@ -46,7 +46,7 @@ class BucketAddress(msgspec.Struct, frozen=True):
     def parse(cls, text: str, environ: Mapping[str, str] = os.environ) -> "BucketAddress":
         """Read an address; `environ` may name another vendor's endpoint.
 
-        Raises `UnreadableSource`, whose text never repeats what may be a key.
+        Raises `UnreadableSource`, whose text never repeats anything that may be a key.
         """
         scheme, _, rest = text.strip().partition("://")
         rest, settings = _settings(rest)
@@ -79,12 +79,12 @@ class BucketAddress(msgspec.Struct, frozen=True):
         return self.name_of(self.prefix).rstrip("/")
 
     def name_of(self, key: str) -> str:
-        """What people call an object of the bucket."""
+        """The name of an object of the bucket, for people."""
         return f"{self.scheme}://{self.bucket}/{key}"
 
     @property
     def root(self) -> str:
-        """What the ledger's keys of all objects of the bucket begin with.
+        """The prefix of the ledger's keys of all objects of the bucket.
 
         Buckets of different endpoints or accounts may have the same name.
         """
@@ -94,14 +94,14 @@ class BucketAddress(msgspec.Struct, frozen=True):
 
     @property
     def service(self) -> str:
-        """Who keeps the bucket, to begin a sentence with."""
+        """The bucket's service, as the subject of a sentence."""
         if self.endpoint:
             return f"The server at {urlsplit(self.endpoint).netloc or self.endpoint}"
         return SERVICES[self.scheme]
 
 
 def is_bucket(text: str) -> bool:
-    """Whether a text is the address of a bucket, and not a path."""
+    """Whether a text is the address of a bucket rather than a path."""
     scheme, is_url, _ = text.strip().partition("://")
     return bool(is_url) and scheme in SERVICES
 
@@ -116,7 +116,7 @@ def _settings(rest: str) -> tuple[str, dict[str, str]]:
 
 
 def _check_place(endpoint: str, region: str) -> None:
-    """Refuse what obstore would fail on with a defect of its own, once it makes a request."""
+    """Refuse addresses on which obstore itself would crash once it makes a request."""
     place = urlsplit(endpoint)
     if "@" in place.netloc:
         raise UnreadableSource(_OFFERED)

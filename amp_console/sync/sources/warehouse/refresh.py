@@ -1,7 +1,7 @@
-"""Refreshing an audience from its query: read everything, count, then apply or leave it be.
+"""Refreshing an audience from its query: read everything, count, then apply or discard it.
 
-A list is a snapshot as of the moment before the query; changes have times of their own. Nothing
-changes until the query has ended; one that fails, is cancelled, or is not confirmed changes nothing
+A list is a snapshot as of the moment before the query; changes have their own times. Nothing
+changes until the query has ended. If it fails, is cancelled, or is not confirmed, nothing changes
 at all.
 """
 
@@ -63,10 +63,10 @@ _LOGGED_HEAD = re.compile(rf"\ARefresh of “.*?” from .*?: (?=(?:{'|'.join(Re
 
 
 class RefreshReport(msgspec.Struct, frozen=True):
-    """What a query returned, and what the refresh did with that.
+    """What a query returned, and what the refresh did with it.
 
-    `refused` counts its rows that can't be used, `duplicates` those of someone listed before.
-    `question` is what there is to confirm where it asks. `notes` are sentences. Of a query that
+    `refused` counts the rows that can't be used, `duplicates` those of someone listed before.
+    `question` is what there is to confirm, if it asks. `notes` are sentences. For a query that
     lists changes (`is_changes`), `removal.listed` counts these.
     """
 
@@ -92,10 +92,10 @@ class RefreshReport(msgspec.Struct, frozen=True):
 class AudienceRefresh:
     """One refresh of one audience; `run` may block for as long as the query takes.
 
-    `open_engine` raises WarehouseError, KeysError or SettingsError. `timeout` is in seconds.
-    With `is_dry` it counts only, and not even the log knows. With `asks_first` every change has to
-    be confirmed, not only one that removes many. Unless it `logs_repeats`, one that changes no one
-    and ends as the one before is not in the log.
+    `open_engine` raises WarehouseError, KeysError or SettingsError. `timeout` is in seconds. With
+    `is_dry`, it only counts, and is not even logged. With `asks_first`, every change has to be
+    confirmed, not only one that removes many. Unless it `logs_repeats`, a refresh that changes no
+    one and ends like the previous one is not logged.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class AudienceRefresh:
         return report
 
     def confirm(self, asked: RefreshReport) -> RefreshReport:
-        """Apply what asks; it asks again where there is more to confirm, as more people leave."""
+        """Apply what was confirmed; it asks again if more people would leave by now."""
         is_unfinished, self._is_unfinished = self._is_unfinished, False
         staged = self._staged
         try:
@@ -182,7 +182,7 @@ class AudienceRefresh:
         return report
 
     def _read(self) -> tuple[QueryReader, list[Refusal]]:
-        """Stage all rows; return what read them, and the first that were refused.
+        """Stage all rows; return their reader, and the first ones that were refused.
 
         The warehouse is closed before the ledger's longest transaction begins: a server keeps no
         connection open for it, and DuckDB gives back the 36 MiB that it took for 2,000,000 rows.
@@ -209,9 +209,9 @@ class AudienceRefresh:
         return reader, refusals
 
     def _after_last_list(self) -> int:
-        """The time, but later than that of the last list, which was applied before.
+        """The time, but always later than that of the last list, which was applied before.
 
-        A clock that was set back would make each list history until it is as late again.
+        Otherwise, after a clock was set back, no list would count until that time is reached again.
         """
         lists = self._ledger.read(applied_lists, self._audience.id).values()
         return max([self._now(), *(item.at + 1 for item in lists)])
@@ -246,7 +246,7 @@ class AudienceRefresh:
         return self._ended(read, self._staged.finish(found.removal))
 
     def _check_is_set(self) -> None:
-        """Raise QueryReplaced where the audience has another query by now, or none."""
+        """Raise QueryReplaced if the audience has another query by now, or none."""
         ran, known = self._query, self._ledger.read(query_of, self._query.audience_id)
         if known is None or (known.source, known.sql, known.set_at) != (
             ran.source,
@@ -263,7 +263,7 @@ class AudienceRefresh:
         return self._report(outcome, rows=self.rows, notes=(said,))
 
     def _account(self, db: Db, *, is_applied: bool) -> None:
-        """Keep which rows were refused; the others count where they were applied."""
+        """Record the refused rows; the others count if they were applied."""
         if self._rows_read is None:
             return
         reader, refusals = self._rows_read
@@ -304,7 +304,7 @@ class AudienceRefresh:
         )
 
     def _keep(self, report: RefreshReport) -> None:
-        """Keep the outcome, with the query and in the log, and no row any more."""
+        """Record the outcome with the query and in the log, and drop the rows."""
         self._staged.discard()
         if self._is_dry:
             return
@@ -347,12 +347,12 @@ class AudienceRefresh:
 
 
 def logged_refreshes(audience_id: int) -> LogFilter:
-    """What selects the log entries about refreshes of an audience."""
+    """The filter for log entries about refreshes of an audience."""
     return LogFilter(kinds=(LogKind.IMPORT,), audience_id=audience_id)
 
 
 def logged_words(entry: LogEntry) -> str:
-    """What such an entry says, without its audience, which may have had another name, and source.
+    """The text of such an entry without its source and its audience, whose name may have changed.
 
     "applied. 10 listed, 10 entering, 0 leaving."
     """
@@ -360,7 +360,7 @@ def logged_words(entry: LogEntry) -> str:
 
 
 class QueryReplaced(WarehouseError):
-    """The query was set again or removed while it ran: what it lists is not wanted any more."""
+    """The query was set again or removed while it ran: its result is no longer wanted."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -396,7 +396,7 @@ def _remarks(reader: QueryReader, query: AudienceQuery) -> Iterator[str]:
 
 
 def _changed_types(before: dict[str, str], now: dict[str, str]) -> str:
-    """What there is to confirm where columns have changed their types; "" where none has."""
+    """What there is to confirm if columns have changed their types; "" if none has."""
     changed = [
         f"The column {name} has changed its type since the last refresh, from {before[name]} to "
         f"{now[name]}."
