@@ -320,8 +320,8 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     smaller, larger = (
         [State(Status.SIZE_DIFFERS, 175, is_fewer=is_fewer)] for is_fewer in (True, False)
     )
-    assert overview([smaller, smaller]).reasons == ("2 with fewer users in Amplitude",)
-    assert overview([smaller, larger]).reasons == ("2 with fewer or more users in Amplitude",)
+    assert overview([smaller, smaller]).reasons == ("2 cohorts too small",)
+    assert overview([smaller, larger]).reasons == ("2 cohorts too large or too small",)
     unsent = [State(Status.NO_IDENTIFIER, 3)]
     now = overview([unsent, [State(Status.REJECTED, 9)]])
     assert (now.attention, now.rejected, now.unidentified) == (2, 9, 3)

@@ -418,8 +418,8 @@ def _reason(found: Sequence[State], more: str) -> str:
     """Say how many audiences are in a state: "2 broken links", "1 more with rejected users"."""
     many, status = f"{len(found):,}{more}", found[0].status
     if status is Status.SIZE_DIFFERS:
-        which = {"fewer" if state.is_fewer else "more" for state in found}
-        return f"{many} with {' or '.join(sorted(which))} users in Amplitude"
+        which = {"too small" if state.is_fewer else "too large" for state in found}
+        return f"{many} cohort{'' if len(found) == 1 else 's'} {' or '.join(sorted(which))}"
     if status in _WITH:
         return f"{many} {_WITH[status]}"
     if status in _NAMES:

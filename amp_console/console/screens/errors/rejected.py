@@ -234,7 +234,7 @@ class RejectedUsers(Container):
             for parts in (
                 (says_invalid, with_why, says_vain),
                 (says_invalid, says_stuck, says_vain),
-                (says_stuck, says_vain),
+                (says_invalid.replace("press v for", "v:"), says_stuck, says_vain),
                 (says_invalid,),
             )
         )
