@@ -212,14 +212,18 @@ def _figures(figures: Sequence[tuple[str, str, str]], width: int) -> Content:
 
 
 def _read(when: str, moved: tuple[int, int], glyphs: Glyphs, width: int) -> Content:
-    """How many events read in a time say that someone entered (+) or left."""
+    """How many events read in a time say that someone entered (+) or left, in one line.
+
+    Where the words have no room the signs say it: a second line might not be seen.
+    """
     entered, left = moved
+    said = [(f"+{entered:,}", " entered", GOOD), (f"{glyphs.minus}{left:,}", " left", WARN)]
+    is_whole = len(when) + sum(len(f" {sign}{word}") for sign, word, _ in said) <= width
     parts = [
-        safe_text((when, MUTED)),
-        safe_text((f"+{entered:,} entered", GOOD if entered else MUTED)),
-        safe_text((f"{glyphs.minus}{left:,} left", WARN if left else MUTED)),
+        safe_text((f"{sign}{word if is_whole else ''}", style if count else MUTED))
+        for (sign, word, style), count in zip(said, moved, strict=True)
     ]
-    return flow(parts, safe_text(" "), width)
+    return flow([safe_text((when, MUTED)), *parts], safe_text(" "), width)
 
 
 def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -> list[Row]:
