@@ -94,18 +94,19 @@ class PersonScreen(BaseScreen):
     NAME = "One person"
     BELONGS_TO = MainScreen.PERSON
     HELP = """\
-Type a User ID or an Amplitude ID, exactly as in the events. Where no event contains it, identifiers
-that begin with it are listed, or those that differ only in case or spaces, and Enter opens one.
+Type a User ID or an Amplitude ID, exactly as in the events. If no event contains it, you see
+identifiers that begin with it, or that differ only in case or spaces. Enter opens one.
 
-For every audience that knows them there is a sentence that says why, and below it the facts: what
-the newest event says, where it is, which run delivered it, what Amplitude answered. u asks
-Amplitude's user search whether it knows the identifier. U makes a rejected person pending again.
+For every audience that knows the person, a sentence says why they are, or are not, in the cohort.
+Below it are the facts: what the newest event says and where it is, which run delivered it, and what
+Amplitude answered. u asks Amplitude's user search whether it knows the identifier. U makes a
+rejected person pending again.
 
-D answers a deletion request, once you have typed the identifier again: it removes the person from
+D answers a deletion request, once you have typed the identifier again. It removes the person from
 every cohort, then erases them from the ledger and its backups. Old files do not bring them back.
 
-p asks Segment whether the person is in the audience right now, where a token of Segment's Profile
-API is kept. In a shell: amp-console segment connect --profiles-token"""
+p asks Segment whether the person is in the audience right now, if a token for Segment's Profile API
+is saved. To save one, run this in a shell: amp-console segment connect --profiles-token"""
     CSS_PATH = "person.tcss"
     PANES = (IdentifierLine,)
     AUTO_FOCUS = "#who"

@@ -62,14 +62,14 @@ class LinkScreen(BaseScreen):
 
     NAME = "Link to a cohort"
     HELP = """\
-Amplitude's static cohorts: those whose members were uploaded. Enter links the audience to the one
-under the cursor, once you confirm it; y does where people who left would be removed. n is the way
-to a new cohort: it unlinks the audience, and the next sync creates a cohort with all members. Where
-no cohort is linked, n opens the plan of that sync.
+Amplitude's static cohorts: those whose members were uploaded. Enter links the audience to the
+cohort under the cursor, once you confirm it. If that would remove people who left, confirm with y.
+n unlinks the audience, so that the next sync creates a new cohort with all members. If no cohort is
+linked, n opens the plan of that sync.
 
-amp-console does not know who is in the cohort already. The next sync adds all members of the
-audience, and removes people who left it. Other members of the cohort stay. Link a cohort to one
-audience only: two would undo each other's changes."""
+amp-console does not know who is already in the cohort. The next sync adds all members of the
+audience and removes people who left it. Other members of the cohort stay. Link a cohort to one
+audience only: two audiences would undo each other's changes."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "link", "Link", key_display="Enter", id="link.link"),

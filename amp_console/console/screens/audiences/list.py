@@ -63,39 +63,40 @@ class AudiencesScreen(BaseScreen):
     NAME = "Audiences"
     HAS_STATUSES = True
     HELP = """\
-Every audience found in the events of Segment Engage, with the cohort it is synced to. What was read
-and delivered is kept in the ledger, amp-console's own record of each cohort on this machine or on
-your team's server.
+Every audience found in the events of Segment Engage, with the cohort it is synced to. The ledger
+records what was read and delivered. It is amp-console's own record of each cohort, on this machine
+or on your team's server.
 
 Members are everyone who should be in the cohort: delivered, pending and rejected users, and those
-without an identifier. Pending are users still to be added (+) and removed (−). Rejected are those
-Amplitude skipped or refused. Users without an identifier of the audience's ID type are never sent.
-Errors lists both, with each reason.
+without an identifier. Pending counts users still to be added (+) and removed (−). Rejected counts
+users that Amplitude skipped or refused. Users without an identifier of the audience's ID type are
+never sent. Errors lists these and the rejected users, each with the reason.
 
-Mark several with space, or all with a, to sync (s), reconcile (r), or enable or disable (t) them
-together. Esc unmarks them; a filter unmarks those it hides. Without marks, these keys are about the
-audience under the cursor. A sync sends nothing before you have seen its plan and confirmed it; it
-includes what arrives until it ends. A live session (4) sends on its own once you start it, what is
-pending first: only large removals and new cohorts wait for you.
+Mark several audiences with space, or all with a, to sync (s), reconcile (r), or enable or disable
+(t) them together. Esc unmarks them; a filter unmarks those it hides. Without marks, these keys act
+on the audience under the cursor. A sync sends nothing until you have seen its plan and confirmed
+it. It includes changes that arrive before it ends. A live session (4) sends changes on its own once
+you start it, pending ones first. Only large removals and new cohorts wait for you.
 
-u asks Amplitude how large the cohorts are, and Segment how large its audiences are where a space is
-connected. The detail shows both beside the ledger and marks what does not match. Segment counts
-profiles, and one with several identifiers counts once; the ledger counts identifiers.
+u asks Amplitude how large the cohorts are. If a Segment space is connected, u also asks Segment how
+large its audiences are. The detail shows both beside the ledger and marks what does not match.
+Segment counts a profile once, even if it has several identifiers; the ledger counts identifiers.
 
-Last sent is when a sync, a repair or a live session last tried to send changes of the audience,
+Last sent is when a sync, a repair or a live session last tried to send changes for the audience,
 whether or not they were delivered. A comparison sends nothing.
 
-The title says how many audiences need attention, as nothing changes before you act: broken links,
-refused keys, plans that remove more than half of a cohort, cohorts that differ, rejected users,
-users without an identifier, and users that wait because there is no cohort. Then it says what else
-is open: audiences to check in Segment (≠), which can't compute them or counts them differently (the
-detail says which), pending changes, and cohorts never compared (r compares them, person by person).
-A filter (/) finds each by its words, e.g. "no cohort" or "segment".
+The title says how many audiences need attention because nothing changes until you act: broken
+links, refused keys, plans that remove more than half of a cohort, cohorts that differ, rejected
+users, users without an identifier, and users waiting because there is no cohort. Then it says what
+else is open: audiences to check in Segment (≠), pending changes, and cohorts never compared (r
+compares them, person by person). Segment can't compute the audiences marked ≠, or counts them
+differently; the detail says which. A filter (/) finds each by its words, e.g. "no cohort" or
+"segment".
 
-What needs attention comes first, unless you sort by another column (o). Rows are sorted when you
-come here, when you press 1, and when sizes were updated (u). In between they keep their order, and
-the arrow in the header is pale where that differs. Press v to save filter, order and columns as a
-view."""
+Audiences that need attention come first, unless you sort by another column (o). Rows are sorted
+when you come here, when you press 1, and after sizes are updated (u). In between they keep their
+order, and the arrow in the header is pale if that order is out of date. Press v to save filter,
+order and columns as a view."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sync", "Sync", id="audiences.sync"),

@@ -59,14 +59,14 @@ class AudienceSettings(FormScreen):
 
     NAME = "Settings of an audience"
     HELP = """\
-Settings of this audience alone. An empty field takes the default, which is
-shown in grey; "override" marks what you set.
+Settings for this audience only. An empty field uses the default, shown in grey; "override" marks
+what you set.
 
 If you switch the ID type of an audience that was synced, the next sync removes its people by the
 old identifier and adds them by the new one. The console shows how many before it saves anything.
 
-Link chooses an existing cohort in Amplitude. Unlink forgets the cohort, which stays in Amplitude
-as it is, and the next sync creates a new one."""
+Link chooses an existing cohort in Amplitude. Unlink forgets the cohort, which stays in Amplitude as
+it is. The next sync creates a new one."""
     CSS_PATH = "settings.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f3", "link", "Link…", key_display="F3", id="audience.link"),

@@ -75,15 +75,15 @@ class ConnectionForm(FormScreen):
     HELP = """\
 An Amplitude project: its region, the owner of new cohorts, and its keys.
 
-API Key, Secret Key and App ID (there called "Project ID") are in Amplitude under Settings,
-Projects, your project, General. Paste both keys at once, one on each line, into either field.
+To find the API Key, Secret Key and App ID (called "Project ID" there) in Amplitude, open Settings,
+Projects, your project, General. You can paste both keys at once, one per line, into either field.
 
-The keys are tested before they are saved, and saved in your system's keyring only, never in a
-file. Up, down and Tab go from field to field; left, right and space choose.
+The keys are tested before they are saved. They are saved only in your system's keyring, never in a
+file. Up, down and Tab move between fields; left, right and space choose.
 
-A team keeps its ledger on PostgreSQL: Advanced has its address and password. What the ledger in use
-holds is not taken along; the command `amp-console ledger move` does that. Colleagues see what you
-did under your name, which is user@host unless you enter another one."""
+A team keeps its ledger on PostgreSQL: enter its address and password under Advanced. This does not
+copy the current ledger; the command `amp-console ledger move` does. Colleagues see what you did
+under your name, which is user@host unless you enter another one."""
     CSS_PATH = "../form.tcss"
     DEFAULT_CLASSES = "one-form"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -60,18 +60,18 @@ class ConnectionsScreen(BaseScreen):
     NAME = "Connections"
     BELONGS_TO = MainScreen.CONNECTIONS
     HELP = """\
-Each connection is one Amplitude project with its own ledger of audiences. Enter switches to it; of
-the one that is open, it shows the audiences.
+Each connection is one Amplitude project with its own ledger of audiences. Enter switches to the
+connection under the cursor. If it is already open, Enter shows its audiences.
 
-Keys are kept in your system's keyring only. Where it is locked or there is none, keys can be
-used for this session. Deleting a connection deletes its keys from the keyring, and checks that they
-are gone; its ledger stays.
+Keys are kept only in your system's keyring. If the keyring is locked or there is none, you can use
+keys for this session. Deleting a connection also deletes its keys from the keyring and checks that
+they are gone. Its ledger stays.
 
-ctrl+n switches to the next connection from anywhere. Each one keeps its screens, and its syncs and
-live session continue. State shows how many audiences of the others need attention.
+ctrl+n switches to the next connection from anywhere. Each connection keeps its screens, and its
+syncs and live session continue. State shows how many audiences of the others need attention.
 
-T tests the keys: it reads the list of cohorts. W makes a connection read-only, or writable
-again. Read-only keeps everyone from sending or changing anything by accident."""
+T tests the keys by reading the list of cohorts. W makes a connection read-only, or writable again.
+Read-only keeps everyone from sending or changing anything by accident."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New", id="connections.new"),

@@ -59,13 +59,13 @@ class MappingScreen(FormScreen):
     NAME = "Field mapping"
     BELONGS_TO = MainScreen.CONNECTIONS
     HELP = """\
-The same two paths as in the mapping of Segment's destination. User ID is where an event carries
-Segment's user ID, nearly always $.userId. Amplitude ID is where it carries Amplitude's own number
-for the person. Leave it empty if your events carry none.
+The same two paths as in the mapping of Segment's destination. User ID is the path to Segment's user
+ID in an event, nearly always $.userId. Amplitude ID is the path to Amplitude's own number for the
+person. Leave it empty if your events have none.
 
-A path is written as in Segment: $.traits.amplitude_id, $.context.externalIds[0].id, or
-$.traits['odd.key']. What it finds in the event below is shown at once. That is the event
-that led here from Errors, else a sample: paste an event of your own over it to be sure."""
+Write a path as in Segment: $.traits.amplitude_id, $.context.externalIds[0].id, or
+$.traits['odd.key']. What it finds in the event below is shown at once. That is the event that
+brought you here from Errors, or else a sample. To be sure, paste an event of your own over it."""
     CSS_PATH = "mapping.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5", "sample", "Reset the event", key_display="F5", id="mapping.sample"),

@@ -58,16 +58,16 @@ class ErrorsScreen(BaseScreen):
     BELONGS_TO = MainScreen.ERRORS
     HELP = """\
 The list of reasons comes first, then its users, then the details of one user: Amplitude's words,
-request and answer. Enter goes from a reason to its users, from a user to the details and from there
-to the request; Esc goes back.
+the request and the answer. Enter goes from a reason to its users, from a user to the details, and
+from there to the request. Esc goes back.
 
-tab goes from the reasons to the users and back. u asks Amplitude whether it knows the marked users,
-the one under the cursor, or all of the reason, by now; f shows what every audience knows of the
-user under the cursor. U makes that user pending again, R the marked ones, or all of the reason. The
-next sync delivers them, with everything else that is pending in their audiences; it can be planned
-at once. v shows the events that could not be read, with file and line. m sets the fields of the
-identifiers, and tries them on the event in question; e opens the settings of the audience. E writes
-what is shown into a CSV file."""
+tab moves between the reasons and the users. u asks Amplitude whether it now knows the marked users,
+the user under the cursor, or all users listed for the reason. f shows what every audience knows
+about the user under the cursor. U makes that user pending again. R does so for the marked users, or
+for all users of the reason. The next sync delivers them, with everything else that is pending in
+their audiences; you can open its plan at once. v shows the events that could not be read, with file
+and line. m sets the fields of the identifiers and tries them on the event in question. e opens the
+settings of the audience. E writes what is shown to a CSV file."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(

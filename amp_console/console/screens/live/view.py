@@ -44,41 +44,42 @@ class LiveScreen(BaseScreen):
     BELONGS_TO = MainScreen.LIVE
     HELP = """\
 n follows files and folders: growing files line by line, others once they are complete. l receives
-Segment's webhooks. Both work at once: press the other key during a session. A session first sends
-what is pending; its dialog says how much. From then on each change is in the ledger at once, and in
-its cohort after the window (five seconds). Audiences without a cohort wait, unless the dialog is
-told to create theirs; s asks, then creates that of the audience under the cursor. A large removal
-waits, too: more than half of a cohort's members, if those changes were pending before the session,
-concern 100 users or more, or follow a switched ID type. s asks for its name, as a sync does.
+Segment's webhooks. To do both at once, press the other key during a session. A session first sends
+pending changes; its dialog says how many. After that, each change is in the ledger at once, and in
+its cohort after the window (five seconds). Audiences without a cohort wait, unless you choose in
+the dialog to create their cohorts. s creates the cohort of the audience under the cursor, once you
+confirm it. A large removal also waits: more than half of a cohort's members, if those changes were
+pending before the session, concern 100 users or more, or follow a switched ID type. s asks you to
+type its name, as a sync does.
 
 Everything is counted from the start of this session. Events are counted as they are read, minute by
-minute, where they say that someone entered (+) or left (−). Many repeat what the ledger knew:
-members updated are those who entered, left or have another identifier than before, and only their
-changes are listed as the last ones. Of a file that updated no one, the list says "nothing new".
+minute, if they say that someone entered (+) or left (−). Many repeat what the ledger already knows.
+Members updated are those who entered, left or got a different identifier, and only their changes
+are listed as the last ones. If a file updated no one, the list says "nothing new".
 
-A change is a user to add or to remove. The line of changes adds up: those pending at the start and
-since then were delivered or rejected, are pending now, or needed no request, because a later event
-undid them or another process sent them. Lag is how long the oldest change has been pending, since
-it was read, whatever the time of its event. Audiences that wait for you (no cohort, large removal,
-broken link, paused, disabled) have their changes counted separately, and no lag.
+A change is a user to add or to remove. The line of changes adds up: changes pending at the start or
+later were delivered or rejected, are still pending, or needed no request, because a later event
+undid them or another process sent them. Lag is how long the oldest change has been pending since it
+was read, whatever the time of its event. Audiences that wait for you (no cohort, large removal,
+broken link, paused, disabled) have no lag, and their changes are counted separately.
 
-p pauses the audience under the cursor, P all of them: events are read, and nothing is sent until
-you press it again. t disables an audience until you press t again.
+p pauses the audience under the cursor, P all of them. Events are still read, but nothing is sent
+until you press the key again. t disables an audience until you press t again.
 
-c ends the session after you confirm it: what has been read is delivered first, except for
-audiences that wait for you. Leaving this view ends nothing. Sessions of other processes on this
+c ends the session after you confirm it. What has been read is delivered first, except for audiences
+that wait for you. Leaving this view does not end the session. Sessions of other processes on this
 connection (amp-console watch, listen) are shown, too; w opens the requests of the one under the
 cursor.
 
-Sources that brought events last come first. The list follows them while its cursor is at the top;
-g goes back there.
+Sources with the newest events come first. The list follows them while its cursor is at the top; g
+goes back there.
 
-In Last changes, Enter or f says why the person under the cursor is (not) in each cohort. The newest
-change stays in view until you go there with Tab; then the cursor stays on its person.
+In Last changes, Enter or f explains why the person under the cursor is, or is not, in each cohort.
+The newest change stays in view until you go there with Tab; then the cursor stays on its person.
 
-The audience under the cursor is shown beside or below the list, or on Enter: its lag, its last
-changes and what was sent for it. v shows the last changes of all audiences, and on a small terminal
-the sources, where there is no room for them."""
+The audience under the cursor is shown beside or below the list, or when you press Enter: its lag,
+its last changes and what was sent for it. v shows the last changes of all audiences, and the
+sources if a small terminal has no room for them otherwise."""
     CSS_PATH = "view.tcss"
     LEAST = Size(60, 18)
     NEEDS: ClassVar = dict.fromkeys(("follow", "listen", "resume", "go_live"), (Need.WRITABLE,))

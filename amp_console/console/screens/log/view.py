@@ -47,13 +47,13 @@ class LogScreen(BaseScreen):
     NAME = "Log"
     BELONGS_TO = MainScreen.EVENTS
     HELP = """\
-Everything done with this connection, newest first: imports with their counts, runs,
-comparisons, repairs, live sessions, changed settings and keys, and backups, from this console and
-from other processes, and the notifications of consoles. It is kept when the console quits.
+Everything done with this connection, newest first: imports with their counts, runs, comparisons,
+repairs, live sessions, changed settings and keys, and backups, from this console and from other
+processes, and the notifications of consoles. The log is kept when the console quits.
 
-Enter opens the run, comparison or audience of a line, or shows a line whole. v shows one kind of
-line only, / filters by text, or by who did it. Y copies and E exports all that are shown; with
-marked lines, Y copies those. w shows any line whole."""
+Enter opens the run, comparison or audience of a line, or shows the whole line. v shows only one
+kind of line. / filters by text, or by who did it. Y copies and E exports all lines shown; if lines
+are marked, Y copies only those. w shows any line in full."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "kind(1)", "Kind", id="log.kind"),

@@ -42,17 +42,17 @@ class PlanScreen(BaseScreen):
 
     NAME = "Plan of a sync"
     HELP = """\
-Everything a sync would send, read from the ledger; nothing has been sent yet.
+Everything a sync would send, read from the ledger. Nothing has been sent yet.
 
 Add and Remove count users. A new cohort belongs to the owner shown, and can't be deleted through
-Amplitude's API. At least so many requests are sent: a batch that Amplitude refuses is split to find
-the users that it refuses, and a failed request is retried.
+Amplitude's API. The number of requests is a minimum: if Amplitude refuses a batch, a sync splits it
+to find the users that are refused. It retries failed requests.
 
-The numbers stay as they were read. Where more changes arrive meanwhile, the plan says how many: a
-sync delivers them, too. u reads the plan again.
+The numbers stay as they were read. If more changes arrive meanwhile, the plan says how many. A sync
+delivers them, too. u reads the plan again.
 
-y sends it; nothing else does. Enter on an audience goes to its users, and Enter or f on one of them
-says why they are, or are not, in the cohort. Esc goes back with nothing sent."""
+y sends the changes; nothing else does. Enter on an audience goes to its users. Enter or f on a user
+explains why they are, or are not, in the cohort. Esc goes back without sending anything."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "send", "Send", id="plan.send"),

@@ -56,12 +56,12 @@ class ReconcileAllScreen(BaseScreen):
 
     NAME = "Reconcile several"
     HELP = """\
-r compares the marked audiences, or all of the list. Each uses one of the month's downloads, and
-at most four are exported at a time. The table keeps each result.
+r compares the marked audiences, or all in the list. Each uses one of the month's downloads, and at
+most four are exported at a time. The table keeps each result.
 
-p repairs the differences of the marked audiences, else of the one under the cursor, once you have
-seen the plan. To repair all, mark them with a first. Enter opens one audience, with everyone who
-differs."""
+p repairs the differences of the marked audiences, once you have seen the plan. If none is marked,
+it repairs the one under the cursor. To repair all, mark them with a first. Enter opens one
+audience, with everyone who differs."""
     CSS_PATH = "all_view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(

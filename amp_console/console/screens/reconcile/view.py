@@ -76,18 +76,19 @@ class ReconcileScreen(BaseScreen):
     NAME = "Reconcile"
     HELP = """\
 r compares: it reads the whole cohort from Amplitude and sends nothing. It uses one of the month's
-downloads, and asks before it uses one more. It corrects what amp-console believes the cohort
+downloads, and asks before it uses another. It corrects what amp-console believes the cohort
 contains: differences that events explain become pending, and the next sync or live session sends
 them, with or without a repair. To prevent that, disable the audience (t under Audiences).
 
-Users who are missing because Amplitude rejected them are listed apart: x shows why.
+Users who are missing because Amplitude rejected them are listed separately; x shows why.
 
-The bar shows who is missing from the cohort, in both, extra, and pending. Below are the kinds of
-differences, and the people of the kind under the cursor. p repairs them: all, or those that
-are marked with space. You choose what (add, remove, both), then see the plan and confirm it.
+The bar shows who is missing from the cohort, in both, extra, and pending. Below it are the kinds of
+differences, and the people of the kind under the cursor. p repairs everyone who differs, or only
+those you marked with space. You choose what to do (add, remove, both), then see the plan and
+confirm it.
 
 L compares with a list instead: Segment's CSV download of the audience, or a file with one
-identifier per line. E writes the differences into a file. w shows the requests of the run."""
+identifier per line. E writes the differences to a file. w shows the requests of the run."""
     CSS_PATH = "view.tcss"
     NEEDS: ClassVar = {"repair": {Need.WRITABLE}}
     BINDINGS: ClassVar[list[BindingType]] = [

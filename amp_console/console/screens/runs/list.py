@@ -54,13 +54,13 @@ class RunsScreen(BaseScreen):
     BELONGS_TO = MainScreen.RUNS
     HELP = """\
 Every sync, comparison and repair, from this console and from the command line. Changed counts the
-users that a run added (+) and removed, Rejected those that its requests rejected. Reason also
-counts users who were rejected earlier, members without an identifier to send, and invalid events.
-Errors lists who is left now.
+users that a run added (+) and removed. Rejected counts the users that Amplitude rejected in the
+run's requests. Reason also counts users rejected earlier, members without an identifier to send,
+and invalid events. Errors lists who is left now.
 
-The run under the cursor is shown beside the list or below it, with its audiences, requests and
-rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and b
-plays a finished one back from its log, which sends nothing."""
+The run under the cursor is shown beside or below the list, with its audiences, requests and
+rejected users. Enter goes there, and Esc back. w opens the run on its own, to pause or cancel it. b
+plays a finished run back from its log, which sends nothing."""
     CSS_PATH = "list.tcss"
     PANES = (RunDetail,)
     BINDINGS: ClassVar[list[BindingType]] = [

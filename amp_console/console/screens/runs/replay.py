@@ -50,10 +50,10 @@ class ReplayScreen(BaseScreen):
     HELP = """\
 What a finished run did, from its request log. Nothing is sent, and nothing changes.
 
-Space plays and pauses, + and - change the speed, the left and right arrows go to an earlier and a
-later moment, and 0 starts again. The chart shows users delivered over time, failed requests and
-waits. The log knows each request and its answer. Why an audience waited is taken from the answer
-before it."""
+Space plays and pauses, + and - change the speed, the left and right arrows move back and forward in
+time, and 0 starts again. The chart shows users delivered over time, failed requests and waits. The
+log records each request and its answer. Why an audience waited is taken from the answer before the
+wait."""
     CSS_PATH = "replay.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play / pause", key_display="space", id="playback.play"),

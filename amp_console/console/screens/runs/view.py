@@ -31,26 +31,26 @@ class RunScreen(BaseScreen):
     BELONGS_TO = MainScreen.RUNS
     HELP = """\
 How far every audience is, how fast, and what it waits for. Leaving does not stop the run: w under
-Audiences leads back here, and the line on top shows how far it is.
+Audiences leads back here, and the top line shows how far it is.
 
-A sync counts the events that were read since the last sync or live session, for all audiences. A
-live session counts those that it read itself.
+A sync counts the events read since the last sync or live session, for all audiences. A live session
+counts those that it read itself.
 
-Delivered: everything that could be sent is delivered. Partial: the same, but the run rejected
-users or events were invalid. Incomplete: users that it was for are still pending. Interrupted: its
-process ended first. Changes that arrive after its last request, users that earlier runs rejected
-and members without an identifier to send change no outcome.
+Delivered: everything that could be sent is delivered. Partial: the same, but the run had rejected
+users or invalid events. Incomplete: some of its users are still pending. Interrupted: its process
+ended before the run did. The outcome ignores changes that arrive after the last request, users that
+earlier runs rejected, and members without an identifier to send.
 
-A request whose users are in parentheses delivered none of them: it failed, or it created the
-cohort, and later requests confirm its users.
+If the users of a request are in parentheses, it delivered none of them: it failed, or it created
+the cohort, and later requests confirm its users.
 
-Pause finishes the current request and sends nothing more until you resume. Cancel ends the run
-the same way; users not delivered stay pending, and the next sync continues from there.
+Pause finishes the current request and sends nothing more until you resume. Cancel ends the run the
+same way. Users not delivered stay pending, and the next sync continues from there.
 
-Enter on an audience shows its requests alone, or who differed when it was compared; d shows that
-also after a repair that compared again. Enter on a request shows it whole. Enter on a reason shows
-the users who were rejected for it. R makes the rejected users of a finished run pending again, and
-E writes them into a CSV file."""
+Enter on an audience shows only its requests, or who differed if it was compared. d shows who
+differed, too, even after a repair that compared again. Enter on a request shows it in full. Enter
+on a reason shows the users rejected for it. R makes the rejected users of a finished run pending
+again, and E writes them to a CSV file."""
     CSS_PATH = "view.tcss"
     PANES = (RunDetail,)
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -53,14 +53,14 @@ class SourceForm(FormScreen):
     NAME = "Warehouse"
     BELONGS_TO = MainScreen.SOURCES
     HELP = """\
-A warehouse in which audiences are queries: PostgreSQL, DuckDB, SQLite, Snowflake, BigQuery, or any
-other with an ADBC driver. amp-console only reads it.
+A warehouse whose queries define audiences: PostgreSQL, DuckDB, SQLite, Snowflake, BigQuery, or any
+other with an ADBC driver. amp-console only reads from it.
 
-F2 opens it first: nothing is saved until that works. The password is kept in your system's keyring
-only, never in a file; one that is part of the URL is moved there. Leave it empty if PostgreSQL
-finds one itself (~/.pgpass, PGPASSWORD or a service file).
+F2 opens it first; nothing is saved until that works. The password is kept only in your system's
+keyring, never in a file. A password in the URL is moved there. Leave the password empty if
+PostgreSQL finds one itself (~/.pgpass, PGPASSWORD or a service file).
 
-Audiences refer to a warehouse by its name, so a name can't be changed."""
+Audiences refer to a warehouse by its name, so the name can't be changed."""
     CSS_PATH = "../form.tcss"
     DEFAULT_CLASSES = "one-form"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -55,20 +55,21 @@ class SourcesScreen(BaseScreen):
     NAME = "Sources"
     BELONGS_TO = MainScreen.SOURCES
     HELP = """\
-Where events and members come from. Below each warehouse are the audiences that it feeds. Of a
-bucket, Read counts the objects that were read; of a folder, the files that a live session has
-followed; of a Segment space, the audiences that Segment lists. The detail of the space names those
-that the ledger has never seen, and u asks Segment again.
+Where events and members come from. Below each warehouse are the audiences it feeds. Read counts the
+objects read from a bucket, the files that a live session has followed in a folder, or the audiences
+that Segment lists for a space. The detail of a space names the audiences that the ledger has never
+seen. u asks Segment again.
 
 u runs the query of an audience. It reads all rows first, then shows a plan: how many people enter
-and leave, with any warnings. y applies the plan; until then nothing changes. c cancels the query,
+and leave, with any warnings. y applies the plan; nothing changes until then. c cancels the query,
 in the warehouse too.
 
-A adds a warehouse, n creates an audience from a query, e or Enter edits either; F5 tries a query
-and changes no members. T tests whether a warehouse can be read. D removes a warehouse from the
-settings, or the query from an audience, whose members stay. i imports a file or bucket of events.
+A adds a warehouse, n creates an audience from a query, and e or Enter edits either. F5 tries a
+query and changes no members. T tests whether a warehouse can be read. D removes a warehouse from
+the settings, or the query from an audience, whose members stay. i imports a file or bucket of
+events.
 
-In a shell, amp-console segment connect --space ID connects a Segment space."""
+To connect a Segment space, run amp-console segment connect --space ID in a shell."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "refresh", "Refresh", id="sources.refresh"),
         Binding("c", "cancel", "Cancel", id="sources.cancel"),

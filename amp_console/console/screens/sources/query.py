@@ -52,13 +52,13 @@ class QueryScreen(FormScreen):
     NAME = "Query of an audience"
     BELONGS_TO = MainScreen.SOURCES
     HELP = """\
-A SQL query in a warehouse whose rows are the members of an audience. It returns a column user_id,
-a column amplitude_id, or both; other columns are not used. The query can only read.
+A SQL query in a warehouse whose rows are the members of an audience. It returns a column user_id, a
+column amplitude_id, or both; other columns are ignored. The query can only read.
 
-A query of changes lists who entered and who left, in columns is_member and changed_at. Each refresh
-reads on from :cursor, the newest change it has read, less the overlap for changes that come late.
-Segment's Profiles Sync fills in a query of the tables that Segment writes. A query that you have
-written stays as it is; a template fills it in once it is empty.
+A query of changes lists who entered and who left, in the columns is_member and changed_at. Each
+refresh starts at :cursor, the newest change read so far, minus the overlap for changes that arrive
+late. Segment's Profiles Sync fills in a query of the tables that Segment writes. A template never
+replaces a query you have written; it fills in an empty one.
 
 F5 tries it: it runs the whole query, counts rows, people, duplicates and refused rows, and shows
 the first ten rows. No members change. F6 cancels the query, in the warehouse too.
