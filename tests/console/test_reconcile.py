@@ -1038,6 +1038,32 @@ async def test_marks_go_once_those_of_the_marked_audiences_that_can_be_are_compa
         await until_gone(pilot, "marked")
 
 
+async def test_no_more_is_compared_than_was_confirmed(harness: ConsoleHarness) -> None:
+    """A colleague gave the third one a cohort meanwhile; each takes a download of the month's."""
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        for key in ("shoppers", "tests"):
+            workspace.read(event(user, True, audience=key) for user in USERS)
+        sync(workspace)
+        workspace.read([event("u1", True, audience="unsent")])
+    async with harness.open(size=(160, 40)) as pilot:
+        await until_shown(pilot, "shoppers", "tests", "unsent")
+        await pilot.press("a", "r")
+        await until_shown(pilot, "r Compare all 2")
+        await pilot.press("r")
+        await until_shown(pilot, "Compare 2 audiences?")
+        with harness.workspace(connection) as workspace:
+            await workspace.sync()
+        services(pilot).publish_ledger_change()
+        await until_shown(pilot, "Comparing takes 3 downloads.")
+        await pilot.press("y")
+        await until(pilot, lambda: services(pilot).jobs.reconciling)
+        job = services(pilot).jobs.reconciling
+        assert job is not None
+        assert len(job.audience_ids) == 2
+        await until_over(pilot)
+
+
 async def test_a_comparison_that_is_pruned_while_it_is_shown_gives_way_to_the_last_one(
     harness: ConsoleHarness,
 ) -> None:

@@ -289,12 +289,13 @@ audience, with everyone who differs."""
             ],
             yes="Compare",
         )
-        self.run_worker(self._compare_if(question.asked(self.services)))
+        operation = CompareOperation([item.audience for item in chosen])
+        self.run_worker(self._compare_if(operation, question.asked(self.services)))
 
-    async def _compare_if(self, asked: Awaitable[bool | None]) -> None:
+    async def _compare_if(self, operation: CompareOperation, asked: Awaitable[bool | None]) -> None:
+        """Compare what the question named; what can be compared may be more by now."""
         if await asked:
-            audiences = [item.audience for item in self._chosen]
-            self._start(CompareOperation(audiences))
+            self._start(operation)
 
     def _start(self, operation: ReconcileOperation) -> None:
         start(self.services, self.session, operation)
