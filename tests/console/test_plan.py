@@ -158,6 +158,32 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(harness: Consol
         await until_shown(pilot, "→ 8 removed in")
 
 
+async def test_a_removal_that_becomes_large_during_the_question_is_asked_about_too(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect()
+    users = [f"u-{n}" for n in range(10)]
+    with harness.workspace(connection) as workspace:
+        for key in ("shoppers", "trial"):
+            workspace.read(event(user, True, audience=key) for user in users)
+        await workspace.sync()
+        workspace.read(event(user, False, 5) for user in users[:8])
+    async with harness.open() as pilot:
+        await open_plan(pilot, "emoves 8 users", "removes most")
+        await pilot.press("y")
+        await until_shown(pilot, "Type “shoppers” to continue")
+        with harness.workspace(connection) as workspace:
+            workspace.read(event(user, False, 5, audience="trial") for user in users)
+        services(pilot).publish_ledger_change()
+        await until_shown(pilot, "removes all", "Type “shoppers” to continue")
+        await pilot.press(*"shoppers", "enter")
+        again, jobs = "Type “remove” to continue", services(pilot).jobs
+        await until(pilot, lambda: again in picture(pilot) or jobs.sync is not None)
+        assert jobs.sync is None
+        await pilot.press(*"remove", "enter")
+        await until(pilot, lambda: jobs.sync is not None)
+
+
 async def test_a_name_with_a_dash_that_keyboards_lack_can_be_typed(
     harness: ConsoleHarness,
 ) -> None:

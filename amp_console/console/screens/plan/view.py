@@ -242,15 +242,22 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         if sync is not None and not sync.is_over:
             self.app.push_screen(_under_way(), self._watch_if)
             return
-        large = plan_rows.large_removals(self._now or self._plan)
-        if large:
-            self.app.push_screen(large_removal_question(large), self._send_if)
-        else:
-            self._send()
+        self._send_once_agreed(frozenset())
 
-    def _send_if(self, is_meant: bool | None) -> None:
-        if is_meant:
+    def _send_once_agreed(self, agreed: frozenset[int]) -> None:
+        """Send, unless most of a cohort would be removed for which no one has `agreed` to that."""
+        assert self._plan is not None
+        large = plan_rows.large_removals(self._now or self._plan)
+        asked = frozenset(item.audience_id for item in large)
+        if asked <= agreed:
             self._send()
+            return
+
+        def send_if(is_meant: bool | None) -> None:
+            if is_meant:
+                self._send_once_agreed(asked)
+
+        self.app.push_screen(large_removal_question(large), send_if)
 
     def _watch_if(self, is_meant: bool | None) -> None:
         if is_meant:
