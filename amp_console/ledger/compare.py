@@ -4,6 +4,9 @@ Once `delivered` matches the export, the differences are what is pending or reje
 are not read a second time.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import msgspec
 
 from amp_console.ledger.audiences import audience
@@ -50,6 +53,9 @@ _PRUNE = (
     f"WHERE audience_id = :audience ORDER BY id DESC LIMIT {EVERY} OFFSET {KEPT})"
 )
 _SORTING_THREADS = 2  # beside the ledger's own, only while it sorts; they take 40 MiB
+# Of a join on a server. What fits into the processor's cache is joined with a fifth less work than
+# all at once, though it goes through files: 2,000,000 identifiers take 2.0 s, with 64 MB 2.4 s.
+_JOIN_MEMORY = "4MB"
 _KNOWN = "audience_id = :audience AND id_type = :id_type"
 _FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND delivered IS NOT 0"
 
@@ -77,6 +83,16 @@ class ComparisonSpec(msgspec.Struct, frozen=True):
 def compare_cohort(db: Db, spec: ComparisonSpec) -> Comparison:
     """Compare the export with the audience, and set `delivered` to what the export shows."""
     return _Comparer(db, spec).compare()
+
+
+@contextmanager
+def _joining_in_cache(db: Db) -> Iterator[None]:
+    """Let joins on a server have `_JOIN_MEMORY`, and then what the session has."""
+    set_memory = "SELECT set_config('work_mem', ?, true)"  # until the transaction ends
+    (memory,) = db.execute("SELECT current_setting('work_mem')").fetchone()
+    db.execute(set_memory, (_JOIN_MEMORY,))
+    yield
+    db.execute(set_memory, (memory,))
 
 
 class _Comparer:
@@ -193,14 +209,15 @@ class _Comparer:
         does not know.
         """
         now = "CASE WHEN found.id IS NULL THEN 0 ELSE 1 END"
-        self._run(
-            f"CREATE TEMP TABLE {drift_table(self._audience_id)} AS SELECT DISTINCT n, "
-            f"delivered AS was, {now} AS now, id AS who, wanted AS wants, "
-            f"{self._prior_state('delivered')} AS prior "
-            f"FROM (SELECT * FROM main.member WHERE {_KNOWN}) AS known "
-            f"FULL JOIN (SELECT id FROM {self._export} WHERE id <> '') AS found USING (id) "
-            f"WHERE n IS NULL OR delivered IS NOT {now} OR wanted IS NOT {now}"
-        )
+        with _joining_in_cache(self._db):
+            self._run(
+                f"CREATE TEMP TABLE {drift_table(self._audience_id)} AS SELECT DISTINCT n, "
+                f"delivered AS was, {now} AS now, id AS who, wanted AS wants, "
+                f"{self._prior_state('delivered')} AS prior "
+                f"FROM (SELECT * FROM main.member WHERE {_KNOWN}) AS known "
+                f"FULL JOIN (SELECT id FROM {self._export} WHERE id <> '') AS found USING (id) "
+                f"WHERE n IS NULL OR delivered IS NOT {now} OR wanted IS NOT {now}"
+            )
         self._run(f"ANALYZE {self._drift}")
 
     def _note_drift_in_file(self) -> None:

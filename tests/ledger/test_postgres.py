@@ -500,6 +500,29 @@ def test_a_comparison_is_planned_for_many_who_differ(ledger: Ledger) -> None:
 
 
 @postgresql_only
+def test_only_the_join_of_a_comparison_is_kept_to_what_fits_into_a_cache(ledger: Ledger) -> None:
+    known, memory = start(ledger), list[tuple[str, bool]]()
+    ledger.write(link_existing, known.id, "cohort1")
+
+    class Watched(PostgresDb):
+        def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
+            (size,) = super().execute("SHOW work_mem").fetchone()
+            memory.append((size, " FULL JOIN " in sql))
+            return super().execute(sql, parameters)
+
+    def compared(db: Db) -> None:
+        assert isinstance(db, PostgresDb)
+        begin_export(db, known.id)
+        add_exported(db, known.id, known.id_type, '{"1":"u1"}')
+        compare_cohort(Watched(db.connection), ComparisonSpec(1, known.id, 1))
+
+    ledger.write(compared)
+    assert ("4MB", True) in memory
+    assert ("64MB", True) not in memory
+    assert memory[-1] == ("64MB", False)
+
+
+@postgresql_only
 def test_who_is_sent_is_marked_by_place(ledger: Ledger) -> None:
     """A join is planned as if all of the table were read: it took 1.3 instead of 0.5 s."""
     known, plans = start(ledger), list[str]()
