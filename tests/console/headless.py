@@ -7,9 +7,9 @@ rendered when a test asks for its text.
 It parses all style sheets, and looks through their rules, anew for each application and for each
 screen that is opened; here this is done once in a process (`quick_styles.py`).
 
-Each strip of a line makes seven caches that count what they find; here they are plain dicts, which
-take a tenth of the time of the console's tests less. A test that asks for a screen's text gets it
-without the colours being mixed (`quick_text.py`).
+Each strip of a line makes seven caches that count what they find; here they are plain dicts, made
+when they are first used, which take a tenth of the time of the console's tests less. A test that
+asks for a screen's text gets it without the colours being mixed (`quick_text.py`).
 
 A pilot waits 40 ms for each key, until the process burns no CPU time, which under load says
 nothing. Here it waits until the event loop has nothing left to do. Then it sends a message to each
@@ -47,7 +47,7 @@ from textual.strip import Strip
 
 from tests.console.quick_messages import quick_messages
 from tests.console.quick_styles import quick_styles
-from tests.console.quick_text import quick_text, text_alone
+from tests.console.quick_text import quick_text, text_of_screens
 
 IDLE_SECONDS = 0.002
 PAINT_SECONDS = 0.5
@@ -68,8 +68,7 @@ def rendered(app: App[Any]) -> list[Strip]:
 
 def text_of_screen(app: App[Any]) -> list[str]:
     """The text of the lines that `rendered` returns, without the blanks that end them."""
-    with text_alone():
-        return [strip.text.rstrip() for strip in rendered(app)]
+    return text_of_screens(app)
 
 
 def _count_update(
@@ -140,14 +139,16 @@ def _keep_segments(
 ) -> None:
     self._segments = list(segments)
     self._cell_length = cell_length
-    self._divide_cache = {}  # type: ignore[assignment]
-    self._crop_cache = {}  # type: ignore[assignment]
-    self._style_cache = {}  # type: ignore[assignment]
-    self._filter_cache = {}  # type: ignore[assignment]
-    self._line_length_cache = {}  # type: ignore[assignment]
-    self._crop_extend_cache = {}  # type: ignore[assignment]
-    self._offsets_cache = {}  # type: ignore[assignment]
     self._render_cache = self._link_ids = self._cell_count = None
+
+
+def _make_cache(self: Strip, name: str) -> dict[object, Strip]:
+    """Make a cache of a strip when it is first asked for; most are never."""
+    if not name.endswith("_cache"):
+        raise AttributeError(name)
+    made: dict[object, Strip] = {}
+    setattr(self, name, made)
+    return made
 
 
 def _without_control_codes(text: str) -> str:
@@ -172,6 +173,7 @@ def quick_textual() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, quick[0], quick[1], quick[2]:
         patch.setattr(Compositor, "render_update", _count_update)
         patch.setattr(Strip, "__init__", _keep_segments)
+        patch.setattr(Strip, "__getattr__", _make_cache, raising=False)
         patch.setattr("textual.content._strip_control_codes", _without_control_codes)
         patch.setattr("textual.app.wait_for_idle", _wait_for_idle)
         patch.setattr("textual.pilot.wait_for_idle", _wait_for_idle)

@@ -3,7 +3,11 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from textual.app import App, ComposeResult
+from textual.containers import Container
 from textual.pilot import Pilot
+from textual.screen import ModalScreen
+from textual.widgets import Static
 
 from tests.console.harness import ConsoleHarness, until_shown
 from tests.console.headless import rendered, text_of_screen
@@ -52,3 +56,49 @@ async def test_a_screen_has_the_text_that_textual_renders_and_keeps_its_colours(
                 for widget in screen.walk_children(with_self=True):
                     widget.refresh()
             assert rendered(pilot.app) == painted
+
+
+class Panel(ModalScreen[None]):
+    """A box in front of the middle of what is behind it."""
+
+    DEFAULT_CSS = """
+    Panel { align: center middle; }
+    Panel Static { width: 11; height: 3; border: round white; text-align: center; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static("語言 e\u0301")
+
+
+class WideText(App[None]):
+    """Characters that take two cells, some of which the edge of a widget cuts in half."""
+
+    DEFAULT_CSS = """
+    #narrow { width: 7; height: 2; text-wrap: nowrap; text-overflow: clip; }
+    #faint { text-opacity: 60%; text-align: right; }
+    #moved { width: 15; height: 3; overflow: hidden; Static { width: 30; text-opacity: 60%; } }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static("漢字" * 100)
+        yield Static("a漢字漢字\ta", id="narrow")
+        yield Static("語 faint", id="faint")
+        with Container(id="moved"):
+            yield Static("漢字" * 8)
+        yield Static("b" + "漢字" * 100)
+
+
+async def test_wide_characters_are_cut_where_textual_cuts_them() -> None:
+    app = WideText()
+    async with app.run_test() as pilot:
+        await app.push_screen(Panel())
+        for size in ((40, 20), (41, 19), (44, 16), (12, 9), (9, 4)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            app.screen_stack[0].query_one("#moved").scroll_to(
+                size[0] % 3, animate=False, force=True
+            )
+            await pilot.pause()
+            text = text_of_screen(app)
+            assert len("".join(text)) > 10
+            assert text == [strip.text.rstrip() for strip in rendered(app)]
