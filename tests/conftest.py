@@ -11,6 +11,8 @@ from itertools import chain, count
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.ledgers import ENGINES, EmptyLedger, PostgresqlLedgers, postgresql_ledgers
 from tests.postgresql import PASSWORD, PostgresqlServer, own_database, postgresql_server
@@ -62,20 +64,41 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
-FIRST_FILES = (
+WAITING_FILES = (
     "cli/test_lost_packets.py",
-    "console/test_every_place.py",
+    "ledger/test_silence.py",
     "cli/test_silent_proxy.py",
-    "console/test_pictures.py",
     "cli/test_server_restart.py",
-    "demo/test_tour.py",
-    "test_acceptance.py",
-    "console/test_reconcile.py",
-    "console/test_terminal.py",
-    "console/test_errors.py",
-    "console/test_live.py",
+    "cli/test_clocks.py",
 )
-"""Files that take longest, those that wait beside those that compute."""
+"""Files that wait most of their time, for silent peers and for what comes once a second."""
+FIRST_FILES = (
+    *WAITING_FILES,
+    "console/test_numbers.py",
+    "console/test_every_place.py",
+    "console/test_pictures.py",
+    "demo/test_tour.py",
+    "console/test_live.py",
+    "console/test_reconcile.py",
+    "console/test_errors.py",
+    "console/test_audiences.py",
+    "console/test_terminal.py",
+    "console/test_several_connections.py",
+    "test_acceptance.py",
+)
+"""Those, and the files that take longest."""
+
+
+class FilesThatWaitTogether(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+    """Gives each file to one worker, and the files that wait to the same: the others compute."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "waiting" if file.removeprefix("tests/") in WAITING_FILES else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesThatWaitTogether:
+    return FilesThatWaitTogether(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import grimp
 
 import amp_console
+from tests.conftest import FIRST_FILES, WAITING_FILES, FilesThatWaitTogether
 
 ROOT = Path(amp_console.__file__).parent
 MAX_METHODS = 25
@@ -106,6 +107,15 @@ def test_no_event_loop_waits_for_a_lock_of_a_ledger() -> None:
         if called(item.context_expr) in {"lease", "hold_run", "hold_source"}
     ]
     assert found == []
+
+
+def test_files_that_wait_are_one_worker_s_and_those_that_come_first_exist() -> None:
+    scheduling = object.__new__(FilesThatWaitTogether)
+    files = [f"tests/{name}" for name in FIRST_FILES]
+    assert [file for file in files if not (ROOT.parent / file).exists()] == []
+    scopes = {file: scheduling._split_scope(f"{file}::test_one[::]") for file in files}
+    together = Counter(scopes.values()).most_common(2)
+    assert together == [("waiting", len(WAITING_FILES)), (files[len(WAITING_FILES)], 1)]
 
 
 def called(node: ast.expr) -> str | None:
