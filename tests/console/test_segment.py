@@ -235,7 +235,7 @@ async def test_who_is_to_be_checked_in_segment_is_marked_and_found_by_a_filter(
     async with harness.open(size=(160, 45)) as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("u")
-        await until_shown(pilot, "· 2 to check in Segment ─")
+        await until_shown(pilot, "· 2 to check in Segment · 16 changes pending")
         shown = picture(pilot)
         assert re.search(rf"{LAPSED}.* 7 .*≠ Segment \+3", shown)
         assert re.search(rf"{GHOSTS}.* 5 .*≠ Segment failed", shown)
