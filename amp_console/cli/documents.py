@@ -270,7 +270,7 @@ class PersonInAudience(msgspec.Struct, frozen=True):
 class ProfileDocument(msgspec.Struct, frozen=True):
     """What Segment's Profile API said of a User ID: in which audiences the person is, by key.
 
-    `audiences` is null where that is unknown, and `user_id` where no event names one; `trouble`
+    `audiences` is null where that is unknown, and `user_id` where no event contains one; `trouble`
     says why.
     """
 

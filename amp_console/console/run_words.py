@@ -48,7 +48,7 @@ def waiting(state: str, seconds: float, tries: int) -> str:
 
 
 def shortened(text: str, width: int, more: str) -> str:
-    """Make what an audience waits for fit into so many columns; for how long is never cut off."""
+    """Shorten what an audience waits for to `width` columns; how long it waits is never cut off."""
     if len(text) <= width:
         return text
     text = text.replace(", trying again ", ", again ").replace(" try)", ")")
@@ -66,8 +66,9 @@ def shortened(text: str, width: int, more: str) -> str:
 def so_far(done: int, total: int, planned: int, speed: float, left: float | None) -> str:
     """Say in a sentence how far a run is; `speed` in changes per second, `left` in seconds.
 
-    It was `planned` for so many changes; those that arrive meanwhile are delivered, too. A user may
-    be several: one in each audience, and a removal and an addition where the ID type has changed.
+    It had `planned` changes at first; those that arrive meanwhile are delivered, too. A user may
+    count several times: once for each audience, and as a removal and an addition if the ID type has
+    changed.
     """
     more = f"{abs(total - planned):,} {'more' if total > planned else 'fewer'} since"
     plan = f" ({planned:,} planned, {more})" if total != planned else ""
@@ -113,11 +114,11 @@ def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> st
 def _delivered(left: Except, whose: str) -> str:
     """Say that a run delivered everything that could be sent, and who could not."""
     if unsent := _not_sent(0, left):
-        said = f"All that could be sent is delivered. Not sent: {listed(unsent)}."
+        said = f"Everything that could be sent is delivered. Not sent: {listed(unsent)}."
         return f"{said} Errors lists who is left now."
     if left.pending:
-        since = plural(left.pending, "user")
-        return f"Everything planned is delivered; {since} became pending since."
+        have = f"{plural(left.pending, 'user')} {'has' if left.pending == 1 else 'have'}"
+        return f"Everything planned is delivered. {have} become pending since."
     return f"All changes to {whose} were delivered."
 
 
@@ -200,9 +201,9 @@ def advice(
 ) -> Iterator[str]:
     """Say what to look at next after a run of this kind.
 
-    So many of the rejected are `still` as the run left them (None: all). `stuck` are the names and
-    notes of audiences that no sync delivers before a person has seen to them; `goes_on` says
-    whether there are others that the next sync delivers.
+    `still` is how many of the rejected users are as the run left them (None: all). `stuck` are the
+    names and notes of audiences that no sync delivers until an operator acts on them; `goes_on`
+    says whether there are others that the next sync delivers.
     """
     if counts.rejected:
         yield _rejected(counts.rejected, counts.rejected if still is None else still)
@@ -222,13 +223,15 @@ def advice(
 
 
 def _rejected(rejected: int, still: int) -> str:
-    """Say that users were rejected, and that some were seen to since."""
+    """Say that users were rejected, and how many have been retried or changed since."""
     were = f"{rejected:,} {'user was' if rejected == 1 else 'users were'} rejected"
     if still >= rejected:
         return f"{were}: press x to see who and why."
     if not still:
-        return f"{were}, and {'all of them ' if rejected > 1 else ''}retried or changed since."
-    return f"{were}, {rejected - still:,} of them retried or changed since: press x for the others."
+        all_have = "has" if rejected == 1 else "all of them have"
+        return f"{were}, and {all_have} since been retried or changed."
+    have = f"{rejected - still:,} {'has' if rejected - still == 1 else 'have'}"
+    return f"{were}; {have} since been retried or changed: press x for the others."
 
 
 def request_operation(record: RequestRecord) -> str:

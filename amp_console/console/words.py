@@ -1,4 +1,4 @@
-"""Numbers and times as the screen says them. Nothing here is markup, and nothing steers."""
+"""Numbers and times in words for the screen, as plain text without markup or control codes."""
 
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -8,7 +8,7 @@ from amp_console.console.widgets.grid import Cell
 from amp_console.text import zone_of
 
 SECOND = 1_000_000  # microseconds
-CLOCK_TOLERANCE = 10 * SECOND  # a moment so little ahead of a clock that ticks is now
+CLOCK_TOLERANCE = 10 * SECOND  # a moment that is less ahead of a ticking clock counts as now
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 YEAR = 365 * DAY
 
@@ -23,12 +23,12 @@ def byte_size(count: float) -> str:
 
 
 def number(value: int | None, glyphs: Glyphs) -> str:
-    """Return 48,210; a dash for what is not known."""
+    """Return "48,210", or a dash if the number is not known."""
     return glyphs.dash if value is None else f"{value:,}"
 
 
 def changes(add: int, remove: int, glyphs: Glyphs) -> str:
-    """Return "+312  −40": what is still to be added and removed; "" where nothing is."""
+    """Return "+312  −40": what is still to be added and removed; "" if nothing is."""
     parts = [f"+{add:,}" if add else "", f"{glyphs.minus}{remove:,}" if remove else ""]
     return "  ".join(part for part in parts if part)
 
@@ -36,8 +36,8 @@ def changes(add: int, remove: int, glyphs: Glyphs) -> str:
 def ago(then: int | None, now: int, glyphs: Glyphs) -> str:
     """Return "4 min ago" for two moments in microseconds since 1970.
 
-    A dash for none. Nothing happened in 1970 or before: such a moment means the beginning of
-    time, of a member that no event names, or for a clock that was never set.
+    A dash for none. Nothing happened in 1970 or before: such a moment is that of a member who
+    appears in no event, or comes from a clock that was never set.
     """
     if then is None or then < YEAR:
         return glyphs.dash
@@ -62,7 +62,7 @@ def between(least: str, most: str) -> str:
 
 
 def aged(moment: int | None, now: int, glyphs: Glyphs, tone: str = "dim") -> Cell:
-    """Return a cell of a list that says how long ago a moment was, also later."""
+    """Return a cell of a list that says how long ago a moment was, and that keeps up with time."""
     return Cell(ago(moment, now, glyphs), tone, moment)
 
 
@@ -82,9 +82,9 @@ def at(moment: int | None) -> str:
 
 
 def moment(then: int, now: int) -> str:
-    """Return when something was, in few columns: "19:42:50", before today "05-03 19:42".
+    """Return when something was, in few columns: "19:42:50", or "05-03 19:42" before today.
 
-    Of another year only the date: "2025-05-03".
+    For another year, only the date: "2025-05-03".
     """
     whole, today = at(then), at(now)
     if whole[:10] == today[:10]:
@@ -115,7 +115,7 @@ def lasting(seconds: float) -> str:
 
 
 def lasting_about(seconds: float) -> str:
-    """Return how long something will take, as far as an estimate is worth: "about 40 s"."""
+    """Return how long something will take, as precisely as an estimate can be: "about 40 s"."""
     whole = max(1, round(seconds))
     if whole >= 60:
         return f"about {lasting(whole)}"
@@ -130,7 +130,7 @@ def stopwatch(seconds: float) -> str:
 
 
 def folder_of(source: str) -> str:
-    """The folder of a file, or of an object in a bucket; "" for what has none."""
+    """The folder of a file, or of an object in a bucket; "" if it has none."""
     if "://" in source:
         return source.rpartition("/")[0]
     folder = str(PurePath(source).parent)

@@ -99,7 +99,7 @@ def _not_sent(ended: Run) -> Iterator[str]:
     """Who is not delivered although the run rejected none of them."""
     if ended.status not in {RunStatus.DELIVERED, RunStatus.PARTIAL}:
         return
-    if ended.rejected_earlier is None:  # an older version did not count them apart
+    if ended.rejected_earlier is None:  # an older version did not count them separately
         if ended.status is RunStatus.PARTIAL:
             yield "rejected earlier or without an identifier to send"
     elif ended.rejected_earlier:

@@ -93,12 +93,12 @@ def test_a_user_whom_only_a_comparison_found_is_known(synced: Operator) -> None:
     facts = {line[2:16].strip(): line[16:] for line in ended.out.splitlines() if line[:2] == "  "}
     assert facts["event"] == "none"
     assert facts["should be"] == "not in the cohort"
-    assert facts["compared"].endswith("run 2: in the cohort, in no event")
+    assert facts["compared"].endswith("run 2: in the cohort, but in no event")
     (found,) = synced.run("person", "by-hand", "--json").document["audiences"]
     assert (found["verdict"], found["event_at"], found["found"]) == (
         "extra",
         None,
-        "in the cohort, in no event",
+        "in the cohort, but in no event",
     )
 
 

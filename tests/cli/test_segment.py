@@ -555,7 +555,7 @@ def test_an_amplitude_id_without_a_known_user_id_is_not_asked_about(
     assert operator.connect("acme", *paths).status == 0
     take_in(operator, tmp_path, "4711")
     ask_profiles(operator)
-    said = "Segment is asked by User ID, and no event names one for this Amplitude ID."
+    said = "Segment is asked by User ID, and no event contains one for this Amplitude ID."
     assert said in operator.run("person", "4711").out
     segment = operator.run("person", "4711", "--json").document["segment"]
     assert (segment["user_id"], segment["trouble"]) == (None, said)

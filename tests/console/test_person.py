@@ -350,7 +350,7 @@ async def test_an_identifier_in_another_case_or_with_blanks_is_offered(
 ) -> None:
     async with person_shown(harness, " GHOST-2 ") as pilot:
         await until_shown(
-            pilot, "Not found: case and spaces matter. 1 identifier differs only in them", "ghost-2"
+            pilot, "Not found. 1 identifier differs only in case or spaces", "ghost-2"
         )
         await pilot.press("enter")
         await until_shown(pilot, "Found in 1 audience")

@@ -71,8 +71,10 @@ async def test_a_run_that_rejected_no_one_leads_to_who_is_rejected(
     async with harness.open() as pilot:
         await start_sync(
             pilot,
-            "All that could be sent is delivered. Not sent: 1 user that earlier runs rejected.",
-            "Errors lists who is",
+            "Everything that could be sent is delivered. Not sent: 1 user that earlier runs "
+            "rejected.",
+            "Errors lists",
+            "who is left now.",
         )
         await pilot.press("x")
         await until_shown(pilot, "No user's last rejection was by this run.")

@@ -74,7 +74,7 @@ def test_a_verdict_names_who_is_left() -> None:
         == "All changes to shoppers were delivered."
     )
     assert verdict("delivered", none, Except(3), "shoppers") == (
-        "Everything planned is delivered; 3 users became pending since."
+        "Everything planned is delivered. 3 users have become pending since."
     )
     assert verdict("partial", AudienceCounts(rejected=1), Except(0), "shoppers") == (
         "Delivered, except 1 rejected user."
@@ -87,8 +87,8 @@ def test_a_verdict_names_who_is_left() -> None:
         "send and 2 invalid events. Errors lists who is left now."
     )
     assert verdict("delivered", none, Except(0, 12, 3), "shoppers") == (
-        "All that could be sent is delivered. Not sent: 12 users that earlier runs rejected and "
-        "3 members without an identifier to send. Errors lists who is left now."
+        "Everything that could be sent is delivered. Not sent: 12 users that earlier runs rejected "
+        "and 3 members without an identifier to send. Errors lists who is left now."
     )
     assert verdict("partial", none, Except(0), "shoppers") == (
         "Delivered, except users that earlier runs rejected or that have no identifier to send."
@@ -134,10 +134,10 @@ def test_advice_says_what_to_look_at_next() -> None:
         (10, 10, "10 users were rejected: press x to see who and why."),
         (
             *(10, 8),
-            "10 users were rejected, 2 of them retried or changed since: press x for the others.",
+            "10 users were rejected; 2 have since been retried or changed: press x for the others.",
         ),
-        (10, 0, "10 users were rejected, and all of them retried or changed since."),
-        (1, 0, "1 user was rejected, and retried or changed since."),
+        (10, 0, "10 users were rejected, and all of them have since been retried or changed."),
+        (1, 0, "1 user was rejected, and has since been retried or changed."),
     ],
 )
 def test_advice_on_rejected_users_knows_who_was_seen_to_since(

@@ -232,7 +232,7 @@ async def test_of_the_users_that_a_run_rejected_it_says_how_many_still_are(
             "Delivered, except 3 rejected users.",
             "Rejected by this run (3)",
             "1 more retried or changed since",
-            "3 users were rejected, 1 of them retried or changed since: press x for the others.",
+            "3 users were rejected; 1 has since been retried or changed: press x for the others.",
         )
 
 

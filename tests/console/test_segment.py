@@ -469,7 +469,7 @@ async def test_segment_is_not_asked_about_a_person_without_a_user_id(
         workspace.read([event("4711", True, audience=LAPSED)])
     async with harness.open() as pilot:
         await ask_about(pilot, "4711", "Found in 1 audience")
-        await until_flowing(pilot, "no event names one for this Amplitude ID.")
+        await until_flowing(pilot, "no event contains one for this Amplitude ID.")
         assert simulator.segment.requests == []
 
 

@@ -195,7 +195,9 @@ async def test_whose_answer_was_lost_is_unsure(workspace: Workspace) -> None:
     workspace.limit(tries=1)
     workspace.set_faults(Rule(Reset(applied=True), calls=frozenset({Call.MEMBERSHIP})))
     await workspace.sync()
-    assert "Whether an earlier request got through is unknown" in answer(workspace, "u3").sentence
+    assert (
+        "It is unknown whether an earlier request got through" in answer(workspace, "u3").sentence
+    )
 
 
 async def in_open_request(workspace: Workspace, run_id: int) -> PersonStatus:
@@ -225,7 +227,7 @@ async def test_whom_a_dead_process_left_in_a_request_is_unsure(workspace: Worksp
         run_id = workspace.ledger.write(runs.begin_run, ReadCounts(), workspace.timing.now(), lock)
     found = await in_open_request(workspace, run_id)
     assert (found.verdict, found.record.delivered) == (PersonVerdict.ENTERS, None)
-    assert "Whether an earlier request got through is unknown" in found.sentence
+    assert "It is unknown whether an earlier request got through" in found.sentence
 
 
 async def test_who_is_rejected_is_told_why(workspace: Workspace) -> None:

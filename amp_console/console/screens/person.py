@@ -384,7 +384,7 @@ def _found_text(many: int, text: str, suggested: Sequence[str]) -> str:
         return "Not found in any event"
     if are_spelt_otherwise(text, suggested):
         like = "identifier differs" if similar == 1 else "identifiers differ"
-        return f"Not found: case and spaces matter. {similar} {like} only in them (Enter opens one)"
+        return f"Not found. {similar} {like} only in case or spaces (Enter opens one)"
     begin = "identifier begins" if similar == 1 else "identifiers begin"
     first = "at least " if similar == MAX_SUGGESTED else ""
     return f"No event has exactly this ID; {first}{similar} {begin} with it (Enter opens one)"

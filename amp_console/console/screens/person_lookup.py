@@ -17,8 +17,8 @@ from amp_console.text import plural
 from amp_console.values import IdType
 
 NOT_USED = (
-    " amp-console can't use it: a sync sends the identifiers that events carry. Have the events "
-    "carry the {wanted}, or match the audience by {has}."
+    " amp-console can't use it: a sync sends the identifiers that events carry. Add the {wanted} "
+    "to the events, or match the audience by {has}."
 )
 """Of the identifier that the events of a person lack, although Amplitude knows it."""
 

@@ -142,7 +142,7 @@ def found_text(comparison: PersonComparison) -> str:
 _FOUND = {
     DifferenceKind.MISSING: "missing from the cohort",
     DifferenceKind.LEFT: "in the cohort, although they left",
-    DifferenceKind.STRANGER: "in the cohort, in no event",
+    DifferenceKind.STRANGER: "in the cohort, but in no event",
     DifferenceKind.NO_ID_IN_COHORT: "in the cohort, without an identifier to match",
     DifferenceKind.LISTED: "in the list and in the cohort",
     DifferenceKind.UNLISTED: "in neither the list nor the cohort",
@@ -179,7 +179,7 @@ MAX_SUGGESTED = 10
 def suggest_identifiers(db: Db, text: str) -> list[str]:
     """Return a few identifiers that begin with a text, in their order.
 
-    Where none does, those that begin with it without the blanks around it, or in lower or upper
+    If none does, return those that begin with it without the spaces around it, or in lower or upper
     case: Amplitude compares identifiers exactly.
     """
     trimmed = text.strip()
@@ -190,7 +190,7 @@ def suggest_identifiers(db: Db, text: str) -> list[str]:
 
 
 def are_spelt_otherwise(text: str, suggested: Sequence[str]) -> bool:
-    """Whether suggestions begin with a text in another case, or without its blanks."""
+    """Whether suggestions begin with a text in another case, or without its spaces."""
     return bool(suggested) and not suggested[0].startswith(text)
 
 
@@ -279,7 +279,7 @@ def _extra(record: PersonRecord) -> str:
         )
     wanted = record.audience.id_type.label
     return (
-        f"{found}, and in no event. Amplitude knows no {wanted} of theirs, so they can't be "
+        f"{found}, and in no event. Amplitude has no {wanted} for them, so they can't be "
         "matched with the audience."
     )
 
@@ -299,7 +299,7 @@ def _on_the_way(record: PersonRecord) -> str:
 
 
 def _enters(record: PersonRecord) -> str:
-    unsure = " Whether an earlier request got through is unknown." if _is_unsure(record) else ""
+    unsure = " It is unknown whether an earlier request got through." if _is_unsure(record) else ""
     if record.refusals:
         times = _times(record.refusals)
         return (
@@ -361,7 +361,7 @@ _ADVICE_IF_KNOWN = {
     ),
     Reason.REFUSED: (
         "Amplitude refused this identifier although it knows it: a retry shows whether it still "
-        "does."
+        "refuses it."
     ),
 }
 _ADVICE_AGAIN_IF_KNOWN = {
@@ -442,8 +442,8 @@ def _no_identifier(record: PersonRecord) -> str:
         then = f", so {_next_sync(record, 'removes them')}"
     return (
         f"{start}: the audience is matched by {wanted}, and {_event(record)} carries "
-        f"only a {has}{then}. Say under Field mapping where events carry the {wanted}, or change "
-        "the audience's ID type, which replaces the members of its cohort."
+        f"only a {has}{then}. Set the field with the {wanted} under Field mapping, or change the "
+        "audience's ID type, which replaces the members of its cohort."
     )
 
 
@@ -451,13 +451,13 @@ def _other_id_type(record: PersonRecord) -> str:
     wanted = record.audience.id_type.label
     other = record.counterpart
     if other is None:
-        return f"Left the audience, as {_event(record)} says; it is matched by {wanted}."
+        return f"Left the audience, as {_event(record)} says. The audience is matched by {wanted}."
     return f"The audience is matched by {wanted}: look for {other}."
 
 
 def _no_cohort(record: PersonRecord) -> str:
     return (
-        f"In the audience, as {_event(record)} says, but it has no cohort: "
+        f"In the audience, as {_event(record)} says, but the audience has no cohort: "
         f"{_next_sync(record, 'creates one and adds them')}."
     )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from amp_console.segment.client import ProfilesClient
 
 
-NO_USER_ID = "Segment is asked by User ID, and no event names one for this Amplitude ID."
+NO_USER_ID = "Segment is asked by User ID, and no event contains one for this Amplitude ID."
 OTHER_SPACE = "The audience belongs to another space."
 
 

@@ -149,7 +149,8 @@ def describe_comparison(comparison: Comparison) -> list[str]:
     if comparison.audience_no_id:
         people = plural(comparison.audience_no_id, "person", "people")
         lines.append(
-            f"{people} in the audience without {label}: no event gave one, so they can't be added."
+            f"{people} in the audience without {label}: no event contains one, so they can't be "
+            "added."
         )
     if comparison.disagreeing:
         more = "" if comparison.is_equal else "more "
@@ -190,7 +191,7 @@ def _extra(comparison: Comparison, pending: int) -> list[tuple[int, str]]:
 
 
 def _breakdown(parts: Sequence[tuple[int, str]]) -> str:
-    """The parts of a number that was just named; without its count if there is only one."""
+    """The parts of a number that was just given; a single part has no count of its own."""
     texts = [text for count, text in parts if count]
     return texts[0] if len(texts) == 1 else _join(parts)
 
@@ -202,7 +203,7 @@ def _join(parts: Sequence[tuple[int, str]]) -> str:
 def describe_size(size: SizeCheck) -> str:
     """What a cohort's size in Amplitude's list says of its repair, without capital and full stop.
 
-    "" where the list had no size that was computed after the repair began.
+    "" if the list had no size that was computed after the repair began.
     """
     if size.agrees is None:
         return ""
@@ -220,7 +221,7 @@ def describe_result(result: "RepairResult") -> str:
     if size is not None and size.agrees is False:
         return describe_size(size)
     if not result.is_equal:
-        return "differences are left"
+        return "some differences remain"
     if result.plan.sends_nothing:
         return "the ledger follows the list now"
     if size is not None and size.agrees:

@@ -207,7 +207,7 @@ def _pending(services: Services, known: AudienceSummary) -> Content:
         sent = f", {known.left.in_flight:,} of them in requests without an answer yet"
         return safe_text(pending, (sent, MUTED))
     if since is None:
-        return safe_text(pending, ("; no event names them", MUTED))
+        return safe_text(pending, ("; they appear in no event", MUTED))
     return safe_text(pending, (", the oldest event ", MUTED), (services.age_of(since), WARN))
 
 

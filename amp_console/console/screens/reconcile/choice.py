@@ -28,7 +28,7 @@ from amp_console.text import clean, plural
 
 SAMPLES = 3
 NAMED = 8  # audiences; of more only the number is said
-NOT_OURS = "Users that no event names may have been added by a colleague or another tool."
+NOT_OURS = "Users who appear in no event may have been added by a colleague or another tool."
 NEXT = "next"  # in the footer: to the next answer
 FOLLOW = "Make the ledger follow the list"
 _IN_SHORT = {
