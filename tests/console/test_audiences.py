@@ -593,6 +593,28 @@ async def test_rows_stay_under_the_cursor_until_one_comes_back_or_presses_1(
         await until(pilot, lambda: order(grid)[0] == LAPSED)
 
 
+async def test_rows_do_not_move_once_keys_act_on_what_was_shown_on_the_way_back(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    world = harness.simulator.world
+    world.replace(world.cohort_named(LAPSED).id, {world.add_user("stranger")})
+    after_the_last_run(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED, "pending", "= ")
+        grid = pilot.app.screen.query_one("#list", Grid)
+        before = order(grid)
+        await pilot.press("3")
+        await until_on(pilot, RunsScreen)
+        await services(pilot).figures.update_sizes()
+        with blocked_reads(pilot):
+            await pilot.press("1")
+            await until_on(pilot, AudiencesScreen)
+            await pilot.press("down")
+        await until_shown(pilot, "▲ 6 fewer in Amplitude")
+        assert order(grid) == before
+
+
 async def test_the_command_line_may_name_an_audience(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(audience=LAPSED)) as pilot:

@@ -146,7 +146,6 @@ order and columns as a view."""
         self._known: dict[Hashable, AudienceSummary] = {}
         self._layout_of_list = ListLayout(self)
         self._summaries = SummaryReader(self, partial(show_audiences, self), self.reload)
-        self._is_in_order = False  # what is shown was sorted since one came here
         self._is_linked = False  # the audience that the command line named was gone to
 
     def body(self) -> ComposeResult:
@@ -182,7 +181,7 @@ order and columns as a view."""
         await self.services.segment.load(session)
         await self._summaries.read(session)
         # What was read before another screen came to the front is sorted on the way back.
-        self._is_in_order = self.is_current or self.app.screen.is_modal
+        grid.rows.keeps_order = self.is_current or self.app.screen.is_modal
         name = self.services.options.audience
         if name is not None and not self._is_linked:
             self._is_linked = True
@@ -190,7 +189,8 @@ order and columns as a view."""
 
     def on_screen_suspend(self) -> None:
         """Sort anew when one comes back from another screen; a dialog leaves the order alone."""
-        self._is_in_order = self._is_in_order and self.app.screen.is_modal
+        if not self.app.screen.is_modal:
+            sort_at_the_next_look(self)
 
     def revisit(self) -> None:
         super().revisit()
@@ -366,7 +366,7 @@ order and columns as a view."""
 
         async def update() -> None:
             await post_updated(services.notifications, *asked)
-            self._is_in_order = False
+            sort_at_the_next_look(self)
             self.reload()
 
         services.run_in_background(update())
@@ -380,12 +380,16 @@ order and columns as a view."""
         self.query_one("#list", Grid).marks.clear()
 
 
+def sort_at_the_next_look(home: AudiencesScreen) -> None:
+    """Let rows move when the ledger is read next; else keys would act on another one."""
+    for grid in home.query("#list").results(Grid):
+        grid.rows.keeps_order = False
+
+
 def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
     """Show every audience in the list, and the one under the cursor in detail."""
     home._known = {item.audience.id: item for item in found}
     home.services.segment.compare(found)
-    # Rows that move under the cursor would have keys act on another one.
-    home.query_one("#list", Grid).rows.keeps_order = home._is_in_order
     home._layout_of_list.show([audience_row(home.services, item) for item in found])
     split = home.query_one(Split)
     split.fit_rows(len(found))
