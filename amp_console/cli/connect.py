@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     "--keep-history",
     metavar="AGE",
     callback=read_age,
-    help="Delete runs, requests, comparisons, log entries and backups after so many days, e.g. "
+    help="Delete runs, requests, comparisons, log entries and backups older than AGE, e.g. "
     "90d; or forever.  [default: unchanged, at first forever]",
 )
 @click.option(

@@ -330,7 +330,7 @@ def report_sentences(report: ForgetReport) -> list[str]:
         for left in report.obstacles
     ]
     if report.obstacles:
-        found.append("Nothing of theirs was erased. To finish it: amp-console forget")
+        found.append("None of their data was erased. To finish it: amp-console forget")
     if report.trouble:
         found.append(f"Files still contain what was erased. {report.trouble}")
         found.append("To finish it: amp-console forget")

@@ -46,7 +46,7 @@ async def test_what_was_not_removed_is_said_with_its_reason(harness: ConsoleHarn
         rule = Rule(Answer(status=500), frozenset({Call.MEMBERSHIP}))
         harness.simulator.faults.set([rule])
         await confirm(pilot, "l3")
-        await until_shown(pilot, "Not erased: User ID l3", "Nothing of theirs was erased.")
+        await until_shown(pilot, "Not erased: User ID l3", "None of their data was erased.")
 
 
 async def test_a_read_only_connection_forgets_no_one(harness: ConsoleHarness) -> None:

@@ -126,7 +126,7 @@ async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> 
         await pilot.press("U")
         await until_shown(pilot, "Not retried")
         await pilot.press("enter")
-        await until_shown(pilot, "No request ever carried this user.")
+        await until_shown(pilot, "No request ever included this user.")
 
 
 async def test_once_the_id_type_is_switched_the_reason_of_the_other_one_is_gone(

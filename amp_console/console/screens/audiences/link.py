@@ -245,7 +245,7 @@ audience only: two audiences would undo each other's changes."""
         removes = leaving > 0 and cohort.size != 0
         if removes:
             people = plural(leaving, "person", "people")
-            warning = f"It removes {people} who left the audience, as far as they are in it."
+            warning = f"It removes {people} who left the audience, if they are in the cohort."
             told.append(safe_text((warning, WARN)))
         others = [item for item in self._linked_to(cohort.id) if item.id != known.id]
         if others:

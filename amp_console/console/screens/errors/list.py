@@ -382,7 +382,7 @@ def _reason_without_request(screen: ErrorsScreen) -> str | None:
             return "These events are not JSON: correct them in the file at the line that is shown."
         return "Press m to see the first of these events, with the paths of the identifiers."
     user = screen._rejected.detail.user
-    return None if user and user.request_id else "No request ever carried this user."
+    return None if user and user.request_id else "No request ever included this user."
 
 
 def _reason_of_scope(rejected: RejectedUsers, action: str) -> str | None:
