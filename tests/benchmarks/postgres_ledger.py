@@ -25,6 +25,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -154,17 +155,24 @@ def deliver(ledger: Ledger, _: Size, seconds: dict[str, float]) -> None:
 
 
 def compare_cohort(ledger: Ledger, size: Size, seconds: dict[str, float]) -> None:
-    """Stage an export in parts, and compare it."""
+    """Stage an export in parts, one while the next is made, as a download does; compare it."""
     audience_id = add_audience(ledger)
     drift = size.compared // 100
     ledger.write(fill, audience_id, size.compared, 1)
     ledger.write(settle)
-    with timed(seconds, "stage"):
+    with timed(seconds, "stage"), ThreadPoolExecutor(1) as thread:
         ledger.stage(export_staging.begin_export, audience_id)
+        staging: Future[None] | None = None
         for first in range(drift, size.compared + drift, 10_000):
             people = {str(n): user(n + 1) for n in range(first, first + 10_000)}
             part = json.dumps(people, separators=(",", ":"))
-            ledger.stage(export_staging.add_exported, audience_id, IdType.USER_ID, part)
+            if staging is not None:
+                staging.result()
+            staging = thread.submit(
+                ledger.stage, export_staging.add_exported, audience_id, IdType.USER_ID, part
+            )
+        if staging is not None:
+            staging.result()
     with timed(seconds, "compare"):
         found = ledger.write(compare.compare_cohort, compare.ComparisonSpec(1, audience_id, NOW))
     assert (found.missing, found.strangers) == (drift, drift), found
