@@ -212,7 +212,7 @@ def test_a_ledger_in_use_is_not_left_behind_for_an_empty_one(
     joining = ("--ledger", server.url(USER), *WITH_PASSWORD)
     refused = connect(operator, *joining, stdin=TYPED)
     assert refused.status == 2
-    assert "holds 1 audience, and the chosen one is empty" in refused.err
+    assert "contains 1 audience, and the chosen one is empty" in refused.err
     assert "amp-console ledger move URL" in refused.err
     schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'amp_console'"
     assert server.rows(schemas) == [(0,)]

@@ -50,7 +50,7 @@ from amp_console.sync.live.progress import (
 )
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.sync.timing import Timing
-from tests.console.harness import console, services, until, until_shown
+from tests.console.harness import console, picture, services, until, until_shown
 from tests.console.headless import rendered
 
 NOW = 1_795_608_000_000_000  # 2026-11-25T12:00:00Z, microseconds since 1970
@@ -404,6 +404,8 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     await _visit(pilot, "r", "not compared")
     await _visit(pilot, "r", "Compare 4 audiences?")
     await _visit(pilot, "y", "has ended.", "5 of 500 downloads used")
+    detail = pilot.app.screen.query_one("#one")  # hidden by the notification in a small window
+    await until(pilot, lambda: ("Next panel" in picture(pilot)) is detail.display)
     yield "reconcile-all"
     await pilot.press("1")
 
@@ -429,7 +431,7 @@ async def _errors(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[s
     assert session is not None
     someone = await session.read(_someone)
     await pilot.press("f", *someone)
-    await _visit(pilot, "enter", "but it has no")
+    await _visit(pilot, "enter", "creates one and")
     yield "person"
 
 

@@ -47,7 +47,7 @@ from textual.strip import Strip
 
 from tests.console.quick_messages import quick_messages
 from tests.console.quick_styles import quick_styles
-from tests.console.quick_text import quick_text, text_of_screens
+from tests.console.quick_text import is_text_quick, quick_text, text_of_screens
 
 IDLE_SECONDS = 0.002
 PAINT_SECONDS = 0.5
@@ -68,7 +68,9 @@ def rendered(app: App[Any]) -> list[Strip]:
 
 def text_of_screen(app: App[Any]) -> list[str]:
     """The text of the lines that `rendered` returns, without the blanks that end them."""
-    return text_of_screens(app)
+    if is_text_quick():
+        return text_of_screens(app)
+    return [strip.text.rstrip() for strip in rendered(app)]
 
 
 def _count_update(

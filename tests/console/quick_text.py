@@ -45,8 +45,16 @@ Cells = Sequence[str]
 """A line: what is in each cell, "" in the second one of a wide character."""
 
 
+def is_text_quick() -> bool:
+    """Whether `quick_text` is in use: pictures are made without it."""
+    return StylesCache.render_widget is _render_as_wanted
+
+
 def text_of_screens(app: App[Any]) -> list[str]:
-    """The lines of the screen in front over those seen behind it, without blanks at their ends."""
+    """The lines of the screen in front over those seen behind it, without blanks at their ends.
+
+    `quick_text` is in use.
+    """
     rows: list[list[str]] = []
     _wants_text[0] = True
     try:

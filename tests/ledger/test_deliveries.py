@@ -295,7 +295,7 @@ class TestIdType:
         ledger.write(set_id_type, 1, IdType.AMPLITUDE_ID)
         users = ledger.read(rejected_users)
         assert [(u.id, u.reason) for u in users] == [("u2", "No Amplitude ID in the event")]
-        assert left(ledger).rejected == 1
+        assert (left(ledger).rejected, left(ledger).unidentified) == (0, 1)
 
     def test_in_a_cohort_that_was_there_before_only_the_id_type_in_use_is_sent(
         self, ledger: Ledger

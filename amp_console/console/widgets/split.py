@@ -198,6 +198,8 @@ class Split(Container):
         self._detail.display = self._has_detail and (is_entered or not self.is_alone)
         if self._detail.display and not was_shown:
             self.post_message(self.Widened(self))
+        if self._detail.display is not was_shown:  # Tab leads to what is shown
+            self.call_after_refresh(self.screen.refresh_bindings)
         self._main.display = not (is_entered and self.is_alone)
         self._main.styles.height = self._list_lines if self._detail.display else None
         self._main.styles.min_width = self._list_columns if self._detail.display else None
