@@ -72,15 +72,21 @@ def run_reason(ended: Run) -> str:
     is_over = ended.status is not RunStatus.RUNNING
     why = ended.why.removeprefix(WAITING) if is_over else ""
     if pending and is_over and ended.left:
-        reason = "; ".join(filter(None, (f"{pending}: {_by_reason(ended.left)}", others)))
+        reason = _parts(f"{pending}: {_by_reason(ended.left)}", others)
     elif pending and why:  # which is why they are pending, and says nothing of the others
-        reason = "; ".join(filter(None, (f"{pending}: {why}", others)))
+        reason = _parts(f"{pending}: {why}", others)
     else:
         what = ", ".join(filter(None, (pending, others)))
         reason = ": ".join(filter(None, (what, why)))
     if not ended.found.cohorts:
         return reason
-    return "; ".join(filter(None, (reason, f"compared again: {ended.found}")))
+    return _parts(reason, f"compared again: {ended.found}")
+
+
+def _parts(*parts: str) -> str:
+    """Those that say something, joined by semicolons: only the last one may be a sentence."""
+    *others, last = filter(None, parts)
+    return "; ".join((*(part.removesuffix(".") for part in others), last))
 
 
 def _by_reason(left: Sequence[RunAudience]) -> str:

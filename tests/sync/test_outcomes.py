@@ -121,6 +121,9 @@ def test_a_reason_says_of_which_users_it_is() -> None:
         pending=9, why="waiting: no cohort", rejected_after=3, unidentified_after=0,
     )  # fmt: skip
     assert run_reason(ended) == "9 pending: no cohort; 3 rejected earlier"
+    said = msgspec.structs.replace(ended, why="Amplitude has no such cohort any more.")
+    text = "9 pending: Amplitude has no such cohort any more; 3 rejected earlier"
+    assert run_reason(said) == text
 
 
 def test_a_reason_counts_who_is_pending_for_each_of_several(workspace: Workspace) -> None:
