@@ -26,6 +26,8 @@ TEXTS = (
     ("invalid_event", "reason"),
 )
 """Columns of words that may quote an identifier."""
+_AROUND = r"\s\"“”‘’'\[\](){}<>,:;="
+"""What may stand beside an identifier that is nothing but punctuation, for a regular expression."""
 COUNTED = ("invalid_reason", "filtered")
 """Tables that count events of a source by a `reason` in words."""
 NAMES = (
@@ -81,6 +83,8 @@ def _spellings(id_: str) -> set[str]:
 
 def _pattern(form: str) -> str:
     """Match a whole word: “ana” is not in “banana”."""
+    if not re.search(r"\w", form):  # or “.” would be in each sentence
+        return rf"(?<![^{_AROUND}]){re.escape(form)}(?![^{_AROUND}])"
     before = r"(?<!\w)" if re.match(r"\w", form) else ""
     if len(form) > _CUT:
         return before + re.escape(form[:_CUT]) + r"[^\s\"”]*"

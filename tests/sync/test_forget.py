@@ -674,6 +674,8 @@ async def test_a_comparison_with_an_older_export_does_not_list_them(
             "Nothing is cut after ana-7c41@",
             "Nothing is cut after ana-7c41@",
         ),
+        (".", "Refused “.” and . at 1.5 s.", "Refused “[erased]” and [erased] at 1.5 s."),
+        ("…", '{"skipped_ids":["…"]} is cut here…', '{"skipped_ids":["[erased]"]} is cut here…'),
         ("", "12 users", "12 users"),
         (" ", "12 users", "12 users"),
         ("\n", r"12 users\n", r"12 users\n"),
