@@ -182,7 +182,7 @@ class ConsoleApp(App[None]):
             await self.services.held_keys.handle(event, super().on_event)
             return
         if isinstance(event, events.Key) and not self.screen.is_mounted:
-            # It has come up from the screen before, and what it does now this one can't say yet.
+            # The previous screen passed it on, and this one has no parts yet to act on it.
             self.services.held_keys.put_back(event)
             return
         if isinstance(event, events.MouseDown) and not event.is_forwarded:

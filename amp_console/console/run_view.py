@@ -43,7 +43,7 @@ from amp_console.sync.queries.run_details import RunDetails
 from amp_console.sync.reconcile.descriptions import comparison_summary, describe_size
 from amp_console.text import clean, plural
 
-SEEN_TO = "What it left pending was seen to since."
+DEALT_WITH = "What it left pending has been dealt with since."
 PAUSED_SESSION = (
     "Paused in this console: events are read, and nothing is sent. Press 4 for Live, then P."
 )
@@ -506,5 +506,6 @@ def _advice(
     if said is not None and said.startswith(KeysRefused.HAPPENED):
         yield TEST_KEYS
     yield from advice(status, counts, tally, stuck, goes_on=goes_on, still=still, kind=kind)
-    if any(item.is_settled and item.pending and item.counts.note for item in left):
-        yield SEEN_TO
+    settled = [item.is_settled for item in left if item.pending and item.counts.note]
+    if settled and all(settled):
+        yield DEALT_WITH

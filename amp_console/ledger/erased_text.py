@@ -83,7 +83,7 @@ def _spellings(id_: str) -> set[str]:
 
 def _pattern(form: str) -> str:
     """Match a whole word: “ana” is not in “banana”."""
-    if not re.search(r"\w", form):  # or “.” would be in each sentence
+    if not re.search(r"\w", form):  # “.” ends every sentence
         return rf"(?<![^{_AROUND}]){re.escape(form)}(?![^{_AROUND}])"
     before = r"(?<!\w)" if re.match(r"\w", form) else ""
     if len(form) > _CUT:

@@ -310,3 +310,25 @@ async def test_a_repair_that_did_not_compare_again_says_what_the_size_tells(
         await until_shown(pilot, "the sizes differ: 2 expected, Amplitude says 3")
         await pilot.press("down", "down")
         await until_shown(pilot, "done; same size; compare again to be sure")
+
+
+async def test_a_run_says_that_a_later_one_dealt_with_what_it_left(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        workspace.enter("u-2", at=5)
+        simulator.faults.add(Answer(500), Call.MEMBERSHIP)
+        await workspace.sync()
+        workspace.set_faults()
+        await workspace.sync()
+    async with harness.open(size=(160, 45)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "· run 3")
+        await pilot.press("down")
+        await until_shown(pilot, "· run 2", "What it left pending has been dealt with since.")
+        await pilot.press("down")
+        await until_shown(pilot, "· run 1")
+        await until_gone(pilot, "dealt with since")

@@ -381,7 +381,7 @@ order and columns as a view."""
 
 
 def sort_at_the_next_look(home: AudiencesScreen) -> None:
-    """Let rows move when the ledger is read next; else keys would act on another one."""
+    """Sort the rows when the ledger is read next; until then keys act on rows that stay put."""
     for grid in home.query("#list").results(Grid):
         grid.rows.keeps_order = False
 

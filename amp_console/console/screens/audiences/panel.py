@@ -41,7 +41,7 @@ class AudiencesPanel(Container):
         self.border_subtitle = safe_text(joined(services, more, room))
 
     def on_key(self) -> None:
-        """Keep the rows where they are from the first key on, however late the ledger is read."""
+        """From the first key on, keep the order of the rows when the ledger is read."""
         rows = self.query_one(Grid).rows
         rows.keeps_order = rows.keeps_order or len(rows) > 0
 

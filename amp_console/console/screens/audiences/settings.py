@@ -267,7 +267,7 @@ it is. The next sync creates a new one."""
             text = f"Saved the settings of “{clean(changed.name)}”."
             if change.id_type is not None:
                 text += f" The next sync adds its users by {change.id_type.label}."
-                self.session.retried[changed.id] += 0  # Errors offers that sync
+                self.session.retried.setdefault(changed.id, 0)  # Errors offers that sync
             self.services.notifications.post(text, is_kept=False)
             self.leave()
 
