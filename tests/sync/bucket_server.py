@@ -71,8 +71,15 @@ class Request:
         self._answer(200, body.encode())
         return True
 
+    def send_nothing(self, data: bytes) -> bool:
+        """Answer as if what the request asks for had no bytes."""
+        return self._send_part(data, 0, announced=0)
+
     def break_off(self, data: bytes, after: int) -> bool:
         """Send some bytes of what the request asks for, and close the connection."""
+        return self._send_part(data, after)
+
+    def _send_part(self, data: bytes, sent: int, announced: int | None = None) -> bool:
         begin = int(self.range.removeprefix("bytes=").partition("-")[0] or 0)
         end = int(self.range.partition("-")[2] or len(data) - 1) + 1
         part = data[begin:end]
@@ -81,7 +88,7 @@ class Request:
             "ETag": f'"{tag}"',
             "Content-Range": f"bytes {begin}-{begin + len(part) - 1}/{len(data)}",
         }
-        self._answer(206, part, headers, sent=after)
+        self._answer(206, part[:announced], headers, sent)
         return True
 
     def _answer(

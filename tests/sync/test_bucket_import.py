@@ -201,6 +201,23 @@ def test_an_object_that_breaks_off_for_good_is_told_and_read_again_later(
     assert workspace.ledger.read(unread_sources, 10) == []
 
 
+def test_an_empty_answer_is_not_the_end_of_an_object(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    body = lines(*(f"user-{n}" for n in range(2_000))).encode()
+    bucket.put("big.json", body)
+    bucket.fault = lambda request: (
+        request.key == "big.json"
+        and not request.range.startswith("bytes=0-")
+        and request.send_nothing(body)
+    )
+    report = read(workspace, bucket)
+    assert "Reading stopped after" in report.unreadable[0]
+    assert "sent an empty answer" in report.unreadable[0]
+    bucket.fault = lambda _: False
+    assert read(workspace, bucket).tally.valid == 2_000
+
+
 def test_an_object_replaced_while_it_is_read_is_not_mixed(
     workspace: Workspace, bucket: BucketServer
 ) -> None:

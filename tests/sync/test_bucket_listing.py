@@ -1,6 +1,7 @@
 """Listing costs as much as there is new: days that are closed are neither listed nor remembered."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from amp_console.ledger import LedgerError
 from amp_console.ledger.checkpoints import checkpoints_below
 from amp_console.sync.ingest.report import SetCounts
 from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.listing import ListedObject
 from amp_console.sync.sources.bucket.object_set import ObjectSet
 from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, bucket_server
 from tests.sync.test_bucket_import import events_read, lines, members, read
@@ -57,6 +59,16 @@ def test_listing_begins_a_day_before_the_oldest_open_day(
     (listing,) = bucket.listings
     assert listing.query["start-after"] == folder(3).removesuffix("000")
     assert len(remembered(workspace)) == 10  # four days, the late one, and where to begin
+
+
+def test_a_tag_is_the_same_with_quotes_and_without_as_azure_lists_it() -> None:
+    found = {"path": "a", "last_modified": datetime.now(UTC), "size": 1, "version": None}
+    fetched, listed = (
+        ListedObject.from_meta({**found, "e_tag": tag})  # type: ignore[typeddict-item]
+        for tag in ('"0x8D9"', "0x8D9")
+    )
+    assert fetched == listed
+    assert fetched.version == '"0x8D9"'  # as checkpoints keep it
 
 
 def test_archives_below_a_prefix_are_skipped_to_their_open_days(

@@ -115,6 +115,24 @@ async def test_objects_that_appear_are_delivered_once_also_across_sessions(
     assert events_read(workspace) == 3
 
 
+async def test_a_single_object_is_read_again_only_when_it_is_replaced(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    bucket.put("in/1.json", lines("u1"))
+    async with following(workspace, bucket, "in/1.json") as followed:
+        await until(is_in(workspace, "u1"))
+        await until(lambda: len(followed.clock.waits) > 2)
+        assert bucket.fetched == ["in/1.json"]
+        bucket.put("in/1.json", lines("u1", "u2"))
+        await until(is_in(workspace, "u1", "u2"))
+    assert followed.report is not None
+    assert followed.report.last.tally.read == 3
+    bucket.requests.clear()
+    async with following(workspace, bucket, "in/1.json") as followed:
+        await until(lambda: len(followed.clock.waits) > 2)
+        assert followed.status[0].events == 0
+
+
 async def test_a_bucket_that_refuses_is_in_trouble_and_tried_again_ever_later(
     workspace: Workspace, bucket: BucketServer
 ) -> None:

@@ -47,13 +47,16 @@ _RIGHTS = {
 def is_defect(error: BaseException) -> bool:
     """Whether an error is a defect of ours, not one of the store or the network."""
     module = type(error).__module__
-    return not (
-        module.startswith("obstore") or isinstance(error, OSError | ObjectReplaced | StreamClosed)
-    )
+    ours = ObjectReplaced | NothingSent | StreamClosed
+    return not (module.startswith("obstore") or isinstance(error, OSError | ours))
 
 
 class ObjectReplaced(Exception):
     """A part of an object is of another version than the parts before it."""
+
+
+class NothingSent(Exception):
+    """A part that was asked for has no bytes, although the object does not end there."""
 
 
 class StreamClosed(Exception):
@@ -145,6 +148,8 @@ def _about_answer(error: BaseException, code: str, status: str, address: BucketA
         return "It does not exist any more."
     if isinstance(error, ObjectReplaced):
         return "It was replaced while it was being read."
+    if isinstance(error, NothingSent):
+        return f"{address.service} sent an empty answer. Try again later."
     kind = type(error).__name__
     if kind == "InvalidPathError":
         return (

@@ -55,7 +55,8 @@ class ListedObject(NamedTuple):
     def from_meta(cls, meta: "ObjectMeta") -> "ListedObject":
         """Read what obstore says of an object."""
         modified = round(meta["last_modified"].timestamp() * 1_000_000)
-        return cls(meta["path"], meta["e_tag"] or str(modified), meta["size"], modified)
+        tag = (meta["e_tag"] or str(modified)).strip('"')  # Azure lists it without the quotes
+        return cls(meta["path"], f'"{tag}"', meta["size"], modified)
 
     @property
     def is_data(self) -> bool:

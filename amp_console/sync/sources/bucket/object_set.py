@@ -96,11 +96,13 @@ class ObjectSet:
         now: Callable[[], int],
         *,
         again: bool = False,
+        is_repeated: bool = False,
         is_due: Callable[[ListedObject], bool] = lambda _: True,
     ) -> Iterator[Iterator[ObjectPart]]:
         """Find the objects that are new or have changed, and fetch them ahead; as `SourceSet`.
 
-        Those that are not due are left for another time.
+        Those that are not due are left for another time. An object that the address itself names is
+        read each time, unless the call `is_repeated`.
         """
         client = self._client = BucketClient(self._store)
         if self._is_closed:
@@ -111,7 +113,7 @@ class ObjectSet:
                 Fetcher(client, self.address, self._transfer) as fetcher,
             ):
                 read = ReadObjects(ledger, self.address, self._options.mapping)
-                new = self._new(client, read, is_due, again=again)
+                new = self._new(client, read, is_due, again=again, is_repeated=is_repeated)
                 self._is_complete = False
                 yield self._parts(fetcher, read, new)
                 # By now the caller has merged what it read: before, a crash would lose it.
@@ -160,6 +162,7 @@ class ObjectSet:
         is_due: Callable[[ListedObject], bool],
         *,
         again: bool,
+        is_repeated: bool,
     ) -> Iterator[ListedObject]:
         is_empty, self.known = True, 0
         for item in list_objects(client, self.address, {} if again else read.first_days):
@@ -175,7 +178,10 @@ class ObjectSet:
                     f"{self.name} contains no objects. Nothing was read. Check the name: it must "
                     "be a folder, or the whole key of one object."
                 )
-            yield only
+            if is_repeated and read.see(only):
+                self.known = 1
+            elif is_due(only):
+                yield only
 
 
 def open_object(

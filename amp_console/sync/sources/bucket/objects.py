@@ -11,7 +11,13 @@ from amp_console.engage import EventBatch, ReadOptions, Source, UnreadableSource
 from amp_console.engage.source import BLOCK_BYTES
 from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.bucket.client import BucketClient
-from amp_console.sync.sources.bucket.errors import ObjectReplaced, StreamClosed, explain, is_defect
+from amp_console.sync.sources.bucket.errors import (
+    NothingSent,
+    ObjectReplaced,
+    StreamClosed,
+    explain,
+    is_defect,
+)
 from amp_console.sync.sources.bucket.listing import ListedObject
 from amp_console.sync.sources.bucket.store import TransferOptions
 
@@ -73,6 +79,8 @@ class ObjectStream:
                 self.item, end = found, found.size
             elif (found.version, found.size) != (self.item.version, self.item.size):
                 raise ObjectReplaced
+            if not part and position < end:  # it would look like the end of the object
+                raise NothingSent
             position += len(part)
             yield part
 

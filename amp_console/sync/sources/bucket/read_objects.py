@@ -15,6 +15,7 @@ from amp_console.ledger import Db, Ledger
 from amp_console.ledger.checkpoints import (
     Checkpoint,
     checkpoints_below,
+    find_checkpoint,
     forget_between,
     forget_checkpoint,
     keep_checkpoint,
@@ -68,6 +69,9 @@ class ReadObjects:
             else:
                 self._read[name] = msgspec.json.decode(value, type=ReadObject)
         self._unseen = set(self._read)
+        own = ledger.read(find_checkpoint, f"{self._root}{address.prefix}")
+        if own is not None:  # the address may name one object
+            self._read[address.prefix] = msgspec.json.decode(own, type=ReadObject)
         self._unread = set(ledger.read(unread_below, f"{self._root}{self._below}"))
         self._newest: dict[str, int] = {}
         self._missing: dict[str, DayFolder] = {}

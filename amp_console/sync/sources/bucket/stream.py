@@ -139,7 +139,7 @@ class BucketStream:
         """Read what is new, object by object. Raises `UnreadableSource` and `LedgerError`."""
         ledger, now = self._ingestor.ledger, self._ingestor.now
         with ExitStack() as held:
-            opened = self._objects.unread(ledger, now, is_due=self._is_due)
+            opened = self._objects.unread(ledger, now, is_repeated=True, is_due=self._is_due)
             parts = await self._in_thread(held.enter_context, opened)
             try:
                 while not sink.ending.is_set():
