@@ -4,6 +4,7 @@ A commit waits for the disk, often longer than the writing itself takes. The fol
 session write at the same moment, so consecutive waiting writes share one transaction.
 """
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ class WorkQueue:
         self._transaction = transaction
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._waiting: deque[Callable[[], None] | SharedWrite[Any]] = deque()
+        self._adding = threading.Lock()  # as many turns of the thread follow as there are items
 
     def put(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue work that runs on its own."""
@@ -88,17 +90,18 @@ class WorkQueue:
         self._thread.shutdown()
 
     def _add(self, item: Callable[[], None] | SharedWrite[Any]) -> None:
-        self._waiting.append(item)
-        try:
-            self._thread.submit(self._run_next)
-        except RuntimeError:
-            self._waiting.remove(item)
-            raise LedgerClosed from None
+        with self._adding:
+            try:
+                self._thread.submit(self._run_next)
+            except RuntimeError:
+                raise LedgerClosed from None
+            self._waiting.append(item)
 
     def _run_next(self) -> None:
-        if not self._waiting:
-            return  # it was written together with an earlier one
-        item = self._waiting.popleft()
+        with self._adding:
+            if not self._waiting:
+                return  # it was written together with an earlier one
+            item = self._waiting.popleft()
         if not isinstance(item, SharedWrite):
             item()
         elif item.future.set_running_or_notify_cancel():

@@ -1,6 +1,7 @@
 """Writes that wait in a row share a transaction; each caller hears of its own write alone."""
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ import pytest
 
 from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
 from amp_console.ledger.audiences import all_audiences, discover
+from amp_console.ledger.errors import LedgerClosed
 from amp_console.values import AudienceRef
 
 
@@ -43,6 +45,15 @@ def fail(db: Db, name: str) -> None:
 
 def names(ledger: Ledger) -> list[str]:
     return sorted(audience.key for audience in ledger.read(all_audiences))
+
+
+@pytest.fixture
+def quick_turns() -> Iterator[None]:
+    """Let threads take turns within a few instructions."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
 
 
 @pytest.fixture
@@ -119,3 +130,31 @@ def test_what_is_queued_when_the_ledger_is_closed_is_still_written(tmp_path: Pat
     assert all(future.result() for future in queued)
     with open_ledger(tmp_path / "ledger.db") as ledger:
         assert names(ledger) == ["a", "b"]
+
+
+@pytest.mark.usefixtures("quick_turns")
+def test_a_write_is_done_or_refused_while_the_ledger_is_closed(tmp_path: Path) -> None:
+    for _ in range(10):
+        ledger = open_ledger(tmp_path / "ledger.db", is_durable=False)
+        futures, errors = list[Future[int]](), list[Exception]()
+        threads = [
+            threading.Thread(target=write_until_refused, args=[ledger, futures, errors])
+            for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        ledger.close()
+        for thread in threads:
+            thread.join()
+        assert {type(error) for error in errors} == {LedgerClosed}
+        assert all(future.done() for future in futures)
+
+
+def write_until_refused(
+    ledger: Ledger, futures: list[Future[int]], errors: list[Exception]
+) -> None:
+    try:
+        while True:
+            futures.append(ledger.writes_of().share(lambda _: 1))
+    except Exception as error:
+        errors.append(error)
