@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from amp_console.console.context import Services, services_of
 from amp_console.console.environment import DemoSession
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.notifications import SEVERITIES, TONES, severity_sign
 from amp_console.console.texts import ACCENT, MUTED, STRONG, TONE, WARN, Part, lines, safe_text
 from amp_console.text import clean
@@ -86,14 +87,13 @@ def _right(services: Services, hidden: Collection[str]) -> Content:
     if (quota := services.figures.quota) is not None and "downloads" not in hidden:
         parts += [(f"downloads {quota.used:,}/{quota.limit:,}", MUTED), "  "]
     if (stage := services.environment.demo) is not None:
-        live = services.jobs.live
-        is_followed = live is not None and not live.is_over
+        is_followed = under_way(services.jobs.live) is not None
         parts += _of_demo(stage, {*hidden, "traffic"} if is_followed else hidden)
     if services.session.connection.read_only:
         parts += [(" READ-ONLY ", f"bold reverse {WARN}"), "  "]
     for other in services.connections.others:
         parts += _of_other(other)
-    for work in _under_way(services):
+    for work in _work(services):
         parts += [(f"{services.glyphs.live} {work}", ACCENT), "  "]
     if "keys" not in hidden:
         parts.append((f"keys: {services.sessions.keys_note}", MUTED))
@@ -105,7 +105,7 @@ def _of_other(other: Services) -> Iterator[Part]:
     name = clean(other.name, MAX_NAME)
     if other.is_awaiting_answer:
         yield from ((f"{name}: waiting for your answer", WARN), "  ")
-    for work in _under_way(other):
+    for work in _work(other):
         yield from ((f"{name} {other.glyphs.live} {work}", ACCENT), "  ")
 
 
@@ -118,21 +118,21 @@ def _of_demo(stage: DemoSession, hidden: Collection[str]) -> Iterator[Part]:
         yield from (("demo: events keep arriving", MUTED), "  ")
 
 
-def _under_way(services: Services) -> Iterator[str]:
+def _work(services: Services) -> Iterator[str]:
     """What is under way with a connection, in a word or two each."""
     jobs = services.jobs
-    if jobs.sync is not None and not jobs.sync.is_over:
-        yield _progress(jobs.sync)
-    if jobs.importing is not None and not jobs.importing.is_over:
+    if sync := under_way(jobs.sync):
+        yield _progress(sync)
+    if under_way(jobs.importing):
         yield "importing"
-    if jobs.reconciling is not None and not jobs.reconciling.is_over:
-        yield jobs.reconciling.operation.VERB.lower()
-    if jobs.refreshing is not None and not jobs.refreshing.is_over:
+    if reconciling := under_way(jobs.reconciling):
+        yield reconciling.operation.VERB.lower()
+    if under_way(jobs.refreshing):
         yield "refreshing"
-    if jobs.forgetting is not None and not jobs.forgetting.is_over:
+    if under_way(jobs.forgetting):
         yield "forgetting"
-    if jobs.live is not None and not jobs.live.is_over:
-        yield jobs.live.summary
+    if live := under_way(jobs.live):
+        yield live.summary
 
 
 def _progress(sync: "SyncJob") -> str:

@@ -12,6 +12,7 @@ from amp_console.console.dialogs.base import Dialog
 from amp_console.console.environment import DemoSession
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.run_view import live
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
@@ -28,7 +29,7 @@ HANDLING_EVERY = 0.5  # seconds
 
 def handling(sync: SyncJob | None, session: LiveJob | None) -> str:
     """What the sync or live session under way does about trouble, or how the last sync ended."""
-    if session is not None and not session.is_over and (sync is None or sync.is_over):
+    if (session := under_way(session)) and not under_way(sync):
         return f"The live session now: {'; '.join(_delays(session)) or 'nothing delays it'}."
     if sync is None:
         return "Start a sync to see how trouble is handled."

@@ -1,6 +1,6 @@
 """The jobs of this console: at most one of each kind, and the last one of each is kept."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # a job is imported by the screen or dialog that starts it
     from amp_console.console.jobs.base import Job
@@ -10,6 +10,13 @@ if TYPE_CHECKING:  # a job is imported by the screen or dialog that starts it
     from amp_console.console.jobs.reconcile import ReconcileJob
     from amp_console.console.jobs.refresh import RefreshJob
     from amp_console.console.jobs.runs import SyncJob
+
+J = TypeVar("J", bound="Job")
+
+
+def under_way(job: J | None) -> J | None:
+    """Return a job that has begun and is not over; None for any other."""
+    return None if job is None or job.is_over else job
 
 
 class Jobs:
@@ -52,13 +59,13 @@ class Jobs:
 
     def stop_sending(self) -> None:
         """Send nothing more once the requests in flight are answered. What only reads continues."""
-        for run in (self.sync, self.reconciling):
-            if run is not None and not run.is_over and run.operation.planned:
+        for run in filter(None, (under_way(self.sync), under_way(self.reconciling))):
+            if run.operation.planned:
                 run.cancel()
         if self.forgetting is not None:
             self.forgetting.cancel()
-        if self.live is not None and not self.live.is_over:
-            self.live.pause()
+        if live := under_way(self.live):
+            live.pause()
 
     @property
     def is_busy(self) -> bool:

@@ -5,6 +5,7 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.forget import ForgetDialog, forget_question
 from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.forget import ForgetJob
+from amp_console.console.jobs.under_way import under_way
 from amp_console.ledger.erasures import PairedTooOften
 from amp_console.sync.forget import IdTypeUnclear, plan_forget
 from amp_console.values import IdType
@@ -22,8 +23,7 @@ async def ask_and_forget(services: Services, id_: str, id_type: IdType | None) -
     if session.connection.read_only:
         services.notifications.post(refusal(session.connection), "warning")
         return
-    under_way = services.jobs.forgetting
-    if under_way is not None and not under_way.is_over:
+    if under_way(services.jobs.forgetting):
         services.notifications.post(ONE_AT_A_TIME, "warning", is_kept=False)
         return
     try:

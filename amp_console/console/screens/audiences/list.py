@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from amp_console.console.environment import DemoSession
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.routes import (
     OpenAudienceSettings,
     OpenErrors,
@@ -223,8 +224,7 @@ order and columns as a view."""
             return () if self.services.sessions.is_opening else ("go('connections')",)
         if not self._known:
             return "import", Labelled("go('live')", "Follow")
-        last_sync = self.services.jobs.sync
-        is_syncing = last_sync is not None and not last_sync.is_over
+        is_syncing = under_way(self.services.jobs.sync) is not None
         watch = (Labelled("work", "Watch the sync"),) if is_syncing else ()
         last_run = () if is_syncing else ("work",)
         current = self.current
@@ -349,8 +349,7 @@ order and columns as a view."""
 
     def action_work(self) -> None:
         """Watch the sync under way; else open the last run of the audience under the cursor."""
-        sync = self.services.jobs.sync
-        if sync is not None and not sync.is_over:
+        if under_way(self.services.jobs.sync):
             self.services.navigate(OpenRun())
         else:
             self.run_worker(_open_last_run(self))

@@ -22,6 +22,7 @@ from amp_console.console.dialogs.live import (
 )
 from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.screens.live.start import SessionStart, sent_first_by_audience
 from amp_console.console.texts import safe_text
 from amp_console.ledger.audiences import audience
@@ -54,13 +55,13 @@ def own_job(services: Services) -> LiveJob | None:
 
 def disabled_reason(job: LiveJob | None, current: LiveAudience | None, action: str) -> str | None:
     """Why an action is unavailable now, with the audience under the cursor; None where it works."""
-    is_live = job is not None and not job.is_over
-    is_ending = job is not None and is_live and job.is_ending
+    live = under_way(job)
+    is_ending = live is not None and live.is_ending
     if action in {"follow", "listen"}:
         return ENDING if is_ending else None
     if action not in _VERBS:
         return None
-    if not is_live:
+    if live is None:
         return f"No live session here: there is nothing to {_VERBS[action]}."
     if action == "end":
         return "The session is ending already." if is_ending else None
@@ -105,7 +106,7 @@ def path_dialog(services: Services, start: Start) -> FormDialog[FollowRequest]:
     folder, job = services.environment.live_folder, own_job(services)
     if job is not None and job.follows(folder):
         folder = ""  # what is to be followed besides
-    return follow_dialog(folder, _more(services, start), is_first=not _is_live(services))
+    return follow_dialog(folder, _more(services, start), is_first=not under_way(own_job(services)))
 
 
 async def follow_path(services: Services, asked: Awaitable[FollowRequest | None]) -> None:
@@ -122,7 +123,7 @@ async def follow_path(services: Services, asked: Awaitable[FollowRequest | None]
 
 def address_dialog(services: Services, start: Start) -> FormDialog[ListenRequest]:
     """Return a dialog that asks for the address to listen on."""
-    return listen_dialog(_more(services, start), is_first=not _is_live(services))
+    return listen_dialog(_more(services, start), is_first=not under_way(own_job(services)))
 
 
 def ask_again(front: Screen[Any]) -> None:
@@ -151,17 +152,11 @@ async def listen(services: Services, asked: Awaitable[ListenRequest | None]) -> 
     await _follow(services, source, create=request.create)
 
 
-def _is_live(services: Services) -> bool:
-    job = own_job(services)
-    return job is not None and not job.is_over
-
-
 def _more(services: Services, start: Start) -> Callable[[bool], Content]:
     """What a new session does first; one under way keeps the options it began with."""
 
     def more(create: bool) -> Content:
-        job = own_job(services)
-        if job is not None and not job.is_over:
+        if job := under_way(own_job(services)):
             names = [clean(name) for name in job.names]
             return safe_text(f"In addition to {listed(names)}." if names else "")
         return sent_first_by_audience(start(), services.glyphs, create=create)
@@ -171,8 +166,8 @@ def _more(services: Services, start: Start) -> Callable[[bool], Content]:
 
 async def _follow(services: Services, open_source: OpenSource, *, create: bool) -> None:
     """Add a source to the session under way, or begin one."""
-    job = own_job(services)
-    if job is None or job.is_over:
+    job = under_way(own_job(services))
+    if job is None:
         begin(services, open_source, create=create)
         return
     if job.is_ending:  # since it was asked what to follow

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.geometry import Size
 
 from amp_console.console.jobs.live import LiveJob
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenRun
 from amp_console.console.screens.actions import Need, not_writable
@@ -157,9 +158,8 @@ sources if a small terminal has no room for them otherwise."""
     @property
     def _current(self) -> LiveAudience | None:
         """The audience under the cursor, while this console follows it."""
-        job = self._job
-        now = job.snapshot if job is not None and not job.is_over else None
-        if now is None:
+        job = under_way(self._job)
+        if job is None or (now := job.snapshot) is None:
             return None
         key = self._audiences.key
         return next((audience for audience in now.audiences if audience.audience_id == key), None)
@@ -276,8 +276,7 @@ sources if a small terminal has no room for them otherwise."""
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
-        job = actions.own_job(self.services)
-        if job is None or job.is_over:
+        if not under_way(self._job):
             return "follow", "listen"
         lets = actions.lets(self._current)
         go_live = (Labelled("go_live", lets),) if lets else ()

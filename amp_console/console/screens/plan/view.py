@@ -13,6 +13,7 @@ from amp_console.connections import Connection
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.large_removal import large_removal_question
 from amp_console.console.jobs.runs import RunJob, SyncOperation
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenLink, OpenRun, Replace
 from amp_console.console.screens.actions import Need
@@ -184,8 +185,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what makes sense: to watch a sync while there is one, to link what is broken."""
-        sync = self.services.jobs.sync
-        if action == "watch" and (sync is None or sync.is_over):
+        if action == "watch" and not under_way(self.services.jobs.sync):
             return False
         if action == "update_plan" and not self._news:
             return False
@@ -206,9 +206,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
             return "The plan is still loading."
         if plan_rows.sends_nothing(self._plan):
             return "There is nothing to send."
-        if (reason := super().disabled_reason(action)) is not None:
-            return reason
-        return None
+        return super().disabled_reason(action)
 
     def on_grid_opened(self) -> None:
         """Go to the users of the audience; where there is no room, they take that of the rest."""
@@ -238,8 +236,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         if self.services.is_key_repeat(self._opened_at):
             self.services.notifications.post(TOO_SOON, "warning", is_kept=False)
             return
-        sync = self.services.jobs.sync
-        if sync is not None and not sync.is_over:
+        if under_way(self.services.jobs.sync):
             self.app.push_screen(_under_way(), self._watch_if)
             return
         self._send_once_agreed(frozenset())

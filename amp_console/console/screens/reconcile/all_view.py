@@ -17,6 +17,7 @@ from amp_console.console.jobs.reconcile import (
     ReconcileJob,
     ReconcileOperation,
 )
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenReconcile
 from amp_console.console.screens.base import BaseScreen
@@ -29,7 +30,7 @@ from amp_console.console.screens.reconcile.all_rows import (
     read_known,
     row,
 )
-from amp_console.console.screens.reconcile.reasons import NOT_COMPARED
+from amp_console.console.screens.reconcile.reasons import BUSY, NOT_COMPARED
 from amp_console.console.screens.reconcile.repair import (
     NOTHING_LEFT,
     cancel_if,
@@ -209,10 +210,7 @@ audience, with everyone who differs."""
 
     @property
     def _is_busy(self) -> bool:
-        return (
-            self.services.jobs.reconciling is not None
-            and not self.services.jobs.reconciling.is_over
-        )
+        return under_way(self.services.jobs.reconciling) is not None
 
     @property
     def _current(self) -> ComparedAudience | None:
@@ -248,7 +246,7 @@ audience, with everyone who differs."""
         if action not in {"compare", "repair"}:
             return None
         if self._is_busy:
-            return "A comparison or a repair is already running. Wait for it, or cancel it."
+            return BUSY
         if not self._chosen:
             return "None of them has a cohort in Amplitude: sync them, or link one, first."
         return _reason_not_to_repair(self.session, self._to_repair) if action == "repair" else None

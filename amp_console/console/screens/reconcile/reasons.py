@@ -1,6 +1,7 @@
 """Why comparing and repairing are unavailable."""
 
 from amp_console.console.jobs.reconcile import ReconcileJob
+from amp_console.console.jobs.under_way import under_way
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import Comparison
 
@@ -31,7 +32,7 @@ def reason_in_comparison(
 
 
 def _reason_to_wait(latest: ReconcileJob | None, audience: Audience | None) -> str | None:
-    if latest is not None and not latest.is_over:
+    if under_way(latest):
         return BUSY
     if audience is not None and audience.cohort_id is None:
         return "It has no cohort: the next sync creates one."

@@ -17,6 +17,7 @@ from amp_console.console.jobs.reconcile import (
     ReconcileJob,
     ReconcileOperation,
 )
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenErrors, OpenPerson, OpenRun
 from amp_console.console.screens.actions import Need
@@ -267,16 +268,16 @@ identifier per line. E writes the differences to a file. w shows the requests of
         if not self.is_current:
             return
         job, panel, services = self._job, self.query_one(ComparisonPanel), self.services
-        is_under_way = job is not None and not job.is_over
-        if job is not None and is_under_way:
-            text = doing(job, self._audience_id, services.glyphs)
+        working = under_way(job)
+        if working is not None:
+            text = doing(working, self._audience_id, services.glyphs)
         else:
             quota = services.figures.quota
             result = came_of(job, self._audience_id) if job is not None else None
             if self._earlier:
                 result = safe_text((self._earlier, WARN))
             text = result or safe_text((f"{quota}." if quota else "", MUTED))
-        panel.show_job(text, is_comparing=is_under_way)
+        panel.show_job(text, is_comparing=working is not None)
         if job is not None and job.is_over and self._ended is not job:
             self._ended = job
             self.reload()
@@ -321,7 +322,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to compare or to cancel, and what is for differences once they are known."""
-        is_busy = self._job is not None and not self._job.is_over
+        is_busy = under_way(self._job) is not None
         hidden = {"compare" if is_busy else "cancel"}
         if is_busy or self._is_settled:
             hidden.add("repair")

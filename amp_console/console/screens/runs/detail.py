@@ -13,6 +13,7 @@ from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
 from amp_console.console.dialogs.request_view import RequestView
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.routes import OpenErrors, OpenReconcile
 from amp_console.console.run_view import RunLine, RunView
 from amp_console.console.screens.base import screen_of
@@ -236,6 +237,6 @@ async def read_run(services: Services, session: Session, run_id: int | None) -> 
         return None
     is_ours = jobs.reconciling is not None and jobs.reconciling.run_id == run_id
     is_paused = False
-    if jobs.live is not None and not jobs.live.is_over and jobs.live.run_id == run_id:
-        is_ours, is_paused = True, jobs.live.is_paused
+    if (session_job := under_way(jobs.live)) and session_job.run_id == run_id:
+        is_ours, is_paused = True, session_job.is_paused
     return run_view.past(found, services.clock.now, is_ours=is_ours, is_paused=is_paused)

@@ -10,6 +10,7 @@ from amp_console.console.glyphs import Glyphs
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.runs import RunJob
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenRun
 from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
@@ -129,12 +130,9 @@ plays a finished run back from its log, which sends nothing."""
         self._rejecting = frozenset(run.id for run in found if run.has_rejected)
         self._sending = frozenset(run.id for run in found if run.kind is not RunKind.COMPARE)
         grid = self.query_one("#list", Grid)
-        live, glyphs, now = (
-            self.services.jobs.live,
-            self.services.glyphs,
-            self.services.clock.age_now,
-        )
-        paused = live.run_id if live is not None and not live.is_over and live.is_paused else None
+        live = under_way(self.services.jobs.live)
+        paused = live.run_id if live is not None and live.is_paused else None
+        glyphs, now = self.services.glyphs, self.services.clock.age_now
         is_shared = await self.session.read(has_several_operators)
         grid.show(
             [

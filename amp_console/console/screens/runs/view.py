@@ -9,6 +9,7 @@ from amp_console.console import run_view
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenErrors
 from amp_console.console.run_view import RunView
@@ -89,7 +90,7 @@ again, and E writes them to a CSV file."""
     @property
     def is_live(self) -> bool:
         """Whether it is a run of this console that is under way."""
-        return self._job is not None and not self._job.is_over
+        return under_way(self._job) is not None
 
     @property
     def _view(self) -> RunView | None:

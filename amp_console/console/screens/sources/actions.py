@@ -9,6 +9,7 @@ from amp_console.connections import (
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import NoSession
 from amp_console.console.screens.actions import REASONS, Need
 from amp_console.console.screens.sources.space import space_reason
@@ -39,15 +40,14 @@ async def stored(services: Services, connection: Connection) -> Connection:
 
 def unavailable(services: Services, action: str, source: KnownSource) -> str | None:
     """Why an action can't be done with this source; None where it can."""
-    is_query, job = source.origin is Origin.QUERY, services.jobs.refreshing
-    reason = None
+    is_query, reason = source.origin is Origin.QUERY, None
     if source.origin is Origin.SEGMENT:
         reason = space_reason(services, action)
     elif action == "refresh" and not is_query:
         reason = ONLY_QUERIES
     elif action == "edit" and source.is_of_events:
         reason = NOT_EDITED
-    elif action == "refresh" and job is not None and not job.is_over:
+    elif action == "refresh" and under_way(services.jobs.refreshing):
         reason = "A query is running. Wait for it, or press c to cancel it."
     elif action in {"refresh", "test"} and source.warehouse is None:
         reason = source.error if is_query else ONLY_WAREHOUSES

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from textual.content import Content
 
 from amp_console.console.context import Services, services_of
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.screens.cursor_detail import CursorDetail
 from amp_console.console.screens.loading import Loader
 from amp_console.console.screens.sources.rows import (
@@ -139,7 +140,7 @@ def lay_out(services: Services, known: SourceFacts, test: Part | None, room: int
 def next_step(services: Services, source: KnownSource, now: SourceNow) -> str:
     """Say what to do next; the keys are those of the list."""
     job = refresh_of(services, source)
-    if job is not None and not job.is_over:
+    if under_way(job):
         return "Press c to cancel the query. Nothing has changed yet."
     if job is not None and job.asks is not None:
         return "Press u to see its plan. Nothing has changed yet."
@@ -154,10 +155,8 @@ def next_step(services: Services, source: KnownSource, now: SourceNow) -> str:
 
 
 def _progress(services: Services, source: KnownSource) -> list[Part]:
-    job = refresh_of(services, source)
-    if job is None or job.is_over:
-        return []
-    return [f"  {plural(job.rows, 'row')} so far, {lasting(job.elapsed)}"]
+    job = under_way(refresh_of(services, source))
+    return [f"  {plural(job.rows, 'row')} so far, {lasting(job.elapsed)}"] if job else []
 
 
 def _of_events(services: Services, source: KnownSource) -> list[tuple[str, Content | str]]:

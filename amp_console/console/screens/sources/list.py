@@ -20,6 +20,7 @@ from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.routes import MainScreen, OpenQuery, OpenSourceForm
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
@@ -164,8 +165,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
             job.is_watched = False
 
     def _tick(self) -> None:
-        job = self.services.jobs.refreshing
-        if (job is None or job.is_over) and self._timer is not None:
+        if self._timer is not None and not under_way(self.services.jobs.refreshing):
             self._timer.stop()
             self._timer = None
         self._show()
@@ -193,8 +193,8 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         return self._known.get(self.query_one("#list", Grid).key)
 
     def useful_actions(self) -> UsefulActions:
-        job, current = self.services.jobs.refreshing, self.current
-        cancel = ("cancel",) if job is not None and not job.is_over else ()
+        current = self.current
+        cancel = ("cancel",) if under_way(self.services.jobs.refreshing) else ()
         has_warehouse = self._connection is not None and self._connection.sources
         new = ("new", "add") if has_warehouse else ("add",)
         if current is None:
@@ -209,8 +209,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to cancel a query while one runs."""
-        job = self.services.jobs.refreshing
-        if action == "cancel" and (job is None or job.is_over):
+        if action == "cancel" and not under_way(self.services.jobs.refreshing):
             return False
         return super().check_action(action, parameters)
 
@@ -249,8 +248,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
 
     def action_cancel(self) -> None:
         """Cancel the query that runs, in the warehouse too; nothing is changed."""
-        job = self.services.jobs.refreshing
-        if job is not None and not job.is_over:
+        if job := under_way(self.services.jobs.refreshing):
             job.cancel()
 
     def action_new(self) -> None:

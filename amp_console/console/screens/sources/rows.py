@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from amp_console.console.context import Services
 from amp_console.console.jobs.refresh import RefreshJob
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged, lasting
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
@@ -82,8 +83,8 @@ def source_now(services: Services, source: KnownSource) -> SourceNow:
         return SourceNow(f"{glyphs.half} to confirm", "warn")
     if source.origin is Origin.SEGMENT and services.segment.is_asking:
         return SourceNow(f"{glyphs.live} asking", "accent")
-    live = services.jobs.live
-    if live is not None and not live.is_over and live.snapshot is not None:
+    live = under_way(services.jobs.live)
+    if live is not None and live.snapshot is not None:
         followed = [item for item in live.snapshot.sources if source.covers(item.name)]
         trouble = next((item.trouble for item in followed if item.trouble), "")
         if trouble:
