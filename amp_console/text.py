@@ -46,6 +46,11 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def blank_if_zero(count: int | None, sign: str = "") -> str:
+    """A count that is only shown where there is something to count: "312", "+312", or ""."""
+    return f"{sign}{count:,}" if count else ""
+
+
 def listed(parts: Sequence[str], conjunction: str = "and") -> str:
     """Parts of a sentence as it lists them: "a, b and c"."""
     *first, last = parts

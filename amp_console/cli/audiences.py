@@ -279,7 +279,7 @@ def _states(document: "AudienceDocument") -> str:
 
 def _print_table(documents: "list[AudienceDocument]") -> None:
     from amp_console.cli.tables import table
-    from amp_console.text import clean
+    from amp_console.text import blank_if_zero, clean
 
     rows = [
         (
@@ -288,9 +288,9 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
             document.cohort_name if document.cohort_id else "–",
             "User ID" if document.id_type == "user_id" else "Amplitude ID",
             f"{document.members:,}",
-            f"+{document.pending_add:,}" if document.pending_add else "",
-            f"-{document.pending_remove:,}" if document.pending_remove else "",
-            f"{document.rejected:,}" if document.rejected else "",
+            blank_if_zero(document.pending_add, "+"),
+            blank_if_zero(document.pending_remove, "-"),
+            blank_if_zero(document.rejected),
             _states(document),
         )
         for document in documents

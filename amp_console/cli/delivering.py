@@ -14,7 +14,7 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.plan import Plan, remarks
 from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
 from amp_console.sync.formatting import since_plan_text
-from amp_console.text import clean, listed, plural
+from amp_console.text import blank_if_zero, clean, listed, plural
 
 if TYPE_CHECKING:
     from amp_console.amplitude.client import AmplitudeClient
@@ -29,8 +29,8 @@ def plan_lines(plan: Plan) -> list[str]:
             audience.name,
             f"{'create ' if audience.creates else ''}{audience.cohort_name}",
             audience.id_type.label,
-            f"+{audience.add:,}" if audience.add else "",
-            f"-{audience.remove:,}" if audience.remove else "",
+            blank_if_zero(audience.add, "+"),
+            blank_if_zero(audience.remove, "-"),
             f"{audience.requests:,}",
             remarks(audience),
         )

@@ -25,7 +25,7 @@ from amp_console.ledger.audience_queries import (
 )
 from amp_console.ledger.audiences import Audience, all_audiences, find_audience
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
-from amp_console.text import clean, plural
+from amp_console.text import blank_if_zero, clean, plural
 
 OFTEN = 0.2  # seconds between two looks at a query
 MAX_NOTE_LENGTH = 1_000
@@ -102,10 +102,10 @@ def report_lines(reports: Sequence[RefreshReport]) -> list[str]:
             report.audience.name,
             report.source,
             f"{report.removal.listed:,}",
-            f"+{report.entering:,}" if report.entering else "",
-            f"-{report.leaving:,}" if report.leaving else "",
-            f"{report.refused:,}" if report.refused else "",
-            f"{report.duplicates:,}" if report.duplicates else "",
+            blank_if_zero(report.entering, "+"),
+            blank_if_zero(report.leaving, "-"),
+            blank_if_zero(report.refused),
+            blank_if_zero(report.duplicates),
             f"{report.outcome}, {report.seconds:.1f} s",
         )
         for report in reports

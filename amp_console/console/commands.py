@@ -13,6 +13,7 @@ from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.connection_statuses import ConnectionStatus
 from amp_console.console.context import Services
 from amp_console.console.dialogs.palette import PaletteEntry
+from amp_console.console.keymap import action_name, by_action
 from amp_console.console.routes import OpenPerson, ShowAudience, SwitchConnection
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Grid
@@ -36,14 +37,15 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
     for owner in (screen, grid, app):
         if owner is None:
             continue
-        keys: dict[str, list[Binding]] = {}
-        for _, binding in services.appearance.bindings_of(owner):
-            is_meant = owner is not grid or binding.id in SORTING
-            if binding.description and binding.id is not None and is_meant:
-                keys.setdefault(binding.action, []).append(binding)
-        for action, (binding, *_) in keys.items():
+        named = (
+            binding
+            for _, binding in services.appearance.bindings_of(owner)
+            if binding.description and binding.id is not None
+            if owner is not grid or binding.id in SORTING
+        )
+        for action, (binding, *_) in by_action(named).items():
             name = action.removeprefix("app.")
-            if name in entries or owner.check_action(name.partition("(")[0], ()) is False:
+            if name in entries or owner.check_action(action_name(name), ()) is False:
                 continue  # known, or it makes no sense here and now
             reason = screen.action_keys.reason(action) if owner is screen else None
             entries[name] = PaletteEntry(
@@ -87,7 +89,7 @@ def about(owner: DOMNode, binding: Binding) -> str:
     """What a binding does, in a sentence: its tooltip, else what its action says it does."""
     if binding.tooltip:
         return binding.tooltip
-    target, _, action = binding.action.partition("(")[0].rpartition(".")
+    target, _, action = action_name(binding.action).rpartition(".")
     text = getdoc(getattr(owner.app if target == "app" else owner, f"action_{action}", None)) or ""
     return text.partition("\n")[0].rstrip(".")
 

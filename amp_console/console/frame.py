@@ -68,7 +68,7 @@ def _left(services: Services, hidden: Collection[str]) -> Content:
     name: Part = ("amp-console", f"{STRONG} {ACCENT}")
     if services.session is None:
         return safe_text(name)
-    known, dot = services.session.connection, f" {services.glyphs.dot} "
+    known, dot = services.session.connection, services.glyphs.separator
     where = known.base_url or known.region.label
     if services.environment.demo is not None:
         where = "simulated Amplitude"

@@ -35,6 +35,11 @@ class Glyphs(NamedTuple):
     up: str
     down: str
 
+    @property
+    def separator(self) -> str:
+        """What is between two facts in one line."""
+        return f" {self.dot} "
+
 
 PLAIN = Glyphs(
     circle="●",

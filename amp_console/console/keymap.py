@@ -73,6 +73,19 @@ def bindings(plain: BindingsMap, keymap: Mapping[str, str]) -> BindingsMap:
     return copy
 
 
+def action_name(action: str) -> str:
+    """The name of an action without its parameters."""
+    return action.partition("(")[0]
+
+
+def by_action(found: Iterable[Binding]) -> dict[str, list[Binding]]:
+    """The bindings of each action, in their order."""
+    actions: dict[str, list[Binding]] = {}
+    for binding in found:
+        actions.setdefault(binding.action, []).append(binding)
+    return actions
+
+
 def _layers(*maps: BindingsMap) -> tuple[Layer, ...]:
     layers: list[Layer] = []
     for bindings_map in maps:

@@ -10,7 +10,7 @@ from amp_console.console.context import Services, services_of
 from amp_console.console.routes import WITHOUT_CONNECTION, MainScreen, SwitchConnection
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, TONE, Part, safe_text
 from amp_console.console.widgets.link_bar import BarLink, LinkBar, extent
-from amp_console.text import clean
+from amp_console.text import blank_if_zero, clean
 
 
 class PlaceName(NamedTuple):
@@ -197,7 +197,7 @@ def _count(services: Services, screen: MainScreen) -> str:
         case MainScreen.AUDIENCES:
             return f"{counts.audiences:,}"
         case MainScreen.ERRORS:
-            return f"{counts.rejected:,}" if counts.rejected else ""
+            return blank_if_zero(counts.rejected)
         case MainScreen.LIVE:
             return services.glyphs.live if counts.is_live else ""
     return ""

@@ -58,7 +58,10 @@ class Replay:
             (_known_at(item, self.ended_at) for item in requests),
             key=lambda item: (item.sent_at, item.id),
         )
-        self.waits = tuple(_waits(self.requests))
+        self._by_audience: dict[int, list[RequestRecord]] = defaultdict(list)
+        for item in self.requests:
+            self._by_audience[item.audience_id].append(item)
+        self.waits = tuple(wait for found in self._by_audience.values() for wait in _waits(found))
 
     @property
     def duration(self) -> int:
@@ -71,10 +74,7 @@ class Replay:
 
     def audiences(self, moment: int) -> list[AudienceMoment]:
         """Every audience of the run at a moment, in the order of their first requests."""
-        by_audience: dict[int, list[RequestRecord]] = defaultdict(list)
-        for item in self.requests:
-            by_audience[item.audience_id].append(item)
-        return [self._audience(found, moment) for found in by_audience.values()]
+        return [self._audience(found, moment) for found in self._by_audience.values()]
 
     def buckets(self, count: int) -> list[Bucket]:
         """The run's time in so many stretches."""
@@ -143,22 +143,15 @@ def _known_at(item: RequestRecord, moment: int) -> RequestRecord:
     """A request as it was known at a moment: without an answer that came later."""
     if item.settled_at is not None and item.settled_at <= moment:
         return item
-    return _without_answer(item)
-
-
-def _without_answer(item: RequestRecord) -> RequestRecord:
     return msgspec.structs.replace(
         item, settled_at=None, state=RequestState.OPEN, status=None, answer="", skipped=0
     )
 
 
 def _waits(requests: Sequence[RequestRecord]) -> list[Wait]:
-    by_audience: dict[int, list[RequestRecord]] = defaultdict(list)
-    for item in requests:
-        by_audience[item.audience_id].append(item)
+    """The waits between the requests of one audience."""
     return [
-        Wait(audience_id, before.settled_at, after.sent_at)
-        for audience_id, found in by_audience.items()
-        for before, after in pairwise(found)
+        Wait(before.audience_id, before.settled_at, after.sent_at)
+        for before, after in pairwise(requests)
         if before.settled_at is not None and after.sent_at - before.settled_at >= MIN_WAIT
     ]

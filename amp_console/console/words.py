@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.widgets.grid import Cell
-from amp_console.text import zone_of
+from amp_console.text import blank_if_zero, zone_of
 
 SECOND = 1_000_000  # microseconds
 CLOCK_TOLERANCE = 10 * SECOND  # a moment that is less ahead of a ticking clock counts as now
@@ -29,8 +29,8 @@ def number(value: int | None, glyphs: Glyphs) -> str:
 
 def changes(add: int, remove: int, glyphs: Glyphs) -> str:
     """Return "+312  −40": what is still to be added and removed; "" if nothing is."""
-    parts = [f"+{add:,}" if add else "", f"{glyphs.minus}{remove:,}" if remove else ""]
-    return "  ".join(part for part in parts if part)
+    parts = blank_if_zero(add, "+"), blank_if_zero(remove, glyphs.minus)
+    return "  ".join(filter(None, parts))
 
 
 def ago(then: int | None, now: int, glyphs: Glyphs) -> str:

@@ -7,7 +7,7 @@ import pytest
 from amp_console.amplitude.errors import KeysRefused, ServerTrouble
 from amp_console.engage import UnreadableSource
 from amp_console.sync.formatting import clock_time, iso_time, uncertain_text, without_name
-from amp_console.text import local_time, named
+from amp_console.text import blank_if_zero, local_time, named
 
 
 @pytest.mark.parametrize("words", ["503", "503.", "HTTP 503", "Error code: 503"])
@@ -54,3 +54,9 @@ def test_a_zone_without_an_abbreviation_is_named_by_its_offset(
         time.tzset()
         assert local_time(AT) == "2026-05-03 21:42:51 +0200"
     time.tzset()
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1_200, "1,200"), (-1, "-1"), (0, ""), (None, "")])
+def test_a_count_of_zero_is_left_blank(count: int | None, shown: str) -> None:
+    assert blank_if_zero(count) == shown
+    assert blank_if_zero(count, "+") == (shown and f"+{shown}")

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from amp_console.console.context import services_of
+from amp_console.console.keymap import action_name, by_action
 from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
@@ -151,7 +152,7 @@ class HelpScreen(ModalScreen[None]):
             key
             for grid in grids
             for key, found in bindings.items()
-            if any(grid.check_action(item.action.partition("(")[0], ()) for item in found)
+            if any(grid.check_action(action_name(item.action), ()) for item in found)
         }
         rows = []
         for keys, shown, what in LISTS:
@@ -164,30 +165,24 @@ class HelpScreen(ModalScreen[None]):
         self, owner: DOMNode, used: set[str], is_meant: Callable[[Binding], bool]
     ) -> list[HelpRow]:
         """The keys of a screen or of the application that work now and are not `used`."""
-        bindings: list[Binding] = [
+        bindings = [
             binding
-            for keys in services_of(self._subject)
-            .appearance.bindings_of(owner)
-            .key_to_bindings.values()
-            for binding in keys
+            for _, binding in services_of(self._subject).appearance.bindings_of(owner)
             if binding.description
             and binding.id is not None
             and binding.key not in used
             and is_meant(binding)
-            and owner.check_action(binding.action.partition("(")[0], ()) is not False
+            and owner.check_action(action_name(binding.action), ()) is not False
         ]
         bindings.sort(key=lambda item: item.id in OF_ALL_SCREENS)
         used.update(item.key for item in bindings)
-        actions: dict[str, list[Binding]] = {}
-        for item in bindings:
-            actions.setdefault(item.action, []).append(item)
-        return [self._row(some) for some in actions.values()]
+        return [self._row(some) for some in by_action(bindings).values()]
 
     def _row(self, bindings: Sequence[Binding]) -> HelpRow:
         """The row of an action, with all keys that are displayed for it, plain ones first."""
         bindings = sorted(bindings, key=lambda item: "+" in item.key)
         first = bindings[0]
-        reason = self._disabled_reason(first.action.partition("(")[0]) or ""
+        reason = self._disabled_reason(action_name(first.action)) or ""
         keys = dict.fromkeys(map(self._subject.app.get_key_display, bindings))
         return HelpRow(" ".join(keys), first.description, reason)
 

@@ -106,7 +106,7 @@ def described(view: SavedView, glyphs: Glyphs) -> str:
         parts.append(f"by {view.sort} {glyphs.down if view.descending else glyphs.up}")
     if view.columns:
         parts.append(", ".join(view.columns))
-    return f" {glyphs.dot} ".join(parts) or "everything"
+    return glyphs.separator.join(parts) or "everything"
 
 
 def ask_view_name(title: str, name: str, yes: str) -> FormDialog[str]:

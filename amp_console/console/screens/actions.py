@@ -11,6 +11,7 @@ from textual.screen import Screen
 from amp_console.connections import SettingsReadOnly
 from amp_console.connections.read_only import refusal
 from amp_console.console.context import Services, services_of
+from amp_console.console.keymap import action_name
 from amp_console.console.lifecycle import NoSession
 
 QUITTING = "The console is quitting."
@@ -129,8 +130,3 @@ class ActionKeys:
 
     def _bindings_of(self, node: Any) -> dict[str, list[Binding]]:
         return services_of(self._screen).appearance.bindings_of(node).key_to_bindings
-
-
-def action_name(action: str) -> str:
-    """The name of an action without its parameters."""
-    return action.partition("(")[0]

@@ -35,6 +35,8 @@ from amp_console.console.widgets.too_small import SCREEN, TooSmall
 
 NO_MATCH = "The filter leaves no row: press Esc to show all."
 SORTING = "Press a marked letter to sort by that column, o to undo sorting, Esc to cancel."
+FILTER = Binding("slash", "filter", "Filter", key_display="/", id="filter")
+COPY_ROW = Binding("y", "copy", "Copy the row", show=False, id="copy")
 BACK = "Back"
 WIDE = 110
 """Columns from which a screen has the class `-wide`; with fewer it has `-narrow`."""

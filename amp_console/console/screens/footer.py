@@ -9,8 +9,9 @@ from textual.keys import key_to_character
 from textual.screen import Screen
 
 from amp_console.console.context import services_of
+from amp_console.console.keymap import action_name, by_action
 from amp_console.console.lifecycle import NoSession
-from amp_console.console.screens.actions import ActionKeys, action_name
+from amp_console.console.screens.actions import ActionKeys
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys
 
@@ -159,10 +160,8 @@ class ScreenFooter:
         named |= {OPEN} if self._opens else set()
         withheld = {item.action for item in useful if isinstance(item, Withheld)}
         for node in self._nodes():
-            keys: dict[str, list[Binding]] = {}
-            for _, binding in services_of(screen).appearance.bindings_of(node):
-                keys.setdefault(binding.action, []).append(binding)
-            for action, bound in keys.items():
+            bindings = services_of(screen).appearance.bindings_of(node)
+            for action, bound in by_action(binding for _, binding in bindings).items():
                 candidates = sorted(bound, key=lambda item: "+" in item.key)
                 name = action.removeprefix("app.")
                 first = next((item for item in candidates if not self._is_typed(item.key)), None)

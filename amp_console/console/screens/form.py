@@ -17,7 +17,7 @@ from amp_console.console.place_bar import PLACE_KEYS
 from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.screens.base import BaseScreen, leave
 from amp_console.console.texts import TONE, safe_text
-from amp_console.console.widgets.fields import Choice, Field
+from amp_console.console.widgets.fields import Choice, Field, field_id
 
 F1 = Binding(
     "f1",
@@ -30,6 +30,9 @@ F1 = Binding(
 """The last key of a form's footer: a question mark would be typed into the line."""
 
 
+NOT_SAVED = "Not saved. Fix the marked fields."
+KEEPS_STORED = "leave empty to keep the stored one"
+"""In an empty field for a secret that the keyring has."""
 HIGH = 32
 """Lines from which a screen has the class `-high`; with fewer it has `-low`."""
 
@@ -74,7 +77,7 @@ class FormScreen(BaseScreen):
 
     def field(self, name: str) -> Field:
         """The field of this name."""
-        return self.query_one(f"#field-{name}", Field)
+        return self.query_one(f"#{field_id(name)}", Field)
 
     def mistakes(self) -> Mapping[str, str]:
         """What is wrong with what is entered now, by field."""
@@ -103,7 +106,7 @@ class FormScreen(BaseScreen):
             return
         wrong = self.mistakes()
         for item in marked:
-            name = _name(item)
+            name = item.control.id or ""
             if item.control is changed:
                 self._answers.discard(name)
             if name not in self._answers:
@@ -121,7 +124,7 @@ class FormScreen(BaseScreen):
         self._answers = set(told) if is_answer else set()
         fields = list(self.query(Field))
         for field in fields:
-            field.show_note(told.get(_name(field), ""), self.services.glyphs, tone)
+            field.show_note(told.get(field.control.id or "", ""), self.services.glyphs, tone)
         wrong = next((field for field in fields if field.note), None)
         if wrong is not None:
             wrong.control.focus()
@@ -210,7 +213,3 @@ def discard_question() -> Confirm:
         no="Keep editing",
         is_danger=True,
     )
-
-
-def _name(field: Field) -> str:
-    return (field.id or "").removeprefix("field-")

@@ -41,7 +41,7 @@ class Form(VerticalScroll, inherit_bindings=False):
 
 
 class Field(Vertical):
-    """A label with its control; `mark` is on the right, a note below."""
+    """A label with its control, which needs an id; `mark` is on the right, a note below."""
 
     DEFAULT_CSS = """
     Field { height: auto; }
@@ -53,15 +53,8 @@ class Field(Vertical):
     Field Button { margin-left: 1; }
     """
 
-    def __init__(
-        self,
-        label: str,
-        control: Widget,
-        mark: str = "",
-        *,
-        id: str | None = None,  # noqa: A002  # Textual's word
-    ) -> None:
-        super().__init__(id=id)
+    def __init__(self, label: str, control: Widget, mark: str = "") -> None:
+        super().__init__(id=field_id(control.id or ""))
         self.control = control
         if isinstance(control, Input):
             control.cursor_blink = False  # it would cost more than all else while nothing happens
@@ -97,7 +90,12 @@ class Field(Vertical):
 def input_field(name: str, label: str, value: str, placeholder: str, mark: str = "") -> Field:
     """A field with one line of text; `name` is the id of the line."""
     line = Input(value, placeholder=placeholder, id=name, select_on_focus=False)
-    return Field(label, line, mark, id=f"field-{name}")
+    return Field(label, line, mark)
+
+
+def field_id(name: str) -> str:
+    """The id of the field whose control has this one."""
+    return f"field-{name}"
 
 
 class Choice(Widget, can_focus=True):

@@ -165,7 +165,7 @@ class ListPane(Container, Generic[Q, T]):
             return
         self.border_title = safe_text(self._shown.title, max_length=90)
         parts = [plural(self._count, *self._noun), self._grid.marks.words]
-        self.border_subtitle = f" {self._glyphs.dot} ".join(part for part in parts if part)
+        self.border_subtitle = self._glyphs.separator.join(part for part in parts if part)
 
     def on_grid_marks_changed(self) -> None:
         self._show_titles()

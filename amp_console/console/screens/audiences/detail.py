@@ -56,7 +56,7 @@ from amp_console.sync.queries.audience_detail import (
 )
 from amp_console.sync.queries.status import AudienceSummary, State, turn_words
 from amp_console.sync.reconcile.descriptions import comparison_outcome
-from amp_console.text import plural
+from amp_console.text import first_sentence, plural
 
 NOTHING = "nothing to send"
 LABELS = 12  # columns that the names of facts take
@@ -217,12 +217,12 @@ def _error(services: Services, error: LastError | None) -> Content:
     age = f"  {services.age_of(error.at)}" if error.at is not None else ""
     since = ", delivered since" if error.was_delivered else ", nothing pending since"
     since = since if error.is_past else ""
-    what = error.text.partition(". ")[0].removesuffix(".")  # the rest is what to do: next
+    what = first_sentence(error.text)  # the rest is what to do: next
     return safe_text((what, MUTED if error.is_past else BAD), (f"{age}{since}", MUTED))
 
 
 def _identity(services: Services, audience_summary: AudienceSummary) -> Content:
-    known, dot = audience_summary.audience, f" {services.glyphs.dot} "
+    known, dot = audience_summary.audience, services.glyphs.separator
     parts: list[Part] = [known.key]
     if known.space_id:
         parts += [(f"{dot}space ", MUTED), known.space_id]
@@ -277,16 +277,9 @@ def _owner(known: AudienceSummary) -> list[tuple[str, Content | str]]:
     override = known.audience.owner_email
     if known.audience.cohort_id is None:
         return [("owner", safe_text(known.owner_email, _origin(override)))]
-    return (
-        [
-            (
-                "owner",
-                safe_text(override, (" (if a cohort is created)", MUTED)),
-            )
-        ]
-        if override
-        else []
-    )
+    if not override:
+        return []
+    return [("owner", safe_text(override, (" (if a cohort is created)", MUTED)))]
 
 
 def _compared(

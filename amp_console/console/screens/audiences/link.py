@@ -15,7 +15,7 @@ from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import expected_failures
 from amp_console.console.routes import OpenPlan
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.base import BaseScreen, leave
+from amp_console.console.screens.base import COPY_ROW, FILTER, BaseScreen, leave
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.texts import WARN, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -81,8 +81,8 @@ audience only: two audiences would undo each other's changes."""
             id="link.new",
         ),
         Binding("u", "reload", "Update from Amplitude", id="link.reload"),
-        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        FILTER,
+        COPY_ROW,
     ]
 
     NEEDS = {"unlink": {Need.WRITABLE}, "link": {Need.WRITABLE}}  # noqa: RUF012

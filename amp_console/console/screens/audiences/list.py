@@ -30,7 +30,7 @@ from amp_console.console.screens.audiences.rows import (
     audience_row,
 )
 from amp_console.console.screens.audiences.summaries import SummaryReader
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import COPY_ROW, FILTER, BaseScreen
 from amp_console.console.screens.footer import DETAILS, OPEN, Labelled, UsefulActions, Withheld
 from amp_console.console.segment_figures import post_updated
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -126,8 +126,8 @@ order and columns as a view."""
             id="audiences.mapping",
         ),
         Binding("v", "views", "Views and columns", show=False, id="audiences.views"),
-        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        FILTER,
+        COPY_ROW,
     ]
 
     NEEDS = {  # noqa: RUF012

@@ -17,7 +17,7 @@ from amp_console.console.texts import BAD, GOOD, Part, safe_text
 from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell
 from amp_console.console.words import aged, changes, number
 from amp_console.sync.queries.status import AudienceSummary, Overview, State, Status, overview
-from amp_console.text import listed, plural
+from amp_console.text import blank_if_zero, listed, plural
 
 DEFAULT = (
     Column("Audience", 18, flex=3),
@@ -41,7 +41,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     members, states = known.members, states_now(services, known)
     is_linked = audience.cohort_id is not None
     pending = changes(known.left.add, known.left.remove, glyphs)
-    rejected = f"{known.left.rejected:,}" if known.left.rejected else ""
+    rejected = blank_if_zero(known.left.rejected)
     sizes = services.segment.sizes_of(audience.id)
     is_odd = sizes is not None and sizes.row.differs_in_segment
     in_segment = segment_size(services, sizes)
@@ -163,7 +163,7 @@ def _attention(now: Overview, room: int, glyphs: Glyphs) -> tuple[str, list[str]
 def joined(services: Services, texts: Sequence[str], room: int) -> str:
     """Join as many texts as fit into `room` columns whole; a sign says that there are others."""
     glyphs = services.glyphs
-    dot = f" {glyphs.dot} "
+    dot = glyphs.separator
     for many in range(len(texts), 0, -1):
         rest = [glyphs.more] if many < len(texts) else []
         line = dot.join([*texts[:many], *rest])

@@ -115,7 +115,7 @@ def size_rows(
     sizes = services.segment.sizes_of(audience_id)
     if sizes is None:
         return []
-    dot, row = f" {services.glyphs.dot} ", sizes.row
+    dot, row = services.glyphs.separator, sizes.row
     cohort = "cohort unknown" if row.cohort_size is None else f"cohort {row.cohort_size:,}"
     if row.cohort_size is None and last is not None:
         size, at = last

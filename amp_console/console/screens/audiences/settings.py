@@ -89,12 +89,12 @@ it is. The next sync creates a new one."""
             with Form():
                 types = [(str(item), item.label) for item in IdType]
                 id_type = Choice(types, IdType.USER_ID, glyphs=glyphs, id="id-type")
-                yield Field("ID type", id_type, id="field-id-type")
+                yield Field("ID type", id_type)
                 yield _line("cohort-name", "Cohort name")
                 yield _line("owner", "Cohort owner")
                 yield _line("seed", "Seed user", SEED)
                 enabled = yes_no(True, "disabled", "enabled", glyphs=glyphs, id="enabled")
-                yield Field("Audience", enabled, id="field-enabled")
+                yield Field("Audience", enabled)
             yield Static(id="hint")
         with Vertical(id="cohort", classes="panel") as panel:
             panel.border_title = "Cohort"
@@ -341,7 +341,7 @@ def _in_words(known: Audience, name: str) -> str:
 
 def _line(name: str, label: str, placeholder: str = "") -> Field:
     line = Input(placeholder=placeholder, id=name, select_on_focus=False)
-    return Field(label, line, id=f"field-{name}")
+    return Field(label, line)
 
 
 def _default(text: str, *, is_linked: bool) -> str:

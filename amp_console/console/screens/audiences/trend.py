@@ -10,7 +10,7 @@ from amp_console.console.words import day
 from amp_console.ledger.membership_changes import Movement, members_over_time
 from amp_console.sync.queries.audience_detail import DAYS, AudienceTrend
 from amp_console.sync.queries.status import AudienceSummary
-from amp_console.text import plural
+from amp_console.text import blank_if_zero, plural
 
 BAR = 12  # columns of the longest bar of a day
 
@@ -115,8 +115,8 @@ def _names(days: Movement) -> list[str]:
 
 def _signed(services: Services, entered: int, left: int) -> tuple[str, str]:
     """Who entered and who left, as numbers with a sign; "" for no one."""
-    plus = f"+{entered:,}" if entered else ""
-    return plus, f"{services.glyphs.minus}{left:,}" if left else ""
+    plus = blank_if_zero(entered, "+")
+    return plus, blank_if_zero(left, services.glyphs.minus)
 
 
 def _width(days: Movement) -> int:

@@ -38,7 +38,7 @@ from amp_console.console.screens.connections.ledger import (
     reopen,
     switch_ledger,
 )
-from amp_console.console.screens.form import F1, FormScreen
+from amp_console.console.screens.form import F1, KEEPS_STORED, NOT_SAVED, FormScreen
 from amp_console.console.texts import MUTED, lines, safe_text
 from amp_console.console.widgets.fields import (
     Choice,
@@ -60,7 +60,6 @@ WELCOME = """\
 Welcome. Connect the Amplitude project whose cohorts should follow your audiences.
 Keys and App ID: Amplitude {to} Settings {to} Projects {to} your project {to} General.
 Both keys can be pasted at once: two lines, the API Key first."""
-NOT_SAVED = "Not saved. Fix the marked fields."
 TESTING = "Testing the keys…"
 STORING = "Saving…"
 BUSY = "The keys are being tested or stored."
@@ -122,7 +121,7 @@ under your name, which is user@host unless you enter another one."""
 
     def _keys_hint(self) -> str:
         if self._known is not None and self._known.keyring_item:
-            return "leave empty to keep the stored one"
+            return KEEPS_STORED
         return "leave empty to use the environment's" if self._has_keys() else ""
 
     def on_mount(self) -> None:
@@ -351,14 +350,14 @@ def _welcome(glyphs: Glyphs) -> Content:
 
 def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResult:
     yield input_field("name", "Name", known.name if known else "", "e.g. Acme prod")
-    yield Field("API Key", KeyInput(placeholder=hint, id="api-key"), id="field-api-key")
-    yield Field("Secret Key", KeyInput(placeholder=hint, id="secret-key"), id="field-secret-key")
+    yield Field("API Key", KeyInput(placeholder=hint, id="api-key"))
+    yield Field("Secret Key", KeyInput(placeholder=hint, id="secret-key"))
     yield input_field("app-id", "App ID", str(known.app_id) if known else "", "e.g. 153957")
     owner = known.owner_email if known else ""
     yield input_field("owner", "Cohort owner", owner, "e.g. ana@acme.example, who owns new cohorts")
     region = known.region if known else Region.NORTH_AMERICA
     regions = [(str(item), item.label) for item in Region]
-    yield Field("Region", Choice(regions, region, glyphs=glyphs, id="region"), id="field-region")
+    yield Field("Region", Choice(regions, region, glyphs=glyphs, id="region"))
     is_read_only = bool(known and known.read_only)
     words = "Read and write", "Read-only: never send anything"
     yield Field("Mode", yes_no(is_read_only, *words, glyphs=glyphs, id="read-only"))

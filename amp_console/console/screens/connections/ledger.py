@@ -9,6 +9,7 @@ from amp_console.connections.ledger_server import FILE, LEDGER_VARIABLE
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.keyring import ask_keyring
+from amp_console.console.screens.form import KEEPS_STORED
 from amp_console.console.widgets.fields import Field, input_field
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.ledger import LedgerError
@@ -29,9 +30,9 @@ def ledger_fields(known: Connection | None, ledgers: Ledgers, *, is_shown: bool)
     mark = f"{LEDGER_VARIABLE} replaces it" if ledgers.is_from_environment else ""
     where = input_field(LEDGER, "Ledger", server.url if server else FILE, hint, mark)
     is_stored = server is not None and server.password_item is not None
-    hint = "leave empty to keep the stored one" if is_stored else "if the server needs one"
+    hint = KEEPS_STORED if is_stored else "if the server needs one"
     line = KeyInput(placeholder=hint, id=PASSWORD)
-    password = Field("Ledger password", line, id=f"field-{PASSWORD}")
+    password = Field("Ledger password", line)
     name = (known.operator if known else None) or ""
     mark = f"{OPERATOR_VARIABLE} replaces it" if ledgers.is_operator_from_environment else ""
     operator = input_field(

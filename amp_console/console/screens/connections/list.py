@@ -28,7 +28,7 @@ from amp_console.console.routes import (
     Visit,
 )
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import COPY_ROW, FILTER, BaseScreen
 from amp_console.console.screens.connections.detail import LEAST_LINES, ConnectionDetail
 from amp_console.console.screens.connections.keys import (
     TONES,
@@ -81,8 +81,8 @@ Read-only keeps everyone from sending or changing anything by accident."""
         Binding("D", "delete", "Delete", id="connections.delete"),
         Binding("K", "clean_up", "Delete forgotten keys", show=False, id="connections.clean_up"),
         Binding("m", "mapping", "Field mapping", show=False, id="connections.mapping"),
-        Binding("slash", "filter", "Filter", key_display="/", show=False, id="filter"),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        FILTER,
+        COPY_ROW,
     ]
 
     NEEDS = {  # noqa: RUF012  # editing opens a form, which can be read in any case

@@ -15,7 +15,7 @@ from amp_console.connections import SettingsError
 from amp_console.console.background import aside
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.form import F1, FormScreen
+from amp_console.console.screens.form import F1, NOT_SAVED, FormScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, safe_text
 from amp_console.console.widgets.fields import Field, Form, entered
 from amp_console.console.widgets.grid.widget import READING
@@ -96,14 +96,14 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
                     id=USER_ID,
                     select_on_focus=False,
                 )
-                yield Field("User ID", user, id=f"field-{USER_ID}")
+                yield Field("User ID", user)
                 other = Input(
                     known.amplitude_id_path or "",
                     placeholder="empty, or e.g. $.traits.amplitude_id",
                     id=AMPLITUDE_ID,
                     select_on_focus=False,
                 )
-                yield Field("Amplitude ID", other, id=f"field-{AMPLITUDE_ID}")
+                yield Field("Amplitude ID", other)
         with Container(id="trial"):
             with Container(id="sample", classes="panel") as panel:
                 panel.border_title = PASTE
@@ -175,7 +175,7 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
     def action_save(self) -> None:
         """Read events by these paths from now on."""
         if self._mapping() is None:
-            self.services.notifications.post("Not saved. Fix the marked fields.", "warning")
+            self.services.notifications.post(NOT_SAVED, "warning")
         elif not self.is_changed:
             self.services.notifications.post("Nothing was changed.")
         else:

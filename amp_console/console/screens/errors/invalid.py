@@ -57,11 +57,9 @@ class InvalidEvents(Container):
     def place(self) -> tuple[str, int]:
         """The source and the line of the first event with the reason under the cursor."""
         group = self._groups.get(self.query_one(Grid).key)
-        return (
-            next(((item.source, item.line) for item in group.samples), ("", 0))
-            if group
-            else ("", 0)
-        )
+        if group is None or not group.samples:
+            return "", 0
+        return group.samples[0].source, group.samples[0].line
 
     @property
     def is_broken_text(self) -> bool:

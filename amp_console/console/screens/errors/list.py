@@ -17,7 +17,7 @@ from amp_console.console.routes import (
     OpenPerson,
     OpenPlan,
 )
-from amp_console.console.screens.base import NO_MATCH, BaseScreen
+from amp_console.console.screens.base import FILTER, NO_MATCH, BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
 from amp_console.console.screens.errors.rejected import (
     RejectedUsers,
@@ -137,7 +137,7 @@ settings of the audience. E writes what is shown to a CSV file."""
             id="errors.settings",
         ),
         Binding("tab", "other_list", "Users / reasons", key_display="Tab", id="errors.other_list"),
-        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
+        FILTER,
         Binding("s", "sync", "Plan a sync", show=False, id="errors.sync"),
         Binding("y", "copy", "Copy", show=False, id="copy"),
     ]
@@ -439,8 +439,6 @@ def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: b
         return "This user is not rejected any more: they were retried meanwhile."
     if is_one and not rejected.is_empty and rejected.current is None:
         return "Press Enter to go to the users of this reason, and U retries one of them."
-    if rejected.users.is_without_match and not rejected.split.is_entered:
-        return NO_MATCH
     shown = [rejected.shown] if rejected.shown is not None else []
     chosen = shown if is_one else rejected.users.marked or rejected.chosen
     if not chosen:

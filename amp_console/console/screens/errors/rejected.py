@@ -191,7 +191,7 @@ class RejectedUsers(Container):
 
     async def _title(self) -> str:
         screen = screen_of(self)
-        dot = f" {screen.services.glyphs.dot} "
+        dot = screen.services.glyphs.separator
         if self.scope.run_id is not None:
             return f"Errors{dot}run {self.scope.run_id}"
         if self.scope.audience_id is not None:
@@ -227,7 +227,7 @@ class RejectedUsers(Container):
         says_stuck = f"{stuck:,} can't be retried" if stuck else ""
         with_why = f"{says_stuck}: {why}" if stuck else ""
         says_vain = f"{in_vain:,} likely rejected again" if in_vain else ""
-        dot = f" {services.glyphs.dot} "
+        dot = services.glyphs.separator
         # The key stays; of the rest, what is said as long as there is room.
         panel.say(
             dot.join(filter(None, parts))
@@ -250,7 +250,7 @@ class RejectedUsers(Container):
             query = msgspec.structs.replace(group.filter, run_id=query.run_id)
         query = msgspec.structs.replace(query, text=text)
         services, answers = screen.services, screen.session.search_answers
-        dot = f" {services.glyphs.dot} "
+        dot = services.glyphs.separator
 
         async def count() -> int:
             return await screen.session.read(count_rejected, query)

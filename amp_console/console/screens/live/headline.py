@@ -37,7 +37,7 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
 
     `is_short`: a line on its sources takes the place of the lines drawn second by second.
     """
-    now, dot = work.snapshot, safe_text((f" {glyphs.dot} ", MUTED))
+    now, dot = work.snapshot, safe_text((glyphs.separator, MUTED))
     rows = [flow(list(_begin(work, glyphs)), dot, width)]
     if now is not None and now.is_over and (left := now.queue + now.waiting):
         rows.append(flow(list(_left(now, left)), safe_text(" "), width))

@@ -34,7 +34,7 @@ from amp_console.sync.live.progress import (
     WaitReason,
 )
 from amp_console.sync.sources.protocols import SourceStatus
-from amp_console.text import plural
+from amp_console.text import blank_if_zero, plural
 
 SHOWN_MINUTES = 15  # of entering and leaving, in a line
 SLOWEST = 0.05  # events a second that are shown; fewer are 0.0
@@ -88,12 +88,12 @@ def audience_row(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool = Fals
         audience.audience_id,
         (
             Cell(audience.name),
-            Cell(f"{audience.queue:,}" if audience.queue else ""),
+            Cell(blank_if_zero(audience.queue)),
             Cell(lasting(audience.lag) if is_late else ""),
-            Cell(f"{counts.added:,}" if counts.added else ""),
-            Cell(f"{counts.removed:,}" if counts.removed else ""),
-            Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
-            Cell(f"{counts.requests:,}" if counts.requests else ""),
+            Cell(blank_if_zero(counts.added)),
+            Cell(blank_if_zero(counts.removed)),
+            Cell(blank_if_zero(counts.rejected), "bad"),
+            Cell(blank_if_zero(counts.requests)),
             Cell(sparkline(glyphs, moved[-SHOWN_MINUTES:]) if any(moved) else "", "dim"),
             _phase(audience, glyphs, is_over=is_over),
         ),
@@ -276,7 +276,7 @@ def _source_row(
             Cell(source.name.removeprefix("http://").strip("/") if is_address else path.name),
             Cell(read),
             Cell("" if source.size is None else byte_size(source.size)),
-            Cell(f"{source.events:,}" if source.events else ""),
+            Cell(blank_if_zero(source.events)),
             Cell(f"{rate:,.1f}" if rate >= SLOWEST else ""),
             Cell(last),
             Cell(source.trouble, tone) if source.trouble and not is_over else where,
@@ -328,11 +328,11 @@ def other_row(run: Run, run_audience: RunAudience, glyphs: Glyphs) -> Row:
         (
             Cell(str(run.id), "dim"),
             Cell(run_audience.name),
-            Cell(f"{pending:,}" if pending else ""),
-            Cell(f"{counts.added:,}" if counts.added else ""),
-            Cell(f"{counts.removed:,}" if counts.removed else ""),
-            Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
-            Cell(f"{counts.requests:,}" if counts.requests else ""),
+            Cell(blank_if_zero(pending)),
+            Cell(blank_if_zero(counts.added)),
+            Cell(blank_if_zero(counts.removed)),
+            Cell(blank_if_zero(counts.rejected), "bad"),
+            Cell(blank_if_zero(counts.requests)),
             state,
         ),
         (

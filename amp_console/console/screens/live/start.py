@@ -15,7 +15,7 @@ from amp_console.ledger import Db
 from amp_console.sync.delivery.plan import AudiencePlan, large_removals
 from amp_console.sync.live.progress import WaitReason
 from amp_console.sync.queries.status import AudienceSummary, Status, audience_summaries
-from amp_console.text import clean, plural
+from amp_console.text import blank_if_zero, clean, plural
 
 READY = (
     Column("Audience", 18, flex=2),
@@ -58,7 +58,7 @@ class SessionStart(NamedTuple):
 
         return sorted(self.audiences, key=severity)
 
-    def sent(self, *, create: bool = False) -> list[AudienceSummary]:
+    def sent(self, *, create: bool) -> list[AudienceSummary]:
         """The audiences whose pending changes a session sends first, those with most first."""
         found = [
             item
@@ -86,16 +86,16 @@ def ready_row(item: AudienceSummary, start: SessionStart, glyphs: Glyphs) -> Row
     )
     return Row(
         known.id,
-        (Cell(known.name), Cell(f"{pending:,}" if pending else ""), state),
+        (Cell(known.name), Cell(blank_if_zero(pending)), state),
         (known.name, pending, state.text),
     )
 
 
-def sent_first(start: SessionStart | None, *, create: bool = False) -> str:
+def sent_first(start: SessionStart | None) -> str:
     """What a session sends as soon as it begins; `start` is None where it was not read."""
     if start is None:
         return "Pending changes are sent first."
-    return " ".join([_sent_first(start, create=create), *_left_out(start)])
+    return " ".join([_sent_first(start, create=False), *_left_out(start)])
 
 
 def _sent_first(start: SessionStart, *, create: bool) -> str:
@@ -140,8 +140,8 @@ def sent_first_by_audience(start: SessionStart | None, glyphs: Glyphs, *, create
     cells = [
         (
             clean(item.audience.name),
-            f"+{item.left.add:,}" if item.left.add else "",
-            f"{glyphs.minus}{item.left.remove:,}" if item.left.remove else "",
+            blank_if_zero(item.left.add, "+"),
+            blank_if_zero(item.left.remove, glyphs.minus),
             "creates its cohort" if item.audience.cohort_id is None else "",
         )
         for item in sent[:LISTED]
@@ -185,11 +185,7 @@ def before(start: SessionStart, folders: Sequence[str], *, has_traffic: bool) ->
     ]
     if any(item.left.pending for item in start.audiences):
         how.append(safe_text(sent_first(start)))
-    how.append(
-        safe_text(
-            ("For long sessions run amp-console watch or listen: this screen shows them.", MUTED)
-        )
-    )
+    how.append(safe_text((LONG_SESSIONS, MUTED)))
     if folders:
         how.append(safe_text(("Followed before: ", MUTED), folders[0]))
     return lines(*how)

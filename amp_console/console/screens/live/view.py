@@ -13,7 +13,7 @@ from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenRun
 from amp_console.console.screens.actions import Need, not_writable
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import COPY_ROW, BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.live import actions, rows, start
 from amp_console.console.screens.live.headline import headline
@@ -127,7 +127,7 @@ sources if a small terminal has no room for them otherwise."""
         ),
         Binding("w", "run", "Requests", show=False, id="live.run"),
         Binding("v", "changes", "Last changes", show=False, id="live.changes"),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        COPY_ROW,
     ]
 
     def __init__(self) -> None:
@@ -231,7 +231,7 @@ sources if a small terminal has no room for them otherwise."""
                     rows.audience_row(audience, glyphs, is_over=job.is_over)
                     for audience in rows.problems_first(job.snapshot.audiences)
                 ],
-                _as_of(job, f" {glyphs.dot} "),
+                _as_of(job, glyphs.separator),
             )
             if self._begun is not job:
                 self._begun = job

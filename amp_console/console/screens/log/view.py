@@ -13,7 +13,7 @@ from amp_console.console.dialogs.export import ExportRequest, export_to
 from amp_console.console.dialogs.text_view import TextView
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import FILTER, BaseScreen
 from amp_console.console.screens.log.kinds import KINDS, KindBar, LogGroup
 from amp_console.console.screens.log.rows import COLUMNS, NAMES, by, line, route, row
 from amp_console.console.texts import MUTED, lines, safe_text
@@ -62,7 +62,7 @@ are marked, Y copies only those. w shows any line in full."""
         Binding("y", "copy", "Copy", id="copy"),
         Binding("Y", "copy_all", "Copy all", id="log.copy_all"),
         Binding("E", "export", "Export", id="log.export"),
-        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
+        FILTER,
     ]
     NEEDS = dict.fromkeys(("whole", "copy", "copy_all", "export"), (Need.ROW,))
     NO_ROW = "The log is empty."
@@ -196,7 +196,7 @@ are marked, Y copies only those. w shows any line in full."""
         if entry is None:
             text.update("")
             return
-        dot = f" {self.services.glyphs.dot} "
+        dot = self.services.glyphs.separator
         who = by(entry, is_shared=self._is_shared)
         about = dot.join(filter(None, (at(entry.at), NAMES[entry.kind], who)))
         text.update(lines(safe_text((about, MUTED)), safe_text(entry.text, max_length=MAX_LENGTH)))

@@ -11,7 +11,7 @@ from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, safe_text
 from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell
 from amp_console.console.words import number
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, again_text
-from amp_console.text import clean, listed, plural
+from amp_console.text import blank_if_zero, clean, listed, plural
 
 COLUMNS = (
     Column("Audience", 15, flex=3),
@@ -60,9 +60,9 @@ def row(audience: AudiencePlan, glyphs: Glyphs) -> Row:
             Cell(audience.name),
             Cell(cohort, "" if audience.cohort_id else "dim"),
             Cell(audience.id_type.label),
-            Cell(f"+{audience.add:,}" if audience.add else "", "" if is_sent else "dim"),
+            Cell(blank_if_zero(audience.add, "+"), "" if is_sent else "dim"),
             Cell(
-                f"{glyphs.minus}{audience.remove:,}" if audience.remove else "",
+                blank_if_zero(audience.remove, glyphs.minus),
                 "" if is_sent else "dim",
             ),
             Cell(number(audience.requests, glyphs) if is_sent else ""),

@@ -31,7 +31,7 @@ from amp_console.ledger.comparisons import (
     resolved_since,
 )
 from amp_console.sync.reconcile.download import downloads_needed
-from amp_console.text import plural
+from amp_console.text import blank_if_zero, plural
 
 COLUMNS = (
     Column("Audience", 16, flex=1),
@@ -121,7 +121,7 @@ def row(
             Cell(number(counts[1], glyphs)),
             Cell(number(counts[2], glyphs), "warn" if counts[2] else ""),
             Cell(number(counts[3], glyphs), "bad" if counts[3] else ""),
-            Cell(f"{pending:,}" if pending else "", "dim"),
+            Cell(blank_if_zero(pending), "dim"),
             aged(last.at if last else None, now, glyphs),
             _state(known, work, glyphs),
         ),

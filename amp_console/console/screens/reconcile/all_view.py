@@ -20,7 +20,7 @@ from amp_console.console.jobs.reconcile import (
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenReconcile
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import COPY_ROW, BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.reconcile.all_rows import (
     COLUMNS,
@@ -80,7 +80,7 @@ audience, with everyone who differs."""
             tooltip="Add and remove users in Amplitude, once you have seen the plan",
             id="reconcile_all.repair",
         ),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        COPY_ROW,
     ]
 
     def __init__(self, audience_ids: tuple[int, ...]) -> None:
@@ -148,7 +148,7 @@ audience, with everyone who differs."""
         self._show_one()
         panel = self.query_one("#several")
         said = [plural(len(self._known), "audience"), grid.marks.words]
-        panel.border_subtitle = safe_text(f" {glyphs.dot} ".join(text for text in said if text))
+        panel.border_subtitle = safe_text(glyphs.separator.join(text for text in said if text))
         self.query_one("#says", Static).update(safe_text((self._says(), MUTED)))
         if work is not None and work.is_over and self._told is not work:
             self._told = work

@@ -215,27 +215,22 @@ def verdict(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -
     """What a comparison found, after what was delivered since: a sign and words, and their tone."""
     done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
     differing, pending = comparison.differing, comparison.pending - sent
+    outcome = comparison_outcome(comparison)
     if resolved is not None and resolved.is_repairing:
         return f"{glyphs.live} repairing", "accent"
     if done == differing > 0:
         repaired = f"{glyphs.half} repaired, {pending:,} pending", "warn"
         return repaired if pending else (f"{glyphs.circle} repaired", "good")
     if differing:
-        return f"{glyphs.triangle} {comparison_outcome(comparison)}", "bad"
+        return f"{glyphs.triangle} {outcome}", "bad"
     if sent and not pending:
         return f"{glyphs.circle} same, {sent:,} sent since", "good"
     if pending:
-        word = (
-            comparison_outcome(comparison)
-            if not sent
-            else f"as expected, {pending:,} still pending"
-        )
+        word = f"as expected, {pending:,} still pending" if sent else outcome
         return f"{glyphs.half} {word}", "warn"
-    word = comparison_outcome(comparison)
-    sign, tone = glyphs.circle, "good"
-    if comparison.missing_rejected:
-        sign, tone = glyphs.triangle, "bad"
-    return f"{sign} {word}", tone
+    is_bad = comparison.missing_rejected
+    sign, tone = (glyphs.triangle, "bad") if is_bad else (glyphs.circle, "good")
+    return f"{sign} {outcome}", tone
 
 
 def headline(
@@ -283,7 +278,7 @@ def is_settled(comparison: Comparison, resolved: Resolved | None) -> bool:
 
 def compared(comparison: Comparison, now: int, glyphs: Glyphs) -> str:
     """When the cohort was like this, and what it was compared with."""
-    dot = f" {glyphs.dot} "
+    dot = glyphs.separator
     with_list = f"{dot}with {PurePath(comparison.against).name}" if comparison.against else ""
     when = f"{local_time(comparison.at)} ({ago(comparison.at, now, glyphs)})"
     return f"run {comparison.run_id}{dot}cohort {comparison.cohort_id}{dot}{when}{with_list}"
@@ -348,16 +343,12 @@ def person_row(difference: Difference, glyphs: Glyphs) -> Row:
     """One person who differs."""
     word = _now(difference)
     sign = f"{glyphs.ok} " if difference.is_repaired else ""
-    tone = (
-        _TONES[group_of(difference)]
-        if word in {"missing", "extra"}
-        else _TONES_NOW.get(word, "dim")
-    )
-    known = (
-        ""
-        if difference.prior_state is PriorState.NOTHING
-        else prior_state_text(difference.kind, difference.prior_state)
-    )
+    tone = _TONES_NOW.get(word, "dim")
+    if word in {"missing", "extra"}:
+        tone = _TONES[group_of(difference)]
+    known = ""
+    if difference.prior_state is not PriorState.NOTHING:
+        known = prior_state_text(difference.kind, difference.prior_state)
     return Row(
         difference.key,
         (

@@ -21,7 +21,7 @@ from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenErrors, OpenPerson, OpenRun
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import COPY_ROW, FILTER, BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.reconcile import rows
 from amp_console.console.screens.reconcile.comparison import ComparisonPanel, DifferenceKinds
@@ -116,7 +116,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
             id="reconcile.list",
         ),
         Binding("E", "export", "Export", id="reconcile.export"),
-        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
+        FILTER,
         Binding(
             "w",
             "run",
@@ -141,7 +141,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
             show=False,
             id="reconcile.person",
         ),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        COPY_ROW,
     ]
 
     def __init__(self, audience_id: int, comparison_id: int | None = None) -> None:

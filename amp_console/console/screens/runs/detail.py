@@ -237,6 +237,6 @@ async def read_run(services: Services, session: Session, run_id: int | None) -> 
         return None
     is_ours = jobs.reconciling is not None and jobs.reconciling.run_id == run_id
     is_paused = False
-    if (session_job := under_way(jobs.live)) and session_job.run_id == run_id:
-        is_ours, is_paused = True, session_job.is_paused
+    if (live := under_way(jobs.live)) and live.run_id == run_id:
+        is_ours, is_paused = True, live.is_paused
     return run_view.past(found, services.clock.now, is_ours=is_ours, is_paused=is_paused)

@@ -14,7 +14,7 @@ from amp_console.console.jobs.under_way import under_way
 from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenRun
 from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import COPY_ROW, FILTER, BaseScreen
 from amp_console.console.screens.footer import UsefulActions, Withheld
 from amp_console.console.screens.runs.detail import LEAST_LINES, RunDetail, read_run
 from amp_console.console.screens.runs.rows import sign
@@ -26,7 +26,7 @@ from amp_console.console.words import SECOND, aged, changes, lasting
 from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, RunKind, all_runs
-from amp_console.text import plural
+from amp_console.text import blank_if_zero, plural
 
 COLUMNS = (
     Column("Run", 3, right=True),
@@ -87,8 +87,8 @@ plays a finished run back from its log, which sends nothing."""
             tooltip="Show what the run did, from its log; nothing is sent",
             id="runs.play_back",
         ),
-        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        FILTER,
+        COPY_ROW,
     ]
 
     NEEDS = {  # noqa: RUF012
@@ -273,7 +273,7 @@ def row(run: Run, glyphs: Glyphs, now: int, *, is_shared: bool, is_paused: bool 
             Cell(reason, "dim"),
             Cell("" if took is None else lasting(took)),
             Cell(changes(run.added, run.removed, glyphs).replace("  ", " ")),
-            Cell(f"{run.rejected:,}" if run.rejected else "", "bad"),
+            Cell(blank_if_zero(run.rejected), "bad"),
             Cell(glyphs.dash if run.kind is RunKind.COMPARE else f"{run.requests:,}"),
         ),
         (

@@ -176,7 +176,7 @@ class ProgressPanel(Vertical):
         view, services = self._view, services_of(self)
         if view is None:
             return
-        dot = f" {services.glyphs.dot} "
+        dot = services.glyphs.separator
         parts = [_KINDS[view.kind], plural(len(view.lines), "audience")]
         if view.run_id is not None:
             parts.append(f"run {view.run_id}")

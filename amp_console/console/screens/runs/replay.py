@@ -23,7 +23,7 @@ from amp_console.console.words import SECOND, stopwatch
 from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import Run
 from amp_console.sync.queries.run_details import run_details
-from amp_console.text import local_time, plural
+from amp_console.text import blank_if_zero, local_time, plural
 
 FRAME_SECONDS = 0.1  # between two pictures
 SPEEDS = (1, 10, 60, 600)
@@ -267,7 +267,7 @@ def _audience_row(item: AudienceMoment, end: RunLine | None, glyphs: Glyphs) -> 
             ),
             Cell(f"{item.done:,}/{item.total:,}"),
             Cell(f"{item.requests:,}"),
-            Cell(f"{item.rejected:,}" if item.rejected else "", "bad"),
+            Cell(blank_if_zero(item.rejected), "bad"),
             Cell(end.doing, end.tone) if end else Cell(item.doing, "dim"),
         ),
     )

@@ -27,6 +27,7 @@ from amp_console.ledger.requests import RequestRecord
 from amp_console.ledger.run_log import ENDED, run_outcome
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.sync.queries.person import brief_reason
+from amp_console.text import blank_if_zero
 
 BAR, DOING = 1, 5  # which columns are the bars, and what the audiences do
 AUDIENCES = (
@@ -110,7 +111,7 @@ def audience_row(line: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> R
             Cell(shown, "good" if line.is_over and line.done >= total else "accent", is_bar=True),
             Cell(f"{line.done:,}{of_total}" if total else glyphs.dash),
             Cell(number(line.counts.requests, glyphs)),
-            Cell(f"{line.counts.rejected:,}" if line.counts.rejected else "", "bad"),
+            Cell(blank_if_zero(line.counts.rejected), "bad"),
             Cell(shortened(progress(line), width, glyphs.more), line.tone),
         ),
         (
@@ -172,7 +173,7 @@ def _request_cells(
         Cell(users if record.is_counted else f"({users})"),
         Cell(record.audience_name),
         request_answer(record, glyphs),
-        Cell(f"{record.rejected:,}" if record.rejected else "", "bad"),
+        Cell(blank_if_zero(record.rejected), "bad"),
         Cell(took, "dim"),
     )
 

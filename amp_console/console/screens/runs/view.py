@@ -13,7 +13,7 @@ from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenErrors
 from amp_console.console.run_view import RunView
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import COPY_ROW, BaseScreen
 from amp_console.console.screens.footer import UsefulActions, Withheld
 from amp_console.console.screens.runs.detail import NOT_COMPARED, RunDetail, read_run
 from amp_console.console.screens.runs.panels import ProgressPanel, RequestsPanel
@@ -67,7 +67,7 @@ again, and E writes them to a CSV file."""
             id="run.differences",
         ),
         Binding("v", "log", "Requests", tooltip="Show the requests full-size", id="run.log"),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        COPY_ROW,
     ]
 
     def __init__(self, run_id: int | None = None) -> None:

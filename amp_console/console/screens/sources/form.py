@@ -17,7 +17,7 @@ from amp_console.connections import (
 from amp_console.console.background import aside
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.form import F1, FormScreen
+from amp_console.console.screens.form import F1, KEEPS_STORED, NOT_SAVED, FormScreen
 from amp_console.console.screens.sources.actions import stored
 from amp_console.console.texts import MUTED, lines, safe_text
 from amp_console.console.widgets.fields import Field, Form, entered, input_field
@@ -32,7 +32,6 @@ ABOUT = """\
 A warehouse that amp-console only reads. Its URL is one of:
 postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH, sqlite:PATH,
 snowflake://CONNECTION, bigquery://PROJECT/DATASET, adbc:PROFILE"""
-NOT_SAVED = "Not saved. Fix the marked fields."
 UNSAVED = "Nothing was saved."
 OPENING = "Opening it…"
 STORING = "Saving…"
@@ -87,9 +86,9 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
                 url = "" if known is None else known.url
                 yield input_field(URL, "URL", url, "e.g. postgresql://ana@db.acme.example/marts")
                 is_stored = known is not None and known.password_item is not None
-                hint = "leave empty to keep the stored one" if is_stored else "if it needs one"
+                hint = KEEPS_STORED if is_stored else "if it needs one"
                 password = KeyInput(placeholder=hint, id=PASSWORD)
-                yield Field("Password", password, id=f"field-{PASSWORD}")
+                yield Field("Password", password)
             yield Static(safe_text((ONLY_OPENS, MUTED)), id="told")
             with Horizontal(id="buttons"):
                 yield Button("Test", id="test", compact=True)

@@ -23,7 +23,7 @@ from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.routes import MainScreen, OpenQuery, OpenSourceForm
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import COPY_ROW, FILTER, BaseScreen
 from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.screens.sources.actions import (
     NO_WAREHOUSE,
@@ -80,8 +80,8 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         Binding("i", "import", "Import", show=False, id="sources.import"),
         Binding("T", "test", "Test", id="sources.test"),
         Binding("D", "remove", "Remove", id="sources.remove"),
-        Binding("slash", "filter", "Filter", key_display="/", show=False, id="filter"),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        FILTER,
+        COPY_ROW,
     ]
     NEEDS = {  # noqa: RUF012  # editing opens a form, which can be read in any case
         **dict.fromkeys(("refresh", "edit", "test", "remove", "copy"), (Need.ROW,)),

@@ -19,7 +19,7 @@ from amp_console.console.refreshes import engine_of
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.footer import UsefulActions
-from amp_console.console.screens.form import F1, FormScreen
+from amp_console.console.screens.form import F1, NOT_SAVED, FormScreen
 from amp_console.console.screens.sources.actions import NO_WAREHOUSE, stored
 from amp_console.console.screens.sources.query_kinds import QueryKind
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, Part, lines, safe_text
@@ -89,15 +89,15 @@ that audience gets the query. Its members stay until the refresh."""
         with Container(id="query", classes="panel") as panel:
             panel.border_title = "New audience by query"
             with Form(id="fields"):
-                yield Field("Key", Input(placeholder="e.g. vip", id=KEY), id=f"field-{KEY}")
+                yield Field("Key", Input(placeholder="e.g. vip", id=KEY))
                 hint = "optional, e.g. VIP shoppers"
-                yield Field("Name", Input(placeholder=hint, id=NAME), id=f"field-{NAME}")
+                yield Field("Name", Input(placeholder=hint, id=NAME))
                 choice = Choice((), "", glyphs=self.services.glyphs, id=SOURCE)
-                yield Field("Source", choice, id=f"field-{SOURCE}")
+                yield Field("Source", choice)
                 kinds = [(str(kind), str(kind)) for kind in QueryKind]
                 glyphs = self.services.glyphs
                 kind = Choice(kinds, QueryKind.MEMBERS, glyphs=glyphs, id=KIND)
-                yield Field("Lists", kind, id=f"field-{KIND}")
+                yield Field("Lists", kind)
                 hint = "how late a change may come, e.g. 10m"
                 yield input_field(OVERLAP_TIME, "Overlap", spelled_duration(OVERLAP), hint)
                 yield input_field(SCHEMA, "Schema", "", "of the space's tables, e.g. acme_prod")
@@ -325,7 +325,7 @@ that audience gets the query. Its members stay until the refresh."""
         wrong = self.mistakes()
         self.show_mistakes(wrong)
         if wrong:
-            self.services.notifications.post("Not saved. Fix the marked fields.", "warning")
+            self.services.notifications.post(NOT_SAVED, "warning")
         elif self._audience_id is not None and not self.is_changed:
             self.services.notifications.post("Nothing was changed.")
         else:

@@ -60,7 +60,7 @@ def missing_lines(
     """The audiences that only Segment knows, and how to add one."""
     if not missing:
         return []
-    dot = f" {services.glyphs.dot} "
+    dot = services.glyphs.separator
     rows = [safe_text(("In Segment, not in the ledger:", STRONG))]
     for item in missing[:MAX_SHOWN]:
         status = item.status or "unknown status"
