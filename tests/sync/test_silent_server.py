@@ -4,14 +4,17 @@ The event loop runs on, so that the console can be used and the webhook answers.
 """
 
 import asyncio
+import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from amp_console.ledger import LedgerError, open_ledger
+from amp_console.ledger import Db, LedgerError, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.errors import LeaseLost, LedgerUnreachable
 from amp_console.ledger.locks import AudienceBusy
@@ -20,9 +23,11 @@ from amp_console.sync.delivery.pending import deliver_audience
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.delivery.run import carry_out, open_run, take_turn
 from amp_console.sync.delivery.worker import AudienceWorker
+from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.sources.watcher import PathWatcher
 from tests.ledgers import PostgresqlLedgers, postgresql_only
 from tests.sync.relays import ForgetfulRelay
-from tests.sync.workspace import Workspace
+from tests.sync.workspace import Workspace, event
 
 pytestmark = [postgresql_only, pytest.mark.anyio]
 
@@ -194,3 +199,39 @@ async def cancelled_once_silent(relay: ForgetfulRelay, work: Callable[[], Awaita
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_lines_are_counted_once_if_the_answer_to_their_commit_is_lost(
+    workspace: Workspace, relay: ForgetfulRelay, tmp_path: Path
+) -> None:
+    log = tmp_path / "events.ndjson"
+    log.write_text(json.dumps(event("u2", True)) + "\n")
+    watcher = PathWatcher(StreamIngestor(workspace.ledger, workspace.read_options()), [log])
+    workspace.ledger.write(warn_at_commit)
+    relay.stop_at(WARNING)
+    with ThreadPoolExecutor(1) as thread:
+        scanning = thread.submit(watcher.scan)
+        assert relay.has_stopped.wait(PATIENCE)
+        relay.forget()
+        with pytest.raises(LedgerUnreachable):
+            scanning.result()
+    with log.open("a") as more:
+        more.write(json.dumps(event("u3", True)) + "\n")
+    assert watcher.scan().tally.read == 2
+    found = workspace.ledger.read(
+        lambda db: db.execute("SELECT read FROM source WHERE name = ?", (str(log),)).fetchall()
+    )
+    assert found == [(2,)]
+
+
+WARNING = b"the checkpoint is about to be committed"
+
+
+def warn_at_commit(db: Db) -> None:
+    """Let each commit of a checkpoint send a warning first."""
+    says = f"BEGIN RAISE WARNING '{WARNING.decode()}'; RETURN NULL; END"
+    db.execute(f"CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ {says} $$")
+    db.execute(
+        "CREATE CONSTRAINT TRIGGER fails AFTER INSERT OR UPDATE ON checkpoint "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fails()"
+    )

@@ -333,6 +333,24 @@ def test_an_event_and_its_checkpoint_are_kept_together(workspace: Workspace, fol
     assert members(workspace.ledger) == set()
 
 
+def test_a_log_that_was_moved_away_is_read_on_after_the_ledger_has_failed(
+    workspace: Workspace, folder: Path
+) -> None:
+    log = folder / "app.log"
+    log.write_text(lines("u1"))
+    watcher = Watcher(workspace, log)
+    assert watcher.poll() == 1
+    with log.open("a") as more:
+        more.write(lines("u2"))
+    log.rename(folder / "app.log.1")
+    workspace.ledger.write(fail, "INSERT", "member")
+    with pytest.raises(LedgerError):
+        watcher.poll()
+    workspace.ledger.write(fail_no_more, "member")
+    assert watcher.poll() == 1
+    assert members(workspace.ledger) == {"u1", "u2"}
+
+
 def test_an_event_that_means_several_audiences_stops_nothing(
     watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:

@@ -120,13 +120,15 @@ class StreamIngestor:
             except NotReceived as error:
                 gone |= error.lines
         elsewhere = [item for item in batches if item.line in gone.difference(uncertain)]
-        if not elsewhere:
-            return result
+        return result.plus(self.count(source_id, _joined(elsewhere))) if elsewhere else result
+
+    def count(self, source_id: int, batches: Iterable[EventBatch]) -> IngestResult:
+        """Count batches that are merged already. Raises `LedgerError`."""
         buffer = ChangeBuffer(
             MergeQueue(self.ledger, gathered=ALL), self._audiences, source_id, self.now
         )
-        counted, _ = self._collected(buffer, _joined(elsewhere))
-        return result.plus(counted).plus(IngestResult(buffer.counts))
+        counted, _ = self._collected(buffer, batches)
+        return counted.plus(IngestResult(buffer.counts))
 
     def _ingest(
         self,

@@ -11,6 +11,7 @@ from amp_console.ledger import Db, Ledger
 from amp_console.ledger.checkpoints import (
     Checkpoint,
     checkpoints,
+    find_checkpoint,
     forget_checkpoint,
     keep_checkpoint,
 )
@@ -155,6 +156,14 @@ class FileCheckpoints:
     def get(self, path: Path) -> FileCheckpoint | None:
         """How far the file with this name was last read."""
         return self._by_path.get(str(path))
+
+    def has(self, checkpoint: FileCheckpoint) -> bool:
+        """Whether the ledger has a checkpoint; it is remembered then. Raises `LedgerError`."""
+        key, value = checkpoint.encode()
+        is_kept = self._ledger.read(find_checkpoint, key) == value
+        if is_kept:
+            self.remember(checkpoint)
+        return is_kept
 
     def paths(self) -> list[str]:
         """The names of all files that are known."""

@@ -45,6 +45,13 @@ class _Candidate(NamedTuple):
     time: int
 
 
+class _Uncertain(NamedTuple):
+    """What was written when the ledger failed: a server's answer may be lost after a commit."""
+
+    checkpoint: FileCheckpoint
+    batches: list[EventBatch]
+
+
 class FileReader:
     """Makes the readings of files; one step of one reading is taken at a time."""
 
@@ -54,6 +61,7 @@ class FileReader:
         self._events = EventReader(ingestor.options.mapping, ingestor.options.audience)
         self._open: set[Path] = set()
         self._followed: set[Path] = set()
+        self._uncertain: dict[Path, _Uncertain] = {}
         self._result = IngestResult()
         self.read = 0
         """How many events were read."""
@@ -208,11 +216,19 @@ class FileReader:
             try:
                 self._add(self._ingestor.ingest(known.source_id, batches, checkpoint.encode()))
             except LedgerError:
-                self._events.forget_hints()  # those of the batches were not kept
+                self._events.forget_hints()  # those of the batches may not be kept
+                self._uncertain[path] = _Uncertain(checkpoint, batches)
                 raise
             self._checkpoints.remember(checkpoint)
             yield appended.after.position - known.position
             known = checkpoint
+
+    def _settle(self, path: Path) -> None:
+        """If a write failed, but the ledger has what it wrote, read on after that."""
+        uncertain = self._uncertain.get(path)
+        if uncertain is not None and self._checkpoints.has(uncertain.checkpoint):
+            self._add(self._ingestor.count(uncertain.checkpoint.source_id, uncertain.batches))
+        self._uncertain.pop(path, None)
 
     def _add(self, result: IngestResult) -> None:
         self._result = self._result.plus(result)
@@ -225,6 +241,7 @@ class FileReader:
         with path.open("rb") as file:
             self._open.add(path)
             try:
+                self._settle(path)
                 yield file
             finally:
                 self._open.discard(path)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.engage import UnreadableSource
+from amp_console.ledger import LedgerError
 from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.sources.checkpoints import FileCheckpoints, UnreadFiles
@@ -322,6 +323,10 @@ class PathWatcher:
             self._end(turn, without_name(error, str(turn.path)))
         except UnicodeEncodeError:
             self._end(turn, "Its name is not valid UTF-8. Rename it so that it can be read.")
+        except LedgerError:
+            if turn.stamp is None:  # nothing else would begin it again
+                self._lost.add(turn.path)
+            raise
         except OSError as error:
             if watched is not None:
                 watched.trouble = _unreadable(error)
