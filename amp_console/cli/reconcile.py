@@ -189,10 +189,10 @@ def _compare(
     """Show the cost, then compare; None if the operator declines."""
     from amp_console.cli.delivering import is_interactive
     from amp_console.cli.interrupts import until_interrupted
+    from amp_console.ledger.downloads import downloads_needed
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.reconcile.compare import compare_audiences
     from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
-    from amp_console.sync.reconcile.download import downloads_needed
     from amp_console.text import plural
 
     listing = _read_list(ledger, chosen[0], against, request) if against else None

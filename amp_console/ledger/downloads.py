@@ -40,30 +40,36 @@ def uncount_download(db: Db, download_id: int) -> None:
     db.execute("DELETE FROM download WHERE id = ?", (download_id,))
 
 
-def unread_download(db: Db, audience_id: int, cohort_id: str, since: int) -> Download | None:
-    """The download that was paid for since then and never read, if it is still up to date.
+REUSE_FOR = 3600 * 1_000_000  # microseconds after its start that an unread download is reused
 
-    It is as long as nothing has been sent to the cohort since it was requested.
+
+def unread_download(db: Db, audience_id: int, cohort_id: str, now: int) -> Download | None:
+    """The recent download that was paid for and never read, if it is still up to date.
+
+    It is as long as nothing has been sent to the cohort since it was requested. One that is dated
+    after `now`, before the clock was set back, may be of any age.
     """
     row = db.execute(
         "SELECT id, request_id, started_at FROM download WHERE audience_id = ?1 AND cohort_id = ?2 "
-        "AND is_over = 0 AND request_id IS NOT NULL AND started_at >= ?3 AND NOT EXISTS "
-        "(SELECT 1 FROM request WHERE audience_id = ?1 AND sent_at >= download.started_at) "
+        "AND is_over = 0 AND request_id IS NOT NULL AND started_at BETWEEN ?3 AND ?4 "
+        "AND NOT EXISTS (SELECT 1 FROM request "
+        "WHERE audience_id = ?1 AND sent_at >= download.started_at) "
         "ORDER BY id DESC LIMIT 1",
-        (audience_id, cohort_id, since),
+        (audience_id, cohort_id, now - REUSE_FOR, now),
     ).fetchone()
     return None if row is None else Download(*row)
 
 
-def downloads_needed(db: Db, audiences: Iterable[Audience], since: int) -> int:
-    """How many downloads comparing these audiences takes; those already paid for are not counted.
+def downloads_needed(db: Db, audiences: Iterable[Audience], now: int) -> int:
+    """How many downloads comparing these audiences takes, if none fails.
 
-    A cohort that Amplitude no longer has can't be downloaded.
+    Those already paid for are not counted. A cohort that Amplitude no longer has can't be
+    downloaded.
     """
     return sum(
         audience.cohort_id is not None
         and not audience.broken
-        and unread_download(db, audience.id, audience.cohort_id, since) is None
+        and unread_download(db, audience.id, audience.cohort_id, now) is None
         for audience in audiences
     )
 

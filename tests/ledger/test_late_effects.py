@@ -62,8 +62,8 @@ def test_an_export_from_before_an_effect_may_have_landed_is_not_resumed(ledger: 
         begun = ledger.write(begin_download, audience_id, "26umsb5", started_at)
         ledger.write(note_request, begun, f"export-{started_at}")
     ledger.write(make_due_pending, audience_id, UNTIL, QUIET)
-    found = ledger.read(unread_download, audience_id, "26umsb5", 0)
+    found = ledger.read(unread_download, audience_id, "26umsb5", UNTIL + 2)
     assert found is not None
     assert found.request_id == f"export-{UNTIL + 1}"
     ledger.write(lambda db: db.execute("DELETE FROM download WHERE started_at > ?", (UNTIL,)))
-    assert ledger.read(unread_download, audience_id, "26umsb5", 0) is None
+    assert ledger.read(unread_download, audience_id, "26umsb5", UNTIL + 2) is None

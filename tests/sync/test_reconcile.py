@@ -21,14 +21,19 @@ from amp_console.ledger.comparisons import (
     last_finding,
     resolved_since,
 )
-from amp_console.ledger.downloads import begin_download, close_download, note_request
+from amp_console.ledger.downloads import (
+    REUSE_FOR,
+    begin_download,
+    close_download,
+    downloads_needed,
+    note_request,
+)
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.person import PersonVerdict, explain_person
 from amp_console.sync.reconcile.descriptions import comparison_outcome, describe_comparison
-from amp_console.sync.reconcile.download import downloads_needed
 from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
 from amp_console.sync.reconcile.plan import plan_repair
 from amp_console.sync.sources.registry import open_reader
@@ -523,8 +528,8 @@ async def test_the_downloads_of_a_comparison_are_known_before_it(workspace: Work
     await workspace.sync()
     now = workspace.timing.now()
 
-    def needed() -> int:
-        return workspace.ledger.read(downloads_needed, [workspace.audience()], now)
+    def needed(later: int = 0) -> int:
+        return workspace.ledger.read(downloads_needed, [workspace.audience()], now + later)
 
     assert needed() == 1
     audience = workspace.audience()
@@ -532,6 +537,8 @@ async def test_the_downloads_of_a_comparison_are_known_before_it(workspace: Work
     begun = workspace.ledger.write(begin_download, audience.id, audience.cohort_id, now)
     workspace.ledger.write(note_request, begun, "paid-for")
     assert needed() == 0
+    assert needed(REUSE_FOR + 1) == 1
+    assert needed(-1) == 1  # the clock was set back: it may be of any age
     workspace.ledger.write(close_download, begun)
     assert needed() == 1
     workspace.ledger.write(break_link, audience.id, "Amplitude has no such cohort.")

@@ -5,7 +5,6 @@ before a crash or a cancelled wait is reused while it is recent enough.
 """
 
 import asyncio
-from collections.abc import Iterable
 from contextlib import aclosing
 
 from amp_console.amplitude import (
@@ -17,8 +16,7 @@ from amp_console.amplitude import (
     RateLimited,
     Transient,
 )
-from amp_console.ledger import Db, downloads, export_staging
-from amp_console.ledger.audiences import Audience
+from amp_console.ledger import downloads, export_staging
 from amp_console.ledger.downloads import Download
 from amp_console.sync.delivery.context import AudienceBlocked
 from amp_console.sync.delivery.pending import is_listed
@@ -29,16 +27,10 @@ from amp_console.sync.reconcile.quota import ask_quota
 CONCURRENT_EXPORTS = 4
 STARTS, STARTS_WINDOW = 60, 600 * 1_000_000  # exports started per window, in microseconds
 
-REUSE_FOR = 3600 * 1_000_000  # microseconds after its start that an unread export is reused
 POLL_SECONDS = (1, 2, 3, 5)  # between the first polls; then LATER_POLL_SECONDS
 LATER_POLL_SECONDS = 10
 MAX_EXPORT_WAIT = 1800  # seconds for one export; 30 to 60 and more are usual
 EXPIRED_LINKS = 5  # in a row, after which the connection is too slow for the file
-
-
-def downloads_needed(db: Db, audiences: Iterable[Audience], now: int) -> int:
-    """How many downloads comparing these audiences takes, if none fails."""
-    return downloads.downloads_needed(db, audiences, now - REUSE_FOR)
 
 
 class CohortDownloader:
@@ -61,9 +53,8 @@ class CohortDownloader:
 
 
 async def _started(worker: AudienceWorker) -> Download:
-    since = worker.now() - REUSE_FOR
     unread = await worker.read(
-        downloads.unread_download, worker.audience.id, worker.cohort_id, since
+        downloads.unread_download, worker.audience.id, worker.cohort_id, worker.now()
     )
     if unread is not None:
         return unread

@@ -30,7 +30,7 @@ from amp_console.ledger.comparisons import (
     last_comparison,
     resolved_since,
 )
-from amp_console.sync.reconcile.download import downloads_needed
+from amp_console.ledger.downloads import downloads_needed
 from amp_console.text import blank_if_zero, plural
 
 COLUMNS = (

@@ -52,8 +52,8 @@ from amp_console.ledger.comparisons import (
     last_comparison,
     resolved_since,
 )
+from amp_console.ledger.downloads import downloads_needed
 from amp_console.sync.reconcile.descriptions import GROUP_NAMES
-from amp_console.sync.reconcile.download import downloads_needed
 from amp_console.sync.reconcile.export import write_differences
 from amp_console.text import plural
 
