@@ -193,6 +193,20 @@ async def test_an_object_that_could_not_be_read_is_kept_until_it_is_read_or_gone
         await until(lambda: not unread(workspace))
 
 
+async def test_an_object_that_is_gone_is_no_trouble_any_more(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    for name in ("bad.csv", "gone.csv"):
+        bucket.put(f"in/{name}", "no,events\n1,2\n")
+    async with following(workspace, bucket, "in") as followed:
+        await until(lambda: len(followed.troubles) == 2)
+        bucket.remove("in/gone.csv")
+        await until(lambda: [*followed.troubles] == [f"s3://{BUCKET}/in/bad.csv"])
+        polls = len(followed.clock.waits)
+        await until(lambda: len(followed.clock.waits) > polls + 2)
+        assert [*followed.troubles] == [f"s3://{BUCKET}/in/bad.csv"]
+
+
 async def test_an_object_that_holds_no_events_is_fetched_again_only_when_it_changes(
     workspace: Workspace, bucket: BucketServer
 ) -> None:

@@ -77,6 +77,7 @@ class BucketStream:
         self._last: float | None = None
         self._trouble = ""
         self._troubles: dict[str, _ObjectTrouble] = {}
+        self._unread: set[str] = set()  # keys of objects that the listing under way found
         self._is_caught_up = False
         self._turn = turn or asyncio.Lock()
 
@@ -138,6 +139,7 @@ class BucketStream:
     async def _poll(self, sink: Sink) -> None:
         """Read what is new, object by object. Raises `UnreadableSource` and `LedgerError`."""
         ledger, now = self._ingestor.ledger, self._ingestor.now
+        self._unread.clear()
         with ExitStack() as held:
             opened = self._objects.unread(ledger, now, is_repeated=True, is_due=self._is_due)
             parts = await self._in_thread(held.enter_context, opened)
@@ -145,10 +147,16 @@ class BucketStream:
                 while not sink.ending.is_set():
                     part = await self._in_thread(next, parts, None)
                     if part is None:
+                        self._forget_gone()
                         return
                     await self._read(sink, part)
             finally:
                 await self._in_thread(held.close)
+
+    def _forget_gone(self) -> None:
+        """Forget the trouble with objects that a whole listing did not find."""
+        for key in self._troubles.keys() - self._unread:
+            del self._troubles[key]
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what may wait for the bucket; what is cancelled breaks that off, and waits for it.
@@ -165,6 +173,7 @@ class BucketStream:
             raise
 
     def _is_due(self, item: ListedObject) -> bool:
+        self._unread.add(item.key)
         trouble = self._troubles.get(item.key)
         if trouble is None or trouble.version != item.version:
             return True
