@@ -153,10 +153,10 @@ def connect(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     accepted = _test(connection, credentials)
-    _say_accepted(connection, accepted)
     if place is not None:
         connection = _keep_ledger(connection, place)
-    pages.save(connection)
+    connection = pages.save(connection, known)
+    _say_accepted(connection, accepted)
     _log(known, connection, has_new_keys=False)
     if is_from_environment and not save_keys:
         say("The keys came from the environment and were not stored.")
@@ -291,7 +291,7 @@ def _store(connection: "Connection", credentials: "Credentials") -> int:
 
     ring = keyring()
     try:
-        store_keys(connection_store(), ring, connection, credentials)
+        store_keys(connection_store(), ring, connection, credentials, connection)
     except KeysError as error:
         if error.problem is not KeysProblem.NO_KEYRING:
             raise

@@ -34,9 +34,11 @@ class UnknownConnection(SettingsError):
     """No connection has this name."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
+        there = ", ".join(known)
         super().__init__(
-            f"There is no connection called “{name}”. Known connections: {', '.join(known)}. "
-            "Use one of them, or create one with: amp-console connect NAME …"
+            f"There is no connection called “{name}”. "
+            + (f"Known connections: {there}. Use one of them, or create" if there else "Create")
+            + " one with: amp-console connect NAME …"
         )
 
 

@@ -8,6 +8,7 @@ crash leaves keys behind without a record.
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -68,22 +69,25 @@ class ConnectionStore:
             raise SeveralConnections(connection.name for connection in connections)
         return connections[0]
 
-    def save(self, connection: Connection, **items: str) -> Connection:
+    def save(
+        self, connection: Connection, before: Connection | None = None, **items: str
+    ) -> Connection:
         """Insert a connection, or replace the one of its id; return it as it was saved.
 
-        Its keyring items change to those in `items` alone, by their settings; sources, space and
-        ledger change through methods of their own only. Another process may have changed any of
-        them since this connection was read, and an item that is not pointed to is deleted. Raises
-        NameTaken: another connection has its name.
+        With what it was `before` it was changed, only what differs is saved: another process may
+        have changed other settings since. Its keyring items change to those in `items` alone, by
+        their settings; sources, space and ledger change through methods of their own only. An item
+        that is not pointed to is deleted. Raises NameTaken: another connection has its name. Raises
+        UnknownConnection: it was removed since it was as `before`.
         """
 
         def put(settings: Settings) -> Settings:
             by_id = {known.id: known for known in settings.connections}
-            changed = connection
-            if before := by_id.get(connection.id):
-                kept = {name: getattr(before, name) for name in _CHANGED_ALONE}
-                changed = msgspec.structs.replace(connection, **kept)
-            by_id[connection.id] = msgspec.structs.replace(changed, **items)
+            stored = by_id.get(connection.id)
+            if stored is None and before is not None:
+                raise UnknownConnection(before.name, [item.name for item in by_id.values()])
+            changes = items if stored is None else _changes(connection, before) | items
+            by_id[connection.id] = msgspec.structs.replace(stored or connection, **changes)
             if [known.name for known in by_id.values()].count(connection.name) > 1:
                 raise NameTaken(connection.name)
             return settings._replace(connections=tuple(by_id.values()))
@@ -198,6 +202,18 @@ class ConnectionStore:
             f"The settings {self._file.path} can't be used: {problem}. Nothing was changed. "
             "Fix the file, or move it away to start a new one."
         )
+
+
+def _changes(connection: Connection, before: Connection | None) -> dict[str, Any]:
+    """The settings of a connection that differ from what it was before; without that, all."""
+    found = {
+        name: getattr(connection, name)
+        for name in Connection.__struct_fields__
+        if name not in _CHANGED_ALONE
+    }
+    if before is None:
+        return found
+    return {name: value for name, value in found.items() if value != getattr(before, name)}
 
 
 def _by_id(settings: Settings, connection: Connection) -> Connection:

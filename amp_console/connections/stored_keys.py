@@ -68,9 +68,15 @@ def _about(connection: Connection, error: KeysError) -> KeysError:
 
 
 def store_keys(
-    store: ConnectionStore, keyring: Keyring, connection: Connection, credentials: Credentials
+    store: ConnectionStore,
+    keyring: Keyring,
+    connection: Connection,
+    credentials: Credentials,
+    before: Connection | None = None,
 ) -> Connection:
     """Keep a connection and its keys; return the connection as it was saved.
+
+    With what it was `before` it was changed, only what differs is saved.
 
     The new keys are stored and read back before the settings point to them, and the old ones are
     deleted last: at every moment the settings point to keys that work.
@@ -81,18 +87,24 @@ def store_keys(
     store.check_writable()
     with without_keyring(KEYS_NOT_KEPT):
         item = keyring.write(credentials)
-    return point_to(store, keyring, connection, keyring_item=item)
+    return point_to(store, keyring, connection, before, keyring_item=item)
 
 
 def point_to(
-    store: ConnectionStore, keyring: Keyring, connection: Connection, **items: str
+    store: ConnectionStore,
+    keyring: Keyring,
+    connection: Connection,
+    before: Connection | None,
+    **items: str,
 ) -> Connection:
     """Save a connection that points to new keyring items, and delete those it pointed to.
+
+    `before` as for `ConnectionStore.save`.
 
     Raises SettingsError: the settings weren't saved. The new items are removed again.
     """
     with deleted_unless_saved(store, keyring, items):
-        stored = store.save(connection, **items)
+        stored = store.save(connection, before, **items)
     retry_forgotten(store, keyring)
     return stored
 

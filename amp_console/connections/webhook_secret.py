@@ -63,4 +63,4 @@ def store_webhook_secret(
     store.check_writable()
     with without_keyring(SECRET_NOT_KEPT):
         item = keyring.write_secret(secret)
-    return point_to(store, keyring, connection, webhook_item=item)
+    return point_to(store, keyring, connection, connection, webhook_item=item)

@@ -406,6 +406,24 @@ def test_a_changed_setting_leaves_those_that_others_changed(store: ConnectionSto
         store.change(seen, read_only=True)
 
 
+def test_a_save_leaves_what_others_changed_since_it_was_read(store: ConnectionStore) -> None:
+    store.save(EVERYTHING)
+    seen = store.get("Shop")
+    store.change(seen, read_only=False, user_id_path="$.traits.other")
+
+    changed = msgspec.structs.replace(seen, owner_email="ben@example.com")
+    saved = store.save(changed, seen, keyring_item="newer")
+
+    assert saved == msgspec.structs.replace(
+        changed, read_only=False, user_id_path="$.traits.other", keyring_item="newer"
+    )
+    assert store.all() == (saved,)
+    store.remove("Shop")
+    with pytest.raises(UnknownConnection):
+        store.save(changed, seen)
+    assert store.all() == ()
+
+
 def test_an_item_in_use_is_never_among_the_forgotten(store: ConnectionStore, file: Path) -> None:
     file.write_text('forgotten = ["0123456789ab", "second"]\n')
 

@@ -124,9 +124,11 @@ class Interrupted(ConnectionStore):
 
     is_saving = False
 
-    def save(self, connection: Connection, **items: str) -> Connection:
+    def save(
+        self, connection: Connection, before: Connection | None = None, **items: str
+    ) -> Connection:
         if self.is_saving:
-            super().save(connection, **items)
+            super().save(connection, before, **items)
         raise KeyboardInterrupt
 
 

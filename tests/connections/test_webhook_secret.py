@@ -34,11 +34,19 @@ def test_it_is_found_again_beside_the_keys(
     assert keyring.read(stored.keyring_item) == keys
 
 
+def test_storing_it_changes_nothing_else_that_was_changed_meanwhile(
+    store: ConnectionStore, keyring: Keyring, connection: Connection
+) -> None:
+    seen = store.save(connection)
+    store.change(seen, read_only=True)
+    assert store_webhook_secret(store, keyring, seen, SECRET).read_only
+
+
 def test_the_environment_comes_first_and_without_either_there_is_none(
     store: ConnectionStore, keyring: Keyring, connection: Connection
 ) -> None:
     assert find_webhook_secret(connection, {}, keyring) is None
-    stored = store_webhook_secret(store, keyring, connection, SECRET)
+    stored = store_webhook_secret(store, keyring, store.save(connection), SECRET)
     environ = {"AMP_CONSOLE_WEBHOOK_SECRET": f" {OTHER.reveal()} "}
     assert find_webhook_secret(stored, environ, keyring) == OTHER
     assert without_keys(environ) == {}
@@ -47,7 +55,7 @@ def test_the_environment_comes_first_and_without_either_there_is_none(
 def test_the_one_before_is_deleted_and_forgetting_the_connection_deletes_it(
     store: ConnectionStore, keyring: Keyring, connection: Connection
 ) -> None:
-    first = store_webhook_secret(store, keyring, connection, SECRET)
+    first = store_webhook_secret(store, keyring, store.save(connection), SECRET)
     second = store_webhook_secret(store, keyring, first, OTHER)
     assert first.webhook_item
     assert second.webhook_item
@@ -61,7 +69,7 @@ def test_the_one_before_is_deleted_and_forgetting_the_connection_deletes_it(
 def test_no_file_holds_it(
     store: ConnectionStore, keyring: Keyring, connection: Connection, tmp_path: Path
 ) -> None:
-    store_webhook_secret(store, keyring, connection, SECRET)
+    store_webhook_secret(store, keyring, store.save(connection), SECRET)
     for file in tmp_path.rglob("*"):
         assert file.is_dir() or SECRET.reveal().encode() not in file.read_bytes()
 

@@ -385,6 +385,30 @@ async def test_what_does_not_touch_the_keys_needs_no_keyring_and_no_network(
         assert newcomer.simulator.requests == []
 
 
+async def test_saving_leaves_what_another_process_changed_meanwhile(
+    newcomer: ConsoleHarness,
+) -> None:
+    newcomer.connect(keyring_item="abc")
+    store = newcomer.environment.connections
+    async with newcomer.open() as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        pilot.app.push_screen(ConnectionForm(store.get("Acme prod")))
+        await until_shown(pilot, "leave empty to keep the stored one")
+        store.change(store.get("Acme prod"), read_only=True, user_id_path="$.traits.id")
+        await paste(pilot, "owner", ".org")
+        await pilot.press("f2")
+        await saved(pilot)
+        connection = store.get("Acme prod")
+        assert (connection.owner_email, connection.read_only, connection.user_id_path) == (
+            f"{OWNER}.org",
+            True,
+            "$.traits.id",
+        )
+        session = services(pilot).session
+        assert session is not None
+        assert session.connection == connection
+
+
 async def test_new_keys_replace_the_old_ones(newcomer: ConsoleHarness) -> None:
     use_keyring(newcomer, backends.Memory)
     old = Credentials(Secret("old-key"), Secret("old-secret"))

@@ -298,7 +298,7 @@ under your name, which is user@host unless you enter another one."""
             made = made._replace(connection=switched[0])
             tested = f"{tested} {switched[1]}"
         self.say(STORING, "dim")
-        where = await save(self.services, made, opens=is_new)
+        where = await save(self.services, made, self._known, opens=is_new)
         if where is None:
             kept = "Nothing" if made.ledger is None else "Nothing but the ledger"
             self.say(f"{kept} was saved.", "warn")

@@ -36,28 +36,35 @@ async def keys_for(services: Services, connection: Connection) -> Credentials:
     return credentials
 
 
-async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
+async def save(
+    services: Services, made: Draft, before: Connection | None, *, opens: bool
+) -> str | None:
     """Save a connection and use it; return where its keys are now, in a sentence.
 
-    `opens`: open it. None: there is no keyring to keep the keys in, and the operator did not want
-    to do without. Raises `KeysError` and `SettingsError`.
+    `before` is what it was before it was changed, None for a new one. `opens`: open it. None: there
+    is no keyring to keep the keys in, and the operator did not want to do without. Raises
+    `KeysError` and `SettingsError`.
     """
     if made.credentials is None:
-        saved = await aside(services.environment.connections.save, made.connection)
+        saved = await aside(services.environment.connections.save, made.connection, before)
         await _go_on(services, saved, opens=opens)
         return (
             FROM_ENVIRONMENT if services.environment_keys.belong_to(made.connection) else AS_BEFORE
         )
     try:
-        stored, where = await _stored(services, made.connection, made.credentials)
+        stored, where = await _stored(services, made.connection, made.credentials, before)
     except UntilQuit:
-        return await _keep_in_memory(services, made.connection, made.credentials, opens=opens)
+        return await _keep_in_memory(
+            services, made.connection, made.credentials, before, opens=opens
+        )
     except KeysError as error:
         if error.problem is not KeysProblem.NO_KEYRING:
             raise
         if not await _goes_on_without(services, error):
             return None
-        return await _keep_in_memory(services, made.connection, made.credentials, opens=opens)
+        return await _keep_in_memory(
+            services, made.connection, made.credentials, before, opens=opens
+        )
     await _go_on(services, stored, opens=opens)
     if (session := services.connections.session_of(stored)) is not None:
         session.forget_keys()
@@ -65,9 +72,14 @@ async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
 
 
 async def _keep_in_memory(
-    services: Services, connection: Connection, credentials: Credentials, *, opens: bool
+    services: Services,
+    connection: Connection,
+    credentials: Credentials,
+    before: Connection | None,
+    *,
+    opens: bool,
 ) -> str:
-    saved = await aside(services.environment.connections.save, connection)
+    saved = await aside(services.environment.connections.save, connection, before)
     await _go_on(services, saved, opens=opens)
     session = services.connections.session_of(connection)
     if session is None:
@@ -77,11 +89,14 @@ async def _keep_in_memory(
 
 
 async def _stored(
-    services: Services, connection: Connection, credentials: Credentials
+    services: Services,
+    connection: Connection,
+    credentials: Credentials,
+    before: Connection | None,
 ) -> tuple[Connection, str]:
     store, keyring = services.environment.connections, services.environment.keyring
     stored = await ask_keyring(
-        services, partial(store_keys, store, keyring, connection, credentials)
+        services, partial(store_keys, store, keyring, connection, credentials, before)
     )
     return stored, f"The keys are in your keyring ({await aside(keyring.backend_name)})."
 
