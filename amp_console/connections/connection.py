@@ -16,6 +16,8 @@ from amp_console.values import Region
 OPERATOR_VARIABLE = "AMP_CONSOLE_OPERATOR"
 MAX_OPERATOR = 60  # characters of an operator's name
 
+YEAR = 31_536_000  # seconds
+
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -66,7 +68,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
             (0 <= self.first_wait <= 60, "first_wait must be 0 to 60 seconds"),
             (0 <= self.longest_wait < math.inf, "longest_wait must be 0 or more seconds"),
             (0 < self.timeout < math.inf, "timeout must be more than 0 seconds"),
-            (0 <= self.quiet_time < math.inf, "quiet_time must be 0 or more seconds"),
+            (0 <= self.quiet_time <= YEAR, f"quiet_time must be 0 to {YEAR} seconds"),
             (0 <= self.largest_removal <= 1, "largest_removal must be 0 to 1"),
         )
 

@@ -21,9 +21,12 @@ class Folders:
 
     @classmethod
     def locate(cls, environ: Mapping[str, str]) -> Self:
-        """Return the system's folders for this user, or those under AMP_CONSOLE_HOME."""
+        """Return the system's folders for this user, or those under AMP_CONSOLE_HOME.
+
+        Raises SettingsError.
+        """
         if home := environ.get(HOME_VARIABLE):
-            root = Path(home).expanduser().absolute()
+            root = _expanded(home).absolute()
             return cls(root / "config", root / "data")
         return cls(
             platformdirs.user_config_path("amp-console", appauthor=False),
@@ -52,6 +55,16 @@ class Folders:
                     f"The folder {folder} can't be created ({type(error).__name__}). Nothing was "
                     f"changed. Check its permissions, or set {HOME_VARIABLE} to another folder."
                 ) from error
+
+
+def _expanded(home: str) -> Path:
+    try:
+        return Path(home).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"{HOME_VARIABLE} is in the home folder of an unknown user. Nothing was changed. Set "
+            "it to the path of a folder."
+        ) from None
 
 
 def make_private(folder: Path) -> None:

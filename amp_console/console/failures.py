@@ -7,7 +7,7 @@ def expected_failures(*others: type[Exception]) -> tuple[type[Exception], ...]:
     It imports the packages that raise them, so call it where something has failed.
     """
     from amp_console.amplitude import AmplitudeError
-    from amp_console.connections import KeysError
+    from amp_console.connections import KeysError, SettingsError
     from amp_console.connections.read_only import ReadOnly
     from amp_console.engage import MappingError, UnreadableSource
     from amp_console.ledger import LedgerError
@@ -20,6 +20,7 @@ def expected_failures(*others: type[Exception]) -> tuple[type[Exception], ...]:
         MappingError,
         ReadOnly,
         SegmentError,
+        SettingsError,
         UnreadableSource,
         OSError,
         *others,

@@ -24,6 +24,7 @@ from amp_console.segment import (
     profiles_url,
     public_url,
 )
+from amp_console.sync.connection_options import edited_base_url
 from amp_console.sync.formatting import clock_time
 from amp_console.sync.queries.segment import find_in_space
 from amp_console.values import (
@@ -49,12 +50,15 @@ NOT_STORED = (
 def public_client(
     space: SegmentSpace, token: Secret, on_wait: OnWait = lambda _: None
 ) -> "PublicClient":
-    """Return a client of the Public API; `on_wait` is called with the seconds of each wait."""
+    """Return a client of the Public API; `on_wait` is called with the seconds of each wait.
+
+    Raises `SettingsError`.
+    """
     # Not at the top: whatever reads the ledger alone needs no HTTP library.
     from amp_console.segment.calls import CallOptions  # noqa: PLC0415
     from amp_console.segment.client import PublicClient  # noqa: PLC0415
 
-    url = space.base_url or public_url(space.region)
+    url = _base_url(space) or public_url(space.region)
     return PublicClient(url, token, CallOptions(on_wait=on_wait))
 
 
@@ -65,8 +69,12 @@ def profiles_client(
     from amp_console.segment.calls import CallOptions  # noqa: PLC0415
     from amp_console.segment.client import ProfilesClient  # noqa: PLC0415
 
-    url = space.base_url or profiles_url(space.region)
+    url = _base_url(space) or profiles_url(space.region)
     return ProfilesClient(url, space.id, token, CallOptions(on_wait=on_wait))
+
+
+def _base_url(space: SegmentSpace) -> str | None:
+    return space.base_url and edited_base_url(space.base_url, f"the Segment space {space.id}")
 
 
 async def ask_space(

@@ -72,3 +72,22 @@ def test_the_doctor_lists_what_is_in_effect_without_passwords(behind_tls: Operat
     assert "SSL_CERT_FILE is invalid: /nowhere/ca.pem can't be read" in ended.out
     assert "ana" not in ended.out.replace(str(behind_tls.home), "").split("HTTPS_PROXY")[1][:80]
     assert "example-password" not in ended.out + ended.err
+
+
+def test_a_base_url_that_was_edited_by_hand_to_nonsense_ends_with_a_sentence(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    operator = Operator(tmp_path, simulator)
+    assert operator.connect().status == 0
+    (settings,) = operator.home.rglob("*.toml")
+    settings.write_text(settings.read_text().replace("http://127", "ftp://127"))
+    ended = operator.run("sync", "--yes")
+    assert ended.status == 2
+    assert "The settings of the connection “acme” can't be used." in ended.err
+    assert "Nothing was sent. Correct its base_url" in ended.err
+
+
+def test_a_home_of_an_unknown_user_ends_with_a_sentence(behind_tls: Operator) -> None:
+    ended = behind_tls.run("connections", more={"AMP_CONSOLE_HOME": "~no-such-user/x"})
+    assert ended.status == 2
+    assert "AMP_CONSOLE_HOME is in the home folder of an unknown user." in ended.err

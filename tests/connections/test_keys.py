@@ -168,6 +168,7 @@ def test_a_missing_email_address_is_reported_as_missing(text: str) -> None:
         {"first_wait": 61},
         {"longest_wait": -1},
         {"longest_wait": float("inf")},
+        {"quiet_time": 1e300},
         {"timeout": 0},
     ],
 )

@@ -45,3 +45,22 @@ async def test_it_is_told_where_segment_is_asked(
         await until_notified(pilot, "SSL_CERT_FILE is invalid: /nowhere/ca.pem can't be read")
         await pilot.press("7", "G")
         await until_shown(pilot, "trouble", "SSL_CERT_FILE is invalid")
+
+
+@pytest.mark.parametrize("base_url", ["nonsense", "http://[::1", "http://amplitude.example"])
+async def test_a_base_url_that_was_edited_by_hand_is_told_and_the_console_goes_on(
+    harness: ConsoleHarness, base_url: str
+) -> None:
+    connection = connect_with_audiences(harness)
+    store = harness.environment.connections
+    store.save(msgspec.structs.replace(connection, base_url=base_url))
+    store.put_space(connection, SegmentSpace(id="spa_1", base_url=base_url))
+    harness.environment = dataclasses.replace(
+        harness.environment, segment_tokens=SegmentTokens(TOKEN, PROFILES_TOKEN)
+    )
+    async with harness.open() as pilot:
+        await until_shown(pilot, "Audiences", "newsletter")
+        await services(pilot).figures.update_sizes()
+        await until_notified(pilot, f"The settings of the connection “{connection.name}” can't")
+        await services(pilot).segment.update()
+        await until_notified(pilot, "The settings of the Segment space spa_1 can't be used.")
