@@ -1,5 +1,6 @@
 """Times and sentences that every part of `sync` and the front ends share."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -65,11 +66,11 @@ def without_name(error: Exception, name: str) -> str:
 
 def refused_words(refused: Iterable[RefusedRequests]) -> str:
     """Say how many and why, "3 refused (2 wrong signature, 1 not JSON)"; "" for none."""
-    found = list(refused)
-    if not found:
-        return ""
-    reasons = ", ".join(f"{item.count:,} {item.reason}" for item in found)
-    return f"{sum(item.count for item in found):,} refused ({reasons})"
+    counts = Counter[str]()
+    for item in refused:  # a reason may come with several statuses
+        counts[item.reason] += item.count
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+    return f"{counts.total():,} refused ({reasons})" if counts else ""
 
 
 def since_plan_text(since: "SincePlan", users: int) -> str:

@@ -6,7 +6,14 @@ import pytest
 
 from amp_console.amplitude.errors import KeysRefused, ServerTrouble
 from amp_console.engage import UnreadableSource
-from amp_console.sync.formatting import clock_time, iso_time, uncertain_text, without_name
+from amp_console.ledger.refused_requests import RefusalReason, RefusedRequests
+from amp_console.sync.formatting import (
+    clock_time,
+    iso_time,
+    refused_words,
+    uncertain_text,
+    without_name,
+)
 from amp_console.text import blank_if_zero, local_time, named
 
 
@@ -24,6 +31,19 @@ def test_a_line_that_begins_with_a_name_does_not_repeat_it() -> None:
     error = UnreadableSource("/logs/x.csv can't be read. It is empty.")
     assert without_name(error, "/logs/x.csv") == "It can't be read. It is empty."
     assert without_name(error, "/logs/x") == "/logs/x.csv can't be read. It is empty."
+
+
+def test_a_reason_is_named_once_whatever_the_statuses() -> None:
+    refused = [
+        RefusedRequests(reason, status, count, 0, "")
+        for reason, status, count in (
+            (RefusalReason.BAD_HTTP, 400, 2),
+            (RefusalReason.NOT_JSON, 400, 1),
+            (RefusalReason.BAD_HTTP, 431, 3),
+        )
+    ]
+    assert refused_words(refused) == "6 refused (5 broken HTTP, 1 not JSON)"
+    assert refused_words([]) == ""
 
 
 def test_of_many_names_only_the_first_are_listed() -> None:
