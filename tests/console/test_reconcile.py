@@ -14,9 +14,12 @@ from textual.widgets import Button, Input
 from amp_console.connections import Connection
 from amp_console.console import LaunchOptions
 from amp_console.console.glyphs import PLAIN
+from amp_console.console.jobs.reconcile import CompareOperation
 from amp_console.console.routes import OpenReconcile, OpenReconcileAll
+from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.reconcile.choice import ChoiceDialog
-from amp_console.console.screens.reconcile.repair import NOTHING_LEFT
+from amp_console.console.screens.reconcile.reasons import BUSY
+from amp_console.console.screens.reconcile.repair import NOTHING_LEFT, start
 from amp_console.console.screens.reconcile.rows import KINDS, Parts, headline, shares, verdict
 from amp_console.console.screens.reconcile.view import EARLIER, PRUNED, ReconcileScreen
 from amp_console.console.widgets.grid import Cell, Grid, Row
@@ -80,6 +83,11 @@ async def compare_with(pilot: Pilot[None], file: Path) -> None:
     await pilot.press("r")
     await until_shown(pilot, "Not compared yet.")
     await pilot.press("L")
+    await name_list(pilot, file)
+
+
+async def name_list(pilot: Pilot[None], file: Path) -> None:
+    """Enter the path of a list."""
     await until_shown(pilot, "List to compare with")
     pilot.app.screen.query_one(Input).value = str(file)
     await pilot.press("enter")
@@ -799,6 +807,41 @@ async def test_an_incomplete_list_is_used_only_where_the_operator_insists(
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(pilot, "with list.csv")
+
+
+async def test_of_an_incomplete_list_it_is_asked_once_and_nothing_begins_beside_another_comparison(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    connection = drifted(harness)
+    with harness.workspace(connection) as workspace:
+        audience = workspace.audience()
+    file = tmp_path / "list.csv"
+    file.write_text("user_id,city\nu01,Graz\n,Linz\n")
+    gate = gate_sleeps(harness)
+    harness.simulator.behaviour = Behaviour(job_polls=2)
+    async with harness.open() as pilot:
+        await compare_with(pilot, file)
+        await until_shown(pilot, "Compare with an incomplete list?")
+        session = services(pilot).session
+        assert session is not None
+        start(services(pilot), session, CompareOperation([audience]))
+        other = services(pilot).jobs.reconciling
+        await pilot.press("y")
+        await until_notified(pilot, BUSY)
+        assert services(pilot).jobs.reconciling is other
+        gate.open()
+        await until_over(pilot)
+        await pilot.press("L")
+        await name_list(pilot, file)
+        await until_shown(pilot, "Compare with an incomplete list?")
+        await pilot.press("escape")
+        await until_on(pilot, ReconcileScreen)
+        await pilot.press("escape")
+        await until_on(pilot, AudiencesScreen)
+        await pilot.press("r")
+        await until_on(pilot, ReconcileScreen)
+        await pilot.pause()
+        assert "Compare with an incomplete list?" not in picture(pilot)
 
 
 async def test_a_list_that_shares_no_identifier_is_applied_once_its_name_is_typed(

@@ -25,7 +25,7 @@ from amp_console.console.screens.base import COPY_ROW, FILTER, BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.reconcile import rows
 from amp_console.console.screens.reconcile.comparison import ComparisonPanel, DifferenceKinds
-from amp_console.console.screens.reconcile.reasons import reason_in_comparison
+from amp_console.console.screens.reconcile.reasons import BUSY, reason_in_comparison
 from amp_console.console.screens.reconcile.repair import (
     NOTHING_LEFT,
     again_question,
@@ -287,6 +287,9 @@ identifier per line. E writes the differences to a file. w shows the requests of
         self.action_keys.refresh()
 
     def _start(self, operation: ReconcileOperation) -> None:
+        if under_way(self.services.jobs.reconciling):  # it began while the operator was asked
+            self.services.notifications.post(BUSY, "warning")
+            return
         self._comparison_id = None  # the new one, or the one that is repaired, is the last
         start(self.services, self.session, operation)
         self.refresh_bindings()
@@ -427,5 +430,7 @@ async def _insist(screen: ReconcileScreen, compared: CompareOperation, why: str)
         yes="Compare anyway",
         is_danger=True,
     )
-    if await screen.services.ask(question):
+    is_agreed = await screen.services.ask(question)
+    compared.is_incomplete = False  # it was asked, also for a screen that is opened later
+    if is_agreed:
         screen._start(compared.including_incomplete())
