@@ -62,7 +62,8 @@ def test_the_tails_of_an_older_ledger_are_where_reading_resumes(
 
 def test_a_file_checkpoint_survives_the_ledger() -> None:
     checkpoint = FileCheckpoint("/a:b", 1, 2**63, 2**64 - 1, 4, "abcd", -1, 9, is_whole=True)
-    assert FileCheckpoint.decode(checkpoint.encode()) == checkpoint
+    for host in ("", "web-1"):
+        assert FileCheckpoint.decode(checkpoint.encode(host)) == checkpoint
 
 
 def test_reading_at_a_position_leaves_the_file_where_it_is(tmp_path: Path) -> None:

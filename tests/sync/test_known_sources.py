@@ -136,7 +136,7 @@ def followed(db: Db, path: str, read_at: int, modified: int) -> None:
     source_id = begin_source(db, path, path, read_at)
     account(db, source_id, ReadCounts(5, 5, 0, 0), {}, [])
     file = FileCheckpoint(path, source_id, 1, source_id, 4, "head", 4, 2, modified=modified)
-    keep_checkpoint(db, file.encode())
+    keep_checkpoint(db, file.encode(""))
 
 
 def test_followed_files_are_listed_by_folder(workspace: Workspace, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from amp_console.ledger.sources import invalid_events
 from amp_console.ledger.unread_sources import unread_sources
 from amp_console.simulator import Simulator
 from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.sources.checkpoints import followed_folders
 from amp_console.sync.sources.watcher import (
     MAX_SHOWN,
     PathWatcher,
@@ -33,7 +35,7 @@ from amp_console.sync.sources.watcher import (
 from amp_console.sync.timing import Timing
 from amp_console.values import IdType
 from tests.examples import examples
-from tests.ledgers import fail, fail_no_more
+from tests.ledgers import fail, fail_no_more, postgresql_only
 from tests.sync.workspace import Workspace, event
 
 
@@ -349,6 +351,28 @@ def test_a_log_that_was_moved_away_is_read_on_after_the_ledger_has_failed(
     workspace.ledger.write(fail_no_more, "member")
     assert watcher.poll() == 1
     assert members(workspace.ledger) == {"u1", "u2"}
+
+
+@postgresql_only
+def test_the_same_path_on_another_host_is_another_file(
+    workspace: Workspace, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, here, there = folder / "app.log", tmp_path / "here", tmp_path / "there"
+    watcher = Watcher(workspace, log)
+    for host, disk, user in (("a", here, "u1"), ("b", there, "u2")):
+        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
+        log.write_text(lines(user))
+        watcher.start()
+        assert watcher.poll() == 1
+        log.rename(disk)
+    here.rename(log)
+    with log.open("a") as more:
+        more.write(lines("u3"))
+    monkeypatch.setattr(socket, "gethostname", lambda: "a")
+    watcher.start()
+    assert watcher.poll() == 1
+    assert members(workspace.ledger) == {"u1", "u2", "u3"}
+    assert workspace.ledger.read(followed_folders) == [str(folder)]
 
 
 def test_an_event_that_means_several_audiences_stops_nothing(

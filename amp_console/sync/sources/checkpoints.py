@@ -1,6 +1,7 @@
 """How far each watched file was read, and which known file an open file is."""
 
 import os
+import socket
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -80,14 +81,18 @@ class FileCheckpoint(msgspec.Struct, frozen=True):
     def decode(cls, checkpoint: Checkpoint) -> Self:
         """Read what `encode` wrote."""
         fields = msgspec.json.decode(checkpoint.value)
-        path = checkpoint.key.removeprefix(f"{SCHEME}:")
+        path = _host_and_path(checkpoint)[1]
         return msgspec.convert({"path": path, **fields}, cls)
 
-    def encode(self) -> Checkpoint:
-        """Return it as the ledger keeps it, under the file's path."""
+    def encode(self, host: str) -> Checkpoint:
+        """Return it as the ledger keeps it, under the file's path and the `host` that it is on.
+
+        In a ledger that one host alone can use, that is "".
+        """
         fields = msgspec.structs.asdict(self)
         del fields["path"]
-        return Checkpoint(f"{SCHEME}:{self.path}", msgspec.json.encode(fields).decode())
+        where = f"@{host}:" if host else ""
+        return Checkpoint(f"{SCHEME}:{where}{self.path}", msgspec.json.encode(fields).decode())
 
     @property
     def offset(self) -> FileOffset:
@@ -99,6 +104,14 @@ class FileCheckpoint(msgspec.Struct, frozen=True):
     def is_followed(self) -> bool:
         """Whether the file is followed line by line and was read in part."""
         return not self.is_whole and self.head_size > 0
+
+
+def _host_and_path(checkpoint: Checkpoint) -> tuple[str, str]:
+    rest = checkpoint.key.removeprefix(f"{SCHEME}:")
+    if not rest.startswith("@"):  # as an absolute path never does
+        return "", rest
+    host, _, path = rest[1:].partition(":")
+    return host, path
 
 
 def followed_folders(db: Db) -> list[str]:
@@ -141,12 +154,16 @@ class UnreadFiles:
 
 
 class FileCheckpoints:
-    """The checkpoints of all files, as the ledger has them."""
+    """The checkpoints of all files of this host, as the ledger has them."""
 
     def __init__(self, ledger: Ledger) -> None:
         """Raises `LedgerError`."""
         self._ledger = ledger
-        known = [FileCheckpoint.decode(item) for item in ledger.read(checkpoints, SCHEME)]
+        is_shared = ledger.backups is None  # the same path is another file on another host
+        self._host = socket.gethostname() if is_shared else ""
+        found = ledger.read(checkpoints, SCHEME)  # those of no host first: they are older
+        kept = [item for item in found if _host_and_path(item)[0] in {"", self._host}]
+        known = [FileCheckpoint.decode(item) for item in sorted(kept, key=_host_and_path)]
         self._by_path = {item.path: item for item in known}
         self._by_inode: dict[tuple[int, int], dict[str, FileCheckpoint]] = {}
         self._by_head: dict[int, dict[str, dict[str, FileCheckpoint]]] = {}
@@ -157,9 +174,13 @@ class FileCheckpoints:
         """How far the file with this name was last read."""
         return self._by_path.get(str(path))
 
+    def encoded(self, checkpoint: FileCheckpoint) -> Checkpoint:
+        """Return a checkpoint as the ledger keeps it."""
+        return checkpoint.encode(self._host)
+
     def has(self, checkpoint: FileCheckpoint) -> bool:
         """Whether the ledger has a checkpoint; it is remembered then. Raises `LedgerError`."""
-        key, value = checkpoint.encode()
+        key, value = self.encoded(checkpoint)
         is_kept = self._ledger.read(find_checkpoint, key) == value
         if is_kept:
             self.remember(checkpoint)
@@ -171,7 +192,7 @@ class FileCheckpoints:
 
     def keep(self, checkpoint: FileCheckpoint) -> None:
         """Keep how far a file was read. Raises `LedgerError`."""
-        self._ledger.write(keep_checkpoint, checkpoint.encode())
+        self._ledger.write(keep_checkpoint, self.encoded(checkpoint))
         self.remember(checkpoint)
 
     def remember(self, checkpoint: FileCheckpoint) -> None:
@@ -192,7 +213,7 @@ class FileCheckpoints:
         if known is not None:
             self._by_inode[known.device, known.inode].pop(known.path, None)
             self._by_head.get(known.head_size, {}).get(known.head, {}).pop(known.path, None)
-            self._ledger.write(forget_checkpoint, known.encode().key)
+            self._ledger.write(forget_checkpoint, self.encoded(known).key)
 
     def find(self, path: Path, file: BinaryIO) -> FileCheckpoint | None:
         """How far an open file was read, under this name or another, or as what it is a copy of.

@@ -213,8 +213,9 @@ class FileReader:
                 if batches:  # one line may hold events by the million
                     yield _cost(batches[-1])
                 batches.append(batch)
+            kept = self._checkpoints.encoded(checkpoint)
             try:
-                self._add(self._ingestor.ingest(known.source_id, batches, checkpoint.encode()))
+                self._add(self._ingestor.ingest(known.source_id, batches, kept))
             except LedgerError:
                 self._events.forget_hints()  # those of the batches may not be kept
                 self._uncertain[path] = _Uncertain(checkpoint, batches)
