@@ -8,8 +8,13 @@ import msgspec
 import pytest
 
 from amp_console.connections import Connection, Folders, Keyring, LedgerServer
-from amp_console.ledger.audiences import all_audiences
-from amp_console.ledger.errors import LedgerOfAnotherProject, LedgerTooNew, LedgerUnreachable
+from amp_console.ledger.audiences import all_audiences, discover
+from amp_console.ledger.errors import (
+    LedgerOfAnotherProject,
+    LedgerReadOnly,
+    LedgerTooNew,
+    LedgerUnreachable,
+)
 from amp_console.ledger.received import received_until
 from amp_console.ledger.sources import counts_of_source
 from amp_console.sync.ledgers import LedgerMisconfigured, Ledgers
@@ -144,3 +149,24 @@ def test_what_a_receiver_has_left_is_merged_when_the_ledger_is_opened(ledgers: M
         assert ledger.notices == ()
         assert ledger.read(received_until) == {}
         assert ledger.read(counts_of_source, source_id).valid == 1
+
+
+@postgresql_only
+def test_a_ledger_on_a_standby_can_be_read(
+    ledgers: Make, empty_ledger: EmptyLedger, server_ledgers: PostgresqlLedgers
+) -> None:
+    url, server = empty_ledger(), server_ledgers.server
+    with ledgers(AMP_CONSOLE_LEDGER=url).open(ACME) as ledger:
+        audience = ledger.write(discover, AudienceRef("spa", "aud", "shoppers"))
+        asyncio.run(leave_received(ledger, Change(audience.ref, "u1", None, True, 1, 1)))
+    server.execute("ALTER ROLE warehouse_owner SET default_transaction_read_only = on")
+    try:
+        with ledgers(AMP_CONSOLE_LEDGER=url).open(ACME) as ledger:
+            assert [item.key for item in ledger.read(all_audiences)] == ["shoppers"]
+            with pytest.raises(LedgerReadOnly, match="may be a standby"):
+                ledger.write(discover, AudienceRef("spa", "other", "other"))
+    finally:
+        server.alone(
+            "BEGIN READ WRITE; "
+            "ALTER ROLE warehouse_owner RESET default_transaction_read_only; COMMIT"
+        )

@@ -716,7 +716,8 @@ def claim(connection: "psycopg.Connection[Any]", schema: str, app_id: int) -> No
     import psycopg
 
     check_project(connection, schema, app_id)
-    with suppress(psycopg.errors.InsufficientPrivilege):  # a role that only reads
+    # A role that only reads, or a standby.
+    with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
         connection.execute(
             f"UPDATE {quoted(schema)}.ledger_version SET app_id = $1 "
             "WHERE app_id IS DISTINCT FROM $1",
