@@ -1,6 +1,6 @@
-"""Amplitude's HTTP API, typed: its calls, its answers, its errors and the words on its wire.
+"""Amplitude's HTTP API, typed: its calls, answers and errors, and its wire format.
 
-The HTTP library is not imported here: `AmplitudeClient` is in `client`, the addresses in `hosts`.
+This does not import the HTTP library: `AmplitudeClient` is in `client`, the addresses in `hosts`.
 """
 
 from amp_console.amplitude.errors import (

@@ -1,6 +1,6 @@
 """The client of Amplitude's API: one method for each call that a cohort sync needs.
 
-The calls are those of Amplitude's Behavioral Cohorts API page, and the user search of its
+The calls are documented on Amplitude's Behavioral Cohorts API page; the user search, on its
 Dashboard REST API page.
 """
 
@@ -32,7 +32,7 @@ from amp_console.values import Credentials, IdType, Operation
 
 _COHORTS = "/api/3/cohorts"
 _DOWNLOADS = "/api/5/cohorts"
-LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; 100,000 skipped ids of 500 characters fit
+LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; enough for 100,000 skipped ids of 500 characters
 
 
 def _utc_now() -> datetime:
@@ -40,13 +40,13 @@ def _utc_now() -> datetime:
 
 
 class AmplitudeClient:
-    """Calls Amplitude for one project; an async context manager. Nothing is tried twice.
+    """Calls Amplitude for one project; an async context manager. It retries nothing.
 
-    `timeout` is in seconds, for a whole call from connecting to the end of its answer; of a file
-    that is streamed it limits the beginning, and then each stall. `now` reads dates in Retry-After.
-    `largest_answer` is in bytes, unpacked. `environ` holds proxies and certificates. Every call
-    raises `AmplitudeError`; entering raises `NetworkMisconfigured` where none could be made. A
-    bad base URL raises ValueError.
+    `timeout` is in seconds, for a whole call from connecting to the end of its answer; for a
+    streamed file, it limits the wait for the beginning, and then each stall. `now` is the clock
+    against which dates in Retry-After are read. `largest_answer` is in bytes, decompressed.
+    `environ` holds proxies and certificates. Every call raises `AmplitudeError`; entering raises
+    `NetworkMisconfigured` if no call can succeed. An invalid base URL raises ValueError.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class AmplitudeClient:
         await self._exchange.close()
 
     async def list_cohorts(self) -> tuple[Cohort, ...]:
-        """Return all discoverable cohorts of the project; there are no pages."""
+        """Return all discoverable cohorts of the project; the list has no pages."""
         return await self._exchange.read(Call(_COHORTS), reading.cohorts)
 
     async def usage(self) -> Usage | None:
@@ -83,7 +83,7 @@ class AmplitudeClient:
             raise
 
     async def upload(self, request: Upload) -> Uploaded:
-        """Make a static cohort, or replace the content of one."""
+        """Create a static cohort, or replace the members of one."""
         body, cohort_id = upload_body(request), request.existing_cohort_id
         call = Call(f"{_COHORTS}/upload", body=body, cohort_id=cohort_id)
         return await self._exchange.read(call, partial(reading.uploaded, sent=request))
@@ -91,9 +91,9 @@ class AmplitudeClient:
     async def change_members(
         self, cohort_id: str, id_type: IdType, operation: Operation, ids: Ids
     ) -> MembersChanged:
-        """Add ids to a cohort, or remove them; 100,000 at most, and one call at a time per cohort.
+        """Add ids to a cohort, or remove them: at most 100,000, and one call at a time per cohort.
 
-        Doing it again does no harm.
+        The call is idempotent.
         """
         body = membership_body(cohort_id, id_type, operation, ids)
         call = Call(f"{_COHORTS}/membership", body=body, cohort_id=cohort_id)
@@ -101,38 +101,38 @@ class AmplitudeClient:
         return await self._exchange.read(call, partial(reading.members_changed, sent=sent))
 
     async def find_users(self, text: str) -> tuple[UserMatch, ...]:
-        """Search by user ID, its beginning, device ID or Amplitude ID; 360 times an hour."""
+        """Search by user ID (or its beginning), device ID or Amplitude ID: 360 times an hour."""
         call = Call("/api/2/usersearch", {"user": text})
         return await self._exchange.read(call, reading.user_matches)
 
     async def start_download(self, cohort_id: str) -> str:
-        """Have a cohort's members written to a file, and return the request's id.
+        """Request a file of a cohort's members; return the request's id.
 
-        Each call costs one of the month's 500.
+        Each call uses one of the month's 500 downloads.
         """
         path = f"{_DOWNLOADS}/request/{quote(cohort_id, safe='')}"
         call = Call(path, {"props": "0"}, cohort_id=cohort_id, has_side_effect=True)
         return await self._exchange.read(call, partial(reading.request_id, cohort_id=cohort_id))
 
     async def download_ready(self, request_id: str) -> bool:
-        """Say whether the file is there: 30 to 60 seconds and more after the start.
+        """Return whether the file is ready, which takes 30 to 60 seconds or more.
 
-        The status code says it; the words of the body vary.
+        Only the status code is reliable; the text of the body varies.
         """
         call = Call(f"{_DOWNLOADS}/request-status/{quote(request_id, safe='')}")
         return (await self._exchange.send(call)).status == 200
 
     def download(self, request_id: str) -> AsyncGenerator[bytes, None]:
-        """Yield the file's CSV piece by piece, unpacked; it is available for 7 days.
+        """Yield the file's CSV piece by piece, decompressed. It is available for 7 days.
 
-        Raises `DownloadLinkExpired` where the file is asked for too slowly: then ask again. To stop
-        before the end, close the generator (`contextlib.aclosing`).
+        Raises `DownloadLinkExpired` if the file was not fetched in time; call it again then. To
+        stop before the end, close the generator (`contextlib.aclosing`).
         """
         call = Call(f"{_DOWNLOADS}/request/{quote(request_id, safe='')}/file")
         return streamed(self._exchange, call)
 
     async def members(self, request_id: str) -> AsyncGenerator[CohortMembers, None]:
-        """Yield the members in a file, as its pieces come; raises as `download` does."""
+        """Yield the members in a file as its pieces arrive. Raises as `download` does."""
         async with aclosing(self.download(request_id)) as pieces:
             async for found in members_in(pieces):
                 yield found

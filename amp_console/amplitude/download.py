@@ -1,4 +1,4 @@
-"""A cohort's members as a file: streamed, unpacked on the way, never held whole."""
+"""A cohort's members as a file: streamed and decompressed, never in memory as a whole."""
 
 from collections.abc import AsyncGenerator
 
@@ -10,7 +10,7 @@ from amp_console.http.addresses import keeps_secrets
 
 
 async def streamed(exchange: Exchange, call: Call) -> AsyncGenerator[bytes, None]:
-    """Yield a file piece by piece, from Amplitude itself or from where it points to.
+    """Yield a file piece by piece, from Amplitude or from the address it redirects to.
 
     Raises `DownloadLinkExpired`, and `AmplitudeError` as all calls do.
     """
@@ -30,6 +30,6 @@ async def streamed(exchange: Exchange, call: Call) -> AsyncGenerator[bytes, None
 
 
 def _link(response: httpx.Response) -> httpx.URL | None:
-    """Return where a large file is: on a server of another company, which must not get our keys."""
+    """Return the address of a large file: another company's server, which must not get our keys."""
     redirect = response.next_request
     return redirect.url if redirect is not None and keeps_secrets(redirect.url) else None

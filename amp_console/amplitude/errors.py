@@ -1,6 +1,6 @@
-"""One error for each thing an operator can do something about.
+"""One error type for each thing that an operator can act on.
 
-Each one's text says what happened, whether anything was changed at Amplitude, and what to do next.
+Its text says what happened, whether anything changed in Amplitude, and what to do next.
 """
 
 import enum
@@ -23,9 +23,9 @@ from amp_console.text import duration
 class AmplitudeError(Exception):
     """A call to Amplitude that failed.
 
-    `status` is the answer's HTTP status, None where none came. `words` are Amplitude's own, on one
-    line, "" if there are none; `text` is the first 2000 characters of the body. `may_be_applied`
-    says that the request may have taken effect although it failed.
+    `status` is the answer's HTTP status, None if there was no answer. `words` is Amplitude's own
+    message on one line, "" if there is none; `text` is the first 2000 characters of the body.
+    `may_be_applied` means that the request may have taken effect although it failed.
     """
 
     _HAPPENED = "The call to Amplitude failed"
@@ -50,7 +50,7 @@ class AmplitudeError(Exception):
 
     @property
     def account(self) -> str:
-        """What happened and what it changed, without advice: kept as the answer of a request."""
+        """What happened and what it changed, without advice; saved as the answer to a request."""
         happened, quoted = self._happened(), self.words.rstrip(".")
         is_repeated = f"(status {self.status})" in happened and _is_only(self.status, quoted)
         words = f": {quoted}" if quoted and not is_repeated else ""
@@ -69,14 +69,14 @@ class AmplitudeError(Exception):
 
 
 def _is_only(status: int | None, words: str) -> bool:
-    """Whether Amplitude's words are the status and nothing else: "503", "HTTP 503", "Error 503"."""
+    """Whether Amplitude's message is only the status: "503", "HTTP 503", "Error 503"."""
     return (
         re.fullmatch(rf"(\W|http|status|error|code)*{status}\W*", words, re.IGNORECASE) is not None
     )
 
 
 class KeysReason(enum.StrEnum):
-    """Why Amplitude refuses a key pair, according to the words of its 403 answers."""
+    """Why Amplitude refuses a key pair, according to the text of its 403 answers."""
 
     UNKNOWN_KEY = "unknown key"
     WRONG_SECRET = "wrong secret"  # noqa: S105  # a reason, not a secret
@@ -92,10 +92,10 @@ _KEYS_NEXT = {
 
 
 class KeysRefused(AmplitudeError):
-    """Amplitude does not accept the keys, or not for this call: 401, in practice 403."""
+    """Amplitude does not accept the keys, or not for this call: 401, or in practice 403."""
 
     HAPPENED = "Amplitude refused the keys"
-    """How its text begins."""
+    """The beginning of the error's text."""
     _HAPPENED = HAPPENED
 
     @property
@@ -111,16 +111,16 @@ class KeysRefused(AmplitudeError):
 
 
 class CohortGone(AmplitudeError):
-    """The cohort that the call names does not exist, or not any more."""
+    """The cohort that the call names does not exist, or no longer exists."""
 
     _HAPPENED = "Amplitude has no such cohort"
     _NEXT = "Choose another cohort, or create a new one."
 
 
 class BadRequest(AmplitudeError):
-    """Amplitude refuses the request as it is; the same one would be refused again.
+    """Amplitude refuses this request, and would refuse it again.
 
-    `named_ids` are the ids that the refusal names; it may name none, or a sample.
+    `named_ids` are the ids that the refusal names: perhaps none, perhaps a sample.
     """
 
     _NEXT = "Correct what Amplitude's answer mentions, then try again."
@@ -141,22 +141,22 @@ class BadRequest(AmplitudeError):
 
 
 class DownloadLinkExpired(AmplitudeError):
-    """A large file's link lives one minute, and this one is over; the file itself lives 7 days."""
+    """The link to a large file has expired: it is valid for one minute, the file for 7 days."""
 
     _HAPPENED = "The link to the downloaded file has expired"
     _NEXT = "Request the file again to get a new link."
 
 
 class Transient(AmplitudeError):
-    """Trouble that may be gone at the next try."""
+    """A failure that may not occur at the next try."""
 
 
 class RateLimited(Transient):
-    """Too many requests, or an allowance is spent (429).
+    """Too many requests, or an exhausted quota (429).
 
-    `retry_after` is how many seconds Amplitude asks to wait, None where it does not say.
+    `retry_after` is how many seconds Amplitude asks to wait, None if it does not say.
     `is_about_cohort`: the request was a change of one cohort. `is_cohort_busy`: another change of
-    it is under way, and Amplitude takes one at a time.
+    that cohort is under way, and Amplitude accepts one at a time.
     """
 
     def __init__(
@@ -184,14 +184,14 @@ class RateLimited(Transient):
 
 
 class TooLarge(Transient):
-    """The request carries more than Amplitude takes at once; a smaller one may pass."""
+    """The request is larger than Amplitude accepts; a smaller one may succeed."""
 
     _HAPPENED = "The request was too large for Amplitude"
     _NEXT = "Send fewer users at a time."
 
 
 class ServerTrouble(Transient):
-    """Amplitude, or a proxy before it, could not answer, or not in a way that can be understood."""
+    """Amplitude, or a proxy before it, did not answer, or not in a way that can be understood."""
 
     def _happened(self) -> str:
         if self.status is None:
@@ -213,10 +213,10 @@ def _check_or_wait(status: int | None) -> str:
 
 
 class Unconfirmed(Transient):
-    """A 2xx answer that does not name the cohort and the operation that the request was about.
+    """A 2xx answer that does not name the cohort and the operation of the request.
 
-    `words` say what is wrong with the answer. Nothing it says counts: it may be a proxy's, a cached
-    one, or the answer to another request.
+    `words` says what is wrong with the answer. Nothing in it is trusted: it may come from a proxy
+    or a cache, or belong to another request.
     """
 
     _NEXT = "Check the base URL, and any proxy on the way, then try again."
@@ -226,7 +226,7 @@ class Unconfirmed(Transient):
 
 
 class ForeignAnswer(Transient):
-    """A 4xx answer in none of Amplitude's forms: a proxy, a firewall or a login page wrote it.
+    """A 4xx answer in none of Amplitude's forms: it came from a proxy, a firewall or a login page.
 
     It says nothing about users, keys or cohorts.
     """
@@ -238,7 +238,7 @@ class ForeignAnswer(Transient):
 
 
 class AnswerTooLong(Transient):
-    """An answer that is longer than any of Amplitude's, and was not read to its end."""
+    """An answer that is longer than any from Amplitude, and was not read to the end."""
 
     _HAPPENED = "The answer was too long and was not read to the end"
 
@@ -249,7 +249,7 @@ class AnswerTooLong(Transient):
 class NoConnection(Transient):
     """Amplitude could not be reached, or the connection was lost before its answer was complete.
 
-    `reason` says why, LOST where there was a connection; `where` is the host or the proxy.
+    `reason` says why: LOST if there was a connection. `where` is the host or the proxy.
     """
 
     def __init__(
@@ -275,7 +275,7 @@ class NoConnection(Transient):
 
 
 class NetworkMisconfigured(AmplitudeError):
-    """A setting of the environment makes any connection impossible; `variable` is its name."""
+    """The environment variable `variable` makes every connection impossible."""
 
     def __init__(self, cause: NetworkSettingInvalid) -> None:
         super().__init__()
@@ -293,7 +293,7 @@ class NetworkMisconfigured(AmplitudeError):
 
 
 class RequestTooLong(AmplitudeError):
-    """The address of a request is longer than any that can be sent: it names a long identifier."""
+    """The URL of a request is too long to be sent: it contains a long identifier."""
 
     _HAPPENED = "The request is too long to be sent"
     _NEXT = "Use a shorter identifier."
@@ -311,7 +311,7 @@ class TimedOut(Transient):
 
 @contextmanager
 def amplitude_errors(*, has_effect: bool) -> Generator[None, None, None]:
-    """Raise our errors for those of a request; `has_effect`: it may have changed something."""
+    """Raise our errors instead of a request's; `has_effect`: it may have changed something."""
     try:
         yield
     except NetworkSettingInvalid as error:

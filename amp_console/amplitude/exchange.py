@@ -1,4 +1,4 @@
-"""One call to Amplitude and its answer: trouble is raised as one of our own errors."""
+"""One call to Amplitude and its answer; failures are raised as `AmplitudeError`."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,9 +17,10 @@ T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """A request: a POST if it has a body. `cohort_id` is the cohort it names, if it names one.
+    """A request: a POST if it has a body. `cohort_id` is the cohort it names, if any.
 
-    `has_side_effect` is for a GET that starts something: a download that counts against the quota.
+    `has_side_effect` is for a GET that starts something, e.g. a download that counts against the
+    quota.
     """
 
     path: str
@@ -30,7 +31,7 @@ class Call(NamedTuple):
 
     @property
     def has_effect(self) -> bool:
-        """Whether a lost answer leaves it unknown what happened."""
+        """Whether the outcome is unknown if the answer is lost."""
         return self.body is not None or self.has_side_effect
 
 
@@ -53,7 +54,7 @@ class Exchange:
         await self._http.close()
 
     async def read(self, call: Call, reader: Callable[[JsonBody], T]) -> T:
-        """Send a call and read its answer; a ValueError of the reader's means it is no answer.
+        """Send a call and read its answer. If `reader` raises ValueError, the answer is not valid.
 
         Raises `AmplitudeError`.
         """
@@ -65,14 +66,14 @@ class Exchange:
             raise self._error(received, call) from None
 
     async def send(self, call: Call) -> Received:
-        """Send a call and return its whole answer, a 2xx one; raises `AmplitudeError`."""
+        """Send a call and return its whole answer, always a 2xx. Raises `AmplitudeError`."""
         async with self.open(call) as answer:
             await self.check(answer, call)
             return await self._http.whole(answer)
 
     @asynccontextmanager
     async def open(self, call: Call) -> AsyncGenerator[OpenedResponse, None]:
-        """Send a call and open its answer, whatever it is; raises `AmplitudeError`."""
+        """Send a call and open its answer, whatever its status. Raises `AmplitudeError`."""
         headers = None if call.body is None else {"Content-Type": "application/json"}
         with amplitude_errors(has_effect=call.has_effect):
             async with self._http.open(
@@ -82,26 +83,26 @@ class Exchange:
 
     @asynccontextmanager
     async def open_link(self, link: httpx.URL) -> AsyncGenerator[OpenedResponse, None]:
-        """Open a link to another company's server, without our keys; raises `AmplitudeError`."""
+        """Open a link to another company's server, without our keys. Raises `AmplitudeError`."""
         with amplitude_errors(has_effect=False):
             async with self._http.open_link(link) as answer:
                 yield answer
 
     async def check(self, answer: OpenedResponse, call: Call) -> None:
-        """Raise the error that an answer means, unless it is a 2xx one and no web page.
+        """Raise the error that an answer stands for, unless it is a 2xx and not a web page.
 
-        Amplitude never answers these calls with a page; a proxy on the way does.
+        Amplitude never answers these calls with a web page; a proxy on the way may.
         """
         response = answer.response
         if not response.is_success or "html" in response.headers.get("Content-Type", ""):
             raise self._error(await self._http.whole(answer), call)
 
     def pieces(self, answer: OpenedResponse) -> AsyncGenerator[bytes, None]:
-        """Yield a file unpacked; it fails where it stalls, or merely trickles."""
+        """Yield a file, decompressed. It fails if the file stalls or only trickles in."""
         return self._http.pieces(answer)
 
     def _error(self, received: Received, call: Call) -> AmplitudeError:
-        """Return the error that an answer means."""
+        """Return the error that an answer stands for."""
         asked = RefusedCall(call.cohort_id, call.body is not None, call.has_effect)
         wait = self._http.asked_to_wait(received)
         return judge(received.status, self._http.shown(received), asked, wait)

@@ -1,8 +1,8 @@
 """The file of a cohort's members, record by record.
 
-CSV with every cell quoted; with properties or groups, header and cells begin with a tab inside the
-quotes. A person without a user ID has an empty cell (Amplitude's Behavioral Cohorts API page, and
-files seen).
+It is CSV with every cell quoted. With properties or groups, header and cells begin with a tab
+inside the quotes. A person without a user ID has an empty cell (from Amplitude's Behavioral Cohorts
+API page, and from real files).
 """
 
 import csv
@@ -17,15 +17,15 @@ from amp_console.amplitude.errors import NoConnection, ServerTrouble
 from amp_console.http import Unreachable
 
 _AMPLITUDE_ID, _USER_ID = "amplitude_id", "user_id"
-_MAX_RECORD = 1024 * 1024  # bytes; a longer one means that this is no such file
-AT_ONCE = 1024 * 1024  # bytes that are read together
+_MAX_RECORD = 1024 * 1024  # bytes; a longer one means that this is not a members file
+AT_ONCE = 1024 * 1024  # bytes that are parsed at once
 
 _PLAIN = re.compile(r'(?:"[0-9]*+","[^"\\\x00-\x1f]*+"\n)*+')
-"""Records in which no character of JSON's has to be escaped, and no cell holds a separator."""
+"""Records in which no character needs escaping in JSON, and no cell contains a separator."""
 
 
 class CohortMembers(NamedTuple):
-    """Some people in a cohort: how many, and a JSON object of their User IDs by Amplitude ID.
+    """Some members of a cohort: their number, and a JSON object of User IDs by Amplitude ID.
 
     A User ID is "" if there is none.
     """
@@ -37,10 +37,10 @@ class CohortMembers(NamedTuple):
 async def members_in(
     pieces: AsyncIterator[bytes], at_once: int = AT_ONCE
 ) -> AsyncGenerator[CohortMembers, None]:
-    """Yield the members as the pieces of the file come, of `at_once` bytes or more together.
+    """Yield the members as the pieces of the file arrive, for at least `at_once` bytes at a time.
 
-    Raises `ServerTrouble` for what is no such file, `NoConnection` where it breaks off within a
-    record or before its header.
+    Raises `ServerTrouble` if it is not a members file, `NoConnection` if it ends within a record or
+    before its header.
     """
     reader = _RecordReader()
     waiting = bytearray()
@@ -98,7 +98,7 @@ class _RecordReader:
         return lines.read()
 
     def _parsed(self, text: str, amplitude_id: int, user_id: int) -> CohortMembers:
-        """Read records of any form that CSV allows, in ten times the time."""
+        """Read records in any form of CSV, which takes ten times as long."""
         rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         members = [(row[amplitude_id], row[user_id]) for row in rows if row]
         if self._has_tabs:
@@ -115,7 +115,7 @@ class _RecordReader:
 
 
 def _plain_object(text: str) -> str:
-    """Turn `_PLAIN` records into a JSON object by replacing what separates their cells."""
+    """Turn `_PLAIN` records into a JSON object by replacing the separators of their cells."""
     cells = text[:-1].replace('","', '":"').replace('"\n"', '","')
     return f"{{{cells}}}"
 
@@ -133,7 +133,7 @@ def _without_tab(cell: str) -> str:
 
 
 def _end_of_records(text: bytes) -> int:
-    """Where the last whole record ends: a newline with all quotes before it closed."""
+    """Where the last complete record ends: at a newline with all quotes before it closed."""
     end = text.rfind(b"\n") + 1
     quotes = text.count(b'"', 0, end)
     while quotes % 2:

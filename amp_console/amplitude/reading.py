@@ -1,8 +1,8 @@
 """Amplitude's answers, converted to the types that other packages use.
 
-Readers raise ValueError where an answer is none of the call's: read as an empty one, it would be
-taken for a fact, and a second cohort made or a user counted as delivered. An answer of the right
-shape that is about something else than the request raises `Unconfirmed`.
+Readers raise ValueError if an answer has the wrong shape. Treating it as empty would make it a
+fact: a second cohort would be created, or a user counted as delivered. They raise `Unconfirmed` for
+an answer of the right shape that is about something other than the request.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def _cohort(entry: object) -> Cohort | None:
 
 
 def usage(answer: JsonBody) -> Usage | None:
-    """Return the allowance of downloads; None where its shape is unknown: one source shows it."""
+    """Return the quota of downloads; None if its shape is unknown: only one source documents it."""
     allowance = dig(answer.tree, "rest_download")
     limit, used = whole(dig(allowance, "limit")), whole(dig(allowance, "usage"))
     if limit is None or used is None:
@@ -69,9 +69,9 @@ def usage(answer: JsonBody) -> Usage | None:
 
 
 def uploaded(answer: JsonBody, sent: Upload) -> Uploaded:
-    """Return what an upload came to. The key is `cohortId` here and `cohort_id` elsewhere.
+    """Return the result of an upload. The key is `cohortId` here and `cohort_id` elsewhere.
 
-    Raises `Unconfirmed` for an answer without the upload's numbers, or about another upload.
+    Raises `Unconfirmed` if the answer lacks the counts, or is about another upload.
     """
     tree = _confirming(answer)
     cohort_id = text(dig(tree, "cohortId")) or text(dig(tree, "cohort_id")) or None
@@ -103,10 +103,10 @@ class MembersChange(NamedTuple):
 
 
 def members_changed(answer: JsonBody, sent: MembersChange) -> MembersChanged:
-    """Return what a change of members skipped.
+    """Return the ids that a change of members skipped.
 
-    Raises `Unconfirmed` unless the answer names the cohort, and has one result: of this operation,
-    of this ID type if it names one, skipping none but the ids that were sent.
+    Raises `Unconfirmed` unless the answer names the cohort and has exactly one result, which is for
+    this operation, for this ID type if it names one, and skips only ids that were sent.
     """
     tree = _confirming(answer)
     cohort_id = text(dig(tree, "cohort_id"))
@@ -124,11 +124,11 @@ def members_changed(answer: JsonBody, sent: MembersChange) -> MembersChanged:
 
 
 def _sent_ids(answer: JsonBody, named: object, sent: Ids) -> tuple[str, ...]:
-    """Return the ids that an answer names, as texts; raises `Unconfirmed` if one was not sent."""
+    """Return the ids that an answer names, as strings. Raises `Unconfirmed` if one was not sent."""
     if not isinstance(named, list):
         raise _unconfirmed(answer, "it has no list of the users it skipped")
     if not named:
-        return ()  # as a rule: then a large batch is not looked into
+        return ()  # the usual case, in which a large batch need not be decoded
     if isinstance(sent, msgspec.Raw):
         sent = msgspec.json.decode(sent, type=list[str])
     by_number = _by_number(sent) if any(type(item) is int for item in named) else {}
@@ -140,7 +140,7 @@ def _sent_ids(answer: JsonBody, named: object, sent: Ids) -> tuple[str, ...]:
 
 
 def _by_number(sent: Sequence[str]) -> dict[str, set[str]]:
-    """Return the ids that were sent by how a number would write them: 7 may be "7" or "007"."""
+    """Return the sent ids, keyed by their form as a number: 7 may be "7" or "007"."""
     written: dict[str, set[str]] = {}
     for id_ in sent:
         if id_.isascii() and id_.isdecimal():
@@ -149,13 +149,13 @@ def _by_number(sent: Sequence[str]) -> dict[str, set[str]]:
 
 
 def _sent_as(number: int, by_number: dict[str, set[str]]) -> str | None:
-    """Return the id that was sent and comes back as a number; None for none, or for several."""
+    """Return the sent id that came back as a number; None if no id or several could be it."""
     alike = by_number.get(str(number), set())
     return next(iter(alike)) if len(alike) == 1 else None
 
 
 def _confirming(answer: JsonBody) -> object:
-    """Return the answer's object; raises `Unconfirmed` where it reports a failure."""
+    """Return the answer's object. Raises `Unconfirmed` if it reports a failure."""
     if not isinstance(answer.tree, dict):
         raise ValueError("The answer is not an object.")
     if answer.tree.get("error") or answer.tree.get("errors"):
@@ -170,19 +170,19 @@ def _other_cohort(named: str | None) -> str:
 
 
 def _unconfirmed(answer: JsonBody, why: str) -> Unconfirmed:
-    # Of the answer itself only `text` may be quoted: there, keys are hidden.
+    # Only `text` of the answer may be quoted: keys are masked in it.
     words = f"{why} ({one_line(answer.text[:200])})"
     return Unconfirmed(200, words, answer.text, may_be_applied=True)
 
 
 def skipped_ids(tree: object) -> tuple[str, ...]:
-    """Return the ids that a change of members, or its refusal, names in any of its entries."""
+    """Return the skipped ids in all entries of a change of members, or of its refusal."""
     entries = items(tree, "memberships_result")
     return tuple(found for entry in entries for found in texts(items(entry, "skipped_ids")))
 
 
 def request_id(answer: JsonBody, cohort_id: str) -> str:
-    """Return the id of a cohort's download that was started."""
+    """Return the request id of a cohort's download."""
     found, named_id = text(dig(answer.tree, "request_id")), text(dig(answer.tree, "cohort_id"))
     if not found:
         raise ValueError("The answer has no request id.")
@@ -192,7 +192,7 @@ def request_id(answer: JsonBody, cohort_id: str) -> str:
 
 
 def user_matches(answer: JsonBody) -> tuple[UserMatch, ...]:
-    """Return the users that a search found."""
+    """Return the users a search found."""
     found = (_user_match(entry) for entry in _required_items(answer, "matches"))
     return tuple(match for match in found if match is not None)
 

@@ -1,4 +1,4 @@
-"""What a refusal means: from an answer's status and body to an error."""
+"""Which error a refusal stands for, by its status and body."""
 
 import re
 from html import unescape
@@ -48,7 +48,7 @@ MAX_WORDS = 500  # characters; a refusal may name thousands of ids
 
 
 class RefusedCall(NamedTuple):
-    """What a call was about: the cohort it names, whether it changes it, or has any effect."""
+    """What a call was for: the cohort it names, whether it changes that, or has any effect."""
 
     cohort_id: str | None
     is_change: bool
@@ -56,14 +56,14 @@ class RefusedCall(NamedTuple):
 
 
 def judge(status: int, body: str, asked: RefusedCall, wait: float | None) -> AmplitudeError:
-    """Return the error that an answer means; any answer that is not the wanted one is an error.
+    """Return the error that an unexpected answer stands for.
 
-    `wait` is what its Retry-After asks for, in seconds. Only Amplitude itself can refuse keys,
-    users or a cohort, so a 4xx in none of its forms is trouble on the way there.
+    `wait` is its Retry-After, in seconds. Only Amplitude itself can refuse keys, users or a cohort,
+    so a 4xx in none of its forms came from something on the way there.
     """
     answer = (status, words(body), body[:2000])
     if not 400 <= status < 500:
-        # A redirect is not followed, so what it answers was not done; a question changes nothing.
+        # A redirect is not followed, so the request was not carried out; a GET changes nothing.
         is_unsure = asked.has_effect and not 300 <= status < 400
         return ServerTrouble(*answer, may_be_applied=is_unsure)
     if status == 429:
@@ -77,14 +77,14 @@ def judge(status: int, body: str, asked: RefusedCall, wait: float | None) -> Amp
     if status == 413:
         return TooLarge(*answer)
     if not is_amplitudes(body):
-        # The proxy that wrote it may have passed the request on.
+        # The proxy that answered may have forwarded the request.
         kind = TimedOut if status == 408 else ForeignAnswer
         return kind(*answer, may_be_applied=asked.has_effect)
     return _refusal(answer, body, asked)
 
 
 def _refusal(answer: tuple[int, str, str], body: str, asked: RefusedCall) -> AmplitudeError:
-    """Return the error that a 4xx of Amplitude's own means."""
+    """Return the error that one of Amplitude's own 4xx answers stands for."""
     status, text, _ = answer
     if asked.cohort_id and _is_gone(status, text.replace(asked.cohort_id, "")):
         return CohortGone(*answer)
@@ -99,9 +99,9 @@ def _refusal(answer: tuple[int, str, str], body: str, asked: RefusedCall) -> Amp
 
 
 def is_amplitudes(body: str) -> bool:
-    """Whether a refusal has one of the forms in which Amplitude writes them.
+    """Whether a refusal has one of the forms that Amplitude uses.
 
-    That is a JSON object with an error's text or number, or with the ids that it names.
+    That is a JSON object with an error's text or number, or with the refused ids.
     """
     try:
         tree = parse(body)
@@ -122,7 +122,7 @@ _TAGS = re.compile(
     r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)|<[^>]*(>|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
-MAX_PAGE = 10_000  # characters of a page that are looked at
+MAX_PAGE = 10_000  # characters of a web page that are read
 
 
 def _is_gone(status: int, answer: str) -> bool:
@@ -130,10 +130,11 @@ def _is_gone(status: int, answer: str) -> bool:
 
 
 def words(body: str) -> str:
-    """Return Amplitude's own words in an error's body, on one line; "" if there are none.
+    """Return Amplitude's own message in an error's body, on one line; "" if there is none.
 
-    The envelope is not always the documented one, so the places are tried in turn; where none
-    has a text, it is the body's first 200 characters. Of a page, a proxy's mostly, it is the text.
+    The envelope is not always the documented one, so several places are tried; if none has a text,
+    it is the first 200 characters of the body. For a web page, usually from a proxy, it is the
+    page's text.
     """
     if body.lstrip().startswith("<"):
         page = body[:MAX_PAGE]
@@ -152,7 +153,7 @@ def _text_of(page: str) -> str:
 
 
 def named_ids(body: str) -> tuple[str, ...]:
-    """Return the ids that a refusal names, each once."""
+    """Return the ids that a refusal names, without duplicates."""
     try:
         tree = parse(body)
     except ValueError:

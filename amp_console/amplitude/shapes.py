@@ -8,11 +8,11 @@ import msgspec
 from amp_console.values import IdType
 
 Ids: TypeAlias = msgspec.Raw | Sequence[str]
-"""Identifiers for a request; Raw holds the JSON text of an array of strings, sent as it is."""
+"""Identifiers for a request; a Raw is the JSON text of an array of strings, sent unchanged."""
 
 
 class Cohort(msgspec.Struct, frozen=True, kw_only=True):
-    """A cohort as Amplitude lists it. Stamps are seconds since 1970.
+    """A cohort as Amplitude lists it. Times are seconds since 1970.
 
     `size` and `last_computed` are None until Amplitude first computes it. Names need not be unique.
     """
@@ -33,12 +33,12 @@ class Cohort(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_static(self) -> bool:
-        """Whether its members were uploaded; others are computed from behaviour."""
+        """Whether its members were uploaded; other cohorts are computed from behavior."""
         return self.type == "manual_upload"
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """The month's allowance of downloads; `resets_at` in Amplitude's own words."""
+    """The month's quota of downloads; `resets_at` is Amplitude's own text."""
 
     limit: int
     used: int
@@ -46,7 +46,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """A new static cohort; with `existing_cohort_id`, the whole new content of an old one.
+    """A new static cohort or, with `existing_cohort_id`, all new members of an existing one.
 
     `owner` is the email address of a login at Amplitude. Ids that Amplitude does not know are
     skipped; a cohort without any known id is refused.
@@ -62,9 +62,9 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uploaded(msgspec.Struct, frozen=True):
-    """The result of an upload; only a sample of the unknown ids comes back.
+    """The result of an upload; Amplitude returns only a sample of the unknown ids.
 
-    `cohort_id` is None where no cohort was made. `text` is the first 2000 characters of the body.
+    `cohort_id` is None if no cohort was created. `text` is the first 2000 characters of the body.
     """
 
     cohort_id: str | None
@@ -75,7 +75,7 @@ class Uploaded(msgspec.Struct, frozen=True):
 
 
 class MembersChanged(msgspec.Struct, frozen=True):
-    """A change of members that was carried out, except for the ids that Amplitude does not know.
+    """The result of a change of members, which skips the ids that Amplitude does not know.
 
     `text` is the first 2000 characters of the body.
     """
@@ -85,7 +85,7 @@ class MembersChanged(msgspec.Struct, frozen=True):
 
 
 class UserMatch(msgspec.Struct, frozen=True):
-    """A user found by a search; anonymous ones have no user ID."""
+    """A user found by a search; anonymous users have no user ID."""
 
     user_id: str | None
     amplitude_id: str

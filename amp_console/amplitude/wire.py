@@ -1,12 +1,12 @@
-"""The words and bodies of Amplitude's requests; see its Behavioral Cohorts API page."""
+"""The bodies of Amplitude's requests and their keywords; see its Behavioral Cohorts API page."""
 
 import msgspec
 
 from amp_console.amplitude.shapes import Ids, Upload
 from amp_console.values import IdType, Operation
 
-# The two calls name the same things differently. Segment's own code says BY_AMP_ID in both;
-# Amplitude's page says BY_ID here, and only its page is followed.
+# The two calls use different names. Segment's own code has BY_AMP_ID in both; Amplitude's page has
+# BY_ID here, and this follows the page.
 _MEMBERSHIP_WORDS = {IdType.USER_ID: "BY_NAME", IdType.AMPLITUDE_ID: "BY_ID"}
 _UPLOAD_WORDS = {IdType.USER_ID: "BY_USER_ID", IdType.AMPLITUDE_ID: "BY_AMP_ID"}
 OPERATION_WORDS = {Operation.ADD: "ADD", Operation.REMOVE: "REMOVE"}
@@ -14,7 +14,7 @@ OPERATION_WORDS = {Operation.ADD: "ADD", Operation.REMOVE: "REMOVE"}
 MEMBERSHIP_ID_TYPES = {
     id_type: {_MEMBERSHIP_WORDS[id_type], _UPLOAD_WORDS[id_type]} for id_type in IdType
 }
-"""The words by which a result of a change of members may name each ID type."""
+"""The names that a result of a change of members may use for each ID type."""
 
 
 class _Entry(msgspec.Struct):
@@ -43,7 +43,7 @@ class _Upload(msgspec.Struct):
 def membership_body(cohort_id: str, id_type: IdType, operation: Operation, ids: Ids) -> bytes:
     """Return the body of a change of members, with one entry.
 
-    Adding and removing at once makes Amplitude answer 429, so one request carries one operation.
+    Amplitude answers 429 to adding and removing at once, so a request has one operation.
     """
     entry = _Entry(_listed(ids), _MEMBERSHIP_WORDS[id_type], OPERATION_WORDS[operation])
     return msgspec.json.encode(_Membership(cohort_id, (entry,)))

@@ -1,7 +1,7 @@
 """The `amp-console` command: a list of subcommands, each imported only when it is called.
 
-`--help` and `--version` are answered from this file and the heads of the commands' files, which
-import nothing but click: that takes 0.1 s, where httpx and the rest would add as much again.
+`--help` and `--version` need only this file and the top level of the commands' modules, which
+imports nothing but click. That takes 0.1 s; importing httpx and the rest would double it.
 """
 
 import atexit
@@ -50,12 +50,12 @@ class Commands(click.Group):
     """A group that imports its commands by name and reports failures as sentences."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order a newcomer needs them."""
+        """Return the names of the commands, in the order a newcomer needs them."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the one command that was asked for."""
+        """Import only the requested command."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -65,7 +65,7 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; what an operator can act on ends in a sentence and an exit status."""
+        """Run the command; report expected errors as a sentence and an exit status."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
@@ -86,7 +86,7 @@ class Commands(click.Group):
 
 
 def _came_from_arguments(error: UnicodeEncodeError) -> bool:
-    """Whether bytes that are no text came in as an argument: Python passes them as surrogates."""
+    """Whether an argument contains bytes that are not text: Python passes them as surrogates."""
     return any(error.object[error.start : error.end] in argument for argument in sys.argv)
 
 
@@ -128,9 +128,9 @@ def commands(
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    # What is imported stays: looking through it for garbage 150 times takes a tenth of the start.
+    # Imported modules are never garbage: 150 collections would take a tenth of the start-up time.
     gc.set_threshold(20_000, 20, 20)
-    # Nor is it worth looking through everything once more before the process ends.
+    # The collection at the end of the process would be as pointless.
     atexit.register(gc.freeze)
     output.prepare()
     try:

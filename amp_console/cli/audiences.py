@@ -56,7 +56,7 @@ def audiences(with_segment: bool, as_json: bool, connection_name: str | None) ->
 
 
 def _in_segment(connection: "Connection", ledger: "Ledger") -> "dict[int, SegmentDocument]":
-    """What Segment said last of each audience of the ledger; nothing without a space."""
+    """Segment's latest data on each audience of the ledger, by its ID; empty without a space."""
     if connection.segment is None:
         return {}
     from amp_console.cli.documents import segment_document
@@ -102,7 +102,7 @@ def _in_segment(connection: "Connection", ledger: "Ledger") -> "dict[int, Segmen
 @click.option(
     "--changes",
     is_flag=True,
-    help="The query lists changes: it has the columns is_member and changed_at, too.",
+    help="The query lists changes: it also has the columns is_member and changed_at.",
 )
 @click.option(
     "--overlap",
@@ -232,7 +232,7 @@ def _check_not_shared(ledger: "Ledger", key: str, cohort_id: str) -> None:
 def _check_query_options(
     *, is_given: bool, name: bool, no_query: bool, changes: bool, overlap: bool, is_template: bool
 ) -> None:
-    """Refuse options of a query that do not go together."""
+    """Refuse query options that conflict, or that need others."""
     if name and not is_given:
         raise click.UsageError("--name needs --source and a query.")
     if is_given and no_query:
@@ -250,7 +250,7 @@ def _sql(
     segment_trait: str | None,
     schema: str | None,
 ) -> str | None:
-    """The query that the options ask for; None if they ask for none."""
+    """The query that the options specify; None if they specify none."""
     from amp_console.sync.sources.warehouse.profiles_sync import segment_query
 
     given = [query is not None, file is not None, segment_trait is not None]
@@ -335,7 +335,7 @@ def _segment_lines(listed: "SegmentDocument") -> "Iterator[tuple[str, str]]":
 
 
 def link_commands(audience: "Audience") -> list[str]:
-    """The commands that replace a broken link; none where the link works."""
+    """The commands that replace a broken link; none if the link works."""
     from amp_console.text import clean
 
     if not audience.broken:

@@ -178,7 +178,7 @@ def _check_options(
 
 
 def _password(keys_text: str | None) -> "tuple[str | None, Secret]":
-    """What is left of stdin for the keys, and the ledger's password: typed, or the last line."""
+    """The rest of stdin for the keys, and the ledger's password: typed, or stdin's last line."""
     from amp_console.values import Secret
 
     if keys_text is None:
@@ -221,7 +221,7 @@ def _check_paths(connection: "Connection") -> None:
 
 
 def _keys(typed: str | None) -> "tuple[Credentials, bool]":
-    """The keys, and whether they are the environment's; `typed` are those of stdin, if it was read.
+    """The keys, and whether they come from the environment; `typed` is stdin, if it was read.
 
     Raises `KeysError` and ValueError.
     """

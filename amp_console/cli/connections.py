@@ -50,7 +50,7 @@ def connections(as_json: bool) -> int:
 def disconnect(name: str, yes: bool) -> int:
     """Delete a connection, and its keys from the keyring.
 
-    Its ledger and backups stay where they are; the command shows where that is.
+    Its ledger and backups stay where they are; the command prints where.
     """
     from amp_console.cli.resources import connection_store, keyring, ledgers
     from amp_console.connections import forget_connection

@@ -41,9 +41,9 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def is_agreed(plan: Plan, *, yes: bool, confirm: str = "add --yes") -> bool:
-    """Whether the plan is confirmed: by --yes, at the terminal, or because it is routine.
+    """Whether the plan is confirmed: by --yes, at the terminal, or because it is small enough.
 
-    `confirm` says what else confirms it.
+    `confirm` tells the operator how to confirm it in advance.
     """
     if yes or all(audience.is_idle for audience in plan.audiences):
         return True
@@ -141,7 +141,7 @@ def _note_lines(report: AudienceReport) -> list[str]:
 
 
 def _verdict(report: RunReport, tally: ReadCounts) -> str:
-    """How a run ended; `tally` counts the events that were read for it."""
+    """How a run ended; `tally` counts the events read for it."""
     uncertain = sum(audience.left.uncertain for audience in report.audiences)
     is_certain = not uncertain or any(audience.left.pending for audience in report.audiences)
     if is_certain or report.was_stopped or report.keys_refused:

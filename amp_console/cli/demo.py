@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 NEXT = (
-    "Nothing is left behind. What to try next:",
+    "Nothing is left behind. To try next:",
     "  amp-console demo            the console on a simulated Amplitude, with trouble on request",
     "  amp-console connect --help  how to connect your own project",
 )
@@ -230,7 +230,7 @@ def _run_headless(folder: Path, simulator: "Simulator", events: int, seed: int) 
 
 
 def _differences(simulator: "Simulator", truth: "Truth", ledger: "Ledger") -> list[str]:
-    """The audiences whose cohort differs from the events, apart from users unknown to Amplitude."""
+    """The names of audiences whose cohort differs from the events in a user Amplitude knows."""
     from amp_console.ledger.audiences import all_audiences
 
     wrong = []

@@ -1,4 +1,4 @@
-"""`amp-console doctor`: where everything is, and what is wrong with it."""
+"""`amp-console doctor`: where everything is, and what needs attention."""
 
 import os
 import platform
@@ -106,7 +106,7 @@ def _keys(connection: "Connection", ring: "Keyring") -> Finding:
 
 
 def _segment(connection: "Connection", ring: "Keyring") -> Iterator[Finding]:
-    """The Segment space, and whether the keyring gives its tokens; nothing where there is none."""
+    """The Segment space, if there is one, and whether the keyring has its tokens."""
     from amp_console.connections import KeysError, find_profiles_token, find_public_token
 
     space = connection.segment
@@ -152,7 +152,7 @@ def _ledger(connection: "Connection") -> Iterator[Finding]:
 
 
 def _server(connection: "Connection", found: "Ledgers") -> Iterator[Finding]:
-    """The ledger on a server: what the server has to offer, what it holds and its size."""
+    """The ledger on a server: the server's version and limits, the contents and size."""
     from amp_console.ledger import LedgerError
     from amp_console.sync.connection_log import kept_for
     from amp_console.text import plural
@@ -189,7 +189,7 @@ def _contents(db: "Db") -> tuple[int, int, int]:
 
 
 def _sizes(connection: "Connection", path: Path) -> Iterator[Finding]:
-    """How large the ledger is, how long its history is kept, and what was not erased yet."""
+    """The size of the ledger, how long its history is kept, and what is not erased yet."""
     from amp_console.ledger import LedgerError
     from amp_console.ledger.sqlite import measure
     from amp_console.sync.connection_log import kept_for

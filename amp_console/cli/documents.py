@@ -40,8 +40,8 @@ class StateDocument(msgspec.Struct, frozen=True):
 class QueryDocument(msgspec.Struct, frozen=True):
     """The query of an audience, and its last refresh; null if there was none.
 
-    If it lists changes (`is_changes`), those until `read_until` were read; the next refresh reads
-    on from `overlap` seconds before.
+    If it lists changes (`is_changes`), those until `read_until` were read; the next refresh starts
+    `overlap` seconds before that.
     """
 
     source: str
@@ -85,11 +85,11 @@ class SegmentDocument(msgspec.Struct, frozen=True):
 class AudienceDocument(msgspec.Struct, frozen=True):
     """One audience in `audiences --json`.
 
-    `members` are everyone who should be in its cohort, also if Amplitude `rejected` them, or if
-    they are `unidentified`: without an identifier of its ID type, and so never sent. `states` is
-    everything that is true now, the most severe first; `status` is one of these.
-    `compared_at` is null if the cohort was never compared; once delivered, its status is then "not
-    compared", not "in sync". `segment` is what Segment's API said last; null if it was not asked.
+    `members` counts everyone who should be in its cohort, even if Amplitude `rejected` them, or if
+    they are `unidentified`: without an identifier of its ID type, and so never sent. `states` lists
+    every state that applies, the most severe first; `status` is one of these. `compared_at` is null
+    if the cohort was never compared; once delivered, its status is then "not compared", not "in
+    sync". `segment` is the latest answer of Segment's API; null if it was not asked.
     """
 
     key: str
@@ -140,8 +140,8 @@ class SyncedAudience(msgspec.Struct, frozen=True):
 class SyncDocument(msgspec.Struct, frozen=True):
     """What `sync --json` prints.
 
-    `planned` is how many users the plan was for; `since_plan` says why the run was for more or
-    fewer, "" where it was for as many.
+    `planned` is how many users the plan included; `since_plan` says why the run included more or
+    fewer, "" if it included as many.
     """
 
     run: int
@@ -159,7 +159,7 @@ class SyncDocument(msgspec.Struct, frozen=True):
 class PlannedAudience(msgspec.Struct, frozen=True):
     """One audience in `sync --dry-run --json`.
 
-    `is_empty`: a seed user creates its cohort, and is removed again, which `remove` counts.
+    `is_empty`: a seed user creates its cohort and is removed again; `remove` counts this.
     """
 
     key: str
@@ -205,7 +205,7 @@ class RejectedDocument(msgspec.Struct, frozen=True):
 
 
 class InvalidReason(msgspec.Struct, frozen=True):
-    """One reason in `errors --json`: how many events of how many sources."""
+    """One reason in `errors --json`: how many events, from how many sources."""
 
     reason: str
     events: int
@@ -235,11 +235,12 @@ class PersonInComparison(msgspec.Struct, frozen=True):
 class PersonInAudience(msgspec.Struct, frozen=True):
     """One audience in `person --json`; `delivered` null is unknown.
 
-    `id_type` is that of the identifier, `matched_by` that of the audience; only by the latter is
-    anyone `wanted` in the cohort. `rejected` gives the reason that `errors` lists.
-    `found` is how the comparison of a cohort as of `found_at` found the person; null if it did not.
-    `in_segment` is what Segment's Profile API said just now ("in", "out", "never in", "no profile",
-    "unknown"), and `three_answers` a sentence on ledger, cohort and Segment; null if not asked.
+    `id_type` is the type of the identifier, `matched_by` that of the audience; only an identifier
+    of the latter can be `wanted` in the cohort. `rejected` gives the reason that `errors` lists.
+    `found` is what the comparison of a cohort as of `found_at` found about the person; null if
+    nothing. `in_segment` is the answer of Segment's Profile API just now ("in", "out", "never in",
+    "no profile", "unknown"), and `three_answers` a sentence on ledger, cohort and Segment; both are
+    null if it was not asked.
     """
 
     audience: str
@@ -268,10 +269,10 @@ class PersonInAudience(msgspec.Struct, frozen=True):
 
 
 class ProfileDocument(msgspec.Struct, frozen=True):
-    """What Segment's Profile API said of a User ID: in which audiences the person is, by key.
+    """The answer of Segment's Profile API for a User ID: the keys of the person's audiences.
 
-    `audiences` is null where that is unknown, and `user_id` where no event contains one; `trouble`
-    says why.
+    `audiences` is null if they are unknown, and `user_id` if no event contains one; `trouble` says
+    why.
     """
 
     user_id: str | None
@@ -290,7 +291,7 @@ class PersonDocument(msgspec.Struct, frozen=True):
 
 
 class RefusedDocument(msgspec.Struct, frozen=True):
-    """Requests that a receiver refused for one reason, with the last one's time and words."""
+    """Requests that a receiver refused for one reason, with the time and text of the last one."""
 
     reason: str
     status: int
@@ -352,7 +353,7 @@ class ForgetDocument(msgspec.Struct, frozen=True):
 
 
 class LeaseDocument(msgspec.Struct, frozen=True):
-    """Who delivers an audience; null where the process has only just begun."""
+    """Who delivers an audience; null if the process has only just begun."""
 
     audience: str
     process: str | None
@@ -371,9 +372,9 @@ class HeldRunDocument(msgspec.Struct, frozen=True):
 
 
 class LedgerDocument(msgspec.Struct, frozen=True):
-    """`ledger show --json`: where the ledger is, and what it holds; its size is in `bytes`.
+    """`ledger show --json`: where the ledger is, and what it contains; its size is in `bytes`.
 
-    `version` is that of the tables. So many buckets are being read as `sources`.
+    `version` is that of the tables. `sources` counts the buckets being read.
     """
 
     ledger: str
@@ -389,14 +390,14 @@ class LedgerDocument(msgspec.Struct, frozen=True):
 
 
 class CheckDocument(msgspec.Struct, frozen=True):
-    """`ledger check --json`: no `problems` is a ledger that is whole."""
+    """`ledger check --json`: if `problems` is empty, the ledger is intact."""
 
     ledger: str
     problems: list[str]
 
 
 class MovedTableDocument(msgspec.Struct, frozen=True):
-    """A table that was moved; the checksum of its rows is the same in both ledgers."""
+    """A table that was moved; its rows have the same checksum in both ledgers."""
 
     table: str
     rows: int
@@ -404,7 +405,7 @@ class MovedTableDocument(msgspec.Struct, frozen=True):
 
 
 class MoveDocument(msgspec.Struct, frozen=True):
-    """`ledger move --json`: no `tables` if an earlier move was only finished."""
+    """`ledger move --json`: `tables` is empty if this only finished an earlier move."""
 
     old: str
     new: str
@@ -422,7 +423,7 @@ def audience_document(
     query: "AudienceQuery | None",
     segment: SegmentDocument | None = None,
 ) -> AudienceDocument:
-    """Describe one audience, whose members were counted."""
+    """Describe one audience with the counts of its members."""
     audience = summary.audience
     return AudienceDocument(
         key=audience.key,
@@ -666,7 +667,7 @@ def run_document(run: "Run") -> RunDocument:
 
 
 def forget_document(report: "ForgetReport") -> ForgetDocument:
-    """Describe what became of deletion requests."""
+    """Describe the results of deletion requests."""
     return ForgetDocument(
         erased=len(report.erased),
         not_erased=[

@@ -61,7 +61,7 @@ def errors(
         only = ledger.read(find_audience, audience) if audience else None
         status = _retry(connection, ledger, only) if retry else Exit.DELIVERED
         rejected = ledger.read(rejected_users, only)
-        # An invalid event belongs to no audience that could be known.
+        # The audience of an invalid event is unknown.
         invalid = [] if only else ledger.read(invalid_events)
         groups = [] if only else ledger.read(invalid_groups)
     document = errors_document(rejected, invalid, groups)
@@ -108,7 +108,7 @@ def _retry(connection: "Connection", ledger: "Ledger", only: "Audience | None") 
 
 
 def _under_way(ledger: "Ledger", audiences: "list[Audience]") -> "Iterator[str]":
-    """Say whose users are pending, perhaps since someone else retried them, and who sends them."""
+    """Say whose users are pending, perhaps from someone else's retry, and who sends them."""
     from amp_console.ledger.counts import outstanding
     from amp_console.ledger.leases import busy_because
     from amp_console.text import clean, plural

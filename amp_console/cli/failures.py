@@ -49,7 +49,7 @@ _STATUS: dict[type[Exception], Exit] = {
 
 
 def failure(error: Exception) -> Exit | None:
-    """Return the exit status for a failure whose text is a sentence; None for a defect."""
+    """Return the exit status for an error that an operator can act on; None for a defect."""
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             return status

@@ -78,12 +78,12 @@ def forget(
 def _read(identifiers: tuple[str, ...]) -> list[str]:
     """The IDs of the arguments, and those on stdin where one of them is "-".
 
-    A blank line is skipped. A blank argument is misuse: a variable of the shell that isn't set.
+    Blank lines are skipped. A blank argument is misuse: it is often an unset shell variable.
     """
     ids: list[str] = []
     for identifier in identifiers:
         if identifier == "-":
-            text = piped().removeprefix("\ufeff")  # as some programs begin a file
+            text = piped().removeprefix("\ufeff")  # a byte order mark
             lines = (line.rstrip("\r") for line in text.split("\n"))
             ids += (line for line in lines if line and not line.isspace())
         elif not identifier or identifier.isspace():

@@ -106,7 +106,7 @@ def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -
 
 
 def _chosen(ledger: "Ledger", name: str | None) -> dict[str, object]:
-    """The read options that keep the named audience only."""
+    """The read options that keep only the named audience."""
     from amp_console.sync.connection_options import audience_options
 
     return ledger.read(audience_options, name) if name else {}

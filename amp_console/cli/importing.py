@@ -25,7 +25,7 @@ _OPTIONS = {
     "Choose one of its columns": "--user-id-column NAME, --amplitude-id-column NAME",
     "with the key of its audience": "--audience KEY",
 }
-MAX_FILES = 5  # files that gave nothing and are named, of an import of many
+MAX_FILES = 5  # of those without a result that are named in the report
 
 
 def read_events(
@@ -36,7 +36,7 @@ def read_events(
     snapshot: SnapshotReader | None = None,
     while_merging: Callable[[], None] = lambda: None,
 ) -> ImportReport:
-    """Import event files; print on stderr what could not be read. `Importer` says more."""
+    """Import event files; print on stderr what could not be read. See `Importer`."""
     with ProgressMeter("Reading") as meter:
         report = Importer(
             ledger,

@@ -1,4 +1,4 @@
-"""Running asynchronous work for a command so that signals end it in an orderly way."""
+"""Running asynchronous work for a command, with an orderly end when a signal arrives."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LEASE_WAIT = 60  # seconds, for an audience that another process holds
-GRACE = 10.0  # seconds the request in flight has to end after the first Ctrl-C
+GRACE = 10.0  # seconds that the request in flight may take after the first Ctrl-C
 
 
 def until_interrupted(

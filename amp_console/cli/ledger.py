@@ -1,4 +1,4 @@
-"""`amp-console ledger`: where a connection's ledger is, checking, copying and moving it."""
+"""`amp-console ledger`: show, check, copy and move a connection's ledger."""
 
 import signal
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def show(as_json: bool, connection_name: str | None) -> int:
 
 
 def _print(url: str, found: "LedgerOverview", *, is_shared: bool) -> None:
-    """Print what a ledger is; `is_shared`: several operators use it, so their names are told."""
+    """Print a ledger's overview, with operators' names if it `is_shared` by several."""
     from amp_console.ledger.event_log import by_whom
     from amp_console.text import clean, local_time, plural
 
@@ -202,14 +202,14 @@ def _is_agreed(old: str, new: str) -> bool:
 
 
 class _CopyStopped(Exception):
-    """Ctrl-C, or a signal to end, while rows are copied."""
+    """Ctrl-C or SIGTERM while rows are copied."""
 
 
 @contextmanager
 def _stoppable(meter: "ProgressMeter", kept: str) -> "Iterator[Observe]":
-    """Yield what shows the progress, and ends the copying after Ctrl-C or SIGTERM.
+    """Yield a function that shows the progress, and ends the copying after Ctrl-C or SIGTERM.
 
-    `kept` says what is so then. The copy is undone before the command ends.
+    `kept` is the sentence printed in that case. The copy is undone before the command ends.
     """
     is_asked = False
 

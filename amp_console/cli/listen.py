@@ -1,4 +1,4 @@
-"""`amp-console listen`: cohorts that follow the events that Segment's webhooks bring."""
+"""`amp-console listen`: keep cohorts up to date with Segment's webhooks."""
 
 from typing import TYPE_CHECKING
 

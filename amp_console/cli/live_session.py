@@ -55,7 +55,7 @@ class _Printer:
 
 
 def run_logged(service: ServiceOptions, work: Callable[[SessionLog], Exit]) -> Exit:
-    """Do the work of a command with the log of its session.
+    """Run the work of a command with the log of its session.
 
     Raises what the work raises, unless the log is JSON: then failures are in the log.
     """
@@ -75,7 +75,7 @@ def run_logged(service: ServiceOptions, work: Callable[[SessionLog], Exit]) -> E
 
 
 class LiveCommand:
-    """A live session of a command, and what it answers to supervisors."""
+    """A live session of a command, with its metrics and health checks."""
 
     def __init__(
         self,
@@ -91,13 +91,13 @@ class LiveCommand:
         self._session = LiveSession(context, options, self._printer)
 
     def receiver_routes(self) -> "list[Route]":
-        """What the receiver answers beside webhooks, metrics only if they have no other port."""
+        """The receiver's routes beside webhooks; metrics only if they have no separate port."""
         monitoring = self._monitoring()
         own = [monitoring.metrics_route()] if self._service.metrics_port is None else []
         return [*monitoring.health_routes(), *own]
 
     def run(self, open_sources: Callable[[], Iterable[EventStream]]) -> Exit:
-        """Open the sources, run until SIGTERM or SIGINT, then deliver what is pending.
+        """Open the sources, run until SIGTERM or SIGINT, then deliver pending changes.
 
         The second signal cancels the requests in flight and raises KeyboardInterrupt; everything is
         kept. Raises what opening the sources raises, `CannotBind` for the metrics, and what
@@ -126,7 +126,7 @@ class LiveCommand:
             )
 
     def _served(self) -> AbstractAsyncContextManager[None]:
-        """Answer on the port of the metrics, if there is one; raises `CannotBind`."""
+        """Serve the metrics port, if there is one. Raises `CannotBind`."""
         host, port = self._service.metrics_host, self._service.metrics_port
         if port is None:
             return nullcontext()
@@ -162,7 +162,7 @@ def _exit_of(report: LiveReport) -> Exit:
 
 
 def _left(report: LiveReport) -> Iterator[tuple[SessionEvent, str, dict[str, int]]]:
-    """Say what was not delivered, and what delivers it; with the counts in it."""
+    """Say what was not delivered, and what will deliver it; with the counts as fields."""
     last = report.last
     if report.keys_refused:
         yield SessionEvent.KEYS_REFUSED, report.keys_refused, {}
@@ -192,7 +192,7 @@ def _left(report: LiveReport) -> Iterator[tuple[SessionEvent, str, dict[str, int
 
 
 def _next(last: LiveSnapshot) -> str:
-    """Say what delivers the users who are pending after a session."""
+    """Say what will deliver the users who are pending after a session."""
     if not last.queue:
         return "They stay pending until you resolve that."
     if not last.waiting:

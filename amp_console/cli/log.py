@@ -33,7 +33,7 @@ _KINDS = (
     "prune",
     "message",
 )
-"""The values of `LogKind`, without the import of the ledger that `--help` does without."""
+"""The values of `LogKind`, without importing the ledger: `--help` must stay fast."""
 
 
 def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int | timedelta | None:
@@ -140,7 +140,7 @@ def _list(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: bool)
 
 
 def _line(entry: "LogEntry", *, is_shared: bool) -> str:
-    """One entry; of a ledger that several operators share, with who did it."""
+    """One entry, with the operator if several share the ledger."""
     from amp_console.text import clean, local_time
 
     sign = " !x"[entry.severity]
@@ -149,7 +149,7 @@ def _line(entry: "LogEntry", *, is_shared: bool) -> str:
 
 
 def _follow(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: bool) -> None:
-    """Print the last entries, the oldest first, then those that come, until Ctrl-C."""
+    """Print the last entries, the oldest first, then new ones until Ctrl-C."""
     import msgspec
 
     from amp_console.ledger.db import EVERY
@@ -164,7 +164,7 @@ def _follow(ledger: "Ledger", criteria: "LogFilter", limit: int, *, as_json: boo
             later = msgspec.structs.replace(criteria, after=newest)
             newest = ledger.read(newest_log_id)
             entries = ledger.read(log_page, later) if newest > later.after else []
-            # One that was kept between the two reads is printed now, and not again.
+            # An entry added between the two reads is printed now, and not again.
             newest = max([newest, *(entry.id for entry in entries)])
     except KeyboardInterrupt:
         return

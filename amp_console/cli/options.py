@@ -14,7 +14,7 @@ _WEEK = 7 * 86_400  # far below what a timer or a server's limit can hold
 
 
 class CommonOptions(NamedTuple):
-    """The options before the command: for every command, and for the console's appearance."""
+    """The options before the command: those of every command, and the console's appearance."""
 
     connection: str | None = None
     read_only: bool = False
@@ -23,7 +23,7 @@ class CommonOptions(NamedTuple):
 
 
 def common() -> CommonOptions:
-    """What stood before the command that is delivering."""
+    """Return the options given before the current command."""
     found = click.get_current_context().find_root().obj
     assert isinstance(found, CommonOptions)
     return found
@@ -120,7 +120,7 @@ def timeout_option(command: F) -> F:
 
 
 def is_given(option: str) -> bool:
-    """Whether an option of the command under way was given, and is not its default."""
+    """Whether an option of the current command was given, and is not just its default."""
     source = click.get_current_context().get_parameter_source(option)
     return source is not click.core.ParameterSource.DEFAULT
 
@@ -139,7 +139,7 @@ FOREVER = "forever"
 
 
 def read_age(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    """Read an age such as 90d, in days; 0 is for ever."""
+    """Read an age such as 90d, in days; 0 is forever."""
     from amp_console.connections.connection import MAX_HISTORY
 
     if value is None:
@@ -164,7 +164,7 @@ every_option = click.option(
 
 
 def live_options(command: F) -> F:
-    """Add the options of every live session: what it may do unasked, and --flush-seconds."""
+    """Add the options of every live session: what it may do without asking, and --flush-seconds."""
     window = click.option(
         "--flush-seconds",
         type=click.FloatRange(0.1, 3600),
@@ -185,7 +185,7 @@ def live_options(command: F) -> F:
 
 
 def receiver_options(command: F) -> F:
-    """Add where a webhook receiver listens, and what it accepts."""
+    """Add the options of a webhook receiver: where it listens, and what it accepts."""
     single = click.option(
         "--single-events",
         is_flag=True,
@@ -205,7 +205,7 @@ def receiver_options(command: F) -> F:
 
 
 class ServiceOptions(NamedTuple):
-    """What a live session prints, and the port of its own for metrics and health, if it has one."""
+    """What a live session prints, and the separate port for metrics and health, if there is one."""
 
     metrics_host: str
     metrics_port: int | None
@@ -214,7 +214,7 @@ class ServiceOptions(NamedTuple):
 
 
 def service_options(command: F) -> F:
-    """Add where a live session serves its metrics, and how it prints."""
+    """Add the options of a live session as a service: its metrics, and how it prints."""
     port = click.option(
         "--metrics-port",
         type=click.IntRange(1, 65535),
@@ -234,7 +234,7 @@ def service_options(command: F) -> F:
         help="Print everything as text, or as one JSON object per line.",
     )
     figures = click.option(
-        "--json", "as_json", is_flag=True, help="Print only the figures, as one JSON object a line."
+        "--json", "as_json", is_flag=True, help="Print only the figures, one JSON object per line."
     )
     return port(host(log_format(figures(command))))
 
@@ -242,7 +242,7 @@ def service_options(command: F) -> F:
 def read_service_options(
     metrics_host: str, metrics_port: int | None, log_format: str, *, as_json: bool
 ) -> ServiceOptions:
-    """Refuse a host without a port, which would do nothing, and options that exclude each other."""
+    """Refuse a host without a port, which would have no effect, and options that conflict."""
     if metrics_port is None and is_given("metrics_host"):
         raise click.UsageError("--metrics-host needs --metrics-port.")
     if log_format == "json" and as_json:

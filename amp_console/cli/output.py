@@ -43,7 +43,7 @@ class GuardedStream(io.TextIOBase):
 
     @property
     def errors(self) -> str | None:  # type: ignore[override]
-        """How characters that the encoding lacks are handled."""
+        """The error handler for characters that the encoding lacks."""
         return self._stream.errors
 
     def write(self, text: str) -> int:
@@ -65,11 +65,11 @@ class GuardedStream(io.TextIOBase):
 
     @property
     def buffer(self) -> BinaryIO:
-        """The stream beneath, for the bytes of a shell completion."""
+        """The underlying binary stream; click writes shell completions to it."""
         return self._stream.buffer
 
     def fileno(self) -> int:
-        """The number of its handle."""
+        """The file descriptor."""
         return self._stream.fileno()
 
     def isatty(self) -> bool:
@@ -77,12 +77,12 @@ class GuardedStream(io.TextIOBase):
         return self._stream.isatty()
 
     def writable(self) -> bool:
-        """The stream accepts every write."""
+        """Always true: what can't be written is dropped."""
         return True
 
     def _lose(self, error: OSError) -> None:
         self.lost = error
-        # What is still buffered would be written, and fail, when Python ends.
+        # Python writes the rest of the buffer when it ends, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
         if self._is_output and not isinstance(error, BrokenPipeError):
             say(
@@ -93,7 +93,7 @@ class GuardedStream(io.TextIOBase):
 
 
 def prepare() -> None:
-    """Make the standard streams safe; to be called once, before anything is printed."""
+    """Make the standard streams safe. Call this once, before anything is printed."""
     _fill_closed_handles()
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123  # for good
@@ -108,9 +108,9 @@ def prepare() -> None:
 
 
 def _fill_closed_handles() -> None:
-    """Open the null device for those of the handles 0 to 2 that are closed.
+    """Open the null device for each closed file descriptor from 0 to 2.
 
-    Otherwise a file opened later would get the number, and the text meant for a terminal.
+    Otherwise a file opened later would get the number, and with it the text for the terminal.
     """
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(handle, True)
@@ -175,10 +175,10 @@ def ask_password(what: str) -> "Secret":
 
 
 def piped(*, is_line: bool = False) -> str:
-    """Read the text on stdin, or its next line; bytes that are no text are misuse."""
+    """Read the text on stdin, or its next line. Invalid UTF-8 is misuse."""
     try:
         text = sys.stdin.readline() if is_line else sys.stdin.read()
-        text.encode()  # in some locales Python passes such bytes on as surrogates
+        text.encode()  # in some locales Python passes invalid bytes as surrogates
     except UnicodeError:
         raise click.UsageError("The input on stdin is not valid UTF-8. Nothing was done.") from None
     return text
@@ -199,12 +199,12 @@ def say_defect(error: Exception) -> None:
 
 
 def is_read() -> bool:
-    """Whether the output is still read."""
+    """Whether the reader of the output is still there."""
     return getattr(sys.stdout, "lost", None) is None
 
 
 def finish(status: int) -> int:
-    """Flush, and return the exit status: 1 if the output of a success could not be written."""
+    """Flush, and return the exit status: 1 instead of 0 if the output could not be written."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     lost = getattr(sys.stdout, "lost", None)

@@ -44,7 +44,7 @@ class ProgressMeter:
         """Show the import of a source, in bytes."""
         name, events = clean(now.source, 30), f"{now.tally.read:,} events"
         text = f"{name}: {events}"
-        if now.objects:  # they say more than the address, which may be cut off
+        if now.objects:  # more useful than the address, which may be cut off
             text = f"{plural(now.objects, 'object')}, {events}: {name}"
         self.update(now.position, now.size, text)
 
@@ -68,7 +68,7 @@ class ProgressMeter:
     def _draw(self, done: int, total: int | None) -> None:
         length = 1 if total == 0 else total  # a length of 0 draws nothing
         if self._bar is None:
-            # Without a length, click wants something that it could not ask for one.
+            # Without a length, click needs an iterable that has none.
             self._bar = click.progressbar(
                 iter(int, 1) if length is None else None,
                 length=length,
@@ -81,7 +81,7 @@ class ProgressMeter:
         # Text that does not fit would be drawn on the next line with every update.
         columns = shutil.get_terminal_size().columns - len(self._label) - BAR - BESIDE
         self._text = clean(self._text, max(1, columns))
-        if done == self._done:  # the text may change before anything is done
+        if done == self._done:  # the text may change before the count does
             self._bar.current_item = self._text
             self._bar.render_progress()
             return

@@ -52,7 +52,7 @@ def prune(days: int | None, yes: bool, connection_name: str | None) -> int:
 
 
 def _rewritten(ledger: "Ledger") -> Exit:
-    """Give the space back to the disk, which other programs may prevent for now."""
+    """Return the free space to the disk; another program that uses the ledger may prevent it."""
     from amp_console.ledger import LedgerError
     from amp_console.ledger.cleaning import rewrite
 

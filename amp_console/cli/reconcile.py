@@ -296,7 +296,7 @@ def _status(run: "RunReport", *, is_equal: bool) -> Exit:
 
 
 def _is_agreed(plans: "list[RepairPlan]", request: ReconcileRequest) -> bool:
-    """Have the plans confirmed: a large removal by typing the cohort's name."""
+    """Ask for confirmation of the plans: for a large removal, the cohort's name."""
     from amp_console.cli.delivering import is_interactive
     from amp_console.cli.reconcile_text import plan_lines
     from amp_console.text import clean
@@ -325,7 +325,7 @@ def _is_agreed(plans: "list[RepairPlan]", request: ReconcileRequest) -> bool:
 
 
 def _is_known_list(plan: "RepairPlan", request: ReconcileRequest) -> bool:
-    """Have a list that shares no identifier confirmed by its name; --yes is not enough."""
+    """Ask for the name of a list that shares no identifier; --yes is not enough."""
     from amp_console.cli.delivering import is_interactive
     from amp_console.text import clean
 

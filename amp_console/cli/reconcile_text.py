@@ -40,8 +40,8 @@ class RepairDocument(msgspec.Struct, frozen=True):
 class ReconcileDocument(msgspec.Struct, frozen=True):
     """One audience in `reconcile --json`; the counts are null if the comparison failed.
 
-    Of the missing and extra users, the next sync sends so many `pending` ones, also without a
-    repair; so many missing ones were `rejected` by Amplitude.
+    `pending` counts the missing and extra users that the next sync sends without a repair;
+    `rejected` counts the missing users that Amplitude rejected.
     """
 
     audience: str
@@ -93,7 +93,7 @@ def reconcile_document(
 
 
 def compare_lines(report: CompareReport, now: Mapping[int, Resolved]) -> list[str]:
-    """The results of a comparison, as a table and sentences; `now` is by audience ID."""
+    """The results of a comparison, as a table and sentences; `now` is keyed by audience ID."""
     audiences = {audience.audience.id: audience.audience for audience in report.run.audiences}
     rows = [
         (

@@ -27,7 +27,7 @@ from amp_console.ledger.audiences import Audience, all_audiences, find_audience
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
 from amp_console.text import blank_if_zero, clean, plural
 
-OFTEN = 0.2  # seconds between two looks at a query
+OFTEN = 0.2  # seconds between two checks on a query
 MAX_NOTE_LENGTH = 1_000
 
 _EXITS = {
@@ -82,7 +82,7 @@ def refresh_all(
     yes: bool,
     is_dry: bool = False,
 ) -> list[RefreshReport]:
-    """Refresh audiences one after the other; a cancelled one is the last."""
+    """Refresh audiences one after the other; stop after one that is cancelled."""
     queries = ledger.read(audience_queries)
     reports = []
     for audience in audiences:
@@ -96,7 +96,7 @@ def refresh_all(
 
 
 def report_lines(reports: Sequence[RefreshReport]) -> list[str]:
-    """What the queries returned, as a table, and what to know about them."""
+    """What the queries returned, as a table, with notes."""
     rows = [
         (
             report.audience.name,
@@ -140,7 +140,7 @@ def documents(reports: Iterable[RefreshReport]) -> list[RefreshDocument]:
 
 
 def exit_of(reports: Iterable[RefreshReport]) -> Exit:
-    """Return the exit status of refreshes: the worst of them."""
+    """Return the exit status of refreshes: the worst one."""
     return max((_EXITS.get(item.outcome, Exit.MISUSE) for item in reports), default=Exit.DELIVERED)
 
 
@@ -175,10 +175,10 @@ def _refresh(
 
 
 def _run(refresh: AudienceRefresh, source: str) -> RefreshReport:
-    """Run a query in a thread of its own; Ctrl-C and SIGTERM cancel it on the server."""
+    """Run a query in a separate thread; Ctrl-C and SIGTERM cancel it on the server."""
     results: list[RefreshReport | BaseException] = []
-    # Neither of `threading`: a join that Ctrl-C interrupts marks its thread as ended, and an Event
-    # whose wait is interrupted may keep its lock, so that it is never set.
+    # Neither `Thread.join` nor `threading.Event`: an interrupted join marks its thread as ended,
+    # and an Event whose wait is interrupted may keep its lock, so that it is never set.
     ended: SimpleQueue[None] = SimpleQueue()
 
     def work() -> None:
@@ -189,7 +189,7 @@ def _run(refresh: AudienceRefresh, source: str) -> RefreshReport:
         ended.put(None)
 
     def is_running() -> bool:
-        """Wait for the end, but not for long."""
+        """Wait briefly for the end."""
         with suppress(Empty):
             ended.get(timeout=0 if results else OFTEN)
         return not results

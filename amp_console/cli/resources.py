@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def folders() -> Folders:
-    """Return this user's folders; create those that do not exist."""
+    """Return this user's folders; create them if they do not exist."""
     found = Folders.locate(os.environ)
     found.prepare()
     return found
 
 
 def connection_store() -> ConnectionStore:
-    """Return the book of connections; with --read-only it can't be changed."""
+    """Return the store of connections; with --read-only it can't be changed."""
     return ConnectionStore(folders().config_file, read_only=common().read_only)
 
 
@@ -42,7 +42,7 @@ def keyring() -> Keyring:
 
 
 def ledgers() -> Ledgers:
-    """Return what opens the ledger of any connection."""
+    """Return the factory of ledgers for any connection."""
     return Ledgers(folders(), os.environ, keyring())
 
 

@@ -191,7 +191,7 @@ def _attempt(reading: "SpaceReading") -> "Iterator[tuple[str, str]]":
 def _wanted(
     known: "SegmentSpace | None", space_id: str | None, region: str | None, base_url: str | None
 ) -> "SegmentSpace":
-    """The space that the options name: the known one with what they change, or a new one."""
+    """The space that the options describe: the known one with their changes, or a new one."""
     import msgspec
 
     from amp_console.connections import SegmentSpace
@@ -219,7 +219,7 @@ def _wanted(
 
 
 def _tokens(names: list[str], *, from_stdin: bool) -> "list[Secret]":
-    """The tokens, from stdin or from prompts; raises `KeysError` where there is neither."""
+    """The tokens, from stdin or from prompts. Raises `KeysError` if there is neither."""
     from amp_console.connections import KeysError, KeysProblem, checked_token
 
     if from_stdin:
@@ -260,7 +260,7 @@ def _audiences(space: "SegmentSpace", token: "Secret") -> "tuple[SegmentAudience
 
 
 def _test_profiles(space: "SegmentSpace", token: "Secret") -> None:
-    """Ask for a profile that there is none of; whatever the answer, the token was accepted."""
+    """Ask for a profile that can't exist; any answer shows that the token was accepted."""
     from amp_console.sync.segment_space import profiles_client
 
     async def ask() -> None:
@@ -285,7 +285,7 @@ def _unless_refused(ask: "Callable[[], Coroutine[object, object, T]]") -> "T":
 
 
 def _keep(connection: "Connection", space_id: str, audiences: "tuple[SegmentAudience, ...]") -> int:
-    """Keep what was read in the ledger; return how many of the audiences it does not know."""
+    """Save what was read in the ledger; return how many of the audiences it does not contain."""
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.segment_audiences import keep_audiences
     from amp_console.sync.queries.segment import only_in_segment

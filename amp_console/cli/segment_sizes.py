@@ -51,10 +51,11 @@ TO_ADD = (
 
 
 class SizesDocument(msgspec.Struct, frozen=True):
-    """One audience of the ledger in `audiences --segment --json`; sizes that are null are unknown.
+    """One audience of the ledger in `audiences --segment --json`; a size is null if unknown.
 
     `presence` says where it is: "listed" by Segment, "not listed" any more, in an "other space",
-    "no space" (a query's or a CSV file's) or "unknown". `odd` says what does not fit.
+    "no space" (from a query or a CSV file) or "unknown". `odd` says which sizes contradict each
+    other.
     """
 
     audience: AudienceDocument
@@ -68,8 +69,8 @@ class SizesDocument(msgspec.Struct, frozen=True):
 class SpaceDocument(msgspec.Struct, frozen=True):
     """What `audiences --segment --json` prints.
 
-    `segment_trouble` and `amplitude_trouble` say why one of them could not be asked just now; what
-    Segment said before is then shown as of `read_at`.
+    `segment_trouble` and `amplitude_trouble` say why one of them could not be asked just now;
+    Segment's earlier answer is then shown as of `read_at`.
     """
 
     space: str
@@ -81,14 +82,14 @@ class SpaceDocument(msgspec.Struct, frozen=True):
 
 
 class CohortSizes(NamedTuple):
-    """The sizes of cohorts by their ID, and why there are none."""
+    """The sizes of cohorts by cohort ID, and why there are none if they could not be read."""
 
     sizes: dict[str, int | None]
     trouble: str | None = None
 
 
 def show_sizes(connection: Connection, ledger: Ledger, *, as_json: bool) -> int:
-    """Ask Segment and Amplitude, keep what Segment said, and print the sizes.
+    """Ask Segment and Amplitude, save Segment's answer, and print the sizes.
 
     Raises `SegmentMisconfigured` and `NetworkMisconfigured`.
     """
@@ -116,7 +117,7 @@ def _read(space: SegmentSpace, ledger: Ledger) -> SpaceReading:
 
 
 def _cohort_sizes(connection: Connection, ledger: Ledger) -> CohortSizes:
-    """Ask Amplitude for its cohorts, one call that costs no download, if there are any."""
+    """Ask Amplitude for its cohorts if any are linked: one call, and no download."""
     if not any(audience.cohort_id for audience in ledger.read(all_audiences)):
         return CohortSizes({})
 

@@ -15,7 +15,7 @@ from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import clean, plural
 
-BACKLOG = 1_000_000  # unread bytes of a file from which its progress is shown
+BACKLOG = 1_000_000  # unread bytes of a file, from which on its progress is shown
 MAX_BACKLOGS = 3  # files
 
 
@@ -55,7 +55,7 @@ class SessionFormat(enum.StrEnum):
 class LiveDocument(msgspec.Struct, frozen=True):
     """One line of `--json`: all audiences together; times in seconds.
 
-    The `valid` events `updated` so many members. `queue_waiting` counts changes of
+    `updated` counts the members that the `valid` events changed. `queue_waiting` counts changes of
     audiences that wait for the operator; `queue` excludes them.
     """
 
@@ -90,7 +90,7 @@ class SessionLog:
         return self._style is SessionFormat.RECORDS
 
     def write(self, event: SessionEvent, text: str, **fields: object) -> None:
-        """Print a message; `fields` are what a program may look for in it."""
+        """Print a message; `fields` are its values for programs."""
         if self.is_records:
             _write_record(event, text, fields)
         else:
@@ -180,7 +180,7 @@ def details(now: LiveSnapshot) -> list[str]:
 
 
 def _removal(audience: LiveAudience) -> str:
-    """What an audience waits to remove, and the command that sends it."""
+    """How many members an audience is waiting to remove, and the command that removes them."""
     if not audience.would_remove:
         return ""
     command = f"amp-console sync {quote(clean(audience.key))}"

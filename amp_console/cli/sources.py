@@ -31,7 +31,7 @@ def path_source(
 def query_source(
     connection: Connection, ledger: Ledger, names: Sequence[str], every: float | None
 ) -> EventStream:
-    """Return a source that refreshes audiences by query `every` so many seconds.
+    """Return a source that refreshes audiences by query, `every` so many seconds.
 
     The settings are read anew each time: a source may be added again, with another password.
     """

@@ -70,7 +70,7 @@ def sync(
         credentials = None if dry_run else keys_of(connection)
         load = _load_delivery if credentials is not None else lambda: None
         imported = read_events(ledger, paths, read_options(connection), while_merging=load)
-        # Not before the events are read: the import finds time for it.
+        # Only now: while events were read, there was time to import these.
         from amp_console.cli import delivering, documents
         from amp_console.sync.delivery.plan import plan_sync
 
@@ -111,7 +111,7 @@ def sync(
 
 
 def _load_delivery() -> None:
-    """Import what delivers: a tenth of a second in which this thread would wait for the ledger."""
+    """Import the delivery code, which takes 0.1 s, while this thread would wait for the ledger."""
     from amp_console.amplitude import client  # noqa: F401
     from amp_console.cli import delivering, documents  # noqa: F401
     from amp_console.http.session import load_libraries
@@ -120,7 +120,7 @@ def _load_delivery() -> None:
 
 
 def _check_timeout(*, is_refreshing: bool) -> None:
-    """Refuse a time limit of queries where none is run: it would do nothing."""
+    """Refuse a time limit if no query is run: it would have no effect."""
     if is_given("timeout") and not is_refreshing:
         raise click.UsageError("--timeout needs --refresh.")
 
@@ -133,7 +133,7 @@ def _refresh(
     *,
     yes: bool,
 ) -> "tuple[list[Audience], Exit]":
-    """Run the queries; return the audiences that have one, and what scripts have to know."""
+    """Run the queries; return the audiences that have one, and the exit status."""
     from amp_console.cli import refreshing
 
     queried = refreshing.queried_audiences(ledger, names)
@@ -175,7 +175,7 @@ def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
 
 
 def _worse(status: Exit, imported: "ImportReport", refreshed: Exit) -> Exit:
-    """The exit status, lowered by input that could not be read, and by queries that failed."""
+    """The exit status, worsened by input that could not be read and by queries that failed."""
     if status not in {Exit.DELIVERED, Exit.PARTIAL}:
         return status
     if imported.unreadable:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from amp_console.text import MAX_LENGTH, clean, plural, width
 
-LONG = 300  # characters of a cell that says why, or who
+LONG = 300  # characters of a cell with a reason or an identifier
 
 
 def table(
@@ -12,7 +12,7 @@ def table(
 ) -> list[str]:
     """Lay out rows under a header; columns whose header is in `right` are aligned right.
 
-    Cells are cut at 60 characters, and at 300 in columns whose header is in `long`: reasons and
+    Cells are cut at 60 characters, or at 300 in columns whose header is in `long`: reasons and
     identifiers often begin alike.
     """
     limits = [LONG if name in long.split() else MAX_LENGTH for name in header]

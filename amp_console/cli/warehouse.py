@@ -122,7 +122,7 @@ def remove(name: str, connection_name: str | None) -> int:
 @json_option
 @connection_option
 def sources(as_json: bool, connection_name: str | None) -> int:
-    """List the warehouses that audiences are read from, and what could not be read.
+    """List the warehouses that audiences are read from, and files that could not be read.
 
     If a live session could not read a file or an object of a bucket, it is listed with the reason
     until it is read, or is gone.

@@ -88,7 +88,8 @@ def watch(
                 _check_interval(followed, every)
             guard(connection, "Nothing was read or sent.")
             credentials = keys_of(connection)
-            # A query that returns the same again is no news, and one that fails is told.
+            # A query that returns the same rows again is not worth a line; a failure is reported
+            # anyway.
             has_events = followed or is_listening
             silence = LiveOptions().silence + (every or 0) if has_events else math.inf
             options = LiveOptions(
@@ -115,7 +116,7 @@ def watch(
 def _names_of_queries(
     connection: "Connection", ledger: "Ledger", paths: tuple[str, ...]
 ) -> list[str]:
-    """The arguments that name sources or audiences by query; what exists as a path is one."""
+    """The arguments that name sources or audiences with a query; an existing path is a path."""
     import os
 
     absent = [path for path in paths if not os.path.exists(path)]  # noqa: PTH110  # never raises
@@ -134,7 +135,7 @@ def _names_of_queries(
 
 
 def _check_interval(paths: list[str], every: float | None) -> None:
-    """Refuse an interval where nothing is polled."""
+    """Refuse an interval if nothing is polled."""
     from amp_console.sync.sources.registry import is_polled
 
     if every is not None and not any(map(is_polled, paths)):
@@ -145,7 +146,7 @@ def _check_interval(paths: list[str], every: float | None) -> None:
 
 
 def _check_options(*, is_listening: bool) -> None:
-    """Refuse options of a receiver where there is none: they would do nothing."""
+    """Refuse options of a receiver if there is none: they would have no effect."""
     given = [name for name in RECEIVERS_OWN if is_given(name)]
     if given and not is_listening:
         raise click.UsageError(f"--{given[0].replace('_', '-')} needs --listen.")

@@ -1,6 +1,6 @@
-"""Connections: settings in a TOML file, keys in the system's keyring, and the folders of both.
+"""Connections: their settings in a TOML file, keys in the system's keyring, and folders.
 
-The keyring library is not imported here; only the thread that talks to the keyring does that.
+This does not import the keyring library: only the keyring's thread does.
 """
 
 from amp_console.connections.connection import (

@@ -22,28 +22,28 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def new_id() -> str:
-    """Return a random id: 12 characters that a file name takes, on disks that ignore case too."""
+    """Return a random id: 12 characters that are safe in file names, even if case is ignored."""
     return secrets.token_hex(6)
 
 
 def _require(*rules: tuple[bool, str]) -> None:
-    """Raise a ValueError with the first sentence whose condition doesn't hold."""
+    """Raise a ValueError with the first sentence whose condition is false."""
     for holds, sentence in rules:
         if not holds:
             raise ValueError(sentence)
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How hard a connection may press Amplitude.
+    """The limits of a connection's requests, and of its removals.
 
-    Batches are counted in ids (Amplitude's Behavioral Cohorts API page: up to 100,000 in one
-    request), `timeout` is seconds for one request, `first_wait` is seconds before the first retry
-    (doubled for each further one, up to a minute), and `longest_wait` is seconds spent waiting to
-    try again, in total for one audience in one run. Taking more than the share `largest_removal`
-    of its members out of a cohort requires typing the cohort's name. After `quiet_time` seconds a
+    Batches are counted in ids (Amplitude's Behavioral Cohorts API page allows 100,000 in one
+    request). `timeout` is seconds for one request, `first_wait` is seconds before the first retry
+    (doubled for each further one, up to a minute), and `longest_wait` limits the seconds between
+    retries, in total for one audience in one run. To remove more than the share `largest_removal`
+    of a cohort's members, the operator has to type the cohort's name. After `quiet_time` seconds, a
     request without an answer can no longer take effect; with 0 it never can.
 
-    Raises ValueError: a limit is out of range.
+    Raises ValueError if a limit is out of range.
     """
 
     parallel_cohorts: int = 4
@@ -78,29 +78,29 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
         return round(self.quiet_time * 1_000_000)
 
     def late_until(self, now: int) -> int | None:
-        """Until when a request that is given up `now` may take effect; None: not any more.
+        """Until when a request that is abandoned `now` may take effect; None if it no longer can.
 
-        Both in microseconds since 1970.
+        Both are in microseconds since 1970.
         """
         return now + self.quiet if self.quiet else None
 
 
 MAX_HISTORY = 36_500
-"""Days for which a history can be kept at most, other than for ever."""
+"""The most days for which a history can be kept, other than forever."""
 
 
 class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One Amplitude project and how it is reached. It holds no keys.
+    """One Amplitude project and its settings, without keys.
 
-    `keyring_item` names the keyring's item that holds them; None is no keys stored. `webhook_item`
-    names the one with the shared secret of the webhook destination. `sources` are the warehouses
-    that audiences are read from; `segment` is the space of the audiences, if its API is asked.
-    `ledger` is the server that keeps the ledger; None is a file of this machine. What is done there
-    is kept with the name `operator`; None is user@host. The history is
-    kept for `keep_history` days; None is for ever.
-    `base_url` replaces the region's address; the paths say where an event holds its identifiers.
+    `keyring_item` is the keyring item that holds the keys; None if no keys are stored.
+    `webhook_item` is the one with the shared secret of the webhook destination. `sources` are the
+    warehouses that audiences are read from; `segment` is the space of the audiences, if Segment's
+    API is used. `ledger` is the server of the ledger; None is a file on this machine. The ledger's
+    log names the `operator`; None is user@host. The history is kept for `keep_history` days; None
+    is forever. `base_url` replaces the region's address; the paths are where an event holds its
+    identifiers.
 
-    Raises ValueError: the id, name, App ID or owner can't be right.
+    Raises ValueError if the id, name, App ID or owner is invalid.
     """
 
     id: str = msgspec.field(default_factory=new_id)
@@ -149,7 +149,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 def checked_name(text: str) -> str:
     """Return a connection's name, trimmed and in Unicode's composed form.
 
-    Raises ValueError: it is empty, longer than 100 characters, or can't be shown as it is.
+    Raises ValueError if it is empty, longer than 100 characters, or can't be shown as it is.
     """
     name = unicodedata.normalize("NFC", trimmed(text))
     if not name:
@@ -160,13 +160,13 @@ def checked_name(text: str) -> str:
 def checked_operator(text: str) -> str | None:
     """Return the name of an operator, trimmed; None for the default, user@host.
 
-    Raises ValueError: it is longer than `MAX_OPERATOR`, or can't be shown as it is.
+    Raises ValueError if it is longer than `MAX_OPERATOR`, or can't be shown as it is.
     """
     return _displayable(trimmed(text), MAX_OPERATOR) or None
 
 
 def _displayable(name: str, most: int) -> str:
-    """Return a name of at most so many characters. Raises ValueError for any other."""
+    """Return a name of at most `most` printable characters. Raises ValueError for others."""
     if len(name) > most:
         raise ValueError(f"The name has {len(name)} characters; at most {most} are allowed.")
     if not name.isprintable():
@@ -177,9 +177,9 @@ def _displayable(name: str, most: int) -> str:
 def checked_email(text: str) -> str:
     """Return an email address, trimmed: something, an @, and a domain with a dot.
 
-    Whether Amplitude knows its owner is for Amplitude to say.
+    Only Amplitude can say whether it belongs to a login.
 
-    Raises ValueError: it is empty, or doesn't look like an address.
+    Raises ValueError if it is empty, or doesn't look like an address.
     """
     email = trimmed(text)
     if not email:

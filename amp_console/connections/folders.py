@@ -43,9 +43,9 @@ class Folders:
         return self.data / "ledgers" / f"{connection_id}.db"
 
     def prepare(self) -> None:
-        """Make the folders that aren't there, each for this user alone (0700).
+        """Create the missing folders, readable by this user only (0700).
 
-        Raises SettingsError: one can't be made.
+        Raises SettingsError if one can't be created.
         """
         for folder in (self.config, self.data / "ledgers"):
             try:
@@ -68,9 +68,9 @@ def _expanded(home: str) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder and the parents it lacks, one by one, for this user alone (0700).
+    """Create a folder and its missing parents one by one, readable by this user only (0700).
 
-    `os.makedirs` gives its mode to the last of them only. Raises OSError.
+    `os.makedirs` sets the mode of the last one only. Raises OSError.
     """
     if folder.is_dir():
         return
@@ -79,5 +79,5 @@ def make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700)
         folder.chmod(0o700)  # whatever the umask is
     except FileExistsError:
-        if not folder.is_dir():  # else another process was quicker
+        if not folder.is_dir():  # otherwise another process created it first
             raise

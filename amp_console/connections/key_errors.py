@@ -51,10 +51,10 @@ _WORDS = {
 
 
 class KeysError(Exception):
-    """The keys could not be read, stored or removed; `problem` says why.
+    """The keys could not be read, stored or removed. `problem` says why.
 
-    `backend_name` is the keyring that was asked, or "". `cause` is the name of an exception's
-    type, never its text, which may quote the keys. `words` replace the problem's own.
+    `backend_name` is the keyring that was used, or "". `cause` is the name of an exception's type,
+    never its text, which may quote the keys. `words` replaces the problem's own text.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class KeysError(Exception):
 
 @contextmanager
 def without_keyring(words: str) -> Iterator[None]:
-    """Report a missing keyring in these words, which say what was not done."""
+    """Report a missing keyring with `words`, which say what was not done."""
     try:
         yield
     except KeysError as error:
@@ -77,7 +77,7 @@ def without_keyring(words: str) -> Iterator[None]:
 
 
 def not_read(error: KeysError, secret: str, remedy: str) -> KeysError:
-    """Say which secret a keyring doesn't have, and how to give it again."""
+    """Return an error that names the missing secret, and how to enter it again."""
     match error.problem:
         case KeysProblem.NO_KEYRING:
             words = (
@@ -93,7 +93,7 @@ def not_read(error: KeysError, secret: str, remedy: str) -> KeysError:
 
 @contextmanager
 def about_a_password() -> Iterator[None]:
-    """Report in words about a password or a token, which no variable replaces."""
+    """Word errors for a password or a token, which no environment variable can replace."""
     try:
         yield
     except KeysError as error:
@@ -103,8 +103,9 @@ def about_a_password() -> Iterator[None]:
         raise KeysError(error.problem, error.backend_name, words=words) from None
 
 
-# Many failures are not the keyring library's own errors, and importing those costs time: types
-# are known by name. Prompts that are dismissed hide as the cause of a more general error.
+# Many failures are not the keyring library's own errors, and importing the other libraries takes
+# time, so types are recognized by name. A dismissed prompt is only the cause of a more general
+# error.
 _BY_TYPE = {
     "KeyringLocked": KeysProblem.LOCKED,
     "LockedException": KeysProblem.LOCKED,
@@ -118,14 +119,14 @@ _BY_TYPE = {
     "SecretServiceNotAvailableException": KeysProblem.NO_KEYRING,
 }
 _BY_CODE = {
-    1312: KeysProblem.NO_KEYRING,  # Windows, ERROR_NO_SUCH_LOGON_SESSION: signed in over a network
+    1312: KeysProblem.NO_KEYRING,  # Windows, ERROR_NO_SUCH_LOGON_SESSION: a network logon
     1783: KeysProblem.TOO_LONG,  # Windows, RPC_X_BAD_STUB_DATA
     -25308: KeysProblem.LOCKED,  # macOS, errSecInteractionNotAllowed: no desktop to ask at
 }
 
 
 def explain(error: BaseException, backend_name: str) -> KeysError:
-    """Return what a keyring's exception means; of the exception, only its type's name is used."""
+    """Return the error that a keyring's exception stands for; only its type's name is used."""
     problems = [problem for cause in _causes(error) for problem in _problems(cause)]
     problem = problems[-1] if problems else KeysProblem.FAILED
     return KeysError(problem, backend_name, cause=type(error).__name__)

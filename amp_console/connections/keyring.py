@@ -15,11 +15,11 @@ from amp_console.connections.keys import checked_keys
 from amp_console.values import Credentials, Secret
 
 _USERNAME = "credentials"
-_MAX_LENGTH = 1280  # characters: Windows takes 2,560 bytes of UTF-16, and we check on every system
+_MAX_LENGTH = 1280  # characters; Windows stores 2,560 bytes of UTF-16
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    """An item's text, as JSON: one item, so that macOS asks once and the two keys always match."""
+    """The JSON text of an item with both keys: macOS asks once, and the two always match."""
 
     api_key: str
     secret_key: str
@@ -27,26 +27,26 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 class _StoredSecret(msgspec.Struct, frozen=True):
-    """The text of an item that holds the shared secret of a webhook destination, as JSON."""
+    """The JSON text of an item with the shared secret of a webhook destination."""
 
     webhook_secret: str
     version: Literal[1] = 1
 
 
 class _StoredPassword(msgspec.Struct, frozen=True):
-    """The text of an item that holds the password of a source, or a token, as JSON."""
+    """The JSON text of an item with the password of a source, or a token."""
 
     password: str
     version: Literal[1] = 1
 
 
 class Keyring:
-    """Reads, writes and deletes key pairs, webhook secrets, passwords and tokens, in the keyring.
+    """Reads, writes and deletes key pairs, webhook secrets, passwords and tokens in the keyring.
 
-    Every method may block, and may raise. What it raises is a KeysError that says why.
-    `on_waiting` is called once for each call that takes longer than `say_after` seconds, in the
-    thread that called, so that a front can say that the keyring asks for a password; after
-    `patience` seconds the call gives up (WAITING). Nothing is ever stored elsewhere instead.
+    Every method may block, and may raise a KeysError that says why. `on_waiting` is called once for
+    each call that takes longer than `say_after` seconds, in the caller's thread, so that a front
+    end can say that the keyring is asking for a password; after `patience` seconds, the call gives
+    up (WAITING). Nothing is ever stored anywhere else instead.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Keyring:
         )
 
     def backend_name(self) -> str:
-        """Return the name of the keyring in use, to be shown to the operator.
+        """Return the name of the keyring in use, for the operator.
 
-        Raises KeysError: there is none (NO_KEYRING).
+        Raises KeysError if there is none (NO_KEYRING).
         """
         return self._thread.ask(lambda backend: backend.name, self)
 
     def read(self, item: str) -> Credentials:
         """Return the keys in an item.
 
-        Raises KeysError: there is no such item (MISSING), it holds no keys (DAMAGED), or the
-        keyring didn't give it.
+        Raises KeysError if there is no such item (MISSING), it does not contain keys (DAMAGED), or
+        the keyring didn't return it.
         """
 
         def work(backend: KeyringBackend) -> Credentials:
@@ -86,15 +86,15 @@ class Keyring:
     def write(self, credentials: Credentials) -> str:
         """Store the keys in a new item, read them back, and return the item's id.
 
-        If that fails, because the wait ended or something else came back, the item is deleted
+        If that fails, because the wait ended or a different text came back, the item is deleted
         again.
 
-        Raises KeysError: the keys are not stored.
+        Raises KeysError if the keys are not stored.
         """
         return self._store(_encode(credentials))
 
     def read_secret(self, item: str) -> Secret:
-        """Return the webhook secret in an item; raises as `read` does."""
+        """Return the webhook secret in an item. Raises as `read` does."""
         return self._read(
             item, lambda text: msgspec.json.decode(text, type=_StoredSecret).webhook_secret
         )
@@ -104,7 +104,7 @@ class Keyring:
         return self._store(_fitting(msgspec.json.encode(_StoredSecret(secret.reveal())).decode()))
 
     def read_password(self, item: str) -> Secret:
-        """Return the password of a source, or a token, in an item; raises as `read` does."""
+        """Return the password of a source, or a token, in an item. Raises as `read` does."""
         with about_a_password():
             return self._read(
                 item, lambda text: msgspec.json.decode(text, type=_StoredPassword).password
@@ -151,21 +151,21 @@ class Keyring:
 
         try:
             self._thread.ask(work, self)
-        except BaseException:  # Ctrl+C too
+        except BaseException:  # including Ctrl-C
             self._thread.post(undo)
             raise
         return item
 
     def delete(self, item: str) -> None:
-        """Delete an item and check that it is gone; a missing item is no error.
+        """Delete an item and check that it is gone; a missing item is not an error.
 
-        Raises KeysError: it is still there, or may be.
+        Raises KeysError if it is, or may be, still there.
         """
 
         def work(backend: KeyringBackend) -> None:
             from keyring.errors import PasswordDeleteError
 
-            with suppress(PasswordDeleteError):  # raised for an item that isn't there, too
+            with suppress(PasswordDeleteError):  # also raised for a missing item
                 backend.delete_password(_service(item), _USERNAME)
             if backend.get_password(_service(item), _USERNAME) is not None:
                 raise KeysError(KeysProblem.REFUSED, backend.name)
@@ -173,11 +173,11 @@ class Keyring:
         self._thread.ask(work, self)
 
     def stop_waiting(self) -> None:
-        """End every call of this object that waits now, with a KeysError (WAITING)."""
+        """End every call of this object that is waiting now, with a KeysError (WAITING)."""
         self._thread.stop_waiting(self)
 
     def with_own_waits(self) -> "Keyring":
-        """Return the same keyring for another caller: neither ends the waits of the other."""
+        """Return the same keyring for another caller; `stop_waiting` ends only that caller's."""
         return copy(self)
 
 
@@ -200,5 +200,5 @@ def _decode(text: str, backend_name: str) -> Credentials:
     try:
         stored = msgspec.json.decode(text, type=_Stored)
         return checked_keys(stored.api_key, stored.secret_key)
-    except ValueError:  # msgspec's errors are ValueErrors too
+    except ValueError:  # msgspec's errors are ValueErrors, too
         raise KeysError(KeysProblem.DAMAGED, backend_name) from None

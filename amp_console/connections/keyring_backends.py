@@ -1,7 +1,7 @@
-"""Which of the system's keyrings is used.
+"""The choice of the system's keyring.
 
-The keyring library's own ranking is not followed: with `keyrings.alt` installed and no desktop
-session it silently takes a plain-text file, and its null backend "stores" without storing.
+This does not follow the keyring library's own ranking: with `keyrings.alt` installed and no desktop
+session, it silently uses a plain-text file, and its null backend "stores" without storing.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ _INSTEAD = f"Choose another, or set {KEY_VARIABLES[0]} and {KEY_VARIABLES[1]}."
 
 
 class KeyringBackend(Protocol):
-    """What is asked of a backend of the keyring library."""
+    """The part of a keyring library's backend that is used here."""
 
     @property
     def name(self) -> str:
         """The name shown to the operator."""
 
     def get_password(self, service: str, username: str) -> str | None:
-        """Return a text, or None where there is none."""
+        """Return a text, None if there is none."""
 
     def set_password(self, service: str, username: str, password: str) -> None:
         """Store a text."""
@@ -39,10 +39,10 @@ class KeyringBackend(Protocol):
 
 
 def open_backend(environ: Mapping[str, str]) -> KeyringBackend:
-    """Return the keyring that the operator named, else the best native one that works here.
+    """Return the keyring that the operator named, otherwise the best native one that works here.
 
-    Raises KeysError: there is none, the named one can't be loaded, or it keeps nothing or keeps it
-    in plain text (NO_KEYRING).
+    Raises KeysError (NO_KEYRING) if there is none, or if the named one can't be loaded, stores
+    nothing, or stores it as plain text.
     """
     backend = _named(environ) or _best_native()
     if backend is None:
@@ -60,13 +60,13 @@ def open_backend(environ: Mapping[str, str]) -> KeyringBackend:
 
 
 def _keeps_nothing_safely(origin: str) -> bool:
-    """Whether a class is the null backend, one of `keyrings.alt`, or says it is plain text."""
+    """Whether a class is the null backend, is one of `keyrings.alt`, or is named as plain text."""
     unsafe = ("keyring.backends.null.", "keyrings.alt.")
     return origin.startswith(unsafe) or "plaintext" in origin.lower()
 
 
 def _named(environ: Mapping[str, str]) -> KeyringBackend | None:
-    """Return the operator's choice; where that is the chainer, the keyring it would write to."""
+    """Return the operator's choice; if that is the chainer, the keyring it would write to."""
     from keyring import core
     from keyring.backends.chainer import ChainerBackend
 

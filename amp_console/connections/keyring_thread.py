@@ -1,8 +1,8 @@
 """The one thread that talks to the keyring.
 
-A locked keyring asks for its password in a window, and blocks for ever without an answer. A
-daemon thread never holds up quitting, as a pool's threads do; and one thread makes one prompt,
-where calls side by side make prompts that stay invisible behind the first.
+A locked keyring asks for its password in a window, and blocks forever without an answer. Unlike the
+threads of a pool, a daemon thread never delays quitting. One thread also means one prompt: parallel
+calls would open prompts that stay hidden behind the first.
 """
 
 import queue
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 class _Call(Generic[_T]):
-    """One piece of work. Its first answer counts; work that no caller waits for is never begun."""
+    """One piece of work. Its first answer counts; it never begins if no caller waits for it."""
 
     __slots__ = ("answers", "caller", "given_up", "work")
 
@@ -29,7 +29,7 @@ class _Call(Generic[_T]):
 
 
 class KeyringThread:
-    """Does pieces of work with the keyring, one after the other. Times are in seconds."""
+    """Does work with the keyring, one piece after the other. Times are in seconds."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class KeyringThread:
         self._started = False
 
     def ask(self, work: Callable[[KeyringBackend], _T], caller: object) -> _T:
-        """Do the work on the thread and return its result; `stop_waiting` names the `caller`.
+        """Do the work on the thread and return its result; `stop_waiting(caller)` ends the wait.
 
-        Raises KeysError: whatever went wrong; WAITING after `patience`.
+        Raises KeysError for any failure; WAITING after `patience`.
         """
         call = _Call(work, caller)
         self._awaited.append(call)
@@ -104,10 +104,10 @@ class KeyringThread:
                 call.answers.put(self._answer(call.work))
 
     def _answer(self, work: Callable[[KeyringBackend], _T]) -> _T | KeysError:
-        """Do a piece of work: the one place where a keyring's exceptions are caught.
+        """Do a piece of work. This is the only place where a keyring's exceptions are caught.
 
-        All of them are, not `Exception` alone: a broken `cryptography` panics with a
-        BaseException, and a thread that died would leave its callers waiting.
+        It catches BaseException, not only Exception: a broken `cryptography` panics with a
+        BaseException, and callers of a dead thread would wait forever.
         """
         try:
             if self._ring is None:

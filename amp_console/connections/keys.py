@@ -17,12 +17,12 @@ _VISIBLE_ASCII = re.compile(r"[!-~]+")
 
 
 def checked_keys(api_key: str, secret_key: str) -> Credentials:
-    """Return the two keys without blanks and invisible marks at their ends.
+    """Return the two keys without spaces and invisible characters at their ends.
 
-    Anything but visible ASCII is refused here, because an HTTP library that stumbles over it
-    quotes the key in its error.
+    Only visible ASCII is accepted: an HTTP library that fails on anything else quotes the key in
+    its error.
 
-    Raises ValueError: a key is empty or holds anything else. The key is not quoted.
+    Raises ValueError, without quoting the key, if one is empty or contains anything else.
     """
     return Credentials(_checked("API key", api_key), _checked("secret key", secret_key))
 
@@ -41,7 +41,7 @@ def _checked(what: str, text: str) -> Secret:
 def keys_from_two_lines(text: str) -> Credentials:
     """Return the keys of a pasted or piped text: the API key, then the secret key.
 
-    Raises ValueError: there are not two lines, or a line can't be a key. Nothing is quoted.
+    Raises ValueError, without quoting anything, unless there are two lines and both can be keys.
     """
     lines = [line for line in map(trimmed, text.splitlines()) if line]
     if len(lines) != 2:
@@ -55,7 +55,7 @@ def keys_from_two_lines(text: str) -> Credentials:
 def keys_from_environment(environ: Mapping[str, str]) -> Credentials | None:
     """Return the keys in AMP_CONSOLE_API_KEY and AMP_CONSOLE_SECRET_KEY; None if neither is set.
 
-    Raises KeysError: only one is set (MISSING), or one can't be a key (DAMAGED).
+    Raises KeysError if only one is set (MISSING), or one can't be a key (DAMAGED).
     """
     texts = [trimmed(environ.get(variable, "")) for variable in KEY_VARIABLES]
     if not any(texts):
@@ -74,9 +74,9 @@ def keys_from_environment(environ: Mapping[str, str]) -> Credentials | None:
 
 
 def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for a child process (editor, pager), which needs no keys.
+    """Return the environment without keys, for a child process such as an editor or a pager.
 
-    The address of a ledger may hold a password, too.
+    The address of a ledger is left out, too: it may contain a password.
     """
     hidden = {*KEY_VARIABLES, WEBHOOK_VARIABLE, LEDGER_VARIABLE, "PGPASSWORD"}
     return {name: value for name, value in environ.items() if name not in hidden}

@@ -22,11 +22,11 @@ def save_ledger(
     server: LedgerServer | None,
     password: Secret | None = None,
 ) -> Connection:
-    """Set where the ledger of a connection is, None for its file; keep the password in the keyring.
+    """Set where a connection's ledger is, None for its file; store the password in the keyring.
 
-    A new connection is saved. Without a password, the one that the server points to is kept.
-    Raises KeysError: the keyring didn't take the password; nothing was saved. Raises SettingsError:
-    the settings weren't saved; the password is removed from the keyring again.
+    A new connection is saved. Without a new password, the one that the server points to stays.
+    Raises KeysError if the keyring didn't store the password; nothing was saved then. Raises
+    SettingsError if the settings weren't saved; the password is removed from the keyring again.
     """
 
     def put(items: dict[str, str]) -> Connection:
@@ -39,9 +39,9 @@ def save_ledger(
 
 
 def find_ledger_password(server: LedgerServer, keyring: Keyring) -> Secret | None:
-    """Return the password of a ledger's server from the keyring, None if it has none there.
+    """Return the password of a ledger's server from the keyring, None if none is stored.
 
-    Raises KeysError: the keyring didn't give it.
+    Raises KeysError if the keyring didn't return it.
     """
     secret = f"the password of the ledger {server.url}"
     remedy = "Set the ledger again, with its password."

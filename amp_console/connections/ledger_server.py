@@ -1,4 +1,4 @@
-"""The server that keeps the ledger of a connection for a team: where it is, without a password."""
+"""The server of a team's ledger: its address, without a password."""
 
 from urllib.parse import urlsplit
 
@@ -10,18 +10,18 @@ from amp_console.values import Secret
 
 LEDGER_VARIABLE = "AMP_CONSOLE_LEDGER"
 FILE = "file"
-"""What is entered instead of an address for a ledger in a file of this machine."""
+"""The word entered instead of an address for a ledger in a file on this machine."""
 WRITTEN_AS = (
     "Write it as postgresql://USER@HOST:PORT/DATABASE, and percent-encode special characters: @ is "
-    "%40, / is %2F, # is %23, ? is %3F. For a file of this machine write: file."
+    "%40, / is %2F, # is %23, ? is %3F. For a file on this machine, write: file."
 )
 _SCHEMES = ("postgresql", "postgres")
 
 
 class LedgerServer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A ledger on a server. `password_item` names the keyring's item with its password.
+    """A ledger on a server. `password_item` is the keyring item with its password.
 
-    Raises ValueError: the URL can't be right, or holds a password.
+    Raises ValueError if the URL is invalid or contains a password.
     """
 
     url: str
@@ -36,7 +36,7 @@ class LedgerServer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
 
 def split_ledger_password(url: str) -> tuple[str, Secret | None]:
-    """Return the URL of a server's ledger without its password, and the password, if any.
+    """Return the URL of a ledger's server without its password, and the password, if any.
 
     Raises ValueError: it can't be right. The text never quotes the URL.
     """
@@ -52,7 +52,7 @@ def split_ledger_password(url: str) -> tuple[str, Secret | None]:
 
 
 def entered_ledger(text: str) -> tuple[LedgerServer | None, Secret | None]:
-    """Return the server that was entered, None for a file, and the password that it contains.
+    """Return the entered server, None for a file, and the password in its URL.
 
     Raises ValueError: it can't be right. The text never quotes what was entered.
     """

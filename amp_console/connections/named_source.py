@@ -1,4 +1,4 @@
-"""A source that a connection knows by a name: where a warehouse is, without its password."""
+"""A named source of a connection: the address of a warehouse, without its password."""
 
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -9,7 +9,7 @@ from amp_console.values import Secret
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:@/?#\[\]]*)(:[0-9]{1,5})?")
-_SERVERS = ("postgresql", "postgres")  # whose URLs have parameters even without a host
+_SERVERS = ("postgresql", "postgres")  # their URLs have parameters even without a host
 _LOGIN = {"host", "hostaddr", "port", "user", "service", "servicefile"}  # parameters of libpq
 _PASSWORD, _UNKEPT = "password", ("sslpassword", "oauth_client_secret")
 
@@ -25,9 +25,9 @@ NO_PROFILE = (
 
 
 class NamedSource(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One source of a connection. `password_item` names the keyring's item with its password.
+    """One source of a connection. `password_item` is the keyring item with its password.
 
-    Raises ValueError: the name can't be right, or the URL holds a password.
+    Raises ValueError if the name is invalid or the URL contains a password.
     """
 
     name: str
@@ -44,7 +44,7 @@ class NamedSource(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
 
 def checked_source_name(name: str) -> str:
-    """Return the name of a source. Raises ValueError for one that can't be right."""
+    """Return the name of a source. Raises ValueError if it is invalid."""
     if not _NAME.fullmatch(name):
         raise ValueError(
             "the name of a source may only contain letters, digits, -, _ and ., at most 64"
@@ -55,7 +55,7 @@ def checked_source_name(name: str) -> str:
 def is_same_login(url: str, other: str) -> bool:
     """Whether two URLs without passwords name the same user of the same server.
 
-    A stored password must not reach another one.
+    A stored password must not be sent to another one.
     """
     return _login(url) == _login(other)
 
@@ -68,9 +68,9 @@ def _login(url: str) -> tuple[str, str, list[tuple[str, str]]]:
 
 
 def split_password(url: str) -> tuple[str, Secret | None]:
-    """Return a URL without its password, and the password; None where there is none.
+    """Return a URL without its password, and the password; None if there is none.
 
-    Raises ValueError: a part of the password could be left in it. The text never quotes the URL.
+    Raises ValueError if a part of the password could remain. The text never quotes the URL.
     """
     try:
         parts = urlsplit(url)

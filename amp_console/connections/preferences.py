@@ -1,6 +1,6 @@
 """The operator's preferences: the section [console] of the settings.
 
-Nothing in it is an error: what can't be used is reported and left out.
+Nothing in it is an error: invalid values are reported and ignored.
 """
 
 import json
@@ -21,10 +21,10 @@ _MAX_LENGTH = 60  # characters of a value in a report
 class Preferences(NamedTuple):
     """The content of the section.
 
-    With `notify`, alerts also appear as desktop notifications (OSC 9). `keys` are the keys of each
-    binding's id; the console knows which bindings and themes exist. `views` are saved by name, and
-    `view` is the one in use ("": none). `problems` says
-    in sentences what was left out, and why.
+    With `notify`, alerts also appear as desktop notifications (OSC 9). `keys` maps the id of a
+    binding to its keys; the console checks that bindings and themes exist. `views` are saved by
+    name, and `view` is the one in use ("": none). `problems` are sentences on what was ignored, and
+    why.
     """
 
     theme: str | None = None
@@ -37,7 +37,7 @@ class Preferences(NamedTuple):
 
 
 def read_preferences(file: Path) -> Preferences:
-    """Return the preferences. Raises nothing: what went wrong is in `problems`."""
+    """Return the preferences. Raises nothing: errors are in `problems`."""
     try:
         section = tomllib.loads(SettingsFile(file).read()).get(SECTION, {})
     except SettingsError as error:
@@ -50,7 +50,7 @@ def read_preferences(file: Path) -> Preferences:
 
 
 def keep_theme(file: Path, theme: str, *, read_only: bool = False) -> None:
-    """Write the theme into the settings, and leave everything else unchanged.
+    """Save the theme in the settings, and leave everything else unchanged.
 
     Raises SettingsError: the file can't be read, edited or written; it is as it was.
     """

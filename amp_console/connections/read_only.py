@@ -1,8 +1,8 @@
-"""Read-only: what may not be written, and which switch makes it so.
+"""Read-only connections, and the switch that makes them so.
 
-There are two switches. `amp-console --read-only` holds for one process: it sends nothing and
-changes no settings and no keys. A connection's own setting holds for good: nothing is sent to its
-project and nothing is set for its audiences, but the connection itself can still be edited.
+There are two switches. `amp-console --read-only` applies to one process, which sends nothing and
+changes no settings and no keys. A connection's own setting is permanent: nothing is sent to its
+project, and its audiences can't be changed, but the connection itself can still be edited.
 """
 
 import msgspec
@@ -31,14 +31,14 @@ class SettingsReadOnly(ReadOnly, SettingsError):
 class RestrictedConnection(Connection, frozen=True, kw_only=True):
     """A connection in a process that was started with --read-only. It is never saved.
 
-    `has_own_switch`: its settings make it read-only, too.
+    `has_own_switch`: its own setting also makes it read-only.
     """
 
     has_own_switch: bool
 
 
 def restricted(connection: Connection) -> RestrictedConnection:
-    """Return a connection as a process started with --read-only uses it."""
+    """Return a connection for a process started with --read-only."""
     fields = msgspec.structs.asdict(connection) | {"read_only": True}
     fields.setdefault("has_own_switch", connection.read_only)
     return RestrictedConnection(**fields)
@@ -51,9 +51,9 @@ def guard(connection: Connection, kept: str = "Nothing was changed.") -> None:
 
 
 def refusal(connection: Connection, kept: str = "") -> str:
-    """Say which switch makes a read-only connection so, what was not done, and how to turn it off.
+    """Say why a connection is read-only, what was not done, and how to change that.
 
-    Raises nothing; `kept` is a sentence, or "" where nothing was tried.
+    Raises nothing. `kept` is a sentence, or "" if nothing was tried.
     """
     name = connection.name
     off = "Press 5 for Connections in the console, then W, or connect it again with --writable."

@@ -1,4 +1,4 @@
-"""Keys kept out of logs: by value, since a key may turn up inside any text."""
+"""Keeping keys out of logs, by value: a key may occur inside any text."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from amp_console.values import Credentials, Secret
 
 
 def redact(text: str, credentials: Credentials) -> str:
-    """Return the text with *** for each key, in any form in which it is sent."""
+    """Return the text with *** for each key, in every form in which it is sent."""
     return _without(text, _forms(credentials))
 
 
@@ -21,7 +21,7 @@ def redact_secret(text: str, secret: Secret | None) -> str:
 class RedactingFormatter(logging.Formatter):
     """A formatter that hides the keys it was given.
 
-    It does so in `format`, because a filter never sees an exception's text.
+    It hides them in `format`, because a filter never sees an exception's text.
     """
 
     _hidden: tuple[Credentials, ...] = ()
@@ -39,9 +39,9 @@ class RedactingFormatter(logging.Formatter):
 
 
 def _forms(credentials: Credentials) -> set[str]:
-    """The clear keys and their disguises.
+    """The keys as plain text, and in their encoded forms.
 
-    Base64 goes without its padding, which some texts leave out.
+    Base64 has no padding here, because some texts omit it.
     """
     keys = [key.reveal() for key in credentials]
     pair = ":".join(keys).encode()

@@ -1,4 +1,4 @@
-"""Writing the settings over what people wrote: their comments and unknown keys stay."""
+"""Rewriting the settings file without losing people's comments and unknown keys."""
 
 import tomllib
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -24,17 +24,17 @@ _UNUSUAL = "its tables are arranged in a way that can't be edited safely"
 
 
 def rewrite(text: str, settings: Settings) -> str:
-    """Return a settings text changed so that it says what the page says.
+    """Return the text of a settings file, updated to these settings.
 
-    A value that is a default is left out, so that a better default of a later version reaches
-    the connections that never asked for another.
+    Default values are left out, so that a later version's better default reaches the connections
+    that never set their own.
 
-    Raises ValueError: the text is written in a way that can't be edited without harm.
+    Raises ValueError if the text is arranged in a way that can't be edited safely.
     """
     try:
         changed = _edited(tomlkit.parse(text or _HEADER), settings)
         written = parse_settings(changed)
-    except Exception as error:  # tomlkit trips over rare shapes with errors of many types
+    except Exception as error:  # tomlkit fails on rare shapes with errors of many types
         raise ValueError(_UNUSUAL) from error
     if (written.forgotten, {*written.connections}) != (settings.forgotten, {*settings.connections}):
         raise ValueError(_UNUSUAL)
@@ -42,10 +42,9 @@ def rewrite(text: str, settings: Settings) -> str:
 
 
 def put(text: str, section: str, key: str, value: object) -> str:
-    """Return a settings text in which a key of a section has this value; all else stays.
+    """Return the text of a settings file with this value for a key of a section.
 
-    Raises ValueError: the text isn't TOML, or is written in a way that can't be edited without
-    harm.
+    Raises ValueError if the text isn't TOML, or is arranged in a way that can't be edited safely.
     """
     before = tomllib.loads(text)
     try:
@@ -86,7 +85,7 @@ def _written(document: tomlkit.TOMLDocument, headings: list[tuple[Table, str]]) 
 def _update(
     table: MutableMapping[str, Any], fields: tuple[str, ...], values: Mapping[str, Any]
 ) -> None:
-    """Bring a table's known keys to these values; those without one go, unknown ones stay."""
+    """Set a table's known keys to these values; remove those without one; keep unknown ones."""
     for field in fields:
         value = values.get(field)
         if value is None:
@@ -101,7 +100,7 @@ def _update(
 
 
 def _update_list(table: MutableMapping[str, Any], field: str, values: Sequence[Any]) -> None:
-    """Bring a list of tables to these values, one to a line; an empty one goes."""
+    """Set a list of tables to these values, one per line; remove an empty one."""
     if not values:
         table.pop(field, None)
     elif table.get(field) != [*values]:
@@ -116,11 +115,11 @@ def _update_list(table: MutableMapping[str, Any], field: str, values: Sequence[A
 def _headings(document: Container) -> list[tuple[Table, str]]:
     """Remove the comment lines right above each table, and return them with their table.
 
-    Their writer meant that table, but tomlkit counts them to the one before: they would go with
-    that, and its new keys would come below them.
+    They belong to that table, but tomlkit assigns them to the one before: they would be removed
+    with it, and its new keys would be added below them.
     """
     headings = []
-    above: list[tuple[Container, int]] = []  # blank lines and comments since a key or header
+    above: list[tuple[Container, int]] = []  # blank lines and comments since the last key or header
 
     def walk(container: Container) -> None:
         for index, (_, item) in enumerate(container.body):
@@ -140,7 +139,7 @@ def _headings(document: Container) -> list[tuple[Table, str]]:
 
 
 def _cut_heading(above: list[tuple[Container, int]]) -> str:
-    """Cut out the last comment lines and the blank ones above those; more is a paragraph apart."""
+    """Cut out the last comment lines and the blank lines above them."""
     heading = ""
     blank = False
     for container, index in reversed(above):

@@ -1,4 +1,4 @@
-"""Views of the list of audiences that operators save under a name, as the settings hold them."""
+"""Views of the list of audiences that operators save under a name in the settings."""
 
 from typing import Any, NamedTuple
 
@@ -7,9 +7,9 @@ MAX_NAME, MAX_FILTER, MAX_COLUMNS = 60, 200, 30  # characters, characters, colum
 
 
 class SavedView(NamedTuple):
-    """Filter, order and columns of a list; the defaults are the list as it comes.
+    """Filter, order and columns of a list; the defaults are those of an unchanged list.
 
-    `sort` and `columns` are labels of columns; no columns means those that are shown at first.
+    `sort` and `columns` are labels of columns; no columns means the default ones.
     """
 
     filter: str = ""
@@ -19,7 +19,7 @@ class SavedView(NamedTuple):
 
 
 def name_problem(name: str) -> str | None:
-    """Why a view can't have this name; None where it can."""
+    """Why a view can't have this name; None if it can."""
     if not name.strip():
         return "A view needs a name."
     if len(name) > MAX_NAME:
@@ -52,7 +52,7 @@ def parsed_views(section: object) -> tuple[dict[str, SavedView], list[str]]:
 
 
 def written(view: SavedView) -> dict[str, Any]:
-    """Return a view as the settings hold it: what is a default is left out."""
+    """Return a view for the settings, without default values."""
     entry: dict[str, Any] = {}
     if view.filter:
         entry["filter"] = view.filter

@@ -1,4 +1,4 @@
-"""The Segment space whose audiences a connection's events are of: which one, without its tokens."""
+"""The Segment space of a connection's audiences, without its tokens."""
 
 import re
 
@@ -12,10 +12,10 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 class SegmentSpace(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A space of Segment.
 
-    `token_item` names the keyring's item with the token of the Public API, `profiles_item` the one
-    with the access token of the Profile API. `base_url` replaces the addresses of both.
+    `token_item` is the keyring item with the token of the Public API, `profiles_item` the one with
+    the access token of the Profile API. `base_url` replaces the addresses of both APIs.
 
-    Raises ValueError: the ID can't be right.
+    Raises ValueError if the ID is invalid.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The tokens of a connection's Segment space: kept and found like the passwords of sources."""
+"""The tokens of a connection's Segment space, stored like the passwords of sources."""
 
 import re
 
@@ -24,9 +24,9 @@ _VISIBLE_ASCII = re.compile(r"[!-~]+")
 
 
 def checked_token(text: str) -> Secret:
-    """Return a token without blanks and invisible marks at its ends.
+    """Return a token without spaces and invisible characters at its ends.
 
-    Raises ValueError: it is empty, or holds anything but visible ASCII. It is not quoted.
+    Raises ValueError, without quoting it, if it is empty or contains anything but visible ASCII.
     """
     token = trimmed(text)
     if not token:
@@ -47,10 +47,10 @@ def save_space(
     token: Secret | None = None,
     profiles_token: Secret | None = None,
 ) -> Connection:
-    """Keep the space of a connection, with new tokens in the keyring; without, those stay.
+    """Save the space of a connection; store new tokens in the keyring, and keep the others.
 
-    Raises KeysError: the keyring didn't take a token; nothing was saved. Raises SettingsError: the
-    settings weren't saved; the tokens are removed from the keyring again.
+    Raises KeysError if the keyring didn't store a token; nothing was saved then. Raises
+    SettingsError if the settings weren't saved; the tokens are removed from the keyring again.
     """
 
     def put(items: dict[str, str]) -> Connection:
@@ -61,7 +61,7 @@ def save_space(
 
 
 def remove_space(store: ConnectionStore, keyring: Keyring, connection: Connection) -> Connection:
-    """Forget the space of a connection, and its tokens. Raises SettingsError."""
+    """Remove the space of a connection, and its tokens. Raises SettingsError."""
     saved = store.put_space(connection, None)
     retry_forgotten(store, keyring)
     return saved
@@ -70,13 +70,13 @@ def remove_space(store: ConnectionStore, keyring: Keyring, connection: Connectio
 def find_public_token(space: SegmentSpace, keyring: Keyring) -> Secret | None:
     """Return the token of the Public API, None if there is none.
 
-    Raises KeysError: the keyring didn't give it.
+    Raises KeysError if the keyring didn't return it.
     """
     return _find(space.token_item, keyring, "amp-console segment connect")
 
 
 def find_profiles_token(space: SegmentSpace, keyring: Keyring) -> Secret | None:
-    """Return the token of the Profile API; raises as `find_public_token` does."""
+    """Return the token of the Profile API. Raises as `find_public_token` does."""
     return _find(space.profiles_item, keyring, "amp-console segment connect --profiles-token")
 
 

@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 class Settings(NamedTuple):
-    """The connections, and the keyring items that are to be deleted."""
+    """The connections, and the keyring items that must still be deleted."""
 
     connections: tuple[Connection, ...] = ()
     forgotten: tuple[str, ...] = ()
@@ -44,17 +44,17 @@ def _item_of(server: LedgerServer | None) -> str | None:
 
 
 class _TopLevel(msgspec.Struct, frozen=True):
-    """The file's outer shape; keys that we don't know are left alone."""
+    """The file's top level; unknown keys are ignored."""
 
     connections: dict[str, dict[str, Any]] = {}
     forgotten: tuple[str, ...] = ()
 
 
 def parse_settings(text: str) -> Settings:
-    """Return what a settings text says.
+    """Return the settings in a text.
 
-    Raises ValueError: it isn't TOML, a value is wrong, or two connections have one name. The text
-    of the error names the key.
+    Raises ValueError if it isn't TOML, a value is invalid, or two connections have the same name.
+    The text of the error names the key.
     """
     top = _convert(tomllib.loads(text), _TopLevel, "")
     connections = tuple(
@@ -69,7 +69,7 @@ def parse_settings(text: str) -> Settings:
 
 
 def _convert(value: object, shape: type[_T], where: str) -> _T:
-    """Return a value in its shape, or a ValueError that begins with the key."""
+    """Return a value converted to `shape`. Raises ValueError, whose text begins with the key."""
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:

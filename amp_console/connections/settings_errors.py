@@ -1,10 +1,10 @@
-"""What can go wrong with the settings, one type per thing an operator can do about it."""
+"""Errors of the settings: one type for each thing that an operator can act on."""
 
 from collections.abc import Iterable
 
 
 class SettingsError(Exception):
-    """The settings can't be read or written. What was in the file before is still in it."""
+    """The settings can't be read or written. The file is unchanged."""
 
 
 class NameTaken(SettingsError):
@@ -17,7 +17,7 @@ class NameTaken(SettingsError):
 
 
 class NoConnections(SettingsError):
-    """No connection was made yet."""
+    """No connection exists yet."""
 
     def __init__(self) -> None:
         super().__init__("No connections yet. Create one with: amp-console connect NAME …")

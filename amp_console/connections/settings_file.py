@@ -1,4 +1,4 @@
-"""One small text file that several processes may read and write at once."""
+"""A small text file that several processes may read and write at the same time."""
 
 import os
 import tempfile
@@ -14,10 +14,10 @@ _PATIENCE = 10.0  # seconds; a save takes milliseconds
 
 
 class SettingsFile:
-    """Reads whole texts and replaces them whole: a crash leaves the old text or the new one."""
+    """Reads and replaces the file as a whole: a crash leaves the old text or the new one."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """With `read_only`, whatever would change the text raises `SettingsReadOnly`."""
+        """With `read_only`, changing the text raises `SettingsReadOnly`."""
         self.path = path
         self._read_only = read_only
 
@@ -27,9 +27,9 @@ class SettingsFile:
             raise SettingsReadOnly
 
     def read(self) -> str:
-        """Return the text, or "" where there is no file yet.
+        """Return the text, or "" if there is no file yet.
 
-        Raises SettingsError: the file can't be read, or isn't UTF-8.
+        Raises SettingsError if the file can't be read, or isn't UTF-8.
         """
         try:
             return self.path.read_text(encoding="utf-8-sig")
@@ -42,9 +42,9 @@ class SettingsFile:
             ) from error
 
     def write(self, text: str) -> None:
-        """Replace the text; the file is this user's alone (0600).
+        """Replace the text; the file is readable by this user only (0600).
 
-        Raises SettingsError: the disk didn't take it; the old text is still there.
+        Raises SettingsError if it can't be written; the old text is still there.
         """
         self.check_writable()
         try:
@@ -57,16 +57,16 @@ class SettingsFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing meanwhile.
+        """Keep other processes from writing in the meantime.
 
-        Raises SettingsError: another one held the lock for 10 seconds, or no lock can be made.
+        Raises SettingsError if another one held the lock for 10 seconds, or it can't be locked.
         """
         import filelock
 
         self.check_writable()
         lock = filelock.FileLock(f"{self.path}.lock", timeout=_PATIENCE, mode=0o600)
         try:
-            make_private(self.path.parent)  # or the lock makes it, open to all
+            make_private(self.path.parent)  # otherwise the lock creates it, open to all
             lock.acquire()
         except (OSError, filelock.Timeout) as error:
             raise SettingsError(
@@ -79,7 +79,7 @@ class SettingsFile:
             lock.release()
 
     def _replace(self, text: str) -> None:
-        target = self.path.resolve()  # a link into a dotfiles repository stays a link
+        target = self.path.resolve()  # a symlink into a dotfiles repository stays one
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""The named sources of a connection: saved without their passwords, which the keyring keeps."""
+"""The named sources of a connection: saved without their passwords, which are in the keyring."""
 
 import msgspec
 
@@ -21,7 +21,7 @@ NOT_KEPT = (
 
 
 def named_source(connection: Connection, name: str) -> NamedSource:
-    """Return the source of this name. Raises `UnknownSource`; the known ones are listed."""
+    """Return the source with this name. Raises `UnknownSource`, which lists the known ones."""
     for source in connection.sources:
         if source.name == name:
             return source
@@ -35,11 +35,11 @@ def save_source(
     source: NamedSource,
     password: Secret | None,
 ) -> Connection:
-    """Add a source, or replace the one of its name, and keep its password in the keyring.
+    """Add a source, or replace the one with its name, and store its password in the keyring.
 
-    Without a password, the one that the source points to is kept.
-    Raises KeysError: the keyring didn't take the password; nothing was saved. Raises SettingsError:
-    the settings weren't saved; the password is removed from the keyring again.
+    Without a new password, the one that the source points to stays. Raises KeysError if the keyring
+    didn't store the password; nothing was saved then. Raises SettingsError if the settings weren't
+    saved; the password is removed from the keyring again.
     """
 
     def put(items: dict[str, str]) -> Connection:
@@ -60,9 +60,9 @@ def remove_source(
 
 
 def find_source_password(source: NamedSource, keyring: Keyring) -> Secret | None:
-    """Return the password of a source from the keyring, None if it has none there.
+    """Return the password of a source from the keyring, None if none is stored.
 
-    Raises KeysError: the keyring didn't give it.
+    Raises KeysError if the keyring didn't return it.
     """
     secret = f"the password of the source “{source.name}”"
     remedy = "Add the source again, with its password."

@@ -1,8 +1,8 @@
 """The connections: one TOML file, which people may edit too.
 
-It is the only index of what is in the keyring. An item that no connection points to any more
-joins `forgotten` in the same write and stays there until it is known to be deleted, so that no
-crash leaves keys behind without a record.
+It is the only index of the keyring's items. An item that no connection points to any more is added
+to `forgotten` in the same write, and stays there until it is deleted for certain, so that no crash
+leaves keys behind without a record.
 """
 
 import unicodedata
@@ -27,14 +27,14 @@ from amp_console.connections.settings_errors import (
 from amp_console.connections.settings_file import SettingsFile
 
 _CHANGED_ALONE = ("keyring_item", "webhook_item", "sources", "segment", "ledger")
-"""What a saved connection leaves as it is in the file: it is changed by itself."""
+"""The settings that `save` leaves unchanged in the file: each has its own method."""
 
 
 class ConnectionStore:
     """The connections by name. Every method may raise a SettingsError about the file."""
 
     def __init__(self, file: Path, *, read_only: bool = False) -> None:
-        """With `read_only`, whatever changes settings or keys raises `SettingsReadOnly`."""
+        """With `read_only`, changing settings or keys raises `SettingsReadOnly`."""
         self._file = SettingsFile(file, read_only=read_only)
 
     def check_writable(self) -> None:
@@ -49,16 +49,16 @@ class ConnectionStore:
         return self._parse(self._file.read()).connections
 
     def get(self, name: str) -> Connection:
-        """Return the connection of this name.
+        """Return the connection with this name.
 
-        Raises UnknownConnection: there is none; the known ones are listed.
+        Raises UnknownConnection, which lists the known ones.
         """
         return _named(self.all(), name)
 
     def pick(self, name: str | None) -> Connection:
-        """Return the connection of this name; without a name, the only one.
+        """Return the connection with this name; without a name, the only one.
 
-        Raises NoConnections, SeveralConnections, UnknownConnection: the choice is not clear.
+        Raises NoConnections, SeveralConnections or UnknownConnection if the choice is not clear.
         """
         connections = self.all()
         if name is not None:
@@ -72,13 +72,13 @@ class ConnectionStore:
     def save(
         self, connection: Connection, before: Connection | None = None, **items: str
     ) -> Connection:
-        """Insert a connection, or replace the one of its id; return it as it was saved.
+        """Add a connection, or replace the one with its id; return it as saved.
 
-        With what it was `before` it was changed, only what differs is saved: another process may
-        have changed other settings since. Its keyring items change to those in `items` alone, by
-        their settings; sources, space and ledger change through methods of their own only. An item
-        that is not pointed to is deleted. Raises NameTaken: another connection has its name. Raises
-        UnknownConnection: it was removed since it was as `before`.
+        With its state `before` the change, only the differences are saved: another process may have
+        changed other settings since. Only the keyring items in `items`, by setting, are replaced;
+        sources, space and ledger change only through their own methods. An item that nothing points
+        to is deleted. Raises NameTaken if another connection has its name. With `before`, raises
+        UnknownConnection if the connection has been removed since.
         """
 
         def put(settings: Settings) -> Settings:
@@ -95,9 +95,9 @@ class ConnectionStore:
         return _by_id(self._change(put), connection)
 
     def put_source(self, connection: Connection, source: NamedSource) -> Connection:
-        """Add a source to a connection, or replace the one of its name; return the connection.
+        """Add a source to a connection, or replace the one with its name; return the connection.
 
-        Raises UnknownConnection: it was removed.
+        Raises UnknownConnection if the connection was removed.
         """
 
         def put(known: Connection) -> Connection:
@@ -116,7 +116,7 @@ class ConnectionStore:
         return self._change_one(connection, drop)
 
     def put_space(self, connection: Connection, space: SegmentSpace | None) -> Connection:
-        """Set or remove a connection's Segment space; return it. Raises as `put_source`."""
+        """Set or remove the Segment space; return the connection. Raises as `put_source`."""
         return self._change_one(
             connection, lambda known: msgspec.structs.replace(known, segment=space)
         )
@@ -149,9 +149,9 @@ class ConnectionStore:
         return _by_id(self._change(put), connection)
 
     def remove(self, name: str) -> None:
-        """Remove a connection; its keyring item, if it has one, joins the forgotten.
+        """Remove a connection; its keyring items become `forgotten`.
 
-        Raises UnknownConnection: there is none of this name.
+        Raises UnknownConnection if there is none with this name.
         """
 
         def remove_entry(settings: Settings) -> Settings:
@@ -168,7 +168,7 @@ class ConnectionStore:
         return self._parse(self._file.read()).forgotten
 
     def mark_deleted(self, item: str) -> None:
-        """Drop a forgotten item that is no longer in the keyring."""
+        """Remove a forgotten item that is no longer in the keyring from the settings."""
 
         def drop(settings: Settings) -> Settings:
             left = tuple(entry for entry in settings.forgotten if entry != item)
@@ -205,7 +205,7 @@ class ConnectionStore:
 
 
 def _changes(connection: Connection, before: Connection | None) -> dict[str, Any]:
-    """The settings of a connection that differ from what it was before; without that, all."""
+    """The settings of a connection that have changed since `before`; all without it."""
     found = {
         name: getattr(connection, name)
         for name in Connection.__struct_fields__
@@ -217,7 +217,7 @@ def _changes(connection: Connection, before: Connection | None) -> dict[str, Any
 
 
 def _by_id(settings: Settings, connection: Connection) -> Connection:
-    """What a connection is in these settings."""
+    """The current state of a connection in these settings."""
     return next(known for known in settings.connections if known.id == connection.id)
 
 
@@ -233,6 +233,6 @@ def _named(connections: Iterable[Connection], name: str) -> Connection:
 
 
 def _remember_items(before: Settings, after: Settings) -> Settings:
-    """Add to the forgotten the items that a change left without a connection."""
+    """Add the items that a change left without a connection to the forgotten ones."""
     waiting = dict.fromkeys([*after.forgotten, *sorted(before.items - after.items)])
     return after._replace(forgotten=tuple(item for item in waiting if item not in after.items))

@@ -1,4 +1,4 @@
-"""Where a connection's keys come from, and how they are kept, replaced and forgotten."""
+"""Finding, storing, replacing and deleting a connection's keys."""
 
 import enum
 from collections.abc import Callable, Generator, Mapping
@@ -24,7 +24,7 @@ _WHOLE_RING = {KeysProblem.LOCKED, KeysProblem.WAITING, KeysProblem.NO_KEYRING}
 
 
 class KeySource(enum.Enum):
-    """Where keys came from: `THIS_RUN` is a front's memory, until it quits."""
+    """Where keys came from: `THIS_RUN` is the memory of a front end, until it quits."""
 
     ENVIRONMENT = "environment"
     KEYRING = "keyring"
@@ -34,9 +34,9 @@ class KeySource(enum.Enum):
 def find_keys(
     connection: Connection, environ: Mapping[str, str], keyring: Keyring
 ) -> tuple[Credentials, KeySource]:
-    """Return a connection's keys, from the environment or else from the keyring.
+    """Return a connection's keys from the environment, or otherwise from the keyring.
 
-    Raises KeysError: there are none (MISSING), or the keyring didn't give them.
+    Raises KeysError if there are none (MISSING), or the keyring didn't return them.
     """
     if credentials := keys_from_environment(environ):
         return credentials, KeySource.ENVIRONMENT
@@ -49,7 +49,7 @@ def find_keys(
 
 
 def _about(connection: Connection, error: KeysError) -> KeysError:
-    """Say whose keys they are; and in reading them, nothing was to be saved."""
+    """Return an error that names the connection, and does not mention saving."""
     match error.problem:
         case KeysProblem.MISSING:
             words = (
@@ -74,15 +74,15 @@ def store_keys(
     credentials: Credentials,
     before: Connection | None = None,
 ) -> Connection:
-    """Keep a connection and its keys; return the connection as it was saved.
+    """Save a connection and its keys; return the connection as saved.
 
-    With what it was `before` it was changed, only what differs is saved.
+    With its state `before` the change, only the differences are saved.
 
     The new keys are stored and read back before the settings point to them, and the old ones are
-    deleted last: at every moment the settings point to keys that work.
+    deleted last, so the settings point to working keys at every moment.
 
-    Raises KeysError: the keyring didn't take the keys. The settings are unchanged. Raises
-    SettingsError: the settings weren't saved. The new keys are removed from the keyring again.
+    Raises KeysError if the keyring didn't store the keys; the settings are unchanged then. Raises
+    SettingsError if the settings weren't saved; the new keys are removed from the keyring again.
     """
     store.check_writable()
     with without_keyring(KEYS_NOT_KEPT):
@@ -97,11 +97,10 @@ def point_to(
     before: Connection | None,
     **items: str,
 ) -> Connection:
-    """Save a connection that points to new keyring items, and delete those it pointed to.
+    """Save a connection that points to new keyring items, and delete the old ones.
 
-    `before` as for `ConnectionStore.save`.
-
-    Raises SettingsError: the settings weren't saved. The new items are removed again.
+    See `ConnectionStore.save` for `before`. Raises SettingsError if the settings weren't saved; the
+    new items are removed again.
     """
     with deleted_unless_saved(store, keyring, items):
         stored = store.save(connection, before, **items)
@@ -117,12 +116,12 @@ def save_passwords(
     *,
     not_kept: str,
 ) -> Connection:
-    """Keep new passwords in the keyring, and save settings that point to them; return those.
+    """Store new passwords in the keyring; return the connection that points to them, as saved.
 
-    `passwords` are by the setting that names the item; None stays as it is. `put` saves the items
-    by setting. `not_kept` says what to do without a keyring.
-    Raises KeysError: the keyring didn't take one; nothing was saved. Raises SettingsError: the
-    settings weren't saved; the passwords are removed from the keyring again.
+    `passwords` are keyed by the setting that names the item; None keeps the current one. `put`
+    saves the items by setting. `not_kept` says what to do without a keyring. Raises KeysError if
+    the keyring didn't store one; nothing was saved then. Raises SettingsError if the settings
+    weren't saved; the passwords are removed from the keyring again.
     """
     store.check_writable()
     items: dict[str, str] = {}
@@ -138,8 +137,8 @@ def save_passwords(
 def find_password(item: str | None, keyring: Keyring, secret: str, remedy: str) -> Secret | None:
     """Return a password or a token from the keyring, None without an item.
 
-    `secret` names it, `remedy` says in a sentence how to give it again.
-    Raises KeysError: the keyring didn't give it.
+    `secret` names it; `remedy` is a sentence on how to enter it again. Raises KeysError if the
+    keyring didn't return it.
     """
     if item is None:
         return None
@@ -153,11 +152,11 @@ def find_password(item: str | None, keyring: Keyring, secret: str, remedy: str) 
 def deleted_unless_saved(
     store: ConnectionStore, keyring: Keyring, items: Mapping[str, str]
 ) -> Generator[None, None, None]:
-    """Remove new keyring items again where the settings that would point to them aren't saved."""
+    """Remove new keyring items again if the settings that would point to them aren't saved."""
     try:
         yield
     except BaseException as error:
-        # What was raised by neither of them, as Ctrl+C, may come after they were saved.
+        # Anything else, such as Ctrl-C, may come after they were saved.
         is_unsaved = isinstance(error, KeysError | SettingsError)
         with suppress(KeysError, SettingsError):
             used = frozenset() if is_unsaved else Settings(store.all()).items
@@ -168,19 +167,18 @@ def deleted_unless_saved(
 
 
 def forget_connection(store: ConnectionStore, keyring: Keyring, name: str) -> tuple[str, ...]:
-    """Remove a connection and its keys; return the keyring items that still wait to be deleted.
+    """Remove a connection and its keys; return the keyring items still to be deleted.
 
-    Raises SettingsError: the settings weren't changed; its UnknownConnection: there is none of this
-    name.
+    Raises SettingsError if the settings weren't changed, UnknownConnection if none has this name.
     """
     store.remove(name)
     return retry_forgotten(store, keyring)
 
 
 def retry_forgotten(store: ConnectionStore, keyring: Keyring) -> tuple[str, ...]:
-    """Delete the keyring items that no connection uses any more; return those that still wait.
+    """Delete the keyring items that no connection uses any more; return those still to be deleted.
 
-    It stops at a keyring that is locked, silent or absent: one prompt is enough.
+    It stops if the keyring is locked, silent or missing: one prompt is enough.
     """
     store.check_writable()
     for item in store.forgotten():

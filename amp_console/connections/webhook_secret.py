@@ -1,4 +1,4 @@
-"""The shared secret of a connection's webhook destination: kept and found like the keys."""
+"""The shared secret of a connection's webhook destination, stored like the keys."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ from amp_console.values import Secret
 
 
 def checked_secret(text: str) -> Secret:
-    """Return a shared secret without blanks at its ends. Raises ValueError where it is empty."""
+    """Return a shared secret without spaces at its ends. Raises ValueError if it is empty."""
     if not text.strip():
         raise ValueError("The shared secret is empty.")
     return Secret(text.strip())
@@ -26,9 +26,9 @@ def checked_secret(text: str) -> Secret:
 def find_webhook_secret(
     connection: Connection, environ: Mapping[str, str], keyring: Keyring
 ) -> Secret | None:
-    """Return it from AMP_CONSOLE_WEBHOOK_SECRET, or else from the keyring; None is none.
+    """Return it from AMP_CONSOLE_WEBHOOK_SECRET, otherwise from the keyring; None if there is none.
 
-    Raises KeysError: the keyring didn't give it.
+    Raises KeysError if the keyring didn't return it.
     """
     if text := environ.get(WEBHOOK_VARIABLE, "").strip():
         return Secret(text)
@@ -41,7 +41,7 @@ def find_webhook_secret(
 
 
 def _about(connection: Connection, error: KeysError) -> KeysError:
-    """Say that it is the shared secret that the keyring didn't give."""
+    """Return an error that names the shared secret and the connection."""
     match error.problem:
         case KeysProblem.MISSING | KeysProblem.DAMAGED:
             why = "The keyring does not contain the shared secret"
@@ -59,7 +59,7 @@ def _about(connection: Connection, error: KeysError) -> KeysError:
 def store_webhook_secret(
     store: ConnectionStore, keyring: Keyring, connection: Connection, secret: Secret
 ) -> Connection:
-    """Keep the secret, and delete the one before; raises as `store_keys` does."""
+    """Store the secret, and delete the earlier one. Raises as `store_keys` does."""
     store.check_writable()
     with without_keyring(SECRET_NOT_KEPT):
         item = keyring.write_secret(secret)

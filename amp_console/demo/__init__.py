@@ -1,6 +1,6 @@
 """The demo: the console on a simulated Amplitude, with audiences whose members change.
 
-It gives the console its own environment and fills the ledger through the product's use cases, so
+It gives the console a separate environment and fills the ledger through the product's use cases, so
 that every screen shows what an operator would see.
 """
 

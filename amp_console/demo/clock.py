@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-SECOND = 1_000_000  # microseconds, the unit of every moment here
+SECOND = 1_000_000  # microseconds, the unit of all times here
 MINUTE, HOUR = 60 * SECOND, 3_600 * SECOND
 DAY = 24 * HOUR
-STEP = 370_000  # that pass with every reading of a clock in the past
+STEP = 370_000  # microseconds that pass with every reading of a clock in the past
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
         return self.begun - microseconds
 
     def set(self, moment: int) -> None:
-        """Continue from this time."""
+        """Set the clock to this time in the past."""
         self._past = moment
 
     def release(self) -> None:

@@ -1,4 +1,4 @@
-"""What the console shows or does, as conditions that the captions of the tour wait for."""
+"""Conditions on what the console shows or does, for which the tour's captions wait."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 Condition = Callable[["App[Any]"], bool]
-"""Whether something holds in the console right now."""
+"""Whether something is true in the console right now."""
 
 
 def screen(name: str, *texts: str) -> Condition:
-    """A screen of this class is shown, with all these texts."""
+    """A screen of this class is shown and contains all these texts."""
 
     def holds(app: "App[Any]") -> bool:
         if type(app.screen).__name__ != name:
@@ -30,7 +30,7 @@ def screen(name: str, *texts: str) -> Condition:
 
 
 def lacks(text: str) -> Condition:
-    """The screen in front does not show a text."""
+    """The screen in front does not contain a text."""
     return lambda app: text not in text_of(app.screen)
 
 
@@ -47,7 +47,7 @@ def cursor_on(name: str, text: str) -> Condition:
 
 
 def every(*conditions: Condition) -> Condition:
-    """All of these hold."""
+    """All these conditions hold."""
     return lambda app: all(condition(app) for condition in conditions)
 
 
@@ -64,7 +64,7 @@ def trouble(name: str, *, is_on: bool) -> Condition:
 
 
 def sync_waits(app: "App[Any]") -> bool:
-    """A sync waits before it sends a request again."""
+    """A sync is waiting before it sends a request again."""
     job = services_of(app).jobs.sync
     if job is None or job.is_over or job.snapshot is None:
         return False
@@ -87,7 +87,7 @@ def live_delivers(app: "App[Any]") -> bool:
 
 def text_of(screen: "Screen[Any]") -> str:
     """The text of a screen, without the caption."""
-    # Textual keeps what is rendered: without this a dialog would stay without what is behind it.
+    # Textual caches what it renders: without this, the area behind a dialog would stay empty.
     visible_screen_stack.set(screen.app._background_screens)
     rows = [strip.text for strip in screen._compositor.render_strips()]
     for caption in screen.query(Caption):

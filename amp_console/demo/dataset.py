@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 SPACE = "spa_2fyExampleSpaceForTheDemo"
 MIX, MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
-AUDIENCE_STEP, SEED_STEP = 1_000_003, 7_368_787  # numbers from one audience, or seed, to the next
+AUDIENCE_STEP, SEED_STEP = 1_000_003, 7_368_787  # between two audiences' numbers, and two seeds'
 USER_ID = re.compile("usr_[0-9a-f]{16}")
 FIRST_AMPLITUDE_ID = 412_000_000_000
 SECOND = 1_000_000  # microseconds
-GROUPS = 12  # groups of changes per hour; the changes of a group share their second
+GROUPS = 12  # groups of changes per hour; all changes of a group are in the same second
 
 
 class AudienceDefinition(NamedTuple):
@@ -90,7 +90,7 @@ def stamp(at: int) -> str:
 
 
 def event_lines(definition: AudienceDefinition, group: ChangeGroup) -> str:
-    """The events of a group, one per line; a template, as there are tens of thousands."""
+    """The events of a group, one per line, from a template: there are tens of thousands."""
     head = (
         f'{{"type":"identify","context":{{"personas":{{"computation_class":"audience",'
         f'"computation_id":"{definition.computation_id}","computation_key":"{definition.key}",'

@@ -1,4 +1,4 @@
-"""Reading changes that the demo has made itself, without parsing the events it wrote of them."""
+"""Reading changes that the demo generated, without parsing the events it wrote for them."""
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
@@ -14,10 +14,10 @@ BATCH = 4_000  # changes; an import can be stopped after each batch
 
 
 class GroupReader:
-    """A `BatchReader` of a file that was written with `event_lines`.
+    """A `BatchReader` for a file written with `event_lines`.
 
-    Importing the file itself finds the same changes at the same lines. Parsing tens of thousands of
-    events would take a third of the time in which the demo opens.
+    Importing the file itself would find the same changes on the same lines, but parsing tens of
+    thousands of events would take a third of the time in which the demo opens.
     """
 
     kind = SourceKind.NDJSON
@@ -36,7 +36,7 @@ class GroupReader:
         self._change_groups = change_groups
 
     def position(self) -> int:
-        """No bytes are read."""
+        """Always 0: no bytes are read."""
         return 0
 
     def __iter__(self) -> Iterator[EventBatch]:

@@ -1,4 +1,4 @@
-"""Running the guided tour: it presses keys, and says what they led to once that is seen."""
+"""Running the guided tour: it presses keys, and explains the result once it is on screen."""
 
 import asyncio
 import time
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 
-STEP_TIMEOUT = 90.0  # seconds until a step that shows nothing fails
+STEP_TIMEOUT = 90.0  # seconds until a step fails whose result does not appear
 POLL_SECONDS = 0.05  # seconds between two checks of the screen
-PRESS_SECONDS = 1.0  # at most until a key has acted
-KEY_PAUSE, REPEAT_PAUSE = 1.1, 0.4  # seconds from the announcement of a key until it is pressed
+PRESS_SECONDS = 1.0  # at most, until a key has taken effect
+KEY_PAUSE, REPEAT_PAUSE = 1.1, 0.4  # seconds from announcing a key to pressing it
 MAX_REPEATS = 30
 KEY_NAMES = {"!": "exclamation_mark", "_": "underscore"}
 SHOWN_KEYS = {"escape": "Esc", "f2": "F2", "exclamation_mark": "!"}
@@ -35,7 +35,7 @@ FAILED = "The tour ended early: its next step did not appear. Press ? for help."
 
 
 class StepFailed(Exception):
-    """The console does not show what a step leads to."""
+    """The console does not show the result of a step."""
 
     def __init__(self, step: TourStep) -> None:
         super().__init__(step)
@@ -45,10 +45,10 @@ class StepFailed(Exception):
 class GuidedTour:
     """A `Tour` through a list of steps.
 
-    Space pauses and resumes, Enter or → continues at once, by one step where the tour is paused,
-    and Esc ends it. q and ctrl+q end it and ask to quit. Everything else does nothing, the mouse
-    included. `ready` blocks until the tour can begin. `rest` waits so many seconds before the next
-    key or step. `seen` is called when a caption is shown.
+    Space pauses and resumes, Enter or → continues at once (by one step if the tour is paused), and
+    Esc ends it. q and ctrl+q end it and ask to quit. All other keys and the mouse do nothing.
+    `ready` blocks until the tour can begin. `rest` waits so many seconds before the next key or
+    step. `seen` is called when a caption is shown.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class GuidedTour:
         self._seen = seen
         self._patience = step_timeout
         self.failed_step: TourStep | None = None
-        """The step that failed and ended the tour, if one did."""
+        """The step that failed and ended the tour, if any."""
         self._app: App[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._advance = asyncio.Event()
@@ -97,10 +97,10 @@ class GuidedTour:
         else:
             self._end(FINISHED)
         finally:
-            self._app = None  # also if the console quits meanwhile
+            self._app = None  # even if the console quits in the meantime
 
     def handle_input(self, event: InputEvent) -> bool:
-        """Handle every key of the presenter, and keep the mouse from the console."""
+        """Handle every key that the presenter presses, and keep mouse events from the console."""
         if not self.is_running or event in self._own:
             return False
         if isinstance(event, Key):
@@ -147,7 +147,7 @@ class GuidedTour:
             self._advance.clear()
             await self._press_keys(step)
             await self._wait_for(step.holds, step)
-            self._advance.clear()  # a caption that has just come is not skipped by an earlier key
+            self._advance.clear()  # an earlier key must not skip a new caption
             if self._pauses_at_caption:
                 self._resumed.clear()
             self._say(step.caption)
@@ -155,7 +155,7 @@ class GuidedTour:
             await self._rest_or_advance(step.rest)
 
     async def _press_keys(self, step: TourStep) -> None:
-        """Press the keys of a step; the caption of the step before is true until then."""
+        """Press the keys of a step; the previous step's caption is shown until then."""
         if step.before is not None:
             step.before()
         for press in step.keys:
@@ -166,7 +166,7 @@ class GuidedTour:
             self._key = f"Next key: {shown}"
             self._show_caption()
             await self._rest_or_advance(KEY_PAUSE)
-            # What it said is about the screen before this key.
+            # The notifications are about the screen before this key.
             services_of(self._console).notifications.shown.clear()  # the log keeps them
             self._key = f"Pressed: {shown}"
             self._say(press.meanwhile)
@@ -190,14 +190,14 @@ class GuidedTour:
             await asyncio.sleep(POLL_SECONDS)
 
     def _key_of(self, press: KeyPress) -> str:
-        """The key to press: where an ID is given, the key that its binding has now."""
+        """The key to press; for the ID of a binding, its current key."""
         if not press.key.startswith("@"):
             return press.key
         bindings = services_of(self._console).appearance.bindings_of(self._console)
         return next(key for key, binding in bindings if binding.id == press.key[1:])
 
     async def _rest_or_advance(self, seconds: float) -> None:
-        """Rest, or until the presenter continues; not while the tour is paused."""
+        """Wait for `seconds`, or until the presenter continues; then for the end of a pause."""
         waits = [
             asyncio.ensure_future(self._advance.wait()),
             asyncio.ensure_future(self._rest(seconds)),
@@ -210,7 +210,7 @@ class GuidedTour:
         await self._resumed.wait()
 
     async def _press(self, key: str) -> None:
-        """Press a key, and wait until it has acted."""
+        """Press a key, and wait until it has taken effect."""
         event = Key(KEY_NAMES.get(key, key), key if len(key) == 1 else None)
         self._own.add(event)
         handled = asyncio.Event()

@@ -43,18 +43,18 @@ OTHERS = (
     ("Churn risk – CS team (old)", OTHER_OWNER, UPLOADED, 1_155),
     ("Do not contact", "legal@acme.example", UPLOADED, 2_203),
 )
-"""Cohorts of other people: name, owner, type, size."""
+"""Other people's cohorts: name, owner, type, size."""
 
 FIRST_SHOPPERS = 7_500  # members since the first run; the others entered a day later
 GHOSTS = tuple(f"ghost-{number:04x}" for number in range(0x2A7, 0x2A7 + 8 * 0x11, 0x11))
 """Shoppers unknown to Amplitude."""
 REFUSED = 2  # shoppers that Amplitude refuses
 UNIDENTIFIED = 3  # people at risk of churning whose events carry no Amplitude ID
-IN_CS_COHORT = 1_155  # of them were in the cohort before it was linked
-LATE_TRIAL_MEMBERS = 18  # people on trial who came after their cohort was deleted
+IN_CS_COHORT = 1_155  # of the people at risk were in the cohort before it was linked
+LATE_TRIAL_MEMBERS = 18  # people on trial who entered after their cohort was deleted
 RECENTLY_ENTERED, RECENTLY_LEFT = 312, 40  # shoppers within the last hour
 REMOVED_IN_AMPLITUDE, ADDED_IN_AMPLITUDE = 212, 37  # of the cohort of lapsed people
-NEW_SUBSCRIBERS, UNSUBSCRIBED = 26, 9  # of the newsletter, since its query was read
+NEW_SUBSCRIBERS, UNSUBSCRIBED = 26, 9  # subscribers since the newsletter's last refresh
 MARGIN = 11 * MINUTE
 
 
@@ -62,7 +62,7 @@ class History:
     """Fills a ledger and a simulated Amplitude."""
 
     def __init__(self, simulator: "Simulator", seeder: Seeder, seed: int, warehouse: Path) -> None:
-        """`warehouse` is the file of the warehouse, which the history makes."""
+        """`warehouse` is the file of the warehouse, which this creates."""
         self._simulator = simulator
         self._seeder = seeder
         self._seed = seed
@@ -71,18 +71,18 @@ class History:
         """How much of the history is seeded, from 0.0 to 1.0."""
 
     def refused(self) -> frozenset[str]:
-        """The users because of which Amplitude refuses the whole request."""
+        """The users for whom Amplitude refuses a whole request."""
         return frozenset(user_ids(self._seed, SHOPPERS, FIRST_SHOPPERS, REFUSED))
 
     def _ago(self, microseconds: int) -> int:
-        """The time so many microseconds before the demo began, hours with some minutes more.
+        """The time so many microseconds before the demo began, plus some minutes if it is hours.
 
-        Else "25 h ago" becomes "26 h ago" as soon as the demo is open.
+        Otherwise "25 h ago" would become "26 h ago" soon after the demo opens.
         """
         return self._seeder.clock.ago(microseconds + (MARGIN if microseconds >= HOUR else 0))
 
     async def seed_all(self, client: "AmplitudeClient") -> None:
-        """Seed the history in its order, the small audiences first and the largest one last.
+        """Seed the history in order, the small audiences first and the largest one last.
 
         Raises `SeedingStopped` once the demo has ended.
         """
@@ -106,7 +106,7 @@ class History:
         self._newsletter()
 
     def _other_cohorts(self) -> None:
-        """Create the cohorts of other people."""
+        """Create other people's cohorts."""
         world, clock = self._simulator.world, self._seeder.clock
         for number, (name, owner, kind, size) in enumerate(OTHERS):
             clock.set(self._ago((95 - 11 * number) * DAY))
@@ -121,7 +121,7 @@ class History:
         await self._seeder.sync(client, self._ago(6 * DAY + 2 * HOUR), LAPSED, TRIAL)
 
     async def _churn(self, client: "AmplitudeClient") -> None:
-        """An audience on Amplitude ID, linked to a cohort that existed before."""
+        """An audience matched by Amplitude ID, linked to a cohort that already existed."""
         world, at = self._simulator.world, self._ago(5 * DAY + 3 * HOUR)
         people = user_ids(self._seed, CHURN, 0, CHURN.people)
         known = amplitude_ids(self._seed, CHURN.people - UNIDENTIFIED)
@@ -140,7 +140,7 @@ class History:
         await self._seeder.sync(client, self._ago(5 * DAY + 2 * HOUR), CHURN)
 
     async def _shoppers(self, client: "AmplitudeClient") -> None:
-        """Four runs: a rate limit, rejected users, Amplitude down, and up again."""
+        """Four runs: rate limited, with rejected users, with Amplitude down, and up again."""
         from amp_console.simulator import Answer, Call
 
         faults, seeder = self._simulator.faults, self._seeder
@@ -180,7 +180,7 @@ class History:
         ]
 
     def _change_in_amplitude(self) -> None:
-        """Remove some lapsed people from the cohort, and add people that no event names."""
+        """Remove some lapsed people from the cohort, and add people who are in no event."""
         world, cohort = self._simulator.world, self._seeder.cohort(LAPSED)
         people = user_ids(self._seed, LAPSED, 0, LAPSED.people)
         gone = people[:: LAPSED.people // REMOVED_IN_AMPLITUDE][:REMOVED_IN_AMPLITUDE]
@@ -214,7 +214,7 @@ class History:
         self._subscribers([*shoppers, *own])
 
     def _subscribers(self, people: list[str]) -> None:
-        """The same people are a query in a warehouse, which has changed since it was read."""
+        """Give the newsletter a query for the same people, whose result has changed since."""
         write_subscribers(self._warehouse, people)
         self._seeder.refresh(NEWSLETTER, SOURCE, QUERY, self._ago(29 * MINUTE))
         late = user_ids(self._seed, NEWSLETTER, NEWSLETTER.people, NEW_SUBSCRIBERS)
@@ -229,7 +229,7 @@ class History:
     def _enter(
         self, definition: AudienceDefinition, since: int, until: int, *, people: int | None = None
     ) -> None:
-        """Let an audience's first people enter; import the file two minutes later."""
+        """Let the first people of an audience enter; import the file two minutes later."""
         people_ids = user_ids(self._seed, definition, 0, people or definition.people)
         change_groups = spread(people_ids, since, until, self._seeder.rng)
         self._seeder.read(definition, min(until + 2 * MINUTE, self._ago(5 * MINUTE)), change_groups)

@@ -1,4 +1,4 @@
-"""Seeding the demo: importing files and carrying out runs as if it were days ago."""
+"""Seeding the demo: importing files and running syncs as if it were days ago."""
 
 import random
 import threading
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from amp_console.amplitude.client import AmplitudeClient
     from amp_console.simulator import Cohort
 
-# One cohort after the other, so that the same seed makes the same requests in the same order.
+# One cohort at a time, so that the same seed sends the same requests in the same order.
 PAST_LIMITS = Limits(parallel_cohorts=1, first_batch=500, largest_batch=2_000)
-QUERY_SECONDS = 0.3  # that a query seems to take, so that pictures repeat
+QUERY_SECONDS = 0.3  # that a query seems to take, so that screenshots repeat
 
 
 class SeedingStopped(Exception):
@@ -89,7 +89,7 @@ class Seeder:
         self._import(file, at, open_reader)
 
     def write_files(self) -> None:
-        """Write the files whose changes are imported already: home is shown sooner without them."""
+        """Write the files of changes that are already imported: home appears sooner this way."""
         while self._unwritten:
             self._check_running()
             file, definition, groups = self._unwritten.pop()
@@ -144,7 +144,7 @@ class Seeder:
     async def sync(
         self, client: "AmplitudeClient", at: int, *definitions: AudienceDefinition
     ) -> None:
-        """Carry out a run as of `at`, over real HTTP."""
+        """Run a sync as of `at`, over real HTTP."""
         self._check_running()
         self.clock.set(at)
         ledger, stop = self._ledger, Stop()
@@ -174,7 +174,7 @@ class Seeder:
         return cohort_id
 
     def _read_until(self, at: int) -> ReadCounts:
-        """What was read for a run at `at`: everything since the previous run."""
+        """The counts of what was read for a run at `at`: everything since the previous run."""
         read = sum((tally for when, tally in self._unsynced if when <= at), ReadCounts())
         self._unsynced = [item for item in self._unsynced if item[0] > at]
         return read

@@ -1,6 +1,6 @@
-"""What Segment says in the demo: mostly what the ledger says, with a few things to see.
+"""Segment's answers in the demo: mostly the same as the ledger, with a few differences.
 
-It was asked some minutes before the demo began, through the product's own use case.
+They were read some minutes before the demo began, through the product's own use case.
 """
 
 from functools import partial
@@ -31,7 +31,7 @@ ONLY_IN_SEGMENT = (
 async def seed_segment(
     simulator: "Simulator", ledger: Ledger, connection: Connection, clock: Clock
 ) -> None:
-    """Read the simulated space into the ledger. It knows the people of the ledger at any time."""
+    """Read the simulated space into the ledger. It always knows the ledger's people."""
     from amp_console.simulator.segment import TOKEN
 
     assert connection.segment is not None
@@ -44,7 +44,7 @@ async def seed_segment(
 
 
 def _audiences(ledger: Ledger, connection: Connection) -> "list[ListedAudience]":
-    """The audiences of the space, as large as the ledger says when Segment is asked."""
+    """The audiences of the space, with the ledger's current sizes."""
     from amp_console.simulator import ListedAudience, Size
 
     return [
@@ -57,7 +57,7 @@ def _audiences(ledger: Ledger, connection: Connection) -> "list[ListedAudience]"
 
 
 def _profile(ledger: Ledger, user_id: str) -> dict[str, bool] | None:
-    """The audiences that a person has been in, by what the ledger says when Segment is asked."""
+    """Whether a person is in each audience now, for those they ever were in, by the ledger."""
     found = ledger.read(find_person, user_id)
     return {item.audience.key: item.is_member for item in found} if found else None
 
@@ -71,6 +71,6 @@ def _listed(summary: AudienceSummary) -> "ListedAudience":
     listed = ListedAudience(
         key=known.key, name=known.own_name, id=known.computation_id, size=Size(size)
     )
-    if known.key == NEWSLETTER.key:  # it is computed again just now
+    if known.key == NEWSLETTER.key:  # it is being recomputed now
         return msgspec.structs.replace(listed, status="Computing", size=msgspec.UNSET)
     return msgspec.structs.replace(listed, status="Error") if known.key == TRIAL.key else listed

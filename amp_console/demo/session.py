@@ -1,7 +1,7 @@
-"""The session of a demo: a simulated Amplitude, a temporary folder, and a thread that fills both.
+"""The session of a demo: a simulated Amplitude, a temporary folder, and a thread to fill both.
 
-The thread loads the simulator, the history and the traffic itself, so that the first screen waits
-for none of them. Requests to the simulator wait in its socket meanwhile.
+The thread imports the simulator, the history and the traffic, so that the first screen does not
+wait for them. In the meantime, requests to the simulator wait in its socket.
 """
 
 import random
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from amp_console.simulator import Behaviour, Simulator
 
 APP_ID = 153957
-FIRST_EVENT_AFTER = 45  # seconds until Amplitude has the first event of a user it has rejected
+FIRST_EVENT_AFTER = 45  # seconds until Amplitude knows a user it has rejected
 KEYS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-key"))
-SEGMENT_TOKENS = SegmentTokens(  # those that the simulator accepts
+SEGMENT_TOKENS = SegmentTokens(  # the simulator's
     Secret("simulated-segment-token"), Secret("simulated-profiles-token")
 )
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
@@ -54,10 +54,10 @@ PAUSE, FAST_PAUSE = 2.0, 0.5  # seconds between two files of the traffic
 class SimulatedSession:
     """A context manager: the environment of a console for a demo, and its `DemoSession`.
 
-    `seed` generates other people; `fast` shortens every delay; `faults` causes trouble now and
-    then; without `has_traffic` members do not change, so that pictures repeat. `port` and `home`
-    make addresses and paths repeat, too; a `home` that exists raises FileExistsError. An error
-    during seeding is raised by `wait`, and at the end.
+    Another `seed` generates other people; `fast` shortens every delay; `faults` causes trouble now
+    and then. Without `has_traffic`, members do not change, so that screenshots repeat. `port` and
+    `home` make addresses and paths repeat, too; a `home` that exists raises FileExistsError. An
+    error during seeding is raised by `wait`, and on exit.
     """
 
     def __init__(
@@ -149,11 +149,11 @@ class SimulatedSession:
         return self._troubles.all()
 
     def toggle(self, name: str) -> str:
-        """Turn a kind of trouble on or off; before seeding ends, it takes effect at that end."""
+        """Turn a kind of trouble on or off; during seeding, it takes effect when that ends."""
         return self._troubles.toggle(name)
 
     def make_ghosts_known(self) -> None:
-        """Let Amplitude know the users that it has rejected as unknown; once, after seeding."""
+        """Make the users that Amplitude rejected as unknown known to it; once, after seeding."""
         from amp_console.demo.history import GHOSTS
 
         assert self.simulator is not None

@@ -1,8 +1,8 @@
 """The steps of the guided tour, as data.
 
-The story: a plan, a sync that meets a rate limit, users that were rejected and are retried, a
-cohort that was changed by hand and is repaired, and a live session. A caption is one line of 80
-columns, and speaks of what the screen shows, in its words.
+The story: a plan, a sync with a rate limit, rejected users who are retried, a cohort that was
+changed by hand and is repaired, and a live session. A caption is one line of 80 columns, and
+describes what the screen shows, in its words.
 """
 
 from collections.abc import Callable
@@ -27,9 +27,9 @@ RATE_LIMIT = "rate-limit"
 class KeyPress(NamedTuple):
     """A key and what it does.
 
-    A `key` that starts with @ is the ID of a binding; its current key is pressed. `meanwhile` is
-    true from then until the next key, which waits until `then` holds. A key that `repeats` is
-    pressed as often as that takes.
+    A `key` that starts with @ is the ID of a binding; its current key is pressed. The text
+    `meanwhile` is shown from then until the next key, which waits until `then` holds. A key that
+    `repeats` is pressed until it does.
     """
 
     key: str
@@ -40,10 +40,10 @@ class KeyPress(NamedTuple):
 
 
 class TourStep(NamedTuple):
-    """Keys, and a caption for what they lead to.
+    """Keys, and a caption for their result.
 
-    `caption` is shown once `holds` does, and then for `rest` seconds; a step without keys may say
-    something until then (`meanwhile`). `before` is called first.
+    `caption` is shown once `holds` is true, and then for `rest` seconds; a step without keys may
+    show another text until then (`meanwhile`). `before` is called first.
     """
 
     caption: str
@@ -57,7 +57,7 @@ class TourStep(NamedTuple):
 def tour_steps(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
     """The steps of a tour through a seeded demo.
 
-    `make_ghosts_known` lets Amplitude know the users it has rejected as unknown.
+    `make_ghosts_known` makes the users that Amplitude rejected as unknown known to it.
     """
     return (*_HOME, *_SYNC, *_REJECTED, *_retry(make_ghosts_known), *_REPAIR, *_LIVE)
 

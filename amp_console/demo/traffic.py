@@ -1,4 +1,4 @@
-"""Members who enter and leave while the demo is open, in files as an S3 archive has them."""
+"""Members who enter and leave while the demo is open, in files like those of an S3 archive."""
 
 import random
 import threading
@@ -27,15 +27,15 @@ STARTED = (
     "The demo writes simulated events into segment-logs/live as long as it is open, and imports "
     "them while no live session runs. It does not log each import."
 )
-FIRST_NEWCOMER = 500_000  # the number of the first person who is new
+FIRST_NEWCOMER = 500_000  # the number of the first new person
 FIRST_LEAVER = 2_000  # people with lower numbers stay
 
 
 class Traffic:
     """Writes a small file of events now and then, and imports it.
 
-    While a live session runs, it imports none: the session would deliver what it never read, and
-    its numbers would not add up. Those that it does not follow are imported once it has ended.
+    While a live session runs, it imports none: the session would deliver changes it never read, and
+    its numbers would not add up. Files that the session does not follow are imported after it.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Traffic:
             self.step()
 
     def step(self) -> None:
-        """Write one file of changes, and import it with those that waited."""
+        """Write one file of changes, and import it with those that are waiting."""
         lines = [
             self._next_event(definition)
             for definition, most in BUSY
@@ -79,7 +79,7 @@ class Traffic:
         self._waiting = []
 
     def _next_event(self, definition: AudienceDefinition) -> str:
-        """The event of one person who enters or leaves; no person does so twice."""
+        """The event of one person who enters or leaves; each person does so only once."""
         number = self._moved[definition.key]
         self._moved[definition.key] += 1
         is_member = self._rng.random() < 0.6

@@ -1,4 +1,4 @@
-"""Trouble on request: faults that a presenter turns on to show how they are handled."""
+"""Trouble on request: faults that a presenter turns on to show how amp-console handles them."""
 
 import threading
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TroubleKind(NamedTuple):
-    """A kind of trouble: name, label, and the notifications when it is turned on and off."""
+    """A kind of trouble: name, label, and the notifications for turning it on and off."""
 
     name: str
     label: str
@@ -23,13 +23,13 @@ KINDS = (
     TroubleKind(
         "rate-limit",
         "Rate limit: most changes must wait 5 s (429)",
-        "Amplitude limits the rate now. A sync waits as asked and loses no one.",
+        "Amplitude now limits the rate. A sync waits as asked and loses no one.",
         "Amplitude accepts requests without a limit again.",
     ),
     TroubleKind(
         "down",
         "Amplitude down: 503 and broken connections",
-        "Amplitude is down now. A sync tries again with growing pauses. The rest stays pending.",
+        "Amplitude is down now. A sync retries with growing pauses. The rest stays pending.",
         "Amplitude is up again.",
     ),
     TroubleKind(
@@ -42,7 +42,7 @@ KINDS = (
         "keys",
         "Wrong keys: 403 on everything",
         "Amplitude refuses the keys now. A sync stops at once, and keeps every user pending.",
-        "Amplitude accepts the keys again. The console learns it from the next sync, or from T "
+        "Amplitude accepts the keys again. The console notices at the next sync, or with T "
         "under Connections.",
     ),
 )
@@ -96,7 +96,7 @@ def _rules(name: str) -> "list[Rule]":
         case "rate-limit":
             changes = frozenset({Call.MEMBERSHIP, Call.UPLOAD})
             limited = Answer(429, retry_after="5", words="Too many requests")
-            # The first request and then two of three: a sync gets through without giving up.
+            # The first request, then two of three: a sync succeeds without giving up.
             return [Rule(limited, changes, every=n, times=t) for n, t in _MOSTLY]
         case "down":
             return [Rule(Answer(503, html=True), every=2), Rule(Reset())]

@@ -14,14 +14,14 @@ SELECT user_id
 
 
 def write_subscribers(file: Path, user_ids: Iterable[str]) -> None:
-    """Make the file, with these subscribers."""
+    """Create the file, with these subscribers."""
     with closing(sqlite3.connect(file)) as db, db:
         db.execute("CREATE TABLE subscribers (user_id TEXT PRIMARY KEY, status TEXT NOT NULL)")
         _subscribe(db, user_ids)
 
 
 def change_subscribers(file: Path, entering: Iterable[str], leaving: Iterable[str]) -> None:
-    """Let some subscribe, and others unsubscribe."""
+    """Make some people subscribe, and others unsubscribe."""
     with closing(sqlite3.connect(file)) as db, db:
         _subscribe(db, entering)
         left = [(user_id,) for user_id in leaving]

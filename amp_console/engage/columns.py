@@ -2,8 +2,8 @@
 
 Nearly all lines of a file are regular: events of a few audiences, each with a boolean under the key
 of its audience, a User ID, and a time. They are decoded into a Struct with only that key, and each
-of its columns is checked as a whole, in half the time of a loop over the events. Irregular lines
-are left to `EventReader`, which would give the same results for the other lines, too.
+of its columns is checked as a whole, which takes half the time of a loop over the events. Irregular
+lines are left to `EventReader`, which would give the same results for the other lines, too.
 """
 
 from collections import Counter
@@ -20,20 +20,20 @@ from amp_console.engage.membership import FilterReason, membership
 from amp_console.engage.timestamps import all_microseconds
 from amp_console.values import AudienceRef, ChangeColumns
 
-MANY = 64  # lines from which judging them by column pays off
-MAX_KEYS = 8  # that are decoded alone; the decoder compares each of them with each trait
+MANY = 64  # from this many lines on, judging by column pays off
+MAX_KEYS = 8  # decoded without other traits; the decoder compares each key with each trait
 
 AudienceOf = Callable[[msgspec.Raw], AudienceRef | FilterReason]
-"""Says which audience is meant by the personas of an event. Raises ValueError."""
+"""Returns the audience that the personas of an event name. Raises ValueError."""
 
 _NEITHER = msgspec.UNSET
-"""What a regular event, which says in or out, has not under the key of its audience."""
+"""The value of an event without a boolean under the key of its audience, so not a regular one."""
 
 
 class Judged(NamedTuple):
-    """What was found in lines: changes, filtered events by reason, and what is left.
+    """The results for lines: changes, counts of filtered events by reason, and what is left.
 
-    `left` are the numbers of the lines that are not regular, in their order.
+    `left` are the numbers of the irregular lines, in order.
     """
 
     columns: list[ChangeColumns]
@@ -50,20 +50,20 @@ class _EventGroup(NamedTuple):
 
 
 class ColumnReader:
-    """Judges lines of events whose User ID is at `$.userId`, and that need no other identifier."""
+    """Judges lines of events whose User ID is at `$.userId` and is the only identifier needed."""
 
     def __init__(self) -> None:
         self._keys: tuple[str, ...] | None = ()
-        """The audiences' keys that are decoded alone; None: they are too many."""
+        """The audience keys that are decoded without other traits; None if there are too many."""
         self._decode, self._no_values = _decoder_of(self._keys)
 
     @property
     def audiences(self) -> int:
-        """How many audiences it has met; past `MAX_KEYS` it stops counting."""
+        """How many audiences it has seen; it stops counting after `MAX_KEYS`."""
         return len(self._keys) if self._keys is not None else MAX_KEYS + 1
 
     def judge(self, lines: Sequence[bytes], first: int, audience_of: AudienceOf) -> Judged:
-        """Judge the lines, of which `first` is the number of the first one."""
+        """Judge the lines, which are numbered from `first`."""
         events, numbers, left = self._decoded(lines, first)
         judged = Judged([], Counter(), left)
         of_audiences: list[tuple[AudienceRef, _EventGroup]] = []
@@ -89,13 +89,13 @@ class ColumnReader:
     def _decoded(
         self, lines: Sequence[bytes], first: int
     ) -> tuple[list[Any], Sequence[int], list[int]]:
-        """Decode lines; return the events, the numbers of their lines, and those of the others."""
+        """Decode lines; return the events, the numbers of their lines, and those of other lines."""
         events: list[Any] = []
         left: list[int] = []
         decoding = map(self._decode, lines)
         while len(events) + len(left) < len(lines):
             try:
-                events.extend(decoding)  # what was decoded before an error stays
+                events.extend(decoding)  # keeps what was decoded before an error
             except (ValueError, RecursionError):
                 left.append(first + len(events) + len(left))
         numbers = range(first, first + len(lines))
@@ -105,7 +105,7 @@ class ColumnReader:
         return events, [number for number in numbers if number not in broken], left
 
     def _learn(self, keys: set[str]) -> bool:
-        """Make the decoder decode these keys from now on; return whether any of them is new."""
+        """Make the decoder decode these keys from now on; return whether any key is new."""
         if self._keys is None or keys.issubset(self._keys):
             return False
         known = tuple(keys.union(self._keys))
@@ -116,7 +116,7 @@ class ColumnReader:
     def _columns_of(
         self, audience: AudienceRef, group: _EventGroup, left: list[int]
     ) -> ChangeColumns | None:
-        """The changes of an audience; lines that are not regular are added to those `left`."""
+        """The changes of an audience; numbers of irregular lines are added to `left`."""
         user_ids = identifiers([event.user_id for event in group.events])
         is_member = self._membership(group.events, audience.key)
         at = all_microseconds([event.timestamp for event in group.events])
@@ -131,7 +131,7 @@ class ColumnReader:
         return ChangeColumns(audience, *columns) if columns[0] else None
 
     def _membership(self, events: Sequence[Any], key: str) -> list[bool | msgspec.UnsetType]:
-        """What `membership` says of each event; `_NEITHER` if that is neither in nor out."""
+        """The `membership` of each event; `_NEITHER` if it is neither in nor out."""
         if self._keys is None:
             found = (membership(event, key) for event in events)
             return [value if isinstance(value, bool) else _NEITHER for value in found]
@@ -147,9 +147,9 @@ class ColumnReader:
 
 
 def _decoder_of(keys: Sequence[str] | None) -> tuple[Callable[[bytes], Any], Any]:
-    """Return a decoder of events, with the values under these keys alone; None: of all traits.
+    """Return a decoder of events with only the values under these keys; None: with all traits.
 
-    With it come the values of an event that has none.
+    The second result is the values of an event without traits.
     """
     values: Any = dict[str, Any]
     default: Any = msgspec.field(default_factory=dict)
@@ -187,7 +187,7 @@ def _can_be_field(key: str) -> bool:
 
 
 def _grouped(events: Sequence[Any], lines: Sequence[int]) -> list[_EventGroup]:
-    """Group events whose personas are the same bytes."""
+    """Group events with byte-identical personas."""
     if not events:
         return []
     personas = [event.context.personas for event in events]
@@ -207,7 +207,7 @@ def _grouped(events: Sequence[Any], lines: Sequence[int]) -> list[_EventGroup]:
 
 
 def _filtered(reason: FilterReason, group: _EventGroup) -> dict[str, int]:
-    """Count events of no audience that is read."""
+    """Count events that belong to no audience."""
     typeless = [event.type for event in group.events].count("")
     found = {reason: len(group.events) - typeless, FilterReason.NO_EVENT: typeless}
     return {reason: count for reason, count in found.items() if count}

@@ -1,7 +1,7 @@
-"""HTTP requests to other companies' services: connections, proxies, secrets, failures.
+"""HTTP requests to external services: connections, proxies, secrets, failures.
 
-It knows no service. The HTTP library is not imported here: `HttpSession` is in `session`, and in
-`network` what the environment sets for connections.
+Nothing here is specific to a service. This does not import the HTTP library: `HttpSession` is in
+`session`, the network settings of the environment are in `network`.
 """
 
 import sys
@@ -28,5 +28,5 @@ __all__ = [
     "Unreachable",
 ]
 
-# httpx imports its own command line where it can, and with it rich: 60 ms of a processor.
+# httpx imports its own command line if it can, and with it rich: 60 ms of CPU time.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Addresses that a service may have, and which of them keep secrets."""
+"""Which addresses a service may have, and which of them are safe for secrets."""
 
 import ipaddress
 
@@ -8,11 +8,11 @@ _LOOPBACK = tuple(ipaddress.ip_network(net) for net in ("127.0.0.0/8", "::1/128"
 
 
 def checked_base_url(text: str) -> str:
-    """Return a base URL in its plain form, without a "/" at the end.
+    """Return a base URL in normal form, without a "/" at the end.
 
-    It may be https anywhere, plain http on this machine only, with or without a path. Raises
-    ValueError with a sentence for the operator, which never quotes the text: a user name or a
-    query may hold a key.
+    It may be https anywhere, but plain http only on this machine, with or without a path. Raises
+    ValueError with a sentence for the operator, which never quotes the text: a user name or a query
+    may contain a key.
     """
     text = text.strip()
     if "\\" in text or any(char.isspace() or not char.isprintable() for char in text):
@@ -38,7 +38,7 @@ def checked_base_url(text: str) -> str:
 
 
 def keeps_secrets(url: httpx.URL) -> bool:
-    """Say whether what is sent to this address can't be read on the way."""
+    """Return whether a request to this address can't be read on the way."""
     return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))
 
 

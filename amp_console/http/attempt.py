@@ -1,7 +1,7 @@
-"""How far one request came, and what its failure means.
+"""How far one request got, and what its failure means.
 
-The library raises the same few errors for a dozen causes, and can't tell whether anything had been
-sent. Its trace events and the causes behind its errors can.
+The library raises the same few errors for a dozen causes, without saying whether anything was sent.
+Its trace events and the causes of its errors do say.
 """
 
 import errno
@@ -54,34 +54,34 @@ class Attempt:
         self._stream: Any = None
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Note how far it has come; the library calls this."""
+        """Note how far the request has got; the library calls this."""
         if event.endswith(".connect_tcp.complete"):
             self._stream = info["return_value"]
         elif event in {"proxy.start_tls.started", "socks.start_tls.started"}:
             self._is_past_proxy = True
         elif event == "http11.send_request_headers.started":
-            # A proxy is asked for its tunnel with a request of its own.
+            # The request for the proxy's tunnel is a separate one.
             is_for_proxy = getattr(info["request"], "method", b"") == b"CONNECT"
             if not is_for_proxy:
                 self._is_past_proxy = self._is_sent = True
 
     async def abandon(self) -> None:
-        """Close what a failed attempt leaves open.
+        """Close the connection that a failed attempt leaves open.
 
-        httpcore 1.0.9 forgets a connection that is refused by a SOCKS proxy, and one that is
-        cancelled while TLS is set up.
+        httpcore 1.0.9 leaks a connection that a SOCKS proxy refuses, and one that is cancelled
+        during the TLS handshake.
         """
         if not self._is_sent and self._stream is not None:
             await self._stream.aclose()
 
     @contextmanager
     def own_errors(self) -> Generator[None, None, None]:
-        """Raise our errors for the library's, whose texts may quote addresses and headers."""
+        """Raise our errors instead of the library's, which may quote addresses and headers."""
         try:
             yield
         except (TimeoutError, httpx.TimeoutException):
             raise self._timed_out() from None
-        except _NO_PROXY_ANSWER as error:  # not the library's own errors: it lets them through
+        except _NO_PROXY_ANSWER as error:  # not httpx's own errors: it does not wrap them
             raise self._failed(error) from None
         except (httpx.TransportError, BrokenOff) as error:
             raise self._failed(error) from None
@@ -140,7 +140,7 @@ def _reason(cause: BaseException) -> Unreachable | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what caused it, the first cause last."""
+    """Yield an error and its causes, the root cause last."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):

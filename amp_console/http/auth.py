@@ -1,4 +1,4 @@
-"""Secrets on their way into a request, and kept out of everything else."""
+"""Secrets: added to requests, and kept out of everything else."""
 
 import base64
 import re
@@ -12,7 +12,7 @@ _ENTITIES = {'"': ("quot",), "&": ("amp",), "'": ("apos",), "<": ("lt",), ">": (
 
 
 class SecretAuth(httpx.Auth):
-    """Two secrets are the user and the password of HTTP Basic; a single one is a bearer token."""
+    """Two secrets are the user name and password of HTTP Basic; a single one is a bearer token."""
 
     def __init__(self, *secrets: Secret) -> None:
         self._secrets = secrets
@@ -24,9 +24,9 @@ class SecretAuth(httpx.Auth):
         yield request
 
     def hide(self, text: str) -> str:
-        """Mask the secrets in a text that came back: some proxies quote requests in errors.
+        """Mask the secrets in a received text: some proxies quote requests in errors.
 
-        They are masked as JSON, HTML and URLs escape them too.
+        Their escaped forms in JSON, HTML and URLs are masked, too.
         """
         clear = sorted((secret.reveal() for secret in self._secrets), key=len, reverse=True)
         for shown in (self._proof(), *clear):
@@ -40,7 +40,7 @@ class SecretAuth(httpx.Auth):
 
 
 def _spelled(char: str) -> str:
-    """A pattern for a character as it is and as it is escaped; letters and digits never are."""
+    """A pattern for a character, plain or escaped; letters and digits are never escaped."""
     if char.isalnum():
         return char
     code, plain = ord(char), re.escape(char)

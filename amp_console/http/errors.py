@@ -1,6 +1,6 @@
-"""Why a request got no answer that can be used.
+"""Why a request got no usable answer.
 
-Each service turns these into errors of its own, which say what that means for its data.
+Each service turns these into its own errors, which say what they mean for its data.
 """
 
 import enum
@@ -75,7 +75,7 @@ class Unreachable(enum.Enum):
     )
 
     def at(self, where: str, status: int | None = None) -> str:
-        """What happened at a host or a proxy, which may have answered with a status."""
+        """What happened at a host or a proxy, with the status it answered, if any."""
         text = self.value[0].format(where=where)
         if text.startswith("the "):
             text = f"T{text[1:]}"
@@ -88,14 +88,14 @@ class Unreachable(enum.Enum):
 
 
 class RequestFailed(Exception):
-    """A request without an answer that can be used."""
+    """A request without a usable answer."""
 
 
 class ConnectionFailed(RequestFailed):
     """No connection was made, or it was lost before the answer was complete.
 
-    `reason` says why, LOST where there was a connection; `where` is the host or the proxy, and
-    `status` a proxy's.
+    `reason` says why: LOST if there was a connection. `where` is the host or the proxy, and
+    `status` the proxy's.
     """
 
     def __init__(self, reason: Unreachable, where: str, status: int | None = None) -> None:
@@ -106,19 +106,19 @@ class ConnectionFailed(RequestFailed):
 
 
 class AddressTooLong(RequestFailed):
-    """The address of the request is longer than any that can be sent, and was not sent."""
+    """The URL of the request is too long, so it was not sent."""
 
 
 class NoAnswer(RequestFailed):
-    """The request was sent, and the answer was not complete in time."""
+    """The request was sent, but the answer was not complete in time."""
 
 
 class AnswerDamaged(RequestFailed):
-    """The answer can't be unpacked."""
+    """The answer can't be decompressed."""
 
 
 class AnswerTooBig(RequestFailed):
-    """The answer is longer than it may be, and was not read to its end."""
+    """The answer is longer than the limit, and was not read to the end."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -126,9 +126,9 @@ class AnswerTooBig(RequestFailed):
 
 
 class NetworkSettingInvalid(RequestFailed):
-    """A setting of the environment makes any connection impossible; `variable` is its name.
+    """The environment variable `variable` makes every connection impossible.
 
-    `problem` never quotes a value that may hold a password.
+    `problem` never quotes a value that may contain a password.
     """
 
     def __init__(self, variable: str, problem: str) -> None:

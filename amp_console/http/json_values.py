@@ -1,4 +1,4 @@
-"""Reading a service's JSON without trusting its shape: what is missing or odd reads as None."""
+"""Reading a service's JSON without trusting its shape: missing or odd values read as None."""
 
 from typing import NamedTuple
 
@@ -13,15 +13,15 @@ class JsonBody(NamedTuple):
 
 
 def parse(body: bytes | str) -> object:
-    """Return the JSON value of a body; raises ValueError where it is none."""
+    """Return the JSON value of a body. Raises ValueError if it is not JSON."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):  # bytes that are no text: a ValueError already
+    except (msgspec.DecodeError, RecursionError):  # invalid UTF-8 already raises a ValueError
         raise ValueError("The body is not JSON.") from None
 
 
 def dig(tree: object, *path: str | int) -> object:
-    """Follow keys and positions into a JSON value; None where they lead nowhere."""
+    """Follow keys and indexes into a JSON value; None if the path does not exist."""
     for step in path:
         if isinstance(tree, dict):
             tree = tree.get(step)
@@ -33,13 +33,13 @@ def dig(tree: object, *path: str | int) -> object:
 
 
 def items(tree: object, *path: str | int) -> list[object]:
-    """Return the list at the end of a path; an empty one where there is none."""
+    """Return the list at the end of a path; an empty one if there is none."""
     found = dig(tree, *path)
     return found if isinstance(found, list) else []
 
 
 def text(value: object) -> str | None:
-    """Return an id or a name as text: some services write ids as numbers, even as 12.0."""
+    """Return an id or a name as a string: some services write ids as numbers, even as 12.0."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -48,7 +48,7 @@ def text(value: object) -> str | None:
 
 
 def texts(values: list[object]) -> tuple[str, ...]:
-    """Return the texts among the values."""
+    """Return the values as strings; leave out those that are not ids or names."""
     return tuple(found for value in values if (found := text(value)) is not None)
 
 
@@ -58,7 +58,7 @@ def one_line(value: str) -> str:
 
 
 def whole(value: object) -> int | None:
-    """Return a whole number, however it is written."""
+    """Return a whole number, also from a string or a float."""
     try:
         return int(text(value) or "")
     except ValueError:

@@ -1,7 +1,7 @@
-"""What the environment sets for connections: a proxy, exceptions from it, and certificates.
+"""Network settings from the environment: a proxy, exceptions to it, and certificates.
 
-The variables are those that curl and most HTTP libraries read. The library's own reading of them
-ends in a traceback for values that it does not understand, and quotes them.
+The variables are those that curl and most HTTP libraries read. The HTTP library's own code for them
+ends in a traceback if it does not understand a value, and quotes it.
 """
 
 import ipaddress
@@ -20,10 +20,10 @@ from amp_console.http.errors import NetworkSettingInvalid
 from amp_console.values import Secret
 
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
-_ALIASES = {"socks": "socks5"}  # as GNOME's settings write it
+_ALIASES = {"socks": "socks5"}  # GNOME's spelling
 _SYSTEM = "the system's proxy settings"
-_KEY_LOG = "SSLKEYLOGFILE"  # Python opens this file for every context
-_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # the file names that OpenSSL finds in a folder
+_KEY_LOG = "SSLKEYLOGFILE"  # Python opens this file for every SSL context
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # the only file names that OpenSSL reads in a folder
 
 
 class Proxy(NamedTuple):
@@ -43,7 +43,7 @@ class Proxy(NamedTuple):
 
     @property
     def url(self) -> httpx.URL:
-        """Its address as the library needs it, without user name and password."""
+        """Its address for the library, without user name and password."""
         return httpx.URL(scheme=self.scheme, host=self.host, port=self.port)
 
     @property
@@ -54,7 +54,7 @@ class Proxy(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One setting in effect, in words; `is_valid` is False where it makes connections fail."""
+    """One setting in effect, in words; `is_valid` is False if it makes connections fail."""
 
     variable: str
     text: str
@@ -62,9 +62,9 @@ class Setting(NamedTuple):
 
 
 class NetworkSettings:
-    """The settings in an environment; on macOS and Windows those of the system where it has none.
+    """The settings of an environment, or of the system on macOS and Windows if it has none.
 
-    Nothing is read before it is needed. Calls raise `NetworkSettingInvalid`.
+    They are read when first needed. Calls raise `NetworkSettingInvalid`.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -78,7 +78,7 @@ class NetworkSettings:
         return self._proxy()
 
     def ssl_context(self) -> ssl.SSLContext:
-        """Return what certificates are checked with."""
+        """Return the context with which certificates are verified."""
         if self._ssl_context is None:
             self._ssl_context = self._new_ssl_context()
         return self._ssl_context
@@ -152,7 +152,7 @@ class NetworkSettings:
 
 
 def _check_folders(variable: str, path: str) -> None:
-    """OpenSSL passes over folders that it can't use, and then trusts no server at all."""
+    """Report folders that OpenSSL can't use: it ignores them, and then trusts no server at all."""
     folders = [Path(name) for name in path.split(os.pathsep) if name]
     if not any(folder.is_dir() for folder in folders):
         raise NetworkSettingInvalid(variable, f"{path} is not a folder")
@@ -166,7 +166,7 @@ def _check_folders(variable: str, path: str) -> None:
 
 
 def _parsed(variable: str, text: str) -> Proxy:
-    """Return the proxy that a variable names; the error never quotes it: it may hold a password."""
+    """Return a variable's proxy; the error never quotes the value, which may contain a password."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "http", text
@@ -186,10 +186,10 @@ def _parsed(variable: str, text: str) -> Proxy:
 
 
 def _covers(entry: str, url: httpx.URL) -> bool:
-    """Say whether a NO_PROXY entry covers an address; one that can't be understood covers none.
+    """Return whether a NO_PROXY entry covers an address; an invalid entry covers none.
 
-    An entry is "*", a host with the hosts below it, an IP address or a network, each with or
-    without a port, as curl reads them.
+    As in curl, an entry is "*", a host including its subdomains, an IP address or a network, with
+    or without a port.
     """
     if entry == "*":
         return True
@@ -209,7 +209,7 @@ def _covers(entry: str, url: httpx.URL) -> bool:
 
 
 def _split_port(entry: str) -> tuple[str, str | None]:
-    """Split "host:port"; the colons of an IPv6 address without brackets separate no port."""
+    """Split "host:port"; the colons of an IPv6 address without brackets do not count."""
     if found := re.fullmatch(r"\[([^]]*)\](/\d+)?(?::(\d+))?", entry):
         return found[1] + (found[2] or ""), found[3]
     if entry.count(":") == 1:

@@ -1,4 +1,4 @@
-"""One request and its answer: secrets are added, and trouble is raised as a `RequestFailed`."""
+"""One request and its answer: adds the secrets, and raises failures as `RequestFailed`."""
 
 import asyncio
 import logging
@@ -20,25 +20,25 @@ from amp_console.http.network import NetworkSettings
 from amp_console.http.transport import Transport
 from amp_console.http.unpacking import unpacked
 
-# Both log full URLs below WARNING, and a URL may hold a user ID or a signed link.
+# Both log full URLs below WARNING, and a URL may contain a user ID or a signature.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 _HEADERS = {
     "User-Agent": f"amp-console/{__version__}",
-    "Accept-Encoding": "gzip",  # the one that `unpacked` knows
+    "Accept-Encoding": "gzip",  # the only one that `unpacked` supports
 }
-SLOWEST = 1024  # bytes of a file that have to come within the time of a stall
+SLOWEST = 1024  # bytes of a file that must arrive within `timeout`
 
 
 def load_libraries() -> None:
-    """Import what the libraries themselves import at the first request, for 50 ms."""
+    """Import what the libraries otherwise import at the first request, which takes 50 ms."""
     import httpcore  # noqa: F401, PLC0415
     from anyio import Event, connect_tcp, fail_after  # noqa: F401, PLC0415
 
 
 class Received(NamedTuple):
-    """An answer, read in full and unpacked."""
+    """An answer, read in full and decompressed."""
 
     response: httpx.Response
     body: bytes
@@ -50,18 +50,18 @@ class Received(NamedTuple):
 
 
 class OpenedResponse(NamedTuple):
-    """An answer whose body is still to be read, by `deadline` in the event loop's time."""
+    """An answer whose body must still be read, by `deadline` on the event loop's clock."""
 
     response: httpx.Response
     deadline: float
 
 
 class Options(NamedTuple):
-    """The limits of a session, and where it gets the time and the network's settings from.
+    """The limits of a session, its clock and its network settings.
 
-    `timeout` is in seconds, for a whole call from connecting to the end of its answer; of a file
-    that is streamed it limits the beginning, and then each stall. `largest_answer` is in bytes,
-    unpacked. `now` reads dates in Retry-After.
+    `timeout` is in seconds, for a whole call from connecting to the end of its answer; for a
+    streamed file, it limits the wait for the beginning, and then each stall. `largest_answer` is in
+    bytes, decompressed. `now` is the clock against which dates in Retry-After are read.
     """
 
     timeout: float
@@ -73,7 +73,8 @@ class Options(NamedTuple):
 class HttpSession:
     """Sends requests to one service with its secrets, and follows links without them.
 
-    Every call raises `RequestFailed`; a bad base URL raises ValueError as `checked_base_url` does.
+    Every call raises `RequestFailed`; an invalid base URL raises ValueError as in
+    `checked_base_url`.
     """
 
     def __init__(self, base_url: str, auth: SecretAuth, options: Options) -> None:
@@ -107,7 +108,7 @@ class HttpSession:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[OpenedResponse, None]:
-        """Send a request, a POST if it has a body, and open its answer, whatever it is."""
+        """Send a request, a POST if it has a body, and open its answer, whatever its status."""
         try:
             request = self._http.build_request(
                 "GET" if body is None else "POST",
@@ -116,7 +117,7 @@ class HttpSession:
                 content=body,
                 headers=headers,
             )
-        except httpx.InvalidURL:  # the base URL is a valid one, so what follows is too long
+        except httpx.InvalidURL:  # the base URL is valid, so the rest is too long
             raise AddressTooLong from None
         async with self._opened(request, self._auth) as answer:
             yield answer
@@ -149,7 +150,7 @@ class HttpSession:
                 await response.aclose()
 
     async def whole(self, answer: OpenedResponse) -> Received:
-        """Read an answer; of one that is too long the beginning, if its status says enough."""
+        """Read an answer; if it is too long but its status says enough, only its beginning."""
         response, body = answer.response, bytearray()
         async with asyncio.timeout_at(answer.deadline):
             async for piece in unpacked(response.aiter_raw()):
@@ -161,7 +162,7 @@ class HttpSession:
         return Received(response, bytes(body))
 
     async def pieces(self, answer: OpenedResponse) -> AsyncGenerator[bytes, None]:
-        """Yield a file unpacked; raises `NoAnswer` where it stalls, or merely trickles."""
+        """Yield a file, decompressed. Raises `NoAnswer` if it stalls or only trickles in."""
         async for piece in unpacked(self._flowing(answer.response.aiter_raw())):
             yield piece
 
@@ -181,18 +182,18 @@ class HttpSession:
         return self._auth.hide(received.body.decode(errors="replace"))
 
     def asked_to_wait(self, received: Received) -> float | None:
-        """Return how many seconds the answer's Retry-After asks to wait; None where it does not."""
+        """Return how many seconds the answer's Retry-After asks to wait; None if it does not."""
         return retry_after(received.response.headers.get("Retry-After"), self._options.now)
 
 
 def retry_after(header: str | None, now: Callable[[], datetime]) -> float | None:
-    """Return how many seconds a Retry-After header asks to wait, which holds seconds or a date."""
+    """Return how many seconds a Retry-After header, with seconds or a date, asks to wait."""
     text = (header or "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
         return float(text)
     try:
         date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # the latter for an offset of years
+    except (ValueError, OverflowError):  # OverflowError for an offset of years
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Connections to a service: direct or through the proxy that the environment sets."""
+"""Connections to a service: direct, or through the proxy set in the environment."""
 
 import ssl
 
@@ -6,16 +6,16 @@ import httpx
 
 from amp_console.http.network import NetworkSettings, Proxy
 
-# Many servers close a connection that was idle for 5 s. A request that is sent at that moment gets
-# no answer, and may have been applied; a live session sends every 5 s.
+# Many servers close a connection that was idle for 5 s. A request sent at that moment gets no
+# answer, but may have been applied; and a live session sends every 5 s.
 IDLE_SECONDS = 3.0
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Sends each request directly or through the proxy, whichever its address calls for.
+    """Sends each request directly or through the proxy, depending on its address.
 
-    Connections are set up when they are first needed; raises `NetworkSettingInvalid` then. One that
-    was idle for longer than `idle_seconds` is not used again.
+    Connections are set up when first needed, which may raise `NetworkSettingInvalid`. One that was
+    idle for longer than `idle_seconds` is not used again.
     """
 
     def __init__(self, settings: NetworkSettings, idle_seconds: float = IDLE_SECONDS) -> None:
@@ -26,7 +26,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._transports: dict[tuple[bool, bool], httpx.AsyncHTTPTransport] = {}
 
     def prepare(self, url: httpx.URL) -> None:
-        """Set up what this address needs, so that invalid settings are reported early."""
+        """Set up the connections for this address, so that invalid settings are reported early."""
         self._for(url)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -46,7 +46,7 @@ class Transport(httpx.AsyncBaseTransport):
         return self._transports[key]
 
     def _new(self, proxy: Proxy | None, *, is_tls: bool) -> httpx.AsyncHTTPTransport:
-        if not is_tls:  # the library wants a context; certificates are not even read for this one
+        if not is_tls:  # the library needs a context; this one reads no certificates
             return httpx.AsyncHTTPTransport(
                 verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 trust_env=False,

@@ -1,6 +1,6 @@
-"""Unpacking answers on the way, in pieces of a bounded size.
+"""Decompressing answers as they arrive, in pieces of a bounded size.
 
-The HTTP library's own unpacking has no bound: a megabyte of gzip becomes a gigabyte at once.
+The HTTP library's own decompression has no bound: a megabyte of gzip becomes a gigabyte at once.
 """
 
 import asyncio
@@ -8,22 +8,22 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 _GZIP = b"\x1f\x8b"
-LARGEST_PIECE = 1024 * 1024  # bytes, unpacked
+LARGEST_PIECE = 1024 * 1024  # bytes, decompressed
 
 
 class Damaged(Exception):
-    """What claims to be gzip is not, or its checksum is wrong."""
+    """The data is not valid gzip, or its checksum is wrong."""
 
 
 class BrokenOff(Exception):
-    """The gzip ends before its end."""
+    """The gzip data is truncated."""
 
 
 async def unpacked(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield what gzip packed, recognised by its first two bytes; anything else as it is.
+    """Yield gzip data decompressed, recognized by its first two bytes; anything else unchanged.
 
-    So it matters not whether a header announces it. A file may be several gzip members in a row.
-    Raises `BrokenOff` and `Damaged`.
+    No header is needed. The data may be several gzip members in a row. Raises `BrokenOff` and
+    `Damaged`.
     """
     head = b""
     async for piece in pieces:
@@ -42,12 +42,12 @@ async def unpacked(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     async for piece in pieces:
         for out in gzip.unpack(piece):
             yield out
-            await asyncio.sleep(0)  # a small piece may unpack to very much
+            await asyncio.sleep(0)  # a small piece may decompress to very much
     gzip.finish()
 
 
 class _Gzip:
-    """Unpacks gzip members as they come."""
+    """Decompresses gzip members as they arrive."""
 
     def __init__(self) -> None:
         self._member = self._new_member()
@@ -57,7 +57,7 @@ class _Gzip:
         return zlib.decompressobj(zlib.MAX_WBITS | 16)
 
     def unpack(self, packed: bytes) -> Iterator[bytes]:
-        """Yield what a piece unpacks to, `LARGEST_PIECE` at a time; raises `Damaged`."""
+        """Yield a piece decompressed, `LARGEST_PIECE` bytes at a time. Raises `Damaged`."""
         while packed:
             if self._member.eof:
                 self._member = self._new_member()
@@ -67,10 +67,10 @@ class _Gzip:
                 raise Damaged from None
             if out:
                 yield out
-            # The rest of a member, or what follows after it.
+            # The rest of a member, or what follows it.
             packed = self._member.unconsumed_tail or self._member.unused_data
 
     def finish(self) -> None:
-        """Raise `BrokenOff` unless the last member was whole."""
+        """Raise `BrokenOff` unless the last member was complete."""
         if not self._member.eof:
             raise BrokenOff

@@ -1,6 +1,6 @@
 """Segment's HTTP APIs, read only: the audiences of a space, and which of them one person is in.
 
-The HTTP library is not imported here: the clients are in `client`.
+This does not import the HTTP library: the clients are in `client`.
 """
 
 from amp_console.segment.errors import (

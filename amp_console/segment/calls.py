@@ -1,4 +1,4 @@
-"""Calls to one of Segment's APIs; where Segment asks for fewer requests, they wait."""
+"""Calls to one of Segment's APIs; they wait when Segment asks for fewer requests."""
 
 import asyncio
 import os
@@ -19,12 +19,12 @@ from amp_console.segment.errors import (
 )
 from amp_console.segment.reading import judge
 
-LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; 200 audiences with long definitions fit
+LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; enough for 200 audiences with long definitions
 MAX_PAGES = 500
 
 
 class Linked(Protocol):
-    """One page of a list; `next` is where the next one begins, None on the last."""
+    """One page of a list; `next` is the cursor of the next one, None on the last."""
 
     @property
     def next(self) -> str | None: ...
@@ -36,8 +36,8 @@ P = TypeVar("P", bound=Linked)
 class CallOptions(NamedTuple):
     """The limits of calls to Segment, in seconds.
 
-    `longest_wait` is spent in total on waiting for Segment's rate limits, whose windows are minutes
-    at most; `on_wait` is called with the seconds before each wait.
+    `longest_wait` limits the total wait for Segment's rate limits, whose windows are minutes at
+    most; `on_wait` is called with the seconds before each wait.
     """
 
     timeout: float = 30.0
@@ -52,7 +52,7 @@ def _utc_now() -> datetime:
 
 
 class SegmentCalls:
-    """Sends calls with one token, once it is opened; their answers are of `media_type`."""
+    """Sends calls with one token once opened; `media_type` is that of the answers."""
 
     def __init__(
         self, base_url: str, auth: SecretAuth, options: CallOptions, *, media_type: str
@@ -64,7 +64,7 @@ class SegmentCalls:
         self._waited = 0.0
 
     async def open(self) -> None:
-        """Set up what every call needs. Raises `SegmentUnreachable` if none could be made."""
+        """Set up what every call needs. Raises `SegmentUnreachable` if no call can succeed."""
         limits = Options(self._options.timeout, _utc_now, LARGEST_ANSWER, self._options.environ)
         try:
             self._http = HttpSession(self._base_url, self._auth, limits)
@@ -93,10 +93,10 @@ class SegmentCalls:
         reader: Callable[[object], P],
         media_type: str | None = None,
     ) -> AsyncGenerator[P, None]:
-        """Yield the pages of a list; the parameter `cursor` says where one begins.
+        """Yield the pages of a list; `cursor` is the name of the parameter with a page's cursor.
 
-        Its answers may be of another `media_type` than those of other calls. A ValueError of the
-        reader's means that an answer is no page. Raises `SegmentError`.
+        `media_type` replaces that of other calls. If `reader` raises ValueError, the answer is not
+        a page. Raises `SegmentError`.
         """
         headers = {"Accept": media_type} if media_type else self._headers
         begun: set[str] = set()

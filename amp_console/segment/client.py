@@ -1,4 +1,4 @@
-"""The clients of Segment's Public API and of its Profile API, as far as they are read here."""
+"""Clients for the parts of Segment's Public API and Profile API that amp-console reads."""
 
 from typing import Self
 from urllib.parse import quote
@@ -9,14 +9,14 @@ from amp_console.segment.calls import CallOptions, SegmentCalls
 from amp_console.segment.errors import SpaceNotFound
 from amp_console.values import Secret, SegmentAudience, SegmentDestination
 
-PAGE = 200  # the most that either API gives at once
+PAGE = 200  # the most that either API returns at once
 _MEDIA_TYPE = "application/vnd.segment.{}+json"
 
 
 class PublicClient:
     """Reads the audiences of a workspace; an async context manager.
 
-    Every call raises `SegmentError`; so does entering where no call could be made.
+    Every call raises `SegmentError`; so does entering if no call can succeed.
     """
 
     def __init__(self, base_url: str, token: Secret, options: CallOptions) -> None:
@@ -35,7 +35,7 @@ class PublicClient:
         await self._calls.close()
 
     async def audiences(self, space_id: str) -> tuple[SegmentAudience, ...]:
-        """Return all audiences of a space; each page is one of 60 requests a minute."""
+        """Return all audiences of a space. Each page counts towards 60 requests a minute."""
         path = f"/spaces/{quote(space_id, safe='')}/audiences"
         params = {"pagination[count]": str(PAGE)}
         found: dict[str, SegmentAudience] = {}
@@ -48,8 +48,8 @@ class PublicClient:
     ) -> tuple[SegmentDestination, ...] | None:
         """Return the destinations in Amplitude that Segment sends an audience to.
 
-        None where the token can't see all of them. One of 50 requests a minute; Segment calls this
-        part of its API an alpha version.
+        None if the token can't see all of them. Each page counts towards 50 requests a minute.
+        Segment calls this part of its API an alpha version.
         """
         space, audience = quote(space_id, safe=""), quote(audience_id, safe="")
         path = f"/spaces/{space}/audiences/{audience}/destination-connections"
@@ -64,7 +64,7 @@ class PublicClient:
 
 
 class ProfilesClient:
-    """Reads profiles of one space; an async context manager. It raises as `PublicClient` does."""
+    """Reads profiles of one space; an async context manager. Raises as `PublicClient` does."""
 
     def __init__(self, base_url: str, space_id: str, token: Secret, options: CallOptions) -> None:
         self._calls = SegmentCalls(
@@ -80,12 +80,12 @@ class ProfilesClient:
         await self._calls.close()
 
     async def audiences_of(self, user_id: str) -> dict[str, bool] | None:
-        """Return whether a person is in each audience that the profile names, by its key.
+        """Return whether a person is in each audience that the profile names, by audience key.
 
-        None: Segment has no profile of this user ID. An audience that is not named is one that the
-        person never was in. Segment finds user IDs in lower case only.
+        None means that Segment has no profile for this user ID. If an audience is not named, the
+        person was never in it. Segment finds user IDs in lower case only.
         """
-        # Encoded in full: of some other characters, Segment makes a status of 500.
+        # Encoded in full: Segment answers some unencoded characters with status 500.
         path = f"{self._path}/user_id:{quote(user_id.lower(), safe='')}/traits"
         params = {"class": "audience", "limit": str(PAGE)}
         found: dict[str, bool] = {}

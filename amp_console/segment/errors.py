@@ -1,4 +1,4 @@
-"""One error for each thing an operator can do something about. Every call only reads."""
+"""One error type for each thing that an operator can act on. Calls only read."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,8 +17,8 @@ from amp_console.text import duration
 class SegmentError(Exception):
     """A call to Segment that failed.
 
-    `status` is the answer's HTTP status, None where none came. `words` are Segment's own, on one
-    line, "" if there are none.
+    `status` is the answer's HTTP status, None if there was no answer. `words` is Segment's own
+    message on one line, "" if there is none.
     """
 
     _HAPPENED = "The call to Segment failed"
@@ -55,7 +55,7 @@ class SpaceNotFound(SegmentError):
 
 
 class SegmentBusy(SegmentError):
-    """Too many requests; `retry_after` is how many seconds Segment asks to wait, None if unsaid."""
+    """Too many requests; `retry_after` is how many seconds Segment asks to wait, if it does."""
 
     _HAPPENED = "Segment asked for fewer requests"
 
@@ -102,12 +102,12 @@ class SegmentUnreachable(SegmentError):
 
 
 class SegmentMisconfigured(SegmentUnreachable):
-    """A setting of the environment makes any connection impossible."""
+    """A setting in the environment makes every connection impossible."""
 
 
 @contextmanager
 def segment_errors() -> Generator[None, None, None]:
-    """Raise our errors for those of a request."""
+    """Raise our errors instead of a request's."""
     try:
         yield
     except ConnectionFailed as error:

@@ -2,7 +2,7 @@
 
 from amp_console.values import SegmentRegion
 
-# The first is in Segment's own SDK, the European one in other code of Segment's.
+# The US address is in Segment's SDK, the European one in other code by Segment.
 _PUBLIC = {
     SegmentRegion.US: "https://api.segmentapis.com",
     SegmentRegion.EU: "https://eu1.api.segmentapis.com",

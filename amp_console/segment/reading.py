@@ -1,4 +1,4 @@
-"""From the bodies of Segment's answers to values, and to the errors that they mean."""
+"""Converting Segment's answers to values or errors."""
 
 from typing import NamedTuple
 
@@ -18,17 +18,17 @@ MAX_WAIT = 10**12  # milliseconds, about 30 years
 
 
 class Page(NamedTuple):
-    """One page of a space's audiences, and where the next one begins; None on the last."""
+    """One page of a space's audiences, and the cursor of the next one; None on the last."""
 
     audiences: tuple[SegmentAudience, ...]
     next: str | None
 
 
 class Connections(NamedTuple):
-    """One page of where Segment sends an audience, and where the next one begins.
+    """One page of the destinations that Segment sends an audience to, and the next one's cursor.
 
-    `destinations` are those in Amplitude among the `listed`. `total` is how many there are on all
-    pages: more than are listed where the token can't see all of them.
+    `listed` counts the page's destinations; `destinations` are those in Amplitude. `total` is the
+    count of all pages: more than are listed if the token can't see all of them.
     """
 
     destinations: tuple[SegmentDestination, ...]
@@ -38,9 +38,9 @@ class Connections(NamedTuple):
 
 
 class AudienceTraits(NamedTuple):
-    """One page of what a profile says of audiences, and where the next one begins.
+    """One page of a profile's audience traits, and the cursor of the next one.
 
-    Of an audience that is not in `members`, the profile says nothing.
+    The profile says nothing about an audience that is not in `members`.
     """
 
     members: dict[str, bool]
@@ -50,7 +50,7 @@ class AudienceTraits(NamedTuple):
 def page(tree: object) -> Page:
     """Return a page of audiences; entries without an ID or a key are left out.
 
-    Raises ValueError for what is no list of audiences.
+    Raises ValueError if it is not a list of audiences.
     """
     listed = dig(tree, "data", "audiences")
     if not isinstance(listed, list):
@@ -65,7 +65,7 @@ def page(tree: object) -> Page:
 def connections(tree: object) -> Connections:
     """Return a page of an audience's destinations.
 
-    Raises ValueError for what is no list of destinations.
+    Raises ValueError if it is not a list of destinations.
     """
     listed = dig(tree, "data", "connections")
     if not isinstance(listed, list):
@@ -106,7 +106,7 @@ def _audience(entry: object) -> SegmentAudience | None:
 
 
 def _size(size: object) -> int | None:
-    """Return how many are in an audience, None where Segment does not say."""
+    """Return the size of an audience, None if Segment does not say."""
     for field in ("count", "uniqueCount"):
         count = whole(dig(size, field))
         if count is not None and 0 <= count <= MAX_SIZE:
@@ -117,7 +117,7 @@ def _size(size: object) -> int | None:
 def traits(tree: object) -> AudienceTraits:
     """Return the traits of a profile that are true or false.
 
-    Raises ValueError for what is no answer about traits.
+    Raises ValueError if it is not an answer about traits.
     """
     found = dig(tree, "traits")
     if not isinstance(found, dict):
@@ -133,10 +133,10 @@ def traits(tree: object) -> AudienceTraits:
 
 
 def judge(status: int, body: str, wait: float | None) -> SegmentError:
-    """Return the error that an answer means; `wait` is what its Retry-After asks for, in seconds.
+    """Return the error that an answer stands for; `wait` is its Retry-After, in seconds.
 
-    The Public API lists its errors, the Profile API has one. What is in neither form was written by
-    a proxy or a firewall, and says nothing about the token or the space.
+    The Public API lists its errors, the Profile API has one. An answer in neither form came from a
+    proxy or a firewall, and says nothing about the token or the space.
     """
     try:
         tree = parse(body)

@@ -1,4 +1,4 @@
-"""A local Amplitude to run against, and a generator of the Engage events that fill it.
+"""A local Amplitude to run against, and a generator of Engage events for it.
 
 `Simulator` serves a `World` over real HTTP on loopback; `Faults` makes trouble while it runs;
 `generator` writes what Segment would have sent, together with the truth about who ends up where.

@@ -1,4 +1,4 @@
-"""The application: each call from the request to the answer, with the trouble in between."""
+"""The application: handles each call from the request to the answer, including faults."""
 
 import asyncio
 import base64
@@ -24,12 +24,12 @@ from amp_console.values import Credentials
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[object]]
-"""Waits some seconds."""
+"""Waits for some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service(Generic[T]):
-    """Where one kind of call is found, how it is read, and how its work is done."""
+    """One kind of call: its route, how it is read, and how it is carried out."""
 
     call: Call
     method: str
@@ -83,7 +83,7 @@ SERVICES: tuple[Service[Any], ...] = (
 
 
 class Dispatcher:
-    """Answers every call in the same order: read, fault, keys, slot, work, record."""
+    """Answers every call in the same steps: read, fault, keys, slot, work, record."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Dispatcher:
 
     @property
     def in_work(self) -> int:
-        """How many requests are in work at this moment."""
+        """How many requests are in progress."""
         return self._lines.in_work
 
     async def answer(self, service: Service[Any], request: Request) -> Response:
@@ -117,7 +117,7 @@ class Dispatcher:
         except Refused as refused:
             reply = wire.refusal(refused)
         except (ClientDisconnect, asyncio.CancelledError):
-            return Response()  # no one is left to read it: the client is gone, or the server stops
+            return Response()  # never read: the client is gone, or the server stops
         self.requests.append(_seen(service.call, ask, fate, reply))
         return trouble.response(reply, fate)
 
@@ -137,8 +137,8 @@ class Dispatcher:
         return trouble.reply_with(fate.trouble, ask) if isinstance(fate.trouble, Body) else reply
 
     def _later(self, service: Service[T], ask: Ask[T]) -> None:
-        """Do the work of a request that was answered long ago."""
-        with suppress(Refused):  # the cohort may have gone meanwhile
+        """Do the work of a request that was answered earlier."""
+        with suppress(Refused):  # the cohort may be gone by now
             service.work(self.project, ask.order)
 
     def _limit(self, line: str) -> int:
@@ -161,7 +161,7 @@ class Dispatcher:
 
 
 def build(dispatcher: Dispatcher, segment: SegmentSpace) -> Starlette:
-    """Build the application: Amplitude's calls by a dispatcher, control calls, and Segment's."""
+    """Build the application: Amplitude's calls, control calls and Segment's calls."""
     routes = [
         Route(service.path, partial(dispatcher.answer, service), methods=[service.method])
         for service in SERVICES

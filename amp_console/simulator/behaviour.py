@@ -1,32 +1,32 @@
-"""Everything about the simulated Amplitude that can be set, in one value."""
+"""The settings of the simulated Amplitude, in one value."""
 
 import msgspec
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """How the simulated Amplitude answers; may be swapped for another while it runs.
+    """How the simulated Amplitude answers; can be replaced while it runs.
 
-    The limits are those of Amplitude's Behavioral Cohorts and Dashboard REST API pages. The
-    switches stand where those pages say nothing, or where clients have seen more than one answer.
+    The limits are those of Amplitude's Behavioral Cohorts and Dashboard REST API pages. There is a
+    switch where those pages say nothing, or where clients have seen more than one answer.
     """
 
     latency: float = 0.0
-    """Seconds that every call takes, while it occupies a slot of its line."""
+    """Seconds that every call takes, while it occupies a slot of its queue."""
     latency_per_1000: float = 0.0
-    """Seconds more for each 1,000 ids of a call."""
+    """Additional seconds for each 1,000 ids of a call."""
 
     unknown_cohort_status: int = 400
     """The status for a cohort that does not exist: 400 or 404."""
     wrong_app_id_status: int = 400
     """The status for an upload to another project: 400 or 403."""
     refuses_all_invalid: bool = True
-    """Whether an upload without one known user is a 400 with a sample, or a 200 that matched 0."""
+    """Whether an upload without a known user gets a 400 with a sample, or a 200 with 0 matches."""
     uploads_by_amplitude_id: bool = True
     """Whether an upload may use BY_AMP_ID."""
     accepts_by_amp_id: bool = False
     """Whether membership accepts BY_AMP_ID as a synonym of BY_ID."""
     numeric_skipped_ids: bool = False
-    """Whether skipped IDs that consist of digits come back as numbers."""
+    """Whether skipped IDs that consist of digits are returned as numbers."""
     computes_sizes: bool = True
     """Whether cohorts are computed at once; otherwise `size` and `lastComputed` stay null."""
     tabbed_cells: bool = False
@@ -45,21 +45,21 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     searches_per_hour: int = 360
     """User searches in any hour."""
     searches_at_once: int = 10
-    """User searches in work at the same time."""
+    """User searches in progress at the same time."""
     downloads_at_once: int = 5
-    """Download calls in work at the same time."""
+    """Download calls in progress at the same time."""
 
     job_polls: int = 1
-    """How often a download's status says "in progress" before it is ready."""
+    """How many times a download's status is "in progress" before it is ready."""
     job_seconds: float = 0.0
-    """The least number of seconds of the project's clock that a download takes."""
+    """The minimum duration of a download, in seconds of the project's clock."""
     redirect_above: int = 10_000
-    """Rows above which a file is fetched by a pre-signed link."""
+    """Rows above which a file is fetched from a pre-signed link."""
     link_seconds: float = 60.0
-    """How long a pre-signed link lives."""
+    """How long a pre-signed link is valid."""
     file_seconds: float = 7 * 86_400.0
-    """How long a finished file can be asked for."""
+    """How long a finished file is available."""
 
     def seconds_for(self, ids: int) -> float:
-        """Return the seconds that a call with so many IDs takes."""
+        """Return how many seconds a call with so many IDs takes."""
         return self.latency + self.latency_per_1000 * ids / 1_000

@@ -1,4 +1,4 @@
-"""The vocabulary between the calls and the application that serves them."""
+"""The types shared by the calls and the application that serves them."""
 
 import enum
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Call(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as it was served. `status` is 0 where the connection was reset."""
+    """One request as it was served. `status` is 0 if the connection was reset."""
 
     call: Call
     cohort_id: str | None
@@ -40,9 +40,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Ask(Generic[T]):
-    """One request that was read: what is wanted, and what concerns locks, faults and records.
+    """One parsed request: its content, and what locks, faults and records need.
 
-    `line` names what only so many requests may hold at the same time; "" is nothing.
+    `line` names the queue whose slots the request needs; "" is none.
     """
 
     order: T
@@ -53,7 +53,7 @@ class Ask(Generic[T]):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What goes back. `applied` says that the call changed or started something."""
+    """The reply. `applied` means that the call changed or started something."""
 
     body: bytes
     status: int = 200
@@ -63,7 +63,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Refused(Exception):
-    """The call is answered with an error. `text` goes where Amplitude puts it for this status."""
+    """The call gets an error. `text` is placed where Amplitude places it for this status."""
 
     def __init__(self, status: int, text: str, metadata: msgspec.Struct | None = None) -> None:
         super().__init__(text)

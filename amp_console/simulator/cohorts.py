@@ -1,4 +1,4 @@
-"""Cohorts: their list, the creation of one, and who is in it.
+"""Cohorts: listing and creating them, and changing their members.
 
 Amplitude describes these calls on its Behavioral Cohorts API page.
 """
@@ -18,31 +18,31 @@ OPERATIONS = {"ADD": Operation.ADD, "REMOVE": Operation.REMOVE}
 
 
 def read_nothing(request: Request, body: bytes) -> Ask[None]:  # noqa: ARG001
-    """Read a call that asks for nothing in particular."""
+    """Read a call without parameters."""
     return Ask(None)
 
 
 def list_cohorts(project: Project, order: None) -> Reply:  # noqa: ARG001
-    """Answer all published cohorts."""
+    """Answer with all published cohorts."""
     shown = [_listed(project, c) for c in project.world.cohorts() if c.published]
     return wire.encode(wire.ListAnswer(shown))
 
 
 def usage(project: Project, order: None) -> Reply:  # noqa: ARG001
-    """Answer how much of the month's allowance of downloads is used."""
+    """Answer with how much of the month's quota of downloads is used."""
     limit, quotas = project.behaviour.downloads_per_month, project.quotas
     return wire.encode(wire.Usage(wire.RestDownload(limit, quotas.downloads, quotas.resets_at)))
 
 
 def read_upload(request: Request, body: bytes) -> Ask[wire.Upload]:  # noqa: ARG001
-    """Read an upload; while it replaces a cohort, it holds that cohort."""
+    """Read an upload; one that replaces a cohort holds that cohort."""
     order = wire.decode(body, wire.Upload)
     old = order.existing_cohort_id
     return Ask(order, cohort_id=old, ids=order.ids, line=f"cohort {old}" if old else "")
 
 
 def upload(project: Project, order: wire.Upload) -> Reply:
-    """Create a cohort, or give an old one other members. All is checked before anything is done."""
+    """Create a cohort, or replace an existing one's members. Everything is checked first."""
     _check_upload(project, order)
     resolved = project.world.resolve(order.ids, _upload_id_type(project, order.id_type))
     sample = resolved.skipped[: project.behaviour.invalid_sample]
@@ -71,7 +71,7 @@ def read_membership(request: Request, body: bytes) -> Ask[wire.Membership]:  # n
 
 
 def change_membership(project: Project, order: wire.Membership) -> Reply:
-    """Add and remove the users that are known; name the others. All is checked beforehand."""
+    """Add or remove the known users; return the others. Everything is checked first."""
     cohort = project.cohort(order.cohort_id)
     _check_count(project, sum(len(entry.ids) for entry in order.memberships))
     plan = [(entry, _operation(entry), _resolve(project, entry)) for entry in order.memberships]

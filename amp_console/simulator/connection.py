@@ -1,4 +1,4 @@
-"""Connections that can break: what an ASGI application alone cannot do to its client."""
+"""Connections that can break, which an ASGI application alone can't do."""
 
 import asyncio
 import socket
@@ -13,13 +13,13 @@ _TRANSPORT = "transport"
 
 
 class BreakableProtocol(H11Protocol):
-    """uvicorn's HTTP, with the transport put where the application finds it: in its state."""
+    """uvicorn's HTTP protocol, which gives the application its transport in the state."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Note the transport of a new connection, and let it send at once.
+        """Store the transport of a new connection, and set TCP_NODELAY.
 
-        asyncio would see to that, but not for the sockets of a listener it did not make: each
-        answer's body then waits 40 ms for the client's kernel to acknowledge its head.
+        asyncio does so only for listeners that it created itself: otherwise each answer's body
+        waits 40 ms for the client's kernel to acknowledge the headers.
         """
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
@@ -28,7 +28,7 @@ class BreakableProtocol(H11Protocol):
 
 
 async def _until_gone(receive: Receive) -> None:
-    """Wait until the server knows that the connection ended; it would log an error before."""
+    """Wait until the server has noticed the disconnect; returning earlier logs an error."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -39,7 +39,7 @@ class ResetResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Reset the connection."""
         transport: asyncio.Transport = scope["state"][_TRANSPORT]
-        # A linger of no time makes the closing a reset rather than a polite end.
+        # With a linger time of 0, closing sends a reset instead of an orderly end.
         linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         transport.abort()
@@ -47,18 +47,18 @@ class ResetResponse(Response):
 
 
 class SilentResponse(Response):
-    """No answer, on a connection that stays open until the client has waited long enough."""
+    """No answer, on a connection that stays open until the client gives up."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Wait for the client to go."""
+        """Wait for the client to disconnect."""
         await _until_gone(receive)
 
 
 class CutResponse(Response):
-    """An answer that promises its whole length, and of which only the first half is sent."""
+    """An answer that announces its whole length, but stops after the first half."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the half and close the connection."""
+        """Send the first half and close the connection."""
         start = {"type": "http.response.start", "status": self.status_code}
         await send(start | {"headers": self.raw_headers})
         half = bytes(self.body[: len(self.body) // 2])

@@ -5,11 +5,11 @@
       {"trouble": {"kind": "answer", "status": 429, "retry_after": "2"}, "every": 3},
       {"trouble": {"kind": "reset", "applied": true}, "calls": ["upload"], "times": 1}]'
 
-A POST replaces all rules (`[]` makes no more trouble). The kinds, with their parameters:
-`answer` (status, retry_after, html, words), `reset` (applied), `cut`, `slow` (seconds, jitter),
-`late` (status, after), `body` (text, status, content_type, applied), `refuse-ids` (ids, named),
+A POST replaces all rules (`[]` ends all trouble). The kinds, with their parameters: `answer`
+(status, retry_after, html, words), `reset` (applied), `cut`, `slow` (seconds, jitter), `late`
+(status, after), `body` (text, status, content_type, applied), `refuse-ids` (ids, named),
 `too-large` (above). A rule may have `calls` (see `Call`), `every`, `share` and `times`. A POST to
-/_simulator/release lets what is `late` take effect. There are no keys: the simulator listens on
+/_simulator/release lets `late` requests take effect. There are no keys: the simulator listens on
 loopback only.
 """
 
@@ -26,7 +26,7 @@ from amp_console.simulator.world import World
 
 
 class CohortState(msgspec.Struct, frozen=True):
-    """A cohort and how many members it has."""
+    """A cohort and its size."""
 
     id: str
     name: str
@@ -34,7 +34,7 @@ class CohortState(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What a simulator holds and how many requests it served; `rules` are those still to come."""
+    """The contents of a simulator, and how many requests it served; `rules` are those left."""
 
     cohorts: list[CohortState]
     requests: int

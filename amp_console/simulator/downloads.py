@@ -1,4 +1,4 @@
-"""Reading a cohort's members in three steps, and the storage that large files come from."""
+"""Downloading a cohort's members in three steps, and the storage of large files."""
 
 import gzip
 import hashlib
@@ -19,14 +19,14 @@ FILE_HEADERS = (("Content-Type", "text/csv"), ("Content-Encoding", "gzip"))
 
 
 class FileOrder(msgspec.Struct, frozen=True):
-    """Which file is wanted, and where links must point to."""
+    """Which file is requested, and where links must point."""
 
     request_id: str
     origin: str
 
 
 class LinkOrder(msgspec.Struct, frozen=True):
-    """A link as it was followed; `authorized` says that it came with an Authorization header."""
+    """A link as it was followed; `authorized`: the request had an Authorization header."""
 
     request_id: str
     expires: str
@@ -35,13 +35,13 @@ class LinkOrder(msgspec.Struct, frozen=True):
 
 
 def read_start(request: Request, body: bytes) -> Ask[str]:  # noqa: ARG001
-    """Read which cohort is wanted."""
+    """Read which cohort is requested."""
     cohort_id = request.path_params["cohort_id"]
     return Ask(cohort_id, cohort_id=cohort_id, line=LINE)
 
 
 def start(project: Project, order: str) -> Reply:
-    """Start a download; each one costs a piece of the month's allowance."""
+    """Start a download, which counts towards the month's quota."""
     cohort = project.cohort(order)
     last_minute = project.world.clock() - 60
     under_way = sum(
@@ -56,12 +56,12 @@ def start(project: Project, order: str) -> Reply:
 
 
 def read_status(request: Request, body: bytes) -> Ask[str]:  # noqa: ARG001
-    """Read which download is meant."""
+    """Read which download is requested."""
     return Ask(request.path_params["request_id"], line=LINE)
 
 
 def status(project: Project, order: str) -> Reply:
-    """Answer 202 while a download is under way and 200 when it is ready."""
+    """Answer 202 while a download is under way, and 200 when it is ready."""
     job = _job(project, order)
     ready = project.is_ready(job)
     job.polls += 1
@@ -71,9 +71,9 @@ def status(project: Project, order: str) -> Reply:
 
 
 def read_file(request: Request, body: bytes) -> Ask[FileOrder]:  # noqa: ARG001
-    """Read which file is meant.
+    """Read which file is requested.
 
-    Links name this machine by its other name: to a client that is another origin, as Amazon's is.
+    Links use this machine's other name: for a client, that is another origin, like Amazon's.
     """
     other_name = "localhost" if request.url.hostname != "localhost" else "127.0.0.1"
     origin = f"http://{other_name}:{request.url.port}"
@@ -81,7 +81,7 @@ def read_file(request: Request, body: bytes) -> Ask[FileOrder]:  # noqa: ARG001
 
 
 def fetch_file(project: Project, order: FileOrder) -> Reply:
-    """Answer a small file at once, and a new link to a large one."""
+    """Answer with a small file at once, or with a new link to a large one."""
     job = _job(project, order.request_id)
     if not project.is_ready(job):
         raise Refused(400, "The request is still in progress")
@@ -108,7 +108,7 @@ def read_link(request: Request, body: bytes) -> Ask[LinkOrder]:  # noqa: ARG001
 
 
 def follow_link(project: Project, order: LinkOrder) -> Reply:
-    """Answer the file, as Amazon S3 does: only without a second kind of authorization, in time."""
+    """Answer with the file, as Amazon S3 does: in time, and without other authorization."""
     if order.authorized:
         return _storage_error(400, "InvalidArgument", "Only one auth mechanism allowed")
     job = project.jobs.get(order.request_id)

@@ -1,4 +1,4 @@
-"""Trouble on purpose: what goes wrong, with which calls, and how often."""
+"""Simulated faults: what goes wrong, with which calls, and how often."""
 
 import random
 import threading
@@ -13,10 +13,10 @@ from amp_console.simulator.calls import Call
 class Answer(
     msgspec.Struct, frozen=True, tag_field="kind", tag="answer", forbid_unknown_fields=True
 ):
-    """Answer this status instead of doing the work: 429, 500, 502 or 504.
+    """Answer with this status instead of doing the work: 429, 500, 502 or 504.
 
-    `retry_after` goes into the header of that name (seconds or a date); `html` answers the page
-    of a proxy instead of Amplitude's JSON, which says `words`.
+    `retry_after` is the value of that header (seconds or a date); `html` answers with a proxy's
+    page instead of Amplitude's JSON, whose message is `words`.
     """
 
     status: int
@@ -45,9 +45,9 @@ class Slow(msgspec.Struct, frozen=True, tag_field="kind", tag="slow", forbid_unk
 class Late(msgspec.Struct, frozen=True, tag_field="kind", tag="late", forbid_unknown_fields=True):
     """Answer as if nothing were done, and do the work later.
 
-    `status` is answered now; 0 resets the connection, None never answers. The work is done after
-    `after` more requests that name the same cohort (any, where it names none), before the next one
-    is served; None waits for `Faults.release`, and so does what is still held then.
+    `status` is the answer now; 0 resets the connection, None never answers. The work is done after
+    `after` more requests that name the same cohort (any request, if it names none), before the next
+    one is served; None waits for `Faults.release`, which also does all other held work.
     """
 
     status: int | None = 504
@@ -55,7 +55,7 @@ class Late(msgspec.Struct, frozen=True, tag_field="kind", tag="late", forbid_unk
 
 
 class Body(msgspec.Struct, frozen=True, tag_field="kind", tag="body", forbid_unknown_fields=True):
-    """Answer `text`, whatever it says; `applied`: the work was done nevertheless.
+    """Answer with `text`, whatever it is; `applied`: the work is done anyway.
 
     In the text, `$cohort_id`, `$operation` and `$ids` (a JSON array) are those of the request.
     """
@@ -69,7 +69,7 @@ class Body(msgspec.Struct, frozen=True, tag_field="kind", tag="body", forbid_unk
 class RefuseIds(
     msgspec.Struct, frozen=True, tag_field="kind", tag="refuse-ids", forbid_unknown_fields=True
 ):
-    """Answer 400 to any batch that holds one of these ids; `named` says which."""
+    """Answer 400 to any batch that contains one of these ids; `named`: the answer names them."""
 
     ids: frozenset[str]
     named: bool = False
@@ -89,8 +89,9 @@ Trouble = Answer | Reset | Cut | Slow | Late | Body | RefuseIds | TooLarge
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One kind of trouble, and which requests it affects.
 
-    Of the requests that `calls` names (all, if empty) and that the trouble concerns, it meets
-    every `every`th, of these a `share` by seeded chance, and only the first `times` (None: all).
+    Of the requests in `calls` (all, if empty) that the trouble concerns, it affects every
+    `every`th; of these, a random `share`, which the seed determines; and of these, the first
+    `times` (None: all).
     """
 
     trouble: Trouble
@@ -100,7 +101,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     times: int | None = None
 
     def concerns(self, call: Call, ids: Sequence[str]) -> bool:
-        """Say whether this rule counts such a request."""
+        """Return whether this rule counts such a request."""
         if self.calls and call not in self.calls:
             return False
         match self.trouble:
@@ -113,14 +114,14 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fate(msgspec.Struct, frozen=True):
-    """What is to happen to one request: a delay in seconds, then perhaps trouble."""
+    """The faults of one request: a delay in seconds, then perhaps trouble."""
 
     delay: float = 0.0
     trouble: Answer | Reset | Cut | Late | Body | RefuseIds | TooLarge | None = None
 
 
 class _Tally:
-    """A rule, and how often it concerned a request and met one."""
+    """A rule, and how many requests it concerned and affected."""
 
     __slots__ = ("concerned", "met", "rule")
 
@@ -141,7 +142,7 @@ class _Tally:
 
 
 class _Held:
-    """Work that is done later, and after how many more requests."""
+    """Work that is done later, after some more requests."""
 
     __slots__ = ("cohort_id", "left", "work")
 
@@ -151,7 +152,7 @@ class _Held:
         self.work = work
 
     def is_due(self, cohort_id: str | None) -> bool:
-        """Count one more request, which names a cohort or none; say whether the work is due."""
+        """Count one more request, which may name a cohort; return whether the work is due."""
         if self.left is None or self.cohort_id not in {None, cohort_id}:
             return False
         self.left -= 1
@@ -161,9 +162,8 @@ class _Held:
 class Faults:
     """The trouble of one simulator. Rules may be set from any thread while it runs.
 
-    Rules are asked in order and the first that meets a request decides; `Slow` adds its delay
-    and lets later rules apply.
-    The same rules, seed and requests make the same trouble.
+    Rules are tried in order, and the first that affects a request decides; `Slow` adds its delay
+    and lets later rules apply. The same rules, seed and requests make the same trouble.
     """
 
     def __init__(self, rules: Iterable[Rule] = (), *, seed: int = 0) -> None:
@@ -174,7 +174,7 @@ class Faults:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules as they were set, without those that are used up."""
+        """The rules as they were set, without those used up."""
         with self._lock:
             return tuple(tally.rule for tally in self._tallies if tally.met != tally.rule.times)
 
@@ -189,7 +189,7 @@ class Faults:
         self.set(())
 
     def add(self, trouble: Trouble, *calls: Call, every: int = 1, share: float = 1.0) -> None:
-        """Add a rule that stays."""
+        """Add a rule that is never used up."""
         self._append(Rule(trouble, frozenset(calls), every, share))
 
     def once(self, trouble: Trouble, *calls: Call, times: int = 1) -> None:
@@ -197,7 +197,7 @@ class Faults:
         self._append(Rule(trouble, frozenset(calls), times=times))
 
     def fate(self, call: Call, ids: Sequence[str]) -> Fate:
-        """Decide what is to happen to a request, and count it."""
+        """Decide the faults of a request, and count it."""
         delay = 0.0
         with self._lock:
             for tally in self._tallies:
@@ -210,7 +210,7 @@ class Faults:
         return Fate(delay)
 
     def hold(self, late: Late, cohort_id: str | None, work: Callable[[], object]) -> None:
-        """Keep the work of a request until it takes effect."""
+        """Hold the work of a request until it takes effect."""
         with self._lock:
             self._held.append(_Held(cohort_id, late.after, work))
 
@@ -228,7 +228,7 @@ class Faults:
         return [item.work for item in due]
 
     def release(self) -> int:
-        """Do all the work that is held, in its order; return how many requests that were."""
+        """Do all held work in order; return the number of requests."""
         with self._lock:
             held, self._held = self._held, []
         for item in held:

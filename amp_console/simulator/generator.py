@@ -1,4 +1,4 @@
-"""What Segment Engage would send: a deterministic stream of audience events, and its truth."""
+"""What Segment Engage would send: a deterministic stream of audience events, and their truth."""
 
 import heapq
 import itertools
@@ -24,7 +24,7 @@ UNDETERMINED = ('"true"', "1", "null", "{}")
 
 
 class _Fact(NamedTuple):
-    """What one line says; `at` is in milliseconds since 1970."""
+    """The content of one line; `at` is in milliseconds since 1970."""
 
     kind: Kind
     audience: Audience
@@ -40,7 +40,7 @@ class _Line(NamedTuple):
 
 
 def events(scenario: Scenario, truth: Truth | None = None) -> Iterator[bytes]:
-    """Yield the lines of a stream as NDJSON, each with its line end; keep the truth on the way."""
+    """Yield the lines of a stream as NDJSON, including line ends; record their `truth`."""
     for text, fact in _Stream(scenario).lines():
         if truth is not None:
             if fact.kind is Kind.CHANGE:
@@ -59,7 +59,7 @@ def write_file(path: Path, scenario: Scenario) -> Truth:
 
 
 def user_id(scenario: Scenario, number: int) -> str:
-    """Return the id of a scenario's user, counted from 0."""
+    """Return the user ID of a scenario's user `number`, counted from 0."""
     mixed = (number + 1) * MIX & MASK
     if (mixed >> 20) % 10_000 < scenario.ghosts * 10_000:
         return f"ghost-{mixed:016x}"
@@ -67,7 +67,7 @@ def user_id(scenario: Scenario, number: int) -> str:
 
 
 class _Stream:
-    """Makes up events, and holds some of them back: flips, duplicates and late ones."""
+    """Generates events, and holds some of them back: flips, duplicates and late ones."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
@@ -107,10 +107,10 @@ class _Stream:
         heapq.heappush(self._held, (position, next(self._order), what))
 
     def _fresh(self) -> _Fact:
-        """Make up an event: a person enters an audience, or leaves it if they are in it."""
+        """Generate an event: a person enters an audience, or leaves it if they are in it."""
         scenario, chance = self._scenario, self._rng.random
         self._clock += int(chance() * 40)
-        # The square makes the first audiences larger than the last ones, as they are in life.
+        # The square makes the first audiences larger than the last ones: real sizes differ.
         audience = scenario.audiences[int(chance() ** 2 * len(scenario.audiences))]
         user = int(chance() * scenario.users)
         luck, kind = chance(), Kind.CHANGE
@@ -122,7 +122,7 @@ class _Stream:
         return _Fact(kind, audience, user, user_id(scenario, user), is_member, self._clock)
 
     def _reverse(self, fact: _Fact) -> _Fact:
-        """Reverse an event; one in ten at the same time, so that the later line wins."""
+        """Reverse an event; one in ten has the same time, so that the later line wins."""
         if self._rng.random() >= 0.1:
             self._clock += int(self._rng.random() * 40)
             fact = fact._replace(at=self._clock)
@@ -159,7 +159,7 @@ def _stamp(milliseconds: int) -> str:
 def _text(scenario: Scenario, fact: _Fact, serial: int, *, is_track: bool) -> str:
     """Write one event in the shape that Segment's destinations receive, without spaces.
 
-    A template costs a tenth of an encoder here, and nothing in it needs to be escaped.
+    A template takes a tenth of the time of an encoder, and nothing in it needs escaping.
     """
     audience, user = fact.audience, fact.user
     value = "true" if fact.is_member else "false"

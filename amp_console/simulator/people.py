@@ -1,4 +1,4 @@
-"""Who a simulated project knows: users by their user ID and by their Amplitude ID."""
+"""The users that a simulated project knows, by user ID and by Amplitude ID."""
 
 import enum
 import itertools
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from amp_console.values import IdType
 
 FIRST_AMPLITUDE_ID = 300_000_000_000
-"""Well above 2³¹, as Amplitude's own are."""
+"""Well above 2³¹, like Amplitude's own."""
 
 
 class Known(enum.Enum):
@@ -17,7 +17,7 @@ class Known(enum.Enum):
     REGISTERED = "registered"
     """Only the users that were added."""
     EVERYONE = "everyone"
-    """Every id from its first appearance on, except those that `unknown` names."""
+    """Every id as soon as it appears, except those for which `unknown` is true."""
 
 
 class User(NamedTuple):
@@ -28,14 +28,14 @@ class User(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """What became of a list of ids: the users found, and the unknown ids, in order."""
+    """The result for a list of ids: the users found, and the unknown ids, in order."""
 
     found: set[int]
     skipped: list[str]
 
 
 class Match(enum.StrEnum):
-    """How a search found its users, in the words of Amplitude's user search."""
+    """How a search found its users, in the terms of Amplitude's user search."""
 
     ID = "match_user_or_device_id"
     AMPLITUDE_ID = "match_amplitude_id"
@@ -44,7 +44,7 @@ class Match(enum.StrEnum):
 
 
 def is_ghost(text: str) -> bool:
-    """Say whether an id is one that the simulated project never knows: it starts "ghost-"."""
+    """Return whether the simulated project never knows an id: one that starts with "ghost-"."""
     return text.startswith("ghost-")
 
 
@@ -53,7 +53,7 @@ def _number(text: str) -> int | None:
 
 
 class People:
-    """The users of one project. User IDs are case-sensitive. Not safe across threads."""
+    """The users of one project. User IDs are case-sensitive. Not thread-safe."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class People:
         unknown: Callable[[str], bool],
         is_found: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """Of the ids that no request has sent yet, a search finds those that `is_found` names."""
+        """Among ids not in any request yet, a search finds those for which `is_found` is true."""
         self._known = known
         self._unknown = unknown
         self._is_found = is_found
@@ -71,7 +71,7 @@ class People:
         self._free = (number for number in numbers if number not in self._names)
 
     def add(self, user_id: str | None, amplitude_id: int | None = None) -> int:
-        """Add a user, numbered in order of arrival where no number is given; return the number.
+        """Add a user, numbered in order of arrival if no Amplitude ID is given; return that ID.
 
         Raises ValueError if either ID is in use.
         """
@@ -88,7 +88,7 @@ class People:
         return user_id in self._numbers
 
     def name(self, amplitude_id: int) -> str | None:
-        """Return a user's user ID, or None for a user without one."""
+        """Return the user ID of a user, or None for a user without one."""
         return self._names[amplitude_id]
 
     def names(self, amplitude_ids: Iterable[int]) -> Iterable[str | None]:
@@ -118,8 +118,9 @@ class People:
         return Match.NO_ONE, []
 
     def _by_user_id(self, ids: Sequence[str]) -> list[int | None]:
-        # In bulk, because one request may bring a hundred thousand new users; and with as few
-        # accesses to the large tables as possible, because those cost most once a million are in.
+        # In bulk, because one request may contain a hundred thousand new users, and with as few
+        # accesses to the large tables as possible: with a million users, they take most of the
+        # time.
         found = list(map(self._numbers.get, ids))
         missing = [text for text, number in zip(ids, found, strict=True) if number is None]
         met = dict(zip(self._met(dict.fromkeys(missing)), self._free, strict=False))
@@ -137,7 +138,7 @@ class People:
         return [n if (n := _number(text)) in self._names else None for text in ids]
 
     def _met(self, texts: Iterable[str]) -> list[str]:
-        """Return the users known from now on without having been added."""
+        """Return those that become known by appearing here, without having been added."""
         if self._known is Known.REGISTERED:
             return []
         return [text for text in texts if text and not self._unknown(text)]

@@ -1,4 +1,4 @@
-"""What every call works on: the world, how it behaves, what was used up, and what is under way."""
+"""The state of every call: the world, its behaviour, used quotas and current work."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from amp_console.simulator.world import Cohort, World
 
 @dataclass(slots=True)
 class Job:
-    """The download of one cohort's members as they were when it was started."""
+    """The download of one cohort's members as of its start."""
 
     request_id: str
     cohort_id: str
@@ -21,7 +21,7 @@ class Job:
 
 @dataclass(slots=True)
 class Project:
-    """One simulated project. `behaviour` may be swapped at any time."""
+    """One simulated project. `behaviour` can be replaced at any time."""
 
     world: World
     behaviour: Behaviour
@@ -32,7 +32,7 @@ class Project:
         self.quotas = Quotas(self.world.clock)
 
     def cohort(self, cohort_id: str) -> Cohort:
-        """Return a cohort. Raises Refused where it does not exist."""
+        """Return a cohort. Raises Refused if it does not exist."""
         cohort = self.world.cohort(cohort_id)
         if cohort is None:
             raise Refused(self.behaviour.unknown_cohort_status, f"Cohort {cohort_id} not found")
@@ -50,6 +50,6 @@ class Project:
         return job
 
     def is_ready(self, job: Job) -> bool:
-        """Say whether a download's file is ready."""
+        """Return whether a download's file is ready."""
         waited = self.world.clock() - job.started
         return job.polls >= self.behaviour.job_polls and waited >= self.behaviour.job_seconds

@@ -19,7 +19,7 @@ class Window:
         self._stamps: deque[float] = deque()
 
     def take(self, limit: int) -> None:
-        """Count one more. Raises Refused with 429 where that is more than the limit."""
+        """Count one more. Raises Refused with 429 if that exceeds the limit."""
         now = self._clock()
         while self._stamps and self._stamps[0] <= now - self._seconds:
             self._stamps.popleft()
@@ -29,7 +29,7 @@ class Window:
 
 
 class Quotas:
-    """The allowances of one project, measured by its clock."""
+    """The quotas of one project, by its clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -38,11 +38,11 @@ class Quotas:
         self._downloads: Counter[str] = Counter()
 
     def take_search(self, behaviour: Behaviour) -> None:
-        """Count a user search. Raises Refused with 429 where the hour's are spent."""
+        """Count a user search. Raises Refused with 429 if the hour's quota is used up."""
         self._searches.take(behaviour.searches_per_hour)
 
     def take_download(self, behaviour: Behaviour) -> None:
-        """Count the start of a download. Raises Refused with 429 where the allowance is spent."""
+        """Count the start of a download. Raises Refused with 429 if a quota is used up."""
         if self.downloads >= behaviour.downloads_per_month:
             raise Refused(429, "Exceeded the monthly limit of cohort downloads")
         self._starts.take(behaviour.starts_per_10_minutes)
@@ -55,7 +55,7 @@ class Quotas:
 
     @property
     def resets_at(self) -> str:
-        """When the month's allowance begins anew, in ISO 8601."""
+        """When the month's quota is reset, in ISO 8601."""
         now = self._now()
         year, month = (now.year + 1, 1) if now.month == 12 else (now.year, now.month + 1)
         return f"{year}-{month:02}-01T00:00:00Z"
@@ -68,21 +68,21 @@ class Quotas:
 
 
 class Lines:
-    """How many requests are in work for one thing at this moment."""
+    """How many requests of each queue are in progress."""
 
     def __init__(self) -> None:
         self._busy: Counter[str] = Counter()
 
     @property
     def in_work(self) -> int:
-        """How many requests are in work for anything."""
+        """How many requests are in progress in all queues."""
         return self._busy.total()
 
     @contextmanager
     def enter(self, line: str, limit: int) -> Iterator[None]:
-        """Occupy a slot of a line while the block runs; the line "" has no limit.
+        """Occupy a slot of a queue while the block runs; the queue "" has no limit.
 
-        Raises Refused with 429 where the line is full.
+        Raises Refused with 429 if the queue is full.
         """
         if line and self._busy[line] >= limit:
             raise Refused(429, "Exceeded concurrent limit with query of cost 415")
@@ -91,4 +91,4 @@ class Lines:
             yield
         finally:
             self._busy[line] -= 1
-            self._busy += Counter()  # forgets the queues that are empty
+            self._busy += Counter()  # removes empty queues

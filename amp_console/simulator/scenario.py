@@ -1,4 +1,4 @@
-"""What a generated stream of Engage events is like."""
+"""The parameters of a generated stream of Engage events."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -15,14 +15,14 @@ NAMES = (
 
 
 class Audience(NamedTuple):
-    """One audience, by the key that its events carry and the id of its computation."""
+    """One audience: the key in its events, and the ID of its computation."""
 
     key: str
     computation_id: str
 
     @classmethod
     def named(cls, name: str) -> "Audience":
-        """Build the audience that Segment would make of a name: its key is the snake_case."""
+        """Build the audience that Segment would create for a name: its key is in snake_case."""
         key = "_".join(name.lower().split())
         return cls(key, f"aud_2fy{blake2b(key.encode(), digest_size=12).hexdigest()}")
 
@@ -33,9 +33,9 @@ def _default_audiences() -> tuple[Audience, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A stream of events; the same scenario is the same stream, to the byte.
+    """A stream of events; the same scenario always gives the same bytes.
 
-    All shares are between 0 and 1, and of the events unless they say otherwise.
+    All shares are between 0 and 1, and are shares of the events unless stated otherwise.
     """
 
     seed: int = 1
@@ -47,15 +47,15 @@ class Scenario:
     flips: float = 0.10
     """Events that a later event of the same user reverses within 20 events."""
     duplicates: float = 0.01
-    """Events that come a second time."""
+    """Events that occur twice."""
     late: float = 0.02
-    """Events that stand later in the file than their time."""
+    """Events that come later in the file than their time."""
     broken: float = 0.001
-    """Lines that say nothing: broken JSON, no identifier, a membership that is no boolean."""
+    """Invalid lines: broken JSON, no identifier, or a membership that is not a boolean."""
     foreign: float = 0.001
     """Events of computed traits instead of audiences."""
     ghosts: float = 0.01
-    """Of the users: those whose id starts with "ghost-", which the simulator never knows."""
+    """A share of the users: their id starts with "ghost-", and the simulator never knows them."""
     space_id: str = "spa_2fyExampleSpaceForTheDemo"
     start: int = 1_777_836_170_066
     """When the stream begins, in milliseconds since 1970."""

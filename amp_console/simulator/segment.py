@@ -1,7 +1,7 @@
-"""A simulated Segment beside the simulated Amplitude: one space, by Public API and Profile API.
+"""A simulated Segment beside the simulated Amplitude: one space, with both of its APIs.
 
-Its answers have the forms of Segment's Go SDK (Public API) and of Segment's page on the Profile
-API. Segment knows people by the lower-case form of their user IDs only.
+Its answers follow Segment's Go SDK (Public API) and Segment's page on the Profile API. Segment
+knows people only by their user IDs in lower case.
 """
 
 import base64
@@ -18,12 +18,12 @@ from amp_console.values import Secret
 
 TOKEN = Secret("simulated-segment-token")
 PROFILES_TOKEN = Secret("simulated-profiles-token")
-SPACE_ID = "spa_o1E"  # the one of the README's event
+SPACE_ID = "spa_o1E"  # the space in the README's event
 _JSON = "application/json"
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How many are in an audience, in a unit."""
+    """The size of an audience, in a unit."""
 
     count: float
     type: str = "USERS"
@@ -49,7 +49,7 @@ class ListedAudience(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What a destination is an instance of."""
+    """The kind of a destination."""
 
     slug: str = "actions-amplitude-cohorts"
     name: str = "Amplitude Cohorts"
@@ -70,11 +70,11 @@ SAMPLES = (
     ),
     ListedAudience(id="aud_3kq", key="recently_lapsed", name="Recently lapsed", size=Size(310)),
 )
-"""Audiences to try things with; the first is that of the README's event."""
+"""Audiences to experiment with; the first is the one in the README's event."""
 
 
 class Canned(NamedTuple):
-    """An answer to be given in place of the right one."""
+    """An answer that replaces the right one."""
 
     status: int
     body: bytes = b""
@@ -84,11 +84,10 @@ class Canned(NamedTuple):
 class SegmentSpace:
     """A space with its audiences and profiles; both may be changed while it is served.
 
-    `find_audiences` returns the audiences, those of `audiences` unless it is replaced.
-    `destinations` are those of each audience, by its ID, besides so many that its token can't see.
-    `profiles` holds what each person's profile says of audiences, by user ID in lower case;
-    `find_profile` looks one up, there unless it is replaced.
-    `instead` are answers to be given first; `requests` are the targets that were asked for.
+    `find_audiences` returns the audiences: `audiences`, unless it is replaced. `destinations` are
+    those of each audience by its ID, and how many more its token can't see. `profiles` holds each
+    person's audience traits by user ID in lower case; `find_profile` looks one up there, unless it
+    is replaced. `instead` are answers to give first; `requests` are the targets of all requests.
     """
 
     def __init__(self, space_id: str = SPACE_ID, *, page: int = 200) -> None:
@@ -104,7 +103,7 @@ class SegmentSpace:
         self.page = page
 
     async def list_audiences(self, request: Request) -> Response:
-        """Answer one page of the audiences."""
+        """Answer with one page of the audiences."""
         if early := self._early(request, f"Bearer {TOKEN.reveal()}", _public_error):
             return early
         if request.path_params["space_id"] != self.id:
@@ -112,7 +111,7 @@ class SegmentSpace:
         return self._page(request, "audiences", self.find_audiences())
 
     async def list_destinations(self, request: Request) -> Response:
-        """Answer one page of the destinations of an audience."""
+        """Answer with one page of the destinations of an audience."""
         if early := self._early(request, f"Bearer {TOKEN.reveal()}", _public_error):
             return early
         if "v1alpha" not in request.headers.get("accept", ""):
@@ -133,7 +132,7 @@ class SegmentSpace:
         return Response(msgspec.json.encode({"data": page}), media_type=_JSON)
 
     async def show_traits(self, request: Request) -> Response:
-        """Answer which audiences a profile names, a page at a time."""
+        """Answer with one page of a profile's audience traits."""
         clear = f"{PROFILES_TOKEN.reveal()}:".encode()
         proof = f"Basic {base64.b64encode(clear).decode()}"
         if early := self._early(request, proof, _profile_error):
@@ -165,7 +164,7 @@ class SegmentSpace:
         return None
 
     def routes(self) -> list[Route]:
-        """Build the calls."""
+        """Build the routes."""
         profile = "/v1/spaces/{space_id}/collections/users/profiles/{external_id:path}/traits"
         return [
             Route("/spaces/{space_id}/audiences", self.list_audiences),

@@ -1,4 +1,4 @@
-"""The simulated Amplitude as a server on loopback, in a thread of its own."""
+"""The simulated Amplitude as a server on loopback, in a separate thread."""
 
 import asyncio
 import socket
@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
         try:
             super().run(sockets)
         finally:
-            self.ready.set()  # also if it never became ready: a thread waits for this event
+            self.ready.set()  # even if it never became ready: a thread waits for this event
 
     async def main_loop(self) -> None:
         await self.on_tick(0)
@@ -51,7 +51,7 @@ class _Server(uvicorn.Server):
         await self._stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
-        """End everything, also connections kept alive and requests in work."""
+        """End everything, including keep-alive connections and requests in progress."""
         for server in self.servers:
             server.close()
         while connections := list(self.server_state.connections):
@@ -65,10 +65,10 @@ class _Server(uvicorn.Server):
 class Simulator:
     """A simulated Amplitude, served while the `with` block runs.
 
-    `port` 0 is any free port; `listener` is a socket that listens already. `sleep` waits the
-    seconds of latency that behaviour and faults ask for. World, faults and `behaviour` may be used
-    and changed while it serves. Its keys say themselves that they are not real. `segment` is a
-    simulated space of Segment at the same address.
+    `port` 0 is any free port; `listener` is a socket that is already listening. `sleep` waits for
+    the latency that behaviour and faults ask for, in seconds. World, faults and `behaviour` may be
+    used and changed while it serves. Its keys are recognizably not real. `segment` is a simulated
+    Segment space at the same address.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Simulator:
 
     @property
     def behaviour(self) -> Behaviour:
-        """How it answers; set another value to change it from the next request on."""
+        """How it answers; a new value applies from the next request on."""
         return self._project.behaviour
 
     @behaviour.setter
@@ -102,7 +102,7 @@ class Simulator:
 
     @property
     def requests(self) -> list[Seen]:
-        """The requests served so far, oldest first; each is there before its answer is sent."""
+        """The requests served so far, oldest first; each is added before its answer is sent."""
         return list(self._dispatcher.requests)
 
     @property
@@ -112,16 +112,16 @@ class Simulator:
 
     @property
     def downloads(self) -> int:
-        """How many downloads of this month's allowance are used."""
+        """How many downloads of this month's quota are used."""
         return self._project.quotas.downloads
 
     @property
     def base_url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The URL where it listens, without a slash at the end."""
         return f"http://{HOST}:{self._port}"
 
     def __enter__(self) -> Self:
-        """Start to serve. Raises OSError if the port is in use."""
+        """Start serving. Raises OSError if the port is in use."""
         listener = self._listener or socket.create_server((HOST, self._port))
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
@@ -158,12 +158,12 @@ def run_forever(
     on_ready: Callable[[Simulator], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Serve until Ctrl+C, or until `stop` is set. Raises OSError if the port is in use."""
+    """Serve until Ctrl-C, or until `stop` is set. Raises OSError if the port is in use."""
     stop = stop or threading.Event()
     with Simulator(world, behaviour=behaviour, port=port) as simulator:
         on_ready(simulator)
         try:
-            # A wait without an end could not be interrupted on Windows.
+            # A wait without a timeout could not be interrupted on Windows.
             while not stop.wait(0.5):
                 pass
         except KeyboardInterrupt:

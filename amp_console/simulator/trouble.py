@@ -1,4 +1,4 @@
-"""How the trouble that was decided on reaches the client."""
+"""Turning the faults of a request into a response."""
 
 from string import Template
 from typing import Any
@@ -15,9 +15,9 @@ PROXY_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></ht
 
 
 def instead(ask: Ask[Any], fate: Fate) -> Reply | None:
-    """Return what is answered instead of doing the work, or None if the work is to be done.
+    """Return the answer that replaces the work, or None if the work must be done.
 
-    Raises Refused where the batch itself is what is wrong.
+    Raises Refused if the trouble is about the batch itself.
     """
     match fate.trouble:
         case Answer() as answer:
@@ -37,7 +37,7 @@ def instead(ask: Ask[Any], fate: Fate) -> Reply | None:
 
 
 def reply_with(body: Body, ask: Ask[Any]) -> Reply:
-    """Return the answer that was chosen for a request."""
+    """Return the answer of a `Body` for a request."""
     text = Template(body.text).safe_substitute(
         cohort_id=ask.cohort_id or "",
         operation=(ask.operation or "").upper(),
@@ -52,7 +52,7 @@ def is_silent(reply: Reply, fate: Fate) -> bool:
 
 
 def response(reply: Reply, fate: Fate) -> Response:
-    """Send a reply whole, in half, or never."""
+    """Return the response that sends a reply whole, in half, or never."""
     if is_silent(reply, fate):
         hangs = isinstance(fate.trouble, Late) and fate.trouble.status is None
         return SilentResponse() if hangs else ResetResponse()

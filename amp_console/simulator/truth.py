@@ -1,4 +1,4 @@
-"""Who is in which audience after a stream of events, by the plain rule."""
+"""Who is in which audience after a stream of events, by the simplest rule."""
 
 import enum
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class Kind(enum.Enum):
-    """What one line of a stream is."""
+    """The kinds of lines in a stream."""
 
     CHANGE = "change"
     NOT_JSON = "not JSON"
@@ -16,7 +16,7 @@ class Kind(enum.Enum):
 
 
 class Truth:
-    """Keeps count of a stream line by line: the newest timestamp wins, of equals the later line."""
+    """Tracks a stream line by line: the newest timestamp wins, or the later line if equal."""
 
     def __init__(self, audience_keys: Iterable[str]) -> None:
         self.members: dict[str, set[str]] = {key: set() for key in audience_keys}
@@ -27,7 +27,7 @@ class Truth:
 
     @property
     def changes(self) -> int:
-        """How many lines say that a person entered or left an audience, repeats included."""
+        """How many lines say that a person entered or left an audience, including repeats."""
         return self.counts[Kind.CHANGE]
 
     @property
@@ -37,7 +37,7 @@ class Truth:
 
     @property
     def invalid(self) -> int:
-        """How many lines were about an audience but said nothing that could be used."""
+        """How many lines were about an audience but invalid."""
         return self.counts.total() - self.changes - self.filtered
 
     def note(self, key: str, user_id: str, *, is_member: bool, at: int) -> None:

@@ -18,7 +18,7 @@ def read_search(request: Request, body: bytes) -> Ask[str]:  # noqa: ARG001
 
 
 def search(project: Project, order: str) -> Reply:
-    """Answer the users that match a user ID, an Amplitude ID or the beginning of a user ID."""
+    """Answer with the users that match a user ID, its beginning, or an Amplitude ID."""
     project.quotas.take_search(project.behaviour)
     match, users = project.world.search(order)
     found = [wire.SearchMatch(user.user_id, user.amplitude_id) for user in users]

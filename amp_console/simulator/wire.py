@@ -10,7 +10,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """The body of an upload: a new static cohort, or another content for an old one."""
+    """The body of an upload: a new static cohort, or new members for an existing one."""
 
     name: str
     app_id: int
@@ -40,7 +40,7 @@ class Membership(msgspec.Struct, frozen=True):
 
 
 class MembershipResult(msgspec.Struct, frozen=True):
-    """What became of one entry: the ids that are unknown."""
+    """The result of one entry: the ids that are unknown."""
 
     skipped_ids: list[str | int]
     id_type: str
@@ -55,7 +55,7 @@ class MembershipAnswer(msgspec.Struct, frozen=True):
 
 
 class ListedCohort(msgspec.Struct, frozen=True, rename="camel"):
-    """A cohort as the list shows it. Stamps are epoch seconds."""
+    """A cohort as the list shows it. Times are seconds since 1970."""
 
     app_id: int
     id: str
@@ -112,7 +112,7 @@ class Culprits(msgspec.Struct, frozen=True):
 
 
 class RestDownload(msgspec.Struct, frozen=True):
-    """The month's allowance of downloads. `resets_at` is ISO 8601."""
+    """The month's quota of downloads. `resets_at` is ISO 8601."""
 
     limit: int
     usage: int
@@ -120,7 +120,7 @@ class RestDownload(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What the usage call answers."""
+    """The answer of the usage call."""
 
     rest_download: RestDownload
 
@@ -133,14 +133,14 @@ class SearchMatch(msgspec.Struct, frozen=True):
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):
-    """What a user search answers."""
+    """The answer of a user search."""
 
     matches: list[SearchMatch]
     type: str
 
 
 class JobAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A download, just started or asked after."""
+    """A download that was just started, or its status."""
 
     request_id: str
     cohort_id: str
@@ -163,7 +163,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 def decode(body: bytes, shape: type[S]) -> S:
-    """Read a request's body. Raises Refused with 400 where it is not of this shape."""
+    """Read a request's body. Raises Refused with 400 if it does not have this shape."""
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.DecodeError as error:
@@ -182,7 +182,7 @@ def encode(
 
 
 def refusal(refused: Refused) -> Reply:
-    """Build the reply of a refused call: a 403 has its text in the metadata, others a message."""
+    """Build the reply of a refused call; the text of a 403 is in the metadata."""
     if refused.status == 403:
         error = _Error(403, "unspecified", metadata=_Details(refused.text))
     else:

@@ -12,14 +12,14 @@ from amp_console.simulator.people import Known, Match, People, Resolved, User, i
 from amp_console.values import IdType, Operation
 
 UPLOADED, BEHAVIOURAL = "manual_upload", "redshift"
-"""The types of cohorts: made of uploaded ids, and computed from what users do."""
+"""The types of cohorts: uploaded ids, or computed from users' behavior."""
 
 Clock = Callable[[], float]
 """Returns the seconds since 1970."""
 
 
 class Cohort(msgspec.Struct, frozen=True):
-    """What a cohort is, apart from its members. Stamps are epoch seconds."""
+    """A cohort without its members. Times are seconds since 1970."""
 
     id: str
     name: str
@@ -32,11 +32,11 @@ class Cohort(msgspec.Struct, frozen=True):
 
 
 class World:
-    """One project of a simulated Amplitude. Safe to read and change from any thread.
+    """One project of a simulated Amplitude. Thread-safe.
 
-    `known` says which ids exist; `unknown` names those that never do where every id is known. Of
-    the others, a search finds those that a request has sent, or that `is_found` names.
-    `organisation` holds the emails that may own a cohort; None lets any email.
+    `known` says which ids exist; if all do, `unknown` returns true for exceptions. A search finds
+    ids that were in a request, or for which `is_found` returns true. `organisation` holds the
+    emails that may own a cohort; None allows any email.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class World:
         self.clock = clock
         self._rng = random.Random(seed)
         self._people = People(known, unknown, is_found)
-        self._expected: dict[str, float] = {}  # the users to come, and from when on they are there
+        self._expected: dict[str, float] = {}  # users to be added, and when
         self._cohorts: dict[str, Cohort] = {}
         self._members: dict[str, set[int]] = {}
         self._ever: dict[str, set[int]] = {}
@@ -67,18 +67,18 @@ class World:
             return self._people.add(user_id, amplitude_id)
 
     def add_users(self, user_ids: Iterable[str]) -> None:
-        """Add many users. Raises ValueError at the first that is there already."""
+        """Add many users. Raises ValueError at the first one that already exists."""
         with self._lock:
             for user_id in user_ids:
                 self._people.add(user_id)
 
     def expect_users(self, user_ids: Iterable[str], at: float) -> None:
-        """Add these users once it is `at`, in seconds since 1970, unless they are there by then."""
+        """Add these users at `at`, in seconds since 1970, unless they exist by then."""
         with self._lock:
             self._expected |= dict.fromkeys(user_ids, at)
 
     def _admit_expected(self) -> None:
-        """Add the users whose time has come."""
+        """Add the expected users whose time has come."""
         if self._expected:
             now = self.clock()
             for user_id in [user_id for user_id, at in self._expected.items() if at <= now]:
@@ -99,7 +99,7 @@ class World:
             return self._people.search(text, limit)
 
     def accepts_owner(self, email: str) -> bool:
-        """Say whether this login email may own a cohort."""
+        """Return whether this login email may own a cohort."""
         return "@" in email if self.organisation is None else email in self.organisation
 
     def create_cohort(
@@ -121,7 +121,7 @@ class World:
             return cohort
 
     def change(self, cohort_id: str, operation: Operation, members: set[int]) -> None:
-        """Add or remove members (Amplitude IDs). Raises KeyError for a cohort that is not there."""
+        """Add or remove members (Amplitude IDs). Raises KeyError if there is no such cohort."""
         with self._lock:
             if operation is Operation.ADD:
                 self._members[cohort_id] |= members
@@ -131,7 +131,7 @@ class World:
             self._touch(cohort_id)
 
     def replace(self, cohort_id: str, members: set[int]) -> Cohort:
-        """Give a cohort other members. Raises KeyError for a cohort that is not there."""
+        """Replace the members of a cohort. Raises KeyError if there is no such cohort."""
         with self._lock:
             self._members[cohort_id] = set(members)
             self._ever[cohort_id] |= members
@@ -154,7 +154,7 @@ class World:
             return self._cohorts.get(cohort_id)
 
     def cohort_named(self, name: str) -> Cohort:
-        """Return the first cohort of this name. Raises LookupError where there is none."""
+        """Return the first cohort with this name. Raises LookupError if there is none."""
         for cohort in self.cohorts():
             if cohort.name == name:
                 return cohort
@@ -188,7 +188,7 @@ class World:
             return self._texts(self._members[cohort_id])
 
     def ever(self, cohort_id: str) -> set[str]:
-        """Return everyone who was ever a member, in the same words as `members`."""
+        """Return everyone who was ever a member, by the same identifiers as `members`."""
         with self._lock:
             return self._texts(self._ever[cohort_id])
 

@@ -87,7 +87,7 @@ async def test_wrong_keys_are_refused_for_every_call(simulated: FaultySimulator)
             await client.list_cohorts()
         with pytest.raises(KeysRefused):
             await simulated.add(client, "usr_1")
-    assert "learns it from the next sync, or from T" in simulated.troubles.toggle("keys")
+    assert "notices at the next sync, or with T" in simulated.troubles.toggle("keys")
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in KINDS])

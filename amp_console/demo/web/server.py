@@ -1,7 +1,7 @@
-"""A page on loopback that shows the demo; each visit starts a demo of its own.
+"""A page on loopback that shows the demo; each visit starts a separate demo.
 
-What a browser types reaches a program that can write files, so only this machine is listened to,
-and a request that another site's page makes is refused.
+Input from a browser reaches a program that can write files, so the server listens only on loopback,
+and refuses requests from other sites' pages.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from textual_serve.server import Server
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")
 TITLE = "amp-console demo"
-END_SECONDS = 1.0  # that open pages have to close by themselves
-UTF8 = {"PYTHONUTF8": "1"}  # a browser shows every sign, whatever the terminal's encoding
+END_SECONDS = 1.0  # that open pages have to close on their own
+UTF8 = {"PYTHONUTF8": "1"}  # a browser shows every character, whatever the terminal's encoding
 
 
 class WebServer(Server):
-    """Serves the demo that a command of this program runs.
+    """Serves the demo by running a command of this program.
 
-    `arguments` follow `amp-console`. Port 0 is any free one. Raises OSError if the port is in use.
+    `arguments` follow `amp-console`. Port 0 is any free port. Raises OSError if the port is in use.
     """
 
     def __init__(self, arguments: Sequence[str], *, port: int = 0) -> None:
@@ -42,7 +42,7 @@ class WebServer(Server):
         )
 
     def run(self, on_ready: Callable[[], None]) -> None:
-        """Serve until SIGINT or SIGTERM; every demo ends with it."""
+        """Serve until SIGINT or SIGTERM, which also end every demo."""
         os.environ.update(UTF8)
         asyncio.run(self._run(on_ready))
 
@@ -68,7 +68,7 @@ class WebServer(Server):
         return app
 
     async def on_startup(self, app: web.Application) -> None:
-        """Print nothing: the command says where the page is."""
+        """Print nothing: the command prints the address."""
 
     @web.middleware
     async def _only_own_page(self, request: web.Request, handler: Handler) -> web.StreamResponse:
