@@ -3,10 +3,10 @@
     python screenshots/make.py
 
 It writes `screenshots/*.svg` (120×36) and `tests/console/snapshots/*.svg` (80×24), each in the dark
-theme and in the light one; the tests compare them with what the console paints. Where Chromium and
-the font Fira Code are installed (Debian: chromium, fonts-firacode), it makes PNGs of the large
-ones, too: in a README the lines of an SVG drift where its font is blocked. A PNG whose SVG is the
-same as before is left as it is.
+theme and in the light one; the tests compare them with what the console paints. If Chromium and the
+font Fira Code are installed (Debian: chromium, fonts-firacode), it also makes PNGs of the large
+ones: in a README, the lines of an SVG drift if its font is blocked. A PNG whose SVG has not changed
+is left as it is.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Turning a screen's SVG into a picture, with Chromium: boxes join and columns stand in line.
+"""Turning a screen's SVG into a picture with Chromium, in which boxes join and columns align.
 
 It needs Chromium and the font Fira Code (Debian: chromium, fonts-firacode).
 """
@@ -20,7 +20,7 @@ WIDTH = 1680  # pixels; a README shows 840
 COLORS = 256
 FRAME = "#292929"  # the colour around the console
 DIGEST = "svg-sha256"
-"""The key under which a PNG says what it was made from."""
+"""The key under which a PNG stores the digest of its SVG."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAGE = (
     "<!doctype html><meta charset=utf-8><style>html,body{{margin:0;background:transparent}}"
@@ -34,7 +34,7 @@ class CannotRender(Exception):
 
 
 def digest(svg: str) -> str:
-    """What a PNG keeps of the SVG that it was made from."""
+    """The digest of an SVG, which its PNG stores."""
     return hashlib.sha256(svg.encode()).hexdigest()
 
 
@@ -55,7 +55,7 @@ def size_of(svg: str) -> tuple[float, float]:
 
 
 def write_png(image: Image.Image, svg: str, file: Path) -> None:
-    """Write a picture with few colours, and the digest of its SVG."""
+    """Write a picture with a small palette, and the digest of its SVG."""
     info = PngInfo()
     info.add_text(DIGEST, digest(svg))
     few = image.quantize(COLORS, dither=Image.Dither.NONE)

@@ -1,4 +1,4 @@
-"""Make the animated picture of the README from the guided tour.
+"""Make the README's animated picture from the guided tour.
 
     python screenshots/tour.py
 
@@ -29,7 +29,7 @@ WIDTH = 1680  # pixels
 MAX_BYTES = 3_000_000
 SETTLE = 0.4  # seconds from a caption until the screen is painted
 SYNC_SECONDS, SYNC_EVERY = 0.35, 1.2
-"""How long a moment of the sync is shown, and the seconds between two such moments."""
+"""How long a moment of the sync is shown, and the seconds between two moments."""
 MOMENTS = {
     "Each line is an audience": 3.2,
     "Newsletter has": 2.4,
@@ -43,7 +43,7 @@ MOMENTS = {
     "Repaired, and compared again": 2.8,
     "Changes in Segment": 3.6,
 }
-"""The captions that are shown, by their beginning, and for how many seconds."""
+"""The captions to show, by their beginning, with their seconds."""
 
 
 class Recorder:
@@ -83,7 +83,7 @@ class Recorder:
         self._seen = step
 
     async def _rest(self, _: float) -> None:
-        """Keep a picture of what the tour rests at, once it is painted."""
+        """Keep a picture of the screen at which the tour rests, once it is painted."""
         step, self._seen = self._seen, None
         await asyncio.sleep(SETTLE)
         if step is not None:
@@ -109,7 +109,7 @@ class Recorder:
 
 
 def write(frames: list[tuple[str, float]], file: Path) -> None:
-    """Write the pictures without loss. Raises RuntimeError if the file shows something else."""
+    """Write the pictures losslessly. Raises RuntimeError if the file differs from them."""
     images = list(render([svg for svg, _ in frames], width=WIDTH))
     first, *others = images
     durations = [round(seconds * 1000) for _, seconds in frames]

@@ -44,8 +44,8 @@ ROOM = 4 * 1024**3  # bytes; all tests together write a tenth of that
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the process before it imports any test.
 
-    What tests write is kept in memory where it has room: on a disk each commit takes 4 ms. Tests
-    are never timed. With CI set, Hypothesis's own profile makes each run the same.
+    Test files are kept in memory if there is room: on a disk, each commit takes 4 ms. Tests are
+    never timed. With CI set, Hypothesis's own profile makes every run the same.
     """
     from hypothesis import settings  # pytest compiles it, unless it finds the bytecode
 
@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three workers for two cores: tests of the console and of processes wait a good part."""
+    """Three workers for two cores: tests of the console and of processes often wait."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
@@ -71,7 +71,7 @@ WAITING_FILES = (
     "cli/test_server_restart.py",
     "cli/test_clocks.py",
 )
-"""Files that wait most of their time, for silent peers and for what comes once a second."""
+"""Files that mostly wait, for silent peers or for something that happens once a second."""
 FIRST_FILES = (
     *WAITING_FILES,
     "console/test_numbers.py",
@@ -90,7 +90,7 @@ FIRST_FILES = (
 
 
 class FilesThatWaitTogether(LoadFileScheduling):  # type: ignore[misc]  # it has no types
-    """Gives each file to one worker, and the files that wait to the same: the others compute."""
+    """Gives each file to one worker, and all waiting files to the same one: the others compute."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
@@ -102,14 +102,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTh
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: a worker that came to one of them late would be waited for."""
+    """Start with the longest files: otherwise, a worker that gets one late would delay the end."""
     tests = Path(__file__).parent
     order = {tests / name: place for place, name in enumerate(FIRST_FILES)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what lasts: with its threshold, a fifth of the time."""
+    """Freeze long-lived objects for the garbage collector; with its threshold, a fifth faster."""
     gc.collect()
     gc.freeze()
 
@@ -121,9 +121,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
-    """Let processes of a test hear Ctrl-C, also where the tests run in the background.
+    """Let a test's processes receive Ctrl-C, even if the tests run in the background.
 
-    A shell starts background jobs with SIGINT ignored, and what is ignored is inherited.
+    A shell starts background jobs with SIGINT ignored, and child processes inherit that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -142,7 +142,7 @@ def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is marked `both_engines` with a ledger on each of them."""
+    """Run tests marked `both_engines` with a ledger on each engine."""
     test = metafunc.definition
     is_for_one = any(mark.args[0] == "engine" for mark in test.iter_markers("parametrize"))
     is_for_both = test.get_closest_marker("both_engines") is not None and not is_for_one
@@ -165,7 +165,7 @@ def postgresql() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture(scope="module")
 def server(postgresql: PostgresqlServer) -> Iterator[PostgresqlServer]:
-    """That server with a database of the module's own."""
+    """That server with a separate database for the module."""
     with own_database(postgresql) as empty:
         yield empty
 
@@ -180,7 +180,7 @@ def server_ledgers(postgresql: PostgresqlServer) -> Iterator[PostgresqlLedgers]:
 def empty_ledger(
     engine: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> EmptyLedger:
-    """Call it for the address of an empty ledger; with another number, of another one."""
+    """Call it for the address of an empty ledger; another number gives another ledger."""
     if engine == "sqlite":
         names = chain(["ledger.db"], (f"ledger-{number}.db" for number in count(2)))
         return lambda _number=0: str(tmp_path / next(names))
@@ -191,7 +191,7 @@ def empty_ledger(
 
 @pytest.fixture
 def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The time zone of Berlin, as the rules of POSIX spell it."""
+    """The time zone of Berlin, as a POSIX rule."""
     with monkeypatch.context() as there:
         there.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
         time.tzset()

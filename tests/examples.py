@@ -1,4 +1,4 @@
-"""How many examples a property gets: ten times as many in Hypothesis's profile `thorough`."""
+"""The number of examples of a property, ten times as many in Hypothesis's profile `thorough`."""
 
 from typing import Any
 

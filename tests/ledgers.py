@@ -1,7 +1,7 @@
 """Empty ledgers for tests, on SQLite or on a real PostgreSQL.
 
-A test whose module or itself is marked `both_engines` runs once on each. On PostgreSQL a worker's
-ledgers are a few schemas that are emptied before each use: making one takes 20 times as long.
+A test marked `both_engines`, itself or by its module, runs once on each. On PostgreSQL, a worker's
+ledgers are a few schemas that are emptied before each use: creating one takes 20 times as long.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def temporary_tables(db: Db) -> list[str]:
 
 
 def fail(db: Db, operation: str, table: str, when: str = "true") -> None:
-    """Let INSERT, UPDATE or DELETE on a table fail from now on, for rows that meet a condition."""
+    """Make INSERT, UPDATE or DELETE on a table fail from now on, for rows that meet a condition."""
     trigger = f"CREATE TRIGGER fails BEFORE {operation} ON {table}"
     if isinstance(db, ServerDb):
         raises = "BEGIN RAISE EXCEPTION 'it failed'; END"
@@ -53,7 +53,7 @@ def fail(db: Db, operation: str, table: str, when: str = "true") -> None:
 
 
 def fail_no_more(db: Db, table: str) -> None:
-    """End what `fail` began."""
+    """Undo `fail`."""
     if isinstance(db, ServerDb):
         db.execute(f"DROP TRIGGER fails ON {table}")
         db.execute("DROP FUNCTION fails()")
@@ -81,7 +81,7 @@ class PostgresqlLedgers:
         return url
 
     def _script(self, schema: str) -> str:
-        """Statements that empty a ledger: TRUNCATE would make new files for each table."""
+        """Statements that empty a ledger: TRUNCATE would create new files for each table."""
         rows = self._connection.execute(
             "SELECT format('DELETE FROM %%I.%%I', schemaname, tablename) FROM pg_tables "
             "WHERE schemaname = %s "

@@ -1,4 +1,4 @@
-"""What Linux says of file systems, for folders that are on a network one only in a test."""
+"""Linux's list of file systems, with folders on a network file system for tests."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 
 def mountinfo(folder: Path, kind: str) -> str:
-    """A /proc/self/mountinfo in which this folder is on a file system of such a type."""
+    """A /proc/self/mountinfo in which this folder is on a file system of that type."""
     device = folder.stat().st_dev
     return (
         "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
@@ -17,7 +17,7 @@ def mountinfo(folder: Path, kind: str) -> str:
 
 
 def mount(monkeypatch: pytest.MonkeyPatch, folder: Path, kind: str) -> None:
-    """Let Linux say that a folder is on a file system of such a type."""
+    """Make Linux report that a folder is on a file system of that type."""
     says = mountinfo(folder, kind)
     read_text = Path.read_text
 

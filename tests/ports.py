@@ -10,7 +10,7 @@ _random = random.Random(os.getpid())
 
 
 def free_port() -> int:
-    """Return a port on which nothing listens, and that no one else is given meanwhile."""
+    """Return a port on which nothing listens, and which is given to no one else in the meantime."""
     while True:
         port = _random.choice(_PORTS)
         with socket.socket() as found:

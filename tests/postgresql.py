@@ -1,6 +1,6 @@
-"""A real PostgreSQL for tests: Debian's, as an ordinary user, on a loopback port of its own.
+"""A real PostgreSQL for tests: Debian's, as an ordinary user, on a separate loopback port.
 
-`REQUIRE_POSTGRESQL=1` turns the skip, where it is missing, into a failure.
+`REQUIRE_POSTGRESQL=1` turns the skip, if it is missing, into a failure.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ _USER = "postgres"  # that runs the server where the tests run as root, which it
 _QUICK = "-c fsync=off -c full_page_writes=off -c shared_buffers=16MB -c autovacuum=off -c jit=off"
 QUICK = f"{_QUICK} -c synchronous_commit=off"
 KEEPS_COMMITS = f"{_QUICK} -c synchronous_commit=on"
-"""Settings of a server that is stopped at once and started again: it keeps what it committed."""
+"""Settings of a server that is killed and restarted: it keeps what it has committed."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class PostgresqlServer:
 
     port: int
     restart: Callable[[], None]
-    """Stops it at once, as a crash does, and starts it again; what `KEEPS_COMMITS` is for."""
+    """Kills it, like a crash, and starts it again; `KEEPS_COMMITS` is for this."""
     database: str = "postgres"
-    """The one that is meant where none is named."""
+    """The default one."""
 
     def url(self, user: str = ADMINISTRATOR, database: str = "") -> str:
-        """Where it is, without a password."""
+        """Its address, without a password."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database or self.database}"
 
     def execute(self, *statements: str) -> None:
@@ -49,7 +49,7 @@ class PostgresqlServer:
                 connection.execute(statement.encode())
 
     def alone(self, statement: str) -> None:
-        """Run a statement as the administrator that no transaction may contain."""
+        """Run a statement as the administrator that can't run in a transaction."""
         import psycopg
 
         with psycopg.connect(self.url(), password=PASSWORD, autocommit=True) as connection:
@@ -122,7 +122,7 @@ def postgresql_server(settings: str = QUICK) -> Iterator[PostgresqlServer]:
 
 @contextmanager
 def own_database(server: PostgresqlServer) -> Iterator[PostgresqlServer]:
-    """An empty database of a server; what was created meanwhile, roles too, ends with the block."""
+    """An empty database; everything created in the block, roles too, is dropped at its end."""
     databases, roles = "SELECT datname FROM pg_database", "SELECT rolname FROM pg_roles"
     before = {*server.rows(databases), *server.rows(roles)}
     server.alone("CREATE DATABASE own")
@@ -139,7 +139,7 @@ def own_database(server: PostgresqlServer) -> Iterator[PostgresqlServer]:
 def pgbouncer(server: PostgresqlServer, pool_mode: str) -> Iterator[str]:
     """Run a real PgBouncer before a server; yield its address, which asks for no password.
 
-    `REQUIRE_PGBOUNCER=1` turns the skip, where it is missing, into a failure.
+    `REQUIRE_PGBOUNCER=1` turns the skip, if it is missing, into a failure.
     """
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
@@ -171,7 +171,7 @@ def pgbouncer(server: PostgresqlServer, pool_mode: str) -> Iterator[str]:
 
 
 def _as_user(home: Path) -> list[str]:
-    """What comes before a server's command: servers refuse to run as root."""
+    """The prefix of a server's command: servers refuse to run as root."""
     if os.geteuid() != 0:
         return []
     account = pwd.getpwnam(_USER)

@@ -1,6 +1,6 @@
-"""A real keyring for a test: a private D-Bus and a gnome-keyring of its own.
+"""A real keyring for a test: a private D-Bus and gnome-keyring.
 
-`REQUIRE_SECRET_SERVICE=1` turns the skip, where the programs are missing, into a failure.
+`REQUIRE_SECRET_SERVICE=1` turns the skip, if the programs are missing, into a failure.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The promise as a whole: 100,000 messy events end as exactly the truth, whatever happens.
+"""The overall promise: 100,000 messy events end as exactly the truth, whatever happens.
 
 A tenth of the events are quick flips, a hundredth come twice, some are late, some are broken; the
 commands run as processes against the simulated Amplitude.
@@ -36,9 +36,9 @@ SMALL = Scenario(
 
 
 class Stream(NamedTuple):
-    """A file of events, what they come to, and batches that make a hundred requests or more.
+    """A file of events, their truth, and batches that make a hundred requests or more.
 
-    Fewer would not show much where every 19th fails, or leave work after ten kills.
+    Fewer would show little if every 19th fails, or leave no work after ten kills.
     """
 
     file: Path
@@ -69,7 +69,7 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
 
 
 def sync(operator: Operator, stream: Stream, rules: Sequence[Rule] = ()) -> None:
-    """Sync in this trouble, and check everything."""
+    """Sync with these faults, and check everything."""
     set_limits(operator, stream)
     operator.simulator.faults.set(rules)
     ended = operator.run("sync", "--from", stream.file, "--yes", "--json")
@@ -139,7 +139,7 @@ def test_fewer_events_end_as_the_truth(
 
 
 def test_killed_at_ten_random_moments_and_run_again(operator: Operator, small: Stream) -> None:
-    """Moments are counted in requests, so that a quick machine is killed as often as a slow one."""
+    """Kills are timed by requests, so that a fast machine is killed as often as a slow one."""
     dice = random.Random(3)
     set_limits(operator, small)
     operator.simulator.faults.set(flaky(applied=True))

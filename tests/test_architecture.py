@@ -1,4 +1,4 @@
-"""The shape of the code: no import cycles, one meaning for each class name, small classes."""
+"""The structure of the code: no import cycles, one meaning for each class name, small classes."""
 
 import ast
 import functools

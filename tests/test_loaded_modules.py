@@ -18,9 +18,9 @@ from tests.sync.workspace import OWNER, event
 
 HEAVY = ("textual", "rich", "httpx", "msgspec", "keyring", "uvicorn", "starlette", "asyncio")
 NETWORK = {"httpx", "httpcore", "anyio", "certifi", "socksio", "uvicorn", "starlette"}
-"""What only asking Amplitude or receiving webhooks needs."""
+"""Modules needed only for asking Amplitude or receiving webhooks."""
 SCREEN = {"textual", "rich", "pygments", "markdown_it"}
-"""What only the console needs."""
+"""Modules needed only by the console."""
 
 
 def loaded_by(statement: str, environ: Mapping[str, str] | None = None) -> set[str]:
@@ -87,7 +87,7 @@ def test_a_plan_that_is_only_shown_loads_no_network(home: Path) -> None:
 
 
 def test_what_asks_amplitude_and_segment_loads_no_screen() -> None:
-    """The HTTP library has a command line of its own, which draws."""
+    """The HTTP library has its own command line, which draws."""
     loaded = loaded_by("import amp_console.amplitude.client, amp_console.segment.client")
     assert "httpx" in loaded
     assert loaded & SCREEN == set()
@@ -103,7 +103,7 @@ except click.UsageError as error:
 else:
     raise AssertionError("the session began")
 """
-"""Begins to follow a file, up to an interval that it has no use for."""
+"""Starts to follow a file, up to an interval that does not apply."""
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def main():
 
 asyncio.run(main())
 """
-"""Opens the console, until the screen that it opens on is shown with what the ledger holds."""
+"""Opens the console, until its first screen shows the ledger's content."""
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_package_loads_nothing_above_or_beside_it(package: str, never: list[st
 
 
 def test_what_ends_is_not_searched_for_garbage() -> None:
-    """That takes 0.1 s; what commands open, they close themselves."""
+    """Collecting takes 0.1 s, and commands close what they open."""
     code = (
         "import atexit, gc, sys\n"
         "atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"

@@ -206,7 +206,7 @@ def test_each_line_to_enter_works(
 
 
 def check_arguments(arguments: list[str], name: str | None) -> None:
-    """Parse the arguments of what would run on, or needs a terminal."""
+    """Only parse the arguments of commands that would not end, or need a terminal."""
     if name is None:
         commands.make_context("amp-console", list(arguments))
     else:

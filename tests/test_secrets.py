@@ -1,4 +1,4 @@
-"""No key is ever written anywhere: markers as keys, then every byte is searched."""
+"""No key is ever written anywhere: with markers as keys, every byte is searched."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ API_KEY, SECRET_KEY = "canary-api-key-5d1f", "canary+secret/key=77ab"
 
 
 def shapes() -> list[bytes]:
-    """How a key could stand in a file."""
+    """The forms that a key could have in a file."""
     pair = f"{API_KEY}:{SECRET_KEY}".encode()
     raw = [API_KEY.encode(), SECRET_KEY.encode()]
     encoded = [base64.b64encode(item) for item in (*raw, pair)]

@@ -1,4 +1,4 @@
-"""Names and phrases that the project has given up stay out of code, tests and documents.
+"""Retired names and phrases stay out of code, tests and documents.
 
 Each was a private metaphor, or a turn of phrase that no native writer uses.
 """

@@ -89,7 +89,7 @@ class Exchange:
                 yield answer
 
     async def check(self, answer: OpenedResponse, call: Call) -> None:
-        """Raise the error that an answer stands for, unless it is a 2xx and not a web page.
+        """Raise the error that an answer represents, unless it is a 2xx and not a web page.
 
         Amplitude never answers these calls with a web page; a proxy on the way may.
         """
@@ -102,7 +102,7 @@ class Exchange:
         return self._http.pieces(answer)
 
     def _error(self, received: Received, call: Call) -> AmplitudeError:
-        """Return the error that an answer stands for."""
+        """Return the error that an answer represents."""
         asked = RefusedCall(call.cohort_id, call.body is not None, call.has_effect)
         wait = self._http.asked_to_wait(received)
         return judge(received.status, self._http.shown(received), asked, wait)

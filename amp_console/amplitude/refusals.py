@@ -1,4 +1,4 @@
-"""Which error a refusal stands for, by its status and body."""
+"""Which error a refusal represents, by its status and body."""
 
 import re
 from html import unescape
@@ -56,7 +56,7 @@ class RefusedCall(NamedTuple):
 
 
 def judge(status: int, body: str, asked: RefusedCall, wait: float | None) -> AmplitudeError:
-    """Return the error that an unexpected answer stands for.
+    """Return the error that an unexpected answer represents.
 
     `wait` is its Retry-After, in seconds. Only Amplitude itself can refuse keys, users or a cohort,
     so a 4xx in none of its forms came from something on the way there.
@@ -84,7 +84,7 @@ def judge(status: int, body: str, asked: RefusedCall, wait: float | None) -> Amp
 
 
 def _refusal(answer: tuple[int, str, str], body: str, asked: RefusedCall) -> AmplitudeError:
-    """Return the error that one of Amplitude's own 4xx answers stands for."""
+    """Return the error that one of Amplitude's own 4xx answers represents."""
     status, text, _ = answer
     if asked.cohort_id and _is_gone(status, text.replace(asked.cohort_id, "")):
         return CohortGone(*answer)

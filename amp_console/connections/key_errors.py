@@ -126,7 +126,7 @@ _BY_CODE = {
 
 
 def explain(error: BaseException, backend_name: str) -> KeysError:
-    """Return the error that a keyring's exception stands for; only its type's name is used."""
+    """Return the error that a keyring's exception represents; only its type's name is used."""
     problems = [problem for cause in _causes(error) for problem in _problems(cause)]
     problem = problems[-1] if problems else KeysProblem.FAILED
     return KeysError(problem, backend_name, cause=type(error).__name__)

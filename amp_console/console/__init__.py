@@ -1,7 +1,7 @@
-"""The Textual console: keys in, pictures out. `run` shows it.
+"""The Textual console: keys in, screens out. `run` shows it.
 
-Nothing here decides, asks Amplitude or reads a ledger by itself: keys become calls of `sync`, and
-what it returns becomes pictures.
+The console itself decides nothing, and neither asks Amplitude nor reads a ledger: keys become calls
+of `sync`, and their results are shown on screens.
 """
 
 from amp_console.console.environment import (

@@ -1,4 +1,4 @@
-"""Alerts of a live session: a notification, the terminal's bell, the desktop."""
+"""Alerts of a live session: a notification, the terminal bell, and the desktop."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class AlertNotifier:
-    """Reports alerts to the operator; to the desktop as well, where the settings ask for it."""
+    """Reports alerts to the operator, also on the desktop if the settings ask for it."""
 
     def __init__(
         self,
@@ -23,14 +23,14 @@ class AlertNotifier:
         *,
         notifies_desktop: bool,
     ) -> None:
-        """What the desktop shows begins with `about`."""
+        """The desktop notification starts with the result of `about`."""
         self._app = app
         self._notifications = notifications
         self._about = about
         self._notifies_desktop = notifies_desktop
 
     def report(self, alert: "Alert") -> None:
-        """Post the alert; ring the bell unless it says that something is over."""
+        """Post the alert; ring the bell, unless it says that a problem is over."""
         # The live session logs it.
         self._notifications.post(
             alert.text, "information" if alert.is_over else "warning", is_kept=False

@@ -1,4 +1,4 @@
-"""The application: it composes the services, shows screens, and ends cleanly."""
+"""The application: it composes the services, shows screens, and shuts down in an orderly way."""
 
 import sys
 import threading
@@ -30,26 +30,26 @@ from amp_console.console.terminal_text import TerminalText
 from amp_console.console.widgets.grid import stop_choosing
 from amp_console.values import Credentials
 
-HUNG_UP = 1  # the number of SIGHUP, which Windows has not
+HUNG_UP = 1  # the number of SIGHUP, which Windows lacks
 
 
 class ConsoleApp(App[None]):
-    """The console: keys in, pictures out. What screens need is in `services`.
+    """The console: keys in, screens out. Screens find what they need in `services`.
 
-    Each open connection has a mode of its own, a stack of screens; the first one has the default.
+    Each open connection has its own mode, a stack of screens; the first one has the default mode.
     """
 
     TITLE = "amp-console"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        App.DEFAULT_MODE: partial(Screen, id=App.DEFAULT_MODE)  # else there is no way back to it
+        App.DEFAULT_MODE: partial(Screen, id=App.DEFAULT_MODE)  # otherwise one can't return to it
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        # Apart, as only one of them may be pressed in a line of text and in a dialog.
+        # Separate: only ctrl+q works in inputs and dialogs.
         Binding("q", "quit", "Quit", show=False, id="quit.ask"),
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
-        # Here, not on the screens, so that it is the last one in every footer.
+        # Here, not on the screens, so that it is last in every footer.
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
         *PLACE_KEYS,
         Binding("ctrl+p", "command_palette", "Commands", show=False, priority=True, id="commands"),
@@ -66,13 +66,13 @@ class ConsoleApp(App[None]):
     ]
 
     def __init__(self, environment: Environment, options: LaunchOptions) -> None:
-        self._terminal_text = TerminalText(environment.encoding)  # Textual asks for it at once
+        self._terminal_text = TerminalText(environment.encoding)  # Textual reads it at once
         super().__init__()
         first = Services(
             self,
             environment,
             options,
-            lambda route: self.navigator.open(route),  # noqa: PLW0108  # there is none yet
+            lambda route: self.navigator.open(route),  # noqa: PLW0108  # it does not exist yet
             find_keys,
         )
         self._terminal_text.is_plain = first.appearance.is_ascii
@@ -91,18 +91,18 @@ class ConsoleApp(App[None]):
     # Textual's hooks.
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's filters, and the one that keeps the terminal from harm."""
+        """Textual's filters, and the one that protects the terminal."""
         return [*super().get_line_filters(), self._terminal_text]
 
     def get_css_variables(self) -> dict[str, str]:
-        """The theme's colours, those of text so that they can be read."""
+        """The theme's colors, with text colors adjusted to be legible."""
         variables = super().get_css_variables()
         return variables | readable_variables(variables)
 
     def _load_screen_css(self, screen: Screen[Any]) -> None:
-        """Read the style sheet of a screen, which is about nothing that is open already.
+        """Read the style sheet of a screen without restyling open screens.
 
-        Textual would style all widgets of all open screens anew.
+        It does not apply to them, but Textual would style all their widgets again.
         """
         sheet = self.stylesheet
         new = [path for path in screen.css_path if not sheet.has_source(str(path))]
@@ -111,7 +111,7 @@ class ConsoleApp(App[None]):
             sheet.reparse()
 
     def get_driver_class(self) -> type[Driver]:
-        """Textual's driver of this platform, which outlasts its terminal."""
+        """Textual's driver for this platform, made to survive the loss of its terminal."""
         return resilient(super().get_driver_class())
 
     def notify(
@@ -123,11 +123,11 @@ class ConsoleApp(App[None]):
         timeout: float | None = None,  # noqa: ARG002  # each severity has its own
         markup: bool = True,  # noqa: ARG002  # nothing here is markup
     ) -> None:
-        """Show Textual's own notifications above the footer too: a toast would cover something."""
+        """Show Textual's own notifications above the footer, too: a toast would cover something."""
         self.services.notifications.post(message, severity)
 
     def action_themes(self) -> None:
-        """Choose other colours by name."""
+        """Choose a theme by name."""
         from amp_console.console.dialogs.palette import Palette, PaletteEntry
 
         entries = [
@@ -154,13 +154,13 @@ class ConsoleApp(App[None]):
         self.push_screen(palette, choose)
 
     def on_grid_link_clicked(self, event: Any) -> None:
-        """Go where a part of a row leads."""
+        """Follow the link of a part of a row."""
         self.services.navigate(event.link)
 
     # Start and end.
 
     async def on_mount(self) -> None:
-        """Show home at once; the ledger is opened behind it."""
+        """Show home at once; open the ledger in the background."""
         self.screen_change_signal.subscribe(self, lambda _: _leave_screen(self))
         self.theme_changed_signal.subscribe(
             self, lambda theme: self.services.appearance.theme_changed(theme.name)
@@ -168,13 +168,13 @@ class ConsoleApp(App[None]):
         tour = self.services.options.tour
         self.set_interval(self.services.environment.tick_seconds, self._tick)
         self.run_worker(self.services.appearance.load(lambda: key_scopes(self._bindings)))
-        # Not awaited: Textual paints nothing before this method has ended.
+        # Not awaited: Textual paints nothing until this method returns.
         self.run_worker(deferred(self.navigator.open_first))
         if tour is not None:
             self.run_worker(tour.run(self))
 
     async def on_event(self, event: events.Event) -> None:
-        """Let a tour handle keys and the mouse before the screens do; hold keys that come early."""
+        """Let a tour handle keys and the mouse first; hold keys that come too early."""
         tour = self.services.options.tour
         if tour is not None and isinstance(event, events.InputEvent) and tour.handle_input(event):
             return
@@ -182,7 +182,7 @@ class ConsoleApp(App[None]):
             await self.services.held_keys.handle(event, super().on_event)
             return
         if isinstance(event, events.Key) and not self.screen.is_mounted:
-            # The previous screen passed it on, and this one has no parts yet to act on it.
+            # The previous screen did not handle it, and this one has no widgets for it yet.
             self.services.held_keys.put_back(event)
             return
         if isinstance(event, events.MouseDown) and not event.is_forwarded:
@@ -190,7 +190,7 @@ class ConsoleApp(App[None]):
         await super().on_event(event)
 
     async def leave(self, status: int = 0) -> None:
-        """Close what is open, and quit with this exit status."""
+        """Close everything, and quit with this exit status."""
         await self.connections.close_all()
         self.exit(return_code=status)
 
@@ -205,32 +205,32 @@ class ConsoleApp(App[None]):
         self.run_worker(wait_and_leave())
 
     def end(self, number: int) -> None:
-        """End as a signal asks for, as soon as every job under way has come to a clean stop."""
+        """Quit because of a signal, as soon as every job under way has stopped."""
         for _, job in self.connections.under_way:
             job.cancel()
         self.leave_when_done(128 + number)
 
     def release_terminal(self) -> None:
-        """End the thread that reads keys, also where the terminal went away in the middle.
+        """End the thread that reads keys, even if the terminal has disappeared.
 
-        Textual ends it after it has restored the terminal, which fails for one that is gone; the
-        thread would read its end over and over, and the process would never end.
+        Textual ends it after restoring the terminal, which fails if that is gone; the thread would
+        then read the end of file forever, and the process would never end.
         """
         reading = getattr(self._driver, "exit_event", None)
         if reading is not None:
             reading.set()
 
     def _fatal_error(self) -> None:
-        """Textual would print the local variables of every frame, and one may hold a key."""
+        """Print a traceback without local variables, unlike Textual: one may contain a key."""
         self.bell()
-        # Only where it happened; no values.
+        # Only the lines of code, no values.
         self._exit_renderables.append(Text(traceback.format_exc(limit=-8)))
         self._close_messages_no_wait()
 
     async def _tick(self) -> None:
-        """End if the terminal is gone; advance ages; see what other processes have written."""
+        """Quit if the terminal is gone; advance ages; load what other processes have written."""
         if _is_cut_off(self):
-            self.end(HUNG_UP)  # no signal said so, and Textual would read from it for ever
+            self.end(HUNG_UP)  # there was no signal, and Textual would read from it forever
         self.services.ages.tick()
         await self.connections.look_for_changes()
 
@@ -249,10 +249,9 @@ class ConsoleApp(App[None]):
         self.navigator.show_help(self.screen)
 
     async def action_quit(self, *, is_discarded: bool = False) -> None:
-        """Ask, then quit; while a job is under way, ask whether to wait for it.
+        """Ask, then quit; if a job is under way, ask whether to wait for it.
 
-        Unless `is_discarded`, the one question is whether to lose entries that are not saved, where
-        there are any.
+        Unless `is_discarded`, first ask whether to discard unsaved entries, if there are any.
         """
         from amp_console.console.dialogs.quit import QuitDialog
 
@@ -267,13 +266,13 @@ class ConsoleApp(App[None]):
             self.push_screen(QuitDialog(self.leave_when_done, has_jobs=has_jobs))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer trouble in the demo only."""
+        """Offer trouble only in the demo."""
         if action == "trouble" and self.services.environment.demo is None:
             return False
         return super().check_action(action, parameters)
 
     def action_trouble(self) -> None:
-        """In the demo: make trouble, and watch it handled."""
+        """In the demo: make trouble, and see how it is handled."""
         demo = self.services.environment.demo
         if demo is not None:
             from amp_console.console.dialogs.trouble import TroubleDialog
@@ -281,7 +280,7 @@ class ConsoleApp(App[None]):
             self.push_screen(TroubleDialog(demo))
 
     def action_jump(self) -> None:
-        """Label every target, then press its letter to go there."""
+        """Label every target; pressing its letter goes there."""
         from amp_console.console.dialogs.jump import JumpOverlay
 
         if not isinstance(self.screen, JumpOverlay):
@@ -295,7 +294,7 @@ class ConsoleApp(App[None]):
 
 
 async def find_keys(services: Services, connection: Connection) -> tuple[Credentials, KeySource]:
-    """Find a connection's keys; a keyring that takes long is waited for in a dialog."""
+    """Find a connection's keys; if the keyring takes long, a dialog says so."""
     from amp_console.console.dialogs.keyring import find
 
     return await find(services, connection)
@@ -311,6 +310,6 @@ def _is_cut_off(app: App[None]) -> bool:
 
 
 def _leave_screen(app: ConsoleApp) -> None:
-    """Take away what was said on the screen that was left, such as which keys sort."""
+    """Remove what concerns the screen that was left, such as its hint on sort keys."""
     app.services.notifications.shown.leave_screen()
     stop_choosing(app.screen_stack[:-1])

@@ -1,4 +1,4 @@
-"""How the console looks and which keys it has: theme, glyphs, keymap."""
+"""The console's look and its keys: theme, glyphs, keymap."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
@@ -33,11 +33,11 @@ SUGGESTED = (
     "solarized-light",
     "tokyo-night",
 )
-"""Themes to name where one is not known."""
+"""Themes to suggest if one is unknown."""
 
 
 class Appearance:
-    """What the settings and the command line say about theme, glyphs and keys."""
+    """Theme, glyphs and keys, from the settings and the command line."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Appearance:
         self._saving = asyncio.Lock()
 
     async def load(self, scopes: Callable[[], Iterable[Scope]]) -> None:
-        """Lay the keys of the settings over the bindings; post which settings are invalid.
+        """Apply the settings' keys to the bindings; post which settings are invalid.
 
         `scopes` returns every screen's bindings; it imports the screens, so it runs in a thread.
         """
@@ -75,7 +75,7 @@ class Appearance:
         self._notifications().post_problems(problems)
 
     def bindings_of(self, node: DOMNode) -> BindingsMap:
-        """A node's bindings, with the keys that the settings give them."""
+        """A node's bindings, with the keys from the settings."""
         return bindings(node._bindings, self.keys)
 
     def switch_theme(self) -> None:
@@ -83,7 +83,7 @@ class Appearance:
         self._app.theme = LIGHT if self._app.current_theme.dark else DARK
 
     def preview(self, theme: str) -> None:
-        """Show a theme that is not chosen yet."""
+        """Show a theme without choosing it."""
         self._is_preview = True
         self._app.theme = theme
 
@@ -94,8 +94,8 @@ class Appearance:
         self.theme_changed(theme)
 
     def theme_changed(self, theme: str) -> None:
-        """Save a theme that was chosen, unless the settings name it already."""
-        is_passed = theme != self._app.theme  # another one is shown by now
+        """Save a chosen theme, unless it is already in the settings."""
+        is_passed = theme != self._app.theme  # a different theme is shown by now
         if self._is_preview or is_passed or theme == self._theme:
             return
         self._theme = theme
@@ -103,7 +103,7 @@ class Appearance:
             self._app.run_worker(deferred(self._save_theme), group="theme")
 
     async def _save_theme(self) -> None:
-        async with self._saving:  # the last one chosen is the last one written
+        async with self._saving:  # so that the last choice is the last one written
             theme = self._app.theme
             if theme == self.preferences.theme:
                 return

@@ -1,4 +1,4 @@
-"""Changing what is set for an audience: what was entered, the change, and why it is refused."""
+"""Changing an audience's settings: what was entered, the change, and why it is refused."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from amp_console.text import clean, plural, trimmed
 from amp_console.values import IdType
 
 OTHERS_STAY = "Users in the cohort that amp-console did not add stay in it."
-LABELS = 14  # columns that the names of settings take
+LABELS = 14  # columns for the names of settings
 BUSY_HERE = (
     "The audience is being synced. Nothing was changed. Try again when the sync has finished."
 )
@@ -28,11 +28,11 @@ BUSY_HERE = (
 async def apply(
     services: Services, audience: Audience, requested: SettingsChange
 ) -> Audience | None:
-    """Change an audience's settings and return it as it is then; None where that can't be.
+    """Change an audience's settings; return the changed audience, or None if it can't be changed.
 
-    `audience` is as the operator saw it: what someone else has changed since is changed only once
-    the operator has agreed, so it is to be run in a worker. Why it can't be is said. Mistakes in
-    what was entered are the form's to tell beforehand.
+    `audience` is as the operator saw it. If someone else has changed it since, the operator is
+    asked first, so call this in a worker. A notification says why it can't be changed. The form
+    checks what was entered beforehand.
     """
     session = services.session
     if session is None:
@@ -57,22 +57,22 @@ async def apply(
 
 
 def conflict_question(conflict: SettingsConflict) -> Confirm:
-    """Show what someone else has set and what the operator entered; y saves the latter."""
+    """Ask whether to replace someone else's settings with what the operator entered."""
     name = clean(conflict.now.name, 40)
     rows = [
         (item.label, safe_text(item.theirs, ("  yours: ", MUTED), item.mine))
         for item in conflict.differing
     ]
     return Confirm(
-        f"Replace what is set for “{name}”?",
-        [f"{conflict.who} has changed it meanwhile:", "", facts(rows, LABELS)],
+        f"Replace the settings of “{name}”?",
+        [f"{conflict.who} has changed them in the meantime:", "", facts(rows, LABELS)],
         yes="Save yours",
         is_danger=True,
     )
 
 
 async def switch(services: Services, audience: Audience) -> None:
-    """Enable or disable an audience: syncs of all leave out those that are disabled."""
+    """Enable or disable an audience: Sync all skips disabled ones."""
     changed = await apply(services, audience, SettingsChange(enabled=not audience.enabled))
     if changed is not None:
         services.notifications.withdraw(_switched(changed.name, is_enabled=not changed.enabled))
@@ -81,7 +81,7 @@ async def switch(services: Services, audience: Audience) -> None:
 
 
 def _switched(name: str, *, is_enabled: bool) -> str:
-    """What an audience is after it was switched."""
+    """Describe an audience after it was enabled or disabled."""
     text = "enabled: Sync all and live sessions include it."
     if not is_enabled:
         text = (
@@ -92,7 +92,7 @@ def _switched(name: str, *, is_enabled: bool) -> str:
 
 
 async def _unlink(services: Services, audience: Audience) -> Audience | None:
-    """Forget an audience's cohort; the next sync makes a new one."""
+    """Unlink an audience's cohort; the next sync creates a new one."""
     changed = await apply(services, audience, SettingsChange(unlink=True))
     if changed is not None:
         services.notifications.post(
@@ -112,7 +112,7 @@ NO_PATH = (
 
 
 class EnteredSettings(NamedTuple):
-    """The fields of the form; "" is the default."""
+    """The fields of the form; "" means the default."""
 
     id_type: IdType
     cohort_name: str
@@ -122,7 +122,7 @@ class EnteredSettings(NamedTuple):
 
 
 def mistakes(entered: EnteredSettings) -> dict[str, str]:
-    """What is wrong, by field."""
+    """What is wrong, keyed by field."""
     told: dict[str, str] = {}
     texts = {
         "cohort-name": entered.cohort_name,
@@ -145,7 +145,7 @@ def mistakes(entered: EnteredSettings) -> dict[str, str]:
 
 
 def change_asked(entered: EnteredSettings, known: Audience) -> SettingsChange | None:
-    """The change from what is set to what was entered; None where they are the same."""
+    """The change from the current settings to what was entered; None if they are the same."""
 
     def either(text: str, before: str | None) -> str | None:
         new = trimmed(text)
@@ -162,7 +162,7 @@ def change_asked(entered: EnteredSettings, known: Audience) -> SettingsChange | 
 
 
 def moves(known: Audience, other: OtherIdType) -> str:
-    """Say who leaves the cohort, and who enters, after the ID type of an audience is switched."""
+    """Say who leaves and who enters the cohort after an audience's ID type is switched."""
     old, new = known.id_type.label, known.id_type.other.label
     if not other.leave:
         return f"The next sync adds {plural(other.enter, 'member')} by {new}."
@@ -174,7 +174,7 @@ def moves(known: Audience, other: OtherIdType) -> str:
 
 
 def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list[str]:
-    """Say what switching the ID type of a synced audience does to the people in its cohort."""
+    """Say how switching the ID type of a synced audience affects the people in its cohort."""
     new = known.id_type.other.label
     told = [moves(known, other)]
     if other.unknown:
@@ -188,9 +188,9 @@ def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list
 
 
 async def ask_and_unlink(services: Services, known: Audience) -> bool:
-    """Ask, and unlink; True where that was done. To be run in a worker.
+    """Ask, and unlink; return True if that was done. Call this in a worker.
 
-    A link that works wants the cohort's name typed.
+    If the link works, the operator has to type the cohort's name.
     """
     assert services.session is not None
     name = clean(known.linked_name or known.cohort_id or "")

@@ -1,7 +1,7 @@
-"""Work that may block, beside the screen: in daemon threads, which never hold up quitting.
+"""Blocking work in the background: in daemon threads, which never delay quitting.
 
-`asyncio.to_thread` and Textual's thread workers wait for their threads at the end, and a locked
-keyring may never answer.
+`asyncio.to_thread` and Textual's thread workers wait for their threads when the program ends, and a
+locked keyring may never answer.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 
 async def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do `work` in a thread of its own and return its result; raises what it raises."""
+    """Do `work` in a separate thread and return its result. Raises what it raises."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[T] = loop.create_future()
 
     def settle(value: T | None, error: BaseException | None) -> None:
         if result.done():
-            return  # no one waits any more
+            return  # no one is waiting any more
         if error is not None:
             result.set_exception(error)
         else:
@@ -30,12 +30,12 @@ async def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         value, failed = None, None
         try:
             value = work(*args, **kwargs)
-        except BaseException as error:  # it is raised where it is awaited
+        except BaseException as error:  # it is raised in the awaiting task
             failed = error
         try:
             loop.call_soon_threadsafe(settle, value, failed)
         except RuntimeError:
-            return  # the console has quit meanwhile
+            return  # the console has quit in the meantime
 
     threading.Thread(target=run, name="aside", daemon=True).start()
     return await result

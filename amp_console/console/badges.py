@@ -1,7 +1,7 @@
-"""The states and the members of an audience as the console shows them everywhere.
+"""How the console shows the states and the members of an audience.
 
-States are a sign and words: a run under way, then the worst first. Members are said with the parts
-that they are the sum of.
+A state is a sign and words; a run under way comes first, then the most severe state. The number of
+members is shown as a sum of its parts.
 """
 
 from collections.abc import Iterable
@@ -45,11 +45,11 @@ STATUS_TONES = {
     Status.LIVE: "accent",
     Status.PAUSED: "warn",
 }
-"""The tone each status is shown in; its sign and word say the same."""
+"""The tone of each status; its sign and word have the same meaning."""
 
 
 def status_sign(glyphs: Glyphs, status: Status) -> str:
-    """Return the sign that is shown before a status's word."""
+    """Return the sign shown before a status."""
     return {
         Status.IN_SYNC: glyphs.circle,
         Status.NOT_COMPARED: glyphs.target,
@@ -71,7 +71,7 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
 
 
 def sign_legend(glyphs: Glyphs) -> str:
-    """Say what each sign of a status means, for the help."""
+    """Return the meaning of each status sign, for the help."""
     words: dict[str, list[str]] = {}
     for status in Status:
         word = "large removal" if status is Status.LARGE_REMOVAL else str(status)
@@ -82,7 +82,7 @@ def sign_legend(glyphs: Glyphs) -> str:
 
 
 def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
-    """Every state of an audience by what the console knows now, the most severe first."""
+    """Every state of an audience, as the console knows it now, the most severe first."""
     live, audience = services.jobs.live, known.audience
     followed = live.audience(audience.id) if live is not None else None
     size = services.figures.size_of(audience)
@@ -98,7 +98,7 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
 
 
 def badge_route(status: Status, audience_id: int) -> Route | None:
-    """What a click on a state opens; None: nothing is to be done about it."""
+    """What a click on a state opens; None if the state needs no action."""
     match status:
         case Status.REJECTED | Status.NO_IDENTIFIER:
             return OpenErrors(audience_id)
@@ -116,7 +116,7 @@ def badge_route(status: Status, audience_id: int) -> Route | None:
 def badges(
     glyphs: Glyphs, audience_id: int, states: Iterable[State], *, is_brief: bool = False
 ) -> list[CellPart]:
-    """The states of an audience as cells show them: a run under way first, as it passes."""
+    """The states of an audience for a cell; a run under way comes first."""
     shown = sorted(states, key=lambda state: state.status is not Status.UNDER_WAY)
     return [
         CellPart(
@@ -141,7 +141,7 @@ def badges_text(shown: Iterable[CellPart]) -> Content:
 
 
 def members_sum(count: Headcount) -> Content:
-    """What the members are the sum of: "= 8,480 delivered + 10 rejected"."""
+    """The members as a sum: "= 8,480 delivered + 10 rejected"."""
     parts = [
         (count.in_cohort, "delivered", ""),
         (count.pending, "pending", WARN),
@@ -157,7 +157,7 @@ def members_sum(count: Headcount) -> Content:
 
 
 def held_text(held: InCohort | None, glyphs: Glyphs) -> list[Part]:
-    """How many users are in the cohort by the ledger: "8,483 by our ledger, 67 unconfirmed"."""
+    """The cohort's size by the ledger: "8,483 by our ledger, 67 unconfirmed"."""
     parts: list[Part] = [
         number(held.delivered if held else None, glyphs),
         (" by our ledger", MUTED),

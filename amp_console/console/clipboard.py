@@ -9,11 +9,11 @@ from textual.app import App
 from amp_console.console.notifications import Notifications
 from amp_console.text import clean
 
-MAX_BEGIN = 24  # characters of a text that are named
+MAX_BEGIN = 24  # characters of a text that the notification quotes
 
 
 class Clipboard:
-    """Copies by OSC 52 and into a file: a terminal never says whether it took the text."""
+    """Copies with OSC 52 and into a file: a terminal never says whether it accepted the text."""
 
     def __init__(self, app: App[Any], file: Path, notifications: Notifications) -> None:
         self._app = app
@@ -21,7 +21,7 @@ class Clipboard:
         self._notifications = notifications
 
     def copy(self, text: str) -> None:
-        """Copy a text, and post what it begins with and where it is."""
+        """Copy a text; post its beginning, and where it is."""
         begin = text.partition("\n")[0].partition("\t")[0].strip()
         what = f"Copied “{clean(begin, MAX_BEGIN)}”" if begin else "Copied"
         self._app.copy_to_clipboard(text)

@@ -1,4 +1,4 @@
-"""The one clock that all ages on the screen come from."""
+"""The single clock for all ages on the screen."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class AgeClock:
-    """Time of day, and a moment that advances once a second, in microseconds since 1970.
+    """The current time, and one that advances once a second, in microseconds since 1970.
 
-    Ages are counted to `age_now`, and everything with an age is painted anew when it advances:
-    one moment never has two ages on one screen.
+    Ages are relative to `age_now`, and everything with an age is repainted when it advances, so a
+    time never has two ages on one screen.
     """
 
     def __init__(self, owner: DOMNode, timing: Timing) -> None:
@@ -36,7 +36,7 @@ class AgeClock:
 
 
 class ConnectionClock:
-    """`AgeClock` by the clock of a connection's ledger, once that is open: see `Ledger.clock`."""
+    """`AgeClock` on the clock of a connection's ledger, once that is open; see `Ledger.clock`."""
 
     def __init__(self, ages: AgeClock, ledger: "Callable[[], Ledger | None]") -> None:
         self._ages = ages
@@ -50,7 +50,7 @@ class ConnectionClock:
 
     @property
     def age_now(self) -> int:
-        """The moment to which ages are counted."""
+        """The time to which ages are relative, in microseconds since 1970."""
         return self._by_ledger(self._ages.age_now)
 
     def _by_ledger(self, moment: int) -> int:

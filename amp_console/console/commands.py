@@ -1,4 +1,4 @@
-"""What the palette lists: the actions of a screen and of the application, audiences, people."""
+"""The entries of the palette: actions of a screen and of the application, audiences, people."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -22,14 +22,14 @@ from amp_console.sync.queries.person import explain_person
 from amp_console.text import plural
 
 SORTING = ("grid.sort", "grid.reverse")
-MAX_AUDIENCES = 50  # that one search shows
+MAX_AUDIENCES = 50  # shown by one search
 
 
 def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> list[PaletteEntry]:
-    """Return every binding of the screen and of the application that has a name.
+    """Return every named binding of the screen and of the application.
 
-    Those of the list with the focus are its ways to sort: the others move or act on a row. What is
-    unavailable comes last; choosing it says why.
+    Of the focused list, only the sort actions are included: the others move the cursor or act on a
+    row. Unavailable actions come last; choosing one says why.
     """
     entries: dict[str, PaletteEntry] = {}
     explain = services.notifications.post
@@ -46,7 +46,7 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
         for action, (binding, *_) in by_action(named).items():
             name = action.removeprefix("app.")
             if name in entries or owner.check_action(action_name(name), ()) is False:
-                continue  # known, or it makes no sense here and now
+                continue  # already listed, or makes no sense here
             reason = screen.action_keys.reason(action) if owner is screen else None
             entries[name] = PaletteEntry(
                 binding.description,
@@ -62,7 +62,7 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
         *(entry for entry in entries.values() if entry.is_available),
         *(_switch_to(services, status) for status in services.connections.statuses.others),
         *of_all_screens,
-        PaletteEntry("Theme", "Choose other colours", "", _runner(app, "themes", app)),
+        PaletteEntry("Theme", "Choose other colors", "", _runner(app, "themes", app)),
         PaletteEntry("Light or dark", f"{DARK} or {LIGHT}", "", services.appearance.switch_theme),
         *(entry for entry in entries.values() if not entry.is_available),
     ]
@@ -86,7 +86,7 @@ def _runner(app: App[Any], action: str, owner: DOMNode) -> Callable[[], None]:
 
 
 def about(owner: DOMNode, binding: Binding) -> str:
-    """What a binding does, in a sentence: its tooltip, else what its action says it does."""
+    """What a binding does, in a sentence: its tooltip, or the docstring of its action."""
     if binding.tooltip:
         return binding.tooltip
     target, _, action = action_name(binding.action).rpartition(".")
@@ -95,7 +95,7 @@ def about(owner: DOMNode, binding: Binding) -> str:
 
 
 async def search_ledger(services: Services, text: str) -> Sequence[PaletteEntry]:
-    """Find audiences by name or key, and a person by an identifier, beside the screen.
+    """Find audiences by name or key, and a person by an identifier, in the background.
 
     Raises `LedgerError`.
     """
@@ -125,7 +125,7 @@ async def search_ledger(services: Services, text: str) -> Sequence[PaletteEntry]
 
 
 def _matching(audiences: Sequence[Audience], text: str) -> Iterator[Audience]:
-    """Those whose name or key contains the text, first those that begin with it."""
+    """Audiences whose name or key contains the text; those that start with it come first."""
     found = [
         item for item in audiences if text in item.name.casefold() or text in item.handle.casefold()
     ]

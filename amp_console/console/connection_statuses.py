@@ -1,4 +1,4 @@
-"""How the connections that are not in front are: what needs attention there, or what is wrong."""
+"""The status of the connections that are not in front: what needs attention, or is wrong."""
 
 import enum
 from collections.abc import Callable, Collection
@@ -27,11 +27,11 @@ from amp_console.sync.queries.status import (
     overview,
 )
 
-_SERVER_EVERY = 30_000_000  # microseconds between two looks at a ledger on a server
+_SERVER_EVERY = 30_000_000  # microseconds between two reads of a ledger on a server
 
 
 class ConnectionProblem(enum.StrEnum):
-    """What else has to be known of a connection, in the words of the screen."""
+    """A problem of a connection, as the screen names it."""
 
     LEDGER = "ledger error"
     IN_USE = "in use"
@@ -39,7 +39,7 @@ class ConnectionProblem(enum.StrEnum):
 
 
 class ConnectionStatus(NamedTuple):
-    """One connection. `overview` is None where nothing is known of its audiences.
+    """One connection. `overview` is None if nothing is known about its audiences.
 
     `sentence` says more about a problem with its ledger.
     """
@@ -51,11 +51,11 @@ class ConnectionStatus(NamedTuple):
 
     @property
     def attention(self) -> int:
-        """How many of its audiences need attention."""
+        """The number of its audiences that need attention."""
         return self.overview.attention if self.overview is not None else 0
 
     def label(self, glyphs: Glyphs) -> tuple[str, str]:
-        """A sign and a count or a word, and the tone they are shown in; "" if there is nothing."""
+        """A sign with a count or a word, and their tone; "" if there is nothing to show."""
         count = f"{glyphs.triangle} {self.attention:,}" if self.attention else ""
         if self.problem is ConnectionProblem.IN_USE:
             in_use = f"{glyphs.live} {self.problem}"
@@ -68,7 +68,7 @@ class ConnectionStatus(NamedTuple):
 
 
 class OpenLedger(NamedTuple):
-    """What this console has of a connection that is open; `is_busy`: a job is under way."""
+    """An open connection's data in this console; `is_busy`: a job is under way."""
 
     session: Session
     figures: Figures
@@ -76,7 +76,7 @@ class OpenLedger(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What a status depends on; it is read again when this differs."""
+    """What a status depends on; the status is read again when this changes."""
 
     connection: Connection
     files: tuple[object, ...]
@@ -85,10 +85,10 @@ class _Seen(NamedTuple):
 
 
 class ConnectionStatuses:
-    """The statuses of all connections but the one in front, in the order of the settings.
+    """The statuses of all connections except the one in front, in the order of the settings.
 
-    A ledger is read when its files have changed, or every half a minute where it is on a server:
-    through its session if it is open, else once.
+    A ledger is read when its files have changed, or every half minute if it is on a server; it is
+    read through the session if there is one, otherwise it is opened for one read.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class ConnectionStatuses:
         front: Callable[[], Session | None],
         opened: Callable[[Connection], OpenLedger | None],
     ) -> None:
-        """`front` is the session in front; `opened` finds what is open of a connection."""
+        """`front` returns the session in front; `opened`, a connection's data if it is open."""
         self._app = app
         self._environment = environment
         self._environment_keys = environment_keys
@@ -114,14 +114,14 @@ class ConnectionStatuses:
         """Published when `others` has changed."""
 
     async def status_of(self, connection: Connection) -> ConnectionStatus:
-        """The status of any connection: as the bar shows it, or read now."""
+        """The status of any connection: as shown in the bar, or read now."""
         for known in self.others:
             if known.connection == connection:
                 return known
         return await self._look(connection, self._opened(connection))
 
     def refresh(self) -> None:
-        """Look for changes beside the screen, unless that is under way."""
+        """Check for changes in the background, unless a check is already under way."""
         if not self._is_reading:
             self._is_reading = True
             self._app.run_worker(deferred(self._refresh), group="statuses")
@@ -147,23 +147,23 @@ class ConnectionStatuses:
             self.changed.publish(None)
 
     def _survey(self, in_front: str) -> list[tuple[Connection, tuple[object, ...]]]:
-        """Every connection but the one in front, and what its files are like now."""
+        """Every connection except the one in front, with the stamps of its files."""
         settings = _stamp(self._environment.folders.config_file)
         if settings != self._settings[0]:
             try:
                 self._settings = settings, self._environment.connections.all()
             except SettingsError:
-                self._settings = settings, ()  # the screen that reads them says so
+                self._settings = settings, ()  # the screen that reads them reports it
         return [
             (item, self._ledger_stamps(item)) for item in self._settings[1] if item.id != in_front
         ]
 
     def _ledger_stamps(self, connection: Connection) -> tuple[object, ...]:
-        """What changes with a ledger: its files, or time, where it is on a server."""
+        """What changes with a ledger: its files or, if it is on a server, the time."""
         path = self._environment.ledgers.file(connection)
         if path is None:
             return (self._environment.timing.now() // _SERVER_EVERY,)
-        # Reading a ledger makes an empty log beside it.
+        # Reading a ledger creates an empty -wal file beside it.
         return _stamp(path), _stamp(path.with_name(f"{path.name}-wal"), or_empty=False)
 
     async def _status(self, connection: Connection, files: tuple[object, ...]) -> ConnectionStatus:
@@ -186,7 +186,7 @@ class ConnectionStatuses:
                 read = partial(_read, connection=connection)
                 found = await aside(self._environment.ledgers.peek, connection, read)
                 return _status_of(connection, found, None)
-            # Members are counted where cohort sizes are compared with them, as under Audiences.
+            # Members are only counted if cohort sizes are compared with them, as under Audiences.
             counts = bool(opened.figures.sizes) and not opened.is_busy
             session = opened.session
             dead = await session.dead_runs()
@@ -199,7 +199,7 @@ class ConnectionStatuses:
         except Exception:
             now = self._opened(connection)
             if opened is None or (now is not None and now.session is opened.session):
-                raise  # else the ledger was closed meanwhile
+                raise  # otherwise the ledger was closed in the meantime
             return ConnectionStatus(connection)
         return status._replace(problem=None) if opened.is_busy else status
 
@@ -210,12 +210,12 @@ class ConnectionStatuses:
 
 
 def _lasts(status: ConnectionStatus) -> bool:
-    """Whether a status holds as long as nothing is written: a process may end without a word."""
+    """Whether a status is valid until something is written; not if a process may end unnoticed."""
     return status.problem is not ConnectionProblem.IN_USE
 
 
 def _stamp(path: Path, *, or_empty: bool = True) -> object:
-    """What changes with a file; None if it can't be read, or is empty and that says nothing."""
+    """What changes with a file; None if it can't be read, or is empty and `or_empty` is False."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What screens, dialogs and jobs share: one `Services` for each open connection."""
+"""The services that screens, dialogs and jobs share: one `Services` per open connection."""
 
 import asyncio
 import math
@@ -52,11 +52,11 @@ FindKeys = Callable[["Services", Connection], Awaitable[tuple[Credentials, KeySo
 
 
 class Services:
-    """Everything a screen may use. It knows no screen and asks Amplitude nothing by itself.
+    """Everything a screen may use. It knows no screens, and never contacts Amplitude on its own.
 
-    Each open connection has services of its own: a screen keeps those of the connection that it
-    was opened for, whichever is in front. What belongs to the console as a whole is shared with
-    the services `beside`.
+    Each open connection has its own services: a screen keeps those of the connection for which it
+    was opened, whichever is in front. What belongs to the console as a whole is shared with the
+    services `beside`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Services:
         )
         self.options = options
         self.mode = App.DEFAULT_MODE
-        """The name of the stack of screens that is this connection's."""
+        """The name of the mode (Textual's stack of screens) of this connection."""
         self.ages: AgeClock = (
             beside.ages if beside is not None else AgeClock(app, environment.timing)
         )
@@ -85,7 +85,7 @@ class Services:
             self.ages, lambda: self.session.screen_ledger if self.session is not None else None
         )
         self.changes: Signal[ConsoleChange] = Signal(app, "changes")
-        """Published when there is something new to see: what, says the type."""
+        """Published when there is something new to show; the type says what."""
         self.messages = MessageLog(lambda: self.session)
         self.notifications: Notifications = Notifications(
             app,
@@ -145,7 +145,7 @@ class Services:
         )
 
     def another(self) -> "Services":
-        """Return the services of one more connection."""
+        """Return services for one more connection."""
         options = replace(self.options, connection=None, audience=None, run_id=None)
         services = Services(
             self._app, self.environment, options, self._navigate, self._find_keys, beside=self
@@ -165,12 +165,12 @@ class Services:
 
     @property
     def name(self) -> str:
-        """The name of the connection, to be shown; "" if none is open."""
+        """The name of the connection, for display; "" if none is open."""
         return clean(self.session.connection.name, 40) if self.session is not None else ""
 
     @property
     def glyphs(self) -> Glyphs:
-        """The characters the console draws with."""
+        """The characters with which the console draws."""
         return self.appearance.glyphs
 
     @property
@@ -184,22 +184,22 @@ class Services:
             self._navigate(route)
 
     def is_key_repeat(self, opened_at: float) -> bool:
-        """Whether a key that confirms came before one could read what it confirms.
+        """Whether a confirming key came before the operator could read what it confirms.
 
-        `opened_at` are the monotonic seconds at which that was shown.
+        `opened_at` is when that was shown, in monotonic seconds.
         """
         is_soon = self.timing.monotonic() - opened_at < self.environment.confirm_after
         return is_soon or self.held_keys.is_early
 
     def age_of(self, moment: int | None) -> str:
-        """How long ago a moment was; `moment` in microseconds since 1970."""
+        """How long ago a time was; `moment` is in microseconds since 1970."""
         return ago(moment, self.clock.age_now, self.glyphs)
 
     def publish(self, change: ConsoleChange) -> None:
-        """Tell screens what there is to see."""
+        """Publish a change to the screens."""
         self.changes.publish(change)
         if self.is_in_front:
-            self.place_counts.refresh()  # which no screen behind another connection shows
+            self.place_counts.refresh()  # no screen behind another connection shows them
             return
         self.connections.changed.publish(None)
         if isinstance(change, JobEnded) and (text := change.job.end_notice):
@@ -208,12 +208,12 @@ class Services:
             )
 
     def publish_ledger_change(self) -> None:
-        """Let every screen load anew."""
+        """Let every screen load again."""
         self._changed_at = self.timing.monotonic()
         self.publish(LedgerChanged())
 
     def _ledger_heard(self) -> None:
-        """Show at once what others have changed; what comes soon after that, with the next tick."""
+        """Show others' changes at once; further ones soon after that wait for the next tick."""
         since = self.timing.monotonic() - self._changed_at
         if self.is_in_front and since >= self.environment.tick_seconds:
             self.publish_ledger_change()
@@ -223,13 +223,13 @@ class Services:
         self._app.push_screen(dialog, mode=self.mode)
 
     async def ask(self, dialog: Screen[T]) -> T | None:
-        """Show a dialog and return its answer; to be called in a worker."""
+        """Show a dialog and return its answer. Call this in a worker."""
         with self.awaiting(dialog):
             return await self._app.push_screen_wait(dialog, mode=self.mode)
 
     @contextmanager
     def awaiting(self, dialog: Screen[Any]) -> Iterator[None]:
-        """While inside, the answer of this dialog is awaited; another connection says so."""
+        """Mark this dialog's answer as awaited, which other connections show."""
         self._unanswered.append(dialog)
         self.connections.changed.publish(None)
         try:
@@ -244,7 +244,7 @@ class Services:
         return bool(self._unanswered)
 
     def report(self, error: Exception) -> None:
-        """Post why something failed, unless it matters no more. Raises it if it is our defect."""
+        """Post why something failed, unless it no longer matters. Raises unexpected errors."""
         if isinstance(error, NoSession | LedgerClosed):
             return
         if not isinstance(error, expected_failures()):
@@ -252,19 +252,19 @@ class Services:
         self.notifications.post(str(error), "error")
 
     def run_in_background(self, work: Coroutine[None, None, object]) -> None:
-        """Run work that outlasts the screen it was begun on."""
+        """Run work that may outlive the screen that started it."""
         self._app.run_worker(work)
 
     def _in_front(self) -> Notifications:
-        """Where what concerns the console as a whole is told."""
+        """The notifications for what concerns the console as a whole."""
         return self.connections.front.notifications
 
     def _about(self) -> str:
-        """What a notification is about, unless it is the connection in front."""
+        """The connection that a notification is about, unless it is in front."""
         return "" if self.is_in_front or not self.name else f"{self.name}: "
 
     def _about_alert(self) -> str:
-        """What an alert is about where the console is not seen: one of several connections."""
+        """The connection that a desktop alert is about, if there are several."""
         return f"{self.name}: " if len(self.connections.all) > 1 and self.name else ""
 
     def _session_changed(self) -> None:
@@ -275,9 +275,9 @@ class Services:
 
 
 class OpenConnections:
-    """The connections that are open side by side. One is in front: its screens are shown.
+    """The open connections. One is in front: its screens are shown.
 
-    At first there is one without a session; it opens the first connection.
+    Initially there is one without a session; it opens the first connection.
     """
 
     def __init__(self, app: App[Any], first: Services) -> None:
@@ -288,7 +288,7 @@ class OpenConnections:
         self.all: list[Services] = [first]
         self.front = first
         self.changed: Signal[None] = Signal(app, "other connections")
-        """Published when there is something new to see of one that is not in front."""
+        """Published when there is something new to show of one that is not in front."""
         self.statuses = ConnectionStatuses(
             app,
             first.environment,
@@ -299,12 +299,12 @@ class OpenConnections:
 
     @property
     def others(self) -> list[Services]:
-        """Those that are not in front."""
+        """The services that are not in front."""
         return [services for services in self.all if services is not self.front]
 
     @property
     def under_way(self) -> list[tuple[Services, Job]]:
-        """Every job that has not ended yet, with the services that it works with."""
+        """Every job that has not ended, with its services."""
         return [(services, job) for services in self.all for job in services.jobs.under_way]
 
     def around(self, node: DOMNode) -> Services:
@@ -323,7 +323,7 @@ class OpenConnections:
 
     @property
     def screens(self) -> list[Screen[Any]]:
-        """The screens of all connections, in front and below."""
+        """The screens of all connections, visible or not."""
         return [screen for services in self.all for screen in self._screens(services)]
 
     def _screens(self, services: Services) -> list[Screen[Any]]:
@@ -345,7 +345,7 @@ class OpenConnections:
         return services.session if services is not None else None
 
     def change(self, connection: Connection) -> None:
-        """Use changed settings of a connection, if it is open; of a read-only one send no more."""
+        """Use a connection's changed settings, if it is open; stop sending if it is read-only."""
         services = self.find(connection)
         if services is not None and services.session is not None:
             services.session.change(connection)
@@ -360,7 +360,7 @@ class OpenConnections:
 
     async def open(self, connection: Connection) -> Services:
         """Return the services of a connection; open it if it is not. Raises `LedgerError`."""
-        async with self._opening:  # a form and a key may ask for the same one
+        async with self._opening:  # a form and a key may open the same one
             known = self.find(connection)
             if known is not None:
                 return known
@@ -376,7 +376,7 @@ class OpenConnections:
             return services
 
     async def close(self, services: Services) -> None:
-        """Close the session of a connection; the one in front stays, without a session."""
+        """Close a connection's session; if it is in front, its services stay without a session."""
         await services.sessions.close()
         if services is not self.front:
             self.forget(services)
@@ -393,7 +393,7 @@ class OpenConnections:
             await services.sessions.close()
 
     async def look_for_changes(self) -> None:
-        """Publish what was written, by whatever process, since this was last called."""
+        """Publish what any process has written since this was last called."""
         for services in self.all:
             for job in services.jobs.under_way:
                 job.progressed()
@@ -404,7 +404,7 @@ class OpenConnections:
         try:
             is_news = await front.session.has_news()
         except expected_failures():
-            return  # the screen that reads next says so
+            return  # the next screen that reads reports it
         if is_news:
             front.publish_ledger_change()
 

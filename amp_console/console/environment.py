@@ -1,4 +1,4 @@
-"""What a console is started with: settings, keys, time, limits, and what to open first."""
+"""The environment of a console: settings, keys, time, limits, and what to open first."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DemoTrouble:
-    """One kind of trouble a demo can make. `name` is for code, `label` for the screen."""
+    """One kind of trouble that a demo can make. `name` is for code, `label` for the screen."""
 
     name: str
     label: str
@@ -24,41 +24,41 @@ class DemoTrouble:
 
 
 class DemoSession(Protocol):
-    """What a demo adds to the console: members entering and leaving, and trouble on request."""
+    """What a demo adds to the console: members who enter and leave, and trouble on request."""
 
     @property
     def has_traffic(self) -> bool:
         """Whether the demo writes and imports simulated events while it is open."""
 
     def open(self) -> None:
-        """Start filling the ledger and sending events in a thread of its own; returns at once."""
+        """Start filling the ledger and sending events in a separate thread; return at once."""
 
     def is_ready(self) -> bool:
-        """Whether the ledger is filled. Raises what kept it from being filled."""
+        """Whether the ledger is filled. Raises the error that prevented that."""
 
     def progress(self) -> float:
         """How much of the ledger is filled, from 0.0 to 1.0."""
 
     def troubles(self) -> tuple[DemoTrouble, ...]:
-        """The kinds of trouble there are, and which of them are on."""
+        """The kinds of trouble, and which of them are on."""
 
     def toggle(self, name: str) -> str:
-        """Turn a kind of trouble on or off; return a sentence that says what happens now."""
+        """Turn a kind of trouble on or off; return a sentence on what happens now."""
 
 
 class Tour(Protocol):
-    """A tour of the console that presses its keys."""
+    """A guided tour that presses the console's keys."""
 
     async def run(self, app: "App[None]") -> None:
-        """Run in a console that has just opened; returns when the tour ends."""
+        """Run the tour in a console that has just opened; return when it ends."""
 
     def handle_input(self, event: "InputEvent") -> bool:
-        """Handle a key or the mouse before the console; return whether the tour handled it."""
+        """Handle an input event before the console does; return whether it was handled."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchOptions:
-    """What to open first, and how it looks. None: the default."""
+    """What to open first, and the appearance. None means the default."""
 
     connection: str | None = None
     audience: str | None = None
@@ -70,7 +70,7 @@ class LaunchOptions:
 
 
 class SegmentTokens(NamedTuple):
-    """Tokens of Segment's Public API and of its Profile API."""
+    """The tokens of Segment's Public API and Profile API."""
 
     public: Secret
     profiles: Secret
@@ -78,15 +78,14 @@ class SegmentTokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where a console works. `environ` is searched for keys before the keyring is.
+    """The environment of a console. Keys in `environ` take precedence over the keyring.
 
-    A keyring that takes longer than `say_waiting_after` seconds is waited for in a dialog. A live
-    session delivers `flush_seconds` after the first change, and `live_folder` is offered to follow.
-    With `read_only`, settings and keys stay as they are. Every
-    `tick_seconds` ages advance and what other processes wrote is loaded; a live session is drawn
-    every `live_tick_seconds`. `region_urls` replace the addresses of
-    Amplitude's regions. `segment_tokens` are used in place of those in the keyring. `encoding` is
-    the terminal's.
+    If the keyring takes longer than `say_waiting_after` seconds, a dialog says so. A live session
+    delivers `flush_seconds` after the first change, and `live_folder` is suggested to follow. With
+    `read_only`, settings and keys can't be changed. Every `tick_seconds`, ages advance and changes
+    by other processes are loaded; a live session is redrawn every `live_tick_seconds`.
+    `region_urls` replace the addresses of Amplitude's regions. `segment_tokens` replace those in
+    the keyring. `encoding` is the terminal's.
     """
 
     folders: Folders
@@ -99,14 +98,14 @@ class Environment:
     tick_seconds: float = 1.0
     live_tick_seconds: float = 0.5
     confirm_after: float = 0.4
-    """Seconds in which a confirmation is taken for a repeat of the key that opened the question."""
+    """Seconds in which a confirming key counts as a repeat of the key that opened the question."""
     read_only: bool = False
     live_folder: str = ""
     region_urls: Mapping[Region, str] | None = None
     segment_tokens: SegmentTokens | None = None
     encoding: str = "utf-8"
     ledger_passwords: dict[str, Secret] = field(default_factory=dict, repr=False)
-    """Those that the keyring gave, by their items."""
+    """Passwords that the keyring has returned, by item."""
 
     @property
     def connections(self) -> ConnectionStore:
@@ -115,5 +114,5 @@ class Environment:
 
     @property
     def ledgers(self) -> Ledgers:
-        """What opens the ledger of any connection."""
+        """The factory of ledgers for any connection."""
         return Ledgers(self.folders, self.environ, self.keyring, self.ledger_passwords)

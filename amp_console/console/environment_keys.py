@@ -1,4 +1,4 @@
-"""Whose keys the environment's are: they are those of one project, so of one connection."""
+"""The connection of the environment's keys, which are for one project only."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,10 @@ from amp_console.connections.key_errors import KEY_VARIABLES
 
 
 class EnvironmentKeys:
-    """Keeps the environment's keys for the connection that the console was started with.
+    """Reserves the environment's keys for the connection with which the console was started.
 
-    That is the one named on the command line, or the only one. Keys of one project would otherwise
-    be sent to the address of another, whose audiences would become cohorts of the first.
+    That is the one named on the command line, or the only one. Otherwise, keys of one project would
+    be used for another connection, whose audiences would become cohorts of the wrong project.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -25,23 +25,23 @@ class EnvironmentKeys:
 
     @property
     def are_for_first(self) -> bool:
-        """Whether there are keys, and they wait for the first connection."""
+        """Whether there are keys that are reserved for the first connection."""
         return self.are_set and self._is_for_first
 
     def give_to(self, connection: Connection) -> None:
-        """Keep the keys for this connection, and for no other."""
+        """Reserve the keys for this connection."""
         self._owner, self._is_for_first = connection.id, False
 
     def keep_for_first(self) -> None:
-        """Keep the keys for the first connection: there is none yet."""
+        """Reserve the keys for the first connection, which does not exist yet."""
         self._is_for_first = True
 
     def belong_to(self, connection: Connection) -> bool:
-        """Whether there are keys, and this connection uses them."""
+        """Whether there are keys that this connection uses."""
         return self.are_set and self._is_owner(connection)
 
     def environ_of(self, connection: Connection) -> Mapping[str, str]:
-        """The environment to look for a connection's keys in."""
+        """The environment in which to look for a connection's keys."""
         return self._environ if self._is_owner(connection) else without_keys(self._environ)
 
     def _is_owner(self, connection: Connection) -> bool:

@@ -1,10 +1,10 @@
-"""Failures whose text is a sentence for the operator, and the sentence for all others."""
+"""Exceptions whose text is written for the operator, and a sentence for all others."""
 
 
 def expected_failures(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """Return the failures whose text is a sentence for the operator, and these others.
+    """Return the exception types whose text is written for the operator, with `others`.
 
-    It imports the packages that raise them, so call it where something has failed.
+    This imports the packages that raise them, so call it only after a failure.
     """
     from amp_console.amplitude import AmplitudeError
     from amp_console.connections import KeysError, SettingsError
@@ -28,7 +28,7 @@ def expected_failures(*others: type[Exception]) -> tuple[type[Exception], ...]:
 
 
 def unexpected(error: Exception) -> str:
-    """Return the sentence for a failure that is not expected; its own text may hold anything."""
+    """Return the sentence for an unexpected error, whose own text may contain anything."""
     return (
         f"Something went wrong inside amp-console ({type(error).__name__}). Everything delivered "
         "and read before is kept; the rest is pending. Try again, and report it if it happens "

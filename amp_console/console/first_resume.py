@@ -1,4 +1,4 @@
-"""What Textual does when a screen comes to the front for the first time, without doing it twice."""
+"""Preventing Textual from styling a screen twice when it is first shown."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from amp_console.console.context import services_of
 
 
 class FirstResume:
-    """Spares a new screen being styled a second time, which takes as long as the first.
+    """Saves styling a new screen a second time, which takes as long as the first.
 
-    Textual styles all widgets of a screen that comes to the front, since something may have changed
-    meanwhile. Those of a new one are styled already, each when it was mounted. Only the screen
-    itself is not: Textual styles it before it loads the style sheet of its class.
+    Textual styles all widgets of a screen that comes to the front, because something may have
+    changed in the meantime. The widgets of a new screen were already styled when they were mounted.
+    Only the screen itself was not: Textual styles it before it loads the style sheet of its class.
     """
 
     def __init__(self, screen: Screen[Any]) -> None:
@@ -22,7 +22,7 @@ class FirstResume:
         self._is_over = False
 
     def handle(self, event: ScreenResume) -> None:
-        """Style what is not styled yet; later events keep what Textual does."""
+        """Style what is not styled yet; leave later events to Textual."""
         if not self._is_styled:
             self._is_styled = True
             event.refresh_styles = False
@@ -30,11 +30,11 @@ class FirstResume:
             self._screen.call_later(self._end)  # after Textual has moved the focus
 
     def holds_all(self) -> bool:
-        """Whether the screen has not come to the front yet, so that keys would not reach it."""
+        """Whether the screen is not in front yet, so that keys would not reach it."""
         return not self._is_over
 
     def holds(self, key: str) -> bool:  # noqa: ARG002
-        """No single key waits for anything else."""
+        """Always false: no single key waits for anything else."""
         return False
 
     def _end(self) -> None:

@@ -1,4 +1,4 @@
-"""The lines around every screen: where one is on top, what has just happened above the footer."""
+"""The lines around every screen: the top line, and the notifications above the footer."""
 
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 MAX_NAME = 20  # characters of another connection's name
 HIDDEN_FIRST = ("downloads", "app", "keys", "traffic", "where")
-"""What the top line does without, in this order, where all does not fit."""
+"""What the top line leaves out, in this order, if not everything fits."""
 
 
 class TopBar(Widget):
-    """Connection, region and App ID on the left; read-only, work under way and keys right.
+    """Connection, region and App ID on the left; read-only, work under way and keys on the right.
 
-    What becomes known late is the leftmost on the right side, where it moves nothing.
+    What becomes known late is at the left end of the right side, where it moves nothing.
     """
 
     DEFAULT_CSS = """
@@ -39,13 +39,13 @@ class TopBar(Widget):
     """
 
     def on_mount(self) -> None:
-        """Show every change, and what a dialog has changed when it closes."""
+        """Show every change, and after a dialog closes, what it has changed."""
         services_of(self).changes.subscribe(self, lambda _: self.refresh())
         services_of(self).connections.changed.subscribe(self, lambda _: self.refresh())
         self.app.screen_change_signal.subscribe(self, lambda _: self.refresh())
 
     def render(self) -> Content:
-        """Draw the line, the right side as far right as it goes."""
+        """Draw the line with the right side aligned right."""
         hidden: tuple[str, ...] = ()
         left, right, room = self._sides(hidden)
         while room < 1 and len(hidden) < len(HIDDEN_FIRST):
@@ -101,7 +101,7 @@ def _right(services: Services, hidden: Collection[str]) -> Content:
 
 
 def _of_other(other: Services) -> Iterator[Part]:
-    """What a connection that is not in front waits for, and what is under way there."""
+    """What a connection that is not in front is waiting for, and its work under way."""
     name = clean(other.name, MAX_NAME)
     if other.is_awaiting_answer:
         yield from ((f"{name}: waiting for your answer", WARN), "  ")
@@ -110,7 +110,7 @@ def _of_other(other: Services) -> Iterator[Part]:
 
 
 def _of_demo(stage: DemoSession, hidden: Collection[str]) -> Iterator[Part]:
-    """The trouble that is on, and that the demo imports events by itself: in no live session."""
+    """The trouble that is on, and that events keep arriving, unless a live session shows that."""
     trouble = [item.label.partition(":")[0] for item in stage.troubles() if item.is_on]
     if trouble:
         yield from ((f"trouble: {', '.join(trouble)}", f"bold {WARN}"), "  ")
@@ -119,7 +119,7 @@ def _of_demo(stage: DemoSession, hidden: Collection[str]) -> Iterator[Part]:
 
 
 def _work(services: Services) -> Iterator[str]:
-    """What is under way with a connection, in a word or two each."""
+    """The work under way for a connection, in a word or two each."""
     jobs = services.jobs
     if sync := under_way(jobs.sync):
         yield _progress(sync)
@@ -144,12 +144,12 @@ def _progress(sync: "SyncJob") -> str:
     return f"{state} {share}".rstrip()
 
 
-MAX_LINES, MARGIN = 3, 8  # lines that it takes; columns that padding and word breaks cost
-MAX_LENGTH = 1_000  # characters; the log shows a longer notification whole
+MAX_LINES, MARGIN = 3, 8  # its lines; columns lost to padding and word breaks
+MAX_LENGTH = 1_000  # characters; the log shows a longer notification in full
 
 
 class NoticeLine(Static):
-    """Shows the current notification; it takes room of its own, so it covers nothing."""
+    """Shows the current notification in a separate line, so it covers nothing."""
 
     SCOPED_CSS = False
     DEFAULT_CSS = """
@@ -167,7 +167,7 @@ class NoticeLine(Static):
     """
 
     def on_mount(self) -> None:
-        """Show what is current now, and what comes."""
+        """Show the current notification, and later ones."""
         services = services_of(self)
         services.notifications.changed.subscribe(self, lambda _: self._show())
         self._show()
@@ -195,5 +195,5 @@ class NoticeLine(Static):
         self.update(said)
 
     def on_resize(self) -> None:
-        """Cut the text for another width."""
+        """Cut the text for the new width."""
         self._show()

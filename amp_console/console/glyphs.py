@@ -1,11 +1,11 @@
-"""Signs, bars and sparklines, in two looks: the usual one, and ASCII for terminals without it."""
+"""Signs, bars and sparklines, in two sets: Unicode, and ASCII for terminals without it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class Glyphs(NamedTuple):
-    """The characters the console draws with. `spark` goes from 0 to the highest value."""
+    """The characters with which the console draws. `spark` goes from 0 to the highest value."""
 
     circle: str
     target: str

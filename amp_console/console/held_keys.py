@@ -1,8 +1,8 @@
-"""Keys that come before a screen can act on them: they wait for it, in the order they were typed.
+"""Keys that come before a screen can handle them: they wait for it, in order.
 
-A screen that was just opened has no focus yet, a list that is being read has no rows, and a
-question may need the ledger before it is asked. A key typed in that moment is meant for what is to
-come; without this it would act on something else, or on nothing.
+A screen that was just opened has no focus yet, a list that is still being read has no rows, and a
+question may need the ledger before it is shown. A key typed at that moment is meant for what will
+appear; without this, it would act on something else, or on nothing.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 NEVER_HELD = "escape"
-"""It drops the keys that are held, and does what it always does."""
+"""The key that drops all held keys, and acts as usual."""
 SETTLING = 1.0
-"""Seconds at most until a key counts as done: a widget that closes may never answer."""
+"""Seconds until a key counts as done at the latest: a widget that closes may never answer."""
 
 Act = Callable[[events.Key], Awaitable[None]]
-"""Does what Textual does with a key."""
+"""Passes a key on to Textual."""
 
 
 class EarlyKeys(Protocol):
-    """Says which keys come too early."""
+    """Decides which keys come too early."""
 
     def holds_all(self) -> bool:
-        """Whether no key can act yet, whichever it is."""
+        """Whether no key can act yet."""
         ...
 
     def holds(self, key: str) -> bool:
@@ -40,54 +40,54 @@ class EarlyKeys(Protocol):
 
 @runtime_checkable
 class HoldsKeys(Protocol):
-    """A screen or dialog whose keys may come too early."""
+    """A screen or dialog for which keys may come too early."""
 
     @property
     def early_keys(self) -> EarlyKeys:
-        """Which of them do."""
+        """Which keys come too early."""
         ...
 
 
 class HeldKey(NamedTuple):
-    """A key, the screen that was in front when it was typed, and what it waits for."""
+    """A key, the screen in front when it was typed, and what it waits for."""
 
     event: events.Key
     screen: "ref[Screen[Any]]"
-    is_early: bool  # the screen, or a question, was still being opened
-    is_about_rows: bool  # which were still being read
+    is_early: bool  # the screen or a question was still opening
+    is_about_rows: bool  # the rows were still being read
 
 
 class HeldKeys:
-    """Lets the keys of an application act one after the other, each once it can.
+    """Lets the keys of an application act one after the other, each when it can.
 
-    Textual hands a key to the widget that has the focus when the key comes, although the one
-    before may be about to move the focus or to open a screen. Here a key waits for that.
+    Textual gives a key to the widget that has the focus when the key comes, although the previous
+    key may still be moving the focus or opening a screen. Here, a key waits for that.
     """
 
     def __init__(self, app: App[Any]) -> None:
         self._app = app
         self._held: deque[HeldKey] = deque()
-        self._acting: events.Key | None = None  # it may still lead to something
+        self._acting: events.Key | None = None  # it may still have an effect
         self._limit: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._services_asked = 0
         self.last = ""
-        """The name of the key that acted last; "" once the mouse has."""
+        """The name of the last key that acted; "" if the mouse acted after it."""
         self.is_early = False
-        """Whether it was typed before what it acts on was seen."""
+        """Whether it was typed before its target was visible."""
 
     def note_click(self) -> None:
-        """Note that the mouse acts now: a click is aimed at what is seen."""
+        """Record that the mouse acts now: a click is aimed at what is visible."""
         self.last, self.is_early = "", False
 
     async def acted(self) -> None:
-        """Wait until every key that has come so far has acted, or was dropped."""
+        """Wait until every key so far has acted or was dropped."""
         await self._idle.wait()
 
     @contextmanager
     def asking_service(self) -> Iterator[None]:
-        """Keys don't wait in here for a question: a service may take minutes to answer."""
+        """Keys inside don't wait for a question: a service may take minutes to answer."""
         self._services_asked += 1
         self.release()
         try:
@@ -97,11 +97,11 @@ class HeldKeys:
 
     @property
     def is_service_asked(self) -> bool:
-        """Whether a question depends on the answer of a service."""
+        """Whether a question is waiting for the answer of a service."""
         return self._services_asked > 0
 
     async def handle(self, event: events.Key, act: Act) -> None:
-        """Let a key act, or hold it where it comes too early."""
+        """Let a key act, or hold it if it comes too early."""
         screen = self._app.screen
         if event is not self._acting:
             if self._is_never_held(event.key) or not isinstance(screen, HoldsKeys):
@@ -117,16 +117,16 @@ class HeldKeys:
             self._begin(event, is_early=False)
         way = list((self._app.focused or screen).ancestors_with_self)
         await act(event)
-        self._follow(event, iter(way * 2))  # up the way of the key, then of what it led to
+        self._follow(event, iter(way * 2))  # up the path of the key, then of its effects
 
     def put_back(self, event: events.Key) -> None:
-        """Hold a key that another screen left to the application, before those that are held."""
+        """Hold a key that another screen left to the application, before the keys already held."""
         again = events.Key(event.key, event.character)
         self._held.appendleft(HeldKey(again, ref(self._app.screen), True, is_about_rows=False))
         self.release()
 
     def release(self) -> None:
-        """Let the oldest key that is held act, if it can by now; the next follows it."""
+        """Let the oldest held key act, if it now can; the next one follows."""
         while self._held and self._acting is None and self._can_act():
             key = self._held.popleft()
             if not self._is_dropped(key):
@@ -142,7 +142,7 @@ class HeldKeys:
             self._idle.set()
 
     def _is_never_held(self, key: str) -> bool:
-        """Whether a key works at once; Esc drops those that are held."""
+        """Whether a key always acts at once; Esc also drops held keys."""
         if key == NEVER_HELD:
             self._held.clear()
             self._note_idle()
@@ -151,7 +151,7 @@ class HeldKeys:
         return any(binding.priority for binding in bound)
 
     def _can_act(self) -> bool:
-        """Whether the oldest key can act, or is to be dropped."""
+        """Whether the oldest key can act or must be dropped."""
         screen, key = self._app.screen, self._held[0]
         if self._is_dropped(key) or not isinstance(screen, HoldsKeys):
             return True
@@ -159,7 +159,7 @@ class HeldKeys:
         return not early.holds_all() and not early.holds(key.event.key)
 
     def _is_dropped(self, key: HeldKey) -> bool:
-        """Whether the rows that a key is about are not seen any more."""
+        """Whether the rows that a key is about are no longer visible."""
         return key.is_about_rows and key.screen() is not self._app.screen
 
     def _acts(self, event: events.Key, *, is_early: bool) -> None:
@@ -172,9 +172,9 @@ class HeldKeys:
         self._note_idle()
 
     def _follow(self, event: events.Key, way: Iterator[MessagePump]) -> None:
-        """Follow a key from one queue to the next; at the end it has acted.
+        """Follow a key from one message queue to the next; at the end, it has acted.
 
-        No worker does this: beside an import, each turn of the event loop takes milliseconds.
+        This is not a worker: during an import, each iteration of the event loop takes milliseconds.
         """
         if event is self._acting and not any(
             pump.call_later(self._follow, event, way) for pump in way
@@ -182,7 +182,7 @@ class HeldKeys:
             self._done(event)
 
     def _done(self, event: events.Key) -> None:
-        """Let the next key act, unless this one was given up before."""
+        """Let the next key act, unless this one was already given up."""
         if event is self._acting:
             assert self._limit is not None
             self._limit.cancel()

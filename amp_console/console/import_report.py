@@ -1,4 +1,4 @@
-"""Starts an import and describes its result."""
+"""Starting an import, and describing its result."""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,10 +26,10 @@ async def start(
     is_snapshot: bool,
     taken_at: int | None = None,
 ) -> ImportJob:
-    """Start reading files; a notification says how it ended, unless a dialog shows it.
+    """Start reading files; post how it ended, unless a dialog shows that.
 
-    `taken_at` is when a CSV download was made, in microseconds since 1970; None: when its file was
-    changed last. Raises `AudienceAmbiguous`, `MappingError` and `LedgerError`.
+    `taken_at` is the time of a CSV download, in microseconds since 1970; None is the time when its
+    file was last changed. Raises `AudienceAmbiguous`, `MappingError` and `LedgerError`.
     """
     assert services.session is not None
     name, more = audience.strip(), {}
@@ -66,7 +66,7 @@ def ended(job: ImportJob) -> str:
 
 
 def details(report: ImportReport) -> Iterator[tuple[str, str]]:
-    """Say line by line what else there is to know; each with a tone."""
+    """Yield further lines about an import, each with its tone."""
     for reason, count in report.filtered.items():
         yield f"filtered: {reason} ({count:,})", "dim"
     for sentence in (*set_sentences(report), *audience_sentences(report)):
@@ -105,7 +105,7 @@ def _snapshot(report: SnapshotReport) -> Iterator[tuple[str, str]]:
 
 
 def confirmation(report: SnapshotReport) -> Confirm:
-    """Ask before a snapshot removes many members, or is applied although it is incomplete."""
+    """Ask before a snapshot removes many members, or is applied despite being incomplete."""
     leaving = report.removal.leaving if report.removal else 0
     rows = [
         report.question(),

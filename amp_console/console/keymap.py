@@ -1,10 +1,10 @@
-"""Keys that the settings give to actions: which of them work, and which keys each screen has then.
+"""Keys from the settings: which of them work, and which keys each screen then has.
 
-Textual lays a keymap over its bindings unchecked: an unknown id does nothing, and of two actions
-with one key only one gets it. So a keymap is checked against every screen first. Textual's
-`App.handle_bindings_clash` does not replace this: it sees the bindings of one node at a time, so
-never that a screen's key hides one of its list or of the application; it is called when bindings
-are laid out, after the settings were accepted; and the moved key has won by then.
+Textual applies a keymap to its bindings unchecked: an unknown id has no effect, and if two actions
+have the same key, only one gets it. So a keymap is checked against every screen first. Textual's
+`App.handle_bindings_clash` does not replace this. It sees the bindings of one node at a time, so
+never a screen's key that hides one of its list or of the application. It is called when the
+bindings are applied, after the settings were accepted. And by then, the moved key has won.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,25 +20,25 @@ _STAYS = "Its own key stays."
 MODIFIERS = {"ctrl", "alt", "shift", "super", "hyper", "meta"}
 NAMED = {key.value for key in Keys}
 Layer = dict[str, list[Binding]]
-"""The bindings of one widget, screen or application by id; those without one by action."""
+"""The bindings of one widget, screen or application, by id, or by action if there is no id."""
 
 
 class Scope(NamedTuple):
-    """A screen by name, with the bindings that work on it: of its lists, its own, the app's."""
+    """A screen's name, with the bindings that work on it: of its lists, its own, the app's."""
 
     name: str
     maps: tuple[BindingsMap, ...]
 
 
 class CheckedKeymap(NamedTuple):
-    """The keys that work, by id, and a sentence on each that does not."""
+    """The valid keys by id, and a sentence on each invalid one."""
 
     keymap: dict[str, str]
     problems: tuple[str, ...]
 
 
 def check(wanted: Mapping[str, tuple[str, ...]], scopes: Iterable[Scope]) -> CheckedKeymap:
-    """Return the keymap for the wanted keys, by id of an action."""
+    """Return the keymap for the requested keys, by the id of an action."""
     stacks = [(scope.name, _layers(*scope.maps)) for scope in scopes]
     ids = {
         id_
@@ -65,7 +65,7 @@ def check(wanted: Mapping[str, tuple[str, ...]], scopes: Iterable[Scope]) -> Che
 
 
 def bindings(plain: BindingsMap, keymap: Mapping[str, str]) -> BindingsMap:
-    """Return the bindings as they are with the keymap laid over them."""
+    """Return the bindings with the keymap applied."""
     if not keymap:
         return plain
     copy = plain.copy()
@@ -114,7 +114,7 @@ def _clash(
 
 
 def _moved(id_: str, layers: tuple[Layer, ...], keymap: Mapping[str, str]) -> list[str]:
-    """The keys that an action has on a screen only because the settings say so."""
+    """The keys that an action has on a screen only because of the settings."""
     layer = next((candidate for candidate in layers if id_ in candidate), None)
     own = [binding.key for binding in layer[id_]] if layer is not None else keymap[id_].split(",")
     return [key for key in keymap[id_].split(",") if key not in own]
@@ -134,7 +134,7 @@ def _holder(
 def _pinned(
     keymap: Mapping[str, str], stacks: list[tuple[str, tuple[Layer, ...]]]
 ) -> dict[str, str]:
-    """The keys of actions that shared theirs with a moved one: Textual would remove those too."""
+    """The keys of actions that shared one with a moved action: Textual would remove them, too."""
     pinned = {}
     for _, layers in stacks:
         for layer in layers:
@@ -155,7 +155,7 @@ def _is_key(key: str) -> bool:
 
 
 def _normal(key: str) -> str:
-    """Textual's name of a key; a comma is cut there as if it parted two."""
+    """Textual's name of a key; Textual itself would split at a comma."""
     return "comma" if key == "," else _normalize_key_list(key) if key.strip() else "space"
 
 

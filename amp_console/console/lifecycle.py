@@ -1,8 +1,8 @@
-"""What comes too late for a screen: work that ends, or a key, when it was left already.
+"""Work that ends, and keys that come, after a screen was left.
 
-Textual takes a closed screen's widgets away first, and ends its workers and its bindings last.
-Between the two, work that comes back from the ledger, the disk or Amplitude finds nothing to show
-its result in, and a key finds nothing to work on; Textual would end the whole console for it.
+Textual removes a closed screen's widgets first, and ends its workers and bindings last. In between,
+work that returns from the ledger, the disk or Amplitude finds no widget to show its result, and a
+key finds none to act on; Textual would end the whole console because of that.
 """
 
 from collections.abc import Callable, Coroutine
@@ -13,18 +13,18 @@ from textual.screen import Screen
 
 
 class NoSession(Exception):
-    """No connection is open: the console quits, and what was begun matters no more."""
+    """No connection is open: the console is quitting, and unfinished work no longer matters."""
 
 
 def is_open(screen: Screen[Any]) -> bool:
-    """Whether a screen is open, also behind another one or another connection's."""
+    """Whether a screen is open, even behind another one or another connection."""
     app = screen.app
     is_in_a_stack = any(screen in stack for stack in app._screen_stacks.values())
     return app.is_running and bool(screen.is_attached) and is_in_a_stack
 
 
 def is_seen(screen: Screen[Any]) -> bool:
-    """Whether a screen is in front, or behind dialogs alone."""
+    """Whether a screen is in front, or only behind dialogs."""
     for above in reversed(screen.app.screen_stack):
         if above is screen:
             return True
@@ -36,10 +36,10 @@ def is_seen(screen: Screen[Any]) -> bool:
 def unless_left(
     screen: Screen[Any], work: Any, failed: Callable[[Exception], None]
 ) -> Callable[[], Coroutine[Any, Any, Any]]:
-    """Return a worker's work that fails in silence once its screen was left.
+    """Return work for a worker that fails silently once its screen was left.
 
-    Before that `failed` is called with the failure: Textual would end the whole console for a
-    ledger that can't be read just now.
+    Until then, `failed` is called with the failure: Textual would end the whole console because of
+    a ledger that can't be read at the moment.
     """
 
     async def run() -> Any:
@@ -54,9 +54,9 @@ def unless_left(
 
 
 def deferred(work: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> Any:
-    """Return what `run_worker` takes to make this call once the worker begins.
+    """Return a function for `run_worker` that makes this call when the worker starts.
 
-    A coroutine that is made before complains when the application ends first. Textual takes the
-    call, which its types leave out.
+    A coroutine created earlier warns if the application ends before it runs. Textual accepts a
+    function, although its types do not say so.
     """
     return partial(work, *args)

@@ -1,4 +1,4 @@
-"""Running the console in a terminal, and ending it when the terminal or a signal says so."""
+"""Running the console in a terminal, and ending it when a signal arrives or the terminal closes."""
 
 import asyncio
 import gc
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
 
 DEVELOPER = "AMP_CONSOLE_DEVELOPER"
-"""Set, this lets Textual's own debugging variables work."""
+"""The environment variable that enables Textual's own debugging variables."""
 END_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 """Windows has no SIGHUP."""
 COLLECT_AFTER = 2.0
-"""Seconds after which garbage is collected: next to nothing of what a start makes is any."""
+"""Seconds after which garbage collection starts: start-up creates almost no garbage."""
 
 
 def run(environment: Environment, options: LaunchOptions) -> int:
     """Show the console until the operator quits or a signal ends it; return the exit status."""
     if DEVELOPER not in os.environ:
-        # Textual reads it when it is imported, and writes down every key press, pasted keys too.
+        # Textual reads it on import, and then logs every key press, including pasted API keys.
         os.environ.pop("TEXTUAL_LOG", None)
-    gc.disable()  # it takes a tenth of the time until the first screen is painted
+    gc.disable()  # it would take a tenth of the time until the first paint
     from amp_console.console.app import ConsoleApp
     from amp_console.console.terminal_text import terminal_encoding
 
@@ -42,10 +42,10 @@ def run(environment: Environment, options: LaunchOptions) -> int:
 
 
 def collect_garbage() -> None:
-    """Collect garbage from now on, in what comes from now on.
+    """Start collecting garbage, but only among objects created from now on.
 
-    What is there by now stays as long as the console: modules, style sheets, screens. Looking
-    through them once more would hold up a key for 50 ms now and then.
+    Existing objects, such as modules, style sheets and screens, stay as long as the console.
+    Scanning them would delay a key by 50 ms now and then.
     """
     gc.freeze()
     gc.enable()
@@ -59,10 +59,10 @@ async def _show(app: "ConsoleApp") -> None:
 
 @contextmanager
 def end_signals(end: Callable[[int], None]) -> Iterator[None]:
-    """While inside, a signal to end calls `end` with its number, between two steps of the loop.
+    """Call `end` with the number of a signal to end, between two steps of the event loop.
 
-    A handler of Python's own may run in the middle of anything: an exception that it raises
-    surfaces in whatever code runs just then. For the main thread, and inside a running loop.
+    A plain Python handler may run in the middle of anything: an exception in it surfaces in
+    whatever code is running. Use this in the main thread, inside a running loop.
     """
     loop = asyncio.get_running_loop()
 

@@ -1,4 +1,4 @@
-"""What the console tells its operator, kept in the log of the open connection."""
+"""The console's messages to its operator, kept in the log of the open connection."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,9 +12,9 @@ MAX_UNSAVED = 1_000  # messages
 
 
 class MessageLog:
-    """Writes messages into the ledger, in its own thread and in their order.
+    """Writes messages into the ledger, in the ledger's thread and in order.
 
-    Without an open connection, and where its ledger can't be written, they wait in `unsaved`, the
+    Without an open connection, or if its ledger can't be written, they wait in `unsaved`, the
     oldest first, with ids below 0.
     """
 
@@ -24,20 +24,20 @@ class MessageLog:
         self._count = 0
 
     def add(self, text: str, severity: Severity, now: int) -> None:
-        """Keep a message; `now` in microseconds since 1970."""
+        """Log a message; `now` is in microseconds since 1970."""
         self._count += 1
         entry = LogEntry(now, LogKind.MESSAGE, text, severity, id=-self._count)
         self.unsaved.append(entry)
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits, as far as a connection is open."""
+        """Write the unsaved messages, if a connection is open."""
         session = self._session()
         while session is not None and self.unsaved:
             entry = self.unsaved.popleft()
             try:
                 writing = session.ledger.submit(add_local_entry, entry)
-            except LedgerClosed:  # just now
+            except LedgerClosed:  # only just
                 self.unsaved.appendleft(entry)
                 return
             writing.add_done_callback(_returner(self.unsaved, entry))

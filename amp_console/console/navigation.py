@@ -1,4 +1,4 @@
-"""Which screen a route leads to, how one gets there, and what the palette lists.
+"""Which screen a route leads to, how to get there, and what the palette lists.
 
 This is the only module that imports screens, and it imports one when it is first opened.
 """
@@ -76,7 +76,7 @@ SCREENS: dict[type[Route], str] = {
     OpenQuery: "sources.query:QueryScreen",
     OpenSourceForm: "sources.form:SourceForm",
 }
-"""Module and class of the screen of each other route; its arguments are the route's fields."""
+"""Module and class of the screen for each other route; its arguments are the route's fields."""
 WHOSE_KEYS = (
     "The keys in the environment are not used: there are several connections. "
     "To use them for one, start with: amp-console --connection NAME"
@@ -85,14 +85,14 @@ READY_EVERY = 0.02  # seconds between two checks whether a demo has filled its l
 
 
 class Navigator:
-    """Shows screens in an application."""
+    """Opens the screens of an application."""
 
     def __init__(self, app: App[Any], connections: OpenConnections) -> None:
         self._app = app
         self._switcher = ConnectionSwitcher(app, connections)
         self._connections = connections
-        self._discarding: Confirm | None = None  # the question that was asked last
-        self._recent: list[str] = []  # names of commands, the one used last first
+        self._discarding: Confirm | None = None  # the last question shown
+        self._recent: list[str] = []  # names of commands, the most recent first
 
     @property
     def _services(self) -> Services:
@@ -113,9 +113,9 @@ class Navigator:
                 self._app.push_screen(_screen_of(route))
 
     def ask_to_discard(self, go: Callable[[], object]) -> bool:
-        """Ask before a form's entries are lost, and `go` if that is meant; False: there are none.
+        """Ask before a form's entries are lost, and `go` if confirmed; False if there are none.
 
-        The form may be below what is in front, or of another connection.
+        The form may be below the screen in front, or belong to another connection.
         """
         from amp_console.console.screens.form import FormScreen, discard_question
 
@@ -134,9 +134,9 @@ class Navigator:
         return True
 
     def _visit(self, main: MainScreen) -> None:
-        """Go to a main screen: back to it, if one came from there, else on top of this one.
+        """Go to a main screen: back to it if it is open, otherwise on top of this one.
 
-        So Esc leads back to where one came from, whichever key led away from it.
+        So Esc leads back to where one came from, whichever key was used.
         """
         app, services = self._app, self._services
         if app.screen.is_modal:
@@ -154,14 +154,14 @@ class Navigator:
             app.push_screen(kind())
 
     async def open_first(self) -> None:
-        """Show home; open the connection and screen that were asked for, or the first-run form."""
+        """Show home; open the requested connection and screen, or the first-run form."""
         services = self._services
         home = self._app.push_screen(_load(MAIN[MainScreen.AUDIENCES])())
-        if not self._is_first_run():  # else home would be seen for a moment before the form
+        if not self._is_first_run():  # otherwise home would flash up before the form
             await home
         try:
             if services.environment.demo is not None:
-                # Filling the ledger competes with painting, so it begins after the first frame.
+                # Filling the ledger competes with painting, so it starts after the first frame.
                 self._app.call_after_refresh(services.environment.demo.open)
                 await self._until_ready(services.environment.demo)
             await self._open_connection()
@@ -180,7 +180,7 @@ class Navigator:
             return False
 
     async def _until_ready(self, demo: DemoSession) -> None:
-        """Let home show how far the demo's ledger is filled, until it is."""
+        """Let home show how much of the demo's ledger is filled, until all is."""
         shown = -1.0
         while not demo.is_ready():
             if demo.progress() != shown:
@@ -217,7 +217,7 @@ class Navigator:
             await self._app.push_screen(_screen_of(OpenConnectionForm()))
 
     def show_help(self, screen: Screen[object]) -> None:
-        """Say what can be done on this screen; the footer of a dialog says it."""
+        """Show the help of this screen; for a dialog, post a notification about its footer."""
         from amp_console.console.badges import sign_legend
         from amp_console.console.dialogs.base import Dialog
         from amp_console.console.dialogs.help import HelpScreen
@@ -233,7 +233,7 @@ class Navigator:
             self._app.push_screen(about)
 
     def show_commands(self) -> None:
-        """Let every action, audience and person be found by name; those used last come first."""
+        """Open the palette of actions, audiences and people; recently used ones come first."""
         from amp_console.console.commands import screen_commands, search_ledger
         from amp_console.console.dialogs.palette import Palette, PaletteEntry
         from amp_console.console.screens.base import BaseScreen
@@ -252,7 +252,7 @@ class Navigator:
         palette.follow(screen.bindings_updated_signal, entries)
 
     def _rank(self, name: str) -> int:
-        """How long ago a command was used, counted in commands."""
+        """How many commands ago a command was used."""
         return self._recent.index(name) if name in self._recent else len(self._recent)
 
     def _run_command(self, entry: "PaletteEntry | None") -> None:
@@ -261,7 +261,7 @@ class Navigator:
             entry.run()
 
     def _show_audience(self, audience_id: int) -> None:
-        """Put the cursor on an audience at home; where a filter hides it, open its settings."""
+        """Move home's cursor to an audience; if a filter hides it, open its settings."""
         from amp_console.console.widgets.grid import Grid
 
         self._visit(MainScreen.AUDIENCES)
@@ -270,16 +270,16 @@ class Navigator:
 
 
 class ConnectionSwitcher:
-    """Brings the screens of another connection to the front, as they were when one left them."""
+    """Brings the screens of another connection to the front, as they were left."""
 
     def __init__(self, app: App[Any], connections: OpenConnections) -> None:
         self._app = app
         self._connections = connections
         self._is_switching = False
-        self._tried: str | None = None  # the id of the one that could not be opened
+        self._tried: str | None = None  # the id of the one that failed to open
 
     def switch(self, connection_id: str | None) -> None:
-        """Switch to a connection, or to the next one; a dialog in front has to be closed first."""
+        """Switch to a connection, or to the next one; an open dialog has to be closed first."""
         if not self._is_switching and not self._app.screen.is_modal:
             self._is_switching = True
             self._app.run_worker(deferred(self._switch, connection_id), group="switch")
@@ -300,7 +300,7 @@ class ConnectionSwitcher:
             self._is_switching = False
 
     async def _wanted(self, connection_id: str | None) -> Connection | None:
-        """The connection of this id, or the one after the one in front. Raises `SettingsError`."""
+        """The connection with this id, or the one after the current one. Raises `SettingsError`."""
         services = self._connections.front
         known = await aside(services.environment.connections.all)
         if connection_id is not None:
@@ -313,20 +313,20 @@ class ConnectionSwitcher:
         found = next((item for item in others if item.id != in_front), None)
         if found is None:
             services.notifications.post(
-                "There is no other connection. To add one press 5 for Connections, then n.",
+                "There is no other connection. To add one, press 5 for Connections, then n.",
                 "warning",
             )
         return found
 
     def _show(self, services: Services, *, is_chosen: bool) -> None:
-        """Show the screens of an open connection; without any, home."""
+        """Show the screens of an open connection, or home if it has none."""
         app, left = self._app, self._connections.front
         home = _load(MAIN[MainScreen.AUDIENCES])
         if services is left:
             services.notifications.post(f"Switched to “{services.name}”.", is_kept=False)
             services.navigate(Visit(MainScreen.AUDIENCES))
             return
-        # The list of connections may have led here; it is not what one comes back to.
+        # The list of connections may have led here; returning should not lead to it.
         if is_chosen and isinstance(app.screen, _load(MAIN[MainScreen.CONNECTIONS])):
             app.pop_screen()
         self._connections.front = services
@@ -346,7 +346,7 @@ class ConnectionSwitcher:
 
 
 def all_screens() -> "list[type[BaseScreen]]":
-    """Every screen there is, by name; it imports them all."""
+    """Every screen, sorted by name; this imports them all."""
     found = {_load(path) for path in (*MAIN.values(), *SCREENS.values())}
     return sorted(found, key=lambda kind: kind.NAME)
 

@@ -1,4 +1,4 @@
-"""Notifications: which are shown now, and the log of all of them."""
+"""Notifications: those shown now, and the log of all of them."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,27 +22,27 @@ SEVERITIES: dict[SeverityLevel, Severity] = {
     "warning": Severity.WARNING,
     "error": Severity.ERROR,
 }
-"""Textual's names of severities, and how urgent each is."""
+"""Textual's names of severities, and their levels."""
 TONES = {Severity.INFORMATION: "", Severity.WARNING: "warn", Severity.ERROR: "bad"}
-"""The tone of each severity, when it is shown and in the log; its sign says the same."""
+"""The tone of each severity, on screen and in the log; its sign has the same meaning."""
 
 Keep = Callable[[str, Severity, int], None]
-"""Keeps a text of a severity and a time in microseconds since 1970."""
+"""Saves a text with its severity and a time in microseconds since 1970."""
 
 Later = Callable[[float, Callable[[], None]], object]
 """Calls a function after so many seconds."""
 
 
 def severity_sign(severity: Severity, glyphs: Glyphs) -> str:
-    """How urgent something is, also without colour."""
+    """The sign of a severity, which is understood without color."""
     signs = {Severity.INFORMATION: glyphs.dot, Severity.WARNING: "!", Severity.ERROR: glyphs.bad}
     return signs[severity]
 
 
 class Notice(NamedTuple):
-    """A notification as it is shown; `more` counts the others that are shown after it.
+    """A notification on screen; `more` counts the others that follow it.
 
-    `about` says now what it is about: the name of its connection, unless that is in front.
+    `about` returns what it is about now: the name of its connection, unless that is in front.
     """
 
     text: str
@@ -52,18 +52,18 @@ class Notice(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What is shown now."""
+        """The text to show now."""
         return f"{self.about()}{self.text}"
 
 
 class Notices:
-    """The notifications that are shown; `changed` is called when there are others."""
+    """The notifications on screen; `changed` is called when they change."""
 
     def __init__(self, later: Later, changed: Callable[[], None]) -> None:
         self._later = later
         self._changed = changed
         self._shown: list[Notice] = []
-        self._settled: list[Notice] = []  # those that were shown for a moment already
+        self._settled: list[Notice] = []  # those that have been shown for a moment
 
     @property
     def current(self) -> Notice | None:
@@ -81,7 +81,7 @@ class Notices:
         *,
         is_lasting: bool = False,
     ) -> None:
-        """Show a notification for a while, unless the same one is shown already.
+        """Show a notification for a while, unless the same one is already shown.
 
         One that `is_lasting` is shown until it is withdrawn, or its screen is left.
         """
@@ -95,20 +95,20 @@ class Notices:
         self._changed()
 
     def is_shown(self, text: str, severity: SeverityLevel, about: Callable[[], str] = str) -> bool:
-        """Whether the same notification is shown already."""
+        """Whether the same notification is already shown."""
         return Notice(text, severity, about=about) in self._shown
 
     def withdraw(self, text: str) -> None:
-        """Show no notification with this text any more: it is not true now."""
+        """Remove the notification with this text, which is no longer true."""
         kept = [notice for notice in self._shown if notice.text != text]
         if len(kept) != len(self._shown):
             self._shown = kept
             self._changed()
 
     def leave_screen(self) -> None:
-        """Show those no more that were seen on the screen that was left.
+        """Remove the notifications that were seen on the screen that was left.
 
-        One that was posted a moment ago goes along: it says what the way to the next screen did.
+        One that was posted a moment ago stays: it is about the step to the next screen.
         """
         kept = [one for one in self._shown if not any(one is seen for seen in self._settled)]
         self._settled.clear()
@@ -117,7 +117,7 @@ class Notices:
             self._changed()
 
     def clear(self) -> None:
-        """Show none of them any more."""
+        """Remove all notifications."""
         if self._shown:
             self._shown.clear()
             self._changed()
@@ -147,9 +147,9 @@ class Notifications:
         about: Callable[[], str] = str,
         beside: "Notifications | None" = None,
     ) -> None:
-        """`keep` writes a notification into the log, which outlasts this console.
+        """`keep` saves a notification in the log, which outlives this console.
 
-        What is shown begins with `about`. One line shows these and those of `beside`.
+        The text on screen begins with `about`. One line shows these and those of `beside`.
         """
         self._app = app
         self._now = now
@@ -157,11 +157,11 @@ class Notifications:
         self._about = about
         self.entries: deque[NotificationEntry] = deque(maxlen=MAX_ENTRIES)
         self.count = 0
-        """How many there were ever: `entries` keeps the last ones only."""
+        """The total number so far: `entries` keeps only the last ones."""
         self.changed: Signal[None] = (
             beside.changed if beside is not None else Signal(app, "notifications")
         )
-        """Published when other notifications are shown."""
+        """Published when the notifications on screen change."""
         self.shown: Notices = (
             beside.shown
             if beside is not None
@@ -173,7 +173,8 @@ class Notifications:
     ) -> None:
         """Show a notification above the footer for a while, and log it.
 
-        With `is_kept` False the log does not keep it: what it says is there already, or passes.
+        With `is_kept` False, it is not saved in the log: its content is already there, or only
+        temporary.
         """
         text = escaped(text)
         if is_kept:
@@ -183,15 +184,15 @@ class Notifications:
         self._show(text, severity)
 
     def post_hint(self, text: str) -> None:
-        """Show what holds until it is withdrawn, such as which keys do what now; it is no news."""
+        """Show a hint until it is withdrawn, e.g. what keys do now. It is not logged."""
         self._show(escaped(text), "information", is_lasting=True)
 
     def withdraw(self, text: str) -> None:
-        """Show a notification no more, which the log keeps."""
+        """Stop showing a notification; it stays in the log."""
         self.shown.withdraw(escaped(text))
 
     def log(self, text: str, severity: SeverityLevel = "information") -> None:
-        """Log it without showing it. What is shown already is not logged again."""
+        """Log a text without showing it, unless the same one is already shown."""
         if not self.shown.is_shown(text, severity, self._about):
             self._keep(text, SEVERITIES[severity], self._now())
         self._remember(text, severity)
@@ -201,7 +202,7 @@ class Notifications:
         self.count += 1
 
     def post_problems(self, problems: Sequence[str]) -> None:
-        """Log what is wrong in the settings; show one notification at most."""
+        """Log what is wrong in the settings; show at most one notification."""
         if len(problems) == 1:
             self.post(problems[0], "warning")
         elif problems:

@@ -1,4 +1,4 @@
-"""Files while their path is being typed: what is there, and what the text means so far."""
+"""Files for a path being typed: which exist, and what the text means so far."""
 
 import glob
 import os
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from amp_console.text import plural
 
-MAX_ENTRIES = 2_000  # entries that are looked at
+MAX_ENTRIES = 2_000  # entries that are examined
 WILD = frozenset("*?[")
 
 
 class Entry(NamedTuple):
-    """A file or folder. `path` is what has to be typed for it; `size` in bytes, None: unknown."""
+    """A file or folder. `path` is the text to type for it; `size` is in bytes, None if unknown."""
 
     name: str
     path: str
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 class PathListing(NamedTuple):
     """What a text means: the files that it names, and the entries that could complete it.
 
-    `note` says why it names no file, "" where it does.
+    `note` says why it names no file, "" if it does.
     """
 
     entries: tuple[Entry, ...]
@@ -41,7 +41,7 @@ class PathListing(NamedTuple):
 
 
 def listing(text: str) -> PathListing:
-    """Look what a path, the beginning of one, or a pattern means on this disk; it may block."""
+    """Return the files that a path, its beginning, or a pattern matches. This may block."""
     try:
         path = Path(_full(text)) if text.strip() else Path()
         if text.strip() and path.is_file():
@@ -56,11 +56,11 @@ def listing(text: str) -> PathListing:
 
 
 def completed(text: str, found: Iterable[Entry]) -> str:
-    """Return the text, completed as far as all entries agree, like a shell does."""
+    """Return the text, completed as far as all entries agree, as in a shell."""
     if WILD & set(text):
         return text
     paths = [item.path + ("/" if item.is_folder else "") for item in found]
-    max_length = os.path.commonprefix(paths)  # noqa: RUF071  # letter by letter is meant
+    max_length = os.path.commonprefix(paths)  # noqa: RUF071  # character by character is intended
     return max_length if len(max_length) > len(text) else text
 
 

@@ -1,4 +1,4 @@
-"""The second line of every screen: where one can go, and how much there is."""
+"""The second line of every screen: the main screens, with counts."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from amp_console.text import blank_if_zero, clean
 
 
 class PlaceName(NamedTuple):
-    """What a main screen is called where there is room, and where there is little."""
+    """The name of a main screen, and a short one for when there is little room."""
 
     name: str
     short: str
@@ -49,7 +49,7 @@ SHORTENED_FIRST = (
     MainScreen.ERRORS,
     MainScreen.SOURCES,
 )
-"""In this order words are shortened where the line has too little room; numbers never are."""
+"""The order in which names are shortened if there is too little room; numbers never are."""
 LEFT_OUT_FIRST = (
     MainScreen.PERSON,
     MainScreen.CONNECTIONS,
@@ -60,12 +60,12 @@ LEFT_OUT_FIRST = (
     MainScreen.AUDIENCES,
     MainScreen.ERRORS,
 )
-"""With less room still, words are left out in this order: keys and numbers stay.
+"""With even less room, names are left out in this order; keys and numbers stay.
 
-The main screen that one is on keeps its word.
+The current main screen keeps its name.
 """
 RESERVED = {MainScreen.AUDIENCES: 2, MainScreen.ERRORS: 3, MainScreen.LIVE: 1}
-"""Columns kept free for counts, so that no word moves when they are read; more make more room."""
+"""Columns reserved for counts, so that no name moves when they are read; or more if needed."""
 CURRENT = f"{STRONG} $foreground on $primary 20%"
 
 
@@ -74,7 +74,7 @@ NAME_LENGTH, SHORT_LENGTH = 24, 10  # characters of another connection's name
 
 
 class PlaceBar(LinkBar):
-    """The main screens with their keys and counts; a click goes there, as the key does.
+    """The main screens with their keys and counts; a click goes there, like the key.
 
     On the right are the other connections with their statuses; a click switches to one.
     """
@@ -84,7 +84,7 @@ class PlaceBar(LinkBar):
     """
 
     def __init__(self, current: MainScreen) -> None:
-        """`current` is the main screen that the one with this bar belongs to."""
+        """`current` is the main screen to which the screen with this bar belongs."""
         super().__init__()
         self._current = current
 
@@ -97,11 +97,11 @@ class PlaceBar(LinkBar):
         self.show()
 
     def on_resize(self) -> None:
-        """Shorten words for another width."""
+        """Shorten the names for the new width."""
         self.show()
 
     async def on_link_bar_clicked(self, event: LinkBar.Clicked) -> None:
-        """Go there; a form asks first, where something would be lost."""
+        """Go there; a form asks first if entries would be lost."""
         event.stop()
         if event.name.startswith(OTHER):
             services_of(self).navigate(SwitchConnection(event.name.removeprefix(OTHER)))
@@ -110,14 +110,14 @@ class PlaceBar(LinkBar):
         await app.run_action(action, self.screen if hasattr(self.screen, "action_go") else app)
 
     def show(self) -> None:
-        """Show the main screens, with words as long as there is room for."""
+        """Show the main screens, with names as long as there is room for."""
         services = services_of(self)
         keys = _keys(services, self)
-        width = self.size.width or self.app.size.width  # it has no size before its first picture
+        width = self.size.width or self.app.size.width  # it has no size before the first layout
         names = {screen: name.name for screen, name in NAMES.items()}
         links, others = self._links(services, keys, names), list[BarLink]()
         if services.connections.statuses.others:
-            first = SHORTENED_FIRST[0]  # makes room before the names of other connections do
+            first = SHORTENED_FIRST[0]  # shortened before the names of other connections
             shorter = self._links(services, keys, {**names, first: NAMES[first].short})
             others = _others(services, width - extent(shorter, self.GAP))
         for screen, name in (
@@ -153,7 +153,7 @@ class PlaceBar(LinkBar):
 
 
 def _others(services: Services, room: int) -> list[BarLink]:
-    """The other connections in this many columns; where there is less room, all in one count."""
+    """The other connections in `room` columns, or one count if they do not fit."""
     statuses = services.connections.statuses.others
     for longest in (NAME_LENGTH, SHORT_LENGTH):
         links = []
@@ -168,7 +168,7 @@ def _others(services: Services, room: int) -> list[BarLink]:
 
 
 def _count_of_others(services: Services) -> BarLink:
-    """How many audiences of the other connections need attention; it leads to the connections."""
+    """A link to the connections: how many audiences of the others need attention."""
     glyphs, statuses = services.glyphs, services.connections.statuses.others
     attention = sum(status.attention for status in statuses)
     is_right = all(status.problem in {None, ConnectionProblem.IN_USE} for status in statuses)
@@ -189,7 +189,7 @@ def is_unavailable(services: Services, screen: MainScreen) -> bool:
 
 
 def _count(services: Services, screen: MainScreen) -> str:
-    """What there is on a main screen; "" where nothing is counted, or nothing is known."""
+    """The count of a main screen; "" if it has none, or it is unknown."""
     counts = services.place_counts.counts
     if counts is None:
         return ""
@@ -204,7 +204,7 @@ def _count(services: Services, screen: MainScreen) -> str:
 
 
 def _keys(services: Services, bar: PlaceBar) -> dict[MainScreen, str]:
-    """The key of each main screen, as the settings have it."""
+    """The key of each main screen, including remapped ones."""
     keys: dict[MainScreen, str] = {}
     for _, binding in services.appearance.bindings_of(bar.app):
         scope, _, name = (binding.id or "").partition(".")

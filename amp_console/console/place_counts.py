@@ -1,4 +1,4 @@
-"""How much there is on the main screens, for the bar that leads to them."""
+"""The counts of the main screens, for the place bar."""
 
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from amp_console.ledger.runs import RunKind, runs_under_way
 
 
 class PlaceCounts(NamedTuple):
-    """What the open connection's main screens list; `is_live`: in this process or another one."""
+    """The counts of the open connection's main screens; `is_live`: in this process or another."""
 
     audiences: int
     rejected: int
@@ -24,7 +24,7 @@ class PlaceCounts(NamedTuple):
 
 
 class PlaceCounter:
-    """Counts anew whenever something changed: beside the screen, and from indexes alone."""
+    """Counts again after each change: in the background, and from indexes only."""
 
     def __init__(self, app: App[Any], sessions: Sessions) -> None:
         self._app = app
@@ -34,10 +34,10 @@ class PlaceCounter:
         self.counts: PlaceCounts | None = None
         """The last counts; None without a connection, and before its ledger was read."""
         self.changed: Signal[None] = Signal(app, "place counts")
-        """Published when there are other counts."""
+        """Published when the counts have changed."""
 
     def refresh(self) -> None:
-        """Count again, after the count under way if there is one."""
+        """Count again, or after the count under way, if any."""
         self._is_outdated = True
         if not self._is_counting:
             self._is_counting = True
@@ -59,15 +59,15 @@ class PlaceCounter:
         try:
             return await session.read(place_counts, await session.dead_runs())
         except expected_failures():
-            return None  # the screen that reads next says so
+            return None  # the next screen that reads reports it
         except Exception:
             if self._sessions.current is session:
-                raise  # else the ledger was closed meanwhile
+                raise  # otherwise the ledger was closed in the meantime
             return None
 
 
 def place_counts(db: Db, dead: Collection[int] = ()) -> PlaceCounts:
-    """Count what the main screens list; `dead` are the runs whose process is gone."""
+    """Count what the main screens list; `dead` are the IDs of runs whose process is gone."""
     return PlaceCounts(
         audiences=len(all_audiences(db)),
         rejected=count_rejected(db),

@@ -1,4 +1,4 @@
-"""Starts a refresh, asks before its plan is applied, and describes its result."""
+"""Starting a refresh, confirming its plan, and describing its result."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,14 +20,14 @@ MAX_LENGTH = 1_000  # characters of a note
 
 
 def engine_of(source: NamedSource, keyring: Keyring) -> Callable[[], Engine]:
-    """What opens a warehouse; it may block, and raises WarehouseError and KeysError."""
+    """Return a function that opens a warehouse; it may block. Raises WarehouseError, KeysError."""
     return lambda: open_engine(source.url, find_source_password(source, keyring))
 
 
 def start(
     services: Services, audience: Audience, query: AudienceQuery, warehouse: NamedSource
 ) -> RefreshJob:
-    """Run the query of an audience; a notification says how it ended, also if it asks."""
+    """Run the query of an audience; post how it ended, or that its plan needs confirmation."""
     assert services.session is not None
     job = RefreshJob(
         services.session,
@@ -50,7 +50,7 @@ def start(
 
 
 async def confirm(services: Services, job: RefreshJob) -> None:
-    """Ask before a plan that waits for it is applied; to be called in a worker."""
+    """Ask whether to apply a plan that is waiting for it. Call this in a worker."""
     if job.is_asked:
         return
     job.is_asked = True
@@ -88,7 +88,7 @@ def ended(job: RefreshJob) -> str:
 
 
 def plan_question(services: Services, asked: RefreshReport) -> Confirm:
-    """Show who enters and who leaves, with any warnings; y applies it."""
+    """A question that shows who enters and who leaves, with any warnings; y applies the plan."""
     rows = [*_changes(services, asked), *_guards(asked), safe_text(""), safe_text((NEXT, MUTED))]
     return Confirm(
         f"Refresh plan for “{clean(asked.audience.name, 30)}”",
@@ -119,8 +119,8 @@ def _changes(services: Services, asked: RefreshReport) -> Iterator[Content]:
 
 
 def _guards(asked: RefreshReport) -> Iterator[Content]:
-    """What to consider before it is applied."""
-    if not asked.entering and not asked.leaving:  # a column has changed its type
+    """What to consider before the plan is applied."""
+    if not asked.entering and not asked.leaving:  # the type of a column has changed
         yield safe_text((asked.question, BAD), max_length=MAX_LENGTH)
     if asked.duplicates:
         rows = "row repeats" if asked.duplicates == 1 else "rows repeat"

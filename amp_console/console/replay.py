@@ -1,8 +1,8 @@
-"""A finished run at any of its moments, as its request log has it. No screen, no clock.
+"""The state of a finished run at any time, from its request log. No screen, no clock.
 
-The log holds when each request was sent, how many users it carried, when and how Amplitude
-answered. Waits are the gaps between an answer and the next request of the same audience. What is
-not in the log: what went on before the first request, and which failures a wait was for.
+The log contains when each request was sent, how many users it carried, and when and how Amplitude
+answered. Waits are the gaps between an answer and the next request of the same audience. The log
+does not contain what happened before the first request, or the reason for a wait.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from amp_console.console.words import SECOND
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.requests import RequestRecord, RequestState
 
-MIN_WAIT = SECOND // 2  # microseconds between two requests from which on it is a wait
+MIN_WAIT = SECOND // 2  # microseconds; a shorter gap between two requests is not a wait
 
 
 class Wait(NamedTuple):
@@ -28,7 +28,7 @@ class Wait(NamedTuple):
 
 
 class AudienceMoment(NamedTuple):
-    """One audience at a moment: `done` of `total` users are delivered or rejected."""
+    """One audience at a given time: `done` of `total` users are delivered or rejected."""
 
     audience_id: int
     name: str
@@ -40,7 +40,7 @@ class AudienceMoment(NamedTuple):
 
 
 class Bucket(NamedTuple):
-    """One stretch of the run's time: users delivered, requests that failed, and waits in it."""
+    """One interval of the run: users delivered, failed requests, and waits."""
 
     users: int
     failures: int
@@ -48,10 +48,10 @@ class Bucket(NamedTuple):
 
 
 class Replay:
-    """The requests of one run, the oldest first. Moments are in microseconds since 1970."""
+    """The requests of one run, the oldest first. Times are in microseconds since 1970."""
 
     def __init__(self, requests: Sequence[RequestRecord], started_at: int, ended_at: int) -> None:
-        """A request that was settled after the run's end had no answer in it."""
+        """A request that was settled after the run's end counts as unanswered."""
         self.started_at = min([started_at, *(item.sent_at for item in requests)])
         self.ended_at = max([ended_at, *(item.sent_at for item in requests)])
         self.requests = sorted(
@@ -65,19 +65,19 @@ class Replay:
 
     @property
     def duration(self) -> int:
-        """How long the run took, in microseconds, at least one."""
+        """The duration of the run in microseconds, at least one."""
         return max(1, self.ended_at - self.started_at)
 
     def sent_until(self, moment: int) -> list[RequestRecord]:
-        """The requests that were sent by then, as they were known then; the newest first."""
+        """The requests sent by `moment`, as known at that time, the newest first."""
         return [_known_at(item, moment) for item in self.requests if item.sent_at <= moment][::-1]
 
     def audiences(self, moment: int) -> list[AudienceMoment]:
-        """Every audience of the run at a moment, in the order of their first requests."""
+        """Every audience of the run at `moment`, in the order of their first requests."""
         return [self._audience(found, moment) for found in self._by_audience.values()]
 
     def buckets(self, count: int) -> list[Bucket]:
-        """The run's time in so many stretches."""
+        """The run's time, divided into `count` intervals."""
         users, failures, waits = [0] * count, [0] * count, [False] * count
 
         def index(moment: int) -> int:
@@ -121,7 +121,7 @@ class Replay:
 
 
 def delivered(item: RequestRecord) -> int:
-    """How many users a request delivered. An upload's users are in later requests."""
+    """How many users a request delivered. Users of an upload are counted in later requests."""
     is_counted = item.kind is RequestKind.MEMBERSHIP and item.state is RequestState.CONFIRMED
     return item.size - item.skipped if is_counted else 0
 
@@ -140,7 +140,7 @@ def _why(item: RequestRecord) -> str:
 
 
 def _known_at(item: RequestRecord, moment: int) -> RequestRecord:
-    """A request as it was known at a moment: without an answer that came later."""
+    """A request as known at a given time: without an answer that came later."""
     if item.settled_at is not None and item.settled_at <= moment:
         return item
     return msgspec.structs.replace(

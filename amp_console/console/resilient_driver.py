@@ -1,7 +1,7 @@
-"""A terminal may go away in the middle; the console has to come to its end all the same.
+"""Letting the console shut down properly when its terminal disappears.
 
-Textual paints from a thread of its own, behind a queue of thirty. Where that thread dies of a
-terminal that is gone, the queue fills, and the next paint waits for ever.
+Textual paints in a separate thread, behind a queue of thirty writes. If that thread dies because
+the terminal is gone, the queue fills up, and the next paint waits forever.
 """
 
 from typing import Any, TextIO
@@ -10,7 +10,7 @@ from textual.driver import Driver
 
 
 class ResilientFile:
-    """A file that accepts every write, and drops them once its terminal is gone."""
+    """A file that accepts all writes, and drops them once its terminal is gone."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -43,7 +43,7 @@ def resilient(driver: type[Driver]) -> type[Driver]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             file: TextIO | None = getattr(self, "_file", None)
-            if file is not None:  # else it is a driver without a terminal
+            if file is not None:  # otherwise the driver has no terminal
                 self._file: object = ResilientFile(file)
 
     return ResilientDriver

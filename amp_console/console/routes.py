@@ -1,7 +1,7 @@
-"""Where one can go in the console: what a screen passes to `Services.navigate`.
+"""Routes: where a screen can go with `Services.navigate`.
 
-A route is plain data. `navigation` alone knows which screen it leads to, so no screen imports
-another one. The fields of a route are the arguments of its screen.
+A route is plain data. Only `navigation` knows which screen it leads to, so no screen imports
+another. The fields of a route are the arguments of its screen.
 """
 
 import enum
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MainScreen(enum.Enum):
-    """The screens that have a key everywhere."""
+    """The screens that have a key on every screen."""
 
     AUDIENCES = "audiences"
     ERRORS = "errors"
@@ -33,17 +33,17 @@ WITHOUT_CONNECTION = frozenset({MainScreen.AUDIENCES, MainScreen.CONNECTIONS, Ma
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where to go; on top of the screen that is open."""
+    """Where to go, on top of the current screen."""
 
 
 class Replace(Route, frozen=True):
-    """Go there, and close the screen that is open."""
+    """Go there, and close the current screen."""
 
     route: Route
 
 
 class Visit(Route, frozen=True):
-    """Go to a main screen: back to it if it is open, else on top of home."""
+    """Go to a main screen: back to it if it is open, otherwise on top of home."""
 
     screen: MainScreen
 
@@ -73,7 +73,7 @@ class OpenPlan(Route, frozen=True):
 
 
 class OpenRun(Route, frozen=True):
-    """A run; without an id the one under way, else the last one."""
+    """A run; without an id, the one under way, otherwise the last one."""
 
     run_id: int | None = None
 
@@ -85,7 +85,7 @@ class OpenReplay(Route, frozen=True):
 
 
 class OpenErrors(Route, frozen=True):
-    """Rejected users, of one audience or one run where given, or invalid events."""
+    """Rejected users, optionally of one audience or one run, or invalid events."""
 
     audience_id: int | None = None
     run_id: int | None = None
@@ -108,7 +108,7 @@ class OpenReconcileAll(Route, frozen=True):
 class OpenPerson(Route, frozen=True):
     """All that is known about one person; `text` is an identifier.
 
-    `answer` is what Amplitude answered where it was asked a moment ago.
+    `answer` is Amplitude's answer if it was asked a moment ago.
     """
 
     text: str
@@ -116,7 +116,7 @@ class OpenPerson(Route, frozen=True):
 
 
 class OpenConnectionForm(Route, frozen=True):
-    """The form for a connection; None: a new one."""
+    """The form for a connection; None for a new one."""
 
     connection: Connection | None = None
 
@@ -128,19 +128,19 @@ class SwitchConnection(Route, frozen=True):
 
 
 class OpenQuery(Route, frozen=True):
-    """The query of an audience; None: a new audience by query."""
+    """The query of an audience; None for a new audience by query."""
 
     audience_id: int | None = None
 
 
 class OpenSourceForm(Route, frozen=True):
-    """The form for a warehouse of the open connection; None: a new one."""
+    """The form for a warehouse of the open connection; None for a new one."""
 
     source: NamedSource | None = None
 
 
 class OpenMapping(Route, frozen=True):
-    """The field mapping of the open connection, tried on the event at a line of a file, if any."""
+    """The open connection's field mapping, optionally tested with the event in a file's line."""
 
     source: str = ""
     line: int = 0

@@ -1,6 +1,6 @@
-"""What a run looks like: one view, of a run under way and of one long over.
+"""The view of a run, whether it is under way or over.
 
-Plain values, with no screen in them: how they are drawn is the screen's business.
+These are plain values; the screen decides how to draw them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,9 +50,9 @@ PAUSED_SESSION = (
 
 
 class RunLine(NamedTuple):
-    """How far one audience is: `done` of `total` changes (None: not known any more).
+    """The progress of one audience: `done` of `total` changes (None: no longer known).
 
-    `doing` is a sentence on what it does, or on why users are still pending. `speed` in changes
+    `doing` is a sentence on its activity, or on why users are still pending. `speed` is in changes
     per second, `left` in seconds. `comparison_id` is the run's comparison of the audience.
     """
 
@@ -70,10 +70,10 @@ class RunLine(NamedTuple):
 
 
 class Funnel(NamedTuple):
-    """Where events and changes are, in Segment's words. None: not known any more.
+    """The counts of events and changes by stage, in Segment's terms. None: no longer known.
 
-    `tally` counts events: what was read is filtered, invalid or valid. The others count changes
-    to deliver, and their sum is how many the run was for.
+    `tally` counts events: each is filtered, invalid or valid. The other fields count changes to
+    deliver; their sum is the number of the run's changes.
     """
 
     tally: ReadCounts
@@ -84,14 +84,14 @@ class Funnel(NamedTuple):
 
     @property
     def changes(self) -> int | None:
-        """How many changes the run was for."""
+        """The number of the run's changes."""
         if self.pending is None:
             return None
         return self.pending + self.retrying + self.failed + self.delivered
 
 
 class RunView(NamedTuple):
-    """A run at one moment. `outcome` is one of `OUTCOME_TONES`, or what it is doing."""
+    """A run at one time. `outcome` is one of `OUTCOME_TONES`, or its current activity."""
 
     run_id: int | None
     outcome: str
@@ -103,9 +103,9 @@ class RunView(NamedTuple):
     started_at: int | None = None
     kind: RunKind = RunKind.SYNC
     is_of_all: bool = False
-    """Whether it was for every enabled audience."""
+    """Whether it included every enabled audience."""
     has_rejected: bool = False
-    """Whether it left anyone rejected, by its own requests or by those of earlier runs."""
+    """Whether anyone is rejected after it, by its own requests or those of earlier runs."""
 
     @property
     def is_under_way(self) -> bool:
@@ -114,21 +114,21 @@ class RunView(NamedTuple):
 
     @property
     def tone(self) -> str:
-        """The tone its outcome is said in."""
+        """The tone of its outcome."""
         return OUTCOME_TONES.get(self.outcome, "accent")
 
 
 def live(job: SyncJob, details: RunDetails | None = None) -> RunView:
-    """Return the view of a run that this console carries out, or has carried out.
+    """Return the view of a run of this console, under way or over.
 
-    Of one that is over, only the advice is given that applies by the `details` as they are now.
+    For a run that is over, it gives only advice that still applies according to `details`.
     """
     lines = tuple(_live_line(job, at) for at in range(len(job.operation.plan.audiences)))
     counts = total_of(line.counts for line in lines)
     now = job.snapshot
     retrying = now.retrying if now else 0
     total, done = sum(line.total or 0 for line in lines), sum(line.done for line in lines)
-    if job.operation.report is not None:  # counted anew at the end; people come and go meanwhile
+    if job.operation.report is not None:  # counted again at the end: people come and go
         pending = sum(audience.left.pending for audience in job.operation.report.audiences)
     else:
         pending = total - done - retrying
@@ -149,9 +149,9 @@ def live(job: SyncJob, details: RunDetails | None = None) -> RunView:
 def past(
     details: RunDetails, now: int, *, is_ours: bool = False, is_paused: bool = False
 ) -> RunView:
-    """Return the view of a run from the history. Moments in microseconds since 1970.
+    """Return the view of a run from the history. Times are in microseconds since 1970.
 
-    `is_ours`: if it is under way, this console carries it out; `is_paused`: and sends nothing.
+    `is_ours`: if it is under way, it is this console's; `is_paused`: it sends nothing now.
     """
     run, audiences = details.run, details.audiences
     counts = total_of(audience.counts for audience in audiences)
@@ -183,7 +183,7 @@ def past(
 
 
 def _most_different_first(details: RunDetails) -> list[RunAudience]:
-    """The audiences of a run; those whose cohorts it found most different come first."""
+    """The audiences of a run, those with the most differences first."""
 
     def same(audience: RunAudience) -> int:
         compared = details.comparisons.get(audience.audience_id)
@@ -193,7 +193,7 @@ def _most_different_first(details: RunDetails) -> list[RunAudience]:
 
 
 def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
-    """Return how many users a run left pending; None where that is not known, or not yet."""
+    """Return how many users a run left pending; None if that is unknown, or not known yet."""
     is_done = run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
     is_followed = run.kind is RunKind.LIVE and run.status is RunStatus.RUNNING
     if run.kind is RunKind.COMPARE or (is_done and run.kind is RunKind.REPAIR):
@@ -212,7 +212,7 @@ def _funnel(
 
 
 def _left_rejected(job: SyncJob) -> bool:
-    """Whether a run left anyone who is rejected or has no identifier."""
+    """Whether anyone is rejected or without an identifier after a run."""
     report = job.operation.report
     return report is not None and any(item.left.failed for item in report.audiences)
 
@@ -239,7 +239,7 @@ def _live_line(job: SyncJob, at: int) -> RunLine:
         plan.audience_id,
         plan.name,
         now.done,
-        now.total if report is None else now.done + left,  # counted anew at the end
+        now.total if report is None else now.done + left,  # counted again at the end
         now.counts,
         doing,
         tone,
@@ -266,9 +266,9 @@ def _doing(
 def _ended(
     note: str, counts: AudienceCounts, pending: int, said: str | None = None
 ) -> tuple[str, str]:
-    """How an audience ended; `pending` users are left, or have come meanwhile.
+    """How an audience ended; `pending` users are left, or have changed in the meantime.
 
-    What ended the whole run is `said` above all audiences.
+    `said` is what ended the whole run, which is shown above all audiences.
     """
     if said and note == said:
         return "stopped: see above", "warn"
@@ -314,7 +314,7 @@ def _past_line(
 
 
 def _found(compared: Comparison, doing: str, tone: str, kind: RunKind) -> tuple[str, str]:
-    """What a comparison found, beside what a repair did for the audience before it."""
+    """What a comparison found, and what a repair did for the audience before it."""
     summary = comparison_summary(compared)
     if compared.differing:
         tone = "bad"
@@ -323,13 +323,13 @@ def _found(compared: Comparison, doing: str, tone: str, kind: RunKind) -> tuple[
     return f"{doing}; compared again: {summary}", tone
 
 
-# What is said about the run as a whole.
+# The run as a whole.
 
 
 def _outcome(job: SyncJob) -> str:
     if job.operation.report is not None:
         return str(job.operation.report.status)
-    if job.is_over:  # it was ended from outside, as the history says, or never began
+    if job.is_over:  # it was ended from outside, as the history says, or never started
         return "failed" if job.snapshot is None and not job.stop.is_asked else "stopped"
     if job.stop.is_asked:
         return "stopping"
@@ -339,7 +339,7 @@ def _outcome(job: SyncJob) -> str:
 
 
 def _step(job: SyncJob) -> str:
-    """What a run under way is doing; one that is told to pause still waits for its last answers."""
+    """The activity of a run under way; one asked to pause still waits for its last answers."""
     step = _outcome(job)
     now = job.snapshot.audiences if job.snapshot is not None else ()
     if step == "paused" and not all(map(_is_idle, now)):
@@ -348,7 +348,7 @@ def _step(job: SyncJob) -> str:
 
 
 def _is_idle(now: AudienceProgress) -> bool:
-    """Whether an audience waits for no answer."""
+    """Whether an audience is not waiting for an answer."""
     return now.is_over or now.wait_until is not None or now.state in {"waiting", "paused"}
 
 
@@ -357,7 +357,7 @@ def _so_far(lines: Sequence[RunLine], planned: int) -> str:
     speed = sum(line.speed or 0.0 for line in lines)
     left = [line.left for line in lines if not line.is_over]
     known = [seconds for seconds in left if seconds is not None]
-    max_length = max(known) if known and len(known) == len(left) else None  # they go side by side
+    max_length = max(known) if known and len(known) == len(left) else None  # in parallel
     return so_far(done, total, planned, speed, max_length)
 
 
@@ -453,20 +453,20 @@ def _says_past(
 
 
 def _whose(names: Sequence[str]) -> str:
-    """Name the audience of a run, or say how many it was for."""
+    """Name the audience of a run, or say how many it included."""
     return clean(names[0]) if len(names) == 1 else plural(len(names), "audience")
 
 
 def _since_plan(since: SincePlan | None, users: int | None) -> Iterator[str]:
-    """Say why a run that was finished was not for as many users as its plan."""
+    """Say why a finished run included more or fewer users than its plan."""
     if since is not None and users is not None and (text := since_plan_text(since, users)):
         yield text
 
 
 class _Left(NamedTuple):
-    """An audience after a run, with how many users it left pending (None: not known).
+    """An audience after a run, with the number of users left pending (None: unknown).
 
-    `is_settled`: the operator, or a later run, has seen to what was left.
+    `is_settled`: the operator, or a later run, has dealt with what was left.
     """
 
     name: str
@@ -490,7 +490,7 @@ def _advice(
     still: int | None,
     kind: RunKind = RunKind.SYNC,
 ) -> Iterator[str]:
-    """Say what to look at next, except what was `said` already."""
+    """Say what to look at next, except what was already `said`."""
     stuck = [
         (item.name, item.counts.note)
         for item in left

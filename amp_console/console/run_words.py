@@ -1,4 +1,4 @@
-"""Sentences about a run and its requests: what it waits for, how it ended, what to do next."""
+"""Sentences about a run and its requests: what it is waiting for, how it ended, what is next."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -30,7 +30,7 @@ OUTCOME_TONES = {
     "running": "accent",
     "failed": "bad",
 }
-"""The tone each outcome is shown in."""
+"""The tone of each outcome."""
 _ENDS = {
     "stopped": "Ended with users still pending.",
     "interrupted": "Interrupted: its amp-console ended during the run. Users without an answer "
@@ -40,7 +40,7 @@ _ENDS = {
 
 
 def waiting(state: str, seconds: float, tries: int) -> str:
-    """Say what an audience waits for: "rate limited, trying again in 12 s (2nd try)"."""
+    """Say what an audience is waiting for: "rate limited, trying again in 12 s (2nd try)"."""
     what = state.partition(" (try ")[0]
     times = f" ({ordinal(tries)} try)" if tries > 1 else ""
     whole = -int(-seconds // 1)
@@ -48,12 +48,12 @@ def waiting(state: str, seconds: float, tries: int) -> str:
 
 
 def shortened(text: str, width: int, more: str) -> str:
-    """Shorten what an audience waits for to `width` columns; how long it waits is never cut off."""
+    """Shorten the result of `waiting` to `width` columns; never cut off the time."""
     if len(text) <= width:
         return text
     text = text.replace(", trying again ", ", again ").replace(" try)", ")")
     what, again, how_long = text.partition(", again ")
-    if again and len(text) > width:  # for how long says more than how often it was tried
+    if again and len(text) > width:  # the time is more useful than the number of tries
         how_long = how_long.partition(" (")[0]
     room = width - len(again) - len(how_long)
     if not again or len(what) <= room:
@@ -64,11 +64,11 @@ def shortened(text: str, width: int, more: str) -> str:
 
 
 def so_far(done: int, total: int, planned: int, speed: float, left: float | None) -> str:
-    """Say in a sentence how far a run is; `speed` in changes per second, `left` in seconds.
+    """Describe a run's progress; `speed` is in changes per second, `left` in seconds.
 
-    It had `planned` changes at first; those that arrive meanwhile are delivered, too. A user may
-    count several times: once for each audience, and as a removal and an addition if the ID type has
-    changed.
+    It had `planned` changes at first; changes that arrive in the meantime are delivered, too. A
+    user may count several times: once for each audience, and as a removal and an addition if the ID
+    type has changed.
     """
     more = f"{abs(total - planned):,} {'more' if total > planned else 'fewer'} since"
     plan = f" ({planned:,} planned, {more})" if total != planned else ""
@@ -80,9 +80,9 @@ def so_far(done: int, total: int, planned: int, speed: float, left: float | None
 class Except(NamedTuple):
     """What a run did not deliver.
 
-    `earlier` are users that earlier runs rejected, `unidentified` have no identifier to send (None:
-    not known), `invalid` are events; `waiting` names audiences that wait, each with the reason, if
-    all pending users are theirs.
+    `earlier` counts users that earlier runs rejected, `unidentified` users without an identifier to
+    send (None: unknown), `invalid` events; `waiting` names waiting audiences, each with the reason,
+    if all pending users are theirs.
     """
 
     pending: int | None = None
@@ -93,7 +93,7 @@ class Except(NamedTuple):
 
 
 def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> str:
-    """Say in a sentence how a run ended; `whose` names its audience, or says how many it had."""
+    """Say how a run ended; `whose` names its audience, or says how many it had."""
     pending = left.pending
     if status == "partial":
         return _delivered_except(counts.rejected, left)
@@ -112,7 +112,7 @@ def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> st
 
 
 def _delivered(left: Except, whose: str) -> str:
-    """Say that a run delivered everything that could be sent, and who could not."""
+    """Say that a run delivered everything that could be sent, and who could not be sent."""
     if unsent := _not_sent(0, left):
         said = f"Everything that could be sent is delivered. Not sent: {listed(unsent)}."
         return f"{said} Errors lists who is left now."
@@ -132,7 +132,7 @@ def _delivered_except(rejected: int, left: Except) -> str:
 
 
 def _not_sent(rejected: int, left: Except) -> list[str]:
-    """Name what was not delivered, each by its reason."""
+    """Name what was not delivered, by reason."""
     what = [plural(rejected, "rejected user")] if rejected else []
     if left.earlier:
         what.append(f"{plural(left.earlier, 'user')} that earlier runs rejected")
@@ -158,7 +158,7 @@ _FORGOTTEN = {
 
 
 def ended(kind: RunKind, status: str, counts: AudienceCounts, left: Except, whose: str) -> str:
-    """Say in a sentence how a run of any kind ended; "" where its comparisons say it."""
+    """Say how a run of any kind ended; "" if its comparisons say that."""
     if kind is RunKind.COMPARE:
         return _COMPARED.get(status, "")
     words = {RunKind.REPAIR: _REPAIRED, RunKind.FORGET: _FORGOTTEN}.get(kind, {})
@@ -166,7 +166,7 @@ def ended(kind: RunKind, status: str, counts: AudienceCounts, left: Except, whos
 
 
 def compared(kind: RunKind, found: ComparisonTotals) -> str:
-    """Say in a sentence what the comparisons of a run found; "" where it made none."""
+    """Say what the comparisons of a run found; "" if it made none."""
     if not found.cohorts:
         return ""
     what = f"{plural(found.cohorts, 'cohort')} compared"
@@ -176,7 +176,7 @@ def compared(kind: RunKind, found: ComparisonTotals) -> str:
 
 
 def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) -> str:
-    """Say in a sentence what a run did, in how many requests, and how long it took."""
+    """Say what a run did, in how many requests, and how long it took."""
     if kind is RunKind.COMPARE:
         what = "A comparison only reads: nothing in Amplitude has changed."
         return f"{what} It took {lasting(seconds)}."
@@ -201,9 +201,9 @@ def advice(
 ) -> Iterator[str]:
     """Say what to look at next after a run of this kind.
 
-    `still` is how many of the rejected users are as the run left them (None: all). `stuck` are the
-    names and notes of audiences that no sync delivers until an operator acts on them; `goes_on`
-    says whether there are others that the next sync delivers.
+    `still` is how many of the rejected users are still as the run left them (None: all). `stuck`
+    are the names and notes of audiences that no sync delivers until an operator acts; `goes_on` is
+    whether there are others that the next sync delivers.
     """
     if counts.rejected:
         yield _rejected(counts.rejected, counts.rejected if still is None else still)
@@ -235,7 +235,7 @@ def _rejected(rejected: int, still: int) -> str:
 
 
 def request_operation(record: RequestRecord) -> str:
-    """What a request does, in a word."""
+    """The operation of a request, in a word."""
     if record.kind == "upload":
         return "create"
     if record.kind == "replace":
@@ -244,7 +244,7 @@ def request_operation(record: RequestRecord) -> str:
 
 
 def request_answer(record: RequestRecord, glyphs: Glyphs) -> Cell:
-    """How a request was answered, as a sign and a status."""
+    """The answer to a request, as a sign and a status."""
     is_open = record.state is RequestState.OPEN and not record.is_abandoned
     if not record.is_sent:
         return Cell(f"{glyphs.dash} {'next' if is_open else 'unsent'}", "dim")

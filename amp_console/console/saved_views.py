@@ -1,4 +1,4 @@
-"""The saved views of the console: chosen, saved, renamed and deleted, and kept in the settings."""
+"""The console's saved views, which are stored in the settings."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,13 +21,13 @@ from amp_console.console.notifications import Notifications
 
 Views = dict[str, SavedView]
 NOT_KEPT = (
-    "The views hold for this session. amp-console was started with --read-only, so the settings "
+    "The views apply to this session. amp-console was started with --read-only, so the settings "
     "were not changed."
 )
 
 
 class SavedViews:
-    """Views by name, for all connections. A change shows at once, and is written beside it."""
+    """Views by name, for all connections. Changes show at once, and are saved in the background."""
 
     def __init__(
         self,
@@ -46,15 +46,15 @@ class SavedViews:
 
     @property
     def current(self) -> SavedView:
-        """The view in use; the list as it comes where there is none."""
+        """The view in use; the default view if there is none."""
         return self.by_name.get(self.used, SavedView())
 
     def use(self, name: str) -> None:
-        """Use a view, and again at the next start; "" for none."""
+        """Use a view, now and from the next start on; "" for none."""
         self._change(lambda views: views, name)
 
     def save(self, name: str, view: SavedView) -> None:
-        """Save a view under a name, in place of the one that has it, and use it."""
+        """Save a view under a name, replacing an existing one, and use it."""
         self._change(lambda views: views | {name: view}, name)
 
     def rename(self, old: str, new: str) -> None:

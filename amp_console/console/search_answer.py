@@ -1,4 +1,4 @@
-"""What Amplitude's user search said of people, kept while it is true; screens share it."""
+"""The answers of Amplitude's user search, kept while they are true; screens share them."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from amp_console.sync.queries.person import PersonStatus
 
 UserKey = tuple[int, IdType, str]
-"""An audience, and an identifier in it with its type."""
+"""An audience ID, an ID type and an identifier."""
 
 
 class SearchAnswer(NamedTuple):
-    """What is said of a search.
+    """The answer of a search, as text.
 
-    `is_known`: whether Amplitude knows the identifier; None where it did not say. `asked_at`: when
-    it was asked, and `rejected_at`: when the person had been rejected by then, in microseconds
-    since 1970. `unusable` says why the person's other identifier does not help while the events
-    lack it.
+    `is_known`: whether Amplitude knows the identifier; None if it did not say. `asked_at` is the
+    time of the search, and `rejected_at` are the times of the person's rejections by then, in
+    microseconds since 1970. `unusable` says why the person's other identifier does not help while
+    the events lack it.
     """
 
     text: Content
@@ -33,16 +33,16 @@ class SearchAnswer(NamedTuple):
     unusable: str = ""
 
     def said(self, *, lacks_identifier: bool) -> Content:
-        """The text; `lacks_identifier`: an audience can't send the person for lack of one."""
+        """The text; `lacks_identifier`: an audience can't send the person without one."""
         return self.text + self.unusable if lacks_identifier else self.text
 
     def is_outdated(self, statuses: Iterable["PersonStatus"]) -> bool:
-        """Whether Amplitude has rejected the person since it answered."""
+        """Whether Amplitude has rejected the person since the answer."""
         is_answer = self.is_known is not None
         return is_answer and not rejected_at(statuses) <= self.rejected_at
 
     def for_retry(self, age: str, user: "RejectedUser") -> str:
-        """What a retry of a user says about an answer of this age; "" if there was none."""
+        """What the retry question says about the answer; "" if there is none."""
         if self.is_known is None:
             return ""
         knows = "knows" if self.is_known else "does not know"
@@ -60,30 +60,30 @@ class SearchAnswer(NamedTuple):
 
 
 class SearchAnswers:
-    """What Amplitude said of the rejected users of a ledger, each while it is true."""
+    """Amplitude's answers about the rejected users of a ledger, each kept while it is true."""
 
     def __init__(self) -> None:
         self._answers: dict[UserKey, SearchAnswer] = {}
         self._named_by_events: dict[str, str] = {}
         self.revision = 0
-        """Grows with each answer."""
+        """Increases with each answer."""
 
     def keep(self, key: UserKey, answer: SearchAnswer) -> None:
         self._answers[key] = answer
         self.revision += 1
 
     def keep_same_person(self, text: str, named: str) -> None:
-        """Keep that events name the person with the identifier `text` by another one."""
+        """Record that events name the person with the identifier `text` by another one."""
         self._named_by_events[text] = named
 
     def named_by_events(self, text: str) -> str | None:
-        """The identifier by which events name a person, as Amplitude said; None: not known."""
+        """The identifier by which events name a person, according to Amplitude; None if unknown."""
         return self._named_by_events.get(text)
 
     def about(self, user: "RejectedUser") -> SearchAnswer | None:
-        """The answer about a rejected user; None if Amplitude was not asked since it did that.
+        """The answer about a rejected user; None if Amplitude was not asked since the rejection.
 
-        That Amplitude knows a user holds after it refused them again, for another reason.
+        An answer that Amplitude knows a user stays valid when it rejects them for another reason.
         """
         answer = self._answers.get(key_of(user))
         if answer is None or user.code is Reason.NO_IDENTIFIER or user.at in answer.rejected_at:
@@ -92,11 +92,11 @@ class SearchAnswers:
 
 
 def key_of(user: "RejectedUser") -> UserKey:
-    """Under which key the ledger has a user."""
+    """The key of a user in the ledger."""
     return user.audience_id, user.id_type, user.id
 
 
 def rejected_at(statuses: Iterable["PersonStatus"]) -> frozenset[int]:
-    """Return when each rejection was, in microseconds since 1970."""
+    """Return the times of the rejections, in microseconds since 1970."""
     rejections = (status.record.rejection for status in statuses)
     return frozenset(item.at for item in rejections if item is not None)

@@ -1,4 +1,4 @@
-"""Figures that Segment is asked for: the sizes of the audiences of the connected space."""
+"""Figures from Segment: the sizes of the audiences in the connected space."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,23 +27,23 @@ from amp_console.values import Secret
 
 
 async def post_updated(notifications: Notifications, *asked: Awaitable[str]) -> None:
-    """Ask for sizes at the same time, and say in one notification which are up to date now."""
+    """Ask for several sizes at once, and post which are now up to date."""
     if found := [what for what in await asyncio.gather(*asked) if what]:
         text = f"Sizes are up to date: {', '.join(found)}."
         notifications.post(text, is_kept=False)
 
 
 class Sizes(NamedTuple):
-    """The sizes of one audience side by side, and the reading that Segment's is of."""
+    """The sizes of one audience side by side, and when Segment's was read."""
 
     reading: SpaceReading
     row: SizesSideBySide
 
 
 class SegmentFigures:
-    """What Segment said last of the open connection's space, and asking it again.
+    """Segment's latest answer about the open connection's space, and asking again.
 
-    The ledger keeps it. `changed` is called when there is something newer.
+    The answer is kept in the ledger. `changed` is called when there is a newer one.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SegmentFigures:
         notifications: Notifications,
         changed: Callable[[], None],
     ) -> None:
-        """`figures` are those of Amplitude."""
+        """`figures` are Amplitude's."""
         self._sessions = sessions
         self._environment = environment
         self._figures = figures
@@ -64,7 +64,7 @@ class SegmentFigures:
         """Whether Segment is being asked for the audiences of the space."""
         self._reading: SpaceReading | None = None  # None: no space is connected
         self._rows: dict[int, SizesSideBySide] = {}
-        self._moved: dict[int, MovedSince] = {}  # since the reading
+        self._moved: dict[int, MovedSince] = {}  # changes since the reading
 
     @property
     def space(self) -> SegmentSpace | None:
@@ -87,11 +87,11 @@ class SegmentFigures:
         return "kept in the keyring" if is_kept else "none stored"
 
     def forget(self) -> None:
-        """Another connection is open: what Segment said of its space was not read yet."""
+        """Forget the reading, because another connection is open."""
         self._reading, self._rows = None, {}
 
     async def load(self, session: Session) -> None:
-        """Read from the ledger what Segment said last. Raises `LedgerError`."""
+        """Read Segment's latest answer from the ledger. Raises `LedgerError`."""
         space = session.connection.segment
         self._reading = None if space is None else await session.read(space_reading, space.id)
         if self._reading is not None:
@@ -99,7 +99,7 @@ class SegmentFigures:
             self._moved = await session.read(moved_since_reading, self._reading, now)
 
     def compare(self, found: Sequence[AudienceSummary]) -> None:
-        """Set the sizes of these audiences side by side: in Segment, the ledger and Amplitude."""
+        """Compare the sizes of these audiences in Segment, the ledger and Amplitude."""
         if self._reading is None:
             self._rows = {}
             return
@@ -112,21 +112,20 @@ class SegmentFigures:
         self._rows = {row.summary.audience.id: row for row in rows}
 
     def _cohort_size(self, found: AudienceSummary) -> int | None:
-        """The size of a cohort as Amplitude gave it, else as it was compared since."""
+        """The size of a cohort as Amplitude reported it, otherwise from a later comparison."""
         size = self._figures.size_of(found.audience)
         return found.finding.size if size is None and found.finding is not None else size
 
     def sizes_of(self, audience_id: int) -> Sizes | None:
-        """The sizes of an audience as they were compared last; None where no space is connected."""
+        """The sizes of an audience as last compared; None if no space is connected."""
         row = self._rows.get(audience_id)
         return Sizes(self._reading, row) if self._reading is not None and row is not None else None
 
     async def update(self) -> str:
-        """Ask Segment for the audiences of the space, if one is connected; the ledger keeps them.
+        """Ask Segment for the audiences of the connected space, if any; save them in the ledger.
 
-        What it said before stays where it can't be asked, and the notification says why.
-        Returns what it counted, "8 audiences in Segment (2 of them not in the ledger)"; "" without
-        an answer.
+        If the call fails, the earlier answer stays, and a notification says why. Return what was
+        counted, e.g. "8 audiences in Segment (2 of them not in the ledger)"; "" without an answer.
         """
         session, space = self._sessions.current, self.space
         if session is None or space is None or self.is_asking:
@@ -151,21 +150,21 @@ class SegmentFigures:
         return f"{count} ({others:,} of them not in the ledger)" if others else count
 
     async def _ask(self, session: Session, space: SegmentSpace) -> SpaceReading:
-        # Not at the top: the first screen asks no one.
+        # Not at the top: the first screen contacts no service.
         from amp_console.sync.segment_space import ask_space
 
         find, now = partial(self._public_token, space), self._environment.timing.now
         return await ask_space(session.ledger, space, find, self.say_waiting, now)
 
     def _say_trouble(self, reading: SpaceReading) -> None:
-        """Say why Segment did not answer, and what is still shown."""
+        """Post why Segment did not answer, and what is still shown."""
         kept = "The previous sizes are still shown, with their age."
         if reading.read_at is None:
             kept = "No sizes have been read from Segment yet."
         self._notifications.post(f"{reading.trouble} {kept}", "error")
 
     def say_waiting(self, seconds: float) -> None:
-        """Say why an answer takes longer."""
+        """Post why an answer takes longer."""
         text = f"Segment asked for fewer requests. Waiting {seconds:,.0f} s."
         self._notifications.post(text, is_kept=False)
 

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 Find = Callable[[Connection], Awaitable[tuple[Credentials, KeySource]]]
-"""Finds a connection's keys, however long that takes. Raises `KeysError`."""
-POLL_SECONDS = 5.0  # after which a server's ledger is read although nothing was heard
+"""Finds a connection's keys, which may take long. Raises `KeysError`."""
+POLL_SECONDS = 5.0  # after which a server's ledger is read even without a notification
 
 
 class Session:
     """A connection with its ledger open.
 
-    The ledger is opened twice: screens read beside the thread that an import keeps busy.
+    The ledger is opened twice, so that screens can read while an import keeps the other one busy.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Session:
         find: Find | None = None,
         heard: Callable[[], None] = lambda: None,
     ) -> None:
-        """Open the ledger; it may block. Raises `LedgerError`.
+        """Open the ledger, which may block. Raises `LedgerError`.
 
-        `heard` is called in another thread when the ledger of a server was changed.
+        `heard` is called in another thread when the ledger on a server has changed.
         """
-        with ExitStack() as opened:  # a server may have room for one connection, and not for two
+        with ExitStack() as opened:  # a server may have room for only one connection
             self.ledger = opened.enter_context(environment.ledgers.open(connection))
             self.screen_ledger = opened.enter_context(environment.ledgers.open(connection))
             opened.pop_all()
@@ -70,8 +70,8 @@ class Session:
         self._polled_at = -POLL_SECONDS
         self._news = threading.Event()
         self.retried: Counter[int] = Counter()
-        """Audiences that a sync tries anew since the last one from here, with how many rejected
-        users were retried: none where the ID type was changed."""
+        """IDs of audiences to retry since the last sync from here, with how many rejected users
+        were retried: none if the ID type was changed."""
         self.search_answers = SearchAnswers()
         self.connection = self._restricted(connection)
         self._listener = environment.ledgers.listen(connection, partial(self._hear, heard))
@@ -92,14 +92,14 @@ class Session:
     async def read(
         self, work: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Read from the ledger for a screen. Raises `LedgerError`."""
+        """Read from the ledger, for a screen. Raises `LedgerError`."""
         return await self.screen_ledger.aread(work, *args, **kwargs)
 
     async def has_news(self) -> bool:
-        """Whether anything was written, or a run died, since this was last asked.
+        """Whether anything was written, or a run died, since the last call.
 
-        The ledger is read where no server notifies of that, else now and then: nothing notifies of
-        a process that died, or through a connection that is silent. Raises `LedgerError`.
+        If a server notifies of changes, the ledger is read only now and then: there is no
+        notification of a process that died, or through a dead connection. Raises `LedgerError`.
         """
         if self._listener is not None and self._listener.is_listening:
             is_news = self._news.is_set()
@@ -107,7 +107,7 @@ class Session:
             if is_news or self._timing.monotonic() < self._polled_at + POLL_SECONDS:
                 return is_news
         self._polled_at = self._timing.monotonic()
-        before, self._state = self._state, None  # a server that was away is news
+        before, self._state = self._state, None  # a server that was unreachable counts as a change
         self._state = await self.read(revision), await self.dead_runs()
         return self._state != before
 
@@ -116,15 +116,15 @@ class Session:
         return await self.screen_ledger.adead_runs()
 
     def use_until_quit(self, credentials: Credentials) -> None:
-        """Use keys that are kept in memory only."""
+        """Use keys that are only kept in memory."""
         self._credentials, self.key_source = credentials, KeySource.THIS_RUN
 
     def forget_keys(self) -> None:
-        """Find the keys again when they are needed next."""
+        """Find the keys again when they are next needed."""
         self._credentials, self.key_source = None, None
 
     async def credentials(self) -> Credentials:
-        """Return the connection's keys; they are found once, and again where they were replaced.
+        """Return the connection's keys; they are found once, and again if they were replaced.
 
         Raises `KeysError`.
         """
@@ -135,7 +135,7 @@ class Session:
             return self._credentials
 
     async def _see_replaced_keys(self) -> None:
-        """Forget the keys where the settings point to others, which another process stored."""
+        """Forget the keys if the settings point to others, which another process has stored."""
         known = self.connection
         with suppress(SettingsError):
             for stored in await aside(self._environment.connections.all):
@@ -149,7 +149,7 @@ class Session:
         from amp_console.sync.connection_options import client_for
 
         credentials, urls = await self.credentials(), self._environment.region_urls
-        # Beside the screen: the first client imports the HTTP library.
+        # In the background: the first client imports the HTTP library.
         return await aside(client_for, self.connection, credentials, urls)
 
     async def _find_in_thread(self, connection: Connection) -> tuple[Credentials, KeySource]:
@@ -161,7 +161,7 @@ class Session:
         self._environment.keyring.stop_waiting()
 
     async def close(self) -> None:
-        """Close the ledger, once what was queued is done."""
+        """Close the ledger, once queued work is done."""
         if self._listener is not None:
             self._listener.close()
         await aside(self.ledger.close)
@@ -169,9 +169,9 @@ class Session:
 
 
 class Sessions:
-    """The session of one connection, if it is open; `changed` is called for another one.
+    """The session of one connection, if it is open; `changed` is called when that changes.
 
-    `heard` is called when its ledger was changed, as far as a server notifies of that.
+    `heard` is called when its ledger has changed, if a server notifies of that.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class Sessions:
     ) -> None:
         self.current: Session | None = None
         self.is_opening = True
-        """Whether the first connection is still being opened: that none is open means nothing."""
+        """Whether the first connection is still being opened, so none is open yet."""
         self._environment = environment
         self._options = options
         self._notifications = notifications
@@ -196,7 +196,7 @@ class Sessions:
         self._find = find
 
     async def open(self, connection: Connection) -> None:
-        """Work with this connection from now on. Raises `LedgerError`."""
+        """Open this connection's session, replacing any other. Raises `LedgerError`."""
         loop = asyncio.get_running_loop()
 
         def heard() -> None:
@@ -218,7 +218,7 @@ class Sessions:
             await old.close()
 
     async def close(self) -> None:
-        """Work with no connection."""
+        """Close the session, if any."""
         old, self.current = self.current, None
         if old is not None:
             await old.close()
@@ -232,7 +232,7 @@ class Sessions:
 
     @property
     def keys_note(self) -> str:
-        """Where the keys come from, in a word or two."""
+        """The source of the keys, in a word or two."""
         if self.current is None:
             return "none"
         if self._environment.demo is not None:

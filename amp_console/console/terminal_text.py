@@ -1,7 +1,7 @@
-"""What reaches the terminal: no control characters, and none that its encoding has not.
+"""Filtering what reaches the terminal: no control characters, and none that its encoding lacks.
 
-Texts are escaped where they are composed (`texts.safe_text`), so that they can still be read.
-This is the second net, under every widget: whatever slips through is dropped here.
+Texts are escaped where they are composed (`texts.safe_text`), so that they stay readable. This is a
+second safety net below all widgets: it drops whatever slips through.
 """
 
 import codecs
@@ -21,20 +21,20 @@ _PLAIN = str.maketrans(
 
 
 def terminal_encoding() -> str:
-    """Return the encoding of what Textual paints to."""
+    """Return the encoding of the stream that Textual paints to."""
     stream = sys.__stderr__
     return codecs.lookup((stream and stream.encoding) or "ascii").name
 
 
 def draws_signs(encoding: str) -> bool:
-    """Say whether a terminal of this encoding can show the usual signs."""
+    """Return whether a terminal with this encoding can show the Unicode signs."""
     return encoding.startswith("utf")
 
 
 class TerminalText(LineFilter):
-    """Drops what steers a terminal, and replaces what its encoding can't say.
+    """Drops control characters, and replaces characters that the terminal's encoding lacks.
 
-    Where `is_plain`, signs are replaced that it could say, too, and letters of any script stay.
+    With `is_plain`, it also replaces signs that the encoding has; letters of any script stay.
     """
 
     def __init__(self, encoding: str, *, is_plain: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Text for widgets that is never markup: what came from outside is made harmless first."""
+"""Text for widgets that is never markup: outside text is escaped first."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -18,7 +18,7 @@ TONE = {"good": GOOD, "warn": WARN, "bad": BAD, "dim": MUTED, "accent": ACCENT, 
 
 
 def safe_text(*parts: Part, max_length: int = MAX_LENGTH) -> Content:
-    """Join parts into one text; line breaks between parts are kept, those inside are escaped."""
+    """Join parts into one text; line breaks that are whole parts are kept, others are escaped."""
     pieces: list[Content] = []
     for part in parts:
         text, style = (part, "") if isinstance(part, str) else part
@@ -28,9 +28,9 @@ def safe_text(*parts: Part, max_length: int = MAX_LENGTH) -> Content:
 
 
 def with_key(label: str, key: str) -> Content:
-    """What a button says, and the key that does the same: told apart by sign and weight.
+    """The label of a button and the key that does the same, distinguished by brackets and weight.
 
-    A paler hint can't be read on every ground that a button has, nor without colour.
+    A paler hint would not be legible on every background of a button, nor without color.
     """
     return safe_text(label, (f" [{key}]", "not bold")) if key else safe_text(label)
 
@@ -41,7 +41,7 @@ def lines(*rows: Content) -> Content:
 
 
 def flow(parts: Sequence[Content], gap: Content, width: int) -> Content:
-    """Join parts by gaps, and break lines of `width` columns between parts only."""
+    """Join parts with gaps, and break lines at `width` columns, but only between parts."""
     rows: list[Content] = []
     for part in parts:
         if rows and rows[-1].cell_length + gap.cell_length + part.cell_length <= width:
@@ -54,7 +54,7 @@ def flow(parts: Sequence[Content], gap: Content, width: int) -> Content:
 def facts(
     pairs: Sequence[tuple[str, Content | str]], width: int = 14, room: int | None = None
 ) -> Content:
-    """Lay out names and values in two columns; with `room`, values are broken to fit into it."""
+    """Lay out names and values in two columns; with `room`, values are wrapped to fit."""
     return lines(
         *(
             beside(
@@ -68,7 +68,7 @@ def facts(
 
 
 def beside(head: Content, text: Content, room: int | None) -> Content:
-    """A text that follows a head; with `room`, the lines it is broken into begin where it does."""
+    """A text after a head; with `room`, it is wrapped with a hanging indent."""
     width = head.cell_length
     first, *rest = [text] if room is None else text.wrap(max(20, room - width)) or [text]
     return lines(head + first, *(safe_text(" " * width) + part for part in rest))

@@ -8,7 +8,7 @@ from amp_console.console.widgets.grid import Cell
 from amp_console.text import blank_if_zero, zone_of
 
 SECOND = 1_000_000  # microseconds
-CLOCK_TOLERANCE = 10 * SECOND  # a moment that is less ahead of a ticking clock counts as now
+CLOCK_TOLERANCE = 10 * SECOND  # a time less than this in the future counts as now
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 YEAR = 365 * DAY
 
@@ -28,16 +28,16 @@ def number(value: int | None, glyphs: Glyphs) -> str:
 
 
 def changes(add: int, remove: int, glyphs: Glyphs) -> str:
-    """Return "+312  −40": what is still to be added and removed; "" if nothing is."""
+    """Return pending changes as "+312  −40"; "" if there are none."""
     parts = blank_if_zero(add, "+"), blank_if_zero(remove, glyphs.minus)
     return "  ".join(filter(None, parts))
 
 
 def ago(then: int | None, now: int, glyphs: Glyphs) -> str:
-    """Return "4 min ago" for two moments in microseconds since 1970.
+    """Return e.g. "4 min ago" for two times in microseconds since 1970.
 
-    A dash for none. Nothing happened in 1970 or before: such a moment is that of a member who
-    appears in no event, or comes from a clock that was never set.
+    None gives a dash. So does a time in 1970 or before: it belongs to a member who is in no event,
+    or comes from a clock that was never set.
     """
     if then is None or then < YEAR:
         return glyphs.dash
@@ -62,17 +62,17 @@ def between(least: str, most: str) -> str:
 
 
 def aged(moment: int | None, now: int, glyphs: Glyphs, tone: str = "dim") -> Cell:
-    """Return a cell of a list that says how long ago a moment was, and that keeps up with time."""
+    """Return a cell that says how long ago a time was, and stays current."""
     return Cell(ago(moment, now, glyphs), tone, moment)
 
 
 def day(moment: int) -> str:
-    """Return the UTC date of a moment in microseconds since 1970."""
+    """Return the UTC date of a time in microseconds since 1970."""
     return datetime.fromtimestamp(moment / SECOND, UTC).strftime("%Y-%m-%d")
 
 
 def at(moment: int | None) -> str:
-    """Return the local date and time of a moment in microseconds since 1970; "" for none."""
+    """Return the local date and time of a time in microseconds since 1970; "" for None."""
     if moment is None:
         return ""
     try:
@@ -82,9 +82,9 @@ def at(moment: int | None) -> str:
 
 
 def moment(then: int, now: int) -> str:
-    """Return when something was, in few columns: "19:42:50", or "05-03 19:42" before today.
+    """Return a short time: "19:42:50", or "05-03 19:42" before today.
 
-    For another year, only the date: "2025-05-03".
+    In another year, return only the date: "2025-05-03".
     """
     whole, today = at(then), at(now)
     if whole[:10] == today[:10]:
@@ -93,12 +93,12 @@ def moment(then: int, now: int) -> str:
 
 
 def zone() -> str:
-    """The zone that `at` and `clock` show times in, as it is now."""
+    """The time zone of `at` and `clock`, as of now."""
     return zone_of(datetime.now().astimezone())
 
 
 def clock(moment: int | None) -> str:
-    """Return the local time of day of a moment in microseconds since 1970; "" for none."""
+    """Return the local time of day of a time in microseconds since 1970; "" for None."""
     return at(moment)[11:] if moment is not None else ""
 
 

@@ -71,7 +71,7 @@ class History:
         """How much of the history is seeded, from 0.0 to 1.0."""
 
     def refused(self) -> frozenset[str]:
-        """The users for whom Amplitude refuses a whole request."""
+        """The users that make Amplitude refuse a whole request."""
         return frozenset(user_ids(self._seed, SHOPPERS, FIRST_SHOPPERS, REFUSED))
 
     def _ago(self, microseconds: int) -> int:

@@ -133,7 +133,7 @@ def traits(tree: object) -> AudienceTraits:
 
 
 def judge(status: int, body: str, wait: float | None) -> SegmentError:
-    """Return the error that an answer stands for; `wait` is its Retry-After, in seconds.
+    """Return the error that an answer represents; `wait` is its Retry-After, in seconds.
 
     The Public API lists its errors, the Profile API has one. An answer in neither form came from a
     proxy or a firewall, and says nothing about the token or the space.

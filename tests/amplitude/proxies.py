@@ -1,4 +1,4 @@
-"""Proxies on loopback, as small as they can be: an HTTP one and a SOCKS5 one."""
+"""Minimal proxies on loopback: an HTTP and a SOCKS5 proxy."""
 
 import asyncio
 import base64
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 
 class TestProxy:
-    """Counts the tunnels that it opened; `answer` is what it says instead, if anything."""
+    """Counts the tunnels that it opened; `answer` is sent instead of a tunnel, if given."""
 
     __test__ = False
     scheme = "http"

@@ -1,4 +1,4 @@
-"""The client against the simulated Amplitude: each call means the same to both."""
+"""The client against the simulated Amplitude: both agree on the meaning of each call."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A connection that was idle may be closed by the server at any moment, and is not used again."""
+"""The server may close an idle connection at any moment, so it is not used again."""
 
 import asyncio
 

@@ -52,7 +52,7 @@ async def test_each_record_is_a_member(rows: bytes, members: list[tuple[str, str
 
 
 async def test_a_quote_that_never_closes_is_found_in_linear_time() -> None:
-    """Else 800 KB hold up the event loop for 40 s."""
+    """Otherwise, 800 KB block the event loop for 40 s."""
     records = b"".join(b'"%d","user-%d"\n' % (n, n) for n in range(60_000))
     with pytest.raises(ServerTrouble):
         await read(HEADER + b'"1","a"b"\n', records)
@@ -113,7 +113,7 @@ USER_IDS = st.one_of(
 async def test_it_is_read_the_same_wherever_it_is_cut(
     members: list[tuple[str, str]], cuts: list[int], at_once: int, line_end: str
 ) -> None:
-    """Records that need no parser are read without one: that must make no difference."""
+    """Records that need no parser are read without one, which must make no difference."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=line_end)
     writer.writerow(("amplitude_id", "user_id"))

@@ -1,4 +1,4 @@
-"""No connection, for each of its reasons: what happened, that nothing was sent, what to do next."""
+"""Every reason for a failed connection: what happened, that nothing was sent, what to do next."""
 
 import asyncio
 import errno
@@ -37,7 +37,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def trusted(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
-    """An environment that trusts the authority."""
+    """An environment that trusts the test's certificate authority."""
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     return {"SSL_CERT_FILE": str(path)}

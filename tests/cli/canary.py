@@ -1,4 +1,4 @@
-"""A password that is looked for wherever it must not be."""
+"""A password that tests look for everywhere it must not be."""
 
 import signal
 import subprocess
@@ -13,7 +13,7 @@ CANARY = "canary+source pw/é"
 
 
 def is_in(content: bytes) -> bool:
-    """Whether the password, or a part that could be told as it, is in a content."""
+    """Whether the password, or a recognizable part, is in some bytes."""
     forms = (CANARY, urllib.parse.quote(CANARY), urllib.parse.quote_plus(CANARY), "canary+source")
     return any(form.encode() in content for form in (*forms, repr(CANARY)[1:-1], "canary%2B"))
 
@@ -25,7 +25,7 @@ def files_below(folder: Path) -> Iterator[bytes]:
 
 
 def family(process: int) -> list[Path]:
-    """A process and all below it, in /proc."""
+    """The folders in /proc of a process and its descendants."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,4 +1,4 @@
-"""`amp-console` inside this process, with an environment and streams of the test's own.
+"""`amp-console` inside this process, with the test's own environment and streams.
 
 A command takes 10 to 50 ms here and 300 ms or more as a process.
 """
@@ -18,7 +18,7 @@ from amp_console.cli import main
 
 
 class Ended(NamedTuple):
-    """How a command ended."""
+    """The result of a command."""
 
     status: int
     out: str
@@ -39,7 +39,7 @@ def run_inside(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> Ended:
-    """Run a command through the entry point of the package; what it printed comes back as text."""
+    """Run a command through the package's entry point; return its exit status and output."""
     raw_out, raw_err = io.BytesIO(), io.BytesIO()
     out = stdout or io.TextIOWrapper(raw_out, encoding=encoding)
     err = stderr or io.TextIOWrapper(raw_err, encoding=encoding)
@@ -84,7 +84,7 @@ def _command_line(arguments: Sequence[str | Path], stdin: TextIO) -> Iterator[No
 
 
 class Streams:
-    """Runs commands in the environment of the test; `out` and `err` are what the last printed."""
+    """Runs commands in the test's environment; `out` and `err` are the output of the last one."""
 
     def __init__(self) -> None:
         self.out = ""

@@ -1,4 +1,4 @@
-"""An operator at a shell, whose commands have a home of their own."""
+"""An operator at a shell, whose commands have a separate home."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ OWNER = "ana@acme.example"
 
 
 class Operator:
-    """Runs `amp-console` with keys in the environment unless told otherwise."""
+    """Runs `amp-console`, with keys in the environment by default."""
 
     def __init__(self, home: Path, simulator: Simulator) -> None:
         self.home = home
@@ -32,7 +32,7 @@ class Operator:
     def start(
         self, *arguments: str | Path, stdin: bytes = b"", prepare: Prepare = nothing
     ) -> Process:
-        """Start a command in a process of its own, and return at once."""
+        """Start a command in a separate process, and return at once."""
         folder = self.home / f"process-{len(self._started)}"
         folder.mkdir()
         process = Process(arguments, self.environment, folder, stdin, prepare)
@@ -40,7 +40,7 @@ class Operator:
         return process
 
     def end(self) -> None:
-        """Kill what was started and still runs, also where a test has failed."""
+        """Kill processes that are still running, even if a test has failed."""
         for process in self._started:
             process.kill()
 
@@ -56,7 +56,7 @@ class Operator:
         return run_inside(arguments, {**environment, **(more or {})}, stdin=stdin)
 
     def run_apart(self, *arguments: str | Path, stdin: bytes = b"") -> Ended:
-        """Run a command to its end in a process of its own."""
+        """Run a command to its end in a separate process."""
         process = self.start(*arguments, stdin=stdin)
         status = process.wait()
         assert status is not None, "it never ended"
@@ -81,16 +81,16 @@ class Operator:
         return self.run("connect", name, "--app-id", app_id, "--owner-email", OWNER, *where, *more)
 
     def limit(self, **limits: float) -> None:
-        """Set limits of the connection made last, which has none yet.
+        """Set limits of the last connection, which has none yet.
 
-        Where a kill decides what is under way, `quiet_time=0`: else users who have changed their
-        minds since are rightly not yet certain for minutes.
+        If a kill interrupts requests, use `quiet_time=0`: otherwise, users who have changed since
+        are correctly uncertain for minutes.
         """
         settings = self.home / "amp-console/config/config.toml"
         table = ", ".join(f"{name} = {value}" for name, value in limits.items())
         settings.write_text(f"{settings.read_text()}limits = {{ {table} }}\n")
 
     def cohort(self, name: str) -> set[str]:
-        """Who is in the cohort of this name."""
+        """The members of the cohort with this name."""
         world = self.simulator.world
         return world.members(world.cohort_named(name).id)

@@ -1,6 +1,6 @@
-"""`amp-console` in processes of their own, which can be killed and sent signals.
+"""`amp-console` in separate processes, which can be killed and sent signals.
 
-Each is forked from one that has imported everything: it begins after 20 ms instead of 400.
+Each is forked from one that has imported everything, so it starts in 20 ms instead of 400.
 """
 
 import functools
@@ -35,7 +35,7 @@ PATIENCE = 60.0  # seconds; a process that has not ended by then never does
 
 @functools.cache
 def _load() -> None:
-    """Name what the process that is forked imports; before the first one."""
+    """Name the modules that the forked process imports; call this before the first one."""
     modules = pkgutil.walk_packages(amp_console.__path__, "amp_console.")
     names = (module.name for module in modules)
     _FORKS.set_forkserver_preload(
@@ -47,7 +47,7 @@ def _load() -> None:
 
 
 class Process:
-    """A command that runs; what it prints goes into two files of the folder."""
+    """A running command, which prints to two files in the folder."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Process:
 
     @property
     def documents(self) -> list[Any]:
-        """The JSON documents that it has printed, one a line."""
+        """The JSON documents that it has printed, one per line."""
         return [json.loads(line) for line in self.out.splitlines()]
 
     def send(self, number: signal.Signals) -> None:
@@ -110,7 +110,7 @@ class Process:
         return self.wait()
 
     def wait(self, seconds: float = PATIENCE) -> int | None:
-        """Wait for its end so many seconds at most, and return `status`."""
+        """Wait for its end, for at most `seconds`, and return `status`."""
         self._process.join(seconds)
         return self.status
 
@@ -125,7 +125,7 @@ class Process:
     def kill_after_requests(
         self, simulator: Simulator, requests: int, seconds: float = PATIENCE
     ) -> int | None:
-        """Kill it once the simulator has served so many requests in all; return `status`.
+        """Kill it once the simulator has served so many requests in total; return `status`.
 
         It is killed after so many seconds at the latest.
         """

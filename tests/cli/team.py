@@ -23,7 +23,7 @@ REFUSED_AT_ONCE = 429  # while another request for the same cohort is in work
 
 
 class Team:
-    """`watch`, `sync`, `import` and `listen`, side by side; each reads events of its own.
+    """`watch`, `sync`, `import` and `listen` in parallel; each reads its own events.
 
     `operator` has a connection whose ledger is at `url`.
     """
@@ -56,7 +56,7 @@ class Team:
             file.touch()
 
     def feed(self, count: int) -> None:
-        """Give each of them some events; the sender repeats what was not answered with 200."""
+        """Give each of them some events; the sender repeats requests not answered with 200."""
         for name in self._commands:
             events = [self._event() for _ in range(count)]
             if name == "listen":
@@ -81,7 +81,7 @@ class Team:
                 self._unanswered.popleft()
 
     def keep_running(self) -> None:
-        """Start those that do not run."""
+        """Start those that are not running."""
         for name, command in self._commands.items():
             process = self._processes.get(name)
             if process is None or process.status is not None:
@@ -90,14 +90,14 @@ class Team:
                 self._processes[name] = self._operator.start(*command)
 
     def kill_one(self, seconds: float = 0.5) -> None:
-        """Kill one of them, at a moment of the next so many seconds."""
+        """Kill one of them, at a random moment within the next seconds."""
         victim = self._processes[self._dice.choice(list(self._commands))]
         victim.wait(self._dice.uniform(0, seconds))
         victim.kill()
         self.in_flight += self._operator.simulator.in_work
 
     def finish(self) -> None:
-        """Kill all, take in what was left, and sync until Amplitude can change nothing any more."""
+        """Kill all, read what is left, and sync until Amplitude can no longer change anything."""
         for process in self._processes.values():
             process.kill()
         for file in self._files.values():
@@ -128,12 +128,12 @@ class Team:
 
     @property
     def overlaps(self) -> int:
-        """How many requests met another one in work for the same cohort."""
+        """How many requests met another one in progress for the same cohort."""
         return sum(seen.status == REFUSED_AT_ONCE for seen in self._operator.simulator.requests)
 
 
 def wait_until_certain(url: str) -> None:
-    """Wait until no request without an answer can change anything any more."""
+    """Wait until no unanswered request can still change anything."""
     begun = monotonic()
     with open_ledger(url) as ledger:
         while any(item.until > now_in_microseconds() for item in ledger.read(uncertain).values()):
@@ -141,6 +141,6 @@ def wait_until_certain(url: str) -> None:
 
 
 def check_end(process: Process) -> None:
-    """A process that ended by itself says why in a sentence."""
+    """A process that ended on its own says why in a sentence."""
     assert "Traceback" not in process.err, process.err
     assert process.status in {0, 1, 4, -signal.SIGKILL}, (process.status, process.err)

@@ -1,4 +1,4 @@
-"""What a live session prints while it reads files that were large when it began."""
+"""What a live session prints while it reads files that were large at its start."""
 
 from amp_console.cli.session_log import backlog, details, figures_line
 from amp_console.ledger.sources import ReadCounts

@@ -1,4 +1,4 @@
-"""Machines whose clocks are hours apart share a ledger: the server's clock counts for all."""
+"""Machines whose clocks are hours apart share a ledger: the server's clock is used by all."""
 
 import time
 from datetime import timedelta
@@ -19,7 +19,7 @@ SYNCS = 3
 
 
 class Shifted:
-    """Lets a process believe that it is another time."""
+    """Makes a process believe that it is a different time."""
 
     def __init__(self, by: timedelta) -> None:
         self.by = by
@@ -121,7 +121,7 @@ def opened(operator: Operator) -> Ledger:
 
 
 def times_of_another_clock(db: Db) -> list[tuple[str, int]]:
-    """The columns with a number that is hours from now, though no day: events are months old."""
+    """The columns with a time that is off by hours but not by days: events are months old."""
     now = now_in_microseconds()
     return [
         (f"{table}.{name}", value - now)

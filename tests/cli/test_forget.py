@@ -1,4 +1,4 @@
-"""`forget`: what it asks, what it says, and its exit statuses."""
+"""`forget`: its questions, its output and its exit statuses."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_identifiers_can_stay_out_of_the_history_of_the_shell(synced: Operator) 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n"])
 def test_a_blank_identifier_is_misuse(synced: Operator, blank: str) -> None:
-    """A variable of the shell that isn't set: every text of the ledger was "[erased]"."""
+    """An unset shell variable once turned every text of the ledger into "[erased]"."""
     log = synced.run("log").out
     ended = synced.run("forget", blank, ANA, "--yes")
     assert ended.status == 2
@@ -180,7 +180,7 @@ class Dying:
 def test_killed_at_any_statement_it_is_finished_by_the_next_request(
     operator: Operator, tmp_path: Path
 ) -> None:
-    """From the first statement to the last: in between are the request, the erasure, VACUUM."""
+    """From the first statement to the last, through the request, the erasure and VACUUM."""
     path = tmp_path / "events.ndjson"
     people = [f"person-{number:02}-7c41" for number in range(17)]
     path.write_text("".join(json.dumps(event(user, True)) + "\n" for user in [*people, "u2"]))

@@ -1,4 +1,4 @@
-"""Signals end asynchronous work in an orderly way, also where the event loop can't handle them."""
+"""Signals end asynchronous work in an orderly way, even if the event loop can't handle them."""
 
 import asyncio
 import signal

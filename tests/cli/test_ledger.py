@@ -1,4 +1,4 @@
-"""`amp-console ledger`: shown, checked, copied and moved, to a real PostgreSQL and back."""
+"""`amp-console ledger`: show, check, copy and move, to a real PostgreSQL and back."""
 
 import json
 import signal
@@ -52,7 +52,7 @@ def file_of(operator: Operator) -> Path:
 
 
 def sums(url: str | Path, *, but: str = "log_entry") -> list[TableSum]:
-    """The sums of all tables but the log, which says that the settings were changed."""
+    """The checksums of all tables except the log, which says that the settings were changed."""
     with open_ledger(url) as ledger:
         return [item for item in ledger.read(sums_of) if item.table != but]
 

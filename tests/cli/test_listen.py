@@ -35,7 +35,7 @@ def sender() -> Iterator[httpx.Client]:
 
 
 def sender_to(port: int) -> httpx.Client:
-    """What posts events to a receiver, on a new connection each time."""
+    """Posts events to a receiver, on a new connection each time."""
     return httpx.Client(
         base_url=f"http://127.0.0.1:{port}",
         verify=False,  # noqa: S501  # loopback alone, and certificates take 20 ms to load
@@ -76,7 +76,7 @@ def test_a_signal_delivers_what_is_pending_and_ends_with_0(
 def test_what_was_answered_is_kept_through_ten_kills(
     operator: Operator, simulator: Simulator, sender: httpx.Client
 ) -> None:
-    """As Segment does, the sender sends again what was not answered with 200."""
+    """Like Segment, the sender repeats requests that were not answered with 200."""
     operator.limit(quiet_time=0)
     dice = random.Random(7)
     entered: set[str] = set()

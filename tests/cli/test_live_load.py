@@ -1,4 +1,4 @@
-"""The benchmark of live, a few seconds long: whatever its figures are, every cohort is exact."""
+"""The live benchmark, a few seconds long: whatever its figures, every cohort is exact."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`amp-console log`: what was done and by which process, for people and for scripts."""
+"""`amp-console log`: what was done, and by which process, for people and scripts."""
 
 import json
 import signal

@@ -1,7 +1,7 @@
 """A network loses every packet between a command and the server of its ledger.
 
-No connection is closed: each side has to find out by itself. How long that takes is said by the
-options of the ledger's address.
+No connection is closed: each side has to find out on its own. The options of the ledger's address
+determine how long that takes.
 """
 
 from collections.abc import Iterator
@@ -49,9 +49,9 @@ class Remote(NamedTuple):
 def remotes(
     tmp_path: Path, server_ledgers: PostgresqlLedgers, empty_ledger: EmptyLedger
 ) -> Iterator[Iterator[Remote]]:
-    """As many as a test takes, each with a project, a ledger and a relay of its own.
+    """Several operators, each with a separate project, ledger and relay.
 
-    What one command waits for, others wait for meanwhile: a lost packet costs seconds.
+    Their commands wait in parallel: a lost packet costs seconds.
     """
     with ExitStack() as ending:
 
@@ -68,7 +68,7 @@ def remotes(
 
 
 def behind(relay: LossyRelay, ledgers: PostgresqlLedgers, url: str) -> str:
-    """The address of a ledger as it is reached through the relay."""
+    """The address of a ledger through the relay."""
     return f"{url}&{SOON}".replace(f":{ledgers.server.port}/", f":{relay.port}/")
 
 
@@ -114,9 +114,9 @@ class Group:
         return tuple(name.split())
 
     def until_done(self, *command: str | Path) -> None:
-        """Give a command again until the server has noticed that the former process is gone.
+        """Repeat a command until the server has noticed that the former process is gone.
 
-        Until then that process may still be at work, or its request may still be answered.
+        Until then, that process may still be working, or its request may still be answered.
         """
         begun = monotonic()
         while (ended := self.operator.run(*command)).status:
@@ -150,7 +150,7 @@ LOST = [
     ("audiences", 0.5),
     ("ledger check", 0.8),
 ]
-"""Commands, and after which part of all that they send and receive the rest is lost."""
+"""Commands, and the part of their traffic after which the rest is lost."""
 
 
 def test_a_command_ends_in_a_sentence_and_is_exact_when_it_is_given_again(

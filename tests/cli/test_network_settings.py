@@ -1,4 +1,4 @@
-"""Settings of the environment that make connections impossible stop only what needs one."""
+"""Environment settings that make connections impossible stop only what needs a connection."""
 
 import json
 from collections.abc import Iterator

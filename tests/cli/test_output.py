@@ -1,4 +1,4 @@
-"""What commands print steers no terminal, and nothing is lost where it can not be printed."""
+"""Commands print nothing that controls the terminal, and lose nothing that can't be printed."""
 
 import ast
 import json
@@ -107,7 +107,7 @@ def streams(monkeypatch: pytest.MonkeyPatch, simulator: Simulator, tmp_path: Pat
 
 
 def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
-    """How each command is called, with hostile texts wherever it takes a text."""
+    """The arguments of each command, with hostile texts wherever it takes a text."""
     file = Path(NAME)
     return {
         "connect": [
@@ -266,7 +266,7 @@ def test_a_session_continues_if_its_output_can_not_be_written(
 
 
 def test_standard_streams_that_are_closed_are_no_trouble(streams: Streams) -> None:
-    """In a process of its own, where a ledger could get the number of a closed stream."""
+    """In a separate process, in which a ledger could get the number of a closed stream."""
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *MODULE, "sync", "twice", "--yes"],
         check=False,
@@ -285,7 +285,7 @@ def test_standard_streams_that_are_closed_are_no_trouble(streams: Streams) -> No
 
 
 def test_nothing_else_prints() -> None:
-    """`output` is the one place where text leaves; what is new goes through it, too."""
+    """`output` is the only module that prints; new code must use it, too."""
     found = []
     for path in (*(ROOT / "cli").glob("*.py"), *(ROOT / "demo").glob("*.py")):
         if path.name == "output.py":

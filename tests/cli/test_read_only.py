@@ -63,7 +63,7 @@ KEPT = {
     "forget": "Nothing was erased.",
     "prune": "Nothing was deleted.",
 }
-"""Of the commands that would send or change something: what they say."""
+"""The output of commands that would send or change something."""
 
 
 def test_no_command_sends_or_changes_settings(operator: Operator, file: Path) -> None:

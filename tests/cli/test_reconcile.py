@@ -59,7 +59,7 @@ def cohort_of(simulator: Simulator, name: str = "shoppers") -> str:
 
 
 def drift(simulator: Simulator, *, out: tuple[str, ...] = (), into: tuple[str, ...] = ()) -> None:
-    """Change the cohort of the shoppers behind our back."""
+    """Change the shoppers' cohort directly in Amplitude."""
     world = simulator.world
     for operation, users in ((Operation.REMOVE, out), (Operation.ADD, into)):
         found = world.resolve(users, IdType.USER_ID).found
@@ -294,7 +294,7 @@ def test_comparing_is_in_the_history(operator: Operator) -> None:
 def test_killed_after_each_request_the_next_run_mends_it(
     operator: Operator, simulator: Simulator
 ) -> None:
-    """Every request of a repair is once the last that was served before a kill."""
+    """Each request of a repair in turn is the last one served before a kill."""
     operator.limit(first_batch=2, largest_batch=2)
     command = ("reconcile", "shoppers", "--apply", "both", "--yes", "--verify")
     served, killed = 1, 0

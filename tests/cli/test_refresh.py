@@ -45,9 +45,9 @@ def ask(operator: Operator, sql: str, *more: str) -> Ended:
 
 @contextmanager
 def interrupted(moment: int) -> Iterator[None]:
-    """Press Ctrl-C at a moment of the wait for a query: at so many calls and returns of Python's.
+    """Press Ctrl-C while a command waits for a query, after a number of Python calls and returns.
 
-    What never ends fails, instead of holding up the tests.
+    A command that never ends fails, instead of blocking the tests.
     """
     events = 0
 

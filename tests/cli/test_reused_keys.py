@@ -1,4 +1,4 @@
-"""A key that two audiences share: each is named, and shown, by its computation ID."""
+"""If two audiences share a key, each is named and shown by its computation ID."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ OLD, NEW = "aud_old", "aud_new"
 
 @pytest.fixture
 def spring(operator: Operator, tmp_path: Path) -> Operator:
-    """An operator with two audiences of one key: old-0 and old-1 in the one, new-0 in the other."""
+    """An operator with two audiences of one key: one with old-0 and old-1, one with new-0."""
     events = [
         event(user, True, audience="spring", personas={"computation_id": target})
         for target, user in ((OLD, "old-0"), (OLD, "old-1"), (NEW, "new-0"))

@@ -32,7 +32,7 @@ numbers = count(1)
 
 @pytest.fixture
 def operator(fresh: Operator, server: PostgresqlServer) -> Operator:
-    """One whose ledger is on a server of its own, which may be restarted."""
+    """An operator whose ledger is on a separate server, which may be restarted."""
     url = f"{server.url()}?schema=ledger_{next(numbers)}"
     fresh.environment |= {"AMP_CONSOLE_LEDGER": url, "PGPASSWORD": PASSWORD}
     assert fresh.connect().status == 0
@@ -41,7 +41,7 @@ def operator(fresh: Operator, server: PostgresqlServer) -> Operator:
 
 
 class Sender(threading.Thread):
-    """Posts users one by one, each of them until it is answered with 200."""
+    """Posts users one by one, repeating each until it is answered with 200."""
 
     def __init__(self, port: int, users: list[str]) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Sender(threading.Thread):
 def test_live_sessions_go_on_after_a_restart(
     operator: Operator, simulator: Simulator, server: PostgresqlServer, tmp_path: Path
 ) -> None:
-    """What was answered with 200 is in the ledger, and so is what the file says."""
+    """Everything answered with 200 is in the ledger, and so is the content of the file."""
     file = tmp_path / "live.ndjson"
     file.write_text(lines(*USERS[:5]))
     watching = operator.start("watch", file, *LIVE)
@@ -95,7 +95,7 @@ def test_live_sessions_go_on_after_a_restart(
 
 
 def states(operator: Operator) -> list[str]:
-    """How the runs are going, the newest first."""
+    """The statuses of the runs, the newest first."""
     return [run["status"] for run in operator.run("runs", "--json").document]
 
 

@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def ask(port: int, path: str) -> int | None:
-    """The status of an answer; None: nothing listens there."""
+    """The status of an answer; None if nothing listens there."""
     with suppress(httpx.TransportError):
         return httpx.get(f"http://127.0.0.1:{port}{path}").status_code
     return None

@@ -1,6 +1,6 @@
-"""A proxy before the server of a ledger acknowledges every packet, and passes nothing on any more.
+"""A proxy in front of a ledger's server acknowledges every packet, but forwards nothing any more.
 
-No limit of the network's is reached: only who waits for an answer finds out.
+No network timeout is reached: only someone who waits for an answer finds out.
 """
 
 from collections.abc import Iterator

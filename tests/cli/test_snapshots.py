@@ -1,4 +1,4 @@
-"""`import --snapshot`: what it says, asks and answers with, at a terminal and without one."""
+"""`import --snapshot`: its output, questions and exit status, with and without a terminal."""
 
 import os
 import pty

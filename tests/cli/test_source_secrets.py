@@ -1,4 +1,4 @@
-"""The password of a source is in the keyring and nowhere else, whatever its commands do."""
+"""The password of a source is in the keyring and nowhere else, whatever commands run."""
 
 import urllib.parse
 from collections.abc import Iterator
@@ -135,6 +135,6 @@ def test_no_argument_and_no_environment_of_a_process_holds_it(
 
 
 def test_the_search_would_find_one() -> None:
-    """The tests above can fail: a password that is written down is found."""
+    """The tests above can fail: a password that is stored elsewhere is found."""
     for text in (f"PGPASSWORD={CANARY}", repr(CANARY), urllib.parse.quote(CANARY, safe="")):
         assert is_in(f"before {text} after".encode())

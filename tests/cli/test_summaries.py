@@ -1,4 +1,4 @@
-"""What commands say they did: it names only what there is."""
+"""The summaries of commands name only what exists."""
 
 import json
 import os

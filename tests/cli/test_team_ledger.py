@@ -231,7 +231,7 @@ def test_a_file_has_no_password(fresh: Operator) -> None:
 
 
 def statements_of_docs() -> list[list[str]]:
-    """The statements of each SQL block of the page about teams, with a password that is one."""
+    """The statements of each SQL block of the page about teams, with a real password."""
     page = (Path(__file__).parents[2] / "docs" / "team.md").read_text()
     blocks = re.findall(r"^```sql\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     return [block.replace("…", CANARY).strip().removesuffix(";").split(";") for block in blocks]

@@ -119,7 +119,7 @@ def test_wrong_use_ends_with_2(operator: Operator, arguments: tuple[str, ...], w
 def test_killed_at_ten_random_moments_under_load_nothing_is_lost(
     operator: Operator, simulator: Simulator, tmp_path: Path
 ) -> None:
-    """The file grows all the time; each kill comes after so many more requests."""
+    """The file keeps growing; each kill comes after a given number of further requests."""
     operator.limit(quiet_time=0)
     dice = random.Random(5)
     audiences = (Audience.named("High value shoppers"), Audience.named("Newsletter"))

@@ -52,7 +52,7 @@ class Silent(Memory):
 
 
 class Failing(Memory):
-    """Fails as it is told."""
+    """Fails as instructed."""
 
     error: ClassVar[BaseException] = Exception()
 
@@ -64,7 +64,7 @@ class Failing(Memory):
 
 
 class Forgetful(Memory):
-    """Gives back something else than it was given."""
+    """Returns something other than what was stored."""
 
     def get_password(self, service: str, username: str) -> str | None:
         return "something else"

@@ -23,7 +23,7 @@ def connection() -> Connection:
 
 @pytest.fixture
 def saved_connection(store: ConnectionStore, connection: Connection) -> None:
-    """The connection is in the settings already."""
+    """The connection is already in the settings."""
     store.save(connection)
 
 

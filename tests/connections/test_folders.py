@@ -1,4 +1,4 @@
-"""Where things are kept, and that no other user can read them."""
+"""Where files are kept, and that no other user can read them."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""The keyring thread: silence, failures and what they leave behind."""
+"""The keyring thread: silent keyrings, failures, and their aftermath."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def environ(backend: type[backends.Memory]) -> dict[str, str]:
 
 
 def impatient(times: int) -> Keyring:
-    """A silent keyring that is given up so many times, and then waited for."""
+    """A silent keyring that is given up a number of times, and then waited for."""
     left = [None] * times
 
     def stop() -> None:

@@ -1,4 +1,4 @@
-"""Which keyring is taken, and which are refused."""
+"""Which keyring is used, and which are refused."""
 
 import os
 import sys

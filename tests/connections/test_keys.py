@@ -1,4 +1,4 @@
-"""Keys and texts as people supply them."""
+"""Keys and texts as people enter them."""
 
 import pytest
 

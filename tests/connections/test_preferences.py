@@ -1,4 +1,4 @@
-"""What the settings prefer for the console: read with patience, written without harm."""
+"""The console's preferences in the settings: read tolerantly, written without damage."""
 
 from pathlib import Path
 

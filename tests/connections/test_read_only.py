@@ -1,4 +1,4 @@
-"""A process started with --read-only changes no settings and no keys, whichever way it is asked."""
+"""A process started with --read-only never changes settings or keys, however it is asked to."""
 
 import ast
 import re
@@ -138,7 +138,7 @@ def calls(*packages: str) -> Iterator[tuple[str, ast.Call]]:
 
 
 def test_front_ends_write_settings_and_keys_through_the_book_alone() -> None:
-    """So that an action or command that is added later can't forget --read-only."""
+    """This way, a new action or command can't forget --read-only."""
     for file, call in calls("cli", "console", "sync"):
         function = ast.unparse(call.func)
         assert function != "SettingsFile", file
@@ -150,7 +150,7 @@ def test_front_ends_write_settings_and_keys_through_the_book_alone() -> None:
 
 
 def test_front_ends_change_the_ledger_through_sync_alone() -> None:
-    """Whatever is set for audiences there is refused for a read-only connection."""
+    """All changes to audiences there are refused for a read-only connection."""
     marks = {
         "add_local_entry",  # what the console said, which changes no audience
         "keep_audiences",  # what Segment said, which changes no audience

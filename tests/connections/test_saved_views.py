@@ -1,4 +1,4 @@
-"""Views in the settings: read with patience, written without harm to the rest."""
+"""Views in the settings: read tolerantly, written without damage to the rest."""
 
 from pathlib import Path
 

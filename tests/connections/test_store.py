@@ -1,4 +1,4 @@
-"""The settings file: what is kept, what is refused, and what a crash leaves."""
+"""The settings file: what is kept, what is refused, and the state after a crash."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Keys kept, replaced and forgotten, with a real keyring."""
+"""Keys stored, replaced and deleted, with a real keyring."""
 
 import gc
 import os
@@ -120,7 +120,7 @@ def test_a_connection_that_cannot_be_saved_leaves_no_keys(
 
 
 class Interrupted(ConnectionStore):
-    """A store that Ctrl+C interrupts, before or after it has saved."""
+    """A store that Ctrl-C interrupts, before or after saving."""
 
     is_saving = False
 

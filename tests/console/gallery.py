@@ -1,7 +1,7 @@
 """Every main screen of the console, painted from the demo: the same bytes each time.
 
-For each size the demo is seeded anew, from a fixed seed and by a clock that does not advance; then
-the console is led from screen to screen, and each is painted in both themes.
+For each size, the demo is seeded again, with a fixed seed and a clock that does not advance; then
+the console goes from screen to screen, and each is painted in both themes.
 """
 
 import asyncio
@@ -66,14 +66,14 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class View(NamedTuple):
-    """One size of the console: columns and lines, and how its pictures are named and kept."""
+    """One size of the console: columns and lines, and the names and folder of its pictures."""
 
     size: tuple[int, int]
     prefix: str
     folder: Path
 
     def kept(self) -> dict[str, str]:
-        """The pictures that are kept of this size, in all themes, as SVG by name."""
+        """The stored pictures of this size, in all themes, as SVG by name."""
         return {
             file.stem: file.read_text(encoding="utf-8")
             for theme in THEMES
@@ -88,7 +88,7 @@ THEMES = {"dark": DARK, "light": LIGHT}
 
 
 class Moment:
-    """A monotonic clock that moves when it is told to."""
+    """A monotonic clock that only advances on request."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -103,7 +103,7 @@ async def _for_ever(_: float) -> None:
 
 @contextmanager
 def _stage() -> Iterator[SimulatedSession]:
-    """The demo with its scene set, at a frozen moment, in UTC."""
+    """The prepared demo, at a frozen moment, in UTC."""
     zone = os.environ.get("TZ")
     os.environ["TZ"] = "UTC"
     time.tzset()
@@ -123,7 +123,7 @@ def _stage() -> Iterator[SimulatedSession]:
 
 
 def _logs(demo: SimulatedSession) -> Path:
-    """The folder of event files, with files that are all of the same age."""
+    """The folder of event files, all of the same age."""
     assert demo.home is not None
     folder = demo.home / "segment-logs"
     for file in folder.iterdir():
@@ -132,7 +132,7 @@ def _logs(demo: SimulatedSession) -> Path:
 
 
 def paint(view: View) -> dict[str, str]:
-    """Lead the console through all its screens; return their pictures as SVG, by name."""
+    """Take the console through all its screens; return their pictures as SVG, by name."""
     with _stage() as demo:
         return asyncio.run(_paint(demo, view))
 
@@ -251,7 +251,7 @@ async def _of_sources(pilot: Pilot[None]) -> AsyncIterator[str]:
 
 
 async def _follow(pilot: Pilot[None]) -> None:
-    """A live session as it is after a minute; a real one would not stand still."""
+    """A live session in its state after a minute; a real one would keep changing."""
     app = console(pilot)
     assert app.services.session is not None
     work = LiveJob(
@@ -271,7 +271,7 @@ async def _follow(pilot: Pilot[None]) -> None:
 
 
 async def _run(pilot: Pilot[None], change: Callable[[Db], int]) -> int:
-    """Change the ledger, after all that it was told to write before."""
+    """Change the ledger, after all queued writes."""
     session = services(pilot).session
     assert session is not None
     return await session.ledger.awrite(change)
@@ -283,11 +283,11 @@ _WAITS: dict[str, str] = {
     PAUSED: WaitReason.PAUSED,
 }
 SENT = [(190, "add")] * 6 + [(142, "remove")] * 2 + [(189, "add")] * 3
-"""The requests of the session, one each five seconds; two users of the last one are skipped."""
+"""The session's requests, one every five seconds; two users of the last one are skipped."""
 
 
 def _add_session(db: Db) -> int:
-    """Keep the session's run with its requests for the shoppers; returns the run's id."""
+    """Save the session's run with its requests for the shoppers; return the run's ID."""
     begun = NOW - 59_000_000
     run_id = begin_run(db, ReadCounts(), begun, "", RunKind.LIVE)
     end_run(db, run_id, RunStatus.DELIVERED, "", NOW)
@@ -364,7 +364,7 @@ def _audience(
     entered: tuple[int, ...] = (),
     left: tuple[int, ...] = (),
 ) -> LiveAudience:
-    """An audience of the session: without changes, unless it is said which."""
+    """An audience of the session, by default without changes."""
     return LiveAudience(
         ids[known.key], known.key, known.name, queue, lag, counts, state,
         phase=LivePhase.WAITING if state else LivePhase.LIVE, is_paused=state == PAUSED,
@@ -443,7 +443,7 @@ def _someone(db: Db) -> str:
 
 
 async def _hold_a_sync(pilot: Pilot[None], demo: SimulatedSession) -> None:
-    """Sync the newsletter up to a rate limit, and stay there."""
+    """Sync the newsletter until it meets a rate limit, and stop there."""
     assert demo.simulator is not None
     _list(pilot).go_to(await _id_of(pilot, NEWSLETTER.key))
     limit = Rule(Answer(429, retry_after="12"), frozenset({Call.MEMBERSHIP}), every=6)
@@ -475,6 +475,6 @@ async def _id_of(pilot: Pilot[None], key: str) -> int:
 
 
 async def _visit(pilot: Pilot[None], key: str, *shown: str) -> None:
-    """Press a key, and wait until these texts are seen."""
+    """Press a key, and wait until these texts are visible."""
     await pilot.press(key)
     await until_shown(pilot, *shown)

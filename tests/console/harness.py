@@ -1,4 +1,4 @@
-"""The console in a test: its own folders, a simulated Amplitude and a fixed clock."""
+"""The console in a test: separate folders, a simulated Amplitude and a fixed clock."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ RENDER_EVERY = 0.5  # seconds after which a screen is rendered even though nothi
 
 
 class ConsoleHarness:
-    """Opens consoles on its own folders. Keys come from `environ` unless `has_keys` is False."""
+    """Opens consoles on separate folders. Keys come from `environ` unless `has_keys` is False."""
 
     def __init__(self, home: Path, simulator: Simulator, *, has_keys: bool = True) -> None:
         self.home = home
@@ -64,7 +64,7 @@ class ConsoleHarness:
         )
 
     def serve_regions(self, north_america: str | None = None, europe: str | None = None) -> None:
-        """Serve North America by the simulator and Europe by no one, or by these URLs."""
+        """Let the simulator serve North America and no one serve Europe, or use these URLs."""
         urls = {
             Region.NORTH_AMERICA: north_america or self.simulator.base_url,
             Region.EUROPE: europe or NOWHERE,
@@ -72,7 +72,7 @@ class ConsoleHarness:
         self.environment = replace(self.environment, region_urls=urls)
 
     def connect(self, name: str = "Acme prod", **more: object) -> Connection:
-        """Write a connection to the simulated project into the settings."""
+        """Save a connection to the simulated project in the settings."""
         connection = Connection(
             name=name,
             app_id=self.simulator.world.app_id,
@@ -94,7 +94,7 @@ class ConsoleHarness:
     async def open(
         self, opening: LaunchOptions | None = None, size: tuple[int, int] = (120, 36)
     ) -> AsyncIterator[Pilot[None]]:
-        """Open the console, and close it in the end."""
+        """Open the console, and close it at the end."""
         app = ConsoleApp(self.environment, opening or LaunchOptions())
         async with app.run_test(size=size, notifications=True) as pilot:
             if app.services.environment.demo is None:
@@ -110,7 +110,7 @@ def console(pilot: Pilot[None]) -> ConsoleApp:
 
 
 def services(pilot: Pilot[None]) -> Services:
-    """What the application of a pilot provides to its screens."""
+    """The services of a pilot's application."""
     return console(pilot).services
 
 
@@ -120,20 +120,20 @@ def picture(pilot: Pilot[None]) -> str:
 
 
 async def opened(pilot: Pilot[None]) -> None:
-    """Wait until the connection is open, or the screen in its place."""
+    """Wait until the connection is open, or the screen that replaces home."""
     await until(pilot, lambda: not services(pilot).sessions.is_opening)
     await pilot.pause()
 
 
 class _Patience:
-    """How long a test still waits, counted in looks."""
+    """How much longer a test waits, counted in checks."""
 
     def __init__(self) -> None:
         self._left = PATIENCE  # seconds
         self._looked = monotonic()
 
     def lasts(self) -> bool:
-        """Whether one more look is worth it."""
+        """Whether to check once more."""
         now = monotonic()
         self._left -= min(now - self._looked, LOOK_COUNTS)
         self._looked = now
@@ -149,7 +149,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
 
 
 async def until_on(pilot: Pilot[None], kind: type[Screen[Any]]) -> None:
-    """Wait until a screen of this kind is in front, laid out, and takes keys."""
+    """Wait until a screen of this class is in front, laid out, and accepts keys."""
     await until(pilot, lambda: isinstance(pilot.app.screen, kind) and changes(pilot.app.screen))
     await pilot.pause()
 
@@ -171,7 +171,7 @@ async def until_picture(pilot: Pilot[None], condition: Callable[[str], object]) 
 
 
 async def _settled_picture(pilot: Pilot[None]) -> str:
-    """The text of the screen once two checks in a row find no change; of a restless one, soon."""
+    """The text of the screen once two checks in a row find no change; soon, if it never settles."""
     begun, is_settled = monotonic(), False
     while not is_settled and monotonic() - begun < RENDER_EVERY:
         screen, seen = pilot.app.screen, changes(pilot.app.screen)
@@ -191,7 +191,7 @@ async def until_gone(pilot: Pilot[None], text: str) -> None:
 
 
 async def until_notified(pilot: Pilot[None], *texts: str) -> None:
-    """Wait until a notification contains each of these texts, however its toast wraps."""
+    """Wait until a notification contains each of these texts, however it wraps."""
     await until(
         pilot,
         lambda: all(any(t in h.text for h in services(pilot).notifications.entries) for t in texts),

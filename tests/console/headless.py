@@ -1,23 +1,20 @@
-"""Textual without a terminal, painting only what a test examines and idling as little as it can.
+"""Textual without a terminal, painting only what a test examines, and idling as little as possible.
 
 Textual renders every change of a headless application and drops the result (`App._display`),
 which was a third of the time of the console's tests. Here a change is only counted; the screen is
 rendered when a test asks for its text.
 
-It parses all style sheets, and looks through their rules, anew for each application and for each
-screen that is opened; here this is done once in a process (`quick_styles.py`).
+For each application and each screen that opens, it parses all style sheets and searches their rules
+again; here this is done once per process (`quick_styles.py`). Each strip of a line creates seven
+caches with statistics; here they are plain dicts, created when first used, which saves a tenth of
+the time of the console's tests. A test that reads a screen's text gets it without blending colors
+(`quick_text.py`).
 
-Each strip of a line makes seven caches that count what they find; here they are plain dicts, made
-when they are first used, which take a tenth of the time of the console's tests less. A test that
-asks for a screen's text gets it without the colours being mixed (`quick_text.py`).
-
-A pilot waits 40 ms for each key, until the process burns no CPU time, which under load says
-nothing. Here it waits until the event loop has nothing left to do. Then it sends a message to each
-widget and waits for them all, which took half of the time of a key; here it asks whether each
-widget waits for a message.
-
-For each widget that a query meets, Textual follows all its ancestors through the selector; here it
-first asks for what the selector says of the widget itself. What each message costs is less, too
+A pilot waits 40 ms for each key, until the process uses no CPU time, which is no criterion under
+load. Here it waits until the event loop has nothing left to do. Then it sends a message to each
+widget and waits for all of them, which took half of the time of a key; here it checks whether each
+widget is waiting for a message. For each widget that a query visits, Textual matches all its
+ancestors with the selector; here it first checks the widget itself. Messages cost less, too
 (`quick_messages.py`).
 """
 
@@ -61,13 +58,13 @@ def changes(screen: Screen[object]) -> int:
 
 
 def rendered(app: App[Any]) -> list[Strip]:
-    """The lines of the screen in front, with the screens that are seen behind it."""
+    """The lines of the screen in front, with the screens visible behind it."""
     visible_screen_stack.set(app._background_screens)
     return app.screen._compositor.render_strips()
 
 
 def text_of_screen(app: App[Any]) -> list[str]:
-    """The text of the lines that `rendered` returns, without the blanks that end them."""
+    """The text of the lines that `rendered` returns, without trailing spaces."""
     if is_text_quick():
         return text_of_screens(app)
     return [strip.text.rstrip() for strip in rendered(app)]
@@ -95,9 +92,9 @@ async def _wait_for_idle(_min_sleep: float = 0.0, max_sleep: float = 1.0) -> Non
 
 
 async def _wait_for_widgets(self: Pilot[Any], timeout: float = 30.0) -> bool:
-    """Wait until the application, the screen and all its widgets wait for a message.
+    """Wait until the application, the screen and all its widgets are waiting for a message.
 
-    What they changed is laid out then; of a screen that always changes, as it was a moment ago.
+    Their changes are then laid out; if a screen changes all the time, those of a moment ago.
     """
     begun = monotonic()
     try:
@@ -128,7 +125,7 @@ def _is_to_be_painted(screen: Screen[object]) -> bool:
 
 
 def _is_waiting(pump: MessagePump) -> bool:
-    """Whether it has handled all its messages, or takes none any more."""
+    """Whether it has handled all its messages, or no longer accepts any."""
     if pump._closing or pump._closed:
         return True
     queue: Queue[Message | None] = pump._message_queue
@@ -145,7 +142,7 @@ def _keep_segments(
 
 
 def _make_cache(self: Strip, name: str) -> dict[object, Strip]:
-    """Make a cache of a strip when it is first asked for; most are never."""
+    """Create a cache of a strip when it is first used; most never are."""
     if not name.endswith("_cache"):
         raise AttributeError(name)
     made: dict[object, Strip] = {}
@@ -170,7 +167,7 @@ def _match(selector_sets: Iterable[SelectorSet], node: DOMNode) -> bool:
 
 @contextmanager
 def quick_textual() -> Iterator[None]:
-    """Let headless applications paint nothing, and pilots wait for the event loop alone."""
+    """Make headless applications paint nothing, and pilots wait only for the event loop."""
     quick = quick_messages(), quick_styles(), quick_text()
     with pytest.MonkeyPatch.context() as patch, quick[0], quick[1], quick[2]:
         patch.setattr(Compositor, "render_update", _count_update)

@@ -1,4 +1,4 @@
-"""One screen in an application of ten lines: plain services, no Amplitude and no HTTP."""
+"""One screen in a ten-line application: plain services, no Amplitude and no HTTP."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Consoles with a keyring: one in memory, one that never answers, a real one; and typing keys."""
+"""Consoles with a keyring (in memory, silent or real), and typing keys."""
 
 import dataclasses
 import gc
@@ -22,7 +22,7 @@ __all__ = ["backends", "fill", "paste", "real_keyring", "told", "use_keyring"]
 def use_keyring(
     harness: ConsoleHarness, ring: type[backends.Memory], *, say_after: float = 60.0
 ) -> None:
-    """Let the console's keys be kept in this keyring; `say_after` is seconds."""
+    """Keep the console's keys in this keyring; `say_after` is in seconds."""
     backends.Memory.clear()
     _give(harness, {"PYTHON_KEYRING_BACKEND": f"{ring.__module__}.{ring.__name__}"}, say_after)
 
@@ -31,7 +31,7 @@ def use_keyring(
 def real_keyring(
     harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SecretService]:
-    """Let the console's keys be kept in a real keyring of its own."""
+    """Keep the console's keys in a separate, real keyring."""
     with secret_service() as service:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", service.address)
         monkeypatch.delenv("PYTHON_KEYRING_BACKEND")
@@ -47,7 +47,7 @@ def _give(harness: ConsoleHarness, environ: Mapping[str, str], say_after: float)
 
 
 async def paste(pilot: Pilot[None], name: str, text: str) -> None:
-    """Go to a line and paste into it."""
+    """Focus an input and paste into it."""
     await _paste(pilot, name, text)
     await _handled(pilot)
 
@@ -80,5 +80,5 @@ async def fill(pilot: Pilot[None], harness: ConsoleHarness, **more: str) -> None
 
 
 def told(pilot: Pilot[None], name: str) -> str:
-    """What is told at a field."""
+    """The note at a field."""
     return pilot.app.screen.query_one(f"#field-{name}", Field).note

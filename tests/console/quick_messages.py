@@ -1,9 +1,9 @@
-"""Textual's messages at half the price: a console handles hundreds for each screen that it opens.
+"""Textual's messages at half the cost: a console handles hundreds for each screen that it opens.
 
 For each message, Textual makes three loggers that write nowhere, enters generators that change
-nothing, and asks an abstract class whether None can be awaited. It also finds the handlers of a
-message anew each time; here those of a class are kept. It counts the parameters of each callback by
-its signature; here the code says how many there are.
+nothing, and asks an abstract class whether None can be awaited. It also looks up the handlers of a
+message again each time; here those of a class are cached. It counts the parameters of each callback
+by its signature; here the code object has the number.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,7 +23,7 @@ from textual.reactive import Reactive
 from textual.screen import Screen
 
 _Handlers = list[tuple[type, list[Any]]]
-"""Of each class that handles a message, its methods."""
+"""The handler methods of each class."""
 _handlers: dict[tuple[type[MessagePump], type[Message], str], _Handlers | None] = {}
 _get_dispatch_methods = MessagePump._get_dispatch_methods
 _prevent = MessagePump.prevent
@@ -107,7 +107,7 @@ def _get_known_methods(
 def _handlers_of(
     pump: type[MessagePump], message: type[Message], method_name: str
 ) -> _Handlers | None:
-    """What Textual would find; None where it depends on who sent the message."""
+    """What Textual would find; None if it depends on the sender of the message."""
     decorated, found = set[object](), _Handlers()
     for kind in pump.__mro__:
         methods: list[Any] = []
@@ -139,7 +139,7 @@ def _count_code_parameters(func: Callable[..., object]) -> int:
 
 @contextmanager
 def quick_messages() -> Iterator[None]:
-    """Let applications handle messages with less work of Textual's own."""
+    """Make applications handle messages with less overhead in Textual."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("textual._callback._count_parameters", _count_code_parameters)
         patch.setattr(MessagePump, "_get_dispatch_methods", _get_known_methods)

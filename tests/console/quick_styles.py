@@ -1,12 +1,12 @@
-"""Textual's styles, found once in a process for widgets that no rule tells apart.
+"""Textual's styles, computed once per process for widgets that no rule distinguishes.
 
-Each application, and each screen that is opened, parses its style sheets, looks through all their
-rules for each widget, and sets what it finds rule by rule. That was a fifth of the time of the
-console's tests. Here what was found for a widget is kept, under all that the selectors of the rules
-in question can see of the widget and of its ancestors: types, names, classes, and the states that
-these rules ask for. A widget that is not mounted yet takes it over as it is. Of one that is, only
-the rules that are others are set: each rule that is set lays out and styles the widget anew.
-Applications with the same variables share their tokens, and the styles of texts that name them.
+Each application, and each screen that opens, parses its style sheets, searches all their rules for
+each widget, and applies the results rule by rule. That was a fifth of the time of the console's
+tests. Here the result for a widget is cached, keyed by everything that the selectors of the
+relevant rules can see of the widget and its ancestors: types, names, classes, and the states that
+these rules use. A widget that is not mounted yet takes the result over as it is. For a mounted one,
+only changed rules are set: setting a rule lays out and styles the widget again. Applications with
+the same variables share their tokens, and the styles of texts that name them.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -22,7 +22,7 @@ from textual.dom import DOMNode
 from textual.style import Style
 
 _ORDER = {"first-of-type", "last-of-type", "first-child", "last-child", "empty"}
-"""The states that depend on the widgets beside a widget, and inside it."""
+"""The states that depend on a widget's siblings and descendants."""
 _apply = Stylesheet.apply
 _parse = Stylesheet.parse
 _parse_rules = Stylesheet._parse_rules
@@ -31,7 +31,7 @@ _set_variables = Stylesheet.set_variables
 
 
 class _Candidates:
-    """The rules whose last selector may be that of a widget, and what they made of widgets."""
+    """The rules whose last selector may match a widget, and their results for widgets."""
 
     def __init__(self, rules: Sequence[RuleSet]) -> None:
         around = {
@@ -42,9 +42,9 @@ class _Candidates:
             for state in selector.pseudo_classes
         }
         self.states_around = tuple(around)
-        """States of its ancestors that these rules ask for."""
+        """The states of its ancestors that these rules use."""
         self.states = frozenset[str]().union(*(rule.pseudo_classes for rule in rules))
-        """The same of the widget itself."""
+        """The same for the widget itself."""
         self.found: dict[Hashable, RulesMap | None] = {}
 
 
@@ -64,7 +64,7 @@ _sheets: dict[int, _Sheet] = {}
 _candidates: dict[tuple[int, ...], _Candidates] = {}
 """By the identity of each rule: screens share most of theirs."""
 _as_set: dict[int, tuple[RulesMap, RulesMap]] = {}
-"""By identity, rules that were found and what setting them makes of their values."""
+"""By identity, rules that were found, and the values after setting them."""
 _of_variables: dict[Hashable, tuple[dict[str, list[Token]], dict[str, Style]]] = {}
 """The tokens of variables, and the styles of texts that name them."""
 _under_way: list[tuple[_Candidates, Hashable]] = []
@@ -126,7 +126,7 @@ def _state(node: DOMNode, names: Sequence[str] | frozenset[str]) -> Hashable:
 
 
 def styles_differ(node: DOMNode) -> bool:
-    """Whether Textual itself gives a widget, or its parts, other styles than those it has here."""
+    """Whether Textual itself gives a widget, or its parts, different styles than here."""
     had = _styles_of(node)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stylesheet, "apply", _apply)
@@ -211,7 +211,7 @@ def _set_known_variables(self: Stylesheet, variables: dict[str, str]) -> None:
 
 @contextmanager
 def quick_styles() -> Iterator[None]:
-    """Let all applications share what was parsed and found."""
+    """Make all applications share what was parsed and found."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stylesheet, "parse", _parse_once)
         patch.setattr(Stylesheet, "_parse_rules", _parse_rules_once)

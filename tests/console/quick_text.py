@@ -1,11 +1,11 @@
-"""The text of a screen without its colours: tests read what is written, seldom how.
+"""The text of a screen without its colors: tests rarely look at those.
 
-Textual mixes the colours of each line from those of all that the widget is in, of the theme and of
-opacities, filters each of its pieces, cuts all lines wherever any widget begins or ends, and joins
-them again; that took a sixth of the time of the console's tests. Here a line of a widget is its
-text between blanks and the sides of a border, through the filter that keeps the terminal from
-harm, and widgets are written over each other, those at the back first. Textual itself draws what
-is rare: edges, outlines, hatches and faint text.
+Textual blends the colors of each line with those of the widget's ancestors, the theme and
+opacities, filters each segment, cuts all lines wherever any widget begins or ends, and joins them
+again; that took a sixth of the time of the console's tests. Here a line of a widget is its text
+between padding and the sides of a border, through the filter that protects the terminal, and
+widgets are written over each other, those at the back first. Textual itself draws what is rare:
+edges, outlines, hatches and faint text.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,12 +37,12 @@ _wants_text = [False]
 _is_text_alone = [False]
 """Whether contents are rendered without their styles at this moment."""
 _TEXT = "_has_text_alone"
-"""Set where the lines that a widget's cache keeps are cells without colours."""
+"""Set if a widget's cache contains lines of cells without colors."""
 _narrow = set[str]()
 """Characters that are known to be one cell wide."""
 
 Cells = Sequence[str]
-"""A line: what is in each cell, "" in the second one of a wide character."""
+"""A line: the content of each cell, "" for the second one of a wide character."""
 
 
 def is_text_quick() -> bool:
@@ -51,7 +51,7 @@ def is_text_quick() -> bool:
 
 
 def text_of_screens(app: App[Any]) -> list[str]:
-    """The lines of the screen in front over those seen behind it, without blanks at their ends.
+    """The lines of the screen in front over those visible behind it, without trailing spaces.
 
     `quick_text` is in use.
     """
@@ -109,7 +109,7 @@ def _render_text(cache: StylesCache, widget: Widget, crop: Region) -> list[Cells
 
 
 def cells_of(text: str) -> Cells:
-    """What is in each cell of a text."""
+    """The content of each cell of a text."""
     if text.isascii() or _narrow.issuperset(text):
         return text
     cells: list[str] = []
@@ -125,9 +125,9 @@ def cells_of(text: str) -> Cells:
 
 
 def _cropped(cells: Cells, left: int, right: int) -> Cells:
-    """A part of a line; half a wide character is a blank.
+    """A part of a line; half a wide character becomes a space.
 
-    What is missing is blank, too: a widget that is about to be laid out may have another width.
+    Missing cells are blank, too: a widget that is about to be laid out may have a different width.
     """
     if (left, right) == (0, len(cells)):
         return cells
@@ -140,7 +140,7 @@ def _cropped(cells: Cells, left: int, right: int) -> Cells:
 
 
 def _keep(cache: StylesCache, widget: Widget, *, text_alone: bool) -> None:
-    """Let a widget's cache keep lines of this kind, and forget those of the other."""
+    """Make a widget's cache keep lines of this kind, and drop those of the other."""
     if getattr(cache, _TEXT, False) is not text_alone:
         cache.clear()
         setattr(cache, _TEXT, text_alone)
@@ -160,7 +160,7 @@ def _render_as_wanted(self: StylesCache, widget: Widget, crop: Region) -> list[S
 
 
 def _lines_of(cache: StylesCache, widget: Widget) -> Callable[[int], str]:
-    """What returns the text of a line of a widget, between its sides and in its whole width."""
+    """Return a function for the text of a widget's line, between its sides, in full width."""
     styles, (width, height) = widget.styles, widget.region.size
     top, right, bottom, left = (edge for edge, _ in styles.border)
     has_effects = styles.text_opacity != 1.0 or styles.has_rule("hatch")
@@ -213,7 +213,7 @@ def _aligned(line: Content, width: int, align: str) -> Strip:
 
 @contextmanager
 def quick_text() -> Iterator[None]:
-    """Let `text_of_screens` render contents without styles, and rendering in colour follow it."""
+    """Make `text_of_screens` render contents without styles; colors follow when needed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StylesCache, "render_widget", _render_as_wanted)
         patch.setattr(Content, "render_strips", _render_strips_as_wanted)

@@ -1,8 +1,8 @@
 """Where the console and its commands show numbers, and how to read them there.
 
-Each reading returns facts: what is counted, and the number in that place. One fact has one value,
+Each reading returns facts: what is counted, and the number shown there. A fact has the same value
 wherever it is read. A new screen with numbers adds a row to `READINGS`; one that shows a number
-twice names the places after an @.
+twice distinguishes the places with @.
 """
 
 import re
@@ -39,7 +39,7 @@ RUN_COUNTS = ("added", "removed", "rejected", "requests")
 
 
 class Reading(NamedTuple):
-    """One place with numbers: what it is called, the screen to go to first, and how to read it."""
+    """One place with numbers: its name, the screen to go to first, and how to read it."""
 
     where: str
     screen: MainScreen | None
@@ -47,13 +47,13 @@ class Reading(NamedTuple):
 
 
 class Reader:
-    """Reads what one console shows, and what commands print of the same ledger."""
+    """Reads what one console shows, and what commands print about the same ledger."""
 
     def __init__(self, harness: ConsoleHarness, pilot: Pilot[None]) -> None:
         self.harness = harness
         self.pilot = pilot
         self.said: dict[str, dict[str, object]] = {}
-        """What each place said of each fact, when they were read last."""
+        """The last value of each fact in each place."""
 
     async def go_to(self, screen: MainScreen) -> None:
         services(self.pilot).navigate(Visit(screen))
@@ -120,13 +120,13 @@ LOADING = {"look", "users", "detail", "requests", "counts", "lines", "load", "pa
 
 
 def number(text: str) -> int:
-    """A number as it is written: "1,204", "" and a dash are none."""
+    """Parse a number such as "1,204"; "" and a dash are None."""
     digits = re.sub(r"[^\d]", "", text)
     return int(digits) if digits else 0
 
 
 def counted(text: str, noun: str) -> int:
-    """The number before a noun, 0 where the text does not name it."""
+    """The number before a noun, 0 if the text does not contain it."""
     found = re.search(rf"([\d,]+) {noun}", text)
     return number(found[1]) if found else 0
 
@@ -338,7 +338,7 @@ async def _plan_command(reader: Reader) -> Facts:
 
 
 async def _progress(reader: Reader) -> Facts:
-    """How far the sync under way is: the line on top, and the run's sentence."""
+    """The progress of the sync under way: the top line, and the run's sentence."""
     job = services(reader.pilot).jobs.sync
     if job is None or job.is_over:
         return {}
@@ -366,7 +366,7 @@ async def _home_title(reader: Reader) -> Facts:
 
 
 async def _home_details(reader: Reader) -> Facts:
-    """What is said beside or below the list of each audience."""
+    """The detail of each audience."""
     facts: dict[str, object] = {}
     grid = reader.grid("#list")
     for audience in reader.audiences:
@@ -400,7 +400,7 @@ async def _home_details(reader: Reader) -> Facts:
 
 
 def _under_way(states: str) -> str:
-    """The run that is at work on an audience, and how far it is: "sync 40%"."""
+    """The run working on an audience, and its progress: "sync 40%"."""
     found = re.search(r"» (sync \d+%)", states)
     return found[1] if found else ""
 
@@ -439,7 +439,7 @@ async def _reconcile(reader: Reader) -> Facts:
 
 
 async def _verdicts(reader: Reader) -> Facts:
-    """What came of comparisons that found no difference, in the list of several and of one."""
+    """The results of comparisons without differences, in the list of several and of one."""
     facts: dict[str, object] = {}
     ids = {audience.name: audience.id for audience in reader.audiences}
     services(reader.pilot).navigate(OpenReconcileAll(tuple(ids.values())))
@@ -562,7 +562,7 @@ async def _queries_command(reader: Reader) -> Facts:
 
 
 def _named(text: str, name: str) -> int | None:
-    """The number after a name; None where the text does not name it."""
+    """The number after a name; None if the text does not contain it."""
     found = re.search(rf"{name} ([\d,]+)", text)
     return number(found[1]) if found else None
 
@@ -594,7 +594,7 @@ READINGS = (
 
 
 async def contradictions(reader: Reader) -> dict[str, dict[str, object]]:
-    """Read every place; return the facts that two places disagree about, with what each says."""
+    """Read every place; return the facts on which places disagree, with the values."""
     said: dict[str, dict[str, object]] = defaultdict(dict)
     shown: MainScreen | None = None  # each reading returns to the screen where it began
     for reading in READINGS:

@@ -28,7 +28,7 @@ GHOSTS, FRESH = "trial_day_7", "newsletter"
 
 
 def sync(workspace: Workspace) -> None:
-    """A whole sync, in a thread of its own: the console's loop is running already."""
+    """A whole sync in a separate thread: the console's loop is already running."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: asyncio.run(workspace.sync())).result()
 
@@ -38,7 +38,7 @@ Preparation = Callable[[Workspace], object]
 
 
 def connect_with_audiences(harness: ConsoleHarness, *more: Preparation) -> Connection:
-    """Add a connection whose ledger has four audiences; `more` works on it afterwards.
+    """Add a connection whose ledger has four audiences; `more` then changes it.
 
     Shoppers have 3 pending additions and 1 pending removal; lapsed is in sync; Amplitude does not
     know 2 users of the trial; the newsletter has no cohort.
@@ -54,7 +54,7 @@ def connect_with_audiences(harness: ConsoleHarness, *more: Preparation) -> Conne
 
 
 class Sample(NamedTuple):
-    """A ledger with the four audiences, made once in a process: its files and its cohorts."""
+    """A ledger with the four audiences, created once per process: its files and its cohorts."""
 
     home: Path
     ledger: Path
@@ -119,7 +119,7 @@ def broken_events(workspace: Workspace) -> None:
 
 
 def select(pilot: Pilot[None], name: str) -> None:
-    """Move home's cursor to the audience of this name."""
+    """Move home's cursor to the audience with this name."""
     grid = pilot.app.screen.query_one("#list", Grid)
     rows = [grid.rows.get(index) for index in range(len(grid.rows))]
     assert grid.go_to(next(row.key for row in rows if row and row.cells[0].text == name))

@@ -1,4 +1,4 @@
-"""A real terminal around the installed program: what is typed goes in, what is seen comes out."""
+"""A real terminal around the installed program: keys go in, the picture comes out."""
 
 import fcntl
 import os
@@ -67,7 +67,7 @@ class Terminal:
 
     @property
     def picture(self) -> str:
-        """All that is seen, as text; only lines that have changed are put together anew."""
+        """The whole screen as text; only changed lines are rebuilt."""
         for row in self._screen.dirty:
             line = self._screen.buffer[row]
             cells = (line[column].data for column in range(self._screen.columns))
@@ -81,7 +81,7 @@ class Terminal:
             os.write(self._terminal, _KEYS.get(key, key).encode())
 
     def click(self, text: str) -> None:
-        """Click on this text, where it is seen first once nothing moves any more."""
+        """Click on the first occurrence of this text, once nothing moves any more."""
         self.until_shown(text)
         while self.read(0.05):
             pass
@@ -91,12 +91,12 @@ class Terminal:
         os.write(self._terminal, f"\x1b[<0;{at}M\x1b[<0;{at}m".encode())
 
     def hang_up(self) -> None:
-        """Take the terminal away, without a word to the program."""
+        """Take the terminal away without telling the program."""
         os.close(self._terminal)
         self._terminal = os.open(os.devnull, os.O_RDWR)
 
     def read(self, seconds: float) -> bool:
-        """Take in all that is painted within so many seconds; False where nothing is."""
+        """Read everything painted within `seconds`; False if nothing is."""
         painted = bytearray()
         while select.select([self._terminal], [], [], 0.0 if painted else seconds)[0]:
             try:
@@ -123,11 +123,11 @@ class Terminal:
         return text not in self.picture
 
     def until_shown(self, *texts: str) -> None:
-        """Wait until all these texts are seen."""
+        """Wait until all these texts are visible."""
         self.until(lambda: all(text in self.picture for text in texts))
 
     def type_until_shown(self, keys: str, *texts: str) -> None:
-        """Type keys until these texts are seen: a question ignores keys while it opens."""
+        """Type keys until these texts are visible: a question ignores keys while it opens."""
 
         def is_shown() -> bool:
             if all(text in self.picture for text in texts):

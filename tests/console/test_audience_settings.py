@@ -1,4 +1,4 @@
-"""What is set for an audience: defaults and overrides, mistakes, the ID type, switching off."""
+"""The settings of an audience: defaults and overrides, mistakes, the ID type, disabling."""
 
 import time
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ AMPLITUDE_PATH = "$.traits.amplitude_id"
 
 
 def last(pilot: Pilot[None]) -> str:
-    """What was said last."""
+    """The last notification."""
     log_entries = services(pilot).notifications.entries
     return log_entries[-1].text if log_entries else ""
 

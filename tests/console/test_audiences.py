@@ -366,7 +366,7 @@ async def test_esc_clears_the_filter_and_the_title_counts_what_is_shown(
 
 
 async def test_home_is_found_with_the_cursor_in_its_list(harness: ConsoleHarness) -> None:
-    """With the keys still in the detail, those that move scrolled it, and others acted on a row."""
+    """With the focus still in the detail, some keys scrolled it, and others acted on a row."""
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
@@ -516,7 +516,7 @@ async def test_marks_of_rows_that_a_filter_hides_are_dropped(harness: ConsoleHar
 
 
 def after_the_last_run(harness: ConsoleHarness) -> None:
-    """Set the console's clock: sizes that are older than the last run say nothing."""
+    """Set the console's clock: sizes older than the last run are ignored."""
     later = time.time_ns() // 1_000
     timing = replace(harness.environment.timing, now=lambda: later)
     harness.environment = replace(harness.environment, timing=timing)
@@ -912,7 +912,7 @@ LISTS = [
     ("3", "run", ("w Whole run", "b Play back", "x Errors", "Audience status")),
     ("6", "entry", ("y Copy", "E Export")),
 ]
-"""The key of a main screen, what its list shows, and what only makes sense for one row."""
+"""The key of a main screen, a text in its list, and actions that only make sense for a row."""
 
 
 @pytest.mark.parametrize("size", [(80, 24), (150, 40)])

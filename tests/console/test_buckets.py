@@ -1,4 +1,4 @@
-"""A bucket in the console: its address is taken where a path is asked for."""
+"""A bucket in the console: its address is accepted wherever a path is."""
 
 from collections.abc import Iterator
 from pathlib import Path

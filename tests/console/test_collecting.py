@@ -1,4 +1,4 @@
-"""Garbage is collected once the console is painted, and never in what its start has made."""
+"""Garbage is collected once the console is painted, and never among start-up objects."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""What was entered for a connection, judged before anything is asked or kept."""
+"""The entries of a connection form, checked before anything is sent or saved."""
 
 import pytest
 

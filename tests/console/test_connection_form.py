@@ -1,4 +1,4 @@
-"""Connecting a project: what is entered, tested, kept, and told where it is wrong."""
+"""Connecting a project: entering, testing and saving it, and messages at wrong fields."""
 
 from collections.abc import Iterator
 

@@ -42,7 +42,7 @@ def _answered() -> Iterator[None]:
 
 
 def last(pilot: Pilot[None]) -> str:
-    """What was said last."""
+    """The last notification."""
     log_entries = services(pilot).notifications.entries
     return log_entries[-1].text if log_entries else ""
 
@@ -164,7 +164,7 @@ async def test_a_connection_at_work_is_not_deleted(harness: ConsoleHarness) -> N
 
 
 def hold_the_ledger(pilot: Pilot[None]) -> Callable[[], object]:
-    """Let an import be under way until what is returned is called."""
+    """Keep an import under way until the returned function is called."""
     app = console(pilot)
     assert app.services.session is not None
     pipe = app.services.environment.folders.data / "pipe.ndjson"

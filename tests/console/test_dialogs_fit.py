@@ -1,4 +1,4 @@
-"""However small the terminal: the buttons of every dialog are inside its box, and whole."""
+"""However small the terminal, the buttons of every dialog are inside its box, and complete."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

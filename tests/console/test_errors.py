@@ -911,7 +911,7 @@ async def test_users_whom_someone_else_has_retried_meanwhile_are_not_retried_aga
         assert session is not None
         retry(session.ledger, session.connection, RejectedFilter())
         await pilot.press("s")
-        await until_notified(pilot, "No one was retried: these users are not rejected any more.")
+        await until_notified(pilot, "No one was retried: these users are no longer rejected.")
         await until_shown(pilot, "No one is rejected.")
         await until_gone(pilot, "Before you send")
 

@@ -1,4 +1,4 @@
-"""What holds in every place: one walk per size makes all the checks."""
+"""What is true of every screen: one walk per size makes all the checks."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ from tests.console.test_offered_keys import try_keys_of
 pytestmark = pytest.mark.anyio
 
 Check = Callable[[Pilot[None], str], Awaitable[None]]
-"""Looks at the place of this name, and leaves it as it was."""
+"""Checks the screen with this name, and leaves it as it was."""
 
 
 async def footer_fits_and_shows_the_place_s_own_keys(pilot: Pilot[None], place: str) -> None:
@@ -101,7 +101,7 @@ async def every_command_says_what_it_does(pilot: Pilot[None], place: str) -> Non
 
 
 def lists_of(screen: Screen[object]) -> list[Grid]:
-    """The lists that are seen and have rows."""
+    """The visible lists that have rows."""
     return [grid for grid in screen.query(Grid) if grid.region and len(grid.rows)]
 
 

@@ -1,4 +1,4 @@
-"""What has the focus is on the screen: a key never acts on what is not seen."""
+"""The focused widget is on the screen: a key never acts on something invisible."""
 
 from pathlib import Path
 
@@ -21,9 +21,9 @@ SIZES = [(80, 24), (120, 36), (200, 50)]
 
 
 def sees_its_focus(pilot: Pilot[None]) -> bool:
-    """Whether what has the focus has a place on the screen.
+    """Whether the focused widget is on the screen.
 
-    A list that is shown with its first rows may have the focus before: keys do nothing there.
+    A list that appears with its first rows may have the focus before that: keys do nothing there.
     """
     focused = pilot.app.screen.focused
     if focused is None or (isinstance(focused, Grid) and focused.key is None):

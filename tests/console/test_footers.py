@@ -1,4 +1,4 @@
-"""Every place's footer: few keys, all of them to be read; and every key one that can be moved."""
+"""The footer of every screen: few keys, all legible, and all of them remappable."""
 
 import pkgutil
 from collections.abc import AsyncIterator, Iterator
@@ -33,11 +33,11 @@ from tests.console.sample_audiences import (
 pytestmark = pytest.mark.anyio
 USUAL = {"/ Filter", "^p Commands", "? Help"}
 TROUBLED = {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+s", "ctrl+q"}
-"""Many terminals give these another meaning, or keep them."""
+"""Many terminals give these another meaning, or do not pass them on."""
 
 
 async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
-    """Go from place to place; yields the name of each once it is shown."""
+    """Go from screen to screen; yield the name of each once it is shown."""
 
     async def go(keys: str, place: str) -> str:
         await pilot.press(*keys.split())
@@ -158,7 +158,7 @@ async def test_what_fits_is_shown_and_no_key_is_cut(harness: ConsoleHarness) -> 
 
 
 def places() -> list[type[BaseScreen]]:
-    """Every place of the console."""
+    """Every screen of the console."""
     found = set()
     for module in pkgutil.walk_packages(screens.__path__, f"{screens.__name__}."):
         names = vars(import_module(module.name)).values()
@@ -167,7 +167,7 @@ def places() -> list[type[BaseScreen]]:
 
 
 def own(kind: type[DOMNode]) -> Iterator[Binding]:
-    """The bindings that the console itself gives to a widget, a place or the application."""
+    """The console's own bindings of a widget, a screen or the application."""
     for item in kind.__mro__:
         if item.__module__.startswith("amp_console."):
             yield from (binding for _, binding in BindingsMap(vars(item).get("BINDINGS", [])))
@@ -254,7 +254,7 @@ def test_a_letter_means_the_same_in_every_place() -> None:
 
 
 def on_buttons(pilot: Pilot[None]) -> set[str]:
-    """What the buttons in front say, as the footer would: "y Quit" for "Quit [y]"."""
+    """The buttons in front, written as in the footer: "y Quit" for "Quit [y]"."""
     shown = [button for button in pilot.app.screen.query(Button) if button.region]
     said = [str(button.label).removesuffix("]").rpartition(" [") for button in shown]
     return {f"{key} {label}" for label, _, key in said}

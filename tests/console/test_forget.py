@@ -1,4 +1,4 @@
-"""A deletion request in the console: typed again, shown while it goes, then its result."""
+"""A deletion request in the console: typing the identifier, its progress, its result."""
 
 import pytest
 from textual.pilot import Pilot

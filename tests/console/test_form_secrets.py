@@ -1,4 +1,4 @@
-"""No key leaves the masked lines: markers as keys, then every byte that was written is searched."""
+"""No key leaves the masked inputs: with markers as keys, every written byte is searched."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,14 +40,14 @@ def harness(tmp_path: Path) -> Iterator[ConsoleHarness]:
 
 
 class Evidence:
-    """Everything that was written: pictures, what was said, what was copied, and the home."""
+    """Everything that was written: pictures, notifications, copied texts, and the home folder."""
 
     def __init__(self, harness: ConsoleHarness) -> None:
         self._house = harness
         self._texts: list[str] = []
 
     def take(self, pilot: Pilot[None]) -> None:
-        """Look at the screen, as it is, as a picture, and as a log would name its parts."""
+        """Record the screen as text, as a picture, and as the repr of its widgets."""
         app = console(pilot)
         self._texts += [picture(pilot), app.export_screenshot(), app.clipboard]
         self._texts += [happening.text for happening in app.services.notifications.entries]
@@ -58,7 +58,7 @@ class Evidence:
         self._texts.append(text)
 
     def holds_no_key(self) -> None:
-        """Fail where a key is found, in whatever shape."""
+        """Fail if a key is found, in whatever form."""
         files = [item.read_bytes() for item in self._house.home.rglob("*") if item.is_file()]
         assert files or self._texts
         for shape in shapes():

@@ -1,4 +1,4 @@
-"""Pages of rows that the ledger does not give."""
+"""Pages of rows that the ledger fails to return."""
 
 import sqlite3
 import threading

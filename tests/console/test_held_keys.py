@@ -1,4 +1,4 @@
-"""Keys that are typed before a screen can take them act on what they were meant for."""
+"""Keys typed before a screen can handle them act on what they were meant for."""
 
 from dataclasses import replace
 
@@ -102,7 +102,7 @@ async def test_keys_typed_while_the_ledger_is_read_act_on_the_rows(harness: Cons
 async def test_a_key_of_one_screen_waits_until_the_next_one_has_its_parts(
     harness: ConsoleHarness, screen: type[BaseScreen]
 ) -> None:
-    """Esc came up from a list while another screen was opened, and the console ended."""
+    """Esc bubbled up from a list while another screen opened, and the console crashed."""
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)

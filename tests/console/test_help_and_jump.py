@@ -1,4 +1,4 @@
-"""The cheat sheet fits the screen, and in jump mode a letter leads anywhere."""
+"""The help fits the screen, and in jump mode, letters lead anywhere."""
 
 import pytest
 from textual.widgets import Input

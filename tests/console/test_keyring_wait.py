@@ -1,4 +1,4 @@
-"""Keys that are wanted while the console works: waited for, asked again, typed, given up."""
+"""Keys that are needed while the console is open: waiting, asking again, typing, giving up."""
 
 from collections.abc import Iterator
 
@@ -40,7 +40,7 @@ def stored(harness: ConsoleHarness) -> Connection:
 
 
 def silent(harness: ConsoleHarness) -> None:
-    """Keys in a keyring that does not answer any more."""
+    """Keys in a keyring that no longer answers."""
     use_keyring(harness, backends.Silent, say_after=0.0)
     backends.Silent.answered.set()
     stored(harness)

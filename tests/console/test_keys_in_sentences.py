@@ -1,4 +1,4 @@
-"""Keys that sentences name do something on the screen they name."""
+"""Keys named in sentences work on the screens that the sentences name."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ NAMES = {"slash": "/", "exclamation_mark": "!"}
 
 
 def sentences() -> Iterator[tuple[str, str, str]]:
-    """Each "press 5, then T" of the package: where it is, the screen's key, and the other key."""
+    """Each "press 5, then T" in the package: its place, the screen's key, and the other key."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -1,4 +1,4 @@
-"""A place can be left at any moment: what it was reading is of no concern any more."""
+"""A screen can be left at any moment: its unfinished reads no longer matter."""
 
 import asyncio
 
@@ -106,7 +106,7 @@ async def test_live_is_left_before_its_lines_are_shared_out(harness: ConsoleHarn
 
 
 class SlowScreen(BaseScreen):
-    """Is still loading when its widgets are gone."""
+    """A screen that is still loading when its widgets are gone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ async def test_the_console_ends_while_a_screen_is_still_loading(harness: Console
 
 
 class Emptied(RequestsPanel):
-    """Its lists were taken away before it is mounted, as those of a screen that is left are."""
+    """Its lists are removed before it is mounted, like those of a screen that was left."""
 
     def compose(self) -> ComposeResult:
         return iter(())

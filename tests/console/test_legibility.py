@@ -1,4 +1,4 @@
-"""What is on the screen can be read: on buttons, without colour, and in poor terminals."""
+"""Everything on the screen is legible: on buttons, without color, and in limited terminals."""
 
 import os
 import sys
@@ -39,7 +39,7 @@ class Glyph(NamedTuple):
 
     @property
     def contrast(self) -> float:
-        """From 1, nothing to be seen, to 21, black on white."""
+        """The contrast, from 1 (invisible) to 21 (black on white)."""
         low, high = sorted(_luminance(item) for item in (self.ink, self.ground))
         return (high + 0.05) / (low + 0.05)
 
@@ -68,7 +68,7 @@ def glyphs(pilot: Pilot[None]) -> Iterator[tuple[int, int, Glyph]]:
 
 
 def on_button(pilot: Pilot[None], button: Button) -> list[Glyph]:
-    """What a button says."""
+    """The label of a button."""
     return [glyph for x, y, glyph in glyphs(pilot) if button.region.contains(x, y)]
 
 

@@ -1,4 +1,4 @@
-"""Choosing one of Amplitude's cohorts, and what is said before it is taken."""
+"""Choosing one of Amplitude's cohorts, and the question before linking."""
 
 import pytest
 from textual.pilot import Pilot
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 def last(pilot: Pilot[None]) -> str:
-    """What was said last."""
+    """The last notification."""
     log_entries = services(pilot).notifications.entries
     return log_entries[-1].text if log_entries else ""
 
@@ -40,7 +40,7 @@ def saved(harness: ConsoleHarness, key: str) -> Audience:
 def cohort(
     harness: ConsoleHarness, name: str, size: int = 0, *, kind: str = "manual_upload"
 ) -> str:
-    """Make a cohort in Amplitude beside ours, and return its id."""
+    """Create another cohort in Amplitude, and return its ID."""
     world = harness.simulator.world
     people = world.resolve([f"{name[:3]}-{n}" for n in range(size)], IdType.USER_ID).found
     return world.create_cohort(name, "noor@acme.example", people, type=kind).id

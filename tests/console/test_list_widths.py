@@ -1,4 +1,4 @@
-"""A wider screen never shows less: in every list, no column goes and no name is cut."""
+"""A wider screen never shows less: in every list, no column disappears and no name is cut."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Live in the console: following begins, is watched, and ends with everything delivered."""
+"""Live in the console: a session starts, is watched, and ends with everything delivered."""
 
 import hashlib
 import hmac
@@ -71,7 +71,7 @@ HOSTILE = "[red]x [/foo] \x1b[2J"
 
 @pytest.fixture(autouse=True)
 def quick(harness: ConsoleHarness) -> None:
-    """Look at the session more often than an operator can."""
+    """Redraw the session more often than an operator could see."""
     harness.timers_faster = 4.0
 
 
@@ -101,7 +101,7 @@ async def cancelled(pilot: Pilot[None], work: LiveJob) -> None:
 
 
 async def answer(pilot: Pilot[None], text: str) -> None:
-    """Answer a question at once: to type a path takes seconds."""
+    """Answer a question at once: typing a path takes seconds."""
     pilot.app.screen.query_one(Input).value = text
     await pilot.press("enter")
 
@@ -116,7 +116,7 @@ async def ask_to_follow(pilot: Pilot[None]) -> None:
 
 
 async def follow(pilot: Pilot[None], path: Path | str, *, create: bool = True) -> LiveJob:
-    """Begin to follow a path, in a session that creates cohorts unless told otherwise."""
+    """Start to follow a path, in a session that creates cohorts by default."""
     await ask_to_follow(pilot)
     pilot.app.screen.query_one("#create", Tick).value = create
     await answer(pilot, str(path))
@@ -127,7 +127,7 @@ async def follow(pilot: Pilot[None], path: Path | str, *, create: bool = True) -
 
 
 def queue(work: LiveJob) -> int | None:
-    """How many changes of the one audience are not delivered; None before it is known."""
+    """How many changes of the only audience are not delivered; None before it is known."""
     now = work.snapshot
     return now.audiences[0].queue if now and now.audiences else None
 
@@ -407,7 +407,7 @@ async def test_audiences_are_shown_while_a_session_starts(
         await pilot.press("4")
         await until_shown(pilot, "No live session.", "will be live")
         await pilot.press("enter")
-        await until_shown(pilot, "A live session shows more of an audience")
+        await until_shown(pilot, "A live session shows more about an audience")
         begin(services(pilot), OpenSource(log.names, open_late), create=False)
         await until_shown(pilot, "» starting", "1 audience", "▸ shoppers", "will be live")
         await until_gone(pilot, "No audiences yet")

@@ -1,4 +1,4 @@
-"""A list that is still being read says so, and claims nothing about what it will hold."""
+"""A list that is still being read says so, and claims nothing about its content."""
 
 import asyncio
 from dataclasses import replace
@@ -50,7 +50,7 @@ CLAIMS = (
     "Nothing here holds",
     "same as",
 )
-"""What lists say once it is known that they hold nothing."""
+"""What lists say once they are known to be empty."""
 SCREENS = {
     "r": "ReconcileScreen",
     "a r": "ReconcileAllScreen",
@@ -63,7 +63,7 @@ SCREENS = {
 
 
 def shown(pilot: Pilot[None]) -> list[Grid]:
-    """The lists that are seen."""
+    """The visible lists."""
     return [item for item in pilot.app.screen.query(Grid) if item.region and item.visible]
 
 
@@ -143,7 +143,7 @@ async def test_what_can_not_be_read_says_why_in_its_list(harness: ConsoleHarness
 
 
 def lose(pilot: Pilot[None], table: str) -> None:
-    """Let the ledger fail wherever it reads this table."""
+    """Make the ledger fail whenever it reads this table."""
     session = services(pilot).session
     assert session is not None
     session.screen_ledger.read(lambda db: db.execute(f"ALTER TABLE {table} RENAME TO lost"))
@@ -272,7 +272,7 @@ async def test_a_read_of_a_ledger_that_was_closed_meanwhile_reports_nothing(tmp_
 
 
 async def test_a_screen_is_kept_up_to_date_while_it_is_seen(harness: ConsoleHarness) -> None:
-    """Behind another one it would have the whole screen in front painted with each change."""
+    """Behind another screen, each change would repaint the whole screen in front."""
     connection = connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)

@@ -1,4 +1,4 @@
-"""The log on screen: live, filtered, copied, exported, and it outlasts the console."""
+"""The log on screen: live, filtered, copied, exported, and kept after the console quits."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Where events carry the identifiers: tried on a sample, and kept."""
+"""Where events carry the identifiers: tested on a sample, and saved."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,12 +27,12 @@ async def opened(folder: Path) -> AsyncIterator[tuple[ScreenHost, Pilot[None]]]:
 
 
 def amplitude_id_path(host: ScreenHost) -> str | None:
-    """The path that the settings keep."""
+    """The path in the settings."""
     return host.services.environment.connections.get("Acme prod").amplitude_id_path
 
 
 def found(pilot: Pilot[None]) -> str:
-    """What the trial says."""
+    """The result of the test."""
     return str(pilot.app.screen.query_one("#found-text", Static).render())
 
 

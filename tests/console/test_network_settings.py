@@ -1,4 +1,4 @@
-"""A setting of the environment that makes connections impossible leaves the console alive."""
+"""An environment setting that makes connections impossible does not end the console."""
 
 import dataclasses
 

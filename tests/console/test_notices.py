@@ -1,4 +1,4 @@
-"""Notifications have a line of their own: they cover no warning and no number."""
+"""Notifications have a separate line: they cover no warning and no number."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ SECOND = 1_000_000  # microseconds
 
 
 class Later:
-    """Calls what is to be called later when it is told to."""
+    """Runs delayed calls on request."""
 
     def __init__(self) -> None:
         self.calls: list[Callable[[], None]] = []
@@ -94,7 +94,7 @@ def test_what_was_seen_goes_with_its_screen_and_what_was_just_said_goes_along() 
 
 
 def covered(pilot: Pilot[None]) -> list[object]:
-    """The widgets that the line of notifications lies over."""
+    """The widgets that the line of notifications covers."""
     screen = pilot.app.screen
     line = screen.query_one(NoticeLine).region
     outer = set(screen.query_one(NoticeLine).ancestors_with_self)

@@ -66,7 +66,7 @@ class Day:
         services(self.pilot).publish_ledger_change()
 
     async def check(self, step: str, *facts: str) -> None:
-        """Compare every number that is shown in two places, as these facts are at least."""
+        """Compare every number that is shown in several places, at least these facts."""
         found: dict[str, dict[str, object]] = {}
         for _ in range(MAX_READS):
             if not (found := await contradictions(self.reader)):
@@ -77,7 +77,7 @@ class Day:
 
 
 def listed_in_segment(workspace: Workspace) -> None:
-    """Let the ledger hold what Segment said of two audiences, one of which it has never seen."""
+    """Store Segment's answer about two audiences, one of which the ledger has never seen."""
     found = (
         SegmentAudience(f"aud_{LAPSED}", LAPSED, LAPSED, True, "Live", 11, "USERS", None),
         SegmentAudience("aud_else", "else", "Else", True, "Live", 400, "USERS", None),
@@ -192,7 +192,7 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
 
 
 async def _refresh_by_query(lake: Warehouse, workspace: Workspace) -> None:
-    """One leaves the newsletter, and five enter it."""
+    """One user leaves the newsletter, and five enter it."""
     listed = [f"n{n}" for n in range(1, 12)] + [f"ghost-{n}" for n in range(5)]
     lake.members(*listed, *(f"q{n}" for n in range(5)))
     sql = "SELECT user_id FROM vips"

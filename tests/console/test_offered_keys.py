@@ -1,4 +1,4 @@
-"""The keys that a list offers work there."""
+"""The keys that a list offers also work."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ LIST_KEYS = {"sort": "o", "reverse": "O", "mark": "space", "mark_all": "a"}
 
 
 def cells(grid: Grid) -> list[Row]:
-    """The rows of a grid, in their order, as far as they are there."""
+    """The loaded rows of a grid, in order."""
     found = (grid.rows.get(index) for index in range(len(grid.rows)))
     return [row for row in found if row is not None]
 
@@ -28,7 +28,7 @@ def is_sorted_by(grid: Grid, column: int) -> bool:
 
 
 async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
-    """Press the keys that a list offers, and those that it does not."""
+    """Press the keys that a list offers, and those it does not."""
     before, order = len(grid.rows), [row.key for row in cells(grid)]
     sort_column, is_descending = grid.rows.sort_column, grid.rows.descending
     grid.focus()

@@ -1,4 +1,4 @@
-"""What is opened is styled and read once, however much Textual announces meanwhile."""
+"""A screen that opens is styled and read once, whatever events Textual sends in the meantime."""
 
 import subprocess
 import sys

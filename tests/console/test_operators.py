@@ -1,4 +1,4 @@
-"""Who did it, on screen: only where the ledger knows more than one operator."""
+"""Who did it, on screen: only if the ledger knows more than one operator."""
 
 import msgspec
 import pytest

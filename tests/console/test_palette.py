@@ -62,7 +62,7 @@ async def test_what_an_action_does_is_said_in_full_where_its_column_cuts_it(
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, FRESH)
         await pilot.press("ctrl+p", *"sync all")
-        await until_shown(pilot, "Plan a sync of every audience that is enabled")
+        await until_shown(pilot, "Plan a sync of every enabled audience")
         await pilot.press(*"xxx")
         await until_gone(pilot, "that is enabled")
 

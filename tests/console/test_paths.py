@@ -62,6 +62,6 @@ def test_completing_goes_as_far_as_all_agree(folder: Path) -> None:
 
 
 def test_the_home_of_an_unknown_user_is_said_in_words() -> None:
-    """The console ended where someone typed a tilde before anything else."""
+    """The console crashed if a tilde was typed first."""
     for text in ("~no-such-user", "~no-such-user/*.gz"):
         assert listing(text) == PathListing((), (), "There is no user of this name.")

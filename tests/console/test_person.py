@@ -117,7 +117,7 @@ async def test_of_an_audience_of_a_query_it_says_that_its_refreshes_decide(
 
 
 async def test_no_age_is_told_of_a_user_in_no_event(harness: ConsoleHarness) -> None:
-    """A member that no event names has the beginning of time for an event, which is no age."""
+    """A member who is in no event has the epoch as event time, which is not an age."""
 
     def removed_by_repair(workspace: Workspace) -> None:
         lapsed = workspace.audience(LAPSED)

@@ -1,4 +1,4 @@
-"""The second line: where one can go, how much there is, and where one is."""
+"""The second line: the main screens, their counts, and the current one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def bar_text(pilot: Pilot[None]) -> str:
 
 
 async def click(pilot: Pilot[None], bar: type[LinkBar], name: str) -> None:
-    """Click on the link of this name."""
+    """Click on the link with this name."""
     shown = pilot.app.screen.query_one(bar)
     region = next(region for link, region in shown.links() if link.name == name)
     await pilot.click(offset=(region.x + 1, region.y))

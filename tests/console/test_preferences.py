@@ -1,4 +1,4 @@
-"""The console as its operator likes it: colours, signs and keys."""
+"""The operator's preferences: colors, signs and keys."""
 
 import dataclasses
 import tomllib
@@ -41,18 +41,18 @@ def kept(harness: ConsoleHarness) -> object:
 
 
 def log(pilot: Pilot[None]) -> Sequence[str]:
-    """What the log says."""
+    """The texts in the log."""
     return [happening.text for happening in services(pilot).notifications.entries]
 
 
 async def at_rest(pilot: Pilot[None]) -> None:
-    """Wait until nothing is done beside the screen any more."""
+    """Wait until all background work is done."""
     await pilot.pause()
     await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
 
 
 class Empty(DemoSession):
-    """A demo with nothing in it."""
+    """An empty demo."""
 
     has_traffic = False
 
@@ -126,7 +126,7 @@ async def test_a_chosen_theme_is_kept(harness: ConsoleHarness) -> None:
 
         await pilot.press("ctrl+p")
         await pilot.press(*"Theme")
-        await until_shown(pilot, "Choose other colours")
+        await until_shown(pilot, "Choose other colors")
         await pilot.press("enter", *"dracula")
         await until(pilot, lambda: picture(pilot).count("dracula") == 2)  # typed, and found
         await pilot.press("enter")

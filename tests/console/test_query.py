@@ -1,4 +1,4 @@
-"""The query editor: a query is tried without taking anything in, and saved to an audience."""
+"""The query editor: a query is tried without changing members, and saved for an audience."""
 
 from pathlib import Path
 
@@ -350,13 +350,13 @@ async def test_a_query_that_another_has_replaced_is_asked_about(
             set_query(his, bens, "vip", "lake", "SELECT user_id FROM vips LIMIT 5")
         write(pilot, "SELECT user_id FROM vips LIMIT 3")
         await pilot.press("f2")
-        await until_shown(pilot, "Ben has changed it meanwhile:", "LIMIT 5")
+        await until_shown(pilot, "Ben has changed them in the meantime:", "LIMIT 5")
         await pilot.press("n")
         await until_gone(pilot, "Ben has changed")
         (query,) = queries(pilot).values()
         assert query.sql.endswith("LIMIT 5")
         await pilot.press("f2")
-        await until_shown(pilot, "Ben has changed it meanwhile:")
+        await until_shown(pilot, "Ben has changed them in the meantime:")
         await pilot.press("y")
         await until_notified(pilot, "Saved the query of “VIP shoppers”.")
         (query,) = queries(pilot).values()

@@ -1,4 +1,4 @@
-"""What speeds up the tests of the console changes no style."""
+"""The code that speeds up the console's tests changes no style."""
 
 from collections.abc import Awaitable, Callable
 

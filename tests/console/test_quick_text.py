@@ -1,4 +1,4 @@
-"""What speeds up the tests of the console changes no text of a screen."""
+"""The code that speeds up the console's tests changes no text of a screen."""
 
 from collections.abc import Awaitable, Callable
 
@@ -71,7 +71,7 @@ class Panel(ModalScreen[None]):
 
 
 class WideText(App[None]):
-    """Characters that take two cells, some of which the edge of a widget cuts in half."""
+    """Characters two cells wide, some of which the edge of a widget cuts in half."""
 
     DEFAULT_CSS = """
     #narrow { width: 7; height: 2; text-wrap: nowrap; text-overflow: clip; }

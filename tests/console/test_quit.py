@@ -176,7 +176,7 @@ async def test_q_asks_as_ctrl_q_does_while_a_sync_is_under_way(
 async def test_a_live_session_counts_the_pending_users_of_home(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    """Those of an audience that waits for a cohort are pending, too."""
+    """Changes of an audience that is waiting for a cohort are pending, too."""
     harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text("".join(json.dumps(event(user, True)) + "\n" for user in ("u1", "u2")))

@@ -94,7 +94,7 @@ async def name_list(pilot: Pilot[None], file: Path) -> None:
 
 
 async def until_over(pilot: Pilot[None]) -> None:
-    """Wait until what was begun last is over, and shown."""
+    """Wait until the last job is over, and its result shown."""
     app = console(pilot)
     await until(
         pilot,
@@ -1010,7 +1010,7 @@ def test_the_bar_is_as_wide_as_it_is_and_shows_whoever_there_is(
 
 @pytest.mark.parametrize("width", [40, 76])
 def test_what_a_difference_means_is_read_whole(width: int) -> None:
-    """Above all that a repair removes users."""
+    """Most importantly, that a repair removes users."""
     cells = ("Extra: never in the audience", "37", "", "In no event. A repair removes them.")
     layout = ColumnLayout(KINDS)
     layout.measure([Row(1, tuple(map(Cell, cells)))])
@@ -1082,7 +1082,7 @@ async def test_marks_go_once_those_of_the_marked_audiences_that_can_be_are_compa
 
 
 async def test_no_more_is_compared_than_was_confirmed(harness: ConsoleHarness) -> None:
-    """A colleague gave the third one a cohort meanwhile; each takes a download of the month's."""
+    """A colleague has since given the third one a cohort; each uses one monthly download."""
     connection = harness.connect()
     with harness.workspace(connection) as workspace:
         for key in ("shoppers", "tests"):

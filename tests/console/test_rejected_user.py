@@ -1,4 +1,4 @@
-"""One rejected user, whole: why, what to do, and the request that carried them."""
+"""One rejected user in detail: why, what to do, and the request that sent them."""
 
 import dataclasses
 import re
@@ -199,7 +199,7 @@ async def test_while_a_job_runs_all_members_are_not_counted_again_for_each_chang
 
 
 class Clock:
-    """A clock that each look at it moves on by so many seconds."""
+    """A clock that advances by a number of seconds at each reading."""
 
     def __init__(self) -> None:
         self.now = self.step = 0.0
@@ -240,7 +240,7 @@ async def test_where_counting_all_members_takes_long_it_is_not_done_for_each_cha
 
 
 def said(pilot: Pilot[None]) -> str:
-    """What the detail says, without line breaks."""
+    """The text of the detail, without line breaks."""
     return " ".join(pilot.app.screen.query_one(RejectedUserDetail).text.plain.split())
 
 

@@ -1,4 +1,4 @@
-"""A session that is replaced while a service is asked: the answer is for one that is closed."""
+"""A session that is replaced during a call to a service: the answer is for a closed session."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 class SilentService:
-    """Amplitude and Segment in one, which answer once they may, and then have nothing."""
+    """Amplitude and Segment in one server, which answers when allowed to, with empty lists."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -74,7 +74,7 @@ async def test_an_answer_for_a_session_that_was_replaced_is_dropped_in_silence(
 
 
 class SlowAmplitude(SilentService):
-    """Answers once it may, with what belongs to the connection that asked."""
+    """Answers when allowed to, with the data of the connection that asked."""
 
     def answer_to(self, line: bytes) -> tuple[str, str]:
         if b"/usage" in line:

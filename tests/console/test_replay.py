@@ -187,7 +187,7 @@ async def test_a_run_that_is_not_there_is_not_played(tmp_path: Path) -> None:
     async with hosted(tmp_path, lambda: ReplayScreen(9)) as (_, pilot):
         await until_shown(pilot, "Run 9 is under way, or there is none.")
         await pilot.press("0")
-        await until_shown(pilot, "The run is not read yet, or has not finished.")
+        await until_shown(pilot, "The run is still loading, or has not finished.")
 
 
 async def test_the_playback_of_a_run_that_failed_ends_with_the_reason(tmp_path: Path) -> None:

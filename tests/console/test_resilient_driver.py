@@ -1,4 +1,4 @@
-"""A terminal that goes away does not block painting."""
+"""A terminal that disappears does not block painting."""
 
 import os
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Segment in the console: three sizes side by side, what only Segment knows, and one person."""
+"""Segment in the console: three sizes side by side, audiences only in Segment, and one person."""
 
 import dataclasses
 import re
@@ -54,7 +54,7 @@ def listed(key: str, size: float | None, **more: str) -> ListedAudience:
 
 
 def read_before(workspace: Workspace, now: int) -> None:
-    """Let the ledger hold what Segment said 11 minutes ago: only of the shoppers, 20 of them."""
+    """Store an answer by Segment from 11 minutes ago: only the shoppers, 20 of them."""
     found = SegmentAudience(f"aud_{SHOPPERS}", SHOPPERS, SHOPPERS, True, "Live", 20, "USERS", None)
     workspace.ledger.write(keep_audiences, SPACE, (found,), now - 11 * MINUTE)
 
@@ -497,7 +497,7 @@ async def test_without_a_token_of_the_profile_api_segment_is_not_offered(
 
 
 async def until_flowing(pilot: Pilot[None], text: str) -> None:
-    """Wait until a text is shown in the last panel of its lines, however they are broken."""
+    """Wait until the last panel shows a text, however its lines are wrapped."""
     await until_picture(
         pilot,
         lambda shown: text in " ".join(" ".join(map(last_panel, shown.splitlines())).split()),

@@ -64,7 +64,7 @@ IN_PROD, IN_STAGING = "amp-console  Acme prod ·", "amp-console  Acme staging ·
 
 @contextmanager
 def staging(harness: ConsoleHarness, **more: object) -> Iterator[tuple[Connection, Simulator]]:
-    """A second connection, to a project of its own."""
+    """A second connection, to a separate project."""
     with Simulator(credentials=OTHER_KEYS) as other:
         yield harness.connect("Acme staging", base_url=other.base_url, **more), other
 

@@ -1,4 +1,4 @@
-"""In a small terminal names are shown whole, and a screen that can't be read says so."""
+"""In a small terminal, names are shown in full, and a screen that is unreadable says so."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The form of a warehouse: tested before it is saved, its password in the keyring alone."""
+"""The form for a warehouse: tested before it is saved, with its password only in the keyring."""
 
 import sqlite3
 from pathlib import Path

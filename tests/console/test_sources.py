@@ -1,4 +1,4 @@
-"""The place Sources: what feeds the audiences, refreshed with a plan, tested and removed."""
+"""The Sources screen: what feeds the audiences, refreshing with a plan, testing, removing."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def warehouse(harness: ConsoleHarness, tmp_path: Path) -> Warehouse:
 
 @pytest.fixture
 def vip(harness: ConsoleHarness, warehouse: Warehouse) -> Warehouse:
-    """The audience "vip" is a query in the warehouse."""
+    """The audience "vip" has a query in the warehouse."""
     ask(harness, "SELECT user_id FROM vips")
     return warehouse
 
@@ -64,7 +64,7 @@ def ask(harness: ConsoleHarness, sql: str) -> None:
 
 
 def wanted(harness: ConsoleHarness) -> set[str]:
-    """Who is wanted in any audience."""
+    """The users who are wanted in any audience."""
     path = harness.environment.folders.ledger(harness.environment.connections.pick(None).id)
     with closing(sqlite3.connect(path)) as db:
         return {id_ for (id_,) in db.execute("SELECT id FROM member WHERE wanted = 1")}

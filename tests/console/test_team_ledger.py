@@ -1,4 +1,4 @@
-"""The console on a ledger on PostgreSQL: choosing it, using it, and a server that is away."""
+"""The console on a ledger on PostgreSQL: choosing it, using it, and an unreachable server."""
 
 import asyncio
 import urllib.parse
@@ -50,7 +50,7 @@ def running(postgresql: PostgresqlServer) -> Iterator[PostgresqlServer]:
 def server(
     running: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PostgresqlServer]:
-    """A server with an empty database for the ledger, which another role than its owner may use."""
+    """A server with an empty database for the ledger, which a role other than its owner may use."""
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     alone(running, f"CREATE DATABASE {DATABASE}", f"GRANT CREATE ON DATABASE {DATABASE} TO {USER}")
     yield running
@@ -65,7 +65,7 @@ def alone(server: PostgresqlServer, *statements: str) -> None:
 
 
 def take_away(server: PostgresqlServer) -> None:
-    """Let no one reach the ledger any more, as a server that is down."""
+    """Make the ledger unreachable, as if its server were down."""
     alone(
         server,
         f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS false",
@@ -280,7 +280,7 @@ async def test_a_role_that_only_reads_sees_every_screen(
 
 
 async def ask_for_ever(session: Session) -> None:
-    """Ask for news until that fails: that the server hung up is heard in another thread."""
+    """Check for changes until that fails: another thread notices that the server has hung up."""
     while True:
         await session.has_news()
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What colleagues do on one ledger is seen in each other's consoles, without a key pressed."""
+"""Colleagues' changes on one ledger appear in each other's consoles without a key press."""
 
 import asyncio
 import os
@@ -154,7 +154,7 @@ async def test_a_server_that_restarts_during_a_sync_ends_it_for_both_to_see(
 
 
 async def all_told(session: Session) -> None:
-    """Let a session tell all its news; one transaction after the other is heard."""
+    """Deliver all notifications of a session, one transaction after the other."""
     while await session.has_news():
         pass
 
@@ -289,12 +289,12 @@ async def test_who_edits_the_same_setting_is_asked_which_one_is_kept(
             assert field(hers, "cohort-name").value == "Best"
             await hers.press("f2")
             await until_shown(
-                hers, "Replace what is set for “shoppers”?", "Ben has changed it meanwhile:"
+                hers, "Replace the settings of “shoppers”?", "Ben has changed them in the meantime:"
             )
             await until_shown(hers, "VIPs  yours: Best")
             await hers.press(key)
             if key == "y":
                 await until_on(hers, AudiencesScreen)
             else:
-                await until_gone(hers, "Replace what is set")
+                await until_gone(hers, "Replace the settings of")
         assert his.audience().cohort_name == ("Best" if key == "y" else "VIPs")

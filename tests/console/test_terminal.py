@@ -1,4 +1,4 @@
-"""The installed program in a real terminal: synced by keys, seen to the end, and left."""
+"""The installed program in a real terminal: a sync by keys, watched to the end, then quitting."""
 
 import asyncio
 import json
@@ -106,7 +106,7 @@ def test_being_told_to_end_puts_the_terminal_right_and_keeps_what_was_done(
 
 
 def test_a_first_run_opens_the_form_and_nothing_holds_a_key(tmp_path: Path) -> None:
-    """Nor does Textual's own log, which would write down every key that is pressed."""
+    """Nor does Textual's own log, which would record every key press."""
     keys = Credentials(Secret(API_KEY), Secret(SECRET_KEY))
     with Simulator(credentials=keys) as simulator:
         operator = Operator(tmp_path, simulator)

@@ -1,4 +1,4 @@
-"""No text steers the terminal, on no screen, and none is painted that its encoding has not."""
+"""No text on any screen controls the terminal, or has characters that its encoding lacks."""
 
 import importlib
 import pkgutil

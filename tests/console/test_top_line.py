@@ -1,4 +1,4 @@
-"""The line on top: what is known late moves nothing, and what does not fit is left out whole."""
+"""The top line: what is known late moves nothing, and what does not fit is left out completely."""
 
 from pathlib import Path
 

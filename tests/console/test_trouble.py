@@ -1,4 +1,4 @@
-"""Trouble is made in the demo, and nowhere else; what was copied is in a file, too."""
+"""Trouble can be made only in the demo; copied text is also in a file."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Stage:
-    """A stage with two kinds of trouble."""
+    """A demo session with two kinds of trouble."""
 
     has_traffic = False
 
@@ -49,7 +49,7 @@ class Stage:
 
 
 class StageThatLooks(Stage):
-    """A stage that keeps how wide the list of home was when it was opened."""
+    """A demo session that records the width of home's list when it opened."""
 
     width = 0
 
@@ -151,7 +151,7 @@ async def test_what_was_copied_is_in_a_file_too(harness: ConsoleHarness) -> None
 
 
 class BusyStage(Stage):
-    """A stage on which events keep arriving."""
+    """A demo session in which events keep arriving."""
 
     has_traffic = True
 

@@ -121,5 +121,5 @@ async def test_a_read_only_console_keeps_views_for_the_session(harness: ConsoleH
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until_shown(pilot, "12", LAPSED)
         services(pilot).views.save("Mine", SavedView(sort="Members"))
-        await until_notified(pilot, "The views hold for this session.")
+        await until_notified(pilot, "The views apply to this session.")
         assert kept(harness) == ([], "")

@@ -1,4 +1,4 @@
-"""The demo gives the console all it needs, and leaves nothing behind, whatever happened."""
+"""The demo gives the console all it needs, and leaves nothing behind, whatever happens."""
 
 import socket
 import stat
@@ -18,7 +18,7 @@ THREADS_BEFORE: set[threading.Thread] = set()
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the demos of this test make their homes."""
+    """The folder in which the demos of this test create their homes."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Look every two milliseconds: without a break, a test takes what the demo computes with."""
+    """Check every two milliseconds: without pauses, a test takes CPU time from the demo."""
     pause = threading.Event()
     while not condition():
         pause.wait(0.002)

@@ -42,7 +42,7 @@ def test_being_told_to_end_leaves_nothing(
 
 
 def test_a_terminal_that_goes_away_ends_it(temporary: Path) -> None:
-    """Also without a signal: no process is left reading from a terminal that is gone."""
+    """Even without a signal, no process is left reading from a terminal that is gone."""
     environment = os.environ | {"TMPDIR": str(temporary)}
     with Terminal([COMMAND, "demo", "--fast"], environment=environment) as terminal:
         terminal.until_shown("Recently lapsed")

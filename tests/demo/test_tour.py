@@ -1,4 +1,4 @@
-"""The guided tour reaches every step, says only what is seen, and obeys the presenter."""
+"""The guided tour reaches every step, describes only what is visible, and obeys the presenter."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ async def no_rest(_: float) -> None:
 
 
 async def rest_between_steps(seconds: float) -> None:
-    """Until the tour is continued by hand; keys follow each other at once."""
+    """Rests until the tour is continued by hand; keys follow each other at once."""
     if seconds > KEY_PAUSE:
         await asyncio.Event().wait()
 
@@ -67,7 +67,7 @@ def tour_of(
 
 
 def caption(pilot: Pilot[None]) -> str:
-    """What the caption of the screen shows, as far as it is seen."""
+    """The visible text of the screen's caption."""
     region = pilot.app.screen.query_one(Caption).region
     rows = picture(pilot).splitlines()[region.y : region.bottom]
     return " ".join(" ".join(rows).split())
@@ -126,7 +126,7 @@ class Viewer:
         self._check(step, there.first().region)
 
     def _check(self, step: TourStep, region: Region) -> None:
-        """What a caption speaks of is beside it, the caption is whole, and so is the screen."""
+        """What a caption describes is on screen; the caption and the screen are complete."""
         rows = text_of_screen(self.app)
         caption, beside = " ".join(rows[region.y : region.bottom]), text_of(self.app.screen)
         numbers = set(re.findall(r"\d[\d,]*\d|\d", step.caption))

@@ -1,4 +1,4 @@
-"""People come and go through files, as an archive would bring them."""
+"""People enter and leave through files, as from an archive."""
 
 import random
 import threading
@@ -34,7 +34,7 @@ LATER = NOW + MINUTE
 
 
 class Quarter:
-    """Traffic with a ledger of its own."""
+    """Traffic with a separate ledger."""
 
     def __init__(self, ledger: Ledger, folder: Path) -> None:
         connection = Connection(name="Demo", app_id=1, owner_email="ana@acme.example")

@@ -1,4 +1,4 @@
-"""Each kind of trouble meets requests, and goes away again."""
+"""Each kind of trouble affects requests, and ends again."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 class FaultySimulator:
-    """A simulated Amplitude whose naps are remembered instead of taken."""
+    """A simulated Amplitude whose sleeps are recorded instead of taken."""
 
     def __init__(self) -> None:
         self.naps: list[float] = []

@@ -1,4 +1,4 @@
-"""The demo in a browser: a page on loopback, and a demo of its own for each visit."""
+"""The demo in a browser: a page on loopback, and a separate demo for each visit."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ class Served:
         self.url = next(word for word in self.words.split() if word.startswith("http")).rstrip(",")
 
     async def painted(self, *exchange: tuple[str, str]) -> str:
-        """Open a session; after each text of the exchange is seen, type the keys beside it."""
+        """Open a session; after each text of the exchange appears, type the keys paired with it."""
         screen = pyte.Screen(*SIZE)
         stream = pyte.ByteStream(screen)
         query = f"width={SIZE[0]}&height={SIZE[1]}"

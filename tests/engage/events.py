@@ -19,7 +19,7 @@ DEFAULTS = ReadOptions()
 
 
 def event(user: object = "ana", is_member: object = True, **more: object) -> dict[str, object]:
-    """An identify call; what is named in `more` replaces or joins its fields."""
+    """An identify call; `more` replaces or adds fields."""
     return {
         "type": "identify",
         "userId": user,
@@ -31,13 +31,13 @@ def event(user: object = "ana", is_member: object = True, **more: object) -> dic
 
 
 def lines(*events: object) -> bytes:
-    """Events as NDJSON; bytes are lines already."""
+    """Events as NDJSON; bytes already are lines."""
     texts = [e if isinstance(e, bytes) else json.dumps(e).encode() for e in events]
     return b"".join(text + b"\n" for text in texts)
 
 
 def opened(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 << 20) -> Source:
-    """The content as it comes in by the standard input, on 2026-05-03."""
+    """The content as read from standard input on 2026-05-03."""
     stream = io.BytesIO(content)
     return read_stream(stream, "stdin", options, now=lambda: AT * 1000, block_bytes=block_bytes)
 

@@ -1,4 +1,4 @@
-"""Every event is a change, filtered or invalid: exactly one of them, whatever it is."""
+"""Every event is exactly one of three: a change, filtered or invalid."""
 
 import json
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ FIELDS = ["type", "userId", "timestamp", "context", "traits", "properties", "rec
 
 @st.composite
 def spoilt(draw: st.DrawFn) -> dict[str, Any]:
-    """An event of which some fields are anything."""
+    """An event with arbitrary values in some fields."""
     return event() | draw(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=3))
 
 

@@ -1,4 +1,4 @@
-"""Files as people meet them, of which each reads like an ordinary one."""
+"""Files from practice, each of which reads like an ordinary one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Judged column by column, many lines give what each of them gives by itself."""
+"""Judged column by column, many lines give the same result as each line alone."""
 
 import json
 from collections import Counter
@@ -50,7 +50,7 @@ EVENTS = st.one_of(_events, _events, _tracks, _both, _typeless, spoilt()).map(wr
 
 
 def alone(lines: Sequence[bytes], reader: EventReader) -> EventBatch:
-    """What is found in the lines, each read by itself, as one batch."""
+    """The result for the lines, each read alone, as one batch."""
     batches = [reader.read([line], number) for number, line in enumerate(lines, 1)]
     return EventBatch(
         [change for batch in batches for change in batch.changes],
@@ -62,7 +62,7 @@ def alone(lines: Sequence[bytes], reader: EventReader) -> EventBatch:
 
 
 def together(lines: Sequence[bytes], reader: EventReader) -> EventBatch:
-    """What is found in the lines, read at once, with the changes as a list."""
+    """The result for the lines, read at once, with the changes as a list."""
     batch = reader.read(lines, 1)
     return EventBatch(
         list(batch.changes), batch.refusals, batch.filtered, [*batch.hints], lines=batch.lines

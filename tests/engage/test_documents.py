@@ -115,7 +115,7 @@ def test_an_element_past_the_limit_is_refused_alone() -> None:
 def test_what_a_file_unpacks_to_takes_little_memory(
     begin: bytes, repeated: bytes, most: int
 ) -> None:
-    """40 MiB out of some kilobytes."""
+    """A few kilobytes that decompress to 40 MiB."""
     packed = gzip.compress(begin + repeated * ((40 << 20) // len(repeated)) + b"1", 1)
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""Events inside the envelopes of delivery services, and what is no membership of an audience."""
+"""Events inside the envelopes of delivery services, and events without membership."""
 
 import base64
 import gzip

@@ -1,4 +1,4 @@
-"""What is skipped refuses nothing: any valid JSON is read, and documents end where they end."""
+"""The text skipper refuses no valid JSON, and finds where documents end."""
 
 import json
 from decimal import Decimal
@@ -59,7 +59,7 @@ def written(top: list[str], context: list[str], personas: list[str], traits: lis
 
 
 def with_junk(text: str) -> bytes:
-    """Write out what the strategies name by its number, or a failure would be unreadable."""
+    """Spell out what the strategies number; otherwise, a failure would be unreadable."""
     for number, junk in enumerate(JUNK):
         text = text.replace(f"@{number}", junk)
     return text.encode()

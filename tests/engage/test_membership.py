@@ -12,7 +12,7 @@ CASES = json.loads((Path(__file__).parent.parent / "data/membership_rule.json").
 
 
 def whole(case: dict[str, Any]) -> dict[str, Any]:
-    """The event of a case, with what every audience event has besides."""
+    """The event of a case, with the other fields of every audience event."""
     personas = {**PERSONAS, **case.get("personas", {})}
     context = {} if case.get("context") == "missing" else {"context": {"personas": personas}}
     return {"userId": "ana", "timestamp": "2026-05-03T19:42:50.066Z", **context, **case["event"]}

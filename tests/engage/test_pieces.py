@@ -1,4 +1,4 @@
-"""A large file, read in pieces by two processes, gives what one process finds in it."""
+"""A large file read in pieces by two processes gives the same result as with one process."""
 
 import gzip
 import os
@@ -50,7 +50,7 @@ def read(
 
 
 def second_processes() -> set[int]:
-    """The ids of the processes that read pieces for this one."""
+    """The process IDs that read pieces for this one."""
     found = set()
     for children in Path("/proc/self/task").glob("*/children"):
         for pid in children.read_text().split():
@@ -102,7 +102,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found_alone(large: Path) -> EventBatch:
-    """What one process finds in that file."""
+    """The result of one process for that file."""
     return read(large, ALONE)
 
 

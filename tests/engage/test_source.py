@@ -1,4 +1,4 @@
-"""Opening: which files can be read, and what is said of the others."""
+"""Opening: which files can be read, and the errors for others."""
 
 import gzip
 import json
@@ -131,7 +131,7 @@ def test_a_file_without_read_permission_is_reported(file: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("block_bytes", [2, 3, 1 << 20])
 def test_utf_16_is_read_like_utf_8(encoding: str, block_bytes: int) -> None:
-    """As PowerShell and spreadsheets write it, after a byte order mark."""
+    """As written by PowerShell and spreadsheets, after a byte order mark."""
     mark = "" if encoding == "utf-16" else "\ufeff"
     text = lines(event("an\u00e4"), event("👩")).decode()
     assert members(read((mark + text).encode(encoding), block_bytes=block_bytes)) == [

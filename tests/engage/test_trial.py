@@ -1,4 +1,4 @@
-"""A mapping is tried on one event: what it would find, and what the event would do."""
+"""A mapping is tested on one event: what it would find, and the event's effect."""
 
 import gzip
 import json

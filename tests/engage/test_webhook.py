@@ -1,4 +1,4 @@
-"""Webhook bodies: cut by their brackets and texts alone, and signed as Segment signs."""
+"""Webhook bodies: split only by brackets and strings, and signed as by Segment."""
 
 import hashlib
 import hmac

@@ -25,7 +25,7 @@ def start(ledger: Ledger, hints: AudienceHints = NO_HINTS) -> Audience:
 
 
 def read(ledger: Ledger, changes: Iterable[Change], path: str = "/events.ndjson") -> int:
-    """Fold changes as one reading of a file; return how many members were updated."""
+    """Merge changes as from one reading of a file; return how many members were updated."""
     changes = list(changes)
     source = ledger.write(sources.begin_source, path, path, 1)
     refs = {change.audience for change in changes}

@@ -1,4 +1,4 @@
-"""Backups: whole, dated, few, never in anybody's way, and of use when the ledger is not."""
+"""Backups: complete, dated, few, never in the way, and usable if the ledger is not."""
 
 import os
 import resource
@@ -188,7 +188,7 @@ def test_without_room_it_is_brought_up_to_date_all_the_same(old: Path) -> None:
 
 
 def test_killed_in_the_middle_of_a_migration_it_is_as_before(old: Path) -> None:
-    """The last step is undone, the backup is there, and the next start does it all again."""
+    """The failed step is undone, the backup exists, and the next start repeats the migration."""
     script = f"""
 import os, signal
 from pathlib import Path
@@ -320,7 +320,7 @@ def test_examining_changes_nothing(old: Path, empty: Path) -> None:
 
 
 def test_a_disk_that_gets_full_meanwhile_is_reported_and_leaves_no_half_copy(path: Path) -> None:
-    """A limit on the size of files acts as a disk without room."""
+    """A limit on file sizes simulates a full disk."""
     back_up(path, DAILY, NOW, OPTIONS)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 

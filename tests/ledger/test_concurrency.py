@@ -1,6 +1,6 @@
-"""Several processes on one ledger of a server, at random, end as if they had taken turns.
+"""Random work of several processes on one ledger ends as if they had taken turns.
 
-Each has a connection of its own, as a process has; what they share is the server.
+Each has its own connection, like a process; they share the server.
 """
 
 import random
@@ -113,7 +113,7 @@ class Process:
                     return
 
     def _send(self, audience_id: int, fence: Fence | None) -> bool:
-        """Send one request; True where the process "dies" before it has settled it."""
+        """Send one request; return True if the process "dies" before settling it."""
         writes = self._ledger.writes_of(audience_id)
         operation = self._dice.choice(list(Operation))
         size = self._dice.randint(1, 20)

@@ -1,4 +1,4 @@
-"""Runs whose process died are recognised, and ended with what they did."""
+"""Runs whose process died are recognized, and ended with what they did."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def status(ledger: Ledger, run_id: int = 1) -> RunStatus:
 
 
 def kept(ledger: Ledger) -> str:
-    """What the file itself says of the first run."""
+    """What the file itself says about the first run."""
     return str(ledger.read(lambda db: db.execute("SELECT status FROM run").fetchone()[0]))
 
 
@@ -61,7 +61,7 @@ def test_a_run_under_way_is_running_for_every_process(ledger: Ledger) -> None:
 
 
 def test_the_lock_counts_and_not_the_number_of_the_process(ledger: Ledger) -> None:
-    """This process lives, and has the number that is written down."""
+    """This process is alive, and has the recorded number."""
     with ledger.hold_run() as lock:
         ledger.write(begin_run, ReadCounts(), 5, lock)
     (target,) = ledger.read(all_runs, dead=ledger.dead_runs())

@@ -58,7 +58,7 @@ def test_a_flip_between_deliveries_is_sent_and_a_flip_before_is_not(ledger: Ledg
 
 
 def test_a_count_is_brought_up_to_date_by_what_is_outstanding(ledger: Ledger) -> None:
-    """A screen counts the members seldom, and what is outstanding each second."""
+    """Screens count members rarely, but outstanding changes every second."""
 
     def now() -> tuple[Headcount, Outstanding]:
         count = ledger.read(lambda db: headcount(db, audience(db, 1), 1 << 60))
@@ -231,7 +231,7 @@ def test_a_user_skipped_while_leaving_meanwhile_is_not_rejected(ledger: Ledger) 
 
 
 def test_who_is_in_a_request_that_is_not_sent_is_as_before(ledger: Ledger) -> None:
-    """Also by which request they were delivered."""
+    """It also says by which request they were delivered."""
     read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(4)])
     deliver(ledger)
     lost = ledger.write(deliveries.open_control_batch, 1, 1, IdType.USER_ID, 1)
@@ -341,7 +341,7 @@ class TestUploads:
     def test_a_seed_who_had_left_is_removed_all_the_same(
         self, ledger: Ledger, is_rejected: bool
     ) -> None:
-        """The ledger knows them to be out, which the upload makes untrue."""
+        """The ledger has them as out, which the upload makes untrue."""
         start(ledger)
         read(ledger, [enters("seed", 1)])
         assert deliver(ledger)[ADD] == ["seed"]
@@ -363,7 +363,7 @@ class TestUploads:
 
 
 class Outcome(enum.Enum):
-    """What came of a request."""
+    """The result of a request."""
 
     CONFIRMED = enum.auto()
     REFUSED = enum.auto()
@@ -393,7 +393,7 @@ class Replace(NamedTuple):
 
 
 class OpenRequest(NamedTuple):
-    """A request on its way; a replacement also removes all users that it does not carry."""
+    """A request in flight; a replacement also removes all users that it does not include."""
 
     batch: DeliveryBatch
     is_replacement: bool = False
@@ -414,7 +414,7 @@ Step = st.one_of(
 
 
 def settle(ledger: Ledger, request: OpenRequest, outcome: Outcome) -> None:
-    """Record what came of a request."""
+    """Record the result of a request."""
     batch = request.batch
     match outcome:
         case Outcome.CONFIRMED if request.is_replacement:
@@ -432,13 +432,13 @@ def settle(ledger: Ledger, request: OpenRequest, outcome: Outcome) -> None:
 
 
 class Model:
-    """Sets of who is wanted and who is in the cohort, and what can be known of each user.
+    """Sets of wanted users and of the cohort's users, and what can be known about each user.
 
     `known` is in, out, or None for either.
     """
 
     def __init__(self, cohort: set[str] | None) -> None:
-        """`cohort` are the users of one that others have filled."""
+        """`cohort` are the users in a cohort that others have filled."""
         self.cohort = cohort or set()
         self.wanted: set[str] = set()
         self.known: dict[str, bool | None] = {}
@@ -491,7 +491,7 @@ def test_whatever_happens_the_ledger_and_the_cohort_follow_a_plain_model(
     is_existing: bool,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """What is in the cohort by the ledger after each step, and who is in it in the end."""
+    """The cohort's members by the ledger after each step, and the actual ones at the end."""
     model = Model({"u0", "u3"} if is_existing else None)
     with open_ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
         start(ledger)

@@ -1,4 +1,4 @@
-"""Who was found in a cohort is kept as it was exported, except for what no ledger can keep."""
+"""Exported members are stored unchanged, except for what no ledger can store."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""A ledger's file is on a file system of this machine, or it is not opened."""
+"""A ledger's file is only opened on a local file system."""
 
 from pathlib import Path
 

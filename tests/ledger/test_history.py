@@ -1,4 +1,4 @@
-"""What is kept of runs and requests, and when people came and went."""
+"""What is kept about runs and requests, and when people entered and left."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -158,7 +158,7 @@ def _requests_of_members(db: Db) -> list[int]:
 
 
 class RecordingDb:
-    """Keeps the statements that it passes on."""
+    """Records the statements that it passes on."""
 
     def __init__(self, db: Db) -> None:
         self.statements: list[str] = []

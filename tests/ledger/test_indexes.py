@@ -1,4 +1,4 @@
-"""What screens ask for often is answered from indexes: a ledger may hold millions of members."""
+"""Frequent queries of screens use indexes: a ledger may contain millions of members."""
 
 import re
 import sqlite3
@@ -55,7 +55,7 @@ def some(ledger: Ledger) -> None:
 
 
 def looks(ledger: Ledger, work: Callable[[Db], object]) -> list[str]:
-    """How SQLite comes to the members in each statement of a piece of work."""
+    """How SQLite finds the members in each statement of some work."""
 
     def plans(db: Db) -> list[str]:
         assert isinstance(db, sqlite3.Connection)

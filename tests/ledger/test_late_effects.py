@@ -1,4 +1,4 @@
-"""What requests without an answer may still do, as the ledger remembers and forgets it."""
+"""Late effects of unanswered requests, as the ledger remembers and forgets them."""
 
 import sqlite3
 
@@ -17,7 +17,7 @@ UNTIL, QUIET = 1_000, 1_000
 
 
 def give_up(ledger: Ledger, users: int) -> int:
-    """Give up adding users; every second one leaves afterwards. Return the audience's id."""
+    """Give up adding users; every second one leaves afterwards. Return the audience's ID."""
     read(ledger, [enters(f"u{n}", 1) for n in range(users)])
     batch = take(ledger, Operation.ADD, limit=users)
     assert batch is not None

@@ -1,4 +1,4 @@
-"""Who delivers an audience is told to those who can't."""
+"""Those who can't deliver an audience are told who does."""
 
 import pytest
 

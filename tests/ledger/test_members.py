@@ -1,4 +1,4 @@
-"""Folding: the newest event of each identifier wins, whatever the order of reading."""
+"""Merging: the newest event of each identifier wins, whatever the order of reading."""
 
 import random
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ def test_of_equal_times_the_later_in_the_file_wins(ledger: Ledger) -> None:
 def test_of_equal_times_in_one_line_the_later_event_wins(
     ledger: Ledger, id_type: IdType, steps: int, is_member: bool
 ) -> None:
-    """However the events of the line come in, and however often."""
+    """However the events of the line arrive, and however often."""
     user_id = "u1" if id_type is IdType.USER_ID else None
     amplitude_id = "u1" if user_id is None else None
     changes = [
@@ -78,7 +78,7 @@ def test_of_equal_times_the_later_file_wins_however_often_the_first_is_read(
 def test_of_equal_times_in_one_file_the_later_line_wins_however_far_it_is_read_again(
     ledger: Ledger,
 ) -> None:
-    """As when a second reading is stopped in the middle."""
+    """As if a second reading was stopped in the middle."""
     read(ledger, [enters("u1", NOW, 1), leaves("u1", NOW, 5)])
     read(ledger, [enters("u1", NOW, 1)])
     assert wanted(ledger) == set()
@@ -92,7 +92,7 @@ MANY = 1_500
 def test_only_a_membership_or_an_identifier_other_than_before_counts_as_updated(
     ledger: Ledger, count: int
 ) -> None:
-    """What repeats what the ledger knew is merged where it is newer, and updates no one."""
+    """A repetition of what the ledger knows is merged if newer, but updates no one."""
     known = [enters(f"u{n}", NOW + n, n + 1) for n in range(count)]
     assert read(ledger, known) == count
     assert read(ledger, known) == 0
@@ -322,7 +322,7 @@ def test_a_list_that_a_cohort_is_compared_with_does_not_outweigh_a_newer_one(
 
 
 def test_a_list_of_the_future_does_not_make_the_events_until_then_history(ledger: Ledger) -> None:
-    """As of a file whose time is wrong."""
+    """As from a file with a wrong time."""
     later = now_in_microseconds() + 1_000 * HOUR
     apply_list(ledger, ["u1"], later, IdType.USER_ID)
     read(ledger, [enters("u2", now_in_microseconds() + HOUR)])

@@ -1,4 +1,4 @@
-"""Who entered and left is counted once, by the time of the event, in the merge itself."""
+"""Entering and leaving is counted once, by event time, in the merge itself."""
 
 import random
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def by_day(ledger: Ledger, days: int = 3) -> tuple[tuple[int, ...], tuple[int, .
 
 
 def lately(ledger: Ledger) -> tuple[int, int]:
-    """Who entered and left within the last hour."""
+    """How many entered and left within the last hour."""
     moves = ledger.read(recent_movement, start(ledger), NOW, HOUR // SHORT)
     return sum(moves.entered), sum(moves.left)
 
@@ -80,7 +80,7 @@ def test_who_enters_is_counted_once_although_a_merge_is_in_parts(ledger: Ledger)
 
 
 def _merged(ledger: Ledger, changes: list[Change], *, together: bool) -> list[object]:
-    """All that is in a ledger after a merge of all audiences, or of one after the other."""
+    """The content of a ledger after a merge of all audiences, or of one after the other."""
     source = ledger.write(sources.begin_source, "events", "/events", 1)
     ids = {ref: ledger.write(discover, ref).id for ref in REFS}
     updated = 0

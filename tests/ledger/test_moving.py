@@ -1,4 +1,4 @@
-"""A ledger moves to another place whole, or not at all; the old one is kept and marked."""
+"""A ledger moves completely or not at all; the old one is kept and marked."""
 
 import re
 import resource
@@ -84,7 +84,7 @@ def sums(url: str) -> list[TableSum]:
 
 
 def moved_to(url: str) -> str:
-    """Where a ledger that is not in use says that it went."""
+    """Where a ledger that is no longer used says that it moved."""
     with pytest.raises(LedgerMoved) as refused:
         open_ledger(url)
     return refused.value.address
@@ -231,7 +231,7 @@ def test_what_stops_it_leaves_the_old_one_in_use_and_the_other_place_empty(
 
 @pytest.mark.parametrize("here", ENGINES)
 def test_a_full_disk_leaves_the_old_one_in_use(here: str, place: Places) -> None:
-    """A limit on the size of files acts as a disk without room."""
+    """A limit on file sizes simulates a full disk."""
     old, new = place(here), place("sqlite")
     with open_ledger(old) as ledger:
         read(ledger, [enters(f"user-{number}", 1, number) for number in range(1, 5_000)])
@@ -339,7 +339,7 @@ def test_a_ledger_that_does_not_take_its_mark_stays_in_use(
 
 
 def mark(url: str, address: str | None) -> None:
-    """Mark a ledger, or take its mark away, whether it is in use or not."""
+    """Mark a ledger, or remove its mark, whether or not it is in use."""
     database = database_at(url)
     database.open()
 
@@ -434,7 +434,7 @@ DATED = {"log_entry", "membership_counted"}  # tables with the time of a migrati
 
 
 def of_version(version: int, path: str) -> None:
-    """Make a ledger of an earlier version, with a row in each of its first tables."""
+    """Create a ledger of an earlier version, with a row in each of its first tables."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for step in MIGRATIONS[:version]:
             db.executescript(step)

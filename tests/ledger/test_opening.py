@@ -33,7 +33,7 @@ def test_a_ledger_that_is_thrown_away_does_not_wait_for_the_disk(tmp_path: Path)
 
 
 def test_a_new_ledger_is_written_by_several_from_the_first_moment(tmp_path: Path) -> None:
-    """Switching it to WAL later fails where another process opens it at the same time."""
+    """Switching it to WAL later fails if another process opens it at the same time."""
     path = tmp_path / "ledger.db"
     prepare(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -1,4 +1,4 @@
-"""Who did it is kept with runs, leases and log entries, and told where there are several."""
+"""The operator is stored with runs, leases and log entries, and shown if there are several."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A ledger on PostgreSQL: its tables, its locks, and what it says when the server is not there."""
+"""A ledger on PostgreSQL: its tables, its locks, and errors if the server is unreachable."""
 
 import re
 import sqlite3
@@ -119,7 +119,7 @@ def test_texts_are_compared_by_their_bytes(ledger: Ledger) -> None:
 def test_a_ledger_of_a_newer_version_is_left_alone(
     empty_ledger: EmptyLedger, server_ledgers: PostgresqlLedgers
 ) -> None:
-    """Also by a process that has had it open since before."""
+    """Even by a process that already had it open."""
     url, run = empty_ledger(), server_ledgers.server.execute
     set_version = "UPDATE ledger_0.ledger_version SET version = version"
     with open_ledger(url) as ledger:
@@ -310,7 +310,7 @@ def test_a_lease_that_is_taken_again_has_a_greater_number(ledger: Ledger) -> Non
 def test_writers_of_different_audiences_do_not_wait_for_each_other(
     ledger: Ledger, server_ledgers: PostgresqlLedgers
 ) -> None:
-    """Those of one audience do, and so do those of the whole ledger."""
+    """Writes to one audience do, and so do those to the whole ledger."""
     expected = {(1,): True, (3, 1): True, None: True, (2,): False, (): False}
     with open_ledger(ledger.url) as other, ThreadPoolExecutor(1) as thread:
         for audience_ids, waits in expected.items():
@@ -334,7 +334,7 @@ def test_writers_of_different_audiences_do_not_wait_for_each_other(
 def test_a_write_that_deadlocks_with_another_is_tried_again(
     ledger: Ledger, server_ledgers: PostgresqlLedgers
 ) -> None:
-    """The other one is no amp-console, which takes its locks in order."""
+    """The other program is not amp-console, which takes its locks in order."""
     name = "UPDATE audience SET name = ? WHERE id = ?"
     first, second = (ledger.write(discover, AudienceRef("spa_1", key, key)).id for key in "ab")
     tries = 0
@@ -446,7 +446,7 @@ def marked(ledger: Ledger) -> str:
 
 @postgresql_only
 def test_many_changes_are_merged_as_few_are(ledger: Ledger) -> None:
-    """More are loaded into a table first than fit well into a text."""
+    """More than fit well into a statement are loaded into a table first."""
     odd = ["tab\there", "line\nbreak", "back\\slash", "\\N", "é😀", "'"]
     ids = [*odd, *(f"u{number}" for number in range(3_000))]
     for at, change in enumerate((enters, leaves, enters), 1):
@@ -460,7 +460,7 @@ def test_many_changes_are_merged_as_few_are(ledger: Ledger) -> None:
 
 @postgresql_only
 def test_rows_of_a_query_come_as_they_are_read_while_other_statements_run(ledger: Ledger) -> None:
-    """What is not read stays on the server; here it could not hold the rows it would send."""
+    """Unread rows stay on the server; here, the client could not hold all of them."""
 
     def read_some(db: Db) -> list[int]:
         endless = each_row(db, "SELECT generate_series(1, ?)", (1 << 40,))
@@ -524,7 +524,7 @@ def test_only_the_join_of_a_comparison_is_kept_to_what_fits_into_a_cache(ledger:
 
 @postgresql_only
 def test_who_is_sent_is_marked_by_place(ledger: Ledger) -> None:
-    """A join is planned as if all of the table were read: it took 1.3 instead of 0.5 s."""
+    """The join was planned as if the whole table were read: it took 1.3 instead of 0.5 s."""
     known, plans = start(ledger), list[str]()
     ids = [f"u{number}" for number in range(100)]
     read(ledger, [enters(id_, 1, line) for line, id_ in enumerate(ids)])
@@ -558,7 +558,7 @@ def test_a_session_has_room_to_join_and_keeps_what_the_administrator_gives_it(
 
 @postgresql_only
 def test_the_plan_that_counts_one_member_suits_many(ledger: Ledger) -> None:
-    """It is kept: as nested loops, 100,000 that leave at once took minutes."""
+    """The plan is kept: with nested loops, 100,000 users leaving at once took minutes."""
     (settings,) = ledger.read(
         lambda db: db.execute(
             "SELECT proconfig::text FROM pg_proc JOIN pg_namespace "
@@ -649,7 +649,7 @@ def impatient(server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def wait_until_ended(url: str, begun: str) -> None:
-    """Wait until the server has ended a session of another program that did this and no more."""
+    """Wait until the server has ended another program's session that ran only this."""
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as idle:

@@ -1,4 +1,4 @@
-"""Where a ledger on PostgreSQL is: libpq's places count, and no password crosses in the clear."""
+"""Addresses of ledgers on PostgreSQL: libpq's sources apply; no password is sent in the clear."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rejected users in groups and pages: the same people, however they are looked at."""
+"""Rejected users in groups and pages: always the same people."""
 
 import asyncio
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ ODD = ["ghost-%", "ghost-_", "ghost-é😀", "ghost-[red]", 'ghost-"', "ghost-Ab
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[tuple[dict[str, Workspace], ExitStack]]:
-    """The workspace of each engine, once a test has made it."""
+    """The workspace of each engine, created by the first test."""
     with ExitStack() as opened:
         yield {}, opened
 
@@ -67,7 +67,7 @@ def _filled(workspace: Workspace) -> Workspace:
 
 
 def ids(workspace: Workspace, query: RejectedFilter, size: int = 100) -> list[str]:
-    """All pages, put together."""
+    """All pages together."""
     found: list[str] = []
     while page := workspace.ledger.read(rejected_page, query, len(found), size):
         found += [item.id for item in page]

@@ -1,4 +1,4 @@
-"""Ledgers of other versions: an older one is brought up to date, a newer one is left alone."""
+"""Ledgers of other versions: older ones are migrated, newer ones are left alone."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What Segment said is kept with its time; a failed attempt does not change it."""
+"""Segment's answer is kept with its time; a failed attempt does not change it."""
 
 import pytest
 

@@ -33,7 +33,7 @@ def server(server_ledgers: PostgresqlLedgers) -> PostgresqlServer:
 
 @pytest.fixture
 def role(server: PostgresqlServer, empty_ledger: EmptyLedger) -> Iterator[str]:
-    """A role without any right of its own, in a database that gives everyone none."""
+    """A role without any rights, in a database that grants none to everyone."""
     empty_ledger()
     server.execute(
         f"CREATE ROLE narrow LOGIN PASSWORD '{PASSWORD}'",

@@ -1,4 +1,4 @@
-"""A proxy before the server acknowledges every packet, and passes nothing on any more."""
+"""A proxy in front of the server acknowledges every packet, but forwards nothing any more."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Writes that wait in a row share a transaction; each caller hears of its own write alone."""
+"""Consecutive waiting writes share a transaction; each caller learns only of its own write."""
 
 import sqlite3
 import sys
@@ -18,7 +18,7 @@ from amp_console.values import AudienceRef
 
 @contextmanager
 def held(ledger: Ledger) -> Iterator[None]:
-    """Keep the ledger's thread from everything that is queued in this block."""
+    """Keep the ledger's thread busy, so that everything in this block is queued."""
     may_go_on, is_held = threading.Event(), threading.Event()
 
     def wait(_: Db) -> None:
@@ -49,7 +49,7 @@ def names(ledger: Ledger) -> list[str]:
 
 @pytest.fixture
 def quick_turns() -> Iterator[None]:
-    """Let threads take turns within a few instructions."""
+    """Let threads alternate after a few instructions."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

@@ -1,4 +1,4 @@
-"""Segment's two APIs over real HTTP: pages, rate limits, refusals, and what is unknown."""
+"""Segment's two APIs over real HTTP: pages, rate limits, refusals, and unknown values."""
 
 import base64
 import gzip
@@ -35,7 +35,7 @@ from tests.amplitude.scripted import ScriptedServer, json_reply
 
 
 class Waits:
-    """The seconds that a client waited, without the time."""
+    """The seconds that a client would have waited."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []

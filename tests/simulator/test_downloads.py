@@ -43,7 +43,7 @@ def status(http: httpx.Client, request_id: str) -> httpx.Response:
 
 
 def ready_file(http: httpx.Client, cohort_id: str) -> str:
-    """Start a download, wait for it, and return where its file is asked for."""
+    """Start a download, wait for it, and return the path of its file."""
     request_id = start(http, cohort_id).json()["request_id"]
     while status(http, request_id).status_code == 202:
         pass

@@ -25,7 +25,7 @@ OWNER = "owner@acme.example"
 
 @pytest.fixture
 def naps() -> list[float]:
-    """The seconds that the simulator waited, instead of waiting them."""
+    """The seconds that the simulator would have waited."""
     return []
 
 

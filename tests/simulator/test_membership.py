@@ -123,7 +123,7 @@ def test_the_status_for_an_unknown_cohort_is_a_switch(
 
 
 class Gate:
-    """Lets the first who sleeps wait until it is opened; the others pass."""
+    """Makes the first sleep wait until it is opened; others return at once."""
 
     def __init__(self) -> None:
         self.is_waited_for = threading.Event()

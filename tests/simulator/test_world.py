@@ -59,7 +59,7 @@ def test_a_cohort_that_is_not_there_is_said_so() -> None:
 
 @pytest.fixture
 def _hasty_threads() -> Iterator[None]:
-    """Let threads take turns so often that they meet in the middle of things."""
+    """Let threads alternate so often that they interrupt each other's work."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

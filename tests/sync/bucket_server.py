@@ -25,14 +25,14 @@ BUCKET = "events"
 KEY_ID = "AKIAFALSECANARY"
 SECRET = "false-secret-canary"
 QUICK = TransferOptions(retries=2, first_wait=0.001, part_bytes=64 * 1024)
-"""Waits no longer than a test may, and fetches small objects in several parts."""
+"""Uses short timeouts, and fetches small objects in several parts."""
 
 Fault = Callable[["Request"], bool]
-"""Answers a request itself and returns True, or leaves it to the server."""
+"""Answers a request and returns True, or leaves it to the server."""
 
 
 class Request:
-    """A GET request: what it asks for, and ways to answer it badly."""
+    """A GET request: its target, and ways to answer it badly."""
 
     def __init__(self, handler: Any) -> None:
         url = urlsplit(handler.path)
@@ -56,7 +56,7 @@ class Request:
         return True
 
     def never_answer(self) -> bool:
-        """Keep the connection open without a word, until the server is closed."""
+        """Keep the connection open silently until the server is closed."""
         self._handler.server.closing.wait()
         return True
 
@@ -72,11 +72,11 @@ class Request:
         return True
 
     def send_nothing(self, data: bytes) -> bool:
-        """Answer as if what the request asks for had no bytes."""
+        """Answer as if the requested object were empty."""
         return self._send_part(data, 0, announced=0)
 
     def break_off(self, data: bytes, after: int) -> bool:
-        """Send some bytes of what the request asks for, and close the connection."""
+        """Send some bytes of the requested object, and close the connection."""
         return self._send_part(data, after)
 
     def _send_part(self, data: bytes, sent: int, announced: int | None = None) -> bool:
@@ -110,14 +110,14 @@ class Request:
 
 
 class _ClosingServer(ThreadingHTTPServer):
-    """Tells the threads of its requests when it is to be closed."""
+    """Notifies its request threads when it is closing."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.closing = threading.Event()
 
     def handle_error(self, *about: Any) -> None:
-        """Print what goes wrong, but not that a client has broken off: many tests do."""
+        """Print errors, but not that a client has disconnected, which many tests do."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(*about)
 

@@ -12,7 +12,7 @@ from tests.sync.workspace import Workspace
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """Knows every user except "ghost-…" and "9…"; Ana and Ben are in the organisation."""
+    """Knows every user except "ghost-…" and "9…"; Ana and Ben are in the organization."""
     world = World(
         unknown=lambda text: text.startswith(("ghost-", "9")),
         organisation={"ana@acme.example", "ben@acme.example"},

@@ -68,9 +68,9 @@ _Pair = tuple[socket.socket, socket.socket]
 
 
 class ForgetfulRelay:
-    """Passes connections on to a port of this machine; `forget` does as a network that fails.
+    """Forwards connections to a port on this machine; `forget` acts like a failing network.
 
-    `stop_at` does as one that loses packets; `has_stopped` is set once it has.
+    `stop_at` acts like one that loses packets; `has_stopped` is set once it has.
     """
 
     def __init__(self, port: int) -> None:
@@ -116,7 +116,7 @@ class ForgetfulRelay:
         self.go_on()
 
     def end_forgotten(self) -> None:
-        """Let the server hear that the forgotten connections have ended."""
+        """Tell the server that the forgotten connections have ended."""
         for server in self._forgotten:
             _end(server)
 
@@ -162,7 +162,7 @@ SOON = (
     "connect_timeout=2&tcp_user_timeout=500&keepalives_idle=1&keepalives_interval=1"
     "&answer_timeout=1"
 )
-"""Options of an address of a ledger, by which a silent server is noticed within seconds."""
+"""Options of a ledger's address that detect a silent server within seconds."""
 
 
 class LossyRelay:
@@ -173,7 +173,7 @@ class LossyRelay:
     """
 
     takes_new = False
-    """Whether connections can be made meanwhile, and lose nothing."""
+    """Whether new connections can be made in the meantime, without losses."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -205,7 +205,7 @@ class LossyRelay:
         self._passes.set()
 
     def lose_after(self, count: int) -> None:
-        """Lose everything once something was passed on so many times more."""
+        """Lose everything after something was forwarded this many more times."""
         with self._guard:
             self._left = count
 

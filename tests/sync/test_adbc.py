@@ -1,4 +1,4 @@
-"""Warehouses through ADBC: a real driver by a profile, and the options of those never tried."""
+"""Warehouses through ADBC: a real driver by a profile, and the options of untested ones."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND quer
 
 @pytest.fixture
 def profile(server: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    """A profile that means the server; skips the test without the driver."""
+    """A profile for the server; skips the test without the driver."""
     pytest.importorskip("nanoarrow")
     driver = pytest.importorskip("adbc_driver_postgresql")
     (tmp_path / "lake.toml").write_text(
@@ -164,7 +164,7 @@ authenticator = "something"
 
 
 class Recorded(ModuleType):
-    """A driver that keeps what it was given, and can't connect."""
+    """A driver that records its arguments, and can't connect."""
 
     given: dict[str, Any]
 

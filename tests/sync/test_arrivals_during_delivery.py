@@ -1,4 +1,4 @@
-"""What arrives while a delivery is under way waits its turn, whichever way it is wanted."""
+"""Changes that arrive during a delivery wait for the next one, in either direction."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +46,7 @@ class BusyClient(AmplitudeClient):
 
 
 async def prepare(workspace: Workspace) -> None:
-    """Deliver `MEMBERS`; then four of them are to be removed, and `NEW` are to be added."""
+    """Deliver `MEMBERS`; then make four removals and the additions of `NEW` pending."""
     workspace.enter(*MEMBERS)
     await workspace.sync()
     workspace.limit(first_batch=BATCH, largest_batch=BATCH)

@@ -1,4 +1,4 @@
-"""The next batch is opened while a request is under way, and withdrawn where that one fails."""
+"""The next batch is opened while a request is under way, and withdrawn if that fails."""
 
 import asyncio
 import itertools
@@ -37,7 +37,7 @@ def states(db: Db) -> list[tuple[object, ...]]:
 
 
 class ClientThatWaits(AmplitudeClient):
-    """Sends a request only once the ledger has the batch after it; `after` comes then."""
+    """Sends a request only once the ledger has the batch after it, which then calls `after`."""
 
     def __init__(self, workspace: Workspace, ahead: Sequence[bool]) -> None:
         simulator = workspace.simulator
@@ -63,7 +63,7 @@ class ClientThatWaits(AmplitudeClient):
 
 
 async def prepare(workspace: Workspace) -> None:
-    """Link a cohort; then `USERS` are to be added, in batches."""
+    """Link a cohort; then make the additions of `USERS` pending, in batches."""
     workspace.enter("first")
     await workspace.sync()
     workspace.limit(first_batch=BATCH, largest_batch=BATCH)

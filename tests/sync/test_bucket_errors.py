@@ -1,4 +1,4 @@
-"""What a bucket refuses is told in a sentence, with what to do, and without a secret."""
+"""A bucket's refusals are reported in a sentence, with advice, and without secrets."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Importing what a bucket holds: every object exactly once, whatever breaks off."""
+"""Importing a bucket: every object exactly once, whatever breaks."""
 
 import gzip
 import json
@@ -45,7 +45,7 @@ def read(
     now: int | None = None,
     address: str | None = None,
 ) -> ImportReport:
-    """Import what is below a prefix, or at an address."""
+    """Import the objects under a prefix, or at an address."""
     return Importer(
         workspace.ledger,
         lambda address, options: ObjectSet(BucketAddress.parse(address), options, QUICK),

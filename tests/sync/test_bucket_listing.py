@@ -1,4 +1,4 @@
-"""Listing costs as much as there is new: days that are closed are neither listed nor remembered."""
+"""Listing costs only what is new: closed days are neither listed nor remembered."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def at(days: float = 0) -> int:
 
 
 def remembered(workspace: Workspace) -> list[str]:
-    """The names of what the ledger remembers of the bucket."""
+    """The names of the objects that the ledger remembers."""
     rows = workspace.ledger.read(checkpoints_below, "s3:")
     return [row.key.partition(f"/{BUCKET}/")[2] for row in rows]
 

@@ -1,4 +1,4 @@
-"""Following a bucket: what appears is delivered, and what can't be read is told and tried again."""
+"""Following a bucket: new objects are delivered; unreadable ones are reported and retried."""
 
 import asyncio
 import dataclasses
@@ -33,7 +33,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketSe
 
 
 class Clock:
-    """A clock that only `sleep` moves, by what it is asked to wait; it waits a moment only."""
+    """A clock that only `sleep` advances, by the requested time; it returns after a moment."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -168,7 +168,7 @@ async def test_an_object_that_cannot_be_fetched_holds_up_no_other_and_is_tried_a
 
 
 def unread(workspace: Workspace) -> dict[str, str]:
-    """What could not be read, as the ledger keeps it, with the reasons."""
+    """The unreadable objects in the ledger, with the reasons."""
     return {item.name: item.reason for item in workspace.ledger.read(unread_sources, 10)}
 
 
@@ -271,7 +271,7 @@ async def test_a_session_that_ends_within_an_object_reads_it_again(
 
 
 def fall_silent(bucket: BucketServer, *, is_listing: bool) -> Callable[[], bool]:
-    """Let a server answer no listing, or no request for an object; say when one waits."""
+    """Make a server answer no listing, or no object request; signal when one waits."""
     bucket.fault = lambda request: request.is_listing == is_listing and request.never_answer()
     return lambda: any(request.is_listing == is_listing for request in bucket.requests)
 

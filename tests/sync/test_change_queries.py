@@ -1,4 +1,4 @@
-"""A query of changes: who entered and who left by times of their own, read on from a cursor."""
+"""A query of changes: who entered and who left, each with a time, read from a cursor."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence

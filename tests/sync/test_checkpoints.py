@@ -1,4 +1,4 @@
-"""Checkpoints: where reading resumes, in a ledger of today and in one of an older version."""
+"""Checkpoints: where reading resumes, in a current ledger and in one of an older version."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Changes of a connection, its keys and its secret are in the log of its ledger."""
+"""Changes to a connection, its keys and its secret are in the log of its ledger."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A copy of a file that was imported leaves the rows that reading it leaves, and is not read."""
+"""A copy of an imported file leaves the same rows as reading it, but is not read."""
 
 import json
 import os
@@ -35,7 +35,7 @@ JUST_AFTER = 1_777_836_200_000_000  # 30 s
 
 
 class Files:
-    """Imports files that are said to have settled; only the first ledger takes copies over."""
+    """Imports files as if they had settled; only the first ledger accepts copies."""
 
     def __init__(self, folder: Path, *ledgers: Ledger, now: int = LONG_AFTER) -> None:
         self.folder = folder
@@ -187,7 +187,7 @@ def files(tmp_path: Path, workspace: Workspace) -> Files:
 
 
 def is_taken_over(files: Files, original: Path, copy: Path) -> bool:
-    """Whether a copy got the counts of its original, of which the ledger has a wrong one here."""
+    """Whether a copy got the counts of its original, one of which is wrong in this ledger."""
     [ledger] = files.ledgers
 
     def tamper(db: Db) -> None:

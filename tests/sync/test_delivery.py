@@ -1,4 +1,4 @@
-"""Delivery against the simulated Amplitude: the cohort ends right, whatever the network does."""
+"""Delivery against the simulated Amplitude: the cohort ends correct, whatever the network does."""
 
 import asyncio
 import dataclasses
@@ -46,7 +46,7 @@ USERS = [f"u{n}" for n in range(40)]
 
 
 def sent(simulator: Simulator, call: Call) -> list[int]:
-    """How many ids the requests of a kind carried."""
+    """How many ids the requests of a kind contained."""
     return [seen.count for seen in simulator.requests if seen.call is call]
 
 
@@ -120,7 +120,7 @@ async def test_a_number_that_may_be_either_of_two_ids_confirms_nothing(
 async def sync_waiting(
     workspace: Workspace, seconds: float, states: list[str], stop: Stop | None = None
 ) -> RunReport:
-    """Sync, and wait so long for what another process holds; collects what is shown."""
+    """Sync, waiting so long for another process's leases; collect the snapshots."""
 
     def observe(snapshot: RunSnapshot) -> None:
         states.extend(audience.state for audience in snapshot.audiences)
@@ -347,7 +347,7 @@ class TestCulprits:
     async def test_are_none_where_everything_is_refused_for_a_while(
         self, workspace: Workspace, refused: int, named: bool
     ) -> None:
-        """Amplitude itself refuses so many requests, whatever they carry."""
+        """Amplitude itself refuses so many requests, whatever they contain."""
         workspace.enter(*USERS)
         await workspace.sync()
         workspace.leave(*USERS[:6], at=9)
@@ -560,7 +560,7 @@ class TestCreation:
         assert workspace.cohort() == set(USERS)
 
     async def test_that_a_killed_process_had_sent_is_waited_for(self, workspace: Workspace) -> None:
-        """Another process takes over at once, while Amplitude is still at it."""
+        """Another process takes over at once, while Amplitude is still working."""
         faults = workspace.simulator.faults
         workspace.set_faults(Rule(Late(status=None), calls=frozenset({Call.UPLOAD}), times=1))
         workspace.enter(*USERS)

@@ -1,4 +1,4 @@
-"""What could not be delivered or read, in a file: safe for a spreadsheet, or exactly as it is."""
+"""Exporting what could not be delivered or read: safe for a spreadsheet, or exact."""
 
 import csv
 import io
@@ -84,7 +84,7 @@ RISKY = ["=1+1", "+4915112345", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1
 
 @pytest.mark.parametrize("cell", [*RISKY, "a;=1+1", "a\t@x", "a\n+1", 'a,"-1', "''+49", "a\r\n=1"])
 def test_no_spreadsheet_runs_a_cell(tmp_path: Path, cell: str) -> None:
-    """Not even one that cuts the row elsewhere, as those of other countries do."""
+    """Not even a spreadsheet that splits the row elsewhere, as in other countries."""
     path = tmp_path / "errors.csv"
     hostile = InvalidEvent(cell, 12, cell)
     write_errors_csv(path, [msgspec.structs.replace(rejected(cell), audience=cell)], [hostile])

@@ -57,7 +57,7 @@ def clock(workspace: Workspace) -> Clock:
 
 
 def delete_in_amplitude(workspace: Workspace, user: str) -> None:
-    """From now on Amplitude skips the user, and the user is in no cohort."""
+    """From now on, Amplitude skips the user, who is in no cohort."""
     cohort_id = workspace.audience().cohort_id
     workspace.remove_in_amplitude(user)
     skipped = [{"skipped_ids": [user], "operation": "REMOVE"}]
@@ -80,7 +80,7 @@ async def forget_all(
 
 
 def files_with(folder: Path, text: str) -> list[str]:
-    """Which files hold a text, as UTF-8 or as UTF-16, event files aside."""
+    """Which files contain a text, as UTF-8 or UTF-16, except event files."""
     forms = (text.encode(), text.encode("utf-16-le"))
     return [
         path.name
@@ -135,7 +135,7 @@ async def test_nothing_else_that_is_pending_is_sent(workspace: Workspace) -> Non
 async def test_nothing_else_is_sent_where_amplitude_refuses_to_remove_someone(
     workspace: Workspace,
 ) -> None:
-    """Other pending users would show whether it refuses everything, but they are not to be sent."""
+    """Other pending users would show whether it refuses everything, but they must not be sent."""
     there = workspace.simulator.world.create_cohort("There before", "ana@acme.example")
     workspace.enter(ANA)
     workspace.change(SettingsChange(cohort_id=there.id))
@@ -204,7 +204,7 @@ async def test_an_event_dated_ahead_is_history_like_all_that_was_read_before(
 async def test_a_removal_by_the_other_id_type_makes_no_one_else_uncertain(
     workspace: Workspace,
 ) -> None:
-    """After a switch of the ID type, other removals by the former one put everyone in question."""
+    """After a switch of the ID type, other removals by the former type make everyone uncertain."""
     workspace.map_amplitude_ids()
     workspace.simulator.world.add_user(ANA, int(ANAS_DEVICE))
     workspace.enter("u2")
@@ -221,7 +221,7 @@ async def test_a_removal_by_the_other_id_type_makes_no_one_else_uncertain(
 async def test_an_event_of_two_identifiers_is_history_for_both(
     workspace: Workspace, clock: Clock
 ) -> None:
-    """The ledger never saw the other one, which an old file pairs with it."""
+    """The ledger never saw the other identifier, which an old file pairs with it."""
     workspace.enter(ANA, "u2")
     await workspace.sync()
     await forget_all(workspace, ANA)
@@ -317,7 +317,7 @@ async def test_a_stranger_that_a_comparison_found_is_removed(workspace: Workspac
 
 @sqlite_only
 async def test_no_file_of_the_ledger_holds_the_identifier(workspace: Workspace) -> None:
-    """Not the ledger, its -wal file or a backup: nor what was deleted or moved before."""
+    """Not in the ledger, its -wal file or a backup, nor in anything deleted or moved before."""
     # Some builds of SQLite overwrite what is deleted, others do not.
     workspace.ledger.read(lambda db: db.execute("PRAGMA secure_delete = OFF"))
     workspace.enter(*(f"user-{number:05}" for number in range(3_000)), ANA)
@@ -576,7 +576,7 @@ async def test_a_query_of_changes_counts_no_one_who_was_forgotten(
 async def test_the_place_of_someone_erased_hides_no_one_from_a_late_replacement(
     workspace: Workspace,
 ) -> None:
-    """The ledger knows by the rows' numbers who came after a replacement was given up."""
+    """The ledger knows from the row numbers who came after a replacement was given up."""
     workspace.enter("u2")
     workspace.read([event(ANA, True, audience="buyers")])
     await workspace.sync()
@@ -690,7 +690,7 @@ STRUCTURE = {
     *("member", "difference", "erasure_identifier", "erasure", "segment_space", "forgotten"),
     *("late_replacement", "checkpoint", "comparison", "moved"),
 }
-"""Tables whose texts are identifiers that are erased as such, or words of the machine."""
+"""Tables whose texts are identifiers, which are erased as such, or machine-written words."""
 WORDS_OF_THE_MACHINE = {
     *(("source", "path"), ("unread_source", "key"), ("audience", "space_id")),
     *(("audience", "computation_id"), ("audience", "key"), ("audience", "owner_email")),

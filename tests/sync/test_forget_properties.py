@@ -44,7 +44,7 @@ PEOPLE = (
 
 
 class Said(NamedTuple):
-    """An event: so many seconds old when it is read first."""
+    """An event that is so many seconds old when first read."""
 
     person: int
     audience: str
@@ -60,7 +60,7 @@ class Forget(NamedTuple):
 
 
 class Again(NamedTuple):
-    """An earlier file is read again, counted from the first one."""
+    """An earlier file, by its number, is read again."""
 
     number: int
 
@@ -81,7 +81,7 @@ STEPS = st.lists(
 
 
 class Model:
-    """The newest event of each person and audience that counts, and who is forgotten until when."""
+    """The newest valid event of each person and audience, and until when people are forgotten."""
 
     def __init__(self) -> None:
         self.files: list[list[tuple[int, Said]]] = []

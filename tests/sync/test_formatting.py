@@ -1,4 +1,4 @@
-"""Sentences say a thing once."""
+"""Sentences do not repeat themselves."""
 
 import time
 

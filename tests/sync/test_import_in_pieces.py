@@ -1,4 +1,4 @@
-"""A file that two processes read leaves the same rows in every table as if one had read it."""
+"""A file read by two processes leaves the same rows in every table as with one process."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Taking events in: every event is accounted for, and nothing is kept twice."""
+"""Importing events: every event is accounted for, and nothing is stored twice."""
 
 import gzip
 import json
@@ -257,7 +257,7 @@ def test_an_audience_known_by_its_key_becomes_the_one_events_speak_of(
 def test_an_audience_that_no_ledger_can_keep_is_refused_and_holds_up_no_other(
     workspace: Workspace, odd: dict[str, str], count: int
 ) -> None:
-    """PostgreSQL's index has no room for it: what was merged with it failed again and again."""
+    """PostgreSQL's index has no room for it: everything merged with it kept failing."""
     key = odd.get("computation_key", "shoppers")
     refused = [event(f"v{n}", True, audience=key, personas=odd) for n in range(count)]
     report = workspace.read([*refused, event("u1", True)])
@@ -271,7 +271,7 @@ def test_an_audience_that_no_ledger_can_keep_is_refused_and_holds_up_no_other(
 
 
 def test_an_import_that_is_prepared_waits_for_no_ledger(workspace: Workspace) -> None:
-    """The console prepares it in the event loop, while the ledger may be at work for seconds."""
+    """The console prepares it in the event loop, while the ledger may be busy for seconds."""
     may_end = Event()
     busy = workspace.ledger.submit(lambda _: may_end.wait(10))
     Importer(workspace.ledger, open_reader, ReadOptions())
@@ -300,7 +300,7 @@ def test_progress_is_shown_and_a_stop_keeps_what_was_read(
 
 
 def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
-    """A limit on the size of files simulates a full disk."""
+    """A limit on file sizes simulates a full disk."""
     path = tmp_path / "events.ndjson"
     path.write_text(lines(*(event(f"user-{n:06}", True) for n in range(20_000))))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -1,4 +1,4 @@
-"""Testing keys tells a wrong region from wrong keys, with two Amplitudes standing for regions."""
+"""Testing keys distinguishes a wrong region from wrong keys, with a simulator per region."""
 
 from collections.abc import Iterator
 

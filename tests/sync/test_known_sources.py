@@ -100,7 +100,7 @@ def test_a_live_session_names_warehouses_and_queries_in_its_own_way(workspace: W
 
 
 def objects(db: Db) -> None:
-    """Three objects in two buckets of one name, and one of another service."""
+    """Three objects in two buckets with the same name, and one in another service."""
     elsewhere = "http://127.0.0.1:9000"
     for number, (address, endpoint) in enumerate(
         [

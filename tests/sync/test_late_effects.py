@@ -1,4 +1,4 @@
-"""Requests that take effect after they were given up: every user is confirmed again in the end."""
+"""Requests that take effect after being given up: every user is confirmed again in the end."""
 
 import asyncio
 import dataclasses
@@ -35,7 +35,7 @@ def clock(workspace: Workspace) -> Clock:
 
 
 def land(workspace: Workspace) -> None:
-    """What was given up takes effect."""
+    """The requests that were given up take effect."""
     assert workspace.simulator.faults.release()
 
 
@@ -361,11 +361,11 @@ async def test_two_directions_at_once_are_both_made_good(
 
 
 class TestLive:
-    """A session confirms by itself, whether or not events come."""
+    """A session confirms on its own, whether or not events come."""
 
     @pytest.fixture
     def passed(self, workspace: Workspace) -> asyncio.Event:
-        """Set it, and the quiet time is over; shorter waits are over at once."""
+        """Once set, the quiet time is over; shorter waits are over at once."""
         clock, passed = Clock(), asyncio.Event()
 
         async def sleep(seconds: float) -> None:

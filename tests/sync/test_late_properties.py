@@ -74,7 +74,7 @@ class Wait(NamedTuple):
 
 
 class Land(NamedTuple):
-    """What is late takes effect."""
+    """Late requests take effect."""
 
 
 Step = Flip | Run | Kill | Wait | Land

@@ -1,4 +1,4 @@
-"""A ledger with a whole history moves to the other engine and back, and work continues there."""
+"""A ledger with a full history moves to the other engine and back, and work continues there."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The settings, or the environment, say where the ledger of a connection is."""
+"""The settings or the environment determine where a connection's ledger is."""
 
 import asyncio
 from collections.abc import Callable

@@ -180,14 +180,14 @@ async def test_a_session_is_one_run_however_often_it_delivers(
 
 
 def with_windows(workspace: Workspace) -> None:
-    """Let windows stay open for as long as they should; waits for trouble are short at any rate."""
+    """Let windows stay open as long as they should; waits after failures are still short."""
     workspace.timing = dataclasses.replace(workspace.timing, sleep=asyncio.sleep)
 
 
 async def test_changes_that_come_all_the_time_are_delivered_window_by_window(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Requests that take a while must not become an endless row of small ones."""
+    """Slow requests must not become an endless series of small ones."""
     with_windows(workspace)
     workspace.enter("u0")
     await workspace.sync()
@@ -347,7 +347,7 @@ async def test_an_outage_longer_than_the_retry_budget_is_survived(
 
 
 class GatedClient(AmplitudeClient):
-    """Sends a change of members only once `allow` has been called once more."""
+    """Sends each change of members only after another call of `allow`."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace.simulator.base_url, workspace.simulator.credentials)
@@ -392,7 +392,7 @@ FASTER = 60  # a minute of the session is a second of the test
 
 
 def hurried(workspace: Workspace) -> None:
-    """Let the session's clock and its waits go faster than the world's."""
+    """Let the session's clock and its waits run faster than real time."""
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(seconds / FASTER)
@@ -437,7 +437,7 @@ async def test_amplitude_down_for_two_minutes_loses_no_one(
 
 
 async def test_rate_limited_for_a_minute_loses_no_one(workspace: Workspace, tmp_path: Path) -> None:
-    """Requests become fewer meanwhile, and all users are in the cohort soon after."""
+    """There are fewer requests in the meantime, and all users are in the cohort soon after."""
     hurried(workspace)
     async with Session(workspace, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
         session.write(lines("first"))
@@ -456,7 +456,7 @@ async def test_rate_limited_for_a_minute_loses_no_one(workspace: Workspace, tmp_
 async def test_an_audience_waits_for_hours_while_the_others_are_delivered(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """It says until when, Amplitude is not asked meanwhile, and the session can still be ended."""
+    """It says until when; Amplitude is not asked in the meantime, and the session can still end."""
     hurried(workspace)
     options = msgspec.structs.replace(QUICK, grace=600.0)
     async with Session(workspace, tmp_path, options) as session:
@@ -485,7 +485,7 @@ async def test_an_audience_waits_for_hours_while_the_others_are_delivered(
 async def test_what_can_not_be_sent_when_it_ends_is_kept(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Amplitude is not there: the end does not wait for it for ever."""
+    """Amplitude is unreachable: the end does not wait for it forever."""
     workspace.timing = dataclasses.replace(workspace.timing, sleep=asyncio.sleep)
     workspace.enter("u1")
     options = LiveOptions(flush_seconds=0.05, create=True, grace=0.2)
@@ -665,7 +665,7 @@ async def test_another_process_may_send_a_large_removal_that_waits(
 async def test_a_cohort_that_is_deleted_meanwhile_rejects_no_one(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Whatever words Amplitude refuses it with, as in a sync of its own."""
+    """Whatever text Amplitude refuses it with, as in a separate sync."""
     async with Session(workspace, tmp_path) as session:
         session.write(lines("u1", "u2"))
         await until(is_in(workspace, "u1", "u2"))
@@ -756,7 +756,7 @@ async def test_one_audience_is_paused_and_the_others_are_delivered(
 async def test_what_waits_for_its_turn_when_it_is_paused_is_not_sent(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Requests wait for each other where only one may be under way."""
+    """Requests wait for each other if only one may be under way."""
     for key in ("shoppers", "buyers"):
         workspace.read([event("u1", True, audience=key)])
     await workspace.sync()
@@ -885,7 +885,7 @@ async def test_the_last_changes_and_the_minutes_are_shown(
 async def test_what_was_read_is_in_the_history_during_a_session(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Or a session that is killed would seem to have read nothing."""
+    """Otherwise, a killed session would seem to have read nothing."""
     options = LiveOptions(flush_seconds=0.05, create=True, snapshot_seconds=0.01)
     async with Session(workspace, tmp_path, options) as session:
         session.write(lines("u1", "u2"))
@@ -895,7 +895,7 @@ async def test_what_was_read_is_in_the_history_during_a_session(
 async def test_requests_of_long_ago_are_forgotten_during_a_session(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """A session of days sends a million; those that explain no user would fill the disk."""
+    """A session of days sends a million; requests that explain no user would fill the disk."""
     options = LiveOptions(
         flush_seconds=0.05, create=True, snapshot_seconds=0.01, forget_every=1, keep_requests=-1.0
     )
@@ -933,7 +933,7 @@ async def test_folders_and_single_files_are_followed_together(
 async def test_a_ledger_that_fails_for_a_while_is_tried_again(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """A missing table plays the disk that is full."""
+    """A missing table simulates a full disk."""
     workspace.enter("u1")
     await workspace.sync()
     async with Session(workspace, tmp_path) as session:
@@ -945,7 +945,7 @@ async def test_a_ledger_that_fails_for_a_while_is_tried_again(
 
 
 class BrokenDice(random.Random):
-    """A defect at the first retry that waits for a random time."""
+    """A defect in the first retry with a random wait."""
 
     def random(self) -> float:
         return 1 // 0
@@ -993,7 +993,7 @@ async def test_refused_keys_are_not_tried_for_every_audience(
 async def test_another_process_at_an_audience_is_waited_for(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """For a second, not for as long as after trouble."""
+    """For a second, not for as long as after a failure."""
     workspace.enter("u1")
     await workspace.sync()
     options = LiveOptions(flush_seconds=0.05, retry_after=600, retry_busy=0.05)
@@ -1103,7 +1103,7 @@ async def test_events_of_an_open_pipe_are_read_as_they_come(
 async def test_a_defect_beside_the_deliveries_ends_the_session(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Else it would go on without figures, and without what others import."""
+    """Otherwise, it would continue without figures, and without what others import."""
 
     def observe(_: LiveSnapshot) -> None:
         raise ZeroDivisionError

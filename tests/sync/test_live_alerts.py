@@ -1,4 +1,4 @@
-"""What an operator is alerted to in a live session: once when it begins, and when it is over."""
+"""Alerts of a live session: one when a problem starts, and one when it is over."""
 
 import math
 

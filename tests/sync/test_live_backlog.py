@@ -1,4 +1,4 @@
-"""What is pending for an audience: how much, since when, and how long deliveries take."""
+"""The backlog of an audience: how much, since when, and how long deliveries take."""
 
 from amp_console.sync.live.backlog import Backlog, Lags, Minutes
 
@@ -11,7 +11,7 @@ class Run:
         self.done = 0
 
     def backlog(self, *counts: tuple[float, int]) -> Backlog:
-        """A backlog for which the ledger counted so many pending users at these times."""
+        """A backlog with the pending users that the ledger counted at these times."""
         found = Backlog(lambda: self.now, lambda: self.done)
         for self.now, pending in counts:
             found.recount(pending)
@@ -48,7 +48,7 @@ def test_counting_again_adds_nothing() -> None:
 
 
 def test_fewer_pending_users_are_the_newest_ones_less() -> None:
-    """Who left again before they were delivered, or were delivered by another run."""
+    """Users who left again before delivery, or were delivered by another run."""
     run = Run()
     backlog = run.backlog((1.0, 3), (2.0, 7), (3.0, 12))
     assert not backlog.recount(4)

@@ -41,7 +41,7 @@ NO_NEW_COHORTS = LiveOptions(flush_seconds=0.05)
 
 
 def agrees(now: LiveSnapshot) -> None:
-    """Everything that is said of a session as a whole is the sum of what its audiences say."""
+    """Every figure of a session as a whole is the sum of its audiences' figures."""
     rows = now.audiences
     assert now.queue + now.waiting == sum(row.queue for row in rows)
     assert now.waiting == sum(row.queue for row in rows if row.phase is LivePhase.WAITING)
@@ -236,7 +236,7 @@ async def test_a_broken_link_is_not_lag_and_is_forgotten_once_it_is_fixed(
 async def test_a_broken_link_is_never_lag_while_it_is_tried_again(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Each try is a moment in which nothing is known to be wrong."""
+    """During each try, nothing is known to be wrong."""
     workspace.enter("u0")
     await workspace.sync()
     workspace.simulator.world.drop_cohort(workspace.simulator.world.cohort_named("shoppers").id)

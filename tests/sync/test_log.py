@@ -34,7 +34,7 @@ EVERYTHING = LogFilter()
 
 
 def entries(workspace: Workspace, criteria: LogFilter = EVERYTHING) -> list[LogEntry]:
-    """What the log says, the newest first."""
+    """The texts in the log, the newest first."""
     return workspace.ledger.read(log_page, criteria)
 
 
@@ -168,7 +168,7 @@ def test_a_run_whose_process_died_is_logged_as_interrupted(workspace: Workspace)
 class TestTheTable:
     @pytest.fixture
     def workspace(self, workspace: Workspace) -> Workspace:
-        """A log of imports, settings and messages, of which the ledger has not the newest last."""
+        """A log of imports, settings and messages, whose newest entry is not the last row."""
 
         def fill(db: Db) -> None:
             for at, kind, text in (

@@ -1,4 +1,4 @@
-"""A wait of hours that Amplitude asks for is kept, by later runs too, and never for ever."""
+"""A wait of hours that Amplitude asks for is respected, by later runs too, but not forever."""
 
 import dataclasses
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The metrics of a live session say what its report says, over real HTTP, and nothing private."""
+"""The metrics of a live session match its report, over real HTTP, without private data."""
 
 import random
 import re
@@ -118,7 +118,7 @@ async def test_lag_and_queue_grow_while_amplitude_is_away_and_are_0_afterwards(
 async def test_after_any_session_the_counters_equal_the_report_and_the_history(
     workspace: Workspace, seed: int
 ) -> None:
-    """Whatever people, answers and requests there were, every figure has one source."""
+    """Whatever happened, every figure comes from one source."""
     dice = random.Random(seed)
     workspace.simulator.faults.set(
         [

@@ -1,4 +1,4 @@
-"""A run ends in one way for each audience, and as a whole as the worst of them."""
+"""A run has one outcome per audience; its own is the worst of them."""
 
 import dataclasses
 
@@ -51,7 +51,7 @@ def test_the_worst_outcome_is_that_of_the_run() -> None:
 
 
 async def test_a_run_that_has_ended_is_not_ended_again(workspace: Workspace) -> None:
-    """A console gives a run up after a while, which may be over by then."""
+    """A console gives up a run after a while, when it may already be over."""
     workspace.enter("u1")
     seen: list[RunSnapshot] = []
     await workspace.sync(observe=seen.append)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Watcher:
-    """Pauses a run at the first request for members, and keeps what it sees."""
+    """Pauses a run at the first request for members, and records the snapshots."""
 
     def __init__(self) -> None:
         self.stop = Stop()

@@ -1,4 +1,4 @@
-"""Why a person is, or is not, in a cohort: each way to stand, told in a sentence that is true."""
+"""Why a person is, or is not, in a cohort: a true sentence for each situation."""
 
 import pytest
 

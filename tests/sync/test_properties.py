@@ -1,4 +1,4 @@
-"""Whatever comes in and whatever breaks, the cohort ends as a plain model says."""
+"""Whatever arrives and whatever breaks, the cohort ends as a plain model says."""
 
 import asyncio
 import enum
@@ -54,7 +54,7 @@ ROUNDS = st.lists(st.tuples(Events, Faults), min_size=1, max_size=4)
 
 
 def check_numbers(workspace: Workspace, strangers: int) -> None:
-    """What is in the cohort by the ledger is what the plan says and Amplitude holds."""
+    """The cohort's members by the ledger are those of the plan and of Amplitude."""
     found = workspace.ledger.read(audience_summary, workspace.connection, workspace.audience().id)
     plan = workspace.plan().audiences[0]
     assert found.held is not None
@@ -148,7 +148,7 @@ class Act(enum.Enum):
 
 
 class Turn(NamedTuple):
-    """Users who enter or leave, perhaps by another ID type from now on, and what is done then."""
+    """Users who enter or leave, perhaps by another ID type from now on, and the next actions."""
 
     flips: set[str]
     is_switched: bool

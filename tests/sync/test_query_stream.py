@@ -1,4 +1,4 @@
-"""Audiences by query that are followed: refreshed at an interval within a live session."""
+"""Following audiences by query: a live session refreshes them at an interval."""
 
 import asyncio
 import dataclasses
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def lake(workspace: Workspace, tmp_path: Path) -> Lake:
-    """An audience of ten members by a query, which was not refreshed yet."""
+    """An audience of ten members by a query that was not run yet."""
     lake = Lake(workspace, sqlite_warehouse(tmp_path))
     lake.warehouse.members(*MEMBERS)
     return lake
@@ -76,7 +76,7 @@ class Followed:
 
     @property
     def trouble(self) -> str:
-        """What the source of the audience "vip" has to say."""
+        """The notes of the source of the audience "vip"."""
         return self.status["lake: vip"].trouble
 
 

@@ -1,4 +1,4 @@
-"""Trying a query: everything is counted, and nothing is taken in."""
+"""Trying a query: everything is counted, and no members change."""
 
 from pathlib import Path
 

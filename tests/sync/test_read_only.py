@@ -1,4 +1,4 @@
-"""Read-only is kept below the fronts: nothing is sent, and nothing is set."""
+"""Read-only is enforced below the front ends: nothing is sent, and nothing is set."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""What is received is kept first, and merged exactly once, through any kill and by any process."""
+"""Received events are stored first, and merged exactly once, despite kills, by any process."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.both_engines
 AUDIENCES = ("shoppers", "readers")
 USERS = ("u0", "u1", "u2", "u3")
 ODD = (17, {"type": "page"}, {"type": "identify"})
-"""An event that is none, one that says nothing of a member, and one that names no one."""
+"""Something that is not an event, an event without membership, and one without identifiers."""
 
 
 class Said(NamedTuple):
@@ -47,21 +47,21 @@ class Said(NamedTuple):
 
 
 class Receive(NamedTuple):
-    """A receiver keeps a request."""
+    """A receiver stores a request."""
 
     receiver: int
     events: Sequence[Said | int]
 
 
 class Merge(NamedTuple):
-    """A receiver merges what it has kept, and fails at a table, unless that is ""."""
+    """A receiver merges what it has stored, and fails at a table, unless that is ""."""
 
     receiver: int
     fails_at: str
 
 
 class Kill(NamedTuple):
-    """A receiver is killed, and begins again."""
+    """A receiver is killed, and starts again."""
 
     receiver: int
 
@@ -87,7 +87,7 @@ STEPS = st.lists(
 
 
 class Process:
-    """One receiver: what it remembers is lost when it is killed."""
+    """One receiver; a kill loses what it has in memory."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -177,7 +177,7 @@ def test_each_event_counts_once_through_any_kill_and_by_any_process(
 
 
 def merge_that_fails(process: Process, table: str) -> None:
-    """Merge, and fail where a row of a table is written: nothing of the transaction is kept."""
+    """Merge, and fail when a row of a table is written: nothing in the transaction is kept."""
     operation = {"member": "INSERT", "source": "UPDATE", "received": "DELETE"}[table]
     process.ledger.write(fail, operation, table)
     before = process.ledger.read(waiting)
@@ -197,7 +197,7 @@ def ledger(empty_ledger: EmptyLedger) -> Iterator[Ledger]:
 def test_receivers_and_those_who_open_the_ledger_meanwhile_lose_and_double_nothing(
     ledger: Ledger,
 ) -> None:
-    """Each has a connection of its own, and all write at the same time."""
+    """Each has a separate connection, and all write at the same time."""
 
     def receive(name: str) -> int:
         told = 0
@@ -292,7 +292,7 @@ def test_of_who_was_forgotten_no_byte_is_kept(ledger: Ledger) -> None:
 def test_who_opens_the_ledger_does_not_wait_for_the_end_of_what_is_received(
     ledger: Ledger,
 ) -> None:
-    """Here the receiver keeps another batch whenever one is merged."""
+    """Here, the receiver stores another batch whenever one is merged."""
     process = Process(ledger)
     process.receive([event("u1", True)])
     ledger.write(

@@ -48,7 +48,7 @@ USERS = [f"u{n:02}" for n in range(20)]
 def who(
     workspace: Workspace, comparison: Comparison, *kinds: DifferenceKind
 ) -> dict[str, PriorState]:
-    """Who differs, and what the ledger knew of them."""
+    """Who differs, and what the ledger knew about them."""
     found = workspace.ledger.read(
         differences, DifferenceFilter(comparison.id, kinds or tuple(DifferenceKind))
     )
@@ -79,7 +79,7 @@ async def test_a_file_of_several_pieces_is_compared_whole(workspace: Workspace) 
 
 
 async def test_every_kind_of_drift_is_found_and_put_right(workspace: Workspace) -> None:
-    """Everything at once: behind our back, left-overs, and what Amplitude does not know."""
+    """Everything at once: changes in Amplitude, pending changes, and unknown users."""
     workspace.enter(*USERS, "ghost-1", "Caps", "0042", "gone", at=0)
     workspace.leave("gone", at=1)
     await workspace.sync()
@@ -482,7 +482,7 @@ def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
 def test_a_member_whom_a_list_names_by_the_other_id_type_alone_makes_it_incomplete(
     workspace: Workspace, tmp_path: Path, content: str
 ) -> None:
-    """Else a repair would remove them: who they are in the cohort is not known."""
+    """Otherwise, a repair would remove them: their identity in the cohort is unknown."""
     workspace.enter("u1")
     workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
     path = tmp_path / "list.csv"

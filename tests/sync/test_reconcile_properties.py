@@ -1,4 +1,4 @@
-"""Reconciling against a plain model: whatever happened before, whatever the cohort holds."""
+"""Reconciling against a plain model: whatever happened before, whatever the cohort contains."""
 
 import asyncio
 import tempfile
@@ -23,7 +23,7 @@ KNOWN = [name for name in NAMES if not name.startswith("ghost-")]
 class Scenario(NamedTuple):
     """What happens: events before a sync, after it, and who is in the cohort in the end.
 
-    `listed` is a list to compare with, None for what the ledger wants.
+    `listed` is a list to compare with, None to compare with the ledger.
     """
 
     before: list[tuple[str, bool]]
@@ -46,7 +46,7 @@ STORIES = st.builds(
 
 
 def wanted_after(scenario: Scenario) -> set[str]:
-    """The model: the last event of each says it; a list of later than all outweighs them."""
+    """The model: each user's last event decides; a list newer than all events outweighs them."""
     last = {"founder": True, **dict(scenario.before), **dict(scenario.after)}
     if scenario.listed is not None:
         return scenario.listed
@@ -54,7 +54,7 @@ def wanted_after(scenario: Scenario) -> set[str]:
 
 
 def prepare(workspace: Workspace, scenario: Scenario) -> set[str]:
-    """Tell the scenario, up to the comparison; return who in the cohort has no user ID."""
+    """Run the scenario up to the comparison; return who in the cohort has no user ID."""
     world = workspace.simulator.world
     workspace.read([event("founder", True)])
     workspace.read(event(name, value, at) for at, (name, value) in enumerate(scenario.before))

@@ -1,4 +1,4 @@
-"""Reconciling in trouble: each step fails in each way, is told, and is mended by the next run."""
+"""Reconciling with failures: each step fails in each way, reports it, and the next run recovers."""
 
 import asyncio
 import dataclasses
@@ -60,7 +60,7 @@ def note(report: CompareReport) -> str:
 
 
 async def mends(workspace: Workspace) -> None:
-    """Without trouble, the next comparison is right, and puts it right."""
+    """Without failures, the next comparison is correct, and repairs the cohort."""
     workspace.set_faults()
     workspace.simulator.behaviour = Behaviour()
     found = await workspace.compare()
@@ -412,7 +412,7 @@ async def test_a_stop_at_each_step_leaves_nothing_half_done(
 async def test_a_plan_that_is_made_meanwhile_changes_nothing_of_a_repair(
     differing: Workspace,
 ) -> None:
-    """Of two operators one repairs, and the other one looks at another choice."""
+    """One operator repairs while another one views a different choice."""
     differing.show_every_step()
     found = await differing.compare()
     removes = RepairChoice(add=False, remove=True)
@@ -499,7 +499,7 @@ async def test_a_choice_of_nobody_sends_nothing(differing: Workspace) -> None:
 
 @sqlite_only
 async def test_a_full_disk_while_comparing_is_told_and_harms_nothing(differing: Workspace) -> None:
-    """A limit on the size of files simulates a full disk."""
+    """A limit on file sizes simulates a full disk."""
     before = differing.plan()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = Path(differing.ledger.url).with_name("ledger.db-wal").stat().st_size

@@ -73,7 +73,7 @@ class Lake:
 
     @property
     def last(self) -> tuple[RefreshOutcome, int] | None:
-        """What became of the last refresh, and the rows it read."""
+        """The outcome of the last refresh, and the rows it read."""
         last = self.query.last
         return (last.outcome, last.rows) if last else None
 
@@ -89,14 +89,14 @@ class Lake:
         return report
 
     def wanted(self, id_type: int = 1) -> set[str]:
-        """Who is wanted by the identifiers of one type."""
+        """The wanted users, by identifiers of one type."""
         query = "SELECT id FROM member WHERE audience_id = ? AND id_type = ? AND wanted = 1"
         values = (self.audience.id, id_type)
         rows = self.ledger.read(lambda db: db.execute(query, values).fetchall())
         return {id_ for (id_,) in rows}
 
     def members(self, id_type: int = 1) -> set[str]:
-        """Who is a member by the identifiers of one type."""
+        """The members, by identifiers of one type."""
         query = "SELECT id FROM member WHERE audience_id = ? AND id_type = ? AND is_member = 1"
         values = (self.audience.id, id_type)
         rows = self.ledger.read(lambda db: db.execute(query, values).fetchall())
@@ -198,7 +198,7 @@ def test_who_would_leave_is_counted_once_and_again_where_it_is_applied(
 
 
 def statements(ledger: Ledger, begin: str) -> list[str]:
-    """The statements that a ledger runs from now on, as far as they begin so."""
+    """The statements that a ledger runs from now on, if they start like this."""
     found: list[str] = []
 
     def trace(db: Db) -> None:
@@ -255,7 +255,7 @@ def test_rows_without_an_identifier_keep_everyone_in(lake: Lake) -> None:
 
 
 class BreakingEngine:
-    """A warehouse whose connection breaks once some rows were handed over."""
+    """A warehouse whose connection breaks after returning some rows."""
 
     def __init__(self, engine: Engine, rows: int) -> None:
         self._engine = engine
@@ -318,7 +318,7 @@ def test_a_column_that_has_changed_its_type_is_confirmed(
 
 
 class CutEngine:
-    """A warehouse whose connection ends once the first rows were handed over."""
+    """A warehouse whose connection ends after returning the first rows."""
 
     def __init__(self, engine: Engine, server: PostgresqlServer) -> None:
         self._engine = engine
@@ -571,7 +571,7 @@ def test_no_rows_stay_staged_after_a_refresh(
 
 
 class SlowEngine:
-    """A warehouse in whose answer something else happens before its rows are handed over."""
+    """A warehouse that does something else before returning its rows."""
 
     def __init__(self, engine: Engine, meanwhile: Callable[[], object]) -> None:
         self._engine = engine
@@ -601,7 +601,7 @@ def test_rows_refused_by_two_refreshes_at_once_are_counted_once(
 
 
 class ClosingEngine:
-    """A warehouse that calls `then` once it is closed."""
+    """A warehouse that calls `then` when it is closed."""
 
     def __init__(self, engine: Engine, then: Callable[[], object]) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""An address says by its scheme how a source is read and followed."""
+"""The scheme of an address determines how a source is read and followed."""
 
 import io
 import sys

@@ -108,7 +108,7 @@ async def another_id_type(workspace: Workspace) -> None:
 
 
 async def members_by_both_id_types(workspace: Workspace) -> None:
-    """There and back in a cohort that others filled: who is in it by the other ID type?"""
+    """Back and forth in a cohort that others filled: who is in it by the other ID type?"""
     workspace.map_amplitude_ids()
     workspace.enter("u0")
     await workspace.sync()

@@ -1,4 +1,4 @@
-"""A request is shown with the identifiers that are still known; it says what it leaves out."""
+"""A request is shown with the identifiers still known, and says what it leaves out."""
 
 import json
 

@@ -173,7 +173,7 @@ async def test_the_newest_run_of_an_audience_is_kept_although_it_sent_nothing(
 async def test_the_request_that_rejected_someone_is_kept_when_its_own_users_were_sent_again(
     workspace: Workspace, clock: Clock
 ) -> None:
-    """Where Amplitude knows no one, the last upload rejects the users of the others, too."""
+    """If Amplitude knows no one, the last upload also rejects the users of the others."""
     ghosts = [f"ghost-{number}" for number in range(30)]
     workspace.enter(*ghosts)
     await workspace.sync()

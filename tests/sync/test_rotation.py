@@ -1,4 +1,4 @@
-"""Which files beside a log are its past, and in which order they were written."""
+"""Which files beside a log are its earlier parts, and their order."""
 
 import os
 from pathlib import Path

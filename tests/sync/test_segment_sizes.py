@@ -1,4 +1,4 @@
-"""Which audience in Segment is which of the ledger's, and when two sizes do not fit."""
+"""Matching audiences in Segment with the ledger's, and when two sizes differ."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What no server can store is kept by no ledger; and a server may end the session of a lease."""
+"""No ledger stores what a server can't; and a server may end the session of a lease."""
 
 import asyncio
 import dataclasses
@@ -99,7 +99,7 @@ def end_the_session_of_the_lease(ledgers: PostgresqlLedgers) -> None:
 async def test_what_was_on_its_way_when_another_took_over_stays_unknown(
     tmp_path: Path, empty_ledger: EmptyLedger, server_ledgers: PostgresqlLedgers
 ) -> None:
-    """A suspended machine wakes up with an answer: the one who took over has settled it."""
+    """A suspended machine wakes up with an answer that its successor has already settled."""
     taken: list[RequestState] = []
 
     async def while_on_its_way(seconds: float) -> None:

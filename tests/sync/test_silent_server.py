@@ -38,7 +38,7 @@ PATIENCE = 10  # seconds; an event loop that is blocked for so long fails the te
 
 @pytest.fixture
 def relay(workspace: Workspace, server_ledgers: PostgresqlLedgers) -> Iterator[ForgetfulRelay]:
-    """Before the server; the workspace's ledger is behind it, and has one audience."""
+    """A relay before the server; the workspace's ledger is behind it, and has one audience."""
     workspace.enter("u1")
     direct, port = workspace.ledger, server_ledgers.server.port
     with ForgetfulRelay(port) as running, unless_it_lasts(running.forget):
@@ -53,7 +53,7 @@ def relay(workspace: Workspace, server_ledgers: PostgresqlLedgers) -> Iterator[F
 
 @contextmanager
 def unless_it_lasts(end: Callable[[], None]) -> Iterator[None]:
-    """End what would never end: the test has failed by then."""
+    """End what would never end on its own: by then, the test has failed."""
     timer = threading.Timer(6 * PATIENCE, end)
     timer.start()
     try:

@@ -1,4 +1,4 @@
-"""A run that is for more or fewer users than its plan says why, from what was counted and kept."""
+"""A run with more or fewer users than its plan says why, from the recorded counts."""
 
 import msgspec
 import pytest

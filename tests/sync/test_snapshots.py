@@ -1,4 +1,4 @@
-"""A snapshot removes members only if it was read whole, and many only after it was confirmed."""
+"""A snapshot removes members only if it is complete, and many only after confirmation."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""How audiences stand: for all of them at once exactly as for each alone."""
+"""The status of audiences: the same for all at once as for each alone."""
 
 from pathlib import Path
 

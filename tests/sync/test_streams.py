@@ -43,7 +43,7 @@ async def test_a_source_added_later_is_followed_too(workspace: Workspace, tmp_pa
 
 
 class SilentWatcher(PathWatcher):
-    """A watcher of files on a file system that does not answer when it is asked for news."""
+    """A watcher of files on a file system that does not answer."""
 
     is_waiting = False
     may_answer = threading.Event()

@@ -1,4 +1,4 @@
-"""Following a file that grows: each line once, in whatever steps it is written."""
+"""Following a growing file: each line once, in whatever steps it is written."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def begin(path: Path) -> FileOffset:
 def read(
     path: Path, offset: FileOffset, block_bytes: int = BLOCK_BYTES
 ) -> tuple[list[bytes], FileOffset]:
-    """The lines after an offset, and the offset after them; their numbers must be in a row."""
+    """The lines after an offset, and the offset after them; their numbers must be consecutive."""
     lines: list[bytes] = []
     with path.open("rb") as file:
         for part in read_on(file, offset, block_bytes):
@@ -124,7 +124,7 @@ def test_another_file_of_the_same_inode_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_the_identity_grows_with_what_is_read(tmp_path: Path) -> None:
-    """A file that was empty when it was first seen is told from the one that replaces it."""
+    """A file that was empty when first seen is distinguished from one that replaces it."""
     path = tmp_path / "growing.ndjson"
     path.write_bytes(b"")
     empty = begin(path)
@@ -174,7 +174,7 @@ def test_a_longer_log_of_the_same_audience_is_told_apart(tmp_path: Path) -> None
 def test_a_file_that_begins_alike_is_told_by_what_is_before_the_offset(
     tmp_path: Path, position: int
 ) -> None:
-    """A log that was copied and cut short may grow past its old size between two looks."""
+    """A log that was copied and truncated may grow past its old size between two checks."""
     path = tmp_path / "growing.ndjson"
     path.write_bytes(b"one\n" * (position // 4))
     _, offset = read(path, begin(path))

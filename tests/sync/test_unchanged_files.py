@@ -1,4 +1,4 @@
-"""A file that has not changed since it was imported is not read again, and gives the same."""
+"""A file unchanged since its import is not read again, and gives the same result."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def settled(address: str, options: ReadOptions) -> Source:
 
 
 class _Files:
-    """Imports files that are said to have settled."""
+    """Imports files as if they had settled."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -45,7 +45,7 @@ class _Files:
         return 1_777_838_000_000_000 + self.read
 
     def rows(self) -> dict[str, list[tuple[object, ...]]]:
-        """What the ledger holds, without when the sources were read."""
+        """The content of the ledger, without the times when sources were read."""
         return {table: self._rows(table) for table in TABLES}
 
     def _rows(self, table: str) -> list[tuple[object, ...]]:

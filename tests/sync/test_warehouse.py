@@ -1,4 +1,4 @@
-"""Queries in real warehouses: what is read from them, and what is said when it can't be."""
+"""Queries in real warehouses: what is read, and the errors if it can't be."""
 
 import sys
 import threading

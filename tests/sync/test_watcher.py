@@ -1,4 +1,4 @@
-"""Watching files and folders: each line is in the ledger once, whatever becomes of the files."""
+"""Watching files and folders: each line is in the ledger once, whatever happens to the files."""
 
 import errno
 import gzip
@@ -40,7 +40,7 @@ from tests.sync.workspace import Workspace, event
 
 
 class Watcher:
-    """Looks at paths, and may be started anew at any time."""
+    """Watches paths, and may be restarted at any time."""
 
     def __init__(
         self, workspace: Workspace, *paths: Path, options: WatchOptions | None = None
@@ -52,7 +52,7 @@ class Watcher:
         self.start()
 
     def settles(self) -> bool:
-        """Whether a file is waited for to be whole."""
+        """Whether the watcher waits for a file to be complete."""
         return self.watching.is_settling
 
     def trouble(self) -> str:
@@ -66,7 +66,7 @@ class Watcher:
         self.watching = PathWatcher(ingestor, self._paths, self.options)
 
     def poll(self) -> int:
-        """Look until nothing is new; return how many events were read."""
+        """Poll until nothing is new; return how many events were read."""
         read = self.watching.scan().tally.read
         while self.watching.is_settling or self.watching.has_more:
             read += self.watching.scan().tally.read
@@ -74,7 +74,7 @@ class Watcher:
 
 
 def unread(workspace: Workspace) -> dict[str, str]:
-    """What could not be read, as the ledger keeps it, with the reasons."""
+    """The unreadable files in the ledger, with the reasons."""
     return {item.name: item.reason for item in workspace.ledger.read(unread_sources, 10)}
 
 
@@ -326,7 +326,7 @@ def test_a_path_that_never_will_be_there_is_refused(folder: Path) -> None:
 
 
 def test_an_event_and_its_checkpoint_are_kept_together(workspace: Workspace, folder: Path) -> None:
-    """Where the ledger fails in the middle, neither is kept; the next look takes both."""
+    """If the ledger fails in the middle, neither is kept; the next poll reads both."""
     (folder / "a.ndjson").write_text(lines("u1"))
     watcher = Watcher(workspace, folder)
     workspace.ledger.write(fail, "INSERT", "checkpoint")
@@ -615,7 +615,7 @@ CONTENTS: dict[str, Callable[[str, str], bytes]] = {
         json.dumps(event(user, True), indent=1) for user in users
     ).encode(),
 }
-"""What a file of two users holds, in each format."""
+"""The content of a file with two users, in each format."""
 
 
 @pytest.mark.parametrize("kind", CONTENTS)
@@ -826,7 +826,7 @@ def test_a_file_with_two_names_is_read_and_counted_once(
 
 
 def test_files_take_turns(workspace: Workspace, folder: Path) -> None:
-    """One that unpacks to a thousand times its size holds up no other one."""
+    """A file that decompresses to a thousand times its size delays no other one."""
     bomb = gzip.compress(b"[" + b"1," * 2_000_000 + b"1]")
     assert len(bomb) < 20_000
     (folder / "0.json.gz").write_bytes(bomb)
@@ -918,7 +918,7 @@ def test_reading_that_was_interrupted_begins_anew_and_lists_nothing_twice(
 
 
 def pack(path: Path) -> None:
-    """Compress a file as gzip does: its time stays."""
+    """Compress a file as gzip does, keeping its time."""
     found = path.stat()
     packed = path.with_name(path.name + ".gz")
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -1047,7 +1047,7 @@ def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
 def test_a_log_is_followed_although_what_became_of_it_can_not_be_read(
     workspace: Workspace, folder: Path, name: bytes, is_restarted: bool
 ) -> None:
-    """It is listed by itself; before, the log was never read again."""
+    """It is listed separately; earlier, the log was never read again."""
     log, rotated = folder / "app.log", folder / os.fsdecode(name)
     log.write_text(lines("u1"))
     watcher = Watcher(workspace, log)
@@ -1097,7 +1097,7 @@ def test_a_renamed_log_is_found_beside_links_that_lead_nowhere(
 def test_a_path_that_the_system_refuses_for_a_while_ends_no_session(
     workspace: Workspace, folder: Path, tmp_path: Path, is_folder: bool
 ) -> None:
-    """As a mount whose server is away does."""
+    """Like a mount whose server is unreachable."""
     path, real = tmp_path / "path", folder if is_folder else folder / "a.ndjson"
     log = folder / "a.ndjson"
     log.write_text(lines("u1"))
@@ -1142,7 +1142,7 @@ def test_a_log_of_which_the_rest_is_gone_is_told_and_the_later_ones_are_read(
 
 
 class Logs:
-    """Two logs of a folder, what a program and its log rotation do to them, and who was written."""
+    """Two logs in a folder, what a program and its rotation do to them, and the users written."""
 
     def __init__(self, folder: Path, watcher: Watcher) -> None:
         self._files = (folder / "a.ndjson", folder / "b.ndjson")
@@ -1153,7 +1153,7 @@ class Logs:
         self.read = 0
 
     def do(self, what: str, which: int) -> None:
-        """Do one thing to one of them; what is destroyed has been looked at before."""
+        """Do one thing to one of them; what is destroyed was polled before."""
         getattr(self, what)(self._files[which])
 
     def poll(self, _: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The receiver over real HTTP: what is answered with 2xx is in the ledger, the rest is refused."""
+"""The receiver over real HTTP: events answered with 2xx are in the ledger, others are refused."""
 
 import asyncio
 import contextlib
@@ -136,7 +136,7 @@ async def test_more_than_can_be_held_is_asked_to_come_again(workspace: Workspace
 
 @pytest.fixture
 def many_handles() -> Iterator[None]:
-    """Let this process have the handles of both ends of a few thousand connections."""
+    """Allow this process the file descriptors of both ends of a few thousand connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8_192), hard))
     yield
@@ -144,14 +144,14 @@ def many_handles() -> Iterator[None]:
 
 
 async def slow_connection(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Begin a request, and never end its head."""
+    """Start a request, and never finish its headers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Le")
     return reader, writer
 
 
 async def answer_to(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """What a connection hears until it is closed; nothing, where it is cut."""
+    """What a connection receives until it is closed; nothing if it is reset."""
     answer = b""
     with contextlib.suppress(ConnectionError):
         answer = await asyncio.wait_for(reader.read(), 30)
@@ -338,7 +338,7 @@ async def test_a_port_in_use_is_told(workspace: Workspace) -> None:
 async def test_2_000_slow_connections_are_turned_away_and_nothing_is_lost(
     workspace: Workspace,
 ) -> None:
-    """They take what there is; who comes meanwhile is asked to come again, and can soon."""
+    """They take all connections; later clients are asked to come again, and can do so soon."""
     connections = ConnectionLimits(head_seconds=3_600.0)  # however slow this machine is
     async with receiving(workspace, limits=replace(LIMITS, connections=connections)) as post:
         port = post.port
@@ -387,7 +387,7 @@ async def test_an_event_that_means_several_audiences_is_refused_and_the_next_are
 
 
 class SlowSink:
-    """A sink that takes in what it is told once it may."""
+    """A sink that processes results when allowed to."""
 
     def __init__(self) -> None:
         self.ending = asyncio.Event()

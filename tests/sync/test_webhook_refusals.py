@@ -1,4 +1,4 @@
-"""What a receiver refuses: the right status, counted by reason, without holding up anything."""
+"""A receiver's refusals: the right status, counted by reason, without delaying anything."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ MANY = b"[" + b",".join(json.dumps(event(f"u{n}", True)).encode() for n in range
 
 
 class HeldParser(ThreadPoolExecutor):
-    """Checks and cuts bodies in its thread once it is let go."""
+    """Checks and splits bodies in its thread once released."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -40,7 +40,7 @@ class HeldParser(ThreadPoolExecutor):
 
 
 async def heard(port: int, request: bytes) -> bytes:
-    """The first line of what a raw request is answered."""
+    """The first line of the answer to a raw request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     line = await asyncio.wait_for(reader.readline(), 30)

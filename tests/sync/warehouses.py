@@ -25,7 +25,7 @@ class Warehouse:
         self._execute = execute
 
     def execute(self, *statements: str) -> None:
-        """Run statements with the right to write."""
+        """Run statements on a writable connection."""
         for statement in statements:
             self._execute(statement)
 

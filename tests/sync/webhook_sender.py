@@ -86,7 +86,7 @@ def receiver(
 async def receiving(
     workspace: Workspace, secret: str | None = None, **options: Any
 ) -> AsyncIterator[WebhookSender]:
-    """Receive until the block ends; then everything is delivered."""
+    """Receive until the block ends; by then, everything is delivered."""
     port = free_port()
     async with workspace.client() as amplitude:
         live = LiveSession(workspace.context(amplitude), LIVE_OPTIONS)
@@ -123,14 +123,14 @@ def signed(text: bytes, secret: str = SECRET) -> str:
 
 
 def members(workspace: Workspace) -> set[str]:
-    """Who is wanted, by all that was received: what waits to be merged is merged first."""
+    """The wanted users, after merging everything received."""
     merge_received(workspace.ledger)
     query = "SELECT id FROM member WHERE wanted = 1"
     return set(workspace.ledger.read(lambda db: [row[0] for row in db.execute(query)]))
 
 
 async def leave_received(ledger: Ledger, *changes: Change) -> int:
-    """Keep changes as a receiver that is killed before it merges them; return their source."""
+    """Store changes like a receiver that is killed before merging them; return their source."""
     source_id = ledger.write(begin_source, "webhook", None, 1)
     await Inbox(ledger).keep(source_id, 1, EventBatch(changes))
     return source_id

@@ -43,8 +43,8 @@ BOTH = RepairChoice(add=True, remove=True)
 class RecordedSleep:
     """Records how long each sleep would have been, in seconds, and returns at once.
 
-    Beside a console it lasts `at_most` seconds: a live session that tries again at once, and again,
-    would leave the screen that a test waits for less of the processor.
+    Beside a console, it lasts at most `at_most` seconds: a live session that retries all the time
+    would leave less CPU time to the screen under test.
     """
 
     def __init__(self, at_most: float = 0.0) -> None:
@@ -57,7 +57,7 @@ class RecordedSleep:
 
 
 class Clock:
-    """A time of day that only `advance` moves, in microseconds since 1970."""
+    """A time that only `advance` changes, in microseconds since 1970."""
 
     def __init__(self) -> None:
         self.now = 1_777_836_170_000_000
@@ -132,7 +132,7 @@ class Workspace:
         self.timing = dataclasses.replace(self.timing, monotonic=SteppingClock())
 
     def on_sleep(self, act: Callable[[], object]) -> None:
-        """Do this whenever a run would wait."""
+        """Call this whenever a run would wait."""
 
         async def sleep(seconds: float) -> None:
             act()

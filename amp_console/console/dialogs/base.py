@@ -1,4 +1,4 @@
-"""Boxes in front of a screen, and questions: one way to confirm, and one way to leave."""
+"""Dialogs in front of a screen, and questions: one way to confirm, and one way to leave."""
 
 import asyncio
 import math
@@ -28,7 +28,7 @@ from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFoo
 
 T = TypeVar("T")
 Sheets = str | PurePath | list[str | PurePath] | None
-"""Style sheets of a screen; a dialog with a sheet of its own names `DIALOG_SHEET` first."""
+"""Style sheets of a screen; a dialog with its own sheet lists `DIALOG_SHEET` first."""
 MAX_TYPED = 50  # characters of a name to type
 ENTER = "Enter"
 TOO_SOON = "Nothing was done yet. Give the same answer again to confirm it."
@@ -36,24 +36,24 @@ MATCHES, NO_MATCH_YET = "It matches.", "It does not match yet."
 PLAIN_SIGNS = " (a plain hyphen or quote will do)"
 CAPITALS = "It does not match yet: capitals count."
 DIALOG_SHEET = Path(__file__).with_name("base.tcss")
-"""Absolute: Textual looks for a relative one beside the subclass, in whatever package that is."""
+"""Absolute, because Textual looks for a relative path beside the subclass."""
 
 
 class Dialog(ModalScreen[T], Generic[T]):
-    """A box in the middle, in front of a dimmed screen. Esc closes it with nothing done.
+    """A centered box in front of a dimmed screen. Esc closes it without doing anything.
 
-    The footer names all keys that do something, Enter too: it does what the focused button says.
+    The footer names all keys that work, including Enter, which presses the focused button.
     """
 
     CSS_PATH: ClassVar[Sheets] = DIALOG_SHEET
     TITLE_TEXT: ClassVar[str] = ""
     IN_LINE: ClassVar[str] = ""
-    """What Enter does in a line of text, by its name in the footer; "": nothing."""
+    """What Enter does in an input, as the footer names it; "": nothing."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", key_display="Esc", show=False),
         Binding("left", "app.focus_previous", show=False),
         Binding("right", "app.focus_next", show=False),
-        Binding("f1", "app.help", show=False),  # those of the application do nothing here
+        Binding("f1", "app.help", show=False),  # the application's keys do nothing here
     ]
 
     def __init__(self) -> None:
@@ -64,15 +64,15 @@ class Dialog(ModalScreen[T], Generic[T]):
 
     @property
     def services(self) -> Services:
-        """What the application provides."""
+        """The services of the connection."""
         return services_of(self)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """No key works on a dialog that was closed."""
+        """No key works once the dialog was closed."""
         return is_open(self) and super().check_action(action, parameters)
 
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
-        """Run a worker as Textual does; why one fails is posted, unless the dialog was closed."""
+        """Run a worker as Textual does; post its failure, unless the dialog was closed."""
         guarded = unless_left(self, work, self.services.report)
         return super().run_worker(guarded, *args, **kwargs)
 
@@ -86,13 +86,13 @@ class Dialog(ModalScreen[T], Generic[T]):
             frame.border_title = safe_text(self.box_title, max_length=60)
             yield from self.box()
         yield NoticeLine()
-        # Over that of the screen below, whose keys do nothing now.
+        # Covers the footer of the screen below, whose keys do nothing now.
         yield KeyFooter(lambda: FooterKeys(tuple(self._named_keys())), self.press_key)
 
     def button_of(
         self, action: str, id_: str, variant: Literal["default", "primary"] = "default"
     ) -> Button:
-        """A button for an action of the dialog, with the words and the key of its footer."""
+        """A button for an action of the dialog, with the label and the key from its footer."""
         binding = next(item for _, item in self._bindings if item.action == action)
         label = with_key(self.name_of(binding), self.app.get_key_display(binding))
         return self.marked_button(label, action, id_, variant)
@@ -104,7 +104,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         id_: str,
         variant: Literal["default", "primary", "warning", "error"],
     ) -> Button:
-        """A button for an action of this name, marked while Enter does that."""
+        """A button for the action with this name, marked while Enter performs it."""
         return EnterButton(
             label,
             self.services.glyphs.cursor,
@@ -115,12 +115,12 @@ class Dialog(ModalScreen[T], Generic[T]):
         )
 
     def on_descendant_focus(self) -> None:
-        """Mark the button that Enter presses now."""
+        """Mark the button that Enter now presses."""
         for button in self.query(EnterButton):
             button.refresh()
 
     def name_of(self, binding: Binding) -> str:
-        """What a key of the dialog does, in the footer and on its button."""
+        """What a key of the dialog does, as its footer and button name it."""
         return binding.description
 
     def footer_keys(self) -> Iterator[FooterKey]:
@@ -128,7 +128,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         found: dict[str, Binding] = {}
         for _, binding in self._bindings:
             namespace, name, given = parse(binding.action)
-            is_own = binding.description and not namespace  # not those that Textual adds
+            is_own = binding.description and not namespace  # not the bindings that Textual adds
             if is_own and self.check_action(name, given):
                 found.setdefault(binding.action, binding)
         for binding in sorted(found.values(), key=lambda item: item.key == "escape"):
@@ -137,14 +137,14 @@ class Dialog(ModalScreen[T], Generic[T]):
 
     @property
     def enter_does(self) -> str:
-        """What Enter does now, by its name in the footer; "" where that names it by itself."""
+        """What Enter does now, as the footer names it; "" if `footer_keys` includes Enter."""
         focused = self.focused
         if isinstance(focused, Button):
             return focused.name or ""
         return self.IN_LINE if isinstance(focused, Input) else ""
 
     def _named_keys(self) -> Iterator[FooterKey]:
-        """The keys that work now, with Enter beside the one that does the same."""
+        """The keys that work now, with Enter next to the one that does the same."""
         for key in self.footer_keys():
             keys = [key.key] if key.key else []
             if key.name == self.enter_does and ENTER not in keys:
@@ -153,7 +153,7 @@ class Dialog(ModalScreen[T], Generic[T]):
                 yield key._replace(key="/".join(keys))
 
     async def press_key(self, name: str) -> None:
-        """Do what a key in the footer, or a button, does."""
+        """Perform a key in the footer, or a button."""
         await self.run_action(name)
 
     async def on_button_pressed(self, event: Button.Pressed) -> None:
@@ -161,18 +161,18 @@ class Dialog(ModalScreen[T], Generic[T]):
         await self.press_key(event.button.name or "")
 
     def box(self) -> ComposeResult:
-        """Yield what is in the box."""
+        """Yield the content of the box."""
         yield from ()
 
     # Answers that are awaited outside of Textual's workers.
 
     def asked(self, services: Services) -> Coroutine[None, None, T | None]:
-        """Show the dialog at once, and return its answer to whatever awaits it.
+        """Show the dialog at once; the returned coroutine waits for its answer.
 
-        The answer is None where the dialog was closed without one. `Services.ask` needs a worker,
-        and its answer goes to the screen that was in front; this works anywhere, in a sync under
-        way for one. A key pressed right after the call reaches the dialog. When the one that waits
-        is cancelled, the dialog closes.
+        The answer is None if the dialog was closed without one. `Services.ask` needs a worker, and
+        its answer goes to the screen that was in front; this works anywhere, e.g. in a running
+        sync. A key pressed right after the call reaches the dialog. If the waiting task is
+        cancelled, the dialog closes.
         """
         self._asked = asyncio.get_running_loop().create_future()
         services.show(self)
@@ -187,7 +187,7 @@ class Dialog(ModalScreen[T], Generic[T]):
             self._close_when_answered()
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
-        """Close with this result, once: Textual closes whatever is in front, this or another."""
+        """Close with this result, but only once: Textual closes whatever screen is in front."""
         if self._is_closing or not self.is_active:
             return AwaitComplete()
         self._is_closing = True
@@ -206,13 +206,13 @@ class Dialog(ModalScreen[T], Generic[T]):
         self._resolve(None)
 
     def _close_when_answered(self) -> None:
-        """Close as soon as nothing is in front."""
+        """Close as soon as no other screen is in front."""
         if self._asked is not None and self._asked.done():
             self.dismiss(None)
 
 
 class Answer(NamedTuple):
-    """A button of a question: what it does, its key, and its look."""
+    """A button of a question: its name, label, key and style."""
 
     name: str
     label: str
@@ -221,16 +221,16 @@ class Answer(NamedTuple):
 
 
 class Question(Dialog[T], Generic[T]):
-    """A text and some answers, each a button with its key, if it has one.
+    """A text and some answers: buttons, most of them with a key.
 
-    Enter gives the answer that has the focus, and the footer says which one that is; Esc or n
-    leaves. The first answer has the focus; where something would be lost (`is_danger`), leaving
-    has. Right after the question came, the key that led to it is taken for a repeat, and does
-    nothing but say so; where something would be lost, any key that confirms is.
+    Enter gives the focused answer, which the footer names; Esc or n leaves. The first answer is
+    focused, or leaving if something would be lost (`is_danger`). Right after the question appears,
+    the key that opened it counts as an accidental repeat, and only causes a notice; if something
+    would be lost, so does any key that confirms.
     """
 
     LEAVE: ClassVar[str] = "no"
-    """The answer that does nothing; it is always offered."""
+    """The answer that does nothing; always offered."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "leave", "Cancel", show=False),
     ]
@@ -243,21 +243,21 @@ class Question(Dialog[T], Generic[T]):
         self._opened_at = math.inf  # monotonic seconds
         self._opened_by = ""  # the name of a key; "": the mouse
 
-    # What a question says.
+    # The content of a question.
 
     def answers(self) -> Sequence[Answer]:
-        """Return the answers beside the one that leaves: at least one."""
+        """Return the answers besides the one that leaves: at least one."""
         raise NotImplementedError
 
     def text(self) -> ComposeResult:
-        """Yield what is asked."""
+        """Yield the text of the question."""
         yield from ()
 
     def give(self, name: str) -> None:
-        """Give an answer; `LEAVE` does nothing."""
+        """Act on an answer; `LEAVE` does nothing."""
         raise NotImplementedError
 
-    # How it asks.
+    # Showing it, and taking the answer.
 
     def compose(self) -> ComposeResult:
         self._offered = tuple(self.answers())
@@ -286,7 +286,7 @@ class Question(Dialog[T], Generic[T]):
         self.query_one(f"#{self.LEAVE if self.is_danger else self._offered[0].name}").focus()
 
     def footer_keys(self) -> Iterator[FooterKey]:
-        """The answers, dimmed where one can't be given now; leaving last."""
+        """The answers, dimmed if they can't be given now; leaving comes last."""
         for answer in (*self._offered, self.leaving):
             yield FooterKey(answer.name, answer.key, answer.label, self.can_give(answer.name))
 
@@ -296,7 +296,7 @@ class Question(Dialog[T], Generic[T]):
         return any(not button.disabled for button in found)
 
     def rename_answers(self) -> None:
-        """Call the answers what they are called now, on the buttons and in the footer."""
+        """Update the labels of the answers, on the buttons and in the footer."""
         self._offered = tuple(self.answers())
         for answer in self._offered:
             self.query_one(f"#{answer.name}", Button).label = with_key(answer.label, answer.key)
@@ -313,11 +313,11 @@ class Question(Dialog[T], Generic[T]):
                 self.choose(answer.name)
 
     def action_leave(self) -> None:
-        """Leave, with nothing done."""
+        """Leave without doing anything."""
         self.choose(self.LEAVE)
 
     def choose(self, name: str) -> None:
-        """Give an answer, if it can be given now and is meant."""
+        """Give an answer, if it can be given now and is not an accidental repeat."""
         if not self.can_give(name):
             return
         if name != self.LEAVE and self._is_too_soon:
@@ -339,21 +339,21 @@ _AS_TYPED = (
 
 
 def as_typed(text: str) -> str:
-    """A text with the dashes, quotes and spaces that a keyboard has."""
+    """A text with only the dashes, quotes and spaces found on a keyboard."""
     return " ".join(text.translate(_AS_TYPED).split())
 
 
 def typeable(name: str, otherwise: str) -> str:
-    """The name to type before something is done: a word in place of one that is hard to type."""
+    """The name to type as confirmation, or `otherwise` if it is hard to type."""
     is_easy = name.isprintable() and 0 < len(name.strip()) <= MAX_TYPED
     return name.strip() if is_easy else otherwise
 
 
 class Confirm(Question[bool]):
-    """Asks before something is done; the label of yes says what it does.
+    """Asks before something is done; the label of its first answer says what it does.
 
-    What can't be undone is a danger, and wants a name typed: `typed`. Letters go into the name
-    then, wherever the focus is.
+    For what can't be undone, the operator has to type a name: `typed`. Letters then go into the
+    input, wherever the focus is.
     """
 
     IN_LINE = "yes"
@@ -397,7 +397,7 @@ class Confirm(Question[bool]):
 
     @property
     def enter_does(self) -> str:
-        """Nothing in the line until the name is right."""
+        """Nothing in the input until the name matches."""
         action = super().enter_does
         return action if action and self.can_give(action) else ""
 
@@ -414,12 +414,12 @@ class Confirm(Question[bool]):
         self.choose("yes")
 
     def on_key(self, event: events.Key) -> None:
-        """Type into the name from anywhere."""
+        """Type into the input, wherever the focus is."""
         if self._typed is not None and event.character and event.is_printable:
             self._type(event, event.character)
 
     def on_paste(self, event: events.Paste) -> None:
-        """Paste into the name from anywhere."""
+        """Paste into the input, wherever the focus is."""
         if self._typed is not None:
             self._type(event, event.text)
 

@@ -1,4 +1,4 @@
-"""Where to export to, and whether cells are to be safe for a spreadsheet."""
+"""Asking where to export to, and whether cells must be safe for a spreadsheet."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ ABOUT = (
 
 
 class ExportRequest(NamedTuple):
-    """The file to write. `exact`: cells are written as they are."""
+    """The file to write. `exact`: cells are written unchanged."""
 
     path: Path
     exact: bool
@@ -41,9 +41,9 @@ async def export_to(
     name: str,
     write: Callable[[ExportRequest], Awaitable[int]],
 ) -> None:
-    """Ask for a file, and write it; notify how many rows it holds, or what went wrong.
+    """Ask for a file, and write it; notify the number of rows, or what went wrong.
 
-    The file is called `name`, in this folder, unless the operator says otherwise.
+    The suggestion is the file `name` in the current folder.
     """
     request = await services.ask(_dialog(title, question, name, services.glyphs))
     if request is None:
@@ -75,7 +75,7 @@ def _is_path(text: str) -> bool:
         return False
     try:
         _path_of(name)
-    except RuntimeError:  # the home of an unknown user
+    except RuntimeError:  # the home folder of an unknown user
         return False
     return True
 

@@ -16,7 +16,7 @@ CONTINUES = "It continues when you close this."
 
 
 def forget_question(id_: str, plan: ForgetPlan) -> Confirm:
-    """Ask before a person is forgotten; the identifier has to be typed."""
+    """Ask before a person is forgotten; the operator has to type the identifier."""
     return Confirm(
         "Forget this person?",
         [*plan_sentences(plan), UNDONE],
@@ -26,7 +26,7 @@ def forget_question(id_: str, plan: ForgetPlan) -> Confirm:
 
 
 class ForgetDialog(Dialog[None]):
-    """What a deletion request does. Closing it ends nothing."""
+    """The progress of a deletion request. Closing it does not end the request."""
 
     TITLE_TEXT = "Deletion request"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -38,11 +38,11 @@ class ForgetDialog(Dialog[None]):
         self._job = job
 
     def box(self) -> ComposeResult:
-        """The sentences."""
+        """The progress in sentences."""
         yield Static(id="doing")
 
     def on_mount(self) -> None:
-        """Say how far it is, whenever it gets further."""
+        """Show the progress whenever there is any."""
         self.services.changes.subscribe(self, lambda _: self._say())
         self._say()
 

@@ -1,4 +1,4 @@
-"""A small form: a question, a line to type into, perhaps more fields, and a button."""
+"""A small form: a question, an input, perhaps more fields, and a button."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar, Generic, NamedTuple, TypeVar
@@ -20,32 +20,32 @@ from amp_console.console.widgets.path_input import PathInput
 T = TypeVar("T")
 
 Question = str | Callable[[], Content]
-"""What a form asks; a function where that changes while the form is open."""
+"""What a form asks; a function if that changes while the form is open."""
 NOT_EMPTY = Function(lambda text: bool(text.strip()), "Enter a path.")
 
 
 class Objection(NamedTuple):
-    """What speaks against an answer; unless `is_final`, the same answer given again is accepted."""
+    """An objection to an answer; unless `is_final`, the same answer is accepted when repeated."""
 
     text: str
     is_final: bool = True
 
 
 Check = Callable[[T], Awaitable[Objection | None]]
-"""Says what speaks against an answer; it may take long."""
+"""Returns an objection to an answer, or None; may take long."""
 
 
 class Mistake(Static):
-    """What is wrong with the line, where a form shows it."""
+    """Where a form shows what is wrong with the input."""
 
 
 class FormDialog(Dialog[T | None], Generic[T]):
     """Asks for the first of its fields that is an `Input`, and for the other fields below it.
 
-    Enter in the line answers, and F2 from anywhere, as in every form.
+    Enter in the input answers, and so does F2 anywhere, as in every form.
 
-    A mistake shows when the form is submitted, and goes as soon as the line is right. So does an
-    objection, and goes as soon as the line is edited. Esc answers None.
+    A mistake appears when the form is submitted, and disappears as soon as the input is valid. An
+    objection disappears as soon as the input is edited. Esc answers None.
     """
 
     IN_LINE = "submit"
@@ -64,9 +64,9 @@ class FormDialog(Dialog[T | None], Generic[T]):
         validator: Validator = NOT_EMPTY,
         check: Check[T] | None = None,
     ) -> None:
-        """`answer` reads the fields; it is called once `validator` accepts the line.
+        """`answer` reads the fields; it is called once `validator` accepts the input.
 
-        `check` may take long: it returns what speaks against an answer, None for nothing.
+        `check` returns an objection to an answer, or None; it may take long.
         """
         super().__init__()
         self._title = title
@@ -76,8 +76,8 @@ class FormDialog(Dialog[T | None], Generic[T]):
         self._answer = answer
         self._validator = validator
         self._check = check
-        self._doubted: T | None = None  # the answer that something spoke against
-        self._objection: Objection | None = None  # where it is accepted if it is given again
+        self._doubted: T | None = None  # the answer that got an objection
+        self._objection: Objection | None = None  # if the same answer is accepted when repeated
         self._doubted_at = 0.0
 
     @property
@@ -92,7 +92,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
             yield self.button_of("submit", "yes", "primary")
 
     def ask_again(self) -> None:
-        """Show the question as it is now, unless the dialog is opened or closed just now."""
+        """Show the current question, unless the dialog is just being opened or closed."""
         for question in self.query("#question").results(Static):
             question.update(self._asked_text())
 
@@ -114,7 +114,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
         self.action_submit()
 
     def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
-        """Say what the answer would do now."""
+        """Show what the answer would do now."""
         event.stop()
         self.ask_again()
 
@@ -122,13 +122,13 @@ class FormDialog(Dialog[T | None], Generic[T]):
         event.stop()
 
     def action_submit(self) -> None:
-        """Answer, unless the line is wrong, or something speaks against the answer."""
+        """Answer, unless the input is invalid or there is an objection."""
         if not self._validate().is_valid:
             return
         answer = self._answer()
         objection = self._objection if answer == self._doubted else None
         if objection is not None and services_of(self).is_key_repeat(self._doubted_at):
-            self._show(objection)  # no one could read it yet
+            self._show(objection)  # the objection has not been readable yet
         elif objection is not None or self._check is None:
             self.dismiss(answer)
         else:
@@ -137,7 +137,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
     async def _object_or_dismiss(self, answer: T, check: Check[T]) -> None:
         objection = await check(answer)
         if not self.is_current or answer != self._answer():
-            return  # it was closed or edited meanwhile
+            return  # it was closed or edited in the meantime
         if objection is None:
             self.dismiss(answer)
             return
@@ -159,7 +159,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
 def ask_text(
     title: str, question: str, value: str, yes: str, validator: Validator = NOT_EMPTY
 ) -> FormDialog[str]:
-    """A form that asks for a line of text."""
+    """A form that asks for a text."""
     line = Input(value, id="answer")
     return FormDialog(title, question, (line, Mistake()), yes, lambda: line.value, validator)
 

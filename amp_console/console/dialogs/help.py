@@ -1,4 +1,4 @@
-"""What can be done on a screen: a few words, and all its keys."""
+"""The help of a screen: a few words about it, and all its keys."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, pairwise, zip_longest
@@ -23,8 +23,8 @@ from amp_console.console.words import zone
 CLOSING = FooterKeys((FooterKey("app.pop_screen", "Esc", "Close"),))
 MAX_WIDTH = 150  # columns of the box
 BORDER = 7  # columns of border, padding and scrollbar
-FRAME = 3  # lines of its border and of the footer
-COLUMN_WIDTH = 33  # columns that a key and what it does take at least
+FRAME = 3  # lines of the border and of the footer
+COLUMN_WIDTH = 33  # minimum width of a key and what it does, in columns
 ENTER = ("enter",)
 LISTS = (
     (("up", "down", "j", "k", "g", "G"), "↑↓ jk gG", "Move; first, last"),
@@ -33,9 +33,9 @@ LISTS = (
     (("a",), "a", "Mark or unmark all"),
     (("o", "O"), "o O", "Sort; reverse the order"),
 )
-"""The keys of lists: which ones, how they are shown, and what they do."""
+"""The keys of lists: the keys, their label, and what they do."""
 OF_ALL_SCREENS = {"next_panel", "back"}
-"""What every screen has comes last among its keys."""
+"""Actions that every screen has; they come last among its keys."""
 
 LETTERS = """\
 These letters mean the same on every screen that has them: e opens the settings, r reconciles, R \
@@ -43,11 +43,11 @@ retries rejected users, u asks Amplitude, Segment or a warehouse again, v change
 listed, t enables or disables, T tests, c ends what is under way, E exports, x opens the errors, \
 m the field mapping. Others, such as l, n, p and w, follow the screen: what they do there is \
 listed above. Buttons of dialogs show their keys."""
-"""It is shown unless the settings move keys."""
+"""Shown unless the settings remap keys."""
 
 
 class HelpRow(NamedTuple):
-    """A key and what it does; `reason` says why it does nothing now. It is paler then."""
+    """A key and what it does; `reason` says why it does nothing now, in which case it is paler."""
 
     key: str
     what: str
@@ -62,7 +62,7 @@ class HelpSection(NamedTuple):
 
 
 class HelpScreen(ModalScreen[None]):
-    """The keys of the screen below it, beside each other where there is room, and what it is."""
+    """What the screen below is for, and its keys, side by side if there is room."""
 
     CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -77,9 +77,9 @@ class HelpScreen(ModalScreen[None]):
         disabled_reason: Callable[[str], str | None],
         opens: str = "",
     ) -> None:
-        """`about` is in paragraphs; `disabled_reason` returns why an action is unavailable.
+        """`about` has paragraphs; `disabled_reason` returns why an action is unavailable.
 
-        `opens` is what Enter opens in the list of the screen.
+        `opens` names what Enter opens in the list of the screen.
         """
         super().__init__()
         self._opens = opens
@@ -90,7 +90,7 @@ class HelpScreen(ModalScreen[None]):
         self.sections = self._read_sections()
 
     def compose(self) -> ComposeResult:
-        """One box of text."""
+        """A box of text."""
         with ScrollPane(id="help") as box:
             box.border_title = f"Help · {self._name}"
             yield Static(id="keys")
@@ -103,32 +103,32 @@ class HelpScreen(ModalScreen[None]):
         yield KeyFooter(lambda: CLOSING, self.run_action)
 
     def on_mount(self) -> None:
-        """Lay the keys out for this width, and say whether there is more below."""
+        """Lay the keys out for this width, and show whether there is more below."""
         box = self.query_one("#help")
         for name in ("scroll_y", "virtual_size"):
             self.watch(box, name, self._show_more_later)
         self.on_resize()
 
     def on_resize(self) -> None:
-        """Lay the keys out for another width."""
+        """Lay the keys out for the new width."""
         width = int(min(self.app.size.width * 0.96, MAX_WIDTH)) - BORDER
         for keys in self.query("#keys").results(Static):
             keys.update(in_columns(self.sections, width, self.app.size.height - FRAME))
 
     def _show_more_later(self) -> None:
-        # The lines of the box itself are not known before it is laid out.
+        # The height of the box is not known before it is laid out.
         self.call_after_refresh(self._show_more)
 
     def _show_more(self) -> None:
-        """Say whether there is more text below."""
+        """Show whether there is more text below."""
         box, arrow = self.query_one("#help"), services_of(self).glyphs.down
         more = f"more below: {arrow} " if box.scroll_offset.y < box.max_scroll_y else ""
         box.border_subtitle = f"{more}Esc closes"
 
     def _read_sections(self) -> list[HelpSection]:
-        """The keys that work here, in the order in which one looks for them; none of them twice."""
+        """The keys that work here, in the order in which one looks for them, without duplicates."""
         used: set[str] = set()
-        of_lists = self._list_rows(used)  # a list gets its keys before its screen
+        of_lists = self._list_rows(used)  # a list gets keys before its screen
         own = self._rows(self._subject, used, lambda binding: not _is_place(binding))
         places = self._rows(self.app, used, _is_place)
         rest = self._rows(self.app, used, lambda binding: not _is_place(binding))
@@ -141,7 +141,7 @@ class HelpScreen(ModalScreen[None]):
         return [section for section in sections if section.rows]
 
     def _list_rows(self, used: set[str]) -> list[HelpRow]:
-        """What the keys of the screen's lists do: only those that work in one of them."""
+        """The keys of lists that work in one of the screen's lists."""
         grids = [item for item in self._subject.query(Grid) if item.visible and item.region]
         bindings = (
             services_of(self._subject).appearance.bindings_of(grids[0]).key_to_bindings
@@ -179,7 +179,7 @@ class HelpScreen(ModalScreen[None]):
         return [self._row(some) for some in by_action(bindings).values()]
 
     def _row(self, bindings: Sequence[Binding]) -> HelpRow:
-        """The row of an action, with all keys that are displayed for it, plain ones first."""
+        """The row of an action, with all its visible keys, plain ones first."""
         bindings = sorted(bindings, key=lambda item: "+" in item.key)
         first = bindings[0]
         reason = self._disabled_reason(action_name(first.action)) or ""
@@ -188,9 +188,9 @@ class HelpScreen(ModalScreen[None]):
 
 
 def in_columns(sections: Sequence[HelpSection], width: int, height: int | None = None) -> Content:
-    """Lay sections out beside each other, each whole, in as many columns as make them short.
+    """Lay sections out side by side, unbroken, in the number of columns that makes them shortest.
 
-    A blank line is between them, unless that makes them longer than `height`.
+    Blank lines separate them, unless that makes them longer than `height`.
     """
     key_width = max(cell_len(row.key) for section in sections for row in section.rows) + 2
     most = max(1, min(3, width // COLUMN_WIDTH, len(sections)))
@@ -214,13 +214,13 @@ def in_columns(sections: Sequence[HelpSection], width: int, height: int | None =
 def _shared(
     sections: Sequence[HelpSection], count: int
 ) -> Iterator[Sequence[Sequence[HelpSection]]]:
-    """Every way to share sections among so many columns without changing their order."""
+    """Yield every way to distribute sections over so many columns in their order."""
     for cuts in combinations(range(1, len(sections)), count - 1):
         yield [sections[start:end] for start, end in pairwise((0, *cuts, len(sections)))]
 
 
 def _height(column: Sequence[HelpSection]) -> int:
-    """How many lines sections below each other take, with a title each and a blank in between."""
+    """How many lines stacked sections take, each with a title, and blank lines between them."""
     return sum(len(section.rows) + 2 for section in column) - 1
 
 
@@ -246,6 +246,6 @@ def _is_place(binding: Binding) -> bool:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """Text as it is written in the code, without the line breaks inside its paragraphs."""
+    """The paragraphs of a text from the code, without the line breaks inside them."""
     found = (" ".join(part.split()) for part in text.split("\n\n"))
     return [line for part in found for line in (part, "")][:-1]

@@ -1,4 +1,4 @@
-"""Jump mode: a letter on everything that can be gone to; pressing it goes there."""
+"""Jump mode: everything that one can jump to has a letter; pressing it jumps there."""
 
 from collections.abc import Callable, Iterator
 from typing import ClassVar, NamedTuple
@@ -25,7 +25,7 @@ LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 
 
 class JumpTarget(NamedTuple):
-    """Where a target and its letter are, and what pressing the letter does."""
+    """A target: its region, the position of its letter, and the action of the letter."""
 
     region: Region
     letter_at: Offset
@@ -33,7 +33,7 @@ class JumpTarget(NamedTuple):
 
 
 class JumpOverlay(ModalScreen[JumpTarget]):
-    """The screen below with letters on it. A letter answers with its target, Esc with nothing."""
+    """The screen below with letters on it. A letter returns its target, Esc returns None."""
 
     DEFAULT_CSS = """
     JumpOverlay .jump-letter {
@@ -61,7 +61,7 @@ class JumpOverlay(ModalScreen[JumpTarget]):
         yield KeyFooter(lambda: KEYS, self.run_action)
 
     def on_key(self, event: events.Key) -> None:
-        """Go to the target of this letter."""
+        """Return the target of this letter."""
         target = self._targets.get(event.character or "")
         if target is not None:
             event.stop()
@@ -69,21 +69,21 @@ class JumpOverlay(ModalScreen[JumpTarget]):
 
 
 def jump_targets(screen: Screen[object]) -> Iterator[JumpTarget]:
-    """Everything on the screen that can be clicked or typed into: panes, fields, buttons, places.
+    """Everything on the screen that can be clicked or focused: panes, fields, buttons, places.
 
-    The keys in the footer have letters of their own already.
+    The keys in the footer need none.
     """
     for widget in screen.focus_chain:
         if widget.region and screen.region.contains_region(widget.region):
             yield JumpTarget(widget.region, _beside(widget), _press(widget))
     for bar in screen.query("PlaceBar").results(LinkBar):
         for link, region in bar.links():
-            # In place of its key, which does nothing here: beside it, both look like one word.
+            # It replaces the key, which does nothing here: side by side, both look like one word.
             yield JumpTarget(region, region.offset + Offset(1, 0), _click(bar, link.name))
 
 
 def _beside(widget: Widget) -> Offset:
-    """On the border of a widget, else on its left: a letter covers nothing that one reads."""
+    """On the border of a widget, otherwise on its left, so that a letter covers no text."""
     x, y = widget.region.offset
     return Offset(x if widget.styles.border_left[0] else max(0, x - 1), y)
 

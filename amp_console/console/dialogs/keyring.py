@@ -1,6 +1,6 @@
-"""Asking the keyring without freezing, and the dialogs meanwhile.
+"""Using the keyring without blocking the console, and the dialogs for waiting.
 
-A dialog says that the keyring does not answer yet, and lets the operator stop waiting.
+A dialog says that the keyring has not answered yet, and lets the operator stop waiting.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ AGAIN, UNTIL_QUIT = "again", "until-quit"
 
 
 class WaitingDialog(Dialog[bool]):
-    """Shown while the keyring does not answer. True: the operator stops waiting."""
+    """Shown while the keyring does not answer. Its answer is True to stop waiting."""
 
     TITLE_TEXT = "Keyring"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,7 +58,7 @@ class WaitingDialog(Dialog[bool]):
 
 
 class KeyringQuestion(Question[str]):
-    """Says what the keyring did not do, and asks what to do: AGAIN, UNTIL_QUIT or None."""
+    """Says how the keyring failed, and asks what to do: AGAIN, UNTIL_QUIT or None."""
 
     TITLE_TEXT = "Keyring"
 
@@ -107,7 +107,7 @@ class KeysDialog(Dialog[Credentials]):
 
     @property
     def enter_does(self) -> str:
-        """Enter in the second line uses both keys; in the first it moves on."""
+        """Enter in the second input uses both keys; in the first, it moves on."""
         is_last = self.focused is self.query_one("#secret-key")
         return "use" if is_last else super().enter_does
 
@@ -132,13 +132,13 @@ class KeysDialog(Dialog[Credentials]):
             self._checked()
 
     def action_use(self) -> None:
-        """Answer with both keys, unless one is wrong."""
+        """Answer with both keys, unless one is invalid."""
         keys = self._checked()
         if keys is not None:
             self.dismiss(keys)
 
     def _checked(self) -> Credentials | None:
-        """Return the keys as entered; None where they are wrong, which the dialog shows."""
+        """Return the entered keys; None if they are invalid, which the dialog shows."""
         api_key, secret_key = (item.value for item in self.query(KeyInput))
         keys, wrong = None, ""
         try:
@@ -155,14 +155,14 @@ NOT_GIVEN = "No keys were entered. Nothing was sent. To keep keys, edit the conn
 
 
 class UntilQuit(Exception):
-    """The operator does without the keyring: the keys are to be kept in memory alone."""
+    """The operator continues without the keyring: the keys stay in memory only."""
 
 
 async def ask_keyring(services: Services, work: Callable[[], T]) -> T:
-    """Do work that asks the keyring, beside the screen, and return its result.
+    """Do work that uses the keyring in the background, and return its result.
 
-    A dialog says so when it takes long; a keyring that is locked, or that no one answers, is
-    asked again as often as the operator wants. Raises `KeysError`, and `UntilQuit`.
+    If it takes long, a dialog says so. If the keyring is locked, or its prompt is not answered, the
+    operator may try again any number of times. Raises `KeysError` and `UntilQuit`.
     """
     while True:
         try:
@@ -181,9 +181,9 @@ async def ask_keyring(services: Services, work: Callable[[], T]) -> T:
 
 
 async def find(services: Services, connection: Connection) -> tuple[Credentials, KeySource]:
-    """Return a connection's keys: from the environment, the keyring, or the operator's hands.
+    """Return a connection's keys: from the environment, the keyring, or the operator.
 
-    Raises `KeysError`: there are none.
+    Raises `KeysError` if there are none.
     """
     environ = services.environment_keys.environ_of(connection)
     find = partial(find_keys, connection, environ, services.environment.keyring)
@@ -202,9 +202,9 @@ async def find(services: Services, connection: Connection) -> tuple[Credentials,
 
 
 def _why_typed(services: Services, connection: Connection, error: KeysError) -> str | None:
-    """Say why keys have to be typed; None where something else has to be done."""
+    """Return why keys have to be typed; None if something else has to be done."""
     if services.environment_keys.belong_to(connection):
-        return None  # one of the two is missing there
+        return None  # one of the two variables is missing
     why_not_environment = f" {NOT_ITS_KEYS}" if services.environment_keys.are_set else ""
     match error.problem:
         case KeysProblem.NO_KEYRING:
@@ -221,11 +221,11 @@ def _why_typed(services: Services, connection: Connection, error: KeysError) -> 
 
 
 class _Stopped(Exception):
-    """The operator waits no longer."""
+    """The operator has stopped waiting."""
 
 
 async def _waited_for(services: Services, work: Callable[[], T]) -> T:
-    """Do the work; while it takes long, show that, and let the operator stop waiting."""
+    """Do the work; if it takes long, say so, and let the operator stop waiting."""
     keyring = services.environment.keyring
     working = asyncio.ensure_future(aside(work))
     showing: asyncio.Future[bool | None] | None = None
@@ -240,7 +240,7 @@ async def _waited_for(services: Services, work: Callable[[], T]) -> T:
             return await _ended(working)
         return working.result()
     except asyncio.CancelledError:
-        keyring.stop_waiting()  # or what no one waits for would be done after all
+        keyring.stop_waiting()  # otherwise the work could still be done with no one waiting
         raise
     finally:
         for task in (showing, working):
@@ -249,7 +249,7 @@ async def _waited_for(services: Services, work: Callable[[], T]) -> T:
 
 
 async def _ended(working: "asyncio.Future[T]") -> T:
-    """The result after all, when no one waits for the keyring any longer."""
+    """Return the result once waiting for the keyring has been stopped."""
     try:
         return await working
     except KeysError as error:

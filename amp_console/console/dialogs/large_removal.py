@@ -1,4 +1,4 @@
-"""The question before most members of a cohort are removed, by a sync or by a live session."""
+"""The question before a sync or a live session removes most members of a cohort."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from amp_console.text import plural
 
 
 def large_removal_question(large: Sequence[AudiencePlan]) -> Confirm:
-    """Ask for the name of the cohort, or for a word where there are several."""
+    """Ask for the name of the cohort, or for a word if there are several."""
     rows = [
         f"Removes {item.removed_members} from “{item.cohort_name}”"
         + (f" and adds {plural(item.add, 'user')}." if item.add else ".")
@@ -31,7 +31,7 @@ def large_removal_question(large: Sequence[AudiencePlan]) -> Confirm:
 
 
 def _advice(large: Sequence[AudiencePlan]) -> str:
-    """What to know before so many members are removed."""
+    """What to know before removing so many members."""
     if not all(audience.is_switch for audience in large):
         return "If this is not what happened in Segment, check the events first."
     which = "the cohort is" if len(large) == 1 else "the cohorts are"

@@ -1,4 +1,4 @@
-"""The forms that begin a live session, or add a source to it: follow files, receive webhooks."""
+"""The forms that start a live session, or add a source to it: follow files, receive webhooks."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -33,7 +33,7 @@ CREATE = "Create missing cohorts"
 WHY_CREATE = "Otherwise, audiences without a cohort wait. Amplitude's API can't delete cohorts."
 
 More = Callable[[bool], Content]
-"""What a session does first, with or without creating the cohorts that audiences lack."""
+"""Returns what a session does first, with or without creating missing cohorts."""
 
 
 class FollowRequest(NamedTuple):
@@ -53,9 +53,9 @@ class ListenRequest(NamedTuple):
 
 
 def follow_dialog(path: str, more: More, *, is_first: bool) -> FormDialog[FollowRequest]:
-    """A form that asks what to follow; what `more` returns is a paragraph below the question.
+    """A form that asks what to follow; `more` returns a paragraph below the question.
 
-    `is_first`: its answer begins a session, so it asks whether that creates cohorts.
+    `is_first`: the answer starts a session, so the form asks whether to create cohorts.
     """
     line = PathInput(path, is_selected=True, id="answer")
     create = Tick(CREATE, id="create", compact=True)
@@ -70,7 +70,7 @@ def follow_dialog(path: str, more: More, *, is_first: bool) -> FormDialog[Follow
 
 
 async def _object_to_path(request: FollowRequest) -> Objection | None:
-    """Say that a path can't be followed, or that nothing is there yet: a name may be mistyped."""
+    """Object to a path that can't be followed, or does not exist: it may be mistyped."""
     from amp_console.sync.sources.registry import absent_path
 
     try:

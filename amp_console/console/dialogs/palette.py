@@ -17,10 +17,10 @@ from amp_console.console.lifecycle import deferred
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
-MAX_SHOWN = 100  # entries; more letters find the others
-SEARCH_DELAY = 0.1  # seconds without a letter until the ledger is asked
-ABOUT = 1  # the column of what an entry does
-SAID = 0.001  # the score of an entry that has the text in what it does, below any name
+MAX_SHOWN = 100  # entries; typing more letters finds the others
+SEARCH_DELAY = 0.1  # seconds without a new letter, until the ledger is searched
+ABOUT = 1  # the column that says what an entry does
+SAID = 0.001  # the score of an entry whose description contains the text: below any name
 NO_MATCH = "No matches."
 
 
@@ -35,14 +35,14 @@ class PaletteEntry(NamedTuple):
 
 
 Search = Callable[[str], Awaitable[Sequence[PaletteEntry]]]
-"""Finds entries beside the screen; they stay in their order, below those that are known."""
+"""Finds more entries in the background; they keep their order, below the known ones."""
 
 
 class Palette(Dialog[PaletteEntry]):
-    """A line to type into, and below it the entries that match, the best one first.
+    """An input, and below it the matching entries, the best one first.
 
-    Enter answers with the entry under the cursor. Letters may be left out: "expcs" finds
-    "Export as CSV".
+    Enter returns the entry under the cursor. Letters may be left out: "expcs" finds "Export as
+    CSV".
     """
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "palette.tcss"]
@@ -66,7 +66,8 @@ class Palette(Dialog[PaletteEntry]):
     ) -> None:
         """`entries` are shown in this order until something is typed.
 
-        The cursor begins on the entry named `start`; `preview` shows what it comes to.
+        The cursor starts on the entry named `start`; `preview` is called with each entry it
+        reaches.
         """
         super().__init__()
         self._entries = entries
@@ -75,7 +76,7 @@ class Palette(Dialog[PaletteEntry]):
         self._search = search
         self._start = start
         self._preview = preview
-        self._found: Sequence[PaletteEntry] = ()  # by the search, for what is typed
+        self._found: Sequence[PaletteEntry] = ()  # found by the search for the current text
         self._shown: Sequence[PaletteEntry] = ()
         self._waiting: Timer | None = None
 
@@ -99,7 +100,7 @@ class Palette(Dialog[PaletteEntry]):
         self.call_after_refresh(self._show_about)
 
     def follow(self, changed: Signal[Any], entries: Callable[[], Sequence[PaletteEntry]]) -> None:
-        """List the entries anew whenever something has changed about them."""
+        """List the entries again whenever `changed` is published."""
 
         def show(_: object) -> None:
             self._entries = entries()
@@ -108,7 +109,7 @@ class Palette(Dialog[PaletteEntry]):
         self.call_after_refresh(lambda: changed.subscribe(self, show))
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Show what matches at once; ask the ledger when no letter follows."""
+        """Show matches at once; search the ledger when no letter follows."""
         event.stop()
         self._found = ()
         self._show()
@@ -144,7 +145,7 @@ class Palette(Dialog[PaletteEntry]):
         self._show_about()
 
     def _show_about(self) -> None:
-        """Say in full what the entry under the cursor does, where its column cuts it."""
+        """Show the full description of the entry under the cursor if its column cuts it."""
         grid = self.query_one(Grid)
         key = grid.key
         about = self._shown[key].about if isinstance(key, int) and key < len(self._shown) else ""
@@ -171,9 +172,9 @@ class Palette(Dialog[PaletteEntry]):
 
 
 def best(entries: Sequence[PaletteEntry], text: str) -> list[PaletteEntry]:
-    """Return the entries whose name has these letters in this order, the best match first.
+    """Return the entries whose name contains these letters in this order, the best match first.
 
-    Those that have the text in what they do follow. Of equal ones the order stays.
+    Entries whose description contains the text follow. Equal matches keep their order.
     """
     if not text:
         return list(entries)

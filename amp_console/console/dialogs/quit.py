@@ -1,4 +1,4 @@
-"""Quitting while something is under way: wait for it, or stop it and keep the rest pending."""
+"""Quitting while something is under way: wait for it, or stop it and leave the rest pending."""
 
 from collections.abc import Callable, Sequence
 
@@ -28,7 +28,7 @@ NOTHING, ENDED = "Nothing is under way, and nothing is lost.", "Everything has f
 class QuitDialog(Question[None]):
     """Asks whether to quit; with `has_jobs`, how to end what is under way.
 
-    A live session does not end by itself, so only stopping it is offered.
+    A live session does not end on its own, so it can only be stopped.
     """
 
     TITLE_TEXT = "Quit amp-console?"
@@ -41,7 +41,7 @@ class QuitDialog(Question[None]):
         self._is_leaving = False
 
     def answers(self) -> Sequence[Answer]:
-        """Quit; once it is done, or stop it, where anything is under way."""
+        """Quit; if jobs are under way, when they are done, or after stopping them."""
         if not self._has_jobs:
             return (Answer("wait", "Quit", "y", "primary"),)
         if any(isinstance(job, LiveJob) for _, job in self._under_way):
@@ -56,7 +56,7 @@ class QuitDialog(Question[None]):
         yield Static(id="doing")
 
     def on_mount(self) -> None:
-        """Say how far the jobs are, while any is under way."""
+        """Show the progress of the jobs while any is under way."""
         self.services.changes.subscribe(self, lambda _: self._say())
         self.services.connections.changed.subscribe(self, lambda _: self._say())
         self._say()
@@ -76,7 +76,7 @@ class QuitDialog(Question[None]):
 
     @property
     def _under_way(self) -> list[tuple[Services, Job]]:
-        """The jobs of all connections that are open."""
+        """The jobs of all open connections."""
         return self.services.connections.under_way
 
     def _of(self, job: Job) -> Content:
@@ -112,7 +112,7 @@ class QuitDialog(Question[None]):
     # Answers.
 
     def give(self, name: str) -> None:
-        """Stay, or quit in one of two ways; there is no going back once the console closes."""
+        """Stay, or quit in one of two ways; once the console is closing, there is no way back."""
         match name:
             case "wait":
                 self._leave("Quitting when it is done…" if self._has_jobs else "Quitting…")

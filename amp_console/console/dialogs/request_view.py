@@ -1,4 +1,4 @@
-"""One request, whole: what was sent, and what Amplitude answered. It can be copied."""
+"""One request in full: what was sent, and what Amplitude answered. It can be copied."""
 
 from typing import ClassVar
 
@@ -29,7 +29,7 @@ MAX_LENGTH = 2000  # characters of an answer; the ledger keeps no more
 
 
 def _state(record: RequestRecord) -> str:
-    """What became of a request; a refused one certainly changed nothing."""
+    """The result of a request; a refused one certainly changed nothing."""
     is_refused = (
         record.state is RequestState.VOID
         and record.status is not None
@@ -63,16 +63,16 @@ class RequestView(Dialog[None]):
 
     @property
     def box_title(self) -> str:
-        """Which request."""
+        """The ID of the request."""
         return f"Request {self._request_id}"
 
     def box(self) -> ComposeResult:
-        """One text to scroll."""
+        """A text that scrolls."""
         with ScrollPane(id="request-text"):
             yield Static(id="request")
 
     def on_mount(self) -> None:
-        """Read it; meanwhile keys work."""
+        """Read the request; keys work in the meantime."""
         self.query_one("#request-text").focus()
         self.run_worker(self._read())
 

@@ -1,4 +1,4 @@
-"""A long text, whole, to be read and copied."""
+"""A long text in full, to read and to copy."""
 
 from typing import ClassVar
 
@@ -28,11 +28,11 @@ class TextView(Dialog[None]):
 
     @property
     def box_title(self) -> str:
-        """What the text is."""
+        """The title of the text."""
         return self._title
 
     def box(self) -> ComposeResult:
-        """The text, and how to copy it."""
+        """The text, and the key that copies it."""
         with ScrollPane(classes="dialog-text"):
             yield Static(
                 lines(*(safe_text(row, max_length=MAX_LENGTH) for row in self._text.splitlines()))

@@ -1,4 +1,4 @@
-"""In the demo: trouble on request, to watch how it is handled."""
+"""In the demo: trouble on request, to see how it is handled."""
 
 from collections.abc import Hashable, Iterator
 from typing import ClassVar
@@ -19,7 +19,7 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.sync.live.progress import LivePhase
 from amp_console.text import first_sentence
 
-ROOM_WHEN_EMPTY = 3  # lines, for what is said then
+ROOM_WHEN_EMPTY = 3  # lines, for the text of an empty list
 COLUMNS = (Column("", 2), Column("Trouble", 30, flex=1), Column("Now", 4))
 WHAT = """\
 Make the simulated Amplitude fail on purpose, and watch how a sync or a live session handles it. \
@@ -28,7 +28,7 @@ HANDLING_EVERY = 0.5  # seconds
 
 
 def handling(sync: SyncJob | None, session: LiveJob | None) -> str:
-    """What the sync or live session under way does about trouble, or how the last sync ended."""
+    """How the current sync or live session handles trouble, or how the last sync ended."""
     if (session := under_way(session)) and not under_way(sync):
         return f"The live session now: {'; '.join(_delays(session)) or 'nothing delays it'}."
     if sync is None:
@@ -42,14 +42,14 @@ def handling(sync: SyncJob | None, session: LiveJob | None) -> str:
 
 
 def _delays(session: LiveJob) -> Iterator[str]:
-    """What delays a session's audiences, without what waits for the operator."""
+    """What delays a session's audiences, except waiting for the operator."""
     for item in session.snapshot.audiences if session.snapshot else ():
         if item.phase is LivePhase.DELAYED:
             yield f"{item.name}: {first_sentence(item.state)}"
 
 
 class TroubleDialog(Dialog[None]):
-    """The kinds of trouble, each with its number; Enter or the number turns one on or off."""
+    """The kinds of trouble, numbered; Enter or the number turns one on or off."""
 
     TITLE_TEXT = "Make trouble"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -61,7 +61,7 @@ class TroubleDialog(Dialog[None]):
         self._stage = stage
 
     def box(self) -> ComposeResult:
-        """What it is for, the list, and how to use it."""
+        """What the dialog is for, the list, and how to use it."""
         yield Static(safe_text(WHAT))
         yield Grid(COLUMNS, glyphs=self.services.glyphs, empty="The demo is still being prepared.")
         yield Static(
@@ -71,21 +71,21 @@ class TroubleDialog(Dialog[None]):
         yield Static(id="handling")
 
     def on_mount(self) -> None:
-        """Show what is on, and what a sync does about it."""
+        """Show what is on, and how a sync handles it."""
         self._show()
         self._show_handling()
         self.set_interval(HANDLING_EVERY, self._show_handling)
         self.query_one(Grid).focus()
 
     def on_key(self, event: events.Key) -> None:
-        """Turn the one of this number on or off."""
+        """Turn the kind with this number on or off."""
         kinds = self._stage.troubles()
         if event.key.isdecimal() and 1 <= int(event.key) <= len(kinds):
             event.stop()
             self._toggle(kinds[int(event.key) - 1].name)
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Turn the one under the cursor on or off."""
+        """Turn the kind under the cursor on or off."""
         self._toggle(event.key)
 
     def _toggle(self, name: Hashable) -> None:

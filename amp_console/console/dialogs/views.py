@@ -17,10 +17,10 @@ from amp_console.console.lifecycle import is_open
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 EVERYTHING = "All audiences"
-"""What the list as it comes is called, among the views."""
+"""The name of the unchanged list among the views."""
 NO_ROOM = "no room in this window"
-"""Of a column that is chosen, and left out where the list is too narrow for all."""
-MAX_ROWS = 12  # that a list in a dialog shows at once
+"""Shown for a chosen column that is left out because the list is too narrow."""
+MAX_ROWS = 12  # rows that a list in a dialog shows at once
 VIEWS = (Column("", 1), Column("View", 20, flex=1), Column("Shows", 24, flex=2))
 CHOICE = (Column("", 3), Column("Column", 20, flex=1), Column("", len(NO_ROOM), hides=True))
 
@@ -36,7 +36,7 @@ class ViewAction(enum.Enum):
 
 
 class ViewChoice(NamedTuple):
-    """What an operator chose; `name` is "" for the list as it comes."""
+    """What an operator chose; `name` is "" for the unchanged list."""
 
     action: ViewAction
     name: str = ""
@@ -88,7 +88,7 @@ class ViewsDialog(Dialog[ViewChoice]):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to rename or delete saved views, and not the list as it comes."""
+        """Offer to rename or delete saved views, but not the unchanged list."""
         is_of_saved = parameters in {("rename",), ("delete",)}
         if is_of_saved and is_open(self) and self.query_one(Grid).key == "":
             return False
@@ -100,7 +100,7 @@ class ViewsDialog(Dialog[ViewChoice]):
 
 
 def described(view: SavedView, glyphs: Glyphs) -> str:
-    """Say in short what a view shows."""
+    """Return a short description of a view."""
     parts = [f"filter “{view.filter}”"] if view.filter else []
     if view.sort:
         parts.append(f"by {view.sort} {glyphs.down if view.descending else glyphs.up}")
@@ -116,7 +116,7 @@ def ask_view_name(title: str, name: str, yes: str) -> FormDialog[str]:
 
 
 class ColumnsDialog(Dialog[tuple[str, ...]]):
-    """The columns of a list: which ones are shown, and in which order. The first one stays."""
+    """The columns of a list: which are shown, and in which order. The first one is always first."""
 
     TITLE_TEXT = "Columns"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -129,9 +129,9 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
     def __init__(
         self, labels: Sequence[str], shown: Sequence[str], without_room: Collection[str] = ()
     ) -> None:
-        """`labels` are all there are; `shown` are those in view, in their order.
+        """`labels` are those of all columns; `shown` are those of visible columns, in order.
 
-        The list has no room for those `without_room`, although they are shown.
+        `without_room` are chosen columns for which the list has no room.
         """
         super().__init__()
         self._order = [*shown, *(label for label in labels if label not in shown)]
@@ -151,7 +151,7 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
         self.action_apply()
 
     def action_apply(self) -> None:
-        """Answer with the columns that are shown, in their order."""
+        """Answer with the visible columns, in order."""
         self.dismiss(tuple(label for label in self._order if label in self._shown))
 
     def action_switch_column(self) -> None:
@@ -162,7 +162,7 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
             self._show()
 
     def action_shift(self, by: int) -> None:
-        """Move the column under the cursor; nothing comes before the first one."""
+        """Move the column under the cursor, but never before the first one."""
         grid = self.query_one(Grid)
         at = self._order.index(str(grid.key))
         to = at + by

@@ -1,1 +1,1 @@
-"""What is under way: syncs, imports, comparisons and live sessions."""
+"""Jobs: syncs, imports, comparisons, refreshes, deletion requests and live sessions."""

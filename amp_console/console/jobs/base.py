@@ -1,4 +1,4 @@
-"""What every job has in common, and the messages that jobs publish."""
+"""The base class of jobs, and the messages that they publish."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -13,12 +13,12 @@ from amp_console.console.session import Session
 
 @dataclass(frozen=True, slots=True)
 class LedgerChanged:
-    """What screens show may differ: the ledger, the open connection, Amplitude's figures."""
+    """Data on screens has changed: the ledger, the open connection or Amplitude's figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """A job got further. Only its present state counts, so a newer one replaces it."""
+    """A job has made progress. Only its latest state counts: a newer message replaces this one."""
 
     job: "Job"
 
@@ -35,15 +35,15 @@ Publish = Callable[[ConsoleChange], None]
 
 
 class Job(ABC):
-    """Work under way, from start to end. It belongs to the console, not to a screen.
+    """Work from its start to its end. It belongs to the console, not to a screen.
 
-    A job keeps its newest state, and publishes that there is one; `work` is what it does.
+    A job keeps its latest state, and publishes that there is one; `work` does the work.
     """
 
     GIVEN_UP: ClassVar[str] = "Stopped before the end."
-    """Its failure when `give_up` ends it."""
+    """The failure if `give_up` ends it."""
     EXPECTED: ClassVar[tuple[type[Exception], ...]] = ()
-    """Its own failures whose text is a sentence for the operator, besides `expected_failures`."""
+    """Exceptions, besides `expected_failures`, whose text is written for the operator."""
 
     def __init__(self, session: Session, publish: Publish) -> None:
         self.session = session
@@ -54,27 +54,27 @@ class Job(ABC):
 
     @property
     def end_notice(self) -> str:
-        """Says that it has ended, where none of its screens is shown; "" if something else does."""
+        """The notification that it has ended, if no screen shows it; "" if none is needed."""
         return ""
 
     @property
     @abstractmethod
     def is_ending(self) -> bool:
-        """Whether it was told to end before it is done."""
+        """Whether it was asked to end before it is done."""
 
     @abstractmethod
     def cancel(self) -> None:
-        """End it cleanly: what is in flight ends first, and nothing is half done."""
+        """End it in an orderly way: requests in flight end first, and nothing is left half done."""
 
     @abstractmethod
     async def work(self) -> None:
-        """Do what the job is for, and keep its report."""
+        """Do the work of the job, and keep its report."""
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run())
 
     def give_up(self) -> None:
-        """End it now, whether or not the request in flight has been answered."""
+        """End it now, even if the request in flight has no answer yet."""
         if self._task is not None and not self.is_over:
             self._task.cancel()
 
@@ -85,11 +85,11 @@ class Job(ABC):
                 await asyncio.shield(self._task)
 
     async def fail(self, failure: str) -> None:
-        """Keep why it ended early."""
+        """Store why it ended early."""
         self.failure = failure
 
     def progressed(self) -> None:
-        """Publish that there is a newer state to see."""
+        """Publish that there is a newer state."""
         self._publish(JobProgress(self))
 
     async def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""Answering a deletion request: what is under way, then its result."""
+"""Answering a deletion request: its progress, then its result."""
 
 import asyncio
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class ForgetJob(Job):
         publish: Publish,
         left_behind: Sequence[str] = (),
     ) -> None:
-        """`left_behind` as in `forget`."""
+        """See `forget` for `left_behind`."""
         super().__init__(session, publish)
         self._left_behind = left_behind
         self.plan = plan
@@ -49,7 +49,7 @@ class ForgetJob(Job):
 
     @property
     def says(self) -> list[str]:
-        """What it does, or its result, in sentences."""
+        """Its progress or its result, in sentences."""
         if self.failure:
             return [self.failure]
         if self.report is not None:
@@ -63,7 +63,7 @@ class ForgetJob(Job):
         return ["Erasing from the ledger, its files and its backups."]
 
     def cancel(self) -> None:
-        """End it: the request in flight ends first, and what was not removed is not erased."""
+        """End it: the request in flight ends first, and only people who were removed are erased."""
         if self.is_over or self._stop.is_asked:
             return
         self._stop.ask()

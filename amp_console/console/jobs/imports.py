@@ -33,7 +33,7 @@ class ImportJob(Job):
         self.paths = tuple(paths)
         self.progress: ImportProgress | None = None
         self.report: ImportReport | None = None
-        self.is_watched = False  # a dialog shows how it goes
+        self.is_watched = False  # a dialog shows its progress
         self.was_told = False  # the operator has seen how it ended
         self.sizes: tuple[int, ...] = ()
         self._is_stopping = False
@@ -48,12 +48,12 @@ class ImportJob(Job):
 
     @property
     def total(self) -> int:
-        """Bytes of all files together, as far as that is known."""
+        """Bytes of all files together, as far as they are known."""
         return sum(self.sizes)
 
     @property
     def done(self) -> int:
-        """Bytes read so far, as they are in the files: compressed ones count compressed."""
+        """Bytes read from the files so far; compressed files count compressed."""
         now = self.progress
         if now is None:
             return 0
@@ -63,22 +63,22 @@ class ImportJob(Job):
 
     @property
     def asks(self) -> SnapshotReport | None:
-        """The snapshot that waits to be confirmed, None where there is none."""
+        """The snapshot that is waiting for confirmation, None if there is none."""
         found = self.report.snapshot if self.report else None
         return found if found is not None and found.state is SnapshotState.ASKS else None
 
     async def insist(self) -> None:
-        """Ask for an incomplete snapshot to be applied after all."""
+        """Apply an incomplete snapshot anyway."""
         await self._decide(lambda reader, target: reader.insist(target))
 
     async def answer(self, *, is_yes: bool) -> None:
-        """Confirm the snapshot that waits for it, or decline it."""
+        """Confirm or decline the waiting snapshot."""
         await self._decide(
             lambda reader, target: reader.confirm(target) if is_yes else reader.decline(target)
         )
 
     async def discard(self) -> None:
-        """Drop what is staged of a snapshot that was not applied. Raises `LedgerError`."""
+        """Delete the staged rows of a snapshot that was not applied. Raises `LedgerError`."""
         if self._snapshot is not None:
             await aside(self._snapshot.discard)
 
@@ -108,7 +108,7 @@ class ImportJob(Job):
         return self._importer.run(self.paths)
 
     def _see(self, progress: ImportProgress) -> None:
-        """Called in the reading thread; the dialog looks at it five times a second."""
+        """Store the progress, in the reading thread; the dialog reads it five times a second."""
         self.progress = progress
 
 
@@ -116,4 +116,4 @@ def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
     except (OSError, ValueError):
-        return 0  # reading it will say what is wrong with it
+        return 0  # reading the file will report what is wrong

@@ -21,13 +21,13 @@ from amp_console.sync.timing import Timing
 from amp_console.text import plural
 from amp_console.values import Secret
 
-REMEMBERED = 60  # snapshots, a second each, of which the lines are drawn
+REMEMBERED = 60  # snapshots, one per second, for the sparklines
 
 
 class OpenSource(NamedTuple):
-    """A source that is still to be opened, with the paths or the address that it is given by.
+    """A source to be opened, with its paths or its address as names.
 
-    `open` may block. It raises what `expected_failures` says, or `CannotBind`.
+    `open` may block. It raises `expected_failures` or `CannotBind`.
     """
 
     names: tuple[str, ...]
@@ -35,7 +35,7 @@ class OpenSource(NamedTuple):
 
 
 Alarm = Callable[[Alert], None]
-"""Called with what the operator should hear of."""
+"""Called with alerts for the operator."""
 
 
 class LiveJob(Job):
@@ -67,7 +67,7 @@ class LiveJob(Job):
         self._live: LiveSession | None = None
         self._open_source = open_source
         self.names = [*open_source.names]
-        """The paths and addresses that it follows, as they were given."""
+        """The paths and addresses that it follows, as entered."""
         self._group = StreamGroup()
         self._seen_at: float | None = None
 
@@ -80,7 +80,7 @@ class LiveJob(Job):
         return self.failure or "The live session has ended."
 
     async def add(self, open_source: OpenSource) -> None:
-        """Follow one more source. Raises what `expected_failures` says, or `CannotBind`."""
+        """Follow one more source. Raises `expected_failures` or `CannotBind`."""
         source = await aside(open_source.open, self.session)
         if not (self.is_over or self.is_ending):
             self._group.add(source)
@@ -88,12 +88,12 @@ class LiveJob(Job):
             self._refresh()
 
     def follows(self, name: str) -> bool:
-        """Whether it follows a path already, while it is under way."""
+        """Whether it is under way and already follows a path."""
         given = {str(Path(known)) for known in self.names}
         return not self.is_over and bool(name) and str(Path(name)) in given
 
     def cancel(self) -> None:
-        """Read no more events, deliver what is pending, and end."""
+        """Stop reading events, deliver pending changes, and end."""
         self._is_ending = True
         if self._live is not None:
             self._live.end()
@@ -108,18 +108,18 @@ class LiveJob(Job):
         return frozenset() if self.is_over or now is None else now.live
 
     def audience(self, audience_id: int) -> LiveAudience | None:
-        """How an audience gets on in this session now; None: it does not follow it."""
+        """The state of an audience in this session; None if the session does not follow it."""
         now = () if self.is_over or self.snapshot is None else self.snapshot.audiences
         return next((item for item in now if item.audience_id == audience_id), None)
 
     @property
     def run_id(self) -> int | None:
-        """Its run in the history; None before it has begun."""
+        """The ID of its run in the history; None before it has started."""
         return self._live.run_id if self._live is not None else None
 
     @property
     def summary(self) -> str:
-        """The session in two words: how many audiences are live, or what else it does."""
+        """A short label of the session: how many audiences are live, or its state."""
         if self.is_ending:
             return "live: ending"
         if self.is_paused:
@@ -129,7 +129,7 @@ class LiveJob(Job):
 
     @property
     def now(self) -> float:
-        """The moment on the clock of the snapshots' times; it advances between two of them."""
+        """The current time on the snapshots' clock; it also advances between snapshots."""
         if self.snapshot is None:
             return 0.0
         since = 0.0 if self._seen_at is None else self._timing.monotonic() - self._seen_at
@@ -137,35 +137,35 @@ class LiveJob(Job):
 
     @property
     def is_paused(self) -> bool:
-        """Whether events are read, and nothing is sent."""
+        """Whether events are read, but nothing is sent."""
         return self._live is not None and self._live.is_paused
 
     def pause(self, audience_id: int | None = None) -> None:
-        """Keep reading events, and send nothing until `resume`, for one audience or all."""
+        """Keep reading events, but send nothing until `resume`, for one audience or all."""
         if self._live is not None:
             self._live.pause(audience_id)
             self._refresh()
 
     def resume(self, audience_id: int | None = None) -> None:
-        """Send again for one audience, or for all."""
+        """Resume sending for one audience, or for all."""
         if self._live is not None:
             self._live.resume(audience_id)
             self._refresh()
 
     def go_live(self, audience_id: int, reason: WaitReason) -> None:
-        """Allow what an audience waits for, a cohort or a large removal, and deliver it now."""
+        """Allow the new cohort or large removal that an audience is waiting for; deliver it now."""
         if self._live is not None:
             self._live.go_live(audience_id, reason)
             self._refresh()
 
     def recheck(self, audience_id: int) -> None:
-        """Check an audience now: its settings have changed."""
+        """Check an audience now, because its settings have changed."""
         if self._live is not None:
             self._live.recheck(audience_id)
             self._refresh()
 
     def _refresh(self) -> None:
-        """Publish at once what was asked for, not with the next second's snapshot."""
+        """Publish a change at once, not with the next snapshot."""
         if self._live is not None and self.snapshot is not None:
             self._keep(self._live.snapshot())
         self.progressed()
@@ -195,7 +195,7 @@ class LiveJob(Job):
 
 
 def paths(*names: str) -> OpenSource:
-    """Follow files that grow, and folders."""
+    """Follow growing files and folders."""
 
     def open_source(session: Session) -> EventStream:
         from amp_console.sync.sources.registry import open_stream
@@ -208,7 +208,7 @@ def paths(*names: str) -> OpenSource:
 def address(
     host: str, port: int, secret: Secret | None, *, single_events: bool = False
 ) -> OpenSource:
-    """Receive what Segment's webhooks send; `single_events` refuses arrays."""
+    """Receive Segment's webhooks; `single_events` refuses arrays."""
 
     def open_source(session: Session) -> EventStream:
         from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host

@@ -1,4 +1,4 @@
-"""Comparing audiences with their cohorts, and repairing what differs: what such runs do."""
+"""The operations of runs that compare audiences with their cohorts, or repair differences."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from amp_console.sync.sources.registry import open_reader
 
 
 class CompareOperation(RunOperation):
-    """Comparing audiences with their cohorts; `against` is a list's path, for one audience."""
+    """Comparing audiences with their cohorts; `against` is the path of a list for one audience."""
 
     VERB, WHAT = "Comparing", "A comparison"
 
@@ -29,7 +29,7 @@ class CompareOperation(RunOperation):
         super().__init__(tuple(audience.id for audience in audiences))
         self.against = against
         self.is_incomplete = False
-        """Whether it ended because the list is incomplete: the operator can insist on it."""
+        """Whether it ended because the list is incomplete; the operator can allow that."""
         self.report: CompareReport | None = None
         self._allow_incomplete = allow_incomplete
         self._audiences = audiences
@@ -43,11 +43,11 @@ class CompareOperation(RunOperation):
         return self.report.run if self.report else None
 
     def including_incomplete(self) -> "CompareOperation":
-        """The same comparison, with a list that may be incomplete."""
+        """Return the same comparison, but allow an incomplete list."""
         return CompareOperation(self._audiences, self.against, allow_incomplete=True)
 
     async def carry_out(self, context: RunContext) -> None:
-        """Read the list, if there is one, then the cohorts, and compare."""
+        """Read the list, if any, then the cohorts, and compare."""
         listing = None
         if self.against is not None:
             try:
@@ -66,7 +66,7 @@ class CompareOperation(RunOperation):
 
 
 class RepairOperation(RunOperation):
-    """Repairing differences; `verify` compares again afterwards."""
+    """Repairing differences; with `verify`, it compares again afterwards."""
 
     VERB, WHAT = "Repairing", "A repair"
 

@@ -1,4 +1,4 @@
-"""Running the query of an audience, up to the plan that the operator confirms."""
+"""Running the query of an audience until its plan is ready for confirmation."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from amp_console.sync.sources.warehouse import Engine
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
 from amp_console.sync.timing import Timing
 
-CANCEL_EVERY = 0.2  # seconds: a warehouse that was asked too early has nothing to cancel yet
+CANCEL_EVERY = 0.2  # seconds between attempts: early on, a warehouse may have nothing to cancel yet
 
 
 class RefreshJob(Job):
-    """One refresh of one audience: nothing becomes wanted before its plan is confirmed."""
+    """One refresh of one audience: members change only after its plan is confirmed."""
 
     GIVEN_UP = "The query was given up. Nothing was changed."
 
@@ -35,9 +35,9 @@ class RefreshJob(Job):
         self.query = query
         self.report: RefreshReport | None = None
         self.is_watched = False
-        """Whether a screen is in front that shows its plan."""
+        """Whether the screen in front shows its plan."""
         self.is_asked = False
-        """Whether the operator is reading its plan, or has answered."""
+        """Whether the operator is being asked about its plan, or has answered."""
         self._timing = timing
         self._started = timing.monotonic()
         self._is_ending = False
@@ -57,17 +57,17 @@ class RefreshJob(Job):
 
     @property
     def rows(self) -> int:
-        """How many rows were read so far."""
+        """How many rows have been read so far."""
         return self._refresh.rows
 
     @property
     def elapsed(self) -> float:
-        """How many seconds the query takes so far."""
+        """How many seconds the query has taken so far."""
         return self._timing.monotonic() - self._started
 
     @property
     def asks(self) -> RefreshReport | None:
-        """The plan that waits to be confirmed, None where there is none."""
+        """The plan that is waiting for confirmation, None if there is none."""
         is_plan = self.report is not None and self.report.outcome is RefreshOutcome.ASKS
         return self.report if is_plan else None
 
@@ -89,7 +89,7 @@ class RefreshJob(Job):
                 self._refresh.cancel()
 
     async def answer(self, *, is_yes: bool) -> None:
-        """Apply the plan that waits to be confirmed, or leave everything as it is."""
+        """Apply the waiting plan, or leave everything as it is."""
         asked = self.asks
         if asked is None:
             return

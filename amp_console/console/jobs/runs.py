@@ -1,4 +1,4 @@
-"""Runs under way: a sync, a comparison or a repair, each an operation that a run carries out."""
+"""Runs as jobs: each carries out an operation, which is a sync, a comparison or a repair."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -17,16 +17,16 @@ from amp_console.sync.delivery.run import RunReport, deliver, end_abandoned
 from amp_console.sync.timing import Stop, Timing
 from amp_console.text import plural
 
-GRACE = 10.0  # seconds that the request in flight has to end
+GRACE = 10.0  # seconds that the request in flight may take
 
 
 class RunOperation(ABC):
-    """What a run is for."""
+    """What a run does."""
 
     WHAT: ClassVar[str]
-    """What the run is called: "A sync"."""
+    """The name of the run, e.g. "A sync"."""
     VERB: ClassVar[str]
-    """What it does while it is under way: "Comparing"."""
+    """What it is doing, e.g. "Comparing"."""
 
     def __init__(self, audience_ids: tuple[int, ...]) -> None:
         self.audience_ids = audience_ids
@@ -34,16 +34,16 @@ class RunOperation(ABC):
     @property
     @abstractmethod
     def planned(self) -> int:
-        """How many users it will send for."""
+        """How many users it plans to send."""
 
     @property
     @abstractmethod
     def run_report(self) -> RunReport | None:
-        """What the run reports of itself, None before it is over."""
+        """The report of the run, None before it is over."""
 
     @abstractmethod
     async def carry_out(self, context: RunContext) -> None:
-        """Do it, and keep its report."""
+        """Carry it out, and keep its report."""
 
 
 O_co = TypeVar("O_co", bound=RunOperation, covariant=True)
@@ -65,17 +65,17 @@ class RunJob(Job, Generic[O_co]):
 
     @property
     def audience_ids(self) -> tuple[int, ...]:
-        """The audiences that the run is for."""
+        """The IDs of the run's audiences."""
         return self.operation.audience_ids
 
     @property
     def run_id(self) -> int | None:
-        """The run's number, once it has begun."""
+        """The ID of the run, once it has started."""
         return self.snapshot.run_id if self.snapshot else None
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the run began, on its own clock; it advances between two snapshots."""
+        """Seconds since the run started, on its own clock; also advances between snapshots."""
         if self.snapshot is None:
             return 0.0
         since = 0.0 if self.is_over else self._timing.monotonic() - self._seen_at
@@ -92,12 +92,12 @@ class RunJob(Job, Generic[O_co]):
         return self.failure or f"{self.operation.WHAT}{whose} has ended."
 
     def progress_of(self, audience_id: int) -> AudienceProgress | None:
-        """How far it is with an audience; None before it has begun, or where it is another's."""
+        """The progress of an audience; None before the run has started, or without the audience."""
         found = self.snapshot.audiences if self.snapshot else ()
         return next((audience for audience in found if audience.audience_id == audience_id), None)
 
     def note_of(self, audience_id: int) -> str:
-        """Why it did not finish an audience; "" where it did, or is not over yet."""
+        """Why it did not finish an audience; "" if it did, or is not over."""
         if self.failure:
             return self.failure
         report = self.operation.run_report
@@ -107,11 +107,11 @@ class RunJob(Job, Generic[O_co]):
         )
 
     def holds(self, audience_id: int) -> bool:
-        """Whether it is under way, and for this audience."""
+        """Whether it is under way and includes this audience."""
         return not self.is_over and audience_id in self.audience_ids
 
     def pause(self) -> None:
-        """Send nothing more until `resume`; what is in flight ends."""
+        """Send nothing more until `resume`; the request in flight ends."""
         self.stop.pause()
         self.progressed()
 
@@ -124,7 +124,7 @@ class RunJob(Job, Generic[O_co]):
         if self.is_over or self.stop.is_asked:
             return
         self.stop.ask()
-        if self.snapshot is None:  # it still looks for the keys, and may never find them
+        if self.snapshot is None:  # it is still looking for the keys, and may never find them
             self.session.stop_waiting()
         asyncio.get_running_loop().call_later(GRACE, self.give_up)
         self.progressed()
@@ -139,7 +139,7 @@ class RunJob(Job, Generic[O_co]):
             )
 
     async def fail(self, failure: str) -> None:
-        """Write down that the run is over and why: it could not do so itself."""
+        """Record that the run is over and why, which it could not do itself."""
         await super().fail(failure)
         if self.snapshot is not None:
             with suppress(LedgerError):
@@ -155,9 +155,9 @@ class RunJob(Job, Generic[O_co]):
 
 
 class SyncOperation(RunOperation):
-    """Delivering a plan. `tally` is what was read for it; it goes into the run's history.
+    """Delivering a plan. `tally` counts what was read for it, for the history.
 
-    `is_of_all`: the plan is for every enabled audience.
+    `is_of_all`: the plan includes every enabled audience.
     """
 
     WHAT, VERB = "A sync", "Syncing"

@@ -1,4 +1,4 @@
-"""The jobs of this console: at most one of each kind, and the last one of each is kept."""
+"""The jobs of this console: the current or last one of each kind."""
 
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,7 +20,7 @@ def under_way(job: J | None) -> J | None:
 
 
 class Jobs:
-    """The last job of each kind, under way or over. They belong to the console, not to a screen."""
+    """The current or last job of each kind. They belong to the console, not to a screen."""
 
     def __init__(self) -> None:
         self.sync: SyncJob | None = None
@@ -32,7 +32,7 @@ class Jobs:
 
     @property
     def under_way(self) -> "list[Job]":
-        """The jobs that have not ended yet."""
+        """The jobs that have not ended."""
         jobs: tuple[Job | None, ...] = (
             self.sync,
             self.importing,
@@ -53,12 +53,12 @@ class Jobs:
         return self.sync is not None and self.sync.holds(audience_id)
 
     def carries_out(self, run_id: int) -> bool:
-        """Whether this is the run of a sync, comparison or repair of this console."""
+        """Whether a sync, comparison or repair of this console is this run."""
         jobs = (self.sync, self.reconciling)
         return any(job is not None and job.run_id == run_id for job in jobs)
 
     def stop_sending(self) -> None:
-        """Send nothing more once the requests in flight are answered. What only reads continues."""
+        """Send nothing after the requests in flight are answered. Jobs that only read continue."""
         for run in filter(None, (under_way(self.sync), under_way(self.reconciling))):
             if run.operation.planned:
                 run.cancel()

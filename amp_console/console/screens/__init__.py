@@ -1,1 +1,1 @@
-"""The places of the console, one file each, with its looks beside it. Each is opened lazily."""
+"""The screens of the console: a file or package each, with its style sheet beside it."""

@@ -1,4 +1,4 @@
-"""Which actions of a screen work now, and why the others do not."""
+"""Which actions of a screen are available now, and why the others are not."""
 
 import enum
 import itertools
@@ -16,11 +16,11 @@ from amp_console.console.lifecycle import NoSession
 
 QUITTING = "The console is quitting."
 OF_CONNECTION = "Where events carry the identifiers: a setting of the connection, under Connections"
-"""What the field mapping is, where a key of another screen leads to it."""
+"""A description of the field mapping, for keys of other screens."""
 
 
 class Need(enum.Enum):
-    """What an action needs; a screen names those of its actions in `NEEDS`."""
+    """What an action may need; `NEEDS` of a screen names the needs of its actions."""
 
     CONNECTION = "connection"
     ROW = "row"
@@ -29,12 +29,12 @@ class Need(enum.Enum):
 
 
 def missing_connection(services: Services) -> str | None:
-    """Why there is no connection to work with; None where there is one."""
+    """Why there is no connection to work with; None if there is one."""
     return services.sessions.missing_reason if services.session is None else None
 
 
 def not_writable(services: Services) -> str | None:
-    """Why nothing can be sent or changed with the open connection; None where it can."""
+    """Why nothing can be sent or changed with the open connection; None if it can."""
     if services.session is None:
         return services.sessions.missing_reason
     connection = services.session.connection
@@ -42,7 +42,7 @@ def not_writable(services: Services) -> str | None:
 
 
 def settings_locked(services: Services) -> str | None:
-    """Why settings and keys can't be changed in this process; None where they can."""
+    """Why settings and keys can't be changed in this process; None if they can."""
     return str(SettingsReadOnly()) if services.environment.read_only else None
 
 
@@ -51,13 +51,13 @@ REASONS: dict[Need, Callable[[Services], str | None]] = {
     Need.WRITABLE: not_writable,
     Need.SETTINGS: settings_locked,
 }
-"""One wording for each need; what a missing row is called, the screen says."""
+"""The wording for each need; that for a missing row comes from the screen."""
 
 
 class ActionKeys:
-    """The keys of a screen's actions: dimmed where an action is unavailable, and explained.
+    """The keys of a screen's actions: dimmed and explained if an action is unavailable.
 
-    `reason_of` returns why an action of this name is unavailable now; None where it works.
+    `reason_of` returns why an action of this name is unavailable now; None if it works.
     """
 
     def __init__(self, screen: Screen[Any], reason_of: Callable[[str], str | None]) -> None:
@@ -66,7 +66,7 @@ class ActionKeys:
         self._explained: tuple[str, str] | None = None  # an action, and why it was unavailable
 
     def refresh(self) -> None:
-        """Let the footer show what is useful and available now, and no reason that was true."""
+        """Update the footer, and withdraw a reason that is no longer true."""
         self._screen.refresh_bindings()
         if self._explained is not None and self.reason(self._explained[0]) != self._explained[1]:
             services_of(self._screen).notifications.withdraw(self._explained[1])
@@ -75,8 +75,8 @@ class ActionKeys:
     def explain(self, key: str) -> bool:
         """Say why the action of a pressed key is unavailable, if it is.
 
-        Of one that makes no sense here, and so is not shown, only that is said where no reason is
-        known. Returns whether it was said; it is not where something handles the key.
+        If the action makes no sense here, and so is not shown, this says only that, unless a reason
+        is known. Return whether anything was said; nothing is if something handles the key.
         """
         if self._is_handled_below(key):
             return False
@@ -85,7 +85,7 @@ class ActionKeys:
         if any(self.explain_action(found.action) for found in shown or bound):
             return True
         named = next((found for found in bound if found.description and found.id), None)
-        has_other = key in self._bindings_of(self._screen.app)  # a meaning that it has everywhere
+        has_other = key in self._bindings_of(self._screen.app)  # a meaning it has everywhere
         if shown or named is None or has_other:
             return False
         text = f"{self._screen.app.get_key_display(named)} ({named.description}) does nothing here."
@@ -93,7 +93,7 @@ class ActionKeys:
         return True
 
     def explain_action(self, action: str) -> bool:
-        """Say why an action is unavailable, as long as that is so; False where it works."""
+        """Say why an action is unavailable, as long as that is so; False if it works."""
         if (reason := self.reason(action)) is None:
             return False
         self._explained = action, reason
@@ -101,16 +101,16 @@ class ActionKeys:
         return True
 
     def reason(self, action: str) -> str | None:
-        """Why an action is unavailable; it may have parameters."""
+        """Why an action is unavailable; `action` may have parameters."""
         try:
             return self._reason_of(action_name(action))
         except NoSession:
             return QUITTING
 
     def needs_rows(self, key: str) -> bool:
-        """Whether a key that is pressed before the rows are read has to wait for them.
+        """Whether a key pressed before the rows are read has to wait for them.
 
-        It does where the list handles it, and where its action is unavailable without them.
+        It does if the list handles it, or if its action is unavailable without rows.
         """
         if self._is_handled_below(key):
             return True
@@ -122,7 +122,7 @@ class ActionKeys:
         return self._screen.check_action(action_name(binding.action), ()) is False
 
     def _is_handled_below(self, key: str) -> bool:
-        """Whether the focused widget does something of its own with this key."""
+        """Whether the focused widget, or one around it, handles this key."""
         focused = self._screen.focused
         chain = focused.ancestors_with_self if focused is not None else ()
         below = itertools.takewhile(lambda node: node is not self._screen, chain)

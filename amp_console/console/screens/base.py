@@ -1,4 +1,4 @@
-"""What all screens have in common: the frame, loading, keys, going back, help and filter."""
+"""The base of all screens: the frame, loading, keys, going back, help and filter."""
 
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -39,35 +39,35 @@ FILTER = Binding("slash", "filter", "Filter", key_display="/", id="filter")
 COPY_ROW = Binding("y", "copy", "Copy the row", show=False, id="copy")
 BACK = "Back"
 WIDE = 110
-"""Columns from which a screen has the class `-wide`; with fewer it has `-narrow`."""
+"""From this many columns on, a screen has the class `-wide`; with fewer, `-narrow`."""
 
 
 class BaseScreen(Screen[None]):
     """A screen of the console.
 
-    A screen yields its widgets in `body`, and reads what it shows in `load`, which runs when the
-    screen is opened, when one comes back to it, and when something has changed. `NEEDS` and
+    A screen yields its widgets in `body`, and reads its data in `load`, which runs when the screen
+    opens, when it comes back to the front, and when something has changed. `NEEDS` and
     `disabled_reason` say why an action is unavailable; its key stays in the footer, dimmed.
     """
 
     NAME: ClassVar[str] = ""
-    """What the screen is called in help and palette."""
+    """The name of the screen in help and palette."""
     HAS_STATUSES: ClassVar[bool] = False
-    """Whether its rows have the status of audiences: help begins with what the signs mean."""
+    """Whether its rows show the status of audiences; help then starts with their legend."""
     HELP: ClassVar[str] = ""
-    """What one does here, in a few plain lines."""
+    """The help text: what one does here, in a few plain lines."""
     BELONGS_TO: ClassVar[MainScreen] = MainScreen.AUDIENCES
-    """The main screen that is marked in the bar of main screens."""
+    """The main screen that is marked in the place bar."""
     NEEDS: ClassVar[Mapping[str, Collection[Need]]] = {}
-    """What each action needs, by name. Beside `BINDINGS`, since Textual rebuilds each binding as
-    its own class and would drop a field of ours."""
+    """What each action needs, by name. It is separate from `BINDINGS`, because Textual rebuilds
+    each binding as its own class and would drop an additional field."""
     PANES: ClassVar[tuple[type[Widget], ...]] = ()
-    """Its widgets with keys of their own, besides lists."""
+    """Widgets with their own keys, besides lists."""
     NO_ROW: ClassVar[str] = ""
     """Why an action that needs a row is unavailable without one."""
     AUTO_FOCUS = "Grid"
     LEAST: ClassVar[Size] = SCREEN
-    """The columns and lines without which it shows only that the terminal is too small."""
+    """Below these columns and lines, it only shows that the terminal is too small."""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", key_display="Esc", show=False, id="back"),
@@ -80,19 +80,19 @@ class BaseScreen(Screen[None]):
             show=False,
             id="next_panel",
         ),
-        Binding("tab", "app.focus_next", show=False),  # to the next field, where there are fields
+        Binding("tab", "app.focus_next", show=False),  # to the next field, if there are fields
     ]
 
     @property
     def services(self) -> Services:
-        """What the application provides."""
+        """The services of the screen's connection."""
         return services_of(self)
 
     @property
     def session(self) -> Session:
-        """The open connection's; screens that need one are opened only when there is one.
+        """The session of the open connection; screens that need one only open if there is one.
 
-        Raises `NoSession` while the console quits.
+        Raises `NoSession` while the console is quitting.
         """
         session = self.services.session
         if session is None:
@@ -101,10 +101,10 @@ class BaseScreen(Screen[None]):
 
     @property
     def is_current(self) -> bool:
-        """Whether this screen is seen, and so has to be kept up to date.
+        """Whether this screen is visible, and must be kept up to date.
 
-        Textual keeps the one right below any other up to date, too, and paints the whole screen in
-        front anew with each change there.
+        Textual also updates the screen right below another one, and repaints the whole screen in
+        front with each change there.
         """
         return super().is_current and is_seen(self)
 
@@ -122,10 +122,10 @@ class BaseScreen(Screen[None]):
         self._first_resume = FirstResume(self)
         self.early_keys = ScreenKeys(self, self._first_resume, self.loader, self.action_keys)
         self.watch(self, "focused", _mark_panels, init=False)
-        self._is_done = False  # it goes back once it is in front again
+        self._is_done = False  # it will go back once it is in front again
 
     def compose(self) -> ComposeResult:
-        # Textual adds it only after the first layout, and would style all widgets anew for it.
+        # Textual adds it only after the first layout, and would style all widgets again for it.
         self.add_class("-wide" if self.app.size.width >= WIDE else "-narrow", update=False)
         yield TopBar()
         yield PlaceBar(self.BELONGS_TO)
@@ -135,14 +135,14 @@ class BaseScreen(Screen[None]):
         yield TooSmall(self.LEAST)
 
     def body(self) -> ComposeResult:
-        """The widgets between the line on top and the footer."""
+        """Yield the widgets between the top lines and the footer."""
         yield from ()
 
     async def load(self) -> None:
-        """Read what the screen shows, and show it."""
+        """Read the screen's data, and show it."""
 
     def disabled_reason(self, action: str) -> str | None:
-        """Why an action is unavailable now; None where it works. It may raise `NoSession`."""
+        """Why an action is unavailable now; None if it works. It may raise `NoSession`."""
         for need in self.NEEDS.get(action, ()):
             if need is Need.ROW:
                 reason = None if _has_row(self) else _reason_without_row(self)
@@ -153,23 +153,23 @@ class BaseScreen(Screen[None]):
         return None
 
     def useful_actions(self) -> UsefulActions:
-        """The actions that an operator wants next, the most useful first, of screen or application.
+        """The most useful actions now, of the screen or the application, in order.
 
-        They begin the footer, unavailable ones dimmed; other actions follow if they are available
-        and there is room. Without any, the footer has the bindings that are shown, in their order.
+        They come first in the footer, with unavailable ones dimmed; other actions follow if they
+        are available and there is room. Without any, the footer has the visible bindings, in order.
         """
         return ()
 
     def show_ages(self) -> None:
-        """Show all ages anew; screens that show some outside their lists extend this."""
+        """Update all ages; screens that show ages outside their lists extend this."""
         for grid in self.query(Grid):
             if grid.ages is not None and grid.ages.advance():
                 grid.refresh()
 
     def revisit(self) -> None:
-        """Act on the key that leads to this screen, where it is open: go to its list.
+        """Handle the key that leads to this screen while it is open: go to its list.
 
-        Keys act on the row under the cursor, so they must not find the focus in its detail.
+        Keys act on the row under the cursor, so the focus must not be in its detail.
         """
         for split in self.query(Split):
             split.leave()
@@ -181,7 +181,7 @@ class BaseScreen(Screen[None]):
         self.services.clock.ticked.subscribe(self, lambda _: self.show_ages())
 
     def show_change(self, change: ConsoleChange) -> None:  # noqa: ARG002
-        """Show a change; screens that show nothing of some kinds leave those out."""
+        """Show a change; screens ignore the kinds of which they show nothing."""
         self.reload()
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
@@ -192,17 +192,17 @@ class BaseScreen(Screen[None]):
             self.reload()
 
     def reload(self) -> None:
-        """Load anew, unless another screen is in front; the newest load wins."""
+        """Load again, unless another screen is in front; the newest load wins."""
         if self.is_current:
             self.loader.start("look", self.load)
 
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
-        """Run a worker as Textual does; why one fails is posted, unless the screen was left."""
+        """Run a worker as Textual does; post its failure, unless the screen was left."""
         guarded = unless_left(self, work, self.services.report)
         return super().run_worker(guarded, *args, **kwargs)
 
     def on_grid_choosing(self, event: Grid.Choosing) -> None:
-        """Say which keys sort as long as they do; the log keeps no hint."""
+        """Show which keys sort as long as they do; the hint is not logged."""
         if event.is_over:
             self.services.notifications.withdraw(SORTING)
         else:
@@ -222,12 +222,12 @@ class BaseScreen(Screen[None]):
         return super().check_action(action, parameters)
 
     def on_key(self, event: events.Key) -> None:
-        """Say why, when the key of a dimmed action is pressed."""
+        """If the key of a dimmed action is pressed, say why it is unavailable."""
         if self.action_keys.explain(event.key):
             event.stop()
 
     def action_back(self) -> None:
-        """Go back one step: unmark rows, leave a detail, clear a filter, else leave the screen."""
+        """Go back one step: unmark rows, leave a detail, clear a filter, or leave the screen."""
         if clear_marks(self):
             return
         if any(split.leave() for split in self.query(Split)):
@@ -237,7 +237,7 @@ class BaseScreen(Screen[None]):
         leave(self)
 
     action_next_panel = Screen.focus_next
-    """Move the focus to the next list, or to the next text that scrolls."""
+    """Move the focus to the next list, or the next text that scrolls."""
 
     def action_filter(self) -> None:
         """Show only the rows that contain a text."""
@@ -247,7 +247,7 @@ class BaseScreen(Screen[None]):
         self.apply_filter(event.needle)
 
     def apply_filter(self, needle: str) -> None:
-        """Filter the screen's grid; screens with several, or with pages, do it their own way."""
+        """Filter the screen's grid; screens with several grids, or with pages, override this."""
         self.query(Grid).first().filter(needle)
 
     def action_copy(self) -> None:
@@ -259,9 +259,9 @@ class BaseScreen(Screen[None]):
 
 
 def leave(screen: BaseScreen) -> None:
-    """Go back to where one came from, once this screen is in front.
+    """Go back to the previous screen, once this one is in front.
 
-    While it worked, a dialog or another connection may have come to the front.
+    While it was working, a dialog or another connection may have come to the front.
     """
     app = screen.app
     screen._is_done = app.screen is not screen
@@ -270,10 +270,10 @@ def leave(screen: BaseScreen) -> None:
 
 
 def _mark_panels(before: Widget | None, focused: Widget | None) -> None:
-    """Mark the panels that the focus has come to, and no longer those that it has left.
+    """Mark the panels that contain the focus, and unmark those that it has left.
 
-    With `:focus-within`, Textual styles all widgets of both panels anew: a fourth of the time until
-    a form is seen, and half of the time of a key that moves the focus in it.
+    With `:focus-within`, Textual styles all widgets of both panels again: a quarter of the time
+    until a form appears, and half of the time of a key that moves the focus in it.
     """
     left, entered = _panels_around(before), _panels_around(focused)
     for panel in left ^ entered:
@@ -286,24 +286,24 @@ def _panels_around(widget: Widget | None) -> set[DOMNode]:
     return {node for node in around if node.has_class("panel")}
 
 
-# The footer asks for each key, after each key that is pressed: a query, which follows the selector
-# through all ancestors of each widget, took a tenth of the time of a key.
+# The footer calls these for each key, after each key press. A query, which follows the selector
+# through all ancestors of each widget, took a tenth of the time of a key press.
 
 
 def _has_row(screen: BaseScreen) -> bool:
-    """Whether there is a row for the actions that need one."""
+    """Whether there is a row under the cursor."""
     return screen.walk_children(Grid)[0].key is not None
 
 
 def _has_panels(screen: BaseScreen) -> bool:
-    """Whether the focus is in one of several lists and texts that are shown."""
+    """Whether the focus is in one of several visible lists and texts."""
     panels = (node for node in screen.walk_children() if isinstance(node, Grid | ScrollPane))
     shown = (panel for panel in panels if panel.region and panel.focusable)
     return isinstance(screen.focused, Grid | ScrollPane) and len([*islice(shown, 2)]) > 1
 
 
 def _back_label(screen: BaseScreen) -> str:
-    """What Esc does now, in the order in which `action_back` tries it; "" for nothing."""
+    """What Esc does now, in the order of `action_back`; "" for nothing."""
     if any(grid.marks and grid.region for grid in screen.walk_children(Grid)):
         return "Unmark"
     if any(split.is_entered for split in screen.walk_children(Split)):
@@ -328,5 +328,5 @@ def _lacks_row(screen: BaseScreen, action: str) -> bool:
 
 
 def screen_of(node: DOMNode) -> BaseScreen:
-    """The screen of the console that a pane is in."""
+    """The console screen that contains a pane."""
     return cast("BaseScreen", node.screen)

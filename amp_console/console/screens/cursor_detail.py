@@ -11,7 +11,7 @@ from amp_console.console.widgets.steady_text import FittedText
 
 
 class CursorDetail(ScrollPane):
-    """What is known of the row under the cursor, laid out for its room; ages in it stay right."""
+    """What is known about the row under the cursor, laid out to fit, with current ages."""
 
     def __init__(self, loader: Loader) -> None:
         super().__init__(id="detail", classes="panel")
@@ -24,13 +24,13 @@ class CursorDetail(ScrollPane):
         services_of(self).clock.ticked.subscribe(self, lambda _: self.show(), immediate=True)
 
     def reload(self) -> None:
-        """Read and show what is under the cursor."""
+        """Read and show the row under the cursor."""
         self._loader.follow("detail", self.load)
 
     async def load(self) -> None:
-        """Read what is under the cursor, and show it. Raises `LedgerError`."""
+        """Read the row under the cursor, and show it. Raises `LedgerError`."""
         raise NotImplementedError
 
     def show(self) -> None:
-        """Show what was read, if the cursor is still there."""
+        """Show what was read, if the cursor is still on that row."""
         raise NotImplementedError

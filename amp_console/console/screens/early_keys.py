@@ -1,4 +1,4 @@
-"""Which keys come before a screen can take them: while it opens, or reads rows or a question."""
+"""Which keys come too early: while a screen opens, or while it reads rows or a question."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -14,7 +14,7 @@ from amp_console.console.widgets.grid import Grid
 
 
 class ScreenKeys:
-    """Says which keys of a screen have to wait, and runs what they may have to wait for."""
+    """Decides which keys of a screen have to wait, and runs questions that they wait for."""
 
     def __init__(
         self, screen: Screen[Any], opening: FirstResume, loader: Loader, actions: ActionKeys
@@ -26,10 +26,10 @@ class ScreenKeys:
         self._asking: list[Worker[Any]] = []
 
     def ask_soon(self, work: Awaitable[object], group: str = "asking") -> None:
-        """Run a worker that asks the operator as soon as it has read what to ask.
+        """Run a worker that asks the operator something, once it has read what to ask.
 
-        It replaces the one of this group that is under way. Keys that are typed before are held
-        for the question, and those that are typed before the worker has ended for what it opens.
+        It replaces a running one of the same group. Keys typed before the question are held for it,
+        and keys typed before the worker has ended, for what it opens.
         """
         screen = self._screen
 
@@ -43,9 +43,9 @@ class ScreenKeys:
         self._asking.append(screen.run_worker(ask, group=group, exclusive=True))
 
     def holds_all(self) -> bool:
-        """Whether keys are for what is about to be shown: the screen, or a question.
+        """Whether keys are meant for what is about to appear: the screen, or a question.
 
-        They also wait for the connection. A demo prepares its own for seconds: there, keys work.
+        They also wait for the connection, except in a demo, which prepares for seconds.
         """
         services = services_of(self._screen)
         if services.sessions.is_opening and services.environment.demo is None:
@@ -55,7 +55,7 @@ class ScreenKeys:
         return is_question_near or self._opening.holds_all()
 
     def holds(self, key: str) -> bool:
-        """Whether a key is for the rows of the list, which are being read."""
+        """Whether a key is meant for rows of the list that are still being read."""
         if services_of(self._screen).session is None or not isinstance(self._screen.focused, Grid):
             return False
         return self._loader.is_reading and self._actions.needs_rows(key)

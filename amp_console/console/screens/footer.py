@@ -1,4 +1,4 @@
-"""Which keys the footer of a screen shows now, and what a click on one of them does."""
+"""The keys in a screen's footer, and clicks on them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -17,14 +17,14 @@ from amp_console.console.widgets.key_footer import FooterKey, FooterKeys
 
 
 class Labelled(NamedTuple):
-    """An action that the footer calls by another name than its binding does."""
+    """An action with a label in the footer that differs from its binding's."""
 
     action: str
     label: str
 
 
 class Withheld(NamedTuple):
-    """An action whose key works, and that the footer leaves out: it would be in vain."""
+    """An action whose key works, but which the footer leaves out because it is pointless now."""
 
     action: str
 
@@ -32,17 +32,17 @@ class Withheld(NamedTuple):
 OPEN = "open_row"
 """Enter, in a list."""
 DETAILS = Labelled(OPEN, "Details")
-"""Enter, in a list without room for what it shows of a row."""
+"""Enter, in a list without room for its detail."""
 UsefulActions = Sequence[str | Labelled | Withheld]
-"""Actions as bindings name them, of a screen or of the application; the most useful first."""
+"""Actions of a screen or of the application, named as in bindings, the most useful first."""
 ALWAYS = ("back", "filter", "command_palette", "help")
-"""The actions that end every footer, as far as they work there."""
+"""The actions at the end of every footer, if they work there."""
 NEVER = ("go", "quit")
-"""Actions that only fill no room: main screens have a bar of their own."""
+"""Actions that do not just fill room: main screens have their own bar."""
 LAST = ("quit",)
 """The actions at the right end of a wide footer."""
 NEXT_PANEL = "next_panel"
-"""Tab, where it moves from one list or text to the next: it follows what is useful here."""
+"""Tab, if it moves between lists and texts; it comes after the useful actions."""
 
 
 class _Found(NamedTuple):
@@ -63,12 +63,12 @@ class ScreenFooter:
         lacks_row: Callable[[str], bool],
         back: Callable[[], str],
     ) -> None:
-        """`useful` returns what an operator wants next, given what the screen shows now.
+        """`useful` returns the most useful actions for what the screen shows now.
 
-        `back` returns what Esc does now, in a word; "" where that is nothing.
+        `back` returns what Esc does now, in a word; "" for nothing.
 
-        `lacks_row` says of an action that it needs a row where a filter leaves none: its key is
-        left out.
+        `lacks_row` returns whether an action needs a row but a filter leaves none: its key is left
+        out.
         """
         self._screen = screen
         self._actions = actions
@@ -77,12 +77,12 @@ class ScreenFooter:
         self._back = back
 
     def keys(self) -> FooterKeys:
-        """Return the keys that are useful now, then as others those that work, and the usual ones.
+        """Return the useful keys, then other available ones, and those always shown.
 
-        Where the screen names no useful ones, those of its bindings that are shown take their
-        place. One that it names for Esc is what Esc is called, which stays at the right. What Enter
-        opens in the focused list comes second, and no other key opens it. A key that would be typed
-        into the focused line is left out.
+        If the screen names no useful actions, its visible bindings are used. A useful action for
+        Esc only sets the label of Esc, which stays on the right. What Enter opens in the focused
+        list comes second, and other keys for it are left out. A key that would be typed into the
+        focused input is left out.
         """
         useful_actions = self._named()
         found = {item.key.name: item for item in self._found(useful_actions)}
@@ -124,19 +124,19 @@ class ScreenFooter:
         return FooterKeys([*focused, *useful, *tab, *others], always, last)
 
     def _labelled_back(self, back: _Found, others: Iterable[_Found], label: str) -> _Found:
-        """Esc by what it does now; without a label where the focused widget uses it."""
+        """Esc with the label of what it does now, or its own if the focused widget uses it."""
         is_used = any(item.key.key == back.key.key for item in others)
         return back._replace(key=back.key._replace(label="" if is_used else label or self._back()))
 
     async def press(self, name: str) -> None:
-        """Do what the key of this action does, or say why it does nothing."""
+        """Perform the action of a key, or say why it is unavailable."""
         found = next((item for item in self._found(self._named()) if item.key.name == name), None)
         if not self._actions.explain_action(name) and found is not None:
             await self._screen.app.run_action(found.action, found.node)
 
     @property
     def enter_opens(self) -> str:
-        """What Enter opens in the focused list, as the footer calls it; "" for nothing."""
+        """What Enter opens in the focused list, as in the footer; "" for nothing."""
         named = (item for item in self._named() if isinstance(item, Labelled))
         return next((item.label for item in named if item.action == OPEN), self._opens)
 
@@ -149,7 +149,7 @@ class ScreenFooter:
 
     @property
     def _opens(self) -> str:
-        """What Enter opens in the focused list; "" where that is not said."""
+        """What Enter opens in the focused list; "" if that is unknown."""
         focused = self._screen.focused
         return focused.opens if isinstance(focused, Grid) and focused.key is not None else ""
 
@@ -176,7 +176,7 @@ class ScreenFooter:
                 if works is False:
                     continue
                 seen.add(name)
-                # A screen has asked for the reason already.
+                # The screen has already checked the reason.
                 is_available = works is True if node is screen else self._is_available(name)
                 key = self._footer_key(name, first, candidates[0], is_available)
                 yield _Found(key, action, node, first.show)
@@ -188,14 +188,14 @@ class ScreenFooter:
         self, name: str, binding: Binding, first: Binding, is_available: bool
     ) -> FooterKey:
         own = binding
-        if binding is not first:  # what the first one displays is another key
+        if binding is not first:  # the first one displays a different key
             display = None if "+" in binding.key else binding.key.capitalize()
             own = Binding(binding.key, binding.action, key_display=display)
         display = self._screen.app.get_key_display(own)
         return FooterKey(name, display, binding.description, is_available)
 
     def _nodes(self) -> Iterator[DOMNode]:
-        """The focused widget and what it is in, the screen, the application."""
+        """The focused widget and its ancestors, the screen, the application."""
         focused = self._screen.focused
         for node in focused.ancestors_with_self if focused is not None else (self._screen,):
             if node is not self._screen.app:
@@ -203,7 +203,7 @@ class ScreenFooter:
         yield self._screen.app
 
     def _is_typed(self, key: str) -> bool:
-        """Whether the focused widget takes this key as text."""
+        """Whether the focused widget accepts this key as text."""
         focused = self._screen.focused
-        character = "/" if key == "slash" else key_to_character(key)  # which knows it as solidus
+        character = "/" if key == "slash" else key_to_character(key)  # Textual calls it solidus
         return focused is not None and focused.check_consume_key(key, character)

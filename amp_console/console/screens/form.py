@@ -1,4 +1,4 @@
-"""What screens with a form have in common: saving, mistakes at their fields, and going back."""
+"""The base of screens with a form: saving, mistakes at fields, and going back."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import ClassVar
@@ -27,21 +27,21 @@ F1 = Binding(
     key_display="F1",
     id="help",
 )
-"""The last key of a form's footer: a question mark would be typed into the line."""
+"""The last key of a form's footer: a question mark would be typed into the input."""
 
 
 NOT_SAVED = "Not saved. Fix the marked fields."
 KEEPS_STORED = "leave empty to keep the stored one"
 """In an empty field for a secret that the keyring has."""
 HIGH = 32
-"""Lines from which a screen has the class `-high`; with fewer it has `-low`."""
+"""From this many lines on, a screen has the class `-high`; with fewer, `-low`."""
 
 
 class FormScreen(BaseScreen):
-    """A screen where something is entered. Nothing is lost on the way back without a question."""
+    """A screen with entries, which are not discarded without a question."""
 
     AT_WORK: ClassVar[Mapping[str, str]] = {}
-    """Why an action is unavailable while what `begin_work` began has not ended, by its name."""
+    """Why an action is unavailable while the work of `begin_work` is under way, by action."""
     AUTO_FOCUS = "Input, Choice"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (HIGH, "-high")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,7 +53,7 @@ class FormScreen(BaseScreen):
     def __init__(self) -> None:
         super().__init__()
         self._at_first: tuple[str, ...] | None = None
-        self._answers: set[str] = set()  # fields that show an answer of Amplitude
+        self._answers: set[str] = set()  # fields that show Amplitude's answer
         self._working: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -61,30 +61,30 @@ class FormScreen(BaseScreen):
         yield from super().compose()
 
     def entries(self) -> tuple[str, ...]:
-        """All that is entered, to be compared with what it was at first."""
+        """All entries, for comparison with the initial ones."""
         return tuple(
             item.value for item in self.query("Input, Choice") if isinstance(item, Input | Choice)
         )
 
     def begin(self) -> None:
-        """What is entered now is how it was."""
+        """Take the current entries as the initial ones."""
         self._at_first = self.entries()
 
     @property
     def is_changed(self) -> bool:
-        """Whether something is entered that was not saved."""
+        """Whether there are unsaved entries."""
         return self._at_first is not None and self.entries() != self._at_first
 
     def field(self, name: str) -> Field:
-        """The field of this name."""
+        """The field with this name."""
         return self.query_one(f"#{field_id(name)}", Field)
 
     def mistakes(self) -> Mapping[str, str]:
-        """What is wrong with what is entered now, by field."""
+        """What is wrong with the current entries, by field."""
         return {}
 
     def all_corrected(self) -> None:
-        """No field has a mistake any more."""
+        """Called when no field has a mistake any more."""
 
     @on(Input.Changed)
     def _input_changed(self, event: Input.Changed) -> None:
@@ -97,9 +97,9 @@ class FormScreen(BaseScreen):
         self._check_again(event.choice)
 
     def _check_again(self, changed: Widget) -> None:
-        """Say what is wrong by now at the fields that are marked; others are still being filled.
+        """Update the mistakes at marked fields; others may still be being filled in.
 
-        An answer of Amplitude's stays until its field is changed.
+        Amplitude's answer stays until its field is changed.
         """
         marked = [item for item in self.query(Field) if item.note]
         if not marked:
@@ -119,7 +119,7 @@ class FormScreen(BaseScreen):
     ) -> None:
         """Show each mistake at its field, none at the others, and focus the first.
 
-        `is_answer`: Amplitude said so, so it can't be checked here.
+        `is_answer`: they are Amplitude's answer, so they can't be checked here.
         """
         self._answers = set(told) if is_answer else set()
         fields = list(self.query(Field))
@@ -130,35 +130,35 @@ class FormScreen(BaseScreen):
             wrong.control.focus()
 
     def warn(self, name: str, text: str) -> None:
-        """Show a warning at a field until that is changed; the focus stays where it is."""
+        """Show a warning at a field until that is changed, without moving the focus."""
         self._answers.add(name)
         self.field(name).show_note(text, self.services.glyphs, "warn")
 
     def say(self, text: str, tone: str) -> None:
-        """Say below the fields how it is going."""
+        """Show a message below the fields."""
         self.query_one("#told", Static).update(safe_text((text, TONE[tone])))
 
     @property
     def is_working(self) -> bool:
-        """Whether something that was begun with `begin_work` has not ended."""
+        """Whether work started with `begin_work` is under way."""
         return self._working is not None and not self._working.is_finished
 
     def disabled_reason(self, action: str) -> str | None:
-        """One thing at a time: some actions are unavailable until the one begun has ended."""
+        """Some actions are unavailable until the one under way has ended."""
         if (reason := super().disabled_reason(action)) is not None:
             return reason
         return self.AT_WORK.get(action) if self.is_working else None
 
     async def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Do the action that a button is named after, or say why it is unavailable."""
+        """Perform the action with a button's ID, or say why it is unavailable."""
         action = event.button.id or ""
         if not self.action_keys.explain_action(action):
             await self.run_action(action)
 
     def begin_work(self, work: Coroutine[None, None, object], action: str) -> None:
-        """Do the work of an action unless that is unavailable; a failure is said below the fields.
+        """Do the work of an action unless it is unavailable; show a failure below the fields.
 
-        `AT_WORK` says which actions are unavailable until it ends.
+        `AT_WORK` names the actions that are unavailable until it ends.
         """
         reason = self.disabled_reason(action)
         if reason is None:
@@ -177,14 +177,14 @@ class FormScreen(BaseScreen):
             self.call_later(self.action_keys.refresh)
 
     def action_save(self) -> None:
-        """Keep what was entered."""
+        """Save the entries."""
 
     def action_back(self) -> None:
-        """Go back; ask first, where something would be lost."""
+        """Go back; ask first if entries would be lost."""
         self._unless_lost(self.leave)
 
     def action_go(self, name: str) -> None:
-        """Leave for one of the main screens; ask first, where something would be lost."""
+        """Go to a main screen; ask first if entries would be lost."""
 
         def go() -> None:
             if len(self.app.screen_stack) > 2:
@@ -194,7 +194,7 @@ class FormScreen(BaseScreen):
         self._unless_lost(go)
 
     def leave(self) -> None:
-        """Go back to where one came from."""
+        """Go back to the previous screen."""
         leave(self)
 
     def _unless_lost(self, go: Callable[[], None]) -> None:
@@ -205,7 +205,7 @@ class FormScreen(BaseScreen):
 
 
 def discard_question() -> Confirm:
-    """Ask before entries that are not saved are lost."""
+    """Ask before discarding unsaved entries."""
     return Confirm(
         "Discard changes?",
         ["Your changes are not saved."],

@@ -1,4 +1,4 @@
-"""Reading what a screen shows, while keys work; the newest read of a kind wins."""
+"""Reading a screen's data while keys still work; the newest read of a kind wins."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ Read = Callable[[], Awaitable[None]]
 
 
 class Loader:
-    """Runs the reads of one screen, and reports what goes wrong."""
+    """Runs the reads of one screen, and reports failures."""
 
     def __init__(self, screen: Screen[Any], loaded: Callable[[], None]) -> None:
         """`loaded` is called after each read in a worker."""
@@ -25,20 +25,20 @@ class Loader:
         self._loaded = loaded
         self._wanted: dict[str, Read | None] = {}
         self._has_read = False
-        self._to_come = 0  # rows that are read otherwise
+        self._to_come = 0  # reads from elsewhere than the ledger
 
     @property
     def is_reading(self) -> bool:
-        """Whether the rows of the screen are still to come."""
+        """Whether the screen's rows are still being read."""
         return not self._has_read or self._to_come > 0
 
     def forget(self) -> None:
-        """The next read shows something else."""
+        """Forget the last read, because the next one is about something else."""
         self._has_read = False
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Rows are read in here that come from elsewhere than the ledger."""
+        """Mark rows as being read from elsewhere than the ledger."""
         self._to_come += 1
         try:
             yield
@@ -47,10 +47,10 @@ class Loader:
             services_of(self._screen).held_keys.release()
 
     def follow(self, group: str, read: Read) -> None:
-        """Read what a cursor came to, after the read of this group that is under way.
+        """Read the row under a cursor, after a running read of the same group.
 
-        While the cursor moves on, only its newest position waits: at most one read is under way
-        and one waits, however fast a key repeats. `read` shows what it read only if the cursor is
+        While the cursor moves on, only its newest position waits: however fast a key repeats, at
+        most one read is under way and one is waiting. `read` shows its result only if the cursor is
         still there.
         """
         is_under_way = group in self._wanted
@@ -71,7 +71,7 @@ class Loader:
         self._screen.run_worker(work, group=group)
 
     def start(self, group: str, read: Read) -> None:
-        """Read in a worker; it replaces the one of this group that is under way."""
+        """Read in a worker, which replaces a running one of the same group."""
 
         async def read_and_report() -> None:
             await self.run(read)
@@ -79,11 +79,11 @@ class Loader:
             self._loaded()
             services_of(self._screen).held_keys.release()
 
-        work: Any = read_and_report  # its type is too much for mypy together with `Screen[Any]`
+        work: Any = read_and_report  # mypy can't handle its type together with `Screen[Any]`
         self._screen.run_worker(work, group=group, exclusive=True)
 
     async def run(self, read: Read) -> None:
-        """Read; post what went wrong, unless it matters no more."""
+        """Read; post a failure, unless it no longer matters."""
         services = services_of(self._screen)
         session = services.session
         try:
@@ -92,7 +92,7 @@ class Loader:
             return
         except Exception as error:
             if services.session is not session:
-                return  # the ledger was closed meanwhile: the console quits, or another is open
+                return  # the ledger was closed: the console is quitting, or another one is open
             services.report(error)
             for grid in self._screen.query(Grid):
                 if grid.state is RowsState.LOADING:

@@ -1,4 +1,4 @@
-"""One person: why they are, or are not, in each cohort. A sentence first, then the facts."""
+"""One person: why they are, or are not, in each cohort; first a sentence, then the facts."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -89,7 +89,7 @@ WAITING = "Asking Amplitude"
 
 
 class PersonScreen(BaseScreen):
-    """What every audience knows of one identifier."""
+    """What every audience knows about one identifier."""
 
     NAME = "One person"
     BELONGS_TO = MainScreen.PERSON
@@ -123,18 +123,18 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
     ]
 
     def __init__(self, text: str = "", answer: SearchAnswer | None = None) -> None:
-        """`answer` is what Amplitude said of the identifier where it was asked a moment ago."""
+        """`answer` is Amplitude's answer about the identifier if it was asked a moment ago."""
         super().__init__()
         self._text = text
         self._answers: dict[int, PersonStatus] = {}
-        self._suggested: list[str] = []  # identifiers that begin with one that no event contains
-        self._is_same_person = False  # the one that is suggested names this person, says Amplitude
+        self._suggested: list[str] = []  # identifiers, if no event contains the text
+        self._is_same_person = False  # the suggested one is this person's, according to Amplitude
         self._answer = answer
-        self._started_at = ""  # the identifier whose audiences the cursor was put into last
+        self._started_at = ""  # the identifier for which the cursor was last placed
         self._segment = SegmentLookup(lambda: self.services, self._explain)
 
     def body(self) -> ComposeResult:
-        """The identifier, the audiences, and what is known."""
+        """The identifier, the audiences, and the detail."""
         yield IdentifierLine(self._text)
         grid = Grid(
             COLUMNS,
@@ -150,7 +150,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         )
 
     def on_mount(self) -> None:
-        """Put the cursor on the answers where an identifier was handed in."""
+        """Focus the audiences if an identifier was passed."""
         if self._text:
             self.query_one("#list").focus()
 
@@ -180,7 +180,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
             grid.show([Row(id_, (Cell(id_),)) for id_ in suggested])
         elif text:
             grid.show([_row(self.services, *item) for item in self._answers.items()])
-            if text != self._started_at:  # one that stays keeps the cursor where it was put
+            if text != self._started_at:  # otherwise the cursor stays
                 self._started_at = text
                 missing = (key for key, item in self._answers.items() if item.is_missing)
                 grid.go_to(next(missing, 0))
@@ -199,7 +199,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         if self._is_same_person:
             title = SAME_PERSON
         self.query_one("#where").border_title = title
-        self.query_one("#list").styles.height = many + 1 if many else "1fr"  # with the header
+        self.query_one("#list").styles.height = many + 1 if many else "1fr"  # including the header
         self.query_one(Split).has_detail = chosen is not None
         self.query_one("#amplitude").display = self._answer is not None
         grid = self.query_one("#list", Grid)
@@ -227,7 +227,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
     # Actions.
 
     def disabled_reason(self, action: str) -> str | None:
-        """What can't be done, and why."""
+        """Why an action is unavailable now."""
         if action in {"ask", "ask_segment", "forget"} and not self._text:
             return "Type an identifier first."
         user = _rejected(self._chosen)
@@ -236,7 +236,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         return None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While an identifier is typed, / is one of its letters. Retrying is for the rejected."""
+        """Hide / while an identifier is typed, and retrying unless the person is rejected."""
         chosen = self._chosen
         is_useful = {
             "type": lambda: not self.query("#who:focus"),
@@ -261,7 +261,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         return (Withheld("retry") if is_in_vain else "retry", another)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Show nothing of one person below the identifier of another."""
+        """Clear the screen, so that no identifier is above another person's data."""
         if self._text and event.value != self._text:
             self._text, self._answer, self._answers, self._suggested = "", None, {}, []
             self._is_same_person = False
@@ -273,23 +273,23 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
             self.action_keys.refresh()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Ask about another identifier; it is taken exactly as it was typed."""
+        """Look up another identifier, exactly as it was typed."""
         self._text, self._answer = event.value, None
         self._segment.forget()
         grid = self.query_one("#list", Grid)
-        grid.show_notice(RowsState.UNKNOWN, "")  # those rows are about another person
+        grid.show_notice(RowsState.UNKNOWN, "")  # the rows are about another person
         grid.show_notice(RowsState.LOADING)
         self.loader.forget()
         grid.focus()
         self.reload()
 
     def on_grid_moved(self) -> None:
-        """Explain another audience."""
+        """Show the detail of another audience."""
         self._explain()
         self.action_keys.refresh()
 
     async def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Look up another identifier of the person, or open the run that carried them."""
+        """Look up another identifier of the person, or open the run that last sent them."""
         other = event.key if isinstance(event.key, str) else _other_identifier(self._chosen)
         if other is not None:
             await self.query_one(IdentifierLine).look_up(other)
@@ -303,22 +303,22 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
             self.action_run()
 
     def action_type(self) -> None:
-        """Type another identifier over this one."""
+        """Type another identifier."""
         self.query_one(IdentifierLine).type_over()
 
     def revisit(self) -> None:
-        """Ask about another person: the key that opens this screen works on it, too."""
+        """Ask for another person: the key that opens this screen also works on it."""
         if self.query("#who"):
             self.action_type()
 
     def action_run(self) -> None:
-        """Open the run that carried the person last."""
+        """Open the run that last sent the person."""
         chosen = self._chosen
         if chosen is not None and chosen.record.request is not None:
             self.services.navigate(OpenRun(chosen.record.request.run_id))
 
     def action_mapping(self) -> None:
-        """Say where events carry the identifiers, by the newest event of the person."""
+        """Set where events carry the identifiers, with the person's newest event."""
         if self._chosen is not None:
             record = self._chosen.record
             self.services.navigate(OpenMapping(record.source or "", record.line or 0))
@@ -332,7 +332,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
             self.early_keys.ask_soon(_retry(self, user, said))
 
     def action_forget(self) -> None:
-        """Answer a deletion request, once the identifier was typed again."""
+        """Answer a deletion request, after the identifier was typed again."""
         chosen = self._chosen
         id_type = None if chosen is None else chosen.record.id_type
         self.early_keys.ask_soon(ask_and_forget(self.services, self._text, id_type))
@@ -359,7 +359,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
             if text == self._text:
                 self._answer = says
                 self._explain()
-                self.reload()  # it may have named the identifier that events contain
+                self.reload()  # the answer may name the identifier that events contain
 
         self.run_worker(ask, exclusive=True, group="ask")
 
@@ -391,7 +391,7 @@ def _found_text(many: int, text: str, suggested: Sequence[str]) -> str:
 
 
 def _unknown_text(answer: SearchAnswer | None) -> str:
-    """What follows for an identifier in no event, depending on what Amplitude says."""
+    """The advice for an identifier in no event, depending on Amplitude's answer."""
     if answer is None:
         return UNKNOWN
     if answer.is_known is None:
@@ -415,7 +415,7 @@ def _row(services: Services, number: int, status: PersonStatus) -> Row:
 
 
 def _kept_answer(session: Session, statuses: Iterable[PersonStatus]) -> SearchAnswer | None:
-    """What Amplitude said of a rejected person when it was asked under Errors, or here before."""
+    """Amplitude's earlier answer about a rejected person, from Errors or this screen."""
     users = (user for status in statuses if (user := _rejected(status)) is not None)
     return next(filter(None, map(session.search_answers.about, users)), None)
 
@@ -425,18 +425,18 @@ def _rejected(status: PersonStatus | None) -> RejectedUser | None:
 
 
 def _is_sent(status: PersonStatus | None) -> bool:
-    """Whether a run has carried the person."""
+    """Whether a run has sent the person."""
     return status is not None and status.record.request is not None
 
 
 def _other_identifier(status: PersonStatus | None) -> str | None:
-    """The identifier by which an audience matches the person; None where it is this one."""
+    """The identifier by which an audience matches the person; None if it is this one."""
     is_other = status is not None and status.verdict is PersonVerdict.OTHER_ID_TYPE
     return status.record.counterpart if status is not None and is_other else None
 
 
 def _opens(status: PersonStatus | None) -> str:
-    """What Enter opens of what an audience knows."""
+    """What Enter opens for an audience."""
     if status is not None and _other_identifier(status) is not None:
         return f"Look up {status.record.id_type.other.label}"
     return "Open run" if _is_sent(status) else ""

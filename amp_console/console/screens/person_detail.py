@@ -1,4 +1,4 @@
-"""What an identifier is typed into, and what an audience says of the person."""
+"""The input for an identifier, and what an audience knows about the person."""
 
 from pathlib import PurePath
 from typing import ClassVar
@@ -18,13 +18,13 @@ from amp_console.sync.queries.person import PersonStatus, found_text
 from amp_console.text import plural, readable_time
 from amp_console.values import Operation
 
-SCROLLBAR = 2  # columns, with the gap before it
+SCROLLBAR = 2  # columns, including the gap before it
 _OPERATION = {Operation.ADD: "an addition", Operation.REMOVE: "a removal"}
 PLACEHOLDER = "User ID or Amplitude ID, exactly as in the events: case and spaces matter"
 
 
 class IdentifierLine(Container):
-    """The identifier that is looked up, and what Amplitude and Segment say about the person."""
+    """The input for the identifier, and the answers of Amplitude and Segment."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "look_up", "Look up", key_display="Enter", id="person.look_up"),
@@ -41,9 +41,9 @@ class IdentifierLine(Container):
         yield Static(id="segment")
 
     def type_over(self) -> None:
-        """Let another identifier be typed over this one."""
+        """Focus the input, with its text selected."""
         field = self.query_one(Input)
-        self.screen.set_focus(field)  # at once: the next key belongs to the input already
+        self.screen.set_focus(field)  # at once: the next key is already for the input
         field.select_all()
 
     async def look_up(self, text: str) -> None:
@@ -73,7 +73,7 @@ class PersonDetail(ScrollPane):
 
     @property
     def text(self) -> str:
-        """All that is shown, as plain text."""
+        """The whole text, as plain text."""
         if self._shown is None:
             return ""
         status, answer, in_segment = self._shown
@@ -82,14 +82,14 @@ class PersonDetail(ScrollPane):
         return lines(_sentence(status, answer), *asked, safe_text(""), known).plain
 
     def on_resize(self) -> None:
-        """Break the lines to fit."""
+        """Wrap the lines to fit."""
         if self._shown is not None:
             self.show(*self._shown)
 
     def show(
         self, status: PersonStatus, answer: SearchAnswer | None, in_segment: Content | None
     ) -> None:
-        """Show what an audience says, given what Amplitude and Segment answered (None: nothing)."""
+        """Show what an audience knows, with the answers of Amplitude and Segment, if any."""
         self.border_title = safe_text(status.record.audience.name, max_length=60)
         room = self.size.width - SCROLLBAR if self.size.width else None
         sentence, known = _sentence(status, answer), _facts(services_of(self), status, room)
@@ -107,7 +107,7 @@ def _sentence(status: PersonStatus, answer: SearchAnswer | None) -> Content:
 
 
 def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:
-    """Where an event was read, of its copies the last one; the folder has a line of its own."""
+    """Where the last copy of an event was read; the folder has a separate line."""
     if source is None:
         return []
     name = PurePath(source).name

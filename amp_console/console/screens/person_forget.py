@@ -1,4 +1,4 @@
-"""Forgetting the person who is looked up, once their identifier was typed again."""
+"""Forgetting the person on screen, after their identifier was typed again."""
 
 from amp_console.connections.read_only import refusal
 from amp_console.console.context import Services
@@ -14,12 +14,12 @@ ONE_AT_A_TIME = "A deletion request is under way. Start this one when it has end
 
 
 async def ask_and_forget(services: Services, id_: str, id_type: IdType | None) -> None:
-    """Ask, start the deletion request, and show how it goes.
+    """Ask, start the deletion request, and show its progress.
 
-    `id_type` says what the identifier is, where that is known.
+    `id_type` is the type of the identifier, if it is known.
     """
     session = services.session
-    assert session is not None  # the screen is opened only with one
+    assert session is not None  # the screen is only opened with one
     if session.connection.read_only:
         services.notifications.post(refusal(session.connection), "warning")
         return

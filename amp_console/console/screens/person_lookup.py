@@ -1,4 +1,4 @@
-"""What Amplitude's user search says of a person, and what follows for them."""
+"""The answer of Amplitude's user search about a person, and what it means for them."""
 
 from collections.abc import Collection
 
@@ -20,15 +20,15 @@ NOT_USED = (
     " amp-console can't use it: a sync sends the identifiers that events carry. Add the {wanted} "
     "to the events, or match the audience by {has}."
 )
-"""Of the identifier that the events of a person lack, although Amplitude knows it."""
+"""About an identifier that Amplitude knows, but the person's events lack."""
 
 
 async def answer_to(
     session: Session, text: str, statuses: Collection[PersonStatus], now: int
 ) -> SearchAnswer:
-    """Ask Amplitude for an identifier, and keep what it says of rejected users.
+    """Ask Amplitude about an identifier, and keep its answers about rejected users.
 
-    `statuses` say what the audiences know; `now` in microseconds since 1970.
+    `statuses` are what the audiences know; `now` is in microseconds since 1970.
     """
     try:
         async with await session.client() as client:
@@ -41,7 +41,7 @@ async def answer_to(
 async def keep_answer(
     session: Session, text: str, found: UserLookup, statuses: Collection[PersonStatus], now: int
 ) -> SearchAnswer:
-    """Say what follows from what Amplitude found, and keep it; arguments as of `answer_to`."""
+    """Say what Amplitude's result means, and keep it; see `answer_to` for the arguments."""
     other = next((id_ for id_ in (found.user_id, found.amplitude_id) if id_ and id_ != text), None)
     many = len(await session.read(explain_person, other)) if other is not None else 0
     if other is not None and statuses:
@@ -63,9 +63,9 @@ async def keep_answer(
 
 
 def _where(many: int, about: Collection[PersonStatus]) -> str:
-    """Whether a search for the other identifier finds anything, in so many audiences.
+    """Say whether a search for the other identifier finds anything, in how many audiences.
 
-    Where events contain only the other one, it is listed, and needs no key to be named.
+    If events contain only the other one, it is already listed, so no key is named.
     """
     if not many:
         return "; no event contains it."

@@ -1,4 +1,4 @@
-"""What Segment says of a person right now, in the words of `amp-console person`."""
+"""Segment's current answer about a person, worded as in `amp-console person`."""
 
 from collections.abc import Callable, Collection
 
@@ -24,24 +24,24 @@ NOT_STORED = "No token of Segment's Profile API is stored."
 
 
 class SegmentLookup:
-    """Asks Segment about the person who is shown, and keeps the answer until another one is.
+    """Asks Segment about the person on screen, and keeps the answer until that changes.
 
-    `changed` is called when there is something to show.
+    `changed` is called when there is something new to show.
     """
 
     def __init__(self, services: Callable[[], Services], changed: Callable[[], None]) -> None:
         self._services = services
         self._changed = changed
-        self._text: str | None = None  # what the person was looked up as
+        self._text: str | None = None  # the identifier that was looked up
         self._answer: ProfileAnswer | None = None
         self._asked_at = 0
 
     def forget(self) -> None:
-        """Another person is shown."""
+        """Forget the answer, because another person is shown."""
         self._text, self._answer = None, None
 
     async def ask(self, text: str, statuses: Collection[PersonStatus]) -> None:
-        """Ask for the person who was looked up as `text`."""
+        """Ask about the person who was looked up as `text`."""
         self._text, self._answer = text, None
         self._changed()
         answer = await self._asked(text, list(statuses))
@@ -64,9 +64,9 @@ class SegmentLookup:
         return await ask_profile(client, user_id)
 
     def says(self, status: PersonStatus | None) -> Content | None:
-        """What Segment says of an audience, or of a person that no audience knows.
+        """Segment's answer for an audience, or for a person that no audience knows.
 
-        None where it was not asked.
+        None if it was not asked.
         """
         services, answer = self._services(), self._answer
         if self._text is None:

@@ -1,1 +1,1 @@
-"""The few widgets that several screens share."""
+"""Widgets that several screens share."""

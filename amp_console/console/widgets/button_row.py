@@ -1,4 +1,4 @@
-"""The buttons of a dialog: in one row, or in several where one has no room for all."""
+"""The buttons of a dialog: in one row, or in several if they do not fit into one."""
 
 from textual.containers import Container
 from textual.geometry import NULL_OFFSET, Region, Size
@@ -9,7 +9,7 @@ GAP = 2  # columns between two buttons
 
 
 class ButtonRow(Container):
-    """Its buttons stand on the right; those that have no room beside the others come below."""
+    """A row of buttons, aligned right, that wraps if they do not fit."""
 
     DEFAULT_CSS = "ButtonRow { height: auto; }"
 
@@ -18,12 +18,12 @@ class ButtonRow(Container):
 
     @property
     def layout(self) -> Layout:
-        """How the buttons are arranged."""
+        """The layout that wraps the buttons."""
         return _Wrapped()
 
 
 class _Wrapped(Layout):
-    """From left to right in rows of about as many buttons each, each row at the right edge."""
+    """Rows with about the same number of buttons, each row aligned right."""
 
     name = "wrapped"
 

@@ -8,7 +8,7 @@ from amp_console.console.texts import ACCENT, MUTED, STRONG, safe_text
 
 
 class Caption(Vertical):
-    """Two lines right above the footer: the key at hand and notes, then what is seen."""
+    """Two lines right above the footer: the current key and notes, then a text on the screen."""
 
     SCOPED_CSS = False
     DEFAULT_CSS = """
@@ -33,14 +33,14 @@ class Caption(Vertical):
         self.say(words, key, notes)
 
     def compose(self) -> ComposeResult:
-        """The key and the notes above the words."""
+        """The key and the notes above the text."""
         with Horizontal():
             yield self._key
             yield self._notes
         yield self._words
 
     def say(self, words: str, key: str = "", notes: str = "") -> None:
-        """Say other words."""
+        """Show another text."""
         self._key.update(safe_text((key, f"{STRONG} {ACCENT}")))
         self._notes.update(safe_text((notes, MUTED)))
         self._words.update(safe_text(words))
@@ -50,5 +50,5 @@ class Caption(Vertical):
         self.screen.add_class("-captioned")
 
     def on_unmount(self) -> None:
-        """Let notifications come down again."""
+        """Return notifications to their usual line."""
         self.screen.remove_class("-captioned")

@@ -41,7 +41,7 @@ class Form(VerticalScroll, inherit_bindings=False):
 
 
 class Field(Vertical):
-    """A label with its control, which needs an id; `mark` is on the right, a note below."""
+    """A label with its control, which needs an id; `mark` is to the right, a note below."""
 
     DEFAULT_CSS = """
     Field { height: auto; }
@@ -57,7 +57,7 @@ class Field(Vertical):
         super().__init__(id=field_id(control.id or ""))
         self.control = control
         if isinstance(control, Input):
-            control.cursor_blink = False  # it would cost more than all else while nothing happens
+            control.cursor_blink = False  # blinking would take most of the CPU time while idle
         self._label = label
         self._mark = mark
         self.note = ""
@@ -69,7 +69,7 @@ class Field(Vertical):
             yield Static(safe_text((self._mark, MUTED)), classes="mark")
 
     def show_note(self, text: str, glyphs: Glyphs, tone: str = "bad") -> None:
-        """Show a mistake, a warning or an answer below the field; "" clears it."""
+        """Show an error, a warning or a result below the field; "" clears it."""
         signs = {"bad": glyphs.bad, "warn": glyphs.triangle, "good": glyphs.ok}
         self.note = text
         shown = self.query(".note")
@@ -83,12 +83,12 @@ class Field(Vertical):
             self.mount(Static(line, classes="note"))
 
     def mark(self, *parts: Part) -> None:
-        """Show where the value comes from: "default", "override"."""
+        """Show where the value comes from, e.g. "default" or "override"."""
         self.query_one(".mark", Static).update(safe_text(*parts))
 
 
 def input_field(name: str, label: str, value: str, placeholder: str, mark: str = "") -> Field:
-    """A field with one line of text; `name` is the id of the line."""
+    """A field with one line of text; `name` is the id of the input."""
     line = Input(value, placeholder=placeholder, id=name, select_on_focus=False)
     return Field(label, line, mark)
 
@@ -116,7 +116,7 @@ class Choice(Widget, can_focus=True):
 
     @dataclass
     class Changed(Message):
-        """Another value is chosen."""
+        """Another value was chosen."""
 
         choice: "Choice"
         value: str
@@ -134,14 +134,14 @@ class Choice(Widget, can_focus=True):
         glyphs: Glyphs = PLAIN,
         id: str | None = None,  # noqa: A002  # Textual's word
     ) -> None:
-        """`options` are values with the words they are shown by."""
+        """`options` are values with their labels."""
         super().__init__(id=id)
         self._options = options
         self._glyphs = glyphs
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Content:
-        """Draw all options; sign, weight and colour show the chosen one."""
+        """Draw all options; a sign, weight and color show the chosen one."""
         parts: list[Part] = []
         for value, label in self._options:
             is_it = value == self.value
@@ -154,7 +154,7 @@ class Choice(Widget, can_focus=True):
         self.post_message(self.Changed(self, self.value))
 
     def offer(self, options: Sequence[tuple[str, str]]) -> None:
-        """Offer other options; the chosen one stays where it is among them."""
+        """Offer other options; keep the chosen one if it is among them."""
         self._options = tuple(options)
         values = [value for value, _ in options]
         self.disabled = not values
@@ -178,7 +178,7 @@ class Choice(Widget, can_focus=True):
 
 
 class Tick(Checkbox):
-    """A box to tick that shows its state by more than its colour."""
+    """A checkbox that shows its state not only by color."""
 
     def render(self) -> Content:
         return safe_text(f"[{'x' if self.value else ' '}] ") + self._label
@@ -190,7 +190,7 @@ def yes_no(is_so: bool, no: str, yes: str, *, glyphs: Glyphs, id: str) -> Choice
 
 
 def entered(form: Widget, name: str) -> str:
-    """Return what is typed into the input with this id."""
+    """Return the text of the input with this id."""
     return form.query_one(f"#{name}", Input).value
 
 

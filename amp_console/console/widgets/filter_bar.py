@@ -1,4 +1,4 @@
-"""The filter over a grid: opened with /, and it stays until it is emptied."""
+"""The filter above a grid: / opens it, and it stays until it is empty."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +12,7 @@ from amp_console.console.widgets.grid import Grid
 
 
 class FilterBar(Input):
-    """A line to type a filter into; hidden while it is empty and not in use."""
+    """An input for a filter; hidden while it is empty and unfocused."""
 
     DEFAULT_CSS = """
     FilterBar {
@@ -32,13 +32,13 @@ class FilterBar(Input):
 
     @dataclass
     class Filtered(Message):
-        """The filter is another one now."""
+        """The filter has changed."""
 
         needle: str
 
     @dataclass
     class Left(Message):
-        """The operator is done typing; the screen's first list has the focus."""
+        """The operator has finished typing; the screen's first list has the focus."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's word
         super().__init__(placeholder="type to filter, Enter keeps it, Esc clears it", id=id)
@@ -46,18 +46,18 @@ class FilterBar(Input):
         self.can_focus = False
 
     def open(self) -> None:
-        """Show the line and type into it."""
+        """Show the line and focus it."""
         self.add_class("-open")
         self.can_focus = True
         self.focus()
 
     def put(self, needle: str) -> None:
-        """Filter by this text; without one the line goes away."""
+        """Filter by this text; hide the line if it is empty."""
         self.value = needle
         self.set_class(bool(needle), "-open")
 
     def clear_shown(self) -> bool:
-        """Show all rows again; False where none were filtered, or the bar is not on screen."""
+        """Show all rows again; False if none were filtered, or the bar is not on screen."""
         if not self.value or not self.region:
             return False
         self.put("")
@@ -68,7 +68,7 @@ class FilterBar(Input):
         self.post_message(self.Filtered(event.value))
 
     def action_leave(self, clear: bool) -> None:
-        """Give the keys back to the rows; an empty filter goes away."""
+        """Return the focus to the rows; hide an empty filter."""
         if clear:
             self.value = ""
         self.set_class(bool(self.value), "-open")
@@ -78,5 +78,5 @@ class FilterBar(Input):
 
 
 def clear_filters(node: DOMNode) -> bool:
-    """Clear the filter on screen below a node; False where there is none."""
+    """Clear the filter on screen below a node; False if there is none."""
     return any(bar.clear_shown() for bar in node.query(FilterBar))

@@ -1,4 +1,4 @@
-"""The footer: the keys that are useful now, as many as fit, and those that always work."""
+"""The footer: as many of the currently useful keys as fit, and those that always work."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ WIDE = 78  # columns, of a terminal of 80
 
 
 class FooterKey(NamedTuple):
-    """A key with what it does; `name` says which one was clicked."""
+    """A key and what it does; `name` identifies it when clicked."""
 
     name: str
     key: str
@@ -22,21 +22,21 @@ class FooterKey(NamedTuple):
 
 
 class FooterKeys(NamedTuple):
-    """The keys of a screen now, the most useful first, and those that stay whatever it shows."""
+    """The current keys of a screen, the most useful first, and those that are always shown."""
 
     useful: Sequence[FooterKey]
     always: Sequence[FooterKey] = ()
     last: Sequence[FooterKey] = ()
-    """Those at the right end, in a footer of at least `WIDE` columns."""
+    """Keys at the right end, if the footer has at least `WIDE` columns."""
 
 
 class KeyFooter(LinkBar):
-    """Shows whole keys only: those at the end of the useful ones go first.
+    """Shows keys only in full: the last of the useful ones are left out first.
 
-    Before them go the last keys of all, where Esc leads back: one leaves the screen first there.
+    If Esc leads back, the `last` keys are left out even before them: leaving comes first there.
 
-    Textual's footer replaces all its widgets whenever the focus moves or a screen resumes. Opening
-    a screen did so seven times, which took a quarter of the time until it was seen.
+    Textual's footer replaces all its widgets whenever the focus moves or a screen resumes. When a
+    screen opened, that happened seven times and took a quarter of the time.
     """
 
     DEFAULT_CSS = """
@@ -47,7 +47,7 @@ class KeyFooter(LinkBar):
     def __init__(
         self, keys: Callable[[], FooterKeys], press: Callable[[str], Awaitable[None]]
     ) -> None:
-        """`keys` returns what to show now; `press` does what the key of this name does."""
+        """`keys` returns the keys to show now; `press` performs the key with this name."""
         super().__init__()
         self._keys = keys
         self._press = press
@@ -55,27 +55,27 @@ class KeyFooter(LinkBar):
         self._is_due = False
 
     def on_mount(self) -> None:
-        """Show other keys when what they do, or whether they work, has changed."""
+        """Show other keys when their meaning or availability has changed."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self._read_soon())
 
     def on_resize(self) -> None:
-        """Show as many keys as fit into another width."""
+        """Show as many keys as fit into the new width."""
         self._show()
 
     async def on_link_bar_clicked(self, event: LinkBar.Clicked) -> None:
-        """Do what the key does; for one that is unavailable that is to say why."""
+        """Perform the key; an unavailable one says why it is."""
         event.stop()
         await self._press(event.name)
 
     def _read_soon(self) -> None:
-        """Read once for all that has changed: opening a screen says so up to ten times."""
+        """Read once for several changes: opening a screen causes up to ten."""
         if not self._is_due:
             self._is_due = self.call_after_refresh(self._read)
 
     def _read(self) -> None:
         self._is_due = False
         if not (self.is_attached and is_open(self.screen)):
-            return  # it was left meanwhile
+            return  # the screen was left in the meantime
         keys = self._keys()
         if keys != self._shown:
             self._shown = keys
@@ -93,7 +93,7 @@ class KeyFooter(LinkBar):
         return any(key.name == "back" for key in self._shown.always)
 
     def _arranged(self, last: Sequence[FooterKey]) -> tuple[list[BarLink], list[BarLink]]:
-        """The useful keys that fit beside those that stay and the `last` ones."""
+        """The useful keys that fit beside those always shown and the `last` ones."""
         always = [BarLink(key.name, _text(key)) for key in (*self._shown.always, *last)]
         room = self.content_size.width - extent(always, self.GAP)
         return list(_fitting(self._shown.useful, room, self.GAP)), always
@@ -109,7 +109,7 @@ def _fitting(keys: Sequence[FooterKey], room: int, gap: int) -> Iterator[BarLink
 
 
 def _text(key: FooterKey) -> Content:
-    """The key by weight and colour, what it does beside it; both paler where it is unavailable."""
+    """The key, marked by weight and color, then what it does; both paler if unavailable."""
     if not key.is_available:
         return safe_text((f"{key.key} {key.label}", MUTED))
     return safe_text((key.key, f"{STRONG} {ACCENT}"), f" {key.label}")

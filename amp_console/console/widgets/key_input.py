@@ -1,4 +1,4 @@
-"""A line for a key: masked, never copied, and both keys may be pasted at once."""
+"""An input for a key: masked, never copied, and both keys may be pasted at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from textual.widgets import Input
 from amp_console.text import trimmed
 from amp_console.values import Secret
 
-_LABELS = {"api key", "secret key"}  # Amplitude's page brings them along
+_LABELS = {"api key", "secret key"}  # copied along from Amplitude's page
 
 
 class KeyInput(Input):
-    """A masked line. Copying and cutting do nothing: Textual would copy the clear text."""
+    """A masked input. Copying and cutting do nothing: Textual would copy the plain text."""
 
     ALLOW_SELECT = False
 
@@ -27,7 +27,7 @@ class KeyInput(Input):
 
     @dataclass
     class Refused(Message):
-        """What was pasted can't be keys; nothing was taken."""
+        """The pasted text can't be keys; it was ignored."""
 
         input: "KeyInput"
         lines: int
@@ -47,7 +47,7 @@ class KeyInput(Input):
 
     def _on_paste(self, event: events.Paste) -> None:
         event.stop()
-        event.prevent_default()  # or Input would take the first line as well
+        event.prevent_default()  # otherwise Input would also paste the first line
         self._take(event.text)
 
     def _take(self, text: str) -> None:
@@ -62,6 +62,6 @@ class KeyInput(Input):
 
 
 def keys_in(text: str) -> Sequence[str]:
-    """The lines of a pasted text that can be keys, without blanks and invisible marks."""
+    """The lines of a pasted text that can be keys, without spaces and invisible characters."""
     found = [trimmed(line) for line in text.splitlines()]
     return [line for line in found if line and line.casefold().rstrip(":") not in _LABELS]

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 
 class BarLink(NamedTuple):
-    """A text that can be clicked; `name` says which one it was."""
+    """A text that can be clicked; `name` identifies it."""
 
     name: str
     text: Content
@@ -21,8 +21,7 @@ class BarLink(NamedTuple):
 class LinkBar(Widget):
     """Links beside each other, some at the left end and some at the right one.
 
-    It is one widget, whatever it shows: a widget for each link would cost more than the rest of a
-    small screen.
+    It is a single widget: a widget for each link would cost more than the rest of a small screen.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"link-bar--hover"}
@@ -52,14 +51,14 @@ class LinkBar(Widget):
         self._hovered: str | None = None
 
     def show_links(self, left: Sequence[BarLink], right: Sequence[BarLink] = ()) -> None:
-        """Show these links; those that do not fit are cut off, so choose as many as do."""
+        """Show these links; the caller chooses as many as fit, because others are cut off."""
         before = self._left, self._right
         self._left, self._right = tuple(left), tuple(right)
         if not all(map(_is_same, before, (self._left, self._right))):
             self.refresh()
 
     def links(self) -> Iterator[tuple[BarLink, Region]]:
-        """The links that are shown, with where they are on the screen."""
+        """The links that are shown, with their regions on the screen."""
         x, y = self.content_region.offset
         for link, start in self._placed():
             yield link, Region(x + start, y, link.text.cell_length, 1)
@@ -76,7 +75,7 @@ class LinkBar(Widget):
             start += link.text.cell_length + self.GAP
 
     def render(self) -> Content:
-        """Draw the links; the one under the mouse has another ground."""
+        """Draw the links; the one under the mouse has a different background."""
         line = Content("")
         for link, start in self._placed():
             text = link.text
@@ -113,7 +112,7 @@ class LinkBar(Widget):
 
 
 def _is_same(some: Sequence[BarLink], other: Sequence[BarLink]) -> bool:
-    """Whether links are painted alike: texts are equal whatever their styles."""
+    """Whether links are painted alike: `Content` ignores styles when compared."""
     pairs = zip(some, other, strict=False)
     return len(some) == len(other) and all(
         one.name == two.name and one.text.is_same(two.text) for one, two in pairs
@@ -121,5 +120,5 @@ def _is_same(some: Sequence[BarLink], other: Sequence[BarLink]) -> bool:
 
 
 def extent(links: Sequence[BarLink], gap: int) -> int:
-    """Return how many columns the links take beside each other."""
+    """Return how many columns the links take side by side."""
     return sum(link.text.cell_length for link in links) + gap * max(0, len(links) - 1)

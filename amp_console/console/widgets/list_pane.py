@@ -1,4 +1,4 @@
-"""A list with a filter and marks, read page by page from a source that may change."""
+"""A list with a filter and marks, read page by page from a source that can change."""
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -29,8 +29,9 @@ T = TypeVar("T")
 class ListSource(Generic[Q, T]):
     """What a pane shows.
 
-    Marks stay while `query` is equal; rows that were read stay while `revision` is equal, too. The
-    cursor stays on its row while `subject` is equal: the list of another one begins at its first.
+    Marks are kept while `query` is equal, and rows that were read, while `revision` is equal, too.
+    The cursor stays on its row while `subject` is equal: a list of another subject begins at its
+    first row.
     """
 
     query: Q
@@ -45,7 +46,7 @@ class ListSource(Generic[Q, T]):
 
 
 class ListPane(Container, Generic[Q, T]):
-    """A panel with a list: its title says what is listed, its subtitle how many are, and marked."""
+    """A panel with a list; the title says what is listed, the subtitle how many, and marked."""
 
     def __init__(
         self,
@@ -60,9 +61,9 @@ class ListPane(Container, Generic[Q, T]):
         columns: Sequence[Column] = (),
         opens: str = "",
     ) -> None:
-        """`source` returns what to show for a filter's text; None: nothing.
+        """`source` returns what to show for a filter's text; None to show nothing.
 
-        `opens` is what Enter leads to.
+        `opens` names in a word what Enter opens.
         """
         super().__init__(id=id, classes="panel")
         self._source = source
@@ -83,7 +84,7 @@ class ListPane(Container, Generic[Q, T]):
 
     @property
     def wanted(self) -> ListSource[Q, T] | None:
-        """What is to be shown now; the list shows it once it is read."""
+        """What should be shown now; the list shows it once it is read."""
         return self._source(self._filter.value)
 
     @property
@@ -101,7 +102,7 @@ class ListPane(Container, Generic[Q, T]):
         return self.find(self._grid.key)
 
     def find(self, key: Hashable) -> T | None:
-        """Return the item of a row, where it was read."""
+        """Return the item of a row, if it was read."""
         return self._items.get(key)
 
     @property
@@ -129,7 +130,7 @@ class ListPane(Container, Generic[Q, T]):
         self._grid.marks.clear()
 
     async def load(self) -> None:
-        """Read what is wanted, and show it. Raises what reading raises."""
+        """Read what should be shown, and show it. Raises what reading raises."""
         source = self.wanted
         if source is None:
             self._grid.show_notice(RowsState.UNKNOWN, "")

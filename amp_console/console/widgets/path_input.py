@@ -1,4 +1,4 @@
-"""A line for a path, completed with Tab."""
+"""An input for a path, completed with Tab."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,18 +13,18 @@ from amp_console.console.paths import PathListing, completed, listing
 
 
 class PathInput(Input):
-    """A path. Tab completes it as far as it is unambiguous, else moves on as in other fields.
+    """A path. Tab completes it as far as it is unambiguous; otherwise it moves to the next field.
 
-    It moves on from a path that was put forward, as long as that is unchanged.
+    It also moves on while a suggested path is unchanged.
 
-    It posts `FilesListed` whenever it knows the files for what is typed.
+    It posts `FilesListed` whenever it has found the files for the current text.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", show=False)]
 
     @dataclass
     class FilesListed(Message):
-        """The files that the text names, and the entries it could go on with."""
+        """The files that the text names, and the entries that could complete it."""
 
         input: "PathInput"
         listing: PathListing
@@ -41,10 +41,10 @@ class PathInput(Input):
         is_selected: bool = False,
         id: str | None = None,  # noqa: A002  # Textual's word
     ) -> None:
-        """`is_selected`: the next letter replaces what is put forward, instead of extending it."""
+        """`is_selected`: the next letter replaces the suggested path instead of extending it."""
         super().__init__(value, placeholder=placeholder, select_on_focus=is_selected, id=id)
         self.listing = PathListing((), (), "")
-        self._listed = ""  # the text that the listing is of
+        self._listed = ""  # the text of the current listing
         self._put_forward = value
 
     def on_mount(self) -> None:
@@ -54,14 +54,14 @@ class PathInput(Input):
         self.refresh_listing()
 
     def refresh_listing(self) -> None:
-        """List the files beside the screen: a network disk may take long."""
+        """List the files in the background: a network disk may take long."""
         self.run_worker(deferred(self._refresh), group="listing", exclusive=True)
 
     async def _refresh(self) -> None:
         self.post_message(self.FilesListed(self, await self.read_listing()))
 
     async def read_listing(self) -> PathListing:
-        """Return the files for what is typed now."""
+        """Return the files for the current text."""
         text = self.value
         self.listing, self._listed = await aside(listing, text), text
         return self.listing
@@ -77,6 +77,6 @@ class PathInput(Input):
             self.enter(longer)
 
     def enter(self, path: str) -> None:
-        """Put in a path, with the cursor after it."""
+        """Set the path, with the cursor at its end."""
         self.value = path
         self.cursor_position = len(path)

@@ -1,4 +1,4 @@
-"""A pane with a text that scrolls, by the keys of lists."""
+"""A pane with a text that scrolls with the keys of lists."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from textual.containers import VerticalScroll
 
 
 class ScrollPane(VerticalScroll, inherit_bindings=False):
-    """Scrolls by the same keys as a list moves its cursor; a changed key of lists counts here."""
+    """Scrolls with the keys that move a list's cursor, including remapped ones."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "scroll_lines(1)", show=False, id="grid.down"),
@@ -19,11 +19,11 @@ class ScrollPane(VerticalScroll, inherit_bindings=False):
     ]
 
     def action_scroll_lines(self, count: int) -> None:
-        """Scroll by some lines."""
+        """Scroll by `count` lines."""
         self.scroll_relative(y=count, animate=False, immediate=True)
 
     def action_scroll_pages(self, count: int) -> None:
-        """Scroll by some heights of the pane."""
+        """Scroll by `count` pages."""
         self.action_scroll_lines(count * max(1, self.container_size.height - 1))
 
     def action_scroll_to_first(self) -> None:

@@ -1,4 +1,4 @@
-"""A list and what is under its cursor: side by side, one below the other, or one at a time."""
+"""A list and the detail of the row under its cursor: side by side, stacked, or one at a time."""
 
 from dataclasses import dataclass
 
@@ -12,36 +12,36 @@ from textual.widget import Widget
 from amp_console.console.widgets.grid import Grid
 
 BESIDE, BELOW = 140, 110
-"""The columns from which the detail may be beside its list, and from which it is below it."""
+"""From how many columns on the detail may be beside its list, and below it."""
 LEAST_BESIDE = 56
-"""The columns that a detail beside its list has at least."""
+"""The minimum width of a detail beside its list, in columns."""
 BELOW_LINES = 28
-"""The lines from which both fit below each other, the detail with at most half of them."""
+"""From how many lines on both fit below each other, the detail with at most half of them."""
 LIST_FRAME = 4
 """Lines of a list besides its rows: borders, header, filter."""
 SCREEN_FRAME = 3
 """Lines of a screen above a split and below it."""
 SIDES = 4
-"""Columns of a list besides those of its grid: borders and padding."""
+"""Columns of a list besides its grid: borders and padding."""
 
 
 class Split(Container):
     """A list and its detail.
 
-    From `BESIDE` columns the detail is beside a list that loses no column by it: the list has three
-    fifths of them, or more if its columns want more. A screen may give it fewer: it then has up to
-    three fifths where its cells need them to be read whole. Otherwise, from `BELOW` columns, it is
-    below the list, with half of the lines, or all that the list's rows leave. What the detail shows
-    does not matter: a list keeps its place while its cursor moves, and while its rows grow
-    narrower. In any width the detail is below a list that leaves it enough lines. With less room it
-    takes the list's place once it is entered. `-all` is set while one of them has all the room.
-    `enter` moves the focus to the detail and `leave` moves it back to where it was; neither changes
-    anything else of the list.
+    From `BESIDE` columns on, the detail is beside the list, unless the list would lose a column:
+    the list gets three fifths of the width, or more if its columns need it. A screen may set a
+    smaller width, which grows up to three fifths if the cells need it to be shown in full.
+    Otherwise, from `BELOW` columns on, the detail is below the list, with half of the lines, or all
+    that the list's rows leave. At any width, it is below a list that leaves enough lines. With less
+    room, it replaces the list once it is entered. Its content does not matter: the list stays where
+    it is while its cursor moves, and while its rows get narrower. `-all` is set while one of them
+    has all the room. `enter` moves the focus to the detail and `leave` moves it back; neither
+    changes anything else about the list.
     """
 
     @dataclass
     class Widened(Message):
-        """There is room for the detail, which was not shown before."""
+        """There is now room for the detail, which was not shown before."""
 
         split: "Split"
 
@@ -63,12 +63,12 @@ class Split(Container):
         detail_lines: int = 8,
         id: str | None = None,  # noqa: A002  # Textual's word
     ) -> None:
-        """`stacks` shows the detail below the list however little room there is.
+        """With `stacks`, the detail is always below the list, however little room there is.
 
-        `detail_lines` are those that make the detail worth showing below a short list.
+        `detail_lines` is how many lines the detail needs to be shown below a short list.
         """
         super().__init__(
-            main.add_class("split--list", update=False),  # it has no styles yet
+            main.add_class("split--list", update=False),  # there are no styles yet
             detail.add_class("split--detail", update=False),
             id=id,
             classes="-all",
@@ -80,32 +80,33 @@ class Split(Container):
         self._is_beside = self._is_below = False
         self._rows: int | None = None
         self._list_lines: int | None = None
-        self._list_columns: int | None = None  # at least, beside the detail
-        self._wanted = 0  # the most columns that the list has wanted in this size
-        self._whole = 0  # and those that show all of its cells whole
+        self._list_columns: int | None = None  # the minimum, beside the detail
+        self._wanted = 0  # the most columns that the list has needed at this size
+        self._whole = 0  # and those that show all of its cells in full
         self._has_detail = False
         self._came_from: Widget | None = None
 
     def compose(self) -> ComposeResult:
-        # Each change of a class styles everything inside anew, so what is likely is set before.
+        # Each change of a class styles everything inside again, so the likely classes are set
+        # first.
         width, height = self.app.size
         if width >= BELOW and height - SCREEN_FRAME >= BELOW_LINES:
-            self.add_class("-below", update=False)  # no rule of this class is for the split itself
+            self.add_class("-below", update=False)  # no style of the split depends on this
         yield from super().compose()
 
     @property
     def is_beside(self) -> bool:
-        """Whether there is room for the detail beside the list."""
+        """Whether the detail is shown beside the list."""
         return self._is_beside
 
     @property
     def is_alone(self) -> bool:
-        """Whether there is room for the list or the detail, and not for both."""
+        """Whether there is room only for the list or the detail."""
         return not (self._stacks or self._is_beside or self._is_below)
 
     @property
     def hides_detail(self) -> bool:
-        """Whether there is a detail that only entering it shows."""
+        """Whether there is a detail that is only shown once it is entered."""
         return self._has_detail and self.is_alone and not self.is_entered
 
     @property
@@ -116,9 +117,9 @@ class Split(Container):
 
     @property
     def has_detail(self) -> bool:
-        """Whether there is anything to show beside the list; without it the list has all the room.
+        """Whether there is a detail to show; without one, the list has all the room.
 
-        There is nothing until it is said, so that no detail is shown before its list was read.
+        It is False at first, so that no detail is shown before its list was read.
         """
         return self._has_detail
 
@@ -131,7 +132,7 @@ class Split(Container):
             self._fit(self.size)
 
     def fit_rows(self, rows: int | None) -> None:
-        """Let a list of so many rows take no more lines than it needs; None: its share of them."""
+        """Give a list of so many rows only the lines it needs; None gives it its usual share."""
         if rows != self._rows:
             self._rows = rows
             if self.is_mounted:
@@ -149,7 +150,7 @@ class Split(Container):
         self._arrange()
 
     def leave(self) -> bool:
-        """Move the focus back to the list; False where it was not in the detail."""
+        """Move the focus back to the list; False if it was not in the detail."""
         if not self.is_entered:
             return False
         self._main.display = True
@@ -167,7 +168,7 @@ class Split(Container):
                 pane.scroll_home(animate=False)
 
     def on_grid_measured(self, event: Grid.Measured) -> None:
-        """Make room for other rows of the list."""
+        """Adjust the widths to new rows of the list."""
         if self._main in event.grid.ancestors_with_self:
             self._fit(self.size)
 
@@ -176,7 +177,7 @@ class Split(Container):
         self._fit(event.size)
 
     def _fit(self, size: Size) -> None:
-        """Arrange both for so much room."""
+        """Arrange both for this size."""
         width, height = size
         grids = self._main.query(Grid) if self.is_mounted else ()
         self._wanted = max(self._wanted, *(grid.fitting.wanted + SIDES for grid in grids), 0)
@@ -198,12 +199,12 @@ class Split(Container):
         self._detail.display = self._has_detail and (is_entered or not self.is_alone)
         if self._detail.display and not was_shown:
             self.post_message(self.Widened(self))
-        if self._detail.display is not was_shown:  # Tab leads to what is shown
+        if self._detail.display is not was_shown:  # Tab moves only to what is shown
             self.call_after_refresh(self.screen.refresh_bindings)
         self._main.display = not (is_entered and self.is_alone)
         self._main.styles.height = self._list_lines if self._detail.display else None
         self._main.styles.min_width = self._list_columns if self._detail.display else None
-        # At once: each change of a class styles everything inside anew.
+        # All at once: each change of a class styles everything inside again.
         self.update_classes(
             {
                 "-beside": self._is_beside,
@@ -214,7 +215,7 @@ class Split(Container):
 
 
 def _first_focusable(widget: Widget) -> Widget | None:
-    """The first that can have the focus; one in a part that is not shown would get it unseen."""
+    """The first widget that can have the focus, and is visible."""
     candidates = (widget, *widget.query("*"))
     return next((found for found in candidates if found.focusable and _is_shown(found)), None)
 

@@ -1,4 +1,4 @@
-"""An area to write SQL into, in colours."""
+"""An area for SQL with syntax highlighting."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -9,11 +9,11 @@ from rich.text import Text
 from textual.widgets import TextArea
 
 _KINDS = ((Keyword, "keyword"), (String, "string"), (Comment, "comment"), (Number, "number"))
-MAX_LENGTH = 100_000  # characters; a longer query is not coloured
+MAX_LENGTH = 100_000  # characters; a longer query is not highlighted
 
 
 class SqlArea(TextArea):
-    """Colours keywords, texts, numbers and comments; any dialect of SQL, and no database, does."""
+    """Highlights keywords, strings, numbers and comments of any SQL dialect, without a database."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"sql--{kind}" for _, kind in _KINDS}
     DEFAULT_CSS = """
@@ -29,7 +29,7 @@ class SqlArea(TextArea):
         super().__init__(text, id=id, highlight_cursor_line=False)
 
     def get_line(self, line_index: int) -> Text:
-        """Return a line with its colours; Textual calls this to draw it."""
+        """Return a line with its colors; Textual calls this to draw it."""
         line = super().get_line(line_index)
         if (text := self.text) != self._coloured:
             self._coloured, self._spans = text, {}
@@ -42,7 +42,7 @@ class SqlArea(TextArea):
 
 
 def _spans(text: str) -> Iterator[tuple[int, int, int, str]]:
-    """Where something is coloured: its line, its first column, the one after it, and its kind."""
+    """Yield what is highlighted: line, first column, the column after the last one, and kind."""
     if len(text) > MAX_LENGTH:
         return
     line = column = 0

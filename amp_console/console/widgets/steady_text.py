@@ -1,4 +1,4 @@
-"""A text that changes often: the screen is laid out anew only where its height changes."""
+"""A text that changes often: it lays the screen out again only if its height changes."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 
 class SteadyText(Static):
-    """Text that lays the screen out only for another height: that takes longer than painting."""
+    """Text that lays the screen out only for a new height: layout takes longer than painting."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class SteadyText(Static):
 
 
 class FittedText(SteadyText):
-    """A steady text that is laid out for its width, anew whenever that changes."""
+    """A steady text that is laid out for its width, and again whenever that changes."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class FittedText(SteadyText):
         return len(self._said.wrap(self._width))
 
     def fit(self, lay_out: Callable[[int], Content]) -> None:
-        """Show what this function lays out in so many columns."""
+        """Show the text that `lay_out` returns for the current width in columns."""
         self._lay_out = lay_out
         self.say(lay_out(self._width))
 

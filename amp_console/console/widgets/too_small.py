@@ -1,4 +1,4 @@
-"""A sentence in place of a screen for which the terminal is too small."""
+"""A sentence shown instead of a screen if the terminal is too small."""
 
 from textual.geometry import Size
 from textual.widgets import Static
@@ -6,11 +6,11 @@ from textual.widgets import Static
 from amp_console.console.texts import WARN, lines, safe_text
 
 SCREEN = Size(50, 14)
-"""The columns and lines from which a screen can be read."""
+"""The columns and lines that a screen needs to be readable."""
 
 
 class TooSmall(Static):
-    """Covers its screen while the terminal is smaller than `least`, and says so; keys work on."""
+    """Covers its screen and says so while the terminal is below `least`; keys still work."""
 
     DEFAULT_CSS = """
     TooSmall {
@@ -31,7 +31,7 @@ class TooSmall(Static):
         self._least = least
 
     def on_mount(self) -> None:
-        """Follow the size of the screen: nothing that is hidden hears of another one."""
+        """Watch the size of the screen: a hidden widget gets no resize events."""
         self.screen.screen_layout_refresh_signal.subscribe(self, lambda _: self._fit())
 
     def _fit(self) -> None:

@@ -1,4 +1,4 @@
-"""A table that gets other columns never paints rows under columns that they were not made for."""
+"""A table that gets other columns never paints rows under columns they do not belong to."""
 
 import pytest
 from textual.app import App, ComposeResult

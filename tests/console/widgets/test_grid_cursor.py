@@ -1,4 +1,4 @@
-"""The cursor of a table stays with its row, also while that row is not shown."""
+"""The cursor of a table stays with its row, even while that row is not shown."""
 
 import pytest
 from textual.app import App, ComposeResult

@@ -1,4 +1,4 @@
-"""Columns share the room there is, and text fits exactly, whatever it holds."""
+"""Columns share the available room, and text fits exactly, whatever it contains."""
 
 import pytest
 from rich.cells import cell_len

@@ -1,4 +1,4 @@
-"""Rows are filtered by any cell and sorted by value; pages are fetched once, when looked at."""
+"""Rows are filtered by any cell and sorted by value; pages are fetched once, when in view."""
 
 from collections.abc import Sequence
 

@@ -16,7 +16,7 @@ NAME, MEMBERS, RAN = Column("Name", 10), Column("Members", 9, right=True), Colum
 
 
 class Sheet(App[None]):
-    """A table, and an application that has keys of its own."""
+    """A table, and an application with its own keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "remember('m')"),

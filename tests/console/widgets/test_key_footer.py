@@ -1,4 +1,4 @@
-"""The footer reads its keys once for all that has changed."""
+"""The footer reads its keys once for several changes."""
 
 import pytest
 from textual.app import App, ComposeResult

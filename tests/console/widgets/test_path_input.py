@@ -1,4 +1,4 @@
-"""A line for a path, completed however fast it is typed."""
+"""An input for a path, completed however fast it is typed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A pane with a text scrolls by the keys of lists."""
+"""A pane with a text scrolls with the keys of lists."""
 
 import pytest
 from textual.app import App, ComposeResult

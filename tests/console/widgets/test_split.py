@@ -1,4 +1,4 @@
-"""A detail is beside its list, below it, or in its place, as there is room; Esc leads back."""
+"""A detail is beside its list, below it, or in its place, depending on room; Esc leads back."""
 
 from functools import partial
 
@@ -174,7 +174,7 @@ async def test_the_detail_of_another_row_is_shown_from_its_top() -> None:
 
 
 class Listing(App[None]):
-    """A grid that wants 96 columns, and its detail."""
+    """A grid that needs 96 columns, and its detail."""
 
     def compose(self) -> ComposeResult:
         columns = (Column("Name", 10, flex=1), Column("State", 60, rank=1))

@@ -1,4 +1,4 @@
-"""A text that changes often takes the room it needs, and no layout where it needs no other."""
+"""A text that changes often takes the room it needs, without layout if that stays the same."""
 
 import pytest
 from textual.app import App, ComposeResult
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Sheet(App[None]):
-    """One such text, as high as what it says."""
+    """One such text, as high as its content."""
 
     CSS = "#text { height: auto; }"
 

@@ -1,1 +1,1 @@
-"""Importing files of events: choosing them, watching them being read, and the result."""
+"""Importing event files: choosing them, the progress, and the result."""

@@ -1,4 +1,4 @@
-"""The dialog: files are chosen first, then their import is watched."""
+"""The import dialog: first the form for files, then their import."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +18,7 @@ from amp_console.ledger.audiences import AudienceAmbiguous, all_audiences
 
 
 class ImportDialog(Dialog[None]):
-    """Chooses files, then shows their import. It can be closed and opened again meanwhile."""
+    """Asks for files, then shows their import. It can be closed and opened again during that."""
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "dialog.tcss"]
     TITLE_TEXT = "Import events"
@@ -34,7 +34,7 @@ class ImportDialog(Dialog[None]):
     ]
 
     def box(self) -> ComposeResult:
-        folder = self.services.environment.live_folder  # of a demo, which has events beside it
+        folder = self.services.environment.live_folder  # in a demo, which has events beside it
         yield ImportForm(
             self.services.glyphs,
             self.services.timing.now,
@@ -55,7 +55,7 @@ class ImportDialog(Dialog[None]):
         )
 
     def on_mount(self) -> None:
-        """Show the import under way, or the one whose result was not seen, else the form."""
+        """Show the import under way, or one whose result was not seen yet, otherwise the form."""
         job = self._job
         if job is not None and not job.was_told:
             self._watch(job)
@@ -64,7 +64,7 @@ class ImportDialog(Dialog[None]):
 
     @property
     def _job(self) -> ImportJob | None:
-        """The import under way, or the last one."""
+        """The current or last import."""
         return self.services.jobs.importing
 
     @property
@@ -76,7 +76,7 @@ class ImportDialog(Dialog[None]):
         return self.query_one(ImportPane)
 
     def _show_form(self) -> None:
-        """Show the form at once; audiences are suggested as soon as they were read."""
+        """Show the form at once; suggest audiences as soon as they are read."""
         form = self.query_one(ImportForm)
         self._progress.display, form.display = False, True
         self.refresh_bindings()
@@ -110,7 +110,7 @@ class ImportDialog(Dialog[None]):
     # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only the keys of what is shown work: of the form, of reading, or of the result."""
+        """Only the keys of what is shown work: the form, the progress, or the result."""
         job, is_over = self._job, self._job is not None and self._job.is_over
         works = {
             "submit": self._is_form,
@@ -125,7 +125,7 @@ class ImportDialog(Dialog[None]):
         return super().check_action(action, parameters)
 
     def action_submit(self) -> None:
-        """Read the files that are chosen."""
+        """Read the chosen files."""
         self.run_worker(self.query_one(ImportForm).submit())
 
     def action_files(self) -> None:
@@ -141,7 +141,7 @@ class ImportDialog(Dialog[None]):
         self.run_worker(self._progress.insist())
 
     def action_another(self) -> None:
-        """Show the form again, once the import has ended."""
+        """Show the form again after the import."""
         self._show_form()
 
     def action_errors(self) -> None:

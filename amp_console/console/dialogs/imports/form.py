@@ -40,14 +40,14 @@ WHOLE = "This CSV lists every member: those it leaves out have left the audience
 
 
 class ImportForm(Vertical):
-    """A path with the files below it, the audience, and whether a download is complete."""
+    """A path with its files below, the audience, and whether a download is complete."""
 
     @dataclass
     class Submitted(Message):
-        """These files are to be imported.
+        """The operator wants to import these files.
 
-        `audience` is a key or empty. `taken_at` is when a CSV download was made, in microseconds
-        since 1970; None: when its file was changed last.
+        `audience` is a key or empty. `taken_at` is the time of a CSV download, in microseconds
+        since 1970; None is the time when the file was last changed.
         """
 
         files: Sequence[str]
@@ -58,9 +58,9 @@ class ImportForm(Vertical):
     def __init__(
         self, glyphs: Glyphs, now: Callable[[], int], buttons: Sequence[Button], path: str = ""
     ) -> None:
-        """`now` returns the time in microseconds since 1970; `buttons` end the form.
+        """`now` returns the time in microseconds since 1970; `buttons` are the form's last row.
 
-        `path` is put forward.
+        `path` is the suggestion.
         """
         super().__init__(id="form")
         self._first_path = path
@@ -95,7 +95,7 @@ class ImportForm(Vertical):
         self.query_one("#key", Input).suggester = suggester
 
     def begin(self) -> None:
-        """Let a path be typed."""
+        """Focus the path."""
         self._path.focus()
         self._path.refresh_listing()
 
@@ -135,7 +135,7 @@ class ImportForm(Vertical):
 
     @on(Input.Submitted)
     async def submit(self) -> None:
-        """Ask for the import of the files, or say what is missing."""
+        """Post `Submitted`, or show what is missing."""
         found = await self._path.read_listing()
         text = self._path.value.strip()
         files = (text,) if is_bucket(text) else found.files

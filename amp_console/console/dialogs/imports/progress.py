@@ -1,4 +1,4 @@
-"""An import while files are read, and its result."""
+"""The progress of an import, and its result."""
 
 from collections.abc import Sequence
 
@@ -22,10 +22,10 @@ REFRESH_EVERY = 0.2  # seconds, while files are read
 
 
 class ImportPane(Vertical):
-    """How far an import is; afterwards what was read, and what can be done about the rest."""
+    """The progress of an import; afterwards, what was read, and what to do about the rest."""
 
     def __init__(self, buttons: Sequence[Button]) -> None:
-        """`buttons` are shown as far as they do something now."""
+        """Each of the `buttons` is shown while it has an effect."""
         super().__init__(id="reading")
         self._buttons = buttons
         self._job: ImportJob | None = None
@@ -40,7 +40,7 @@ class ImportPane(Vertical):
             yield from self._buttons
 
     def watch_job(self, job: ImportJob) -> None:
-        """Show an import from now on."""
+        """Show this import from now on."""
         self._job = job
         self._speed = Speed(services_of(self).timing.monotonic())
         job.is_watched = True
@@ -50,7 +50,7 @@ class ImportPane(Vertical):
         self.query_one("#leave").focus()
 
     def on_unmount(self) -> None:
-        """Let a notification report the end, which is not seen here."""
+        """Let a notification report the end, because this no longer does."""
         if self._job is not None:
             self._job.is_watched = False
 
@@ -62,7 +62,7 @@ class ImportPane(Vertical):
 
     @property
     def can_insist(self) -> bool:
-        """Whether an incomplete snapshot can be applied all the same."""
+        """Whether an incomplete snapshot can be applied anyway."""
         report = self._job.report if self._job is not None else None
         return bool(report and report.snapshot and report.snapshot.can_be_insisted)
 
@@ -73,7 +73,7 @@ class ImportPane(Vertical):
         self.show()
 
     def show(self) -> None:
-        """Show the import as it is now."""
+        """Show the current state of the import."""
         job = self._job
         if job is None:
             return
@@ -99,7 +99,7 @@ class ImportPane(Vertical):
         return lines(*rows)
 
     async def _confirm(self, job: ImportJob) -> None:
-        """Ask before a snapshot removes many members."""
+        """Ask for confirmation before a snapshot removes many members."""
         while (asked := job.asks) is not None:
             is_yes = await services_of(self).ask(confirmation(asked))
             await job.answer(is_yes=bool(is_yes))
@@ -107,7 +107,7 @@ class ImportPane(Vertical):
         self.show()
 
     async def insist(self) -> None:
-        """Apply a snapshot although it is incomplete, once that is confirmed."""
+        """Apply an incomplete snapshot, once that is confirmed."""
         if self._job is not None and self.can_insist:
             await self._job.insist()
             self.show()

@@ -1,4 +1,4 @@
-"""One audience in detail: whether it is right, what to do next, how it moves, and its settings."""
+"""One audience in detail: its states, what to do next, its members over time, its settings."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
@@ -59,9 +59,9 @@ from amp_console.sync.reconcile.descriptions import comparison_outcome
 from amp_console.text import first_sentence, plural
 
 NOTHING = "nothing to send"
-LABELS = 12  # columns that the names of facts take
-TABLE = 72  # columns of the table of days, with the space before it
-WIDE = 160  # columns from which that table is beside the facts
+LABELS = 12  # columns for the names of facts
+TABLE = 72  # columns of the table of days, including the space before it
+WIDE = 160  # columns from which on that table is beside the facts
 _LINKS = {
     Link.CREATED: "created by amp-console",
     Link.EXISTING: "existed before",
@@ -114,12 +114,12 @@ class AudienceDetail(CursorDetail):
             self.show()
 
     def show(self) -> None:
-        if self._detail is not None and self.query("#detail-text"):  # else the screen closes now
+        if self._detail is not None and self.query("#detail-text"):  # else it is closing
             self.query_one(FittedText).fit(partial(lay_out, services_of(self), self._detail))
 
 
 def lay_out(services: Services, detail: Detail, room: int) -> Content:
-    """Lay out what is known of an audience, in so many columns."""
+    """Lay out what is known about an audience, in `room` columns."""
     target, trend = detail
     has_table = room >= WIDE and any((*trend.days.entered, *trend.days.left))
     states = states_now(services, target)
@@ -165,7 +165,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
 
 
 def _next(services: Services, detail: Detail, states: Sequence[State]) -> str:
-    """What an operator does next about the audience."""
+    """What the operator should do next about the audience."""
     summary, query = detail.summary, detail.trend.query
     is_synced_now = services.jobs.syncs(summary.audience.id)
     odd = odd_in_segment(services, summary.audience)
@@ -173,7 +173,7 @@ def _next(services: Services, detail: Detail, states: Sequence[State]) -> str:
 
 
 def _under_way(services: Services, known: AudienceSummary, turn: Turn) -> Content:
-    """Which run is at work on the audience, and how far it is."""
+    """Which run is working on the audience, and its progress."""
     done = ""
     if turn.kind is RunKind.SYNC:
         done = f", {turn.done:,} of {turn.done + known.left.pending:,} changes"
@@ -184,7 +184,7 @@ def _under_way(services: Services, known: AudienceSummary, turn: Turn) -> Conten
 
 
 def _source(services: Services, query: AudienceQuery) -> Content:
-    """Which warehouse lists the members, and when it did so last."""
+    """Which warehouse lists the members, and when it was last read."""
     last = query.last
     when = "never refreshed" if last is None else f"read {services.age_of(last.at)}"
     outcome = "" if last is None or last.outcome is RefreshOutcome.APPLIED else f", {last.outcome}"
@@ -193,7 +193,7 @@ def _source(services: Services, query: AudienceQuery) -> Content:
 
 
 def _pending(services: Services, known: AudienceSummary) -> Content:
-    """How many changes are pending, and how old the oldest event of one is.
+    """How many changes are pending, and the age of the oldest event among them.
 
     The event may be older than the change: a comparison makes old changes pending again.
     """
@@ -217,7 +217,7 @@ def _error(services: Services, error: LastError | None) -> Content:
     age = f"  {services.age_of(error.at)}" if error.at is not None else ""
     since = ", delivered since" if error.was_delivered else ", nothing pending since"
     since = since if error.is_past else ""
-    what = first_sentence(error.text)  # the rest is what to do: next
+    what = first_sentence(error.text)  # the rest is advice
     return safe_text((what, MUTED if error.is_past else BAD), (f"{age}{since}", MUTED))
 
 
@@ -264,7 +264,7 @@ def _cohort(services: Services, audience_summary: AudienceSummary, trend: Audien
 
 
 def _comparison_since_runs(trend: AudienceTrend) -> Comparison | None:
-    """The last comparison, where no later run has sent anything to the cohort."""
+    """The last comparison, unless a later run has sent something to the cohort."""
     last = trend.comparison
     has_changed = last is not None and any(
         item.run.id > last.run_id and item.counts.requests for item in trend.runs
@@ -273,7 +273,7 @@ def _comparison_since_runs(trend: AudienceTrend) -> Comparison | None:
 
 
 def _owner(known: AudienceSummary) -> list[tuple[str, Content | str]]:
-    """Who owns the cohort that is created; one that exists keeps the owner it has."""
+    """Who will own a new cohort; an existing one keeps its owner."""
     override = known.audience.owner_email
     if known.audience.cohort_id is None:
         return [("owner", safe_text(known.owner_email, _origin(override)))]
@@ -285,7 +285,7 @@ def _owner(known: AudienceSummary) -> list[tuple[str, Content | str]]:
 def _compared(
     services: Services, known: AudienceSummary, trend: AudienceTrend
 ) -> list[tuple[str, Content]]:
-    """When the cohort was compared last, and how they differed then; a lost one can't be."""
+    """When the cohort was last compared, with the result; empty if it was deleted."""
     last = trend.comparison
     if known.audience.cohort_id is None or (last is None and known.audience.broken):
         return []
@@ -301,7 +301,7 @@ def _compared(
 
 
 def _when_compared(services: Services, trend: AudienceTrend, last: Comparison) -> str:
-    """When a cohort was compared, or by which run that is listed: it ended after its own check."""
+    """When a cohort was compared, or the listed run that did so: its time is later."""
     is_own = _is_own_check(trend, last)
     return f"by run {last.run_id}" if is_own else services.age_of(last.at)
 
@@ -311,7 +311,7 @@ def _is_own_check(trend: AudienceTrend, last: Comparison) -> bool:
 
 
 def _parts(last: Comparison) -> str:
-    """Say what has become of those who differed, in the numbers that the list shows."""
+    """Say what became of the differing users, with the same numbers as the list."""
     if last.against is not None:
         return ""
     counts = [
@@ -342,7 +342,7 @@ def _run(services: Services, audience_run: AudienceRun) -> Content:
 
 
 def _no_changes(audience_run: AudienceRun) -> str:
-    """Say why a run delivered no change, where its outcome does not."""
+    """Say why a run delivered no change, if its outcome does not."""
     is_done = audience_run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
     if audience_run.counts.rejected:
         return ""

@@ -1,4 +1,4 @@
-"""Which columns home's list has, in which order its rows are, and what filters them."""
+"""The columns, sort order and filter of home's list."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,17 @@ DEFAULT_LABELS = LABELS[: len(DEFAULT)]
 
 
 class ListLayout:
-    """The columns, the order and the filter of home's list; they make up a view."""
+    """The columns, sort order and filter of home's list, which form a view."""
 
     def __init__(self, screen: Screen[None]) -> None:
         self._screen = screen
         self._columns: tuple[int, ...] = tuple(range(len(DEFAULT)))
         self._rows: Sequence[Row] = ()
         self._is_set = False
-        self._begun: Sequence[object] = ()  # the jobs that had begun when it was shown last
+        self._begun: Sequence[object] = ()  # the jobs that had started when it was last shown
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show rows that have a cell for every column; at first as the view in use says."""
+        """Show rows that have a cell for every column; initially in the view in use."""
         self._rows = rows
         self._unmark_begun()
         if not self._is_set:
@@ -38,7 +38,7 @@ class ListLayout:
 
     @property
     def current(self) -> SavedView:
-        """What is shown now, as a view."""
+        """The current state as a view."""
         order, shown = self._grid.rows, [LABELS[at] for at in self._columns]
         sort = "" if order.sort_column is None else shown[order.sort_column]
         is_default = (sort, order.descending) == (LABELS[STATUS], False)
@@ -50,7 +50,7 @@ class ListLayout:
         )
 
     def apply(self, view: SavedView) -> None:
-        """Show the list as a view says; columns that do not exist are left out."""
+        """Apply a view; ignore columns that do not exist."""
         wanted = [LABELS.index(label) for label in dict.fromkeys(view.columns) if label in LABELS]
         self._columns = (0, *(at for at in wanted if at)) if wanted else tuple(range(len(DEFAULT)))
         grid = self._grid
@@ -64,7 +64,7 @@ class ListLayout:
         self._screen.query_one(FilterBar).put(view.filter)
 
     def sort(self) -> None:
-        """Sort the rows anew; by what needs attention where no column was chosen."""
+        """Sort the rows again, by what needs attention if no column was chosen."""
         order = self._grid.rows
         if order.sort_column is not None:
             self._grid.sort_by(order.sort_column, descending=order.descending)
@@ -72,9 +72,9 @@ class ListLayout:
             self._grid.sort_by(self._columns.index(STATUS), descending=False)
 
     def _unmark_begun(self) -> None:
-        """Unmark the audiences once a job has begun for any of those that are marked.
+        """Unmark all audiences once a job has started for any marked one.
 
-        It may leave some out: those that have no cohort to compare, or nothing to repair.
+        The job may skip some of them: those without a cohort to compare, or with nothing to repair.
         """
         jobs, marks = services_of(self._screen).jobs, self._grid.marks
         begun = [job for job in (jobs.sync, jobs.reconciling) if job is not None]

@@ -1,4 +1,4 @@
-"""Choosing one of Amplitude's cohorts for an audience."""
+"""The screen to choose one of Amplitude's cohorts for an audience."""
 
 from collections.abc import Hashable, Sequence
 from typing import ClassVar
@@ -49,9 +49,9 @@ ABOUT = "Only static cohorts are listed: the others are computed, and can't be s
 
 
 def static_cohorts(found: Sequence[Cohort]) -> list[Cohort]:
-    """The cohorts that a sync can change, by name: those whose members were uploaded.
+    """The cohorts that a sync can change, sorted by name: those whose members were uploaded.
 
-    Amplitude computes the others from behaviour.
+    Amplitude computes the others from behavior.
     """
     usable = [cohort for cohort in found if cohort.is_static and not cohort.archived]
     return sorted(usable, key=lambda cohort: (cohort.name.casefold(), cohort.id))
@@ -93,7 +93,7 @@ audience only: two audiences would undo each other's changes."""
         self._cohorts: dict[Hashable, Cohort] | None = None
         self._audiences: dict[int, Audience] = {}
         self._is_asking = False
-        self._is_listed = False  # then the cursor was put on the audience's cohort, if there is one
+        self._is_listed = False  # after that, the cursor was put on the audience's cohort, if any
 
     def body(self) -> ComposeResult:
         with Container(id="cohorts", classes="panel") as panel:
@@ -103,11 +103,11 @@ audience only: two audiences would undo each other's changes."""
             yield Grid(COLUMNS, empty=NONE, noun="cohort", glyphs=self.services.glyphs, id="list")
 
     def on_mount(self) -> None:
-        """Ask for the cohorts once; they are not asked for again by themselves."""
+        """Load the cohorts once; only u loads them again."""
         self.action_reload()
 
     async def load(self) -> None:
-        """Read which audiences are linked to what."""
+        """Read which audiences are linked to which cohorts."""
         found = await self.session.read(all_audiences)
         self._audiences = {item.id: item for item in found}
         if (known := self._audiences.get(self._audience_id)) is not None:
@@ -188,7 +188,7 @@ audience only: two audiences would undo each other's changes."""
         return self._audiences.get(self._audience_id)
 
     def disabled_reason(self, action: str) -> str | None:
-        """What can't be done now."""
+        """Why an action is unavailable now."""
         if action in {"unlink", "link"}:
             if (reason := super().disabled_reason(action)) is not None:
                 return reason
@@ -232,7 +232,7 @@ audience only: two audiences would undo each other's changes."""
             leave(self)
 
     def _question(self, known: Audience, cohort: Cohort, leaving: int) -> Confirm:
-        """Ask before linking; Enter links only where no one can be removed."""
+        """Ask before linking; Enter links only if no one can be removed."""
         size = "of unknown size" if cohort.size is None else f"of {plural(cohort.size, 'user')}"
         told = [
             safe_text(f"“{_name(cohort)}”, a cohort {size}{_owned(cohort)}."),
@@ -286,7 +286,7 @@ audience only: two audiences would undo each other's changes."""
 
 
 def _owned(cohort: Cohort) -> str:
-    """Who owns a cohort, as Amplitude names them; linking leaves that as it is."""
+    """The owners of a cohort, as Amplitude names them; linking does not change them."""
     return f" owned by {clean(listed(list(cohort.owners)))}" if cohort.owners else ""
 
 

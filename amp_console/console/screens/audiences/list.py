@@ -147,7 +147,7 @@ order and columns as a view."""
         self._known: dict[Hashable, AudienceSummary] = {}
         self._layout_of_list = ListLayout(self)
         self._summaries = SummaryReader(self, partial(show_audiences, self), self.reload)
-        self._is_linked = False  # the audience that the command line named was gone to
+        self._is_linked = False  # the cursor has moved to the command line's audience
 
     def body(self) -> ComposeResult:
         panel = AudiencesPanel(
@@ -167,10 +167,10 @@ order and columns as a view."""
         )
         yield Split(panel, AudienceDetail(self.loader, lambda: self.current), id="home")
 
-    # Looking.
+    # Reading and showing.
 
     async def load(self) -> None:
-        """Read how all audiences stand: first what is cheap, then how many members they have."""
+        """Read the summaries of all audiences: first what is cheap, then the numbers of members."""
         session = self.services.session
         grid = self.query_one("#list", Grid)
         if session is None:
@@ -181,7 +181,7 @@ order and columns as a view."""
             return
         await self.services.segment.load(session)
         await self._summaries.read(session)
-        # What was read before another screen came to the front is sorted on the way back.
+        # What is read while another screen is in front is sorted.
         grid.rows.keeps_order = self.is_current or self.app.screen.is_modal
         name = self.services.options.audience
         if name is not None and not self._is_linked:
@@ -189,7 +189,7 @@ order and columns as a view."""
             self.run_worker(_go_to(self, name))
 
     def on_screen_suspend(self) -> None:
-        """Sort anew when one comes back from another screen; a dialog leaves the order alone."""
+        """Sort again after another screen; a dialog does not change the order."""
         if not self.app.screen.is_modal:
             sort_at_the_next_look(self)
 
@@ -200,7 +200,7 @@ order and columns as a view."""
     # The detail.
 
     def on_grid_moved(self) -> None:
-        """Show the detail of the row the cursor rests on."""
+        """Show the detail of the row under the cursor."""
         self.query_one(Split).has_detail = self.current is not None
         self.action_keys.refresh()
         self.query_one(AudienceDetail).reload()
@@ -214,7 +214,7 @@ order and columns as a view."""
 
     @property
     def chosen(self) -> list[AudienceSummary]:
-        """The marked audiences, else the one under the cursor."""
+        """The marked audiences, otherwise the one under the cursor."""
         grid = self.query_one("#list", Grid)
         keys = grid.rows.in_order(grid.marks) if grid.marks else [grid.key]
         return [self._known[key] for key in keys if key in self._known]
@@ -271,7 +271,7 @@ order and columns as a view."""
 
     @property
     def _sync_all(self) -> Labelled:
-        """Syncing all is about those, too, that a filter hides: the label then says how many."""
+        """Sync all includes audiences hidden by a filter: the label then says how many."""
         count = len(_enabled_ids(self._known.values()))
         is_filtered = bool(self.query_one(FilterBar).value)
         return Labelled("sync_all", f"Sync all {count:,}" if is_filtered else "")
@@ -286,7 +286,7 @@ order and columns as a view."""
         return super().disabled_reason(action)
 
     def on_grid_opened(self) -> None:
-        """Open the detail where it is not beside the list, else the settings of the audience."""
+        """Open the detail if it is not beside the list, otherwise the settings of the audience."""
         split = self.query_one(Split)
         if split.is_alone and not split.is_entered:
             split.enter()
@@ -298,7 +298,7 @@ order and columns as a view."""
         self.services.navigate(OpenPlan(tuple(item.audience.id for item in self.chosen)))
 
     def action_sync_all(self) -> None:
-        """Plan a sync of every audience that is enabled."""
+        """Plan a sync of every enabled audience."""
         self.services.navigate(OpenPlan(_enabled_ids(self._known.values())))
 
     def action_settings(self) -> None:
@@ -325,7 +325,7 @@ order and columns as a view."""
         self.services.navigate(OpenErrors(current.audience.id if current else None))
 
     def action_import(self) -> None:
-        """Read a file of events."""
+        """Import a file of events."""
         from amp_console.console.dialogs.imports.dialog import ImportDialog
 
         self.app.push_screen(ImportDialog())
@@ -344,21 +344,21 @@ order and columns as a view."""
         self.run_worker(choose())
 
     def action_mapping(self) -> None:
-        """Say where events carry the identifiers."""
+        """Set where events carry the identifiers."""
         self.services.navigate(OpenMapping())
 
     def action_work(self) -> None:
-        """Watch the sync under way; else open the last run of the audience under the cursor."""
+        """Watch the sync under way, or open the last run of the audience under the cursor."""
         if under_way(self.services.jobs.sync):
             self.services.navigate(OpenRun())
         else:
             self.run_worker(_open_last_run(self))
 
     def action_sizes(self) -> None:
-        """Ask Amplitude how large the cohorts are, and Segment how large its audiences are.
+        """Ask Amplitude for the sizes of cohorts, and Segment for those of its audiences.
 
-        It costs no download. Segment is asked where a space is connected. Rows are sorted anew
-        once they have answered: a size that differs is what the key asks for.
+        This uses no download. Segment is asked if a space is connected. Rows are sorted again after
+        the answers: finding sizes that differ is what the key is for.
         """
         services = self.services
         asked = services.figures.update_sizes(), services.segment.update()
@@ -371,7 +371,7 @@ order and columns as a view."""
         services.run_in_background(update())
 
     def action_switch(self) -> None:
-        """Disable the audience for syncs of all, or enable it."""
+        """Exclude the audience from Sync all, or include it again."""
         from amp_console.console.audience_changes import switch
 
         for item in self.chosen:
@@ -380,13 +380,13 @@ order and columns as a view."""
 
 
 def sort_at_the_next_look(home: AudiencesScreen) -> None:
-    """Sort the rows when the ledger is read next; until then keys act on rows that stay put."""
+    """Sort the rows at the next read of the ledger; until then, rows do not move."""
     for grid in home.query("#list").results(Grid):
         grid.rows.keeps_order = False
 
 
 def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
-    """Show every audience in the list, and the one under the cursor in detail."""
+    """Show all audiences in the list, and the one under the cursor in detail."""
     home._known = {item.audience.id: item for item in found}
     home.services.segment.compare(found)
     home._layout_of_list.show([audience_row(home.services, item) for item in found])
@@ -394,25 +394,25 @@ def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
     split.fit_rows(len(found))
     split.has_detail = home.current is not None
     home.query_one(AudiencesPanel).entitle(found)
-    # At once, or list and detail would show two numbers of the same users.
+    # At once, so that list and detail never show different numbers for the same users.
     detail = home.query_one(AudienceDetail)
     detail.update_summaries(home._known)
     detail.reload()
 
 
 def _of_marked(home: AudiencesScreen, action: str, verb: str) -> Labelled:
-    """An action on the marked audiences, or on the one under the cursor, by what it acts on."""
+    """An action on the marked audiences, or the one under the cursor, labeled by its target."""
     return Labelled(action, f"{verb} {home.query_one('#list', Grid).marks.words}".strip())
 
 
 def _are_synced_now(home: AudiencesScreen) -> bool:
-    """Whether a sync of this console is under way for all that the keys are about."""
+    """Whether a sync of this console is under way for all audiences on which keys would act."""
     chosen, jobs = home.chosen, home.services.jobs
     return bool(chosen) and all(jobs.syncs(item.audience.id) for item in chosen)
 
 
 def _enabled_ids(known: Iterable[AudienceSummary]) -> tuple[int, ...]:
-    """The audiences that are enabled."""
+    """The IDs of the enabled audiences."""
     return tuple(item.audience.id for item in known if item.audience.enabled)
 
 
@@ -421,7 +421,7 @@ def _is_broken(item: AudienceSummary) -> bool:
 
 
 def _opening(demo: DemoSession | None) -> str:
-    """What is said until the connection is open; a demo fills its ledger meanwhile."""
+    """The text shown until the connection is open; a demo fills its ledger in the meantime."""
     return OPENING if demo is None else f"Preparing the demo… {demo.progress():.0%}"
 
 
@@ -430,7 +430,7 @@ async def _open_last_run(home: AudiencesScreen) -> None:
     current = home.current
     if current is None:
         return
-    session = home.session  # there is none any more once the console quits
+    session = home.session  # None once the console is quitting
     dead = await session.dead_runs()
     found = await session.read(last_run_of, current.audience.id, dead)
     if found is not None:
@@ -441,7 +441,7 @@ async def _open_last_run(home: AudiencesScreen) -> None:
 
 
 async def _go_to(home: AudiencesScreen, name: str) -> None:
-    """Go to the audience that the command line named."""
+    """Move the cursor to the audience named on the command line."""
     try:
         found = await home.session.read(find_audience, name)
     except AudienceNotFound as error:

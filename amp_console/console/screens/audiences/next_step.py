@@ -1,4 +1,4 @@
-"""What an operator does next about an audience, by its most severe state."""
+"""What the operator should do next about an audience, by its most severe state."""
 
 from collections.abc import Sequence
 
@@ -22,9 +22,9 @@ _SAME_SIZE = "Nothing to send. Only the cohort's size was read: press r to see w
 
 
 _LEFT_BESIDE = {Status.DIFFERS, Status.REJECTED, Status.NO_IDENTIFIER}
-"""What a sync leaves as it is, and sends the changes that are pending besides."""
+"""States that a sync does not change, although it sends other pending changes."""
 _DONE_BY_A_RUN = {Status.NO_COHORT, Status.PENDING, Status.UNCERTAIN, Status.UNDER_WAY}
-"""What a run under way may see to."""
+"""States that a run under way may resolve."""
 
 
 def next_step(
@@ -35,10 +35,10 @@ def next_step(
     is_synced_now: bool = False,
     odd: str = "",
 ) -> str:
-    """Say what to do next; the keys are those of home. `query` lists the audience's members.
+    """Say what to do next, with home's keys. `query` lists the audience's members.
 
-    `is_synced_now`: a sync of this console is under way for the audience. `odd`: a clause on what
-    Segment says otherwise, "" for nothing.
+    `is_synced_now`: a sync of this console is under way for the audience. `odd` is a clause on how
+    Segment disagrees, "" if it does not.
     """
     step = _step(known, states, query, is_synced_now=is_synced_now)
     if odd and states[0].status in {Status.IN_SYNC, Status.LIVE}:
@@ -73,14 +73,14 @@ def _step(
 
 
 def _wait(known: AudienceSummary) -> str:
-    """Name the run to wait for, and who began it."""
+    """Name the run to wait for, and who started it."""
     assert known.turn is not None
     who = f" by {known.turn.operator}" if known.turn.operator else ""
     return f"Wait for the {known.turn.kind}{who} that is under way."
 
 
 def _also_send(known: AudienceSummary, states: Sequence[State]) -> str:
-    """Say that changes are pending besides what needs attention."""
+    """Say that changes are pending in addition to what needs attention."""
     is_due = states[0].status in _LEFT_BESIDE and known.left.pending
     is_live = any(state.status is Status.LIVE for state in states)
     changes = plural(known.left.pending, "change")
@@ -88,7 +88,7 @@ def _also_send(known: AudienceSummary, states: Sequence[State]) -> str:
 
 
 def _broken_step(known: AudienceSummary, states: Sequence[State]) -> str:
-    """Name the key, and how many a new cohort gets: all but those who can't be sent."""
+    """Name the key, and the size of a new cohort: everyone who can be sent."""
     del states
     adds = ""
     if known.count is not None:

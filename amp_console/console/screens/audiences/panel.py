@@ -1,4 +1,4 @@
-"""The panel of home's list: its title says what is listed, and what needs attention."""
+"""The panel of home's list; its title says what is listed, and what needs attention."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,17 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.sync.queries.status import AudienceSummary
 from amp_console.text import clean
 
-BORDER = 6  # columns of a line of the border that its text can't have
+BORDER = 6  # columns of a border line that text can't use
 
 
 class AudiencesPanel(Container):
-    """The list of audiences with its filter, and a title that counts what the filter leaves."""
+    """The list of audiences with its filter, and a title that counts the matches."""
 
     BORDER_TITLE = "Audiences"
     _found: Sequence[AudienceSummary] = ()
 
     def entitle(self, found: Sequence[AudienceSummary]) -> None:
-        """Say of the audiences that are shown what fits into the title, the rest below the list."""
+        """Count the audiences shown in the title; counts that do not fit go below the list."""
         self._found = found
         services = services_of(self)
         room = (self.outer_size.width or self.screen.size.width) - BORDER
@@ -41,7 +41,7 @@ class AudiencesPanel(Container):
         self.border_subtitle = safe_text(joined(services, more, room))
 
     def on_key(self) -> None:
-        """From the first key on, keep the order of the rows when the ledger is read."""
+        """From the first key press on, keep the order of the rows when the ledger is read."""
         rows = self.query_one(Grid).rows
         rows.keeps_order = rows.keeps_order or len(rows) > 0
 
@@ -52,7 +52,7 @@ class AudiencesPanel(Container):
         self.entitle(self._found)
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
-        """Show the audiences that match, and how many they are."""
+        """Show the matching audiences, and their number."""
         event.stop()
         self.query_one(Grid).filter(event.needle)
         self.entitle(self._found)

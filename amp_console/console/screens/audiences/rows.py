@@ -1,4 +1,4 @@
-"""The rows of home: one for each audience, and what is said of all of them."""
+"""The rows of home: one for each audience, and the title."""
 
 from collections.abc import Sequence
 
@@ -29,10 +29,10 @@ DEFAULT = (
     Column("Status", 14, narrows=6),
     Column("Last sent", 10, rank=5),
 )
-"""The columns that are shown until an operator chooses others."""
+"""The columns shown until an operator chooses others."""
 COLUMNS = (*DEFAULT, Column("Segment", 9, right=True, rank=3))
 STATUS = 6
-"""The column that is sorted by at first: what needs attention comes first."""
+"""The initial sort column: what needs attention comes first."""
 
 
 def audience_row(services: Services, known: AudienceSummary) -> Row:
@@ -73,9 +73,9 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
 
 
 def _status(services: Services, known: AudienceSummary, states: Sequence[State]) -> list[CellPart]:
-    """What is said of an audience, the most important first: the last is left out first.
+    """The states of an audience, the most important first: the last is left out first.
 
-    That something is pending comes last, as a column of its own says how much.
+    Pending comes last, because a separate column says how much.
     """
     first, *others = states
     last = [state for state in others if state.status is Status.PENDING]
@@ -85,14 +85,14 @@ def _status(services: Services, known: AudienceSummary, states: Sequence[State])
         return badges(services.glyphs, known.audience.id, some, is_brief=True)
 
     marks = segment_badge(services, known.audience)
-    if first.status is Status.IN_SYNC:  # its sign alone would say the opposite of that
+    if first.status is Status.IN_SYNC:  # its sign alone would contradict the mark
         sign = f"{services.glyphs.unequal} Segment"
         marks = [mark._replace(sign=sign) for mark in marks]
     return [*shown([first, *others]), *marks, *shown(last)]
 
 
 def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:
-    """What disabled audiences have pending, and failed: nothing of them needs attention."""
+    """Pending and failed users of disabled audiences, which do not need attention."""
     off = [item.left for item in shown if not item.audience.enabled]
     parts = (
         (sum(left.pending for left in off), "pending"),
@@ -106,10 +106,10 @@ def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:
 def title(
     services: Services, shown: Sequence[AudienceSummary], room: int, known: int
 ) -> tuple[Content, list[str]]:
-    """Say whether everything is right, and if not, how many are not, and why.
+    """Say whether everything is in order, and otherwise how many audiences are not, and why.
 
-    Returns the title, in `room` columns, and the counts that have no room in it, in fewer words.
-    Everything is said of the audiences that a filter leaves of those that are `known`.
+    Return the title, in `room` columns, and the counts that do not fit into it, in fewer words.
+    They count the audiences `shown` after filtering the `known` ones.
     """
     now, dot = overview([states_now(services, item) for item in shown]), services.glyphs.dot
     total = plural(known, "audience")
@@ -148,7 +148,7 @@ def title(
 
 
 def _attention(now: Overview, room: int, glyphs: Glyphs) -> tuple[str, list[str]]:
-    """How many audiences need attention and why, in `room` columns, and the reasons left over."""
+    """How many audiences need attention and why, in `room` columns, and the remaining reasons."""
     what = f"{now.attention:,} {'needs' if now.attention == 1 else 'need'} attention"
     reasons = now.reasons
     if cell_len(words := f"{what}: {', '.join(reasons)}") <= room:
@@ -161,7 +161,7 @@ def _attention(now: Overview, room: int, glyphs: Glyphs) -> tuple[str, list[str]
 
 
 def joined(services: Services, texts: Sequence[str], room: int) -> str:
-    """Join as many texts as fit into `room` columns whole; a sign says that there are others."""
+    """Join as many texts as fit into `room` columns; a sign indicates that there are others."""
     glyphs = services.glyphs
     dot = glyphs.separator
     for many in range(len(texts), 0, -1):

@@ -1,4 +1,4 @@
-"""What the detail of an audience and home's list say of its size in Segment."""
+"""How the detail of an audience and home's list show its size in Segment."""
 
 from textual.content import Content
 
@@ -24,7 +24,7 @@ _ABSENT = {
     Presence.OTHER_SPACE: "the audience belongs to another space",
     Presence.NO_SPACE: "no audience with this key",
 }
-FRESH = 10 * 60_000_000  # microseconds; Segment asked again so soon says the same
+FRESH = 10 * 60_000_000  # microseconds; asking Segment again so soon gives the same answer
 _AGAIN = "Press u to ask Segment again."
 _IF_MORE = "Press i to import the missing events, or Segment's CSV download of the audience."
 _IF_FEWER = (
@@ -36,7 +36,7 @@ _SAME_KEY = "A query lists the members here. The audience in Segment has the sam
 
 
 def segment_size(services: Services, sizes: Sizes | None) -> str:
-    """The size of an audience in Segment: a number, "unknown", or a dash where it has none."""
+    """The size of an audience in Segment: a number, "unknown", or a dash if it is not there."""
     if sizes is None:
         return services.glyphs.dash
     if sizes.row.segment is not None:
@@ -45,12 +45,12 @@ def segment_size(services: Services, sizes: Sizes | None) -> str:
 
 
 def is_odd_in_segment(services: Services, known: Audience) -> bool:
-    """Whether Segment fails to compute an audience, or counts other members than the ledger."""
+    """Whether Segment fails to compute an audience, or its count differs from the ledger's."""
     return bool(odd_in_segment(services, known))
 
 
 def odd_in_segment(services: Services, known: Audience) -> str:
-    """What is to be checked in Segment, as a clause: it fails or counted others; else ""."""
+    """What to check in Segment, as a clause: a failure or a different count; otherwise ""."""
     sizes = services.segment.sizes_of(known.id)
     if sizes is None or sizes.row.segment is None:
         return ""
@@ -62,15 +62,15 @@ def odd_in_segment(services: Services, known: Audience) -> str:
 
 
 def segment_badge(services: Services, known: Audience) -> list[CellPart]:
-    """The mark of an audience that is to be checked in Segment, as a state shows it; or none.
+    """The badge of an audience to check in Segment, like that of a state; empty if there is none.
 
-    Where members have entered or left since, it says when the sizes differed, and not by how many:
-    that is no longer so.
+    If members have entered or left since, it says when the sizes differed, but not by how many,
+    which is no longer true.
     """
     if not is_odd_in_segment(services, known):
         return []
     sizes = services.segment.sizes_of(known.id)
-    assert sizes is not None  # it is odd
+    assert sizes is not None  # because it is odd
     listed, more = sizes.row.segment, sizes.row.difference
     words = [(listed.status or "").lower()] if listed is not None and has_failed(listed) else []
     if more and sizes.row.moved and sizes.reading.read_at is not None:
@@ -84,7 +84,7 @@ def segment_badge(services: Services, known: Audience) -> list[CellPart]:
 def last_size(
     services: Services, known: Audience, comparison: Comparison | None
 ) -> tuple[int, int] | None:
-    """The size of a cohort when it was read last, and that moment, in microseconds since 1970.
+    """The last known size of a cohort, and when it was read, in microseconds since 1970.
 
     Requests may have changed it since. None if the console never read it.
     """
@@ -106,11 +106,11 @@ def size_rows(
     has_query: bool,
     last: tuple[int, int] | None = None,
 ) -> list[tuple[str, Content | str]]:
-    """The three sizes of an audience side by side, what does not fit, and its status in Segment.
+    """The three sizes of an audience side by side, what differs, and its status in Segment.
 
-    The members are those in the ledger; `has_query` says that a query lists them, and not Segment.
-    `last` as of `last_size`: it is shown with its age where the size now is not known.
-    Nothing where no space is connected.
+    Members are those in the ledger; `has_query`: a query lists them, not Segment. `last` is the
+    result of `last_size`, shown with its age if the current size is unknown. Empty if no space is
+    connected.
     """
     sizes = services.segment.sizes_of(audience_id)
     if sizes is None:
@@ -138,7 +138,7 @@ def size_rows(
 
 
 def _destinations(row: SizesSideBySide) -> list[tuple[str, Content]]:
-    """Say that Segment itself delivers the audience, and what to see to."""
+    """Say that Segment itself delivers the audience, and what to do about it."""
     names = active_destinations(row.segment) if row.segment is not None else ()
     if not names:
         return []
@@ -152,9 +152,9 @@ def _destinations(row: SizesSideBySide) -> list[tuple[str, Content]]:
 def _differences(
     services: Services, sizes: Sizes, has_query: bool
 ) -> list[tuple[str, Content | str]]:
-    """Which sizes do not fit, and what to do about that of Segment.
+    """Which sizes differ, and what to do about Segment's.
 
-    Where all fit, why Segment's is another one than that of the members.
+    If none differ in error, why Segment's size is not the number of members.
     """
     row, read_at = sizes.row, sizes.reading.read_at
     if not row.sizes_odd:
@@ -165,14 +165,14 @@ def _differences(
     ]
     if row.differs_in_segment:
         step = _OF_QUERY if has_query else _IF_FEWER if row.difference < 0 else _IF_MORE
-        # What is missing may have been imported since.
+        # The missing events may have been imported since.
         is_fresh = read_at is not None and services.clock.now - read_at < FRESH
         found.append(("what to do", safe_text(step if is_fresh else _AGAIN)))
     return found
 
 
 def _in_segment(services: Services, sizes: Sizes) -> Content:
-    """The status of an audience in Segment, and the age of that reading."""
+    """The status of an audience in Segment, and the age of the reading."""
     reading, listed = sizes.reading, sizes.row.segment
     if reading.read_at is None:
         return safe_text(("never read: press u to ask Segment", MUTED))
@@ -189,7 +189,7 @@ def _in_segment(services: Services, sizes: Sizes) -> Content:
 def _about_status(row: SizesSideBySide, has_query: bool) -> list[tuple[str, Content | str]]:
     """What to do about an audience that Segment can't compute.
 
-    Where a query lists the members, Segment only has an audience with the same key.
+    If a query lists the members, Segment only has an audience with the same key.
     """
     if row.segment is None:
         return []

@@ -1,4 +1,4 @@
-"""What is set for one audience, what holds where nothing is, and its link to a cohort."""
+"""The settings of one audience, their defaults, and its link to a cohort."""
 
 from typing import ClassVar
 
@@ -81,7 +81,7 @@ it is. The next sync creates a new one."""
         self._audience_id = audience_id
         self._standing: AudienceSummary | None = None
         self._seen: Audience | None = None
-        """The audience with the settings that the fields began with."""
+        """The audience with the settings that the fields initially showed."""
 
     def body(self) -> ComposeResult:
         glyphs = self.services.glyphs
@@ -104,10 +104,10 @@ it is. The next sync creates a new one."""
                 yield Button("Link…", id="link", compact=True)
                 yield Button("Unlink", id="unlink", compact=True)
 
-    # Looking.
+    # Reading and showing.
 
     async def load(self) -> None:
-        """Read the audience; what is being entered is left alone."""
+        """Read the audience, without touching what is being entered."""
         session = self.session
         now = await session.read(
             audience_summary, session.connection, self._audience_id, self.services.timing.now
@@ -138,9 +138,9 @@ it is. The next sync creates a new one."""
         control.value = value
 
     def _follow(self, now: Audience) -> list[str]:
-        """Show what someone else has set, except in fields where something else was entered.
+        """Show what someone else has set, except in fields that the operator has edited.
 
-        Returns the names of those that they have changed.
+        Return the names of those fields if someone else has changed them.
         """
         assert self._seen is not None
         before, after = _values(self._seen), _values(now)
@@ -157,7 +157,7 @@ it is. The next sync creates a new one."""
 
     @property
     def is_changed(self) -> bool:
-        """Whether something is entered that was not saved."""
+        """Whether there are unsaved entries."""
         return self._seen is not None and change_asked(self._entered(), self._seen) is not None
 
     def _show_defaults(self, known: Audience) -> None:
@@ -170,7 +170,7 @@ it is. The next sync creates a new one."""
         self._mark()
 
     def _mark(self) -> None:
-        """Say beside each line that it overrides the default."""
+        """Mark each field that overrides the default."""
         for name in ("cohort-name", "owner", "seed"):
             self.field(name).mark(("override" if entered(self, name) else "", ACCENT))
 
@@ -196,17 +196,17 @@ it is. The next sync creates a new one."""
         return lines(shown, safe_text((known.broken, BAD))) if known.broken else shown
 
     def show_ages(self) -> None:
-        """Show anew how long ago the size was read."""
+        """Update the age of the size."""
         super().show_ages()
         if self._standing is not None:
             self.query_one("#cohort-text", Static).update(self._cohort(self._standing))
 
     def on_input_changed(self) -> None:
-        """An override begins with its first letter."""
+        """Mark the field as an override from its first letter on."""
         self._mark()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Say what the field is about."""
+        """Describe the focused field."""
         hint = HINTS.get(event.widget.id or "")
         if hint is not None:
             self.query_one("#hint", Static).update(safe_text(hint))
@@ -214,14 +214,14 @@ it is. The next sync creates a new one."""
     # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to unlink where there is a link."""
+        """Offer to unlink if there is a link."""
         known = self._standing
         if action == "unlink" and known is not None and known.audience.cohort_id is None:
             return False
         return super().check_action(action, parameters)
 
     def disabled_reason(self, action: str) -> str | None:
-        """What can't be changed now."""
+        """Why an action is unavailable now."""
         if action in {"save", "link", "unlink"}:
             if (reason := super().disabled_reason(action)) is not None:
                 return reason
@@ -241,11 +241,11 @@ it is. The next sync creates a new one."""
         )
 
     def mistakes(self) -> dict[str, str]:
-        """What is wrong with what is entered now."""
+        """What is wrong with the current entries, keyed by field."""
         return mistakes(self._entered())
 
     def action_save(self) -> None:
-        """Keep what was entered; explain first what another ID type does."""
+        """Save the entries, after explaining the effect of a new ID type."""
         assert self._seen is not None
         made = self._entered()
         told = mistakes(made)
@@ -272,7 +272,7 @@ it is. The next sync creates a new one."""
             self.leave()
 
     async def _agrees(self, known: Audience) -> bool:
-        """Whether the operator wants what another ID type does to people in the cohort."""
+        """Ask whether to switch the ID type, explaining the effect on people in the cohort."""
         other = await self.session.read(other_id_type, known)
         if known.cohort_id is None and not other.leave and not other.unknown:
             return True
@@ -291,7 +291,7 @@ it is. The next sync creates a new one."""
         self.services.navigate(OpenLink(self._audience_id))
 
     def action_unlink(self) -> None:
-        """Forget the cohort, after confirmation."""
+        """Unlink the cohort, after confirmation."""
         assert self._standing is not None
         known = self._standing.audience
         self.early_keys.ask_soon(ask_and_unlink(self.services, known), "save")
@@ -304,11 +304,11 @@ _FIELDS = {
     "seed": "seed_user",
     "enabled": "enabled",
 }
-"""The fields of the form, and the settings that they show."""
+"""The settings of an audience, by field of the form."""
 
 
 def _values(known: Audience) -> dict[str, str]:
-    """What the fields hold for an audience as it is."""
+    """The values of the fields for an audience."""
     return {
         "id-type": str(known.id_type),
         "cohort-name": known.cohort_name or "",
@@ -319,7 +319,7 @@ def _values(known: Audience) -> dict[str, str]:
 
 
 def _values_entered(entered: EnteredSettings) -> dict[str, str]:
-    """What the fields hold now."""
+    """The entered values of the fields."""
     return {
         "id-type": str(entered.id_type),
         "cohort-name": entered.cohort_name,
@@ -330,7 +330,7 @@ def _values_entered(entered: EnteredSettings) -> dict[str, str]:
 
 
 def _in_words(known: Audience, name: str) -> str:
-    """What a field would show, as it is said."""
+    """A field's value, in words."""
     if name == "id-type":
         return known.id_type.label
     if name == "enabled":
@@ -345,9 +345,9 @@ def _line(name: str, label: str, placeholder: str = "") -> Field:
 
 
 def _default(text: str, *, is_linked: bool) -> str:
-    """A default as an empty line shows it: on one line, and steering nothing.
+    """A default as the placeholder of a field: on one line, without control characters.
 
-    A cohort that an audience is linked to keeps its own.
+    An existing cohort keeps its own.
     """
     of_new = "default of a new cohort" if is_linked else "default"
     return f"{of_new}: {safe_text(text, max_length=120).plain}"

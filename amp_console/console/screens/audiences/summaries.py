@@ -1,4 +1,4 @@
-"""Reading all audiences for home: at once what is cheap, and their members not too often."""
+"""Reading all audiences for home: what is cheap at once, their members not too often."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from amp_console.console.context import services_of
 from amp_console.console.session import Session
 from amp_console.sync.queries.status import AudienceSummary, audience_summaries
 
-COUNTING_SHARE = 0.05  # of the time, at most, that counting members takes while a job runs
-COUNTED_WITHIN = 0.3  # seconds that the first picture waits for the members to be counted
+COUNTING_SHARE = 0.05  # share of the time, at most, for counting members while a job runs
+COUNTED_WITHIN = 0.3  # seconds that the first paint waits for the members to be counted
 
 
 class SummaryReader:
     """Reads the summaries of all audiences.
 
-    A count of members reads each of them (2,000,000 a second), so while a job runs the last counts
+    Counting members reads each of them (2,000,000 per second), so while a job runs, the last counts
     are shown for a while. Everything else is counted from indexes.
     """
 
@@ -29,17 +29,17 @@ class SummaryReader:
         show: Callable[[list[AudienceSummary]], None],
         reload: Callable[[], None],
     ) -> None:
-        """`show` gets what was read; `reload` is called when members may be counted again."""
+        """`show` is called with the result; `reload`, when members may be counted again."""
         self._screen = screen
         self._show = show
         self._reload = reload
-        self._counts: dict[int, AudienceSummary] = {}  # as they were counted last
-        self._counted: Session | None = None  # of which session
-        self._next_count = 0.0  # monotonic seconds; while a job runs, no count before then
+        self._counts: dict[int, AudienceSummary] = {}  # the last counts
+        self._counted: Session | None = None  # the session of those counts
+        self._next_count = 0.0  # monotonic seconds; no count before then while a job runs
         self._recount: Timer | None = None
 
     async def read(self, session: Session) -> None:
-        """Read and show what is cheap, then how many members there are."""
+        """Read and show what is cheap, then the numbers of members."""
         timing = services_of(self._screen).timing
         dead = await session.dead_runs()
         await services_of(self._screen).figures.load(session)
@@ -58,7 +58,7 @@ class SummaryReader:
             session.read(audience_summaries, session.connection, now=timing.now, dead=dead)
         )
         try:
-            if not self._counts:  # a column of dashes that fills a moment later looks like news
+            if not self._counts:  # a column of dashes that fills a moment later looks like a change
                 await asyncio.wait({counting}, timeout=COUNTED_WITHIN)
             if not counting.done():
                 self._show_counted(cheap)
@@ -69,9 +69,9 @@ class SummaryReader:
         self._counted, self._next_count = session, now + (now - begun) / COUNTING_SHARE
 
     def _can_wait(self, session: Session, found: list[AudienceSummary]) -> bool:
-        """Whether the members were counted recently enough for a tick of a job that runs.
+        """Whether the members were counted recently enough for a tick of a running job.
 
-        The tick comes each second. Once no job runs, a change is counted at once.
+        There is a tick every second. If no job runs, a change is counted at once.
         """
         services = services_of(self._screen)
         return (
@@ -87,7 +87,7 @@ class SummaryReader:
 
 
 def _counted(item: AudienceSummary, last: AudienceSummary | None) -> AudienceSummary:
-    """A summary with what was counted last, brought up to what is outstanding now."""
+    """A summary with the last counts, adjusted to what is outstanding now."""
     if last is None or last is item or last.count is None:
         return item
     count = last.count.at(last.left, item.left)

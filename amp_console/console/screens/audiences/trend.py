@@ -1,4 +1,4 @@
-"""How an audience moves: its members now, day by day, and in the last hour."""
+"""The members of an audience over time: now, day by day, and in the last hour."""
 
 from textual.content import Content
 
@@ -12,13 +12,13 @@ from amp_console.sync.queries.audience_detail import DAYS, AudienceTrend
 from amp_console.sync.queries.status import AudienceSummary
 from amp_console.text import blank_if_zero, plural
 
-BAR = 12  # columns of the longest bar of a day
+BAR = 12  # columns of a day's longest bar
 
 
 def trend_rows(
     services: Services, known: AudienceSummary, trend: AudienceTrend, *, has_table: bool
 ) -> list[tuple[str, Content | str]]:
-    """Return the facts of how the members move; a day has none where the table shows it."""
+    """Return the facts on members over time; days are left out if the table shows them."""
     return [
         ("members", _members(services, known, trend.days)),
         *([("", members_sum(known.count))] if known.count else []),
@@ -28,7 +28,7 @@ def trend_rows(
 
 
 def trend_table(services: Services, known: AudienceSummary, days: Movement) -> Content:
-    """Lay out the last days as a table: members at the end of each, who entered and who left."""
+    """Lay out the last days as a table: members at the end of the day, entered, and left."""
     most = max(1, *days.entered, *days.left)
     width = _width(days)
     sizes = [""] * len(days.entered)
@@ -50,7 +50,7 @@ def trend_table(services: Services, known: AudienceSummary, days: Movement) -> C
 
 
 def _members(services: Services, known: AudienceSummary, days: Movement) -> Content:
-    """How many there are now, and how they moved on the last days, as far as is counted.
+    """How many members there are now, and their sparkline of the last days, as far as known.
 
     Members without an identifier of the audience's ID type are not counted day by day.
     """
@@ -74,7 +74,7 @@ def _members(services: Services, known: AudienceSummary, days: Movement) -> Cont
 
 
 def _days(services: Services, days: Movement) -> list[tuple[str, Content | str]]:
-    """Who entered and left on each day that had any; the newest first."""
+    """How many entered and left on each day with changes, the newest first."""
     rows = list[tuple[str, Content | str]]()
     width = _width(days)
     for at, name in reversed(list(enumerate(_names(days)))):
@@ -104,9 +104,9 @@ def _last_hour(services: Services, moves: Movement) -> list[tuple[str, Content |
 
 
 def _names(days: Movement) -> list[str]:
-    """What each day (UTC) is called, the oldest first.
+    """The label of each day (UTC), the oldest first.
 
-    Earlier days have their date: so many days ago would contradict the elapsed time of a run.
+    Earlier days have their date: "n days ago" would contradict the elapsed time of a run.
     """
     count = len(days.entered)
     dates = [day(days.since + at * days.span) for at in range(count)]
@@ -114,16 +114,16 @@ def _names(days: Movement) -> list[str]:
 
 
 def _signed(services: Services, entered: int, left: int) -> tuple[str, str]:
-    """Who entered and who left, as numbers with a sign; "" for no one."""
+    """How many entered and left, as signed numbers; "" for none."""
     plus = blank_if_zero(entered, "+")
     return plus, blank_if_zero(left, services.glyphs.minus)
 
 
 def _width(days: Movement) -> int:
-    """Return how many columns the largest number of a day takes, with its sign."""
+    """Return the width of a day's largest number, with its sign."""
     return len(f"{max(*days.entered, *days.left):,}") + 1
 
 
 def _bar(services: Services, people: int, most: int) -> str:
-    """Return a bar for so many people; `most` have the longest, one person a visible one."""
-    return services.glyphs.spark[-2] * -(-people * BAR // most)  # a row does not touch the next
+    """Return a bar for a number of people; `most` is the longest bar, and one person is visible."""
+    return services.glyphs.spark[-2] * -(-people * BAR // most)  # rows do not touch

@@ -1,4 +1,4 @@
-"""One connection in detail: what needs attention there, its last run, its ledger and its keys."""
+"""One connection in detail: what needs attention, its last run, its ledger and its keys."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -35,12 +35,12 @@ from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, RunKind, all_runs
 from amp_console.sync.queries.status import Status
 
-LABELS = 13  # columns that the names of facts take
-LEAST_LINES = 8  # the test, the audiences, users and the last run
+LABELS = 13  # columns for the names of facts
+LEAST_LINES = 8  # for the test, audiences, users and last run
 
 
 class LedgerFacts(NamedTuple):
-    """The last run of a ledger, when a cohort was compared last (None: never), and its bytes."""
+    """The last run of a ledger, the time of its last comparison (None: never), and its size."""
 
     last_run: Run | None
     compared_at: int | None
@@ -48,13 +48,13 @@ class LedgerFacts(NamedTuple):
 
 
 def ledger_facts(db: Db, dead: Collection[int] = ()) -> LedgerFacts:
-    """Read them from indexes and short tables; `dead` are the runs whose process is gone."""
+    """Read the facts from indexes and short tables; `dead` are runs whose process is gone."""
     last_run = next(iter(all_runs(db, 1, dead)), None)
     return LedgerFacts(last_run, last_compared_at(db), stored_bytes(db))
 
 
 class ConnectionFacts(NamedTuple):
-    """What is shown of one connection; `facts` is None where nothing is known of its ledger."""
+    """The data shown for a connection; `facts` is None if nothing is known about its ledger."""
 
     connection: Connection
     status: ConnectionStatus
@@ -63,7 +63,7 @@ class ConnectionFacts(NamedTuple):
 
 
 class ConnectionDetail(CursorDetail):
-    """The connection under the cursor. A ledger that is not open is read without opening it."""
+    """The connection under the cursor. If its ledger is not open, it is read without opening it."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class ConnectionDetail(CursorDetail):
         current: Callable[[], Connection | None],
         test_of: Callable[[Connection], Part | None],
     ) -> None:
-        """`current` is the connection to show; `test_of` says what its last test came to."""
+        """`current` returns the connection to show; `test_of`, the result of its last test."""
         super().__init__(loader)
         self._current = current
         self._test_of = test_of
@@ -85,7 +85,7 @@ class ConnectionDetail(CursorDetail):
         self.show()
 
     def show(self) -> None:
-        """Show what was read, and how the test is going, of the connection under the cursor."""
+        """Show the data and the test of the connection under the cursor."""
         detail, current = self._detail, self._current()
         if detail is None or current is None or current.id != detail.connection.id:
             return  # the cursor has moved on
@@ -111,7 +111,7 @@ async def _read(services: Services, connection: Connection) -> ConnectionFacts:
 
 
 def lay_out(services: Services, detail: ConnectionFacts, test: Part | None, room: int) -> Content:
-    """Lay out what is known of a connection, in so many columns."""
+    """Lay out what is known about a connection, in `room` columns."""
     connection, status = detail.connection, detail.status
     names = "[Segment] and the audience's name" if connection.prefix else "the audience's name"
     paths = " or ".join(filter(None, (connection.user_id_path, connection.amplitude_id_path)))
@@ -149,7 +149,7 @@ def _state(services: Services, connection: Connection) -> Content:
 
 
 def _audiences(status: ConnectionStatus) -> Content:
-    """Say how many audiences a connection has and need attention, or why that is not known."""
+    """How many audiences a connection has and how many need attention, or why that is unknown."""
     now, problem = status.overview, status.problem
     if now is None:
         words = status.sentence or problem or "not known until the connection is opened"
@@ -202,7 +202,7 @@ def _last(services: Services, known: LedgerFacts | None) -> list[tuple[str, Cont
 
 
 def _moment(known: LedgerFacts, run: Run) -> int:
-    """When a run ended; of a comparison, the time of the export, which `compared` says, too."""
+    """When a run ended; for a comparison, the time of the export, as in `compared`."""
     ended_at = run.ended_at or run.started_at
     is_last_comparison = run.kind is RunKind.COMPARE and run.found.cohorts > 0
     return (known.compared_at or ended_at) if is_last_comparison else ended_at

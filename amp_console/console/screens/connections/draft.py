@@ -1,4 +1,4 @@
-"""What was entered for a connection, judged field by field before anything is asked or kept."""
+"""The entries of a connection form, checked field by field before anything is sent or saved."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
@@ -20,11 +20,11 @@ from amp_console.values import Credentials, Region, Secret
 
 T = TypeVar("T")
 
-LARGEST_APP_ID = 2**53  # beyond it JSON readers begin to round
+LARGEST_APP_ID = 2**53  # larger numbers are rounded by JSON readers
 
 
 class Entered(NamedTuple):
-    """The fields of the form. `has_keys`: keys are known without typing."""
+    """The entries of the form. `has_keys`: keys are known without typing."""
 
     name: str
     api_key: Secret
@@ -42,9 +42,9 @@ class Entered(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A connection that may be tested and saved; no credentials: the known ones are kept.
+    """A connection that can be tested and saved; without credentials, the known ones are kept.
 
-    `ledger` is where its ledger is from now on; None is where it is now.
+    `ledger` is the new place of its ledger; None if that stays.
     """
 
     connection: Connection
@@ -52,7 +52,7 @@ class Draft(NamedTuple):
     ledger: LedgerPlace | None = None
 
     def reaches_as(self, known: Connection | None) -> bool:
-        """Whether Amplitude is reached as before: same keys, same address, same project."""
+        """Whether keys, address and project are unchanged."""
         if known is None or self.credentials is not None:
             return False
         now = self.connection
@@ -64,7 +64,7 @@ class Draft(NamedTuple):
 
 
 class Mistakes(Exception):
-    """What is wrong, by field: the text says what to enter instead."""
+    """What is wrong, by field; the texts say what to enter instead."""
 
     def __init__(self, told: dict[str, str]) -> None:
         super().__init__("; ".join(told))
@@ -72,7 +72,7 @@ class Mistakes(Exception):
 
 
 def draft(entered: Entered, known: Connection | None, others: Iterable[Connection]) -> Draft:
-    """Make a connection of what was entered, or of the known one. Raises `Mistakes`."""
+    """Build a connection from the entries and the known one. Raises `Mistakes`."""
     told: dict[str, str] = {}
 
     def judged(field: str, check: Callable[[str], T], text: str) -> T | None:
@@ -108,7 +108,7 @@ def draft(entered: Entered, known: Connection | None, others: Iterable[Connectio
 
 
 def _place(entered: Entered, known: Connection | None) -> LedgerPlace | None:
-    """Where the ledger is to be, None if that is as it was. Raises ValueError."""
+    """The new place of the ledger, None if it stays. Raises ValueError."""
     text = trimmed(entered.ledger)
     place = entered_place(text or FILE, known)
     if entered.ledger_password.reveal():
@@ -145,7 +145,7 @@ def _base_url(text: str) -> str | None:
 
 
 def _credentials(entered: Entered, told: dict[str, str]) -> Credentials | None:
-    """The keys that were typed; each mistake is told at its own line, and quotes no key."""
+    """The typed keys; mistakes are reported by field, without quoting a key."""
     texts = {
         "api-key": trimmed(entered.api_key.reveal()),
         "secret-key": trimmed(entered.secret_key.reveal()),

@@ -67,7 +67,7 @@ TOUCHES_NOTHING = "Test only reads the cohort list."
 
 
 class ConnectionForm(FormScreen):
-    """The form for a new connection, or for one that is known."""
+    """The form for a new or an existing connection."""
 
     NAME = "Connection"
     BELONGS_TO = MainScreen.CONNECTIONS
@@ -97,7 +97,7 @@ under your name, which is user@host unless you enter another one."""
         self._known = connection
         self._others: tuple[Connection, ...] = ()
 
-    # What it looks like.
+    # Layout.
 
     def body(self) -> ComposeResult:
         with Vertical(id="form", classes="panel") as panel:
@@ -108,7 +108,7 @@ under your name, which is user@host unless you enter another one."""
                 if known is None:
                     yield Static(_welcome(self.services.glyphs), id="welcome")
                 yield from _fields(known, self._keys_hint(), self.services.glyphs)
-                if self.services.environment.demo is None:  # whose ledger is a file
+                if self.services.environment.demo is None:  # the demo's ledger is a file
                     yield from ledger_fields(
                         known, self.services.environment.ledgers, is_shown=_has_advanced(known)
                     )
@@ -125,13 +125,13 @@ under your name, which is user@host unless you enter another one."""
         return "leave empty to use the environment's" if self._has_keys() else ""
 
     def on_mount(self) -> None:
-        """Begin with the first field."""
+        """Focus the first field."""
         self.begin()
 
-    # What is entered.
+    # Entries.
 
     def _has_keys(self) -> bool:
-        """Whether keys are known without typing any."""
+        """Whether keys are known without typing."""
         keys, known = self.services.environment_keys, self._known
         if known is None:
             return keys.are_for_first
@@ -159,12 +159,12 @@ under your name, which is user@host unless you enter another one."""
         )
 
     async def _draft(self) -> Draft | None:
-        """What may be tested; None where fields show mistakes."""
+        """The connection to test; None if fields show mistakes."""
         self._others = await aside(self.services.environment.connections.all)
         try:
             made = draft(self._entered(), self._known, self._others)
         except Mistakes as mistakes:
-            self.query("#welcome").set(display=False)  # what is wrong needs the room
+            self.query("#welcome").set(display=False)  # mistakes need the room
             self.show_mistakes(mistakes.told)
             if not {"base-url", LEDGER, OPERATOR}.isdisjoint(mistakes.told):
                 self.action_advanced()
@@ -176,13 +176,13 @@ under your name, which is user@host unless you enter another one."""
         return made
 
     def _hide(self, place: LedgerPlace) -> None:
-        """Move a password out of the address of the ledger, into the masked field."""
+        """Move a password from the address of the ledger into the masked field."""
         if place.server is not None and place.password is not None:
             self.query_one(f"#{LEDGER}", Input).value = place.server.url
             self.query_one(f"#{PASSWORD}", KeyInput).value = place.password.reveal()
 
     def mistakes(self) -> dict[str, str]:
-        """What is wrong with what is entered now."""
+        """What is wrong with the current entries, by field."""
         try:
             draft(self._entered(), self._known, self._others)
         except Mistakes as found:
@@ -190,18 +190,18 @@ under your name, which is user@host unless you enter another one."""
         return {}
 
     def all_corrected(self) -> None:
-        """Take back what is said below the fields, too."""
+        """Also clear the message below the fields."""
         self.say(TOUCHES_NOTHING, "dim")
 
     def on_key_input_both_pasted(self, event: KeyInput.BothPasted) -> None:
-        """Both keys were pasted into one line: each goes to its own."""
+        """Move both keys, pasted into one field, to their own fields."""
         self.query_one("#api-key", KeyInput).value = event.api_key.reveal()
         self.query_one("#secret-key", KeyInput).value = event.secret_key.reveal()
         self.query_one("#app-id").focus()
         self.say("Both keys are filled in: the first line is the API Key.", "good")
 
     def on_key_input_refused(self, event: KeyInput.Refused) -> None:
-        """More lines were pasted than there are keys."""
+        """Reject a paste of more lines than there are keys."""
         name = event.input.id or ""
         told = f"{event.lines} lines were pasted. Paste one key, or both keys on two lines."
         self.show_mistakes({name: told}, is_answer=True)
@@ -209,7 +209,7 @@ under your name, which is user@host unless you enter another one."""
     # Testing and saving.
 
     def action_advanced(self) -> None:
-        """Show what few need."""
+        """Show the advanced fields."""
         for hidden in self.query(Field):
             hidden.display = True
         self.query("#advanced").remove()
@@ -217,11 +217,11 @@ under your name, which is user@host unless you enter another one."""
             self.query_one("#base-url").focus()
 
     def action_test(self) -> None:
-        """Ask Amplitude whether it takes the keys."""
+        """Ask Amplitude whether it accepts the keys."""
         self.begin_work(self._test_alone(), "test")
 
     def action_save(self) -> None:
-        """Test the keys, and keep them with the connection."""
+        """Test the keys, and save them with the connection."""
         self.begin_work(self._test_and_save(), "save")
 
     async def _test_alone(self) -> None:
@@ -230,9 +230,9 @@ under your name, which is user@host unless you enter another one."""
             self.say(f"{tested[1].text} F2 saves the connection.", "good")
 
     async def _test(self) -> tuple[Draft, KeyCheckResult] | None:
-        """Test what is entered, and what the operator takes instead where it is wrong.
+        """Test the entries or, if they are wrong, what the operator accepts instead.
 
-        None: fields show mistakes.
+        None if fields show mistakes.
         """
         while (made := await self._draft()) is not None:
             self.say(TESTING, "dim")
@@ -248,7 +248,7 @@ under your name, which is user@host unless you enter another one."""
         return None
 
     async def _takes_instead(self, outcome: KeyCheckResult) -> bool:
-        """Offer what would be right, and enter it if the operator wants."""
+        """Offer the right value, and enter it if the operator accepts it."""
         if outcome.region is not None:
             name, value, label = "region", str(outcome.region), outcome.region.label
         elif outcome.app_id is not None:
@@ -269,7 +269,7 @@ under your name, which is user@host unless you enter another one."""
         made = await self._draft()
         if made is None:
             return
-        if made.reaches_as(self._known):  # then there is nothing new to be tested
+        if made.reaches_as(self._known):  # there is nothing new to test
             await self._keep(made, "")
             return
         tested = await self._test()
@@ -324,7 +324,7 @@ under your name, which is user@host unless you enter another one."""
     async def _switch(
         self, connection: Connection, place: LedgerPlace
     ) -> tuple[Connection, str] | None:
-        """Open and save another ledger; None where that failed, which is said at its field."""
+        """Open and save another ledger; None if that failed, which its field shows."""
         self.say(OPENING, "dim")
         try:
             return await switch_ledger(self.services, connection, place)
@@ -333,14 +333,14 @@ under your name, which is user@host unless you enter another one."""
             return None
 
     def _refuse(self, field: str, told: str) -> None:
-        """Say at a field that few need why nothing was saved."""
+        """Show at an advanced field why nothing was saved."""
         self.show_mistakes({field: told}, is_answer=True)
         self.action_advanced()
         self.say("Nothing was saved.", "warn")
 
 
 def _has_advanced(known: Connection | None) -> bool:
-    """Whether what few need is shown from the start."""
+    """Whether the advanced fields are shown from the start."""
     return known is not None and bool(known.base_url or known.ledger or known.operator)
 
 

@@ -28,7 +28,7 @@ OVERRIDDEN = "While AMP_CONSOLE_API_KEY is set, the environment's keys are used 
 
 
 async def keys_for(services: Services, connection: Connection) -> Credentials:
-    """The keys that are known for a connection. Raises `KeysError`."""
+    """Return the known keys of a connection. Raises `KeysError`."""
     session = services.connections.session_of(connection)
     if session is not None:
         return await session.credentials()
@@ -39,11 +39,11 @@ async def keys_for(services: Services, connection: Connection) -> Credentials:
 async def save(
     services: Services, made: Draft, before: Connection | None, *, opens: bool
 ) -> str | None:
-    """Save a connection and use it; return where its keys are now, in a sentence.
+    """Save a connection and use it; return a sentence on where its keys are now.
 
-    `before` is what it was before it was changed, None for a new one. `opens`: open it. None: there
-    is no keyring to keep the keys in, and the operator did not want to do without. Raises
-    `KeysError` and `SettingsError`.
+    `before` is its state before the change, None for a new one. `opens`: open it. Return None if
+    there is no keyring and the operator declined to continue without one. Raises `KeysError` and
+    `SettingsError`.
     """
     if made.credentials is None:
         saved = await aside(services.environment.connections.save, made.connection, before)
@@ -106,7 +106,7 @@ async def _goes_on_without(services: Services, error: KeysError) -> bool:
 
 
 async def _go_on(services: Services, connection: Connection, *, opens: bool) -> None:
-    """Work with the settings as they are now."""
+    """Use the settings as they are now."""
     if services.environment_keys.are_for_first:
         services.environment_keys.give_to(connection)
     session = services.connections.session_of(connection)
@@ -118,7 +118,7 @@ async def _go_on(services: Services, connection: Connection, *, opens: bool) -> 
 
 
 class KeyVerdict(enum.Enum):
-    """What a test came to. UNTESTED: no answer that says anything about the keys."""
+    """The result of a test. UNTESTED: there was no answer about the keys."""
 
     ACCEPTED = "accepted"
     OTHER_APP = "other app"
@@ -132,13 +132,13 @@ TONES = {
     KeyVerdict.REFUSED: "bad",
     KeyVerdict.UNTESTED: "warn",
 }
-"""The tone each verdict is said in."""
+"""The tone of each verdict."""
 
 
 class KeyCheckResult(NamedTuple):
-    """What a test came to; `field` is where it is shown, "" for the form as a whole.
+    """The result of a test; `field` is where it is shown, "" for the form as a whole.
 
-    `region` and `app_id` are what would be right instead, where that is known.
+    `region` and `app_id` are the right values, if known.
     """
 
     verdict: KeyVerdict
@@ -153,9 +153,9 @@ async def try_keys(
     credentials: Credentials,
     region_urls: Mapping[Region, str] | None = None,
 ) -> KeyCheckResult:
-    """Ask Amplitude for its cohorts with the keys; it costs none of the quotas.
+    """Ask Amplitude for its cohorts with the keys, which uses no quota.
 
-    `region_urls` are asked instead of Amplitude's own addresses.
+    `region_urls` replace Amplitude's own addresses.
     """
     from amp_console.sync.connection_options import client_for
 

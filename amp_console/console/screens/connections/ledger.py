@@ -1,4 +1,4 @@
-"""The fields of a connection's ledger, and its switch to another one."""
+"""The ledger fields of a connection, and switching to another ledger."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ _IN_USE = "A sync, an import or a live session of this connection is running. No
 
 
 def ledger_fields(known: Connection | None, ledgers: Ledgers, *, is_shown: bool) -> ComposeResult:
-    """Where the ledger is, its password, and the name of who works with it."""
+    """The ledger's place, its password, and the operator's name."""
     server = known.ledger if known else None
     hint = f"{FILE}, or for a team postgresql://USER@HOST/DATABASE"
     mark = f"{LEDGER_VARIABLE} replaces it" if ledgers.is_from_environment else ""
@@ -44,7 +44,7 @@ def ledger_fields(known: Connection | None, ledgers: Ledgers, *, is_shown: bool)
 
 
 def check_idle(services: Services, connection: Connection) -> None:
-    """Raise `LedgerError` while a job of a connection uses its ledger, as it was opened."""
+    """Raise `LedgerError` while a job of a connection is using its ledger."""
     opened = services.connections.find(connection)
     if opened is not None and opened.jobs.is_busy:
         raise LedgerError(_IN_USE)
@@ -53,10 +53,11 @@ def check_idle(services: Services, connection: Connection) -> None:
 async def switch_ledger(
     services: Services, connection: Connection, place: LedgerPlace
 ) -> tuple[Connection, str]:
-    """Open the ledger that was chosen, and save where it is; return the connection and a sentence.
+    """Open the chosen ledger, and save its place; return the connection and a sentence.
 
-    The settings of `connection` say where it is now. Raises `LedgerError`: it can't be opened;
-    `KeysError`, `UntilQuit`: its password can't be kept; SettingsError. Then nothing was saved.
+    The settings of `connection` say where it is now. Raises `LedgerError` if it can't be opened,
+    `KeysError` or `UntilQuit` if its password can't be stored, and `SettingsError`; nothing was
+    saved then.
     """
     check_idle(services, connection)
     environment = services.environment
@@ -72,7 +73,7 @@ async def switch_ledger(
 
 
 async def reopen(services: Services, connection: Connection) -> None:
-    """Let an open connection use the ledger, and the operator's name, of its settings by now."""
+    """Let an open connection use the ledger and operator's name in its current settings."""
     opened = services.connections.find(connection)
     if opened is not None:
         await opened.sessions.open(connection)

@@ -1,4 +1,4 @@
-"""The connections: which there are, which one is open, and where their keys are."""
+"""The list of connections: which are open, and where their keys are."""
 
 from collections.abc import Hashable
 from functools import partial
@@ -55,7 +55,7 @@ from amp_console.text import plural
 
 
 class ConnectionsScreen(BaseScreen):
-    """All connections. Enter works with one of them."""
+    """All connections. Enter switches to one of them."""
 
     NAME = "Connections"
     BELONGS_TO = MainScreen.CONNECTIONS
@@ -113,15 +113,15 @@ Read-only keeps everyone from sending or changing anything by accident."""
         detail = ConnectionDetail(self.loader, lambda: self.current, self._test_of)
         yield Split(panel, detail, stacks=True, detail_lines=LEAST_LINES)
 
-    # Looking.
+    # Reading and showing.
 
     def on_mount(self) -> None:
-        """Show what is new of connections that are not in front."""
+        """Show changes of connections that are not in front."""
         statuses = self.services.connections.statuses
         statuses.changed.subscribe(self, lambda _: self.reload())
 
     async def load(self) -> None:
-        """Read the settings anew; the file may have been edited."""
+        """Read the settings again; the file may have been edited."""
         try:
             found = await aside(self.services.environment.connections.all)
             self._forgotten = len(await aside(self.services.environment.connections.forgotten))
@@ -186,7 +186,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         return None
 
     def on_grid_opened(self) -> None:
-        """Work with this connection from now on."""
+        """Switch to the connection."""
         current = self.current
         if current is None:
             return
@@ -211,11 +211,11 @@ Read-only keeps everyone from sending or changing anything by accident."""
         self.services.navigate(OpenConnectionForm(connection))
 
     def action_mapping(self) -> None:
-        """Say where events of the open connection carry the identifiers."""
+        """Set where events of the open connection carry the identifiers."""
         self.services.navigate(OpenMapping())
 
     def action_test(self) -> None:
-        """Ask Amplitude whether it takes the keys."""
+        """Ask Amplitude whether it accepts the keys."""
         if self.current is not None:
             self.run_worker(self._test(self.current))
 
@@ -263,7 +263,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
     # Deleting.
 
     def action_delete(self) -> None:
-        """Forget a connection and its keys, after confirmation."""
+        """Delete a connection and its keys, after confirmation."""
         current = self.current
         if current is None:
             return
@@ -317,7 +317,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         self.reload()
 
     def action_clean_up(self) -> None:
-        """Delete keys of deleted connections that the keyring did not let go before."""
+        """Delete keys of deleted connections that the keyring failed to delete earlier."""
         self.run_worker(self._clean_up())
 
     async def _clean_up(self) -> None:

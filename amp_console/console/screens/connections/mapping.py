@@ -1,4 +1,4 @@
-"""Where the connection's events carry the identifiers, tried at once on a sample event."""
+"""Where the connection's events carry the identifiers, tested on a sample event."""
 
 import json
 from pathlib import PurePath
@@ -50,7 +50,7 @@ SAMPLE = json.dumps(
 PASTE = "Sample event: paste one of yours"
 NO_SAMPLE = "Paste an event to try the paths on it."
 NO_NUMBER = "Amplitude's own IDs are numbers: users imported so would not be found."
-LARGEST_SAMPLE = 100_000  # characters; a sample is tried anew at every key
+LARGEST_SAMPLE = 100_000  # characters; a sample is tested at every key
 
 
 class MappingScreen(FormScreen):
@@ -75,7 +75,7 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
     NEEDS = {"save": {Need.SETTINGS}}  # noqa: RUF012
 
     def __init__(self, source: str = "", line: int = 0) -> None:
-        """`source` and `line` are where the event is that the mapping is tried on at first."""
+        """`source` and `line` are the place of the event with which to test the mapping first."""
         super().__init__()
         self._source = source
         self._line = line
@@ -114,7 +114,7 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
                 yield Static(id="found-text")
 
     def on_mount(self) -> None:
-        """Try what is set."""
+        """Test the current paths."""
         self.query_one("#event", TextArea).indent_type = "spaces"
         self.begin()
         self._try()
@@ -122,7 +122,7 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
             self.run_worker(self._read_event())
 
     async def _read_event(self) -> None:
-        """Try the event that led here; where it is gone, the sample."""
+        """Test with the event that led here, or with the sample if it is gone."""
         try:
             self._sample = await aside(event_at, self._source, self._line)
         except UnreadableSource as error:
@@ -134,21 +134,21 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
         self.action_sample()
 
     def on_input_changed(self) -> None:
-        """Try at every key."""
+        """Test again."""
         self._try()
 
     def on_text_area_changed(self) -> None:
-        """Try at every key."""
+        """Test again."""
         self._try()
 
     def action_sample(self) -> None:
-        """Put the sample, or the event that led here, back."""
+        """Restore the sample, or the event that led here."""
         self.query_one("#event", TextArea).load_text(self._sample)
 
-    # Trying.
+    # Testing.
 
     def _mapping(self) -> FieldMapping | None:
-        """The paths as entered; None where fields show mistakes."""
+        """The entered paths; None if fields show mistakes."""
         told = self.mistakes()
         for name in (USER_ID, AMPLITUDE_ID):
             self.field(name).show_note(told.get(name, ""), self.services.glyphs)
@@ -173,7 +173,7 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
     # Saving.
 
     def action_save(self) -> None:
-        """Read events by these paths from now on."""
+        """Save the paths for events read from now on."""
         if self._mapping() is None:
             self.services.notifications.post(NOT_SAVED, "warning")
         elif not self.is_changed:

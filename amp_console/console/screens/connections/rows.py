@@ -1,4 +1,4 @@
-"""The rows of the list of connections, and words about their keys."""
+"""The rows of the list of connections, and texts about their keys."""
 
 from amp_console.connections import Connection
 from amp_console.console.connection_statuses import ConnectionStatus
@@ -57,7 +57,7 @@ def row(services: Services, connection: Connection) -> Row:
 
 
 def where_keys_are(services: Services, connection: Connection) -> str:
-    """Where a connection's keys come from, in a word or two."""
+    """The source of a connection's keys, in a word or two."""
     opened = services.connections.find(connection)
     if opened is not None:
         return opened.sessions.keys_note
@@ -67,19 +67,19 @@ def where_keys_are(services: Services, connection: Connection) -> str:
 
 
 def is_in_front(services: Services, connection: Connection) -> bool:
-    """Whether a connection is the one that this screen works with."""
+    """Whether a connection is that of this screen."""
     session = services.session
     return session is not None and session.connection.id == connection.id
 
 
 def status_of(services: Services, connection: Connection) -> ConnectionStatus | None:
-    """The status of a connection that is not in front; None where it is not known."""
+    """The status of a connection that is not in front; None if it is unknown."""
     known = services.connections.statuses.others
     return next((item for item in known if item.connection.id == connection.id), None)
 
 
 def told_after(connection: Connection, waiting: tuple[str, ...]) -> tuple[str, bool]:
-    """Say where a deleted connection's keys are, and whether that is as it should be."""
+    """Say where a deleted connection's keys are, and return whether they are gone."""
     if connection.keyring_item is None:
         return NO_KEYS, True
     if connection.keyring_item in waiting:

@@ -1,4 +1,4 @@
-"""The events that could not be read: by reason, and of one reason some with file and line."""
+"""The events that could not be read: by reason, with some examples by file and line."""
 
 from collections.abc import Hashable
 
@@ -30,11 +30,11 @@ NOT_JSON = "not JSON"
 BROKEN_TEXT = """\
 Correct the text at its source, then import the whole file again: reading an event twice changes \
 nothing."""
-SAMPLES = 10  # events that are shown of each reason
+SAMPLES = 10  # events shown for each reason
 
 
 class InvalidEvents(Container):
-    """Invalid events by reason, with a filter; beside or below them those of one reason."""
+    """Invalid events by reason, with a filter; beside or below, those of one reason."""
 
     def __init__(self) -> None:
         super().__init__(id="invalid")
@@ -68,7 +68,7 @@ class InvalidEvents(Container):
 
     @property
     def is_entered(self) -> bool:
-        """Whether one reason is read, and not the list."""
+        """Whether the focus is in a reason's text, not in the list."""
         return self.query_one(Split).is_entered
 
     async def load(self) -> None:
@@ -76,7 +76,7 @@ class InvalidEvents(Container):
         text = self._text
         groups = await screen_of(self).session.read(invalid_groups, text, SAMPLES)
         if text != self._text:
-            return  # another filter by now
+            return  # the filter has changed
         self._groups = {group.reason: group for group in groups}
         total = sum(group.count for group in groups)
         self.query_one("#invalid-panel").border_subtitle = plural(total, "event")
@@ -86,7 +86,7 @@ class InvalidEvents(Container):
         self._show_reason()
 
     def _show_reason(self) -> None:
-        """Show the reason under the cursor with some of its events, and what to do about it."""
+        """Show the reason under the cursor, some of its events, and what to do about it."""
         group = self._groups.get(self.query_one(Grid).key)
         split = self.query_one(Split)
         split.fit_rows(len(self._groups))
@@ -117,7 +117,7 @@ class InvalidEvents(Container):
         screen_of(self).refresh_bindings()
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Go to the reason with its events."""
+        """Go to the text of the reason."""
         event.stop()
         self.query_one(Split).enter()
 

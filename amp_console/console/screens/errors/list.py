@@ -1,4 +1,4 @@
-"""The errors: rejected users, and the events that could not be read."""
+"""The errors screen: rejected users, and events that could not be read."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -52,7 +52,7 @@ NOT_RETRIED = "Invalid events can't be retried. Fix them, and import the file ag
 
 
 class ErrorsScreen(BaseScreen):
-    """Rejected users of one audience, of one run, or of all."""
+    """Rejected users of one audience, one run, or all, and invalid events."""
 
     NAME = "Errors"
     BELONGS_TO = MainScreen.ERRORS
@@ -145,11 +145,11 @@ settings of the audience. E writes what is shown to a CSV file."""
     def __init__(
         self, audience_id: int | None = None, run_id: int | None = None, *, invalid: bool = False
     ) -> None:
-        """`invalid` shows the events that could not be read first."""
+        """With `invalid`, it first shows the events that could not be read."""
         super().__init__()
         self.set_class(invalid, "-invalid")
         self._retried: dict[int, str] = {}
-        """The audiences shown here whose users a sync tries anew, by id, and their names."""
+        """The names of the audiences shown here whose users the next sync retries, by ID."""
         self._rejected = RejectedUsers(RejectedFilter(audience_id=audience_id, run_id=run_id))
         self._invalid = InvalidEvents()
 
@@ -170,7 +170,7 @@ settings of the audience. E writes what is shown to a CSV file."""
     def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # the list reads its own filter
         self._rejected.follow_cursor()
 
-    # Moving about.
+    # Navigation.
 
     @property
     def _is_invalid(self) -> bool:
@@ -202,7 +202,7 @@ settings of the audience. E writes what is shown to a CSV file."""
         self.refresh_bindings()
 
     def action_other_list(self) -> None:
-        """Go from the reasons to the users, or back; in a detail, to what comes next."""
+        """Go from the reasons to the users, or back; from a detail, to the next panel."""
         if self._is_invalid or self._rejected.split.is_entered:
             self.focus_next()
         elif self._rejected.users.has_cursor:
@@ -214,7 +214,7 @@ settings of the audience. E writes what is shown to a CSV file."""
         (self._invalid if self._is_invalid else self._rejected.users).open_filter()
 
     def revisit(self) -> None:
-        """Show all rejected users: the key that opens this screen works on it, too."""
+        """Show all rejected users: the key that opens this screen also works on it."""
         super().revisit()
         self.action_rejected()
         self.action_everything()
@@ -224,14 +224,14 @@ settings of the audience. E writes what is shown to a CSV file."""
         self._rejected.scope = RejectedFilter()
         self.reload()
 
-    # Doing something about it.
+    # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what leads to where one is, and what is about one user where there is none."""
+        """Hide actions that lead to the current list, or need a user if there is none."""
         if action == ("invalid" if self._is_invalid else "rejected"):
             return False
         if action in {"other_list", "retry_one", "settings"} and self._is_invalid:
-            return False  # tab goes from panel to panel there
+            return False  # there, Tab moves between panels
         if action == "everything" and self._rejected.scope == RejectedFilter():
             return False
         if is_open(self) and action == "request":
@@ -252,7 +252,7 @@ settings of the audience. E writes what is shown to a CSV file."""
             return useful
         what = names[0] if len(names) == 1 else plural(len(names), "audience")
         sync = Labelled("sync", f"Plan a sync of {what}")
-        # Of an audience whose users were not retried, what is useful there comes first.
+        # For an audience whose users were not retried, its own useful actions come first.
         at = 0 if audience_id_of(self._rejected) in {None, *self._retried} else 1
         return *useful[:at], sync, *useful[at:]
 
@@ -284,16 +284,16 @@ settings of the audience. E writes what is shown to a CSV file."""
         self.run_worker(deferred(ask_amplitude, self._rejected), exclusive=True, group="ask")
 
     def action_request(self) -> None:
-        """Show the request that carried the user, with its answer."""
+        """Show the request that sent the user, with its answer."""
         self._rejected.detail.show_request()
 
     def action_mapping(self) -> None:
-        """Say where events carry the identifiers, by the event in question."""
+        """Set where events carry the identifiers, with the event in question."""
         place = self._invalid.place if self._is_invalid else self._rejected.detail.place
         self.services.navigate(OpenMapping(*place))
 
     def action_settings(self) -> None:
-        """Open the settings of the audience that the user, or the reason, is of."""
+        """Open the settings of the audience of the user or the reason."""
         if (audience_id := audience_id_of(self._rejected)) is not None:
             self.services.navigate(OpenAudienceSettings(audience_id))
 
@@ -305,14 +305,14 @@ settings of the audience. E writes what is shown to a CSV file."""
             self.services.navigate(OpenPerson(user.id, answer))
 
     def action_copy(self) -> None:
-        """Copy what is in detail, or the row under the cursor."""
+        """Copy the detail, or the row under the cursor."""
         if self._rejected.split.is_entered:
             self.services.clipboard.copy(self._rejected.detail.text.plain)
         else:
             super().action_copy()
 
     def action_sync(self) -> None:
-        """Plan a sync of the audiences whose users were retried, with all that is pending there."""
+        """Plan a sync of the audiences with retried users, including all their pending changes."""
         self.services.navigate(OpenPlan(tuple(self._retried)))
 
     def action_export(self) -> None:
@@ -329,11 +329,11 @@ async def _export(screen: ErrorsScreen, request: ExportRequest) -> int:
 
 
 def _useful_here(screen: ErrorsScreen) -> UsefulActions:
-    """What is useful, besides a sync of those who were retried."""
+    """The useful actions, besides a sync of retried users."""
     rejected = screen._rejected
     if screen._is_invalid:
         others = "export", "rejected"
-        # No mapping makes a broken text readable.
+        # No mapping makes a broken text valid.
         return others if screen._invalid.is_broken_text else ("mapping", *others)
     everything = ("everything",) if rejected.scope != RejectedFilter() else ()
     users = rejected.users
@@ -369,14 +369,14 @@ def _useful_here(screen: ErrorsScreen) -> UsefulActions:
 
 
 def _is_no_one(screen: ErrorsScreen, action: str) -> bool:
-    """Whether there is no user to ask about, or to show everywhere."""
+    """Whether an action needs a user, and there is none."""
     rejected = screen._rejected
     found = rejected.current if action == "person" else asked_users(rejected)
     return screen._is_invalid or not (found or (action == "ask" and asked_of_reason(rejected)))
 
 
 def _reason_without_request(screen: ErrorsScreen) -> str | None:
-    """Why there is no request to show; of an invalid event, which key shows the event."""
+    """Why there is no request to show; for an invalid event, which key shows the event."""
     if screen._is_invalid:
         if screen._invalid.is_broken_text:
             return "These events are not JSON: correct them in the file at the line that is shown."
@@ -386,7 +386,7 @@ def _reason_without_request(screen: ErrorsScreen) -> str | None:
 
 
 def _reason_of_scope(rejected: RejectedUsers, action: str) -> str | None:
-    """Why there is no audience whose settings to open, or why all audiences can't be shown."""
+    """Why no audience's settings can be opened, or why all audiences can't be shown."""
     if action == "everything":
         is_all = rejected.scope == RejectedFilter()
         return "The errors of all audiences are shown already." if is_all else None
@@ -396,7 +396,7 @@ def _reason_of_scope(rejected: RejectedUsers, action: str) -> str | None:
 
 
 def _of_user(detail: RejectedUserDetail, *others: str | Labelled) -> UsefulActions:
-    """What is useful of the user in question, depending on whether Amplitude knows them."""
+    """The useful actions for a user, depending on whether Amplitude knows them."""
     if detail.is_known is None:
         return "ask", *others
     if not detail.is_retry_in_vain:
@@ -408,7 +408,7 @@ def _of_user(detail: RejectedUserDetail, *others: str | Labelled) -> UsefulActio
 def _of_marked(
     session: Session, marked: Sequence[RejectedUser], *retry: str | Labelled | Withheld
 ) -> UsefulActions:
-    """What is useful of the marked users: to ask about them first, or to retry them."""
+    """The useful actions for the marked users: ask about them first, or retry them."""
     can_retry = [user for user in marked if is_retriable(user.code)]
     if not can_retry:
         return retry
@@ -418,7 +418,7 @@ def _of_marked(
 
 
 def _reason_not_to_ask(rejected: RejectedUsers) -> str | None:
-    """Why Amplitude is not asked about the users in question."""
+    """Why Amplitude can't be asked about the users in question."""
     users, of_reason = asked_users(rejected), asked_of_reason(rejected)
     many = of_reason or sum(is_retriable(user.code) for user in users)
     if not many and len(users) > 1:
@@ -436,7 +436,7 @@ def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: b
     if rejected.users.is_without_match and not rejected.split.is_entered:
         return NO_MATCH
     if is_one and rejected.split.is_entered and not rejected.detail.is_rejected:
-        return "This user is not rejected any more: they were retried meanwhile."
+        return "This user is no longer rejected: they have been retried since."
     if is_one and not rejected.is_empty and rejected.current is None:
         return "Press Enter to go to the users of this reason, and U retries one of them."
     shown = [rejected.shown] if rejected.shown is not None else []
@@ -448,5 +448,5 @@ def _reason_not_to_retry(session: Session, rejected: RejectedUsers, *, is_one: b
 
 async def _retry(screen: ErrorsScreen, ask: Callable[[], Awaitable[RetryOutcome]]) -> None:
     outcome = await ask()
-    screen.reload()  # Amplitude may have been asked, too
+    screen.reload()  # Amplitude may also have been asked
     finish_retry(screen.services, outcome)

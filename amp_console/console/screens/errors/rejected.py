@@ -1,4 +1,4 @@
-"""The rejected users: groups, the users of the group under the cursor, and one user whole."""
+"""The rejected users: groups, the users of the current group, and one user in detail."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
@@ -50,21 +50,21 @@ No one is rejected.
 Users that Amplitude skips or refuses, and those without an identifier of the
 audience's ID type, are listed here with the reason.
 """
-BORDER = 6  # columns of a line of the border that its text can't have
+BORDER = 6  # columns of a border line that text can't use
 
 
 class GroupsPanel(Container):
-    """The list of reasons; below it is said of them what has room."""
+    """The list of reasons, with a text on them in its border."""
 
     _says: tuple[str, ...] = ()
 
     def say(self, texts: Iterable[str]) -> None:
-        """Say the first of these texts that fits into the border."""
+        """Show the first of these texts that fits into the border."""
         self._says = tuple(texts)
         self.on_resize()
 
     def on_resize(self) -> None:
-        """Say what fits into another width."""
+        """Show the text that fits into the new width."""
         room = (self.outer_size.width or self.screen.size.width) - BORDER
         self.border_subtitle = next((text for text in self._says if cell_len(text) <= room), "")
 
@@ -77,7 +77,7 @@ class RejectedUsers(Container):
         self.scope = scope
         self.detail = RejectedUserDetail()
         self._groups: dict[Hashable, RejectionGroup] = {}
-        self._in_vain = 0  # users of the group whose retry would be in vain, by its answers
+        self._in_vain = 0  # users of the group whose retry would fail again, by Amplitude's answers
 
     def compose(self) -> ComposeResult:
         services = screen_of(self).services
@@ -111,19 +111,19 @@ class RejectedUsers(Container):
 
     @property
     def current(self) -> RejectedUser | None:
-        """The user that the keys are about: in detail, or under the cursor of the list of users."""
+        """The user that keys act on: in the detail, or under the cursor of the list of users."""
         if self.split.is_entered:
             return self.detail.user
         return self.users.current if self.users.has_cursor else None
 
     @property
     def shown(self) -> RejectedUser | None:
-        """The user in detail: also the one under the cursor that waits in the list of users."""
+        """The user in the detail, even if the focus is on the reasons."""
         return self.detail.user if self.split.is_entered else self.users.current
 
     @property
     def is_empty(self) -> bool:
-        """Whether no one is rejected, as far as the ledger was read."""
+        """Whether no one is rejected, as last read from the ledger."""
         return not self._groups
 
     @property
@@ -134,9 +134,9 @@ class RejectedUsers(Container):
 
     @property
     def retry_label(self) -> str:
-        """What retrying several users is called, with their number.
+        """The label for retrying several users, with their number.
 
-        "" if no one can be retried, or Amplitude's answers say that a retry is in vain.
+        "" if no one can be retried, or if a retry would fail again by Amplitude's answers.
         """
         if marked := self.users.marked:
             session = screen_of(self).session
@@ -145,7 +145,7 @@ class RejectedUsers(Container):
             return f"Retry {which} marked" if many else ""
         many = sum(group.count for group in self.chosen if is_retriable(group.code))
         many = max(0, many - self._in_vain)
-        if self.users.filter_text:  # leaves some of them, and not all of these can be retried
+        if self.users.filter_text:  # it leaves some of them, and not all of these can be retried
             return "Retry matches" if many else ""
         total = sum(group.count for group in self.chosen)
         if many == total == 1:
@@ -178,7 +178,7 @@ class RejectedUsers(Container):
         await self._load_detail()
 
     async def _load_detail(self) -> None:
-        """Read the user under the cursor; one that is being read about stays until it is left."""
+        """Read the user under the cursor; one in a focused detail stays until that is left."""
         has_users = bool(self._groups) and not self.users.is_without_match
         self.split.has_detail = has_users or self.split.is_entered
         wanted = self.detail.user if self.split.is_entered else self.users.current
@@ -186,7 +186,7 @@ class RejectedUsers(Container):
         screen_of(self).action_keys.refresh()
 
     def follow_cursor(self) -> None:
-        """Show the users of the group, and the user, that the cursors are on by now."""
+        """Show the users of the group, and the user, under the cursors."""
         screen_of(self).loader.follow("users", self._load_users)
 
     async def _title(self) -> str:
@@ -217,7 +217,7 @@ class RejectedUsers(Container):
         )
         grid.show(rows)
         panel.border_title = safe_text(title, max_length=80)
-        # Invalid events are not kept by run or audience.
+        # Invalid events are not recorded by run or audience.
         invalid = 0 if self.scope.run_id is not None else invalid
         of_all = "" if self.scope.audience_id is None else " (all audiences)"
         unsent = [group for group in groups if not is_retriable(group.code)]
@@ -228,7 +228,7 @@ class RejectedUsers(Container):
         with_why = f"{says_stuck}: {why}" if stuck else ""
         says_vain = f"{in_vain:,} likely rejected again" if in_vain else ""
         dot = services.glyphs.separator
-        # The key stays; of the rest, what is said as long as there is room.
+        # The key stays; the rest is shown if there is room.
         panel.say(
             dot.join(filter(None, parts))
             for parts in (
@@ -238,7 +238,7 @@ class RejectedUsers(Container):
                 (says_invalid,),
             )
         )
-        panel.styles.height = len(rows) + 3 if rows else "1fr"  # with header and border
+        panel.styles.height = len(rows) + 3 if rows else "1fr"  # including header and border
         self.screen.set_class(not rows, "-no-people")
         if not rows and self.users.has_cursor:
             grid.focus()
@@ -294,7 +294,7 @@ class RejectedUsers(Container):
             self.users.focus_list()
             return
         screen = screen_of(self)
-        await screen.loader.run(self.users.load)  # the row may belong to another group by now
+        await screen.loader.run(self.users.load)  # by now, the row may belong to another group
         user = self.users.find(event.key)
         if user is not None:
             await screen.loader.run(partial(self.detail.load, user))
@@ -302,16 +302,16 @@ class RejectedUsers(Container):
             screen.refresh_bindings()
 
     def on_descendant_blur(self) -> None:
-        """Let the detail follow the cursor again once it is left."""
+        """Let the detail follow the cursor again after it was left."""
         self.follow_cursor()
 
     async def retry(self) -> RetryOutcome:
-        """Ask, and make the marked users, or all of the group, pending."""
+        """After confirmation, make the marked users, or the whole group, pending."""
         await screen_of(self).loader.run(self.users.load)
         return await self._retry(self.users.marked)
 
     async def retry_one(self) -> RetryOutcome:
-        """Ask, and make the user in question pending."""
+        """After confirmation, make the user in question pending."""
         await screen_of(self).loader.run(self.users.load)
         user = self.shown
         if user is None:
@@ -336,15 +336,15 @@ def audience_id_of(rejected: RejectedUsers) -> int | None:
 
 
 def asked_users(rejected: RejectedUsers) -> Sequence[RejectedUser]:
-    """The users that Amplitude is asked about: in detail, marked, or under the cursor."""
+    """The users to ask Amplitude about: in the detail, marked, or under the cursor."""
     marked = () if rejected.split.is_entered else rejected.users.marked
     return marked or ([rejected.current] if rejected.current is not None else [])
 
 
 def asked_of_reason(rejected: RejectedUsers) -> int:
-    """How many users of the reason under the cursor Amplitude is asked about.
+    """About how many users of the reason under the cursor Amplitude can be asked.
 
-    0 in the list of users, where it is asked about those.
+    0 if the focus is in the list of users: Amplitude is then asked about those.
     """
     if rejected.split.is_entered or rejected.users.has_cursor:
         return 0
@@ -352,7 +352,7 @@ def asked_of_reason(rejected: RejectedUsers) -> int:
 
 
 async def ask_amplitude(rejected: RejectedUsers) -> None:
-    """Ask Amplitude whether it knows those users, or all of the reason, by now."""
+    """Ask Amplitude whether it now knows those users, or all users of the reason."""
     asked, screen = asked_users(rejected), screen_of(rejected)
     if asked_of_reason(rejected):
         await ask_about_users(screen.services, await rejected.all_shown())
@@ -361,11 +361,11 @@ async def ask_amplitude(rejected: RejectedUsers) -> None:
         await rejected.detail.ask(asked[0])
     elif asked:
         await ask_about_users(screen.services, asked)
-        screen.reload()  # the list says so, too
+        screen.reload()  # the list shows the answer, too
 
 
 async def _count_in_vain(session: Session, query: RejectedFilter) -> int:
-    """How many users Amplitude would reject again if they were retried, by its answers."""
+    """How many users Amplitude would reject again if retried, by its answers."""
     found = await asked_about(session, query)
     return sum(is_retriable(user.code) and is_in_vain(session, user) for user in found)
 

@@ -1,4 +1,4 @@
-"""One rejected user, whole: who, why, what to do, and the request that carried them."""
+"""One rejected user in detail: who, why, what to do, and the request that sent them."""
 
 import json
 
@@ -39,23 +39,23 @@ NO_IDENTIFIER = (
 )
 NO_USER = "No user is selected."
 MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
-REST = 20  # times as long as counting took, until members are counted again
+REST = 20  # times the duration of a count, until members are counted again
 FRAME = 6  # columns: borders, padding and a scrollbar
 
 
 class RejectedUserDetail(ScrollPane):
-    """All that is known of one rejected user, in a text that scrolls."""
+    """All that is known about one rejected user, in a text that scrolls."""
 
     def __init__(self) -> None:
         super().__init__(id="user", classes="panel")
         self.user: RejectedUser | None = None
-        """The user that is shown."""
+        """The user on screen."""
         self._request: RequestRecord | None = None
         self._now: PersonStatus | None = None
         self._is_read = False
         self._asking: tuple[UserKey, SearchAnswer] | None = None
-        """The user that Amplitude is asked about, or could not be asked about, and what to say."""
-        self._moves = ""  # what another ID type does to the members of the cohort
+        """The user that Amplitude is being asked about, or could not be, and the text for that."""
+        self._moves = ""  # the effect of another ID type on the members of the cohort
         self._rests_until = 0.0
         self._timer: Timer | None = None  # until they are counted again
         self._paths: dict[IdType, str | None] = {}  # where events carry the identifiers
@@ -75,7 +75,7 @@ class RejectedUserDetail(ScrollPane):
             self._draw()
 
     async def load(self, user: RejectedUser | None) -> None:
-        """Read the request that carried a user, and how they stand by now, and show them.
+        """Read the request that sent a user, and their current status, and show both.
 
         Raises `LedgerError`.
         """
@@ -86,7 +86,7 @@ class RejectedUserDetail(ScrollPane):
             now = next((answer for answer in answers if _is_about(answer, user)), None)
             newest = now.record.rejected_user if now is not None else None
             if newest is not None and newest.at != user.at:
-                user = newest  # a sync has rejected them again since they were listed
+                user = newest  # a sync has rejected them again since the list was read
             known = session.connection
             self._paths = {
                 IdType.USER_ID: known.user_id_path,
@@ -102,10 +102,10 @@ class RejectedUserDetail(ScrollPane):
         self._draw()
 
     def _is_to_be_counted(self, user: RejectedUser) -> bool:
-        """Whether to count the users that another ID type would move, which reads all members.
+        """Whether to count the users affected by another ID type, which reads all members.
 
-        Not for each user that the cursor comes to, and not for each change that a job or another
-        process makes.
+        This is not done for each user that the cursor reaches, or for each change by a job or
+        another process.
         """
         services = services_of(self)
         if self.user is None or self.user.audience_id != user.audience_id:
@@ -137,7 +137,7 @@ class RejectedUserDetail(ScrollPane):
 
     @property
     def is_rejected(self) -> bool:
-        """Whether the user is rejected still; a retry or a sync may have come in between."""
+        """Whether the user is still rejected; a retry or a sync may have changed that."""
         return self._now is None or self._now.verdict in {
             PersonVerdict.REJECTED,
             PersonVerdict.NO_IDENTIFIER,
@@ -145,7 +145,7 @@ class RejectedUserDetail(ScrollPane):
 
     @property
     def text(self) -> Content:
-        """What is shown."""
+        """The whole text."""
         user = self.user
         if user is None:
             return safe_text((NO_USER if self._is_read else READING, MUTED))
@@ -167,7 +167,7 @@ class RejectedUserDetail(ScrollPane):
         return lines(*blocks)
 
     async def ask(self, user: RejectedUser) -> None:
-        """Ask Amplitude whether it knows a user by now."""
+        """Ask Amplitude whether it now knows a user."""
         services, session = services_of(self), screen_of(self).session
         now, more = services.clock.now, services.glyphs.more
         statuses = await session.read(explain_person, user.id)
@@ -179,27 +179,27 @@ class RejectedUserDetail(ScrollPane):
         screen_of(self).reload()  # the list says so, too
 
     def answer_about(self, user: RejectedUser) -> SearchAnswer | None:
-        """What Amplitude's user search said of a user; None if it was not asked since."""
+        """The answer of Amplitude's user search about a user; None if it was not asked since."""
         if self._asking is not None and self._asking[0] == key_of(user):
             return self._asking[1]
-        session = services_of(self).session  # None while the console quits
+        session = services_of(self).session  # None while the console is quitting
         return None if session is None else session.search_answers.about(user)
 
     @property
     def is_known(self) -> bool | None:
-        """Whether Amplitude knows the user that is shown, as it said; None if it did not."""
+        """Whether Amplitude knows the user on screen, by its answer; None without an answer."""
         answer = None if self.user is None else self.answer_about(self.user)
         return None if answer is None else answer.is_known
 
     @property
     def is_retry_in_vain(self) -> bool:
-        """Whether a retry of the user that is shown would be rejected again, by that answer."""
+        """Whether a retry of the user on screen would be rejected again, by that answer."""
         if (user := self.user) is None or (answer := self.answer_about(user)) is None:
             return False
         return answer.is_retry_in_vain(user)
 
     def show_request(self) -> None:
-        """Show the request that carried the user, whole, with its answer."""
+        """Show the request that sent the user, in full, with its answer."""
         if self.user is not None and self.user.request_id is not None:
             self.app.push_screen(RequestView(self.user.request_id))
 
@@ -209,7 +209,7 @@ class RejectedUserDetail(ScrollPane):
         self.query_one("#user-text", Static).update(self.text)
 
     def _advice(self, user: RejectedUser) -> str:
-        """What to do; where a path to the missing identifier is mapped, that it led to nothing."""
+        """What to do; if a path to the missing identifier is mapped, say that nothing was there."""
         missing = user.id_type.other
         path = self._paths.get(missing)
         if user.code is not Reason.NO_IDENTIFIER:
@@ -231,7 +231,7 @@ class RejectedUserDetail(ScrollPane):
         ]
         operation = OPERATION[user.operation]
         lacks_identifier = user.code is Reason.NO_IDENTIFIER
-        if self.is_rejected or not lacks_identifier:  # else the ID type was switched since
+        if self.is_rejected or not lacks_identifier:  # otherwise the ID type was switched since
             rows.insert(0, ("why", safe_text((reason_text(user.code, user.reason), BAD))))
         if lacks_identifier and self.is_rejected:
             rows.append(("operation", f"{operation}, never sent"))
@@ -270,7 +270,7 @@ def _is_about(answer: PersonStatus, user: RejectedUser) -> bool:
 
 
 def _answer(text: str, id_: str) -> list[Content]:
-    """Amplitude's answer; the lines that name the user stand out."""
+    """Amplitude's answer, with the lines that name the user highlighted."""
     name = json.dumps(id_, ensure_ascii=False)
     return [
         safe_text((line, BAD if name in line else MUTED), max_length=MAX_LENGTH)
@@ -279,7 +279,7 @@ def _answer(text: str, id_: str) -> list[Content]:
 
 
 def pretty(text: str) -> str:
-    """Lay out an answer that is JSON; another one, or one that was cut off, stays as it is."""
+    """Indent an answer that is JSON; leave any other, or an incomplete one, unchanged."""
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):

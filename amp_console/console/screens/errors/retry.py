@@ -1,4 +1,4 @@
-"""Making rejected users pending again, once confirmed, and planning a sync if wanted."""
+"""Making rejected users pending again, after confirmation, and optionally planning a sync."""
 
 import enum
 from collections import Counter
@@ -40,18 +40,18 @@ from amp_console.text import clean, listed, plural
 
 NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
 NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
-"""As it is said under Errors."""
+"""The text under Errors."""
 NOT_SENT = f"{NO_IDENTIFIER}Open Errors and press m to set its field, then import the events again."
-"""As a notification, on any screen."""
-NOT_REJECTED = "No one was retried: these users are not rejected any more."
+"""The text of a notification, on any screen."""
+NOT_REJECTED = "No one was retried: these users are no longer rejected."
 MAX_ASKED = 20  # users; Amplitude allows 360 searches an hour
-MAX_READ = 500  # users that are looked through for those that Amplitude was asked about
+MAX_READ = 500  # users searched for those that Amplitude was asked about
 ASKED_AT_ONCE = 5  # Amplitude allows 10
-NAMED = 3  # audiences and users that are named; of more only the number is said
+NAMED = 3  # up to this many audiences and users are named; more are only counted
 
 
 def is_retriable(code: Reason) -> bool:
-    """Whether another try may end differently; without an identifier there is nothing to send."""
+    """Whether a retry may succeed; without an identifier, there is nothing to send."""
     return code is not Reason.NO_IDENTIFIER
 
 
@@ -63,15 +63,16 @@ def reason_not_to_retry(connection: Connection, codes: Iterable[Reason]) -> str 
 
 
 class RetrySummary(NamedTuple):
-    """The users who can be retried: in which audiences (id, name), and how many in each.
+    """The users who can be retried: their audiences (ID, name), and how many in each.
 
-    `staying` can't be retried: they have no identifier to send, as `lacking` says.
-    `only` is the identifier of a single person, `names` those of a few. A sync of these audiences
-    also delivers `others`, the changes that are pending in them already. `answer` is what Amplitude
-    said of the users when it was asked about them, "" if it was not; `subject` names those who are
-    retried, as a sentence begins, where it knows only some. It was not asked about `unknown` users
-    that it did not know, and `asks_again`: it may be asked about all of them once more. So many are
-    `left_out` because of what it said; `is_in_vain`: it said so of all, and no retry will help.
+    `staying` users can't be retried: they have no identifier to send, as `lacking` says. `only` is
+    the identifier of a single person, `names` are those of a few. A sync of these audiences also
+    delivers `others`, the changes already pending in them. `answer` is Amplitude's answer about the
+    users, "" if it was not asked; `subject` names those who are retried, as the start of a
+    sentence, if it knows only some. `unknown` counts users that Amplitude rejected as unknown and
+    was not asked about; with `asks_again`, it may be asked about all of them once more. `left_out`
+    counts users who are left out because of its answers; `is_in_vain`: that is true of all, and no
+    retry will help.
     """
 
     audiences: dict[int, str]
@@ -95,7 +96,7 @@ class RetrySummary(NamedTuple):
 
     @property
     def retriable(self) -> int:
-        """How many users a retry makes pending."""
+        """How many users the retry makes pending."""
         return sum(self.counts.values())
 
     @property
@@ -105,14 +106,14 @@ class RetrySummary(NamedTuple):
 
 
 class RetryOutcome(NamedTuple):
-    """The result: how many users are pending again, by audience, and whether to plan a sync."""
+    """The result: how many users are pending again by audience, and whether to plan a sync."""
 
     counts: Mapping[int, int] = {}
     wants_sync: bool = False
 
 
 class RetryAnswer(enum.Enum):
-    """What the operator chose: to retry the users, to plan a sync of them, too, or to ask first."""
+    """What the operator chose: to retry, to also plan a sync, or to ask Amplitude first."""
 
     RETRY = "retry"
     SYNC = "sync"
@@ -120,7 +121,7 @@ class RetryAnswer(enum.Enum):
 
 
 class RetryDialog(Question[RetryAnswer | None]):
-    """Asks before users become pending again; None: they stay rejected."""
+    """Asks before users become pending again; None means that they stay rejected."""
 
     def __init__(self, summary: RetrySummary) -> None:
         super().__init__(is_danger=summary.is_in_vain and not summary.can_ask)
@@ -128,14 +129,14 @@ class RetryDialog(Question[RetryAnswer | None]):
 
     @property
     def box_title(self) -> str:
-        """How many of the chosen users are retried."""
+        """The title: how many of the chosen users are retried."""
         retriable, total = self._summary.retriable, self._summary.total
         if retriable < total:
             return f"Retry {retriable:,} of {plural(total, 'user')}?"
         return f"Retry {plural(retriable, 'user')}?"
 
     def answers(self) -> Sequence[Answer]:
-        """Retry, retry and plan a sync, or first what the text advises: to ask Amplitude."""
+        """Retry, or retry and plan a sync; first of all ask Amplitude, if the text advises that."""
         can_ask = self._summary.can_ask
         retry = (
             Answer("retry", "Retry", "y", "default" if can_ask else "primary"),
@@ -159,7 +160,7 @@ def _consequences(summary: RetrySummary) -> list[str]:
     if summary.only:
         become = f"“{clean(summary.only, 60)}” becomes"
     rows = [f"{become} pending again in {where}.", _next_sync(summary)]
-    if summary.answer:  # who is left out comes after those who are retried
+    if summary.answer:  # those left out come after those retried
         rows.insert(len(rows) if summary.left_out else 0, summary.answer)
     if summary.unknown:
         rows.append(_unknown(summary))
@@ -187,7 +188,7 @@ def _unknown(summary: RetrySummary) -> str:
 
 
 def _next_sync(summary: RetrySummary) -> str:
-    """Say what the next sync sends: it can't be limited to the retried users."""
+    """Say what the next sync sends, which can't be limited to the retried users."""
     them = "this user" if summary.only else "them"
     if not summary.others:
         return f"The next sync tries {them} again. You see its plan first."
@@ -204,12 +205,12 @@ async def ask_and_retry(
     answer: str = "",
     subject: str = "",
 ) -> RetryOutcome:
-    """Ask, and make these users pending again, or without any all that match `query` now.
+    """After confirmation, make these users pending or, without any, all that match `query` now.
 
-    `answer` and `subject` as in `RetrySummary`.
+    See `RetrySummary` for `answer` and `subject`.
     """
     session = services.session
-    assert session is not None  # screens that retry are opened only with one
+    assert session is not None  # screens that retry are only opened with one
     if session.connection.read_only:
         services.notifications.post(refusal(session.connection), "warning")
         return RetryOutcome()
@@ -231,7 +232,7 @@ async def ask_and_retry(
         return RetryOutcome()
     is_sync = choice is RetryAnswer.SYNC
     text = f"{plural(done, 'user')} pending again."
-    if summary.others and not is_sync:  # else the plan that opens counts them
+    if summary.others and not is_sync:  # otherwise the plan that opens counts them
         text += f" The next sync also delivers {plural(summary.others, 'other pending change')}."
     if not is_sync:
         text += " Press s to see its plan."
@@ -240,7 +241,7 @@ async def ask_and_retry(
 
 
 async def _summary(session: Session, query: RejectedFilter, known: "_Answered") -> RetrySummary:
-    """Count who can be retried, and what the next sync delivers besides."""
+    """Count who can be retried, and what else the next sync delivers."""
     if known.users:
         summary = _of_users(known.users)
     else:
@@ -258,7 +259,7 @@ async def _summary(session: Session, query: RejectedFilter, known: "_Answered") 
 async def _retry(
     services: Services, session: Session, query: RejectedFilter, users: Sequence[RejectedUser]
 ) -> int:
-    """Make the users pending, or without any all that match; return how many, and say why none."""
+    """Make the users pending or, without any, all that match; return how many, or post why none."""
     try:
         if users:
             these = [(item.audience_id, item.id_type, item.id) for item in users]
@@ -274,10 +275,10 @@ async def _retry(
 
 
 class _Answered(NamedTuple):
-    """The users to retry (none: all of a filter), given what Amplitude answered before.
+    """The users to retry (none: all of a filter), given Amplitude's earlier answers.
 
-    `answer`: what that means for a retry; `unasked`: of how many users that it did not know it was
-    not asked (None: of all); the others as of `RetrySummary`.
+    `answer` is what they mean for a retry; `unasked` is about how many unknown users Amplitude was
+    not asked (None: all); see `RetrySummary` for the other fields.
     """
 
     users: Sequence[RejectedUser]
@@ -289,7 +290,7 @@ class _Answered(NamedTuple):
 
 
 def _all_in_vain(session: Session, users: Sequence[RejectedUser], answer: str) -> _Answered:
-    """Say that a retry of these users is in vain, if it is of all; Amplitude may be asked again."""
+    """Say that no retry of these users will succeed; Amplitude may be asked again."""
     vain = bool(users) and all(is_in_vain(session, user) for user in users)
     unknown = sum(user.code is Reason.UNKNOWN for user in users) if vain else 0
     return _Answered(users, answer, 0, 0 < unknown <= MAX_ASKED, is_in_vain=vain)
@@ -298,7 +299,7 @@ def _all_in_vain(session: Session, users: Sequence[RejectedUser], answer: str) -
 async def _answered(
     services: Services, session: Session, query: RejectedFilter, users: Sequence[RejectedUser]
 ) -> _Answered:
-    """Leave out those whose retry would be in vain, unless that is so for all."""
+    """Leave out those whose retry would fail again, unless that is true of all."""
     about = session.search_answers.about
     chosen = users or await asked_about(session, query)
     tried = [user for user in chosen if is_retriable(user.code)]
@@ -319,7 +320,7 @@ async def _answered(
 
 
 def _in_vain(services: Services, session: Session, users: Sequence[RejectedUser]) -> str:
-    """Say of users whose retry would be in vain what Amplitude was asked, and when."""
+    """Name the users whose retry would fail again, and when Amplitude was asked."""
     asked: dict[bool, list[int]] = {False: [], True: []}
     for user in users:
         if (answer := session.search_answers.about(user)) is not None:
@@ -335,12 +336,12 @@ def _in_vain(services: Services, session: Session, users: Sequence[RejectedUser]
 
 
 def _ages(services: Services, times: Sequence[int]) -> str:
-    """How long ago the first and the last of these moments were: "2 to 7 min ago"."""
+    """How long ago the first and the last of these times were: "2 to 7 min ago"."""
     return between(services.age_of(max(times)), services.age_of(min(times)))
 
 
 async def asked_about(session: Session, query: RejectedFilter) -> Sequence[RejectedUser]:
-    """Users that match, where Amplitude was asked about any user; none of very many."""
+    """Return the matching users if Amplitude was asked about any user, but none if too many."""
     if not session.search_answers.revision:
         return ()
     found = await session.read(rejected_page, query, 0, MAX_READ + 1)
@@ -348,7 +349,7 @@ async def asked_about(session: Session, query: RejectedFilter) -> Sequence[Rejec
 
 
 def is_in_vain(session: Session, user: RejectedUser) -> bool:
-    """Whether Amplitude would reject a user again, as it answered when it was asked."""
+    """Whether Amplitude would reject a user again, by its answer."""
     answer = session.search_answers.about(user)
     return answer is not None and answer.is_retry_in_vain(user)
 
@@ -356,10 +357,10 @@ def is_in_vain(session: Session, user: RejectedUser) -> bool:
 async def _ask_amplitude_first(
     services: Services, session: Session, query: RejectedFilter, users: Sequence[RejectedUser]
 ) -> RetryOutcome:
-    """Ask Amplitude about those it did not know, and offer to retry the ones that it knows now."""
+    """Ask Amplitude about users it did not know, and offer to retry those it now knows."""
     chosen = users or await session.read(rejected_page, query, 0, EVERY)
     unknown = [user for user in chosen if user.code is Reason.UNKNOWN]
-    if not unknown:  # someone else has retried them meanwhile
+    if not unknown:  # someone else has retried them in the meantime
         return await ask_and_retry(services, query, chosen)
     try:
         found = await _look_up(services, session, unknown)
@@ -380,9 +381,9 @@ async def _ask_amplitude_first(
 
 
 async def ask_about_users(services: Services, users: Sequence[RejectedUser]) -> None:
-    """Ask Amplitude whether it knows these users by now, and say how many it does."""
+    """Ask Amplitude whether it now knows these users, and post how many it does."""
     session = services.session
-    assert session is not None  # screens that ask are opened only with one
+    assert session is not None  # screens that ask are only opened with one
     asked = [user for user in users if is_retriable(user.code)]
     try:
         found = await _look_up(services, session, asked)
@@ -404,9 +405,9 @@ async def ask_about_users(services: Services, users: Sequence[RejectedUser]) -> 
 async def _look_up(
     services: Services, session: Session, users: Iterable[RejectedUser]
 ) -> dict[str, UserLookup]:
-    """Ask Amplitude about these users, say so meanwhile, and keep the answers, by identifier.
+    """Ask Amplitude about these users, with a notification; keep the answers, by identifier.
 
-    One who is rejected in several audiences is searched for once. Raises `AmplitudeError` and
+    A user who is rejected in several audiences is searched for once. Raises `AmplitudeError` and
     `LedgerError`.
     """
     ids = dict.fromkeys(user.id for user in users)
@@ -425,10 +426,10 @@ async def _look_up(
 
 
 def _what_it_knows(asked: int, known: int, refused: int) -> tuple[str, str]:
-    """Say how many of the `asked` users Amplitude knows now, and name those who are retried.
+    """Say how many of the `asked` users Amplitude now knows, and name those retried.
 
-    One who is rejected in several audiences counts in each. `refused` users, rejected for another
-    reason, are retried without being asked about.
+    A user who is rejected in several audiences counts in each. `refused` users, rejected for
+    another reason, are retried without asking.
     """
     if asked == 1 and not refused:
         return "Amplitude knows this user now.", ""
@@ -454,7 +455,7 @@ def _what_it_knows(asked: int, known: int, refused: int) -> tuple[str, str]:
 
 
 def finish_retry(services: Services, outcome: RetryOutcome) -> None:
-    """Remember the audiences with retried users, and open the plan of a sync where it is wanted."""
+    """Remember the audiences with retried users, and open the plan of a sync if requested."""
     session = services.session
     assert session is not None
     session.retried.update(outcome.counts)
@@ -463,7 +464,7 @@ def finish_retry(services: Services, outcome: RetryOutcome) -> None:
 
 
 def _as_of_now(db: Db, query: RejectedFilter) -> RejectedFilter:
-    """The filter for those who match now: who is rejected while the question is open stays so."""
+    """The filter for users who match now: those rejected during the question stay rejected."""
     return msgspec.structs.replace(query, up_to=newest_rejection(db))
 
 
@@ -490,7 +491,7 @@ def _of_groups(groups: Sequence[RejectionGroup]) -> RetrySummary:
 
 
 def lacking(reasons: Iterable[str]) -> str:
-    """What the users lack who were rejected for these reasons without being sent.
+    """The identifier missing for users who were never sent, with these reasons.
 
     Audiences of both ID types have no identifier in common.
     """

@@ -44,7 +44,7 @@ EVENT_COLUMNS = (
 ALL = "all"
 """The key of the row for all groups together."""
 OPERATION = {Operation.ADD: "add", Operation.REMOVE: "remove"}
-"""What was to be done with a user."""
+"""The operation that was refused."""
 
 
 def group_rows(groups: list[RejectionGroup], glyphs: Glyphs, now: int) -> list[Row]:
@@ -81,9 +81,9 @@ def _group_row(group: RejectionGroup, glyphs: Glyphs, now: int) -> Row:
 def user_row(
     user: RejectedUser, answer: SearchAnswer | None, glyphs: Glyphs, now: int, *, of_all: bool
 ) -> Row:
-    """One user, and what Amplitude answered about them.
+    """One user, and Amplitude's answer about them.
 
-    `of_all`: with reason and audience, which a group says otherwise.
+    `of_all`: with reason and audience, which otherwise the group shows.
     """
     identifier, tries = Cell(user.id), Cell(str(user.tries) if user.tries else glyphs.dash)
     since = aged(user.since, now, glyphs)
@@ -93,7 +93,7 @@ def user_row(
         done = Cell(OPERATION[user.operation])
         why = Cell(brief_reason(user.code, user.reason))
         between = (Cell(user.audience_name), why, done)
-    # Whether Amplitude knows someone who was never sent changes nothing.
+    # For someone who was never sent, it does not matter whether Amplitude knows them.
     between = (*between, _answer(answer if user.tries else None, user))
     texts = [cell.text for cell in between]
     key = user.audience_id, user.id_type, user.id
@@ -102,25 +102,25 @@ def user_row(
 
 
 def _answer(answer: SearchAnswer | None, user: RejectedUser) -> Cell:
-    """Whether Amplitude knows a user; "now" only where that was the reason for the rejection."""
+    """Whether Amplitude knows a user; "now" only if that was the reason for the rejection."""
     if answer is None:
         return Cell("")
     if not answer.is_known:
         return Cell("unknown", "warn")
-    if user.code is not Reason.UNKNOWN:  # knowing them helps no one who was refused again
+    if user.code is not Reason.UNKNOWN:  # it does not help if they are refused again
         return Cell("known", "warn" if answer.was_refused_again(user) else "good")
     return Cell("known now", "good")
 
 
 def invalid_row(group: InvalidGroup) -> Row:
-    """Events that are invalid for one reason, and where the first one is."""
+    """Events that are invalid for one reason, with the place of the first one."""
     first = _line_of_file(group.samples[0]) if group.samples else ""
     count = Cell(f"{group.count:,}", "bad")
     return Row(group.reason, (Cell(group.reason), count, Cell(first, is_path=True)))
 
 
 def where(event: InvalidEvent) -> str:
-    """Where an event is; of a long path the file's name comes first, which says most."""
+    """Where an event is; the file name of a long path comes first."""
     return f"{_line_of_file(event)}  {folder_of(event.source)}".rstrip()
 
 

@@ -1,4 +1,4 @@
-"""Starting and steering the live session of this console."""
+"""Starting and controlling the live session of this console."""
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
@@ -44,17 +44,17 @@ _VERBS = {
 }
 ENDING = "The session is ending. Start another one afterwards."
 OF_AUDIENCE = frozenset({"pause", "resume", "go_live", "switch"})
-"""The actions that are about the audience under the cursor."""
+"""The actions that concern the audience under the cursor."""
 
 
 def own_job(services: Services) -> LiveJob | None:
-    """Return the session of this console, under way or over; None where there is none."""
+    """Return the session of this console, under way or over; None if there is none."""
     job = services.jobs.live
     return job if job is not None and job.session is services.session else None
 
 
 def disabled_reason(job: LiveJob | None, current: LiveAudience | None, action: str) -> str | None:
-    """Why an action is unavailable now, with the audience under the cursor; None where it works."""
+    """Why an action is unavailable now, with the audience under the cursor; None if it works."""
     live = under_way(job)
     is_ending = live is not None and live.is_ending
     if action in {"follow", "listen"}:
@@ -81,12 +81,12 @@ _LETS = {
 
 
 def lets(audience: LiveAudience | None) -> str | None:
-    """What lets an audience go live that waits for a confirmation; None for any other."""
+    """What lets a waiting audience go live; None if it is not waiting for a confirmation."""
     return _LETS.get(audience.state) if audience is not None else None
 
 
 def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | None:
-    """Return the run of this console's session, else that of the row with this key."""
+    """Return the run of this console's session, otherwise that of the row with this key."""
     if job is not None:
         return job.snapshot.run_id if job.snapshot else None
     if isinstance(key, tuple):
@@ -98,19 +98,19 @@ def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | N
 
 
 Start = Callable[[], SessionStart | None]
-"""Returns what a session would begin with now; None: not read yet."""
+"""Returns what a session would start with now; None if not read yet."""
 
 
 def path_dialog(services: Services, start: Start) -> FormDialog[FollowRequest]:
     """Return a dialog that asks which folder or file to follow."""
     folder, job = services.environment.live_folder, own_job(services)
     if job is not None and job.follows(folder):
-        folder = ""  # what is to be followed besides
+        folder = ""  # nothing else is being followed
     return follow_dialog(folder, _more(services, start), is_first=not under_way(own_job(services)))
 
 
 async def follow_path(services: Services, asked: Awaitable[FollowRequest | None]) -> None:
-    """Follow the path that is answered, if any."""
+    """Follow the path from the dialog, if any."""
     request, job = await asked, own_job(services)
     if request is None:
         return
@@ -127,13 +127,13 @@ def address_dialog(services: Services, start: Start) -> FormDialog[ListenRequest
 
 
 def ask_again(front: Screen[Any]) -> None:
-    """Let a form in front say what is true now, as the screen below it does."""
+    """Update the question of a form in front, like the screen below it."""
     if isinstance(front, FormDialog):
         front.ask_again()
 
 
 async def listen(services: Services, asked: Awaitable[ListenRequest | None]) -> None:
-    """Receive webhooks on the address that is answered, if any."""
+    """Receive webhooks on the address from the dialog, if any."""
     request, session = await asked, services.session
     if request is None or session is None:
         return
@@ -153,7 +153,7 @@ async def listen(services: Services, asked: Awaitable[ListenRequest | None]) -> 
 
 
 def _more(services: Services, start: Start) -> Callable[[bool], Content]:
-    """What a new session does first; one under way keeps the options it began with."""
+    """What a new session does first; one under way keeps its options."""
 
     def more(create: bool) -> Content:
         if job := under_way(own_job(services)):
@@ -165,12 +165,12 @@ def _more(services: Services, start: Start) -> Callable[[bool], Content]:
 
 
 async def _follow(services: Services, open_source: OpenSource, *, create: bool) -> None:
-    """Add a source to the session under way, or begin one."""
+    """Add a source to the session under way, or start one."""
     job = under_way(own_job(services))
     if job is None:
         begin(services, open_source, create=create)
         return
-    if job.is_ending:  # since it was asked what to follow
+    if job.is_ending:  # since the dialog opened
         services.notifications.post(ENDING, "warning")
         return
     try:
@@ -180,7 +180,7 @@ async def _follow(services: Services, open_source: OpenSource, *, create: bool) 
 
 
 def begin(services: Services, open_source: OpenSource, *, create: bool) -> None:
-    """Begin a session; `create` makes the cohorts that audiences lack."""
+    """Start a session; `create` creates missing cohorts."""
     assert services.session is not None
     job = LiveJob(
         services.session,
@@ -196,7 +196,7 @@ def begin(services: Services, open_source: OpenSource, *, create: bool) -> None:
 
 
 async def _note_false_start(services: Services, job: LiveJob) -> None:
-    """Let the log have why a session never began: no run says so."""
+    """Log why a session never started: there is no run that says so."""
     await job.finished()
     if job.failure and job.run_id is None:
         services.notifications.post(job.failure, "error")
@@ -206,13 +206,13 @@ async def _note_false_start(services: Services, job: LiveJob) -> None:
 
 
 async def end_if(job: LiveJob, asked: Awaitable[bool | None]) -> None:
-    """End a session if that is confirmed."""
+    """End a session, after confirmation."""
     if await asked:
         job.cancel()
 
 
 def end_question(job: LiveJob) -> Confirm:
-    """Ask before a session ends; it names the audiences that nothing is delivered to."""
+    """Ask before a session ends; it names the audiences whose changes stay pending."""
     audiences = job.snapshot.audiences if job.snapshot else ()
     consequences = [
         f"It stops reading events for {_all_of(audiences)}. What it has read is delivered first.",
@@ -236,7 +236,7 @@ def _all_of(audiences: Sequence[LiveAudience]) -> str:
 
 
 def cohort_question(audience: LiveAudience) -> Confirm:
-    """Ask before an audience gets its cohort."""
+    """Ask before creating an audience's cohort."""
     changes = plural(audience.queue, "change")
     consequences = [
         f"Creates a cohort for “{clean(audience.name)}” and delivers {changes}.",
@@ -246,7 +246,7 @@ def cohort_question(audience: LiveAudience) -> Confirm:
 
 
 async def go_live(services: Services, job: LiveJob, waiting: LiveAudience) -> None:
-    """Ask before an audience gets its cohort, or before its large removal is sent."""
+    """Ask before creating an audience's cohort, or before sending its large removal."""
     session, audience_id = services.session, waiting.audience_id
     assert session is not None
     if waiting.state == NO_COHORT:
@@ -255,14 +255,14 @@ async def go_live(services: Services, job: LiveJob, waiting: LiveAudience) -> No
         return
     known = await session.read(audience, audience_id)
     plan = await session.read(large_removal, session.connection, known, services.clock.now)
-    if plan is None:  # it was sent meanwhile, or most of them have come back
+    if plan is None:  # it was sent in the meantime, or most of them have returned
         job.recheck(audience_id)
     elif await large_removal_question([plan]).asked(services):
         job.go_live(audience_id, WaitReason.REMOVAL)
 
 
 async def switch(services: Services, job: LiveJob, shown: LiveAudience) -> None:
-    """Disable an audience, or enable it again; it goes live at once then."""
+    """Disable an audience, or enable it again, which makes it live at once."""
     assert services.session is not None
     known = await services.session.read(audience, shown.audience_id)
     await audience_changes.switch(services, known)

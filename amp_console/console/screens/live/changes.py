@@ -1,4 +1,4 @@
-"""The list of people who entered or left last."""
+"""The list of the last people who entered or left."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -20,7 +20,7 @@ ChangeRow = Callable[[LiveChange, Glyphs], Row]
 class LastChanges(Vertical):
     """The last changes, the newest first. Enter or f opens the person under the cursor.
 
-    The newest ones stay in view until the list has the focus; then the cursor stays on its person.
+    The newest changes stay in view until the list is focused; then the cursor stays on its person.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,4 +1,4 @@
-"""The live session in a few lines: its state, how far it is behind, and what it read and did."""
+"""The live session in a few lines: its state, its lag, and what it has read and done."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -29,13 +29,13 @@ from amp_console.sync.sources.bucket.address import is_bucket
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import plural
 
-LEAST_LAG = 0.1  # seconds; less is not told apart
+LEAST_LAG = 0.1  # seconds; smaller values are shown as less than this
 
 
 def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Content:
-    """The session in so many columns.
+    """The session, in `width` columns.
 
-    `is_short`: a line on its sources takes the place of the lines drawn second by second.
+    `is_short`: a line on its sources replaces the sparklines.
     """
     now, dot = work.snapshot, safe_text((glyphs.separator, MUTED))
     rows = [flow(list(_begin(work, glyphs)), dot, width)]
@@ -61,7 +61,7 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
 
 
 def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
-    """Its state, and what it has read."""
+    """The session's state, and what it has read."""
     now = work.snapshot
     sign, word, style = _state(work, glyphs)
     yield safe_text((f"{sign} {word}", f"{STRONG} {style}"))
@@ -70,14 +70,14 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     events = f"{plural(now.tally.read, 'event')} read"
     earlier: Part = (f" ({now.earlier:,} from before it)" if now.earlier else "", MUTED)
     yield safe_text(f"{events} in {stopwatch(now.elapsed)}", earlier)
-    if now.tally.valid:  # not that nothing is new: others are delivered meanwhile
+    if now.tally.valid:  # not "nothing new": other changes may be being delivered
         yield safe_text((f"{plural(now.updated, 'member')} updated by them", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
 
 
 def _left(now: LiveSnapshot, left: int) -> Iterator[Content]:
-    """What was pending at the end of a session, and whose; a name is not broken."""
+    """What was pending at the end of a session, by audience; names are not wrapped."""
     whose = pending_by_audience(now.audiences)
     what = f"{plural(left, 'change')} pending at its end"
     yield safe_text((f"{what}:" if whose else what, WARN))
@@ -99,13 +99,13 @@ def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
 
 
 def behind(now: LiveSnapshot) -> Iterator[Content]:
-    """How far the cohorts are behind; what waits for the operator does not count as lag.
+    """The lag of the cohorts, not counting audiences that wait for the operator.
 
-    Times count from reading, whatever the times of the events.
+    Times are measured from reading, whatever the times of the events.
     """
     lag, since_read = ("none", "") if not now.queue else (lasting(now.lag), " since read")
     yield safe_text(("lag ", MUTED), (lag, STRONG), (since_read, MUTED))
-    if now.lag_95 > 0:  # it is measured once the first window is delivered
+    if now.lag_95 > 0:  # it is known once the first window is delivered
         within = lasting(max(LEAST_LAG, now.lag_95))
         yield safe_text(("95% delivered within ", MUTED), within, (" of reading", MUTED))
     many = f"{now.waiting:,} of them" if now.queue else "all of them"
@@ -114,7 +114,7 @@ def behind(now: LiveSnapshot) -> Iterator[Content]:
 
 
 def _done(now: LiveSnapshot) -> Iterator[Content]:
-    """What this session did."""
+    """What this session has done."""
     counts = now.counts
     yield safe_text(("by this session: added ", MUTED), (f"{counts.added:,}", GOOD))
     yield safe_text(("removed ", MUTED), (f"{counts.removed:,}", WARN))
@@ -124,10 +124,10 @@ def _done(now: LiveSnapshot) -> Iterator[Content]:
 
 
 def _changes(now: LiveSnapshot) -> Iterator[Content]:
-    """What became of the changes that were pending; `LiveScreen.HELP` defines the terms."""
+    """What became of pending changes; `LiveScreen.HELP` defines the terms."""
     counts = now.counts
     since_then = "since then"
-    if now.arrived > now.tally.valid:  # more than this session read
+    if now.arrived > now.tally.valid:  # more than this session has read
         since_then += ", not only from its events"
     came = ((now.pending_before, "pending at the start"), (now.arrived, since_then))
     went = (
@@ -146,7 +146,7 @@ def _changes(now: LiveSnapshot) -> Iterator[Content]:
 
 
 def refused_row(refused: Sequence[RefusedRequests]) -> Content:
-    """How many requests a receiver refused, and how the last one was answered."""
+    """How many requests a receiver refused, and the answer to the last one."""
     last = refused[0]
     return safe_text(
         ("requests: ", MUTED),
@@ -157,7 +157,7 @@ def refused_row(refused: Sequence[RefusedRequests]) -> Content:
 
 
 def _sources(now: LiveSnapshot, moment: float, glyphs: Glyphs) -> Iterator[Content]:
-    """Where events come from, when the last one came, and what is wrong with a source."""
+    """Where events come from, when the last one came, and any trouble with a source."""
     sources = now.sources
     if not sources:
         return
@@ -174,7 +174,7 @@ def _sources(now: LiveSnapshot, moment: float, glyphs: Glyphs) -> Iterator[Conte
 
 
 def since(seconds: float) -> str:
-    """How long ago an event came, in ten characters at most: its column never grows."""
+    """How long ago an event came, in at most ten characters, so that the column never grows."""
     if seconds < 1:
         return "now"
     if seconds < 59.5:
@@ -184,13 +184,13 @@ def since(seconds: float) -> str:
 
 
 def shared_folder(sources: Sequence[SourceStatus]) -> str:
-    """The folder that all sources are files in; "" where there is no such folder."""
+    """The folder that all sources are files in; "" if there is no such folder."""
     folders = {"" if item.size is None else str(PurePath(item.name).parent) for item in sources}
     return folders.pop() if len(folders) == 1 else ""
 
 
 def trouble(now: LiveSnapshot, glyphs: Glyphs) -> Content | None:
-    """What is wrong with a source, else which one is awaited; None for neither, or once over."""
+    """The trouble of a source, or the source awaited; None if there is neither, or at the end."""
     failing = [source for source in now.sources if source.trouble]
     if not failing or now.is_over:
         return None
@@ -201,12 +201,12 @@ def trouble(now: LiveSnapshot, glyphs: Glyphs) -> Content | None:
 
 
 def _short(name: str) -> str:
-    """The name of a file without its folder; a bucket is known by the whole address."""
+    """The name of a file without its folder; a bucket is shown by its whole address."""
     return name if is_bucket(name) else PurePath(name).name
 
 
 def _lines(history: Sequence[LiveSnapshot], glyphs: Glyphs) -> Content:
-    """What came and what went out, second by second; the first one from nothing."""
+    """Events and deliveries per second, as sparklines."""
     is_whole = len(history) < REMEMBERED
 
     def rises(value: Callable[[LiveSnapshot], int]) -> list[int]:

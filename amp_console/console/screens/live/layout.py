@@ -1,4 +1,4 @@
-"""How the panels of the live screen share its lines."""
+"""The layout of the live screen's panels."""
 
 from collections.abc import Callable
 
@@ -16,18 +16,18 @@ from amp_console.console.widgets.split import BELOW, BELOW_LINES, LIST_FRAME, Sp
 from amp_console.console.widgets.steady_text import FittedText
 
 PANEL_FRAME = 2  # lines of a panel's border
-LIST_LINES = 3  # of the audiences besides their rows: border and header
+LIST_LINES = 3  # lines of the audiences besides their rows: border and header
 SOURCES_LINES = 8
-DETAIL_LINES = 6  # that make the detail worth showing
-LEAST_DETAIL = 9  # of the detail, in a terminal that is not short
-MAX_HIDDEN = 2  # audiences that the detail may push below the last line of the list
-LEAST_SEEN = 3  # audiences that it leaves in view
+DETAIL_LINES = 6  # lines that the detail needs to be worth showing
+LEAST_DETAIL = 9  # lines of the detail, in a terminal that is not short
+MAX_HIDDEN = 2  # audiences that the detail may push out of view
+LEAST_SEEN = 3  # audiences that stay in view
 
 
 class LiveBody(Split):
-    """The session, its audiences and its sources; beside or below them one audience.
+    """The session, its audiences and its sources; beside or below them, one audience.
 
-    Where the lines are few, the sources are a line of the session, until `-changes` is set.
+    With few lines, the sources are only a line of the session, unless `-changes` is set.
     """
 
     def __init__(self, audiences: LiveAudiences, detail: LiveAudienceDetail) -> None:
@@ -39,7 +39,7 @@ class LiveBody(Split):
 
     @property
     def is_short(self) -> bool:
-        """Whether there is no room for everything below each other, nor side by side."""
+        """Whether there is no room for everything, neither stacked nor side by side."""
         return not self.is_beside and self.size.height < BELOW_LINES
 
     def _arrange(self) -> None:
@@ -48,22 +48,22 @@ class LiveBody(Split):
             self.screen.set_class(self.is_short, "-short")
 
     def show_session(self, lay_out: Callable[[int], Content]) -> None:
-        """Show the session as this function lays it out in so many columns."""
+        """Show the session; `lay_out` returns it for a width in columns."""
         self.query_one("#headline", FittedText).fit(lay_out)
         self.fit_later()
 
     def fit_later(self) -> None:
-        """Give the audiences the lines that they need once they are shown, the detail the rest."""
+        """Once shown, give the audiences the lines that they need, and the detail the rest."""
         self.call_after_refresh(self._fit_lines)
 
-    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002  # Split has its own, too
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002  # `Split` also handles it
         if self.is_attached:
             self.fit_later()
 
     def _share(self, lines: int) -> None:
-        """Give the audiences those of these lines that they need, the detail most of the others.
+        """Give the audiences as many of these lines as they need, the detail most of the others.
 
-        Where that leaves too few for the detail, both have their usual share.
+        If that leaves too few for the detail, both get their usual share.
         """
         audiences = LIST_LINES + len(self._audiences.grid.rows)
         spare = lines - audiences - LEAST_DETAIL
@@ -82,7 +82,7 @@ class LiveBody(Split):
             return
         self._share(0)
         if sources.display and self.is_short:
-            self.fit_rows(self.size.height)  # they take the place of the detail
+            self.fit_rows(self.size.height)  # they replace the detail
             return
         needed = session.lines + PANEL_FRAME + LIST_LINES + len(self._audiences.grid.rows)
         needed += SOURCES_LINES if sources.display else 0

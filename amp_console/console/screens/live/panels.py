@@ -29,8 +29,8 @@ from amp_console.text import plural
 SOURCES = "Files and addresses"
 IN_FOLDER = "Files in "
 NO_AUDIENCE = "No audiences yet. They appear with their first event."
-NO_DETAIL = "A live session shows more of an audience: press n or l to begin one."
-HIGH = 14  # lines from which an audience's changes have room above its deliveries
+NO_DETAIL = "A live session shows more about an audience: press n or l to start one."
+HIGH = 14  # lines from which on an audience's changes have room above its deliveries
 
 
 class LiveAudiences(Vertical):
@@ -56,13 +56,13 @@ class LiveAudiences(Vertical):
 
     @property
     def key(self) -> Hashable | None:
-        """The row under the cursor; None also before the list is composed."""
+        """The row under the cursor; None if there is none, or before the list is composed."""
         return self._grid.key if self._grid is not None else None
 
     def show_rows(
         self, columns: Sequence[Column], audience_rows: Sequence[Row], when: str = ""
     ) -> None:
-        """Show audiences under these columns; the title counts them, and says as of when."""
+        """Show audiences in these columns; the title counts them, and adds `when`."""
         title = plural(len(audience_rows), "audience") + when
         if str(self.border_title) != title:
             self.border_title = title
@@ -73,13 +73,13 @@ class LiveAudiences(Vertical):
             self.grid.focus()
 
     def show_start(self, begin: SessionStart) -> None:
-        """Show what a session would begin with."""
+        """Show what a session would start with."""
         glyphs = services_of(self).glyphs
         self.show_rows(READY, [ready_row(item, begin, glyphs) for item in begin.problems_first()])
         self.grid.opens = ""
 
     def on_grid_opened(self) -> None:
-        """Go to the audience under the cursor; before a session, say that there is no more."""
+        """Go to the detail of the audience; before a session, say that there is none."""
         split = self.screen.query_one(Split)
         if split.has_detail:
             split.enter()
@@ -88,7 +88,7 @@ class LiveAudiences(Vertical):
 
 
 class _RequestsOf(NamedTuple):
-    """Which requests are shown; they are read anew when one more is sent, or answered."""
+    """Identifies the requests shown; they are read again when one is sent or answered."""
 
     run_id: int
     audience_id: int
@@ -98,7 +98,7 @@ class _RequestsOf(NamedTuple):
 
 
 class LiveAudienceDetail(Vertical):
-    """One audience of a session: its lag and moves, its last changes, and what was sent for it."""
+    """One audience of a session: its lag, its figures, its last changes, and its requests."""
 
     DEFAULT_CSS = """
     LiveAudienceDetail { layout: horizontal; }
@@ -137,10 +137,10 @@ class LiveAudienceDetail(Vertical):
         *,
         is_over: bool = False,
     ) -> None:
-        """Show the audience of a row: of this console's session, or by run and id of another's.
+        """Show the audience of a row: of this console's session, or another's by run and ID.
 
-        `now` is the moment that the list shows of this console's session, None without one. What
-        was sent for the audience is read if that has changed.
+        `now` is the snapshot of this console's session that the list shows, None without one. The
+        audience's requests are read if they have changed.
         """
         shown = None
         if now is not None:
@@ -173,7 +173,7 @@ class LiveAudienceDetail(Vertical):
     def _show(
         self, name: str, facts: Callable[[int], Content], changes: Sequence[LiveChange] | None
     ) -> None:
-        """Show an audience; `changes` is None where they are not known here."""
+        """Show an audience; `changes` is None if they are not known here."""
         self.query_one("#facts").border_title = safe_text(name, max_length=60)
         self.query_one("#closer", FittedText).fit(facts)
         own_changes = self.query_one(LastChanges)
@@ -181,7 +181,7 @@ class LiveAudienceDetail(Vertical):
         own_changes.show(changes or ())
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
-        """Keep the cursors of these lists apart from that of the audiences."""
+        """Keep the cursors of these lists separate from that of the audiences."""
         event.stop()
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
@@ -192,11 +192,11 @@ class LiveAudienceDetail(Vertical):
 
 
 class LiveSources(Horizontal):
-    """The sources with what is wrong with one, and the last changes."""
+    """The sources with any trouble, and the last changes."""
 
     def __init__(self) -> None:
         super().__init__(id="below")
-        self._folder = ""  # of all the files
+        self._folder = ""  # shared by all files
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
@@ -207,7 +207,7 @@ class LiveSources(Horizontal):
         yield LastChanges("Last changes read", rows.CHANGES, rows.change_row, id="changes")
 
     def show_job(self, job: LiveJob) -> None:
-        """Show a session's sources and changes as they are now."""
+        """Show a session's current sources and changes."""
         now, glyphs = job.snapshot, services_of(self).glyphs
         sources = rows.source_rows(job.history, job.now, glyphs)
         count = now.source_count if now is not None else 0
@@ -220,7 +220,7 @@ class LiveSources(Horizontal):
         is_at_top = files.cursor == 0
         files.show(sources)
         if is_at_top:
-            files.cursor = 0  # the source that brought events last is the first
+            files.cursor = 0  # the source with the newest events is the first
         failing = trouble(now, glyphs) if now is not None else None
         self.query_one("#trouble", SteadyText).say(failing or safe_text(""))
         self.query_one(LastChanges).show(now.latest if now else ())

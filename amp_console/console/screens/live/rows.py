@@ -1,4 +1,4 @@
-"""What the lists of the live view show: audiences, sources, last changes."""
+"""The rows of the live view's lists: audiences, sources, last changes."""
 
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -36,9 +36,9 @@ from amp_console.sync.live.progress import (
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import blank_if_zero, plural
 
-SHOWN_MINUTES = 15  # of entering and leaving, in a line
-SLOWEST = 0.05  # events a second that are shown; fewer are 0.0
-RATED = 10  # snapshots over which the events of a second are counted
+SHOWN_MINUTES = 15  # in the sparkline of entering and leaving
+SLOWEST = 0.05  # events per second; fewer are shown as 0.0
+RATED = 10  # snapshots over which events per second are averaged
 AUDIENCES = (
     Column("Audience", 14, flex=2),
     Column("Pending", 7, right=True),
@@ -80,7 +80,7 @@ OWN_CHANGES = (Column("Time", 8), Column("", 1), Column("Person", 12, flex=1))
 
 
 def audience_row(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool = False) -> Row:
-    """One audience of the session; `is_over`: as it was when that ended."""
+    """One audience of the session; `is_over`: as of the session's end."""
     counts = audience.counts
     is_late = audience.queue > 0 and audience.phase in {LivePhase.LIVE, LivePhase.DELAYED}
     moved = [entered + left for entered, left in zip(audience.entered, audience.left, strict=True)]
@@ -112,7 +112,7 @@ def audience_row(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool = Fals
 
 
 def _phase(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool) -> Cell:
-    """What an audience waits for; at the end of a session, what it waited for."""
+    """What an audience is waiting for or, after a session, was waiting for."""
     said = audience.state
     if audience.waits_for == WaitReason.BROKEN:
         said = f"{WAITING}{audience.waits_for}"
@@ -128,9 +128,9 @@ def _phase(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool) -> Cell:
 
 
 def problems_first(audiences: Sequence[LiveAudience]) -> list[LiveAudience]:
-    """The audiences of a session: broken links, others that wait for an operator, then the rest.
+    """Sort a session's audiences: broken links, others that wait for an operator, then the rest.
 
-    Requests that fail move no audience: it would change its row with every attempt.
+    Failed requests do not move an audience: its row would change with every attempt.
     """
 
     def severity(audience: LiveAudience) -> int:
@@ -142,15 +142,15 @@ def problems_first(audiences: Sequence[LiveAudience]) -> list[LiveAudience]:
 
 
 def first_live(audiences: Sequence[LiveAudience]) -> int:
-    """The row of the first audience that something is sent for, else 0: there is more to see."""
+    """The row of the first live audience, which has more to show; 0 if there is none."""
     sent = [not audience.waits and audience.queue > 0 for audience in problems_first(audiences)]
     return sent.index(True) if True in sent else 0
 
 
 def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool = False) -> Content:
-    """One audience: how far behind it is and why, what this session did, and what it read.
+    """One audience: its lag with the reason, what this session did, and what it read.
 
-    `is_over`: the session has ended, and nothing of this is about the present.
+    `is_over`: the session has ended, so none of this is about the present.
     """
     rows = [safe_text(("At the end of the session:", MUTED))] if is_over else []
     said = at_the_end(audience.state) if is_over else _waiting(audience)
@@ -166,7 +166,7 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
     )
     rows.append(_figures(figures, width))
     if audience.entered:
-        most = max(1, width - 8)  # columns beside "entered "
+        most = max(1, width - 8)  # columns after "entered "
         minutes = [*zip(audience.entered, audience.left, strict=True)]
         total = sum(audience.entered), sum(audience.left)
         period = f" in {MINUTES} min" if len(minutes) >= MINUTES else ""
@@ -186,14 +186,14 @@ def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool 
 
 
 def _waiting(audience: LiveAudience) -> str:
-    """Why an audience's changes are not delivered, and what to press where that is not told."""
+    """Why an audience's changes are not delivered, and what to press."""
     if not audience.would_remove:
         return audience.state
     return f"{audience.state}. Press s to confirm that it removes {audience.would_remove}."
 
 
 def other_closer(audience: RunAudience, width: int) -> Content:
-    """One audience of another process's session, as far as the ledger knows it."""
+    """One audience of another process's session, as far as the ledger shows it."""
     counts, pending = audience.counts, audience.pending
     figures = (
         ("pending", "not known" if pending is None else f"{pending:,}", ""),
@@ -206,15 +206,15 @@ def other_closer(audience: RunAudience, width: int) -> Content:
 
 
 def _figures(figures: Sequence[tuple[str, str, str]], width: int) -> Content:
-    """Names, numbers and their styles; a name stays with its number."""
+    """Labels with numbers and their styles; a label stays with its number."""
     named = [safe_text((f"{name} ", MUTED), (value, style)) for name, value, style in figures]
     return flow(named, safe_text("   "), width)
 
 
 def _read(when: str, moved: tuple[int, int], glyphs: Glyphs, width: int) -> Content:
-    """How many events read in a time say that someone entered (+) or left, in one line.
+    """How many events read in a period say that someone entered (+) or left (−), on one line.
 
-    Where the words have no room the signs say it: a second line might not be seen.
+    Without room for words, only the signs are shown: a second line might be out of view.
     """
     entered, left = moved
     said = [(f"+{entered:,}", " entered", GOOD), (f"{glyphs.minus}{left:,}", " left", WARN)]
@@ -227,9 +227,9 @@ def _read(when: str, moved: tuple[int, int], glyphs: Glyphs, width: int) -> Cont
 
 
 def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -> list[Row]:
-    """Where events come from; ages are counted from `clock`, on the clock of the snapshots.
+    """The sources; ages are relative to `clock`, on the snapshots' clock.
 
-    A folder that they share is left out of the rows.
+    A folder that all share is left out of the rows.
     """
     if not history:
         return []
@@ -259,7 +259,7 @@ def _source_row(
     is_over: bool,
     is_shared: bool,
 ) -> Row:
-    """One source; of a file the name first, which says most. `is_shared`: its folder is told."""
+    """One source; a file's name comes first. `is_shared`: its folder is shown elsewhere."""
     is_address = source.size is None
     path = PurePath(source.name)
     kind = "webhooks" if source.name.startswith("http") else "bucket"
@@ -295,7 +295,7 @@ def change_row(change: LiveChange, glyphs: Glyphs) -> Row:
 
 
 def own_change_row(change: LiveChange, glyphs: Glyphs) -> Row:
-    """One person who entered or left, where the audience is known."""
+    """One person who entered or left, without the audience."""
     row = change_row(change, glyphs)
     return Row(row.key, row.cells[:-1])
 
@@ -304,9 +304,9 @@ HOW_TO_END = safe_text(("To end this session, end its process. w opens its reque
 
 
 def other_line(run: Run, glyphs: Glyphs, *, is_shared: bool) -> Content:
-    """The session of another process, as far as the ledger knows it.
+    """The session of another process, as far as the ledger shows it.
 
-    Of a ledger that several operators share (`is_shared`), with who runs it.
+    If several operators share the ledger (`is_shared`), it names the operator.
     """
     who = by_whom(run.operator if is_shared else "", run.holder)
     parts: list[Part] = [

@@ -22,9 +22,9 @@ READY = (
     Column("Pending", 8, right=True),
     Column("In a session", 22, flex=2),
 )
-DEMO = "Simulated events keep arriving: the demo imports them until a session begins."
+DEMO = "Simulated events keep arriving: the demo imports them until a session starts."
 LONG_SESSIONS = "For long sessions run amp-console watch or listen: this screen shows them."
-LISTED = 5  # audiences in a dialog, which has to fit into 24 lines
+LISTED = 5  # audiences in a dialog, which must fit into 24 lines
 MAX_NAME = 30  # columns
 _WAITS = {
     Status.OFF: WaitReason.OFF,
@@ -34,15 +34,15 @@ _WAITS = {
 
 
 class SessionStart(NamedTuple):
-    """The audiences before a session, and the large removals among them by the audience's id."""
+    """The audiences before a session, and their large removals by audience ID."""
 
     audiences: Sequence[AudienceSummary]
     removals: Mapping[int, AudiencePlan]
 
     def waits_for(self, item: AudienceSummary, *, create: bool = False) -> WaitReason | None:
-        """Why a session would send nothing for an audience; None where it would.
+        """Why a session would send nothing for an audience; None if it would send.
 
-        With `create` the session creates the cohorts that audiences lack.
+        With `create`, the session creates missing cohorts.
         """
         if item.audience.id in self.removals and item.audience.enabled:
             return WaitReason.REMOVAL
@@ -50,7 +50,7 @@ class SessionStart(NamedTuple):
         return None if create and found is WaitReason.NO_COHORT else found
 
     def problems_first(self) -> list[AudienceSummary]:
-        """The audiences as a session lists them: broken links, others that would wait, the rest."""
+        """The audiences in a session's order: broken links, others that would wait, the rest."""
 
         def severity(item: AudienceSummary) -> int:
             waits_for = self.waits_for(item)
@@ -59,7 +59,7 @@ class SessionStart(NamedTuple):
         return sorted(self.audiences, key=severity)
 
     def sent(self, *, create: bool) -> list[AudienceSummary]:
-        """The audiences whose pending changes a session sends first, those with most first."""
+        """The audiences whose pending changes a session sends first, those with the most first."""
         found = [
             item
             for item in self.audiences
@@ -69,7 +69,7 @@ class SessionStart(NamedTuple):
 
 
 def session_start(db: Db, connection: Connection, now: int) -> SessionStart:
-    """Read what a session would begin with at `now`, in microseconds since 1970."""
+    """Read what a session would start with at `now`, in microseconds since 1970."""
     audiences = audience_summaries(db, connection, count_members=False)
     leaving = [item.audience for item in audiences if item.left.remove or item.left.uncertain]
     return SessionStart(audiences, large_removals(db, connection, leaving, now))
@@ -92,7 +92,7 @@ def ready_row(item: AudienceSummary, start: SessionStart, glyphs: Glyphs) -> Row
 
 
 def sent_first(start: SessionStart | None) -> str:
-    """What a session sends as soon as it begins; `start` is None where it was not read."""
+    """What a session sends as soon as it begins; `start` is None if it was not read."""
     if start is None:
         return "Pending changes are sent first."
     return " ".join([_sent_first(start, create=False), *_left_out(start)])
@@ -107,7 +107,7 @@ def _sent_first(start: SessionStart, *, create: bool) -> str:
 
 
 def _held(start: SessionStart, *, create: bool) -> str:
-    """How many pending changes a session does not send, by what they wait for; "" for none."""
+    """How many pending changes a session does not send, by reason; "" for none."""
     held = Counter[WaitReason]()
     for item in start.audiences:
         if item.left.pending and (why := start.waits_for(item, create=create)) is not None:
@@ -121,7 +121,7 @@ def _held(start: SessionStart, *, create: bool) -> str:
 
 
 def _left_out(start: SessionStart) -> list[str]:
-    """Which audiences wait with a large removal."""
+    """Which audiences wait because of a large removal."""
     found = [item for item in start.audiences if start.waits_for(item) is WaitReason.REMOVAL]
     if not found:
         return []
@@ -132,7 +132,7 @@ def _left_out(start: SessionStart) -> list[str]:
 
 
 def sent_first_by_audience(start: SessionStart | None, glyphs: Glyphs, *, create: bool) -> Content:
-    """What a session sends first, in a line for each audience with most changes."""
+    """What a session sends first, with a line for each audience with the most changes."""
     if start is None:
         return safe_text(sent_first(start))
     rows = [safe_text(_sent_first(start, create=create))]
@@ -170,9 +170,9 @@ def after(start: SessionStart | None) -> Content:
 
 
 def before(start: SessionStart, folders: Sequence[str], *, has_traffic: bool) -> Content:
-    """Say how to begin a session, what it sends first, and which folder was followed before.
+    """Say how to start a session, what it sends first, and which folder was followed before.
 
-    `has_traffic`: a demo imports events without one.
+    `has_traffic`: a demo imports events without a session.
     """
     how = [
         safe_text("No live session.", (f" {DEMO}" if has_traffic else "", MUTED)),

@@ -1,4 +1,4 @@
-"""Live: cohorts that follow their audiences, watched second by second."""
+"""Live: cohorts that follow their audiences, updated every second."""
 
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
@@ -39,7 +39,7 @@ from amp_console.sync.sources.checkpoints import followed_folders
 
 
 class LiveScreen(BaseScreen):
-    """The live session of this console, or what another process does."""
+    """The live session of this console, and those of other processes."""
 
     NAME = "Live"
     BELONGS_TO = MainScreen.LIVE
@@ -136,8 +136,8 @@ sources if a small terminal has no room for them otherwise."""
         self._others: list[Run] = []
         self._is_shared = False
         self._other_audiences: dict[tuple[int, int], RunAudience] = {}
-        self._start: SessionStart | None = None  # what a session would begin with
-        self._begun: LiveJob | None = None  # the session in whose list the cursor was put
+        self._start: SessionStart | None = None  # what a session would start with
+        self._begun: LiveJob | None = None  # the session for which the cursor was placed
         self._audiences = LiveAudiences()
         self._detail = LiveAudienceDetail()
         self._body = LiveBody(self._audiences, self._detail)
@@ -146,7 +146,7 @@ sources if a small terminal has no room for them otherwise."""
         yield self._body
 
     def on_mount(self) -> None:
-        # Even where nothing is new: ages advance.
+        # Even if nothing is new, ages advance.
         self.set_interval(self.services.environment.live_tick_seconds, self._draw)
 
     # Showing.
@@ -157,7 +157,7 @@ sources if a small terminal has no room for them otherwise."""
 
     @property
     def _current(self) -> LiveAudience | None:
-        """The audience under the cursor, while this console follows it."""
+        """The audience under the cursor, if this console follows it."""
         job = under_way(self._job)
         if job is None or (now := job.snapshot) is None:
             return None
@@ -199,10 +199,10 @@ sources if a small terminal has no room for them otherwise."""
             await self._show_before()
 
     async def _show_before(self) -> None:
-        """Show what a session would begin with."""
+        """Show what a session would start with."""
         session = self.session
         folders = await session.read(followed_folders)
-        if self._job is not None or (begin := self._start) is None:  # one has begun meanwhile
+        if self._job is not None or (begin := self._start) is None:  # one has just started
             return
         demo = self.services.environment.demo
         has_traffic = demo is not None and demo.has_traffic
@@ -212,7 +212,7 @@ sources if a small terminal has no room for them otherwise."""
         self._detail.follow(None, {}, self._audiences.key)
 
     def _draw(self) -> None:
-        """Show this console's session as it is now."""
+        """Show the current state of this console's session."""
         job, glyphs = self._job, self.services.glyphs
         if job is None or not self.is_current:
             return
@@ -236,7 +236,7 @@ sources if a small terminal has no room for them otherwise."""
             if self._begun is not job:
                 self._begun = job
                 self._audiences.grid.cursor = rows.first_live(job.snapshot.audiences)
-        elif self._start is not None:  # it is starting, or never got further
+        elif self._start is not None:  # it is starting, or never started
             self._audiences.show_start(self._start)
         self.query_one(LiveSources).show_job(job)
         self._drawn = job.snapshot
@@ -254,14 +254,14 @@ sources if a small terminal has no room for them otherwise."""
         self.action_keys.refresh()
 
     def on_grid_moved(self) -> None:
-        """Show more about the audience under the cursor, as of the moment that the list shows."""
+        """Show more about the audience under the cursor, as of the snapshot that the list shows."""
         self._follow_cursor()
         self.action_keys.refresh()
 
-    # Doing something about it.
+    # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the one of two keys that does not apply, where they exclude each other."""
+        """Of two keys that exclude each other, hide the one that does not apply."""
         if action in {"pause", "resume"} and is_open(self):
             current = self._current
             is_paused = current is not None and current.is_paused
@@ -292,7 +292,7 @@ sources if a small terminal has no room for them otherwise."""
         return reason or super().disabled_reason(action)
 
     def _do(self, work: Awaitable[None]) -> None:
-        """Do something that changes the session, and show it."""
+        """Do work that changes the session, and show the change."""
 
         async def do_and_show() -> None:
             await work
@@ -309,7 +309,7 @@ sources if a small terminal has no room for them otherwise."""
         self._do(actions.listen(self.services, asked))
 
     def action_pause(self) -> None:
-        """Send nothing more for the audience until it is resumed."""
+        """Stop sending for the audience until it is resumed."""
         if self._job is not None and self._current is not None:
             self._job.pause(self._current.audience_id)
             self._draw()
@@ -320,13 +320,13 @@ sources if a small terminal has no room for them otherwise."""
             self._draw()
 
     def action_pause_all(self) -> None:
-        """Send nothing more for all audiences, or resume them."""
+        """Stop sending for all audiences, or resume them."""
         if self._job is not None:
             (self._job.resume if self._job.is_paused else self._job.pause)()
             self._draw()
 
     def action_go_live(self) -> None:
-        """Ask, then do what the audience under the cursor waits for."""
+        """Ask, then do what the audience under the cursor is waiting for."""
         if self._job is not None and (current := self._current) is not None:
             self._do(actions.go_live(self.services, self._job, current))
 
@@ -335,7 +335,7 @@ sources if a small terminal has no room for them otherwise."""
             self._do(actions.switch(self.services, self._job, self._current))
 
     def action_end(self) -> None:
-        """Ask, then end the session; what is pending and not paused is delivered first."""
+        """Ask, then end the session; pending changes are delivered first, unless paused."""
         if self._job is not None:
             asked = actions.end_question(self._job).asked(self.services)
             self._do(actions.end_if(self._job, asked))
@@ -347,13 +347,13 @@ sources if a small terminal has no room for them otherwise."""
             self.services.navigate(OpenRun(run_id))
 
     def action_changes(self) -> None:
-        """Show the last changes instead of the sources, or of both instead of the detail."""
+        """Show the last changes instead of the sources, or both instead of the detail."""
         self.toggle_class("-changes")
         self._body.fit_later()
 
 
 def _as_of(job: LiveJob, dot: str) -> str:
-    """What is said of the audiences of a session after their number: how many are live, or when."""
+    """What follows the number of a session's audiences: how many are live, or as of when."""
     if job.ended_at:
         return f" at the end of the session ({clock(job.ended_at)})"
     is_all = job.snapshot is not None and len(job.followed) == len(job.snapshot.audiences)

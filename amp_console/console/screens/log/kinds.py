@@ -1,4 +1,4 @@
-"""The kinds of entries in the log: a line to choose one of them, with how many there are."""
+"""The kinds of entries in the log: a line to choose one, with counts."""
 
 import enum
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ GAP = "   "  # between two groups
 
 
 class LogGroup(enum.Enum):
-    """Kinds of entries that are shown together."""
+    """Groups of kinds that are shown together."""
 
     ALL = "All"
     IMPORTS = "Imports"
@@ -42,17 +42,17 @@ KINDS = {
     LogGroup.BACKUPS: (LogKind.BACKUP, LogKind.PRUNE),
     LogGroup.MESSAGES: (LogKind.MESSAGE,),
 }
-"""The kinds of each group; none are all."""
+"""The kinds of each group; empty means all."""
 
 
 def count_of(group: LogGroup, counts: Mapping[LogKind, int]) -> int:
-    """How many entries a group has, given how many each kind has."""
+    """The number of a group's entries, given those of each kind."""
     kinds = KINDS[group] or tuple(LogKind)
     return sum(counts.get(kind, 0) for kind in kinds)
 
 
 class KindBar(Widget):
-    """The groups in a line; the chosen one is bold and underlined. A click chooses another."""
+    """The groups in a line, with the chosen one bold and underlined. A click chooses another."""
 
     DEFAULT_CSS = """
     KindBar { height: 1; padding: 0 2; }
@@ -70,7 +70,7 @@ class KindBar(Widget):
         self._counts: Mapping[LogKind, int] = {}
 
     def show(self, counts: Mapping[LogKind, int]) -> None:
-        """Show how many entries each group has; those without any are left out."""
+        """Show how many entries each group has; groups without entries are left out."""
         self._counts = counts
         self.refresh()
 
@@ -80,7 +80,7 @@ class KindBar(Widget):
         self.refresh()
 
     def after(self, steps: int) -> LogGroup:
-        """The group so many steps to the right of the chosen one, from the last to the first."""
+        """The group `steps` to the right of the chosen one; the first follows the last."""
         shown = self._shown()
         return shown[(shown.index(self.group) + steps) % len(shown)]
 

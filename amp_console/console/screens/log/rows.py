@@ -1,4 +1,4 @@
-"""The lines of the log: columns, rows, and where Enter leads from one."""
+"""The rows of the log: columns, cells, and where Enter leads."""
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.notifications import TONES, severity_sign
@@ -39,9 +39,9 @@ HERE = "this console"
 
 
 def row(entry: LogEntry, glyphs: Glyphs, now: int, *, is_shared: bool) -> Row:
-    """One entry; of a ledger that several operators share, with who did it.
+    """One entry, with the operator if several share the ledger.
 
-    `now` is in microseconds since 1970: entries of today need no date.
+    `now` is in microseconds since 1970: today's entries need no date.
     """
     tone = TONES[entry.severity]
     return Row(
@@ -57,13 +57,13 @@ def row(entry: LogEntry, glyphs: Glyphs, now: int, *, is_shared: bool) -> Row:
 
 
 def process(entry: LogEntry) -> str:
-    """Which process did it; "" where that is not known."""
+    """Which process did it; "" if unknown."""
     is_here = entry.process == this_process() or entry.id < 0
     return HERE if is_here else entry.process
 
 
 def by(entry: LogEntry, *, is_shared: bool) -> str:
-    """Who did it, in full: the operator, where there are several, and the process."""
+    """Who did it, in full: the operator, if there are several, and the process."""
     return by_whom(entry.operator if is_shared else "", process(entry))
 
 
@@ -75,13 +75,13 @@ def _by(entry: LogEntry, *, is_shared: bool) -> str:
 
 
 def line(entry: LogEntry, *, is_shared: bool) -> str:
-    """An entry as it is copied."""
+    """An entry as a line of text, for copying."""
     who = by(entry, is_shared=is_shared)
     return "\t".join((at(entry.at), NAMES[entry.kind], entry.text, who))
 
 
 def route(entry: LogEntry) -> Route | None:
-    """What an entry is about: its comparison, run, errors or audience; None: nothing else."""
+    """The route to an entry's comparison, run, errors or audience; None if it has none."""
     match entry.kind:
         case LogKind.COMPARE if entry.audience_id is not None:
             return OpenReconcile(entry.audience_id)

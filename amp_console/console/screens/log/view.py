@@ -1,4 +1,4 @@
-"""The log: what was done with the ledger, by any process, and what consoles have said."""
+"""The log: what any process did with the ledger, and the notifications of consoles."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -33,7 +33,7 @@ from amp_console.ledger.operators import has_several_operators
 from amp_console.sync.queries.log_export import write_log
 
 MAX_COPIED = 10_000  # lines
-MAX_LENGTH = 4_000  # characters of a line that is shown whole
+MAX_LENGTH = 4_000  # characters of a line shown in full
 EMPTY = """\
 Nothing has happened yet.
 
@@ -42,7 +42,7 @@ of other processes, and everything that the console tells you."""
 
 
 class LogScreen(BaseScreen):
-    """What was done and said, the newest first; new lines appear while it is open."""
+    """Everything done and posted, the newest first; new lines appear while it is open."""
 
     NAME = "Log"
     BELONGS_TO = MainScreen.EVENTS
@@ -70,7 +70,7 @@ are marked, Y copies only those. w shows any line in full."""
     def __init__(self) -> None:
         super().__init__()
         self._revision: object = None
-        self._count = 0  # notifications that are shown
+        self._count = 0  # notifications shown
         self._is_shared = False
 
     def body(self) -> ComposeResult:
@@ -97,7 +97,7 @@ are marked, Y copies only those. w shows any line in full."""
         return self.query_one("#lines", Grid)
 
     def on_mount(self) -> None:
-        """Show messages posted while the log is open, too, where nothing else reloads it."""
+        """Also show messages that are posted while the log is open."""
         self.set_interval(self.services.environment.tick_seconds, self._check_messages)
 
     def _check_messages(self) -> None:
@@ -107,7 +107,7 @@ are marked, Y copies only those. w shows any line in full."""
     # Reading.
 
     async def load(self) -> None:
-        """Read what is new; the line above the footer would only repeat it."""
+        """Read new lines, and clear the notification, which would only repeat one."""
         services = self.services
         services.notifications.shown.clear()
         self._count = services.notifications.count
@@ -122,8 +122,8 @@ are marked, Y copies only those. w shows any line in full."""
         self._revision = (session, newest, self._is_shared, len(unsaved), last)
         at_top = self._grid.key if self._grid.cursor == 0 else None
         await self._lines.load()
-        if at_top is not None and self._grid.key == at_top:  # not moved meanwhile
-            self._grid.cursor = 0  # follow what is new
+        if at_top is not None and self._grid.key == at_top:  # not moved in the meantime
+            self._grid.cursor = 0  # follow new lines
         self._show_whole()
 
     def _source(self, text: str) -> ListSource[LogFilter, LogEntry]:
@@ -159,7 +159,7 @@ are marked, Y copies only those. w shows any line in full."""
         return counts
 
     async def _read(self, query: LogFilter, offset: int, limit: int) -> Sequence[LogEntry]:
-        """Some of the lines: messages that are not in the ledger yet are the newest ones."""
+        """Read some lines: messages that are not in the ledger yet are the newest ones."""
         unsaved, session = self._unsaved(query), self.services.session
         found = unsaved[offset : offset + limit]
         if session is not None and len(found) < limit:
@@ -178,7 +178,7 @@ are marked, Y copies only those. w shows any line in full."""
         self.loader.start("lines", self._lines.load)
 
     def on_kind_bar_group_chosen(self, event: KindBar.GroupChosen) -> None:
-        """Show only the kinds that were chosen."""
+        """Show only the chosen kinds."""
         self.query_one(KindBar).choose(event.group)
         self._grid.cursor = 0
         self.loader.start("lines", self._lines.load)
@@ -190,7 +190,7 @@ are marked, Y copies only those. w shows any line in full."""
         self.action_keys.refresh()
 
     def _show_whole(self) -> None:
-        """Show the line under the cursor whole, where there is room."""
+        """Show the line under the cursor in full, if there is room."""
         entry = self._lines.current
         text = self.query_one("#whole-text", Static)
         if entry is None:
@@ -202,7 +202,7 @@ are marked, Y copies only those. w shows any line in full."""
         text.update(lines(safe_text((about, MUTED)), safe_text(entry.text, max_length=MAX_LENGTH)))
 
     def on_grid_opened(self) -> None:
-        """Open what a line is about, or show it whole."""
+        """Open what a line is about, or show it in full."""
         entry = self._lines.current
         target = None if entry is None else route(entry)
         if target is not None:
@@ -234,7 +234,7 @@ are marked, Y copies only those. w shows any line in full."""
             self.services.clipboard.copy(line(entry, is_shared=self._is_shared))
 
     def action_copy_all(self) -> None:
-        """Copy the marked lines, or all that are shown."""
+        """Copy the marked lines, or all lines shown."""
         self.run_worker(self._copy_all())
 
     async def _copy_all(self) -> None:
@@ -245,7 +245,7 @@ are marked, Y copies only those. w shows any line in full."""
         )
 
     def action_export(self) -> None:
-        """Write all lines that are shown into a file."""
+        """Write all lines shown to a file."""
         question = "Save as CSV, or as .ndjson (replaces an existing file):"
         self.run_worker(
             export_to(

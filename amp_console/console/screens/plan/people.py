@@ -1,4 +1,4 @@
-"""Who a plan adds to one cohort, and who it removes: the first of them by name."""
+"""Who a plan adds to one cohort, and who it removes: the first of them."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -21,12 +21,12 @@ from amp_console.text import clean
 COLUMNS = (Column("", 1), Column("Person", 16, flex=1), Column("Last event", 12))
 NONE = "No user is added or removed."
 ON_NO_ONE = "Move the cursor to a person, then press Enter or f."
-NAMED = 3  # of each, where there is no room for the list
-SHOWN = 200  # who enter, and as many who leave
+NAMED = 3  # of each operation, if there is no room for the list
+SHOWN = 200  # users to add, and as many to remove
 
 
 class PlanPeople(Vertical):
-    """The users that a plan sends for the audience under the cursor. Enter or f opens one."""
+    """The users that a plan sends for the audience under the cursor; Enter or f opens one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -42,9 +42,9 @@ class PlanPeople(Vertical):
         super().__init__(id="people", classes="panel")
 
         self.some_removed = Content()
-        """Some of the users who are removed: in the list, all those who are added come before."""
+        """Some removed users: in the list, all added users come before them."""
         self.some_added = Content()
-        """Some of the users who are added: for a screen without room for the list."""
+        """Some added users, for a screen without room for the list."""
 
     def compose(self) -> ComposeResult:
         services = services_of(self)
@@ -80,7 +80,7 @@ class PlanPeople(Vertical):
         self.border_subtitle = _counts(plan, found) if plan else ""
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
-        """Keep the cursor of this list apart from that of the audiences."""
+        """Keep this list's cursor separate from that of the audiences."""
         event.stop()
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
@@ -89,7 +89,7 @@ class PlanPeople(Vertical):
         self.action_person()
 
     def action_person(self) -> None:
-        """Show all that is known about the person under the cursor; the plan stays below it."""
+        """Show all that is known about the person under the cursor; the plan stays open."""
         services = services_of(self)
         match self.query_one(Grid).key:
             case (_, _, str(id_)):
@@ -99,13 +99,13 @@ class PlanPeople(Vertical):
 
 
 def _examples(verb: str, found: Sequence[PendingMember], *, is_wanted: bool) -> Content:
-    """One line that names some of those who are added, or removed."""
+    """One line that names some of those who are added or removed."""
     some = [clean(item.id, 30) for item in found if item.is_wanted is is_wanted][:NAMED]
     return safe_text((f"{verb}, for example: {', '.join(some)}", MUTED)) if some else Content()
 
 
 def _counts(plan: AudiencePlan, found: Sequence[PendingMember]) -> str:
-    """How many users are added and removed, by which other ID type, and how many are listed."""
+    """How many users are added and removed, and by which other ID type; how many are listed."""
     parts, other = [], plan.id_type.other
     for is_wanted, total in ((True, plan.add), (False, plan.remove)):
         group = [member for member in found if member.is_wanted is is_wanted]

@@ -1,4 +1,4 @@
-"""What a plan says: its rows, and the sentences around them."""
+"""The rows of a plan, and the sentences around them."""
 
 from collections.abc import Iterator, Mapping
 
@@ -33,9 +33,9 @@ def can_be_sent(audience: AudiencePlan) -> bool:
 
 
 def most_important_first(plan: Plan) -> list[AudiencePlan]:
-    """What can't be sent, removes most of a cohort or creates one, then the others, idle ones last.
+    """Sort what can't be sent, large removals and new cohorts first, idle audiences last.
 
-    A small terminal shows three of them, and these are what an operator has to read.
+    A small terminal shows three of them, which must be those that matter most.
     """
     return sorted(
         plan.audiences,
@@ -106,7 +106,7 @@ def _most(audience: AudiencePlan) -> str:
 
 
 def title(plan: Plan, retried: Mapping[int, int]) -> str:
-    """Say what is synced, and with how many changes; `retried` counts users by audience."""
+    """Name what is synced, and the number of changes; `retried` counts users by audience."""
     if not plan.audiences:
         return "Plan"
     only = plan.audiences[0].name if len(plan.audiences) == 1 else ""
@@ -119,7 +119,7 @@ def title(plan: Plan, retried: Mapping[int, int]) -> str:
 
 
 def changes(plan: Plan) -> int:
-    """How many users a plan is for: all that are pending, also those that can't be sent.
+    """The number of a plan's users: all that are pending, including those that can't be sent.
 
     The lists, home and the run count the same.
     """
@@ -127,12 +127,12 @@ def changes(plan: Plan) -> int:
 
 
 def kept(plan: Plan) -> int:
-    """How many users a plan would add or remove, and can't."""
+    """How many users a plan can't add or remove."""
     return sum(item.users for item in plan.audiences if item.obstacle)
 
 
 def is_same_offer(plan: Plan, now: Plan) -> bool:
-    """Whether two plans differ at most in how many users they send, and not in what they do."""
+    """Whether two plans do the same, except for the numbers of users."""
     return [_without_counts(item) for item in plan.audiences] == [
         _without_counts(item) for item in now.audiences
     ]
@@ -157,14 +157,14 @@ def _without_counts(audience: AudiencePlan) -> tuple[AudiencePlan, bool, bool, b
 
 
 def confirmed(plan: Plan, now: Plan) -> Plan:
-    """What would be sent `now`, to be measured by the plan that the operator has read."""
+    """The plan to send `now`, to be checked against the one that the operator has read."""
     pairs = zip(plan.audiences, now.audiences, strict=True)
     audiences = [msgspec.structs.replace(new, mark=old.mark) for old, new in pairs]
     return Plan(now.connection, tuple(audiences))
 
 
 def since_then(plan: Plan, now: Plan) -> str:
-    """Say what has become pending, or is not any more, since a plan was read; "" if nothing."""
+    """Say what has changed since a plan was read; "" if nothing."""
     pairs = list(zip(plan.audiences, now.audiences, strict=True))
     more = [(new.add - old.add, new.remove - old.remove) for old, new in pairs]
     if not any(add or remove for add, remove in more):
@@ -180,7 +180,7 @@ def since_then(plan: Plan, now: Plan) -> str:
 
 
 def headline(plan: Plan) -> Content:
-    """What would be sent, in a sentence."""
+    """Say what would be sent."""
     sent = [audience for audience in plan.audiences if can_be_sent(audience)]
     if not sent:
         return safe_text((nothing(plan), STRONG))
@@ -200,7 +200,7 @@ def headline(plan: Plan) -> Content:
 
 
 def sends_nothing(plan: Plan) -> bool:
-    """Whether no change can be sent: none is pending, or what is pending can't be sent."""
+    """Whether no change can be sent: none is pending, or none of the pending ones can be."""
     return not any(map(can_be_sent, plan.audiences))
 
 
@@ -217,7 +217,7 @@ def nothing(plan: Plan) -> str:
 
 
 def detail(audience: AudiencePlan) -> Content:
-    """All about the audience under the cursor, in sentences."""
+    """Sentences about the audience under the cursor."""
     parts: list[Part] = [(f"{audience.name}: ", MUTED)]
     if audience.obstacle:
         parts += [(f"{audience.obstacle} ", BAD), (BROKEN_STEP, STRONG)]
@@ -248,13 +248,13 @@ def _of_members(audience: AudiencePlan) -> str:
 
 
 def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
-    """What can't be undone, or looks wrong."""
+    """Yield what can't be undone, or looks wrong."""
     for concern in plan.concerns:
         yield safe_text((f"{glyphs.triangle} This ", WARN), (f"{concern}.", WARN))
 
 
 def limits(plan: Plan, limit_values: Limits, glyphs: Glyphs) -> Content:
-    """Which limits hold, Amplitude's and our own."""
+    """Describe the limits, Amplitude's and our own."""
     first, most = limit_values.first_batch, limit_values.largest_batch
     size = f"The first request carries up to {first:,} IDs, those after it up to {most:,}."
     if first >= most:

@@ -1,4 +1,4 @@
-"""The plan of a sync: what would be sent, before anything is."""
+"""The plan of a sync: what would be sent, before anything is sent."""
 
 import math
 from typing import ClassVar
@@ -68,9 +68,9 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         super().__init__()
         self._audience_ids = audience_ids
         self._plan: Plan | None = None
-        """What is on the screen: the offer that the operator reads, and confirms."""
+        """The plan on screen, which the operator reads and confirms."""
         self._now: Plan | None = None
-        """What would be sent now."""
+        """The plan that would be sent now."""
         self._opened_at = math.inf  # monotonic seconds
         self._tally = ReadCounts()
         self._is_of_all = False
@@ -95,10 +95,10 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         beforehand.border_title = "Before you send"
         yield Split(plan, Vertical(PlanPeople(), beforehand, id="details"), stacks=True)
 
-    # Looking.
+    # Reading and showing.
 
     async def load(self) -> None:
-        """Read the plan. One that is being read stays, as long as only its numbers change."""
+        """Read the plan. The one on screen stays as long as only its numbers change."""
         connection = self.session.connection
         now = await self.session.read(_plan_sync, connection, self._audience_ids)
         await self.services.figures.load(self.session)
@@ -113,7 +113,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         self._show_headline()
 
     def _show_plan(self, plan: Plan) -> None:
-        """Offer this plan from now on."""
+        """Show this plan."""
         self._plan = plan
         console_look, grid = self.services.glyphs, self.query_one("#audiences", Grid)
         ordered = plan_rows.most_important_first(plan)
@@ -137,7 +137,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         return safe_text((f"{self.services.glyphs.triangle} {words}", WARN))
 
     def _show_headline(self) -> None:
-        """Say what the plan sends, and what else is pending by now."""
+        """Show what the plan sends, and what else has become pending."""
         assert self._plan is not None
         said = plan_rows.headline(self._plan)
         if self._news:
@@ -184,7 +184,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
     # Sending.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what makes sense: to watch a sync while there is one, to link what is broken."""
+        """Offer to watch a sync only while there is one, and to link only a broken audience."""
         if action == "watch" and not under_way(self.services.jobs.sync):
             return False
         if action == "update_plan" and not self._news:
@@ -209,17 +209,17 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         return super().disabled_reason(action)
 
     def on_grid_opened(self) -> None:
-        """Go to the users of the audience; where there is no room, they take that of the rest."""
+        """Go to the users of the audience; without room, they replace the rest."""
         people = self.query_one(PlanPeople)
         if self._plan is None or not plan_rows.changes(self._plan):
-            return  # the sentence above says that no change is pending
+            return  # the headline already says that no change is pending
         if not people.display:
             people.display = True
             self.add_class("-people")
         self.query_one(Split).enter()
 
     def action_back(self) -> None:
-        """Go back one step; users that took the room of something else give it back."""
+        """Go back one step; if users replaced the rest, show that again."""
         self.query_one(PlanPeople).styles.clear_rule("display")
         self.remove_class("-people")
         super().action_back()
@@ -230,7 +230,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
             self.services.navigate(OpenLink(self._current.audience_id))
 
     def action_send(self) -> None:
-        """Send the plan; ask first, where most of a cohort would be removed."""
+        """Send the plan; ask first if most of a cohort would be removed."""
         if self._plan is None:
             return
         if self.services.is_key_repeat(self._opened_at):
@@ -242,7 +242,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         self._send_once_agreed(frozenset())
 
     def _send_once_agreed(self, agreed: frozenset[int]) -> None:
-        """Send, unless most of a cohort would be removed for which no one has `agreed` to that."""
+        """Send, unless most of a cohort would be removed without its audience in `agreed`."""
         assert self._plan is not None
         large = plan_rows.large_removals(self._now or self._plan)
         asked = frozenset(item.audience_id for item in large)
@@ -277,13 +277,13 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         self.services.navigate(Replace(OpenRun()))
 
     def action_update_plan(self) -> None:
-        """Offer what is pending now."""
+        """Update the plan to what is pending now."""
         if self._now is not None:
             self._show_plan(self._now)
             self._show_headline()
 
     def action_watch(self) -> None:
-        """Open the sync that was started last."""
+        """Open the last sync."""
         self.services.navigate(Replace(OpenRun()))
 
 
@@ -294,7 +294,7 @@ def _plan_sync(db: Db, connection: Connection, audience_ids: tuple[int, ...]) ->
 def _under_way() -> Confirm:
     return Confirm(
         "A sync is running",
-        ["The console runs one sync at a time. Nothing of this plan was sent."],
+        ["The console runs one sync at a time. Nothing in this plan was sent."],
         yes="Watch it",
         no="Stay here",
     )

@@ -1,1 +1,1 @@
-"""Cohorts beside their audiences: differences and repairs."""
+"""Reconciling: comparing cohorts with their audiences, and repairing them."""

@@ -49,17 +49,17 @@ COMPARING = "Being compared for the first time."
 
 
 class ComparedAudience(NamedTuple):
-    """An audience, its last comparison, and what was delivered of its differences since."""
+    """An audience, its last comparison, and which differences were delivered since."""
 
     audience: Audience
     comparison: Comparison | None
     resolved: Resolved | None
     downloads: int = 0
-    """How many downloads comparing it takes."""
+    """How many downloads comparing it uses."""
 
     @property
     def is_comparable(self) -> bool:
-        """Whether it has a cohort, as far as is known."""
+        """Whether it has a working cohort, as far as is known."""
         return self.audience.cohort_id is not None and not self.audience.broken
 
     @property
@@ -71,9 +71,9 @@ class ComparedAudience(NamedTuple):
 def read_known(
     db: Db, audience_ids: tuple[int, ...], now: int, dead: Collection[int]
 ) -> list[ComparedAudience]:
-    """Read the last comparison of each audience; `now` in microseconds since 1970.
+    """Read the last comparison of each audience; `now` is in microseconds since 1970.
 
-    `dead` as in `resolved_since`.
+    See `resolved_since` for `dead`.
     """
     found = []
     for audience_id in audience_ids:
@@ -91,7 +91,7 @@ def is_over(work: ReconcileJob, audience_id: int) -> bool:
 
 
 def is_at_work(work: ReconcileJob, audience_id: int) -> bool:
-    """Whether a job is under way that has not finished this audience."""
+    """Whether a job is under way and has not finished this audience."""
     return work.holds(audience_id) and not is_over(work, audience_id)
 
 
@@ -102,9 +102,9 @@ def row(
     now: int,
     size: int | None = None,
 ) -> Row:
-    """One audience, with what a job under way does for it.
+    """One audience, with its state in a job under way.
 
-    `size` is that of its cohort in Amplitude, shown until it is compared; None: not known.
+    `size` is its cohort's in Amplitude, shown until it is compared; None if unknown.
     """
     last, pending = known.comparison, 0
     counts: tuple[int | None, ...] = (None, size, None, None)
@@ -151,7 +151,7 @@ def _result(known: ComparedAudience, last: Comparison, glyphs: Glyphs) -> Cell:
 
 
 def _at_work(known: ComparedAudience, work: ReconcileJob, glyphs: Glyphs) -> Cell | None:
-    """What a job does, or why it did not finish; None where there is nothing to say."""
+    """What a job does, or why it did not finish; None if there is nothing to say."""
     if known.audience.id not in work.audience_ids:
         return None
     now, note = work.progress_of(known.audience.id), work.note_of(known.audience.id)
@@ -162,7 +162,7 @@ def _at_work(known: ComparedAudience, work: ReconcileJob, glyphs: Glyphs) -> Cel
 
 
 def _kinds(last: Comparison, resolved: Resolved | None) -> list[tuple[str, str]]:
-    """The kinds of differences: how many there were, and what became of them since."""
+    """The kinds of differences: how many there were, and what has become of them."""
     found = []
     for row in kind_rows(last, resolved):
         name, count, done = (cell.text for cell in row.cells[:3])
@@ -175,9 +175,9 @@ def _kinds(last: Comparison, resolved: Resolved | None) -> list[tuple[str, str]]
 def closer(
     known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs, now: int, width: int
 ) -> Content:
-    """One audience beside its cohort: verdict, bar, and what kinds of differences there are.
+    """One audience and its cohort: verdict, bar, and kinds of differences.
 
-    Where a job did not finish it, it says why.
+    If a job did not finish it, it says why.
     """
     last, note = known.comparison, work.note_of(known.audience.id) if work is not None else ""
     if note:

@@ -1,4 +1,4 @@
-"""Several cohorts beside their audiences: the queue while they are compared, and one table."""
+"""Several cohorts and their audiences in one table, with the progress of comparing them."""
 
 from collections.abc import Awaitable, Hashable, Sequence
 from functools import partial
@@ -48,7 +48,7 @@ from amp_console.ledger.comparisons import Comparison
 from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
 from amp_console.text import clean, plural
 
-NAME_LENGTH = 24  # of an audience in the footer, in characters
+NAME_LENGTH = 24  # characters of an audience's name in the footer
 EMPTY = "No audience is chosen. Mark some under Audiences, then press r."
 
 
@@ -89,10 +89,10 @@ audience, with everyone who differs."""
         self._known: dict[Hashable, ComparedAudience] = {}
         self._is_read = False
         self._told: ReconcileJob | None = None
-        self._finished: frozenset[int] = frozenset()  # by a job under way, when that was read last
+        self._finished: frozenset[int] = frozenset()  # audiences, at the last read
 
     def body(self) -> ComposeResult:
-        """One table, the audience under the cursor, and a line on what is under way."""
+        """The table, the audience under the cursor, and a line on what is under way."""
         grid = Grid(
             COLUMNS,
             empty=EMPTY,
@@ -109,11 +109,11 @@ audience, with everyone who differs."""
             yield Static(id="says")
 
     def on_mount(self) -> None:
-        """Ask how many downloads are left, where that is not known yet."""
+        """Ask how many downloads are left, if that is not known yet."""
         if self.services.figures.quota is None:
             self.run_worker(self.services.figures.update_quota())
 
-    # Looking.
+    # Reading and showing.
 
     async def load(self) -> None:
         """Read the last comparison of each audience."""
@@ -124,8 +124,8 @@ audience, with everyone who differs."""
         self._show()
 
     def show_change(self, change: ConsoleChange) -> None:
-        """Show how far a job is; read anew what it has changed, once it is over."""
-        self._show()  # at once, as the line on top shows the same downloads
+        """Show a job's progress; read its changes once it is over."""
+        self._show()  # at once, because the top line shows the same downloads
         if not isinstance(change, JobProgress):
             super().show_change(change)
 
@@ -160,12 +160,12 @@ audience, with everyone who differs."""
         self.action_keys.refresh()
 
     def on_grid_moved(self) -> None:
-        """Show another audience, and name it in the footer, as a repair concerns it."""
+        """Show another audience, and name it in the footer, because a repair would be for it."""
         self._show_one()
         self.action_keys.refresh()
 
     def on_grid_marks_changed(self) -> None:
-        """Count the marked audiences, and the downloads that comparing them takes."""
+        """Show the number of marked audiences, and of downloads to compare them."""
         self._show()
 
     def useful_actions(self) -> UsefulActions:
@@ -176,7 +176,7 @@ audience, with everyone who differs."""
         return compare, "cancel", Labelled("repair", f"Repair {marked or one}".strip())
 
     def _show_one(self) -> None:
-        """Show the comparison of the audience under the cursor, where there is room for it."""
+        """Show the comparison of the audience under the cursor, if there is room."""
         known = self._current
         last = known.comparison if known is not None else None
         has_people = last is not None and last.has_differences
@@ -219,20 +219,20 @@ audience, with everyone who differs."""
 
     @property
     def _chosen(self) -> list[ComparedAudience]:
-        """The marked audiences that can be compared, else all that can."""
+        """The marked audiences that can be compared, otherwise all that can."""
         marked = self.query_one("#list", Grid).marks
         wanted = [self._known[key] for key in self._known if not marked or key in marked]
         return [item for item in wanted if item.is_comparable]
 
     @property
     def _downloads(self) -> int:
-        """How many downloads comparing them takes."""
+        """How many downloads comparing the chosen audiences uses."""
         return sum(item.downloads for item in self._chosen)
 
-    # Doing something about it.
+    # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to compare or to cancel, and to repair what was compared."""
+        """Offer to compare or to cancel, and to repair once audiences were compared."""
         hidden = {"compare" if self._is_busy else "cancel"}
         chosen = self._to_repair if self._is_read else []
         if not any(item.comparison and not item.is_settled for item in chosen):
@@ -242,7 +242,7 @@ audience, with everyone who differs."""
         return super().check_action(action, parameters)
 
     def disabled_reason(self, action: str) -> str | None:
-        """What can't be done now, and why."""
+        """Why an action is unavailable now."""
         if action not in {"compare", "repair"}:
             return None
         if self._is_busy:
@@ -253,7 +253,7 @@ audience, with everyone who differs."""
 
     @property
     def _to_repair(self) -> list[ComparedAudience]:
-        """The marked audiences, else the one under the cursor: a repair changes cohorts."""
+        """The marked audiences, otherwise the one under the cursor: a repair changes cohorts."""
         if self.query_one("#list", Grid).marks:
             return self._chosen
         return [self._current] if self._current is not None else []
@@ -265,7 +265,7 @@ audience, with everyone who differs."""
             self.services.navigate(OpenReconcile(known.audience.id))
 
     def action_compare(self) -> None:
-        """Say what it costs, then compare."""
+        """Ask, naming the downloads it uses, then compare."""
         chosen, quota = self._chosen, self.services.figures.quota
         needed = plural(self._downloads, "download")
         if quota is not None and self._downloads > quota.left:
@@ -291,7 +291,7 @@ audience, with everyone who differs."""
         self.run_worker(self._compare_if(operation, question.asked(self.services)))
 
     async def _compare_if(self, operation: CompareOperation, asked: Awaitable[bool | None]) -> None:
-        """Compare what the question named; what can be compared may be more by now."""
+        """Compare the audiences that the question named, even if more can be compared by now."""
         if await asked:
             self._start(operation)
 
@@ -301,7 +301,7 @@ audience, with everyone who differs."""
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
-        """Ask, then end what is under way; what was sent stays sent."""
+        """Ask, then end the job under way; what was sent stays sent."""
         job = self.services.jobs.reconciling
         if job is not None:
             asked = cancel_question(job).asked(self.services)

@@ -1,4 +1,4 @@
-"""Choosing how differences are repaired, and confirming it."""
+"""Choosing how to repair differences, and confirming it."""
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
@@ -27,9 +27,9 @@ from amp_console.sync.reconcile.plan import RepairPlan
 from amp_console.text import clean, plural
 
 SAMPLES = 3
-NAMED = 8  # audiences; of more only the number is said
+NAMED = 8  # audiences that are named; more are only counted
 NOT_OURS = "Users who appear in no event may have been added by a colleague or another tool."
-NEXT = "next"  # in the footer: to the next answer
+NEXT = "next"  # in the footer: move to the next answer
 FOLLOW = "Make the ledger follow the list"
 _IN_SHORT = {
     "both": "Add and remove",
@@ -41,11 +41,12 @@ _IN_SHORT = {
 
 
 class OfferParts(NamedTuple):
-    """Of those who are repaired, the ones that are called neither missing nor extra, or are due.
+    """Users in a repair who are neither missing nor extra, or who are already pending.
 
-    The next sync sends `unsent` ones, whose events had not been sent when the cohort was compared,
-    and `due` ones, which the comparison made pending. `rejected` ones were refused by Amplitude. Of
-    `disagreeing` ones, the cohort is as the list says, and the ledger wants something else.
+    The next sync sends the `unsent` ones, whose events had not been sent when the cohort was
+    compared, and the `due` ones, which the comparison made pending. Amplitude rejected the
+    `rejected` ones. For the `disagreeing` ones, the cohort matches the list, but the ledger does
+    not.
     """
 
     unsent: int = 0
@@ -54,7 +55,7 @@ class OfferParts(NamedTuple):
     disagreeing: int = 0
 
     def sentences(self, differing: int) -> Iterator[str]:
-        """Say what a repair of everyone sends, and why; so many are missing or extra."""
+        """Say what a repair of everyone sends, and why; `differing` are missing or extra."""
         if self.unsent:
             them = "them" if self.unsent > 1 else "it"
             yield (
@@ -78,7 +79,7 @@ class OfferParts(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """What can be repaired: additions, removals, and whether only for the marked people."""
+    """What a repair can do: additions, removals, and whether only for the marked people."""
 
     title: str
     add: int
@@ -88,13 +89,13 @@ class Offer(NamedTuple):
     quota: str
     parts: OfferParts = OfferParts()
     cohorts: int = 1
-    """In how many cohorts they are."""
+    """The number of cohorts."""
     audiences: tuple[str, ...] = ()
-    """Each of several audiences with its numbers, as `audience_numbers` says them."""
+    """For several audiences, each one's numbers from `audience_numbers`."""
 
     @property
     def sends_nothing(self) -> bool:
-        """Whether a repair would change the ledger alone."""
+        """Whether a repair would change only the ledger."""
         return bool(self.parts.disagreeing and not (self.add or self.remove))
 
 
@@ -109,7 +110,7 @@ class RepairRequest(NamedTuple):
 class ChoiceDialog(Question[RepairRequest | None]):
     """Asks what to repair. Nothing is sent yet.
 
-    Arrows choose, Enter or y confirms: other letters mean something else on the screen below.
+    Arrows choose, Enter or y confirms; other letters have other meanings on the screen below.
     """
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "choice.tcss"]
@@ -128,7 +129,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
         return f"Repair: {self._offer.title}"
 
     def answers(self) -> Sequence[Answer]:
-        """The ways that concern anyone, all differences first."""
+        """The choices that affect anyone; all differences come first."""
         offer = self._offer
         is_plain = not offer.parts.unsent and not offer.parts.rejected
         add, remove = f"{offer.add:,} missing", f"{offer.remove:,} extra"
@@ -146,7 +147,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
         return tuple(answer for is_offered, answer in ways if is_offered)
 
     def footer_keys(self) -> Iterator[FooterKey]:
-        """The answers in short, so that all keys fit, and how to go from one to the next."""
+        """The answers with short labels, so that all keys fit, and how to move between them."""
         glyphs = self.services.glyphs
         *answers, leaving = super().footer_keys()
         for answer in answers:
@@ -157,7 +158,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
         yield leaving
 
     def on_key(self, event: events.Key) -> None:
-        """Give the answer with the focus, as Enter does."""
+        """Give the focused answer, as Enter does."""
         if event.key == "y" and self.enter_does:
             event.stop()
             self.choose(self.enter_does)
@@ -188,7 +189,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
         with Vertical(id="ways"):
             for answer in self.answers():
                 yield self.button(answer)
-        most = "at most " if offer.cohorts > 1 else ""  # a choice may leave some out
+        most = "at most " if offer.cohorts > 1 else ""  # a choice may skip some
         downloads = f"{most}{plural(offer.cohorts, 'more download')}"
         cost = f"Comparing again uses {downloads}: {offer.quota}."
         yield Static(safe_text((cost, MUTED)))
@@ -196,7 +197,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
             yield self.button(self.leaving)
 
     def give(self, name: str) -> None:
-        """Answer with a way, or switch the second comparison on or off."""
+        """Answer with a choice, or switch the second comparison on or off."""
         if name == self.LEAVE:
             self.dismiss(None)
         elif name == "verify":
@@ -211,7 +212,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
 
 
 def audience_numbers(plan: RepairPlan) -> str:
-    """An audience with what a repair sends: "Cart abandoners: add 535, remove 278"."""
+    """An audience and what a repair sends: "Cart abandoners: add 535, remove 278"."""
     sent = [f"add {plan.add:,}"] if plan.add else []
     sent += [f"remove {plan.remove:,}"] if plan.remove else []
     sent += ["follow the list"] if plan.followed else []
@@ -219,9 +220,9 @@ def audience_numbers(plan: RepairPlan) -> str:
 
 
 def confirm(plans: Sequence[RepairPlan], *, verify: bool) -> Confirm:
-    """Ask before it is sent; for a large removal the cohort's name has to be typed.
+    """Ask before a repair is sent; for a large removal, the cohort's name has to be typed.
 
-    Enter does not confirm what removes users. `verify`: the cohorts are compared again afterwards.
+    Enter does not confirm removals. `verify`: the cohorts are compared again afterwards.
     """
     large = [plan for plan in plans if plan.is_large_removal]
     rows: list[str | Content] = []

@@ -1,4 +1,4 @@
-"""The comparison of a cohort with its audience: verdict, bar and numbers, and the kinds."""
+"""The comparison of a cohort with its audience: verdict, bar, numbers and kinds."""
 
 from functools import partial
 
@@ -42,7 +42,7 @@ EQUAL = "No differences: the cohort is the same as its audience."
 
 
 class ComparisonPanel(Vertical):
-    """The last comparison as a verdict, a bar and a legend; below it what a job does or did."""
+    """The last comparison as a verdict, a bar and a legend; below it, the state of a job."""
 
     def __init__(self) -> None:
         super().__init__(id="picture", classes="panel")
@@ -72,7 +72,7 @@ class ComparisonPanel(Vertical):
         resolved: Resolved | None,
         known: KnownNumbers | None,
     ) -> None:
-        """Show a comparison, or what to do to get one, and what is `known` without it.
+        """Show a comparison, or how to get one, and what is `known` without it.
 
         `resolved` counts deliveries since the comparison.
         """
@@ -92,14 +92,14 @@ class ComparisonPanel(Vertical):
         self.query_one("#legend", Static).update(rows.legend(comparison, resolved, glyphs))
 
     def show_job(self, text: Content, *, is_comparing: bool) -> None:
-        """Show what a job does, or its result."""
+        """Show the progress or the result of a job."""
         self.query_one("#doing", Static).update(text)
         if is_comparing != self._is_comparing:
             self._is_comparing = is_comparing
             self._show_uncompared()
 
     def _show_uncompared(self) -> None:
-        """Say that there is no comparison yet, and what is known without one."""
+        """Show that there is no comparison yet, and what is known without one."""
         audience, known = self._audience, self._known
         if audience is None or self._comparison is not None:
             return
@@ -119,7 +119,7 @@ class ComparisonPanel(Vertical):
 
 
 class DifferenceKinds(Container):
-    """The kinds of differences that there are, with their numbers."""
+    """The kinds of differences, with their numbers."""
 
     def __init__(self) -> None:
         super().__init__(id="kinds-panel", classes="panel")
@@ -130,12 +130,12 @@ class DifferenceKinds(Container):
 
     @property
     def current(self) -> rows.Group | None:
-        """The kind, or those who are pending, under the cursor."""
+        """The group under the cursor: a kind of difference, or an explanation."""
         key = self.query_one(Grid).key
         return key if isinstance(key, DifferenceKind | Explanation) else None
 
     def show_kinds(self, comparison: Comparison | None, resolved: Resolved | None) -> bool:
-        """Show the kinds of a comparison; False where there is no difference."""
+        """Show the kinds of a comparison; False if there is no difference."""
         grid = self.query_one(Grid)
         found = rows.kind_rows(comparison, resolved) if comparison else []
         grid.empty = EQUAL if comparison else ""

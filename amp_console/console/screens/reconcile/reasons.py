@@ -16,7 +16,7 @@ def reason_in_comparison(
     comparison: Comparison | None,
     run_id: int | None,
 ) -> str | None:
-    """Why an action on one audience's comparison is unavailable; None where it works.
+    """Why an action on one audience's comparison is unavailable; None if it works.
 
     `latest` is the console's last job of this kind, `run_id` the run of this audience's job.
     """

@@ -1,4 +1,4 @@
-"""Comparing and repairing: what is asked before it, starting it, and cancelling it."""
+"""Comparing and repairing: the questions before, starting, and cancelling."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -36,10 +36,10 @@ async def choose_repair(
     *,
     is_single: bool = False,
 ) -> RepairOperation | None:
-    """Return the repair the operator has chosen and confirmed, None where nothing is to be sent.
+    """Return the repair that the operator has chosen and confirmed, None if there is none.
 
-    `only` are the keys of the differences to repair; None: everyone who differs. `is_single` names
-    the audience, and offers to replace its cohort's content. To be called in a worker.
+    `only` are the keys of the differences to repair; None means everyone who differs. `is_single`
+    names the audience, and offers to replace its cohort's members. Call this in a worker.
     """
     plans = await _plans(session, comparisons, RepairChoice(add=True, remove=True, only=only))
     if not plans:
@@ -74,7 +74,7 @@ async def _plans(
 
 
 def _parts(comparisons: Sequence[Comparison], since: Sequence[Resolved]) -> OfferParts:
-    """What a repair of everyone sends besides differences that no event explains."""
+    """What a repair of everyone sends besides unexplained differences."""
     pairs = list(zip(comparisons, since, strict=True))
     return OfferParts(
         unsent=sum(comparison.pending - now.sent for comparison, now in pairs),
@@ -116,7 +116,7 @@ def start(services: Services, session: Session, operation: ReconcileOperation) -
 
 
 def again_question(downloads: int, quota: Quota | None) -> Confirm:
-    """Ask before a cohort is downloaded again although a comparison is shown."""
+    """Ask before downloading a cohort again while a comparison is shown."""
     left = f": {quota}" if quota else ""
     return Confirm(
         "Compare again?",
@@ -138,6 +138,6 @@ def cancel_question(job: ReconcileJob) -> Confirm:
 
 
 async def cancel_if(job: ReconcileJob, asked: Awaitable[bool | None]) -> None:
-    """Cancel a job if that is confirmed."""
+    """Cancel a job, after confirmation."""
     if await asked:
         job.cancel()

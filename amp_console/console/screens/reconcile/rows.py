@@ -1,4 +1,4 @@
-"""What the reconcile view shows: the picture of a comparison, kinds of differences, people."""
+"""The content of the reconcile view: a comparison's bar and texts, kinds, people."""
 
 from pathlib import PurePath
 from typing import NamedTuple
@@ -64,7 +64,7 @@ PEOPLE = (
 
 FAR_AHEAD = 1 << 62  # microseconds since 1970; no event is dated later
 Group = DifferenceKind | Explanation
-"""The people of one row of the differences."""
+"""The group of people in one row of the differences."""
 _MEANS: dict[Group, str] = {
     DifferenceKind.MISSING: "A repair adds them.",
     DifferenceKind.LEFT: "A repair removes them.",
@@ -84,7 +84,7 @@ _TONES_NOW = {"added": "good", "removed": "good", "repaired": "good", "rejected"
 
 
 class Parts(NamedTuple):
-    """How many people are in both, and in one only: missing or extra, or pending, not yet sent."""
+    """How many people are in both, or in only one: missing, extra, or pending (not yet sent)."""
 
     missing: int
     both: int
@@ -93,7 +93,7 @@ class Parts(NamedTuple):
 
 
 def parts_now(comparison: Comparison, resolved: Resolved | None) -> Parts:
-    """The parts of the bar: what the comparison found, less what was delivered since."""
+    """The parts of the bar: what the comparison found, minus what was delivered since."""
     found = Parts(
         unexplained_missing(comparison),
         comparison.in_both,
@@ -112,21 +112,22 @@ def parts_now(comparison: Comparison, resolved: Resolved | None) -> Parts:
 
 
 def pending_now(comparison: Comparison, resolved: Resolved | None) -> int:
-    """How many of those who differed any sync sends now.
+    """How many of those who differed the next sync sends.
 
-    They were pending when compared and were not sent since, or the comparison made them pending.
+    They were pending when compared and have not been sent since, or the comparison made them
+    pending.
     """
     return comparison.pending + (resolved.due - resolved.sent if resolved else 0)
 
 
 def in_cohort_now(comparison: Comparison, resolved: Resolved | None) -> int:
-    """How many are in the cohort: as compared, with those who were added and removed since."""
+    """The cohort's size: as compared, adjusted to later additions and removals."""
     changed = resolved.added - resolved.removed if resolved else 0
     return comparison.in_cohort + changed
 
 
 def shares(counts: Parts, width: int) -> Parts:
-    """Share `width` columns among the parts; one with people gets at least one."""
+    """Divide `width` columns among the parts; one with people gets at least one column."""
     total = sum(counts)
     if not total or width < len(counts):
         return Parts(0, width, 0)
@@ -137,7 +138,7 @@ def shares(counts: Parts, width: int) -> Parts:
 
 
 def bar(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs, width: int) -> Content:
-    """The cohort and the audience as one bar: who is missing, in both, extra and pending by now."""
+    """The cohort and the audience as one bar: who is now missing, in both, extra and pending."""
     columns = shares(parts_now(comparison, resolved), width)
     return safe_text(
         (glyphs.empty * columns.missing, WARN),
@@ -149,19 +150,19 @@ def bar(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs, width
 
 
 class KnownNumbers(NamedTuple):
-    """What the ledger says about an audience and its cohort."""
+    """The ledger's numbers about an audience and its cohort."""
 
     people: Headcount
     left: Outstanding
 
 
 def read_known_numbers(db: Db, known: Audience) -> KnownNumbers:
-    """Count what can be said without a comparison; it reads every member."""
+    """Count what is known without a comparison, which reads every member."""
     return KnownNumbers(headcount(db, known, FAR_AHEAD), outstanding(db, known))
 
 
 def known_numbers(known: KnownNumbers, size: str, glyphs: Glyphs) -> Content:
-    """What the ledger says, which a comparison confirms or corrects; and the `size`, if known."""
+    """The ledger's numbers, which a comparison confirms or corrects, and the `size`, if known."""
     pending = known.left.pending
     return lines(
         safe_text(("According to the ledger, not compared with the cohort yet", STRONG)),
@@ -180,7 +181,7 @@ def known_numbers(known: KnownNumbers, size: str, glyphs: Glyphs) -> Content:
 
 
 def people_of(comparison_id: int, group: Group, text: str) -> DifferenceFilter:
-    """The people of a group whose identifier contains the text."""
+    """A filter for the people of a group whose identifier contains the text."""
     if isinstance(group, Explanation):
         kinds = (DifferenceKind.MISSING, DifferenceKind.LEFT)
         return DifferenceFilter(comparison_id, kinds, text, explanation=group)
@@ -188,7 +189,7 @@ def people_of(comparison_id: int, group: Group, text: str) -> DifferenceFilter:
 
 
 def legend(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> Content:
-    """What the parts of the bar are, with their numbers."""
+    """The names and numbers of the bar's parts."""
     now = parts_now(comparison, resolved)
     still = "still " if resolved is not None and resolved.total else ""
     by_now = " by now" if now.both != comparison.in_both else ""
@@ -212,7 +213,7 @@ def legend(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) ->
 
 
 def verdict(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> tuple[str, str]:
-    """What a comparison found, after what was delivered since: a sign and words, and their tone."""
+    """What a comparison found, considering later deliveries: a sign with words, and their tone."""
     done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
     differing, pending = comparison.differing, comparison.pending - sent
     outcome = comparison_outcome(comparison)
@@ -236,13 +237,13 @@ def verdict(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -
 def headline(
     comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs, room: int
 ) -> Content:
-    """The verdict, and the sentences that say what it consists of, in so many columns."""
+    """The verdict, and sentences that explain it, in `room` columns."""
     done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
     (words, tone), differing = verdict(comparison, resolved, glyphs), comparison.differing
     counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
     is_repairing = resolved is not None and resolved.is_repairing
     accepted = resolved.accepted if resolved is not None else 0
-    if done or sent or accepted or is_repairing:  # the cohort has other members by now
+    if done or sent or accepted or is_repairing:  # by now, the cohort has other members
         counted = f"When compared: {counted}"
     rows = [safe_text((words, f"{STRONG} {TONE[tone]}"), f"  {counted}")]
     following = resolved.following if resolved is not None else 0
@@ -266,9 +267,9 @@ def headline(
 
 
 def is_settled(comparison: Comparison, resolved: Resolved | None) -> bool:
-    """Whether a repair would change nothing: everything that differed was delivered since.
+    """Whether a repair would change nothing, because every difference was delivered since.
 
-    A list that the ledger disagrees with is something to repair, although nothing is sent for it.
+    A ledger that disagrees with a list needs a repair, although nothing is sent for that.
     """
     left = comparison.missing + comparison.extra + comparison.disagreeing
     if resolved is not None:
@@ -277,7 +278,7 @@ def is_settled(comparison: Comparison, resolved: Resolved | None) -> bool:
 
 
 def compared(comparison: Comparison, now: int, glyphs: Glyphs) -> str:
-    """When the cohort was like this, and what it was compared with."""
+    """The time of the comparison, and what the cohort was compared with."""
     dot = glyphs.separator
     with_list = f"{dot}with {PurePath(comparison.against).name}" if comparison.against else ""
     when = f"{local_time(comparison.at)} ({ago(comparison.at, now, glyphs)})"
@@ -285,7 +286,7 @@ def compared(comparison: Comparison, now: int, glyphs: Glyphs) -> str:
 
 
 def kind_rows(comparison: Comparison, resolved: Resolved | None) -> list[Row]:
-    """One row for each kind of unexplained difference, then the pending and the rejected."""
+    """One row for each kind of unexplained difference, then pending and rejected users."""
     missing, left = unexplained_missing(comparison), pending_parts(comparison)[1]
     counts: dict[Group, int] = {kind: comparison.count(kind) for kind in DifferenceKind}
     counts[DifferenceKind.MISSING] = missing
@@ -323,14 +324,14 @@ def _done(group: Group, done: int) -> str:
 
 
 def _means(group: Group, found: int, done: int, comparison: Comparison) -> str:
-    """What becomes of the people of a group; of pending ones, that all were sent."""
+    """What happens to the people of a group; if all pending ones were sent, that."""
     if done == found:
         return "All were sent since." if group is Explanation.PENDING else ""
     return _MEANS[group].format(label=comparison.id_type.label)
 
 
 def _now(difference: Difference) -> str:
-    """What a difference is now; of one who was pending, what is or was to be done."""
+    """The current state of a difference; for a pending user, the operation."""
     if difference.explanation is not Explanation.PENDING:
         return state_now(difference)
     is_addition = difference.kind is DifferenceKind.MISSING

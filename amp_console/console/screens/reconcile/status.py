@@ -1,4 +1,4 @@
-"""What a comparison or a repair does, and its result, in a line."""
+"""The progress of a comparison or a repair, and its result, in a line."""
 
 from textual.content import Content
 
@@ -11,7 +11,7 @@ BAR = 24  # columns
 
 
 def doing(work: ReconcileJob, audience_id: int, glyphs: Glyphs) -> Content:
-    """What work under way does for an audience just now."""
+    """What a job under way is doing for an audience."""
     now = work.progress_of(audience_id)
     if work.stop.is_asked:
         return safe_text((f"{glyphs.live} stopping after the current request", WARN))
@@ -21,14 +21,14 @@ def doing(work: ReconcileJob, audience_id: int, glyphs: Glyphs) -> Content:
     if now.wait_until is not None:
         wait = f" in {max(0, now.wait_until - work.elapsed):.0f} s"
     share = f"{bar(glyphs, now.done, now.total, BAR)} " if now.total else ""
-    # How many a repair has repaired, the comparison says beside it, as the ledger knows it.
+    # The comparison beside it already shows how many a repair has repaired.
     is_counted = now.total and not isinstance(work.operation, RepairOperation)
     count = f"  {now.done:,}/{now.total:,}" if is_counted else ""
     return safe_text((f"{glyphs.live} {share}", ACCENT), f"{now.state}{wait}{count}")
 
 
 def sent_by(work: ReconcileJob | None, audience_id: int) -> int:
-    """For how many users of an audience Amplitude has answered a repair; 0 without one."""
+    """How many users of an audience a repair has sent and Amplitude answered; 0 without one."""
     if work is None or not isinstance(work.operation, RepairOperation):
         return 0
     now = work.progress_of(audience_id)
@@ -36,7 +36,7 @@ def sent_by(work: ReconcileJob | None, audience_id: int) -> int:
 
 
 def came_of(work: ReconcileJob, audience_id: int) -> Content | None:
-    """What came of work that is over; None where the comparison says all."""
+    """The result of a job that is over; None if the comparison says everything."""
     note = work.note_of(audience_id)
     if note:
         return safe_text((note, BAD if work.failure else WARN))

@@ -1,4 +1,4 @@
-"""One cohort beside its audience: how they differ, who differs, and repairing it."""
+"""One cohort and its audience: how they differ, who differs, and repairing it."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -66,7 +66,7 @@ EARLIER = (
 FORGOTTEN = f"{EARLIER} Who differed is kept for the last {KEPT} comparisons of an audience."
 
 PRUNED = (
-    "The comparison that was shown is deleted with the history of its time. This shows the last "
+    "The comparison that was shown has been deleted with the history of its time. This is the last "
     "one, if there is any."
 )
 
@@ -145,20 +145,20 @@ identifier per line. E writes the differences to a file. w shows the requests of
     ]
 
     def __init__(self, audience_id: int, comparison_id: int | None = None) -> None:
-        """Show the comparison with this id; None: the last one."""
+        """Show the comparison with this ID; None for the last one."""
         super().__init__()
         self._audience_id = audience_id
         self._comparison_id = comparison_id
         self._audience: Audience | None = None
         self._comparison: Comparison | None = None
         self._earlier = ""
-        """That it is not the audience's last comparison; "" where it is."""
-        self._downloads = 0  # that comparing uses
+        """A note that this is not the audience's last comparison; "" if it is."""
+        self._downloads = 0  # used by comparing
         self._is_settled = False
         """Whether a repair would send nothing."""
         self._kinds = DifferenceKinds()
-        self._sent = 0  # by its repair, when the comparison was read last
-        self._ended: ReconcileJob | None = None  # the last job whose end was taken note of
+        self._sent = 0  # by its repair, at the last read
+        self._ended: ReconcileJob | None = None  # the last job whose end was handled
 
     def body(self) -> ComposeResult:
         people: ListPane[DifferenceFilter, Difference] = ListPane(
@@ -174,7 +174,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
         yield Split(Vertical(ComparisonPanel(), self._kinds), people, stacks=True)
 
     def on_mount(self) -> None:
-        """Ask how many downloads are left, where that is not known yet."""
+        """Ask how many downloads are left, if that is not known yet."""
         if self.services.figures.quota is None:
             self.run_worker(self.services.figures.update_quota())
 
@@ -195,7 +195,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
         found = last
         if self._comparison_id is not None:
             found = await session.read(comparison, self._comparison_id)
-            if found is None:  # another process has pruned the history meanwhile
+            if found is None:  # another process has pruned the history in the meantime
                 self.services.notifications.post(PRUNED, "warning", is_kept=False)
                 self._comparison_id, found = None, last
         self._comparison, self._earlier = found, ""
@@ -241,8 +241,8 @@ identifier per line. E writes the differences to a file. w shows the requests of
         self.loader.follow("people", self._people.load)
 
     def show_change(self, change: ConsoleChange) -> None:
-        """Show how far a job is; read anew what it has changed, once it is over."""
-        self._show_job()  # at once, as the line on top shows the same downloads
+        """Show a job's progress; read its changes once it is over."""
+        self._show_job()  # at once, because the top line shows the same downloads
         if not isinstance(change, JobProgress):
             super().show_change(change)
         elif self.is_current and self._sent != (sent := sent_by(self._job, self._audience_id)):
@@ -250,7 +250,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
             self.loader.follow("repaired", self.load)
 
     def show_ages(self) -> None:
-        """Let what a job waits for count down."""
+        """Update the countdown of a waiting job."""
         super().show_ages()
         self._show_job()
 
@@ -258,7 +258,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
 
     @property
     def _job(self) -> ReconcileJob | None:
-        """The job under way, or the last one, for this audience."""
+        """The current or last job for this audience."""
         job = self.services.jobs.reconciling
         if job is None or self._audience_id not in job.audience_ids:
             return None
@@ -290,11 +290,11 @@ identifier per line. E writes the differences to a file. w shows the requests of
         if under_way(self.services.jobs.reconciling):  # it began while the operator was asked
             self.services.notifications.post(BUSY, "warning")
             return
-        self._comparison_id = None  # the new one, or the one that is repaired, is the last
+        self._comparison_id = None  # the new or repaired comparison is the last one
         start(self.services, self.session, operation)
         self.refresh_bindings()
 
-    # Moving about.
+    # Navigation.
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Show the people of another kind."""
@@ -314,17 +314,17 @@ identifier per line. E writes the differences to a file. w shows the requests of
             self.services.navigate(OpenPerson(person.id))
 
     def action_errors(self) -> None:
-        """Show the users that Amplitude rejected, and why."""
+        """Show the users rejected by Amplitude, and why."""
         self.services.navigate(OpenErrors(self._audience_id))
 
     def action_run(self) -> None:
         if self._job is not None and self._job.run_id is not None:
             self.services.navigate(OpenRun(self._job.run_id))
 
-    # Doing something about it.
+    # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to compare or to cancel, and what is for differences once they are known."""
+        """Offer to compare or to cancel, and actions on differences once they are known."""
         is_busy = under_way(self._job) is not None
         hidden = {"compare" if is_busy else "cancel"}
         if is_busy or self._is_settled:
@@ -352,7 +352,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
         ) or super().disabled_reason(action)
 
     def action_compare(self) -> None:
-        """Read the cohort and compare it; ask first where a comparison is shown already."""
+        """Read the cohort and compare it; ask first if a comparison is already shown."""
         if self._audience is None:
             return
         operation = CompareOperation([self._audience])
@@ -386,13 +386,13 @@ identifier per line. E writes the differences to a file. w shows the requests of
         self.run_worker(compare_with_list())
 
     def action_cancel(self) -> None:
-        """Ask, then cancel the job; what was sent stays sent, and nothing is half done."""
+        """Ask, then cancel the job; what was sent stays sent, and nothing is left half done."""
         if self._job is not None:
             asked = cancel_question(self._job).asked(self.services)
             self.run_worker(cancel_if(self._job, asked))
 
     def action_repair(self) -> None:
-        """Repair all differences, or those of the marked people, once that is confirmed."""
+        """Repair all differences, or those of the marked people, after confirmation."""
         assert self._comparison is not None
         comparisons = [self._comparison]
         only = frozenset(person.key for person in self._people.marked) or None
@@ -407,7 +407,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
         self.early_keys.ask_soon(choose_and_start())
 
     def action_export(self) -> None:
-        """Write the differences into a file: CSV, or NDJSON by the name's end."""
+        """Write the differences to a file: CSV, or NDJSON if the name ends in .ndjson."""
         assert self._audience is not None
         assert self._comparison is not None
         key, compared = self._audience.key, self._comparison
@@ -423,7 +423,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
 
 
 async def _insist(screen: ReconcileScreen, compared: CompareOperation, why: str) -> None:
-    """Ask whether to use an incomplete list all the same."""
+    """Ask whether to use an incomplete list anyway."""
     question = Confirm(
         "Compare with an incomplete list?",
         [why, "Members missing from it count as extra in the cohort."],

@@ -1,1 +1,1 @@
-"""Runs: the list and one run."""
+"""Runs: the list, one run, and its playback."""

@@ -1,4 +1,4 @@
-"""One run as a whole: how far it is, its requests, and who was rejected."""
+"""One run: its progress, its requests, and who was rejected."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,16 +33,16 @@ from amp_console.sync.queries.errors_export import write_errors_csv
 from amp_console.sync.queries.run_details import run_details
 from amp_console.text import clean
 
-ROOMY = 110  # columns from which requests and rejected users are side by side
-LEAST_LINES = 8  # of the progress of a run with one audience
+ROOMY = 110  # from this many columns on, requests and rejected users are side by side
+LEAST_LINES = 8  # lines of the progress of a run with one audience
 NOT_COMPARED = "This run compared no cohort: no one can be said to differ."
 
 
 class RunDetail(Vertical):
     """A run with its audiences, requests and rejected users, who can be retried and exported.
 
-    Enter shows a request, or the users who were rejected for a reason; for an audience that was
-    compared it shows the differences, for another it posts `AudienceOpened`.
+    Enter shows a request, or the users who were rejected for a reason. For an audience that was
+    compared, it shows the differences; for any other, it posts `AudienceOpened`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -87,7 +87,7 @@ class RunDetail(Vertical):
     def __init__(self, *, id: str) -> None:  # noqa: A002  # Textual's word
         super().__init__(id=id)
         self.view: RunView | None = None
-        """The run that is shown."""
+        """The run on screen."""
 
     def compose(self) -> ComposeResult:
         yield ProgressPanel()
@@ -96,11 +96,11 @@ class RunDetail(Vertical):
             yield RejectedPanel()
 
     def on_resize(self) -> None:
-        """Lay the panels out for another width, and leave room for the requests."""
+        """Lay the panels out for the new width, with room for the requests."""
         width, height = self.size
         if not width:
             return  # it is hidden
-        # At once: each change of a class styles everything inside anew.
+        # All at once: each change of a class styles everything inside again.
         self.update_classes(
             {
                 "-narrow": width < ROOMY or height < 24,
@@ -116,7 +116,7 @@ class RunDetail(Vertical):
         self.query_one(ProgressPanel).show(view)
 
     def show_missing(self, why: str) -> None:
-        """Say why there is no run to show."""
+        """Show why there is no run."""
         self.view = None
         for grid in self.query(Grid):
             grid.show_notice(RowsState.UNKNOWN, "")
@@ -125,7 +125,7 @@ class RunDetail(Vertical):
     async def load_requests(self, session: Session) -> None:
         """Read the requests of the run, and who they rejected. Raises `LedgerError`."""
         view = self.view
-        if view is None or view.run_id is None:  # it has not begun
+        if view is None or view.run_id is None:  # it has not started
             for name in ("#reasons", "#log", "#full-log"):
                 self.query_one(name, Grid).show(())
             return
@@ -135,7 +135,7 @@ class RunDetail(Vertical):
         )
         screen_of(self).action_keys.refresh()
 
-    # The differences that the run found.
+    # The differences found by the run.
 
     @property
     def _is_comparison(self) -> bool:
@@ -148,7 +148,7 @@ class RunDetail(Vertical):
 
     @property
     def reason_without_differences(self) -> str | None:
-        """Why there are no differences to show; None where the audience was compared."""
+        """Why there are no differences to show; None if the audience was compared."""
         lines = self.view.lines if self.view is not None else ()
         if not any(line.comparison_id for line in lines):
             return NOT_COMPARED
@@ -170,14 +170,14 @@ class RunDetail(Vertical):
         return RejectedFilter(run_id=self.view.run_id if self.view is not None else None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what is for rejected users once the run is over, where there are some."""
+        """Offer actions on rejected users once the run is over, if there are any."""
         if action in {"retry", "export"}:
             is_over = self.view is not None and not self.view.is_under_way
             return is_over and self.query_one(RejectedPanel).has_users
         return super().check_action(action, parameters)
 
     def action_retry(self) -> None:
-        """Make those of its users who are rejected now pending again."""
+        """Make the run's users who are still rejected pending again."""
         screen_of(self).early_keys.ask_soon(self._retry())
 
     async def _retry(self) -> None:
@@ -187,7 +187,7 @@ class RunDetail(Vertical):
         screen.reload()
 
     def action_export(self) -> None:
-        """Write those of its users who are rejected now into a CSV file."""
+        """Write the run's users who are still rejected to a CSV file."""
         name = f"rejected-users-run-{self._rejected.run_id}.csv"
         self.run_worker(export_to(screen_of(self).services, TITLE, SAVE_AS, name, self._export))
 
@@ -196,10 +196,10 @@ class RunDetail(Vertical):
         users = await session.read(rejected_page, self._rejected, 0, EVERY)
         return await aside(write_errors_csv, request.path, users, [], exact=request.exact)
 
-    # Moving about.
+    # Navigation.
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
-        """Keep the cursors of these lists apart from those of the screen."""
+        """Keep the cursors of these lists separate from those of the screen."""
         event.stop()
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
@@ -220,9 +220,9 @@ class RunDetail(Vertical):
 
 
 async def read_run(services: Services, session: Session, run_id: int | None) -> RunView | None:
-    """Return a run: of a sync of this console as it is now, else as the ledger knows it.
+    """Return a run: a sync of this console in its current state, others from the ledger.
 
-    None where there is none of this id. Raises `LedgerError`.
+    None if there is none with this ID. Raises `LedgerError`.
     """
     jobs, sync = services.jobs, services.jobs.sync
     is_sync = sync is not None and sync.session is session and sync.run_id == run_id is not None

@@ -37,10 +37,10 @@ COLUMNS = (
     Column("Reason", 18, flex=1, rank=1),
     Column("Took", 5, right=True, rank=4),
     Column("Changed", 7, right=True),
-    Column("Rejected", 8, right=True, rank=5),  # where it is left out, the reason says it
+    Column("Rejected", 8, right=True, rank=5),  # if left out, the reason includes it
     Column("Requests", 8, right=True, rank=6),
 )
-MAX_ROWS = 8  # above a run, which needs lines for its requests; the others scroll
+MAX_ROWS = 8  # above a run, which needs lines for its requests; the rest scroll
 EMPTY = """\
 No run yet.
 
@@ -119,7 +119,7 @@ plays a finished run back from its log, which sends nothing."""
         self._comparing: frozenset[int] = frozenset()
         """The runs that compared a cohort."""
         self._rejecting: frozenset[int] = frozenset()
-        """The runs at whose end someone was rejected."""
+        """The runs that ended with rejected users."""
         self._sending: frozenset[int] = frozenset()
         """The runs of a kind that sends requests."""
 
@@ -158,7 +158,7 @@ plays a finished run back from its log, which sends nothing."""
             await detail.load_requests(self.session)
 
     def show_change(self, change: ConsoleChange) -> None:
-        """Show each step of the run under the cursor; the list, once more has changed."""
+        """Show each step of the run under the cursor; reload the list for other changes."""
         if not isinstance(change, JobProgress):
             super().show_change(change)
         elif self.is_current and isinstance(change.job, RunJob | LiveJob):
@@ -171,17 +171,17 @@ plays a finished run back from its log, which sends nothing."""
         return key if isinstance(key, int) else None
 
     def on_grid_moved(self) -> None:
-        """Show the run under the cursor; dim what can't be done without one."""
+        """Show the run under the cursor; dim actions that need one."""
         self.query_one(Split).has_detail = self._run_id is not None
         self.refresh_bindings()
         self.loader.follow("detail", self._load_detail)
 
     def on_split_widened(self) -> None:
-        """Show the run for which there is room now."""
+        """Show the run, for which there is now room."""
         self.loader.follow("detail", self._load_detail)
 
     def on_grid_opened(self) -> None:
-        """Go to the run that is shown; where there is no room for it, open it."""
+        """Go to the run beside or below the list, or open it if there is no room."""
         split = self.query_one(Split)
         if split.is_alone:
             self.action_open()
@@ -192,7 +192,7 @@ plays a finished run back from its log, which sends nothing."""
         self.action_open()
 
     def useful_actions(self) -> UsefulActions:
-        """Those of the bindings; without room for the run, Enter opens it alone, as w does."""
+        """The bindings' order; without room for the run, Enter opens it alone, like w."""
         return (Withheld("open"),) if self.query_one(Split).is_alone else ()
 
     def action_open(self) -> None:
@@ -201,7 +201,7 @@ plays a finished run back from its log, which sends nothing."""
             self.services.navigate(OpenRun(self._run_id))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer differences where the run has compared a cohort, errors where it left some."""
+        """Offer differences if the run has compared a cohort, and errors if it left any."""
         if action == "differences" and self._run_id not in self._comparing:
             return False
         if action in {"errors", "play_back"} and self._reason_of_run(action) is not None:
@@ -234,14 +234,14 @@ plays a finished run back from its log, which sends nothing."""
         return detail.display and detail.view is not None and detail.view.run_id == run_id
 
     def action_differences(self) -> None:
-        """Show who differed in the run's comparison; where it is not shown, open it first."""
+        """Show who differed in the run's comparison; if the run is not shown, open it first."""
         if self._run_id is not None and self._is_shown(self._run_id):
             self.query_one(RunDetail).show_differences()
         else:
             self.action_open()
 
     def action_play_back(self) -> None:
-        """Play the run under the cursor back, from its request log."""
+        """Play back the run under the cursor, from its request log."""
         if self._run_id is not None:
             self.services.navigate(OpenReplay(self._run_id))
 
@@ -252,9 +252,9 @@ plays a finished run back from its log, which sends nothing."""
 
 
 def row(run: Run, glyphs: Glyphs, now: int, *, is_shared: bool, is_paused: bool = False) -> Row:
-    """One run; of a ledger that several operators share, with who ran it.
+    """One run, with the operator if several share the ledger.
 
-    `is_paused`: it is a live session of this console, which sends nothing now.
+    `is_paused`: it is a paused live session of this console.
     """
     operator = run.operator if is_shared else ""
     status, outcome = str(run.status), run_outcome(run.kind, run.status)

@@ -1,4 +1,4 @@
-"""The three panels of a run: how far it is, its requests, and who was rejected."""
+"""The three panels of a run: its progress, its requests, and who was rejected."""
 
 from functools import partial
 
@@ -21,11 +21,11 @@ from amp_console.text import local_time, plural
 
 FRAME = 4  # columns of a panel's border and padding; lines of its border, header and margin
 BORDER_AND_HEADER = 3  # lines of the panel of the progress
-DOING = 33  # columns that the list has at least for what an audience does
-DOING_LINES = 3  # that the same takes at most below the list
-LEAST_AUDIENCES = 2  # that are shown of a run, if it has so many
-REQUEST_LINES = 14  # of a run, from which some requests fit below its progress
-LEAST_BELOW = 5  # lines that the requests keep then
+DOING = 33  # minimum columns for what an audience is doing
+DOING_LINES = 3  # maximum lines for the same, below the list
+LEAST_AUDIENCES = 2  # shown of a run, if it has so many
+REQUEST_LINES = 14  # lines of a run from which on requests fit below its progress
+LEAST_BELOW = 5  # minimum lines of the requests in that case
 NONE_YET = "No request yet."
 NONE_SENT = "None."
 ONLY_READ = "A comparison downloads cohorts, and changes nothing in Amplitude."
@@ -47,10 +47,10 @@ class ProgressPanel(Vertical):
     def __init__(self) -> None:
         super().__init__(id="progress", classes="panel")
         self._view: RunView | None = None
-        self._room = 0  # lines of what the panel is in
+        self._room = 0  # lines of the panel's container
 
     def fit_into(self, lines: int) -> None:
-        """Take at most a part of so many lines for the audiences; the others scroll."""
+        """Limit the audiences to a part of `lines`; the rest scroll."""
         if lines != self._room:
             self._room = lines
             self.call_after_refresh(self._fit)
@@ -65,7 +65,7 @@ class ProgressPanel(Vertical):
         services_of(self).clock.ticked.subscribe(self, lambda _: self._show_frame(), immediate=True)
 
     def show_missing(self, why: str) -> None:
-        """Say why there is no run to show."""
+        """Show why there is no run."""
         self._view = None
         self.query_one("#bars", Grid).show_notice(RowsState.UNKNOWN, "")
         self.query_one("#headline", Static).update(safe_text((why, MUTED)))
@@ -79,10 +79,10 @@ class ProgressPanel(Vertical):
         self._show_frame()
 
     def _show_texts(self, view: RunView) -> None:
-        """Say how the run ended, why the audience under the cursor did so, and the sums.
+        """Show how the run ended, why the current audience ended as it did, and the sums.
 
-        Where not all of them have room, the sums are left out, and how the run ended is cut: some
-        audiences, and requests, stay in sight.
+        If there is too little room, the sums are left out, and the first text is cut, so that some
+        audiences and requests stay visible.
         """
         glyphs = services_of(self).glyphs
         said, doing, funnel = (
@@ -111,7 +111,7 @@ class ProgressPanel(Vertical):
 
     @staticmethod
     def _below(height: int) -> int:
-        """How many lines the requests keep below the progress of a run in so many lines."""
+        """How many lines the requests keep below the progress, for a run of `height` lines."""
         return LEAST_BELOW if height >= REQUEST_LINES else 0
 
     def line(self, audience_id: object) -> RunLine | None:
@@ -124,7 +124,7 @@ class ProgressPanel(Vertical):
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
-        if self._view is not None and self.query("#headline"):  # else the screen closes just now
+        if self._view is not None and self.query("#headline"):  # otherwise the screen is closing
             self.show(self._view)
 
     def on_grid_moved(self) -> None:
@@ -142,7 +142,7 @@ class ProgressPanel(Vertical):
         def sizes() -> list[int]:
             return [grid.fitting.width_of(at, room) for at in (run_rows.BAR, run_rows.DOING)]
 
-        for _ in range(2):  # the names of the first rows may take room from the bars
+        for _ in range(2):  # names in the first rows may take room from the bars
             drawn = sizes()
             grid.show([run_rows.audience_row(line, glyphs, *drawn) for line in view.lines])
             if sizes() == drawn:
@@ -151,7 +151,7 @@ class ProgressPanel(Vertical):
         grid.styles.height = min(len(view.lines), self._most_rows()) + 1
 
     def _most_rows(self) -> int:
-        """How many audiences to show: a third of the lines, and the requests keep some of them."""
+        """How many audiences to show: a third of the lines, but the requests keep some lines."""
         height = self._room or self.screen.size.height
         texts = [self.query_one(name, Static) for name in ("#headline", "#funnel")]
         taken = sum(str(text.content).count("\n") + 1 for text in texts if text.display)
@@ -159,9 +159,9 @@ class ProgressPanel(Vertical):
         return max(LEAST_AUDIENCES, most)
 
     def _doing(self, view: RunView) -> Content | None:
-        """What the audience under the cursor does, in full: its column may be too narrow.
+        """What the audience under the cursor is doing, in full, as its column may be too narrow.
 
-        None where the sentences about the run say it already.
+        None if the sentences about the run already say it.
         """
         line = self.line(self.query_one("#bars", Grid).key)
         if (
@@ -190,12 +190,12 @@ class ProgressPanel(Vertical):
 
 
 class RequestsPanel(Vertical):
-    """The requests of a run, of all its audiences or of one: a small log, and a full-size one."""
+    """The requests of a run, of all its audiences or one: a small log, or a full-size one."""
 
     def __init__(self) -> None:
         super().__init__(id="requests", classes="panel")
         self.audience: tuple[int, str] | None = None
-        """The audience whose requests are shown, its id and name; None: of all."""
+        """The audience whose requests are shown (ID, name); None for all."""
         self._is_full = False
 
     def compose(self) -> ComposeResult:
@@ -204,16 +204,16 @@ class RequestsPanel(Vertical):
         full = Grid(
             run_rows.FULL_REQUESTS, empty=NONE_YET, glyphs=glyphs, opens="Request", id="full-log"
         )
-        full.display = False  # here: when the panel is mounted, a run that was left has no lists
+        full.display = False  # not on mount, when a run that was left has no lists
         yield full
 
     @property
     def shown_log(self) -> Grid:
-        """The log that is shown."""
+        """The visible log."""
         return self.query_one("#full-log" if self._is_full else "#log", Grid)
 
     def resize_log(self, *, is_full: bool) -> None:
-        """Show the full-size log, or the small one, which is of all audiences."""
+        """Show the full-size log, or the small one of all audiences."""
         self._is_full = is_full
         if not is_full:
             self.audience = None
@@ -221,7 +221,7 @@ class RequestsPanel(Vertical):
         self.query_one("#full-log").display = is_full
 
     async def load(self, session: Session, run_id: int) -> None:
-        """Read the requests anew, page by page. Raises `LedgerError`."""
+        """Read the requests again, page by page. Raises `LedgerError`."""
         audience, is_full = self.audience, self._is_full
         audience_id = audience[0] if audience else None
         known = await session.read(run, run_id)
@@ -230,7 +230,7 @@ class RequestsPanel(Vertical):
         columns = run_rows.FULL_REQUESTS if is_full else run_rows.REQUESTS
         await rows.fetch(0)
         if (audience, is_full) != (self.audience, self._is_full):
-            return  # the other log is shown by now, and its requests are being read
+            return  # by now, the other log is shown, and its requests are being read
         grid = self.shown_log
         grid.empty = _why_empty(known)
         is_at_top = grid.cursor == 0
@@ -282,7 +282,7 @@ class RejectedPanel(Vertical):
         return self._groups.get(key)
 
     async def load(self, session: Session, run_id: int, rejected: int, *, is_over: bool) -> None:
-        """Read the groups anew, of so many that the run rejected. Raises `LedgerError`."""
+        """Read the groups again; the run rejected `rejected` users. Raises `LedgerError`."""
         groups = await session.read(rejection_groups, RejectedFilter(run_id=run_id))
         of_several = len({group.audience_id for group in groups}) > 1
         rows = [run_rows.reason_row(group, of_several=of_several) for group in groups]
@@ -299,7 +299,7 @@ class RejectedPanel(Vertical):
 
 
 def _why_empty(known: Run | None) -> str:
-    """Why a run has no request that changed a cohort, or not yet."""
+    """Why a run has no requests that change a cohort, or none yet."""
     if known is not None and known.kind is RunKind.COMPARE:
         return ONLY_READ
     return NONE_SENT if known is not None and known.ended_at is not None else NONE_YET

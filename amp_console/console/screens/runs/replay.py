@@ -25,10 +25,10 @@ from amp_console.ledger.runs import Run
 from amp_console.sync.queries.run_details import run_details
 from amp_console.text import blank_if_zero, local_time, plural
 
-FRAME_SECONDS = 0.1  # between two pictures
+FRAME_SECONDS = 0.1  # between two frames
 SPEEDS = (1, 10, 60, 600)
-STEPS = 20  # of seeking, from the start to the end
-MAX_REQUESTS = 20_000  # that are played; a live session may have sent more
+STEPS = 20  # seek steps from the start to the end
+MAX_REQUESTS = 20_000  # that are played back; a live session may have sent more
 MARGIN = 14  # columns of the chart's labels and the panel's frame
 BAR = 20  # columns
 AUDIENCES = (
@@ -43,7 +43,7 @@ NOTHING_SENT = "This run sent no request: there is nothing to play back."
 
 
 class ReplayScreen(BaseScreen):
-    """What a run did, request by request, at any speed."""
+    """Plays back a run, request by request, at any speed."""
 
     NAME = "Play back"
     BELONGS_TO = MainScreen.RUNS
@@ -112,7 +112,7 @@ wait."""
     # Time.
 
     def _advance(self) -> None:
-        """Move on by the time that passed since the last picture, at the chosen speed."""
+        """Advance by the time since the last frame, at the chosen speed."""
         now = self.services.timing.monotonic()
         passed, self._drawn_at = now - self._drawn_at, now
         if self._replay is not None and self._is_playing and self.is_current:
@@ -127,7 +127,7 @@ wait."""
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"play", "speed", "seek", "restart"} and self._replay is None:
-            return "The run is not read yet, or has not finished."
+            return "The run is still loading, or has not finished."
         return super().disabled_reason(action)
 
     def action_play(self) -> None:
@@ -143,12 +143,12 @@ wait."""
         self._draw()
 
     def action_seek(self, by: int) -> None:
-        """Go back or forth."""
+        """Move back or forward in time."""
         if self._replay is not None:
             self._go_to(self._moment + by * self._replay.duration // STEPS)
 
     def action_restart(self) -> None:
-        """Play from the start."""
+        """Go back to the start."""
         if self._replay is not None:
             self._moment, self._is_playing = self._replay.started_at, True
             self._draw()
@@ -213,7 +213,7 @@ wait."""
         return "playing" if self._is_playing else "paused"
 
     def _ending(self, replay: Replay) -> Content:
-        """Say what is played back; at its end, how the run ended and why."""
+        """Say what is being played back; at the end, how the run ended and why."""
         view, glyphs = self._view, self.services.glyphs
         if view is None or self._moment < replay.ended_at:
             return safe_text(("What this run sent, from its log. Nothing is sent now.", MUTED))
@@ -232,7 +232,7 @@ wait."""
 def chart(buckets: list[Bucket], share: float, duration: int, glyphs: Glyphs) -> Content:
     """Users delivered, failed requests and waits over `duration` microseconds.
 
-    `share` is how much was played, from 0.0 to 1.0; what is to come is grey.
+    `share` is how much was played, from 0.0 to 1.0; the rest is gray.
     """
     now = min(len(buckets), round(share * len(buckets)))
     spark = sparkline(glyphs, [item.users for item in buckets])

@@ -29,7 +29,7 @@ from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.sync.queries.person import brief_reason
 from amp_console.text import blank_if_zero
 
-BAR, DOING = 1, 5  # which columns are the bars, and what the audiences do
+BAR, DOING = 1, 5  # the columns of the bars, and of what audiences are doing
 AUDIENCES = (
     Column("Audience", 12, flex=2),
     Column("", 8, flex=4),
@@ -58,26 +58,26 @@ FULL_REQUESTS = (
     Column("Amplitude said", 16, flex=3, rank=2),
 )
 LEGEND = "(n): not counted as delivered"
-"""What a number of users in parentheses means, wherever requests are listed."""
+"""The meaning of a number of users in parentheses, in every list of requests."""
 _AUDIENCE_AT = 3
-"""The column of both that names the audience."""
+"""The column of the audience in both logs."""
 REASONS = (Column("Reason", 12, flex=1), Column("Users", 7, right=True))
 REASONS_OF_SEVERAL = (
     Column("Reason", 10, flex=2),
     Column("Audience", 8, flex=1),
     Column("Users", 6, right=True),
 )
-"""Where the rejected users are of several audiences: two reasons may be cut alike."""
-_SHORT_FUNNEL = 110  # columns; with less room the words are shorter
+"""For rejected users of several audiences: two reasons may look alike when cut."""
+_SHORT_FUNNEL = 110  # columns; with fewer, the words are shorter
 _READ = {
     RunKind.SYNC: "read for all audiences since the last sync",
     RunKind.LIVE: "read by this session",
 }
-"""Which events a run counts: it delivers what was read before it, or reads itself."""
+"""Which events a run counts: a sync delivers what was read before it, a session reads itself."""
 
 
 def outcome(picture: RunView, glyphs: Glyphs) -> str:
-    """The sign and the word for how a run ended, or what it is doing."""
+    """The sign and the word for a run's outcome or current activity."""
     word = picture.outcome
     if word in set(RunStatus):
         word = run_outcome(picture.kind, RunStatus(word))
@@ -85,8 +85,8 @@ def outcome(picture: RunView, glyphs: Glyphs) -> str:
 
 
 def sign(status: str, word: str, glyphs: Glyphs) -> str:
-    """The sign that goes with how a run ended; `word` is the outcome that is shown."""
-    if word == ENDED:  # under Live, too
+    """The sign for a run's outcome; `word` is the outcome shown."""
+    if word == ENDED:  # also under Live
         return glyphs.ring
     return {
         "delivered": glyphs.circle,
@@ -99,7 +99,7 @@ def sign(status: str, word: str, glyphs: Glyphs) -> str:
 
 
 def audience_row(line: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> Row:
-    """One audience of the run, with a bar and words that are as wide as their columns."""
+    """One audience of the run, with a bar and words that fit their columns."""
     total = line.done if line.total is None else line.total
     has_bar = total > 0 and line.total is not None
     shown = bar(glyphs, line.done, total, bar_width) if has_bar else ""
@@ -126,7 +126,7 @@ def audience_row(line: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> R
 
 
 def progress(line: RunLine) -> str:
-    """How it goes: speed and time left while users move, else what the audience waits for."""
+    """Its progress: speed and time left, or what the audience is waiting for."""
     if line.is_over or line.tone == "warn" or not line.speed:
         return line.doing
     if not line.left:
@@ -145,7 +145,7 @@ def full_request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
 
 
 def columns_of_one(columns: Sequence[Column]) -> Sequence[Column]:
-    """The columns of a log whose requests are all of one audience, which its title names."""
+    """The columns of a log of one audience, which its title names."""
     return [*columns[:_AUDIENCE_AT], *columns[_AUDIENCE_AT + 1 :]]
 
 
@@ -157,9 +157,9 @@ def row_of_one(row: Row) -> Row:
 def _request_cells(
     record: RequestRecord, glyphs: Glyphs
 ) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell, Cell]:
-    """The cells of both logs; the sign of its users says what its operation does.
+    """The cells of both logs; the sign before the number of users shows the operation.
 
-    Where there is little room, the operation itself is left out.
+    With little room, the operation itself is left out.
     """
     operation = request_operation(record)
     sign = {"add": "+", "remove": glyphs.minus}.get(operation, "")
@@ -179,7 +179,7 @@ def _request_cells(
 
 
 def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
-    """One reason of rejection, with how many users it met; `of_several` names the audience."""
+    """One reason for rejection, with the number of users; `of_several` names the audience."""
     key = (group.audience_id, group.operation, group.code, group.reason)
     audience = (Cell(group.audience_name, "dim"),) if of_several else ()
     names = (group.audience_name,) if of_several else ()
@@ -189,7 +189,7 @@ def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
 
 
 def funnel(view: RunView, glyphs: Glyphs, width: int) -> Content:
-    """Where events and changes are, in Segment's words: on each line a total and its parts."""
+    """The counts of events and changes, in Segment's terms: on each line, a total and its parts."""
     counts, kind = view.funnel, view.kind
     is_short, tally = width < _SHORT_FUNNEL, counts.tally
     events = (
@@ -206,10 +206,10 @@ def funnel(view: RunView, glyphs: Glyphs, width: int) -> Content:
         ("delivered", counts.delivered, GOOD),
     )
     rows = [_sum("changes", changes, glyphs)]
-    if counts.changes is None:  # of a run that another process carries out
+    if counts.changes is None:  # for a run of another process
         rows = [_known("changes", changes)]
-    # Events that can't account for the users are of others: most were read long before the run.
-    # So are those of a sync that was for some audiences only.
+    # Too few events for the users mean that most were read long before the run. A sync of only some
+    # audiences has events of others.
     is_accounted = view.is_of_all and tally.valid >= (counts.changes or 0)
     if tally.read and (kind is not RunKind.SYNC or is_accounted):
         rows.insert(0, _sum("events", events, glyphs))
@@ -227,7 +227,7 @@ def _sum(label: str, parts: Sequence[tuple[str, int | None, str]], glyphs: Glyph
 
 
 def _known(label: str, parts: Sequence[tuple[str, int | None, str]]) -> Content:
-    """What is known so far of a total that is not."""
+    """The known parts of an unknown total."""
     text: list[Part] = [(f"{label:<8}", MUTED)]
     for word, count, style in parts:
         if count and word:
@@ -237,7 +237,7 @@ def _known(label: str, parts: Sequence[tuple[str, int | None, str]]) -> Content:
 
 
 def headline(picture: RunView, glyphs: Glyphs, room: int) -> Content:
-    """The outcome in a sign and a word, then the sentences about the run, in so many columns."""
+    """The outcome as a sign and a word, then sentences about the run, in `room` columns."""
     style = TONE[picture.tone]
     first, *rest = picture.says or ("",)
     head = safe_text((outcome(picture, glyphs), f"{STRONG} {style}"), "  ")

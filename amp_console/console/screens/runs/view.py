@@ -1,4 +1,4 @@
-"""A run: watched while it goes, and looked at again long after."""
+"""One run, under way or over."""
 
 from typing import ClassVar
 
@@ -26,7 +26,7 @@ NO_RUN = "No run yet. Press 1, choose audiences and press s to sync them."
 
 
 class RunScreen(BaseScreen):
-    """One run. Without a number it is the one under way, else the one that was last."""
+    """One run. Without an ID, the one under way, otherwise the last one."""
 
     NAME = "Run"
     BELONGS_TO = MainScreen.RUNS
@@ -74,7 +74,7 @@ again, and E writes them to a CSV file."""
         super().__init__()
         self._run_id = run_id
         self._job: SyncJob | None = None
-        self._requests_state = ""  # of the run, when its requests were read last
+        self._requests_state = ""  # of the run, at the last read of its requests
 
     def body(self) -> ComposeResult:
         yield RunDetail(id="run")
@@ -82,14 +82,14 @@ again, and E writes them to a CSV file."""
     # Loading.
 
     def on_mount(self) -> None:
-        """Watch the run under way, if that is the one."""
+        """Watch the run under way, if it is this one."""
         sync = self.services.jobs.sync
         if sync is not None and self._run_id in {None, sync.run_id}:
             self._job = sync
 
     @property
     def is_live(self) -> bool:
-        """Whether it is a run of this console that is under way."""
+        """Whether the run is under way in this console."""
         return under_way(self._job) is not None
 
     @property
@@ -101,14 +101,14 @@ again, and E writes them to a CSV file."""
         return self.query_one(RunDetail)
 
     def show_change(self, change: ConsoleChange) -> None:
-        """Show each step of a run under way; whatever else changes matters once it is over."""
+        """Show each step of a run under way; other changes only matter once it is over."""
         if isinstance(change, JobProgress) and change.job is self._job:
             self._show_progress()
         elif not self.is_live:
             super().show_change(change)
 
     def show_ages(self) -> None:
-        """Let the clock of a run under way advance, and what it waits for."""
+        """Update the elapsed time and waits of a run under way."""
         super().show_ages()
         if self.is_live:
             self._show_progress()
@@ -155,7 +155,7 @@ again, and E writes them to a CSV file."""
     # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """One key is pause and resume, and a run that is over or not ours offers neither."""
+        """Offer either pause or resume, and neither if the run is over or another process's."""
         is_paused = self._job is not None and self._job.stop.is_paused
         if action == ("pause" if is_paused else "resume"):
             return False
@@ -190,7 +190,7 @@ again, and E writes them to a CSV file."""
         return super().disabled_reason(action)
 
     def action_pause(self) -> None:
-        """Send nothing more until it is resumed."""
+        """Stop sending until the run is resumed."""
         if self._job is not None:
             self._job.pause()
             self._job_changed(self._job)
@@ -215,12 +215,12 @@ again, and E writes them to a CSV file."""
         self.refresh_bindings()
 
     def action_errors(self) -> None:
-        """Open the users that this run's requests rejected."""
+        """Open the users rejected in this run's requests."""
         if self._view is not None:
             self.services.navigate(OpenErrors(run_id=self._view.run_id))
 
     def action_differences(self) -> None:
-        """Show who differed in the audience under the cursor."""
+        """Show who differed, for the audience under the cursor."""
         self._detail.show_differences()
 
     def action_log(self) -> None:
@@ -235,7 +235,7 @@ again, and E writes them to a CSV file."""
         self.loader.follow("requests", self._load_requests)
 
     def action_back(self) -> None:
-        """From the full-size log back to the run; from there to where one came from."""
+        """Go back from the full-size log to the run, and from there to the previous screen."""
         if self.has_class("-log"):
             self._toggle_log(False)
         else:
@@ -260,7 +260,7 @@ def _not_ours(view: RunView | None) -> str:
         return "This run has finished: there is nothing to pause or cancel."
     if view.kind is RunKind.LIVE:
         return "Pause or end a live session where it runs; for this console's, press 4."
-    return "Another process carries out this run. Pause or cancel it there."
+    return "This run belongs to another process. Pause or cancel it there."
 
 
 def _cancel_question() -> Confirm:

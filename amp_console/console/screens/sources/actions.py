@@ -1,4 +1,4 @@
-"""What can be done with a source: test it, or remove a warehouse or a query."""
+"""Actions on a source: test it, or remove a warehouse or a query."""
 
 from amp_console.connections import (
     Connection,
@@ -29,7 +29,7 @@ NOT_KEPT = "This source can't be removed: it is listed because it was read, and 
 
 
 async def stored(services: Services, connection: Connection) -> Connection:
-    """The connection as it is in the settings now: a shell may have added a source."""
+    """The connection from the current settings: a command may have added a source."""
     try:
         known = await aside(services.environment.connections.all)
     except SettingsError as error:
@@ -39,7 +39,7 @@ async def stored(services: Services, connection: Connection) -> Connection:
 
 
 def unavailable(services: Services, action: str, source: KnownSource) -> str | None:
-    """Why an action can't be done with this source; None where it can."""
+    """Why an action can't be done with this source; None if it can."""
     is_query, reason = source.origin is Origin.QUERY, None
     if source.origin is Origin.SEGMENT:
         reason = space_reason(services, action)
@@ -82,7 +82,7 @@ def question(source: KnownSource) -> Confirm:
 
 
 async def remove(services: Services, source: KnownSource) -> None:
-    """Remove a warehouse, and its password from the keyring. Raises what that raises."""
+    """Remove a warehouse, and its password from the keyring. Raises as `remove_source` does."""
     session = services.session
     if session is None:
         raise NoSession
@@ -106,9 +106,9 @@ async def remove(services: Services, source: KnownSource) -> None:
 
 
 async def drop(services: Services, source: KnownSource) -> None:
-    """Take the query from its audience. Raises `ReadOnly` and `LedgerError`."""
+    """Remove the query from its audience. Raises `ReadOnly` and `LedgerError`."""
     session, now = services.session, services.timing.now
     if session is None:
         raise NoSession
     await aside(drop_query, session.ledger, session.connection, source.fed[0], now=now)
-    services.notifications.post(f"“{clean(source.name)}” has no query any more. Its members stay.")
+    services.notifications.post(f"“{clean(source.name)}” no longer has a query. Its members stay.")

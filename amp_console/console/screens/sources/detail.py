@@ -1,4 +1,4 @@
-"""One source in detail: what it feeds, its last refresh, its trouble in full, and what to do."""
+"""One source in detail: what it feeds, its last refresh, its full error, and what to do."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -29,10 +29,10 @@ from amp_console.sync.sources.warehouse.refresh import logged_refreshes, logged_
 from amp_console.text import local_time, named, plural
 from amp_console.values import SegmentAudience
 
-LABELS = 14  # columns that the names of facts take
+LABELS = 14  # columns for the names of facts
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
-REFRESHES = 5  # that are shown
-MAX_NAMES = 6  # audiences that a warehouse names
+REFRESHES = 5  # shown
+MAX_NAMES = 6  # audiences named for a warehouse
 MAX_NAME_LENGTH = 40
 MAX_SQL_LINES = 40
 _STEPS = {
@@ -60,9 +60,9 @@ _EVENTS = "Press i to read what is new, or 4 and then n to follow it."
 
 
 class SourceFacts(NamedTuple):
-    """What is shown of one source; `entries` are what the log says of its last refreshes.
+    """The data shown for a source; `entries` are the log entries of its last refreshes.
 
-    `missing` are the audiences of a space that the ledger has never seen.
+    `missing` are a space's audiences that the ledger has never seen.
     """
 
     source: KnownSource
@@ -79,7 +79,7 @@ class SourceDetail(CursorDetail):
         current: Callable[[], KnownSource | None],
         test_of: Callable[[KnownSource], Part | None],
     ) -> None:
-        """`current` is the source to show; `test_of` says what its last test came to."""
+        """`current` returns the source to show; `test_of`, the result of its last test."""
         super().__init__(loader)
         self._current = current
         self._test_of = test_of
@@ -100,7 +100,7 @@ class SourceDetail(CursorDetail):
         self.show()
 
     def show(self) -> None:
-        """Show what was read, and how a refresh or a test is going, of the current source."""
+        """Show the current source's data, and the progress of its refresh or test."""
         known, current = self._facts, self._current()
         if known is None or current is None or current.key != known.source.key:
             return  # the cursor has moved on
@@ -112,7 +112,7 @@ class SourceDetail(CursorDetail):
 
 
 def lay_out(services: Services, known: SourceFacts, test: Part | None, room: int) -> Content:
-    """Lay out what is known of a source, in so many columns."""
+    """Lay out what is known about a source, in `room` columns."""
     source = known.source
     now = source_now(services, source)
     rows: list[tuple[str, Content | str]] = [
@@ -138,7 +138,7 @@ def lay_out(services: Services, known: SourceFacts, test: Part | None, room: int
 
 
 def next_step(services: Services, source: KnownSource, now: SourceNow) -> str:
-    """Say what to do next; the keys are those of the list."""
+    """Say what to do next, with the list's keys."""
     job = refresh_of(services, source)
     if under_way(job):
         return "Press c to cancel the query. Nothing has changed yet."
@@ -178,7 +178,7 @@ def _of_events(services: Services, source: KnownSource) -> list[tuple[str, Conte
 
 
 def _warehouse(source: KnownSource) -> list[tuple[str, Content | str]]:
-    """Where the rows come from, and the audiences that they feed."""
+    """Where the warehouse is, and the audiences it feeds."""
     fed = named([item.name for item in source.fed], MAX_NAMES, MAX_NAME_LENGTH)
     feeds = safe_text(fed) if fed else safe_text(("no audience yet", MUTED))
     if source.query is not None:
@@ -201,7 +201,7 @@ def _warehouse(source: KnownSource) -> list[tuple[str, Content | str]]:
 
 
 def _refresh(services: Services, known: SourceFacts) -> list[tuple[str, Content | str]]:
-    """When the members were listed last, and with which outcome."""
+    """When the members were last listed, and the outcome."""
     source = known.source
     last = source.query.last if source.query is not None else None
     if last is None:

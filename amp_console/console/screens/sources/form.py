@@ -1,4 +1,4 @@
-"""A warehouse of the connection: where it is, and its password, which the keyring keeps."""
+"""The form for a warehouse: its URL, and its password, which is kept in the keyring."""
 
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
@@ -40,14 +40,14 @@ ONLY_OPENS = "Test opens the warehouse and asks for its version."
 
 
 class _Draft(NamedTuple):
-    """A source that may be tested and saved, and its password if one was entered."""
+    """A source that can be tested and saved, and its password if one was entered."""
 
     source: NamedSource
     password: Secret | None
 
 
 class SourceForm(FormScreen):
-    """The form for a new warehouse, or for one that is known."""
+    """The form for a new or an existing warehouse."""
 
     NAME = "Warehouse"
     BELONGS_TO = MainScreen.SOURCES
@@ -95,17 +95,17 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
                 yield Button("Save", id="save", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """Begin with the first field."""
+        """Focus the first field."""
         self.begin()
 
-    # What is entered.
+    # Entries.
 
     @property
     def _source_name(self) -> str:
         return trimmed(entered(self, NAME)) if self._known is None else self._known.name
 
     def mistakes(self) -> dict[str, str]:
-        """What is wrong with what is entered now."""
+        """What is wrong with the current entries, by field."""
         wrong = {}
         if self._known is None:
             try:
@@ -124,16 +124,16 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
         return wrong
 
     def all_corrected(self) -> None:
-        """Take back what is said below the fields, too."""
+        """Also clear the message below the fields."""
         self.say(ONLY_OPENS, "dim")
 
     async def _draft(self) -> _Draft | None:
-        """What may be tested; None where fields show mistakes."""
+        """The source to test; None if fields show mistakes."""
         connection = await stored(self.services, self.session.connection)
         by_name = {item.name: item for item in connection.sources}
         self._taken = frozenset(by_name)
         wrong = self.mistakes()
-        self.query("#welcome").set(display=not wrong)  # what is wrong needs the room
+        self.query("#welcome").set(display=not wrong)  # mistakes need the room
         self.show_mistakes(wrong)
         if wrong:
             self.say(NOT_SAVED, "bad")
@@ -148,17 +148,17 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
         return _Draft(source, Secret(typed) if typed else None)
 
     def _hide(self, url: str, password: Secret) -> None:
-        """Move a password out of the URL, into its own field unless one is entered there."""
+        """Move a password from the URL into its own field, unless one is entered there."""
         self.query_one(f"#{URL}", Input).value = url
         masked = self.query_one(f"#{PASSWORD}", KeyInput)
         masked.value = masked.value or password.reveal()
 
     def on_key_input_both_pasted(self) -> None:
-        """Two lines were pasted: a password is one."""
+        """Reject a paste of two lines."""
         self._refuse_lines(2)
 
     def on_key_input_refused(self, event: KeyInput.Refused) -> None:
-        """More lines were pasted than a password has."""
+        """Reject a paste of more than two lines."""
         self._refuse_lines(event.lines)
 
     def _refuse_lines(self, count: int) -> None:
@@ -172,7 +172,7 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
         self.begin_work(self._test_alone(), "test")
 
     def action_save(self) -> None:
-        """Open the warehouse, and keep where it is."""
+        """Open the warehouse, and save it."""
         self.begin_work(self._test_and_save(), "save")
 
     async def _test_alone(self) -> None:
@@ -186,7 +186,7 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
             await self._keep(made, version)
 
     async def _version(self, made: _Draft) -> str:
-        """The version of the warehouse; "" where it can't be opened, which is said."""
+        """The version of the warehouse; "" if it can't be opened, which a message says."""
         self.say(OPENING, "dim")
         keyring = self.services.environment.keyring
 

@@ -47,7 +47,7 @@ from amp_console.text import plural
 
 EDITED = frozenset({Origin.QUERY, Origin.WAREHOUSE})
 """The kinds of sources that have a form."""
-LEAST_LINES = 8  # the state, what to do, the trouble and the last refresh
+LEAST_LINES = 8  # for the state, what to do, the error and the last refresh
 
 
 class SourcesScreen(BaseScreen):
@@ -115,10 +115,10 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
     def on_mount(self) -> None:
         self.watch(self._detail, "virtual_size", partial(_name_enter, self), init=False)
 
-    # Looking.
+    # Reading and showing.
 
     async def load(self) -> None:
-        """Read the settings and the ledger anew; a shell may have added a source."""
+        """Read the settings and the ledger again; a command may have added a source."""
         connection = self._connection = await stored(self.services, self.session.connection)
         before = self.session.connection
         if (connection.sources, connection.segment) != (before.sources, before.segment):
@@ -134,21 +134,21 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         self._follow_job()
 
     def _show(self) -> None:
-        """Show the rows as they are now."""
+        """Show the current rows."""
         rows = [row(self.services, item) for item in self._known.values()]
         self.query_one("#list", Grid).show(rows)
         self._detail.show()
         self.action_keys.refresh()
 
     def show_change(self, change: ConsoleChange) -> None:
-        """Show how a job gets on; what the ledger holds is read anew when that has changed."""
+        """Show a job's progress; read the ledger again if it has changed."""
         if isinstance(change, JobProgress):
             self._show()
         else:
             self.reload()
 
     def _follow_job(self) -> None:
-        """Show how a refresh gets on, and its plan once it has one."""
+        """Show the progress of a refresh, and its plan once there is one."""
         job = self.services.jobs.refreshing
         if job is None:
             return
@@ -160,7 +160,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
             self.run_worker(refreshes.confirm(self.services, job))
 
     def on_screen_suspend(self) -> None:
-        """Let a notification say that a plan waits, which is not seen here."""
+        """Let a notification say that a plan is waiting, because this screen no longer does."""
         if (job := self.services.jobs.refreshing) is not None:
             job.is_watched = False
 
@@ -208,7 +208,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         return (*cancel, "import", *new)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to cancel a query while one runs."""
+        """Offer to cancel a running query."""
         if action == "cancel" and not under_way(self.services.jobs.refreshing):
             return False
         return super().check_action(action, parameters)
@@ -223,7 +223,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         return reason
 
     def on_grid_opened(self) -> None:
-        """Edit the warehouse or the query; of other sources go to the detail, to scroll it."""
+        """Edit the warehouse or the query; for other sources, go to the detail to scroll it."""
         if self.current is not None and self.current.origin in EDITED:
             self.action_edit()
         elif self._detail.max_scroll_y:
@@ -247,7 +247,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         self._show()
 
     def action_cancel(self) -> None:
-        """Cancel the query that runs, in the warehouse too; nothing is changed."""
+        """Cancel the running query, in the warehouse too; nothing is changed."""
         if job := under_way(self.services.jobs.refreshing):
             job.cancel()
 
@@ -260,13 +260,13 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         self.services.navigate(OpenSourceForm())
 
     def action_import(self) -> None:
-        """Read a file or a bucket of events."""
+        """Import a file or a bucket of events."""
         from amp_console.console.dialogs.imports.dialog import ImportDialog
 
         self.app.push_screen(ImportDialog())
 
     def action_edit(self) -> None:
-        """Edit the query of the audience and try it, or the warehouse and test it."""
+        """Edit the query of the audience, or the warehouse."""
         current = self.current
         if current is None:
             return
@@ -287,7 +287,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
 
 
 def _name_enter(screen: SourcesScreen) -> None:
-    """Name what Enter does in the footer: it goes to a detail only to scroll it."""
+    """Name what Enter does in the footer; it goes to a detail only if that can be scrolled."""
     current = screen.current
     is_edited = current is not None and current.origin in EDITED
     scrolls = "Details" if screen._detail.max_scroll_y else ""
@@ -317,7 +317,7 @@ async def _remove(services: Services, source: KnownSource) -> None:
 
 
 def _counted(found: Sequence[KnownSource]) -> str:
-    """How many sources there are, and how many queries, which have their warehouse as a source."""
+    """How many sources and how many queries there are."""
     queries = sum(source.origin is Origin.QUERY for source in found)
     sources = plural(len(found) - queries, "source")
     return f"{sources}, {plural(queries, 'query', 'queries')}" if queries else sources

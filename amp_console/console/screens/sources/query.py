@@ -1,4 +1,4 @@
-"""The query of an audience: written, tried without taking anything in, and saved."""
+"""The editor for an audience's query: write it, try it without changing members, save it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -41,13 +41,13 @@ from amp_console.values import IdType
 KEY, NAME, SOURCE, SQL = "key", "name", "source", "sql"
 KIND, OVERLAP_TIME, SCHEMA = "kind", "overlap", "schema"
 NOT_TRIED = "F5 runs the query and counts what it returns. No members change."
-LOOK_EVERY = 0.2  # seconds between two looks at a query that runs
+LOOK_EVERY = 0.2  # seconds between two checks on a running query
 MAX_LENGTH = 1_000  # characters of a sentence that quotes a server
 MAX_CELL = 60  # characters
 
 
 class QueryScreen(FormScreen):
-    """The query of one audience, or of one that it adds."""
+    """The query of an existing or a new audience."""
 
     NAME = "Query of an audience"
     BELONGS_TO = MainScreen.SOURCES
@@ -82,7 +82,7 @@ that audience gets the query. Its members stay until the refresh."""
         self._audiences: Sequence[Audience] = ()
         self._queried: frozenset[int] = frozenset()
         self._sources: tuple[NamedSource, ...] = ()
-        self._filled = ""  # what a template has filled in last
+        self._filled = ""  # the text that a template last filled in
         self._trial: QueryTrial | None = None  # while it runs
 
     def body(self) -> ComposeResult:
@@ -109,15 +109,15 @@ that audience gets the query. Its members stay until the refresh."""
             yield Grid((), glyphs=self.services.glyphs, empty="", id="rows")
 
     def on_mount(self) -> None:
-        """Fill the form once what is known was read."""
+        """Fill in the form once the current values are read."""
         self.query_one("#rows").display = False
         self.query_one(f"#{SQL}", SqlArea).indent_type = "spaces"
         self._show_kind()
 
-    # Looking.
+    # Reading and showing.
 
     async def load(self) -> None:
-        """Read the audience and its query; what is being entered is left alone."""
+        """Read the audience and its query, without touching what is being entered."""
         is_first = self._at_first is None
         self._audiences = await self.session.read(all_audiences)
         queries = await self.session.read(audience_queries)
@@ -134,7 +134,7 @@ that audience gets the query. Its members stay until the refresh."""
 
     @property
     def _audience(self) -> Audience | None:
-        """The audience whose query is edited, or that has the key that is entered."""
+        """The audience whose query is edited, or which has the entered key."""
         key = trimmed(entered(self, KEY))
         for item in self._audiences:
             if item.id == self._audience_id or (self._audience_id is None and item.handle == key):
@@ -146,7 +146,7 @@ that audience gets the query. Its members stay until the refresh."""
         return QueryKind(chosen(self, KIND))
 
     def _show_kind(self) -> None:
-        """Show what belongs to the kind of query, and fill in its template."""
+        """Show the fields of the kind of query, and fill in its template."""
         kind = self._kind
         self.query_one("#about", Static).update(safe_text((kind.about, MUTED)))
         self.field(OVERLAP_TIME).display = kind is QueryKind.CHANGES
@@ -154,7 +154,7 @@ that audience gets the query. Its members stay until the refresh."""
         self._fill_in()
 
     def _fill_in(self) -> None:
-        """Fill in the template, unless something was written."""
+        """Fill in the template, unless the operator has written something."""
         area, audience = self.query_one(f"#{SQL}", SqlArea), self._audience
         if self._at_first is None or area.text.strip() not in {"", self._filled}:
             return
@@ -185,7 +185,7 @@ that audience gets the query. Its members stay until the refresh."""
         self.begin()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Say which audience gets the query, where one has the key; complete the template."""
+        """Say which existing audience gets the query, if any; update the template."""
         audience = self._audience
         if event.input.id in {KEY, SCHEMA} and self._kind is QueryKind.SEGMENT:
             self._fill_in()
@@ -200,7 +200,7 @@ that audience gets the query. Its members stay until the refresh."""
         self.query_one("#query").border_subtitle = safe_text((note, WARN)) if note else ""
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
-        """Show what belongs to the kind of query that was chosen."""
+        """Show the fields of the chosen kind of query."""
         if event.choice.id == KIND:
             self._show_kind()
 
@@ -208,7 +208,7 @@ that audience gets the query. Its members stay until the refresh."""
         return (*super().entries(), self.query_one(f"#{SQL}", SqlArea).text)
 
     def mistakes(self) -> dict[str, str]:
-        """What is wrong with what is entered, by field."""
+        """What is wrong with the entries, by field."""
         is_new = self._audience_id is None
         wrong = {}
         if is_new and not trimmed(entered(self, KEY)):
@@ -226,13 +226,13 @@ that audience gets the query. Its members stay until the refresh."""
         return wrong
 
     def _overlap(self) -> float:
-        """How many seconds a change may come late. Raises ValueError."""
+        """How late a change may come, in seconds. Raises ValueError."""
         return parsed_duration(trimmed(entered(self, OVERLAP_TIME)))
 
     # Trying.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to cancel a query while it runs, else to try one."""
+        """Offer to cancel a running query, otherwise to try one."""
         if action in {"try_query", "stop"} and (self._trial is None) is (action == "stop"):
             return False
         return super().check_action(action, parameters)
@@ -241,7 +241,7 @@ that audience gets the query. Its members stay until the refresh."""
         return "save", "try_query", "stop"
 
     def action_try_query(self) -> None:
-        """Run the query and count what it returns; take nothing in."""
+        """Run the query and count what it returns; no members change."""
         engine = self._engine()
         if engine is None or self._trial is not None:
             return
@@ -298,7 +298,7 @@ that audience gets the query. Its members stay until the refresh."""
         self.action_keys.refresh()
 
     def on_unmount(self) -> None:
-        """Cancel a query that still runs; a server may take its time to answer."""
+        """Cancel a query that is still running; a server may be slow to answer."""
         if self._trial is not None:
             self.services.run_in_background(aside(self._trial.cancel))
 
@@ -321,7 +321,7 @@ that audience gets the query. Its members stay until the refresh."""
     # Saving.
 
     def action_save(self) -> None:
-        """Keep the query; members change with the next refresh."""
+        """Save the query; members change with the next refresh."""
         wrong = self.mistakes()
         self.show_mistakes(wrong)
         if wrong:
@@ -370,7 +370,7 @@ that audience gets the query. Its members stay until the refresh."""
 
 
 def _counts(report: TrialReport, *, is_changes: bool) -> Content:
-    """What a query returned, in words; several changes of one person are no duplicates."""
+    """What a query returned, in words; several changes of one person are not duplicates."""
     refused = sum(count for _, count in report.refused)
     duplicates: list[Part] = [
         "   ",
@@ -397,7 +397,7 @@ def _counts(report: TrialReport, *, is_changes: bool) -> Content:
 
 
 def _cell(value: object) -> Cell:
-    """A value as a row shows it: what is missing or blank is said in words."""
+    """A cell for a value; missing or blank values are named in words."""
     if value is None:
         return Cell("NULL", "dim")
     text = str(value)

@@ -1,4 +1,4 @@
-"""What the rows of a query are, with a template for each kind."""
+"""The kinds of queries, by what their rows are, with a template for each."""
 
 import enum
 
@@ -6,7 +6,7 @@ from amp_console.sync.sources.warehouse.profiles_sync import segment_query
 
 
 class QueryKind(enum.StrEnum):
-    """What the query of an audience lists, by the words the editor offers it with."""
+    """What the query of an audience lists, as the editor names it."""
 
     MEMBERS = "Members"
     CHANGES = "Changes"
@@ -14,11 +14,11 @@ class QueryKind(enum.StrEnum):
 
     @property
     def about(self) -> str:
-        """What the rows say, in a sentence or two."""
+        """What the rows are, in a sentence or two."""
         return _ABOUT[self]
 
     def template(self, key: str, schema: str) -> str:
-        """A query to begin with, for the audience of this key and the schema of its space."""
+        """A query to start with, for the audience with this key and the schema of its space."""
         if self is QueryKind.SEGMENT:
             return segment_query(key or "AUDIENCE_KEY", schema or "SCHEMA")
         return _TEMPLATES[self]

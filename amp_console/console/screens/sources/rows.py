@@ -1,4 +1,4 @@
-"""The rows of the list of sources, and what is known of a source right now."""
+"""The rows of the list of sources, and the current state of a source."""
 
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ _ENGINES = {
 
 
 class SourceNow(NamedTuple):
-    """What is known of a source now: its state in a word or two with a tone, and its trouble."""
+    """The current state of a source in a word or two, with its tone and its error."""
 
     label: str
     tone: str
@@ -58,7 +58,7 @@ class SourceNow(NamedTuple):
 
 
 def kind_of(source: KnownSource) -> str:
-    """What kind of source it is, in a word."""
+    """The kind of a source, in a word."""
     if source.origin is Origin.WAREHOUSE and source.warehouse is not None:
         scheme = source.warehouse.url.partition(":")[0]
         return _ENGINES.get(scheme, scheme)
@@ -66,14 +66,14 @@ def kind_of(source: KnownSource) -> str:
 
 
 def refresh_of(services: Services, source: KnownSource) -> RefreshJob | None:
-    """The refresh of an audience's query that was begun in this console last."""
+    """The last refresh of an audience's query in this console."""
     job = services.jobs.refreshing
     is_own = job is not None and source.query is not None
     return job if is_own and job and job.audience.id == source.fed[0].id else None
 
 
 def source_now(services: Services, source: KnownSource) -> SourceNow:
-    """The state of a source by what the console knows now."""
+    """The state of a source, as the console knows it now."""
     glyphs = services.glyphs
     job = refresh_of(services, source)
     if job is not None and not job.is_over:

@@ -18,7 +18,7 @@ WAYS = (
     ("by bucket", "Press i, and name the bucket that Segment archives into."),
     ("by file", "Press i, and choose its events or its CSV download."),
 )
-"""How an audience that only Segment knows is added to the ledger."""
+"""How to add an audience that only Segment knows to the ledger."""
 IN_A_SHELL = "To disconnect the space, in a shell: amp-console segment disconnect"
 NOT_EDITED = "To connect another space, in a shell: amp-console segment connect --space ID"
 ASKING = "amp-console is asking Segment. Wait for its answer."
@@ -26,7 +26,7 @@ NO_TEST = "Press u to ask Segment: that tests the token, too."
 
 
 def space_reason(services: Services, action: str) -> str | None:
-    """Why an action can't be done with a space; None where it can."""
+    """Why an action can't be done with a space; None if it can."""
     reasons = {"test": NO_TEST, "remove": IN_A_SHELL, "edit": NOT_EDITED}
     if action == "refresh" and services.segment.is_asking:
         return ASKING
@@ -36,7 +36,7 @@ def space_reason(services: Services, action: str) -> str | None:
 def space_facts(
     services: Services, source: KnownSource, missing: int
 ) -> list[tuple[str, Content | str]]:
-    """When Segment was asked, what it lists, where it is and where the token is."""
+    """When Segment was last asked, what it lists, the space, and where the token is."""
     space = services.segment.space
     if source.read_at is None:
         last = safe_text(("never", MUTED))

@@ -1,4 +1,4 @@
-"""A table that paints only the lines in view: as quick with a million rows as with ten."""
+"""A table that paints only the visible lines: as fast with a million rows as with ten."""
 
 from amp_console.console.widgets.grid.columns import Column
 from amp_console.console.widgets.grid.painter import Age

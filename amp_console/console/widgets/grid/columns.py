@@ -1,4 +1,4 @@
-"""How wide the columns of a grid are, and how text is made to fit. No widget, only arithmetic."""
+"""The widths of a grid's columns, and fitting text into them: arithmetic without widgets."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
@@ -12,22 +12,23 @@ from amp_console.text import clean
 GAP = 2  # columns between two cells
 LEAD = 2  # columns before the first cell: the cursor and the mark
 MAX_LENGTH = 300  # characters of a cell; no screen is wider
-SHOWS_BEGIN = 16  # columns from which a path that is cut shows where it begins
-LEAST_FLEX = 4  # columns that a flexible one keeps
-FIRST_NAME = 24  # columns that a name in the first column gets in any case
-HELD = 2  # columns that numbers may leave free: a digit and its separator
-MAX_NAME = 40  # columns that a name gets before the others have theirs
+SHOWS_BEGIN = 16  # columns from which on a shortened path also shows its beginning
+LEAST_FLEX = 4  # columns that a flexible one has at least
+FIRST_NAME = 24  # columns that a name in the first column always gets
+HELD = 2  # columns that numbers may leave empty: a digit and a separator
+MAX_NAME = 40  # columns that a name gets before other columns get theirs
 LETTERS = "abcdefghijklmnpqrstuvwxyz0123456789"
-"""What columns are chosen by; o is the key that asks for one."""
+"""The letters to choose a column by, without o, the key that asks for one."""
 
 
 class Column(NamedTuple):
     """One column: at least `width` wide; `flex` is its share of the width left over.
 
-    Where there is too little room, columns of the highest `rank` are left out first (0: never). A
-    `right` column holds numbers: it is as wide as its widest cell. So is a column with `narrows`,
-    until it is narrowed, as if that were its rank, to `width` and the first part of each cell. One
-    that `hides` is left out while all of its cells are empty.
+    If there is too little room, columns of the highest `rank` are left out first (0: never). A
+    `right` column contains numbers: it is as wide as its widest cell. So is a column with
+    `narrows`; if there is too little room, it is narrowed to `width` and the first part of each
+    cell when columns of that rank are left out. A column that `hides` is left out while all its
+    cells are empty.
     """
 
     label: str
@@ -47,17 +48,17 @@ class Fitted(NamedTuple):
 
 
 class CellWidths(NamedTuple):
-    """What the cells of a column take: at least, and in full."""
+    """The width of a column's cells: at least, and in full."""
 
     least: int = 0
     full: int = 0
 
 
 class ColumnLayout:
-    """The columns of a grid, fitted to its width and to its cells once.
+    """The columns of a grid, fitted to its width and its cells.
 
-    `scrollbar` returns how many columns a scrollbar takes now. It comes and goes with a line more
-    or less, so it takes them from the last flexible column: none appears, vanishes or moves.
+    `scrollbar` returns how many columns a scrollbar takes now. A single line can make it appear or
+    disappear, so its columns come from the last flexible column: no other column moves.
     """
 
     def __init__(self, columns: Sequence[Column], scrollbar: Callable[[], int] = lambda: 0) -> None:
@@ -71,8 +72,8 @@ class ColumnLayout:
     def measure(self, rows: Iterable[Row]) -> None:
         """Fit the columns to these cells.
 
-        A column of numbers stays up to `HELD` columns wider than its cells, until there are no
-        rows: otherwise all columns would jump whenever a number grows or shrinks by a digit.
+        A column of numbers stays up to `HELD` columns wider than its cells while there are rows:
+        otherwise all columns would move whenever a number gains or loses a digit.
         """
         grown = [
             (at, not column.narrows)
@@ -101,16 +102,16 @@ class ColumnLayout:
 
     @property
     def wanted(self) -> int:
-        """How wide a grid is that shows every column, with each name whole, if it is not long."""
+        """The width that shows every column, with each name in full unless it is long."""
         return self._width_with(MAX_NAME)
 
     @property
     def whole(self) -> int:
-        """How wide a grid is that shows every cell whole."""
+        """The width that shows every cell in full."""
         return self._width_with(MAX_LENGTH)
 
     def _width_with(self, longest: int) -> int:
-        """How wide a grid is whose flexible columns get at most so many columns each."""
+        """The width if each flexible column gets at most `longest` columns."""
         widths = [
             max(column.width, min(size.full, longest)) if column.flex else max(column.width, *size)
             for column, size in zip(self.columns, self._cells, strict=True)
@@ -130,7 +131,7 @@ class ColumnLayout:
         return self._fitted
 
     def width_of(self, column: int, width: int) -> int:
-        """Return how wide a column is drawn; 0 where there is no room for it."""
+        """Return how wide a column is drawn; 0 if there is no room for it."""
         return next((item.width for item in self.fit(width) if item.at == column), 0)
 
     def column_at(self, x: int, width: int) -> int | None:
@@ -143,7 +144,7 @@ class ColumnLayout:
         return None
 
     def link_at(self, x: int, width: int, cells: Sequence[Cell]) -> Any:
-        """Return the link at this offset in a row with these cells, None where there is none."""
+        """Return the link at this offset in a row with these cells, None if there is none."""
         left = LEAD
         for item in self.fit(width):
             cell = cells[item.at]
@@ -157,7 +158,7 @@ class ColumnLayout:
         return None
 
     def letters(self, width: int) -> dict[str, int]:
-        """Return the letter of each visible column: the first one of its label that is free."""
+        """Return the letter of each visible column: the first unused letter of its label."""
         found: dict[str, int] = {}
         for item in self.fit(width):
             label = self.columns[item.at].label.casefold()
@@ -169,7 +170,7 @@ class ColumnLayout:
 
 
 def _held(before: int, now: int) -> int:
-    """The width that a column keeps: the one before, unless much less is enough now."""
+    """The width of a column: the one before, unless much less is enough now."""
     return before if 0 <= before - now <= HELD else now
 
 
@@ -179,9 +180,9 @@ def fit_columns(
     cells: Sequence[CellWidths] = (),
     hidden: Collection[int] = (),
 ) -> list[Fitted]:
-    """Return the columns that fit into `room`; those that flex share the width left over.
+    """Return the columns that fit into `room`; flexible ones share the remaining width.
 
-    `hidden` are the indices of columns that are left out whatever room there is.
+    `hidden` are the indexes of columns that are always left out.
     """
     cells = cells or [CellWidths()] * len(columns)
     least = [max(item.width, size.least) for item, size in zip(columns, cells, strict=True)]
@@ -189,7 +190,7 @@ def fit_columns(
         column.width if column.flex else width for column, width in zip(columns, least, strict=True)
     ]
     if columns and columns[0].flex:
-        # What a row is called is shown whole before columns that can be left out.
+        # The name of a row comes before columns that can be left out.
         least[0] = max(least[0], min(cells[0].full, FIRST_NAME))
     widths = [
         width if column.flex else max(width, size.full)
@@ -206,11 +207,11 @@ def fit_columns(
             widths[at] = least[at]
         else:
             shown.remove(at)
-    for index in shown:  # a name is shown whole before another column gets more than it needs
+    for index in shown:  # a name is shown in full before another column gets more than it needs
         if columns[index].flex and columns[index].label:
             spare = max(0, room - _needed(widths, shown))
             widths[index] += min(spare, max(0, cells[index].full - widths[index]), MAX_NAME)
-    for index in shown:  # what was narrowed takes what the names leave
+    for index in shown:  # narrowed columns take what the names leave
         if columns[index].narrows:
             spare = max(0, room - _needed(widths, shown))
             widths[index] += min(spare, max(0, cells[index].full - widths[index]))
@@ -234,10 +235,10 @@ def _over(fitted: Sequence[Fitted], room: int) -> int:
 def _shrunk(
     columns: Sequence[Column], fitted: list[Fitted], cells: Sequence[CellWidths], room: int
 ) -> list[Fitted]:
-    """Narrow the flexible columns where even the indispensable ones are too wide.
+    """Narrow the flexible columns if even the indispensable ones do not fit.
 
-    Blanks beside a text without a label go first, then bars and such texts, and the first column,
-    which says what a row is called, at last.
+    Blanks in columns without a label are removed first, then such columns (e.g. bars) are narrowed,
+    and finally the first column, which has the name of a row.
     """
     over, widths = _over(fitted, room), {item.at: item.width for item in fitted}
     flexible = [at for at in widths if columns[at].flex]
@@ -253,7 +254,7 @@ def _shrunk(
 
 
 def _narrowed(columns: Sequence[Column], fitted: list[Fitted], by: int) -> list[Fitted]:
-    """Narrow the last flexible column; no columns where none can give so much."""
+    """Narrow the last flexible column that can spare `by`; no columns if none can."""
     for index in reversed(range(len(fitted))):
         at, width = fitted[index]
         if columns[at].flex and width - by >= LEAST_FLEX:
@@ -264,7 +265,7 @@ def _narrowed(columns: Sequence[Column], fitted: list[Fitted], by: int) -> list[
 def _without_cut_numbers(
     columns: Sequence[Column], fitted: list[Fitted], room: int
 ) -> list[Fitted]:
-    """Leave out numbers, the last ones first, that the edge of the screen would cut."""
+    """Leave out number columns that the edge of the screen would cut, the last ones first."""
     while len(fitted) > 1 and _over(fitted, room) > 0:
         numbers = [item for item in fitted[1:] if columns[item.at].right]
         if not numbers:
@@ -274,10 +275,10 @@ def _without_cut_numbers(
 
 
 def least_width(cell: Cell) -> int:
-    """How many columns a cell takes that shows its first part, and of the others the signs.
+    """The width of a cell that shows its first part, and only the signs of the others.
 
-    Where they have none, one more says that there are others. A text without parts may be cut: the
-    width of its column counts.
+    If they have none, one more column indicates that there are others. A text without parts may be
+    cut, so it needs no more than its column's width.
     """
     if not cell.parts:
         return 0
@@ -289,10 +290,10 @@ def least_width(cell: Cell) -> int:
 
 
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
-    """Return the parts of a cell that fit into `width` columns as a whole.
+    """Return the parts of a cell that fit into `width` columns.
 
-    The last ones lose their words first, and keep their signs. Where parts are left out whole,
-    `more` says so if there is room for it.
+    The last ones lose their words first, and keep their signs. If parts are left out completely,
+    `more` indicates that, if there is room for it.
     """
     first, *others = cell.parts
     gap = " " * GAP
@@ -322,9 +323,9 @@ def _length(parts: Sequence[CellPart]) -> int:
 
 @lru_cache(maxsize=16_384)
 def fitted_text(text: str, width: int, right: bool, more: str = "…", is_path: bool = False) -> str:
-    """Return text that takes exactly `width` columns and holds no control character.
+    """Return text that takes exactly `width` columns and contains no control characters.
 
-    A text that is cut ends in `more`; a path that is cut keeps its first and its last characters.
+    A shortened text ends in `more`; a shortened path keeps its beginning and its end.
     """
     shown = clean(text, MAX_LENGTH)
     size = cell_len(shown)
@@ -339,13 +340,13 @@ def fitted_text(text: str, width: int, right: bool, more: str = "…", is_path: 
 
 
 def _cut_in_the_middle(text: str, width: int, more: str) -> str:
-    """Cut a path so that its last folders and the name of its file stay.
+    """Shorten a path, keeping its last folders and the file name.
 
-    Where it begins stays, too, unless there is too little room to recognize either.
+    It also keeps its beginning, unless there is too little room to recognize either.
     """
     shown = clean(text, 10 * MAX_LENGTH)
     begin = max(2, width // 6) if width >= SHOWS_BEGIN else 0
-    most = width - 1 - begin  # what the end may take
+    most = width - 1 - begin  # the width of the end
     end = shown[-most:]
     while cell_len(end) > most:
         end = end[1:]

@@ -1,4 +1,4 @@
-"""The lines of a grid as they are painted: its header, its rows, and the text without rows."""
+"""Painting the lines of a grid: its header, its rows, or a text if there are none."""
 
 import textwrap
 from collections.abc import Callable
@@ -22,34 +22,34 @@ from amp_console.console.widgets.grid.palette import GridPalette
 from amp_console.console.widgets.grid.rows import Row
 
 Age = Callable[[int | None], str]
-"""Returns the age of a moment in microseconds since 1970 by now, e.g. "4 min ago"."""
+"""Returns the current age of a time in microseconds since 1970, e.g. "4 min ago"."""
 
 
 class PaintedAges:
-    """The ages in cells as they were painted last, by their moments."""
+    """The ages in cells as last painted, by time."""
 
     def __init__(self, age: Age) -> None:
         self._age = age
         self._painted: dict[int, str] = {}
 
     def paint(self, moment: int) -> str:
-        """Return the age of a moment, and remember it as painted."""
+        """Return the age of a time, and remember it as painted."""
         self._painted[moment] = text = self._age(moment)
         return text
 
     def advance(self) -> bool:
-        """Forget all where one is another by now; all are then to be painted anew."""
+        """Forget all ages if any has changed; return whether all must be painted again."""
         has_changed = any(self._age(moment) != text for moment, text in self._painted.items())
         if has_changed:
             self._painted.clear()
         return has_changed
 
 
-NOTICE_WIDTH = 80  # columns of a text in place of rows
+NOTICE_WIDTH = 80  # columns of a text shown instead of rows
 
 
 class LinePainter:
-    """Paints one line at a time. Without `ages`, a cell with a moment keeps its text."""
+    """Paints one line at a time. Without `ages`, a cell with a time keeps its text."""
 
     def __init__(
         self, layout: ColumnLayout, glyphs: Glyphs, palette: GridPalette, ages: PaintedAges | None
@@ -71,9 +71,9 @@ class LinePainter:
         is_sorted: bool = True,
         has_letters: bool = False,
     ) -> Strip:
-        """Paint the labels, with a sign at the column the rows are sorted by.
+        """Paint the labels, with a sign at the column by which the rows are sorted.
 
-        The sign is as pale as the labels while the rows are no longer in its order. With
+        The sign is as pale as the labels if the rows are no longer in that order. With
         `has_letters`, the letter that sorts by a column is reversed in its label.
         """
         style = self._palette.style("header")
@@ -107,7 +107,7 @@ class LinePainter:
         return line.adjust_cell_length(width, style)
 
     def notice(self, size: Size, number: int, text: str, tone: str) -> Strip:
-        """Paint one line of the text that is shown in the middle where there are no rows."""
+        """Paint one line of the centered text that is shown if there are no rows."""
         rows = _wrapped(text, max(1, min(size.width - LEAD, NOTICE_WIDTH)))
         number -= max(1, (size.height - len(rows)) // 3)
         line = rows[number] if 0 <= number < len(rows) else ""

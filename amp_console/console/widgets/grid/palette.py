@@ -1,4 +1,4 @@
-"""The colours of a grid: tones blended over the background of a row."""
+"""The colors of a grid: tones blended over the background of a row."""
 
 from rich.style import Style
 from textual.color import Color
@@ -34,11 +34,11 @@ Grid {
 
 
 class GridPalette:
-    """Makes the style of each tone on each background once.
+    """Creates the style of each tone on each background once.
 
-    The tones are no component classes of the grid: Textual would style each of them anew whenever
-    it styles the grid, which was half of what opening a screen spent on styles. And Textual's own
-    partial styles drop transparency, so a translucent cursor would become a solid bar.
+    The tones are not component classes of the grid: Textual would style each of them again whenever
+    it styles the grid, which took half of the time for styles when a screen opened. Also, Textual's
+    own partial styles drop transparency, so a translucent cursor would become a solid bar.
     """
 
     def __init__(self, grid: Widget) -> None:
@@ -71,7 +71,7 @@ class GridPalette:
 
 
 def _on(ground: Color, color: Color) -> str:
-    """The colour as it can be read on this ground, which may be that of the cursor."""
+    """The color, adjusted to be legible on this background, which may be the cursor's."""
     opaque = ground + color
     if opaque.ansi is not None or ground.ansi is not None:
         return opaque.hex6

@@ -1,17 +1,17 @@
-"""What a grid shows: rows in memory, or pages that are fetched when they come into view."""
+"""The rows of a grid: all in memory, or in pages that are fetched when they come into view."""
 
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 PAGE = 200  # rows
-MAX_SORTED = 1_000  # rows; a longer list comes page by page, in the order that it has
+MAX_SORTED = 1_000  # rows; a longer list is read page by page, in its own order
 
 
 class CellPart(NamedTuple):
-    """A part of a cell with a tone of its own; one with a `link` can be clicked.
+    """A part of a cell with its own tone; one with a `link` can be clicked.
 
-    `link` is whatever the screen makes of a click. `sign` says it all where there is no
-    room for its words; "" where nothing does.
+    `link` is what the screen gets for a click. `sign` replaces the text if there is no room for it;
+    "" if there is none.
     """
 
     text: str
@@ -23,9 +23,9 @@ class CellPart(NamedTuple):
 class Cell(NamedTuple):
     """One cell's text and its tone: good, warn, bad, dim, accent or "".
 
-    `since` is a moment in microseconds since 1970 whose age the cell shows: `text` is the age when
-    the row was made, and the grid paints the current one. `parts` make up the text of a cell that
-    shows its first ones where there is no room for all. A path is cut in its middle, and a bar
+    `since` is a time in microseconds since 1970 whose age the cell shows: `text` is the age when
+    the row was created, and the grid paints the current one. `parts` form the text; only the first
+    ones are shown if there is no room for all. A path is shortened in the middle, and a bar is cut
     without a sign for more.
     """
 
@@ -38,13 +38,13 @@ class Cell(NamedTuple):
 
 
 def parts_cell(parts: Sequence[CellPart]) -> Cell:
-    """A cell of several parts; its text holds them all."""
+    """A cell of several parts; its text contains them all."""
     tone = parts[0].tone if parts else ""
     return Cell("  ".join(part.text for part in parts), tone, None, tuple(parts))
 
 
 class Row(NamedTuple):
-    """One row. `key` identifies it; `sort` holds one value per cell, or none: then texts sort."""
+    """One row. `key` identifies it; `sort` has one value per cell, or is empty to sort by text."""
 
     key: Hashable
     cells: tuple[Cell, ...]
@@ -52,21 +52,21 @@ class Row(NamedTuple):
 
 
 class Rows(Protocol):
-    """The rows a grid shows, in their order."""
+    """The rows a grid shows, in order."""
 
     def __len__(self) -> int: ...
 
     def get(self, index: int) -> Row | None:
-        """Return the row, or None where it has to be fetched first."""
+        """Return the row, or None if it has to be fetched first."""
 
     def find(self, key: Hashable) -> int | None:
-        """Return the index of the row with this key, None where it is unknown."""
+        """Return the index of the row with this key, None if it is unknown."""
 
 
 class Listed:
     """Rows that are all in memory, filtered by a text and sorted by a column.
 
-    Rows that are in `before` keep its order; the others come after them.
+    Rows that are in `before` keep its order; the others follow.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Listed:
         return self._at.get(key)
 
     def keys(self) -> list[Hashable]:
-        """Return the keys of all rows shown, in their order."""
+        """Return the keys of all rows shown, in order."""
         return list(self._at)
 
 
@@ -112,14 +112,14 @@ def _text_of(row: Row) -> str:
 
 
 def _sortable(row: Row, column: int) -> tuple[bool, bool, object]:
-    """Unknown values last; numbers are never compared with texts."""
+    """Unknown values come last; numbers are never compared with texts."""
     value = row.sort[column] if column < len(row.sort) else _value_of(row.cells[column])
     text = value.casefold() if isinstance(value, str) else value
     return (value is None, isinstance(text, str), text if value is not None else 0)
 
 
 def _value_of(cell: Cell) -> object:
-    """What a cell without a sort value is sorted by: its moment, its number, or its text."""
+    """The sort value of a cell without an explicit one: its time, its number, or its text."""
     if cell.since is not None:
         return cell.since
     digits = cell.text.replace(",", "")
@@ -131,7 +131,7 @@ Load = Callable[[int, int], Awaitable[Sequence[Row]]]
 
 
 class Paged:
-    """Rows of which only the pages that came into view are in memory."""
+    """Rows in pages; only those that came into view are in memory."""
 
     def __init__(self, count: int, load: Load) -> None:
         self._count = count
@@ -157,7 +157,7 @@ class Paged:
         return [row for page in self._pages.values() for row in page]
 
     def request(self, index: int) -> int | None:
-        """Return the page to fetch for a row; None while it is being fetched, and afterwards."""
+        """Return the page to fetch for a row; None while it is being fetched, and after that."""
         page = index // PAGE
         if page in self._pages or page in self._requested or not 0 <= index < self._count:
             return None
@@ -165,7 +165,7 @@ class Paged:
         return page
 
     async def fetch(self, page: int) -> None:
-        """Fetch a page. Raises what loading raises; the page can be requested again then."""
+        """Fetch a page. Raises what `load` raises; the page can be requested again then."""
         try:
             rows = await self._load(page * PAGE, PAGE)
         finally:
@@ -175,16 +175,16 @@ class Paged:
 
 
 class RowModel:
-    """The rows of a grid with their filter and their order; pages have an order of their own."""
+    """The rows of a grid with their filter and order; pages have their own order."""
 
     def __init__(self, sort_column: int | None) -> None:
         self.shown: Rows = Listed(())
         self.sort_column = sort_column
         self.descending = False
         self.keeps_order = False
-        """Whether rows that are shown keep their order when others replace them."""
+        """Whether the rows shown keep their order when others replace them."""
         self.is_sorted = True
-        """Whether the rows shown are in the order of the column they are sorted by."""
+        """Whether the rows shown are in the order of the sort column."""
         self._all: Sequence[Row] = ()
         self.needle = ""
         """The text that the rows shown contain; "" shows all."""
@@ -198,15 +198,15 @@ class RowModel:
 
     @property
     def known(self) -> Sequence[Row]:
-        """The rows in memory, whether the filter shows them or not."""
+        """The rows in memory, whether or not the filter shows them."""
         return self.shown.fetched if isinstance(self.shown, Paged) else self._all
 
     def get(self, index: int) -> Row | None:
-        """Return a row that is shown, or None where it has to be fetched first."""
+        """Return a row that is shown, or None if it has to be fetched first."""
         return self.shown.get(index)
 
     def replace(self, rows: Sequence[Row] | Paged) -> bool:
-        """Show other rows, filtered and sorted as before; False where they are the same."""
+        """Show other rows, filtered and sorted as before; False if they are the same."""
         if isinstance(rows, Paged):
             self.sort_by(None, descending=False)
             self._all, self.shown = (), rows
@@ -224,13 +224,13 @@ class RowModel:
             self._list()
 
     def sort_by(self, column: int | None, *, descending: bool) -> None:
-        """Sort by a column; None: the order the rows came in."""
+        """Sort by a column; None: the order in which the rows came."""
         self.sort_column, self.descending = column, descending
         if self.can_sort:
             self._list()
 
     def in_order(self, keys: Collection[Hashable]) -> list[Hashable]:
-        """Return keys in the order the rows came in."""
+        """Return keys in the order in which the rows came."""
         if not self._all:
             return sorted(keys, key=repr)
         return [row.key for row in self._all if row.key in keys]
@@ -243,7 +243,7 @@ class RowModel:
 
 
 async def rows_or_pages(count: int, load: Load) -> Sequence[Row] | Paged:
-    """Fetch all rows of a short list, so that it can be sorted; of a long one the first page."""
+    """Fetch all rows of a short list, so that it can be sorted, or the first page of a long one."""
     if count <= MAX_SORTED:
         return await load(0, count)
     pages = Paged(count, load)

@@ -1,4 +1,4 @@
-"""What is selected in a grid: the marked rows, and the row that the cursor follows."""
+"""The selection in a grid: the marked rows, and the row that the cursor follows."""
 
 from collections.abc import Callable, Collection, Hashable, Iterator
 
@@ -26,12 +26,12 @@ class Marks(Collection[Hashable]):
         self._set(self._keys ^ {key})
 
     def toggle_all(self, shown: Collection[Hashable]) -> None:
-        """Mark all rows that are shown, and no others; if they are marked already, unmark all."""
+        """Mark exactly the rows that are shown; if they are already marked, unmark all."""
         keys = frozenset(shown)
         self._set(frozenset() if keys <= self._keys else keys)
 
     def keep(self, shown: Rows) -> None:
-        """Unmark rows that are not shown: keys act on marked rows, so they must be in sight."""
+        """Unmark rows that are not shown: keys act on marked rows, so these must be visible."""
         keys = frozenset(key for key in self._keys if shown.find(key) is not None)
         if keys != self._keys:
             self._set(keys)
@@ -51,21 +51,21 @@ class Marks(Collection[Hashable]):
 
 
 class CursorMemory:
-    """Keeps the cursor on its row while rows come and go.
+    """Keeps the cursor on its row while rows appear and disappear.
 
-    A row that is not shown is remembered: the cursor returns when the row does, unless the
-    operator has moved it meanwhile.
+    It remembers a row that is not shown: the cursor returns when the row does, unless the operator
+    has moved it in the meantime.
     """
 
     def __init__(self) -> None:
         self._missing: Hashable | None = None
 
     def forget(self) -> None:
-        """The operator has moved the cursor."""
+        """Forget the row, because the operator has moved the cursor."""
         self._missing = None
 
     def index(self, rows: Rows, key: Hashable | None, before: int) -> int:
-        """Return the cursor's index in other rows; `key` and `before` are its row so far."""
+        """Return the cursor's index in new rows; `key` and `before` are its old row and index."""
         wanted = key if self._missing is None else self._missing
         found = rows.find(wanted) if wanted is not None else None
         self._missing = wanted if found is None else None
@@ -75,7 +75,7 @@ class CursorMemory:
 
 
 def moved(motion: str, cursor: int, count: int, page: int) -> int:
-    """Return the index of the row that a motion leads to, of `count` rows, `page` in view."""
+    """Return the index after a motion, with `count` rows, of which `page` are in view."""
     last = count - 1
     target = {
         "down": cursor + 1,

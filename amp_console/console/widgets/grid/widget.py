@@ -33,7 +33,7 @@ def no_match(noun: str, needle: str) -> str:
 
 
 class RowsState(enum.Enum):
-    """What is known about the rows of a grid."""
+    """What a grid knows about its rows."""
 
     UNKNOWN = enum.auto()  # nothing has been read, and nothing is being read
     LOADING = enum.auto()
@@ -46,10 +46,10 @@ _TONES = {RowsState.LOADING: "dim", RowsState.FAILED: "bad"}
 
 @dataclass
 class GridMessage(Message):
-    """What a grid tells the widgets around it, also the one whose own handler led to it.
+    """A message from a grid to the widgets around it, even to the one whose handler caused it.
 
-    Textual keeps a message from the widget in whose handler it was made, as if that had sent it: a
-    panel that filters its list would not be told that the cursor has moved.
+    Textual does not deliver a message to the widget in whose handler it was created, as if that
+    widget had sent it: a panel that filters its list would not learn that the cursor has moved.
     """
 
     grid: "Grid"
@@ -66,12 +66,13 @@ class GridMessage(Message):
 class Grid(ScrollView, can_focus=True):
     """Rows under a header, with a cursor, marks and a column to sort by.
 
-    It posts `Moved` when the cursor comes to another row, `Opened` for Enter or a second click,
-    `MarksChanged`, and `Failed` when a page could not be fetched. It begins in the state LOADING,
-    so that it never claims to be empty before its rows were read. Nothing in its text is markup.
+    It posts `Moved` when the cursor reaches another row, `Opened` for Enter or a second click,
+    `MarksChanged`, and `Failed` when a page could not be fetched. It starts in the state LOADING,
+    so that it never claims to be empty before its rows were read. Its text is never parsed as
+    markup.
 
-    Textual's DataTable takes 0.3 ms for each row it is given, and repaints every row when one cell
-    changes; a ledger may hold 100,000 rejected users, and a sync changes cells ten times a second.
+    Textual's DataTable takes 0.3 ms to add a row, and repaints every row when one cell changes; a
+    ledger may contain 100,000 rejected users, and a sync changes cells ten times a second.
     """
 
     DEFAULT_CSS = STYLES
@@ -94,7 +95,7 @@ class Grid(ScrollView, can_focus=True):
 
     @dataclass
     class Moved(GridMessage):
-        """The cursor is on another row; `key` is None where there is none."""
+        """The cursor is on another row; `key` is None if there is none."""
 
         key: Hashable | None
 
@@ -112,7 +113,7 @@ class Grid(ScrollView, can_focus=True):
 
     @dataclass
     class Choosing(GridMessage):
-        """The next key is the letter of the column to sort by; `is_over`: no longer."""
+        """The next key is the letter of the column to sort by, or no longer (`is_over`)."""
 
         is_over: bool = False
 
@@ -120,7 +121,7 @@ class Grid(ScrollView, can_focus=True):
         """The operator sorted the rows by another column, or reversed them."""
 
     class Measured(GridMessage):
-        """The columns want another width for other rows."""
+        """The columns need another width for new rows."""
 
     @dataclass
     class Failed(GridMessage):
@@ -142,11 +143,11 @@ class Grid(ScrollView, can_focus=True):
         id: str | None = None,  # noqa: A002  # Textual's word
         classes: str | None = None,
     ) -> None:
-        """`empty` is shown once it is known that there are no rows; `marks` lets rows be marked.
+        """`empty` is shown if the loaded list has no rows; with `marks`, rows can be marked.
 
-        `noun` is what a row is called where a filter leaves none, e.g. "audience". `age`
-        keeps the ages in cells current; without it they stay what they were. `opens` is what Enter
-        leads to, in a word, for the footer.
+        `noun` is what a row is called in the text for a filter without matches, e.g. "audience".
+        `age` keeps the ages in cells current; without it they stay as they were. `opens` names in a
+        word what Enter opens, for the footer.
         """
         super().__init__(id=id, classes=classes)
         self.columns = tuple(columns)
@@ -166,7 +167,7 @@ class Grid(ScrollView, can_focus=True):
         self.opens = opens
         self._noun = noun
         self.state = RowsState.LOADING
-        self._notice = READING  # shown in place of rows unless the state is LOADED
+        self._notice = READING  # shown instead of rows unless the state is LOADED
         self._glyphs = glyphs
         self._memory = CursorMemory()
         self._palette = GridPalette(self)
@@ -191,7 +192,7 @@ class Grid(ScrollView, can_focus=True):
     def show(self, rows: Sequence[Row] | Paged) -> None:
         """Show these rows; the cursor stays on its row.
 
-        A list is filtered and sorted as before; pages come filtered, in an order of their own.
+        A list is filtered and sorted as before; pages are already filtered and sorted.
         """
         self.state = RowsState.LOADED
         key = self.key
@@ -199,7 +200,7 @@ class Grid(ScrollView, can_focus=True):
             self._rows_changed(key)
 
     def show_notice(self, state: RowsState, text: str = READING) -> None:
-        """Show a text in place of rows; UNKNOWN drops the rows that were read before."""
+        """Show a text instead of rows; UNKNOWN drops the rows that were read before."""
         if state is RowsState.UNKNOWN:
             self.show(())
         elif state is RowsState.FAILED:
@@ -211,7 +212,7 @@ class Grid(ScrollView, can_focus=True):
     def reshape(self, columns: Sequence[Column]) -> None:
         """Show other columns; the next rows must have their cells.
 
-        Rows with another number of cells can't be painted under them, so those are dropped.
+        Rows with a different number of cells can't be painted under them, so they are dropped.
         """
         if tuple(columns) == self.columns:
             return
@@ -224,26 +225,26 @@ class Grid(ScrollView, can_focus=True):
             self.show_notice(RowsState.LOADING)
         _measure(self, self.rows.known)
         if [column.label for column in columns] != [column.label for column in before]:
-            self.rows.sort_by(None, descending=False)  # it was another column's
+            self.rows.sort_by(None, descending=False)  # the order was another column's
         self.refresh()
 
     def filter(self, needle: str) -> None:
-        """Show only rows with this text in any cell, ignoring case. Pages come filtered."""
+        """Show only rows with this text in any cell, ignoring case. Pages are already filtered."""
         key = self.key
         self.rows.filter(needle)
         self._rows_changed(key)
 
     def go_to(self, key: Hashable) -> bool:
-        """Move the cursor to the row with this key; False where it is not shown."""
+        """Move the cursor to the row with this key; False if it is not shown."""
         index = self.rows.shown.find(key)
         if index is not None:
             self.cursor = index
         return index is not None
 
     def _rows_changed(self, key: Hashable | None) -> None:
-        """Paint other rows; `key` is that of the row under the cursor so far."""
+        """Paint new rows; `key` is that of the row previously under the cursor."""
         rows = self.rows.shown
-        if isinstance(rows, Listed):  # of pages, not all rows are known
+        if isinstance(rows, Listed):  # with pages, not all rows are known
             self.marks.keep(rows)
         _measure(self, self.rows.known)
         self.virtual_size = Size(self.size.width, len(rows) + 1)
@@ -254,7 +255,7 @@ class Grid(ScrollView, can_focus=True):
             self.post_message(self.Moved(self, self.key))
 
     def watch_cursor(self, before: int, cursor: int) -> None:
-        """Paint the two rows that are painted otherwise now; all of them where they scroll."""
+        """Repaint the two rows that look different now, or all rows if they scroll."""
         self._memory.forget()
         if self._keep_in_view():
             self.refresh()
@@ -264,19 +265,19 @@ class Grid(ScrollView, can_focus=True):
         self.post_message(self.Moved(self, self.key))
 
     def _keep_in_view(self) -> bool:
-        """Scroll to the row under the cursor; False where it was in view."""
+        """Scroll to the row under the cursor; False if it was in view."""
         height = max(1, self.size.height - 1)
         top = round(self.scroll_y)
         wanted = min(max(top, self.cursor - height + 1), self.cursor)
         if wanted != top:
-            # Forced: before the next layout Textual takes new rows for all in view.
+            # Forced: before the next layout, Textual considers all new rows visible.
             self.scroll_to(y=wanted, animate=False, immediate=True, force=True)
         return wanted != top
 
     # Keys and mouse.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the keys that do nothing with these rows."""
+        """Hide the keys that have no effect on these rows."""
         if action in {"mark", "mark_all"} and not self.can_mark:
             return False
         if action in {"sort", "reverse", "mark_all"} and not self.rows.can_sort:
@@ -301,7 +302,7 @@ class Grid(ScrollView, can_focus=True):
             self.marks.toggle_all(self.rows.shown.keys())
 
     def action_sort(self) -> None:
-        """Sort by a column: the headers show its letter, which is the next key."""
+        """Sort by a column: the headers show the letters, one of which is the next key."""
         _await_letter(self, True)
 
     def action_reverse(self) -> None:
@@ -309,10 +310,10 @@ class Grid(ScrollView, can_focus=True):
         self.sort_by(self.rows.sort_column, descending=not self.rows.descending)
 
     def sort_by(self, column: int | None, *, descending: bool | None = None) -> None:
-        """Sort by a column, or reverse the order by it; None: the order the rows came in.
+        """Sort by a column, or reverse its order; None: the order in which the rows came.
 
-        Numbers, which are aligned right, begin with the largest. Rows that have lost the order of
-        the column get it back.
+        Numbers, which are aligned right, begin with the largest. Rows that are no longer in the
+        column's order are sorted again.
         """
         _await_letter(self, False)
         if not self.rows.can_sort:
@@ -328,7 +329,7 @@ class Grid(ScrollView, can_focus=True):
         self.post_message(self.Sorted(self))
 
     def on_key(self, event: events.Key) -> None:
-        """Sort by the column of a letter, while one is awaited; O reverses the order.
+        """Sort by the column of a letter, while waiting for one; O reverses the order.
 
         Any other key leaves the order as it is.
         """
@@ -347,12 +348,12 @@ class Grid(ScrollView, can_focus=True):
             self.on_blur()
 
     def on_blur(self) -> None:
-        """Await no letter any more."""
+        """Stop waiting for a letter."""
         _await_letter(self, False)
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor to a row, open it with the second click; sort by a header."""
+        """Move the cursor to a row; open it on the second click; sort by a header."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -382,7 +383,7 @@ class Grid(ScrollView, can_focus=True):
         self._palette.forget()
 
     def render_line(self, y: int) -> Strip:
-        """Paint one line: the header, a row, or the text that is shown without rows."""
+        """Paint one line: the header, a row, or the text shown if there are no rows."""
         width, painter, rows = self.scrollable_content_region.width, self._painter, self.rows.shown
         if y == 0:
             order = self.rows
@@ -412,7 +413,7 @@ class Grid(ScrollView, can_focus=True):
 
 
 def _await_letter(grid: Grid, is_awaited: bool) -> None:
-    """Take the next key for the letter of a column, or no longer, and say so."""
+    """Start or stop waiting for the letter of a column, and post that."""
     if grid.is_choosing is not is_awaited:
         grid.is_choosing = is_awaited
         grid.refresh()
@@ -420,7 +421,7 @@ def _await_letter(grid: Grid, is_awaited: bool) -> None:
 
 
 def stop_choosing(nodes: Iterable[DOMNode]) -> None:
-    """Await no letter of a column in the lists of these nodes any more."""
+    """Stop waiting for the letter of a column in the lists of these nodes."""
     for node in nodes:
         for grid in node.query(Grid):
             _await_letter(grid, False)
@@ -435,7 +436,7 @@ def _text_without_rows(grid: Grid) -> str:
 
 
 def _measure(grid: Grid, rows: Sequence[Row]) -> None:
-    """Fit the columns to these rows, and say so where they want another width for them."""
+    """Fit the columns to these rows; post `Measured` if they need another width."""
     wanted = grid.fitting.wanted
     grid.fitting.measure(rows)
     if grid.fitting.wanted != wanted:
@@ -443,7 +444,7 @@ def _measure(grid: Grid, rows: Sequence[Row]) -> None:
 
 
 def clear_marks(node: DOMNode) -> bool:
-    """Unmark the rows of the lists on screen below a node; False where none is marked."""
+    """Unmark the rows of the lists on screen below a node; False if none is marked."""
     marked = [grid for grid in node.query(Grid) if grid.marks and grid.region]
     for grid in marked:
         grid.marks.clear()
@@ -454,7 +455,7 @@ async def _fetch(grid: Grid, rows: Paged, page: int) -> None:
     """Fetch a page that came into view, and show it."""
     try:
         await rows.fetch(page)
-    except Exception as error:  # for the screen to judge; the next key requests it again
+    except Exception as error:  # for the screen; the next key requests the page again
         grid.post_message(grid.Failed(grid, error))
         return
     if rows is grid.rows.shown:
