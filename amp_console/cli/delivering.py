@@ -41,7 +41,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def is_agreed(plan: Plan, *, yes: bool, confirm: str = "add --yes") -> bool:
-    """Whether the plan is confirmed: by --yes, at the terminal, or because it is small enough.
+    """Whether the plan is confirmed: by --yes, at the terminal, or because it raises no concerns.
 
     `confirm` tells the operator how to confirm it in advance.
     """

@@ -118,7 +118,7 @@ class ConnectionStatuses:
         for known in self.others:
             if known.connection == connection:
                 return known
-        return await self._look(connection, self._opened(connection))
+        return await self._read_status(connection, self._opened(connection))
 
     def refresh(self) -> None:
         """Check for changes in the background, unless a check is already under way."""
@@ -174,13 +174,15 @@ class ConnectionStatuses:
         if before is not None and before[0] == seen and _lasts(before[1]):
             status = before[1]
         else:
-            status = await self._look(connection, opened)
+            status = await self._read_status(connection, opened)
             self._read[connection.id] = seen, status
         if status.problem is None and self._lacks_keys(connection, opened):
             return status._replace(problem=ConnectionProblem.NO_KEYS)
         return status
 
-    async def _look(self, connection: Connection, opened: OpenLedger | None) -> ConnectionStatus:
+    async def _read_status(
+        self, connection: Connection, opened: OpenLedger | None
+    ) -> ConnectionStatus:
         try:
             if opened is None:
                 read = partial(_read, connection=connection)

@@ -86,9 +86,9 @@ def _right(services: Services, hidden: Collection[str]) -> Content:
         return safe_text("")
     if (quota := services.figures.quota) is not None and "downloads" not in hidden:
         parts += [(f"downloads {quota.used:,}/{quota.limit:,}", MUTED), "  "]
-    if (stage := services.environment.demo) is not None:
+    if (demo := services.environment.demo) is not None:
         is_followed = under_way(services.jobs.live) is not None
-        parts += _of_demo(stage, {*hidden, "traffic"} if is_followed else hidden)
+        parts += _of_demo(demo, {*hidden, "traffic"} if is_followed else hidden)
     if services.session.connection.read_only:
         parts += [(" READ-ONLY ", f"bold reverse {WARN}"), "  "]
     for other in services.connections.others:
@@ -109,12 +109,12 @@ def _of_other(other: Services) -> Iterator[Part]:
         yield from ((f"{name} {other.glyphs.live} {work}", ACCENT), "  ")
 
 
-def _of_demo(stage: DemoSession, hidden: Collection[str]) -> Iterator[Part]:
+def _of_demo(demo: DemoSession, hidden: Collection[str]) -> Iterator[Part]:
     """The trouble that is on, and that events keep arriving, unless a live session shows that."""
-    trouble = [item.label.partition(":")[0] for item in stage.troubles() if item.is_on]
+    trouble = [item.label.partition(":")[0] for item in demo.troubles() if item.is_on]
     if trouble:
         yield from ((f"trouble: {', '.join(trouble)}", f"bold {WARN}"), "  ")
-    if stage.has_traffic and "traffic" not in hidden:
+    if demo.has_traffic and "traffic" not in hidden:
         yield from (("demo: events keep arriving", MUTED), "  ")
 
 

@@ -13,7 +13,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-_STEERING = {"Cc", "Cf", "Zl", "Zp"}
+_CONTROL = {"Cc", "Cf", "Zl", "Zp"}
 _PLAIN = str.maketrans(
     "─│┌┐└┘├┤┬┴┼━┃╭╮╯╰▁▂▃▄▅▆▇█░▒▓…–—−→←↑↓·×»✓✔✖●○▸“”‘’",
     "-|+++++++++-|++++########.-x~---><^v|x>v+x*o>\"\"''",
@@ -57,7 +57,7 @@ class TerminalText(LineFilter):
         return text.isprintable() and (text.isascii() or (self._is_unicode and not self.is_plain))
 
     def _safe(self, text: str) -> str:
-        kept = (char for char in text if unicodedata.category(char) not in _STEERING)
+        kept = (char for char in text if unicodedata.category(char) not in _CONTROL)
         plain = (char.translate(_PLAIN) if self.is_plain else char for char in kept)
         return "".join(char if self._has(char) else _other(char) for char in plain)
 

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amp_console.simulator import cohorts, control, downloads, trouble, users, wire
-from amp_console.simulator.calls import Ask, Call, Refused, Reply, Seen
-from amp_console.simulator.faults import Body, Fate, Faults, Late
+from amp_console.simulator.calls import Call, ParsedRequest, Refused, Reply, Seen
+from amp_console.simulator.faults import Body, Faults, Late, RequestFaults
 from amp_console.simulator.project import Project
 from amp_console.simulator.quotas import Lines
 from amp_console.simulator.segment import SegmentSpace
@@ -34,7 +34,7 @@ class Service(Generic[T]):
     call: Call
     method: str
     path: str
-    read: Callable[[Request, bytes], Ask[T]]
+    read: Callable[[Request, bytes], ParsedRequest[T]]
     work: Callable[[Project, T], Reply]
 
 
@@ -106,40 +106,44 @@ class Dispatcher:
 
     async def answer(self, service: Service[Any], request: Request) -> Response:
         """Answer one request."""
-        ask: Ask[Any] = Ask(None)
-        fate = Fate()
+        parsed: ParsedRequest[Any] = ParsedRequest(None)
+        found = RequestFaults()
         try:
-            ask = service.read(request, await request.body())
-            fate = self.faults.fate(service.call, ask.ids)
+            parsed = service.read(request, await request.body())
+            found = self.faults.decide(service.call, parsed.ids)
             if service.call is not Call.DOWNLOAD_LINK:
                 self._check_keys(request.headers.get("authorization", ""))
-            reply = await self._serve(service, ask, fate)
+            reply = await self._serve(service, parsed, found)
         except Refused as refused:
             reply = wire.refusal(refused)
         except (ClientDisconnect, asyncio.CancelledError):
             return Response()  # never read: the client is gone, or the server stops
-        self.requests.append(_seen(service.call, ask, fate, reply))
-        return trouble.response(reply, fate)
+        self.requests.append(_seen(service.call, parsed, found, reply))
+        return trouble.response(reply, found)
 
-    async def _serve(self, service: Service[T], ask: Ask[T], fate: Fate) -> Reply:
+    async def _serve(
+        self, service: Service[T], parsed: ParsedRequest[T], found: RequestFaults
+    ) -> Reply:
         """Wait for a slot and for the latency, then do the work or apply the fault."""
-        with self._lines.enter(ask.line, self._limit(ask.line)):
-            if seconds := self.project.behaviour.seconds_for(len(ask.ids)) + fate.delay:
+        with self._lines.enter(parsed.line, self._limit(parsed.line)):
+            if seconds := self.project.behaviour.seconds_for(len(parsed.ids)) + found.delay:
                 await self._sleep(seconds)
-            return self._served(service, ask, fate)
+            return self._served(service, parsed, found)
 
-    def _served(self, service: Service[T], ask: Ask[T], fate: Fate) -> Reply:
-        for work in self.faults.due(ask.cohort_id):
+    def _served(self, service: Service[T], parsed: ParsedRequest[T], found: RequestFaults) -> Reply:
+        for work in self.faults.due(parsed.cohort_id):
             work()
-        if isinstance(fate.trouble, Late):
-            self.faults.hold(fate.trouble, ask.cohort_id, partial(self._later, service, ask))
-        reply = trouble.instead(ask, fate) or service.work(self.project, ask.order)
-        return trouble.reply_with(fate.trouble, ask) if isinstance(fate.trouble, Body) else reply
+        if isinstance(found.trouble, Late):
+            self.faults.hold(found.trouble, parsed.cohort_id, partial(self._later, service, parsed))
+        reply = trouble.instead(parsed, found) or service.work(self.project, parsed.order)
+        return (
+            trouble.reply_with(found.trouble, parsed) if isinstance(found.trouble, Body) else reply
+        )
 
-    def _later(self, service: Service[T], ask: Ask[T]) -> None:
+    def _later(self, service: Service[T], parsed: ParsedRequest[T]) -> None:
         """Do the work of a request that was answered earlier."""
         with suppress(Refused):  # the cohort may be gone by now
-            service.work(self.project, ask.order)
+            service.work(self.project, parsed.order)
 
     def _limit(self, line: str) -> int:
         behaviour = self.project.behaviour
@@ -173,12 +177,12 @@ def build(dispatcher: Dispatcher, segment: SegmentSpace) -> Starlette:
     )
 
 
-def _seen(call: Call, ask: Ask[Any], fate: Fate, reply: Reply) -> Seen:
+def _seen(call: Call, parsed: ParsedRequest[Any], found: RequestFaults, reply: Reply) -> Seen:
     return Seen(
         call,
-        reply.cohort_id or ask.cohort_id,
-        ask.operation,
-        len(ask.ids),
-        0 if trouble.is_silent(reply, fate) else reply.status,
+        reply.cohort_id or parsed.cohort_id,
+        parsed.operation,
+        len(parsed.ids),
+        0 if trouble.is_silent(reply, found) else reply.status,
         reply.applied,
     )

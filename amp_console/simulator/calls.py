@@ -39,7 +39,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask(Generic[T]):
+class ParsedRequest(Generic[T]):
     """One parsed request: its content, and what locks, faults and records need.
 
     `line` names the queue whose slots the request needs; "" is none.

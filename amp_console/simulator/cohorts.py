@@ -6,7 +6,7 @@ Amplitude describes these calls on its Behavioral Cohorts API page.
 from starlette.requests import Request
 
 from amp_console.simulator import wire
-from amp_console.simulator.calls import Ask, Refused, Reply
+from amp_console.simulator.calls import ParsedRequest, Refused, Reply
 from amp_console.simulator.people import Resolved
 from amp_console.simulator.project import Project
 from amp_console.simulator.world import Cohort
@@ -17,9 +17,9 @@ MEMBERSHIP_ID_TYPES = {"BY_NAME": IdType.USER_ID, "BY_ID": IdType.AMPLITUDE_ID}
 OPERATIONS = {"ADD": Operation.ADD, "REMOVE": Operation.REMOVE}
 
 
-def read_nothing(request: Request, body: bytes) -> Ask[None]:  # noqa: ARG001
+def read_nothing(request: Request, body: bytes) -> ParsedRequest[None]:  # noqa: ARG001
     """Read a call without parameters."""
-    return Ask(None)
+    return ParsedRequest(None)
 
 
 def list_cohorts(project: Project, order: None) -> Reply:  # noqa: ARG001
@@ -34,11 +34,11 @@ def usage(project: Project, order: None) -> Reply:  # noqa: ARG001
     return wire.encode(wire.Usage(wire.RestDownload(limit, quotas.downloads, quotas.resets_at)))
 
 
-def read_upload(request: Request, body: bytes) -> Ask[wire.Upload]:  # noqa: ARG001
+def read_upload(request: Request, body: bytes) -> ParsedRequest[wire.Upload]:  # noqa: ARG001
     """Read an upload; one that replaces a cohort holds that cohort."""
     order = wire.decode(body, wire.Upload)
     old = order.existing_cohort_id
-    return Ask(order, cohort_id=old, ids=order.ids, line=f"cohort {old}" if old else "")
+    return ParsedRequest(order, cohort_id=old, ids=order.ids, line=f"cohort {old}" if old else "")
 
 
 def upload(project: Project, order: wire.Upload) -> Reply:
@@ -57,11 +57,11 @@ def upload(project: Project, order: wire.Upload) -> Reply:
     return wire.encode(answer, cohort_id=cohort.id, applied=True)
 
 
-def read_membership(request: Request, body: bytes) -> Ask[wire.Membership]:  # noqa: ARG001
+def read_membership(request: Request, body: bytes) -> ParsedRequest[wire.Membership]:  # noqa: ARG001
     """Read a membership call; it holds its cohort."""
     order = wire.decode(body, wire.Membership)
     operations = {entry.operation for entry in order.memberships}
-    return Ask(
+    return ParsedRequest(
         order,
         cohort_id=order.cohort_id,
         operation=OPERATIONS.get(operations.pop()) if len(operations) == 1 else None,
@@ -77,7 +77,7 @@ def change_membership(project: Project, order: wire.Membership) -> Reply:
     plan = [(entry, _operation(entry), _resolve(project, entry)) for entry in order.memberships]
     results = [_result(project, entry, resolved.skipped) for entry, _, resolved in plan]
     if not order.skip_invalid_ids and any(resolved.skipped for _, _, resolved in plan):
-        raise Refused(400, "Some ids are invalid", wire.Culprits(results))
+        raise Refused(400, "Some ids are invalid", wire.RefusedEntries(results))
     for _, operation, resolved in plan:
         project.world.change(cohort.id, operation, resolved.found)
     return wire.encode(wire.MembershipAnswer(cohort.id, results), applied=True)

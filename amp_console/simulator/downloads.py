@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 
 from amp_console.simulator import wire
-from amp_console.simulator.calls import Ask, Refused, Reply
+from amp_console.simulator.calls import ParsedRequest, Refused, Reply
 from amp_console.simulator.project import Job, Project
 
 LINE = "downloads"
@@ -34,10 +34,10 @@ class LinkOrder(msgspec.Struct, frozen=True):
     authorized: bool
 
 
-def read_start(request: Request, body: bytes) -> Ask[str]:  # noqa: ARG001
+def read_start(request: Request, body: bytes) -> ParsedRequest[str]:  # noqa: ARG001
     """Read which cohort is requested."""
     cohort_id = request.path_params["cohort_id"]
-    return Ask(cohort_id, cohort_id=cohort_id, line=LINE)
+    return ParsedRequest(cohort_id, cohort_id=cohort_id, line=LINE)
 
 
 def start(project: Project, order: str) -> Reply:
@@ -55,9 +55,9 @@ def start(project: Project, order: str) -> Reply:
     return wire.encode(answer, status=202, applied=True)
 
 
-def read_status(request: Request, body: bytes) -> Ask[str]:  # noqa: ARG001
+def read_status(request: Request, body: bytes) -> ParsedRequest[str]:  # noqa: ARG001
     """Read which download is requested."""
-    return Ask(request.path_params["request_id"], line=LINE)
+    return ParsedRequest(request.path_params["request_id"], line=LINE)
 
 
 def status(project: Project, order: str) -> Reply:
@@ -70,14 +70,14 @@ def status(project: Project, order: str) -> Reply:
     return wire.encode(answer, status=200 if ready else 202, cohort_id=job.cohort_id)
 
 
-def read_file(request: Request, body: bytes) -> Ask[FileOrder]:  # noqa: ARG001
+def read_file(request: Request, body: bytes) -> ParsedRequest[FileOrder]:  # noqa: ARG001
     """Read which file is requested.
 
     Links use this machine's other name: for a client, that is another origin, like Amazon's.
     """
     other_name = "localhost" if request.url.hostname != "localhost" else "127.0.0.1"
     origin = f"http://{other_name}:{request.url.port}"
-    return Ask(FileOrder(request.path_params["request_id"], origin), line=LINE)
+    return ParsedRequest(FileOrder(request.path_params["request_id"], origin), line=LINE)
 
 
 def fetch_file(project: Project, order: FileOrder) -> Reply:
@@ -95,7 +95,7 @@ def fetch_file(project: Project, order: FileOrder) -> Reply:
     return Reply(b"", 302, (("Location", location),), job.cohort_id)
 
 
-def read_link(request: Request, body: bytes) -> Ask[LinkOrder]:  # noqa: ARG001
+def read_link(request: Request, body: bytes) -> ParsedRequest[LinkOrder]:  # noqa: ARG001
     """Read a link that was followed."""
     query = request.query_params
     order = LinkOrder(
@@ -104,7 +104,7 @@ def read_link(request: Request, body: bytes) -> Ask[LinkOrder]:  # noqa: ARG001
         query.get("X-Amz-Signature", ""),
         "authorization" in request.headers,
     )
-    return Ask(order)
+    return ParsedRequest(order)
 
 
 def follow_link(project: Project, order: LinkOrder) -> Reply:

@@ -113,7 +113,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return True
 
 
-class Fate(msgspec.Struct, frozen=True):
+class RequestFaults(msgspec.Struct, frozen=True):
     """The faults of one request: a delay in seconds, then perhaps trouble."""
 
     delay: float = 0.0
@@ -196,7 +196,7 @@ class Faults:
         """Make trouble for the next request of these calls, or the next `times` of them."""
         self._append(Rule(trouble, frozenset(calls), times=times))
 
-    def fate(self, call: Call, ids: Sequence[str]) -> Fate:
+    def decide(self, call: Call, ids: Sequence[str]) -> RequestFaults:
         """Decide the faults of a request, and count it."""
         delay = 0.0
         with self._lock:
@@ -205,9 +205,9 @@ class Faults:
                     continue
                 trouble = tally.rule.trouble
                 if not isinstance(trouble, Slow):
-                    return Fate(delay, trouble)
+                    return RequestFaults(delay, trouble)
                 delay += trouble.seconds + trouble.jitter * self._rng.random()
-        return Fate(delay)
+        return RequestFaults(delay)
 
     def hold(self, late: Late, cohort_id: str | None, work: Callable[[], object]) -> None:
         """Hold the work of a request until it takes effect."""

@@ -3,18 +3,18 @@
 from starlette.requests import Request
 
 from amp_console.simulator import wire
-from amp_console.simulator.calls import Ask, Refused, Reply
+from amp_console.simulator.calls import ParsedRequest, Refused, Reply
 from amp_console.simulator.project import Project
 
 LINE = "searches"
 
 
-def read_search(request: Request, body: bytes) -> Ask[str]:  # noqa: ARG001
+def read_search(request: Request, body: bytes) -> ParsedRequest[str]:  # noqa: ARG001
     """Read the search text. Raises Refused with 400 if there is none."""
     text = request.query_params.get("user", "")
     if not text:
         raise Refused(400, "Missing parameter: user")
-    return Ask(text, line=LINE)
+    return ParsedRequest(text, line=LINE)
 
 
 def search(project: Project, order: str) -> Reply:

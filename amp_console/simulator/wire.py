@@ -105,7 +105,7 @@ class InvalidSample(msgspec.Struct, frozen=True):
     invalid_ids_sample: list[str]
 
 
-class Culprits(msgspec.Struct, frozen=True):
+class RefusedEntries(msgspec.Struct, frozen=True):
     """Metadata of a refused membership call."""
 
     memberships_result: list[MembershipResult]

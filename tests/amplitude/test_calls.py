@@ -127,7 +127,7 @@ async def test_usage_is_read_where_its_shape_is_known(
     assert server.last.target == "/api/3/cohorts/usage"
 
 
-async def test_usage_is_not_told_where_there_is_no_such_call(
+async def test_usage_is_unknown_if_there_is_no_such_call(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
     refused = {"error": {"message": "No"}}

@@ -62,7 +62,7 @@ async def test_a_start_without_a_request_id_is_none(
     assert caught.value.may_be_applied
 
 
-async def test_a_cohort_that_is_gone_can_not_be_downloaded(
+async def test_a_cohort_that_is_gone_cannot_be_downloaded(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
     server.will(json_reply(404, {"error": {"message": "No such cohort"}}))
@@ -70,7 +70,7 @@ async def test_a_cohort_that_is_gone_can_not_be_downloaded(
         await client.start_download("abcd1234")
 
 
-async def test_ids_can_not_lead_to_another_call(
+async def test_ids_cannot_lead_to_another_call(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
     server.will(json_reply(202, {"request_id": "Rq0001"}))

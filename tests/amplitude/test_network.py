@@ -85,7 +85,7 @@ def test_exceptions_are_hosts_addresses_and_networks(
     ["::1/999", "[", "]", "[::1", "10.0.0.0/99", "a:b:c", "://", ".", "<local>",
      "http://[", "é.example", "*.", "1.2.3.4.5", "\ud83d", "a" * 500, ":", "[]:x", "/8", "%zz"],
 )  # fmt: skip
-def test_an_exception_that_can_not_be_understood_is_ignored(entry: str) -> None:
+def test_an_exception_that_cannot_be_understood_is_ignored(entry: str) -> None:
     environ = {"HTTPS_PROXY": PROXY, "no_proxy": f"{entry},other.example, ,"}
     for url in ("https://amplitude.com", "https://[fe80::1]", "https://10.0.0.1"):
         assert proxy(environ, url) == "HTTPS_PROXY http proxy.example:3128", url
@@ -99,7 +99,7 @@ def test_an_exception_that_can_not_be_understood_is_ignored(entry: str) -> None:
      "http://ana:example-password@", "http://[::1", "p.example:0", "ana:example-password@\x07",
      "\ud83d://example-password"],
 )  # fmt: skip
-def test_a_proxy_that_can_not_be_one_is_reported_by_its_variable(value: str) -> None:
+def test_a_proxy_that_cannot_be_one_is_reported_by_its_variable(value: str) -> None:
     for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         settings = NetworkSettings({variable: value})
         with pytest.raises(NetworkSettingInvalid) as caught:
@@ -155,7 +155,7 @@ class TestCertificates:
         assert caught.value.variable == variable
         assert variable in str(caught.value)
 
-    def test_a_log_of_tls_keys_that_can_not_be_written_is_reported(
+    def test_a_log_of_tls_keys_that_cannot_be_written_is_reported(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         value = str(tmp_path / "nowhere" / "keys.log")

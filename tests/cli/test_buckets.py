@@ -80,7 +80,7 @@ def test_ctrl_c_ends_an_import_that_waits_for_a_silent_server(
     assert "Traceback" not in process.err
 
 
-def test_of_two_imports_at_once_one_reads_and_the_other_is_told(
+def test_of_two_imports_at_once_one_reads_and_the_other_says_so(
     operator: Operator, bucket: BucketServer
 ) -> None:
     is_reading, may_go_on = threading.Event(), threading.Event()

@@ -150,7 +150,7 @@ class TestConnect:
         ended = operator.run("connect", "acme", "--app-id", "7", *options)
         assert "App ID" in ended.err
 
-    def test_several_connections_must_be_told_apart(self, operator: Operator) -> None:
+    def test_one_of_several_connections_must_be_named(self, operator: Operator) -> None:
         operator.connect("second")
         ended = operator.run("audiences")
         assert ended.status == 2

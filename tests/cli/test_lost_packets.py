@@ -180,7 +180,7 @@ def test_a_command_ends_in_a_sentence_and_is_exact_when_it_is_given_again(
         group.check()
 
 
-def test_watch_goes_on_once_the_network_is_back(remotes: Iterator[Remote]) -> None:
+def test_watch_continues_once_the_network_is_back(remotes: Iterator[Remote]) -> None:
     started = []
     for moment, (operator, relay, url) in zip((0.3, 0.7), remotes, strict=False):
         group = delivered_group(operator, url)
@@ -239,7 +239,7 @@ def refused_while_lost(group: Group, relay: LossyRelay) -> list[httpx.Response]:
     return sender.refused
 
 
-def test_listen_accepts_nothing_that_it_can_not_keep(remotes: Iterator[Remote]) -> None:
+def test_listen_accepts_nothing_that_it_cannot_keep(remotes: Iterator[Remote]) -> None:
     operator, relay, url = next(remotes)
     for answer in refused_while_lost(delivered_group(operator, url), relay):
         assert answer.status_code == 503

@@ -210,7 +210,7 @@ def test_json_says_exactly_what_is_meant(streams: Streams, encoding: str) -> Non
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "shift-jis"])
-def test_what_an_encoding_can_not_say_is_replaced(streams: Streams, encoding: str) -> None:
+def test_what_an_encoding_cannot_say_is_replaced(streams: Streams, encoding: str) -> None:
     streams.run("import", "-", stdin=json.dumps(event("u3", True, audience="größe 😀")).encode())
     for command in ("audiences", "errors", "runs", "doctor", "--help"):
         assert streams.run(command, encoding=encoding) in {0, 1}
@@ -247,14 +247,14 @@ def test_a_pipe_that_is_no_longer_read_is_no_trouble(streams: Streams) -> None:
     assert streams.err == ""
 
 
-def test_trouble_that_can_not_be_told_changes_no_status(streams: Streams) -> None:
+def test_trouble_that_cannot_be_told_changes_no_status(streams: Streams) -> None:
     for stream in (full(), unread()):
         with stream:
             assert streams.run("audience", "none", stderr=stream) == 2
 
 
 @pytest.mark.parametrize("stream", [full, unread])
-def test_a_session_continues_if_its_output_can_not_be_written(
+def test_a_session_continues_if_its_output_cannot_be_written(
     streams: Streams, simulator: Simulator, stream: Callable[[], TextIO]
 ) -> None:
     lines = json.dumps(event("u7", True, audience="live")).encode() + b"\n"

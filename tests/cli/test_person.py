@@ -79,7 +79,7 @@ def test_the_rejection_is_among_the_facts(synced: Operator) -> None:
     assert any(line.startswith("  rejected ") and "did not know" in line for line in lines)
 
 
-def test_a_user_whom_only_a_comparison_found_is_known(synced: Operator) -> None:
+def test_a_user_that_only_a_comparison_found_is_known(synced: Operator) -> None:
     world = synced.simulator.world
     audiences = synced.run("person", "u1", "--json").document["audiences"]
     (cohort_id,) = [item["cohort_id"] for item in audiences if item["audience"] == "shoppers"]
@@ -147,7 +147,7 @@ def test_what_the_ledger_knows_is_printed_although_amplitude_does_not_answer(
     assert "could not answer" in ended.err
 
 
-def test_an_identifier_that_no_request_can_hold_is_told(synced: Operator) -> None:
+def test_an_identifier_that_no_request_can_hold_is_reported(synced: Operator) -> None:
     ended = synced.run("person", "x" * 70_000, "--ask")
     assert ended.status == 4
     assert ended.err == (

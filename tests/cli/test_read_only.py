@@ -83,7 +83,7 @@ def test_no_command_sends_or_changes_settings(operator: Operator, file: Path) ->
     assert operator.run("audiences", "--json").out == audiences
 
 
-def test_looking_and_reading_go_on(operator: Operator, file: Path) -> None:
+def test_looking_and_reading_continue(operator: Operator, file: Path) -> None:
     assert operator.run("--read-only", "import", file).status == 0
     for command in ("audiences", "errors", "runs", "doctor"):
         assert operator.run("--read-only", command).status in {0, 1}, command

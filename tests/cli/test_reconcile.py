@@ -240,9 +240,7 @@ def test_wrong_use_ends_with_2(operator: Operator, arguments: tuple[str, ...], w
     assert words in ended.err
 
 
-def test_read_only_compares_and_puts_nothing_right(
-    operator: Operator, simulator: Simulator
-) -> None:
+def test_read_only_compares_and_repairs_nothing(operator: Operator, simulator: Simulator) -> None:
     drift(simulator, out=("u0",))
     ended = operator.run("--read-only", "reconcile", "shoppers", "--apply", "both", "--yes")
     assert ended.status == 2

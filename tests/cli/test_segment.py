@@ -223,7 +223,7 @@ def test_who_entered_since_segment_was_asked_last_is_no_difference_but_said(
     assert " ".join(ended.out.split()).count(f"Live 0 2 – {words}") == 1
 
 
-def test_what_can_not_be_asked_is_unknown_and_never_0(operator: Operator, tmp_path: Path) -> None:
+def test_what_cannot_be_asked_is_unknown_and_never_0(operator: Operator, tmp_path: Path) -> None:
     take_in(operator, tmp_path, "ana")
     assert operator.run("sync", "--yes").status == 0
     operator.simulator.segment.audiences = [listed("shoppers", 1)]
@@ -263,7 +263,7 @@ def test_a_long_wait_that_segment_asks_for_is_kept_for_the_next_command(
     assert operator.run("audiences", "--segment").status == 0
 
 
-def test_a_token_that_the_keyring_lost_is_told(operator: Operator, tmp_path: Path) -> None:
+def test_a_token_that_the_keyring_lost_is_reported(operator: Operator, tmp_path: Path) -> None:
     take_in(operator, tmp_path, "ana")
     assert connect(operator).status == 0
     backends.Memory.items.clear()
@@ -275,7 +275,7 @@ def test_a_token_that_the_keyring_lost_is_told(operator: Operator, tmp_path: Pat
     assert doctor.status == 1
 
 
-def test_a_keyring_that_fails_is_told_without_advice_for_keys(
+def test_a_keyring_that_fails_is_reported_without_advice_for_keys(
     operator: Operator, tmp_path: Path
 ) -> None:
     take_in(operator, tmp_path, "ana")
@@ -388,7 +388,7 @@ def test_what_segment_itself_delivers_to_amplitude_is_shown(
     assert "destination   Amplitude Cohorts: disabled in Segment" in shown
 
 
-def test_where_segment_does_not_tell_its_destinations_they_are_unknown(
+def test_if_segment_does_not_list_its_destinations_they_are_unknown(
     operator: Operator, tmp_path: Path
 ) -> None:
     take_in(operator, tmp_path, "ana")
@@ -498,7 +498,7 @@ def test_ledger_cohort_and_segment_give_three_answers_in_one_sentence(
     assert answer["three_answers"].startswith(expected)
 
 
-def test_a_person_that_segment_can_not_be_asked_about_is_unknown(
+def test_a_person_that_segment_cannot_be_asked_about_is_unknown(
     operator: Operator, tmp_path: Path
 ) -> None:
     take_in(operator, tmp_path, "ana")

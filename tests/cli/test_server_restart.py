@@ -65,7 +65,7 @@ class Sender(threading.Thread):
             self.answered += 1
 
 
-def test_live_sessions_go_on_after_a_restart(
+def test_live_sessions_continue_after_a_restart(
     operator: Operator, simulator: Simulator, server: PostgresqlServer, tmp_path: Path
 ) -> None:
     """Everything answered with 200 is in the ledger, and so is the content of the file."""
@@ -139,7 +139,7 @@ def test_a_command_that_loses_the_server_ends_in_a_sentence(
     assert is_in(simulator, *USERS, *more)()
 
 
-def test_a_live_session_goes_on_once_the_server_has_noticed_a_cut_connection(
+def test_a_live_session_continues_once_the_server_has_noticed_a_cut_connection(
     operator: Operator, simulator: Simulator, server: PostgresqlServer, tmp_path: Path
 ) -> None:
     """Until then its own former session holds the audience, and nothing is sent."""

@@ -78,7 +78,7 @@ def test_a_process_is_in_no_one_s_way_although_the_proxy_keeps_its_connections(
     group.check()
 
 
-def test_watch_goes_on_although_the_proxy_keeps_its_connections(
+def test_watch_continues_although_the_proxy_keeps_its_connections(
     group: Group, relay: SwallowingRelay
 ) -> None:
     simulator = group.operator.simulator
@@ -94,5 +94,5 @@ def test_watch_goes_on_although_the_proxy_keeps_its_connections(
     group.check()
 
 
-def test_listen_accepts_nothing_that_it_can_not_keep(group: Group, relay: SwallowingRelay) -> None:
+def test_listen_accepts_nothing_that_it_cannot_keep(group: Group, relay: SwallowingRelay) -> None:
     assert {answer.status_code for answer in refused_while_lost(group, relay)} == {503}

@@ -168,7 +168,7 @@ def test_a_first_theme_stays_above_what_is_written_on_the_next_section(file: Pat
 
 
 @pytest.mark.parametrize("text", ["console = 5\n", "[console\n"])
-def test_a_theme_that_can_not_be_kept_harms_nothing(file: Path, text: str) -> None:
+def test_a_theme_that_cannot_be_saved_harms_nothing(file: Path, text: str) -> None:
     file.write_text(text)
 
     with pytest.raises(SettingsError, match=r'Nothing was changed.*theme = "nord"'):

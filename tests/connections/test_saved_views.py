@@ -82,7 +82,7 @@ def test_broken_settings_are_reported_and_never_fatal(file: Path, text: str) -> 
 
 
 @pytest.mark.parametrize("text", ["console = [", "console = 3"])
-def test_settings_that_can_not_be_edited_stay_as_they_are(file: Path, text: str) -> None:
+def test_settings_that_cannot_be_edited_stay_as_they_are(file: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(SettingsError, match="views can't be kept"):
         save(file, "Churn", BY_MEMBERS)

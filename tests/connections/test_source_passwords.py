@@ -140,7 +140,7 @@ def test_removing_it_or_its_connection_deletes_the_password(
     assert backends.Memory.items == {}
 
 
-def test_an_unknown_one_is_told_with_those_there_are(
+def test_an_unknown_one_is_reported_with_those_there_are(
     store: ConnectionStore, keyring: Keyring, connection: Connection
 ) -> None:
     with pytest.raises(UnknownSource, match=r"no source called “x”. Add one with"):

@@ -457,7 +457,7 @@ async def _hold_a_sync(pilot: Pilot[None], demo: SimulatedSession) -> None:
     # How many steps were seen, and with that a time left, differs from one painting to the next.
     work.speeds = [Speed() for _ in work.speeds]
     for speed, progress in zip(work.speeds, work.snapshot.audiences, strict=True):
-        speed.saw(0.0, progress.done)
+        speed.record(0.0, progress.done)
     moment = demo.environment.timing.monotonic
     assert isinstance(moment, Moment)
     moment.seconds = 7.0

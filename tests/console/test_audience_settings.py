@@ -150,7 +150,7 @@ async def test_an_empty_field_is_the_default_again(harness: ConsoleHarness) -> N
         assert saved(harness).cohort_name is None
 
 
-async def test_mistakes_are_told_at_their_fields(harness: ConsoleHarness) -> None:
+async def test_mistakes_are_reported_at_their_fields(harness: ConsoleHarness) -> None:
     known = with_both_ids(harness)
     async with harness.open() as pilot:
         await opened(pilot, known.id)

@@ -621,7 +621,7 @@ async def test_the_command_line_may_name_an_audience(harness: ConsoleHarness) ->
         await until_shown(pilot, f"key         {LAPSED}")
 
 
-async def test_one_that_is_not_there_is_told(harness: ConsoleHarness) -> None:
+async def test_one_that_is_not_there_is_reported(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(audience="nothing")) as pilot:
         await until_shown(pilot, "There is no audience 'nothing'")

@@ -27,10 +27,10 @@ def entered(**more: object) -> Entered:
     return whole._replace(**more)  # type: ignore[arg-type]
 
 
-def told(form: Entered, known: Connection | None = None, *others: Connection) -> dict[str, str]:
+def by_field(form: Entered, known: Connection | None = None, *others: Connection) -> dict[str, str]:
     with pytest.raises(Mistakes) as raised:
         draft(form, known, others)
-    return raised.value.told
+    return raised.value.by_field
 
 
 @pytest.mark.parametrize(
@@ -52,22 +52,22 @@ def told(form: Entered, known: Connection | None = None, *others: Connection) ->
         ("base-url", {"base_url": "http://example.com"}, "https"),
     ],
 )
-def test_a_mistake_is_told_at_its_field_alone(
+def test_a_mistake_is_reported_at_its_field_alone(
     field: str, more: dict[str, object], words: str
 ) -> None:
-    found = told(entered(**more))
+    found = by_field(entered(**more))
     assert found.keys() == {field}
     assert words in found[field]
 
 
 def test_mistakes_quote_no_key() -> None:
     form = entered(api_key=Secret("canary blank"), secret_key=Secret("canary\x00"))
-    assert "canary" not in str(told(form))
+    assert "canary" not in str(by_field(form))
     assert "canary" not in repr(form)
 
 
 def test_a_name_is_taken_by_another_connection_only() -> None:
-    assert "another" in told(entered(), None, KNOWN)["name"].casefold()
+    assert "another" in by_field(entered(), None, KNOWN)["name"].casefold()
     assert draft(entered(), KNOWN, [KNOWN]).connection.name == "Acme"
 
 

@@ -94,7 +94,7 @@ async def test_a_form_is_left_below_the_help_that_was_opened_while_the_keys_were
         await saved(pilot)
 
 
-async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(
+async def test_every_mistake_is_reported_at_its_field_and_nothing_is_asked(
     newcomer: ConsoleHarness,
 ) -> None:
     async with newcomer.open() as pilot:
@@ -145,7 +145,7 @@ async def test_what_amplitude_said_of_a_field_stays_until_the_field_is_changed(
         await until(pilot, lambda: told(pilot, "secret-key") == "")
 
 
-async def test_missing_keys_are_told_apart(newcomer: ConsoleHarness) -> None:
+async def test_missing_keys_are_distinguished(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await pilot.press("f2")
@@ -182,7 +182,7 @@ async def test_a_masked_line_is_neither_copied_nor_cut(newcomer: ConsoleHarness)
         assert line(pilot, "secret-key").value == "secret-key-2"
 
 
-async def test_a_wrong_key_and_a_wrong_secret_are_told_apart(newcomer: ConsoleHarness) -> None:
+async def test_a_wrong_key_and_a_wrong_secret_are_distinguished(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer, secret_key="another-secret")
@@ -213,7 +213,7 @@ async def test_the_other_region_is_offered_where_it_knows_the_keys(
             assert newcomer.environment.connections.get("Acme prod").region is Region.EUROPE
 
 
-async def test_another_app_id_is_told_and_offered(newcomer: ConsoleHarness) -> None:
+async def test_another_app_id_is_reported_and_offered(newcomer: ConsoleHarness) -> None:
     newcomer.simulator.world.create_cohort("There before", "ana@acme.example")
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
@@ -245,7 +245,7 @@ async def test_without_a_network_keys_can_be_kept_untested(newcomer: ConsoleHarn
         assert newcomer.environment.connections.get("Acme prod").keyring_item
 
 
-async def test_trouble_at_amplitude_is_told_in_words(newcomer: ConsoleHarness) -> None:
+async def test_trouble_at_amplitude_is_reported_in_words(newcomer: ConsoleHarness) -> None:
     newcomer.simulator.faults.set([Rule(Answer(503))])
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
@@ -454,7 +454,7 @@ async def test_the_environment_s_keys_are_used_and_not_stored(harness: ConsoleHa
         )
 
 
-async def test_a_name_that_is_taken_is_told_before_anything_is_stored(
+async def test_a_name_that_is_taken_is_reported_before_anything_is_stored(
     newcomer: ConsoleHarness,
 ) -> None:
     newcomer.connect()

@@ -203,7 +203,7 @@ async def test_deleting_asks_for_the_name_and_takes_the_keys_along(
             assert services(pilot).session is None
 
 
-async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
+async def test_keys_that_could_not_be_deleted_are_reported_and_tried_again(
     harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with real_keyring(harness, monkeypatch) as keyring:
@@ -252,7 +252,7 @@ async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
         await until_gone(pilot, HOSTILE)
 
 
-async def test_a_settings_file_that_is_damaged_is_told(harness: ConsoleHarness) -> None:
+async def test_a_settings_file_that_is_damaged_is_reported(harness: ConsoleHarness) -> None:
     harness.connect("Acme prod")
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session)

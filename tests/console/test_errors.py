@@ -454,7 +454,7 @@ async def test_nothing_rejected_says_what_else_there_is_to_see(harness: ConsoleH
         await until_shown(pilot, "No audience yet.")
 
 
-async def test_a_filter_that_matches_nobody_says_so(harness: ConsoleHarness) -> None:
+async def test_a_filter_that_matches_no_one_says_so(harness: ConsoleHarness) -> None:
     async with errors_shown(harness) as pilot:
         await until_shown(pilot, "ghost-2")
         await pilot.press("slash", *"%_[x", "enter")
@@ -497,7 +497,7 @@ async def test_a_sync_elsewhere_moves_what_is_shown(harness: ConsoleHarness) -> 
         await until_shown(pilot, "ghost-3", "3 users")
 
 
-async def test_who_may_only_read_retries_nobody(harness: ConsoleHarness) -> None:
+async def test_who_may_only_read_retries_no_one(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until_shown(pilot, GHOSTS, "READ-ONLY")
@@ -555,7 +555,7 @@ async def test_keys_pressed_in_a_hurry_open_a_user_of_the_reason_under_the_curso
         await until_shown(pilot, "why           Amplitude did not know this User ID")
 
 
-async def test_a_sync_that_takes_everybody_leaves_the_keys_on_the_reasons(
+async def test_a_sync_that_takes_everyone_leaves_the_keys_on_the_reasons(
     harness: ConsoleHarness,
 ) -> None:
     connection = connect_with_audiences(harness, unidentified)
@@ -687,7 +687,7 @@ async def test_before_a_retry_amplitude_can_be_asked_and_only_those_it_knows_are
 
 
 @pytest.mark.parametrize("size", [(80, 24), (130, 40)], ids=str)
-async def test_the_list_says_of_whom_amplitude_was_asked_and_keeps_it(
+async def test_the_list_says_about_which_users_amplitude_was_asked_and_keeps_it(
     harness: ConsoleHarness, size: tuple[int, int]
 ) -> None:
     async with errors_shown(harness, size=size) as pilot:
@@ -773,7 +773,7 @@ async def test_amplitude_is_asked_about_all_users_of_a_reason(harness: ConsoleHa
         await until_shown(pilot, "unknown  ", "known now", "u Ask about 2")
 
 
-async def test_a_retry_leaves_out_those_of_whom_amplitude_has_said_that_it_does_not_know_them(
+async def test_a_retry_leaves_out_users_that_amplitude_has_said_it_does_not_know(
     harness: ConsoleHarness,
 ) -> None:
     async with errors_shown(harness, size=(130, 40)) as pilot:
@@ -903,7 +903,7 @@ async def test_amplitude_is_not_offered_to_be_asked_about_users_it_knows_and_ref
         assert "Ask Amplitude" not in picture(pilot)
 
 
-async def test_users_whom_someone_else_has_retried_meanwhile_are_not_retried_again(
+async def test_users_that_someone_else_has_retried_meanwhile_are_not_retried_again(
     harness: ConsoleHarness,
 ) -> None:
     async with retry_offered(harness) as pilot:
@@ -932,7 +932,7 @@ async def test_those_rejected_while_a_retry_is_confirmed_stay_rejected(
         await until_shown(pilot, "ghost-9", "1 user")
 
 
-async def test_when_amplitude_can_not_be_asked_no_one_is_retried(harness: ConsoleHarness) -> None:
+async def test_when_amplitude_cannot_be_asked_no_one_is_retried(harness: ConsoleHarness) -> None:
     async with errors_shown(harness) as pilot:
         await until_shown(pilot, "ghost-1", "2 users")
         harness.simulator.faults.set([Rule(Answer(503))])

@@ -14,7 +14,7 @@ def many_ghosts(workspace: Workspace) -> None:
     sync(workspace)
 
 
-async def test_a_page_that_cant_be_fetched_is_told_and_ends_nothing(
+async def test_a_page_that_cant_be_fetched_is_reported_and_ends_nothing(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness, many_ghosts)

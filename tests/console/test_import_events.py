@@ -229,7 +229,7 @@ async def test_an_incomplete_snapshot_is_dropped_once_another_file_is_imported(
         assert staged() == 0
 
 
-async def test_audiences_of_one_key_are_told_apart_and_named_by_computation_id(
+async def test_audiences_of_one_key_are_distinguished_and_named_by_computation_id(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
     connection = harness.connect()
@@ -279,7 +279,7 @@ async def test_a_complete_snapshot_lets_the_others_leave(
         assert workspace.ledger.read(outstanding, workspace.audience()).remove == 1
 
 
-async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
+async def test_the_dialog_is_left_and_come_back_to_while_reading_continues(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
     harness.connect()

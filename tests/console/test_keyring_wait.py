@@ -47,7 +47,7 @@ def silent(harness: ConsoleHarness) -> None:
     backends.Silent.answered.clear()
 
 
-async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(
+async def test_the_operator_learns_what_the_console_waits_for_and_the_answer_ends_it(
     resident: ConsoleHarness,
 ) -> None:
     silent(resident)
@@ -74,7 +74,7 @@ async def test_two_who_want_the_keys_wait_in_one_dialog(resident: ConsoleHarness
         await until(pilot, lambda: len(resident.simulator.requests) == 2)
 
 
-async def test_whoever_stops_waiting_may_type_the_keys(resident: ConsoleHarness) -> None:
+async def test_everyone_who_stops_waiting_may_type_the_keys(resident: ConsoleHarness) -> None:
     silent(resident)
     async with resident.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
@@ -125,7 +125,7 @@ async def test_keys_that_another_process_has_replaced_are_used_from_then_on(
         assert await session.credentials() == replaced
 
 
-async def test_half_a_pair_in_the_environment_is_told(resident: ConsoleHarness) -> None:
+async def test_half_a_pair_in_the_environment_is_reported(resident: ConsoleHarness) -> None:
     resident.environ["AMP_CONSOLE_API_KEY"] = "alone"
     resident.connect()
     async with resident.open() as pilot:
@@ -135,7 +135,7 @@ async def test_half_a_pair_in_the_environment_is_told(resident: ConsoleHarness) 
         assert "AMP_CONSOLE_SECRET_KEY is not" in services(pilot).notifications.entries[-1].text
 
 
-async def test_a_locked_keyring_is_told_and_asked_again(
+async def test_a_locked_keyring_is_reported_and_asked_again(
     resident: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with real_keyring(resident, monkeypatch) as keyring:

@@ -180,7 +180,7 @@ async def test_the_cohort_it_has_is_not_linked_again(harness: ConsoleHarness) ->
         await until(pilot, lambda: "already linked to this cohort" in last(pilot))
 
 
-async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
+async def test_a_new_one_can_be_created_instead(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
@@ -209,7 +209,7 @@ async def test_without_a_cohort_the_key_leads_to_a_sync_that_creates_one(
         await until_shown(pilot, "Creates 1 cohort and adds 12 users")
 
 
-async def test_amplitude_out_of_reach_is_told_and_asked_again(harness: ConsoleHarness) -> None:
+async def test_amplitude_out_of_reach_is_reported_and_asked_again(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)

@@ -26,7 +26,7 @@ from amp_console.console.screens.live.actions import begin, follow_path
 from amp_console.console.screens.live.headline import behind, shared_folder, since, trouble
 from amp_console.console.screens.live.rows import (
     audience_row,
-    closer,
+    detail_text,
     first_live,
     problems_first,
     source_rows,
@@ -186,7 +186,7 @@ def lag_of_list(screen: LiveScreen) -> str:
 
 
 def detail_of(screen: LiveScreen) -> str:
-    return str(screen.query_one("#closer").render())
+    return str(screen.query_one("#facts").render())
 
 
 async def test_audiences_without_a_cohort_wait(harness: ConsoleHarness, tmp_path: Path) -> None:
@@ -363,7 +363,7 @@ async def test_what_was_paused_when_it_ends_is_pending(
     assert members(harness) == {"u1"}
 
 
-async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_anew(
+async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_again(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
     file = tmp_path / "live.ndjson"
@@ -646,7 +646,7 @@ async def test_quitting_asks_and_delivers_first(harness: ConsoleHarness, tmp_pat
     assert members(harness) == {"u1", "u2"}
 
 
-async def test_a_path_that_can_not_be_followed_begins_no_session(harness: ConsoleHarness) -> None:
+async def test_a_path_that_cannot_be_followed_begins_no_session(harness: ConsoleHarness) -> None:
     harness.connect()
     async with harness.open() as pilot:
         await ask_to_follow(pilot)
@@ -952,7 +952,7 @@ def test_the_age_of_the_last_event_never_needs_a_wider_column() -> None:
 def test_a_number_stays_beside_its_name() -> None:
     counts = AudienceCounts(added=1_705, removed=284, rejected=12)
     for width in range(20, 60):
-        found = closer(LiveAudience(1, "k", "A", 214, 3.4, counts, ""), ASCII, width)
+        found = detail_text(LiveAudience(1, "k", "A", 214, 3.4, counts, ""), ASCII, width)
         shown = [line.plain for line in found.wrap(width)]
         for figure in ("pending 214", "lag 3.4 s", "added 1,705", "removed 284", "rejected 12"):
             assert any(figure in line for line in shown), (width, figure)
@@ -995,7 +995,7 @@ def test_a_row_shows_hostile_names_as_they_are() -> None:
     assert [cell.text for cell in row.cells[:4]] == [HOSTILE, "3", "1.5 s", "1,000"]
 
 
-async def test_what_goes_wrong_is_told_and_kept_in_the_event_log(
+async def test_what_goes_wrong_is_reported_and_kept_in_the_event_log(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
     harness.connect()
@@ -1190,7 +1190,7 @@ async def test_every_session_of_other_processes_is_seen(
             await cancelled(pilot, work)
 
 
-def test_ages_of_sources_go_on_between_snapshots() -> None:
+def test_ages_of_sources_advance_between_snapshots() -> None:
     now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (SourceStatus("a", last=90.0),), now=100.0)
     ages = [source_rows([now], clock, ASCII)[0].cells[5].text for clock in (100.0, 112.0)]
     assert ages == ["10 s ago", "22 s ago"]
@@ -1207,7 +1207,7 @@ def test_an_ended_session_says_what_an_audience_waited_for_and_not_that_it_does(
     assert audience_row(paused, ASCII).cells[-1].text == "paused"
     assert audience_row(paused, ASCII, is_over=True).cells[-1].text == "was paused"
     assert audience_row(unlinked, ASCII, is_over=True).cells[-1].text == "waited: no cohort"
-    ended = closer(paused, ASCII, 40, is_over=True).plain
+    ended = detail_text(paused, ASCII, 40, is_over=True).plain
     assert "was paused" in ended
     assert "nothing is sent" not in ended
 
@@ -1233,7 +1233,7 @@ def test_events_read_are_shown_whole_in_a_narrow_panel() -> None:
         1, "k", "A", 0, 0.0, AudienceCounts(), "", entered=(12_345,), left=(6_789,)
     )
 
-    shown = closer(audience, ASCII, 28).plain
+    shown = detail_text(audience, ASCII, 28).plain
     assert "events read: +12,345 -6,789" in shown  # in one line: a second one may be hidden
     assert max(len(line) for line in shown.splitlines()) <= 28
 
@@ -1250,7 +1250,7 @@ def test_files_of_one_folder_have_it_in_the_title_and_no_column() -> None:
     assert (shared_folder(two), folders(two)) == ("", ["/logs", "/logs", "/other"])
 
 
-def test_a_source_in_trouble_is_told_until_the_session_ends() -> None:
+def test_a_source_in_trouble_is_reported_until_the_session_ends() -> None:
     missing = SourceStatus("/nowhere", trouble="It does not exist yet.")
     now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (missing,))
 

@@ -129,7 +129,7 @@ async def test_a_person_is_not_unknown_before_a_ledger_was_asked(harness: Consol
         await until_shown(pilot, "In the cohort")
 
 
-async def test_what_can_not_be_read_says_why_in_its_list(harness: ConsoleHarness) -> None:
+async def test_what_cannot_be_read_says_why_in_its_list(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
@@ -157,7 +157,7 @@ def lose(pilot: Pilot[None], table: str) -> None:
         ((), "i", "audience"),  # before a dialog
     ],
 )
-async def test_what_a_key_reads_may_fail_and_the_console_goes_on(
+async def test_what_a_key_reads_may_fail_and_the_console_continues(
     harness: ConsoleHarness, keys: tuple[str, ...], last: str, table: str
 ) -> None:
     connect_with_audiences(harness)

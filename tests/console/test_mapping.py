@@ -53,7 +53,7 @@ async def test_an_amplitude_id_that_is_no_number_is_warned_of(tmp_path: Path) ->
         await until(pilot, lambda: "Amplitude's own IDs are numbers" in found(pilot))
 
 
-async def test_a_path_that_is_none_is_told_at_its_field(tmp_path: Path) -> None:
+async def test_a_path_that_is_none_is_reported_at_its_field(tmp_path: Path) -> None:
     async with opened(tmp_path) as (host, pilot):
         await paste(pilot, "amplitude-id", "traits.x")
         await until(pilot, lambda: told(pilot, "amplitude-id").startswith("Not a path."))
@@ -64,7 +64,7 @@ async def test_a_path_that_is_none_is_told_at_its_field(tmp_path: Path) -> None:
         assert amplitude_id_path(host) is None
 
 
-async def test_it_is_said_why_an_event_is_filtered_or_can_not_be_used(
+async def test_it_is_said_why_an_event_is_filtered_or_cannot_be_used(
     tmp_path: Path,
 ) -> None:
     async with opened(tmp_path) as (_, pilot):

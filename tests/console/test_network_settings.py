@@ -14,7 +14,7 @@ from tests.console.sample_audiences import connect_with_audiences
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_is_told_and_the_console_goes_on(
+async def test_it_is_reported_and_the_console_continues(
     harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = connect_with_audiences(harness)
@@ -29,7 +29,7 @@ async def test_it_is_told_and_the_console_goes_on(
         await until_shown(pilot, "Messages", "SSL_CERT_FILE")
 
 
-async def test_it_is_told_where_segment_is_asked(
+async def test_it_is_reported_where_segment_is_asked(
     harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = connect_with_audiences(harness)
@@ -48,7 +48,7 @@ async def test_it_is_told_where_segment_is_asked(
 
 
 @pytest.mark.parametrize("base_url", ["nonsense", "http://[::1", "http://amplitude.example"])
-async def test_a_base_url_that_was_edited_by_hand_is_told_and_the_console_goes_on(
+async def test_a_base_url_that_was_edited_by_hand_is_reported_and_the_console_continues(
     harness: ConsoleHarness, base_url: str
 ) -> None:
     connection = connect_with_audiences(harness)

@@ -147,7 +147,7 @@ async def test_one_said_over_a_dialog_is_seen_too(harness: ConsoleHarness) -> No
         assert covered(pilot) == []
 
 
-async def test_ages_go_on_and_a_moment_has_one_age_on_a_screen(harness: ConsoleHarness) -> None:
+async def test_ages_advance_and_a_moment_has_one_age_on_a_screen(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     moment = [NOW]
     timing: Timing = replace(harness.environment.timing, now=lambda: moment[0])

@@ -96,7 +96,7 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
         assert place.query_one("#who", Input).value == "R2!S"
 
 
-async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHarness) -> None:
+async def test_an_unknown_person_gets_an_explanation(harness: ConsoleHarness) -> None:
     async with person_shown(harness, "unknown-1") as pilot:
         await until_shown(
             pilot, "No event contains this identifier.", "case, leading zeros and spaces count"
@@ -149,7 +149,7 @@ async def test_without_an_identifier_the_answer_names_what_the_audience_is_match
         assert re.search(r"▸ .* Amplitude ID +no Amplitude ID ", picture(pilot))
 
 
-async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> None:
+async def test_amplitude_is_asked_on_request(harness: ConsoleHarness) -> None:
     async with person_shown(harness, "ghost-1") as pilot:
         await until_shown(pilot, "was rejected")
         await pilot.press("u")
@@ -192,7 +192,7 @@ async def test_an_identifier_in_no_event_leads_to_the_one_that_amplitude_names(
         await until_shown(pilot, "In the cohort")
 
 
-async def test_an_amplitude_that_is_down_is_told_in_words(harness: ConsoleHarness) -> None:
+async def test_an_amplitude_that_is_down_is_reported_in_words(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
@@ -228,7 +228,7 @@ async def test_what_is_shown_is_copied(harness: ConsoleHarness) -> None:
         assert "line 4 of events-3.ndjson" in console(pilot).clipboard
 
 
-async def test_an_answer_about_somebody_else_is_not_shown(harness: ConsoleHarness) -> None:
+async def test_an_answer_about_someone_else_is_not_shown(harness: ConsoleHarness) -> None:
     async with person_shown(harness, "ghost-1") as pilot:
         await until_shown(pilot, "was rejected")
         harness.simulator.faults.set([Rule(Slow(0.3))])
@@ -300,7 +300,7 @@ async def test_a_retry_of_someone_amplitude_does_not_know_is_warned_of(
         await until_shown(pilot, "Retry 1 user?", "Asked just now, Amplitude said that it does not")
 
 
-async def test_no_retry_is_offered_of_someone_whom_amplitude_would_reject_again(
+async def test_no_retry_is_offered_of_someone_that_amplitude_would_reject_again(
     harness: ConsoleHarness,
 ) -> None:
     async with person_shown(harness, "ghost-1") as pilot:

@@ -469,7 +469,7 @@ async def test_a_plan_that_is_sent_with_more_changes_counts_them(harness: Consol
             )
 
 
-async def test_a_plan_that_does_something_else_by_now_is_shown_anew(
+async def test_a_plan_that_does_something_else_by_now_is_shown_again(
     harness: ConsoleHarness,
 ) -> None:
     connection = harness.connect()

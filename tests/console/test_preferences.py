@@ -98,7 +98,7 @@ async def test_the_command_line_is_stronger_and_is_not_kept(harness: ConsoleHarn
 
 
 @pytest.mark.parametrize("name", ["no-such-theme", "[/red]\x1b[2J", ""])
-async def test_an_unknown_theme_is_told_with_some_that_are_known(
+async def test_an_unknown_theme_is_reported_with_some_that_are_known(
     harness: ConsoleHarness, name: str
 ) -> None:
     harness.connect()
@@ -162,7 +162,7 @@ async def test_a_demo_keeps_no_theme(harness: ConsoleHarness) -> None:
     assert kept(harness) is None
 
 
-async def test_a_theme_that_can_not_be_kept_is_worn_and_told(harness: ConsoleHarness) -> None:
+async def test_a_theme_that_cannot_be_saved_is_used_and_reported(harness: ConsoleHarness) -> None:
     harness.connect()
     file = harness.environment.folders.config_file
     file.write_text("console = 5\n" + file.read_text())
@@ -277,7 +277,7 @@ async def test_an_action_that_shares_a_key_keeps_it_when_the_other_moves(
         ('audiences.sync = "z"\naudiences.edit = "z"', "audiences.edit: in “Audiences”, z is the"),
     ],
 )
-async def test_a_key_that_can_not_be_had_is_told_and_the_usual_one_stays(
+async def test_a_key_that_is_unavailable_is_reported_and_the_usual_one_stays(
     harness: ConsoleHarness, line: str, words: str
 ) -> None:
     harness.connect()

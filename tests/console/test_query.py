@@ -62,7 +62,7 @@ def queries(pilot: Pilot[None]) -> dict[int, AudienceQuery]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_query_is_tried_and_nothing_is_taken_in(
+async def test_a_query_is_tried_and_no_members_change(
     harness: ConsoleHarness, warehouse: Warehouse, size: tuple[int, int]
 ) -> None:
     warehouse.members(*MEMBERS, "m-0", " ", "")

@@ -109,7 +109,7 @@ def cohort(harness: ConsoleHarness) -> set[str]:
     return world.members(world.cohort_named("shoppers").id)
 
 
-async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> None:
+async def test_a_cohort_is_compared_and_repaired(harness: ConsoleHarness) -> None:
     drifted(harness)
     async with harness.open() as pilot:
         await compare(pilot)
@@ -259,7 +259,7 @@ async def test_who_is_missing_because_amplitude_rejected_them_leads_to_the_reaso
         await until_shown(pilot, "Amplitude did not know", "ghost-1")
 
 
-async def test_only_the_marked_people_are_put_right(harness: ConsoleHarness) -> None:
+async def test_only_the_marked_people_are_repaired(harness: ConsoleHarness) -> None:
     drifted(harness)
     async with harness.open() as pilot:
         await compare(pilot)
@@ -478,7 +478,7 @@ async def test_a_list_is_compared_with(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "1 extra in the cohort: not in the list.", "list.txt")
 
 
-async def test_a_list_that_can_not_be_read_is_told(harness: ConsoleHarness) -> None:
+async def test_a_list_that_cannot_be_read_is_reported(harness: ConsoleHarness) -> None:
     drifted(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
@@ -503,7 +503,7 @@ async def test_a_list_that_can_not_be_read_is_told(harness: ConsoleHarness) -> N
         (None, (Rule(Cut(), frozenset({Call.DOWNLOAD_FILE})),), "Gave up after"),
     ],
 )
-async def test_what_keeps_a_cohort_from_being_read_is_told(
+async def test_what_keeps_a_cohort_from_being_read_is_reported(
     harness: ConsoleHarness, behaviour: Behaviour | None, rules: tuple[Rule, ...], words: str
 ) -> None:
     drifted(harness)
@@ -540,7 +540,7 @@ async def test_a_comparison_can_be_cancelled(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "2 missing", "1 of 500 downloads used")
 
 
-async def test_read_only_compares_and_says_why_nothing_is_put_right(
+async def test_read_only_compares_and_says_why_nothing_is_repaired(
     harness: ConsoleHarness,
 ) -> None:
     drifted(harness)
@@ -625,7 +625,7 @@ async def test_people_are_filtered(harness: ConsoleHarness) -> None:
         assert len(pilot.app.screen.query_one("#people", Grid).rows) == 1
 
 
-async def test_several_are_compared_and_put_right_together(harness: ConsoleHarness) -> None:
+async def test_several_are_compared_and_repaired_together(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace:
         for key in ("shoppers", "tests"):
             workspace.read(event(user, True, audience=key) for user in USERS)
@@ -1000,7 +1000,7 @@ async def test_a_cohort_that_is_gone_costs_no_download(harness: ConsoleHarness) 
 @pytest.mark.parametrize(
     "counts", [(1, 10**6, 1), (5, 5, 5), (0, 7, 0), (9, 0, 1), (0, 0, 0), (0, 9, 0, 1)]
 )
-def test_the_bar_is_as_wide_as_it_is_and_shows_whoever_there_is(
+def test_the_bar_has_its_width_and_shows_every_group_with_people(
     counts: tuple[int, ...],
 ) -> None:
     parts = shares(Parts(*counts), 60)

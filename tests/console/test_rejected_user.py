@@ -261,7 +261,7 @@ async def test_a_retried_user_says_how_they_stand_by_now(harness: ConsoleHarness
         await until_shown(pilot, "In the cohort: the event of")
 
 
-async def test_who_may_only_read_retries_nobody(harness: ConsoleHarness) -> None:
+async def test_who_may_only_read_retries_no_one(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await open_user(pilot, "ghost-2")

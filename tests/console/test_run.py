@@ -205,7 +205,7 @@ async def test_a_request_that_rejected_users_says_how_many(
         assert re.search(r"\(3\) .*✔ 200", picture(pilot))
 
 
-async def test_a_run_is_paused_and_goes_on(harness: ConsoleHarness, simulator: Simulator) -> None:
+async def test_a_run_is_paused_and_continues(harness: ConsoleHarness, simulator: Simulator) -> None:
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1")
     gate = gate_sleeps(harness)
@@ -291,7 +291,7 @@ async def test_amplitude_goes_down_in_the_middle(
         )
 
 
-async def test_refused_keys_are_told_in_words_and_once(
+async def test_refused_keys_are_reported_in_words_and_once(
     harness: ConsoleHarness, simulator: Simulator
 ) -> None:
     with harness.workspace(harness.connect()) as workspace:

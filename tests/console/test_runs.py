@@ -52,7 +52,7 @@ async def test_runs_are_listed_with_what_they_did(
 
 
 @pytest.mark.parametrize("size", [(80, 24), (130, 40)], ids=str)
-async def test_a_run_says_whom_it_added_and_removed_in_one_column(
+async def test_a_run_says_how_many_it_added_and_removed_in_one_column(
     harness: ConsoleHarness, size: tuple[int, int]
 ) -> None:
     with harness.workspace(harness.connect()) as workspace:
@@ -170,7 +170,7 @@ async def test_a_run_tells_long_after_how_many_were_left_pending(
         await until_shown(pilot, "run 2", "Ended with 2 users still pending.", "0/2")
 
 
-async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(
+async def test_a_run_whose_process_died_is_distinguished_from_one_that_continues(
     harness: ConsoleHarness,
 ) -> None:
     with harness.workspace(harness.connect()) as workspace:

@@ -417,7 +417,7 @@ def users(simulator: Simulator) -> set[str]:
     return {user for cohort in world.cohorts() for user in world.members(cohort.id)}
 
 
-async def test_a_dialog_of_another_connection_waits_behind_and_is_told(
+async def test_a_dialog_of_another_connection_waits_behind_and_is_reported(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)

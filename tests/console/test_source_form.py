@@ -83,7 +83,7 @@ async def test_what_cannot_be_opened_is_not_saved(
         await until_shown(pilot, "Discard changes?")
 
 
-async def test_mistakes_are_told_at_their_fields(
+async def test_mistakes_are_reported_at_their_fields(
     harness: ConsoleHarness, warehouse: Warehouse
 ) -> None:
     async with harness.open() as pilot:

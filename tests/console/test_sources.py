@@ -267,7 +267,7 @@ async def test_a_plan_that_comes_elsewhere_waits_here(
         await until(pilot, lambda: wanted(harness) == {*MEMBERS})
 
 
-async def test_trouble_is_told_in_full_with_what_to_do(
+async def test_trouble_is_reported_in_full_with_what_to_do(
     harness: ConsoleHarness, vip: Warehouse
 ) -> None:
     vip.execute("DROP TABLE vips")

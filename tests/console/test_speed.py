@@ -10,24 +10,24 @@ def test_nothing_is_said_before_anything_was_done() -> None:
 
 def test_speed_is_the_mean_since_the_run_began() -> None:
     speed = Speed(began=100.0)
-    speed.saw(102.0, 2_000)
-    speed.saw(104.0, 4_000)
+    speed.record(102.0, 2_000)
+    speed.record(104.0, 4_000)
 
     assert speed.per_second(104.0) == 1_000
 
 
 def test_what_was_long_ago_counts_no_more() -> None:
     speed = Speed(window=10.0)
-    speed.saw(1.0, 50_000)
+    speed.record(1.0, 50_000)
     for second in range(20, 31):
-        speed.saw(float(second), 50_000 + 100 * (second - 20))
+        speed.record(float(second), 50_000 + 100 * (second - 20))
 
     assert speed.per_second(30.0) == 100
 
 
 def test_speed_falls_while_nothing_comes_and_ends_at_none_to_speak_of() -> None:
     speed = Speed(window=10.0)
-    speed.saw(5.0, 1_000)
+    speed.record(5.0, 1_000)
 
     assert speed.per_second(5.0) == 200
     assert speed.per_second(10.0) == 100
@@ -38,27 +38,27 @@ def test_speed_falls_while_nothing_comes_and_ends_at_none_to_speak_of() -> None:
 def test_samples_do_not_pile_up() -> None:
     speed = Speed(window=10.0)
     for tenth in range(10_000):
-        speed.saw(tenth / 10, tenth)
+        speed.record(tenth / 10, tenth)
 
     assert len(speed._seen) < 110
 
 
-def test_time_left_is_told_once_a_few_steps_agree_on_it() -> None:
+def test_time_left_is_reported_once_a_few_steps_agree_on_it() -> None:
     speed = Speed(began=100.0)
-    speed.saw(110.0, 100)  # it took ten seconds until the first batch was answered
+    speed.record(110.0, 100)  # it took ten seconds until the first batch was answered
     assert speed.seconds_left(6_000, 110.0) is None
     for step in range(1, STEPS):
         assert speed.seconds_left(6_000, 110.0 + step) is None
-        speed.saw(110.0 + step, 100 + 1_000 * step)
+        speed.record(110.0 + step, 100 + 1_000 * step)
     settled = 110.0 + SETTLED
-    speed.saw(settled, 3_250)
+    speed.record(settled, 3_250)
     assert speed.seconds_left(6_000, settled) == 6_000 / (3_250 / 13)
 
 
 def test_a_guess_of_days_is_no_guess_and_nothing_left_takes_no_time() -> None:
     speed = Speed()
     for second in range(10):
-        speed.saw(float(second), second)
+        speed.record(float(second), second)
     assert speed.seconds_left(10_000_000, 10.0) is None
     assert speed.seconds_left(0, 10.0) == 0
 

@@ -134,7 +134,7 @@ async def test_a_ledger_is_chosen_in_the_form_and_its_password_is_hidden(
         ("postgresql://127.0.0.1:1/amp", "can't be opened"),
     ],
 )
-async def test_what_can_t_be_opened_is_told_at_its_field_and_not_saved(
+async def test_what_can_t_be_opened_is_reported_at_its_field_and_not_saved(
     harness: ConsoleHarness, ledger: str, words: str
 ) -> None:
     connection = harness.connect()

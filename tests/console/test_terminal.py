@@ -74,7 +74,7 @@ def test_home_is_seen_while_a_server_does_not_answer(harness: ConsoleHarness) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_being_told_to_end_puts_the_terminal_right_and_keeps_what_was_done(
+def test_a_request_to_end_restores_the_terminal_and_keeps_what_was_done(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     may_answer = threading.Event()

@@ -15,7 +15,7 @@ def test_a_moment_that_stands_for_none_has_no_age(moment: int | None) -> None:
     assert aged(moment, now, glyphs).text == glyphs.dash
 
 
-def test_an_age_is_told_in_its_largest_unit() -> None:
+def test_an_age_is_reported_in_its_largest_unit() -> None:
     glyphs, now = PLAIN, Clock().now
     assert ago(now - 6 * DAY, now, glyphs) == "6 days ago"
 

@@ -116,7 +116,7 @@ def test_an_error_during_seeding_is_raised(folder: Path) -> None:
     assert_nothing_is_left(folder, session)
 
 
-def test_nothing_is_left_where_it_can_not_begin(folder: Path) -> None:
+def test_nothing_is_left_where_it_cannot_begin(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match="in use"), SimulatedSession(port=port):

@@ -31,7 +31,7 @@ def terminal(temporary: Path) -> Iterator[Terminal]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_being_told_to_end_leaves_nothing(
+def test_a_request_to_end_leaves_nothing(
     terminal: Terminal, temporary: Path, number: signal.Signals
 ) -> None:
     terminal.process.send_signal(number)

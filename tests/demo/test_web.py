@@ -92,7 +92,7 @@ async def test_a_session_paints_home_and_takes_keys(served: Served) -> None:
 @pytest.mark.parametrize(
     "headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}]
 )
-async def test_another_site_can_not_reach_it(served: Served, headers: dict[str, str]) -> None:
+async def test_another_site_cannot_reach_it(served: Served, headers: dict[str, str]) -> None:
     async with aiohttp.ClientSession() as session:
         for path in ("", "/ws"):
             async with session.get(served.url + path, headers=headers) as answer:

@@ -86,7 +86,7 @@ def test_lines_give_together_what_each_gives_alone(
 
 
 @pytest.mark.parametrize("audiences", [1, 3, MAX_KEYS, MAX_KEYS + 1, 50])
-def test_events_of_several_audiences_are_told_apart(audiences: int) -> None:
+def test_events_of_several_audiences_are_distinguished(audiences: int) -> None:
     def line(number: int) -> bytes:
         key = f"audience_{number * 7 % audiences}"
         personas = {**PERSONAS, "computation_id": key, "computation_key": key}
@@ -118,7 +118,7 @@ def test_a_change_that_is_read_by_itself_keeps_its_place_among_the_others() -> N
     assert users[49:53] == ["u49", "late", "later", "u50"]
 
 
-def test_events_of_an_audience_that_are_told_apart_by_a_hint_stay_in_their_order() -> None:
+def test_events_of_an_audience_that_are_distinguished_by_a_hint_stay_in_their_order() -> None:
     hinted = written(event("hinted", context={"personas": HINTED}))
     lines = [*REGULAR[:40], hinted, *REGULAR[40:], hinted]
     [batch] = larger_batches([reader().read(lines, 1), reader().read(REGULAR, 67)])

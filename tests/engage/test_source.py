@@ -47,7 +47,7 @@ def test_a_batch_is_worth_its_work_however_little_is_read_at_once(block_bytes: i
     assert [change.line for batch in batches for change in batch.changes] == [*range(1, 10_001)]
 
 
-def test_a_file_is_of_its_own_time_unless_told_otherwise(file: Path) -> None:
+def test_a_file_is_of_its_own_time_by_default(file: Path) -> None:
     file.write_bytes(lines(event("ana")))
     os.utime(file, ns=(AT * 1000, AT * 1000))
     with open_file(str(file), DEFAULTS) as source:

@@ -258,7 +258,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_ledger_that_vanished_is_made_anew_and_its_backups_are_reported(tmp_path: Path) -> None:
+def test_a_ledger_that_vanished_is_recreated_and_its_backups_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "gone.db"
     open_ledger(path).close()
     back_up(path, DAILY, NOW, OPTIONS)

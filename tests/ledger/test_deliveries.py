@@ -32,18 +32,18 @@ OK = RequestAnswer(2, 200)
 LOST = RequestAnswer(2, None, "lost")
 
 
-def test_whoever_enters_is_added_once(ledger: Ledger) -> None:
+def test_everyone_who_enters_is_added_once(ledger: Ledger) -> None:
     read(ledger, [enters("u1", 1), enters("u2", 1, 2)])
     assert deliver(ledger) == {ADD: ["u1", "u2"], REMOVE: []}
     assert deliver(ledger) == {ADD: [], REMOVE: []}
 
 
-def test_whoever_left_a_cohort_we_made_without_being_in_it_is_not_sent(ledger: Ledger) -> None:
+def test_everyone_who_left_a_cohort_we_made_without_being_in_it_is_not_sent(ledger: Ledger) -> None:
     read(ledger, [leaves("u1", 1)])
     assert left(ledger).pending == 0
 
 
-def test_whoever_left_is_removed_from_a_cohort_that_was_there_before(ledger: Ledger) -> None:
+def test_everyone_who_left_is_removed_from_a_cohort_that_was_there_before(ledger: Ledger) -> None:
     read(ledger, [leaves("u1", 1)])
     ledger.write(link_existing, 1, "abc12345")
     read(ledger, [leaves("u2", 1)], "/later")
@@ -305,9 +305,7 @@ class TestIdType:
         read(ledger, [Change(REF, "u3", "33", False, 1, 3)], "/later")
         assert deliver(ledger) == {REMOVE: ["u3"], ADD: ["u1", "u2"]}
 
-    def test_before_removing_by_the_other_id_everybody_becomes_unknown(
-        self, ledger: Ledger
-    ) -> None:
+    def test_before_removing_by_the_other_id_everyone_becomes_unknown(self, ledger: Ledger) -> None:
         self._both(ledger)
         deliver(ledger)
         ledger.write(deliveries.doubt_delivered, 1, IdType.USER_ID)
@@ -315,7 +313,7 @@ class TestIdType:
 
 
 class TestUploads:
-    def test_whoever_was_uploaded_still_goes_through_membership(self, ledger: Ledger) -> None:
+    def test_everyone_who_was_uploaded_still_goes_through_membership(self, ledger: Ledger) -> None:
         read(ledger, [enters("u1", 1), enters("u2", 1, 2)])
         taken = ledger.write(uploads.open_upload, 1, 1, IdType.USER_ID, 0, 1, (), 1)
         assert taken
@@ -323,7 +321,7 @@ class TestUploads:
         ledger.write(cohorts.link_created, 1, "abc12345", "Shoppers")
         assert deliver(ledger)[ADD] == ["u1", "u2"]
 
-    def test_whoever_leaves_after_the_upload_is_removed(self, ledger: Ledger) -> None:
+    def test_everyone_who_leaves_after_the_upload_is_removed(self, ledger: Ledger) -> None:
         read(ledger, [enters("u1", 1)])
         ledger.write(uploads.open_upload, 1, 1, IdType.USER_ID, 0, 1, (), 1)
         read(ledger, [leaves("u1", 2)], "/later")

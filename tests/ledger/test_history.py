@@ -99,7 +99,7 @@ def forget_requests(there: Workspace, run_id: int, before: int) -> int:
     return there.ledger.write(delete_requests, ids)
 
 
-async def test_requests_that_explain_nobody_any_more_are_forgotten(workspace: Workspace) -> None:  # noqa: F811
+async def test_requests_that_explain_no_one_any_more_are_forgotten(workspace: Workspace) -> None:  # noqa: F811
     workspace.enter("u1", "ghost-1")
     await workspace.sync()
     workspace.leave("u1", at=1)
@@ -213,7 +213,7 @@ async def test_requests_are_kept_the_newest_first(workspace: Workspace) -> None:
     assert workspace.ledger.read(count_requests, 2) == 0
 
 
-def test_the_revision_moves_when_somebody_else_has_written(workspace: Workspace) -> None:  # noqa: F811
+def test_the_revision_moves_when_someone_else_has_written(workspace: Workspace) -> None:  # noqa: F811
     with open_ledger(workspace.ledger.url) as looking:
         before = looking.read(revision)
         assert looking.read(revision) == before
@@ -271,7 +271,7 @@ def test_a_source_with_a_reason_for_each_line_keeps_few_reasons(ledger: Ledger) 
     assert len(ledger.read(invalid_events)) == 5
 
 
-def test_reading_a_source_again_counts_its_invalid_events_anew(ledger: Ledger) -> None:
+def test_reading_a_source_again_recounts_its_invalid_events(ledger: Ledger) -> None:
     for _ in range(2):
         invalid_source(ledger, Refusal(1, "not JSON"))
     assert ledger.read(count_invalid) == 1

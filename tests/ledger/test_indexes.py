@@ -70,7 +70,7 @@ def looks(ledger: Ledger, work: Callable[[Db], object]) -> list[str]:
     return ledger.write(plans)
 
 
-def test_a_merge_reads_only_whom_it_names_and_whom_it_adds(ledger: Ledger) -> None:
+def test_a_merge_reads_only_the_members_it_names_and_adds(ledger: Ledger) -> None:
     now = 1_700_000_000_000_000
     changes = NewestChanges()
     changes.add([Change(REF, f"u{n}", f"a{n}", True, now, n) for n in (1, 9)])

@@ -357,7 +357,7 @@ class TestSnapshot:
         assert ledger.write(snapshots.apply_snapshot, snapshot, found.leaving, at).is_applied
         return found.leaving
 
-    def test_whoever_is_not_in_it_has_left(self, ledger: Ledger) -> None:
+    def test_everyone_who_is_not_in_it_has_left(self, ledger: Ledger) -> None:
         read(ledger, [enters("u1", NOW), enters("u2", NOW, 2)])
         assert self._snapshot(ledger, ["u2", "u3"], NOW + HOUR) == 1
         assert wanted(ledger) == {"u2", "u3"}
@@ -372,7 +372,7 @@ class TestSnapshot:
         self._snapshot(ledger, ["u2"], NOW + HOUR)
         assert wanted(ledger) == {"u2"}
 
-    def test_an_empty_one_lets_everybody_leave(self, ledger: Ledger) -> None:
+    def test_an_empty_one_makes_everyone_leave(self, ledger: Ledger) -> None:
         read(ledger, [enters("u1", NOW)])
         assert self._snapshot(ledger, [], NOW + HOUR) == 1
         assert wanted(ledger) == set()

@@ -46,7 +46,7 @@ def test_the_log_is_filtered_by_who_did_it(ledger: Ledger) -> None:
 
 
 @pytest.mark.both_engines
-def test_whoever_logs_the_end_of_a_dead_run_it_is_its_operator_s(ledger: Ledger) -> None:
+def test_a_dead_run_belongs_to_its_operator_whichever_process_logs_the_end(ledger: Ledger) -> None:
     with open_ledger(ledger.url, operator="ana") as hers, hers.hold_run() as lock:
         run_id = hers.write(begin_run, ReadCounts(), 1, lock)
     ledger.write(end_and_log_dead_runs, [run_id])
@@ -75,7 +75,7 @@ def test_the_name_of_a_former_holder_is_gone_as_soon_as_the_lease_is_taken(ledge
 
 
 @pytest.mark.both_engines
-def test_a_login_name_that_can_not_be_shown_is_escaped_and_kept(
+def test_a_login_name_that_cannot_be_shown_is_escaped_and_kept(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: "ev\x1b[31mil\udcff")

@@ -385,9 +385,7 @@ def end_sessions_that_hold_locks(ledgers: PostgresqlLedgers) -> None:
 
 
 @postgresql_only
-def test_a_connection_that_was_lost_is_made_anew(
-    ledger: Ledger, server_ledgers: PostgresqlLedgers
-) -> None:
+def test_a_lost_connection_is_reopened(ledger: Ledger, server_ledgers: PostgresqlLedgers) -> None:
     start(ledger)
     end_all_sessions(server_ledgers)
     assert len(ledger.read(all_audiences)) == 1
@@ -677,7 +675,7 @@ def _session(db: Db) -> int:
 
 
 @postgresql_only
-def test_a_clock_that_is_set_is_put_right_by_the_next_transaction(
+def test_a_clock_that_is_set_is_corrected_by_the_next_transaction(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, ahead = time.time_ns, [0]

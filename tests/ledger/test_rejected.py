@@ -75,7 +75,7 @@ def ids(workspace: Workspace, query: RejectedFilter, size: int = 100) -> list[st
     return found
 
 
-def test_the_one_whom_amplitude_knows_is_in_the_cohort(workspace: Workspace) -> None:
+def test_the_one_that_amplitude_knows_is_in_the_cohort(workspace: Workspace) -> None:
     """Although they were uploaded together with many it does not know, and one it refuses."""
     assert workspace.cohort() == {"u1"}
 

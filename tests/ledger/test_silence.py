@@ -86,7 +86,7 @@ def test_a_statement_without_an_answer_ends_as_on_a_lost_connection(
     assert [found.name for found in ledger.read(all_audiences)] == ["by another"]
 
 
-def test_a_transaction_that_can_not_begin_does_on_a_new_connection(
+def test_a_transaction_that_cannot_begin_does_on_a_new_connection(
     ledger: Ledger, relay: SwallowingRelay
 ) -> None:
     start(ledger)

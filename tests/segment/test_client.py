@@ -227,7 +227,7 @@ async def test_a_refusal_says_what_to_do(
     assert words in str(caught.value)
 
 
-async def test_a_wrong_token_and_a_wrong_space_are_told_apart(
+async def test_a_wrong_token_and_a_wrong_space_are_distinguished(
     simulator: Simulator, client: PublicClient, waits: Waits
 ) -> None:
     with pytest.raises(SpaceNotFound):
@@ -273,14 +273,14 @@ async def test_no_connection_says_why(waits: Waits) -> None:
     assert Unreachable.REFUSED.next in str(caught.value)
 
 
-async def test_a_broken_network_setting_is_told(waits: Waits) -> None:
+async def test_a_broken_network_setting_is_reported(waits: Waits) -> None:
     options = waits.options._replace(environ={"HTTPS_PROXY": "ftp://p.example"})
     with pytest.raises(SegmentMisconfigured, match="HTTPS_PROXY is invalid"):
         async with PublicClient("https://segment.example", TOKEN, options):
             pass
 
 
-async def test_an_address_that_can_not_be_one_is_told(waits: Waits) -> None:
+async def test_an_address_that_cannot_be_one_is_reported(waits: Waits) -> None:
     for url in ("ftp://segment.example", "http://segment.example"):
         with pytest.raises(
             SegmentUnreachable, match=r"can't be asked: the base URL must .*\. Connect"
@@ -351,7 +351,7 @@ async def test_traits_that_continue_nowhere_are_not_taken_for_all_of_them(
         await profiles.audiences_of("ana")
 
 
-async def test_a_user_id_that_no_request_can_hold_is_told(
+async def test_a_user_id_that_no_request_can_hold_is_reported(
     simulator: Simulator, profiles: ProfilesClient
 ) -> None:
     with pytest.raises(SegmentUnreachable, match=r"too long to be sent\. Nothing was sent\."):

@@ -139,7 +139,7 @@ def test_a_file_is_kept_for_a_week(http: httpx.Client, cohort_id: str, now: list
     assert http.get(path).status_code == 404
 
 
-def test_a_file_cannot_be_had_before_it_is_ready(http: httpx.Client, cohort_id: str) -> None:
+def test_a_file_is_unavailable_before_it_is_ready(http: httpx.Client, cohort_id: str) -> None:
     request_id = start(http, cohort_id).json()["request_id"]
     assert http.get(f"/api/5/cohorts/request/{request_id}/file").status_code == 400
 

@@ -166,7 +166,7 @@ def test_trouble_can_be_ended_while_it_serves(simulator: Simulator, http: httpx.
 def test_chance_repeats_with_its_seed_and_keeps_its_share() -> None:
     def drawn(seed: int) -> list[bool]:
         faults = Faults([Rule(Answer(500), share=0.25)], seed=seed)
-        return [faults.fate(Call.LIST, ()).trouble is not None for _ in range(400)]
+        return [faults.decide(Call.LIST, ()).trouble is not None for _ in range(400)]
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)

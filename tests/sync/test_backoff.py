@@ -101,7 +101,7 @@ class TestPatience:
         with pytest.raises(RetriesExhausted, match="5 failures in a row"):
             budget.wait_after(ServerTrouble(500))
 
-    def test_begins_anew_after_a_clean_answer(self) -> None:
+    def test_starts_over_after_a_clean_answer(self) -> None:
         budget = self._budget()
         for _ in range(20):
             budget.wait_after(ServerTrouble(500))

@@ -99,7 +99,7 @@ def test_a_refusal_says_what_to_do_and_holds_no_secret(
         ("s3://{bucket}/nothing?endpoint={endpoint}", "contains no objects. Nothing was read."),
     ],
 )
-def test_an_address_that_leads_nowhere_is_told(
+def test_an_address_that_leads_nowhere_is_reported(
     workspace: Workspace, bucket: BucketServer, address: str, words: str
 ) -> None:
     port = bucket.endpoint.rpartition(":")[2]
@@ -110,14 +110,16 @@ def test_an_address_that_leads_nowhere_is_told(
     assert SECRET not in sentence
 
 
-def test_a_key_that_cannot_be_listed_is_told(workspace: Workspace, bucket: BucketServer) -> None:
+def test_a_key_that_cannot_be_listed_is_reported(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
     bucket.put("in/1.json", lines("a"))
     bucket.fault = lambda request: request.list_as("in/1.json", "in//2.json")
     (sentence,) = read(workspace, bucket, "in").unreadable
     assert "It contains an object whose name has an empty part" in sentence
 
 
-def test_credentials_that_cannot_be_renewed_are_told(bucket: BucketServer) -> None:
+def test_credentials_that_cannot_be_renewed_are_reported(bucket: BucketServer) -> None:
     from obstore.store import S3Store
 
     def expired() -> "S3Credential":
@@ -133,7 +135,7 @@ def test_credentials_that_cannot_be_renewed_are_told(bucket: BucketServer) -> No
     assert SECRET not in str(failed.value)
 
 
-def test_a_key_file_of_google_that_is_missing_is_told(
+def test_a_key_file_of_google_that_is_missing_is_reported(
     workspace: Workspace, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/where.json")
@@ -184,7 +186,7 @@ def test_without_credentials_the_sentence_says_how_to_give_them(
 
 
 @pytest.mark.parametrize("module", ["obstore.store", "obstore"])
-def test_a_missing_extra_is_told_with_the_command_that_installs_it(
+def test_a_missing_extra_is_reported_with_the_command_that_installs_it(
     workspace: Workspace, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -192,7 +194,7 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(
     assert sentence.endswith("Install it with: pip install 'amp-console[s3]'")
 
 
-def test_a_profile_without_boto3_is_told_with_the_command_that_installs_it(
+def test_a_profile_without_boto3_is_reported_with_the_command_that_installs_it(
     workspace: Workspace, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

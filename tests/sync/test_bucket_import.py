@@ -175,7 +175,7 @@ def test_an_object_that_is_cut_is_fetched_on_where_it_broke_off(
     assert members(workspace) == set(users)
 
 
-def test_an_object_that_breaks_off_for_good_is_told_and_read_again_later(
+def test_an_object_that_breaks_off_for_good_is_reported_and_read_again_later(
     workspace: Workspace, bucket: BucketServer
 ) -> None:
     body = lines(*(f"user-{n}" for n in range(2_000))).encode()

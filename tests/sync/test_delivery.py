@@ -776,7 +776,7 @@ class TestRun:
         assert "Another amp-console" in report.audiences[0].note
         assert workspace.waits.seconds == [1.0, 1.0, 0.5]
 
-    async def test_whoever_waits_can_be_asked_to_stop(self, workspace: Workspace) -> None:
+    async def test_someone_who_waits_can_be_asked_to_stop(self, workspace: Workspace) -> None:
         workspace.enter("u1")
         stop = Stop()
         workspace.on_sleep(stop.ask)

@@ -130,6 +130,6 @@ def test_what_is_no_file_keeps_its_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/errors.csv", "."])
-def test_a_place_where_no_file_can_be_is_told(tmp_path: Path, name: str) -> None:
+def test_a_place_where_no_file_can_be_is_reported(tmp_path: Path, name: str) -> None:
     with pytest.raises(ExportError, match=r"can't be written .* Choose another file"):
         write_errors_csv(tmp_path / name, [], [])

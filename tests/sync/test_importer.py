@@ -170,7 +170,7 @@ def test_a_source_that_cannot_be_read_stops_no_other(workspace: Workspace, tmp_p
     assert (report.tally.valid, len(report.unreadable)) == (1, 2)
 
 
-def test_audiences_of_one_file_are_told_apart(workspace: Workspace) -> None:
+def test_audiences_of_one_file_are_distinguished(workspace: Workspace) -> None:
     workspace.read([event("u1", True, audience="a"), event("u1", True, audience="b")])
     assert [audience.key for audience in workspace.ledger.read(all_audiences)] == ["a", "b"]
 
@@ -299,7 +299,7 @@ def test_progress_is_shown_and_a_stop_keeps_what_was_read(
     assert seen[0].size == path.stat().st_size
 
 
-def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_harms_nothing(tmp_path: Path) -> None:
     """A limit on file sizes simulates a full disk."""
     path = tmp_path / "events.ndjson"
     path.write_text(lines(*(event(f"user-{n:06}", True) for n in range(20_000))))

@@ -36,12 +36,12 @@ async def test_good_keys_are_accepted_with_their_projects(
     assert getattr(accepted, "app_ids", None) == {world.app_id}
 
 
-async def test_keys_of_the_other_region_are_told_so(regions: dict[Region, Simulator]) -> None:
+async def test_keys_of_the_other_region_are_recognized(regions: dict[Region, Simulator]) -> None:
     with pytest.raises(WrongRegion, match="a project in Europe"):
         await check(regions, EUROPEAN, Region.NORTH_AMERICA)
 
 
-async def test_keys_that_nobody_knows_are_refused(regions: dict[Region, Simulator]) -> None:
+async def test_keys_that_no_one_knows_are_refused(regions: dict[Region, Simulator]) -> None:
     unknown = Credentials(Secret("unknown-key"), Secret("unknown-secret"))
     with pytest.raises(KeysRefused) as refused:
         await check(regions, unknown, Region.NORTH_AMERICA)

@@ -67,7 +67,7 @@ def test_the_environment_says_where_it_is_with_or_without_the_password(
     assert ledgers(AMP_CONSOLE_LEDGER="file").file(elsewhere) is not None
 
 
-def test_a_variable_that_names_no_ledger_is_told_and_not_quoted(ledgers: Make) -> None:
+def test_a_variable_that_names_no_ledger_is_reported_and_not_quoted(ledgers: Make) -> None:
     found = ledgers(AMP_CONSOLE_LEDGER="mysql://root:canary-pw@db/x")
     assert (found.file(ACME), found.where(ACME)) == (None, "AMP_CONSOLE_LEDGER")
     for use in (found.open, lambda item: found.peek(item, lambda db, _: None)):

@@ -482,7 +482,7 @@ async def test_an_audience_waits_for_hours_while_the_others_are_delivered(
     assert report.pending == 2
 
 
-async def test_what_can_not_be_sent_when_it_ends_is_kept(
+async def test_what_cannot_be_sent_when_it_ends_is_kept(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """Amplitude is unreachable: the end does not wait for it forever."""

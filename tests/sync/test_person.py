@@ -31,7 +31,7 @@ def answer(workspace: Workspace, text: str) -> PersonStatus:
     return found[0]
 
 
-async def test_whom_amplitude_confirmed_is_in(workspace: Workspace) -> None:
+async def test_a_user_that_amplitude_confirmed_is_in(workspace: Workspace) -> None:
     workspace.enter("u1")
     await workspace.sync()
     found = answer(workspace, "u1")
@@ -51,7 +51,7 @@ async def test_who_left_and_was_removed_is_out(workspace: Workspace) -> None:
     assert "Amplitude confirmed removing them (run 2)" in found.sentence
 
 
-async def test_whom_a_list_does_not_have_is_not_said_to_have_left_by_an_event(
+async def test_someone_missing_from_a_list_is_not_said_to_have_left_by_an_event(
     workspace: Workspace,
 ) -> None:
     workspace.enter("u1", "u2")
@@ -104,7 +104,7 @@ async def test_who_is_pending_waits_for_the_next_sync(workspace: Workspace) -> N
     assert answer(workspace, "u1").sentence.startswith("Still in the cohort")
 
 
-async def test_a_user_whom_a_comparison_found_is_told_as_long_as_it_is_the_newest(
+async def test_a_user_that_a_comparison_found_is_told_as_long_as_it_is_the_newest(
     workspace: Workspace,
 ) -> None:
     workspace.enter("u1", "u2")
@@ -121,7 +121,7 @@ async def test_a_user_whom_a_comparison_found_is_told_as_long_as_it_is_the_newes
     assert workspace.ledger.read(explain_person, "by-hand") == []
 
 
-async def test_a_user_whom_a_repair_removed_is_told_by_which_run(workspace: Workspace) -> None:
+async def test_a_user_that_a_repair_removed_is_told_by_which_run(workspace: Workspace) -> None:
     workspace.enter("u1", "u2")
     await workspace.sync()
     workspace.simulator.world.add_user("by-hand")
@@ -148,7 +148,9 @@ async def test_a_pending_removal_of_a_user_in_no_event_has_no_age(workspace: Wor
     assert count.pending_since is None
 
 
-async def test_a_user_who_only_served_to_create_the_cohort_is_told(workspace: Workspace) -> None:
+async def test_a_user_who_only_served_to_create_the_cohort_is_reported(
+    workspace: Workspace,
+) -> None:
     workspace.simulator.world.add_user("seed")
     workspace.enter("u1")
     workspace.leave("u1")
@@ -161,7 +163,7 @@ async def test_a_user_who_only_served_to_create_the_cohort_is_told(workspace: Wo
     )
 
 
-async def test_that_a_repaired_user_had_disappeared_is_told(workspace: Workspace) -> None:
+async def test_that_a_repaired_user_had_disappeared_is_reported(workspace: Workspace) -> None:
     workspace.enter("u1", "u2")
     await workspace.sync()
     workspace.remove_in_amplitude("u1")
@@ -180,7 +182,7 @@ async def test_that_a_repaired_user_had_disappeared_is_told(workspace: Workspace
     assert told.since == told.record.request.settled_at
 
 
-async def test_of_a_cohort_that_others_filled_nobody_is_sure(workspace: Workspace) -> None:
+async def test_no_member_of_a_cohort_that_others_filled_is_certain(workspace: Workspace) -> None:
     cohort = workspace.simulator.world.create_cohort("theirs", "noor@acme.example")
     workspace.enter("u1")
     workspace.change(SettingsChange(cohort_id=cohort.id))
@@ -210,7 +212,7 @@ async def in_open_request(workspace: Workspace, run_id: int) -> PersonStatus:
     return answer(workspace, "u3")
 
 
-async def test_whom_an_open_request_carries_is_on_the_way(workspace: Workspace) -> None:
+async def test_a_user_that_an_open_request_carries_is_on_the_way(workspace: Workspace) -> None:
     workspace.enter("u1", "u2")
     await workspace.sync()
     with workspace.ledger.hold_run() as lock:
@@ -220,7 +222,7 @@ async def test_whom_an_open_request_carries_is_on_the_way(workspace: Workspace) 
     assert found.sentence.startswith("Being added right now (run 2)")
 
 
-async def test_whom_a_dead_process_left_in_a_request_is_unsure(workspace: Workspace) -> None:
+async def test_a_user_that_a_dead_process_left_in_a_request_is_unsure(workspace: Workspace) -> None:
     workspace.enter("u1", "u2")
     await workspace.sync()
     with workspace.ledger.hold_run() as lock:

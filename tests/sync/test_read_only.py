@@ -37,7 +37,7 @@ async def test_nothing_is_set(closed: Workspace) -> None:
     assert closed.audience() == before
 
 
-async def test_nobody_is_made_pending(closed: Workspace) -> None:
+async def test_no_one_is_made_pending(closed: Workspace) -> None:
     audience_id = closed.audience().id
     with pytest.raises(ReadOnly):
         retry(closed.ledger, closed.connection, RejectedFilter())

@@ -305,7 +305,7 @@ def test_who_opens_the_ledger_does_not_wait_for_the_end_of_what_is_received(
     assert ledger.read(waiting) == 1
 
 
-def test_a_batch_that_is_damaged_is_told_and_left(ledger: Ledger) -> None:
+def test_a_batch_that_is_damaged_is_reported_and_left(ledger: Ledger) -> None:
     source_id = Process(ledger).source_id
     ledger.write(append_received, ReceivedBatch(source_id, 1, b"no events"))
     with pytest.raises(LedgerError, match="can't be read"):

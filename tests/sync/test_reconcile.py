@@ -78,7 +78,7 @@ async def test_a_file_of_several_pieces_is_compared_whole(workspace: Workspace) 
     assert set(who(workspace, found, DifferenceKind.STRANGER)) == set(long_ids)
 
 
-async def test_every_kind_of_drift_is_found_and_put_right(workspace: Workspace) -> None:
+async def test_every_kind_of_drift_is_found_and_repaired(workspace: Workspace) -> None:
     """Everything at once: changes in Amplitude, pending changes, and unknown users."""
     workspace.enter(*USERS, "ghost-1", "Caps", "0042", "gone", at=0)
     workspace.leave("gone", at=1)
@@ -195,7 +195,7 @@ async def test_only_pending_and_rejected_users_make_no_difference(workspace: Wor
         ),
     ],
 )
-async def test_only_what_is_chosen_is_put_right(
+async def test_only_what_is_chosen_is_repaired(
     workspace: Workspace, choice: RepairChoice, cohort: set[str]
 ) -> None:
     workspace.enter(*USERS, "gone")
@@ -278,7 +278,7 @@ async def test_a_small_cohort_can_be_replaced_in_one_request(
     assert [item.id for item in workspace.rejected()] == list(ghosts)
 
 
-async def test_sizes_that_disagree_are_told_without_a_download(workspace: Workspace) -> None:
+async def test_sizes_that_disagree_are_reported_without_a_download(workspace: Workspace) -> None:
     workspace.enter(*USERS)
     await workspace.sync()
     workspace.remove_in_amplitude("u00")
@@ -350,7 +350,7 @@ async def test_differences_are_found_page_by_page(workspace: Workspace) -> None:
     assert isinstance(page[0], Difference)
 
 
-async def test_a_stranger_who_is_to_be_taken_out_is_told_of(workspace: Workspace) -> None:
+async def test_a_stranger_who_will_be_removed_is_reported(workspace: Workspace) -> None:
     workspace.enter(*USERS)
     await workspace.sync()
     workspace.add_in_amplitude("stranger")
@@ -383,7 +383,7 @@ async def test_what_list_and_cohort_agree_on_the_ledger_follows_once_applied(
     assert workspace.cohort() == {*USERS[1:], "brand-new"}
 
 
-async def test_those_whom_no_sync_touches_stay_apart_from_the_list_until_a_repair(
+async def test_those_that_no_sync_touches_stay_apart_from_the_list_until_a_repair(
     workspace: Workspace,
 ) -> None:
     workspace.enter(*USERS, "ghost-1")
@@ -427,7 +427,7 @@ async def test_a_repair_names_only_those_who_still_differ(workspace: Workspace) 
     assert [person.id for person in plan.samples] == ["stranger"]
 
 
-async def test_a_stranger_whom_a_sync_removed_is_no_finding_any_more(workspace: Workspace) -> None:
+async def test_a_stranger_that_a_sync_removed_is_no_finding_any_more(workspace: Workspace) -> None:
     workspace.enter(*USERS)
     await workspace.sync()
     workspace.add_in_amplitude("stranger", "other")
@@ -479,7 +479,7 @@ def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
     ],
     ids=["columns", "external_ids"],
 )
-def test_a_member_whom_a_list_names_by_the_other_id_type_alone_makes_it_incomplete(
+def test_a_member_that_a_list_names_by_the_other_id_type_alone_makes_it_incomplete(
     workspace: Workspace, tmp_path: Path, content: str
 ) -> None:
     """Otherwise, a repair would remove them: their identity in the cohort is unknown."""
@@ -506,7 +506,7 @@ def test_a_member_whom_a_list_names_by_the_other_id_type_alone_makes_it_incomple
         (("x-1",), ("newer",), 0),
     ],
 )
-async def test_a_list_that_shares_no_identifier_is_told_apart(
+async def test_a_list_that_shares_no_identifier_is_distinguished(
     workspace: Workspace, users: tuple[str, ...], in_cohort: tuple[str, ...], overlap: int
 ) -> None:
     workspace.enter(*USERS, "gone")

@@ -77,7 +77,7 @@ def delivered(db: Db) -> dict[str, int | None]:
 @examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(scenario=Scenario([], [], {"ana"}, 0, {"ghost-1"}, True))
 @given(scenario=STORIES)
-def test_it_finds_what_differs_and_puts_it_right(
+def test_it_finds_what_differs_and_repairs_it(
     scenario: Scenario, empty_ledger: EmptyLedger
 ) -> None:
     check(scenario, empty_ledger())

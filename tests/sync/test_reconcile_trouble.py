@@ -92,7 +92,7 @@ async def test_passing_trouble_is_waited_out(
 
 
 @pytest.mark.parametrize("call", DOWNLOADS)
-async def test_lasting_trouble_is_told_and_nothing_is_changed(
+async def test_lasting_trouble_is_reported_and_nothing_is_changed(
     differing: Workspace, call: Call
 ) -> None:
     before = differing.cohort()
@@ -106,7 +106,7 @@ async def test_lasting_trouble_is_told_and_nothing_is_changed(
     await mends(differing)
 
 
-async def test_a_spent_allowance_is_told_and_nothing_is_asked_for(differing: Workspace) -> None:
+async def test_a_spent_allowance_is_reported_and_nothing_is_asked_for(differing: Workspace) -> None:
     differing.simulator.behaviour = Behaviour(downloads_per_month=0)
     report = await differing.compare_report()
     assert (
@@ -129,7 +129,7 @@ async def test_an_allowance_that_only_the_start_tells_of_is_not_waited_for(
     await mends(differing)
 
 
-async def test_where_amplitude_does_not_tell_our_own_downloads_are_counted(
+async def test_if_amplitude_does_not_say_our_own_downloads_are_counted(
     differing: Workspace,
 ) -> None:
     await differing.compare()
@@ -179,7 +179,7 @@ async def test_a_start_whose_answer_was_lost_counts(differing: Workspace) -> Non
     assert len(differing.ledger.read(starts_since, 0)) == 2
 
 
-async def test_an_export_that_failed_is_told_and_another_is_asked_for_next(
+async def test_an_export_that_failed_is_reported_and_another_is_asked_for_next(
     differing: Workspace,
 ) -> None:
     differing.set_faults(Rule(Answer(400, words="Job failed"), frozenset({Call.DOWNLOAD_STATUS})))
@@ -201,7 +201,7 @@ async def test_an_export_that_is_never_ready_is_kept(differing: Workspace) -> No
     assert spent(differing) == 1
 
 
-async def test_an_export_is_not_gone_on_with_once_something_was_sent(differing: Workspace) -> None:
+async def test_an_export_is_not_continued_once_something_was_sent(differing: Workspace) -> None:
     differing.simulator.behaviour = Behaviour(job_polls=1 << 30)
     differing.show_every_step()
     await differing.compare_report()
@@ -230,7 +230,9 @@ async def test_links_that_always_expire_are_given_up(differing: Workspace) -> No
 
 
 @pytest.mark.parametrize("call", [None, *DOWNLOADS])
-async def test_refused_keys_are_told_at_each_step(differing: Workspace, call: Call | None) -> None:
+async def test_refused_keys_are_reported_at_each_step(
+    differing: Workspace, call: Call | None
+) -> None:
     if call is None:
         wrong = Credentials(Secret("not-a-key"), Secret("not-a-secret"))
         base_url = differing.simulator.base_url
@@ -243,7 +245,7 @@ async def test_refused_keys_are_told_at_each_step(differing: Workspace, call: Ca
     assert differing.plan().audiences[0].is_idle
 
 
-async def test_keys_refused_while_putting_right_leave_it_pending(differing: Workspace) -> None:
+async def test_keys_refused_while_repairing_leave_it_pending(differing: Workspace) -> None:
     found = await differing.compare()
     differing.set_faults(Rule(Answer(403, words="Invalid API Key"), frozenset({Call.MEMBERSHIP})))
     report = await differing.apply_report(found)
@@ -273,7 +275,7 @@ async def test_without_a_cohort_there_is_nothing_to_compare(workspace: Workspace
     assert workspace.audience().link is Link.NONE
 
 
-async def test_amplitude_down_while_putting_right_leaves_the_rest_pending(
+async def test_amplitude_down_while_repairing_leaves_the_rest_pending(
     differing: Workspace,
 ) -> None:
     found = await differing.compare()
@@ -286,7 +288,7 @@ async def test_amplitude_down_while_putting_right_leaves_the_rest_pending(
 
 
 @pytest.mark.parametrize("applied", [False, True])
-async def test_lost_answers_while_putting_right_lose_nobody(
+async def test_lost_answers_while_repairing_lose_no_one(
     differing: Workspace, applied: bool
 ) -> None:
     found = await differing.compare()
@@ -296,7 +298,7 @@ async def test_lost_answers_while_putting_right_lose_nobody(
     assert differing.cohort() == set(USERS)
 
 
-async def test_whom_amplitude_refuses_is_found_and_the_rest_is_put_right(
+async def test_a_user_that_amplitude_refuses_is_found_and_the_rest_is_repaired(
     differing: Workspace,
 ) -> None:
     found = await differing.compare()
@@ -364,7 +366,7 @@ async def test_a_replacement_that_is_refused_leaves_it_pending(differing: Worksp
     assert differing.cohort() == set(USERS)
 
 
-async def test_another_run_at_the_audience_is_told(differing: Workspace) -> None:
+async def test_another_run_at_the_audience_is_reported(differing: Workspace) -> None:
     with differing.ledger.lease(differing.audience().id):
         report = await differing.compare_report()
     assert "delivering this audience" in note(report)
@@ -433,7 +435,7 @@ async def test_a_plan_that_is_made_meanwhile_changes_nothing_of_a_repair(
     assert (done.counts.added, done.counts.removed) == (0, 1)
 
 
-async def test_whoever_leaves_or_enters_meanwhile_is_not_put_in_or_taken_out(
+async def test_everyone_who_leaves_or_enters_in_the_meantime_is_neither_added_nor_removed(
     differing: Workspace,
 ) -> None:
     found = await differing.compare()
@@ -445,7 +447,7 @@ async def test_whoever_leaves_or_enters_meanwhile_is_not_put_in_or_taken_out(
     assert differing.cohort() == {*USERS, "stranger"} - {"u00"}
 
 
-async def test_a_comparison_of_another_cohort_puts_nothing_right(differing: Workspace) -> None:
+async def test_a_comparison_of_another_cohort_repairs_nothing(differing: Workspace) -> None:
     found = await differing.compare()
     other = differing.simulator.world.create_cohort("other", "ana@acme.example")
     differing.change(SettingsChange(cohort_id=other.id))
@@ -486,7 +488,7 @@ async def test_a_comparison_whose_people_are_forgotten_says_so_whatever_they_wer
     ]
 
 
-async def test_a_choice_of_nobody_sends_nothing(differing: Workspace) -> None:
+async def test_a_choice_of_no_one_sends_nothing(differing: Workspace) -> None:
     found = await differing.compare()
     no_one = RepairChoice(
         add=True, remove=True, only=frozenset({(DifferenceKind.MISSING, 1, "no_one")})
@@ -498,7 +500,9 @@ async def test_a_choice_of_nobody_sends_nothing(differing: Workspace) -> None:
 
 
 @sqlite_only
-async def test_a_full_disk_while_comparing_is_told_and_harms_nothing(differing: Workspace) -> None:
+async def test_a_full_disk_while_comparing_is_reported_and_harms_nothing(
+    differing: Workspace,
+) -> None:
     """A limit on file sizes simulates a full disk."""
     before = differing.plan()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -123,7 +123,7 @@ def lake(workspace: Workspace, warehouse: Warehouse) -> Lake:
     return lake
 
 
-def test_whom_it_no_longer_lists_has_left(lake: Lake) -> None:
+def test_someone_it_no_longer_lists_has_left(lake: Lake) -> None:
     lake.warehouse.members(*MEMBERS[1:], "new", "new")
     report = lake.refresh()
     assert (report.outcome, report.removal) == (APPLIED, Removal(10, 10, 1))

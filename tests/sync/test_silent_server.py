@@ -122,14 +122,14 @@ async def until_it_breaks(
     assert was_alive == [True]
 
 
-async def test_a_run_that_can_not_begin_holds_up_nothing_else(
+async def test_a_run_that_cannot_begin_holds_up_nothing_else(
     workspace: Workspace, relay: ForgetfulRelay
 ) -> None:
     relay.stop_at(TAKE)
     await until_it_breaks(relay, begin_run(workspace), LedgerUnreachable)
 
 
-async def test_a_turn_that_can_not_begin_holds_up_nothing_else(
+async def test_a_turn_that_cannot_begin_holds_up_nothing_else(
     workspace: Workspace, relay: ForgetfulRelay, server_ledgers: PostgresqlLedgers
 ) -> None:
     await until_it_breaks(relay, begin_turn(workspace, relay), LedgerUnreachable)
@@ -137,7 +137,7 @@ async def test_a_turn_that_can_not_begin_holds_up_nothing_else(
     until_no_lock_is_held(server_ledgers)
 
 
-async def test_a_lease_that_can_not_be_checked_is_lost_and_nothing_is_sent(
+async def test_a_lease_that_cannot_be_checked_is_lost_and_nothing_is_sent(
     workspace: Workspace, relay: ForgetfulRelay, server_ledgers: PostgresqlLedgers
 ) -> None:
     await workspace.sync()
@@ -175,7 +175,7 @@ async def test_a_lease_that_is_taken_after_its_caller_was_cancelled_is_released(
         pass
 
 
-async def test_a_lease_that_can_not_be_released_is_released_later(
+async def test_a_lease_that_cannot_be_released_is_released_later(
     workspace: Workspace, relay: ForgetfulRelay, server_ledgers: PostgresqlLedgers
 ) -> None:
     ledger = workspace.ledger

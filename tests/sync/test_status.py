@@ -59,7 +59,7 @@ async def import_sample_audiences(workspace: Workspace) -> None:
     workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "by_number")
 
 
-async def test_each_audience_is_told_in_one_word(workspace: Workspace) -> None:
+async def test_each_audience_is_reported_in_one_word(workspace: Workspace) -> None:
     await import_sample_audiences(workspace)
     workspace.read([event("last", True, audience="unlinked")])
     assert {
@@ -136,7 +136,7 @@ async def test_no_size_is_judged_while_a_run_changes_the_cohort(workspace: Works
     assert [str(state) for state in states] == ["2 fewer in Amplitude"]
 
 
-async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed(
+async def test_strangers_that_a_comparison_found_are_reported_until_they_are_removed(
     workspace: Workspace,
 ) -> None:
     workspace.enter("u-1", "u-2")
@@ -167,7 +167,7 @@ async def test_a_cohort_is_never_compared_until_it_is_whatever_else_is_to_be_sai
     assert not summary(workspace, "shoppers").is_never_compared
 
 
-async def test_missing_and_extra_users_of_a_comparison_are_told_together_until_delivered(
+async def test_missing_and_extra_users_of_a_comparison_are_reported_together_until_delivered(
     workspace: Workspace,
 ) -> None:
     workspace.enter("u-1", "u-2", "u-3")
@@ -233,7 +233,7 @@ async def test_all_at_once_are_as_each_alone(workspace: Workspace) -> None:
     assert together[workspace.audience("by_number").id].unidentified == 1
 
 
-async def test_without_the_identifier_are_those_whom_no_event_gave_one(
+async def test_without_the_identifier_are_those_with_none_in_any_event(
     workspace: Workspace,
 ) -> None:
     workspace.mapping = workspace.mapping.parse("$.userId", "$.traits.amplitude_id")

@@ -113,7 +113,7 @@ def test_a_file_is_known_again_however_far_it_has_grown(tmp_path: Path) -> None:
     assert same(path, known)
 
 
-def test_another_file_of_the_same_inode_is_told_apart(tmp_path: Path) -> None:
+def test_another_file_of_the_same_inode_is_distinguished(tmp_path: Path) -> None:
     path = tmp_path / "growing.ndjson"
     path.write_bytes(b"one\n")
     known = identity(path)
@@ -160,7 +160,7 @@ def test_an_identity_has_its_full_size_in_the_end(tmp_path: Path) -> None:
     assert offset.identity.head_size == HEAD
 
 
-def test_a_longer_log_of_the_same_audience_is_told_apart(tmp_path: Path) -> None:
+def test_a_longer_log_of_the_same_audience_is_distinguished(tmp_path: Path) -> None:
     """Its events begin alike for some hundred bytes."""
     path, alike = tmp_path / "growing.ndjson", b'{"context":{"personas":{' + b"x" * 450
     path.write_bytes(b"".join(alike + b"%d\n" % n for n in range(3)))

@@ -323,7 +323,9 @@ def test_a_table_without_the_right_to_read_it_is_named(server: PostgresqlServer)
     assert "permission denied for table private. Nothing was changed. Grant" in said
 
 
-def test_a_wrong_password_is_told_from_a_missing_database(server: PostgresqlServer) -> None:
+def test_a_wrong_password_is_distinguished_from_a_missing_database(
+    server: PostgresqlServer,
+) -> None:
     for url, password, words in (
         (server.url(), Secret("canary-pw"), "password authentication failed for user"),
         (server.url(), None, "no password supplied"),

@@ -127,7 +127,7 @@ def test_a_file_that_grows_is_read_once(
 
 
 @pytest.mark.parametrize("ends", ["\r\n", ""])
-def test_a_byte_order_mark_costs_nobody_their_event(
+def test_a_byte_order_mark_costs_no_one_their_event(
     watcher: Watcher, workspace: Workspace, folder: Path, ends: str
 ) -> None:
     file = folder / "a.ndjson"
@@ -182,7 +182,7 @@ def test_a_file_that_was_renamed_is_not_read_again(
     assert members(workspace.ledger) == {"u1", "u2", "u3"}
 
 
-def test_a_file_that_was_cut_short_is_read_anew(
+def test_a_file_that_was_cut_short_is_read_again(
     watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     file = folder / "a.ndjson"
@@ -299,7 +299,7 @@ def test_a_file_alone_is_asked_whether_it_has_news(workspace: Workspace, folder:
     assert watcher.watching.has_news()
 
 
-def test_a_name_that_is_not_in_utf_8_is_told_and_the_others_are_read(
+def test_a_name_that_is_not_in_utf_8_is_reported_and_the_others_are_read(
     watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     (folder / os.fsdecode(b"caf\xe9.ndjson")).write_text(lines("u1"))
@@ -438,7 +438,7 @@ def test_a_file_that_could_not_be_opened_is_tried_again(
     assert [source.trouble for source in watcher.watching.status()] == ["", ""]
 
 
-def test_what_was_read_of_a_cut_file_is_told(workspace: Workspace, folder: Path) -> None:
+def test_what_was_read_of_a_cut_file_is_reported(workspace: Workspace, folder: Path) -> None:
     """It is in the ledger, so it has to be delivered."""
     file, watcher = folder / "a.gz", Watcher(workspace, folder)
     file.write_bytes(gzip.compress(lines("u1", "u2").encode())[:-4])
@@ -634,7 +634,7 @@ def test_the_content_decides_how_a_file_is_read_and_not_its_name(
     assert workspace.ledger.read(invalid_events) == []
 
 
-def test_a_file_in_no_known_format_is_told_until_it_has_one(
+def test_a_file_in_no_known_format_is_reported_until_it_has_one(
     watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     (folder / "notes.txt").write_text("to do: nothing\n")
@@ -772,7 +772,7 @@ def test_what_is_not_complete_is_told_as_waiting_and_refuses_nothing(
     assert workspace.ledger.read(invalid_events) == []
 
 
-def test_a_line_that_waits_for_a_minute_is_told_with_its_number(
+def test_a_line_that_waits_for_a_minute_is_reported_with_its_number(
     workspace: Workspace, folder: Path
 ) -> None:
     file, watcher = folder / "a.ndjson", Watcher(workspace, folder)
@@ -789,7 +789,7 @@ def test_a_line_that_waits_for_a_minute_is_told_with_its_number(
     assert not watcher.trouble()
 
 
-def test_a_path_that_is_missing_is_told(workspace: Workspace, folder: Path) -> None:
+def test_a_path_that_is_missing_is_reported(workspace: Workspace, folder: Path) -> None:
     file, watcher = folder / "a.ndjson", Watcher(workspace, folder / "a.ndjson")
     assert watcher.poll() == 0
     assert watcher.trouble().startswith("It does not exist yet.")
@@ -897,7 +897,7 @@ def test_a_backlog_shows_how_far_it_is(workspace: Workspace, folder: Path) -> No
     assert seen[-1] == (12_000, size)
 
 
-def test_reading_that_was_interrupted_begins_anew_and_lists_nothing_twice(
+def test_reading_that_was_interrupted_starts_over_and_lists_nothing_twice(
     workspace: Workspace, folder: Path
 ) -> None:
     rows = "".join(csv_rows(f"u{n}") for n in range(3_000)) + "broken\n"
@@ -1044,7 +1044,7 @@ def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
 
 @pytest.mark.parametrize("is_restarted", [False, True])
 @pytest.mark.parametrize("name", [b"app.log.1.xz", b"app.log.1", b"\xff.log"])
-def test_a_log_is_followed_although_what_became_of_it_can_not_be_read(
+def test_a_log_is_followed_although_what_became_of_it_cannot_be_read(
     workspace: Workspace, folder: Path, name: bytes, is_restarted: bool
 ) -> None:
     """It is listed separately; earlier, the log was never read again."""
@@ -1124,7 +1124,7 @@ def test_a_path_that_the_system_refuses_for_a_while_ends_no_session(
     assert members(workspace.ledger) == {"u1", "u2"}
 
 
-def test_a_log_of_which_the_rest_is_gone_is_told_and_the_later_ones_are_read(
+def test_a_log_of_which_the_rest_is_gone_is_reported_and_the_later_ones_are_read(
     workspace: Workspace, folder: Path
 ) -> None:
     rotation = Rotation(folder, "rename")

@@ -201,7 +201,7 @@ async def test_why_the_last_request_was_refused_is_seen(workspace: Workspace) ->
         assert "(401). The signature (X-Signature) is wrong." in source.trouble
 
 
-async def test_a_full_disk_is_told_and_the_sender_tries_again(workspace: Workspace) -> None:
+async def test_a_full_disk_is_reported_and_the_sender_tries_again(workspace: Workspace) -> None:
     async with receiving(workspace) as post:
         workspace.ledger.write(fail, "INSERT", "received")
         answer = await post.send(body_of("u1"))
@@ -275,7 +275,7 @@ async def test_many_senders_at_once_lose_nothing(workspace: Workspace) -> None:
     assert {f"u{n}" for n in taken} <= workspace.cohort()
 
 
-async def test_a_sender_that_goes_away_harms_nobody(workspace: Workspace) -> None:
+async def test_a_sender_that_goes_away_harms_no_one(workspace: Workspace) -> None:
     async with receiving(workspace) as post:
         port = post.client.base_url.port
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -314,13 +314,13 @@ def test_others_may_reach_it_only_with_a_secret() -> None:
         check_host("0.0.0.0", None)  # noqa: S104
 
 
-def test_what_is_no_host_is_told() -> None:
+def test_what_is_no_host_is_reported() -> None:
     for host in ("é" * 70, "no host", "256.1.1.1"):
         with pytest.raises(CannotBind, match="Can't listen on"):
             listen_on(host, 0)
 
 
-async def test_a_port_in_use_is_told(workspace: Workspace) -> None:
+async def test_a_port_in_use_is_reported(workspace: Workspace) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -99,7 +99,7 @@ async def test_a_small_body_does_not_wait_for_a_large_one(workspace: Workspace) 
         (b'{"a":"' + b"x" * 1024 * 1024 + b'"}', 413, "too large"),
     ],
 )
-async def test_a_body_that_can_not_be_taken_is_refused_and_counted(
+async def test_a_body_that_cannot_be_taken_is_refused_and_counted(
     workspace: Workspace, body: bytes, status: int, reason: str
 ) -> None:
     async with receiving(workspace, SECRET) as post:

@@ -56,9 +56,9 @@ class TroubleDialog(Dialog[None]):
         Binding("exclamation_mark", "dismiss(None)", "Close", show=False)
     ]
 
-    def __init__(self, stage: DemoSession) -> None:
+    def __init__(self, demo: DemoSession) -> None:
         super().__init__()
-        self._stage = stage
+        self._demo = demo
 
     def box(self) -> ComposeResult:
         """What the dialog is for, the list, and how to use it."""
@@ -79,7 +79,7 @@ class TroubleDialog(Dialog[None]):
 
     def on_key(self, event: events.Key) -> None:
         """Turn the kind with this number on or off."""
-        kinds = self._stage.troubles()
+        kinds = self._demo.troubles()
         if event.key.isdecimal() and 1 <= int(event.key) <= len(kinds):
             event.stop()
             self._toggle(kinds[int(event.key) - 1].name)
@@ -89,7 +89,7 @@ class TroubleDialog(Dialog[None]):
         self._toggle(event.key)
 
     def _toggle(self, name: Hashable) -> None:
-        text = self._stage.toggle(str(name))
+        text = self._demo.toggle(str(name))
         self.services.notifications.log(text)
         self.query_one("#told", Static).update(safe_text(text))
         self._show()
@@ -109,7 +109,7 @@ class TroubleDialog(Dialog[None]):
                     Cell("on", "bad") if trouble.is_on else Cell("off", "dim"),
                 ),
             )
-            for number, trouble in enumerate(self._stage.troubles(), 1)
+            for number, trouble in enumerate(self._demo.troubles(), 1)
         ]
         grid = self.query_one(Grid)
         grid.styles.height = 1 + max(len(rows), ROOM_WHEN_EMPTY)

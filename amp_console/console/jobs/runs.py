@@ -150,7 +150,7 @@ class RunJob(Job, Generic[O_co]):
         self.snapshot = snapshot
         self._seen_at = self._timing.monotonic()
         for speed, progress in zip(self.speeds, snapshot.audiences, strict=True):
-            speed.saw(snapshot.elapsed, progress.done)
+            speed.record(snapshot.elapsed, progress.done)
         self.progressed()
 
 

@@ -22,7 +22,7 @@ class Speed:
         self._steps = 0
         self._first_step = began
 
-    def saw(self, at: float, done: int) -> None:
+    def record(self, at: float, done: int) -> None:
         """Record how many users are done at a time; times only increase."""
         if done != self._seen[-1][1]:
             self._seen.append((at, done))

@@ -38,7 +38,7 @@ UsefulActions = Sequence[str | Labelled | Withheld]
 ALWAYS = ("back", "filter", "command_palette", "help")
 """The actions at the end of every footer, if they work there."""
 NEVER = ("go", "quit")
-"""Actions that do not just fill room: main screens have their own bar."""
+"""Actions that never fill leftover room: main screens have their own bar."""
 LAST = ("quit",)
 """The actions at the right end of a wide footer."""
 NEXT_PANEL = "next_panel"
@@ -124,7 +124,7 @@ class ScreenFooter:
         return FooterKeys([*focused, *useful, *tab, *others], always, last)
 
     def _labelled_back(self, back: _Found, others: Iterable[_Found], label: str) -> _Found:
-        """Esc with the label of what it does now, or its own if the focused widget uses it."""
+        """Esc with the label of what it does now, or with none if the focused widget uses Esc."""
         is_used = any(item.key.key == back.key.key for item in others)
         return back._replace(key=back.key._replace(label="" if is_used else label or self._back()))
 

@@ -115,16 +115,16 @@ class FormScreen(BaseScreen):
             self.all_corrected()
 
     def show_mistakes(
-        self, told: Mapping[str, str], tone: str = "bad", *, is_answer: bool = False
+        self, mistakes: Mapping[str, str], tone: str = "bad", *, is_answer: bool = False
     ) -> None:
         """Show each mistake at its field, none at the others, and focus the first.
 
         `is_answer`: they are Amplitude's answer, so they can't be checked here.
         """
-        self._answers = set(told) if is_answer else set()
+        self._answers = set(mistakes) if is_answer else set()
         fields = list(self.query(Field))
         for field in fields:
-            field.show_note(told.get(field.control.id or "", ""), self.services.glyphs, tone)
+            field.show_note(mistakes.get(field.control.id or "", ""), self.services.glyphs, tone)
         wrong = next((field for field in fields if field.note), None)
         if wrong is not None:
             wrong.control.focus()

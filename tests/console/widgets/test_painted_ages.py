@@ -13,7 +13,7 @@ class Clock:
         return f"{(self.now - (moment or 0)) // MINUTE} min ago"
 
 
-def test_rows_are_painted_anew_once_an_age_among_them_is_another() -> None:
+def test_rows_are_painted_again_once_an_age_among_them_is_another() -> None:
     clock = Clock()
     ages = PaintedAges(clock.age)
     assert ages.paint(8 * MINUTE) == "2 min ago"

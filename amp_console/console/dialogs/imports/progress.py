@@ -118,7 +118,7 @@ class ImportPane(Vertical):
             return safe_text(("Stopping…" if job.is_ending else "Opening…", MUTED))
         width = max(10, (self.query_one("#progress").size.width or 60) - 26)
         clock = services.timing.monotonic()
-        self._speed.saw(clock, job.done)
+        self._speed.record(clock, job.done)
         left = self._speed.seconds_left(job.total - job.done, clock) if job.total else None
         eta = f"{lasting_about(left)} left" if left else ""
         share = bar(services.glyphs, job.done, job.total, width) if job.total else ""

@@ -234,7 +234,7 @@ audience only: two audiences would undo each other's changes."""
     def _question(self, known: Audience, cohort: Cohort, leaving: int) -> Confirm:
         """Ask before linking; Enter links only if no one can be removed."""
         size = "of unknown size" if cohort.size is None else f"of {plural(cohort.size, 'user')}"
-        told = [
+        rows = [
             safe_text(f"“{_name(cohort)}”, a cohort {size}{_owned(cohort)}."),
             safe_text(""),
             safe_text(
@@ -246,14 +246,14 @@ audience only: two audiences would undo each other's changes."""
         if removes:
             people = plural(leaving, "person", "people")
             warning = f"It removes {people} who left the audience, if they are in the cohort."
-            told.append(safe_text((warning, WARN)))
+            rows.append(safe_text((warning, WARN)))
         others = [item for item in self._linked_to(cohort.id) if item.id != known.id]
         if others:
             names = ", ".join(f"“{clean(other.name)}”" for other in others)
             warning = (
                 f"It is already linked to {names}: two audiences would undo each other's changes."
             )
-            told += [safe_text(""), safe_text((warning, WARN))]
+            rows += [safe_text(""), safe_text((warning, WARN))]
         if known.cohort_id is not None and known.cohort_id != cohort.id:
             before = clean(known.linked_name or known.cohort_id)
             replaced = (
@@ -261,10 +261,10 @@ audience only: two audiences would undo each other's changes."""
                 if known.broken
                 else f"The cohort linked now, “{before}”, stays as it is."
             )
-            told += [safe_text(""), safe_text(replaced)]
+            rows += [safe_text(""), safe_text(replaced)]
         yes = "Link anyway" if others else "Link"
         return Confirm(
-            f"Link “{clean(known.name)}”?", told, yes=yes, is_danger=removes or bool(others)
+            f"Link “{clean(known.name)}”?", rows, yes=yes, is_danger=removes or bool(others)
         )
 
     def useful_actions(self) -> UsefulActions:

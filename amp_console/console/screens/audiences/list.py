@@ -191,7 +191,7 @@ order and columns as a view."""
     def on_screen_suspend(self) -> None:
         """Sort again after another screen; a dialog does not change the order."""
         if not self.app.screen.is_modal:
-            sort_at_the_next_look(self)
+            sort_on_next_load(self)
 
     def revisit(self) -> None:
         super().revisit()
@@ -365,7 +365,7 @@ order and columns as a view."""
 
         async def update() -> None:
             await post_updated(services.notifications, *asked)
-            sort_at_the_next_look(self)
+            sort_on_next_load(self)
             self.reload()
 
         services.run_in_background(update())
@@ -379,7 +379,7 @@ order and columns as a view."""
         self.query_one("#list", Grid).marks.clear()
 
 
-def sort_at_the_next_look(home: AudiencesScreen) -> None:
+def sort_on_next_load(home: AudiencesScreen) -> None:
     """Sort the rows at the next read of the ledger; until then, rows do not move."""
     for grid in home.query("#list").results(Grid):
         grid.rows.keeps_order = False

@@ -248,9 +248,9 @@ it is. The next sync creates a new one."""
         """Save the entries, after explaining the effect of a new ID type."""
         assert self._seen is not None
         made = self._entered()
-        told = mistakes(made)
-        self.show_mistakes(told)
-        if told:
+        wrong = mistakes(made)
+        self.show_mistakes(wrong)
+        if wrong:
             return
         change = change_asked(made, self._seen)
         if change is None:

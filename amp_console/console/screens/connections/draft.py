@@ -66,32 +66,32 @@ class Draft(NamedTuple):
 class Mistakes(Exception):
     """What is wrong, by field; the texts say what to enter instead."""
 
-    def __init__(self, told: dict[str, str]) -> None:
-        super().__init__("; ".join(told))
-        self.told = told
+    def __init__(self, by_field: dict[str, str]) -> None:
+        super().__init__("; ".join(by_field))
+        self.by_field = by_field
 
 
 def draft(entered: Entered, known: Connection | None, others: Iterable[Connection]) -> Draft:
     """Build a connection from the entries and the known one. Raises `Mistakes`."""
-    told: dict[str, str] = {}
+    by_field: dict[str, str] = {}
 
     def judged(field: str, check: Callable[[str], T], text: str) -> T | None:
         try:
             return check(text)
         except ValueError as error:
-            told[field] = str(error)
+            by_field[field] = str(error)
             return None
 
     taken = {other.name for other in others if known is None or other.id != known.id}
     name = judged("name", lambda text: _free_name(text, taken), entered.name)
-    credentials = _credentials(entered, told)
+    credentials = _credentials(entered, by_field)
     app_id = judged("app-id", _app_id, entered.app_id)
     owner = judged("owner", checked_email, entered.owner)
     base_url = judged("base-url", _base_url, entered.base_url)
     ledger = judged("ledger", lambda _: _place(entered, known), "")
     operator = judged("operator", checked_operator, entered.operator)
-    if name is None or app_id is None or owner is None or told:
-        raise Mistakes(told)
+    if name is None or app_id is None or owner is None or by_field:
+        raise Mistakes(by_field)
     settings: dict[str, object] = {
         "name": name,
         "app_id": app_id,
@@ -144,7 +144,7 @@ def _base_url(text: str) -> str | None:
     return checked_base_url(url)
 
 
-def _credentials(entered: Entered, told: dict[str, str]) -> Credentials | None:
+def _credentials(entered: Entered, by_field: dict[str, str]) -> Credentials | None:
     """The typed keys; mistakes are reported by field, without quoting a key."""
     texts = {
         "api-key": trimmed(entered.api_key.reveal()),
@@ -157,8 +157,8 @@ def _credentials(entered: Entered, told: dict[str, str]) -> Credentials | None:
         try:
             checked_keys(*pair)
         except ValueError as error:
-            told[field] = _missing(entered, field) if not texts[field] else str(error)
-    if told.keys() & pairs.keys():
+            by_field[field] = _missing(entered, field) if not texts[field] else str(error)
+    if by_field.keys() & pairs.keys():
         return None
     return checked_keys(*texts.values())
 

@@ -165,8 +165,8 @@ under your name, which is user@host unless you enter another one."""
             made = draft(self._entered(), self._known, self._others)
         except Mistakes as mistakes:
             self.query("#welcome").set(display=False)  # mistakes need the room
-            self.show_mistakes(mistakes.told)
-            if not {"base-url", LEDGER, OPERATOR}.isdisjoint(mistakes.told):
+            self.show_mistakes(mistakes.by_field)
+            if not {"base-url", LEDGER, OPERATOR}.isdisjoint(mistakes.by_field):
                 self.action_advanced()
             self.say(NOT_SAVED, "bad")
             return None
@@ -186,7 +186,7 @@ under your name, which is user@host unless you enter another one."""
         try:
             draft(self._entered(), self._known, self._others)
         except Mistakes as found:
-            return found.told
+            return found.by_field
         return {}
 
     def all_corrected(self) -> None:
@@ -203,8 +203,8 @@ under your name, which is user@host unless you enter another one."""
     def on_key_input_refused(self, event: KeyInput.Refused) -> None:
         """Reject a paste of more lines than there are keys."""
         name = event.input.id or ""
-        told = f"{event.lines} lines were pasted. Paste one key, or both keys on two lines."
-        self.show_mistakes({name: told}, is_answer=True)
+        text = f"{event.lines} lines were pasted. Paste one key, or both keys on two lines."
+        self.show_mistakes({name: text}, is_answer=True)
 
     # Testing and saving.
 
@@ -332,9 +332,9 @@ under your name, which is user@host unless you enter another one."""
             self._refuse(LEDGER, str(error) or NOT_KEPT_IN_KEYRING)
             return None
 
-    def _refuse(self, field: str, told: str) -> None:
+    def _refuse(self, field: str, text: str) -> None:
         """Show at an advanced field why nothing was saved."""
-        self.show_mistakes({field: told}, is_answer=True)
+        self.show_mistakes({field: text}, is_answer=True)
         self.action_advanced()
         self.say("Nothing was saved.", "warn")
 

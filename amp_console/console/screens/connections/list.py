@@ -42,8 +42,8 @@ from amp_console.console.screens.connections.rows import (
     EMPTY,
     NO_KEYS,
     STILL_THERE,
+    keys_after_deletion,
     row,
-    told_after,
 )
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.texts import MUTED, TONE, WARN, Part, safe_text
@@ -306,7 +306,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         except (KeysError, SettingsError) as error:
             services.notifications.post(str(error), "error")
             return
-        text, is_gone = told_after(connection, waiting)
+        text, is_gone = keys_after_deletion(connection, waiting)
         ledgers = services.environment.ledgers
         await aside(log_connection_deleted, ledgers, connection, services.timing.now)
         is_kept = ledgers.exists(connection)

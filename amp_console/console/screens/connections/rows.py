@@ -78,7 +78,7 @@ def status_of(services: Services, connection: Connection) -> ConnectionStatus | 
     return next((item for item in known if item.connection.id == connection.id), None)
 
 
-def told_after(connection: Connection, waiting: tuple[str, ...]) -> tuple[str, bool]:
+def keys_after_deletion(connection: Connection, waiting: tuple[str, ...]) -> tuple[str, bool]:
     """Say where a deleted connection's keys are, and return whether they are gone."""
     if connection.keyring_item is None:
         return NO_KEYS, True

@@ -80,7 +80,7 @@ _LETS = {
 }
 
 
-def lets(audience: LiveAudience | None) -> str | None:
+def confirmation_label(audience: LiveAudience | None) -> str | None:
     """What lets a waiting audience go live; None if it is not waiting for a confirmation."""
     return _LETS.get(audience.state) if audience is not None else None
 

@@ -103,7 +103,7 @@ class LiveAudienceDetail(Vertical):
     DEFAULT_CSS = """
     LiveAudienceDetail { layout: horizontal; }
     LiveAudienceDetail #facts { width: 2fr; height: 1fr; }
-    LiveAudienceDetail #closer { height: auto; }
+    LiveAudienceDetail #facts { height: auto; }
     LiveAudienceDetail #of-audience { width: 3fr; height: 1fr; }
     LiveAudienceDetail #own-changes { padding: 0 1 0 0; display: none; height: 1fr; }
     LiveAudienceDetail #requests { height: 1fr; }
@@ -119,7 +119,7 @@ class LiveAudienceDetail(Vertical):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="facts", classes="panel"):
-            yield FittedText(id="closer")
+            yield FittedText(id="facts")
         with Vertical(id="of-audience"):
             yield LastChanges(
                 "Its last changes", rows.OWN_CHANGES, rows.own_change_row, id="own-changes"
@@ -147,13 +147,13 @@ class LiveAudienceDetail(Vertical):
             found = next((item for item in now.audiences if item.audience_id == key), None)
             if found is not None:
                 own = [change for change in now.latest if change.audience == found.name]
-                facts = partial(rows.closer, found, services_of(self).glyphs, is_over=is_over)
+                facts = partial(rows.detail_text, found, services_of(self).glyphs, is_over=is_over)
                 self._show(found.name, facts, own)
                 shown = _RequestsOf(
                     now.run_id, found.audience_id, found.name, found.counts, is_over
                 )
         elif isinstance(key, tuple) and (other := others.get(key)) is not None:
-            self._show(other.name, partial(rows.other_closer, other), None)
+            self._show(other.name, partial(rows.other_detail_text, other), None)
             shown = _RequestsOf(
                 int(key[0]), other.audience_id, other.name, other.counts, is_over=False
             )
@@ -175,7 +175,7 @@ class LiveAudienceDetail(Vertical):
     ) -> None:
         """Show an audience; `changes` is None if they are not known here."""
         self.query_one("#facts").border_title = safe_text(name, max_length=60)
-        self.query_one("#closer", FittedText).fit(facts)
+        self.query_one("#facts", FittedText).fit(facts)
         own_changes = self.query_one(LastChanges)
         own_changes.set_class(changes is not None, "-known")
         own_changes.show(changes or ())

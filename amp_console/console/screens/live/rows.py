@@ -147,7 +147,9 @@ def first_live(audiences: Sequence[LiveAudience]) -> int:
     return sent.index(True) if True in sent else 0
 
 
-def closer(audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool = False) -> Content:
+def detail_text(
+    audience: LiveAudience, glyphs: Glyphs, width: int, *, is_over: bool = False
+) -> Content:
     """One audience: its lag with the reason, what this session did, and what it read.
 
     `is_over`: the session has ended, so none of this is about the present.
@@ -192,7 +194,7 @@ def _waiting(audience: LiveAudience) -> str:
     return f"{audience.state}. Press s to confirm that it removes {audience.would_remove}."
 
 
-def other_closer(audience: RunAudience, width: int) -> Content:
+def other_detail_text(audience: RunAudience, width: int) -> Content:
     """One audience of another process's session, as far as the ledger shows it."""
     counts, pending = audience.counts, audience.pending
     figures = (

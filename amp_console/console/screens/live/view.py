@@ -268,7 +268,7 @@ sources if a small terminal has no room for them otherwise."""
             if action == ("pause" if is_paused else "resume"):
                 return False
         if action == "go_live" and is_open(self):
-            return actions.lets(self._current) is not None
+            return actions.confirmation_label(self._current) is not None
         if action == "end" and is_open(self) and self._job is not None and self._job.is_ending:
             return False
         if action == "changes" and is_open(self) and self._job is None:
@@ -278,8 +278,8 @@ sources if a small terminal has no room for them otherwise."""
     def useful_actions(self) -> UsefulActions:
         if not under_way(self._job):
             return "follow", "listen"
-        lets = actions.lets(self._current)
-        go_live = (Labelled("go_live", lets),) if lets else ()
+        confirmation_label = actions.confirmation_label(self._current)
+        go_live = (Labelled("go_live", confirmation_label),) if confirmation_label else ()
         return *go_live, "pause", "resume", "end", "go('errors')", "follow", "listen"
 
     def disabled_reason(self, action: str) -> str | None:

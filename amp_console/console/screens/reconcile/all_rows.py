@@ -172,7 +172,7 @@ def _kinds(last: Comparison, resolved: Resolved | None) -> list[tuple[str, str]]
     return found
 
 
-def closer(
+def detail_text(
     known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs, now: int, width: int
 ) -> Content:
     """One audience and its cohort: verdict, bar, and kinds of differences.

@@ -25,7 +25,7 @@ from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.reconcile.all_rows import (
     COLUMNS,
     ComparedAudience,
-    closer,
+    detail_text,
     is_over,
     read_known,
     row,
@@ -104,7 +104,7 @@ audience, with everyone who differs."""
         )
         several = Vertical(grid, id="several", classes="panel")
         several.border_title = "Reconcile"
-        yield Split(several, ScrollPane(FittedText(id="closer"), id="one", classes="panel"))
+        yield Split(several, ScrollPane(FittedText(id="facts"), id="one", classes="panel"))
         with Container(id="state", classes="panel"):
             yield Static(id="says")
 
@@ -188,7 +188,7 @@ audience, with everyone who differs."""
             title = safe_text(known.audience.name, max_length=60)
             self.query_one("#one").border_title = title
             glyphs, now = self.services.glyphs, self.services.clock.age_now
-            self.query_one(FittedText).fit(partial(closer, known, self._work, glyphs, now))
+            self.query_one(FittedText).fit(partial(detail_text, known, self._work, glyphs, now))
 
     def _says(self) -> str:
         work, quota = self._work, self.services.figures.quota

@@ -35,7 +35,7 @@ def sent_by(work: ReconcileJob | None, audience_id: int) -> int:
     return now.done if now is not None else 0
 
 
-def came_of(work: ReconcileJob, audience_id: int) -> Content | None:
+def result_text(work: ReconcileJob, audience_id: int) -> Content | None:
     """The result of a job that is over; None if the comparison says everything."""
     note = work.note_of(audience_id)
     if note:

@@ -34,7 +34,7 @@ from amp_console.console.screens.reconcile.repair import (
     choose_repair,
     start,
 )
-from amp_console.console.screens.reconcile.status import came_of, doing, sent_by
+from amp_console.console.screens.reconcile.status import doing, result_text, sent_by
 from amp_console.console.texts import MUTED, WARN, safe_text
 from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
@@ -273,7 +273,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
             text = doing(working, self._audience_id, services.glyphs)
         else:
             quota = services.figures.quota
-            result = came_of(job, self._audience_id) if job is not None else None
+            result = result_text(job, self._audience_id) if job is not None else None
             if self._earlier:
                 result = safe_text((self._earlier, WARN))
             text = result or safe_text((f"{quota}." if quota else "", MUTED))

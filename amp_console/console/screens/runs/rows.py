@@ -76,12 +76,12 @@ _READ = {
 """Which events a run counts: a sync delivers what was read before it, a session reads itself."""
 
 
-def outcome(picture: RunView, glyphs: Glyphs) -> str:
+def outcome(view: RunView, glyphs: Glyphs) -> str:
     """The sign and the word for a run's outcome or current activity."""
-    word = picture.outcome
+    word = view.outcome
     if word in set(RunStatus):
-        word = run_outcome(picture.kind, RunStatus(word))
-    return f"{sign(picture.outcome, word, glyphs)} {word}"
+        word = run_outcome(view.kind, RunStatus(word))
+    return f"{sign(view.outcome, word, glyphs)} {word}"
 
 
 def sign(status: str, word: str, glyphs: Glyphs) -> str:
@@ -236,11 +236,11 @@ def _known(label: str, parts: Sequence[tuple[str, int | None, str]]) -> Content:
     return safe_text(*text, ("" if len(text) > 1 else "none so far", MUTED))
 
 
-def headline(picture: RunView, glyphs: Glyphs, room: int) -> Content:
+def headline(view: RunView, glyphs: Glyphs, room: int) -> Content:
     """The outcome as a sign and a word, then sentences about the run, in `room` columns."""
-    style = TONE[picture.tone]
-    first, *rest = picture.says or ("",)
-    head = safe_text((outcome(picture, glyphs), f"{STRONG} {style}"), "  ")
+    style = TONE[view.tone]
+    first, *rest = view.says or ("",)
+    head = safe_text((outcome(view, glyphs), f"{STRONG} {style}"), "  ")
     arrow = safe_text((f"  {glyphs.arrow} ", ACCENT))
     return lines(
         beside(head, safe_text(first), room),

@@ -162,8 +162,8 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
         self._refuse_lines(event.lines)
 
     def _refuse_lines(self, count: int) -> None:
-        told = f"{count} lines were pasted. A password is one line."
-        self.show_mistakes({PASSWORD: told}, is_answer=True)
+        text = f"{count} lines were pasted. A password is one line."
+        self.show_mistakes({PASSWORD: text}, is_answer=True)
 
     # Testing and saving.
 

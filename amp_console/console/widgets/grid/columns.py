@@ -238,7 +238,7 @@ def _shrunk(
     """Narrow the flexible columns if even the indispensable ones do not fit.
 
     Blanks in columns without a label are removed first, then such columns (e.g. bars) are narrowed,
-    and finally the first column, which has the name of a row.
+    then labeled ones, the last one first: the first one has the name of a row.
     """
     over, widths = _over(fitted, room), {item.at: item.width for item in fitted}
     flexible = [at for at in widths if columns[at].flex]
