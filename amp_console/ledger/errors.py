@@ -168,6 +168,15 @@ def explain_os(error: OSError, path: Path) -> LedgerError:
     )
 
 
+def not_locked(path: Path, error: OSError) -> LedgerError:
+    """Turn the system's error, met while a ledger was to be locked, into the operator's."""
+    why = error.strerror or type(error).__name__
+    return LedgerError(
+        f"The ledger {path} can't be locked ({why}). Nothing was changed. Check the disk, and the "
+        "permissions of its folder."
+    )
+
+
 def damaged(path: Path, what: str) -> LedgerDamaged:
     """Return the error for a file that is no intact ledger: what can be recovered, and how.
 

@@ -8,7 +8,7 @@ alive.
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -57,8 +57,10 @@ class Locks(Protocol):
 class FileLocks:
     """The locks of one ledger, as files in a folder beside it."""
 
-    def __init__(self, ledger: Path) -> None:
+    def __init__(self, ledger: Path, explain: Callable[[Path, OSError], Exception]) -> None:
+        """`explain` turns the system's errors into those that taking a lock raises."""
         self._ledger = ledger
+        self._explain = explain
 
     @contextmanager
     def lease(self, audience_id: int) -> Iterator[None]:
@@ -78,13 +80,21 @@ class FileLocks:
 
     @contextmanager
     def _hold(self, name: str, busy: type[Exception]) -> Iterator[None]:
-        lock = self._lock(name)
-        if not _is_acquired(lock):
+        lock = self._acquired(name)
+        if lock is None:
             raise busy
         try:
             yield
         finally:
             lock.release()
+
+    def _acquired(self, name: str) -> "FileLock | None":
+        """Acquire a lock at once; None where another process or thread holds it."""
+        try:
+            lock = self._lock(name)
+            return lock if _is_acquired(lock) else None
+        except OSError as error:  # the disk is full, say, or there are too many open files
+            raise self._explain(self._ledger, error) from error
 
     @contextmanager
     def hold_run(self) -> Iterator[str]:
@@ -93,8 +103,8 @@ class FileLocks:
         Acquire it before the run is in the ledger, so that no process sees the run without it.
         """
         name = f"run-{os.urandom(8).hex()}"
-        lock = self._lock(name)
-        lock.acquire(blocking=False)
+        lock = self._acquired(name)
+        assert lock is not None  # no one else knows its name
         try:
             yield name
         finally:

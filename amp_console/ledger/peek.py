@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from amp_console.ledger.backups import open_to_read
 from amp_console.ledger.db import Db
-from amp_console.ledger.errors import damaged, explain, explain_os
+from amp_console.ledger.errors import damaged, explain, explain_os, not_locked
 from amp_console.ledger.files import EMPTY
 from amp_console.ledger.locks import FileLocks
 from amp_console.ledger.moved import running_locks_if_in_use
@@ -32,7 +32,7 @@ def peek_at_file(path: Path, work: Callable[[Db, frozenset[int]], T]) -> T | Non
                 return None
             db.create_function("this_operator", 0, str)  # of no one's
             db.execute("BEGIN")
-            return work(db, FileLocks(path).dead(running_locks_if_in_use(db)))
+            return work(db, FileLocks(path, not_locked).dead(running_locks_if_in_use(db)))
     except sqlite3.Error as error:
         raise explain(error, path) from error
     except OSError as error:

@@ -15,7 +15,7 @@ from amp_console.ledger.backups import (
 )
 from amp_console.ledger.database import Access
 from amp_console.ledger.db import Db
-from amp_console.ledger.errors import LedgerError, damaged, explain, explain_os
+from amp_console.ledger.errors import LedgerError, damaged, explain, explain_os, not_locked
 from amp_console.ledger.event_log import log_backup
 from amp_console.ledger.files import EMPTY, prepare
 from amp_console.ledger.locks import FileLocks, Locks
@@ -44,7 +44,7 @@ class SqliteDatabase:
         is_durable: bool,
     ) -> None:
         self.url = str(path)
-        self.locks: Locks = FileLocks(path)
+        self.locks: Locks = FileLocks(path, not_locked)
         self.backups: Backups | None = Backups(path, backups)
         self._path = path
         self._backups = self.backups
