@@ -91,11 +91,14 @@ async def test_a_name_is_chosen_in_the_form_and_used_at_once(harness: ConsoleHar
         await pilot.press("f2")
         await until(pilot, lambda: "can't be shown" in told(pilot, "operator"))
         form.query_one("#operator", Input).value = "Ana Ng"
+        harness.environment.connections.change(connection, read_only=True)  # by another process
         await pilot.press("f2")
         await until_notified(pilot, "Saved “Acme prod”")
-        assert harness.environment.connections.get(connection.name).operator == "Ana Ng"
+        saved = harness.environment.connections.get(connection.name)
+        assert (saved.operator, saved.read_only) == ("Ana Ng", True)
         session = services(pilot).session
         assert session is not None
+        assert session.connection == saved
         named = await session.ledger.aread(
             lambda db: db.execute("SELECT this_operator()").fetchone()
         )

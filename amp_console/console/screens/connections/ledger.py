@@ -73,8 +73,12 @@ async def switch_ledger(
 
 
 async def reopen(services: Services, connection: Connection) -> None:
-    """Let an open connection use the ledger and operator's name in its current settings."""
+    """Let an open connection use the ledger and operator's name in its current settings.
+
+    Raises `SettingsError`.
+    """
     opened = services.connections.find(connection)
     if opened is not None:
-        await opened.sessions.open(connection)
+        known = await aside(services.environment.connections.all)
+        await opened.sessions.open(next(item for item in known if item.id == connection.id))
         opened.publish_ledger_change()
