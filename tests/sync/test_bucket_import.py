@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
@@ -23,7 +25,7 @@ from amp_console.sync.sources.bucket.client import BucketClient
 from amp_console.sync.sources.bucket.listing import find_object
 from amp_console.sync.sources.bucket.object_set import ObjectSet
 from amp_console.sync.sources.bucket.objects import ObjectStream
-from amp_console.sync.sources.bucket.store import open_store
+from amp_console.sync.sources.bucket.store import client_options, open_store
 from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, Request, bucket_server
 from tests.sync.workspace import Workspace, event
 
@@ -359,3 +361,50 @@ def test_another_reader_of_the_bucket_is_told_to_wait(
     assert "Another import or live session is reading from events" in report.unreadable[0]
     assert (report.tally.read, bucket.requests) == (0, [])
     assert read(workspace, bucket).tally.read == 1
+
+
+class _TranscodingServer(BaseHTTPRequestHandler):
+    """Answers as Google does for an object with Content-Encoding gzip."""
+
+    protocol_version = "HTTP/1.1"
+    packed = gzip.compress(b"events")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+    def do_GET(self) -> None:
+        body, total = self.packed, len(self.packed)
+        if "gzip" in (self.headers.get("Accept-Encoding") or ""):
+            self.send_response(206)
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Range", f"bytes 0-{total - 1}/{total}")
+        else:
+            body = gzip.decompress(body)
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Sun, 03 May 2026 19:42:50 GMT")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_google_is_asked_for_gzipped_objects_as_they_are(tmp_path: Path) -> None:
+    from obstore.store import GCSStore  # an optional extra
+
+    options = client_options(BucketAddress.parse("gs://events"))
+    options["allow_http"] = True
+    with ThreadingHTTPServer(("127.0.0.1", 0), _TranscodingServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        account = {"gcs_base_url": f"http://127.0.0.1:{server.server_port}", "disable_oauth": True}
+        key_file = tmp_path / "account.json"
+        key_file.write_text(
+            json.dumps({**account, "client_email": "", "private_key": "", "private_key_id": ""})
+        )
+        store = GCSStore("events", service_account_path=str(key_file), client_options=options)
+        client = BucketClient(store)
+        try:
+            found = client.fetch("a.gz", (0, 1_000))
+        finally:
+            client.close()
+            server.shutdown()
+    assert found.part == _TranscodingServer.packed

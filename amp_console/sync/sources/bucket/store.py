@@ -14,7 +14,7 @@ from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.bucket.errors import explain_settings
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ClientConfig, ObjectStore
 
 _OWN = (
     "AWS_ACCESS_KEY_ID",
@@ -67,11 +67,7 @@ def open_store(
             " Install it with: pip install 'amp-console[s3]'"
         ) from None
     common: Any = {
-        "client_options": {
-            "allow_http": address.endpoint.startswith("http://"),
-            "timeout": timedelta(seconds=options.request_time),
-            "read_timeout": timedelta(seconds=options.silence),
-        },
+        "client_options": client_options(address, options),
         "retry_config": {
             "max_retries": options.retries,
             "retry_timeout": timedelta(seconds=options.retry_time),
@@ -93,6 +89,20 @@ def open_store(
         raise UnreadableSource(
             f"{address.name} can't be read. {reason} Nothing was read."
         ) from None
+
+
+def client_options(address: BucketAddress, options: TransferOptions = TRANSFER) -> "ClientConfig":
+    """The settings of obstore's HTTP client for a bucket."""
+    found: ClientConfig = {
+        "allow_http": address.endpoint.startswith("http://"),
+        "timeout": timedelta(seconds=options.request_time),
+        "read_timeout": timedelta(seconds=options.silence),
+    }
+    if address.scheme == "gs":
+        # Else Google unpacks objects with Content-Encoding gzip, and then sends no parts of them:
+        # https://cloud.google.com/storage/docs/transcoding
+        found["default_headers"] = {"accept-encoding": "gzip"}
+    return found
 
 
 def _s3_settings(address: BucketAddress) -> dict[str, Any]:
