@@ -75,6 +75,11 @@ def test_floating_point_numbers_are_no_identifiers(profile: Warehouse) -> None:
     assert "holds floating-point numbers" in refusal(profile, "SELECT 1.5::float8 AS user_id")
 
 
+def test_a_value_that_can_not_be_read_ends_the_query_with_a_sentence(profile: Warehouse) -> None:
+    said = refusal(profile, "SELECT 'u1' AS user_id, '20000-01-01'::timestamptz AS expires_at")
+    assert said.startswith("ADBC profile lake sent a value that can't be read: ")
+
+
 def test_changes_are_read_on_from_the_cursor(profile: Warehouse) -> None:
     sql = (
         "SELECT * FROM (VALUES ('a', true, '2026-05-03 19:00+00'::timestamptz), "

@@ -101,6 +101,11 @@ class AdbcEngine:
             raise WarehouseError(
                 f"{what.format(self._product)}: {words}.", "Check the query and the source."
             ) from None
+        except (ArithmeticError, LookupError, ValueError) as error:  # a year past 9999, say
+            raise WarehouseError(
+                f"{self._product} sent a value that can't be read: {error}.",
+                "Leave such rows out in the query, or convert them.",
+            ) from None
 
 
 def _without_warnings(rows: Iterator[Row], count: int) -> list[Row]:
