@@ -175,7 +175,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await until_shown(pilot, "Newsletter", "12,120", "11,774")
     _list(pilot).go_to(await _id_of(pilot, SHOPPERS.key))
     await pilot.press("u")
-    await until_shown(pilot, "fewer in Amplitude")
+    await until_shown(pilot, "fewer in Amplitude", "(read just now)")
     yield "audiences"
     await _visit(pilot, "e", "Cohort owner")
     yield "settings"

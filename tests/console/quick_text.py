@@ -72,7 +72,7 @@ def _write(screen: Screen[object], rows: list[list[str]]) -> None:
     """Write the text of a screen's widgets over what these rows hold."""
     for widget, (region, clip) in reversed(screen._compositor.visible_widgets.items()):
         seen = region.intersection(clip)
-        if widget is screen or not seen:
+        if widget is screen or not seen or not widget.is_attached:
             continue
         crop = seen.translate(-region.offset)
         left, right = seen.column_span

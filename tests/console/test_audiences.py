@@ -485,6 +485,21 @@ async def test_marks_go_once_a_sync_of_the_marked_audiences_has_begun(
         await until_gone(pilot, "marked")
 
 
+async def test_marks_set_before_the_list_is_read_again_stay(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        select(pilot, SHOPPERS)
+        await pilot.press("s")
+        await until_shown(pilot, "Before you send")
+        await pilot.press("y")
+        await until_shown(pilot, "● delivered")
+        with blocked_reads(pilot):
+            await pilot.press("1", "space")
+            await until_shown(pilot, "1 marked")
+        await until_shown(pilot, "just now", "1 marked")
+
+
 async def test_enabling_an_audience_takes_back_that_it_is_disabled(
     harness: ConsoleHarness,
 ) -> None:

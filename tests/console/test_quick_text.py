@@ -102,3 +102,14 @@ async def test_wide_characters_are_cut_where_textual_cuts_them() -> None:
             text = text_of_screen(app)
             assert len("".join(text)) > 10
             assert text == [strip.text.rstrip() for strip in rendered(app)]
+
+
+async def test_a_widget_that_was_removed_is_not_drawn_before_the_next_layout() -> None:
+    app = WideText()
+    async with app.run_test():
+        narrow = app.query_one("#narrow")
+        await narrow.remove()
+        assert narrow in app.screen._compositor.visible_widgets
+        text = "\n".join(text_of_screen(app))
+    assert "faint" in text
+    assert "\ta" not in text

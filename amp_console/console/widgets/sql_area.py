@@ -27,6 +27,7 @@ class SqlArea(TextArea):
         self._coloured = ""
         self._spans: dict[int, list[tuple[int, int, str]]] = {}
         super().__init__(text, id=id, highlight_cursor_line=False)
+        self.cursor_blink = False  # it would cost more than all else while nothing happens
 
     def get_line(self, line_index: int) -> Text:
         """Return a line with its colors; Textual calls this to draw it."""

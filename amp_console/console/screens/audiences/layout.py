@@ -22,12 +22,11 @@ class ListLayout:
         self._columns: tuple[int, ...] = tuple(range(len(DEFAULT)))
         self._rows: Sequence[Row] = ()
         self._is_set = False
-        self._begun: Sequence[object] = ()  # the jobs that had started when it was last shown
+        self._begun: Sequence[object] = ()  # jobs that had started when it last came to the front
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show rows that have a cell for every column; initially in the view in use."""
         self._rows = rows
-        self._unmark_begun()
         if not self._is_set:
             self._is_set = True
             view = services_of(self._screen).views.current
@@ -35,6 +34,19 @@ class ListLayout:
                 self.apply(view)
                 return
         self._grid.show([self._in_view(row) for row in rows])
+
+    def unmark_begun(self) -> None:
+        """Unmark all audiences once a job has started for any marked one.
+
+        The job may skip some of them: those without a cohort to compare, or with nothing to repair.
+        Called when the screen comes to the front: later marks are meant for the next job.
+        """
+        jobs, marks = services_of(self._screen).jobs, self._grid.marks
+        begun = [job for job in (jobs.sync, jobs.reconciling) if job is not None]
+        new = [set(job.audience_ids) for job in begun if job not in self._begun]
+        if marks and any(not audiences.isdisjoint(marks) for audiences in new):
+            marks.clear()
+        self._begun = begun
 
     @property
     def current(self) -> SavedView:
@@ -70,18 +82,6 @@ class ListLayout:
             self._grid.sort_by(order.sort_column, descending=order.descending)
         elif STATUS in self._columns:
             self._grid.sort_by(self._columns.index(STATUS), descending=False)
-
-    def _unmark_begun(self) -> None:
-        """Unmark all audiences once a job has started for any marked one.
-
-        The job may skip some of them: those without a cohort to compare, or with nothing to repair.
-        """
-        jobs, marks = services_of(self._screen).jobs, self._grid.marks
-        begun = [job for job in (jobs.sync, jobs.reconciling) if job is not None]
-        new = [set(job.audience_ids) for job in begun if job not in self._begun]
-        if marks and any(not audiences.isdisjoint(marks) for audiences in new):
-            marks.clear()
-        self._begun = begun
 
     async def choose(self) -> None:
         """Let the operator choose a view or columns, or save, rename or delete a view."""

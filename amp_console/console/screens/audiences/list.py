@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable
 from functools import partial
 from typing import ClassVar
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -188,6 +189,10 @@ order and columns as a view."""
             self._is_linked = True
             self.run_worker(_go_to(self, name))
 
+    @on(events.ScreenResume)
+    def unmark_begun(self) -> None:
+        self._layout_of_list.unmark_begun()
+
     def on_screen_suspend(self) -> None:
         """Sort again after another screen; a dialog does not change the order."""
         if not self.app.screen.is_modal:
@@ -250,7 +255,7 @@ order and columns as a view."""
             and self.services.figures.size_of(current.audience) is None
         )
         if _are_synced_now(self):
-            return *watch, opens, *errors, self._sync_all, "import", "sizes", *last_run
+            return *watch, opens, *errors, _sync_all(self), "import", "sizes", *last_run
         check = ("sizes", compare) if is_unread else (compare,)
         if current is not None and current.audience.broken:
             settings = "settings" if opens is DETAILS else Withheld("settings")
@@ -260,7 +265,7 @@ order and columns as a view."""
             sync,
             opens,
             *errors,
-            self._sync_all,
+            _sync_all(self),
             *check,
             "settings" if opens is DETAILS else Withheld("settings"),
             *link,
@@ -268,13 +273,6 @@ order and columns as a view."""
             "sizes",
         )
         return *useful, *last_run
-
-    @property
-    def _sync_all(self) -> Labelled:
-        """Sync all includes audiences hidden by a filter: the label then says how many."""
-        count = len(_enabled_ids(self._known.values()))
-        is_filtered = bool(self.query_one(FilterBar).value)
-        return Labelled("sync_all", f"Sync all {count:,}" if is_filtered else "")
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"sync", "reconcile", "switch"} and _are_synced_now(self):
@@ -398,6 +396,13 @@ def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
     detail = home.query_one(AudienceDetail)
     detail.update_summaries(home._known)
     detail.reload()
+
+
+def _sync_all(home: AudiencesScreen) -> Labelled:
+    """Sync all includes audiences hidden by a filter: the label then says how many."""
+    count = len(_enabled_ids(home._known.values()))
+    is_filtered = bool(home.query_one(FilterBar).value)
+    return Labelled("sync_all", f"Sync all {count:,}" if is_filtered else "")
 
 
 def _of_marked(home: AudiencesScreen, action: str, verb: str) -> Labelled:

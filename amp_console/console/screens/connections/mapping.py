@@ -115,7 +115,9 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
 
     def on_mount(self) -> None:
         """Test the current paths."""
-        self.query_one("#event", TextArea).indent_type = "spaces"
+        event = self.query_one("#event", TextArea)
+        event.indent_type = "spaces"
+        event.cursor_blink = False  # it would cost more than all else while nothing happens
         self.begin()
         self._try()
         if self._source:
