@@ -4,6 +4,7 @@ The event loop runs on, so that the console can be used and the webhook answers.
 """
 
 import asyncio
+import io
 import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,7 +24,8 @@ from amp_console.sync.delivery.pending import deliver_audience
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.delivery.run import carry_out, open_run, take_turn
 from amp_console.sync.delivery.worker import AudienceWorker
-from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
+from amp_console.sync.sources.streams import FollowOptions, PipeStream
 from amp_console.sync.sources.watcher import PathWatcher
 from tests.ledgers import PostgresqlLedgers, postgresql_only
 from tests.sync.relays import ForgetfulRelay
@@ -207,7 +209,7 @@ async def test_lines_are_counted_once_if_the_answer_to_their_commit_is_lost(
     log = tmp_path / "events.ndjson"
     log.write_text(json.dumps(event("u2", True)) + "\n")
     watcher = PathWatcher(StreamIngestor(workspace.ledger, workspace.read_options()), [log])
-    workspace.ledger.write(warn_at_commit)
+    workspace.ledger.write(warn_at_commit, "INSERT OR UPDATE ON checkpoint")
     relay.stop_at(WARNING)
     with ThreadPoolExecutor(1) as thread:
         scanning = thread.submit(watcher.scan)
@@ -224,14 +226,48 @@ async def test_lines_are_counted_once_if_the_answer_to_their_commit_is_lost(
     assert found == [(2,)]
 
 
-WARNING = b"the checkpoint is about to be committed"
+async def test_a_pipe_is_counted_once_if_the_answer_to_a_commit_is_lost(
+    workspace: Workspace, relay: ForgetfulRelay
+) -> None:
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+    stream = io.BytesIO(json.dumps(event("u2", True)).encode() + b"\n")
+    source = PipeStream(ingestor, stream, "stdin", FollowOptions(retry_interval=0.01))
+    workspace.ledger.write(warn_at_commit, "UPDATE ON source")
+    sink = Counted()
+    relay.stop_at(WARNING)
+    following = asyncio.create_task(source.follow(sink))
+    assert await asyncio.to_thread(relay.has_stopped.wait, PATIENCE)
+    relay.forget()
+    await following
+    assert (sink.result.tally.read, sink.result.audience_ids) == (1, {workspace.audience().id})
+    found = workspace.ledger.read(
+        lambda db: db.execute("SELECT read FROM source WHERE name = 'stdin'").fetchall()
+    )
+    assert found == [(1,)]
 
 
-def warn_at_commit(db: Db) -> None:
-    """Let each commit of a checkpoint send a warning first."""
+class Counted:
+    """A sink that adds up what arrives."""
+
+    def __init__(self) -> None:
+        self.ending = asyncio.Event()
+        self.result = IngestResult()
+
+    async def arrived(self, result: IngestResult) -> None:
+        self.result = self.result.plus(result)
+
+    def catch_up_soon(self) -> None:
+        pass
+
+
+WARNING = b"it is about to be committed"
+
+
+def warn_at_commit(db: Db, change: str) -> None:
+    """Let each commit of such a change send a warning first."""
     says = f"BEGIN RAISE WARNING '{WARNING.decode()}'; RETURN NULL; END"
     db.execute(f"CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ {says} $$")
     db.execute(
-        "CREATE CONSTRAINT TRIGGER fails AFTER INSERT OR UPDATE ON checkpoint "
+        f"CREATE CONSTRAINT TRIGGER fails AFTER {change} "
         "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fails()"
     )

@@ -12,8 +12,9 @@ import msgspec
 
 from amp_console.engage import EventBatch, Source, read_stream
 from amp_console.ledger import LedgerError
+from amp_console.ledger.sources import counts_of_source
 from amp_console.sync.formatting import without_name
-from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.sources.pipe import EndableStream
 from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus, StreamKind
 from amp_console.sync.sources.watcher import PathWatcher
@@ -177,6 +178,7 @@ class PipeStream:
         self._stream = EndableStream(stream)
         self._options = options
         self._source: Source | None = None
+        self._has_failed = False
         self._seen = SourceStatus(name, kind=StreamKind.STDIN)
         self._now = ingestor.timing.monotonic
         self._changed = self._now()
@@ -257,13 +259,21 @@ class PipeStream:
             yield batch
 
     async def _ingest(self, sink: Sink, source_id: int, batch: EventBatch) -> None:
-        result = await self._retrying(sink, lambda: self._ingestor.ingest(source_id, [batch]))
+        self._has_failed = False
+        result = await self._retrying(sink, partial(self._ingested_once, source_id, batch))
         position = self._source.position() if self._source else 0
         events = self._seen.events + result.tally.read
         self._seen = SourceStatus(
             self._seen.name, events, self._now(), position, kind=self._seen.kind
         )
         await sink.arrived(result)
+
+    def _ingested_once(self, source_id: int, batch: EventBatch) -> IngestResult:
+        """Ingest a batch, unless a try that failed has done so: its answer was lost."""
+        ledger = self._ingestor.ledger
+        if self._has_failed and ledger.read(counts_of_source, source_id).read > self._seen.events:
+            return self._ingestor.count(source_id, [batch])
+        return self._ingestor.ingest(source_id, [batch])
 
     async def _retrying(self, sink: Sink, work: Callable[[], T]) -> T:
         while True:
@@ -272,6 +282,7 @@ class PipeStream:
             except LedgerError as error:
                 if sink.ending.is_set():
                     raise
+                self._has_failed = True
                 trouble = without_name(error, self._seen.name)
                 self._seen = msgspec.structs.replace(self._seen, trouble=trouble)
                 await _wait_or_ending(sink, self._options.retry_interval)
