@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from amp_console.demo.dataset import SECOND, SPACE, AudienceDefinition, ChangeGroup
@@ -64,10 +63,5 @@ class GroupReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         """There is nothing to close."""

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from functools import partial
-from types import TracebackType
 from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from amp_console.ledger.backups import Backups
@@ -224,12 +223,7 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _find_dead_runs(self) -> frozenset[int]:

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import uvicorn
@@ -139,12 +138,7 @@ class Simulator:
         self._server.ready.wait()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         """Stop serving, even with clients still connected."""
         self._server.stop()
         self._thread.join()

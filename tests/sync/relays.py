@@ -6,7 +6,6 @@ import struct
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 
@@ -25,12 +24,7 @@ class CuttingRelay:
         self._threads[0].start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         for item in self._sockets:
             with suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)
@@ -88,12 +82,7 @@ class ForgetfulRelay:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         _end(self._listener)
         self.forget()
         self.end_forgotten()
@@ -192,12 +181,7 @@ class LossyRelay:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         with self._guard:
             sockets, self._sockets = self._sockets, []
         for one in sockets:

@@ -1,7 +1,6 @@
 """Batches of what is pending: the next one is opened while a request is under way."""
 
 import asyncio
-from types import TracebackType
 from typing import Self
 
 from amp_console.ledger import deliveries
@@ -40,12 +39,7 @@ class PendingBatches:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.put_back()
 
     async def next(self) -> DeliveryBatch | None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from types import NoneType, TracebackType
+from types import NoneType
 from typing import NamedTuple, Self
 
 from amp_console.engage import EventBatch
@@ -132,12 +132,7 @@ class QueryReader:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._finish()
 
     def __iter__(self) -> Iterator[EventBatch]:
