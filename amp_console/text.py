@@ -51,6 +51,11 @@ def blank_if_zero(count: int | None, sign: str = "") -> str:
     return f"{sign}{count:,}" if count else ""
 
 
+def mebibytes(size: int) -> str:
+    """A size in bytes for people: "1.3 MiB"."""
+    return f"{size / 1_048_576:,.1f} MiB"
+
+
 def listed(parts: Sequence[str], conjunction: str = "and") -> str:
     """Parts of a sentence as it lists them: "a, b and c"."""
     *first, last = parts

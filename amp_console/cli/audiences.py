@@ -296,8 +296,7 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
         for document in documents
     ]
     header = ("AUDIENCE", "KEY", "COHORT", "ID-TYPE", "MEMBERS", "ADD", "REMOVE", "REJECTED")
-    for line in table((*header, "STATUS"), rows, "MEMBERS ADD REMOVE REJECTED"):
-        say(line)
+    say(*table((*header, "STATUS"), rows, "MEMBERS ADD REMOVE REJECTED"))
     for document in documents:
         if document.notice:
             say(f"{clean(document.key)}: {document.notice}")
@@ -392,5 +391,4 @@ def _print_audience(
     notice = (("notice", document.notice),) if document.notice else ()
     for name, value in (*lines, *notice):
         say(f"{name:<14}{clean(value, 400)}")
-    for line in link_commands(audience):
-        say(line)
+    say(*link_commands(audience))

@@ -199,7 +199,7 @@ def _keep_ledger(connection: "Connection", place: "LedgerPlace") -> "Connection"
     where = clean(found.where(saved, place), 300)
     say(f"The ledger is {where}, with {plural(audiences, 'audience')}.")
     if place.password is not None:
-        say(f"Its password is in your keyring ({ring.backend_name()}), not in the settings.")
+        say(ring.keeps("Its password is"))
     if found.is_from_environment:
         say(
             f"AMP_CONSOLE_LEDGER is set, so commands in this environment use {found.where(saved)}.",
@@ -270,12 +270,9 @@ def _test(connection: "Connection", credentials: "Credentials") -> "KeysAccepted
 
 
 def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
-    from amp_console.text import clean, plural
+    from amp_console.text import clean
 
-    say(
-        f"Connected “{clean(connection.name)}”: Amplitude accepted the keys. This project has "
-        f"{plural(accepted.cohorts, 'cohort') if accepted.cohorts else 'no cohorts yet'}."
-    )
+    say(f"Connected “{clean(connection.name)}”: {accepted.sentences}")
     if accepted.app_ids and connection.app_id not in accepted.app_ids:
         found = ", ".join(str(app_id_) for app_id_ in sorted(accepted.app_ids))
         say(

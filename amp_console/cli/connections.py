@@ -37,8 +37,7 @@ def connections(as_json: bool) -> int:
         for item in known
     ]
     head = ("NAME", "APP-ID", "WHERE", "COHORT-OWNER", "KEYS", "LEDGER")
-    for line in table(head, rows, "APP-ID"):
-        say(line)
+    say(*table(head, rows, "APP-ID"))
     if ledgers().is_from_environment:
         say(f"{LEDGER_VARIABLE} is set, which replaces what is listed under LEDGER.")
     return 0
@@ -65,7 +64,7 @@ def disconnect(name: str, yes: bool) -> int:
     if not yes and sys.stdin.isatty():
         question = f"Delete “{clean(name)}”, and its keys from the keyring?"
         if not ask(question):
-            return 2
+            return Exit.MISUSE
     waiting = forget_connection(pages, keyring(), name)
     found = ledgers()
     log_connection_deleted(found, connection)

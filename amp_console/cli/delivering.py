@@ -47,8 +47,7 @@ def is_agreed(plan: Plan, *, yes: bool, confirm: str = "add --yes") -> bool:
     """
     if yes or all(audience.is_idle for audience in plan.audiences):
         return True
-    for line in plan_lines(plan):
-        say(line, err=True)
+    say(*plan_lines(plan), err=True)
     for concern in plan.concerns:
         say(f"This {clean(concern, 300)}.", err=True)
     if is_interactive():

@@ -211,21 +211,18 @@ def _run_headless(folder: Path, simulator: "Simulator", events: int, seed: int) 
         imported = read_events(ledger, [str(file)], ReadOptions(mapping=FieldMapping.parse()))
         plan = ledger.read(plan_sync, connection, ledger.read(all_audiences))
         read = describe(imported, has_commands=False)
-        for line in [*read, "", *delivering.plan_lines(plan), ""]:
-            say(line)
+        say(*read, "", *delivering.plan_lines(plan), "")
         client = AmplitudeClient(simulator.base_url, simulator.credentials)
         report = delivering.run_plan(plan, connection, ledger, client, imported.tally)
-        for line in delivering.report_lines(report, imported.tally, has_commands=False):
-            say(line)
+        say(*delivering.report_lines(report, imported.tally, has_commands=False))
         for group in ledger.read(rejection_groups):
             say(f"  failed: {group.audience_name}: {group.reason} ({group.count:,})")
         wrong = _differences(simulator, truth, ledger)
     if wrong:
         say(f"These cohorts differ from the events: {', '.join(wrong)}.")
-        return 4
+        return Exit.STOPPED
     say("Every cohort contains exactly the members that are in the events and known to Amplitude.")
-    for line in NEXT:
-        say(line)
+    say(*NEXT)
     return 0
 
 

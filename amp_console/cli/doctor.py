@@ -155,7 +155,7 @@ def _server(connection: "Connection", found: "Ledgers") -> Iterator[Finding]:
     """The ledger on a server: the server's version and limits, the contents and size."""
     from amp_console.ledger import LedgerError
     from amp_console.sync.connection_log import kept_for
-    from amp_console.text import plural
+    from amp_console.text import mebibytes, plural
 
     try:
         checks = found.examine(connection)
@@ -172,7 +172,7 @@ def _server(connection: "Connection", found: "Ledgers") -> Iterator[Finding]:
         return
     audiences, size, unfinished = held or (0, 0, 0)
     if held is not None:
-        says += f", {plural(audiences, 'audience')}, {size / 1_048_576:,.1f} MiB"
+        says += f", {plural(audiences, 'audience')}, {mebibytes(size)}"
     yield Finding("ledger", True, f"{says}; history kept {kept_for(connection)}")
     yield from _unfinished(connection, unfinished)
     yield Finding("backups", True, f"{connection.name}: made on the server, none on this machine")
@@ -193,7 +193,7 @@ def _sizes(connection: "Connection", path: Path) -> Iterator[Finding]:
     from amp_console.ledger import LedgerError
     from amp_console.ledger.sqlite import measure
     from amp_console.sync.connection_log import kept_for
-    from amp_console.text import plural
+    from amp_console.text import mebibytes, plural
 
     try:
         found = measure(path)
@@ -203,7 +203,7 @@ def _sizes(connection: "Connection", path: Path) -> Iterator[Finding]:
     names = {"log_entry": ("log entry", "log entries")}
     counts = [plural(count, *names.get(table, (table,))) for table, count in found.rows.items()]
     rows = ", ".join(counts)
-    size = f"{found.bytes / 1_048_576:,.1f} MiB"
+    size = mebibytes(found.bytes)
     kept = f"history kept {kept_for(connection)}"
     yield Finding("size", True, f"{connection.name}: {size}: {rows}; {kept}")
     yield from _unfinished(connection, found.unfinished)
@@ -221,18 +221,18 @@ def _unfinished(connection: "Connection", count: int) -> Iterator[Finding]:
 
 def _backups(connection: "Connection", ledger: Path) -> Iterator[Finding]:
     from amp_console.ledger.backups import backup_folder, list_backups
-    from amp_console.text import plural
+    from amp_console.text import mebibytes, plural
 
     found = list_backups(ledger)
     if not found:
         return
-    total = sum(item.size for item in found) / 1_048_576
+    total = mebibytes(sum(item.size for item in found))
     count = plural(len(found), "backup")
-    listed = (f"{item.path.name}  {item.when}  {item.size / 1_048_576:,.1f} MiB" for item in found)
+    listed = (f"{item.path.name}  {item.when}  {mebibytes(item.size)}" for item in found)
     yield Finding(
         "backups",
         True,
-        f"{connection.name}: {count} in {backup_folder(ledger)}, {total:,.1f} MiB",
+        f"{connection.name}: {count} in {backup_folder(ledger)}, {total}",
         (*listed, *_restoring(ledger, found[0].path)),
     )
 

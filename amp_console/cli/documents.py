@@ -481,7 +481,7 @@ def _query_document(query: "AudienceQuery") -> QueryDocument:
         query.sql,
         query.is_changes,
         query.overlap if query.is_changes else None,
-        iso_time(query.cursor) if query.cursor is not None else None,
+        iso_time(query.cursor),
         iso_time(last.at) if last else None,
         round(last.seconds, 3) if last else None,
         last.rows if last else None,
@@ -713,7 +713,7 @@ def ledger_document(url: str, found: "LedgerOverview") -> LedgerDocument:
             LeaseDocument(
                 lease.audience,
                 lease.process or None,
-                iso_time(lease.since) if lease.since is not None else None,
+                iso_time(lease.since),
                 lease.operator or None,
             )
             for lease in holders.leases

@@ -102,8 +102,7 @@ def _retry(connection: "Connection", ledger: "Ledger", only: "Audience | None") 
         return Exit.MISUSE
     client = client_for(connection, credentials)
     report = delivering.run_plan(plan, connection, ledger, client, ReadCounts())
-    for line in delivering.report_lines(report, ReadCounts()):
-        say(line, err=True)
+    say(*delivering.report_lines(report, ReadCounts()), err=True)
     return delivering.exit_of(report)
 
 
@@ -159,8 +158,7 @@ def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]") -> None:
     users = [(u.audience, u.id, u.operation, u.reason, local_time(u.at)) for u in document.rejected]
     header = ("AUDIENCE", "ID", "OPERATION", "REASON", "AT")
     if users:
-        for line in table(header, users, long="AUDIENCE ID REASON"):
-            say(line)
+        say(*table(header, users, long="AUDIENCE ID REASON"))
     for group in groups:
         _print_group(group)
     if len(document.invalid_events) > sum(len(group.samples) for group in groups):

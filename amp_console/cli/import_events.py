@@ -83,8 +83,7 @@ def import_events(
         if report.snapshot:
             decided = _decided(reader, report.snapshot, yes=yes)
             report = msgspec.structs.replace(report, snapshot=decided)
-    for line in describe(report):
-        say(line)
+    say(*describe(report))
     return exit_of(report)
 
 

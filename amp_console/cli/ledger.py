@@ -49,7 +49,7 @@ def show(as_json: bool, connection_name: str | None) -> int:
 def _print(url: str, found: "LedgerOverview", *, is_shared: bool) -> None:
     """Print a ledger's overview, with operators' names if it `is_shared` by several."""
     from amp_console.ledger.event_log import by_whom
-    from amp_console.text import clean, local_time, plural
+    from amp_console.text import clean, local_time, mebibytes, plural
 
     holders = found.holders
     counts = (
@@ -60,7 +60,7 @@ def _print(url: str, found: "LedgerOverview", *, is_shared: bool) -> None:
     rows = [
         ("ledger", clean(url, MAX_LENGTH)),
         ("engine", f"{found.engine}, version {found.version} of the tables"),
-        ("size", f"{found.bytes / 1_048_576:,.1f} MiB: {', '.join(counts)}"),
+        ("size", f"{mebibytes(found.bytes)}: {', '.join(counts)}"),
     ]
     for lease in holders.leases:
         who = by_whom(lease.operator if is_shared else "", lease.process) or "a process"
@@ -127,6 +127,7 @@ def backup(file: Path, connection_name: str | None) -> int:
     from amp_console.cli.progress import ProgressMeter
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.moving import save_copy
+    from amp_console.text import mebibytes
 
     with (
         open_connection(connection_name) as (_, opened),
@@ -134,7 +135,7 @@ def backup(file: Path, connection_name: str | None) -> int:
         _stoppable(meter, "Nothing was saved.") as observe,
     ):
         save_copy(opened, file, observe)
-    say(f"Saved {file}: {file.stat().st_size / 1_048_576:,.1f} MiB.")
+    say(f"Saved {file}: {mebibytes(file.stat().st_size)}.")
     return Exit.DELIVERED
 
 

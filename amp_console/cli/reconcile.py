@@ -116,12 +116,10 @@ def reconcile(
             audience_id: ledger.read(resolved_since, comparison.id)
             for audience_id, comparison in compared.comparisons.items()
         }
-        for line in text.compare_lines(compared, now):
-            say(line, err=to_stderr)
+        say(*text.compare_lines(compared, now), err=to_stderr)
         done, status = _apply(connection, ledger, credentials, compared, request)
         if done is not None and not as_json:
-            for line in text.applied_lines(done):
-                say(line, err=is_stdout)
+            say(*text.applied_lines(done), err=is_stdout)
         if export:
             _export(ledger, export, compared, done, exact=exact)
         if as_json:
@@ -306,8 +304,7 @@ def _is_agreed(plans: "list[RepairPlan]", request: ReconcileRequest) -> bool:
     if request.yes:
         return True
     for plan in plans:
-        for line in plan_lines(plan):
-            say(line, err=True)
+        say(*plan_lines(plan), err=True)
     concerned = [plan for plan in plans if plan.removal_warning]
     for plan in concerned:
         say(f"This {clean(plan.removal_warning or '', 300)}.", err=True)

@@ -44,8 +44,7 @@ def refresh(
         say("No audience has a query. To set one:")
         say("  amp-console audience KEY --source NAME --query SQL")
     else:
-        for line in refreshing.report_lines(reports):
-            say(line)
+        say(*refreshing.report_lines(reports))
         if dry_run:
             say("Dry run: nothing was changed.")
     return refreshing.exit_of(reports)

@@ -52,8 +52,7 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     ]
     by = ["BY"] if is_shared else []
     header = ("RUN", "STARTED", "KIND", *by, "OUTCOME", *_COUNTS.split(), "")
-    for line in table(header, rows, f"RUN {_COUNTS}"):
-        say(line)
+    say(*table(header, rows, f"RUN {_COUNTS}"))
     if earlier is not None:
         say(
             f"Pruned runs before {local_time(earlier.until)}: {earlier.added:,} added, "

@@ -92,8 +92,7 @@ def connect(
             f"Connected the Segment space {clean(space.id)}: it has "
             f"{plural(len(audiences), 'audience')}, {missing:,} of them not in the ledger."
         )
-    what = "token is" if len(names) == 1 else "tokens are"
-    say(f"The {what} in your keyring ({ring.backend_name()}), not in the settings.")
+    say(ring.keeps("The token is" if len(names) == 1 else "The tokens are"))
     if had_profiles and not (saved.segment and saved.segment.profiles_item):
         say(
             "The earlier token of the Profile API is no longer used: it was for another space or "

@@ -172,8 +172,7 @@ def _print(reading: SpaceReading, comparison: SpaceComparison, cohorts: CohortSi
         say(f"Segment space {clean(reading.space_id)}, read {local_time(reading.read_at)}")
     header = ("AUDIENCE", "IN-SEGMENT", "STATUS", "SEGMENT", "LEDGER", "COHORT", "ODD")
     if comparison.audiences:
-        for line in table(header, map(_row, comparison.audiences), "SEGMENT LEDGER COHORT", "ODD"):
-            say(line)
+        say(*table(header, map(_row, comparison.audiences), "SEGMENT LEDGER COHORT", "ODD"))
     else:
         say("No audiences in the ledger yet.")
     if any(row.differs_in_segment for row in comparison.audiences):
@@ -184,8 +183,7 @@ def _print(reading: SpaceReading, comparison: SpaceComparison, cohorts: CohortSi
             (item.name, item.key, item.status or "unknown", size_words(item.size, item.unit))
             for item in comparison.only_in_segment
         ]
-        for line in table(("NAME", "KEY", "STATUS", "SIZE"), rows, "SIZE"):
-            say(line)
+        say(*table(("NAME", "KEY", "STATUS", "SIZE"), rows, "SIZE"))
         say(*TO_ADD)
 
 

@@ -74,8 +74,8 @@ def sync(
         from amp_console.cli import delivering, documents
         from amp_console.sync.delivery.plan import plan_sync
 
-        for line in describe(imported) if paths else ():
-            say(line, err=True)
+        if paths:
+            say(*describe(imported), err=True)
         chosen = _chosen(ledger, audiences, imported if paths else None)
         refreshed = Exit.DELIVERED
         if refresh:
@@ -105,8 +105,7 @@ def sync(
     if as_json:
         documents.print_document(documents.sync_document(report, plan, imported.tally))
     else:
-        for line in delivering.report_lines(report, imported.tally):
-            say(line)
+        say(*delivering.report_lines(report, imported.tally))
     return _worse(delivering.exit_of(report), imported, refreshed)
 
 
@@ -138,8 +137,8 @@ def _refresh(
 
     queried = refreshing.queried_audiences(ledger, names)
     reports = refreshing.refresh_all(connection, ledger, queried, timeout=timeout, yes=yes)
-    for line in refreshing.report_lines(reports) if reports else ():
-        say(line, err=True)
+    if reports:
+        say(*refreshing.report_lines(reports), err=True)
     return queried, refreshing.exit_of(reports)
 
 
@@ -169,8 +168,7 @@ def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
     if as_json:
         print_document(document)
         return
-    for line in lines:
-        say(line)
+    say(*lines)
     say("Dry run: nothing was sent.")
 
 

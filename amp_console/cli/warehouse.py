@@ -57,7 +57,7 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
         raise click.UsageError(_as_sentence(str(error))) from None
     except WarehouseError as error:
         say(error.sentence("Nothing was saved."), err=True)
-        return 2
+        return Exit.MISUSE
     refuse_password(password, "--password-stdin")
     if password_stdin:
         password = ask_password("Password")
@@ -65,12 +65,12 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
         version = warehouse_version(new, password)
     except WarehouseError as error:
         say(error.sentence("Nothing was saved."), err=True)
-        return 2
+        return Exit.MISUSE
     ring = keyring()
     keep_warehouse(store, ring, ledgers(), connection, new, password)
     say(f"Saved the source “{name}”: {version}, {clean(new.url, 300)}.")
     if password is not None:
-        say(f"Its password is in your keyring ({ring.backend_name()}), not in the settings.")
+        say(ring.keeps("Its password is"))
     return 0
 
 
@@ -146,8 +146,8 @@ def sources(as_json: bool, connection_name: str | None) -> int:
         (item.name, item.url, "keyring" if item.password_item else "–")
         for item in connection.sources
     ]
-    for line in table(("NAME", "URL", "PASSWORD"), rows, "") if rows else ():
-        say(line)
+    if rows:
+        say(*table(("NAME", "URL", "PASSWORD"), rows, ""))
     for item in unread:
         name, reason = clean(item.name, MAX_LENGTH), clean(item.reason, MAX_LENGTH)
         say(f"Not read, tried last {local_time(item.at)}: {name}. {reason}")

@@ -68,6 +68,10 @@ class Keyring:
         """
         return self._thread.ask(lambda backend: backend.name, self)
 
+    def keeps(self, what: str) -> str:
+        """Say that this keyring has something: `what` is "Its password is". Raises KeysError."""
+        return f"{what} in your keyring ({self.backend_name()}), not in the settings."
+
     def read(self, item: str) -> Credentials:
         """Return the keys in an item.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amp_console.amplitude import AmplitudeError, KeysReason, KeysRefused
+from amp_console.text import plural
 from amp_console.values import Region
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ class KeysAccepted(msgspec.Struct, frozen=True):
 
     cohorts: int
     app_ids: frozenset[int]
+
+    @property
+    def sentences(self) -> str:
+        """That they work, and for how many cohorts."""
+        cohorts = plural(self.cohorts, "cohort") if self.cohorts else "no cohorts yet"
+        return f"Amplitude accepted the keys. This project has {cohorts}."
 
 
 class WrongRegion(Exception):

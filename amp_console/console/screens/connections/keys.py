@@ -14,7 +14,6 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.keyring import KeyringQuestion, UntilQuit, ask_keyring, find
 from amp_console.console.screens.connections.draft import Draft
 from amp_console.sync.queries.key_check import KeysAccepted, WrongRegion, check_keys
-from amp_console.text import plural
 from amp_console.values import Credentials, Region
 
 if TYPE_CHECKING:
@@ -195,11 +194,8 @@ def _refused(connection: Connection, error: KeysRefused) -> KeyCheckResult:
 
 
 def _accepted(connection: Connection, accepted: KeysAccepted) -> KeyCheckResult:
-    cohorts = plural(accepted.cohorts, "cohort") if accepted.cohorts else "no cohorts yet"
     if not accepted.app_ids or connection.app_id in accepted.app_ids:
-        return KeyCheckResult(
-            KeyVerdict.ACCEPTED, f"Amplitude accepted the keys. This project has {cohorts}."
-        )
+        return KeyCheckResult(KeyVerdict.ACCEPTED, accepted.sentences)
     found = sorted(accepted.app_ids)
     named = ", ".join(map(str, found[:5]))
     return KeyCheckResult(

@@ -67,8 +67,7 @@ async def switch_ledger(
     where = clean(environment.ledgers.where(saved, place), 300)
     said = f"The ledger is {where}, with {plural(audiences, 'audience')}."
     if place.password is not None:
-        name = await aside(keyring.backend_name)
-        said += f" Its password is in your keyring ({name}), not in the settings."
+        said += f" {await aside(keyring.keeps, 'Its password is')}"
     return saved, said
 
 

@@ -219,7 +219,6 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
         services.publish_ledger_change()
         said = f"Saved the source “{clean(made.source.name)}”: {version}."
         if made.password is not None:
-            where = environment.keyring.backend_name()
-            said += f" Its password is in your keyring ({where}), not in the settings."
+            said += f" {await aside(environment.keyring.keeps, 'Its password is')}"
         services.notifications.post(said)
         self.leave()
