@@ -92,9 +92,8 @@ def _snapshot_lines(snapshot: SnapshotReport) -> Iterator[str]:
                 yield "The snapshot is incomplete. It was applied anyway:"
                 yield from _problems(snapshot)
             if snapshot.removed:
-                have = "has" if snapshot.removed == 1 else "have"
-                members = plural(snapshot.removed, "member")
-                yield f"{members} {have} left: the snapshot does not list them."
+                have = plural(snapshot.removed, "member has", "members have")
+                yield f"{have} left: the snapshot does not list them."
         case SnapshotState.INCOMPLETE:
             yield "No one was removed, because the snapshot is incomplete:"
             yield from _problems(snapshot)

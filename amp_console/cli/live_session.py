@@ -178,13 +178,12 @@ def _left(report: LiveReport) -> Iterator[tuple[SessionEvent, str, dict[str, int
         yield SessionEvent.UNCERTAIN, text, {"uncertain": report.uncertain}
     errors = []
     if report.rejected:
-        is_one = report.rejected == 1
-        errors.append(f"{plural(report.rejected, 'user')} {'is' if is_one else 'are'} rejected")
+        errors.append(f"{plural(report.rejected, 'user is', 'users are')} rejected")
     if unidentified := report.unidentified:
-        have = "has" if unidentified == 1 else "have"
-        errors.append(f"{plural(unidentified, 'user')} {have} no identifier to send")
+        have = plural(unidentified, "user has", "users have")
+        errors.append(f"{have} no identifier to send")
     if invalid := last.tally.invalid:
-        errors.append(f"{plural(invalid, 'event')} {'was' if invalid == 1 else 'were'} invalid")
+        errors.append(f"{plural(invalid, 'event was', 'events were')} invalid")
     if errors:
         text = f"{listed(errors)}. To see why: amp-console errors"
         counts = {"rejected": report.rejected, "unidentified": unidentified, "invalid": invalid}

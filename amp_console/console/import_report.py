@@ -82,8 +82,8 @@ def details(report: ImportReport) -> Iterator[tuple[str, str]]:
     for sentence in unreadable_sentences(report):
         yield sentence, "bad"
     if report.tally.invalid:
-        were = "event is" if report.tally.invalid == 1 else "events are"
-        yield f"{report.tally.invalid:,} {were} invalid: press x to see which, and why.", "warn"
+        are = plural(report.tally.invalid, "event is", "events are")
+        yield f"{are} invalid: press x to see which, and why.", "warn"
     changed_nothing = report.snapshot and report.snapshot.changed_nothing
     if report.tally.valid and not changed_nothing and (report.snapshot or report.updated):
         yield "Nothing was sent. Press s under Audiences to sync.", ""

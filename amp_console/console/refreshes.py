@@ -123,8 +123,8 @@ def _guards(asked: RefreshReport) -> Iterator[Content]:
     if not asked.entering and not asked.leaving:  # the type of a column has changed
         yield safe_text((asked.question, BAD), max_length=MAX_LENGTH)
     if asked.duplicates:
-        rows = "row repeats" if asked.duplicates == 1 else "rows repeat"
-        yield safe_text((f"{asked.duplicates:,} {rows} someone already listed.", MUTED))
+        rows = plural(asked.duplicates, "row repeats", "rows repeat")
+        yield safe_text((f"{rows} someone already listed.", MUTED))
     if _is_large(asked):
         what = "It lists no one." if not asked.removal.listed else "More than a fifth would leave."
         yield safe_text("")

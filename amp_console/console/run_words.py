@@ -100,7 +100,7 @@ def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> st
     if status == "delivered":
         return _delivered(left, whose)
     if status == "stopped" and left.waiting:
-        wait = f"{plural(pending or 0, 'change')} wait{'s' if pending == 1 else ''}"
+        wait = plural(pending or 0, "change waits", "changes wait")
         unsent = _not_sent(counts.rejected, left)
         but = f", except {listed(unsent)}" if unsent else ""
         return f"{wait}: {', '.join(left.waiting)}. Everything else is delivered{but}."
@@ -117,7 +117,7 @@ def _delivered(left: Except, whose: str) -> str:
         said = f"Everything that could be sent is delivered. Not sent: {listed(unsent)}."
         return f"{said} Errors lists who is left now."
     if left.pending:
-        have = f"{plural(left.pending, 'user')} {'has' if left.pending == 1 else 'have'}"
+        have = plural(left.pending, "user has", "users have")
         return f"Everything planned is delivered. {have} become pending since."
     return f"All changes to {whose} were delivered."
 
@@ -208,9 +208,9 @@ def advice(
     if counts.rejected:
         yield _rejected(counts.rejected, counts.rejected if still is None else still)
     if tally.invalid:
-        were = "event was" if tally.invalid == 1 else "events were"
+        were = plural(tally.invalid, "invalid event was", "invalid events were")
         when = "in this session" if kind is RunKind.LIVE else "since the sync before this one"
-        yield f"{tally.invalid:,} invalid {were} read {when}: press 2 for Errors, then v."
+        yield f"{were} read {when}: press 2 for Errors, then v."
     for name, note in stuck[:1]:
         keys = f" {LINK_KEYS}" if note.startswith(COHORT_GONE) else ""
         yield f"{clean(name)}: {note}{keys}"
@@ -224,13 +224,13 @@ def advice(
 
 def _rejected(rejected: int, still: int) -> str:
     """Say that users were rejected, and how many have been retried or changed since."""
-    were = f"{rejected:,} {'user was' if rejected == 1 else 'users were'} rejected"
+    were = f"{plural(rejected, 'user was', 'users were')} rejected"
     if still >= rejected:
         return f"{were}: press x to see who and why."
     if not still:
         all_have = "has" if rejected == 1 else "all of them have"
         return f"{were}, and {all_have} since been retried or changed."
-    have = f"{rejected - still:,} {'has' if rejected - still == 1 else 'have'}"
+    have = plural(rejected - still, "has", "have")
     return f"{were}; {have} since been retried or changed: press x for the others."
 
 

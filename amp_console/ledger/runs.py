@@ -14,6 +14,7 @@ from amp_console.ledger.db import EVERY, Db
 from amp_console.ledger.event_log import process_name
 from amp_console.ledger.refused_requests import RefusedRequests, refused_requests
 from amp_console.ledger.sources import ReadCounts
+from amp_console.text import plural
 
 
 class RunStatus(enum.StrEnum):
@@ -87,8 +88,8 @@ class ComparisonTotals(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         """In words: "3 users differ, 2 pending"."""
-        differ = "user differs" if self.differing == 1 else "users differ"
-        first = f"{self.differing:,} {differ}" if self.differing else "no user differs"
+        differ = plural(self.differing, "user differs", "users differ")
+        first = differ if self.differing else "no user differs"
         rest = ((self.pending, "pending"), (self.rejected, "rejected"))
         return ", ".join([first, *(f"{count:,} {word}" for count, word in rest if count)])
 

@@ -383,11 +383,11 @@ def _found_text(many: int, text: str, suggested: Sequence[str]) -> str:
     if not (similar := len(suggested)):
         return "Not found in any event"
     if are_spelt_otherwise(text, suggested):
-        like = "identifier differs" if similar == 1 else "identifiers differ"
-        return f"Not found. {similar} {like} only in case or spaces (Enter opens one)"
-    begin = "identifier begins" if similar == 1 else "identifiers begin"
+        differ = plural(similar, "identifier differs", "identifiers differ")
+        return f"Not found. {differ} only in case or spaces (Enter opens one)"
+    begin = plural(similar, "identifier begins", "identifiers begin")
     first = "at least " if similar == MAX_SUGGESTED else ""
-    return f"No event has exactly this ID; {first}{similar} {begin} with it (Enter opens one)"
+    return f"No event has exactly this ID; {first}{begin} with it (Enter opens one)"
 
 
 def _unknown_text(answer: SearchAnswer | None) -> str:

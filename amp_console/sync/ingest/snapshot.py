@@ -123,8 +123,8 @@ class SnapshotReader:
             self._problems.append(f"{source.name} is incomplete. {source.trouble}")
             refused -= 1  # the trouble itself
         if refused > 0:
-            were = "row was" if refused == 1 else "rows were"
-            self._problems.append(f"{refused:,} {were} refused in {source.name}.")
+            were = plural(refused, "row was", "rows were")
+            self._problems.append(f"{were} refused in {source.name}.")
 
     def note_problem(self, problem: str) -> None:
         """Note that a part of the snapshot could not be read at all."""

@@ -35,7 +35,7 @@ from amp_console.sync.delivery.plan import (
     owner_email,
 )
 from amp_console.sync.future_changes import dated_ahead, latest_credible
-from amp_console.text import part_of
+from amp_console.text import part_of, plural
 from amp_console.values import now_in_microseconds
 
 
@@ -128,8 +128,8 @@ class State(msgspec.Struct, frozen=True):
         if self.words or not self.users:
             return self.words or f"{'same size, ' if self.has_same_size else ''}{self.status}"
         if self.status is Status.DIFFERS:
-            differ = "differs" if self.users == 1 else "differ"
-            return f"{self.users:,} {'extra' if self.is_extra else differ}"
+            differ = plural(self.users, "differs", "differ")
+            return f"{self.users:,} extra" if self.is_extra else differ
         if self.status is Status.SIZE_DIFFERS:
             return more_or_fewer(self.users, "Amplitude", is_fewer=self.is_fewer)
         if self.status is Status.LARGE_REMOVAL and self.members:

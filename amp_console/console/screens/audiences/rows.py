@@ -149,7 +149,7 @@ def title(
 
 def _attention(now: Overview, room: int, glyphs: Glyphs) -> tuple[str, list[str]]:
     """How many audiences need attention and why, in `room` columns, and the remaining reasons."""
-    what = f"{now.attention:,} {'needs' if now.attention == 1 else 'need'} attention"
+    what = f"{plural(now.attention, 'needs', 'need')} attention"
     reasons = now.reasons
     if cell_len(words := f"{what}: {', '.join(reasons)}") <= room:
         return words, []

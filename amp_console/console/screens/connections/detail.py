@@ -34,6 +34,7 @@ from amp_console.ledger.counts import stored_bytes
 from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, RunKind, all_runs
 from amp_console.sync.queries.status import Status
+from amp_console.text import plural
 
 LABELS = 13  # columns for the names of facts
 LEAST_LINES = 8  # for the test, audiences, users and last run
@@ -156,8 +157,8 @@ def _audiences(status: ConnectionStatus) -> Content:
         return safe_text((words, BAD if problem else MUTED), max_length=400)
     parts: list[Part] = [f"{now.audiences:,}"]
     if now.attention:
-        verb = "needs" if now.attention == 1 else "need"
-        parts.append((f"  {now.attention:,} {verb} attention: {', '.join(now.reasons)}", BAD))
+        need = plural(now.attention, "needs", "need")
+        parts.append((f"  {need} attention: {', '.join(now.reasons)}", BAD))
     elif now.audiences:
         parts.append(("  none needs attention", GOOD))
     if problem:

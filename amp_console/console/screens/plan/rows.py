@@ -171,12 +171,10 @@ def since_then(plan: Plan, now: Plan) -> str:
         return ""
     if all(add >= 0 and remove >= 0 for add, remove in more):
         arrived = sum(add + remove for add, remove in more)
-        have = "has" if arrived == 1 else "have"
-        words = f"{plural(arrived, 'more change')} {have} arrived since; sending includes"
-        return f"{words} {'it' if arrived == 1 else 'them'}."
+        have = plural(arrived, "more change has", "more changes have")
+        return f"{have} arrived since; sending includes {'it' if arrived == 1 else 'them'}."
     pending = changes(now)
-    be = "is" if pending == 1 else "are"
-    return f"This has changed since: {plural(pending, 'change')} {be} pending now."
+    return f"This has changed since: {plural(pending, 'change is', 'changes are')} pending now."
 
 
 def headline(plan: Plan) -> Content:
@@ -209,8 +207,7 @@ def nothing(plan: Plan) -> str:
     if not plan.audiences:
         return "Nothing to send: no audience is chosen."
     if pending := kept(plan):
-        stay = "stays" if pending == 1 else "stay"
-        return f"Nothing can be sent: {plural(pending, 'user')} {stay} pending."
+        return f"Nothing can be sent: {plural(pending, 'user stays', 'users stay')} pending."
     left = sum(audience.unidentified for audience in plan.audiences)
     unsent = f", and {plural(left, 'member')} can't be sent" if left else ""
     return f"Nothing to send: no change is pending{unsent}."

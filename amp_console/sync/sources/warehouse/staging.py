@@ -16,6 +16,7 @@ from amp_console.sync.ingest.snapshot import (
     apply_if_routine,
 )
 from amp_console.sync.sources.warehouse.reader import QueryReader
+from amp_console.text import plural
 
 COMPLETE_IT = "Leave such rows out in the query, so that the list is complete."
 CORRECT_THEM = "Correct such rows, or leave them out in the query."
@@ -165,5 +166,5 @@ def _problems(reader: QueryReader | None, advice: str, consequence: str) -> tupl
     if reader is None or not reader.refused:
         return ()
     reasons = "; ".join(f"{reason} ({count:,})" for reason, count in reader.refused.most_common(3))
-    were = "row was" if reader.refused.total() == 1 else "rows were"
-    return f"{reader.refused.total():,} {were} refused: {reasons}. {advice}", consequence
+    were = plural(reader.refused.total(), "row was", "rows were")
+    return f"{were} refused: {reasons}. {advice}", consequence
