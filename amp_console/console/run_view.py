@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from amp_console.amplitude import KeysRefused
 from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.run_lines import RunLine, live_line, past_line
 from amp_console.console.run_words import (
     OUTCOME_TONES,
     TEST_KEYS,
@@ -19,13 +20,11 @@ from amp_console.console.run_words import (
     ended,
     so_far,
     verdict,
-    waiting,
 )
 from amp_console.console.words import SECOND
 from amp_console.ledger.cohorts import COHORT_GONE
-from amp_console.ledger.comparisons import Comparison, SizeCheck
 from amp_console.ledger.event_log import by_whom
-from amp_console.ledger.outcomes import OFF, at_the_end, waits_for
+from amp_console.ledger.outcomes import OFF, waits_for
 from amp_console.ledger.runs import (
     AudienceCounts,
     Run,
@@ -40,33 +39,12 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.formatting import refused_words, since_plan_text
 from amp_console.sync.queries.run_details import RunDetails
-from amp_console.sync.reconcile.descriptions import comparison_summary, describe_size
 from amp_console.text import clean, plural
 
 DEALT_WITH = "What it left pending has been dealt with since."
 PAUSED_SESSION = (
     "Paused in this console: events are read, and nothing is sent. Press 4 for Live, then P."
 )
-
-
-class RunLine(NamedTuple):
-    """The progress of one audience: `done` of `total` changes (None: no longer known).
-
-    `doing` is a sentence on its activity, or on why users are still pending. `speed` is in changes
-    per second, `left` in seconds. `comparison_id` is the run's comparison of the audience.
-    """
-
-    audience_id: int
-    name: str
-    done: int
-    total: int | None
-    counts: AudienceCounts
-    doing: str
-    tone: str = ""
-    speed: float | None = None
-    left: float | None = None
-    is_over: bool = True
-    comparison_id: int | None = None
 
 
 class Funnel(NamedTuple):
@@ -123,7 +101,7 @@ def live(job: SyncJob, details: RunDetails | None = None) -> RunView:
 
     For a run that is over, it gives only advice that still applies according to `details`.
     """
-    lines = tuple(_live_line(job, at) for at in range(len(job.operation.plan.audiences)))
+    lines = tuple(live_line(job, at) for at in range(len(job.operation.plan.audiences)))
     counts = total_of(line.counts for line in lines)
     now = job.snapshot
     retrying = now.retrying if now else 0
@@ -164,7 +142,7 @@ def past(
         "paused" if is_paused else str(run.status),
         tuple(_says_past(details, counts, funnel, elapsed, is_ours=is_ours, is_paused=is_paused)),
         tuple(
-            _past_line(
+            past_line(
                 audience,
                 run,
                 details.comparisons.get(audience.audience_id),
@@ -215,115 +193,6 @@ def _left_rejected(job: SyncJob) -> bool:
     """Whether anyone is rejected or without an identifier after a run."""
     report = job.operation.report
     return report is not None and any(item.left.failed for item in report.audiences)
-
-
-# One audience.
-
-
-def _live_line(job: SyncJob, at: int) -> RunLine:
-    plan = job.operation.plan.audiences[at]
-    if job.snapshot is None:
-        doing = "not started" if job.is_over else "waiting"
-        return RunLine(
-            plan.audience_id, plan.name, 0, plan.add + plan.remove, AudienceCounts(), doing
-        )
-    now = job.snapshot.audiences[at]
-    is_over = now.is_over or job.is_over
-    is_moving = not is_over and not job.stop.is_paused
-    speed = job.speeds[at].per_second(job.elapsed) if is_moving else None
-    report = job.operation.report
-    left = report.audiences[at].left.pending if report is not None and report.audiences else 0
-    said = report.keys_refused if report is not None else None
-    doing, tone = _doing(job, now, is_over, left, said)
-    return RunLine(
-        plan.audience_id,
-        plan.name,
-        now.done,
-        now.total if report is None else now.done + left,  # counted again at the end
-        now.counts,
-        doing,
-        tone,
-        speed,
-        job.speeds[at].seconds_left(now.total - now.done, job.elapsed) if is_moving else None,
-        is_over,
-    )
-
-
-def _doing(
-    job: SyncJob, now: AudienceProgress, is_over: bool, left: int, said: str | None
-) -> tuple[str, str]:
-    if is_over and not now.is_over:
-        return "stopped; the rest stays pending", "warn"
-    if is_over:
-        return _ended(now.state, now.counts, left, said)
-    if now.wait_until is not None and job.stop.is_paused:
-        return "paused", "dim"
-    if now.wait_until is not None:
-        return waiting(now.state, now.wait_until - job.elapsed, now.tries), "warn"
-    return now.state, "dim" if now.state in {"waiting", "paused"} else ""
-
-
-def _ended(
-    note: str, counts: AudienceCounts, pending: int, said: str | None = None
-) -> tuple[str, str]:
-    """How an audience ended; `pending` users are left, or have changed in the meantime.
-
-    `said` is what ended the whole run, which is shown above all audiences.
-    """
-    if said and note == said:
-        return "stopped: see above", "warn"
-    if note not in {"", "done"}:
-        return note, "warn"
-    if pending:
-        return f"{pending:,} pending: sync again", "warn"
-    if counts.rejected:
-        return f"done; {counts.rejected:,} rejected", "bad"
-    return "done", "good"
-
-
-def _past_line(
-    audience: RunAudience, run: Run, compared: Comparison | None, size: SizeCheck | None
-) -> RunLine:
-    done = audience.counts.added + audience.counts.removed + audience.counts.rejected
-    is_live = run.kind is RunKind.LIVE and run.status is RunStatus.RUNNING
-    is_ended_session = run.kind is RunKind.LIVE and run.ended_at is not None
-    counts_pending = run.kind is RunKind.SYNC or is_live or is_ended_session
-    pending = audience.pending or 0 if counts_pending else 0
-    note = at_the_end(audience.counts.note) if is_ended_session else audience.counts.note
-    doing, tone = _ended(note, audience.counts, pending, run.note)
-    if is_live and not note:
-        doing, tone = f"live, {pending:,} pending" if pending else "live", "accent"
-    total = None if audience.counts.note else done
-    if audience.pending is not None and counts_pending:
-        total = done + audience.pending
-    if compared is not None:
-        doing, tone = _found(compared, doing, tone, run.kind)
-    elif size is not None and (said := describe_size(size)):
-        doing, tone = f"{doing}; {said}", tone if size.agrees else "bad"
-    return RunLine(
-        audience.audience_id,
-        audience.name,
-        done,
-        total,
-        audience.counts,
-        doing,
-        tone,
-        is_over=not is_live,
-        comparison_id=None if compared is None else compared.id,
-    )
-
-
-def _found(compared: Comparison, doing: str, tone: str, kind: RunKind) -> tuple[str, str]:
-    """What a comparison found, and what a repair did for the audience before it."""
-    summary = comparison_summary(compared)
-    if compared.differing:
-        tone = "bad"
-    if kind is RunKind.COMPARE:
-        return summary, tone
-    return f"{doing}; compared again: {summary}", tone
-
-
-# The run as a whole.
 
 
 def _outcome(job: SyncJob) -> str:

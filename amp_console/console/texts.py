@@ -1,6 +1,6 @@
 """Text for widgets that is never markup: outside text is escaped first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 from textual.content import Content
@@ -38,6 +38,11 @@ def with_key(label: str, key: str) -> Content:
 def lines(*rows: Content) -> Content:
     """Join rows into lines."""
     return Content("\n").join(rows)
+
+
+def safe_lines(rows: Iterable[str], max_length: int = MAX_LENGTH) -> Content:
+    """Join texts into lines, each made harmless."""
+    return lines(*(safe_text(row, max_length=max_length) for row in rows))
 
 
 def flow(parts: Sequence[Content], gap: Content, width: int) -> Content:

@@ -13,7 +13,7 @@ from amp_console.console.dialogs.imports.dialog import ImportDialog
 from amp_console.console.dialogs.keyring import KeyringQuestion, KeysDialog
 from amp_console.console.dialogs.live import follow_dialog, listen_dialog
 from amp_console.console.dialogs.quit import QuitDialog
-from amp_console.console.screens.errors.retry import RetryDialog, RetrySummary
+from amp_console.console.screens.errors.retry_question import RetryDialog, RetrySummary
 from amp_console.console.texts import lines, safe_text
 from tests.console.host import hosted
 

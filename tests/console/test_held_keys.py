@@ -13,7 +13,7 @@ from amp_console.console.dialogs.base import Confirm
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
-from amp_console.console.screens.errors.retry import RetryDialog
+from amp_console.console.screens.errors.retry_question import RetryDialog
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.plan.view import PlanScreen
 from amp_console.console.screens.runs.list import RunsScreen

@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.console.screens.audiences.list import AudiencesScreen
-from amp_console.console.screens.errors.retry import RetryDialog, RetrySummary
+from amp_console.console.screens.errors.retry_question import RetryDialog, RetrySummary
 from amp_console.console.widgets.caption import Caption
 from amp_console.demo import SimulatedSession
 from amp_console.demo.conditions import screen, text_of, trouble

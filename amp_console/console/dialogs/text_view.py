@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from amp_console.console.dialogs.base import Dialog
-from amp_console.console.texts import lines, safe_text
+from amp_console.console.texts import safe_lines
 from amp_console.console.widgets.scroll_pane import ScrollPane
 
 MAX_LENGTH = 4_000  # characters of one line
@@ -34,9 +34,7 @@ class TextView(Dialog[None]):
     def box(self) -> ComposeResult:
         """The text, and the key that copies it."""
         with ScrollPane(classes="dialog-text"):
-            yield Static(
-                lines(*(safe_text(row, max_length=MAX_LENGTH) for row in self._text.splitlines()))
-            )
+            yield Static(safe_lines(self._text.splitlines(), MAX_LENGTH))
 
     def action_copy(self) -> None:
         """Copy the text."""

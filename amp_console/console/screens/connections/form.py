@@ -39,7 +39,7 @@ from amp_console.console.screens.connections.ledger import (
     switch_ledger,
 )
 from amp_console.console.screens.form import F1, KEEPS_STORED, NOT_SAVED, FormScreen
-from amp_console.console.texts import MUTED, lines, safe_text
+from amp_console.console.texts import MUTED, safe_lines, safe_text
 from amp_console.console.widgets.fields import (
     Choice,
     Field,
@@ -345,7 +345,7 @@ def _has_advanced(known: Connection | None) -> bool:
 
 
 def _welcome(glyphs: Glyphs) -> Content:
-    return lines(*(safe_text(line) for line in WELCOME.format(to=glyphs.arrow).splitlines()))
+    return safe_lines(WELCOME.format(to=glyphs.arrow).splitlines())
 
 
 def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResult:

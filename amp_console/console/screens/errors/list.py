@@ -27,13 +27,8 @@ from amp_console.console.screens.errors.rejected import (
     audience_id_of,
 )
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
-from amp_console.console.screens.errors.retry import (
-    MAX_ASKED,
-    RetryOutcome,
-    finish_retry,
-    is_retriable,
-    reason_not_to_retry,
-)
+from amp_console.console.screens.errors.retry import RetryOutcome, finish_retry, reason_not_to_retry
+from amp_console.console.screens.errors.retry_question import MAX_ASKED, is_retriable
 from amp_console.console.screens.footer import Labelled, UsefulActions, Withheld
 from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import clear_filters

@@ -16,9 +16,8 @@ from amp_console.console.screens.errors.retry import (
     ask_and_retry,
     asked_about,
     is_in_vain,
-    is_retriable,
-    lacking,
 )
+from amp_console.console.screens.errors.retry_question import is_retriable, lacking
 from amp_console.console.screens.errors.rows import (
     GROUP_COLUMNS,
     OF_ALL_GROUPS,

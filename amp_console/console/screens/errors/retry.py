@@ -1,24 +1,28 @@
 """Making rejected users pending again, after confirmation, and optionally planning a sync."""
 
-import enum
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from textual.app import ComposeResult
-from textual.widgets import Static
 
 from amp_console.connections import Connection
 from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.context import Services
-from amp_console.console.dialogs.base import Answer, Question
 from amp_console.console.failures import expected_failures
 from amp_console.console.routes import OpenPlan
+from amp_console.console.screens.errors.retry_question import (
+    MAX_ASKED,
+    RetryAnswer,
+    RetryDialog,
+    RetrySummary,
+    is_retriable,
+    lacking,
+    of_groups,
+    of_users,
+)
 from amp_console.console.screens.person_lookup import keep_answer
 from amp_console.console.session import Session
-from amp_console.console.texts import lines, safe_text
 from amp_console.console.words import between
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
@@ -28,7 +32,6 @@ from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
     RejectedFilter,
     RejectedUser,
-    RejectionGroup,
     newest_rejection,
     rejected_page,
     rejection_groups,
@@ -36,7 +39,7 @@ from amp_console.ledger.rejected import (
 from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.sync.formatting import UNLIKELY
 from amp_console.sync.queries.person import UserLookup, explain_person, look_up_users
-from amp_console.text import clean, listed, plural
+from amp_console.text import listed, plural
 
 NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
 NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
@@ -44,15 +47,8 @@ NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the event
 NOT_SENT = f"{NO_IDENTIFIER}Open Errors and press m to set its field, then import the events again."
 """The text of a notification, on any screen."""
 NOT_REJECTED = "No one was retried: these users are no longer rejected."
-MAX_ASKED = 20  # users; Amplitude allows 360 searches an hour
 MAX_READ = 500  # users searched for those that Amplitude was asked about
 ASKED_AT_ONCE = 5  # Amplitude allows 10
-NAMED = 3  # up to this many audiences and users are named; more are only counted
-
-
-def is_retriable(code: Reason) -> bool:
-    """Whether a retry may succeed; without an identifier, there is nothing to send."""
-    return code is not Reason.NO_IDENTIFIER
 
 
 def reason_not_to_retry(connection: Connection, codes: Iterable[Reason]) -> str | None:
@@ -62,140 +58,11 @@ def reason_not_to_retry(connection: Connection, codes: Iterable[Reason]) -> str 
     return None if any(map(is_retriable, codes)) else NOTHING_TO_SEND
 
 
-class RetrySummary(NamedTuple):
-    """The users who can be retried: their audiences (ID, name), and how many in each.
-
-    `staying` users can't be retried: they have no identifier to send, as `lacking` says. `only` is
-    the identifier of a single person, `names` are those of a few. A sync of these audiences also
-    delivers `others`, the changes already pending in them. `answer` is Amplitude's answer about the
-    users, "" if it was not asked; `subject` names those who are retried, as the start of a
-    sentence, if it knows only some. `unknown` counts users that Amplitude rejected as unknown and
-    was not asked about; with `asks_again`, it may be asked about all of them once more. `left_out`
-    counts users who are left out because of its answers; `is_in_vain`: that is true of all, and no
-    retry will help.
-    """
-
-    audiences: dict[int, str]
-    counts: Mapping[int, int]
-    staying: int
-    only: str = ""
-    others: int = 0
-    unknown: int = 0
-    answer: str = ""
-    subject: str = ""
-    lacking: str = ""
-    asks_again: bool = False
-    left_out: int = 0
-    names: tuple[str, ...] = ()
-    is_in_vain: bool = False
-
-    @property
-    def can_ask(self) -> bool:
-        """Whether to offer to ask Amplitude about the users first."""
-        return self.asks_again or 0 < self.unknown <= MAX_ASKED
-
-    @property
-    def retriable(self) -> int:
-        """How many users the retry makes pending."""
-        return sum(self.counts.values())
-
-    @property
-    def total(self) -> int:
-        """How many users were chosen."""
-        return self.retriable + self.staying + self.left_out
-
-
 class RetryOutcome(NamedTuple):
     """The result: how many users are pending again by audience, and whether to plan a sync."""
 
     counts: Mapping[int, int] = {}
     wants_sync: bool = False
-
-
-class RetryAnswer(enum.Enum):
-    """What the operator chose: to retry, to also plan a sync, or to ask Amplitude first."""
-
-    RETRY = "retry"
-    SYNC = "sync"
-    ASK = "ask"
-
-
-class RetryDialog(Question[RetryAnswer | None]):
-    """Asks before users become pending again; None means that they stay rejected."""
-
-    def __init__(self, summary: RetrySummary) -> None:
-        super().__init__(is_danger=summary.is_in_vain and not summary.can_ask)
-        self._summary = summary
-
-    @property
-    def box_title(self) -> str:
-        """The title: how many of the chosen users are retried."""
-        retriable, total = self._summary.retriable, self._summary.total
-        if retriable < total:
-            return f"Retry {retriable:,} of {plural(total, 'user')}?"
-        return f"Retry {plural(retriable, 'user')}?"
-
-    def answers(self) -> Sequence[Answer]:
-        """Retry, or retry and plan a sync; first of all ask Amplitude, if the text advises that."""
-        can_ask = self._summary.can_ask
-        retry = (
-            Answer("retry", "Retry", "y", "default" if can_ask else "primary"),
-            Answer("sync", "Retry and plan a sync", "s"),
-        )
-        return (Answer("ask", "Ask Amplitude", "a", "primary"), *retry) if can_ask else retry
-
-    def text(self) -> ComposeResult:
-        yield Static(lines(*(safe_text(item) for item in _consequences(self._summary))))
-
-    def give(self, name: str) -> None:
-        self.dismiss(None if name == self.LEAVE else RetryAnswer(name))
-
-
-def _consequences(summary: RetrySummary) -> list[str]:
-    names = list(summary.audiences.values())
-    where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
-    names = [f"“{clean(name, 60)}”" for name in summary.names]
-    who = listed(names) if names else "They"
-    become = f"{summary.subject or who} {'becomes' if summary.retriable == 1 else 'become'}"
-    if summary.only:
-        become = f"“{clean(summary.only, 60)}” becomes"
-    rows = [f"{become} pending again in {where}.", _next_sync(summary)]
-    if summary.answer:  # those left out come after those retried
-        rows.insert(len(rows) if summary.left_out else 0, summary.answer)
-    if summary.unknown:
-        rows.append(_unknown(summary))
-    if summary.staying:
-        is_one = summary.staying == 1
-        who = f"{plural(summary.staying, 'more user')} {'is' if is_one else 'are'} not retried"
-        rows.append(f"{who}: {summary.lacking}.")
-    return rows
-
-
-def _unknown(summary: RetrySummary) -> str:
-    """Warn of a second rejection, and say how to find out."""
-    if summary.only:
-        ask = " Ask it first to find out." if summary.can_ask else ""
-        return (
-            "Amplitude did not know this user, and rejects them again unless it has received an "
-            f"event from them since.{ask}"
-        )
-    who = "any of them" if summary.unknown == summary.retriable else f"{summary.unknown:,} of them"
-    ask = " Ask it first to retry only those that it knows now." if summary.can_ask else ""
-    return (
-        f"Amplitude did not know {who}, and rejects them again unless it has received an event "
-        f"from them since.{ask}"
-    )
-
-
-def _next_sync(summary: RetrySummary) -> str:
-    """Say what the next sync sends, which can't be limited to the retried users."""
-    them = "this user" if summary.only else "them"
-    if not summary.others:
-        return f"The next sync tries {them} again. You see its plan first."
-    is_one = len(summary.audiences) == 1
-    where = "of this audience" if is_one else "of these audiences"
-    others = plural(summary.others, "other pending change")
-    return f"The next sync {where} tries {them} again and sends {others}. You see its plan first."
 
 
 async def ask_and_retry(
@@ -243,9 +110,9 @@ async def ask_and_retry(
 async def _summary(session: Session, query: RejectedFilter, known: "_Answered") -> RetrySummary:
     """Count who can be retried, and what else the next sync delivers."""
     if known.users:
-        summary = _of_users(known.users)
+        summary = of_users(known.users)
     else:
-        summary = _of_groups(await session.read(rejection_groups, query))
+        summary = of_groups(await session.read(rejection_groups, query))
     return summary._replace(
         others=await session.read(_pending, tuple(summary.audiences)),
         unknown=summary.unknown if known.unasked is None else known.unasked,
@@ -471,44 +338,3 @@ def _as_of_now(db: Db, query: RejectedFilter) -> RejectedFilter:
 def _pending(db: Db, audience_ids: Collection[int]) -> int:
     """How many changes of these audiences the next sync delivers."""
     return sum(outstanding(db, audience(db, audience_id)).pending for audience_id in audience_ids)
-
-
-def _of_users(users: Sequence[RejectedUser]) -> RetrySummary:
-    summary = _sum(
-        (user.code, user.reason, user.audience_id, user.audience_name, 1) for user in users
-    )
-    if len({user.id for user in users}) == 1:
-        return summary._replace(only=users[0].id)
-    sent = {user.id: None for user in users if is_retriable(user.code)}
-    return summary._replace(names=tuple(sent)) if len(sent) <= NAMED else summary
-
-
-def _of_groups(groups: Sequence[RejectionGroup]) -> RetrySummary:
-    return _sum(
-        (group.code, group.reason, group.audience_id, group.audience_name, group.count)
-        for group in groups
-    )
-
-
-def lacking(reasons: Iterable[str]) -> str:
-    """The identifier missing for users who were never sent, with these reasons.
-
-    Audiences of both ID types have no identifier in common.
-    """
-    found = {*reasons}
-    reason = found.pop() if len(found) == 1 else "No identifier of the audience's ID type"
-    return reason[:1].lower() + reason[1:]
-
-
-def _sum(parts: Iterable[tuple[Reason, str, int, str, int]]) -> RetrySummary:
-    counts, audiences, staying, unknown = Counter[int](), dict[int, str](), 0, 0
-    unsent = set[str]()
-    for code, reason, audience_id, name, many in parts:
-        if is_retriable(code):
-            audiences[audience_id] = name
-            counts[audience_id] += many
-            unknown += many if code is Reason.UNKNOWN else 0
-        else:
-            staying += many
-            unsent.add(reason)
-    return RetrySummary(audiences, counts, staying, unknown=unknown, lacking=lacking(unsent))

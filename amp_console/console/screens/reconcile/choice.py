@@ -18,7 +18,7 @@ from amp_console.console.dialogs.base import (
     Sheets,
     typeable,
 )
-from amp_console.console.texts import MUTED, WARN, lines, safe_text
+from amp_console.console.texts import MUTED, WARN, safe_lines, safe_text
 from amp_console.console.widgets.button_row import ButtonRow
 from amp_console.console.widgets.key_footer import FooterKey
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
@@ -184,7 +184,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
         if more := len(offer.audiences) - len(shown):
             shown = (*shown, f"and {plural(more, 'more audience')}")
         if shown:
-            yield Static(lines(*map(safe_text, shown)), id="audiences")
+            yield Static(safe_lines(shown), id="audiences")
         yield Static(safe_text(says, max_length=900))
         with Vertical(id="ways"):
             for answer in self.answers():

@@ -15,7 +15,8 @@ from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, ex
 from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.routes import OpenErrors, OpenReconcile
-from amp_console.console.run_view import RunLine, RunView
+from amp_console.console.run_lines import RunLine
+from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.retry import ask_and_retry, finish_retry
 from amp_console.console.screens.runs.panels import (

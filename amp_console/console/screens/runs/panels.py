@@ -8,7 +8,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.console.context import services_of
-from amp_console.console.run_view import RunLine, RunView
+from amp_console.console.run_lines import RunLine
+from amp_console.console.run_view import RunView
 from amp_console.console.screens.runs import rows as run_rows
 from amp_console.console.session import Session
 from amp_console.console.texts import MUTED, TONE, lines, safe_text

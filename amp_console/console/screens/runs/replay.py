@@ -13,7 +13,8 @@ from amp_console.console.glyphs import Glyphs, bar, sparkline
 from amp_console.console.lifecycle import is_open
 from amp_console.console.replay import AudienceMoment, Bucket, Replay
 from amp_console.console.routes import MainScreen
-from amp_console.console.run_view import RunLine, RunView
+from amp_console.console.run_lines import RunLine
+from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs.rows import FULL_REQUESTS, LEGEND, full_request_row, outcome
 from amp_console.console.texts import ACCENT, BAD, MUTED, STRONG, TONE, WARN, Part, lines, safe_text

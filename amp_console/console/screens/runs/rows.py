@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, bar
-from amp_console.console.run_view import RunLine, RunView
+from amp_console.console.run_lines import RunLine
+from amp_console.console.run_view import RunView
 from amp_console.console.run_words import request_answer, request_operation, shortened
 from amp_console.console.texts import (
     ACCENT,

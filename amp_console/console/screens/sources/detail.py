@@ -13,20 +13,21 @@ from amp_console.console.screens.loading import Loader
 from amp_console.console.screens.sources.rows import (
     NOUNS,
     SourceNow,
+    age_and_time,
     kind_of,
     position,
     refresh_of,
     source_now,
 )
 from amp_console.console.screens.sources.space import missing_lines, space_facts
-from amp_console.console.texts import MUTED, STRONG, TONE, Part, facts, lines, safe_text
+from amp_console.console.texts import MUTED, STRONG, TONE, Part, facts, lines, safe_lines, safe_text
 from amp_console.console.widgets.steady_text import FittedText
 from amp_console.console.words import lasting
 from amp_console.ledger.event_log import LogEntry, log_page
 from amp_console.sync.queries.segment import only_in_segment
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
 from amp_console.sync.sources.warehouse.refresh import logged_refreshes, logged_words
-from amp_console.text import local_time, named, plural
+from amp_console.text import named, plural
 from amp_console.values import SegmentAudience
 
 LABELS = 14  # columns for the names of facts
@@ -127,8 +128,8 @@ def lay_out(services: Services, known: SourceFacts, test: Part | None, room: int
     if source.totals is not None:
         return facts([*rows, *_of_events(services, source)], LABELS, room)
     if source.origin is Origin.UNREAD:
-        tried = services.age_of(source.read_at), (f"  {local_time(source.read_at)}", MUTED)
-        return facts([*rows, ("last tried", safe_text(*tried))], LABELS, room)
+        tried = safe_text(*age_and_time(services, source.read_at))
+        return facts([*rows, ("last tried", tried)], LABELS, room)
     if source.origin is Origin.SEGMENT:
         said = facts([*rows, *space_facts(services, source, len(known.missing))], LABELS, room)
         return lines(said, *missing_lines(services, known.missing, LABELS, room))
@@ -169,10 +170,7 @@ def _of_events(services: Services, source: KnownSource) -> list[tuple[str, Conte
     return [
         ("read", safe_text(read, (f": {parts}", MUTED))),
         (f"last {NOUNS[source.origin][0]}", safe_text(position(source), max_length=MAX_LENGTH)),
-        (
-            "last read",
-            safe_text(services.age_of(source.read_at), (f"  {local_time(source.read_at)}", MUTED)),
-        ),
+        ("last read", safe_text(*age_and_time(services, source.read_at))),
         ("feeds", "every audience that its events name"),
     ]
 
@@ -205,26 +203,21 @@ def _refresh(services: Services, known: SourceFacts) -> list[tuple[str, Content 
     source = known.source
     last = source.query.last if source.query is not None else None
     if last is None:
-        when = services.age_of(source.read_at) if source.read_at else "never"
-        return [("last refresh", safe_text(when if source.read_at else (when, MUTED)))]
+        age = services.age_of(source.read_at) if source.read_at else ("never", MUTED)
+        return [("last refresh", safe_text(age))]
     took = f"{plural(last.rows, 'row')} in {lasting(last.seconds)}"
-    rows: list[tuple[str, Content | str]] = [
-        (
-            "last refresh",
-            safe_text(services.age_of(last.at), (f"  {local_time(last.at)}", MUTED), f"  {took}"),
-        )
-    ]
+    when = safe_text(*age_and_time(services, last.at), f"  {took}")
+    rows: list[tuple[str, Content | str]] = [("last refresh", when)]
     said = [logged_words(entry) for entry in known.entries]
     if said:
         rows.append(("", safe_text((said[0], MUTED), max_length=MAX_LENGTH)))
     for entry, text in zip(known.entries[1:], said[1:], strict=True):
-        age = safe_text((f"{services.age_of(entry.at)}  {text}", MUTED), max_length=MAX_LENGTH)
-        rows.append(("before" if entry is known.entries[1] else "", age))
+        before = safe_text((f"{services.age_of(entry.at)}  {text}", MUTED), max_length=MAX_LENGTH)
+        rows.append(("before" if entry is known.entries[1] else "", before))
     if where := position(source):
         rows.append(("position", where))
     return rows
 
 
 def _sql(sql: str) -> Content:
-    shown = sql.splitlines()[:MAX_SQL_LINES]
-    return lines(*(safe_text(line, max_length=MAX_LENGTH) for line in shown))
+    return safe_lines(sql.splitlines()[:MAX_SQL_LINES], MAX_LENGTH)

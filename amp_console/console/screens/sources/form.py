@@ -19,7 +19,7 @@ from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, KEEPS_STORED, NOT_SAVED, FormScreen
 from amp_console.console.screens.sources.actions import stored
-from amp_console.console.texts import MUTED, lines, safe_text
+from amp_console.console.texts import MUTED, safe_lines, safe_text
 from amp_console.console.widgets.fields import Field, Form, entered, input_field
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.sync.sources.warehouse import WarehouseError
@@ -80,7 +80,7 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
             title = "Add a warehouse" if known is None else known.name
             panel.border_title = safe_text(title, max_length=50)
             with Form():
-                yield Static(lines(*map(safe_text, ABOUT.splitlines())), id="welcome")
+                yield Static(safe_lines(ABOUT.splitlines()), id="welcome")
                 if known is None:
                     yield input_field(NAME, "Name", "", "e.g. lake")
                 url = "" if known is None else known.url

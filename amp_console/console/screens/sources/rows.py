@@ -5,6 +5,7 @@ from typing import NamedTuple
 from amp_console.console.context import Services
 from amp_console.console.jobs.refresh import RefreshJob
 from amp_console.console.jobs.under_way import under_way
+from amp_console.console.texts import MUTED, Part
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged, lasting
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
@@ -108,6 +109,11 @@ def position(source: KnownSource) -> str:
         return source.totals.newest
     cursor = source.query.cursor if source.query is not None else None
     return "" if cursor is None else f"changes until {local_time(cursor)}"
+
+
+def age_and_time(services: Services, moment: int | None) -> tuple[Part, Part]:
+    """How long ago a moment was, and then when it was."""
+    return services.age_of(moment), (f"  {local_time(moment)}", MUTED)
 
 
 def row(services: Services, source: KnownSource) -> Row:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from amp_console.console.context import Services
+from amp_console.console.screens.sources.rows import age_and_time
 from amp_console.console.texts import MUTED, STRONG, facts, safe_text
 from amp_console.sync.queries.segment import size_words
 from amp_console.sync.sources.known import KnownSource
-from amp_console.text import local_time, plural
+from amp_console.text import plural
 from amp_console.values import SegmentAudience
 
 MAX_SHOWN = 100  # audiences that only Segment knows
@@ -42,8 +43,7 @@ def space_facts(
         last = safe_text(("never", MUTED))
         listed = safe_text(("unknown", MUTED))
     else:
-        when = services.age_of(source.read_at)
-        last = safe_text(when, (f"  {local_time(source.read_at)}", MUTED))
+        last = safe_text(*age_and_time(services, source.read_at))
         listed = safe_text(
             plural(source.read, "audience"), (f", {missing:,} of them not in the ledger", MUTED)
         )
