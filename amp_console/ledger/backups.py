@@ -9,7 +9,6 @@ name once it is complete and SQLite has checked it, so a crash leaves no partial
 damaged ledger never replaces a good copy.
 """
 
-import os
 import re
 import shutil
 import sqlite3
@@ -22,6 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.ledger.locks import lock_folder, make_folder
+from amp_console.ledger.sqlite_files import create_private, delete_files, write_through
 from amp_console.text import local_time
 
 DAILY = "daily"
@@ -141,7 +141,7 @@ def replace_all(ledger: Path, reason: str, now: int, options: BackupOptions) -> 
     with _backing_up(ledger, options):
         folder = backup_folder(ledger)
         if folder.exists():
-            _clear(folder / "unfinished")
+            delete_files(folder / "unfinished")
         old = list_backups(ledger)
         if not old:
             return 0
@@ -251,13 +251,8 @@ def _prepared(ledger: Path) -> Path:
     """Make the folder, and delete what a process that died has left there; under the lock."""
     folder = backup_folder(ledger)
     make_folder(folder)
-    _clear(folder / "unfinished")
+    delete_files(folder / "unfinished")
     return folder
-
-
-def _clear(file: Path) -> None:
-    for end in ("", "-journal", "-wal", "-shm"):
-        file.with_name(file.name + end).unlink(missing_ok=True)
 
 
 def copy_file(
@@ -271,8 +266,7 @@ def copy_file(
         db.execute("BEGIN")
         pages, size = (db.execute(f"PRAGMA {size}").fetchone()[0] for size in _SIZES)
         _require_room(ledger, target.parent, pages * size, options)
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        target.chmod(0o600)  # whatever the umask is
+        create_private(target)
         try:
             with closing(sqlite3.connect(target, isolation_level=None)) as copy:
                 copy.execute("PRAGMA synchronous = OFF")
@@ -280,7 +274,7 @@ def copy_file(
             finish_copy(ledger, target)
         except BaseException:
             with suppress(OSError):
-                _clear(target)
+                delete_files(target)
             raise
 
 
@@ -312,8 +306,4 @@ def finish_copy(ledger: Path | str, copy: Path) -> None:
             f"The ledger {ledger} was not backed up: it is damaged ({says}). Older backups are "
             "kept. `amp-console doctor` explains how to restore one."
         )
-    handle = os.open(copy, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    write_through(copy)

@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 
 from amp_console.ledger.backups import Backups
-from amp_console.ledger.errors import LedgerBusy, explain
+from amp_console.ledger.errors import LedgerBusy, explained
 
 
 def clean_files(backups: Backups, now: int) -> int:
@@ -25,12 +25,12 @@ def rewrite(backups: Backups) -> None:
     `LedgerError`.
     """
     path, patience = backups.ledger, backups.options.patience
-    try:
-        with closing(sqlite3.connect(path, timeout=patience, isolation_level=None)) as db:
-            # Pages keep copies of rows that moved to other pages, whatever `secure_delete` is.
-            db.execute("VACUUM")
-            (is_busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
+    with (
+        explained(path),
+        closing(sqlite3.connect(path, timeout=patience, isolation_level=None)) as db,
+    ):
+        # Pages keep copies of rows that moved to other pages, whatever `secure_delete` is.
+        db.execute("VACUUM")
+        (is_busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if is_busy:
         raise LedgerBusy(f"Another program is reading the ledger {path}. Quit it, then try again.")

@@ -2,6 +2,8 @@
 
 import errno
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from amp_console.ledger.backups import list_backups
@@ -175,6 +177,17 @@ def not_locked(path: Path, error: OSError) -> LedgerError:
         f"The ledger {path} can't be locked ({why}). Nothing was changed. Check the disk, and the "
         "permissions of its folder."
     )
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system raise about a ledger's files into the operator's errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    except OSError as error:
+        raise explain_os(error, path) from error
 
 
 def damaged(path: Path, what: str) -> LedgerDamaged:

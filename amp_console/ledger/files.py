@@ -1,18 +1,17 @@
 """A ledger's file: created completely or not at all, and refused if something has emptied it."""
 
-import os
 import sqlite3
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
 from amp_console.ledger.backups import list_backups
-from amp_console.ledger.errors import LedgerDamaged, damaged, explain_os
+from amp_console.ledger.errors import LedgerDamaged, damaged, explained
 from amp_console.ledger.locks import lock_folder
 from amp_console.ledger.schema import migrate
+from amp_console.ledger.sqlite_files import create_private, delete_files, write_through
 
 PAGE_BYTES = 16384  # 1,000,000 random ids go in 1.3 times as fast as with 4,096
-EMPTY = "is empty (0 bytes), as a full disk or a crash may leave it"
 _PATIENCE = 30.0  # seconds; making a ledger takes milliseconds
 
 
@@ -22,14 +21,11 @@ def prepare(path: Path) -> str | None:
     An empty file is never one of ours. If it were opened anyway, it would look like a new ledger,
     and SQLite would delete the -wal file beside it. Raises `LedgerError`.
     """
-    try:
+    with explained(path):
         if path.exists():
-            if path.stat().st_size == 0:
-                raise damaged(path, EMPTY)
+            refuse_empty(path)
             return None
         _create(path.resolve())
-    except OSError as error:
-        raise explain_os(error, path) from error
     backups = list_backups(path)
     if not backups:
         return None
@@ -37,6 +33,12 @@ def prepare(path: Path) -> str | None:
         f"The ledger {path} was missing, so a new one was created. There are backups of an older "
         "one: `amp-console doctor` lists them and explains how to restore one."
     )
+
+
+def refuse_empty(path: Path) -> None:
+    """Refuse an empty file. Raises `LedgerDamaged`, and `OSError` if there is none."""
+    if path.stat().st_size == 0:
+        raise damaged(path, "is empty (0 bytes), as a full disk or a crash may leave it")
 
 
 def _create(path: Path) -> None:
@@ -48,8 +50,7 @@ def _create(path: Path) -> None:
         if not path.exists():  # else another process was quicker
             _refuse_leftover(path)
             new = path.with_name(f"{path.name}.new")
-            for end in ("", "-wal", "-shm"):  # of a process that died in the middle
-                new.with_name(new.name + end).unlink(missing_ok=True)
+            delete_files(new)  # of a process that died in the middle
             make_empty(new)
             _finish(new)
             new.rename(path)
@@ -59,9 +60,7 @@ def _create(path: Path) -> None:
 
 def make_empty(new: Path) -> None:
     """Create an empty ledger of the newest version, readable by its owner only. Raises OSError."""
-    # SQLite makes files 0644; -wal and -shm take the mode of the file itself.
-    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    new.chmod(0o600)  # whatever the umask is
+    create_private(new)
     new.write_bytes(_empty_ledger())
 
 
@@ -79,11 +78,7 @@ def _finish(new: Path) -> None:
         # Here, where no one else has the file: two processes that both switch it at their start
         # are in each other's way, and SQLite lets one of them fail at once.
         db.execute("PRAGMA journal_mode = WAL")
-    handle = os.open(new, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    write_through(new)
 
 
 def _refuse_leftover(path: Path) -> None:

@@ -27,10 +27,11 @@ from amp_console.ledger.copying import (
 )
 from amp_console.ledger.database import Access, Database, Ledger
 from amp_console.ledger.db import Db, ServerDb
-from amp_console.ledger.errors import LedgerError, explain, explain_os
+from amp_console.ledger.errors import LedgerError, explained
 from amp_console.ledger.files import make_empty
 from amp_console.ledger.holders import Holders, holders
 from amp_console.ledger.moved import mark_of, put_mark, refuse_writes, remove_mark
+from amp_console.ledger.sqlite_files import delete_files
 from amp_console.text import listed
 
 
@@ -134,18 +135,14 @@ def _new_file(file: Path) -> Iterator[Path]:
     if os.path.lexists(file):
         raise exists
     unfinished = file.with_name(f"{file.name}.{secrets.token_hex(4)}.unfinished")
-    try:
-        yield unfinished
-        _rename(unfinished, file)
-    except FileExistsError:
-        raise exists from None
-    except OSError as error:
-        raise explain_os(error, file) from error
-    except sqlite3.Error as error:
-        raise explain(error, file) from error
-    finally:
-        for end in ("", "-journal", "-wal", "-shm"):
-            unfinished.with_name(unfinished.name + end).unlink(missing_ok=True)
+    with explained(file):
+        try:
+            yield unfinished
+            _rename(unfinished, file)
+        except FileExistsError:
+            raise exists from None
+        finally:
+            delete_files(unfinished)
 
 
 def _rename(unfinished: Path, file: Path) -> None:

@@ -1,6 +1,5 @@
 """Reading a ledger's file that is not open: once, and without changing anything."""
 
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import TypeVar
 
 from amp_console.ledger.backups import open_to_read
 from amp_console.ledger.db import Db
-from amp_console.ledger.errors import damaged, explain, explain_os, not_locked
-from amp_console.ledger.files import EMPTY
+from amp_console.ledger.errors import damaged, explained, not_locked
+from amp_console.ledger.files import refuse_empty
 from amp_console.ledger.locks import FileLocks
 from amp_console.ledger.moved import running_locks_if_in_use
 from amp_console.ledger.schema import MIGRATIONS, check_version
@@ -19,11 +18,10 @@ T = TypeVar("T")
 
 def peek_at_file(path: Path, work: Callable[[Db, frozenset[int]], T]) -> T | None:
     """Run `work` as `peek` of `amp_console.ledger.opening` does, on a ledger in a file."""
-    try:
+    with explained(path):
         if not path.exists():
             return None
-        if path.stat().st_size == 0:
-            raise damaged(path, EMPTY)
+        refuse_empty(path)
         with closing(open_to_read(path)) as db:
             version = check_version(db)
             if not version:
@@ -33,7 +31,3 @@ def peek_at_file(path: Path, work: Callable[[Db, frozenset[int]], T]) -> T | Non
             db.create_function("this_operator", 0, str)  # of no one's
             db.execute("BEGIN")
             return work(db, FileLocks(path, not_locked).dead(running_locks_if_in_use(db)))
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-    except OSError as error:
-        raise explain_os(error, path) from error

@@ -15,9 +15,9 @@ from amp_console.ledger.backups import (
 )
 from amp_console.ledger.database import Access
 from amp_console.ledger.db import Db
-from amp_console.ledger.errors import LedgerError, damaged, explain, explain_os, not_locked
+from amp_console.ledger.errors import LedgerError, damaged, explain, explained, not_locked
 from amp_console.ledger.event_log import log_backup
-from amp_console.ledger.files import EMPTY, prepare
+from amp_console.ledger.files import prepare, refuse_empty
 from amp_console.ledger.locks import FileLocks, Locks
 from amp_console.ledger.schema import check_version, migrate
 
@@ -123,16 +123,11 @@ class Examination(NamedTuple):
 
 def examine(path: Path) -> Examination:
     """Have SQLite check a ledger of any version, without changing it. Raises `LedgerError`."""
-    try:
-        if path.stat().st_size == 0:
-            raise damaged(path, EMPTY)
+    with explained(path):
+        refuse_empty(path)
         with closing(open_to_read(path)) as db:
             says = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
             count = db.execute("SELECT count(*) FROM audience").fetchone()[0]
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-    except OSError as error:
-        raise explain_os(error, path) from error
     return Examination(count, None if says == "ok" else says)
 
 
@@ -152,7 +147,7 @@ class LedgerSizes(NamedTuple):
 
 def measure(path: Path) -> LedgerSizes:
     """Measure a ledger of any version, without changing it. Raises `LedgerError`."""
-    try:
+    with explained(path):
         files = [path, path.with_name(f"{path.name}-wal")]
         size = sum(file.stat().st_size for file in files if file.exists())
         with closing(open_to_read(path)) as db:
@@ -166,8 +161,4 @@ def measure(path: Path) -> LedgerSizes:
             if "erasure" in tables:
                 query = "SELECT count(*) FROM erasure WHERE erased_at IS NULL OR cleaned_at IS NULL"
                 unfinished = int(db.execute(query).fetchone()[0])
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-    except OSError as error:
-        raise explain_os(error, path) from error
     return LedgerSizes(size, rows, unfinished)
