@@ -105,6 +105,11 @@ def part_of(count: int, whole: int, one: str) -> str:
     return f"the only {one}" if count == 1 else f"all {plural(count, one)}"
 
 
+def capitalized(text: str) -> str:
+    """A text with a capital first; the rest stays as it is, as names and marks in it need."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def first_sentence(text: str) -> str:
     """The first sentence of a text, without its full stop."""
     return text.partition(". ")[0].rstrip(".")

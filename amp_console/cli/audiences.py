@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from amp_console.cli.options import connection_option, json_option, read_duration
+from amp_console.cli.options import connection_option, json_option, misuse, read_duration
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def audience(
         if cohort_id:
             _check_not_shared(ledger, key, cohort_id)
         if sql is not None and source is not None:
-            try:
+            with misuse():
                 set_query(
                     ledger,
                     connection,
@@ -190,16 +190,12 @@ def audience(
                     is_changes=changes,
                     overlap=overlap or OVERLAP,
                 )
-            except ValueError as error:
-                raise click.UsageError(str(error)) from None
         found = ledger.read(known.find_audience, key)
         if no_query:
             drop_query(ledger, connection, found)
         if change != settings.SettingsChange():
-            try:
+            with misuse():
                 found = settings.change(ledger, connection, found, change)
-            except ValueError as error:
-                raise click.UsageError(str(error)) from None
         dead = ledger.dead_runs()
         now = ledger.read(audience_summary, connection, found.id, dead=dead)
         in_segment = _in_segment(connection, ledger).get(found.id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import read_age, refuse_password
+from amp_console.cli.options import misuse, read_age, refuse_password
 from amp_console.cli.output import ask_for, ask_password, piped, say
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def connect(
         changed["read_only"] = read_only
     if keep_history is not None:
         changed["keep_history"] = keep_history or None
-    try:
+    with misuse():
         if operator is not None:
             changed["operator"] = checked_operator(operator)
         connection = msgspec.structs.replace(
@@ -150,8 +150,6 @@ def connect(
             keys_text, password = _password(keys_text)
             place = place._replace(password=password)
         credentials, is_from_environment = _keys(keys_text)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
     accepted = _test(connection, credentials)
     if place is not None:
         connection = _keep_ledger(connection, place)

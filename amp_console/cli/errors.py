@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import connection_option, exact_option, json_option
+from amp_console.cli.options import connection_option, exact_option, is_to_stdout, json_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from amp_console.connections import Connection
     from amp_console.ledger import Ledger
     from amp_console.ledger.audiences import Audience
-    from amp_console.ledger.rejected import RejectedUser
-    from amp_console.ledger.sources import InvalidEvent, InvalidGroup
+    from amp_console.ledger.sources import InvalidGroup
 
 
 @click.command()
@@ -52,11 +51,7 @@ def errors(
     from amp_console.ledger.rejected import rejected_users
     from amp_console.ledger.sources import invalid_events, invalid_groups
 
-    if exact and csv_file is None:
-        raise click.UsageError("--exact applies to CSV files: add --csv FILE.")
-    is_stdout = csv_file is not None and str(csv_file) == "-"
-    if is_stdout and as_json:
-        raise click.UsageError("--json and --csv - both write to stdout. Use one of them.")
+    is_stdout = is_to_stdout("--csv", csv_file, exact=exact, as_json=as_json)
     with open_connection(connection_name) as (connection, ledger):
         only = ledger.read(find_audience, audience) if audience else None
         status = _retry(connection, ledger, only) if retry else Exit.DELIVERED
@@ -66,7 +61,9 @@ def errors(
         groups = [] if only else ledger.read(invalid_groups)
     document = errors_document(rejected, invalid, groups)
     if csv_file:
-        _write_csv(csv_file, rejected, invalid, exact=exact)
+        from amp_console.sync.queries.errors_export import write_errors_csv
+
+        write_errors_csv(csv_file, rejected, invalid, exact=exact)
     if as_json:
         print_document(document)
     elif csv_file:
@@ -174,15 +171,3 @@ def _print_group(group: "InvalidGroup") -> None:
         say(f"  {clean(event.source, 200)}:{event.line}")
     if group.count > len(group.samples):
         say(f"  and {group.count - len(group.samples):,} more")
-
-
-def _write_csv(
-    path: Path, rejected: "list[RejectedUser]", invalid: "list[InvalidEvent]", *, exact: bool
-) -> None:
-    from amp_console.sync.export import ExportError
-    from amp_console.sync.queries.errors_export import write_errors_csv
-
-    try:
-        write_errors_csv(path, rejected, invalid, exact=exact)
-    except ExportError as error:
-        raise click.UsageError(str(error)) from None

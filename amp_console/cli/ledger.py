@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import connection_option, json_option, refuse_password
+from amp_console.cli.options import connection_option, json_option, misuse, refuse_password
 from amp_console.cli.output import ask_password, say
 
 if TYPE_CHECKING:
@@ -165,10 +165,8 @@ def move(
 
     store = connection_store()
     connection = store.pick(connection_name)
-    try:
+    with misuse():
         place = entered_place(url, connection)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
     refuse_password(place.password, "--password-stdin")
     if password_stdin and place.server is None:
         raise click.UsageError("A file needs no --password-stdin.")

@@ -7,6 +7,7 @@ import click
 from amp_console.cli.options import (
     connection_option,
     live_options,
+    misuse,
     read_service_options,
     receiver_options,
     service_options,
@@ -101,19 +102,15 @@ def _save_secret(name: str | None) -> int:
     """Save the secret from a hidden prompt or from a line on stdin."""
     import sys
 
-    from amp_console.cli.resources import connection_store, keyring, ledgers
+    from amp_console.cli.resources import keyring, ledgers, to_change
     from amp_console.connections import checked_secret, store_webhook_secret
     from amp_console.sync.connection_log import log_webhook_secret
 
-    pages = connection_store()
-    pages.check_writable()
-    connection = pages.pick(name)
+    pages, connection = to_change(name)
     is_typed = sys.stdin.isatty()
     text = ask_for("Shared secret", is_hidden=True) if is_typed else piped(is_line=True)
-    try:
+    with misuse():
         secret = checked_secret(text)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
     ring = keyring()
     store_webhook_secret(pages, ring, connection, secret)
     log_webhook_secret(ledgers(), connection)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from amp_console.cli.options import connection_option, exact_option, json_option
+from amp_console.cli.options import connection_option, exact_option, is_to_stdout, json_option
 from amp_console.cli.output import is_read, say
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ def log(
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.event_log import LogFilter, LogKind
 
-    if exact and export_file is None:
-        raise click.UsageError("--exact applies to CSV files: add --export FILE.")
+    is_to_stdout("--export", export_file, exact=exact)
     if export_file is not None and (follow or as_json):
         raise click.UsageError("--export writes a file: leave out --follow and --json.")
     with open_connection(connection_name) as (_, ledger):

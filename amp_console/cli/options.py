@@ -1,11 +1,14 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from amp_console.values import Secret
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,6 +60,15 @@ def refuse_password(in_url: "Secret | None", option: str) -> None:
         )
 
 
+@contextmanager
+def misuse() -> Iterator[None]:
+    """Turn a `ValueError` about what was entered into misuse of the command."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
 def console_options(command: F) -> F:
     """Add the options of the console to a command that opens it."""
 
@@ -98,6 +110,16 @@ exact_option = click.option(
     is_flag=True,
     help="Write CSV cells unchanged, even those a spreadsheet would run as formulas.",
 )
+
+
+def is_to_stdout(option: str, file: "Path | None", *, exact: bool, as_json: bool = False) -> bool:
+    """Whether `option` writes to stdout and not to a file. Raises `click.UsageError`."""
+    if exact and file is None:
+        raise click.UsageError(f"--exact applies to CSV files: add {option} FILE.")
+    is_stdout = file is not None and str(file) == "-"
+    if is_stdout and as_json:
+        raise click.UsageError(f"--json and {option} - both write to stdout. Use one of them.")
+    return is_stdout
 
 
 def json_option(command: F) -> F:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import connection_option, exact_option, json_option
+from amp_console.cli.options import connection_option, exact_option, is_to_stdout, json_option
 from amp_console.cli.output import ask, ask_for, say
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def reconcile(
     request = ReconcileRequest(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":
         raise click.UsageError("--replace repairs everything in one request: add --apply both.")
-    is_stdout = _is_to_stdout(export, exact=exact, as_json=as_json)
+    is_stdout = is_to_stdout("--export", export, exact=exact, as_json=as_json)
     with open_connection(connection_name) as (connection, ledger):
         chosen = _chosen(ledger, audiences, take_all=take_all, against=against)
         if apply:
@@ -138,16 +138,6 @@ def reconcile(
             alone = len(documents) == 1 and not take_all
             print_document(documents[0] if alone else documents)
     return status
-
-
-def _is_to_stdout(export: Path | None, *, exact: bool, as_json: bool) -> bool:
-    """Whether the export goes to the standard output. Raises `click.UsageError`."""
-    if exact and export is None:
-        raise click.UsageError("--exact applies to CSV files: add --export FILE.")
-    is_stdout = export is not None and str(export) == "-"
-    if is_stdout and as_json:
-        raise click.UsageError("--json and --export - both write to stdout. Use one of them.")
-    return is_stdout
 
 
 def _chosen(

@@ -35,6 +35,13 @@ def connection_store() -> ConnectionStore:
     return ConnectionStore(folders().config_file, read_only=common().read_only)
 
 
+def to_change(name: str | None) -> tuple[ConnectionStore, Connection]:
+    """Return a connection with the book to change it in. Raises `SettingsError`."""
+    store = connection_store()
+    store.check_writable()
+    return store, store.pick(name)
+
+
 def keyring() -> Keyring:
     """Return the keyring. A notice appears while it keeps the command waiting."""
     waiting = "Waiting for your keyring. It is asking for your password in another window."

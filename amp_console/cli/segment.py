@@ -60,16 +60,14 @@ def connect(
     stored in the OS keyring only. With --profiles-token, the command also asks for the access token
     of the Profile API. If the space is connected already, it asks for that token only.
     """
-    from amp_console.cli.resources import connection_store, keyring, ledgers
+    from amp_console.cli.resources import keyring, ledgers, to_change
     from amp_console.connections import save_space
     from amp_console.sync.connection_log import log_connection_saved
     from amp_console.text import clean, plural
 
     if region and base_url:
         raise click.UsageError("Use either --region or --base-url, not both.")
-    store = connection_store()
-    store.check_writable()
-    connection = store.pick(connection_name)
+    store, connection = to_change(connection_name)
     space = _wanted(connection.segment, space_id, region, base_url)
     had_profiles = connection.segment is not None and connection.segment.profiles_item is not None
     names = [PROFILES] if with_profiles else []
@@ -154,14 +152,12 @@ def show(as_json: bool, connection_name: str | None) -> int:
 @connection_option
 def disconnect(connection_name: str | None) -> int:
     """Forget the space, and delete its tokens from the keyring."""
-    from amp_console.cli.resources import connection_store, keyring, ledgers
+    from amp_console.cli.resources import keyring, ledgers, to_change
     from amp_console.connections import remove_space
     from amp_console.sync.connection_log import log_connection_saved
     from amp_console.text import clean
 
-    store = connection_store()
-    store.check_writable()
-    connection = store.pick(connection_name)
+    store, connection = to_change(connection_name)
     space = connection.segment
     if space is None:
         say("No Segment space is connected. Nothing was changed.")
@@ -195,6 +191,7 @@ def _wanted(
 
     from amp_console.connections import SegmentSpace
     from amp_console.http.addresses import checked_base_url
+    from amp_console.text import capitalized
     from amp_console.values import SegmentRegion
 
     if space_id is None and known is None:
@@ -209,8 +206,8 @@ def _wanted(
         elif base_url:
             moved = msgspec.structs.replace(space, base_url=checked_base_url(base_url))
     except ValueError as error:
-        text = str(error).removesuffix(".")
-        raise click.UsageError(f"{text[0].upper()}{text[1:]}. Nothing was saved.") from None
+        text = capitalized(str(error).removesuffix("."))
+        raise click.UsageError(f"{text}. Nothing was saved.") from None
     if moved == space:
         return space
     # A token that one address accepted is not sent to another.

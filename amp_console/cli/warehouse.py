@@ -37,7 +37,7 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
     URL is postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH, sqlite:PATH, snowflake://CONNECTION,
     bigquery://PROJECT/DATASET or adbc:PROFILE. Nothing is saved until the source can be opened.
     """
-    from amp_console.cli.resources import connection_store, keyring, ledgers
+    from amp_console.cli.resources import keyring, ledgers, to_change
     from amp_console.connections import NamedSource
     from amp_console.sync.sources.warehouse import WarehouseError
     from amp_console.sync.warehouse_sources import (
@@ -47,9 +47,7 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
     )
     from amp_console.text import clean
 
-    store = connection_store()
-    store.check_writable()
-    connection = store.pick(connection_name)
+    store, connection = to_change(connection_name)
     try:
         address, password = entered_url(url)
         new = NamedSource(name=name, url=address)
@@ -94,15 +92,13 @@ def test(name: str, connection_name: str | None) -> int:
 @connection_option
 def remove(name: str, connection_name: str | None) -> int:
     """Remove a source, and its password from the keyring."""
-    from amp_console.cli.resources import connection_store, keyring, ledgers, open_connection
+    from amp_console.cli.resources import keyring, ledgers, open_connection, to_change
     from amp_console.ledger.audience_queries import audience_queries
     from amp_console.ledger.audiences import audience
     from amp_console.sync.warehouse_sources import STILL_IN_KEYRING, drop_warehouse
     from amp_console.text import clean
 
-    store = connection_store()
-    store.check_writable()
-    connection = store.pick(connection_name)
+    store, connection = to_change(connection_name)
     _, is_left = drop_warehouse(store, keyring(), ledgers(), connection, name)
     say(f"Removed the source “{name}”.{f' {STILL_IN_KEYRING}' if is_left else ''}")
     with open_connection(connection_name) as (_, ledger):
@@ -175,4 +171,6 @@ def _password(found: "NamedSource") -> "Secret | None":
 
 
 def _as_sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text[0].upper()}{text[1:]}. Nothing was saved."
+    from amp_console.text import capitalized
+
+    return text if text.endswith(".") else f"{capitalized(text)}. Nothing was saved."

@@ -39,7 +39,7 @@ from amp_console.ledger.rejected import (
 from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.sync.formatting import UNLIKELY
 from amp_console.sync.queries.person import UserLookup, explain_person, look_up_users
-from amp_console.text import listed, plural
+from amp_console.text import capitalized, listed, plural
 
 NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
 NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
@@ -181,7 +181,7 @@ async def _answered(
         rest = [user for user in chosen if user not in vain]
         answer = f"Not retried, as {UNLIKELY} {who}."
         return _Answered(rest, answer, unasked, left_out=len(vain))
-    answer = f"{UNLIKELY[0].upper()}{UNLIKELY[1:]} {who}."
+    answer = f"{capitalized(UNLIKELY)} {who}."
     unknown = sum(user.code is Reason.UNKNOWN for user in vain)
     return _Answered(users, answer, 0, 0 < unknown <= MAX_ASKED, is_in_vain=True)
 
@@ -318,7 +318,7 @@ def _what_it_knows(asked: int, known: int, refused: int) -> tuple[str, str]:
     groups = groups if known else []
     groups += [f"the {refused:,} rejected for another reason"] if refused else []
     those = " and ".join(groups)
-    return says, those[0].upper() + those[1:]
+    return says, capitalized(those)
 
 
 def finish_retry(services: Services, outcome: RetryOutcome) -> None:

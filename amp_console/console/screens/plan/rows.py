@@ -11,7 +11,7 @@ from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, safe_text
 from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell
 from amp_console.console.words import number
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, again_text
-from amp_console.text import blank_if_zero, clean, listed, plural
+from amp_console.text import blank_if_zero, capitalized, clean, listed, plural
 
 COLUMNS = (
     Column("Audience", 15, flex=3),
@@ -192,7 +192,7 @@ def headline(plan: Plan) -> Content:
     what = listed([part for part in parts if part])
     requests = plural(sum(item.requests for item in sent), "request")
     return safe_text(
-        (f"{what[:1].upper()}{what[1:]} (at least {requests}).", STRONG),
+        (f"{capitalized(what)} (at least {requests}).", STRONG),
         (f" {plural(kept(plan), 'user')} can't be sent." if kept(plan) else "", WARN),
     )
 

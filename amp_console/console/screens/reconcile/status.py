@@ -6,6 +6,7 @@ from amp_console.console.glyphs import Glyphs, bar
 from amp_console.console.jobs.reconcile import ReconcileJob, RepairOperation
 from amp_console.console.texts import ACCENT, BAD, GOOD, WARN, safe_text
 from amp_console.sync.reconcile.descriptions import describe_result
+from amp_console.text import capitalized
 
 BAR = 24  # columns
 
@@ -53,4 +54,4 @@ def result_text(work: ReconcileJob, audience_id: int) -> Content | None:
         what = "Nothing was sent"
     tone = GOOD if done.is_equal else WARN
     outcome = describe_result(done)
-    return safe_text((f"{what}. {outcome[0].upper()}{outcome[1:]}.", tone))
+    return safe_text((f"{what}. {capitalized(outcome)}.", tone))
