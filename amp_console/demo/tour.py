@@ -62,11 +62,11 @@ def tour_steps(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
     return (*_HOME, *_SYNC, *_REJECTED, *_retry(make_ghosts_known), *_REPAIR, *_LIVE)
 
 
-def _down_to(name: str, text: str) -> tuple[KeyPress, ...]:
+def _down_to(text: str) -> tuple[KeyPress, ...]:
     words = f"The cursor moves to {text}."
     return (
         KeyPress("g", "First line", words),
-        KeyPress("j", "Down", words, cursor_on(name, text), repeats=True),
+        KeyPress("j", "Down", words, cursor_on("AudiencesScreen", text), repeats=True),
     )
 
 
@@ -90,7 +90,7 @@ _HOME = (
             cursor_on("AudiencesScreen", "Newsletter"),
             screen("AudiencesScreen", "12,120", "no cohort"),
         ),
-        _down_to("AudiencesScreen", "Newsletter"),
+        _down_to("Newsletter"),
     ),
 )
 
@@ -223,7 +223,7 @@ _REPAIR = (
             KeyPress(
                 "@go.audiences", "Audiences", "Back to the audiences.", screen("AudiencesScreen")
             ),
-            *_down_to("AudiencesScreen", _LAPSED),
+            *_down_to(_LAPSED),
             KeyPress("u", "Update sizes", "Amplitude is asked for the sizes of its cohorts."),
         ),
         rest=LONG,

@@ -40,8 +40,8 @@ class FilterBar(Input):
     class Left(Message):
         """The operator has finished typing; the screen's first list has the focus."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's word
-        super().__init__(placeholder="type to filter, Enter keeps it, Esc clears it", id=id)
+    def __init__(self) -> None:
+        super().__init__(placeholder="type to filter, Enter keeps it, Esc clears it")
         self.select_on_focus = False
         self.can_focus = False
 

@@ -23,10 +23,10 @@ class SqlArea(TextArea):
     SqlArea > .sql--comment { color: $text-muted; text-style: italic; }
     """
 
-    def __init__(self, text: str = "", *, id: str | None = None) -> None:  # noqa: A002  # Textual's
+    def __init__(self, *, id: str) -> None:  # noqa: A002  # Textual's word
         self._coloured = ""
         self._spans: dict[int, list[tuple[int, int, str]]] = {}
-        super().__init__(text, id=id, highlight_cursor_line=False)
+        super().__init__(id=id, highlight_cursor_line=False)
         self.cursor_blink = False  # it would cost more than all else while nothing happens
 
     def get_line(self, line_index: int) -> Text:

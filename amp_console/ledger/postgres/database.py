@@ -55,20 +55,12 @@ class PostgresDatabase:
     backups: Backups | None = None
     has_one_writer = False
 
-    def __init__(
-        self,
-        address: Address,
-        operator: str,
-        app_id: int | None = None,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, address: Address, operator: str, app_id: int | None = None) -> None:
         """With `app_id`, a ledger of another Amplitude project is refused."""
         self.url = address.url
         self._app_id = app_id
         self._address = address
         self._operator = operator
-        self._sleep = sleep
         self._sessions = SessionLocks(self._connect, address.schema, address.place)
         self.locks: Locks = self._sessions
         self.clock_offset = 0
@@ -122,7 +114,7 @@ class PostgresDatabase:
         for number in range(TRIES - 1):
             with suppress(DeadlockDetected, SerializationFailure):
                 return self._attempt(access, work, audiences)
-            self._sleep(FIRST_PAUSE * 2**number)
+            time.sleep(FIRST_PAUSE * 2**number)
         return self._attempt(access, work, audiences)
 
     def _begin_write(self, audiences: Collection[int] | None) -> str:

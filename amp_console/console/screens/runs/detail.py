@@ -85,8 +85,8 @@ class RunDetail(Vertical):
     RunDetail.-stacked #rejected { width: 1fr; height: 1fr; }
     """
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002  # Textual's word
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__(id="run")
         self.view: RunView | None = None
         """The run on screen."""
 

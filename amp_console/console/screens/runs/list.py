@@ -112,7 +112,7 @@ plays a finished run back from its log, which sends nothing."""
         )
         panel = Container(FilterBar(), grid, id="runs", classes="panel")
         panel.border_title = "Runs"
-        yield Split(panel, RunDetail(id="run"), detail_lines=LEAST_LINES)
+        yield Split(panel, RunDetail(), detail_lines=LEAST_LINES)
 
     def __init__(self) -> None:
         super().__init__()

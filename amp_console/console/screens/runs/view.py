@@ -77,7 +77,7 @@ again, and E writes them to a CSV file."""
         self._requests_state = ""  # of the run, at the last read of its requests
 
     def body(self) -> ComposeResult:
-        yield RunDetail(id="run")
+        yield RunDetail()
 
     # Loading.
 

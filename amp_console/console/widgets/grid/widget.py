@@ -141,7 +141,6 @@ class Grid(ScrollView, can_focus=True):
         sort: int | None = None,
         opens: str = "",
         id: str | None = None,  # noqa: A002  # Textual's word
-        classes: str | None = None,
     ) -> None:
         """`empty` is shown if the loaded list has no rows; with `marks`, rows can be marked.
 
@@ -149,7 +148,7 @@ class Grid(ScrollView, can_focus=True):
         `age` keeps the ages in cells current; without it they stay as they were. `opens` names in a
         word what Enter opens, for the footer.
         """
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.columns = tuple(columns)
         self.rows = RowModel(sort)
 

@@ -184,11 +184,9 @@ class ObjectSet:
                 yield only
 
 
-def open_object(
-    address: BucketAddress, options: ReadOptions, transfer: TransferOptions = TRANSFER
-) -> ObjectSource:
+def open_object(address: BucketAddress, options: ReadOptions) -> ObjectSource:
     """Open the one object that an address names. Raises `UnreadableSource`."""
-    client = BucketClient(open_store(address, transfer))
+    client = BucketClient(open_store(address))
     try:
         item = find_object(client, address)
     except BaseException:
@@ -197,7 +195,7 @@ def open_object(
     if item is None:
         client.close()
         raise UnreadableSource(f"{address.name} does not exist. Nothing was read. Check the key.")
-    stream = ObjectStream(client, address, item, transfer, on_close=client.close)
+    stream = ObjectStream(client, address, item, TRANSFER, on_close=client.close)
     thread = ThreadPoolExecutor(1, thread_name_prefix="bucket")
     thread.submit(stream.fetch)
     thread.shutdown(wait=False)  # closing the source ends the thread
