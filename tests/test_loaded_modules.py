@@ -1,6 +1,5 @@
 """What importing each package loads: no package of a higher layer, and nothing slow too early."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,12 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.connections import Connection, ConnectionStore, Folders
-from amp_console.ledger import open_ledger
-from amp_console.sync.connection_options import read_options
-from amp_console.sync.ingest.importer import Importer
-from amp_console.sync.sources.registry import open_reader
-from tests.sync.workspace import OWNER, event
+from tests.benchmarks.start_up import prepare
 
 HEAVY = ("textual", "rich", "httpx", "msgspec", "keyring", "uvicorn", "starlette", "asyncio")
 NETWORK = {"httpx", "httpcore", "anyio", "certifi", "socksio", "uvicorn", "starlette"}
@@ -39,14 +33,7 @@ def loaded_by(statement: str, environ: Mapping[str, str] | None = None) -> set[s
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with one connection, and an audience in its ledger."""
-    folders = Folders.locate({"AMP_CONSOLE_HOME": str(tmp_path)})
-    folders.prepare()
-    connection = Connection(name="Acme", app_id=153957, owner_email=OWNER)
-    ConnectionStore(folders.config_file).save(connection)
-    file = tmp_path / "events.ndjson"
-    file.write_text(json.dumps(event("ana", True, audience="newsletter")) + "\n")
-    with open_ledger(folders.ledger(connection.id)) as ledger:
-        Importer(ledger, open_reader, read_options(connection)).run([str(file)])
+    prepare(tmp_path)
     return tmp_path
 
 

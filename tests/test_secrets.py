@@ -1,7 +1,6 @@
 """No key is ever written anywhere: with markers as keys, every byte is searched."""
 
 import base64
-import json
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from amp_console.simulator import Answer, Call, Cut, RefuseIds, Reset, Rule, Simulator
 from amp_console.values import Credentials, Secret
 from tests.cli.operator import Operator
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 API_KEY, SECRET_KEY = "canary-api-key-5d1f", "canary+secret/key=77ab"
 
@@ -36,7 +35,7 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
 def test_no_file_and_no_output_holds_a_key(operator: Operator, tmp_path: Path) -> None:
     events = tmp_path / "events.ndjson"
     lines = [event(f"u{n}", True) for n in range(30)]
-    events.write_text("".join(f"{json.dumps(line)}\n" for line in lines) + "{broken\n")
+    events.write_text(ndjson(lines) + "{broken\n")
     faults = operator.simulator.faults
     said = []
     for rules, *command in (

@@ -5,6 +5,8 @@ import pytest
 
 from amp_console.simulator import Behaviour, Simulator
 from tests.cli.operator import Operator
+from tests.connections import backends
+from tests.sync.workspace import lines
 
 
 @pytest.fixture
@@ -27,3 +29,18 @@ def operator(fresh: Operator) -> Operator:
     """An operator with one connection."""
     assert fresh.connect().status == 0
     return fresh
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Events of three users who enter; Amplitude does not know the last one."""
+    path = tmp_path / "events.ndjson"
+    path.write_text(lines("u1", "u2", "ghost-1"))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _fresh_rings() -> Iterator[None]:
+    backends.Memory.clear()
+    yield
+    backends.Memory.clear()

@@ -11,9 +11,9 @@ from amp_console.values import Secret, now_in_microseconds
 from tests.cli.operator import Operator
 from tests.cli.processes import Prepare
 from tests.cli.team import REFUSED_AT_ONCE, check_end
-from tests.cli.test_watch import lines
 from tests.ledgers import EmptyLedger, postgresql_only, tables
 from tests.postgresql import PASSWORD
+from tests.sync.workspace import lines
 
 SYNCS = 3
 

@@ -23,11 +23,11 @@ from amp_console.ledger.backups import DAILY, BackupOptions, back_up
 from amp_console.simulator import Answer, Call, Late, Rule, Simulator, Slow
 from tests.cli.operator import Operator
 from tests.mounts import mount
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 
 def write(path: Path, *events: object) -> Path:
-    path.write_text("".join(f"{json.dumps(item)}\n" for item in events))
+    path.write_text(ndjson(events))
     return path
 
 

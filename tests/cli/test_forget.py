@@ -1,6 +1,5 @@
 """`forget`: its questions, its output and its exit statuses."""
 
-import json
 import os
 import signal
 import sqlite3
@@ -16,7 +15,7 @@ from amp_console.engage.lines import BOM
 from amp_console.simulator import Answer, Call, Rule
 from tests.cli.operator import Operator
 from tests.cli.processes import Process
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 ANA = "ana-7c41@acme.example"
 
@@ -24,7 +23,7 @@ ANA = "ana-7c41@acme.example"
 @pytest.fixture
 def synced(operator: Operator, tmp_path: Path) -> Operator:
     path = tmp_path / "events.ndjson"
-    path.write_text("".join(json.dumps(event(user, True)) + "\n" for user in (ANA, "u2")))
+    path.write_text(ndjson(event(user, True) for user in (ANA, "u2")))
     assert operator.run("sync", "--from", path, "--yes").status == 0
     return operator
 
@@ -120,7 +119,7 @@ def test_an_identifier_of_both_kinds_is_asked_back(operator: Operator, tmp_path:
     assert operator.connect("acme", "--amplitude-id-path", "$.traits.amplitude_id").status == 0
     path = tmp_path / "events.ndjson"
     events = [event("7", True), event(None, True, traits={"amplitude_id": "7"})]
-    path.write_text("".join(json.dumps(item) + "\n" for item in events))
+    path.write_text(ndjson(events))
     assert operator.run("import", path).status == 0
     ended = operator.run("forget", "7", "--yes")
     assert ended.status == 2
@@ -183,7 +182,7 @@ def test_killed_at_any_statement_it_is_finished_by_the_next_request(
     """From the first statement to the last, through the request, the erasure and VACUUM."""
     path = tmp_path / "events.ndjson"
     people = [f"person-{number:02}-7c41" for number in range(17)]
-    path.write_text("".join(json.dumps(event(user, True)) + "\n" for user in [*people, "u2"]))
+    path.write_text(ndjson(event(user, True) for user in [*people, "u2"]))
     assert operator.run("sync", "--from", path, "--yes").status == 0
 
     def forget_and_die(user: str, at: int) -> Process:

@@ -22,7 +22,7 @@ from tests.cli.operator import Operator
 from tests.connections import backends
 from tests.ledgers import PostgresqlLedgers
 from tests.postgresql import PASSWORD
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 
@@ -34,7 +34,7 @@ def synced(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     operator.environment["PGPASSWORD"] = PASSWORD
     file = tmp_path / "events.ndjson"
     users = ("u1", "u2", "ghost-1")
-    file.write_text("".join(json.dumps(event(user, True)) + "\n" for user in users) + "{\n")
+    file.write_text(ndjson(event(user, True) for user in users) + "{\n")
     assert operator.run("sync", "--from", file, "--yes").status == 1
     return operator
 

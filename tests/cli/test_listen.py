@@ -23,6 +23,7 @@ from tests.ledgers import EmptyLedger, fail, fail_no_more, postgresql_only
 from tests.ports import free_port
 from tests.postgresql import PASSWORD
 from tests.sync.test_received import events_read
+from tests.sync.webhook_sender import body_of
 from tests.sync.workspace import event
 
 SECRET = "not-a-secret"  # obviously false
@@ -56,10 +57,6 @@ def is_there(sender: httpx.Client) -> bool:
     with suppress(httpx.TransportError):
         return sender.get("/healthz").status_code == 200
     return False
-
-
-def body_of(*users: str) -> bytes:
-    return json.dumps([event(user, True) for user in users]).encode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

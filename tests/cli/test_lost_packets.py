@@ -24,11 +24,12 @@ from tests.cli.team import LIVE, check_end
 from tests.cli.test_listen import is_there
 from tests.cli.test_reconcile import drift
 from tests.cli.test_server_restart import Sender
-from tests.cli.test_watch import is_in, lines
+from tests.cli.test_watch import is_in
 from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 from tests.ports import free_port
 from tests.postgresql import PASSWORD
 from tests.sync.relays import SOON, LossyRelay
+from tests.sync.workspace import lines
 
 pytestmark = postgresql_only
 

@@ -1,18 +1,12 @@
 """Users whose delivered state a late request may undo, as an operator sees them."""
 
-import json
 from pathlib import Path
 
 from amp_console.simulator import Call, Late, Simulator
 from amp_console.text import local_time
 from tests.cli.operator import Operator
+from tests.cli.test_person import write
 from tests.sync.workspace import event
-
-
-def write(folder: Path, *events: dict[str, object]) -> Path:
-    path = folder / "events.ndjson"
-    path.write_text("".join(json.dumps(item) + "\n" for item in events))
-    return path
 
 
 def test_every_command_says_so_until_they_are_confirmed_again(

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -15,7 +15,6 @@ import amp_console
 from amp_console.cli.app import COMMANDS
 from amp_console.simulator import (
     Answer,
-    Behaviour,
     Call,
     Canned,
     ListedAudience,
@@ -28,7 +27,7 @@ from amp_console.values import MAX_IDENTIFIER_BYTES
 from tests.cli.inside import Streams, full, unread
 from tests.cli.operator import MODULE, OWNER
 from tests.connections import backends
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 STEERING = "\x1b[2J\x1b]0;title\x07\x9b31m\x85\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
 HOSTILE = f"evil{STEERING}"
@@ -51,19 +50,6 @@ def steers(text: str) -> bool:
         for line in lines
         for char in line
     ) or any(line.startswith("INJECTED") for line in lines)
-
-
-@pytest.fixture(autouse=True)
-def _fresh_rings() -> Iterator[None]:
-    backends.Memory.clear()
-    yield
-    backends.Memory.clear()
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(behaviour=Behaviour(job_polls=0)) as running:
-        yield running
 
 
 @pytest.fixture
@@ -90,7 +76,7 @@ def streams(monkeypatch: pytest.MonkeyPatch, simulator: Simulator, tmp_path: Pat
         event("u2", True, audience="other", personas={"computation_id": KEPT, "space_id": "s"}),
     ]
     file = tmp_path / NAME
-    file.write_text("".join(json.dumps(item) + "\n" for item in events) + f"not JSON {HOSTILE!r}\n")
+    file.write_text(ndjson(events) + f"not JSON {HOSTILE!r}\n")
     streams.run("import", file)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", f"{backends.Memory.__module__}.Memory")
     simulator.segment.audiences = [

@@ -1,6 +1,5 @@
 """Why is this person (not) in the cohort: a sentence first, then the facts."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,12 +7,12 @@ import pytest
 from amp_console.simulator import Answer, Call, Rule
 from amp_console.values import Operation
 from tests.cli.operator import Operator
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 
 def write(folder: Path, *events: dict[str, object]) -> Path:
     path = folder / "events.ndjson"
-    path.write_text("".join(json.dumps(item) + "\n" for item in events))
+    path.write_text(ndjson(events))
     return path
 
 

@@ -1,21 +1,11 @@
 """Read-only, for one connection or for one command: nothing is sent, and nothing is set."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from amp_console.cli.app import COMMANDS
 from tests.cli.operator import Operator
-from tests.sync.workspace import event
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "events.ndjson"
-    users = ("u1", "u2", "ghost-1")
-    path.write_text("".join(json.dumps(event(user, True)) + "\n" for user in users))
-    return path
 
 
 def sent(operator: Operator) -> int:

@@ -12,7 +12,7 @@ import pytest
 from amp_console.simulator import Behaviour, Simulator, World
 from amp_console.values import IdType, Operation
 from tests.cli.operator import Operator
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 USERS = [f"u{n}" for n in range(10)]
 KEYS = {
@@ -49,7 +49,7 @@ def operator(tmp_path: Path, simulator: Simulator) -> Operator:
     operator.connect()
     file = tmp_path / "events.ndjson"
     events = [event(user, True, audience=key) for key in ("shoppers", "tests") for user in USERS]
-    file.write_text("".join(json.dumps(item) + "\n" for item in events))
+    file.write_text(ndjson(events))
     assert operator.run("sync", "--from", file, "--yes").status == 0
     return operator
 

@@ -5,9 +5,9 @@ import pytest
 from amp_console.simulator import Behaviour, Call, Simulator
 from tests.cli.operator import Operator
 from tests.cli.team import REFUSED_AT_ONCE, check_end
-from tests.cli.test_watch import lines
 from tests.ledgers import EmptyLedger, postgresql_only
 from tests.postgresql import PASSWORD
+from tests.sync.workspace import lines
 
 USERS = 20
 ROUNDS = 4

@@ -1,12 +1,11 @@
 """If two audiences share a key, each is named and shown by its computation ID."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.cli.operator import Operator
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 OLD, NEW = "aud_old", "aud_new"
 
@@ -19,7 +18,7 @@ def spring(operator: Operator, tmp_path: Path) -> Operator:
         for target, user in ((OLD, "old-0"), (OLD, "old-1"), (NEW, "new-0"))
     ]
     path = tmp_path / "events.ndjson"
-    path.write_text("".join(f"{json.dumps(item)}\n" for item in events))
+    path.write_text(ndjson(events))
     assert operator.run("import", path).status == 0
     return operator
 
@@ -116,7 +115,7 @@ def test_an_audience_without_a_computation_id_is_named_by_its_space(
         for space in ("spa_1", "spa_2")
     ]
     path = tmp_path / "events.ndjson"
-    path.write_text("".join(f"{json.dumps(item)}\n" for item in events))
+    path.write_text(ndjson(events))
     assert operator.run("import", path).status == 0
     ended = operator.run("import", download, "--audience", "spring")
     assert "Name one by its space and key: spa_1/spring, spa_2/spring." in ended.err

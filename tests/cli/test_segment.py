@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,16 +21,9 @@ from tests.cli.inside import Ended
 from tests.cli.operator import Operator
 from tests.cli.test_network_settings import BAD
 from tests.connections import backends
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
-
-
-@pytest.fixture(autouse=True)
-def _fresh_rings() -> Iterator[None]:
-    backends.Memory.clear()
-    yield
-    backends.Memory.clear()
 
 
 @pytest.fixture
@@ -56,7 +48,7 @@ def take_in(operator: Operator, tmp_path: Path, *people: str, audience: str = "s
     space = {"space_id": SPACE_ID}
     lines = [event(who, True, audience=audience, personas=space) for who in people]
     file = tmp_path / f"{audience}.ndjson"
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file.write_text(ndjson(lines))
     assert operator.run("import", file).status == 0
 
 

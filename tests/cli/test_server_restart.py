@@ -13,10 +13,11 @@ from amp_console.simulator import Behaviour, Simulator
 from tests.cli.operator import Operator
 from tests.cli.team import LIVE, check_end
 from tests.cli.test_listen import is_there
-from tests.cli.test_watch import is_in, lines
+from tests.cli.test_watch import is_in
 from tests.ports import free_port
 from tests.postgresql import KEEPS_COMMITS, PASSWORD, PostgresqlServer, postgresql_server
 from tests.sync.relays import ForgetfulRelay
+from tests.sync.workspace import lines
 
 USERS = [f"u{n}" for n in range(40)]
 

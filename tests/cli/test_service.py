@@ -14,8 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from amp_console.simulator import Simulator
 from tests.cli.operator import Operator
 from tests.cli.processes import Process
-from tests.cli.test_watch import is_in, lines
+from tests.cli.test_watch import is_in
 from tests.ports import free_port
+from tests.sync.workspace import lines
 
 
 @pytest.fixture

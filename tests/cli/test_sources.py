@@ -1,7 +1,6 @@
 """`source` and `sources`: the warehouses of a connection, from the shell."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from tests.connections import backends
 from tests.postgresql import PASSWORD, PostgresqlServer
 
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
-
-
-@pytest.fixture(autouse=True)
-def _fresh_rings() -> Iterator[None]:
-    backends.Memory.clear()
-    yield
-    backends.Memory.clear()
 
 
 @pytest.fixture

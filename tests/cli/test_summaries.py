@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,11 @@ from amp_console.cli.exits import Exit
 from amp_console.cli.live_session import _exit_of, _left
 from amp_console.ledger.runs import RunStatus
 from amp_console.ledger.sources import ReadCounts
-from amp_console.simulator import Behaviour, Simulator
+from amp_console.simulator import Simulator
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from tests.cli.inside import Streams
 from tests.cli.operator import OWNER
-from tests.sync.workspace import event
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(behaviour=Behaviour(job_polls=0)) as running:
-        yield running
+from tests.sync.workspace import event, ndjson
 
 
 @pytest.fixture
@@ -65,7 +58,7 @@ def test_a_verdict_names_only_what_there_is(streams: Streams) -> None:
         name = f"audience-{invalid}"
         file = Path("events.ndjson")
         events = [event(user, True, audience=name) for user in ("u1", ghost)]
-        file.write_text("".join(f"{json.dumps(one)}\n" for one in events) + "nonsense\n" * invalid)
+        file.write_text(ndjson(events) + "nonsense\n" * invalid)
         assert streams.run("sync", "--yes", "--from", file) == 1
         assert f": delivered, except {words}, " in streams.out
 
@@ -90,7 +83,7 @@ def test_users_without_an_identifier_were_not_rejected(
         event(user, True, traits=traits, audience="vip")
         for user, traits in (("u1", {"amplitude_id": "401"}), ("u2", {}), ("u3", {}))
     ]
-    file.write_text("".join(f"{json.dumps(one)}\n" for one in events))
+    file.write_text(ndjson(events))
     streams.run("import", file)
     assert streams.run("audience", "vip", "--id-type", "amplitude_id") == 0
     assert streams.run("sync", "--yes") == 1

@@ -1,7 +1,6 @@
 """A ledger on a real PostgreSQL, chosen with `connect --ledger`, through every command."""
 
 import asyncio
-import json
 import re
 import urllib.parse
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from tests.connections import backends
 from tests.postgresql import PASSWORD, PostgresqlServer, own_database
 from tests.secret_service import secret_service
 from tests.sync.webhook_sender import leave_received
-from tests.sync.workspace import event
 
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 USER = "team_operator"
@@ -40,14 +38,6 @@ def server(running: PostgresqlServer) -> Iterator[PostgresqlServer]:
     yield running
     running.execute("DROP SCHEMA IF EXISTS amp_console CASCADE")
     backends.Memory.clear()
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "events.ndjson"
-    users = ("u1", "u2", "ghost-1")
-    path.write_text("".join(json.dumps(event(user, True)) + "\n" for user in users))
-    return path
 
 
 WITH_PASSWORD = ("--ledger-password-stdin",)

@@ -10,11 +10,7 @@ import pytest
 
 from amp_console.simulator import Audience, Scenario, Simulator, write_file
 from tests.cli.operator import Operator
-from tests.sync.workspace import event
-
-
-def lines(*users: str, at: int = 0) -> str:
-    return "".join(json.dumps(event(user, True, at)) + "\n" for user in users)
+from tests.sync.workspace import event, lines
 
 
 def is_in(simulator: Simulator, *users: str, name: str = "shoppers") -> Callable[[], bool]:

@@ -17,6 +17,13 @@ def store(tmp_path: Path) -> ConnectionStore:
 
 
 @pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where settings are kept, in a folder that is there."""
+    (tmp_path / "config").mkdir()
+    return tmp_path / "config" / "config.toml"
+
+
+@pytest.fixture
 def connection() -> Connection:
     return Connection(name="Shop", app_id=123456, owner_email="owner@example.com")
 

@@ -53,12 +53,6 @@ IN_ONE_LINE = 'console = { theme = "nord", ascii = true }  # mine\n'
 DOTTED = 'console.theme = "nord"\nconsole.keys.copy = "c"\n'
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    (tmp_path / "config").mkdir()
-    return tmp_path / "config" / "config.toml"
-
-
 def told(file: Path, text: str) -> tuple[str, ...]:
     file.write_text(text)
     found = read_preferences(file)

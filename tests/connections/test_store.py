@@ -72,12 +72,6 @@ owner_email = "owner@example.com"
 """
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    (tmp_path / "config").mkdir()
-    return tmp_path / "config" / "config.toml"
-
-
 def other(name: str) -> Connection:
     return Connection(name=name, app_id=2, owner_email="owner@example.com")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 from textual.screen import Screen
+from textual.widgets import Input
 
 from amp_console.connections import Connection, Folders, Keyring
 from amp_console.console import Environment, LaunchOptions
@@ -196,3 +197,15 @@ async def until_notified(pilot: Pilot[None], *texts: str) -> None:
         pilot,
         lambda: all(any(t in h.text for h in services(pilot).notifications.entries) for t in texts),
     )
+
+
+def last(pilot: Pilot[None]) -> str:
+    """The last notification."""
+    log_entries = services(pilot).notifications.entries
+    return log_entries[-1].text if log_entries else ""
+
+
+def enter(pilot: Pilot[None], **values: str) -> None:
+    """Fill fields of a form, by name."""
+    for name, value in values.items():
+        pilot.app.screen.query_one(f"#{name}", Input).value = value

@@ -27,6 +27,7 @@ from amp_console.values import IdType
 from tests.console.harness import (
     ConsoleHarness,
     console,
+    last,
     picture,
     services,
     until,
@@ -48,12 +49,6 @@ from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 AMPLITUDE_PATH = "$.traits.amplitude_id"
-
-
-def last(pilot: Pilot[None]) -> str:
-    """The last notification."""
-    log_entries = services(pilot).notifications.entries
-    return log_entries[-1].text if log_entries else ""
 
 
 def with_both_ids(harness: ConsoleHarness) -> Audience:

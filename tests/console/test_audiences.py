@@ -1,6 +1,5 @@
 """Home: every audience with its cohort, and one of them in detail."""
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +52,7 @@ from tests.console.sample_audiences import (
     select,
     sync,
 )
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Workspace, event, ndjson
 
 pytestmark = pytest.mark.anyio
 
@@ -279,7 +278,7 @@ async def test_members_move_as_a_line_and_day_by_day_in_a_table_where_there_is_r
         )
         for name, changes in (("entered", entered), ("left", left)):
             file = tmp_path / f"{name}.ndjson"
-            file.write_text("".join(json.dumps(change) + "\n" for change in changes))
+            file.write_text(ndjson(changes))
             importer.run([str(file)])
     async with harness.open() as pilot:
         await until_shown(pilot, "members     30  ▁█████", "+30 in 7 days (event time)")

@@ -10,7 +10,7 @@ from tests.console.harness import ConsoleHarness, until, until_gone, until_shown
 from tests.console.test_import_events import SIZES, open_dialog
 from tests.console.test_live import follow, members
 from tests.sync.bucket_server import BucketServer, bucket_server
-from tests.sync.test_bucket_import import lines
+from tests.sync.workspace import lines
 
 pytestmark = pytest.mark.anyio
 

@@ -16,6 +16,7 @@ from amp_console.sync.connection_options import read_options
 from tests.console.harness import (
     ConsoleHarness,
     console,
+    last,
     services,
     until,
     until_gone,
@@ -39,12 +40,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
 def _answered() -> Iterator[None]:
     yield
     backends.Silent.answered.set()
-
-
-def last(pilot: Pilot[None]) -> str:
-    """The last notification."""
-    log_entries = services(pilot).notifications.entries
-    return log_entries[-1].text if log_entries else ""
 
 
 async def test_with_several_the_operator_chooses_first(harness: ConsoleHarness) -> None:

@@ -1,7 +1,6 @@
 """Who failed and why: in two keystrokes, and what can be done about it."""
 
 import csv
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,7 +43,7 @@ from tests.console.sample_audiences import (
     select,
     sync,
 )
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Workspace, event, ndjson
 
 pytestmark = pytest.mark.anyio
 
@@ -297,7 +296,7 @@ async def test_the_mapping_is_tried_on_the_invalid_event_that_led_to_it(
 ) -> None:
     file = tmp_path / "lost.ndjson"
     lines = [event("u-1", True), event(None, True, traits={"customer": "c-7"})]
-    file.write_text("".join(f"{json.dumps(item)}\n" for item in lines))
+    file.write_text(ndjson(lines))
     async with errors_shown(harness, lambda workspace: workspace.read_file(file)) as pilot:
         await pilot.press("v")
         await until_shown(pilot, "1 invalid event", "m Field mapping")

@@ -21,7 +21,7 @@ from tests.console.harness import (
     until_on,
     until_shown,
 )
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ SIZES = [(80, 24), (120, 36)]
 
 
 def write(path: Path, *events: object) -> Path:
-    path.write_text("".join(json.dumps(item) + "\n" for item in events))
+    path.write_text(ndjson(events))
     return path
 
 

@@ -1,7 +1,6 @@
 """Choosing one of Amplitude's cohorts, and the question before linking."""
 
 import pytest
-from textual.pilot import Pilot
 
 from amp_console.amplitude import Cohort
 from amp_console.amplitude.client import AmplitudeClient
@@ -13,8 +12,8 @@ from amp_console.simulator import Answer, Rule
 from amp_console.values import IdType
 from tests.console.harness import (
     ConsoleHarness,
+    last,
     picture,
-    services,
     until,
     until_gone,
     until_on,
@@ -24,12 +23,6 @@ from tests.console.sample_audiences import FRESH, HOSTILE, SHOPPERS, connect_wit
 from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
-
-
-def last(pilot: Pilot[None]) -> str:
-    """The last notification."""
-    log_entries = services(pilot).notifications.entries
-    return log_entries[-1].text if log_entries else ""
 
 
 def saved(harness: ConsoleHarness, key: str) -> Audience:

@@ -61,7 +61,7 @@ from tests.console.harness import (
     until_shown,
 )
 from tests.ports import free_port
-from tests.sync.workspace import event
+from tests.sync.workspace import event, lines
 
 pytestmark = pytest.mark.anyio
 
@@ -73,10 +73,6 @@ HOSTILE = "[red]x [/foo] \x1b[2J"
 def quick(harness: ConsoleHarness) -> None:
     """Redraw the session more often than an operator could see."""
     harness.timers_faster = 4.0
-
-
-def lines(*users: str) -> str:
-    return "".join(json.dumps(event(user, True)) + "\n" for user in users)
 
 
 def connected_log(harness: ConsoleHarness, folder: Path, *users: str) -> Path:

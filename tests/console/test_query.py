@@ -19,6 +19,7 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.sync.audience_queries import set_query
 from tests.console.harness import (
     ConsoleHarness,
+    enter,
     services,
     until,
     until_gone,
@@ -201,11 +202,6 @@ MOVES = (
 
 def pick(pilot: Pilot[None], kind: QueryKind) -> None:
     pilot.app.screen.query_one("#kind", Choice).value = kind
-
-
-def enter(pilot: Pilot[None], **values: str) -> None:
-    for name, value in values.items():
-        pilot.app.screen.query_one(f"#{name}", Input).value = value
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -16,7 +16,7 @@ from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import ConsoleHarness, console, picture, until, until_on, until_shown
 from tests.console.sample_audiences import SHOPPERS, connect_with_audiences
 from tests.console.test_live import follow
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 
 pytestmark = pytest.mark.anyio
 
@@ -179,7 +179,7 @@ async def test_a_live_session_counts_the_pending_users_of_home(
     """Changes of an audience that is waiting for a cohort are pending, too."""
     harness.connect()
     file = tmp_path / "live.ndjson"
-    file.write_text("".join(json.dumps(event(user, True)) + "\n" for user in ("u1", "u2")))
+    file.write_text(ndjson(event(user, True) for user in ("u1", "u2")))
     async with harness.open() as pilot:
         await follow(pilot, file, create=False)
         await until_shown(pilot, "waiting: no cohort")

@@ -52,9 +52,9 @@ from tests.console.harness import (
 )
 from tests.console.keyrings import backends, fill, use_keyring
 from tests.console.sample_audiences import FRESH, GHOSTS, connect_with_audiences, select
-from tests.console.test_live import follow, lines
+from tests.console.test_live import follow
 from tests.console.test_place_bar import bar_text, click
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Workspace, event, lines
 
 pytestmark = pytest.mark.anyio
 PROD = LaunchOptions(connection="Acme prod")

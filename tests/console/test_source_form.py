@@ -15,6 +15,7 @@ from amp_console.values import Secret
 from tests.console.harness import (
     ConsoleHarness,
     console,
+    enter,
     picture,
     services,
     until_notified,
@@ -42,11 +43,6 @@ async def begin(pilot: Pilot[None], **values: str) -> None:
     await pilot.press("A")
     await until_on(pilot, SourceForm)
     enter(pilot, **values)
-
-
-def enter(pilot: Pilot[None], **values: str) -> None:
-    for name, value in values.items():
-        pilot.app.screen.query_one(f"#{name}", Input).value = value
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -32,8 +32,8 @@ from tests.console.harness import (
 )
 from tests.console.test_live import follow
 from tests.sync.bucket_server import BucketServer, bucket_server
-from tests.sync.test_bucket_import import lines
 from tests.sync.warehouses import Warehouse, sqlite_warehouse
+from tests.sync.workspace import lines
 
 pytestmark = pytest.mark.anyio
 MEMBERS = tuple(f"m-{number}" for number in range(10))

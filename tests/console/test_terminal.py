@@ -1,7 +1,6 @@
 """The installed program in a real terminal: a sync by keys, watched to the end, then quitting."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -17,7 +16,7 @@ from tests.cli.operator import Operator
 from tests.console.harness import ConsoleHarness
 from tests.console.sample_audiences import FRESH, connect_with_audiences
 from tests.console.terminal import LEAVE_THE_SECOND_SCREEN, Terminal
-from tests.sync.workspace import event
+from tests.sync.workspace import event, ndjson
 from tests.test_secrets import API_KEY, SECRET_KEY, shapes
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
@@ -87,7 +86,7 @@ def test_a_request_to_end_restores_the_terminal_and_keeps_what_was_done(
         operator = Operator(tmp_path, simulator)
         operator.connect()
         file = tmp_path / "events.ndjson"
-        file.write_text("".join(json.dumps(event(f"u{n}", True)) + "\n" for n in range(5)))
+        file.write_text(ndjson(event(f"u{n}", True) for n in range(5)))
         operator.run("import", file)
         simulator.faults.set([Rule(Slow(2.0))])
         with Terminal([COMMAND], environment=operator.environment) as terminal:
@@ -119,7 +118,7 @@ def test_a_first_run_opens_the_form_and_nothing_holds_a_key(tmp_path: Path) -> N
             painted = bytes(terminal.transcript)
         operator.connect()
         file = tmp_path / "events.ndjson"
-        file.write_text("".join(json.dumps(event(f"u{n}", True)) + "\n" for n in range(5)))
+        file.write_text(ndjson(event(f"u{n}", True) for n in range(5)))
         operator.run("import", file)
         with Terminal([COMMAND], environment=environment) as terminal:
             terminal.until_shown("shoppers")

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from amp_console.ledger import open_ledger
 from amp_console.ledger.overview import problems
 from amp_console.simulator import Known, Simulator, World
 from tests.ledgers import EmptyLedger
-from tests.sync.workspace import Workspace
+from tests.sync.workspace import Clock, Workspace
 
 
 @pytest.fixture
@@ -38,3 +39,11 @@ def registered_only(tmp_path: Path, empty_ledger: EmptyLedger) -> Iterator[Works
         open_ledger(empty_ledger(1)) as ledger,
     ):
         yield Workspace(simulator, ledger, tmp_path)
+
+
+@pytest.fixture
+def clock(workspace: Workspace) -> Clock:
+    """The time of day that the workspace goes by."""
+    clock = Clock()
+    workspace.timing = dataclasses.replace(workspace.timing, now=clock)
+    return clock

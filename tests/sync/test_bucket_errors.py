@@ -16,8 +16,8 @@ from amp_console.sync.sources.bucket.client import BucketClient
 from amp_console.sync.sources.bucket.listing import list_objects
 from amp_console.sync.sources.bucket.store import open_store
 from tests.sync.bucket_server import BUCKET, KEY_ID, SECRET, BucketServer, Fault, bucket_server
-from tests.sync.test_bucket_import import lines, read
-from tests.sync.workspace import Workspace
+from tests.sync.test_bucket_import import read
+from tests.sync.workspace import Workspace, lines
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential

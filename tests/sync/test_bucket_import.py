@@ -27,17 +27,13 @@ from amp_console.sync.sources.bucket.object_set import ObjectSet
 from amp_console.sync.sources.bucket.objects import ObjectStream
 from amp_console.sync.sources.bucket.store import client_options, open_store
 from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, Request, bucket_server
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Workspace, event, lines
 
 
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
     with bucket_server(tmp_path / "buckets", monkeypatch) as server:
         yield server
-
-
-def lines(*users: str, at: int = 0) -> str:
-    return "".join(f"{json.dumps(event(user, True, at))}\n" for user in users)
 
 
 def read(

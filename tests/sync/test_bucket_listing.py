@@ -13,8 +13,8 @@ from amp_console.sync.sources.bucket.address import BucketAddress
 from amp_console.sync.sources.bucket.listing import ListedObject
 from amp_console.sync.sources.bucket.object_set import ObjectSet
 from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, bucket_server
-from tests.sync.test_bucket_import import events_read, lines, members, read
-from tests.sync.workspace import Workspace
+from tests.sync.test_bucket_import import events_read, members, read
+from tests.sync.workspace import Workspace, lines
 
 DAY = 86_400
 TODAY = 1_777_766_400

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.ledger.unread_sources import unread_sources
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.progress import LiveReport
 from amp_console.sync.live.session import LiveSession
@@ -17,10 +16,10 @@ from amp_console.sync.sources.bucket.stream import PollOptions, open_buckets
 from amp_console.sync.sources.known import known_sources
 from amp_console.sync.sources.protocols import EventStream, SourceStatus, StreamKind
 from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, bucket_server
-from tests.sync.test_bucket_import import events_read, lines, members
+from tests.sync.test_bucket_import import events_read, members
 from tests.sync.test_live import is_in, until
 from tests.sync.webhook_sender import LIVE_OPTIONS
-from tests.sync.workspace import Workspace
+from tests.sync.workspace import Workspace, lines, unread
 
 pytestmark = pytest.mark.anyio
 PATIENCE = 15  # seconds
@@ -165,11 +164,6 @@ async def test_an_object_that_cannot_be_fetched_holds_up_no_other_and_is_tried_a
         await until(is_in(workspace, "u1", "u2", "u3"))
         await until(lambda: not followed.troubles)
     assert events_read(workspace) == 3
-
-
-def unread(workspace: Workspace) -> dict[str, str]:
-    """The unreadable objects in the ledger, with the reasons."""
-    return {item.name: item.reason for item in workspace.ledger.read(unread_sources, 10)}
 
 
 async def test_an_object_that_could_not_be_read_is_kept_until_it_is_read_or_gone(

@@ -14,8 +14,8 @@ from amp_console.ledger.checkpoints import (
 from amp_console.ledger.schema import MIGRATIONS
 from amp_console.sync.sources.checkpoints import FileCheckpoint, FileCheckpoints
 from amp_console.sync.sources.tail import HEAD, digest, identity_of, read_at
-from tests.sync.test_watcher import Watcher, lines, members
-from tests.sync.workspace import Workspace
+from tests.sync.test_watcher import Watcher, members
+from tests.sync.workspace import Workspace, lines
 
 TAILS = 12  # the last version that kept a table of tails
 COLUMNS = "path, source_id, device, inode, head_size, head, position, line, is_whole, before"

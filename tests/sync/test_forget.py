@@ -1,6 +1,5 @@
 """Deletion requests: out of every cohort, then out of the ledger, its files and its backups."""
 
-import dataclasses
 import itertools
 import json
 import sqlite3
@@ -47,13 +46,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
 MEMBERSHIP = frozenset({Call.MEMBERSHIP})
 ANA = "ana-7c41@acme.example"
 ANAS_DEVICE = "884422117733"
-
-
-@pytest.fixture
-def clock(workspace: Workspace) -> Clock:
-    clock = Clock()
-    workspace.timing = dataclasses.replace(workspace.timing, now=clock)
-    return clock
 
 
 def delete_in_amplitude(workspace: Workspace, user: str) -> None:

@@ -1,7 +1,6 @@
 """Importing events: every event is accounted for, and nothing is stored twice."""
 
 import gzip
-import json
 import resource
 from pathlib import Path
 from threading import Event
@@ -20,11 +19,11 @@ from amp_console.sync.queries.status import audience_summaries, audience_summary
 from amp_console.sync.sources.registry import open_reader
 from amp_console.values import AudienceRef, Change, IdType
 from tests.ledgers import fail
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Workspace, event, ndjson
 
 
 def lines(*events: object) -> str:
-    return "".join(f"{json.dumps(item)}\n" for item in events)
+    return ndjson(events)
 
 
 def test_every_event_is_a_change_filtered_or_invalid(workspace: Workspace) -> None:

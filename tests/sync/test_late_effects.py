@@ -17,21 +17,14 @@ from amp_console.sync.queries.person import PersonVerdict, explain_person
 from amp_console.sync.queries.status import Status, audience_summary
 from amp_console.sync.timing import Stop
 from amp_console.values import IdType, Operation
-from tests.sync.test_live import Session, is_in, lines, until
-from tests.sync.workspace import Clock, Workspace, event
+from tests.sync.test_live import Session, is_in, until
+from tests.sync.workspace import Clock, Workspace, event, lines
 
 pytestmark = pytest.mark.anyio
 
 QUIET = 600.0
 MEMBERSHIP = frozenset({Call.MEMBERSHIP})
 LATE = Rule(Late(504), MEMBERSHIP, times=1)
-
-
-@pytest.fixture
-def clock(workspace: Workspace) -> Clock:
-    clock = Clock()
-    workspace.timing = dataclasses.replace(workspace.timing, now=clock)
-    return clock
 
 
 def land(workspace: Workspace) -> None:

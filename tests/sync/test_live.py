@@ -47,7 +47,7 @@ from amp_console.sync.sources.watcher import PathWatcher
 from amp_console.sync.timing import Timing
 from amp_console.values import IdType, Operation
 from tests.ledgers import fail, fail_no_more
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Workspace, event, lines
 
 pytestmark = pytest.mark.anyio
 
@@ -55,10 +55,6 @@ USERS = [f"u{n:02}" for n in range(20)]
 QUICK = LiveOptions(flush_seconds=0.05, create=True)
 IMPATIENT = FollowOptions(poll_interval=0.02, folder_interval=0.2, retry_interval=0.01)
 PATIENCE = 20.0  # seconds; a condition that is not met by then never is
-
-
-def lines(*users: str, is_member: bool = True, at: int = 0, key: str = "shoppers") -> str:
-    return "".join(json.dumps(event(user, is_member, at, audience=key)) + "\n" for user in users)
 
 
 async def until(condition: Callable[[], object]) -> None:

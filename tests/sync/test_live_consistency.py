@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import io
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -32,8 +31,8 @@ from amp_console.sync.live.progress import LivePhase, LiveSnapshot, WaitReason, 
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import Sink, SourceStatus
 from amp_console.values import IdType, Operation
-from tests.sync.test_live import Session, all_of, is_in, lines, until, with_windows
-from tests.sync.workspace import Workspace, event
+from tests.sync.test_live import Session, all_of, is_in, until, with_windows
+from tests.sync.workspace import Workspace, event, lines, ndjson
 
 pytestmark = pytest.mark.anyio
 
@@ -198,7 +197,7 @@ async def test_the_history_says_how_a_session_ended_as_for_a_sync(
     workspace.enter("u0")
     await workspace.sync()
     async with Session(workspace, tmp_path, NO_NEW_COHORTS) as session:
-        session.write("".join(json.dumps(sent) + "\n" for sent in events))
+        session.write(ndjson(events))
         await until(lambda: session.now().tally.read == len(events))
     run = workspace.ledger.read(all_runs)[0]
     assert run.status is status

@@ -21,9 +21,9 @@ from amp_console.sync.live.progress import LiveSnapshot
 from amp_console.sync.sources.http_server import listen_on
 from amp_console.sync.sources.protocols import SourceStatus, StreamKind
 from tests.ports import free_port
-from tests.sync.test_live import Session, is_in, lines, until
+from tests.sync.test_live import Session, is_in, until
 from tests.sync.webhook_sender import SECRET, WebhookSender, body_of, receiving, signed
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Workspace, event, lines
 
 pytestmark = pytest.mark.anyio
 

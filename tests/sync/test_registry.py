@@ -10,8 +10,7 @@ from amp_console.engage import EventBatch, UnreadableSource
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.registry import open_reader, open_stream
 from amp_console.sync.sources.streams import PathStream, PipeStream, StreamGroup
-from tests.sync.test_watcher import lines
-from tests.sync.workspace import Workspace
+from tests.sync.workspace import Workspace, lines
 
 
 @pytest.mark.parametrize("address", ["{path}", "file:{path}", "file://{path}"])

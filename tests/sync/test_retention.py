@@ -1,6 +1,5 @@
 """The history is kept as long as the connection says; what runs changed is kept as counts."""
 
-import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -24,13 +23,6 @@ from tests.sync.workspace import Clock, Workspace, event
 pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
 
 DAY = 86_400.0
-
-
-@pytest.fixture
-def clock(workspace: Workspace) -> Clock:
-    clock = Clock()
-    workspace.timing = dataclasses.replace(workspace.timing, now=clock)
-    return clock
 
 
 def count(workspace: Workspace, table: str) -> int:

@@ -27,8 +27,8 @@ from amp_console.sync.queries.status import (
     overview,
 )
 from amp_console.values import IdType, Operation
-from tests.sync.test_live import Session, is_in, lines, until
-from tests.sync.workspace import Workspace, event
+from tests.sync.test_live import Session, is_in, until
+from tests.sync.workspace import Workspace, event, lines
 
 pytestmark = pytest.mark.anyio
 

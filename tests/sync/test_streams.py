@@ -13,9 +13,9 @@ from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.streams import PathStream, StreamGroup
 from amp_console.sync.sources.watcher import PathWatcher
 from tests.ports import free_port
-from tests.sync.test_live import is_in, lines, until
+from tests.sync.test_live import is_in, until
 from tests.sync.webhook_sender import LIVE_OPTIONS, receiver
-from tests.sync.workspace import Workspace
+from tests.sync.workspace import Workspace, lines
 
 pytestmark = pytest.mark.anyio
 

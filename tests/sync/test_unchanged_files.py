@@ -17,7 +17,7 @@ from amp_console.ledger.forgotten import Identity, keep_forgotten
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.report import ImportProgress, ImportReport, set_sentences
 from amp_console.values import AudienceRef, IdType
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Workspace, event, ndjson
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files have no ctime there")
 
@@ -70,7 +70,7 @@ def file(tmp_path: Path) -> Path:
     trait = event("u1", True, personas={"computation_class": "computed_trait"})
     events = [event("u1", True), event("u2", False), trait, event(None, True), event("u2", True)]
     path = tmp_path / "events.ndjson"
-    path.write_text("".join(f"{json.dumps(item)}\n" for item in events) + "{broken\n")
+    path.write_text(ndjson(events) + "{broken\n")
     return path
 
 

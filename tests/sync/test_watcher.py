@@ -21,7 +21,6 @@ from amp_console.ledger import Ledger, LedgerError, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.checkpoints import checkpoints
 from amp_console.ledger.sources import invalid_events
-from amp_console.ledger.unread_sources import unread_sources
 from amp_console.simulator import Simulator
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.checkpoints import followed_folders
@@ -36,7 +35,7 @@ from amp_console.sync.timing import Timing
 from amp_console.values import IdType
 from tests.examples import examples
 from tests.ledgers import fail, fail_no_more, postgresql_only
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Workspace, event, lines, ndjson, unread
 
 
 class Watcher:
@@ -71,15 +70,6 @@ class Watcher:
         while self.watching.is_settling or self.watching.has_more:
             read += self.watching.scan().tally.read
         return read
-
-
-def unread(workspace: Workspace) -> dict[str, str]:
-    """The unreadable files in the ledger, with the reasons."""
-    return {item.name: item.reason for item in workspace.ledger.read(unread_sources, 10)}
-
-
-def lines(*users: str, at: int = 0) -> str:
-    return "".join(json.dumps(event(user, True, at)) + "\n" for user in users)
 
 
 def members(ledger: Ledger) -> set[str]:
@@ -380,7 +370,7 @@ def test_an_event_that_means_several_audiences_stops_nothing(
 ) -> None:
     ids = ("one", "two", "", "one")
     events = [event(f"u{n}", True, personas={"computation_id": id_}) for n, id_ in enumerate(ids)]
-    (folder / "a.ndjson").write_text("".join(json.dumps(item) + "\n" for item in events))
+    (folder / "a.ndjson").write_text(ndjson(events))
     assert watcher.poll() == 4
     assert watcher.poll() == 0
     assert members(workspace.ledger) == {"u0", "u1", "u3"}

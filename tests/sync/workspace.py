@@ -20,6 +20,7 @@ from amp_console.ledger.audiences import Audience, all_audiences, find_audience
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.rejected import RejectedUser, rejected_users
 from amp_console.ledger.repairs import RepairChoice
+from amp_console.ledger.unread_sources import unread_sources
 from amp_console.simulator import Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.delivery.context import RunContext
@@ -104,6 +105,16 @@ def event(user: str | None, is_member: bool, at: int = 0, **more: object) -> dic
     }
 
 
+def ndjson(events: Iterable[object]) -> str:
+    """Events as the lines of a file."""
+    return "".join(json.dumps(item) + "\n" for item in events)
+
+
+def lines(*users: str, is_member: bool = True, at: int = 0, key: str = "shoppers") -> str:
+    """The lines of a file with an event of each user, `at` seconds into an hour."""
+    return ndjson(event(user, is_member, at, audience=key) for user in users)
+
+
 class Workspace:
     """A ledger, a connection, a simulated Amplitude, and sleeps that return at once."""
 
@@ -148,7 +159,7 @@ class Workspace:
         """Read events as one more file."""
         self.files += 1
         path = self.folder / f"events-{self.files}.ndjson"
-        path.write_text("".join(json.dumps(item) + "\n" for item in events))
+        path.write_text(ndjson(events))
         return self.read_file(path)
 
     def read_file(self, path: Path) -> ImportReport:
@@ -287,3 +298,8 @@ class Workspace:
 
     def rejected(self) -> list[RejectedUser]:
         return self.ledger.read(rejected_users)
+
+
+def unread(workspace: Workspace) -> dict[str, str]:
+    """The unreadable sources in the ledger, with the reasons."""
+    return {item.name: item.reason for item in workspace.ledger.read(unread_sources, 10)}
