@@ -1,7 +1,7 @@
 """The status of audiences: in one word, and in the few numbers that operators need."""
 
 import enum
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -218,28 +218,54 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         """
         if self.is_delivering:
             size = None
+        known, left = self.audience, self.left
+        found = self._counted(size)
+        leaving = self.large_removal.in_cohort if self.large_removal else 0
+        if leaving and left.remove and not known.broken:
+            found.append(State(Status.LARGE_REMOVAL, left.remove, members=leaving))
+        if are_keys_refused and left.pending and known.enabled and not known.broken:
+            found.append(State(Status.KEYS_REFUSED))
+        if known.broken:
+            found.append(State(Status.BROKEN))
+        elif known.cohort_id is None:
+            found.append(State(Status.NO_COHORT))
+        if not found:
+            is_compared = self.finding is not None
+            delivered = Status.IN_SYNC if is_compared else Status.NOT_COMPARED
+            found.append(State(delivered, has_same_size=size is not None and not is_compared))
+        if not known.enabled:
+            found.append(State(Status.OFF))
+        found += self._happening(is_live=is_live, is_paused=is_paused)
+        return tuple(sorted(found, key=lambda item: (item.status is not Status.OFF, item.severity)))
+
+    def _counted(self, size: int | None) -> list[State]:
+        """The states that concern users, of a disabled audience, too."""
         strangers = self.finding.strangers if self.finding else 0
-        by_size = 0
+        by_size = 0  # users more than are known to be in its cohort; negative for fewer
         if size is not None and self.held is not None:
             without_id = self.finding.without_id if self.finding else 0
             by_size = self.held.more_in(size - strangers - without_id)
-        live_by = self.live_by if is_live is None else ""
-        is_live = self.is_live if is_live is None else is_live
-        return states_of(
-            self.audience,
-            self.left,
-            strangers,
-            by_size,
-            due=self.due,
-            is_compared=self.finding is not None,
-            has_size=size is not None,
-            is_live=is_live,
-            is_paused=is_paused,
-            leaving=self.large_removal.in_cohort if self.large_removal else 0,
-            are_keys_refused=are_keys_refused,
-            live_by=live_by,
-            turn=self.turn,
+        without = f"{self.left.unidentified:,} without {self.audience.id_type.label}"
+        found = (
+            State(Status.DIFFERS, strangers + self.due, is_extra=not self.due),
+            State(Status.SIZE_DIFFERS, abs(by_size), is_fewer=by_size < 0),
+            State(Status.REJECTED, self.left.rejected),
+            State(Status.NO_IDENTIFIER, self.left.unidentified, words=without),
+            State(Status.UNCERTAIN, self.left.uncertain),
+            State(Status.PENDING, self.left.pending),
         )
+        return [state for state in found if state.users]
+
+    def _happening(self, *, is_live: bool | None, is_paused: bool) -> Iterator[State]:
+        """What sessions and runs do for it now."""
+        if is_paused:
+            yield State(Status.PAUSED)
+        elif is_live or (is_live is None and self.is_live):
+            live_by = self.live_by if is_live is None else ""
+            yield State(Status.LIVE, words=_with_operator(str(Status.LIVE), live_by))
+        if (turn := self.turn) is not None:
+            words = _with_operator(turn_words(turn, self.left.pending), turn.operator)
+            yield State(Status.UNDER_WAY, words=words, run_id=turn.run_id)
 
     @property
     def notice(self) -> str | None:
@@ -250,7 +276,7 @@ class AudienceSummary(msgspec.Struct, frozen=True):
 
 
 def status_of(audience: Audience, left: Outstanding, *, is_compared: bool) -> Status:
-    """The status of an audience: the first one that applies; `is_compared` as in `states_of`."""
+    """The first status that applies to an audience, whose cohort `is_compared` with it or not."""
     if not audience.enabled:
         return Status.OFF
     if audience.broken:
@@ -264,75 +290,6 @@ def status_of(audience: Audience, left: Outstanding, *, is_compared: bool) -> St
     failed = Status.REJECTED if left.rejected else Status.NO_IDENTIFIER
     delivered = Status.IN_SYNC if is_compared else Status.NOT_COMPARED
     return failed if left.failed else delivered
-
-
-def states_of(
-    audience: Audience,
-    left: Outstanding,
-    strangers: int = 0,
-    by_size: int = 0,
-    *,
-    due: int = 0,
-    is_compared: bool,
-    has_size: bool = False,
-    is_live: bool = False,
-    is_paused: bool = False,
-    leaving: int = 0,
-    are_keys_refused: bool = False,
-    live_by: str = "",
-    turn: Turn | None = None,
-) -> tuple[State, ...]:
-    """Every state of an audience, the most severe first.
-
-    `strangers` are in its cohort without a reason, and of those who are pending, so many are `due`
-    to the comparison that found them; `by_size` is how many users more its cohort has in Amplitude
-    than are known to be in it, negative for fewer. `has_size`: that was read. `leaving` are the
-    cohort's members where more than half of them are to be removed, else 0. A disabled audience has
-    its other states, too. `turn` is that of a run under way, `live_by` names the operator of the
-    session, if it is another one.
-    """
-    users = {
-        Status.DIFFERS: strangers + due,
-        Status.SIZE_DIFFERS: abs(by_size),
-        Status.REJECTED: left.rejected,
-        Status.NO_IDENTIFIER: left.unidentified,
-        Status.UNCERTAIN: left.uncertain,
-        Status.PENDING: left.pending,
-    }
-    found = [
-        State(
-            status,
-            count,
-            is_fewer=status is Status.SIZE_DIFFERS and by_size < 0,
-            is_extra=status is Status.DIFFERS and not due,
-            words=f"{count:,} without {audience.id_type.label}"
-            if status is Status.NO_IDENTIFIER
-            else "",
-        )
-        for status, count in users.items()
-        if count
-    ]
-    if leaving and left.remove and not audience.broken:
-        found.append(State(Status.LARGE_REMOVAL, left.remove, members=leaving))
-    if are_keys_refused and left.pending and audience.enabled and not audience.broken:
-        found.append(State(Status.KEYS_REFUSED))
-    if audience.broken:
-        found.append(State(Status.BROKEN))
-    elif audience.cohort_id is None:
-        found.append(State(Status.NO_COHORT))
-    if not found:
-        delivered = Status.IN_SYNC if is_compared else Status.NOT_COMPARED
-        found.append(State(delivered, has_same_size=has_size and not is_compared))
-    if not audience.enabled:
-        found.append(State(Status.OFF))
-    if is_paused:
-        found.append(State(Status.PAUSED))
-    elif is_live:
-        found.append(State(Status.LIVE, words=_with_operator(str(Status.LIVE), live_by)))
-    if turn is not None:
-        words = _with_operator(turn_words(turn, left.pending), turn.operator)
-        found.append(State(Status.UNDER_WAY, words=words, run_id=turn.run_id))
-    return tuple(sorted(found, key=lambda state: (state.status is not Status.OFF, state.severity)))
 
 
 def turn_words(turn: Turn, pending: int) -> str:

@@ -15,7 +15,7 @@ from amp_console.sync.ingest.batch_reader import BatchReader, SourceSet
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.bucket.address import SERVICES, BucketAddress
 from amp_console.sync.sources.protocols import EventStream
-from amp_console.sync.sources.streams import PathStream, PipeStream, StreamGroup
+from amp_console.sync.sources.streams import PathStream, PipeStream, grouped
 from amp_console.sync.sources.watcher import PathWatcher, readable
 
 ALIASES = {"-": "stdin:"}
@@ -70,7 +70,7 @@ def open_stream(
     streams = [
         SCHEMES[scheme].open_stream(rest, ingestor, every) for scheme, rest in by_scheme.items()
     ]
-    return streams[0] if len(streams) == 1 else StreamGroup(*streams)
+    return grouped(streams)
 
 
 def absent_path(address: str) -> Path | None:

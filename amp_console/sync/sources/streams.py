@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
@@ -90,6 +90,11 @@ class StreamGroup:
         self._tasks -= ended
         for task in ended:
             task.result()
+
+
+def grouped(streams: Sequence[EventStream]) -> EventStream:
+    """Sources as one: a single one is itself."""
+    return streams[0] if len(streams) == 1 else StreamGroup(*streams)
 
 
 class PathStream:

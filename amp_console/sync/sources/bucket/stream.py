@@ -20,7 +20,7 @@ from amp_console.sync.sources.bucket.listing import ListedObject
 from amp_console.sync.sources.bucket.object_set import ObjectPart, ObjectSet
 from amp_console.sync.sources.bucket.store import TRANSFER, TransferOptions
 from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus, StreamKind
-from amp_console.sync.sources.streams import StreamGroup
+from amp_console.sync.sources.streams import grouped
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -233,4 +233,4 @@ def open_buckets(
         )
         for address in addresses
     ]
-    return streams[0] if len(streams) == 1 else StreamGroup(*streams)
+    return grouped(streams)

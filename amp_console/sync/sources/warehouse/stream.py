@@ -20,7 +20,7 @@ from amp_console.ledger.audiences import (
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.stream import IngestResult
 from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus, StreamKind
-from amp_console.sync.sources.streams import StreamGroup
+from amp_console.sync.sources.streams import grouped
 from amp_console.sync.sources.warehouse.engine import Engine
 from amp_console.sync.sources.warehouse.reader import TIMEOUT
 from amp_console.sync.sources.warehouse.refresh import AudienceRefresh, RefreshReport
@@ -165,7 +165,7 @@ def open_queries(
         QueryStream(ledger, source, chosen, partial(open_engine, source), options, timing)
         for source, chosen in ledger.read(_by_source, names).items()
     ]
-    return streams[0] if len(streams) == 1 else StreamGroup(*streams)
+    return grouped(streams)
 
 
 def is_refreshed(db: Db, name: str) -> bool:
