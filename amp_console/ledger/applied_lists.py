@@ -8,9 +8,7 @@ list only writes the members who enter or leave.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import msgspec
-
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, as_json
 from amp_console.values import IdType
 
 
@@ -32,7 +30,7 @@ def applied_lists_of(db: Db, audience_ids: Iterable[int]) -> dict[int, dict[IdTy
     for audience_id, id_type, *rest in db.execute(
         "SELECT audience_id, id_type, at, source_id FROM applied_list WHERE audience_id IN "
         "(SELECT CAST(value AS INTEGER) FROM json_each(?))",
-        (msgspec.json.encode(list(audience_ids)).decode(),),
+        (as_json(list(audience_ids)),),
     ):
         found.setdefault(audience_id, {})[ID_TYPE_OF[id_type]] = AppliedList(*rest)
     return found

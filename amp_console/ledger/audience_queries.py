@@ -4,7 +4,7 @@ import enum
 
 import msgspec
 
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import Db, as_json
 
 
 class RefreshOutcome(enum.StrEnum):
@@ -117,7 +117,7 @@ def keep_last_refresh(
             last.rows,
             last.outcome,
             last.note,
-            msgspec.json.encode(types).decode(),
+            as_json(types),
             *_identity(query),
         ),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, as_json
 from amp_console.values import AudienceHints, AudienceRef, IdType
 
 
@@ -123,7 +123,7 @@ def audiences_of(db: Db, audience_ids: Iterable[int]) -> dict[int, Audience]:
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM audience WHERE id IN "
         "(SELECT CAST(value AS INTEGER) FROM json_each(?))",
-        (msgspec.json.encode(list(audience_ids)).decode(),),
+        (as_json(list(audience_ids)),),
     )
     return {known.id: known for known in map(_audience, rows)}
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from amp_console.ledger.audiences import Link, set_link
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import Db, as_json
 
 COHORT_GONE = "Amplitude has no cohort"
 """How the reason starts for which a run breaks a link, in the ledger and in the run's note."""
@@ -72,6 +72,6 @@ def begin_creation(
         "VALUES (?, ?, ?, ?, ?) ON CONFLICT (audience_id) DO UPDATE SET name = excluded.name, "
         "owner_email = excluded.owner_email, started_at = excluded.started_at, "
         "known_ids = excluded.known_ids",
-        (audience_id, name, owner_email, now, msgspec.json.encode(sorted(known_ids)).decode()),
+        (audience_id, name, owner_email, now, as_json(sorted(known_ids))),
     )
     return Creation(audience_id, name, owner_email, now, frozenset(known_ids))

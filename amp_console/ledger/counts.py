@@ -8,7 +8,7 @@ import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.db import ID_TYPE_CODE, WANTED, Db, ServerDb, pending_rows
+from amp_console.ledger.db import ID_TYPE_CODE, WANTED, Db, ServerDb, as_json, pending_rows
 from amp_console.values import IdType, Operation
 
 IS_UNIDENTIFIED = "is_member = 1 AND wanted = 0 AND counterpart IS NULL"
@@ -118,7 +118,7 @@ def pending_of(db: Db, audience_ids: Iterable[int]) -> Counter[int]:
         "(SELECT CAST(value AS INTEGER) FROM json_each(?)) "
         "AND wanted IS NOT delivered AND rejection_id IS NULL "
         "GROUP BY audience_id, id_type, wanted",
-        msgspec.json.encode(sorted(ids)).decode(),
+        as_json(sorted(ids)),
     )
     users = Counter[int]()
     for (audience_id, _), count in (pending + _in_flight_of_all(db)).items():
@@ -351,7 +351,7 @@ def _headcounts_of_server(
 ) -> dict[int, Headcount]:
     """Of the members, only the oldest pending ones and those dated too late are read."""
     used = {known.id: ID_TYPE_CODE[known.id_type] for known in audiences}
-    values = {"ids": msgspec.json.encode(list(used)).decode(), "limit": limit}
+    values = {"ids": as_json(list(used)), "limit": limit}
     chosen = "audience_id IN (SELECT CAST(value AS INTEGER) FROM json_each(:ids))"
     where = _counted(db).where
     counts = {

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from amp_console.values import IdType, Operation
 
 ID_TYPE_CODE = {IdType.USER_ID: 1, IdType.AMPLITUDE_ID: 2}
@@ -14,6 +16,11 @@ WANTED = {Operation.REMOVE: 0, Operation.ADD: 1}
 
 EVERY = 1 << 62
 """A limit that no table reaches: PostgreSQL does not accept LIMIT -1."""
+
+
+def as_json(values: object) -> str:
+    """Values as one parameter, for json_each() to take apart."""
+    return msgspec.json.encode(values).decode()
 
 
 class Cursor(Protocol):

@@ -22,6 +22,7 @@ from amp_console.ledger.db import (
     WANTED,
     Db,
     ServerDb,
+    as_json,
     members_between,
     pending_rows,
 )
@@ -188,8 +189,8 @@ def open_batch(
         "least": limit + len(avoid) if comparison_id is None and only is None else EVERY,
         "comparison": comparison_id,
         "kinds": _KINDS[operation],
-        "avoid": msgspec.json.encode(sorted(avoid)).decode(),
-        "only": msgspec.json.encode(sorted(only or ())).decode(),
+        "avoid": as_json(sorted(avoid)),
+        "only": as_json(sorted(only or ())),
     }
     is_meant = _IS_PENDING if comparison_id is None else f"{_IS_PENDING} AND {_IS_CHOSEN}"
     if avoid:
@@ -260,11 +261,11 @@ def open_sub_batch(
         min(numbers),
         max(numbers),
         len(pending),
-        _json([id_ for _, id_, *_ in pending]),
-        _json([n for n, _, delivered, _ in pending if delivered == 1]),
-        _json([n for n, _, delivered, _ in pending if delivered is None]),
-        _json([n for n, _, _, request_id in pending if request_id is not None]),
-        _json([request_id for *_, request_id in pending if request_id is not None]),
+        as_json([id_ for _, id_, *_ in pending]),
+        as_json([n for n, _, delivered, _ in pending if delivered == 1]),
+        as_json([n for n, _, delivered, _ in pending if delivered is None]),
+        as_json([n for n, _, _, request_id in pending if request_id is not None]),
+        as_json([request_id for *_, request_id in pending if request_id is not None]),
     )
     sub_batch = open_request(
         db, run_id, batch.audience_id, batch.id_type, batch.operation, rows, now
@@ -297,7 +298,7 @@ def open_control_batch(
             "AND id NOT IN (SELECT value FROM json_each(:avoid)) LIMIT 1",
             {
                 "audience": audience_id,
-                "avoid": msgspec.json.encode(sorted(avoid)).decode(),
+                "avoid": as_json(sorted(avoid)),
                 "id_type": ID_TYPE_CODE[id_type],
                 "wanted": WANTED[operation],
             },
@@ -346,10 +347,6 @@ def _batch(
     ids = msgspec.Raw(rows.ids.encode())
     before = DeliveredBefore(rows.in_cohort, rows.unknown, rows.requested, rows.last_requests)
     return DeliveryBatch(request_id, audience_id, id_type, operation, rows.size, ids, before)
-
-
-def _json(values: object) -> str:
-    return msgspec.json.encode(values).decode()
 
 
 def confirm(

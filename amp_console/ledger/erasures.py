@@ -12,7 +12,7 @@ import msgspec
 
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.comparisons import DifferenceKind
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, as_json
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.erased_text import Eraser, erase_from_texts, names_left
 from amp_console.ledger.forgotten import Identity, code_of, keep_forgotten
@@ -203,7 +203,7 @@ def audiences_to_leave(db: Db, erasure_ids: Sequence[int]) -> list[int]:
         f"SELECT DISTINCT a.id {_REMOVABLE} AND e.erasure_id IN "
         "(SELECT CAST(value AS INTEGER) FROM json_each(?)) "
         f"AND ({_MAY_BE_IN} OR EXISTS (SELECT 1 {_MAY_BE_ADDED_LATE})) ORDER BY a.id",
-        (msgspec.json.encode(erasure_ids).decode(),),
+        (as_json(erasure_ids),),
     )
     return [audience_id for (audience_id,) in rows]
 

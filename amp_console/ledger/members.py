@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from amp_console.ledger.applied_lists import AppliedList, applied_lists_of
 from amp_console.ledger.audiences import Audience, Link, audiences_of
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, ServerDb
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, ServerDb, as_json
 from amp_console.ledger.forgotten import (
     NO_ONE_FORGOTTEN,
     Forgotten,
@@ -27,7 +25,7 @@ from amp_console.ledger.membership_changes import (
     counted_since,
     counting_new,
 )
-from amp_console.ledger.packed_changes import EPOCH_BITS, LINES, TIMES, WITH_PARTS, Part, as_json
+from amp_console.ledger.packed_changes import EPOCH_BITS, LINES, TIMES, WITH_PARTS, Part
 from amp_console.values import AudienceRef, Change, ChangeColumns, ChangeTable, IdType
 
 # Identifiers whose changes are merged at once. People come back, so with 100,000 a file of 600,000
@@ -359,7 +357,7 @@ def _merge_parts(db: Db, origin: _Origin, parts: list[Part]) -> int:
     rows, last = db.execute(_COUNTERS).fetchone()
     values = {"source": origin.source_id, "first_line": origin.first_line}
     if len(parts) == 1:
-        changes = msgspec.json.encode(parts[0].changes).decode()
+        changes = as_json(parts[0].changes)
         merged = db.execute(_MERGE_ONE, {**values, **parts[0]._asdict(), "changes": changes})
     else:
         merged = db.execute(_MERGE_PARTS, {**values, "parts": as_json(parts)})
@@ -388,7 +386,7 @@ def _merge_few(db: ServerDb, origin: _Origin, found: list[_AudienceChanges]) -> 
     if rows:
         values = {
             "source": origin.source_id,
-            "changes": msgspec.json.encode(rows).decode(),
+            "changes": as_json(rows),
             "since": counted_since(origin.now),
         }
         for audience_id, _, count in db.execute(_MERGE_FEW, values):
@@ -497,11 +495,7 @@ def _remember_pairs(db: Db, pairs: Mapping[int, dict[str, str]]) -> dict[int, in
                 "AND counterpart IS NOT pair ->> 3 LIMIT 1) AS known WHERE member.ctid = place "
                 "RETURNING audience_id",
                 # Of several User IDs of one Amplitude ID, the last one is kept.
-                {
-                    "pairs": msgspec.json.encode(
-                        [*{row[:3]: row for row in found}.values()]
-                    ).decode()
-                },
+                {"pairs": as_json([*{row[:3]: row for row in found}.values()])},
             )
         )
     else:
@@ -538,7 +532,7 @@ def known_members(
         for id_ in identifiers
     ]
     query = _KNOWN_ON_SERVER if isinstance(db, ServerDb) else _KNOWN_IN_FILE
-    rows = db.execute(query, {"named": msgspec.json.encode(named).decode()})
+    rows = db.execute(query, {"named": as_json(named)})
     return {
         (audience_id, ID_TYPE_OF[code], id_): KnownMember(bool(is_member), *origin)
         for audience_id, code, id_, is_member, *origin in rows

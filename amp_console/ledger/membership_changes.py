@@ -14,8 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb
-from amp_console.ledger.packed_changes import LINES, WITH_PARTS, Part, as_json
+from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb, as_json
+from amp_console.ledger.packed_changes import LINES, WITH_PARTS, Part
 
 DAY = 86_400_000_000  # microseconds
 KEPT_DAYS = 35  # whose new members are counted; those of long ago are history when they are read
@@ -101,7 +101,7 @@ def count_added(db: Db, before: int, last: int, now: int) -> None:
             "INSERT INTO membership_day SELECT CAST(key AS INTEGER), value FROM json_each(?) "
             "WHERE true ON CONFLICT (key) DO UPDATE SET people = membership_day.people "
             "+ excluded.people",
-            (msgspec.json.encode(counts).decode(),),
+            (as_json(counts),),
         )
 
 
@@ -153,7 +153,7 @@ def count_recent(db: Db, parts: Sequence[Part], source_id: int, first_line: int,
     db.execute(
         "DELETE FROM membership_recent WHERE at < ? "
         "AND audience_id IN (SELECT CAST(value AS INTEGER) FROM json_each(?))",
-        (now - KEPT_SHORT, msgspec.json.encode(audiences).decode()),
+        (now - KEPT_SHORT, as_json(audiences)),
     )
     if not isinstance(db, ServerDb):
         values = {"source": source_id, "first_line": first_line, "parts": as_json(recent)}
@@ -166,7 +166,7 @@ def count_recent(db: Db, parts: Sequence[Part], source_id: int, first_line: int,
     ]
     db.execute(
         _COUNT_RECENT_ON_SERVER,
-        {"source": source_id, "changes": msgspec.json.encode(rows).decode()},
+        {"source": source_id, "changes": as_json(rows)},
     )
 
 

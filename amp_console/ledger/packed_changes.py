@@ -6,10 +6,7 @@ object of identifiers and integers: 1.5 times as fast as a row of values each. O
 the larger is the newer change, their last bits aside.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
-
-import msgspec
 
 LINES = (1 << 20) - 1
 EPOCH_BITS = 42  # microseconds: 50 days
@@ -51,9 +48,4 @@ WITH_PARTS = """
             json_extract(value, '$[5]') AS changes
         FROM json_each(:parts))
 """
-"""Begins a query of SQLite's that reads the parts of `as_json` as a table."""
-
-
-def as_json(parts: Sequence[Part]) -> str:
-    """The value of `:parts`."""
-    return msgspec.json.encode(parts).decode()
+"""Begins a query of SQLite's that reads parts, `as_json`, as a table."""

@@ -8,9 +8,7 @@ them deletes them. If a process is killed, the next one that opens the ledger me
 from collections.abc import Collection
 from typing import NamedTuple
 
-import msgspec
-
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import Db, as_json
 
 
 class NotReceived(Exception):
@@ -62,7 +60,7 @@ def take_received(db: Db, source_id: int, lines: Collection[int]) -> None:
     taken = db.execute(
         "DELETE FROM received WHERE source_id = ? AND line IN "
         "(SELECT CAST(value AS INTEGER) FROM json_each(?)) RETURNING line",
-        (source_id, msgspec.json.encode(sorted(lines)).decode()),
+        (source_id, as_json(sorted(lines))),
     ).fetchall()
     if missing := frozenset(lines).difference(line for (line,) in taken):
         raise NotReceived(missing)

@@ -13,7 +13,7 @@ from amp_console.ledger.comparisons import (
     Comparison,
     DifferenceKind,
 )
-from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db, as_json
 from amp_console.ledger.deliveries import (
     DeliveryBatch,
     RequestAnswer,
@@ -87,7 +87,7 @@ def _chosen_by_kind(
     if choice.only is None:
         query = f"SELECT kind, id_type, count(*) {chosen} GROUP BY kind, id_type"
         return [tuple(row) for row in db.execute(query, values)]
-    ids = msgspec.json.encode(sorted({id_ for _, _, id_ in choice.only})).decode()
+    ids = as_json(sorted({id_ for _, _, id_ in choice.only}))
     rows = db.execute(
         f"SELECT kind, id_type, id {chosen} AND id IN (SELECT value FROM json_each(:ids))",
         {**values, "ids": ids},
@@ -253,4 +253,4 @@ def settle_replacement(
 
 
 def _json(kinds: Collection[DifferenceKind]) -> str:
-    return msgspec.json.encode([int(kind) for kind in kinds]).decode()
+    return as_json([int(kind) for kind in kinds])

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from amp_console.ledger.audiences import LABEL
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, members_between
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db, as_json, members_between
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.runs import NEVER_SENT
 from amp_console.values import IdType, Operation
@@ -141,7 +141,7 @@ def delete_requests(db: Db, ids: Sequence[int]) -> int:
     return db.execute(
         "DELETE FROM request WHERE id IN (SELECT CAST(value AS INTEGER) FROM json_each(?)) "
         "AND id NOT IN (SELECT request_id FROM rejection)",
-        (msgspec.json.encode(ids).decode(),),
+        (as_json(ids),),
     ).rowcount
 
 
@@ -193,7 +193,7 @@ def request_ids(
         "id_type": ID_TYPE_CODE[record.id_type],
         "first": first_row,
         "last": last_row,
-        "named": msgspec.json.encode(sorted(named)).decode(),
+        "named": as_json(sorted(named)),
     }
     its_members = (
         f"FROM member WHERE {members_between(first_row, last_row, record.size)} AND "

@@ -8,7 +8,7 @@ the copy, only reading shows whether it does, and nothing is taken over.
 import msgspec
 
 from amp_console.ledger.applied_lists import applied_lists_of
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import Db, as_json
 from amp_console.ledger.membership_changes import KEPT_SHORT, last_member
 from amp_console.ledger.sources import begin_source, counts_of_source, is_known_path
 
@@ -82,7 +82,7 @@ def _can_be_taken_over(db: Db, copy: SourceCopy, now: int) -> bool:
             "original": copy.original,
             "oldest": oldest,
             "newest": newest,
-            "audiences": msgspec.json.encode(copy.audience_ids).decode(),
+            "audiences": as_json(copy.audience_ids),
         },
     ).fetchone()
     return not may_be_tied

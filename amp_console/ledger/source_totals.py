@@ -5,7 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from amp_console.ledger.checkpoints import LAST
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import Db, as_json
 from amp_console.ledger.sources import ReadCounts
 
 
@@ -34,7 +34,7 @@ def totals_below(db: Db, prefix: str) -> SourceTotals | None:
 
 def totals_of(db: Db, source_ids: Collection[int]) -> SourceTotals | None:
     """Sum up these sources; None if there are none."""
-    ids = msgspec.json.encode(list(source_ids)).decode()
+    ids = as_json(list(source_ids))
     return _totals(db, "id IN (SELECT CAST(value AS INTEGER) FROM json_each(?))", ids)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from amp_console.ledger.db import EVERY, Db
+from amp_console.ledger.db import EVERY, Db, as_json
 from amp_console.values import Refusal
 
 
@@ -248,6 +248,6 @@ def read_before_sync(db: Db, dead: Collection[int] = ()) -> ReadCounts:
         "THEN started_at "
         "ELSE coalesce(ended_at, (SELECT max(read_at) FROM source)) END) "
         "FROM run WHERE kind IN ('sync', 'live')), -1)",
-        (msgspec.json.encode(list(dead)).decode(),),
+        (as_json(list(dead)),),
     ).fetchone()
     return ReadCounts(*row)

@@ -6,10 +6,8 @@ of the skipped users, so all of them go through /membership afterwards, which li
 
 from collections.abc import Collection
 
-import msgspec
-
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db, as_json
 from amp_console.ledger.deliveries import (
     PROCESS_ENDED,
     DeliveryBatch,
@@ -51,7 +49,7 @@ def open_upload(
         "audience": audience_id,
         "id_type": ID_TYPE_CODE[id_type],
         "after": after,
-        "avoid": msgspec.json.encode(sorted(avoid)).decode(),
+        "avoid": as_json(sorted(avoid)),
     }
     rows = member_rows(db, f"{is_sent} ORDER BY n LIMIT :limit", {**values, "limit": limit})
     if not rows.size:
