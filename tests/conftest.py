@@ -18,7 +18,8 @@ from tests.ledgers import ENGINES, EmptyLedger, PostgresqlLedgers, postgresql_le
 from tests.postgresql import PASSWORD, PostgresqlServer, own_database, postgresql_server
 
 if sys.dont_write_bytecode:
-    # Workers and the processes of tests would each compile everything anew: a tenth of the time.
+    # Otherwise, workers and test processes would each compile everything again: a tenth of the
+    # time.
     BYTECODE = Path(__file__).parent.parent / ".pytest_cache" / "bytecode"
     sys.dont_write_bytecode, sys.pycache_prefix = False, str(BYTECODE)
     os.environ["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
@@ -54,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("untimed", UNTIMED)
     settings.register_profile("thorough", THOROUGH)
     settings.load_profile("untimed")
-    gc.set_threshold(100_000, 50, 100)  # else it runs 300 times while modules are imported
+    gc.set_threshold(100_000, 50, 100)  # otherwise it runs 300 times during imports
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 

@@ -90,7 +90,7 @@ class PostgresqlLedgers:
             "FROM pg_sequences WHERE schemaname = %s",
             [schema, schema],
         )
-        # One that was moved refuses to be written.
+        # A moved ledger refuses writes.
         writable = f"DROP FUNCTION IF EXISTS {schema}.refuse_moved CASCADE"
         works = f"DROP FUNCTION IF EXISTS {schema}.fails CASCADE"
         emptied = [str(statement) for (statement,) in rows.fetchall()]

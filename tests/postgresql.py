@@ -19,7 +19,7 @@ import pytest
 
 ADMINISTRATOR = "warehouse_owner"
 PASSWORD = "example-password"
-_USER = "postgres"  # that runs the server where the tests run as root, which it refuses
+_USER = "postgres"  # that runs the server if the tests run as root, which it refuses
 _QUICK = "-c fsync=off -c full_page_writes=off -c shared_buffers=16MB -c autovacuum=off -c jit=off"
 QUICK = f"{_QUICK} -c synchronous_commit=off"
 KEEPS_COMMITS = f"{_QUICK} -c synchronous_commit=on"

@@ -14,7 +14,7 @@ from tests.conftest import FIRST_FILES, WAITING_FILES, FilesThatWaitTogether
 
 ROOT = Path(amp_console.__file__).parent
 MAX_METHODS = 25
-MAX_OWN_BASES = 2  # levels above a class that are classes of ours
+MAX_OWN_BASES = 2  # our own classes above a class
 
 
 @functools.cache

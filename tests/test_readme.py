@@ -112,7 +112,7 @@ def at_work(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatc
         for who in people
     )
     Path("events.ndjson").write_text(events)
-    Path("events/first.gz").write_text(events)  # the content decides
+    Path("events/first.gz").write_text(events)  # detected by content
     with closing(sqlite3.connect("warehouse.db")) as warehouse, warehouse:
         warehouse.execute("CREATE TABLE vips (user_id TEXT)")
         warehouse.executemany("INSERT INTO vips VALUES (?)", [(who,) for who in people])
@@ -199,7 +199,7 @@ def test_each_line_to_enter_works(
         if name is None or runs_on:
             check_arguments(arguments, name)
         else:
-            run = at_work.run_apart if "-" in arguments else at_work.run  # it writes to a handle
+            run = at_work.run_apart if "-" in arguments else at_work.run  # writes to a descriptor
             ended = run(*prepared(arguments, at_work.simulator, ledger))
             assert ended.status in {0, 1, 3, 4}, (arguments, ended)
             assert "Traceback" not in ended.err, arguments

@@ -18,7 +18,7 @@ CODE = [
 ]
 STYLES = sorted((PROJECT / "amp_console").rglob("*.tcss"))
 DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("*.md"))]
-MIGRATIONS = PROJECT / "amp_console" / "ledger" / "schema.py"  # steps of the past never change
+MIGRATIONS = PROJECT / "amp_console" / "ledger" / "schema.py"  # past migration steps never change
 
 NAMES = re.compile(
     "SpeakingApp|LikedApp|Happening|happenings|Premises|premises|Opening|Look|look|look_again"

@@ -120,7 +120,7 @@ def connect(
     pages = connection_store()
     pages.check_writable()
     known = {page.name: page for page in pages.all()}.get(name)
-    changed: dict[str, Any] = {}  # besides what every connect sets anew
+    changed: dict[str, Any] = {}  # besides what every `connect` sets
     if read_only is not None:
         changed["read_only"] = read_only
     if keep_history is not None:

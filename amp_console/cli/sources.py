@@ -33,7 +33,7 @@ def query_source(
 ) -> EventStream:
     """Return a source that refreshes audiences by query, `every` so many seconds.
 
-    The settings are read anew each time: a source may be added again, with another password.
+    The settings are read again each time: a source may be added again, with another password.
     """
     from amp_console.sync.sources.warehouse.stream import RefreshOptions, open_queries
 

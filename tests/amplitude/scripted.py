@@ -19,7 +19,7 @@ class Then(enum.Enum):
     CLOSE = enum.auto()
     RESET = enum.auto()
     SILENCE = enum.auto()
-    TRICKLE = enum.auto()  # a byte every 10 ms, for ever
+    TRICKLE = enum.auto()  # a byte every 10 ms, forever
 
 
 class Reply(NamedTuple):
@@ -104,7 +104,7 @@ class ScriptedServer:
             await writer.drain()
             await asyncio.sleep(0.01)
         if given.then is Then.RESET:
-            linger_for_no_time = struct.pack("ii", 1, 0)  # closing then sends RST instead of FIN
+            linger_for_no_time = struct.pack("ii", 1, 0)  # so that closing sends RST instead of FIN
             connection = writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
 

@@ -49,7 +49,7 @@ async def test_no_error_shows_a_key(
     shown += traceback.format_exception(error)
     shown += [record.getMessage() for record in caplog.records]
     assert not [text for text in shown if shows_a_key(text)]
-    assert "example-" not in error.words + error.text  # nor the beginning of one
+    assert "example-" not in error.words + error.text  # not even the beginning of one
 
 
 async def test_no_answer_shows_a_key(client: AmplitudeClient, server: ScriptedServer) -> None:

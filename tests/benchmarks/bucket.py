@@ -149,7 +149,7 @@ def measure(objects: int, events: int, rounds: int, kills: int) -> None:
             killed = Importer(folder / "killed", simulator)
             for number in range(kills):
                 first = killed.start(address)
-                time.sleep(0.5 + 2 * ours * number / kills**2)  # all together once the whole import
+                time.sleep(0.5 + 2 * ours * number / kills**2)  # together, like the import
                 second = killed.start(address)
                 time.sleep(0.5)
                 first.kill()

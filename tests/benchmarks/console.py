@@ -40,7 +40,7 @@ from tests.sync.workspace import event
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
 LIVE = "in the live view, at 1,000 events a second"
-CURSOR = "│▸"  # of a list; the bar of places marks one, too
+CURSOR = "│▸"  # of a list; the place bar also marks one
 
 
 def first_paint() -> float:
@@ -159,7 +159,7 @@ def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[fl
         terminal.until_shown("third")
         terminal.type("S")
         terminal.until_shown("at least")
-        pause(terminal, 0.5)  # a key that comes at once is taken for a repeated one
+        pause(terminal, 0.5)  # a key that comes at once counts as a repeat
         terminal.type("y")
         terminal.until_shown("╭─ Sync · ")
         for left in ("╭─ Sync · ", "Before you send"):  # back to the audiences

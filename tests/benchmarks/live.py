@@ -158,7 +158,7 @@ def measure(
 
             found = feed(process, stream, rate, seconds, write if by == "watch" else post)
         while len(simulator.requests) == before and process.poll() is None:
-            time.sleep(STEP)  # a process that has not begun yet ends without a last line
+            time.sleep(STEP)  # a process that has not started yet ends without a last line
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate()
         assert process.returncode == 0, process.returncode

@@ -48,7 +48,7 @@ from tests.ports import free_port
 from tests.postgresql import PASSWORD, QUICK, PostgresqlServer, postgresql_server
 
 DURABLE = "-c shared_buffers=128MB -c max_wal_size=4GB"
-CHANGES = 50  # of a round
+CHANGES = 50  # in a round
 FLUSH = 5.0
 
 
@@ -254,7 +254,7 @@ class Eight:
             check_end(process)
         for file in self._syncs:
             assert self._operator.run("import", file).status == 0
-        wait_until_certain(self._url)  # a lost answer is no failure
+        wait_until_certain(self._url)  # a lost answer is not a failure
         done = self._operator.run("sync", "--yes")
         assert done.status == 0, f"{done.status}: {done.out}{done.err}"
         return [float(process.documents[-1]["lag_95"]) for process in self._live]

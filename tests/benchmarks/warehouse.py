@@ -35,9 +35,8 @@ QUERY = "SELECT user_id FROM people"
 USER = "'user-' || lpad(to_hex(n * 2654435761 % 4294967296), 8, '0')"
 """In SQL; the order of the users is not that of the rows."""
 
-# Without a file, DuckDB takes a process for a session at a prompt, and draws its progress into what
-# it prints.
-# Runs a command and says its peak memory (KiB).
+# Without a file, DuckDB considers a process an interactive session, and mixes a progress bar into
+# its output. Runs a command and says its peak memory (KiB).
 OURS = """
 import __main__, atexit, sys
 __main__.__file__ = "amp-console"

@@ -35,7 +35,7 @@ from amp_console.simulator import Audience, Scenario, Simulator, World, write_fi
 from tests.benchmarks.rows import show_row
 
 AUDIENCE = Audience.named("High value shoppers")
-SIZES = [10_000, 20_000, 40_000, 80_000]  # then 100,000: as our batches grow
+SIZES = [10_000, 20_000, 40_000, 80_000]  # then 100,000: like our growing batches
 SERVE = """
 import sys
 from amp_console.simulator import World, run_forever

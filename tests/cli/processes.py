@@ -30,7 +30,7 @@ def nothing() -> None:
     """Prepare nothing."""
 
 
-PATIENCE = 60.0  # seconds; a process that has not ended by then never does
+PATIENCE = 60.0  # seconds; a process that has not ended by then never will
 
 
 @functools.cache

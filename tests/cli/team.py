@@ -19,7 +19,7 @@ from tests.sync.workspace import event
 
 AUDIENCES = ("shoppers", "readers", "newcomers")
 LIVE = ("--create", "--allow-large-removals", "--flush-seconds", "0.1")
-REFUSED_AT_ONCE = 429  # while another request for the same cohort is in work
+REFUSED_AT_ONCE = 429  # while another request for the same cohort is in progress
 
 
 class Team:
@@ -31,7 +31,7 @@ class Team:
     def __init__(self, operator: Operator, url: str, port: int, seed: int) -> None:
         """`listen` is at a port of loopback."""
         self.members: dict[str, set[str]] = defaultdict(set)
-        self.in_flight = 0  # requests that were in work when a process was killed, at most
+        self.in_flight = 0  # at most, requests in progress when a process was killed
         self._operator = operator
         self._url = url
         self._dice = random.Random(seed)

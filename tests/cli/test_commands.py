@@ -307,7 +307,7 @@ class TestSync:
     def test_from_a_file_that_cannot_be_read_fails_and_sends_nothing(
         self, operator: Operator, file: Path, tmp_path: Path
     ) -> None:
-        operator.run("import", file)  # pending, and not of the file that is named
+        operator.run("import", file)  # pending, but not from the named file
         before = len(operator.simulator.requests)
         for unreadable in (tmp_path / "missing.ndjson", tmp_path):
             ended = operator.run("sync", "--from", unreadable, "--yes")

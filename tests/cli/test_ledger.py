@@ -30,7 +30,7 @@ MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 @pytest.fixture
 def synced(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     """An operator with a ledger that has a history."""
-    monkeypatch.setenv("PGPASSWORD", PASSWORD)  # for what the test opens itself
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)  # for connections that the test opens itself
     operator.environment["PGPASSWORD"] = PASSWORD
     file = tmp_path / "events.ndjson"
     users = ("u1", "u2", "ghost-1")
@@ -186,7 +186,7 @@ def test_the_old_place_says_where_the_ledger_went(synced: Operator, url: str) ->
     settings = Folders.locate(synced.environment).config_file
     old_settings = settings.read_text()
     assert synced.run("ledger", "move", url, "--yes").status == 0
-    settings.write_text(old_settings)  # of someone who knows nothing yet
+    settings.write_text(old_settings)  # of a user without any settings yet
     refused = synced.run("audiences")
     assert refused.status == 4
     assert f"This ledger was moved to {url}" in refused.err

@@ -26,7 +26,7 @@ from tests.sync.test_received import events_read
 from tests.sync.webhook_sender import body_of
 from tests.sync.workspace import event
 
-SECRET = "not-a-secret"  # obviously false
+SECRET = "not-a-secret"  # obviously fake
 
 
 @pytest.fixture

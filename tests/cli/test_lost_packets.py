@@ -33,8 +33,8 @@ from tests.sync.workspace import lines
 
 pytestmark = postgresql_only
 
-BOUND = 30.0  # seconds; each try to connect takes two at most
-BATCH = 5  # users of a request
+BOUND = 30.0  # seconds; each attempt to connect takes at most two
+BATCH = 5  # users per request
 FIRST = [f"first-{n}" for n in range(4 * BATCH)]
 
 
@@ -91,7 +91,7 @@ class Group:
     def __init__(self, operator: Operator) -> None:
         self.operator = operator
         self.members: set[str] = set()
-        self.to_add = 0  # users, where no one is added twice
+        self.to_add = 0  # users, if no one is added twice
 
     def enter(self, *users: str) -> Path:
         """A file of events by which users enter."""

@@ -31,7 +31,7 @@ from tests.sync.workspace import event, ndjson
 
 STEERING = "\x1b[2J\x1b]0;title\x07\x9b31m\x85\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
 HOSTILE = f"evil{STEERING}"
-KEPT = HOSTILE.replace("\0", "")  # a ledger keeps this
+KEPT = HOSTILE.replace("\0", "")  # this can be stored in a ledger
 GHOST = f"ghost-{KEPT}"
 LONG = KEPT + "x" * (MAX_IDENTIFIER_BYTES // 2 - 100)  # with room for an ID made from it
 TOO_LONG = HOSTILE + "x" * 10_000
@@ -259,7 +259,7 @@ def test_standard_streams_that_are_closed_are_no_trouble(streams: Streams) -> No
         timeout=60,
         env=dict(os.environ),
     )
-    assert done.returncode == 2  # several audiences have this key, which nothing could tell
+    assert done.returncode == 2  # several audiences have this key, which nothing could distinguish
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" >/dev/full', "sh", *MODULE, "audiences"],
         check=False,

@@ -36,7 +36,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...] | None] = {
     "log": (),
     "prune": ("--older-than", "90d", "--yes"),
     "simulate": None,  # it runs until Ctrl-C, and knows no settings
-    "demo": None,  # it has settings of its own, which it deletes
+    "demo": None,  # it has its own settings, which it deletes
 }
 KEPT = {
     "connect": "Nothing was changed.",

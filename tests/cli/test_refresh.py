@@ -55,7 +55,7 @@ def interrupted(moment: int) -> Iterator[None]:
         nonlocal events
         while frame.f_code.co_name != "_run" and frame.f_back is not None:
             frame = frame.f_back
-        if "before" in frame.f_locals:  # the query has begun
+        if "before" in frame.f_locals:  # the query has started
             events += 1
             if events == moment:
                 sys.setprofile(None)

@@ -92,7 +92,7 @@ def test_at_a_terminal_it_asks_and_an_interrupt_leaves_everyone_in(
         seen += os.read(ours, 1_000)
     if answer is not None:
         os.write(ours, answer.encode())
-    for _ in range(12):  # one that comes between the question and the wait for an answer is late
+    for _ in range(12):  # one between the question and the wait for an answer would come too late
         if answer is None:
             process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):

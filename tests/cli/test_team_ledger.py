@@ -259,7 +259,7 @@ def test_the_roles_of_the_docs_can_do_what_the_docs_say(
         checked = run(role, "ledger", "check")
         assert (checked.status, checked.err) == (0, ""), role
     assert "amp_reader can only read" in run("amp_reader", "doctor").out
-    with open_ledger(url("amp_worker")) as ledger:  # what is left here, only a worker can merge
+    with open_ledger(url("amp_worker")) as ledger:  # only a worker can merge what is left here
         change = Change(AudienceRef("spa", "aud", "readers"), "u1", None, True, 1, 1)
         asyncio.run(leave_received(ledger, change))
     for command in ("audiences", "runs", "errors", "log"):

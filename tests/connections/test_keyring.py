@@ -42,7 +42,7 @@ def impatient(times: int) -> Keyring:
     left = [None] * times
 
     def stop() -> None:
-        assert backends.Silent.asked.wait(60)  # else the next call would be the first to begin
+        assert backends.Silent.asked.wait(60)  # otherwise the next call would be the first to start
         if left:
             left.pop()
             keyring.stop_waiting()
@@ -121,7 +121,7 @@ def test_keys_that_are_stored_after_all_are_taken_back(keys: Credentials) -> Non
         keyring.write(keys)
 
     backends.Silent.answered.set()
-    keyring.backend_name()  # comes after all that was asked before
+    keyring.backend_name()  # comes after all earlier calls
 
     assert len(backends.Memory.writes) == 1
     assert backends.Memory.items == {}

@@ -83,7 +83,7 @@ def test_no_writer_of_settings_or_keys_works(
     keyring, file = Keyring(RING), tmp_path / "config" / "config.toml"
     stored = store_keys(store, keyring, connection, keys)
     store_keys(store, keyring, stored, keys)
-    store.remove(stored.name)  # so that an item waits to be deleted
+    store.remove(stored.name)  # so that an item is still to be deleted
     store.save(stored)
     before = file.read_bytes(), dict(backends.Memory.items)
     with pytest.raises(SettingsReadOnly, match="started with --read-only"):
@@ -152,10 +152,10 @@ def test_front_ends_write_settings_and_keys_through_the_book_alone() -> None:
 def test_front_ends_change_the_ledger_through_sync_alone() -> None:
     """All changes to audiences there are refused for a read-only connection."""
     marks = {
-        "add_local_entry",  # what the console said, which changes no audience
-        "keep_audiences",  # what Segment said, which changes no audience
-        "keep_trouble",  # why it said nothing
-        "forget_limits",  # what Amplitude asked to wait for, after `sync` has called the guard
+        "add_local_entry",  # the console's messages, which change no audience
+        "keep_audiences",  # Segment's answers, which change no audience
+        "keep_trouble",  # why there is no answer
+        "forget_limits",  # waits that Amplitude asked for, after `sync` has called the guard
     }
     for file, call in calls("cli", "console"):
         if re.search(r"ledger\.(write|awrite|submit)$", ast.unparse(call.func)):

@@ -160,7 +160,7 @@ async def _painted(pilot: Pilot[None], demo: SimulatedSession) -> str:
     for field in app.screen.query(Input):
         field.cursor_blink = False
     before: list[Strip] = []
-    while before != (now := rendered(app)):  # colours and all
+    while before != (now := rendered(app)):  # including colors
         before = now
         await pilot.pause(0.02)
     svg = re.sub(r"terminal-\d+", "terminal-picture", app.export_screenshot(title="amp-console"))
@@ -388,7 +388,7 @@ def _sources(second: int, read: int) -> tuple[SourceStatus, ...]:
 
 async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]:
     assert demo.simulator is not None
-    demo.simulator.behaviour = Behaviour(job_polls=0)  # no time passes in which an export is made
+    demo.simulator.behaviour = Behaviour(job_polls=0)  # no time passes while an export is prepared
     _list(pilot).go_to(await _id_of(pilot, LAPSED.key))
     await _visit(pilot, "r", "Not compared yet.")
     yield "reconcile-first"
@@ -454,7 +454,7 @@ async def _hold_a_sync(pilot: Pilot[None], demo: SimulatedSession) -> None:
     work = services(pilot).jobs.sync
     assert work is not None
     assert work.snapshot is not None
-    # How many steps were seen, and with that a time left, differs from one painting to the next.
+    # How many steps were seen, and thus the time left, differs between runs.
     work.speeds = [Speed() for _ in work.speeds]
     for speed, progress in zip(work.speeds, work.snapshot.audiences, strict=True):
         speed.record(0.0, progress.done)

@@ -27,7 +27,7 @@ NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
 NOWHERE = "http://127.0.0.1:1"  # where no one listens
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 PATIENCE = 60.0  # seconds; generous, since only a failing test ever waits so long
-LOOK_COUNTS = 1.0  # seconds at most: a machine that stood still meanwhile says nothing
+LOOK_COUNTS = 1.0  # seconds at most: a machine that was suspended proves nothing
 LOOK_EVERY = 0.005  # seconds between two checks of a condition
 RENDER_EVERY = 0.5  # seconds after which a screen is rendered even though nothing asked for it
 
@@ -46,7 +46,7 @@ class ConsoleHarness:
             self.environ["AMP_CONSOLE_SECRET_KEY"] = keys.secret_key.reveal()
         folders = Folders.locate(self.environ)
         folders.prepare()
-        self.timers_faster = 1.0  # how many times faster than they should timers run
+        self.timers_faster = 1.0  # how much faster timers run
         timing = Timing(
             now=lambda: NOW,
             sleep=self.waits,

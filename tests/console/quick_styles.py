@@ -92,7 +92,7 @@ def _apply_known(
         return
     _under_way.append((candidates, key))
     _apply(self, node, animate=animate)
-    if _under_way and _under_way[-1] == (candidates, key):  # no rule is that of this widget
+    if _under_way and _under_way[-1] == (candidates, key):  # no rule matches this widget
         _under_way.pop()
         candidates.found[key] = None
 

@@ -169,7 +169,7 @@ def _lines_of(cache: StylesCache, widget: Widget) -> Callable[[int], str]:
     before = (BORDER_CHARS[left][1][0] if left else "") + " " * padding.left
     after = " " * padding.right + (BORDER_CHARS[right][1][2] if right else "")
     if _keeps_content(widget) and (widget._dirty_regions or has_effects):
-        _is_text_alone[0] = not has_effects  # which want colours to mix
+        _is_text_alone[0] = not has_effects  # which need colors to blend
         try:
             widget._render_content()
         finally:

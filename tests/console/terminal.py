@@ -14,7 +14,7 @@ from typing import Self
 import pyte
 
 LEAVE_THE_SECOND_SCREEN = b"\x1b[?1049l"
-PATIENCE = 60.0  # seconds; what has not appeared by then never does
+PATIENCE = 60.0  # seconds; what has not appeared by then never will
 
 
 class Terminal:
@@ -36,7 +36,7 @@ class Terminal:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         given = dict(os.environ if environment is None else environment)
-        for name in ("COLUMNS", "LINES"):  # a size of the tests' own, which readline leaves there
+        for name in ("COLUMNS", "LINES"):  # the tests' own size, which readline leaves there
             given.pop(name, None)
         self.started = time.perf_counter()
         self.process = subprocess.Popen(

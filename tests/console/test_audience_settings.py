@@ -72,7 +72,7 @@ async def test_a_size_says_when_it_was_read_and_is_not_shown_after_a_run(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    later = time.time_ns() // 1_000  # sizes that are older than the last run say nothing
+    later = time.time_ns() // 1_000  # sizes older than the last run are ignored
     timing = replace(harness.environment.timing, now=lambda: later)
     harness.environment = replace(harness.environment, timing=timing)
     async with harness.open() as pilot:

@@ -355,7 +355,7 @@ async def test_esc_clears_the_filter_and_the_title_counts_what_is_shown(
         await until_shown(pilot, "4 audiences", LAPSED)
         await pilot.press("slash", *"laps", "enter")
         await until_shown(pilot, "1 of 4 audiences · nothing needs attention")
-        assert "changes pending" not in picture(pilot)  # those of others
+        assert "changes pending" not in picture(pilot)  # other processes' changes
         await until_gone(pilot, SHOPPERS)
         await pilot.press("slash", *"x", "enter")
         await until_shown(pilot, "─ 0 of 4 audiences ─")

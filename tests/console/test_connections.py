@@ -93,7 +93,8 @@ async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleH
         await until_shown(pilot, "READ-ONLY", "read-only: nothing is sent")
         store = harness.environment.connections
         assert store.get("Acme prod").read_only
-        # Another process stores new keys: what the console has read points to deleted ones.
+        # Another process stores new keys: the settings that the console has read point to deleted
+        # ones.
         store.save(store.get("Acme prod"), keyring_item="newer")
         await pilot.press("W")
         await until(pilot, lambda: not harness.environment.connections.get("Acme prod").read_only)

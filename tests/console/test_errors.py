@@ -467,7 +467,7 @@ async def test_errors_of_a_run_are_those_its_requests_brought(harness: ConsoleHa
         await until_shown(pilot, GHOSTS)
         pilot.app.push_screen(ErrorsScreen(run_id=1))
         await until_shown(pilot, "Errors · run 1", "ghost-1", "2 users")
-        assert "1 invalid event" not in picture(pilot)  # of no run
+        assert "1 invalid event" not in picture(pilot)  # events belong to no run
         await pilot.press("A")
         await until_shown(
             pilot, "Errors · all audiences", "14 users", "press v for 1 invalid event"

@@ -108,7 +108,7 @@ async def test_a_letter_leads_to_a_place_and_escape_leaves(harness: ConsoleHarne
         await pilot.press("escape")
         await until_on(pilot, AudiencesScreen)
         await pilot.press("ctrl+o")
-        await until_shown(pilot, GHOSTS)  # it is seen below the letters
+        await until_shown(pilot, GHOSTS)  # it is visible below the letters
         overlay = pilot.app.screen
         assert isinstance(overlay, JumpOverlay)
         letters = {target.region.offset: letter for letter, target in overlay._targets.items()}

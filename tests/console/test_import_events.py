@@ -220,7 +220,7 @@ async def test_an_incomplete_snapshot_is_dropped_once_another_file_is_imported(
 
         await _import_snapshot(pilot, file)
         await until_shown(pilot, "The snapshot is incomplete: no one was removed.")
-        assert staged() > 0  # the operator may still insist
+        assert staged() > 0  # the operator may still apply it
         file.write_text("user_id,city\nu-1,Graz\n")
         await pilot.press("i")
         await until_shown(pilot, "1 file, ")
@@ -304,7 +304,7 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_continues(
         await pilot.press("i")
         await until_shown(pilot, "New audience: ")
         await pilot.press("escape", "i")
-        await until_shown(pilot, "its key; leave empty")  # the form again: the end was seen
+        await until_shown(pilot, "its key; leave empty")  # the form: the result was seen
 
 
 async def test_stopping_keeps_what_was_read(harness: ConsoleHarness, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ async def test_esc_leads_back_to_where_one_came_from(harness: ConsoleHarness, fi
                 await until(pilot, lambda: pilot.app.screen is not came_from)
                 await pilot.press("escape")
                 await until(pilot, lambda: pilot.app.screen is came_from)
-        await pilot.press("3", "6", "2", first)  # a place one came through is not opened twice
+        await pilot.press("3", "6", "2", first)  # a screen on the way is not opened twice
         await until(pilot, lambda: pilot.app.screen is came_from or first in "26")
         await pilot.press("escape", "escape", "escape", "1")
         await until_on(pilot, AudiencesScreen)

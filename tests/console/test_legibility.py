@@ -26,8 +26,8 @@ from tests.console.terminal import Terminal
 
 pytestmark = pytest.mark.anyio
 COMMAND = str(Path(sys.executable).parent / "amp-console")
-READABLE = 4.5  # WCAG 2.2, 1.4.3: the least contrast of text
-FAINT_BUT_READABLE = 3.0  # the same, for what is large or by the way
+READABLE = 4.5  # WCAG 2.2, 1.4.3: the minimum contrast of text
+FAINT_BUT_READABLE = 3.0  # the same, for large or incidental text
 
 
 class Glyph(NamedTuple):

@@ -65,7 +65,7 @@ from tests.sync.workspace import event, lines
 
 pytestmark = pytest.mark.anyio
 
-SECRET = "not-a-secret"  # obviously false
+SECRET = "not-a-secret"  # obviously fake
 HOSTILE = "[red]x [/foo] \x1b[2J"
 
 
@@ -168,7 +168,7 @@ async def test_the_list_and_the_detail_show_the_lag_of_one_moment(
         assert isinstance(screen, LiveScreen)
         await screen.load()
         late = structs.replace(now.audiences[0], queue=5, lag=9.0, phase=LivePhase.LIVE)
-        while lag_of_list(screen) != "9.0 s":  # the session may have a newer snapshot meanwhile
+        while lag_of_list(screen) != "9.0 s":  # the session may already have a newer snapshot
             work.snapshot = structs.replace(now, audiences=(late,))
             screen.on_grid_moved()
             assert "9.0 s" not in lag_of_list(screen) + detail_of(screen)
@@ -634,7 +634,7 @@ async def test_quitting_asks_and_delivers_first(harness: ConsoleHarness, tmp_pat
         await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("ctrl+q")
         await until_shown(pilot, "A live session is running", "y/Enter Stop and quit")
-        assert not pilot.app.screen.query("#wait")  # it would never end by itself
+        assert not pilot.app.screen.query("#wait")  # it would never end on its own
         with file.open("a") as more:
             more.write(lines("u2"))
         await pilot.press("y")
@@ -648,7 +648,7 @@ async def test_a_path_that_cannot_be_followed_begins_no_session(harness: Console
         await ask_to_follow(pilot)
         await answer(pilot, "/nowhere/at/all.ndjson")
         await until_shown(pilot, "does not exist, nor does its folder")
-        await pilot.press("enter", "x")  # it is not accepted the second time, and goes with an edit
+        await pilot.press("enter", "x")  # not accepted the second time; an edit clears it
         await until_gone(pilot, "does not exist, nor does its folder")
         assert services(pilot).jobs.live is None
 
@@ -763,7 +763,7 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
             for line in picture(pilot).splitlines()
             if "will be live" in line or "will wait:" in line
         ]
-        assert ["2" in line for line in shown] == [True, False]  # what waits comes first
+        assert ["2" in line for line in shown] == [True, False]  # waiting audiences come first
         assert ["1" in line for line in shown] == [False, True]
         await pilot.press("n")
         await until_shown(pilot, "Folder, file or bucket to follow", "first sends 1")
@@ -934,7 +934,7 @@ async def test_state_audiences_sources_and_deliveries_are_seen_at_every_size(
             "live.ndjson", "Deliveries", "+2  ", "✔ 200",
             "events read: +1 ",
         )  # fmt: skip
-        # The line on top, the session, five audiences.
+        # The top line, the session, five audiences.
         await until_picture(pilot, lambda seen: seen.count("» live") == 7)
         await cancelled(pilot, work)
 

@@ -203,18 +203,18 @@ async def test_a_demo_shows_how_far_its_scene_is_and_then_all_of_the_scene(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    stage = Slow()
-    harness.environment = replace(harness.environment, demo=stage)
+    demo = Slow()
+    harness.environment = replace(harness.environment, demo=demo)
     async with harness.open() as pilot:
         await until_shown(pilot, "Preparing the demo… 0%")
         await until_gone(pilot, "No audience yet")
         await until_gone(pilot, "No Amplitude project")
         await pilot.press("s")
         await until_shown(pilot, "The connection is still being opened.")
-        stage.share = 0.4
+        demo.share = 0.4
         await until_shown(pilot, "Preparing the demo… 40%")
         assert services(pilot).session is None
-        stage.share = 1.0
+        demo.share = 1.0
         await until_shown(pilot, GHOSTS, "pending")
 
 
@@ -222,13 +222,13 @@ async def test_while_a_connection_is_opened_none_is_said_to_be_missing(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    stage = Slow()
-    harness.environment = replace(harness.environment, demo=stage)
+    demo = Slow()
+    harness.environment = replace(harness.environment, demo=demo)
     assert isinstance(harness.environment.connections, ConnectionStore)
     async with harness.open() as pilot:
         await pilot.press("3")
         await until_shown(pilot, "The connection is still being opened.")
-        stage.share = 1.0
+        demo.share = 1.0
         await until_shown(pilot, GHOSTS)
         await pilot.press("3")
         await until_shown(pilot, "partial")

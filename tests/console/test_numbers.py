@@ -39,7 +39,7 @@ from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 SPACE = SegmentSpace(id="spa_1")  # that of the sample's events
-MAX_READS = 5  # until what a step began is seen everywhere
+MAX_READS = 5  # until the effects of a step are visible everywhere
 
 Step = Callable[[Workspace], Coroutine[Any, Any, object]]
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 class Styled(Widget):
     """Counts how often Textual styles it."""
 
-    DEFAULT_CSS = "Styled { height: 1; }"  # else the list below it, with the focus, hides it
+    DEFAULT_CSS = "Styled { height: 1; }"  # otherwise the focused list below hides it
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ async def test_a_screen_is_styled_and_read_once(tmp_path: Path, width: int) -> N
         await until_on(pilot, OpenedDialog)
         await pilot.pause()
         assert host.screen.query_one(Styled).times == 1
-        # Also where its style sheet was loaded for it, after Textual had styled it.
+        # Even if its style sheet was only loaded after Textual had styled it.
         assert (*host.screen.styles.align,) == ("center", "middle")
 
 

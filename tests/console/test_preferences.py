@@ -71,7 +71,7 @@ class Empty(DemoSession):
         return name
 
 
-# Colours and signs.
+# Colors and signs.
 
 
 async def test_the_settings_choose_theme_and_signs(harness: ConsoleHarness) -> None:
@@ -139,7 +139,7 @@ async def test_a_theme_that_the_settings_name_is_not_written_again(harness: Cons
     harness.connect()
     like(harness, f'theme = "{LIGHT}"')
     file = harness.environment.folders.config_file
-    before = file.stat().st_ino  # a file that is written is another one
+    before = file.stat().st_ino  # writing replaces the file
 
     async with harness.open(LaunchOptions(theme=DARK)) as pilot:
         await until_shown(pilot, "Acme prod")

@@ -239,7 +239,7 @@ async def test_a_query_of_members_becomes_one_of_changes(
         await pilot.press("e")
         await until_shown(pilot, "Query of VIP shoppers", "SELECT user_id FROM vips")
         pick(pilot, QueryKind.CHANGES)
-        await until_shown(pilot, "Overlap", "SELECT user_id FROM vips")  # what was written stays
+        await until_shown(pilot, "Overlap", "SELECT user_id FROM vips")  # the written query stays
         write(pilot, "SELECT * FROM vip_changes")
         await pilot.press("f2")
         await until_notified(pilot, "Saved the query of “VIP shoppers”.")

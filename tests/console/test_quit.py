@@ -72,7 +72,7 @@ async def test_waiting_quits_when_everything_is_delivered(
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Quit when done")
-        await pilot.press("enter")  # the answer that is named first has the focus
+        await pilot.press("enter")  # the first answer has the focus
         await until_shown(pilot, "Quitting when it is done", "closes when this is done")
         await pilot.press("escape")  # there is no way back
         assert isinstance(pilot.app.screen, QuitDialog)
@@ -137,7 +137,7 @@ async def test_both_keys_ask_the_same_question_once(harness: ConsoleHarness, key
         await until_on(pilot, AudiencesScreen)
         await pilot.press(key)
         await until_on(pilot, QuitDialog)
-        await pilot.press("enter")  # the action that is named has the focus
+        await pilot.press("enter")  # the named action has the focus
         await until(pilot, lambda: not pilot.app.is_running)
         assert pilot.app.return_code == 0
 

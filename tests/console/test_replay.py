@@ -185,7 +185,7 @@ async def test_requests_that_are_no_longer_in_the_log_are_said_to_be(tmp_path: P
 
 async def test_a_run_that_is_not_there_is_not_played(tmp_path: Path) -> None:
     async with hosted(tmp_path, lambda: ReplayScreen(9)) as (_, pilot):
-        await until_shown(pilot, "Run 9 is under way, or there is none.")
+        await until_shown(pilot, "Run 9 is under way, or does not exist.")
         await pilot.press("0")
         await until_shown(pilot, "The run is still loading, or has not finished.")
 

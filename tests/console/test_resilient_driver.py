@@ -15,7 +15,7 @@ def test_what_is_painted_on_a_terminal_that_is_gone_is_dropped() -> None:
     thread = WriterThread(ResilientFile(file))  # type: ignore[arg-type]
     thread.daemon = True
     thread.start()
-    for _ in range(100):  # more than its queue takes
+    for _ in range(100):  # more than its queue can hold
         thread.write("picture" * 1_000)
     thread.stop()
     with suppress(BrokenPipeError):

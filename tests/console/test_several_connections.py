@@ -663,7 +663,7 @@ async def test_a_broken_ledger_disturbs_no_one(harness: ConsoleHarness) -> None:
         await pilot.press("5")
         await until_shown(pilot, "3 connections")
         await pilot.press("home", "down")
-        await until_shown(pilot, "audiences    The ledger", "-wal")  # words that no width wraps
+        await until_shown(pilot, "audiences    The ledger", "-wal")  # texts that no width wraps
         await pilot.press("escape", "ctrl+n")
         await until_notified(pilot, "not a ledger")
         await until_shown(pilot, IN_PROD, FRESH)

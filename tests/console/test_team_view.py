@@ -171,7 +171,7 @@ async def test_nothing_is_looked_for_while_the_server_notifies(
         assert await asyncio.to_thread(heard.wait, PATIENCE), "it never listened"
         his.enter("u-1")
         await all_told(session)
-        session.screen_ledger.close()  # which a look would need
+        session.screen_ledger.close()  # which a check would need
         heard.clear()
         his.enter("u-2", at=2)
         assert await asyncio.to_thread(heard.wait, PATIENCE)

@@ -22,7 +22,7 @@ from tests.console.test_live import cancelled, follow
 pytestmark = pytest.mark.anyio
 
 
-class Stage:
+class FakeDemo:
     """A demo session with two kinds of trouble."""
 
     has_traffic = False
@@ -48,7 +48,7 @@ class Stage:
         return f"{name} is {'on' if name in self.on else 'off'} now."
 
 
-class StageThatLooks(Stage):
+class WidthRecordingDemo(FakeDemo):
     """A demo session that records the width of home's list when it opened."""
 
     width = 0
@@ -60,31 +60,31 @@ class StageThatLooks(Stage):
 
 async def test_a_demo_fills_its_ledger_once_home_is_painted(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
-    stage = StageThatLooks()
-    harness.environment = replace(harness.environment, demo=stage)
+    demo = WidthRecordingDemo()
+    harness.environment = replace(harness.environment, demo=demo)
     async with harness.open() as pilot:
-        await until(pilot, lambda: stage.is_open)
-    assert stage.width > 0
+        await until(pilot, lambda: demo.is_open)
+    assert demo.width > 0
 
 
 async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
-    stage = Stage()
-    harness.environment = replace(harness.environment, demo=stage)
+    demo = FakeDemo()
+    harness.environment = replace(harness.environment, demo=demo)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS, "keys: simulated")
-        await until(pilot, lambda: stage.is_open)
+        await until(pilot, lambda: demo.is_open)
         await pilot.press("exclamation_mark")
         await until_shown(pilot, "Make trouble", "Make the simulated Amplitude fail on purpose")
         await until_shown(pilot, "[slow]", "[down]")
         await pilot.press("2")
         await until_shown(pilot, "down is on now.")
-        assert stage.on == {"down"}
+        assert demo.on == {"down"}
         await pilot.press("enter")
         await until_shown(pilot, "slow is on now.")
         await pilot.press("2")
         await until_shown(pilot, "down is off now.")
-        assert stage.on == {"slow"}
+        assert demo.on == {"slow"}
         await pilot.press("7", "escape", "6")
         await until_shown(pilot, "down is off now.", "slow is on now.", "down is on now.")
 
@@ -93,7 +93,7 @@ async def test_trouble_that_is_on_is_shown_after_its_dialog_is_closed(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    harness.environment = replace(harness.environment, demo=Stage())
+    harness.environment = replace(harness.environment, demo=FakeDemo())
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS, "keys: simulated")
         await until_gone(pilot, "trouble:")
@@ -114,7 +114,7 @@ async def test_it_is_seen_how_a_sync_handles_trouble_and_that_it_recovers(
 ) -> None:
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1", "u-2")
-    harness.environment = replace(harness.environment, demo=Stage())
+    harness.environment = replace(harness.environment, demo=FakeDemo())
     gate = gate_sleeps(harness)
     rate_limit(simulator)
     async with harness.open() as pilot:
@@ -150,7 +150,7 @@ async def test_what_was_copied_is_in_a_file_too(harness: ConsoleHarness) -> None
         assert file.stat().st_mode & 0o077 == 0
 
 
-class BusyStage(Stage):
+class BusyDemo(FakeDemo):
     """A demo session in which events keep arriving."""
 
     has_traffic = True
@@ -161,7 +161,7 @@ async def test_a_demo_says_that_its_events_are_its_own(
     harness: ConsoleHarness, tmp_path: Path, width: int
 ) -> None:
     connect_with_audiences(harness)
-    harness.environment = replace(harness.environment, demo=BusyStage())
+    harness.environment = replace(harness.environment, demo=BusyDemo())
     async with harness.open(size=(width, 36)) as pilot:
         await until_shown(pilot, GHOSTS, "demo: events keep arriving")
         await pilot.press("4")

@@ -334,7 +334,7 @@ async def test_other_keys_and_clicks_do_nothing_meanwhile(harness: ConsoleHarnes
         await until_shown(pilot, "Everything done so far.", "1/2", "entries")
         before = pilot.app.screen
         await pilot.press("5", "question_mark", "p", "f", "ctrl+p")
-        click(pilot, 4, 1)  # a place
+        click(pilot, 4, 1)  # a main screen
         await until(pilot, lambda: caption(pilot).startswith("The tour presses the keys. Space"))
         await pilot.pause()
         assert pilot.app.screen is before

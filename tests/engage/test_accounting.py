@@ -101,7 +101,7 @@ FIELDS = ["type", "userId", "timestamp", "context", "traits", "properties", "rec
 
 
 @st.composite
-def spoilt(draw: st.DrawFn) -> dict[str, Any]:
+def corrupted(draw: st.DrawFn) -> dict[str, Any]:
     """An event with arbitrary values in some fields."""
     return event() | draw(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=3))
 
@@ -112,7 +112,7 @@ def written(value: object) -> bytes:
 
 NOT_ARRAYS = ANYTHING.filter(lambda value: not isinstance(value, list))
 LINES = st.lists(
-    spoilt().map(written)
+    corrupted().map(written)
     | NOT_ARRAYS.map(written)
     | st.binary(max_size=20).filter(lambda line: b"\n" not in line and not line.startswith(b"[")),
     max_size=12,
@@ -131,7 +131,7 @@ def test_every_event_is_accounted_for_exactly_once(mess: list[bytes]) -> None:
     assert batch.read == len(events)
 
 
-@given(spoilt())
+@given(corrupted())
 @examples(75)
 def test_an_event_is_judged_alike_on_a_line_and_in_an_array(odd: dict[str, Any]) -> None:
     # In the array it is decoded without types first, and put into shape.

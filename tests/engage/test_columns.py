@@ -15,7 +15,7 @@ from amp_console.engage.columns import MANY, MAX_KEYS
 from amp_console.engage.reader import EventReader
 from amp_console.values import ChangeTable, latest_of, moves_of
 from tests.engage.events import PERSONAS, TIME, event
-from tests.engage.test_accounting import LINES, spoilt, written
+from tests.engage.test_accounting import LINES, corrupted, written
 from tests.examples import examples
 
 OTHER = {**PERSONAS, "computation_id": "aud_2", "computation_key": 'quoted "vips"'}
@@ -46,7 +46,7 @@ _events = st.builds(
 _tracks = _events.map(lambda item: {**item, "type": "track", "properties": item["traits"]})
 _both = _events.map(lambda item: {**item, "traits": _flags, "properties": {"shoppers": False}})
 _typeless = _events.map(lambda item: {**item, "type": ""})
-EVENTS = st.one_of(_events, _events, _tracks, _both, _typeless, spoilt()).map(written)
+EVENTS = st.one_of(_events, _events, _tracks, _both, _typeless, corrupted()).map(written)
 
 
 def alone(lines: Sequence[bytes], reader: EventReader) -> EventBatch:
@@ -126,7 +126,7 @@ def test_events_of_an_audience_that_are_distinguished_by_a_hint_stay_in_their_or
 
 
 def test_hints_are_reported_in_the_order_of_the_lines_whichever_way_they_are_read() -> None:
-    numeric = written(event(7.0, context={"personas": HINTED}))  # read by itself
+    numeric = written(event(7.0, context={"personas": HINTED}))  # read alone
     regular = written(event("ana", context={"personas": HINTED}))
     other = written(event("ana", context={"personas": HINTED_OTHERWISE}))
     another = written(event("ana", context={"personas": {**OTHER, "external_audience_id": "c3"}}))

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 OUR_PROGRAM = b"from amp_console.engage.piece_process import main; main()"
 ALONE = PieceOptions(processors=1)
 WITH_AMPLITUDE_ID = ReadOptions(mapping=FieldMapping.parse("$.userId", "$.traits.email"))
-# Bytes of a block: of so few lines each is judged by itself, so many are judged column by column.
+# Bytes of a block: a few lines are judged one by one, this many column by column.
 FEW_LINES = 4_096
 MANY_LINES = 60_000
 

@@ -38,7 +38,7 @@ def test_a_file_tells_its_size_and_how_far_it_is_read(file: Path) -> None:
 def test_a_batch_is_worth_its_work_however_little_is_read_at_once(block_bytes: int) -> None:
     personas = [{**PERSONAS, "computation_id": f"aud_{n}"} for n in range(3)]
     content = [event(str(n), context={"personas": personas[n % 3]}) for n in range(10_000)]
-    content[3_000]["userId"] = 7.0  # it is read by itself
+    content[3_000]["userId"] = 7.0  # it is read alone
     with opened(lines(*content), block_bytes=block_bytes) as source:
         batches = list(source)
     assert len(batches) <= 7

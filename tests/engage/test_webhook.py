@@ -18,7 +18,7 @@ from amp_console.engage.webhook import (
     is_signed,
 )
 
-SECRET = "not-a-secret"  # obviously false
+SECRET = "not-a-secret"  # obviously fake
 
 values = st.recursive(
     st.none()

@@ -213,7 +213,7 @@ open_ledger(Path({str(old)!r}))
         assert [audience.key for audience in ledger.read(all_audiences)] == ["k"]
 
 
-# What is no ledger.
+# Files that are not ledgers.
 
 
 @pytest.fixture

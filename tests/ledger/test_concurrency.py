@@ -91,7 +91,7 @@ class Process:
                 self.events.append(event)
         writes = self._ledger.writes_of(*{self._ids[change.audience] for change in changes})
         is_merged = False
-        while not is_merged:  # what was read is read again until it is in the ledger
+        while not is_merged:  # events are read again until they are in the ledger
             newest = NewestChanges()
             newest.add(changes)
             with suppress(LedgerUnreachable):

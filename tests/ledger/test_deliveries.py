@@ -103,7 +103,7 @@ def test_batches_are_as_large_as_asked(ledger: Ledger) -> None:
 def test_batches_of_many_come_in_the_order_in_which_members_came(ledger: Ledger) -> None:
     other = AudienceRef("spa_1", "aud_2", "leavers")
     ids = [f"u{n:03}" for n in range(400)]
-    for first in range(0, 400, 40):  # of two audiences by turns
+    for first in range(0, 400, 40):  # of two audiences alternately
         for ref in (REF, other):
             changes = [enters(id_, 1, n, ref) for n, id_ in enumerate(ids[first : first + 40], 1)]
             read(ledger, changes, f"/{ref.key}/{first}")
@@ -164,7 +164,7 @@ def test_who_leaves_while_the_request_is_open_is_removed(ledger: Ledger, is_answ
 def test_what_a_dead_process_left_open_is_sent_again(ledger: Ledger) -> None:
     read(ledger, [enters("u1", 1), enters("u2", 1, 2), enters("u3", 1, 3)])
     take(ledger, ADD, limit=1)
-    take(ledger, ADD, limit=1)  # opened while the other one was on its way
+    take(ledger, ADD, limit=1)  # opened while the other one was in flight
     taken = [(item.is_sent, item.answer) for item in ledger.read(requests_page, 1, 0, 9)[::-1]]
     assert taken == [(True, ""), (False, "")]
     assert ledger.write(deliveries.void_open, 1, 9, 9) == 2

@@ -200,7 +200,7 @@ def test_a_place_that_has_a_ledger_is_left_alone(here: str, there: str, place: P
         move(old, new)
     assert (sums(old), sums(new)) == (before, kept)
     elsewhere = place(there)
-    move(new, elsewhere)  # so it is not in use any more, and not the earlier place of this one
+    move(new, elsewhere)  # so it is no longer in use, and not the earlier place of this one
     with pytest.raises(LedgerNotEmpty, match=r"an earlier ledger .* was moved to"):
         move(old, new)
     assert sums(elsewhere) == kept
@@ -329,7 +329,7 @@ def test_a_ledger_that_does_not_take_its_mark_stays_in_use(
     old, new = place(here), place(there)
     before = fill(old)
     with open_ledger(old) as ledger:
-        # The mark's table has two columns that are not asked for: to insert a row fails.
+        # The mark's table has two unexpected columns, so inserting a row fails.
         ledger.write(lambda db: db.execute("ALTER TABLE moved RENAME COLUMN host TO machine"))
         with pytest.raises(LedgerError):
             move_ledger(ledger, lambda: database_at(new), NOW, quietly)
@@ -386,7 +386,7 @@ def test_what_postgresql_cannot_store_is_named_before_anything_is_copied(place: 
     with open_ledger(old) as ledger:
         long = "".join(chr(97 + number % 26) for number in range(3_000))
         read(ledger, [enters(id_, 1) for id_ in ("first", "fine", "second", "é" * 500, "third")])
-        # As a ledger may have them from versions that took in such identifiers.
+        # A ledger may have them from versions that accepted such identifiers.
         for before, id_ in (("first", "a\0b"), ("second", "\0"), ("third", long)):
             ledger.write(_rename, before, id_)
     with pytest.raises(Unstorable) as refused:

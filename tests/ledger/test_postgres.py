@@ -345,7 +345,7 @@ def test_a_write_that_deadlocks_with_another_is_tried_again(
             other.writes_of().write(lambda db: in_other_order(db, reach))
 
     def in_other_order(db: Db, reach: Callable[[], None]) -> None:
-        db.execute("SET LOCAL deadlock_timeout = '1h'")  # it never gives in
+        db.execute("SET LOCAL deadlock_timeout = '1h'")  # it never gives up
         db.execute(name, ("of another", second))
         reach()
         db.execute(name, ("of another", first))
@@ -366,7 +366,7 @@ def test_a_write_that_deadlocks_with_another_is_tried_again(
     with ThreadPoolExecutor(1) as thread:
         last = ledger.writes_of().write(rename_both)
         waiting[0].result(60)
-    assert last > 1  # a try that begins before the other one is awake meets it again
+    assert last > 1  # a retry before the other one is awake meets it again
     names = [f"try {last} (a)", f"try {last} (b)"]
     assert [item.name for item in ledger.read(all_audiences)] == names
 

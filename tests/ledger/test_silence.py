@@ -81,7 +81,7 @@ def test_a_statement_without_an_answer_ends_as_on_a_lost_connection(
 
     with pytest.raises(LedgerUnreachable, match=r"connection .* was lost"):
         ledger.write(write)
-    with open_ledger(url) as other:  # the server has undone it, and waits for it no more
+    with open_ledger(url) as other:  # the server has rolled it back, and no longer waits for it
         other.write(set_name, known.id, "by another")
     assert [found.name for found in ledger.read(all_audiences)] == ["by another"]
 

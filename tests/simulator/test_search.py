@@ -80,5 +80,5 @@ def test_a_user_that_is_expected_is_known_from_then_on() -> None:
     now[0] = 1_045.0
     assert world.search("ghost-1")[0] is Match.ID
     assert not world.resolve(["ghost-1"], IdType.USER_ID).skipped
-    world.expect_users(["ghost-1"], 0.0)  # once more does no harm
+    world.expect_users(["ghost-1"], 0.0)  # repeating it does no harm
     assert world.search("ghost-1")[0] is Match.ID

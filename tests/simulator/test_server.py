@@ -32,7 +32,7 @@ def test_it_stops_although_a_request_is_in_work(caplog: pytest.LogCaptureFixture
             url = f"{simulator.base_url}/api/3/cohorts"
             sent = pool.submit(httpx.get, url, auth=KEYS, trust_env=False, timeout=20)
             assert waiting.wait(10)
-        assert isinstance(sent.exception(), httpx.RemoteProtocolError)  # not a time-out
+        assert isinstance(sent.exception(), httpx.RemoteProtocolError)  # not a timeout
     assert caplog.messages == []
 
 

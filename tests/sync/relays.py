@@ -133,7 +133,7 @@ class ForgetfulRelay:
                 if pair[1] in self._forgotten:
                     break
                 target.sendall(data)
-        with suppress(ValueError):  # it was forgotten: its other end stays
+        with suppress(ValueError):  # it was forgotten: its other end stays open
             self._pairs.remove(pair)
         if pair[1] not in self._forgotten:
             _end(source)

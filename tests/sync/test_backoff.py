@@ -82,7 +82,7 @@ def test_a_plan_counts_the_requests_of_a_calm_run(count: int, requests: int) -> 
     assert requests_for([count], LIMITS) == requests
 
 
-class TestPatience:
+class TestRetryBudget:
     def _budget(self) -> RetryBudget:
         return RetryBudget(LIMITS, Timing(rng=random.Random(1)))
 

@@ -120,7 +120,7 @@ def test_it_reads_on_from_the_newest_change_less_the_overlap(
     assert lake.refresh().rows == 60
     assert lake.refresh().rows == 11  # of the last ten minutes
     lake.follow(QUERY, overlap=MINUTE)
-    assert (lake.cursor, lake.refresh().rows) == (None, 60)  # another query begins anew
+    assert (lake.cursor, lake.refresh().rows) == (None, 60)  # another query starts over
     lake.add(("late", True, 58.5 * MINUTE), ("too late", True, 57 * MINUTE))
     assert lake.refresh().rows == 3
     assert lake.wanted() == {*(f"u-{minute}" for minute in range(60)), "late"}

@@ -229,7 +229,7 @@ async def test_taking_out_more_than_half_is_asked_for(
     assert bool(workspace.plan().concerns) == is_asked
 
 
-class TestCulprits:
+class TestRefusedUsers:
     @pytest.mark.parametrize("named", [True, False])
     async def test_are_found_and_the_rest_is_delivered(
         self, workspace: Workspace, named: bool
@@ -308,7 +308,7 @@ class TestCulprits:
         assert [(seen.call, seen.status) for seen in sent] == [
             (Call.MEMBERSHIP, 400),
             (Call.LIST, 200),
-            (Call.MEMBERSHIP, 200),  # adds u1, who is in already
+            (Call.MEMBERSHIP, 200),  # adds u1, who is already a member
             (Call.MEMBERSHIP, 400),
         ]
         assert (report.audiences[0].counts.added, report.audiences[0].counts.rejected) == (0, 1)
@@ -912,7 +912,7 @@ async def test_a_refused_user_who_is_in_the_cohort_is_removed_when_they_leave(
     refuse = Rule(RefuseIds(frozenset({"u1"})), calls=frozenset({Call.MEMBERSHIP}))
     workspace.enter("u0", "u1")
     workspace.set_faults(refuse)
-    await workspace.sync()  # the upload that makes the cohort adds both
+    await workspace.sync()  # the upload that creates the cohort adds both
     assert [user.id for user in workspace.rejected()] == ["u1"]
     assert workspace.cohort() == {"u0", "u1"}
     workspace.leave("u1")

@@ -444,7 +444,7 @@ async def test_a_user_who_was_found_out_and_was_added_late_is_removed_when_they_
     clock.advance(QUIET + 1)
     stop = Stop()
     stop.ask()
-    await workspace.sync(stop)  # it sends nothing any more
+    await workspace.sync(stop)  # it sends nothing more
     workspace.leave("u1", at=2)
     await workspace.sync()
     assert workspace.cohort() == {"u0"}

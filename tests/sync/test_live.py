@@ -54,7 +54,7 @@ pytestmark = pytest.mark.anyio
 USERS = [f"u{n:02}" for n in range(20)]
 QUICK = LiveOptions(flush_seconds=0.05, create=True)
 IMPATIENT = FollowOptions(poll_interval=0.02, folder_interval=0.2, retry_interval=0.01)
-PATIENCE = 20.0  # seconds; a condition that is not met by then never is
+PATIENCE = 20.0  # seconds; a condition that is not met by then never will be
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -387,7 +387,7 @@ async def test_a_trouble_is_over_with_the_first_request_that_succeeds(
 FASTER = 60  # a minute of the session is a second of the test
 
 
-def hurried(workspace: Workspace) -> None:
+def speed_up(workspace: Workspace) -> None:
     """Let the session's clock and its waits run faster than real time."""
 
     async def sleep(seconds: float) -> None:
@@ -414,7 +414,7 @@ async def test_amplitude_down_for_two_minutes_loses_no_one(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """With a retry budget of a minute, which is used up before Amplitude is back."""
-    hurried(workspace)
+    speed_up(workspace)
     workspace.limit(longest_wait=60.0)
     async with Session(workspace, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
         session.write(lines("first"))
@@ -434,7 +434,7 @@ async def test_amplitude_down_for_two_minutes_loses_no_one(
 
 async def test_rate_limited_for_a_minute_loses_no_one(workspace: Workspace, tmp_path: Path) -> None:
     """There are fewer requests in the meantime, and all users are in the cohort soon after."""
-    hurried(workspace)
+    speed_up(workspace)
     async with Session(workspace, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
         session.write(lines("first"))
         await until(is_in(workspace, "first"))
@@ -453,7 +453,7 @@ async def test_an_audience_waits_for_hours_while_the_others_are_delivered(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """It says until when; Amplitude is not asked in the meantime, and the session can still end."""
-    hurried(workspace)
+    speed_up(workspace)
     options = msgspec.structs.replace(QUICK, grace=600.0)
     async with Session(workspace, tmp_path, options) as session:
         session.write(lines("u1") + lines("u1", key="buyers"))

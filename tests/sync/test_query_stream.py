@@ -157,7 +157,7 @@ async def test_refused_rows_are_a_trouble_and_the_others_are_applied(lake: Lake)
         await until(is_in(lake.workspace, *MEMBERS, key="vip"))
         assert "1 row was refused: no user_id in this row (1)." in followed.trouble
     assert followed.report is not None
-    assert followed.report.last.tally.invalid == 0  # else it would be counted at each refresh
+    assert followed.report.last.tally.invalid == 0  # otherwise it would be counted at each refresh
 
 
 async def test_changes_are_read_on_within_a_session_and_after_it(

@@ -49,7 +49,7 @@ async def differing(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def spent(workspace: Workspace) -> int:
+def downloads_counted(workspace: Workspace) -> int:
     """How many downloads Amplitude has counted."""
     return workspace.simulator.downloads
 
@@ -59,7 +59,7 @@ def note(report: CompareReport) -> str:
     return target.note
 
 
-async def mends(workspace: Workspace) -> None:
+async def recovers(workspace: Workspace) -> None:
     """Without failures, the next comparison is correct, and repairs the cohort."""
     workspace.set_faults()
     workspace.simulator.behaviour = Behaviour()
@@ -103,7 +103,7 @@ async def test_lasting_trouble_is_reported_and_nothing_is_changed(
     assert "Gave up after 8 failures in a row." in note(report)
     assert differing.plan().audiences[0].is_idle
     assert differing.cohort() == before
-    await mends(differing)
+    await recovers(differing)
 
 
 async def test_a_spent_allowance_is_reported_and_nothing_is_asked_for(differing: Workspace) -> None:
@@ -114,7 +114,7 @@ async def test_a_spent_allowance_is_reported_and_nothing_is_asked_for(differing:
         in note(report)
     )
     assert not any(seen.call is Call.DOWNLOAD_START for seen in differing.simulator.requests)
-    await mends(differing)
+    await recovers(differing)
 
 
 async def test_an_allowance_that_only_the_start_tells_of_is_not_waited_for(
@@ -126,7 +126,7 @@ async def test_an_allowance_that_only_the_start_tells_of_is_not_waited_for(
     assert "This month's downloads are used up" in note(report)
     assert differing.waits.seconds == []
     assert differing.ledger.read(starts_since, 0) == []
-    await mends(differing)
+    await recovers(differing)
 
 
 async def test_if_amplitude_does_not_say_our_own_downloads_are_counted(
@@ -175,7 +175,7 @@ async def test_sixty_starts_in_ten_minutes_are_not_passed(differing: Workspace) 
 async def test_a_start_whose_answer_was_lost_counts(differing: Workspace) -> None:
     differing.set_faults(Rule(Reset(applied=True), frozenset({Call.DOWNLOAD_START}), times=1))
     await differing.compare()
-    assert spent(differing) == 2
+    assert downloads_counted(differing) == 2
     assert len(differing.ledger.read(starts_since, 0)) == 2
 
 
@@ -187,18 +187,18 @@ async def test_an_export_that_failed_is_reported_and_another_is_asked_for_next(
     assert "Amplitude's export of the cohort failed: Job failed. Nothing was changed." in note(
         report
     )
-    await mends(differing)
+    await recovers(differing)
 
 
 async def test_an_export_that_is_never_ready_is_kept(differing: Workspace) -> None:
     differing.simulator.behaviour = Behaviour(job_polls=1 << 30)
-    differing.show_every_step()  # a second with each look at the clock
+    differing.show_every_step()  # a second with each reading of the clock
     report = await differing.compare_report()
     assert "is not ready after 30 minutes" in note(report)
     differing.simulator.behaviour = Behaviour()
     found = await differing.compare()
     assert found.missing == 2
-    assert spent(differing) == 1
+    assert downloads_counted(differing) == 1
 
 
 async def test_an_export_is_not_continued_once_something_was_sent(differing: Workspace) -> None:
@@ -210,14 +210,14 @@ async def test_an_export_is_not_continued_once_something_was_sent(differing: Wor
     differing.simulator.behaviour = Behaviour()
     found = await differing.compare()
     assert (found.missing, found.in_audience) == (2, 21)
-    assert spent(differing) == 2
+    assert downloads_counted(differing) == 2
 
 
 async def test_a_link_that_expired_is_asked_for_again(differing: Workspace) -> None:
     differing.simulator.behaviour = Behaviour(redirect_above=0)
     differing.set_faults(Rule(Answer(403), frozenset({Call.DOWNLOAD_LINK}), times=2))
     assert (await differing.compare()).missing == 2
-    assert spent(differing) == 1
+    assert downloads_counted(differing) == 1
 
 
 async def test_links_that_always_expire_are_given_up(differing: Workspace) -> None:
@@ -226,7 +226,7 @@ async def test_links_that_always_expire_are_given_up(differing: Workspace) -> No
     assert f"{EXPIRED_LINKS} links in a row expired before the file arrived." in note(report)
     differing.simulator.behaviour = Behaviour()
     await differing.compare()
-    assert spent(differing) == 1
+    assert downloads_counted(differing) == 1
 
 
 @pytest.mark.parametrize("call", [None, *DOWNLOADS])
@@ -265,7 +265,7 @@ async def test_a_cohort_that_is_gone_breaks_the_link(differing: Workspace) -> No
     report = await differing.compare_report()
     assert f"Amplitude has no cohort {cohort_id} any more" in note(report)
     assert differing.audience().broken
-    assert spent(differing) == 0
+    assert downloads_counted(differing) == 0
 
 
 async def test_without_a_cohort_there_is_nothing_to_compare(workspace: Workspace) -> None:
@@ -332,7 +332,7 @@ async def test_events_that_come_during_a_replacement_are_delivered_after_it(
 
     def observe(snapshot: RunSnapshot) -> None:
         if any(audience.state.startswith("replacing") for audience in snapshot.audiences):
-            differing.leave("u03", at=2)  # the replacement carries this user
+            differing.leave("u03", at=2)  # the replacement includes this user
             differing.enter("u02", at=2)  # but not this one
 
     differing.show_every_step()
@@ -370,7 +370,7 @@ async def test_another_run_at_the_audience_is_reported(differing: Workspace) -> 
     with differing.ledger.lease(differing.audience().id):
         report = await differing.compare_report()
     assert "delivering this audience" in note(report)
-    assert spent(differing) == 0
+    assert downloads_counted(differing) == 0
 
 
 STEPS = (
@@ -514,4 +514,4 @@ async def test_a_full_disk_while_comparing_is_reported_and_harms_nothing(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert differing.plan() == before
-    await mends(differing)
+    await recovers(differing)

@@ -133,7 +133,7 @@ async def test_what_was_on_its_way_when_another_took_over_stays_unknown(
         is_to_be_lost.append(True)
         with pytest.raises(LeaseLost, match=r"Nothing more was sent"):
             await workspace.sync()
-        assert workspace.cohort() == {"u1", "u2"}  # it was applied, for all that
+        assert workspace.cohort() == {"u1", "u2"}  # it was applied anyway
         assert taken == states(ledger) == [RequestState.VOID]
         assert ledger.read(outstanding, workspace.audience()).pending == 1
         await workspace.sync()

@@ -380,7 +380,7 @@ async def test_refused_keys_need_attention_until_a_request_succeeds(workspace: W
     await workspace.sync()
     assert workspace.ledger.read(keys_refused_at) is None
     states = summary(workspace, "shoppers").states(are_keys_refused=True)
-    assert Status.KEYS_REFUSED not in [state.status for state in states]  # nothing waits for them
+    assert Status.KEYS_REFUSED not in [state.status for state in states]  # no one waits for them
 
 
 async def test_keys_that_a_session_under_way_delivers_with_are_not_refused(

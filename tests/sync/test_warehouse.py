@@ -262,7 +262,7 @@ def test_a_query_can_be_cancelled_from_another_thread(warehouse: Warehouse, kind
         rows = QueryReader(engine, ENDLESS[kind], VIP)
 
         def cancel() -> None:
-            while not ended.wait(0.05):  # the first may come before the query has begun
+            while not ended.wait(0.05):  # the first may come before the query has started
                 rows.cancel()
 
         thread = threading.Thread(target=cancel)

@@ -1045,7 +1045,7 @@ def test_a_log_is_followed_although_what_became_of_it_cannot_be_read(
     with log.open("a") as more:
         more.write(lines("u2"))
     log.rename(rotated)
-    if name != b"\xff.log":  # whose name is what no ledger can keep
+    if name != b"\xff.log":  # with a name that no ledger can store
         at, content = rotated.stat().st_mtime_ns, rotated.read_bytes()
         rotated.write_bytes(lzma.compress(content))
         os.utime(rotated, ns=(at, at))
@@ -1095,7 +1095,7 @@ def test_a_path_that_the_system_refuses_for_a_while_ends_no_session(
     watcher = Watcher(workspace, path)
     assert watcher.poll() == 1
     path.unlink()
-    path.symlink_to("x" * 300)  # longer than any name: to ask for it is an error
+    path.symlink_to("x" * 300)  # longer than any name: even checking it is an error
     assert watcher.poll() == 0
     assert "can't be read (File name too long). The session keeps trying." in watcher.trouble()
     assert not watcher.watching.status()[0].is_awaited
@@ -1103,7 +1103,7 @@ def test_a_path_that_the_system_refuses_for_a_while_ends_no_session(
     assert watcher.poll() == 0
     assert not watcher.watching.has_news()
     path.unlink()
-    path.symlink_to(path)  # it leads to itself
+    path.symlink_to(path)  # it points to itself
     assert watcher.poll() == 0
     path.unlink()
     path.symlink_to(real)

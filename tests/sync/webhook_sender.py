@@ -27,7 +27,7 @@ from amp_console.values import Change, Secret
 from tests.ports import free_port
 from tests.sync.workspace import Workspace, event
 
-SECRET = "not-a-secret"  # obviously false
+SECRET = "not-a-secret"  # obviously fake
 LIVE_OPTIONS = LiveOptions(flush_seconds=0.05, create=True)
 LIMITS = ReceiverLimits()
 SOON = MergeLimits(retry_seconds=0.01)

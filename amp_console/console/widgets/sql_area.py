@@ -24,16 +24,16 @@ class SqlArea(TextArea):
     """
 
     def __init__(self, *, id: str) -> None:  # noqa: A002  # Textual's word
-        self._coloured = ""
+        self._highlighted = ""
         self._spans: dict[int, list[tuple[int, int, str]]] = {}
         super().__init__(id=id, highlight_cursor_line=False)
-        self.cursor_blink = False  # it would cost more than all else while nothing happens
+        self.cursor_blink = False  # blinking would take most of the CPU time while idle
 
     def get_line(self, line_index: int) -> Text:
         """Return a line with its colors; Textual calls this to draw it."""
         line = super().get_line(line_index)
-        if (text := self.text) != self._coloured:
-            self._coloured, self._spans = text, {}
+        if (text := self.text) != self._highlighted:
+            self._highlighted, self._spans = text, {}
             for at, start, end, kind in _spans(text):
                 self._spans.setdefault(at, []).append((start, end, kind))
         for start, end, kind in self._spans.get(line_index, ()):

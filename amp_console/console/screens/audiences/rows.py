@@ -85,7 +85,7 @@ def _status(services: Services, known: AudienceSummary, states: Sequence[State])
         return badges(services.glyphs, known.audience.id, some, is_brief=True)
 
     marks = segment_badge(services, known.audience)
-    if first.status is Status.IN_SYNC:  # its sign alone would contradict the mark
+    if first.status is Status.IN_SYNC:  # the mark's sign alone would contradict that
         sign = f"{services.glyphs.unequal} Segment"
         marks = [mark._replace(sign=sign) for mark in marks]
     return [*shown([first, *others]), *marks, *shown(last)]

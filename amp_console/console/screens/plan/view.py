@@ -49,7 +49,7 @@ Add and Remove count users. A new cohort belongs to the owner shown, and can't b
 Amplitude's API. The number of requests is a minimum: if Amplitude refuses a batch, a sync splits it
 to find the users that are refused. It retries failed requests.
 
-The numbers stay as they were read. If more changes arrive meanwhile, the plan says how many. A sync
+The numbers stay as they were read. If more changes arrive, the plan says how many. A sync
 delivers them, too. u reads the plan again.
 
 y sends the changes; nothing else does. Enter on an audience goes to its users. Enter or f on a user

@@ -101,7 +101,7 @@ wait."""
             for grid in self.query(Grid):
                 grid.show_notice(RowsState.UNKNOWN, "")
             self.query_one("#headline", Static).update(
-                safe_text((f"Run {self._run_id} is under way, or there is none.", MUTED))
+                safe_text((f"Run {self._run_id} is under way, or does not exist.", MUTED))
             )
             return
         found = await self.session.read(requests_page, run.id, 0, MAX_REQUESTS)
