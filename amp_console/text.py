@@ -47,7 +47,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def blank_if_zero(count: int | None, sign: str = "") -> str:
-    """A count that is only shown where there is something to count: "312", "+312", or ""."""
+    """A count, or "" for zero: "312", "+312" or ""."""
     return f"{sign}{count:,}" if count else ""
 
 

@@ -37,7 +37,7 @@ class Glyphs(NamedTuple):
 
     @property
     def separator(self) -> str:
-        """What is between two facts in one line."""
+        """The separator between two facts on one line."""
         return f" {self.dot} "
 
 

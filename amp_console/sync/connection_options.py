@@ -36,7 +36,7 @@ def client_for(
 
 
 def edited_base_url(text: str, owner: str) -> str:
-    """Return the base URL that the settings have for an `owner`: it may have been edited by hand.
+    """Return the base URL in the settings of an `owner`, which may have been edited by hand.
 
     Raises `SettingsError`.
     """

@@ -451,7 +451,7 @@ async def _verdicts(reader: Reader) -> Facts:
         facts[f"{name}: verdict @row"] = said
         reader.grid("#list").go_to(ids[name])
         await reader.settle()
-        facts[f"{name}: verdict @detail"] = reader.text("#facts").split("  ")[0]
+        facts[f"{name}: verdict @detail"] = reader.text("#detail-text").split("  ")[0]
         services(reader.pilot).navigate(OpenReconcile(ids[name]))
         await reader.settle()
         facts[f"{name}: verdict @screen"] = reader.text("#headline").split("  ")[0]
@@ -524,7 +524,7 @@ async def _live(reader: Reader) -> Facts:
         facts[f"{of_audience}: requests @deliveries"] = number(sent.partition("(")[0])
         for word in ("pending", "added", "removed", "rejected"):
             facts[f"{of_audience}: {word} @row"] = number(row[word.capitalize()])
-            facts[f"{of_audience}: {word} @detail"] = _named(reader.text("#facts"), word)
+            facts[f"{of_audience}: {word} @detail"] = _named(reader.text("#detail-text"), word)
     return facts
 
 

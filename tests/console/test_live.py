@@ -182,7 +182,7 @@ def lag_of_list(screen: LiveScreen) -> str:
 
 
 def detail_of(screen: LiveScreen) -> str:
-    return str(screen.query_one("#facts").render())
+    return str(screen.query_one("#detail-text").render())
 
 
 async def test_audiences_without_a_cohort_wait(harness: ConsoleHarness, tmp_path: Path) -> None:

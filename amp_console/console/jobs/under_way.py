@@ -15,7 +15,7 @@ J = TypeVar("J", bound="Job")
 
 
 def under_way(job: J | None) -> J | None:
-    """Return a job that has begun and is not over; None for any other."""
+    """Return the job if it is under way, otherwise None."""
     return None if job is None or job.is_over else job
 
 

@@ -32,7 +32,7 @@ F1 = Binding(
 
 NOT_SAVED = "Not saved. Fix the marked fields."
 KEEPS_STORED = "leave empty to keep the stored one"
-"""In an empty field for a secret that the keyring has."""
+"""The hint in an empty field for a stored secret."""
 HIGH = 32
 """From this many lines on, a screen has the class `-high`; with fewer, `-low`."""
 

@@ -94,7 +94,7 @@ def input_field(name: str, label: str, value: str, placeholder: str, mark: str =
 
 
 def field_id(name: str) -> str:
-    """The id of the field whose control has this one."""
+    """The id of the field for the control with this id."""
     return f"field-{name}"
 
 

@@ -103,7 +103,7 @@ class LiveAudienceDetail(Vertical):
     DEFAULT_CSS = """
     LiveAudienceDetail { layout: horizontal; }
     LiveAudienceDetail #facts { width: 2fr; height: 1fr; }
-    LiveAudienceDetail #facts { height: auto; }
+    LiveAudienceDetail #detail-text { height: auto; }
     LiveAudienceDetail #of-audience { width: 3fr; height: 1fr; }
     LiveAudienceDetail #own-changes { padding: 0 1 0 0; display: none; height: 1fr; }
     LiveAudienceDetail #requests { height: 1fr; }
@@ -119,7 +119,7 @@ class LiveAudienceDetail(Vertical):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="facts", classes="panel"):
-            yield FittedText(id="facts")
+            yield FittedText(id="detail-text")
         with Vertical(id="of-audience"):
             yield LastChanges(
                 "Its last changes", rows.OWN_CHANGES, rows.own_change_row, id="own-changes"
@@ -175,7 +175,7 @@ class LiveAudienceDetail(Vertical):
     ) -> None:
         """Show an audience; `changes` is None if they are not known here."""
         self.query_one("#facts").border_title = safe_text(name, max_length=60)
-        self.query_one("#facts", FittedText).fit(facts)
+        self.query_one("#detail-text", FittedText).fit(facts)
         own_changes = self.query_one(LastChanges)
         own_changes.set_class(changes is not None, "-known")
         own_changes.show(changes or ())

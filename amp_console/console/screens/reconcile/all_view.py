@@ -104,7 +104,7 @@ audience, with everyone who differs."""
         )
         several = Vertical(grid, id="several", classes="panel")
         several.border_title = "Reconcile"
-        yield Split(several, ScrollPane(FittedText(id="facts"), id="one", classes="panel"))
+        yield Split(several, ScrollPane(FittedText(id="detail-text"), id="one", classes="panel"))
         with Container(id="state", classes="panel"):
             yield Static(id="says")
 
