@@ -309,13 +309,8 @@ _FIELDS = {
 
 def _values(known: Audience) -> dict[str, str]:
     """The values of the fields for an audience."""
-    return {
-        "id-type": str(known.id_type),
-        "cohort-name": known.cohort_name or "",
-        "owner": known.owner_email or "",
-        "seed": known.seed_user or "",
-        "enabled": "yes" if known.enabled else "no",
-    }
+    texts = (known.cohort_name or "", known.owner_email or "", known.seed_user or "")
+    return _values_entered(EnteredSettings(known.id_type, *texts, known.enabled))
 
 
 def _values_entered(entered: EnteredSettings) -> dict[str, str]:

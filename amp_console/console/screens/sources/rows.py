@@ -77,8 +77,8 @@ def source_now(services: Services, source: KnownSource) -> SourceNow:
     """The state of a source, as the console knows it now."""
     glyphs = services.glyphs
     job = refresh_of(services, source)
-    if job is not None and not job.is_over:
-        verb = "cancelling" if job.is_ending else "refreshing"
+    if (running := under_way(job)) is not None:
+        verb = "cancelling" if running.is_ending else "refreshing"
         return SourceNow(f"{glyphs.live} {verb}", "accent")
     if job is not None and job.asks is not None:
         return SourceNow(f"{glyphs.half} to confirm", "warn")
@@ -122,8 +122,8 @@ def row(services: Services, source: KnownSource) -> Row:
     indent = "  " if source.origin is Origin.QUERY and source.warehouse is not None else ""
     read = source.read
     last = aged(source.read_at, services.clock.age_now, services.glyphs)
-    if job is not None and not job.is_over:
-        read, last = job.rows, Cell(lasting(job.elapsed), "accent")
+    if (running := under_way(job)) is not None:
+        read, last = running.rows, Cell(lasting(running.elapsed), "accent")
     newest = position(source).rpartition("/")[2]
     return Row(
         source.key,
