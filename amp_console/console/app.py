@@ -23,6 +23,7 @@ from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.lifecycle import deferred
 from amp_console.console.navigation import Navigator, key_scopes
 from amp_console.console.place_bar import PLACE_KEYS
+from amp_console.console.priority_driver import with_priority
 from amp_console.console.resilient_driver import resilient
 from amp_console.console.routes import MainScreen, SwitchConnection, Visit
 from amp_console.console.stylesheet import LastingStylesheet
@@ -67,6 +68,7 @@ class ConsoleApp(App[None]):
 
     def __init__(self, environment: Environment, options: LaunchOptions) -> None:
         self._terminal_text = TerminalText(environment.encoding)  # Textual reads it at once
+        self._key_priority = environment.key_priority
         super().__init__()
         first = Services(
             self,
@@ -111,8 +113,11 @@ class ConsoleApp(App[None]):
             sheet.reparse()
 
     def get_driver_class(self) -> type[Driver]:
-        """Textual's driver for this platform, made to survive the loss of its terminal."""
-        return resilient(super().get_driver_class())
+        """Textual's driver for this platform, which survives the loss of its terminal.
+
+        It says when a key was read: an import waits then.
+        """
+        return with_priority(resilient(super().get_driver_class()), self._key_priority)
 
     def notify(
         self,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from amp_console.connections import ConnectionStore, Folders, Keyring
+from amp_console.console.key_priority import KeyPriority
 from amp_console.sync.ledgers import Ledgers
 from amp_console.sync.timing import Timing
 from amp_console.values import Region, Secret
@@ -104,6 +105,8 @@ class Environment:
     region_urls: Mapping[Region, str] | None = None
     segment_tokens: SegmentTokens | None = None
     encoding: str = "utf-8"
+    key_priority: KeyPriority = field(default_factory=KeyPriority)
+    """Makes imports wait while a key is handled."""
     ledger_passwords: dict[str, Secret] = field(default_factory=dict, repr=False)
     """Passwords that the keyring has returned, by item."""
 

@@ -61,6 +61,7 @@ class Session:
             opened.pop_all()
         self._environment = environment
         self._timing = environment.timing
+        self.key_priority = environment.key_priority
         self._is_restricted = read_only
         self._credentials: Credentials | None = None
         self._finding = asyncio.Lock()

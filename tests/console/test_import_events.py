@@ -9,6 +9,7 @@ from textual.widgets import Input
 
 from amp_console.console.background import aside
 from amp_console.console.dialogs.imports.dialog import ImportDialog
+from amp_console.console.key_priority import KeyPriority
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.widgets.fields import Tick
 from amp_console.ledger.counts import outstanding
@@ -62,6 +63,28 @@ async def test_a_file_is_read_and_told_about(
         await pilot.press("x")
         await until(pilot, lambda: not isinstance(pilot.app.screen, ImportDialog))
         await until_shown(pilot, "not a JSON object")
+
+
+async def test_reading_waits_while_a_key_is_handled(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
+    file = write(tmp_path / "e.ndjson", event("u-1", True))
+    keys = KeyPriority(max_seconds=60)
+    harness.environment = replace(harness.environment, key_priority=keys)
+    async with harness.open() as pilot:
+        await open_dialog(pilot, file, "1 file, ", "press Enter to read")
+        keys.begin()
+        await pilot.press("enter")
+        await until(pilot, lambda: (job := services(pilot).jobs.importing) and job.progress)
+        await pilot.pause()
+        job = services(pilot).jobs.importing
+        assert job is not None
+        assert not job.is_over
+
+        keys.end()
+
+        await until_shown(pilot, "Read 1 event: 1 valid")
 
 
 async def test_a_pattern_reads_every_file_it_names(harness: ConsoleHarness, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class ImportJob(Job):
         self.was_told = False  # the operator has seen how it ended
         self.sizes: tuple[int, ...] = ()
         self._is_stopping = False
+        self._key_priority = session.key_priority
         self._snapshot = SnapshotReader(session.ledger) if is_snapshot else None
         self._importer = Importer(
             session.ledger, open_source, options, snapshot=self._snapshot, on_progress=self._see
@@ -110,6 +111,7 @@ class ImportJob(Job):
     def _see(self, progress: ImportProgress) -> None:
         """Store the progress, in the reading thread; the dialog reads it five times a second."""
         self.progress = progress
+        self._key_priority.wait()
 
 
 def _size(path: str) -> int:

@@ -1,0 +1,43 @@
+"""A driver of Textual's that says when a key was read, and when its effect is on the screen."""
+
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from textual import events
+from textual.driver import Driver
+from textual.message import Message
+
+from amp_console.console.key_priority import KeyPriority
+
+
+class _Screen:
+    """A terminal's file; each flush shows what was painted."""
+
+    def __init__(self, file: TextIO, on_flush: Callable[[], None]) -> None:
+        self._file = file
+        self._on_flush = on_flush
+        self.write = file.write
+        self.fileno = file.fileno
+
+    def flush(self) -> None:
+        self._file.flush()
+        self._on_flush()
+
+
+def with_priority(driver: type[Driver], keys: KeyPriority) -> type[Driver]:
+    """Return a driver that says when a key was read, and when its effect is on the screen."""
+
+    class PriorityDriver(driver):  # type: ignore[valid-type,misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            file: TextIO | None = getattr(self, "_file", None)
+            if file is not None:  # else it is a driver without a terminal
+                self._file: object = _Screen(file, keys.end)
+
+        def send_message(self, message: Message) -> None:
+            """Send a message to the application."""
+            if isinstance(message, events.Key):
+                keys.begin()
+            super().send_message(message)
+
+    return PriorityDriver
