@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,15 +20,16 @@ END_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 """Windows has no SIGHUP."""
+PAINTS_PER_SECOND = "120"
+"""At most. Textual paints at the ticks of a timer, and after a late paint it skips one: with its
+default of 60, a key right after another paint may be shown 33 ms later."""
 COLLECT_AFTER = 2.0
 """Seconds after which garbage collection starts: start-up creates almost no garbage."""
 
 
 def run(environment: Environment, options: LaunchOptions) -> int:
     """Show the console until the operator quits or a signal ends it; return the exit status."""
-    if DEVELOPER not in os.environ:
-        # Textual reads it on import, and then logs every key press, including pasted API keys.
-        os.environ.pop("TEXTUAL_LOG", None)
+    prepare_textual(os.environ)
     gc.disable()  # it would take a tenth of the time until the first paint
     from amp_console.console.app import ConsoleApp
     from amp_console.console.terminal_text import terminal_encoding
@@ -39,6 +40,14 @@ def run(environment: Environment, options: LaunchOptions) -> int:
     finally:
         app.release_terminal()
     return app.return_code or 0
+
+
+def prepare_textual(environ: MutableMapping[str, str]) -> None:
+    """Set the environment variables that Textual reads on import."""
+    environ.setdefault("TEXTUAL_FPS", PAINTS_PER_SECOND)
+    if DEVELOPER not in environ:
+        # With it, Textual logs every key press, including pasted API keys.
+        environ.pop("TEXTUAL_LOG", None)
 
 
 def collect_garbage() -> None:
