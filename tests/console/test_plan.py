@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from amp_console.console import LaunchOptions
 from amp_console.console.screens.audiences.list import AudiencesScreen
@@ -240,8 +241,11 @@ async def test_after_a_switch_the_plan_says_whose_members_go_and_that_they_go_fi
         workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
     async with harness.open() as pilot:
         await open_plan(pilot, "removes all 4 cohort members delivered by User ID")
+        adds = "adds 4 users by Amplitude ID"
+        for panel in ("#of-audience", "#concerns"):
+            assert adds in str(pilot.app.screen.query_one(panel, Static).content)
         await pilot.press("y")
-        await until_shown(pilot, "Removals are sent first")
+        await until_shown(pilot, "Removals are sent first", adds)
         assert "check the events" not in picture(pilot)
 
 

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from amp_console.console.audience_changes import OTHERS_STAY
 from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.sync.delivery.plan import AudiencePlan
-from amp_console.text import plural
 
 
 def large_removal_question(large: Sequence[AudiencePlan]) -> Confirm:
     """Ask for the name of the cohort, or for a word if there are several."""
     rows = [
         f"Removes {item.removed_members} from “{item.cohort_name}”"
-        + (f" and adds {plural(item.add, 'user')}." if item.add else ".")
+        + (f" and adds {item.added_users}." if item.add else ".")
         for item in large
     ]
     only, is_all = large[0], all(item.remove >= item.in_cohort for item in large)

@@ -94,6 +94,14 @@ class AudiencePlan(msgspec.Struct, frozen=True):
         return f"{members} known to the ledger" if self.may_hold_others else members
 
     @property
+    def added_users(self) -> str:
+        """How many users enter the cohort, "4 users by Amplitude ID" after a switch; "" for none."""
+        if not self.add:
+            return ""
+        by = f" by {self.id_type.label}" if self.is_switch else ""
+        return f"{plural(self.add, 'user')}{by}"
+
+    @property
     def is_switch(self) -> bool:
         """Whether it removes users because the ID type was switched."""
         return 0 < self.remove == self.remove_by_other_id
@@ -128,7 +136,10 @@ class Plan(msgspec.Struct, frozen=True):
                     "(cohorts can't be deleted through Amplitude's API)"
                 )
             if audience.is_large_removal:
-                found.append(f"removes {audience.removed_members} from “{audience.cohort_name}”")
+                adds = f" and adds {audience.added_users}" if audience.add else ""
+                found.append(
+                    f"removes {audience.removed_members} from “{audience.cohort_name}”{adds}"
+                )
         return tuple(found)
 
 

@@ -241,7 +241,11 @@ def detail(audience: AudiencePlan) -> Content:
 
 
 def _of_members(audience: AudiencePlan) -> str:
-    return f"; removes {audience.removed_members}" if audience.remove else ""
+    """Who leaves the cohort; after a switch of the ID type, also who enters it."""
+    if not audience.remove:
+        return ""
+    adds = f" and adds {audience.added_users}" if audience.is_switch and audience.add else ""
+    return f"; removes {audience.removed_members}{adds}"
 
 
 def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
