@@ -79,8 +79,10 @@ def since_plan_text(since: "SincePlan", users: int) -> str:
     if not difference:
         return ""
     more = "more" if users > since.planned else "fewer"
-    changes = plural(since.changes, "change")
-    found = [f"{changes} arrived"] if since.changes else []
+    arrived = f"{plural(since.changes, 'change')} arrived"
+    if since.changes == difference and more == "more" and not since.elsewhere:
+        arrived = "it arrived" if difference == 1 else "they arrived"
+    found = [arrived] if since.changes else []
     if since.elsewhere:
         found.append(f"another run delivered {plural(since.elsewhere, 'user')}")
     why = f"{' and '.join(found)} after the plan was made"

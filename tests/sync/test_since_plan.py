@@ -49,7 +49,7 @@ async def test_the_end_of_a_sync_says_so(workspace: Workspace) -> None:
     workspace.enter("u4", at=10)
     report = await _deliver(workspace, plan)
     lines = report_lines(report, ReadCounts(), has_commands=False)
-    assert lines[-1] == ("1 more change than planned: 1 change arrived after the plan was made.")
+    assert lines[-1] == ("1 more change than planned: it arrived after the plan was made.")
     document = sync_document(report, plan, ReadCounts())
     assert (document.planned, document.since_plan) == (2, lines[-1])
 
@@ -94,7 +94,7 @@ async def test_of_a_run_without_a_plan_nothing_is_kept(workspace: Workspace) -> 
         (
             SincePlan(425, 5, 0),
             430,
-            "5 more changes than planned: 5 changes arrived after the plan was made.",
+            "5 more changes than planned: they arrived after the plan was made.",
         ),
         (
             SincePlan(5, 1, 0),
