@@ -1,4 +1,4 @@
-"""Where events carry the identifiers: tested on a sample, and saved."""
+"""The fields of the identifiers: tried on a sample, and kept."""
 
 import json
 from collections.abc import AsyncIterator

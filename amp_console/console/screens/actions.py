@@ -15,8 +15,8 @@ from amp_console.console.keymap import action_name
 from amp_console.console.lifecycle import NoSession
 
 QUITTING = "The console is quitting."
-OF_CONNECTION = "Where events carry the identifiers: a setting of the connection, under Connections"
-"""A description of the field mapping, for keys of other screens."""
+OF_CONNECTION = "Which event fields hold the IDs: a setting of the connection, under Connections"
+"""What the field mapping is, where a key of another screen leads to it."""
 
 
 class Need(enum.Enum):

@@ -318,7 +318,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
             self.services.navigate(OpenRun(chosen.record.request.run_id))
 
     def action_mapping(self) -> None:
-        """Set where events carry the identifiers, with the person's newest event."""
+        """Set the fields of the identifiers, by the newest event of the person."""
         if self._chosen is not None:
             record = self._chosen.record
             self.services.navigate(OpenMapping(record.source or "", record.line or 0))

@@ -342,7 +342,7 @@ order and columns as a view."""
         self.run_worker(choose())
 
     def action_mapping(self) -> None:
-        """Set where events carry the identifiers."""
+        """Set the fields of the identifiers."""
         self.services.navigate(OpenMapping())
 
     def action_work(self) -> None:

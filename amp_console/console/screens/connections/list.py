@@ -211,7 +211,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         self.services.navigate(OpenConnectionForm(connection))
 
     def action_mapping(self) -> None:
-        """Set where events of the open connection carry the identifiers."""
+        """Set the fields of the identifiers for the open connection."""
         self.services.navigate(OpenMapping())
 
     def action_test(self) -> None:

@@ -1,4 +1,4 @@
-"""Where the connection's events carry the identifiers, tested on a sample event."""
+"""The fields of events that hold the identifiers, tried at once on a sample event."""
 
 import json
 from pathlib import PurePath
@@ -85,9 +85,7 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
     def body(self) -> ComposeResult:
         known = self.session.connection
         with Container(id="paths", classes="panel") as panel:
-            panel.border_title = safe_text(
-                f"Where events carry the identifiers {self.services.glyphs.dot} ", known.name
-            )
+            panel.border_title = safe_text(f"{self.NAME} {self.services.glyphs.dot} ", known.name)
             yield Static(safe_text(ABOUT), id="about")
             with Form():
                 user = Input(

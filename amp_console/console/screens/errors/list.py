@@ -121,7 +121,7 @@ settings of the audience. E writes what is shown to a CSV file."""
             "m",
             "mapping",
             "Field mapping",
-            tooltip="Where events carry the identifiers, tried on this event",
+            tooltip="Set which event fields hold the IDs, and try them on this event",
             id="errors.mapping",
         ),
         Binding(
@@ -283,7 +283,7 @@ settings of the audience. E writes what is shown to a CSV file."""
         self._rejected.detail.show_request()
 
     def action_mapping(self) -> None:
-        """Set where events carry the identifiers, with the event in question."""
+        """Set the fields of the identifiers, by the event in question."""
         place = self._invalid.place if self._is_invalid else self._rejected.detail.place
         self.services.navigate(OpenMapping(*place))
 

@@ -58,7 +58,7 @@ class RejectedUserDetail(ScrollPane):
         self._moves = ""  # the effect of another ID type on the members of the cohort
         self._rests_until = 0.0
         self._timer: Timer | None = None  # until they are counted again
-        self._paths: dict[IdType, str | None] = {}  # where events carry the identifiers
+        self._paths: dict[IdType, str | None] = {}  # of the fields with the identifiers
 
     def compose(self) -> ComposeResult:
         yield Static(id="user-text")
