@@ -326,11 +326,11 @@ def retry_users(db: Db, users: Sequence[tuple[int, IdType, str]]) -> int:
     return done.rowcount
 
 
-def last_rejection(db: Db, audience_id: int) -> tuple[str, int] | None:
+def last_rejection(db: Db, audience_id: int) -> tuple[Reason, str, int] | None:
     """Why a user of the audience was rejected last among those who still are, and when."""
     row = db.execute(
-        "SELECT reason, at FROM rejection WHERE id = (SELECT max(rejection_id) FROM member "
+        "SELECT code, reason, at FROM rejection WHERE id = (SELECT max(rejection_id) FROM member "
         "WHERE audience_id = ? AND rejection_id IS NOT NULL)",
         (audience_id,),
     ).fetchone()
-    return None if row is None else (str(row[0]), int(row[1]))
+    return None if row is None else (Reason(row[0]), str(row[1]), int(row[2]))

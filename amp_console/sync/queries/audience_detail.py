@@ -13,6 +13,7 @@ from amp_console.ledger.membership_changes import Movement, daily_movement, rece
 from amp_console.ledger.outcomes import OFF, PAUSED, STOPPED, AudienceRun, runs_of_audience
 from amp_console.ledger.rejected import last_rejection
 from amp_console.ledger.runs import RunKind, RunStatus
+from amp_console.sync.queries.person import reason_text
 
 DAYS = 7
 HOUR = 30  # short intervals
@@ -80,7 +81,8 @@ def _last_error(db: Db, known: Audience, runs: list[AudienceRun]) -> LastError |
         found.append(LastError(_reason(runs[at]), runs[at].at, bool(later), was_delivered))
     rejection = last_rejection(db, known.id)
     if rejection is not None:
-        found.append(LastError(*rejection))
+        code, reason, rejected_at = rejection
+        found.append(LastError(reason_text(code, reason), rejected_at))
     return max(found, key=lambda error: error.at or 0, default=None)
 
 

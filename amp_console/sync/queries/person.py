@@ -419,10 +419,15 @@ def _times(tries: int) -> str:
 
 
 def reason_text(code: Reason, reason: str) -> str:
-    """Why one user was rejected. Amplitude's words may speak of all users of a request."""
-    if code is Reason.REFUSED and "invalid" in reason.lower():
-        return f"Amplitude refused this identifier as invalid ({reason})"
-    return reason
+    """Why one user was rejected, with Amplitude's words, which may speak of a whole request."""
+    said = group_reason(code, reason)
+    return reason if said == reason else f"{said} ({reason})"
+
+
+def group_reason(code: Reason, reason: str) -> str:
+    """Why each user of a group was rejected. Amplitude says it in different words."""
+    is_invalid = code is Reason.REFUSED and "invalid" in reason.lower()
+    return "Amplitude refused this ID as invalid" if is_invalid else reason
 
 
 def brief_reason(code: Reason, reason: str) -> str:
@@ -431,7 +436,7 @@ def brief_reason(code: Reason, reason: str) -> str:
         return "unknown to Amplitude"
     if code is Reason.NO_IDENTIFIER:
         return reason[:1].lower() + reason[1:].removesuffix(" in the event")
-    return "invalid ID" if "invalid" in reason.lower() else reason
+    return reason if group_reason(code, reason) == reason else "refused as invalid"
 
 
 def _no_identifier(record: PersonRecord) -> str:

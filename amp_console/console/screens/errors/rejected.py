@@ -41,6 +41,7 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.ledger.sources import count_invalid
+from amp_console.sync.queries.person import group_reason
 from amp_console.text import plural
 
 NO_ONE = """\
@@ -263,7 +264,9 @@ class RejectedUsers(Container):
 
         return ListSource(
             query,
-            f"{group.reason}{dot}{group.audience_name}" if group else "Users",
+            f"{group_reason(group.code, group.reason)}{dot}{group.audience_name}"
+            if group
+            else "Users",
             OF_ALL_GROUPS if group is None else OF_ONE_GROUP,
             count,
             read,

@@ -9,7 +9,7 @@ from amp_console.console.words import aged, folder_of
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup
-from amp_console.sync.queries.person import brief_reason
+from amp_console.sync.queries.person import brief_reason, group_reason
 from amp_console.values import Operation
 
 GROUP_COLUMNS = (
@@ -69,7 +69,7 @@ def _group_row(group: RejectionGroup, glyphs: Glyphs, now: int) -> Row:
     return Row(
         group.filter,
         (
-            Cell(group.reason),
+            Cell(group_reason(group.code, group.reason)),
             Cell(group.audience_name),
             Cell(OPERATION[group.operation], "dim"),
             Cell(f"{group.count:,}", "bad"),
