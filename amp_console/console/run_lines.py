@@ -12,7 +12,7 @@ from amp_console.sync.reconcile.descriptions import comparison_summary, describe
 
 
 class RunLine(NamedTuple):
-    """The progress of one audience: `done` of `total` changes (None: no longer known).
+    """The progress of one audience: `done` of `total` changes (None: no longer known) have answers.
 
     `doing` is a sentence on its activity, or on why users are still pending. `speed` is in changes
     per second, `left` in seconds. `comparison_id` is the run's comparison of the audience.
@@ -29,6 +29,11 @@ class RunLine(NamedTuple):
     left: float | None = None
     is_over: bool = True
     comparison_id: int | None = None
+
+    @property
+    def delivered(self) -> int:
+        """How many changes Amplitude has applied; the rejected ones are `done`, too."""
+        return self.counts.added + self.counts.removed
 
 
 def live_line(job: SyncJob, at: int) -> RunLine:
@@ -86,11 +91,11 @@ def _ended(
         return "stopped: see above", "warn"
     if note not in {"", "done"}:
         return note, "warn"
-    if pending:
-        return f"{pending:,} pending: sync again", "warn"
+    first = f"{pending:,} pending: sync again" if pending else "done"
     if counts.rejected:
-        return f"done; {counts.rejected:,} rejected", "bad"
-    return "done", "good"
+        rejected = f"{counts.rejected:,} rejected"
+        return f"{rejected}; {first}" if pending else f"{first}; {rejected}", "bad"
+    return first, "warn" if pending else "good"
 
 
 def past_line(

@@ -222,12 +222,12 @@ def _is_idle(now: AudienceProgress) -> bool:
 
 
 def _so_far(lines: Sequence[RunLine], planned: int) -> str:
-    done, total = sum(line.done for line in lines), sum(line.total or 0 for line in lines)
+    counts, total = total_of(line.counts for line in lines), sum(line.total or 0 for line in lines)
     speed = sum(line.speed or 0.0 for line in lines)
     left = [line.left for line in lines if not line.is_over]
     known = [seconds for seconds in left if seconds is not None]
     max_length = max(known) if known and len(known) == len(left) else None  # in parallel
-    return so_far(done, total, planned, speed, max_length)
+    return so_far(counts, total, planned, speed, max_length)
 
 
 def _says_live(
@@ -291,7 +291,7 @@ def _says_past(
         if run.kind is RunKind.SYNC and run.requests:
             done = counts.added + counts.removed + counts.rejected
             total = done + sum(audience.pending or 0 for audience in audiences)
-            yield so_far(done, total, total, 0.0, None)
+            yield so_far(counts, total, total, 0.0, None)
     else:
         pending = [(item, waits_for(item)) for item in audiences if item.pending]
         is_live = run.kind is RunKind.LIVE and all(why for _, why in pending)

@@ -63,7 +63,9 @@ def shortened(text: str, width: int, more: str) -> str:
     return what[: room - len(more)] + more + again + how_long
 
 
-def so_far(done: int, total: int, planned: int, speed: float, left: float | None) -> str:
+def so_far(
+    counts: AudienceCounts, total: int, planned: int, speed: float, left: float | None
+) -> str:
     """Describe a run's progress; `speed` is in changes per second, `left` in seconds.
 
     It had `planned` changes at first; changes that arrive in the meantime are delivered, too. A
@@ -72,9 +74,11 @@ def so_far(done: int, total: int, planned: int, speed: float, left: float | None
     """
     more = f"{abs(total - planned):,} {'more' if total > planned else 'fewer'} since"
     plan = f" ({planned:,} planned, {more})" if total != planned else ""
+    delivered = counts.added + counts.removed
+    rejected = f", {counts.rejected:,} rejected" if counts.rejected else ""
     fast = f", {speed:,.0f}/s" if speed >= 1 else ""
     when = f", {lasting_about(left)} left" if left else ""
-    return f"{done:,} of {total:,} changes{plan}{fast}{when}."
+    return f"{delivered:,} of {total:,} changes delivered{plan}{rejected}{fast}{when}."
 
 
 class Except(NamedTuple):
@@ -115,11 +119,17 @@ def _delivered(left: Except, whose: str) -> str:
     """Say that a run delivered everything that could be sent, and who could not be sent."""
     if unsent := _not_sent(0, left):
         said = f"Everything that could be sent is delivered. Not sent: {listed(unsent)}."
-        return f"{said} Errors lists who is left now."
+        return f"{said} Errors lists who is left now.{_pending_since(left)}"
     if left.pending:
-        have = plural(left.pending, "user has", "users have")
-        return f"Everything planned is delivered. {have} become pending since."
+        return f"Everything planned is delivered.{_pending_since(left)}"
     return f"All changes to {whose} were delivered."
+
+
+def _pending_since(left: Except) -> str:
+    """Say who has become pending after the last request of a run that has sent everything."""
+    if not left.pending:
+        return ""
+    return f" {plural(left.pending, 'user has', 'users have')} become pending since."
 
 
 def _delivered_except(rejected: int, left: Except) -> str:
@@ -128,7 +138,7 @@ def _delivered_except(rejected: int, left: Except) -> str:
         what = ["users that earlier runs rejected or that have no identifier to send"]
     is_elsewhere = not rejected and (left.earlier or left.unidentified)
     where = " Errors lists who is left now." if is_elsewhere else ""
-    return f"Delivered, except {listed(what)}.{where}"
+    return f"Delivered, except {listed(what)}.{where}{_pending_since(left)}"
 
 
 def _not_sent(rejected: int, left: Except) -> list[str]:

@@ -298,7 +298,7 @@ async def _run_screens(reader: Reader) -> Facts:
         facts[f"run {run_id}: rejected @funnel"] = funnel["failed"]
         facts[f"run {run_id}: pending"] = funnel["pending"] + funnel["retrying"]
         facts[f"run {run_id}: users @rows"] = sum(
-            number(row["Changes"].rpartition("/")[2]) for row in rows
+            number(row["Delivered"].rpartition("/")[2]) for row in rows
         )
         for total, *parts in (words for words in FUNNEL if words[0] in funnel):
             facts[f"run {run_id}: {total} @total"] = funnel[total]
@@ -345,15 +345,19 @@ async def _progress(reader: Reader) -> Facts:
     services(reader.pilot).navigate(OpenRun())
     await reader.settle()
     share = re.search(r"sync (\d+)%", picture(reader.pilot).splitlines()[0])
-    done = re.search(r"([\d,]+) of ([\d,]+) (?:users|changes)", reader.text("#headline"))
-    rows = [row["Changes"].split("/") for row in reader.rows("#bars")]
+    done = re.search(
+        r"([\d,]+) of ([\d,]+) changes delivered(?:, ([\d,]+) rejected)?", reader.text("#headline")
+    )
+    rows = [row["Delivered"].split("/") for row in reader.rows("#bars")]
     console(reader.pilot).pop_screen()
     await reader.settle()
     if share is None or done is None:
         return {}
     return {
         "sync: percent @top": int(share[1]),
-        "sync: percent @sentence": 100 * number(done[1]) // number(done[2]),
+        "sync: percent @sentence": 100
+        * (number(done[1]) + number(done[3] or ""))
+        // number(done[2]),
         "sync: done @sentence": number(done[1]),
         "sync: done @rows": sum(number(row[0]) for row in rows),
         "sync: total @sentence": number(done[2]),

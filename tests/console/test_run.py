@@ -55,7 +55,8 @@ async def test_a_run_ends_with_what_it_changed_and_what_to_look_at(
             "Delivered, except 1 rejected user.",
             "20 added in",
             "1 user was rejected: press x to see who and why.",
-            "21/21",
+            "20/21",
+            "done; 1 rejected",
         )
         await until_shown(pilot, "Rejected by this run (1)")
         await until_shown(pilot, "unknown to")
@@ -176,7 +177,7 @@ async def test_a_run_says_that_changes_arrived_after_its_plan(
             workspace.enter("u-2", "u-3", at=5)
         gate.open()
 
-        why = "2 more changes than planned: 2 changes arrived after the plan was made."
+        why = "2 more changes than planned: they arrived after the plan was made."
         await until_shown(pilot, why, "changes 3 to deliver = 0 pending")
         await pilot.press("3")
         await until_shown(pilot, "1 run", why)

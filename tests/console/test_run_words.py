@@ -79,6 +79,13 @@ def test_a_verdict_names_who_is_left() -> None:
     assert verdict("partial", AudienceCounts(rejected=1), Except(0), "shoppers") == (
         "Delivered, except 1 rejected user."
     )
+    assert verdict("partial", AudienceCounts(rejected=2), Except(1), "shoppers") == (
+        "Delivered, except 2 rejected users. 1 user has become pending since."
+    )
+    assert verdict("delivered", none, Except(3, 0, 1), "shoppers") == (
+        "Everything that could be sent is delivered. Not sent: 1 member without an identifier to "
+        "send. Errors lists who is left now. 3 users have become pending since."
+    )
     assert verdict("partial", none, Except(0, 12, 0), "shoppers") == (
         "Delivered, except 12 users that earlier runs rejected. Errors lists who is left now."
     )
@@ -175,9 +182,11 @@ def test_a_narrow_column_never_cuts_off_how_long_it_waits() -> None:
 
 
 def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> None:
-    assert so_far(10, 100, 100, 0.0, None) == "10 of 100 changes."
-    assert so_far(4_000, 12_032, 12_032, 4_016.0, 42.4) == (
-        "4,000 of 12,032 changes, 4,016/s, about 40 s left."
+    counts = AudienceCounts(added=7, removed=3)
+    assert so_far(counts, 100, 100, 0.0, None) == "10 of 100 changes delivered."
+    counts = AudienceCounts(added=4_000, rejected=2)
+    assert so_far(counts, 12_032, 12_032, 4_016.0, 42.4) == (
+        "4,000 of 12,032 changes delivered, 2 rejected, 4,016/s, about 40 s left."
     )
 
 
@@ -186,7 +195,8 @@ def test_how_far_a_run_is_says_why_it_is_not_for_as_many_users_as_planned(
     planned: int, since: str
 ) -> None:
     assert (
-        so_far(203, 559, planned, 0.0, None) == f"203 of 559 changes ({planned} planned, {since})."
+        so_far(AudienceCounts(added=203), 559, planned, 0.0, None)
+        == f"203 of 559 changes delivered ({planned} planned, {since})."
     )
 
 

@@ -122,7 +122,9 @@ async def test_who_syncs_and_how_far_is_seen_by_the_other(
             await until_shown(hers, "Wait for the sync by Ben that is under way.")
             assert UNDER_WAY not in picture(his)
             await hers.press("3")
-            await until_shown(hers, "Another amp-console (Ben, process ", "2 of 5 changes", "2/5")
+            await until_shown(
+                hers, "Another amp-console (Ben, process ", "2 of 5 changes delivered", "2/5"
+            )
             await hers.press("1")
             await until_shown(hers, UNDER_WAY)
             gate.open()

@@ -35,7 +35,7 @@ BAR = 20  # columns
 AUDIENCES = (
     Column("Audience", 14, flex=2),
     Column("", BAR, rank=3),
-    Column("Users", 13, right=True),
+    Column("Delivered", 13, right=True),
     Column("Requests", 8, right=True, rank=2),
     Column("Rejected", 8, right=True, rank=1),
     Column("", 28, flex=2),
@@ -266,7 +266,7 @@ def _audience_row(item: AudienceMoment, end: RunLine | None, glyphs: Glyphs) -> 
                 "accent",
                 is_bar=True,
             ),
-            Cell(f"{item.done:,}/{item.total:,}"),
+            Cell(f"{item.done - item.rejected:,}/{item.total:,}"),
             Cell(f"{item.requests:,}"),
             Cell(blank_if_zero(item.rejected), "bad"),
             Cell(end.doing, end.tone) if end else Cell(item.doing, "dim"),

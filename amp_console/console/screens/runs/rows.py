@@ -34,7 +34,7 @@ BAR, DOING = 1, 5  # the columns of the bars, and of what audiences are doing
 AUDIENCES = (
     Column("Audience", 12, flex=2),
     Column("", 8, flex=4),
-    Column("Changes", 15, right=True),
+    Column("Delivered", 15, right=True),
     Column("Requests", 8, right=True, rank=3),
     Column("Rejected", 8, right=True, rank=2),
     Column("", 33, flex=2),
@@ -110,7 +110,7 @@ def audience_row(line: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> R
         (
             Cell(line.name),
             Cell(shown, "good" if line.is_over and line.done >= total else "accent", is_bar=True),
-            Cell(f"{line.done:,}{of_total}" if total else glyphs.dash),
+            Cell(f"{line.delivered:,}{of_total}" if total else glyphs.dash),
             Cell(number(line.counts.requests, glyphs)),
             Cell(blank_if_zero(line.counts.rejected), "bad"),
             Cell(shortened(progress(line), width, glyphs.more), line.tone),
