@@ -26,6 +26,7 @@ from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import Headcount, InCohort
 from amp_console.sync.queries.status import AudienceSummary, State, Status
+from amp_console.text import plural
 
 STATUS_TONES = {
     Status.IN_SYNC: "good",
@@ -140,10 +141,13 @@ def badges_text(shown: Iterable[CellPart]) -> Content:
     return safe_text(*parts)
 
 
-def members_sum(count: Headcount) -> Content:
-    """The members as a sum: "= 8,480 delivered + 10 rejected"."""
+def members_sum(count: Headcount, *, is_gone: bool = False) -> Content:
+    """The members as a sum: "= 8,480 delivered + 10 rejected".
+
+    `is_gone`: Amplitude no longer has the cohort that they were delivered to.
+    """
     parts = [
-        (count.in_cohort, "delivered", ""),
+        (count.in_cohort, "delivered to the cohort that is gone" if is_gone else "delivered", ""),
         (count.pending, "pending", WARN),
         (count.rejected, "rejected", BAD),
         (count.unidentified, "without an identifier", BAD),
@@ -165,6 +169,12 @@ def held_text(held: InCohort | None, glyphs: Glyphs) -> list[Part]:
     if held and held.unconfirmed:
         parts.append((f", {held.unconfirmed:,} unconfirmed", WARN))
     return parts
+
+
+def gone_text(held: InCohort | None) -> Content:
+    """Say of a cohort that Amplitude no longer has how many users it had by the ledger."""
+    had = f"; it had {plural(held.delivered, 'member')} by our ledger" if held else ""
+    return safe_text(("no longer in Amplitude", BAD), (had, MUTED))
 
 
 def size_text(services: Services, known: Audience) -> str:

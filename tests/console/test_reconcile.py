@@ -448,13 +448,14 @@ async def test_a_broken_link_has_one_number_and_can_be_unlinked_for_what_it_is(
         workspace.read([event(f"new-{n}", True, 90, audience="shoppers") for n in range(3)])
         sync(workspace)
     async with harness.open() as pilot:
-        await until_shown(pilot, "broken link", "20 by our ledger")
+        said = "no longer in Amplitude; it had 20 members by our ledger"
+        await until_shown(pilot, "broken link", said)
         await pilot.press("r")
-        await until_shown(pilot, "= 20 delivered + 3 pending", "20 by our ledger")
+        await until_shown(pilot, "= 20 delivered to the cohort that is gone + 3 pending", said)
         await pilot.press("escape")
         await until_shown(pilot, "broken link")
         await pilot.press("e")
-        await until_shown(pilot, "Unlink", "20 by our ledger; the cohort is no longer in Amplitude")
+        await until_shown(pilot, "Unlink", said)
         await pilot.press("f4")
         await until_shown(pilot, "Amplitude no longer has this cohort, so nothing changes there.")
         await until_shown(pilot, "23 users, who are pending until then.")

@@ -11,6 +11,7 @@ from textual.content import Content
 from amp_console.console.badges import (
     badges,
     badges_text,
+    gone_text,
     held_text,
     size_text,
     states_now,
@@ -242,15 +243,16 @@ def _cohort(services: Services, audience_summary: AudienceSummary, trend: Audien
         name,
         f"  {known.cohort_id}",
         (f" ({_LINKS[known.link]}) {glyphs.dot} ", MUTED),
-        *held_text(audience_summary.held, glyphs),
     ]
+    held = audience_summary.held
+    if known.broken:
+        return safe_text(*parts, max_length=60) + gone_text(held)
+    parts += held_text(held, glyphs)
     count = audience_summary.count
     if count is not None and (leaving := count.held.delivered - count.in_cohort):
         parts.append((f", {leaving:,} to be removed", MUTED))
     if theirs:
         parts.append((f", {theirs}", MUTED))
-    elif known.broken:
-        parts.append((f" {glyphs.dot} no longer in Amplitude", MUTED))
     elif last := _comparison_since_runs(trend):
         when = _when_compared(services, trend, last)
         parts.append((f", {last.in_cohort:,} in Amplitude when compared {when}", MUTED))

@@ -18,7 +18,7 @@ from amp_console.console.audience_changes import (
     consequences,
     mistakes,
 )
-from amp_console.console.badges import held_text, size_text
+from amp_console.console.badges import gone_text, held_text, size_text
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.routes import OpenLink
 from amp_console.console.screens.actions import Need
@@ -182,15 +182,13 @@ it is. The next sync creates a new one."""
         there: Part = (
             (f", {size}", MUTED) if size else (" (press u under Audiences to check)", MUTED)
         )
+        holds = ("holds", safe_text(*held_text(summary.held, glyphs), there))
         if known.broken:
-            there = ("; the cohort is no longer in Amplitude", MUTED)
+            holds = ("state", gone_text(summary.held))
         rows: list[tuple[str, Content | str]] = [
             ("cohort", safe_text(known.linked_name or known.cohort_id, max_length=50)),
             ("id", safe_text(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
-            (
-                "holds",
-                safe_text(*held_text(summary.held, glyphs), there),
-            ),
+            holds,
         ]
         shown = facts(rows, 10)
         return lines(shown, safe_text((known.broken, BAD))) if known.broken else shown

@@ -19,9 +19,10 @@ def trend_rows(
     services: Services, known: AudienceSummary, trend: AudienceTrend, *, has_table: bool
 ) -> list[tuple[str, Content | str]]:
     """Return the facts on members over time; days are left out if the table shows them."""
+    is_gone = known.audience.broken is not None
     return [
         ("members", _members(services, known, trend.days)),
-        *([("", members_sum(known.count))] if known.count else []),
+        *([("", members_sum(known.count, is_gone=is_gone))] if known.count else []),
         *([] if has_table else _days(services, trend.days)),
         *_last_hour(services, trend.hour),
     ]
@@ -57,9 +58,8 @@ def _members(services: Services, known: AudienceSummary, days: Movement) -> Cont
     if known.count is None:
         return safe_text((services.glyphs.more, MUTED))
     sizes = members_over_time(known.count.identified, days)
-    before = max(0, sizes[0] - days.entered[0] + days.left[0])
-    sizes, low = (before, *sizes), min(before, *sizes)
-    change = sizes[-1] - before
+    change = sum(days.entered) - sum(days.left)
+    low = min(sizes[-1] - change, *sizes)  # with the members before the first day
     glyphs = services.glyphs
     sign = "+" if change > 0 else glyphs.minus if change < 0 else ""
     span = f"in {DAYS} days" if len(days.entered) == DAYS else f"since {day(days.since)}"

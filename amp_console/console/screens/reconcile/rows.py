@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from textual.content import Content
 
-from amp_console.console.badges import held_text, members_sum
+from amp_console.console.badges import gone_text, held_text, members_sum
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import (
     BAD,
@@ -150,30 +150,30 @@ def bar(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs, width
 
 
 class KnownNumbers(NamedTuple):
-    """The ledger's numbers about an audience and its cohort."""
+    """The ledger's numbers about an audience and its cohort, which may be gone."""
 
     people: Headcount
     left: Outstanding
+    is_gone: bool
 
 
 def read_known_numbers(db: Db, known: Audience) -> KnownNumbers:
     """Count what is known without a comparison, which reads every member."""
-    return KnownNumbers(headcount(db, known, FAR_AHEAD), outstanding(db, known))
+    people, left = headcount(db, known, FAR_AHEAD), outstanding(db, known)
+    return KnownNumbers(people, left, is_gone=known.broken is not None)
 
 
 def known_numbers(known: KnownNumbers, size: str, glyphs: Glyphs) -> Content:
     """The ledger's numbers, which a comparison confirms or corrects, and the `size`, if known."""
-    pending = known.left.pending
+    pending, held = known.left.pending, known.people.held
+    cohort = safe_text(*held_text(held, glyphs), f", {size}" if size else "")
     return lines(
         safe_text(("According to the ledger, not compared with the cohort yet", STRONG)),
         facts(
             [
                 ("members", f"{known.people.members:,}"),
-                ("", members_sum(known.people)),
-                (
-                    "cohort",
-                    safe_text(*held_text(known.people.held, glyphs), f", {size}" if size else ""),
-                ),
+                ("", members_sum(known.people, is_gone=known.is_gone)),
+                ("cohort", gone_text(held) if known.is_gone else cohort),
                 ("pending", f"{pending:,}"),
             ]
         ),
