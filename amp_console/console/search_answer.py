@@ -48,15 +48,24 @@ class SearchAnswer(NamedTuple):
         knows = "knows" if self.is_known else "does not know"
         said = f"Asked {age}, Amplitude said that it {knows} this identifier"
         but = ", but it refused it again" if self.was_refused_again(user) else ""
-        return f"{said}{but}: {UNLIKELY}." if self.is_retry_in_vain(user) else f"{said}."
+        return f"{said}{but}: {UNLIKELY}." if is_retry_in_vain(user, self) else f"{said}."
 
     def was_refused_again(self, user: "RejectedUser") -> bool:
         """Whether Amplitude knows a user, and refused the identifier more than once."""
-        return bool(self.is_known) and user.code is Reason.REFUSED and user.tries > 1
+        return bool(self.is_known) and is_refused_again(user)
 
-    def is_retry_in_vain(self, user: "RejectedUser") -> bool:
-        """Whether Amplitude does not know a user, or knows them and refused them again."""
-        return self.is_known is False or self.was_refused_again(user)
+
+def is_refused_again(user: "RejectedUser") -> bool:
+    """Whether Amplitude refused an identifier more than once, whether it knows the user or not."""
+    return user.code is Reason.REFUSED and user.tries > 1
+
+
+def is_retry_in_vain(user: "RejectedUser", answer: SearchAnswer | None) -> bool:
+    """Whether Amplitude would reject a user again: it does not know them, or refused them again.
+
+    `answer` is what it said of the user; None: it was not asked.
+    """
+    return is_refused_again(user) or (answer is not None and answer.is_known is False)
 
 
 class SearchAnswers:

@@ -878,21 +878,43 @@ async def test_a_user_rejected_in_several_audiences_is_searched_for_once_and_cou
         await until_notified(pilot, "3 users pending again.")
 
 
+def refused_twice(workspace: Workspace) -> None:
+    """Amplitude refuses two users, and one of them again."""
+    workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1", "bad-2"}), named=True)))
+    workspace.read(event(user, True, audience="refused") for user in ("good-1", "bad-1", "bad-2"))
+    sync(workspace)
+    retry(workspace.ledger, workspace.connection, RejectedFilter(text="bad-1"))
+    sync(workspace)
+
+
+async def test_a_retry_leaves_out_those_that_amplitude_refused_more_than_once(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness, refused_twice)
+    async with harness.open(size=(130, 40)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "4 users", "R Retry 3 of 4", "1 likely rejected again")
+        await pilot.press("slash", *"bad", "enter")
+        await until_shown(pilot, "2 users")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 1 of 2 users?", "“bad-2” becomes pending again")
+        await until_shown(pilot, "unlikely to help 1 user that Amplitude", "refused more than once")
+        await pilot.press("escape", "slash", *"-1", "enter")
+        await until_shown(pilot, "1 user")
+        await until_gone(pilot, "R Retry")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 1 user?", "unlikely to help 1 user that Amplitude refused")
+
+
 async def test_amplitude_is_not_offered_to_be_asked_about_users_it_knows_and_refuses(
     harness: ConsoleHarness,
 ) -> None:
-    def refused_twice(workspace: Workspace) -> None:
-        workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1"}), named=True)))
-        workspace.read(event(user, True, audience="refused") for user in ("good-1", "bad-1"))
-        sync(workspace)
-        retry(workspace.ledger, workspace.connection, RejectedFilter(text="bad-1"))
-        sync(workspace)
-
     connect_with_audiences(harness, refused_twice)
     async with harness.open(size=(120, 40)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
-        await until_shown(pilot, "3 users")
+        await until_shown(pilot, "4 users")
         await pilot.press("slash", *"bad-1", "enter")
         await until_shown(pilot, "1 user")
         await pilot.press("a", "u")

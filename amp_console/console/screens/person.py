@@ -22,7 +22,7 @@ from amp_console.console.screens.person_detail import IdentifierLine, PersonDeta
 from amp_console.console.screens.person_forget import ask_and_forget
 from amp_console.console.screens.person_lookup import answer_to
 from amp_console.console.screens.person_segment import SegmentLookup
-from amp_console.console.search_answer import SearchAnswer
+from amp_console.console.search_answer import SearchAnswer, is_retry_in_vain
 from amp_console.console.session import Session
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
@@ -254,11 +254,10 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         if self.query("#who:focus"):
             return ("look_up",)
         answer, user = self._answer, _rejected(self._chosen)
-        is_in_vain = answer is not None and user is not None and answer.is_retry_in_vain(user)
         if user is None:
             return ()
         another = Labelled("type", "Another")
-        return (Withheld("retry") if is_in_vain else "retry", another)
+        return (Withheld("retry") if is_retry_in_vain(user, answer) else "retry", another)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Clear the screen, so that no identifier is above another person's data."""

@@ -392,10 +392,8 @@ def _reason_of_scope(rejected: RejectedUsers, action: str) -> str | None:
 
 def _of_user(detail: RejectedUserDetail, *others: str | Labelled) -> UsefulActions:
     """The useful actions for a user, depending on whether Amplitude knows them."""
-    if detail.is_known is None:
-        return "ask", *others
     if not detail.is_retry_in_vain:
-        return *others, "ask"
+        return ("ask", *others) if detail.is_known is None else (*others, "ask")
     ask = () if detail.is_known else ("ask",)
     return *ask, Withheld("retry_one")
 

@@ -14,7 +14,7 @@ from amp_console.console.screens.errors.retry import (
     RetryOutcome,
     ask_about_users,
     ask_and_retry,
-    asked_about,
+    first_users,
     is_in_vain,
 )
 from amp_console.console.screens.errors.retry_question import is_retriable, lacking
@@ -136,7 +136,7 @@ class RejectedUsers(Container):
     def retry_label(self) -> str:
         """The label for retrying several users, with their number.
 
-        "" if no one can be retried, or if a retry would fail again by Amplitude's answers.
+        "" if no one can be retried, or if a retry would fail again.
         """
         if marked := self.users.marked:
             session = screen_of(self).session
@@ -367,8 +367,8 @@ async def ask_amplitude(rejected: RejectedUsers) -> None:
 
 
 async def _count_in_vain(session: Session, query: RejectedFilter) -> int:
-    """How many users Amplitude would reject again if retried, by its answers."""
-    found = await asked_about(session, query)
+    """How many users Amplitude would reject again if retried."""
+    found = await first_users(session, query)
     return sum(is_retriable(user.code) and is_in_vain(session, user) for user in found)
 
 

@@ -13,7 +13,7 @@ from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import OPERATION
 from amp_console.console.screens.person_lookup import answer_to
-from amp_console.console.search_answer import SearchAnswer, UserKey, key_of
+from amp_console.console.search_answer import SearchAnswer, UserKey, is_retry_in_vain, key_of
 from amp_console.console.session import Session
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid.widget import READING
@@ -193,10 +193,9 @@ class RejectedUserDetail(ScrollPane):
 
     @property
     def is_retry_in_vain(self) -> bool:
-        """Whether a retry of the user on screen would be rejected again, by that answer."""
-        if (user := self.user) is None or (answer := self.answer_about(user)) is None:
-            return False
-        return answer.is_retry_in_vain(user)
+        """Whether a retry of the user on screen would be rejected again."""
+        user = self.user
+        return user is not None and is_retry_in_vain(user, self.answer_about(user))
 
     def show_request(self) -> None:
         """Show the request that sent the user, in full, with its answer."""

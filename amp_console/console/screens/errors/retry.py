@@ -22,6 +22,7 @@ from amp_console.console.screens.errors.retry_question import (
     of_users,
 )
 from amp_console.console.screens.person_lookup import keep_answer
+from amp_console.console.search_answer import is_retry_in_vain
 from amp_console.console.session import Session
 from amp_console.console.words import between
 from amp_console.ledger import Db
@@ -47,7 +48,7 @@ NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the event
 NOT_SENT = f"{NO_IDENTIFIER}Open Errors and press m to set its field, then import the events again."
 """The text of a notification, on any screen."""
 NOT_REJECTED = "No one was retried: these users are no longer rejected."
-MAX_READ = 500  # users searched for those that Amplitude was asked about
+MAX_READ = 500  # users searched for those whose retry would fail again
 ASKED_AT_ONCE = 5  # Amplitude allows 10
 
 
@@ -168,11 +169,11 @@ async def _answered(
 ) -> _Answered:
     """Leave out those whose retry would fail again, unless that is true of all."""
     about = session.search_answers.about
-    chosen = users or await asked_about(session, query)
+    chosen = users or await first_users(session, query)
     tried = [user for user in chosen if is_retriable(user.code)]
-    if not any(map(about, tried)):
-        return _Answered(users)
     vain = [user for user in tried if is_in_vain(session, user)]
+    if not (vain or any(map(about, tried))):
+        return _Answered(users)
     unasked = sum(user.code is Reason.UNKNOWN and about(user) is None for user in tried)
     if not vain:
         return _Answered(users, "", unasked)
@@ -187,19 +188,21 @@ async def _answered(
 
 
 def _in_vain(services: Services, session: Session, users: Sequence[RejectedUser]) -> str:
-    """Name the users whose retry would fail again, and when Amplitude was asked."""
+    """Name the users whose retry would fail again: what Amplitude did, or said and when."""
     asked: dict[bool, list[int]] = {False: [], True: []}
     for user in users:
-        if (answer := session.search_answers.about(user)) is not None:
-            asked[bool(answer.is_known)].append(answer.asked_at)
+        answer = session.search_answers.about(user)
+        if answer is not None and answer.is_known is not None:
+            asked[answer.is_known].append(answer.asked_at)
     what = {False: "that Amplitude does not know", True: "that Amplitude knows but refused again"}
-    return listed(
-        [
-            f"{plural(len(times), 'user')} {what[is_known]} (asked {_ages(services, times)})"
-            for is_known, times in asked.items()
-            if times
-        ]
-    )
+    said = [
+        f"{plural(len(times), 'user')} {what[is_known]} (asked {_ages(services, times)})"
+        for is_known, times in asked.items()
+        if times
+    ]
+    refused = len(users) - sum(map(len, asked.values()))
+    also = [f"{plural(refused, 'user')} that Amplitude refused more than once"] if refused else []
+    return listed([*said, *also])
 
 
 def _ages(services: Services, times: Sequence[int]) -> str:
@@ -207,18 +210,15 @@ def _ages(services: Services, times: Sequence[int]) -> str:
     return between(services.age_of(max(times)), services.age_of(min(times)))
 
 
-async def asked_about(session: Session, query: RejectedFilter) -> Sequence[RejectedUser]:
-    """Return the matching users if Amplitude was asked about any user, but none if too many."""
-    if not session.search_answers.revision:
-        return ()
+async def first_users(session: Session, query: RejectedFilter) -> Sequence[RejectedUser]:
+    """Return the matching users, but none if too many."""
     found = await session.read(rejected_page, query, 0, MAX_READ + 1)
     return found if len(found) <= MAX_READ else ()
 
 
 def is_in_vain(session: Session, user: RejectedUser) -> bool:
-    """Whether Amplitude would reject a user again, by its answer."""
-    answer = session.search_answers.about(user)
-    return answer is not None and answer.is_retry_in_vain(user)
+    """Whether Amplitude would reject a user again, by what it did or said."""
+    return is_retry_in_vain(user, session.search_answers.about(user))
 
 
 async def _ask_amplitude_first(
