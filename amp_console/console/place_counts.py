@@ -11,16 +11,21 @@ from amp_console.console.lifecycle import deferred
 from amp_console.console.session import Session, Sessions
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import all_audiences
-from amp_console.ledger.rejected import count_rejected
+from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.rejected import RejectedFilter, count_rejected
 from amp_console.ledger.runs import RunKind, runs_under_way
 
 
 class PlaceCounts(NamedTuple):
-    """The counts of the open connection's main screens; `is_live`: in this process or another."""
+    """The counts of the open connection's main screens; `is_live`: in this process or another.
+
+    The `rejected` include the `unidentified`, who have no identifier to send.
+    """
 
     audiences: int
     rejected: int
     is_live: bool
+    unidentified: int = 0
 
 
 class PlaceCounter:
@@ -72,4 +77,10 @@ def place_counts(db: Db, dead: Collection[int] = ()) -> PlaceCounts:
         audiences=len(all_audiences(db)),
         rejected=count_rejected(db),
         is_live=bool(runs_under_way(db, RunKind.LIVE, dead)),
+        unidentified=count_unidentified(db),
     )
+
+
+def count_unidentified(db: Db) -> int:
+    """Count the members without an identifier to send: events alone bring them, and no request."""
+    return count_rejected(db, RejectedFilter(code=Reason.NO_IDENTIFIER))

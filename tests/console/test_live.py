@@ -43,12 +43,14 @@ from amp_console.ledger.outcomes import NO_COHORT, PAUSED
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
+from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert
 from amp_console.sync.live.progress import LiveAudience, LivePhase, LiveSnapshot, WaitReason
 from amp_console.sync.queries.status import AudienceSummary, Status, audience_summaries
 from amp_console.sync.sources.protocols import EventStream, SourceStatus
 from amp_console.sync.sources.watcher import MAX_SHOWN, PathWatcher
+from amp_console.values import IdType
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
@@ -152,6 +154,27 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
         await until_shown(pilot, "ended", "3 events read")
         assert work.report is not None
         assert work.report.pending == 0
+
+
+async def test_members_without_an_identifier_are_counted_as_their_errors_are(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    connection = harness.connect(amplitude_id_path="$.traits.amplitude_id")
+    known = {"traits": {"shoppers": True, "amplitude_id": 1001}}
+    with harness.workspace(connection) as workspace:
+        workspace.map_amplitude_ids()
+        workspace.read([event("u-1", True, traits={"amplitude_id": 1001}), event("before", True)])
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    file = tmp_path / "live.ndjson"
+    file.write_text(json.dumps({**event("u-1", True), **known}) + "\n")
+    async with harness.open() as pilot:
+        work = await follow(pilot, file)
+        await until_shown(pilot, "1 event read", "2 Errors 1", "rejected 0 · requests")
+        with file.open("a") as more:
+            more.write(lines("without"))
+        await until_shown(pilot, "2 Errors 2", "rejected 0 · without an identifier 1 · requests")
+        await cancelled(pilot, work)
+        await until_shown(pilot, "ended at", "rejected 0 · without an identifier 1 · requests")
 
 
 async def test_the_list_and_the_detail_show_the_lag_of_one_moment(
@@ -370,7 +393,7 @@ async def test_what_is_past_after_the_end_is_stamped_and_the_rest_is_read_again(
         async with harness.open() as pilot:
             work = await follow(pilot, file, create=False)
             await until(pilot, lambda: members(harness) == {"u1", "u2"} and queue(work) == 0)
-            await until_shown(pilot, "events read: +1 entered −0 left")
+            await until_shown(pilot, "events read: 1 “entered” 0 “left”")
             await until_gone(pilot, "previous minute")
             await end(pilot)
             await until_shown(
@@ -474,7 +497,7 @@ async def test_the_last_changes_and_the_sources_are_seen(
             pilot,
             "Last changes",
             "user-one",
-            "events read: +1 entered −0 left",
+            "events read: 1 “entered” 0 “left”",
             "live.ndjson",
         )
         await pilot.resize_terminal(80, 24)
@@ -551,7 +574,7 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"user-one"} and queue(work) == 0)
         await until_shown(
-            pilot, "Its last changes", "Deliveries", "events read: +1 entered −0 left"
+            pilot, "Its last changes", "Deliveries", "events read: 1 “entered” 0 “left”"
         )
         await until_shown(pilot, "95% delivered within")
         panel = pilot.app.screen.query_one(RequestsPanel)
@@ -932,8 +955,9 @@ async def test_state_audiences_sources_and_deliveries_are_seen_at_every_size(
         await until_shown(
             pilot, "▸ shoppers", "1 event read in", "by this session: added 2",
             "live.ndjson", "Deliveries", "+2  ", "✔ 200",
-            "events read: +1 ",
         )  # fmt: skip
+        read = "events read: 1 “entered” 0 “left”", "events read: +1 −0"  # without room for words
+        await until_picture(pilot, lambda seen: any(said in seen for said in read))
         # The top line, the session, five audiences.
         await until_picture(pilot, lambda seen: seen.count("» live") == 7)
         await cancelled(pilot, work)

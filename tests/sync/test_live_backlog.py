@@ -41,6 +41,30 @@ def test_a_count_during_a_delivery_leaves_out_what_was_answered_for() -> None:
     assert (backlog.size, backlog.age(4.0)) == (3, 2.0)
 
 
+def test_how_long_changes_took_that_were_pending_before_is_not_known() -> None:
+    run = Run()
+    backlog = run.backlog()
+    backlog.begin(5)
+    run.now = 3.0
+    backlog.recount(7)
+    run.now, run.done = 4.0, 2
+    assert list(backlog.settle()) == []
+    assert (backlog.size, backlog.age(4.0)) == (5, 4.0)
+    run.now, run.done = 9.0, 7
+    assert list(backlog.settle()) == [(6.0, 2)]
+
+
+def test_of_fewer_pending_users_those_from_before_are_no_more_than_are_left() -> None:
+    run = Run()
+    backlog = run.backlog()
+    backlog.begin(5)
+    backlog.recount(2)
+    run.now = 3.0
+    backlog.recount(4)
+    run.now, run.done = 4.0, 4
+    assert list(backlog.settle()) == [(1.0, 2)]
+
+
 def test_counting_again_adds_nothing() -> None:
     run = Run()
     backlog = run.backlog((1.0, 3), (2.0, 3), (3.0, 3))

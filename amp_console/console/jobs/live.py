@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from amp_console.console.background import aside
 from amp_console.console.jobs.base import Job, Publish
+from amp_console.console.place_counts import PlaceCounts, count_unidentified
 from amp_console.console.session import Session
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.delivery.context import RunContext
@@ -60,6 +61,9 @@ class LiveJob(Job):
         self.report: LiveReport | None = None
         self.ended_at: int | None = None
         """When its last snapshot was made, in microseconds since 1970."""
+        self.unidentified = 0
+        """How many members without an identifier to send there are more than at its start."""
+        self._unidentified_before: int | None = None
         self._is_ending = False
         self._timing = timing
         self._alarm = alarm
@@ -174,11 +178,20 @@ class LiveJob(Job):
         session = self.session
         async with await session.client() as client:
             context = RunContext(session.connection, session.ledger, client, self._timing)
+            self._unidentified_before = await session.read(count_unidentified)
             self._live = LiveSession(context, self.options, self._see)
             if self.is_ending:
                 return
             self._group.add(await aside(self._open_source.open, session))
             self.report = await self._live.run(self._group)
+
+    def counted(self, counts: PlaceCounts) -> None:
+        """Agree with what was counted of the ledger just now: the main screens' names show that."""
+        if self._live is None or self.snapshot is None or self.is_over:
+            return
+        if self._unidentified_before is not None:
+            self.unidentified = max(0, counts.unidentified - self._unidentified_before)
+        self._keep(self._live.snapshot())
 
     def _keep(self, snapshot: LiveSnapshot) -> None:
         self.snapshot = snapshot

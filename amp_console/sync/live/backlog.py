@@ -22,6 +22,7 @@ class Backlog:
         self._settled = done()  # answered for, and no longer in `_arrivals`
         self._arrivals: deque[tuple[float, int]] = deque()
         self._arrived = 0
+        self._earlier = 0  # of the oldest: they became pending at an unknown time
         self.dropped = 0
         """Changes that were no longer pending before they were sent."""
 
@@ -52,6 +53,12 @@ class Backlog:
         """Seconds until the window that the oldest change opened closes, given its length."""
         return window - (self._clock() - self._arrivals[0][0]) if self._arrivals else 0.0
 
+    def begin(self, pending: int) -> bool:
+        """Set how many changes were pending before anything was read; True if there are more."""
+        are_more = self.recount(pending)
+        self._earlier = self.size
+        return are_more
+
     def recount(self, pending: int) -> bool:
         """Set how many changes are pending, as counted by the ledger; True if there are more now.
 
@@ -69,17 +76,25 @@ class Backlog:
                 self._arrivals.append((at, count - left))
             self.dropped += min(count, left)
             left -= count
+        self._earlier = min(self._earlier, self.size)
         return pending > before
 
     def settle(self) -> Iterator[tuple[float, int]]:
-        """Remove what the run has answered for, oldest first; yield the seconds and the changes."""
+        """Remove what the run has answered for, oldest first; yield the seconds and the changes.
+
+        How long those took that were pending before anything was read, no one knows.
+        """
         now, done = self._clock(), self._done()
         left, self._settled = done - self._settled, done
         while left > 0 and self._arrivals:
             at, count = self._arrivals.popleft()
             if count > left:
                 self._arrivals.appendleft((at, count - left))
-            yield now - at, min(count, left)
+            settled = min(count, left)
+            earlier = min(self._earlier, settled)
+            self._earlier -= earlier
+            if settled > earlier:
+                yield now - at, settled - earlier
             left -= count
         self._arrived += max(0, left)
 

@@ -128,12 +128,14 @@ class Follower:
         """Count people who entered and left, for the figures by the minute."""
         self._minutes.add(self._timing.monotonic(), entered, left)
 
-    def recount(self, pending: int) -> None:
+    def recount(self, pending: int, *, is_first: bool = False) -> None:
         """Set how many users are pending, as the ledger has just counted them.
 
-        The ledger answers in turn, so by now the run has counted exactly what was delivered before.
+        `is_first`: they were pending before the session read anything. The ledger answers in turn,
+        so by now the run has counted exactly what was delivered before.
         """
-        if self._backlog.recount(pending):
+        count = self._backlog.begin if is_first else self._backlog.recount
+        if count(pending):
             self._came.set()
         if self._backlog.size >= self._options.flush_changes:
             self._full.set()

@@ -255,10 +255,12 @@ class LiveSession:
         for audience_id, left in (await ledger.aread(_left, [item.id for item in known])).items():
             if left.pending or left.uncertain:
                 (await self._followed(audience_id)).wake(is_first=is_first)
-        await self._recount(list(self._tasks))
+        await self._recount(list(self._tasks), is_first=is_first)
 
-    async def _recount(self, audience_ids: Iterable[int]) -> None:
+    async def _recount(self, audience_ids: Iterable[int], *, is_first: bool = False) -> None:
         """Tell followers how many users are pending, all at the same moment.
+
+        `is_first`: they were pending before the session read anything.
 
         Every number is counted by the ledger. Adding up arrivals would count twice what had been
         counted between its arrival and its announcement.
@@ -270,7 +272,7 @@ class LiveSession:
                 self._followers[audience_id].wake(is_due=True)
             return
         for audience_id in audience_ids:
-            self._followers[audience_id].recount(pending[audience_id])
+            self._followers[audience_id].recount(pending[audience_id], is_first=is_first)
 
     async def _finish(self, housekeeping: Housekeeping) -> Exception | None:
         """Deliver what is pending within the grace period; then only requests in flight end.

@@ -48,7 +48,7 @@ def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Co
     elif now is not None:
         if not now.is_over:
             rows.append(flow(list(behind(now)), dot, width))
-        rows.append(flow(list(_done(now)), dot, width))
+        rows.append(flow(list(_done(now, work.unidentified)), dot, width))
         if not is_short:
             rows.append(flow(list(_changes(now)), safe_text(" "), width))
         if now.refused:
@@ -113,13 +113,15 @@ def behind(now: LiveSnapshot) -> Iterator[Content]:
     yield safe_text(("pending ", MUTED), f"{now.queue + now.waiting:,}", *waiting)
 
 
-def _done(now: LiveSnapshot) -> Iterator[Content]:
-    """What this session has done."""
+def _done(now: LiveSnapshot, unidentified: int) -> Iterator[Content]:
+    """What this session has done, and how many `unidentified` members came meanwhile."""
     counts = now.counts
     yield safe_text(("by this session: added ", MUTED), (f"{counts.added:,}", GOOD))
     yield safe_text(("removed ", MUTED), (f"{counts.removed:,}", WARN))
     style = BAD if counts.rejected else MUTED
     yield safe_text(("rejected ", MUTED), (f"{counts.rejected:,}", style))
+    if unidentified:
+        yield safe_text(("without an identifier ", MUTED), (f"{unidentified:,}", BAD))
     yield safe_text(("requests ", MUTED), f"{counts.requests:,}")
 
 

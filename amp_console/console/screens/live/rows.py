@@ -216,14 +216,16 @@ def _figures(figures: Sequence[tuple[str, str, str]], width: int) -> Content:
 def _read(when: str, moved: tuple[int, int], glyphs: Glyphs, width: int) -> Content:
     """How many events read in a period say that someone entered (+) or left (−), on one line.
 
-    Without room for words, only the signs are shown: a second line might be out of view.
+    The words are quoted, since many events repeat what the ledger knows. Without room for them,
+    only the signs are shown: a second line might be out of view.
     """
     entered, left = moved
-    said = [(f"+{entered:,}", " entered", GOOD), (f"{glyphs.minus}{left:,}", " left", WARN)]
-    is_whole = len(when) + sum(len(f" {sign}{word}") for sign, word, _ in said) <= width
+    words = [f"{entered:,} “entered”", f"{left:,} “left”"]
+    is_whole = len(when) + sum(len(f" {word}") for word in words) <= width
+    said = words if is_whole else [f"+{entered:,}", f"{glyphs.minus}{left:,}"]
     parts = [
-        safe_text((f"{sign}{word if is_whole else ''}", style if count else MUTED))
-        for (sign, word, style), count in zip(said, moved, strict=True)
+        safe_text((text, style if count else MUTED))
+        for text, style, count in zip(said, (GOOD, WARN), moved, strict=True)
     ]
     return flow([safe_text((when, MUTED)), *parts], safe_text(" "), width)
 
