@@ -267,14 +267,16 @@ class Headcount(msgspec.Struct, frozen=True):
     def at(self, then: Outstanding, now: Outstanding) -> "Headcount":
         """Bring a count that was made with `then` up to date with what is outstanding `now`.
 
-        What is no longer pending was delivered or rejected; what is pending in addition is new.
+        What is no longer pending was delivered or rejected; what is pending in addition is new, and
+        who is to be removed in addition was in the cohort.
         """
         rejected = now.rejected - then.rejected
         added = max(0, then.add - now.add - rejected)
         removed = max(0, then.remove - now.remove) + now.removing - then.removing
+        leaving = max(0, now.remove - then.remove)
         return msgspec.structs.replace(
             self,
-            in_cohort=self.in_cohort + added,
+            in_cohort=max(0, self.in_cohort + added - leaving),
             pending=now.add,
             rejected=max(0, self.rejected + rejected),
             unidentified=now.unidentified,

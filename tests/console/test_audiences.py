@@ -1,6 +1,7 @@
 """Home: every audience with its cohort, and one of them in detail."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from amp_console.console.screens.audiences.rows import title
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.list import RunsScreen
-from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.split import Split
 from amp_console.ledger import runs
 from amp_console.ledger.audiences import all_audiences, audience
@@ -338,6 +339,31 @@ async def test_list_and_detail_say_the_same_numbers_although_the_detail_is_read_
         with blocked_reads(pilot):
             show_audiences(place, found)
             await until(pilot, lambda: picture(pilot).count("◐ 9 pending") == 2)
+
+
+async def test_members_and_pending_changes_are_always_of_one_moment(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED, "not compared")
+        grid, seen = pilot.app.screen.query_one("#list", Grid), set[tuple[str, str]]()
+        show = grid.show
+
+        def note(rows: Sequence[Row]) -> None:
+            show(rows)
+            row = next(row for row in rows if row.cells[0].text == LAPSED)
+            seen.add((row.cells[3].text, row.cells[4].text))
+
+        grid.show = note  # type: ignore[method-assign, assignment]
+        with harness.workspace(connection) as workspace:
+            workspace.files = 50
+            workspace.read(event(f"new-{n}", True, 90, audience=LAPSED) for n in range(2))
+            sync(workspace)
+            workspace.read([event("new-3", True, 91, audience=LAPSED)])
+        services(pilot).publish_ledger_change()
+        await until(pilot, lambda: ("10", "+1") in seen)
+        assert seen <= {("7", ""), ("9", "+2"), ("9", ""), ("10", "+1")}
 
 
 async def test_without_audiences_it_says_how_to_bring_some_in(harness: ConsoleHarness) -> None:

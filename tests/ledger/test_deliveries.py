@@ -78,6 +78,17 @@ def test_a_count_is_brought_up_to_date_by_what_is_outstanding(ledger: Ledger) ->
             assert (count.at(then, outstanding), outstanding.in_flight) == (fresh, 0)
 
 
+def test_who_leaves_after_a_count_is_no_member_any_more(ledger: Ledger) -> None:
+    read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(9)])
+    deliver(ledger)
+    count = ledger.read(lambda db: headcount(db, audience(db, 1), 1 << 60))
+    then = left(ledger)
+    read(ledger, [leaves(f"u{n}", 2, n + 1) for n in range(4)], "/leaving")
+    read(ledger, [enters(f"v{n}", 2, n + 1) for n in range(3)], "/entering")
+    now = count.at(then, left(ledger))
+    assert (now.members, now.in_cohort, now.pending, now.held.delivered) == (8, 5, 3, 9)
+
+
 def test_users_in_a_request_without_an_answer_are_pending(ledger: Ledger) -> None:
     others = AudienceRef("spa_1", "aud_2", "others")
     read(ledger, [enters("u1", 1), enters("u2", 1, 2)])

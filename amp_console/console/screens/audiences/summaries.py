@@ -13,7 +13,7 @@ from amp_console.console.session import Session
 from amp_console.sync.queries.status import AudienceSummary, audience_summaries
 
 COUNTING_SHARE = 0.05  # share of the time, at most, for counting members while a job runs
-COUNTED_WITHIN = 0.3  # seconds that the first paint waits for the members to be counted
+COUNTED_WITHIN = 0.3  # seconds that a paint waits for the members to be counted
 
 
 class SummaryReader:
@@ -39,7 +39,7 @@ class SummaryReader:
         self._recount: Timer | None = None
 
     async def read(self, session: Session) -> None:
-        """Read and show what is cheap, then the numbers of members."""
+        """Read and show how many members there are; first what is cheap, if counting takes long."""
         timing = services_of(self._screen).timing
         dead = await session.dead_runs()
         await services_of(self._screen).figures.load(session)
@@ -58,8 +58,9 @@ class SummaryReader:
             session.read(audience_summaries, session.connection, now=timing.now, dead=dead)
         )
         try:
-            if not self._counts:  # a column of dashes that fills a moment later looks like a change
-                await asyncio.wait({counting}, timeout=COUNTED_WITHIN)
+            # Members and pending changes of one moment, or they contradict each other for a while.
+            # At first, a column of dashes that fills a moment later would look like a change.
+            await asyncio.wait({counting}, timeout=COUNTED_WITHIN)
             if not counting.done():
                 self._show_counted(cheap)
             self._show_counted(await counting)
