@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from amp_console.ledger.audiences import audience
+from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.db import Db
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 from amp_console.ledger.outcomes import WAITING, waits_for
@@ -70,7 +71,7 @@ def run_reason(ended: Run) -> str:
     ]
     others = ", ".join(count for count in counts if count)
     is_over = ended.status is not RunStatus.RUNNING
-    why = ended.why.removeprefix(WAITING) if is_over else ""
+    why = _brief(ended.why.removeprefix(WAITING)) if is_over else ""
     if pending and is_over and ended.left:
         reason = _parts(f"{pending}: {_by_reason(ended.left)}", others)
     elif pending and why:  # which is why they are pending, and says nothing of the others
@@ -98,7 +99,12 @@ def _by_reason(left: Sequence[RunAudience]) -> str:
 
 
 def _why_left(item: RunAudience) -> str:
-    return waits_for(item) or first_sentence(item.counts.note).removesuffix(".")
+    return _brief(waits_for(item) or first_sentence(item.counts.note).removesuffix("."))
+
+
+def _brief(why: str) -> str:
+    """Why users are pending, for a list: the link's row and the run itself name the cohort."""
+    return "broken link" if why.startswith(COHORT_GONE) else why
 
 
 def _not_sent(ended: Run) -> Iterator[str]:
@@ -107,11 +113,11 @@ def _not_sent(ended: Run) -> Iterator[str]:
         return
     if ended.rejected_earlier is None:  # an older version did not count them separately
         if ended.status is RunStatus.PARTIAL:
-            yield "rejected earlier or without an identifier to send"
+            yield "rejected earlier or without an identifier"
     elif ended.rejected_earlier:
         yield f"{ended.rejected_earlier:,} rejected earlier"
     if ended.unidentified_after:
-        yield f"{ended.unidentified_after:,} without an identifier to send"
+        yield f"{ended.unidentified_after:,} without an identifier"
 
 
 def log_run_start(

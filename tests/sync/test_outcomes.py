@@ -92,18 +92,18 @@ async def test_members_without_an_identifier_are_not_rejected_by_an_earlier_run(
     newest, first = workspace.ledger.read(all_runs)
     assert (newest.rejected_after, newest.unidentified_after) == (3, 2)
     assert newest.status is RunStatus.DELIVERED
-    assert run_reason(newest) == "1 rejected earlier, 2 without an identifier to send"
+    assert run_reason(newest) == "1 rejected earlier, 2 without an identifier"
     assert first.status is RunStatus.PARTIAL
-    assert run_reason(first) == "1 rejected, 2 without an identifier to send"
+    assert run_reason(first) == "1 rejected, 2 without an identifier"
 
 
 @pytest.mark.parametrize(
     ("kind", "after", "unidentified", "why", "reason"),
     [
         (RunKind.LIVE, 0, 0, "waiting: no cohort", "no cohort"),
-        (RunKind.LIVE, 3, 3, "waiting: no cohort", "3 without an identifier to send: no cohort"),
-        (RunKind.SYNC, 5, None, "", "rejected earlier or without an identifier to send"),
-        (RunKind.SYNC, None, None, "", "rejected earlier or without an identifier to send"),
+        (RunKind.LIVE, 3, 3, "waiting: no cohort", "3 without an identifier: no cohort"),
+        (RunKind.SYNC, 5, None, "", "rejected earlier or without an identifier"),
+        (RunKind.SYNC, None, None, "", "rejected earlier or without an identifier"),
         (RunKind.REPAIR, 5, 5, "", ""),
     ],
 )
@@ -124,6 +124,8 @@ def test_a_reason_says_of_which_users_it_is() -> None:
     said = msgspec.structs.replace(ended, why="Amplitude has no such cohort any more.")
     text = "9 pending: Amplitude has no such cohort any more; 3 rejected earlier"
     assert run_reason(said) == text
+    gone = msgspec.structs.replace(ended, why=f"{COHORT_GONE} abc any more. Link another.")
+    assert run_reason(gone) == "9 pending: broken link; 3 rejected earlier"
 
 
 def test_a_reason_counts_who_is_pending_for_each_of_several(workspace: Workspace) -> None:
@@ -137,7 +139,7 @@ def test_a_reason_counts_who_is_pending_for_each_of_several(workspace: Workspace
         workspace.ledger.write(record_audience, run_id, known, AudienceCounts(note=note), 2)
     workspace.ledger.write(end_run, run_id, RunStatus.STOPPED, "", 3)
     (ended,) = workspace.ledger.read(all_runs)
-    assert run_reason(ended) == f"5 pending: 3 no cohort, 1 {COHORT_GONE}"
+    assert run_reason(ended) == "5 pending: 3 no cohort, 1 broken link"
 
 
 async def test_a_comparison_that_explains_all_differences_is_the_same_everywhere(
