@@ -12,7 +12,7 @@ from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Simulator
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.values import IdType
-from tests.console.gate import gate_sleeps, rate_limit, start_sync
+from tests.console.gate import blocked_reads, gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     ConsoleHarness,
     picture,
@@ -405,6 +405,22 @@ async def test_a_key_that_repeats_does_not_send_the_plan_it_has_opened(
         seconds[0] = 0.5
         await pilot.press("y")
         await until(pilot, lambda: services(pilot).jobs.sync is not None)
+
+
+async def test_a_plan_that_is_still_being_read_is_not_sent_and_its_key_says_why(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS)
+        why = "Nothing was sent: the plan is still being read."
+        with blocked_reads(pilot):
+            await pilot.press("S")
+            await until_on(pilot, PlanScreen)
+            await pilot.press("y")
+            await until_notified(pilot, why)
+        await until_shown(pilot, "Before you send", why)
+        assert services(pilot).jobs.sync is None
 
 
 async def test_what_an_obstacle_keeps_back_is_counted_as_home_and_the_run_count_it(

@@ -2,7 +2,7 @@
 
 import enum
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from textual.binding import Binding
@@ -57,12 +57,19 @@ REASONS: dict[Need, Callable[[Services], str | None]] = {
 class ActionKeys:
     """The keys of a screen's actions: dimmed and explained if an action is unavailable.
 
-    `reason_of` returns why an action of this name is unavailable now; None if it works.
+    `reason_of` returns why an action of this name is unavailable now; None if it works. Keys of
+    `confirming` actions never wait for what they confirm: it has to be read first.
     """
 
-    def __init__(self, screen: Screen[Any], reason_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        screen: Screen[Any],
+        reason_of: Callable[[str], str | None],
+        confirming: Collection[str] = (),
+    ) -> None:
         self._screen = screen
         self._reason_of = reason_of
+        self._confirming = confirming
         self._explained: tuple[str, str] | None = None  # an action, and why it was unavailable
 
     def refresh(self) -> None:
@@ -93,10 +100,14 @@ class ActionKeys:
         return True
 
     def explain_action(self, action: str) -> bool:
-        """Say why an action is unavailable, as long as that is so; False if it works."""
+        """Say why an action is unavailable, as long as that is so; False if it works.
+
+        What was not confirmed is said longer: it may be ready a moment later.
+        """
         if (reason := self.reason(action)) is None:
             return False
-        self._explained = action, reason
+        if action_name(action) not in self._confirming:
+            self._explained = action, reason
         services_of(self._screen).notifications.post(reason, "warning", is_kept=False)
         return True
 
@@ -107,6 +118,10 @@ class ActionKeys:
         except NoSession:
             return QUITTING
 
+    def acts_here(self, key: str) -> bool:
+        """Whether the list or the screen does something with a key, and not the application."""
+        return self._is_handled_below(key) or key in self._bindings_of(self._screen)
+
     def needs_rows(self, key: str) -> bool:
         """Whether a key pressed before the rows are read has to wait for them.
 
@@ -115,6 +130,8 @@ class ActionKeys:
         if self._is_handled_below(key):
             return True
         bound = self._bindings_of(self._screen).get(key, ())
+        if any(action_name(item.action) in self._confirming for item in bound):
+            return False
         works = (self._screen.check_action(action_name(item.action), ()) for item in bound)
         return bool(bound) and not any(works)
 

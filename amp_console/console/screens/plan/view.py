@@ -35,6 +35,7 @@ No audience is chosen.
 
 Go back with Esc, mark audiences with space, and press s again."""
 
+NOT_READ = "Nothing was sent: the plan is still being read. Press y again to send this plan."
 TOO_SOON = "Nothing was sent yet. Press y again to send this plan."
 
 
@@ -63,6 +64,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
     ]
 
     NEEDS = {"send": {Need.WRITABLE}}  # noqa: RUF012
+    CONFIRMING = ("send",)
 
     def __init__(self, audience_ids: tuple[int, ...]) -> None:
         super().__init__()
@@ -203,7 +205,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         if action != "send":
             return None
         if self._plan is None:
-            return "The plan is still loading."
+            return NOT_READ
         if plan_rows.sends_nothing(self._plan):
             return "There is nothing to send."
         return super().disabled_reason(action)
