@@ -37,6 +37,13 @@ class FirstResume:
         """Always false: no single key waits for anything else."""
         return False
 
+    def subject(self) -> None:
+        """No key is about a row."""
+
+    def has(self, subject: object) -> bool:  # noqa: ARG002
+        """There is nothing that could go."""
+        return True
+
     def _end(self) -> None:
         self._is_over = True
         services_of(self._screen).held_keys.release()

@@ -7,7 +7,7 @@ appear; without this, it would act on something else, or on nothing.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 from weakref import ref
@@ -37,6 +37,14 @@ class EarlyKeys(Protocol):
         """Whether this key is about rows that are still being read."""
         ...
 
+    def subject(self) -> Hashable | None:
+        """Return what this key would act on if it acted now: the row under the cursor."""
+        ...
+
+    def has(self, subject: Hashable | None) -> bool:
+        """Whether that is still there; if it is not, it is said that no key acts on it."""
+        ...
+
 
 @runtime_checkable
 class HoldsKeys(Protocol):
@@ -49,12 +57,13 @@ class HoldsKeys(Protocol):
 
 
 class HeldKey(NamedTuple):
-    """A key, the screen in front when it was typed, and what it waits for."""
+    """A key, the screen in front when it was typed, what it waits for, and what it is about."""
 
     event: events.Key
     screen: "ref[Screen[Any]]"
     is_early: bool  # the screen or a question was still opening
     is_about_rows: bool  # the rows were still being read
+    subject: Hashable | None = None  # the row under the cursor, if there were rows already
 
 
 class HeldKeys:
@@ -111,7 +120,8 @@ class HeldKeys:
             early = screen.early_keys
             is_early, is_about_rows = early.holds_all(), early.holds(event.key)
             if self._held or self._acting is not None or is_early or is_about_rows:
-                self._held.append(HeldKey(event, ref(screen), is_early, is_about_rows))
+                subject = early.subject() if is_about_rows else None
+                self._held.append(HeldKey(event, ref(screen), is_early, is_about_rows, subject))
                 self.release()
                 return
             self._begin(event, is_early=False)
@@ -129,7 +139,9 @@ class HeldKeys:
         """Let the oldest held key act, if it now can; the next one follows."""
         while self._held and self._acting is None and self._can_act():
             key = self._held.popleft()
-            if not self._is_dropped(key):
+            if self._has_lost_subject(key):
+                self._held.clear()  # what was typed after it relies on it
+            elif not self._is_dropped(key):
                 is_early = key.is_early or key.is_about_rows or key.screen() is not self._app.screen
                 self._begin(key.event, is_early=is_early)
                 self._app.post_message(key.event)
@@ -161,6 +173,18 @@ class HeldKeys:
     def _is_dropped(self, key: HeldKey) -> bool:
         """Whether the rows that a key is about are no longer visible."""
         return key.is_about_rows and key.screen() is not self._app.screen
+
+    def _has_lost_subject(self, key: HeldKey) -> bool:
+        """Whether the row that a key was about is gone; in its place is another one."""
+        screen = self._app.screen
+        if key.subject is None or key.screen() is not screen or not isinstance(screen, HoldsKeys):
+            return False
+        return not screen.early_keys.has(key.subject)
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether keys are held: they were typed at what is seen now."""
+        return bool(self._held)
 
     def _acts(self, event: events.Key, *, is_early: bool) -> None:
         self.last, self.is_early = event.key, is_early

@@ -20,9 +20,13 @@ from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.console.screens.sources.list import SourcesScreen
 from amp_console.console.widgets.key_footer import KeyFooter
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.rejected import RejectedFilter
 from amp_console.simulator import Simulator
 from amp_console.simulator.calls import Call
 from amp_console.simulator.faults import Rule, Slow
+from amp_console.sync.audience_settings import SettingsChange, change
+from amp_console.sync.delivery.retry import retry
 from tests.console.gate import blocked_reads
 from tests.console.harness import (
     ConsoleHarness,
@@ -96,6 +100,48 @@ async def test_keys_typed_while_the_ledger_is_read_act_on_the_rows(harness: Cons
             assert "No one is rejected" not in picture(pilot)
         await until_on(pilot, RetryDialog)
         await until_shown(pilot, "Retry 1 user?")
+
+
+async def test_keys_typed_on_the_way_back_act_on_the_list_as_it_is_by_now(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("3")
+        await until_on(pilot, RunsScreen)
+        with harness.workspace(connection) as workspace:
+            for item in workspace.ledger.read(all_audiences):
+                wanted = SettingsChange(enabled=item.key == SHOPPERS)
+                change(workspace.ledger, connection, item, wanted)
+        with blocked_reads(pilot):
+            await pilot.press("escape")
+            await until_on(pilot, AudiencesScreen)
+            type_at_once(pilot, "S")
+            await pilot.pause()
+        await until_on(pilot, PlanScreen)
+        await until_shown(pilot, f"Sync {SHOPPERS}: 4 changes")
+
+
+async def test_a_key_does_nothing_where_the_row_it_was_typed_at_is_gone(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "2 users")
+        await pilot.press("tab", "f")
+        await until_on(pilot, PersonScreen)
+        with harness.workspace(connection) as workspace:
+            retry(workspace.ledger, connection, RejectedFilter())
+        with blocked_reads(pilot):
+            await pilot.press("escape")
+            await until_on(pilot, ErrorsScreen)
+            type_at_once(pilot, "U")
+            await pilot.pause()
+        await until_notified(pilot, "the row under the cursor is not in the list any more")
+        assert isinstance(pilot.app.screen, ErrorsScreen)
 
 
 @pytest.mark.parametrize("screen", [RunScreen, RunsScreen, SourcesScreen, PersonScreen])

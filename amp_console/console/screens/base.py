@@ -61,6 +61,8 @@ class BaseScreen(Screen[None]):
     NEEDS: ClassVar[Mapping[str, Collection[Need]]] = {}
     """What each action needs, by name. It is separate from `BINDINGS`, because Textual rebuilds
     each binding as its own class and would drop an additional field."""
+    CONFIRMING: ClassVar[Collection[str]] = ()
+    """The actions that confirm what the screen shows, once it shows that."""
     PANES: ClassVar[tuple[type[Widget], ...]] = ()
     """Widgets with their own keys, besides lists."""
     NO_ROW: ClassVar[str] = ""
@@ -110,7 +112,7 @@ class BaseScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.action_keys = ActionKeys(self, self.disabled_reason)
+        self.action_keys = ActionKeys(self, self.disabled_reason, self.CONFIRMING)
         self.footer = ScreenFooter(
             self,
             self.action_keys,
@@ -123,6 +125,7 @@ class BaseScreen(Screen[None]):
         self.early_keys = ScreenKeys(self, self._first_resume, self.loader, self.action_keys)
         self.watch(self, "focused", _mark_panels, init=False)
         self._is_done = False  # it will go back once it is in front again
+        self._was_covered = False  # by another screen, and so not kept up to date
 
     def compose(self) -> ComposeResult:
         # Textual adds it only after the first layout, and would style all widgets again for it.
@@ -184,8 +187,14 @@ class BaseScreen(Screen[None]):
         """Show a change; screens ignore the kinds of which they show nothing."""
         self.reload()
 
+    def on_screen_suspend(self) -> None:
+        self._was_covered = self._was_covered or not self.app.screen.is_modal
+
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         self._first_resume.handle(event)
+        if self._was_covered:
+            self._was_covered = False
+            self.loader.outdate()
         if self._is_done:
             leave(self)
         else:

@@ -1,6 +1,6 @@
 """Which keys come too early: while a screen opens, or while it reads rows or a question."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Hashable
 from typing import Any
 
 from textual.screen import Screen
@@ -11,6 +11,8 @@ from amp_console.console.first_resume import FirstResume
 from amp_console.console.screens.actions import ActionKeys
 from amp_console.console.screens.loading import Loader
 from amp_console.console.widgets.grid import Grid
+
+GONE = "Nothing was done: the row under the cursor is not in the list any more."
 
 
 class ScreenKeys:
@@ -58,4 +60,23 @@ class ScreenKeys:
         """Whether a key is meant for rows of the list that are still being read."""
         if services_of(self._screen).session is None or not isinstance(self._screen.focused, Grid):
             return False
+        if self._loader.is_outdated:
+            return self._actions.acts_here(key)
         return self._loader.is_reading and self._actions.needs_rows(key)
+
+    def subject(self) -> Hashable | None:
+        """The row under the cursor of the focused list."""
+        return self._grid.key if self._grid is not None else None
+
+    def has(self, subject: Hashable | None) -> bool:
+        """Whether the focused list has this row, as far as it is in memory."""
+        grid = self._grid
+        if grid is None or not grid.rows.can_sort or grid.rows.shown.find(subject) is not None:
+            return True
+        services_of(self._screen).notifications.post(GONE, "warning", is_kept=False)
+        return False
+
+    @property
+    def _grid(self) -> Grid | None:
+        focused = self._screen.focused
+        return focused if isinstance(focused, Grid) else None

@@ -25,12 +25,27 @@ class Loader:
         self._loaded = loaded
         self._wanted: dict[str, Read | None] = {}
         self._has_read = False
+        self._is_outdated = False
         self._to_come = 0  # reads from elsewhere than the ledger
 
     @property
     def is_reading(self) -> bool:
         """Whether the screen's rows are still being read."""
         return not self._has_read or self._to_come > 0
+
+    def outdate(self) -> None:
+        """The rows are those of the time before another screen was in front: keys wait."""
+        self._is_outdated = True
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether that is so."""
+        return self._is_outdated
+
+    def rows_shown(self) -> None:
+        """The rows are those of now: keys act, even if more about them is still being read."""
+        self._has_read, self._is_outdated = True, False
+        services_of(self._screen).held_keys.release()
 
     def forget(self) -> None:
         """Forget the last read, because the next one is about something else."""
@@ -75,9 +90,8 @@ class Loader:
 
         async def read_and_report() -> None:
             await self.run(read)
-            self._has_read = True
             self._loaded()
-            services_of(self._screen).held_keys.release()
+            self.rows_shown()
 
         work: Any = read_and_report  # mypy can't handle its type together with `Screen[Any]`
         self._screen.run_worker(work, group=group, exclusive=True)

@@ -95,7 +95,7 @@ class AudiencePlan(msgspec.Struct, frozen=True):
 
     @property
     def added_users(self) -> str:
-        """How many users enter the cohort, "4 users by Amplitude ID" after a switch; "" for none."""
+        """How many users it adds, after a switch with the ID type: "4 users by Amplitude ID"."""
         if not self.add:
             return ""
         by = f" by {self.id_type.label}" if self.is_switch else ""

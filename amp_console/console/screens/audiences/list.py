@@ -387,7 +387,10 @@ def show_audiences(home: AudiencesScreen, found: list[AudienceSummary]) -> None:
     """Show all audiences in the list, and the one under the cursor in detail."""
     home._known = {item.audience.id: item for item in found}
     home.services.segment.compare(found)
+    if home.services.held_keys.are_waiting:  # they were typed at the rows as they are
+        home.query_one("#list", Grid).rows.keeps_order = True
     home._layout_of_list.show([audience_row(home.services, item) for item in found])
+    home.loader.rows_shown()
     split = home.query_one(Split)
     split.fit_rows(len(found))
     split.has_detail = home.current is not None
