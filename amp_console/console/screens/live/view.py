@@ -58,10 +58,14 @@ minute, if they say that someone entered (+) or left (−). Many repeat what the
 Members updated are those who entered, left or got a different identifier, and only their changes
 are listed as the last ones. If a file updated no one, the list says "nothing new".
 
+Rejected counts the users that Amplitude rejected in this session. Members who came without an
+identifier to send are counted beside them; Errors lists both.
+
 A change is a user to add or to remove. The line of changes adds up: changes pending at the start or
 later were delivered or rejected, are still pending, or needed no request, because a later event
 undid them or another process sent them. Lag is how long the oldest change has been pending since it
-was read, whatever the time of its event. Audiences that wait for you (no cohort, large removal,
+was read, whatever the time of its event. How soon 95% are delivered leaves out those pending at the
+start. Audiences that wait for you (no cohort, large removal,
 broken link, paused, disabled) have no lag, and their changes are counted separately.
 
 p pauses the audience under the cursor, P all of them. Events are still read, but nothing is sent

@@ -21,7 +21,7 @@ from amp_console.console.texts import (
     safe_text,
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
-from amp_console.console.words import ago
+from amp_console.console.words import ago, changes
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import (
@@ -165,7 +165,10 @@ def read_known_numbers(db: Db, known: Audience) -> KnownNumbers:
 
 def known_numbers(known: KnownNumbers, size: str, glyphs: Glyphs) -> Content:
     """The ledger's numbers, which a comparison confirms or corrects, and the `size`, if known."""
-    pending, held = known.left.pending, known.people.held
+    left, held = known.left, known.people.held
+    pending: Part = ("none", MUTED)
+    if left.pending:
+        pending = f"{plural(left.pending, 'change')}  {changes(left.add, left.remove, glyphs)}"
     cohort = safe_text(*held_text(held, glyphs), f", {size}" if size else "")
     return lines(
         safe_text(("According to the ledger, not compared with the cohort yet", STRONG)),
@@ -174,7 +177,7 @@ def known_numbers(known: KnownNumbers, size: str, glyphs: Glyphs) -> Content:
                 ("members", f"{known.people.members:,}"),
                 ("", members_sum(known.people, is_gone=known.is_gone)),
                 ("cohort", gone_text(held) if known.is_gone else cohort),
-                ("pending", f"{pending:,}"),
+                ("pending", safe_text(pending)),
             ]
         ),
     )

@@ -266,7 +266,7 @@ def _audience_row(item: AudienceMoment, end: RunLine | None, glyphs: Glyphs) -> 
                 "accent",
                 is_bar=True,
             ),
-            Cell(f"{item.done - item.rejected:,}/{item.total:,}"),
+            Cell(f"{item.done - item.rejected:,}/{item.total:,}" if item.total else glyphs.dash),
             Cell(f"{item.requests:,}"),
             Cell(blank_if_zero(item.rejected), "bad"),
             Cell(end.doing, end.tone) if end else Cell(item.doing, "dim"),
