@@ -100,6 +100,8 @@ class Environment:
     live_tick_seconds: float = 0.5
     confirm_after: float = 0.4
     """Seconds in which a confirming key counts as a repeat of the key that opened the question."""
+    keys_wait: float = 1.0
+    """Seconds at most that keys wait on the way back to a list until it is read again."""
     read_only: bool = False
     live_folder: str = ""
     region_urls: Mapping[Region, str] | None = None

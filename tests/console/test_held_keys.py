@@ -105,6 +105,7 @@ async def test_keys_typed_while_the_ledger_is_read_act_on_the_rows(harness: Cons
 async def test_keys_typed_on_the_way_back_act_on_the_list_as_it_is_by_now(
     harness: ConsoleHarness,
 ) -> None:
+    harness.environment = replace(harness.environment, keys_wait=60.0)
     connection = connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
@@ -126,6 +127,7 @@ async def test_keys_typed_on_the_way_back_act_on_the_list_as_it_is_by_now(
 async def test_a_key_does_nothing_where_the_row_it_was_typed_at_is_gone(
     harness: ConsoleHarness,
 ) -> None:
+    harness.environment = replace(harness.environment, keys_wait=60.0)
     connection = connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
@@ -142,6 +144,22 @@ async def test_a_key_does_nothing_where_the_row_it_was_typed_at_is_gone(
             await pilot.pause()
         await until_notified(pilot, "the row under the cursor is not in the list any more")
         assert isinstance(pilot.app.screen, ErrorsScreen)
+
+
+async def test_keys_on_the_way_back_do_not_wait_long_for_a_slow_ledger(
+    harness: ConsoleHarness,
+) -> None:
+    harness.environment = replace(harness.environment, keys_wait=0.01)
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("3")
+        await until_on(pilot, RunsScreen)
+        with blocked_reads(pilot):
+            await pilot.press("escape")
+            await until_on(pilot, AudiencesScreen)
+            await pilot.press("S")
+            await until_on(pilot, PlanScreen)
 
 
 @pytest.mark.parametrize("screen", [RunScreen, RunsScreen, SourcesScreen, PersonScreen])

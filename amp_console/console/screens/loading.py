@@ -34,8 +34,13 @@ class Loader:
         return not self._has_read or self._to_come > 0
 
     def outdate(self) -> None:
-        """The rows are those of the time before another screen was in front: keys wait."""
+        """The rows are those of the time before another screen was in front: keys wait.
+
+        Not for long: a server may be slow, and a job may have them read again and again.
+        """
         self._is_outdated = True
+        seconds = services_of(self._screen).environment.keys_wait
+        self._screen.set_timer(seconds, self._end_wait)
 
     @property
     def is_outdated(self) -> bool:
@@ -44,7 +49,11 @@ class Loader:
 
     def rows_shown(self) -> None:
         """The rows are those of now: keys act, even if more about them is still being read."""
-        self._has_read, self._is_outdated = True, False
+        self._has_read = True
+        self._end_wait()
+
+    def _end_wait(self) -> None:
+        self._is_outdated = False
         services_of(self._screen).held_keys.release()
 
     def forget(self) -> None:

@@ -60,8 +60,9 @@ def _step(
     if query is not None and query.last is None and not has_members:
         return "Press 7 to run its query under Sources: it never ran, so it has no members yet."
     if worst is Status.LARGE_REMOVAL and known.large_removal is not None:
-        removed = known.large_removal.removed_members
-        return f"Press s to see the plan: it removes {removed} from the cohort."
+        plan = known.large_removal
+        adds = f" and adds {plan.added_users}" if plan.add else ""
+        return f"Press s to see the plan: it removes {plan.removed_members} from the cohort{adds}."
     if worst in _BY_COUNTS:
         return _BY_COUNTS[worst](known, states)
     if worst is Status.SIZE_DIFFERS:

@@ -37,6 +37,7 @@ class SummaryReader:
         self._counted: Session | None = None  # the session of those counts
         self._next_count = 0.0  # monotonic seconds; no count before then while a job runs
         self._recount: Timer | None = None
+        self._is_shown = True  # what was read last
 
     async def read(self, session: Session) -> None:
         """Read and show how many members there are; first what is cheap, if counting takes long."""
@@ -60,7 +61,9 @@ class SummaryReader:
         try:
             # Members and pending changes of one moment, or they contradict each other for a while.
             # At first, a column of dashes that fills a moment later would look like a change.
-            await asyncio.wait({counting}, timeout=COUNTED_WITHIN)
+            was_shown, self._is_shown = self._is_shown, False
+            if was_shown:  # else another reading takes the place of each before it is shown
+                await asyncio.wait({counting}, timeout=COUNTED_WITHIN)
             if not counting.done():
                 self._show_counted(cheap)
             self._show_counted(await counting)
@@ -84,6 +87,7 @@ class SummaryReader:
 
     def _show_counted(self, found: list[AudienceSummary]) -> None:
         self._counts.update((item.audience.id, item) for item in found if item.count)
+        self._is_shown = True
         self._show([_counted(item, self._counts.get(item.audience.id)) for item in found])
 
 

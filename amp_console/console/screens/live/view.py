@@ -253,6 +253,8 @@ sources if a small terminal has no room for them otherwise."""
         self.query_one(LiveSources).show_job(job)
         self._drawn = job.snapshot
         self._follow_cursor()
+        if self.loader.is_outdated:
+            self.loader.rows_shown()
 
     def _follow_cursor(self) -> None:
         is_over = self._job is not None and self._job.is_over
