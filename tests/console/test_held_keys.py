@@ -115,6 +115,7 @@ async def test_keys_typed_on_the_way_back_act_on_the_list_as_it_is_by_now(
             for item in workspace.ledger.read(all_audiences):
                 wanted = SettingsChange(enabled=item.key == SHOPPERS)
                 change(workspace.ledger, connection, item, wanted)
+        services(pilot).publish_ledger_change()
         with blocked_reads(pilot):
             await pilot.press("escape")
             await until_on(pilot, AudiencesScreen)
@@ -137,6 +138,7 @@ async def test_a_key_does_nothing_where_the_row_it_was_typed_at_is_gone(
         await until_on(pilot, PersonScreen)
         with harness.workspace(connection) as workspace:
             retry(workspace.ledger, connection, RejectedFilter())
+        services(pilot).publish_ledger_change()
         with blocked_reads(pilot):
             await pilot.press("escape")
             await until_on(pilot, ErrorsScreen)
@@ -155,6 +157,7 @@ async def test_keys_on_the_way_back_do_not_wait_long_for_a_slow_ledger(
         await until_shown(pilot, GHOSTS)
         await pilot.press("3")
         await until_on(pilot, RunsScreen)
+        services(pilot).publish_ledger_change()
         with blocked_reads(pilot):
             await pilot.press("escape")
             await until_on(pilot, AudiencesScreen)

@@ -125,7 +125,6 @@ class BaseScreen(Screen[None]):
         self.early_keys = ScreenKeys(self, self._first_resume, self.loader, self.action_keys)
         self.watch(self, "focused", _mark_panels, init=False)
         self._is_done = False  # it will go back once it is in front again
-        self._was_covered = False  # by another screen, and so not kept up to date
 
     def compose(self) -> ComposeResult:
         # Textual adds it only after the first layout, and would style all widgets again for it.
@@ -187,14 +186,8 @@ class BaseScreen(Screen[None]):
         """Show a change; screens ignore the kinds of which they show nothing."""
         self.reload()
 
-    def on_screen_suspend(self) -> None:
-        self._was_covered = self._was_covered or not self.app.screen.is_modal
-
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         self._first_resume.handle(event)
-        if self._was_covered:
-            self._was_covered = False
-            self.loader.outdate()
         if self._is_done:
             leave(self)
         else:
@@ -204,6 +197,8 @@ class BaseScreen(Screen[None]):
         """Load again, unless another screen is in front; the newest load wins."""
         if self.is_current:
             self.loader.start("look", self.load)
+        else:
+            self.loader.outdate()
 
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
         """Run a worker as Textual does; post its failure, unless the screen was left."""

@@ -34,17 +34,12 @@ class Loader:
         return not self._has_read or self._to_come > 0
 
     def outdate(self) -> None:
-        """The rows are those of the time before another screen was in front: keys wait.
-
-        Not for long: a server may be slow, and a job may have them read again and again.
-        """
+        """Something has changed, and another screen is in front: on the way back, keys wait."""
         self._is_outdated = True
-        seconds = services_of(self._screen).environment.keys_wait
-        self._screen.set_timer(seconds, self._end_wait)
 
     @property
     def is_outdated(self) -> bool:
-        """Whether that is so."""
+        """Whether the rows are those of the time before another screen was in front."""
         return self._is_outdated
 
     def rows_shown(self) -> None:
@@ -95,7 +90,14 @@ class Loader:
         self._screen.run_worker(work, group=group)
 
     def start(self, group: str, read: Read) -> None:
-        """Read in a worker, which replaces a running one of the same group."""
+        """Read in a worker, which replaces a running one of the same group.
+
+        Keys do not wait long for outdated rows: a server may be slow, and a job may have them read
+        again and again.
+        """
+        if self._is_outdated:
+            seconds = services_of(self._screen).environment.keys_wait
+            self._screen.set_timer(seconds, self._end_wait)
 
         async def read_and_report() -> None:
             await self.run(read)

@@ -92,6 +92,11 @@ class ListPane(Container, Generic[Q, T]):
         return self._filter.value
 
     @property
+    def count(self) -> int:
+        """How many items there are, of which not all may have been read."""
+        return self._count
+
+    @property
     def is_without_match(self) -> bool:
         """Whether the filter leaves no row."""
         return bool(self.filter_text) and self._shown is not None and not self._count

@@ -146,7 +146,7 @@ class RejectedUsers(Container):
         many = sum(group.count for group in self.chosen if is_retriable(group.code))
         many = max(0, many - self._in_vain)
         if self.users.filter_text:  # it leaves some of them, and not all of these can be retried
-            return "Retry matches" if many else ""
+            return "Retry matches" if many and self.users.count > self._in_vain else ""
         total = sum(group.count for group in self.chosen)
         if many == total == 1:
             return "Retry 1 user"

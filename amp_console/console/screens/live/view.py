@@ -152,7 +152,7 @@ sources if a small terminal has no room for them otherwise."""
     def on_mount(self) -> None:
         # Even if nothing is new, ages advance.
         self.set_interval(self.services.environment.live_tick_seconds, self._draw)
-        self.services.place_counts.changed.subscribe(self, lambda _: self._agree_with_counts())
+        self.services.place_counts.changed.subscribe(self, lambda _: _agree_with_counts(self))
 
     # Showing.
 
@@ -215,13 +215,6 @@ sources if a small terminal has no room for them otherwise."""
         self._arrange("-nothing", lambda _: before)
         self._audiences.show_start(begin)
         self._detail.follow(None, {}, self._audiences.key)
-
-    def _agree_with_counts(self) -> None:
-        """Show the figures of the moment at which the errors were counted, as their tab does."""
-        job, counts = self._job, self.services.place_counts.counts
-        if job is not None and counts is not None:
-            job.counted(counts)
-            self._draw()
 
     def _draw(self) -> None:
         """Show the current state of this console's session."""
@@ -364,6 +357,14 @@ sources if a small terminal has no room for them otherwise."""
         """Show the last changes instead of the sources, or both instead of the detail."""
         self.toggle_class("-changes")
         self._body.fit_later()
+
+
+def _agree_with_counts(screen: LiveScreen) -> None:
+    """Show the figures of the moment at which the errors were counted, as their tab does."""
+    job, counts = screen._job, screen.services.place_counts.counts
+    if job is not None and counts is not None:
+        job.counted(counts)
+        screen._draw()
 
 
 def _as_of(job: LiveJob, dot: str) -> str:
