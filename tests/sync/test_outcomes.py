@@ -212,7 +212,8 @@ async def test_members_who_are_only_pending_are_no_part_of_what_a_plan_removes(
 
     plan = workspace.plan()
     assert (plan.audiences[0].add, plan.audiences[0].remove) == (3, 3)
-    assert plan.concerns == ("removes all 3 cohort members delivered by User ID from “shoppers”",)
+    removes = "removes all 3 cohort members delivered by User ID from “shoppers”"
+    assert plan.concerns == (f"{removes} and adds 3 users by Amplitude ID",)
     pending = workspace.ledger.read(pending_members, plan.audiences[0].audience_id, 2)
     assert [(member.id, member.id_type) for member in pending] == [
         ("1001", IdType.AMPLITUDE_ID),
