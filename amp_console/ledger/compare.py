@@ -1,15 +1,18 @@
 """Comparing a cohort with an audience as sets; `delivered` is set to what the export shows.
 
-Once `delivered` matches the export, the differences are what is pending or rejected, so the members
-are not read a second time.
+The identifiers of both are compared outside the database, in half the time of its joins. It gets
+those that are in one of the two sets only. Once `delivered` matches the export, the differences are
+what is pending or rejected.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
+from itertools import islice
 
 import msgspec
 
 from amp_console.ledger.audiences import audience
+from amp_console.ledger.cohort_export import CohortExport
 from amp_console.ledger.comparisons import (
     DISAGREEING,
     KEPT,
@@ -19,9 +22,27 @@ from amp_console.ledger.comparisons import (
     comparison,
 )
 from amp_console.ledger.counts import IS_UNIDENTIFIED
-from amp_console.ledger.db import EVERY, ID_TYPE_CODE, Db, ServerDb, each_row, members_between
-from amp_console.ledger.export_staging import absent_table, drift_table, export_table, list_table
+from amp_console.ledger.db import (
+    EVERY,
+    ID_TYPE_CODE,
+    Db,
+    ServerDb,
+    are_dense,
+    each_row,
+    members_between,
+    pending_rows,
+)
+from amp_console.ledger.export_staging import (
+    changed_table,
+    drift_table,
+    drop_export,
+    export_table,
+    list_table,
+    stage_changed,
+    stage_users,
+)
 from amp_console.ledger.forgotten import forgotten_people
+from amp_console.ledger.stored_ids import StoredIds, set_differences
 from amp_console.values import IdType
 
 _COUNTS = (
@@ -52,11 +73,11 @@ _PRUNE = (
     "DELETE FROM difference WHERE comparison_id IN (SELECT id FROM comparison "
     f"WHERE audience_id = :audience ORDER BY id DESC LIMIT {EVERY} OFFSET {KEPT})"
 )
-_SORTING_THREADS = 2  # beside the ledger's own, only while it sorts; they take 40 MiB
-# Of a join on a server. What fits into the processor's cache is joined with a fifth less work than
-# all at once, though it goes through files: 2,000,000 identifiers take 2.0 s, with 64 MB 2.4 s.
-_JOIN_MEMORY = "4MB"
+_READ = 100_000  # members that are read at once
+_IDS = msgspec.json.Decoder(list[str])
 _KNOWN = "audience_id = :audience AND id_type = :id_type"
+_IS_FOUND = "(coalesce(delivered, 0) = 1 OR stranger.who IS NOT NULL)"
+"""Whether the export has an identifier of a list, once `delivered` shows the members in it."""
 _FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND delivered IS NOT 0"
 
 
@@ -80,25 +101,39 @@ class ComparisonSpec(msgspec.Struct, frozen=True):
         return self.against is not None
 
 
-def compare_cohort(db: Db, spec: ComparisonSpec) -> Comparison:
+def compare_cohort(db: Db, spec: ComparisonSpec, export: CohortExport) -> Comparison:
     """Compare the export with the audience, and set `delivered` to what the export shows."""
-    return _Comparer(db, spec).compare()
+    return _Comparer(db, spec, export).compare()
 
 
-@contextmanager
-def _joining_in_cache(db: Db) -> Iterator[None]:
-    """Let joins on a server have `_JOIN_MEMORY`, and then what the session has."""
-    set_memory = "SELECT set_config('work_mem', ?, true)"  # until the transaction ends
-    (memory,) = db.execute("SELECT current_setting('work_mem')").fetchone()
-    db.execute(set_memory, (_JOIN_MEMORY,))
-    yield
-    db.execute(set_memory, (memory,))
+def _delivered_ids(db: Db, audience_id: int, id_type: IdType) -> Iterator[list[str]]:
+    """Yield the identifiers of the members who are delivered."""
+    known = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type]}
+    count = "coalesce(sum(people), 0) FROM counted_member"  # which a server keeps
+    if not isinstance(db, ServerDb):
+        count = "count(*) FROM main.member"
+    (people,) = db.execute(f"SELECT {count} WHERE {_KNOWN}", known).fetchone()
+    ends = "SELECT coalesce(min(n), 0), coalesce(max(n), 0) FROM main.member"
+    first, last = db.execute(ends).fetchone()
+    if not are_dense(first, last, people):
+        rows = each_row(db, f"SELECT id FROM main.member WHERE {_KNOWN} AND delivered = 1", known)
+        while ids := [id_ for (id_,) in islice(rows, _READ)]:
+            yield ids
+        return
+    # One text for many takes a tenth of the time of their rows.
+    listed = "json_agg(id)::text" if isinstance(db, ServerDb) else "json_group_array(id)"
+    where = f"{members_between(first, last, people)} AND delivered = 1"
+    for start in range(first, last + 1, _READ):
+        values = known | {"first": start, "last": start + _READ - 1}
+        (text,) = db.execute(f"SELECT {listed} FROM main.member WHERE {where}", values).fetchone()
+        yield _IDS.decode(text or "[]")
 
 
 class _Comparer:
-    def __init__(self, db: Db, spec: ComparisonSpec) -> None:
+    def __init__(self, db: Db, spec: ComparisonSpec, export: CohortExport) -> None:
         self._db = db
         self._spec = spec
+        self._found = export
         known = audience(db, spec.audience_id)
         assert known.cohort_id is not None
         self._audience_id = known.id
@@ -107,7 +142,7 @@ class _Comparer:
         self._drift = f"temp.{drift_table(known.id)}"
         self._listed = f"temp.{list_table(known.id)}"
         self._has_former = False
-        self._present: int | None = None  # how many members are in the export; None: not counted
+        self._comparable = 0  # users in the cohort who have an identifier of the ID type
         self._values: dict[str, object] = {
             "audience": known.id,
             "id_type": ID_TYPE_CODE[known.id_type],
@@ -117,8 +152,6 @@ class _Comparer:
         }
 
     def compare(self) -> Comparison:
-        if not isinstance(self._db, ServerDb):  # it reads the table whole, and would use no index
-            self._sort_found()
         self._drop_forgotten()
         self._note_drift()
         if isinstance(self._db, ServerDb):
@@ -127,7 +160,9 @@ class _Comparer:
             self._run("SET LOCAL enable_nestloop = off")
         comparison_id = self._number(_BEGIN)
         self._values["comparison"] = comparison_id
-        self._settle_former()
+        self._stage_users()
+        if self._has_former:
+            self._settle_former()
         if self._spec.is_against_list:
             self._differ_from_list()
         else:
@@ -136,6 +171,7 @@ class _Comparer:
         self._note_resemblances()
         self._count()
         self._run(_PRUNE)
+        drop_export(self._db, self._audience_id)
         made = comparison(self._db, comparison_id)
         assert made is not None
         return made
@@ -154,105 +190,89 @@ class _Comparer:
             f"SELECT :comparison, {int(kind)}, * FROM ({select}) AS found"
         )
 
-    def _sort_found(self) -> None:
-        """Sort the export: of 2,000,000 users, this is half of the comparison in one thread."""
-        self._run(f"PRAGMA threads = {_SORTING_THREADS}")
-        try:
-            self._index_found("id")
-        finally:
-            self._run("PRAGMA threads = 0")
-
-    def _index_found(self, column: str) -> None:
-        table = export_table(self._audience_id)
-        self._run(f"CREATE INDEX {self._export}_{column} ON {table} ({column})")
-
     def _drop_forgotten(self) -> None:
         """Leave out the people who were forgotten since: they have left the cohort."""
         forgotten, at = forgotten_people(self._db), self._spec.at
         if at > forgotten.newest:
             return
-        dropped = [
-            {"audience": self._audience_id, "id": id_, "other": other}
-            for id_, other in each_row(self._db, f"SELECT id, other FROM {self._export}")
-            if forgotten.covers(self._id_type, id_, at)
-            or forgotten.covers(self._id_type.other, other, at)
-        ]
-        self._db.executemany(
-            f"DELETE FROM {self._export} WHERE id = :id AND other = :other AND NOT EXISTS "
-            "(SELECT 1 FROM main.member AS m WHERE m.audience_id = :audience "
-            "AND m.id IN (:id, :other))",
-            dropped,
+        self._found.drop(
+            {
+                (amplitude_id, user_id)
+                for amplitude_id, user_id in self._found.users()
+                if (
+                    forgotten.covers(IdType.AMPLITUDE_ID, amplitude_id, at)
+                    or forgotten.covers(IdType.USER_ID, user_id, at)
+                )
+                and not self._is_known(amplitude_id, user_id)
+            }
         )
 
+    def _is_known(self, *ids: str) -> bool:
+        """Whether the audience has a member with one of these identifiers, of any ID type."""
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM main.member WHERE audience_id = ? AND id IN (?, ?))",
+            (self._audience_id, *ids),
+        ).fetchone()
+        return bool(row[0])
+
     def _note_drift(self) -> None:
-        """Set `delivered` to what the export shows, and keep the members where it differed."""
-        if isinstance(self._db, ServerDb):
-            self._note_drift_on_server()
-        else:
-            self._note_drift_in_file()
+        """Set `delivered` to what the export shows; keep all who differ or differed in `drift`.
+
+        `n` is NULL for users that the ledger does not know, `wants` and `prior` are the members'
+        earlier values.
+        """
+        with closing(StoredIds()) as delivered:
+            for ids in _delivered_ids(self._db, self._audience_id, self._id_type):
+                delivered.add(ids)
+            stage_changed(self._db, self._audience_id, self._changed(delivered))
+        drift = drift_table(self._audience_id)
+        self._run(
+            f"CREATE TEMP TABLE {drift} AS SELECT n, delivered AS was, "
+            "CASE WHEN delivered = 1 THEN 0 ELSE 1 END AS now, changed.id AS who, "
+            f"wanted AS wants, {self._prior_state('delivered')} AS prior "
+            f"FROM temp.{changed_table(self._audience_id)} AS changed LEFT JOIN main.member "
+            "ON audience_id = :audience AND id_type = :id_type AND member.id = changed.id "
+            "ORDER BY n"
+        )
+        self._run(f"CREATE INDEX {self._drift}_n ON {drift} (n)")
+        if isinstance(self._db, ServerDb):  # else it expects few, and loops over them
+            self._run(f"ANALYZE {self._drift}")
+        for table, condition in (
+            (pending_rows(self._db).table, "wanted IS NOT delivered AND rejection_id IS NULL"),
+            ("main.member", "rejection_id IS NOT NULL"),
+        ):
+            self._run(
+                f"INSERT INTO {self._drift} SELECT n, delivered, coalesce(delivered, 0), id, "
+                f"wanted, {self._prior_state('delivered')} FROM {table} AS member "
+                f"WHERE {_KNOWN} AND {condition} "
+                f"AND NOT EXISTS (SELECT 1 FROM {self._drift} AS drift WHERE drift.n = member.n)"
+            )
         self._run(
             "UPDATE main.member SET delivered = now, "
             "rejection_id = CASE WHEN wanted = now THEN NULL ELSE rejection_id END, "
             "refusals = CASE WHEN wanted = now THEN 0 ELSE refusals END "
             f"FROM {self._drift} AS drift WHERE drift.n = member.n AND was IS NOT now"
         )
-        if isinstance(self._db, ServerDb):  # which counts members by their state
-            self._present = self._number(
-                f"SELECT coalesce(sum(people), 0) FROM counted_member WHERE {_KNOWN} "
-                "AND delivered = 1"
-            )
 
-    def _note_drift_on_server(self) -> None:
-        """Note where `delivered` differs, in one join, which a server does quickly.
+    def _changed(self, delivered: StoredIds) -> Iterator[str]:
+        """Yield the identifiers in one of the two sets only, and count those in the export."""
+        for found in set_differences(self._found.ids, delivered):
+            self._comparable += found.first_size
+            yield from found.only_first
+            yield from found.only_second
 
-        `wants` and `prior` are the members' earlier values. `n` is NULL for users that the ledger
-        does not know.
-        """
-        now = "CASE WHEN found.id IS NULL THEN 0 ELSE 1 END"
-        with _joining_in_cache(self._db):
-            self._run(
-                f"CREATE TEMP TABLE {drift_table(self._audience_id)} AS SELECT DISTINCT n, "
-                f"delivered AS was, {now} AS now, id AS who, wanted AS wants, "
-                f"{self._prior_state('delivered')} AS prior "
-                f"FROM (SELECT * FROM main.member WHERE {_KNOWN}) AS known "
-                f"FULL JOIN (SELECT id FROM {self._export} WHERE id <> '') AS found USING (id) "
-                f"WHERE n IS NULL OR delivered IS NOT {now} OR wanted IS NOT {now}"
-            )
-        self._run(f"ANALYZE {self._drift}")
-
-    def _note_drift_in_file(self) -> None:
-        """Note the members where `delivered` differs: first those who are not in the export.
-
-        Both sides are read in the order of an index and merged, in a quarter of the time in which
-        SQLite looks each of them up.
-        """
-        self._run(
-            f"CREATE TEMP TABLE {drift_table(self._audience_id)} "
-            "(n INTEGER PRIMARY KEY, was INTEGER, now INTEGER)"
+    def _stage_users(self) -> None:
+        """Stage the users who matter by both identifiers."""
+        former = f"SELECT EXISTS (SELECT 1 FROM main.member WHERE {_FORMER})"
+        self._has_former = bool(self._number(former))
+        users = self._found.users() if self._has_former or self._found.unidentified else ()
+        if self._id_type is IdType.USER_ID:
+            users = ((user_id, amplitude_id) for amplitude_id, user_id in users)
+        stage_users(
+            self._db,
+            self._audience_id,
+            (user for user in users if self._has_former or not user[0]),
         )
-        people = self._number(f"SELECT count(*) FROM main.member WHERE {_KNOWN}")
-        first, last = (
-            self._number(f"SELECT coalesce({end}(n), 0) FROM main.member") for end in ("min", "max")
-        )
-        self._values |= {"first": first, "last": last}
-        absent = f"temp.{absent_table(self._audience_id)}"
-        self._run(f"CREATE TEMP TABLE {absent_table(self._audience_id)} (n INTEGER PRIMARY KEY)")
-        self._run(
-            f"INSERT INTO {absent} SELECT n FROM main.member WHERE {_KNOWN} AND id IN "
-            f"(SELECT id FROM main.member WHERE {_KNOWN} "
-            f"EXCEPT SELECT id FROM {self._export} ORDER BY id)"
-        )
-        self._present = people - self._number(f"SELECT count(*) FROM {absent}")
-        self._run(
-            f"INSERT INTO {self._drift} SELECT n, delivered, 0 FROM {absent} "
-            "CROSS JOIN main.member USING (n) WHERE delivered IS NOT 0 ORDER BY n"
-        )
-        self._run(
-            f"INSERT INTO {self._drift} SELECT n, delivered, 1 FROM main.member "
-            f"WHERE {members_between(first, last, people)} AND delivered IS NOT 1 "
-            f"AND NOT EXISTS (SELECT 1 FROM {absent} AS absent WHERE absent.n = member.n)"
-        )
-        self._run(f"DROP TABLE {absent}")
 
     def _settle_former(self) -> None:
         """Settle members who were delivered by the ID type that is no longer in use.
@@ -260,10 +280,9 @@ class _Comparer:
         Either they are out of the cohort, or they are in it by the ID type in use too, whose row
         covers them; or else they are extra, and can only be removed by the former one.
         """
-        if not self._number(f"SELECT EXISTS (SELECT 1 FROM main.member WHERE {_FORMER})"):
-            return
-        self._has_former = True
-        self._index_found("other")
+        for column in ("id", "other"):
+            table = export_table(self._audience_id)
+            self._run(f"CREATE INDEX {self._export}_{column} ON {table} ({column})")
         listed = f"AND found.id NOT IN (SELECT id FROM {self._listed})"
         self._run(
             "UPDATE main.member SET rejection_id = NULL, refusals = 0, delivered = "
@@ -281,43 +300,20 @@ class _Comparer:
 
     def _differ_from_ledger(self) -> None:
         for kind, wanted in ((DifferenceKind.MISSING, 1), (DifferenceKind.LEFT, 0)):
-            if isinstance(self._db, ServerDb):
-                self._differ(
-                    kind,
-                    f"SELECT :id_type, who, prior FROM {self._drift} "
-                    f"WHERE wants = {wanted} AND now = {1 - wanted}",
-                )
-            else:
-                self._differ_in_file(kind, wanted)
-        self._differ_strangers("")
-
-    def _differ_in_file(self, kind: DifferenceKind, wanted: int) -> None:
-        """Record the members whose wanted state differs from what was found.
-
-        Each half has its own index; both in one query would read every member.
-        """
-        differ = (
-            "audience_id = :audience AND id_type = :id_type "
-            f"AND wanted = {wanted} AND delivered = {1 - wanted}"
-        )
-        for rejected in (
-            "rejection_id IS NULL AND wanted IS NOT delivered",
-            "rejection_id IS NOT NULL",
-        ):
             self._differ(
                 kind,
-                f"SELECT id_type, id, {self._prior_state()} FROM main.member "
-                f"LEFT JOIN {self._drift} AS drift USING (n) WHERE {differ} AND {rejected}",
+                f"SELECT :id_type, who, prior FROM {self._drift} "
+                f"WHERE wants = {wanted} AND now = {1 - wanted}",
             )
+        self._differ_strangers("")
 
     def _differ_from_list(self) -> None:
-        same = "audience_id = :audience AND id_type = :id_type AND member.id ="
+        listed = self._listed_with_members()
         self._differ(
             DifferenceKind.MISSING,
             f"SELECT :id_type, listed.id, CASE WHEN wanted = 1 THEN {self._prior_state()} "
-            f"ELSE {int(PriorState.NOTHING)} END FROM {self._listed} AS listed "
-            f"LEFT JOIN main.member ON {same} listed.id LEFT JOIN {self._drift} AS drift USING (n) "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = listed.id)",
+            f"ELSE {int(PriorState.NOTHING)} END FROM {listed} "
+            f"LEFT JOIN {self._drift} AS drift ON drift.n = member.n WHERE NOT {_IS_FOUND}",
         )
         not_listed = f"id NOT IN (SELECT id FROM {self._listed})"
         self._differ(
@@ -331,9 +327,8 @@ class _Comparer:
         self._differ_strangers(f"AND {not_listed}")
         self._differ(
             DifferenceKind.LISTED,
-            f"SELECT :id_type, id, {int(PriorState.NOTHING)} FROM {self._listed} AS listed WHERE "
-            f"EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = listed.id) "
-            f"AND NOT EXISTS (SELECT 1 FROM main.member WHERE {same} listed.id AND wanted = 1)",
+            f"SELECT :id_type, listed.id, {int(PriorState.NOTHING)} FROM {listed} "
+            f"WHERE {_IS_FOUND} AND coalesce(wanted, 0) = 0",
         )
         self._differ(
             DifferenceKind.UNLISTED,
@@ -341,26 +336,26 @@ class _Comparer:
             f":audience AND id_type = :id_type AND delivered = 0 AND wanted = 1 AND {not_listed}",
         )
 
+    def _listed_with_members(self) -> str:
+        """The list, its members and its strangers, joined; with them `_IS_FOUND` can be asked."""
+        return (
+            f"{self._listed} AS listed LEFT JOIN main.member ON audience_id = :audience "
+            "AND id_type = :id_type AND member.id = listed.id "
+            f"LEFT JOIN (SELECT who FROM {self._drift} WHERE n IS NULL) AS stranger "
+            "ON stranger.who = listed.id"
+        )
+
     def _differ_strangers(self, more: str) -> None:
         """Users in the cohort that the ledger does not know by either identifier."""
-        if self._has_former:
-            select = (
-                f"SELECT DISTINCT id FROM {self._export} AS found "
-                "WHERE id <> '' AND NOT EXISTS (SELECT 1 FROM main.member AS m "
-                "WHERE m.audience_id = :audience AND m.id_type = :id_type AND m.id = found.id) "
-                f"{self._except_former()} ORDER BY id"
-            )
-        elif isinstance(self._db, ServerDb):
-            select = f"SELECT who AS id FROM {self._drift} WHERE n IS NULL ORDER BY who"
-        else:  # merged in the order of two indexes, in a quarter of the time
-            select = (
-                f"SELECT id FROM {self._export} EXCEPT SELECT id FROM main.member WHERE {_KNOWN} "
-                "ORDER BY id"
-            )
+        by_id = (
+            f"AND EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = stranger.id "
+            f"{self._except_former()})"
+        )
         self._differ(
             DifferenceKind.STRANGER,
-            f"SELECT :id_type, id, {int(PriorState.NOTHING)} FROM ({select}) AS found "
-            f"WHERE id <> '' {more}",
+            f"SELECT :id_type, id, {int(PriorState.NOTHING)} "
+            f"FROM (SELECT who AS id FROM {self._drift} WHERE n IS NULL) AS stranger "
+            f"WHERE true {by_id if self._has_former else ''} {more} ORDER BY id",
         )
 
     def _except_former(self) -> str:
@@ -420,7 +415,7 @@ class _Comparer:
             ).fetchall()
         )
         strangers = counts.get(DifferenceKind.STRANGER, 0)
-        comparable = self._comparable(strangers)
+        comparable = self._count_comparable()
         by_id = self._number(
             "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
             "AND id_type = :id_type AND kind IN "
@@ -429,10 +424,9 @@ class _Comparer:
         in_both = comparable - by_id
         missing = counts.get(DifferenceKind.MISSING, 0)
         no_id = counts.get(DifferenceKind.NO_ID_IN_COHORT, 0)
-        people = self._number(f"SELECT count(*) FROM {self._export}")
+        people = self._found.entries
         if people != comparable + no_id:  # the export may have someone twice
-            amplitude_id = "other" if self._id_type is IdType.USER_ID else "id"
-            people = self._number(f"SELECT count(DISTINCT {amplitude_id}) FROM {self._export}")
+            people = self._found.count_people()
         self._values |= {
             "in_audience": in_both + missing,
             "in_cohort": people,
@@ -450,10 +444,10 @@ class _Comparer:
         }
         self._run(_COUNTED)
 
-    def _comparable(self, strangers: int) -> int:
+    def _count_comparable(self) -> int:
         """Count the users in the cohort who have an identifier of the audience's ID type."""
-        if self._present is not None and not (self._has_former or self._spec.is_against_list):
-            return self._present + strangers
+        if not self._has_former:
+            return self._comparable
         return self._number(
             f"SELECT count(DISTINCT id) FROM {self._export} WHERE id <> '' {self._except_former()}"
         )
@@ -473,10 +467,8 @@ class _Comparer:
         if not self._spec.is_against_list:
             return None
         return self._spec.list_known + self._number(
-            f"SELECT count(*) FROM {self._listed} AS listed WHERE is_named = 1 "
-            f"AND EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = listed.id) "
-            "AND NOT EXISTS (SELECT 1 FROM main.member WHERE audience_id = :audience "
-            "AND id_type = :id_type AND member.id = listed.id AND source_id <> 0)"
+            f"SELECT count(*) FROM {self._listed_with_members()} "
+            f"WHERE is_named = 1 AND {_IS_FOUND} AND coalesce(source_id, 0) = 0"
         )
 
     def _count_missing(self, prior_state: PriorState) -> int:

@@ -77,10 +77,6 @@ class ServerDb(ABC):
         """Load rows into some columns of a table, many times faster than INSERT."""
 
     @abstractmethod
-    def copy_text(self, table: str, columns: str, text: str) -> None:
-        """Load rows that are lines of cells with tabs between them, none of which is escaped."""
-
-    @abstractmethod
     def load(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
         """Load rows into a temporary table, which is made with these columns, or emptied first."""
 
@@ -150,6 +146,11 @@ def pending_rows(db: Db) -> PendingRows:
 _DENSE = 20  # rows for each one that is meant: SQLite reads so many in order while it seeks one
 
 
+def are_dense(first: int, last: int, size: int) -> bool:
+    """Whether reading these rows in order is faster than seeking `size` of them."""
+    return last - first < _DENSE * size
+
+
 def members_between(first: int, last: int, size: int) -> str:
     """The condition for an audience's members in these rows, about `size` of them.
 
@@ -157,7 +158,7 @@ def members_between(first: int, last: int, size: int) -> str:
     whole audience by its identifiers, which takes seconds for 2,000,000. The plus sign makes it
     read the rows from the first to the last one, unless most of them belong to other audiences.
     """
-    sign = "+" if last - first < _DENSE * size else ""
+    sign = "+" if are_dense(first, last, size) else ""
     return (
         f"{sign}member.audience_id = :audience AND {sign}member.id_type = :id_type "
         "AND member.n BETWEEN :first AND :last"

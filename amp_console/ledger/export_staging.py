@@ -1,34 +1,32 @@
-"""Temporary tables of the users found in a cohort, and of a list to compare it with.
+"""Temporary tables of what a comparison finds in an export, and of a list to compare it with.
 
 SQLite keeps them on disk, and removes them when its process ends. A comparison holds the audience's
 lease, so each audience has at most one of each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from amp_console.ledger.applied_lists import applied_lists
 from amp_console.ledger.db import ID_TYPE_CODE, Db, ServerDb, each_row
 from amp_console.ledger.forgotten import forgotten_people
-from amp_console.values import MAX_IDENTIFIER_BYTES, IdType, identifier_fault
-
-_MAX_CHARACTER = 4  # bytes of UTF-8
+from amp_console.values import IdType
 
 
 def export_table(audience_id: int) -> str:
-    """The name of the table of users found in the cohort."""
+    """Temporary table of users in the export, with their identifiers of both ID types."""
     return f"found_{int(audience_id)}"
+
+
+def changed_table(audience_id: int) -> str:
+    """Temporary table of identifiers that are either delivered or in the export, but not both."""
+    return f"changed_{int(audience_id)}"
 
 
 def drift_table(audience_id: int) -> str:
     """Temporary table of members whose membership in the export differs from `delivered`."""
     return f"drift_{int(audience_id)}"
-
-
-def absent_table(audience_id: int) -> str:
-    """Temporary table of members who are not in the export."""
-    return f"absent_{int(audience_id)}"
 
 
 def list_table(audience_id: int) -> str:
@@ -37,65 +35,28 @@ def list_table(audience_id: int) -> str:
 
 
 def drop_export(db: Db, audience_id: int) -> None:
-    """Drop the users found in the cohort, and the differences found."""
-    db.execute(f"DROP TABLE IF EXISTS temp.{export_table(audience_id)}")
-    db.execute(f"DROP TABLE IF EXISTS temp.{drift_table(audience_id)}")
+    """Drop what a comparison found in an export."""
+    for table in (export_table, changed_table, drift_table):
+        db.execute(f"DROP TABLE IF EXISTS temp.{table(audience_id)}")
 
 
-def begin_export(db: Db, audience_id: int) -> None:
-    """Start a new export of a cohort."""
-    drop_export(db, audience_id)
-    db.execute(
-        f"CREATE TEMP TABLE {export_table(audience_id)} (id TEXT NOT NULL, other TEXT NOT NULL)"
-    )
+def stage_users(db: Db, audience_id: int, users: Iterable[tuple[str, str]]) -> None:
+    """Keep users of the export: the identifier of the audience's ID type, and the other one."""
+    _stage(db, export_table(audience_id), ("id", "other"), users)
 
 
-def add_exported(
-    db: Db,
-    audience_id: int,
-    id_type: IdType,
-    users: str,
-) -> None:
-    """Add people who are in the cohort: a JSON object of User IDs ("": none) by Amplitude ID.
+def stage_changed(db: Db, audience_id: int, ids: Iterable[str]) -> None:
+    """Keep identifiers that are either delivered or in the export, but not both."""
+    _stage(db, changed_table(audience_id), ("id",), ((id_,) for id_ in ids))
 
-    A User ID that no ledger can store counts as none.
-    """
-    table = f"temp.{export_table(audience_id)}"
-    longest = max(map(len, users.split('","')))  # of a person, so that of a User ID is no more
-    may_be_too_much = _may_be_too_much("\\" in users, longest)
+
+def _stage(db: Db, table: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    typed = ", ".join(f"{column} TEXT NOT NULL" for column in columns)
     if isinstance(db, ServerDb):
-        columns = "other, id" if id_type is IdType.USER_ID else "id, other"
-        lines = None if may_be_too_much else _as_lines(users)
-        if lines is not None:
-            db.copy_text(table, columns, lines)
-        else:
-            db.copy(table, columns, _known(users).items())
-        return
-    if may_be_too_much:
-        users = msgspec.json.encode(_known(users)).decode()
-    columns = "value, key" if id_type is IdType.USER_ID else "key, value"
-    db.execute(f"INSERT INTO {table} SELECT {columns} FROM json_each(?)", (users,))
-
-
-def _as_lines(users: str) -> str | None:
-    """A JSON object without escapes as lines of cells; None if a cell looks like a separator.
-
-    What separates the cells is replaced: decoding them would take longer than the server's COPY.
-    """
-    lines = users[2:-2].replace('":"', "\t").replace('","', "\n")
-    return f"{lines}\n" if lines and '"' not in lines else None
-
-
-def _known(users: str) -> dict[str, str]:
-    """Leave out User IDs that no ledger can store; few texts have to be checked for that."""
-    known = msgspec.json.decode(users, type=dict[str, str])
-    if _may_be_too_much("\\" in users, max(map(len, known.values()), default=0)):
-        return {id_: "" if identifier_fault(user) else user for id_, user in known.items()}
-    return known
-
-
-def _may_be_too_much(has_escapes: bool, longest: int) -> bool:
-    return has_escapes or longest * _MAX_CHARACTER > MAX_IDENTIFIER_BYTES
+        db.load(table, typed, rows)
+    else:
+        db.execute(f"CREATE TEMP TABLE {table} ({typed})")
+        db.executemany(f"INSERT INTO temp.{table} VALUES ({', '.join('?' * len(columns))})", rows)
 
 
 def drop_list(db: Db, audience_id: int) -> None:

@@ -25,16 +25,16 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from amp_console.connections import Connection
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.engage.batch import EventBatch
-from amp_console.ledger import Db, Ledger, compare, deliveries, export_staging, open_ledger
+from amp_console.ledger import Db, Ledger, compare, deliveries, open_ledger
 from amp_console.ledger.audiences import discover, link_existing
+from amp_console.ledger.cohort_export import CohortExport
 from amp_console.ledger.counts import stored_bytes
 from amp_console.ledger.db import ServerDb
 from amp_console.ledger.deliveries import RequestAnswer
@@ -155,26 +155,19 @@ def deliver(ledger: Ledger, _: Size, seconds: dict[str, float]) -> None:
 
 
 def compare_cohort(ledger: Ledger, size: Size, seconds: dict[str, float]) -> None:
-    """Stage an export in parts, one while the next is made, as a download does; compare it."""
+    """Read an export in parts, as a download does; compare it."""
     audience_id = add_audience(ledger)
     drift = size.compared // 100
     ledger.write(fill, audience_id, size.compared, 1)
     ledger.write(settle)
-    with timed(seconds, "stage"), ThreadPoolExecutor(1) as thread:
-        ledger.stage(export_staging.begin_export, audience_id)
-        staging: Future[None] | None = None
-        for first in range(drift, size.compared + drift, 10_000):
-            people = {str(n): user(n + 1) for n in range(first, first + 10_000)}
-            part = json.dumps(people, separators=(",", ":"))
-            if staging is not None:
-                staging.result()
-            staging = thread.submit(
-                ledger.stage, export_staging.add_exported, audience_id, IdType.USER_ID, part
-            )
-        if staging is not None:
-            staging.result()
-    with timed(seconds, "compare"):
-        found = ledger.write(compare.compare_cohort, compare.ComparisonSpec(1, audience_id, NOW))
+    with closing(CohortExport(IdType.USER_ID)) as export:
+        with timed(seconds, "read"):
+            for first in range(drift, size.compared + drift, 10_000):
+                people = {str(n): user(n + 1) for n in range(first, first + 10_000)}
+                export.add(json.dumps(people, separators=(",", ":")))
+        with timed(seconds, "compare"):
+            spec = compare.ComparisonSpec(1, audience_id, NOW)
+            found = ledger.write(compare.compare_cohort, spec, export)
     assert (found.missing, found.strangers) == (drift, drift), found
 
 

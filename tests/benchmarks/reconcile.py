@@ -61,10 +61,10 @@ def tell_peak():
 atexit.register(tell_peak)
 from amp_console.ledger import compare, open_ledger
 compare_cohort = compare.compare_cohort
-def timed(db, occasion):
+def timed(db, *values):
     begun = time.perf_counter()
     try:
-        return compare_cohort(db, occasion)
+        return compare_cohort(db, *values)
     finally:
         print(f"compared in {time.perf_counter() - begun:.2f}", file=sys.stderr)
 compare.compare_cohort = timed

@@ -26,7 +26,6 @@ from amp_console.ledger.errors import (
     LedgerTooNew,
     LedgerUnreachable,
 )
-from amp_console.ledger.export_staging import add_exported, begin_export
 from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, SourceBusy
 from amp_console.ledger.members import NewestChanges, known_members, merge
@@ -40,6 +39,7 @@ from amp_console.ledger.runs import RunKind, begin_run
 from amp_console.ledger.schema import migrate
 from amp_console.ledger.sources import ReadCounts, begin_source
 from amp_console.values import AudienceRef, Change, IdType, Operation, Secret
+from tests.ledger.exports import exported
 from tests.ledger.helpers import enters, leaves, read, start, wanted
 from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 from tests.postgresql import PASSWORD, PostgresqlServer
@@ -485,9 +485,8 @@ def test_a_comparison_is_planned_for_many_who_differ(ledger: Ledger) -> None:
     ledger.write(link_existing, known.id, "cohort1")
 
     def compared(db: Db) -> object:
-        begin_export(db, known.id)
-        add_exported(db, known.id, known.id_type, '{"1":"u1"}')
-        compare_cohort(db, ComparisonSpec(1, known.id, 1))
+        with exported({"1": "u1"}) as export:
+            compare_cohort(db, ComparisonSpec(1, known.id, 1), export)
         return nested_loops(db)
 
     def nested_loops(db: Db) -> object:
@@ -495,29 +494,6 @@ def test_a_comparison_is_planned_for_many_who_differ(ledger: Ledger) -> None:
 
     assert ledger.write(compared) == ("off",)
     assert ledger.read(nested_loops) == ("on",)
-
-
-@postgresql_only
-def test_only_the_join_of_a_comparison_is_kept_to_what_fits_into_a_cache(ledger: Ledger) -> None:
-    known, memory = start(ledger), list[tuple[str, bool]]()
-    ledger.write(link_existing, known.id, "cohort1")
-
-    class Watched(PostgresDb):
-        def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
-            (size,) = super().execute("SHOW work_mem").fetchone()
-            memory.append((size, " FULL JOIN " in sql))
-            return super().execute(sql, parameters)
-
-    def compared(db: Db) -> None:
-        assert isinstance(db, PostgresDb)
-        begin_export(db, known.id)
-        add_exported(db, known.id, known.id_type, '{"1":"u1"}')
-        compare_cohort(Watched(db.connection), ComparisonSpec(1, known.id, 1))
-
-    ledger.write(compared)
-    assert ("4MB", True) in memory
-    assert ("64MB", True) not in memory
-    assert memory[-1] == ("64MB", False)
 
 
 @postgresql_only

@@ -11,10 +11,10 @@ import pytest
 from amp_console.connections.read_only import ReadOnly
 from amp_console.engage import EventBatch
 from amp_console.engage.membership import FilterReason
-from amp_console.ledger import deliveries, erasures, export_staging, open_ledger, staged_changes
+from amp_console.ledger import deliveries, erasures, open_ledger, staged_changes
 from amp_console.ledger.audience_queries import AudienceQuery
 from amp_console.ledger.backups import BackupOptions, list_backups
-from amp_console.ledger.compare import ComparisonSpec, compare_cohort
+from amp_console.ledger.compare import ComparisonSpec
 from amp_console.ledger.erased_text import COUNTED, NAMES, TEXTS, Eraser
 from amp_console.ledger.erasures import PairedTooOften
 from amp_console.ledger.event_log import LogFilter, LogKind, log_page
@@ -37,6 +37,7 @@ from amp_console.sync.ingest.snapshot import SnapshotReader
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.queries.person import explain_person
 from amp_console.values import AudienceRef, Change, IdType, Operation
+from tests.ledger.exports import compared as compare_exported
 from tests.ledgers import sqlite_only
 from tests.sync.webhook_sender import leave_received
 from tests.sync.workspace import Clock, Workspace, event
@@ -632,14 +633,12 @@ async def test_a_comparison_with_an_older_export_does_not_list_them(
     workspace.enter("u1", ANA)
     await workspace.sync()
     ledger, known = workspace.ledger, workspace.audience()
-    ledger.stage(export_staging.begin_export, known.id)
-    found = json.dumps({"1": "u1", ANAS_DEVICE: ANA, "3": "stranger"})
-    ledger.stage(export_staging.add_exported, known.id, known.id_type, found)
+    found = {"1": "u1", ANAS_DEVICE: ANA, "3": "stranger"}
     exported_at = clock.now
     clock.advance(5)
     assert (await forget_all(workspace, ANA)).is_done
     spec = ComparisonSpec(run_id=1, audience_id=known.id, at=exported_at)
-    compared = ledger.write(compare_cohort, spec)
+    compared = compare_exported(ledger, spec, found)
     assert (compared.strangers, compared.missing, compared.has_left) == (1, 0, 0)
     assert ledger.read(explain_person, ANA) == []
 

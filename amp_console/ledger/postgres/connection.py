@@ -266,16 +266,9 @@ class PostgresDb(ServerDb):
 
     def copy(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
         """Load rows into some columns of a table, many times faster than INSERT."""
-        self._copy(table, columns, _copied(rows))
-
-    def copy_text(self, table: str, columns: str, text: str) -> None:
-        """Load rows that are lines of cells with tabs between them, none of which is escaped."""
-        self._copy(table, columns, [text.encode()])
-
-    def _copy(self, table: str, columns: str, parts: Iterable[bytes]) -> None:
         target = translate(table).sql
         with self.connection.cursor().copy(f"COPY {target} ({columns}) FROM STDIN") as copy:
-            for part in parts:
+            for part in _copied(rows):
                 copy.write(part)
 
     def load(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -112,12 +112,6 @@ class AudienceWorker:
         """
         return await self._writes.awrite(fenced, self._fence, change, *args, **kwargs)
 
-    async def stage(
-        self, work: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Work on temporary tables of the ledger's connection. Raises `LedgerError`."""
-        return await self._ledger.astage(work, *args, **kwargs)
-
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[None]:
         """Hold the audience's lease; raises `AudienceBusy` if another process does."""

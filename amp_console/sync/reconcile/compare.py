@@ -1,11 +1,13 @@
 """Comparing cohorts with their audiences: a run that only reads."""
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import msgspec
 
-from amp_console.ledger import Db, export_staging
+from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience
+from amp_console.ledger.cohort_export import CohortExport
 from amp_console.ledger.compare import ComparisonSpec, compare_cohort
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.downloads import close_download
@@ -66,8 +68,8 @@ async def compare(
         raise AudienceBlocked(
             "It has no cohort, so there is nothing to compare. The next sync creates one."
         )
-    try:
-        download = await downloader.download(worker)
+    with closing(CohortExport(audience.id_type)) as export:
+        download = await downloader.download(worker, export)
         worker.show("comparing")
         spec = ComparisonSpec(
             run_id=worker.run.id,
@@ -78,11 +80,9 @@ async def compare(
             applies=applies,
             list_known=against.known if against else 0,
         )
-        return await worker.write(_compare, spec, download.id)
-    finally:
-        await worker.stage(export_staging.drop_export, audience.id)
+        return await worker.write(_compare, spec, export, download.id)
 
 
-def _compare(db: Db, spec: ComparisonSpec, download_id: int) -> Comparison:
+def _compare(db: Db, spec: ComparisonSpec, export: CohortExport, download_id: int) -> Comparison:
     close_download(db, download_id)
-    return compare_cohort(db, spec)
+    return compare_cohort(db, spec, export)

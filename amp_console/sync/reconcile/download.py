@@ -1,4 +1,4 @@
-"""Downloading a cohort: request an export, wait for it, read its file into the ledger.
+"""Downloading a cohort: request an export, wait for it, read its file.
 
 Each export counts towards the monthly quota, so none is requested twice: an export requested
 before a crash or a cancelled wait is reused while it is recent enough.
@@ -16,7 +16,8 @@ from amp_console.amplitude import (
     RateLimited,
     Transient,
 )
-from amp_console.ledger import downloads, export_staging
+from amp_console.ledger import downloads
+from amp_console.ledger.cohort_export import CohortExport
 from amp_console.ledger.downloads import Download
 from amp_console.sync.delivery.context import AudienceBlocked
 from amp_console.sync.delivery.pending import is_listed
@@ -39,16 +40,17 @@ class CohortDownloader:
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(CONCURRENT_EXPORTS)
 
-    async def download(self, worker: AudienceWorker) -> Download:
-        """Stage the members of the worker's cohort in the ledger's export table.
+    async def download(self, worker: AudienceWorker, export: CohortExport) -> Download:
+        """Read the members of the worker's cohort into an export.
 
-        Raises `AudienceBlocked`, `CohortGone`, `KeysRefused`, and what waiting raises.
+        Raises `AudienceBlocked`, `CohortGone`, `KeysRefused`, `LedgerError`, and what waiting
+        raises.
         """
         worker.show("waiting for a free export slot in Amplitude")
         async with self._slots:
             download = await _started(worker)
             await _wait_for(worker, download)
-            await _read(worker, download)
+            await _read(worker, download, export)
         return download
 
 
@@ -149,12 +151,12 @@ async def _drop(worker: AudienceWorker, download: Download, error: BadRequest) -
     )
 
 
-async def _read(worker: AudienceWorker, download: Download) -> None:
+async def _read(worker: AudienceWorker, download: Download, export: CohortExport) -> None:
     expired = 0
     while True:
         await worker.checkpoint()
         try:
-            await _read_once(worker, download)
+            await _read_once(worker, download, export)
             return
         except DownloadLinkExpired as error:
             expired += 1
@@ -171,25 +173,14 @@ async def _read(worker: AudienceWorker, download: Download) -> None:
             await _drop(worker, download, error)
 
 
-async def _read_once(worker: AudienceWorker, download: Download) -> None:
-    """Read the file from its start; members are staged while the next ones are unpacked."""
-    audience = worker.audience
-    await worker.stage(export_staging.begin_export, audience.id)
-    read, staging = 0, None
+async def _read_once(worker: AudienceWorker, download: Download, export: CohortExport) -> None:
+    """Read the file from its start."""
+    export.clear()
+    read = 0
     async with aclosing(worker.client.members(download.request_id)) as pieces:
-        try:
-            async for members in pieces:
-                if staging is not None:
-                    await staging
-                staging = asyncio.create_task(
-                    worker.stage(
-                        export_staging.add_exported, audience.id, audience.id_type, members.users
-                    )
-                )
-                read += members.people
-                worker.show(f"reading the cohort, {read:,} members")
-                await worker.checkpoint()
-        finally:
-            if staging is not None:
-                await staging
+        async for members in pieces:
+            await asyncio.to_thread(export.add, members.users)
+            read += members.people
+            worker.show(f"reading the cohort, {read:,} members")
+            await worker.checkpoint()
     worker.retry_budget.renew()
