@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from textual.pilot import Pilot
 from textual.strip import Strip
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
@@ -159,6 +159,8 @@ async def _painted(pilot: Pilot[None], demo: SimulatedSession) -> str:
     await until(pilot, lambda: not any(w.is_running for w in app.workers if w.group in READING))
     for field in app.screen.query(Input):
         field.cursor_blink = False
+    for area in app.screen.query(TextArea):  # `cursor_blink` would keep a line painted without it
+        area._pause_blink(visible=area.has_focus)
     before: list[Strip] = []
     while before != (now := rendered(app)):  # including colors
         before = now
