@@ -1,9 +1,9 @@
 """The base of all screens: the frame, loading, keys, going back, help and filter."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.walk import walk_depth_first
 from textual.widget import Widget
 from textual.worker import Worker
 
@@ -33,6 +34,7 @@ from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.too_small import SCREEN, TooSmall
 
+W = TypeVar("W", bound=Widget)
 NO_MATCH = "The filter leaves no row: press Esc to show all."
 SORTING = "Press a marked letter to sort by that column, o to undo sorting, Esc to cancel."
 FILTER = Binding("slash", "filter", "Filter", key_display="/", id="filter")
@@ -294,23 +296,28 @@ def _panels_around(widget: Widget | None) -> set[DOMNode]:
 # through all ancestors of each widget, took a tenth of the time of a key press.
 
 
+def _all_of(screen: BaseScreen, kind: type[W]) -> Iterator[W]:
+    """Yield the widgets of a kind; a caller that needs only the first stops the search there."""
+    return (node for node in walk_depth_first(screen) if isinstance(node, kind))
+
+
 def _has_row(screen: BaseScreen) -> bool:
     """Whether there is a row under the cursor."""
-    return screen.walk_children(Grid)[0].key is not None
+    return next(_all_of(screen, Grid)).key is not None
 
 
 def _has_panels(screen: BaseScreen) -> bool:
     """Whether the focus is in one of several visible lists and texts."""
-    panels = (node for node in screen.walk_children() if isinstance(node, Grid | ScrollPane))
+    panels = (node for node in walk_depth_first(screen) if isinstance(node, Grid | ScrollPane))
     shown = (panel for panel in panels if panel.region and panel.focusable)
     return isinstance(screen.focused, Grid | ScrollPane) and len([*islice(shown, 2)]) > 1
 
 
 def _back_label(screen: BaseScreen) -> str:
     """What Esc does now, in the order of `action_back`; "" for nothing."""
-    if any(grid.marks and grid.region for grid in screen.walk_children(Grid)):
+    if any(grid.marks and grid.region for grid in _all_of(screen, Grid)):
         return "Unmark"
-    if any(split.is_entered for split in screen.walk_children(Split)):
+    if any(split.is_entered for split in _all_of(screen, Split)):
         return BACK
     if _is_filtered(screen):
         return "Show all"
@@ -318,7 +325,7 @@ def _back_label(screen: BaseScreen) -> str:
 
 
 def _is_filtered(screen: BaseScreen) -> bool:
-    return any(bar.value and bar.region for bar in screen.walk_children(FilterBar))
+    return any(bar.value and bar.region for bar in _all_of(screen, FilterBar))
 
 
 def _reason_without_row(screen: BaseScreen) -> str:

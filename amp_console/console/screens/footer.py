@@ -167,8 +167,7 @@ class ScreenFooter:
                 first = next((item for item in candidates if not self._is_typed(item.key)), None)
                 if first is None or not first.description or name in seen:
                     continue
-                is_left_out = name in withheld or self._lacks_row(action_name(name))
-                if node is screen and is_left_out:
+                if node is screen and (name in withheld or self._lacks_row(action_name(name))):
                     continue
                 is_ours = first.show or name in named
                 is_ours |= node in (screen, screen.app) and first.id is not None
