@@ -253,7 +253,7 @@ async def test_a_retried_user_says_how_they_stand_by_now(harness: ConsoleHarness
         await pilot.press("y")
         await until_shown(pilot, "Now", "Not in the cohort yet")
         await pilot.press("U")
-        await until_notified(pilot, "were retried")
+        await until_notified(pilot, "have been retried")
         with harness.workspace(connection) as workspace:
             workspace.set_faults()
             sync(workspace)
