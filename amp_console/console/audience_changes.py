@@ -86,7 +86,7 @@ def _switched(name: str, *, is_enabled: bool) -> str:
     if not is_enabled:
         text = (
             "disabled: Sync all skips it and live sessions send nothing for it; its changes "
-            "stay pending. Press t to enable it again."
+            "stay pending. To enable it again, press t on its row."
         )
     return f"“{clean(name)}” is {text}"
 

@@ -297,7 +297,7 @@ async def test_an_audience_is_switched_off_and_on_at_home(harness: ConsoleHarnes
         assert (
             last(pilot)
             == f"“{SHOPPERS}” is disabled: Sync all skips it and live sessions send nothing "
-            "for it; its changes stay pending. Press t to enable it again."
+            "for it; its changes stay pending. To enable it again, press t on its row."
         )
         await pilot.press("t")
         await until(

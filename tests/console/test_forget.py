@@ -5,9 +5,15 @@ from textual.pilot import Pilot
 
 from amp_console.simulator import Answer, Call, Rule
 from tests.console.harness import ConsoleHarness, until_shown
+from tests.console.sample_audiences import FRESH
 from tests.console.test_person import person_shown
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
+
+
+def two_with_the_same_beginning(workspace: Workspace) -> None:
+    workspace.read(event(f"ghost-{n}", True, audience=FRESH) for n in (1, 2))
 
 
 async def confirm(pilot: Pilot[None], id_: str) -> None:
@@ -29,6 +35,15 @@ async def test_someone_is_forgotten_once_the_identifier_was_typed_again(
         await until_shown(pilot, "No event contains this identifier.")
     members = harness.simulator.world.members
     assert not any("l3" in members(cohort.id) for cohort in harness.simulator.world.cohorts())
+
+
+async def test_no_one_is_forgotten_by_the_beginning_of_an_identifier(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, "ghost-", two_with_the_same_beginning) as pilot:
+        await until_shown(pilot, "2 identifiers begin with it", "ghost-1")
+        await pilot.press("D")
+        await until_shown(pilot, "Press Enter to open the marked one first.")
 
 
 async def test_without_the_identifier_nothing_is_done(harness: ConsoleHarness) -> None:

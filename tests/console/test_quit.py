@@ -125,8 +125,8 @@ async def test_an_import_is_stopped_and_what_was_read_is_kept(
         assert workspace.ledger.read(outstanding, workspace.audience()).add == 1
 
 
-@pytest.mark.parametrize("key", ["q", "ctrl+q"])
-async def test_both_keys_ask_the_same_question_once(harness: ConsoleHarness, key: str) -> None:
+@pytest.mark.parametrize("key", ["q", "ctrl+q", "ctrl+c"])
+async def test_all_keys_ask_the_same_question_once(harness: ConsoleHarness, key: str) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS, "? Help  q Quit")

@@ -230,6 +230,8 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         """Why an action is unavailable now."""
         if action in {"ask", "ask_segment", "forget"} and not self._text:
             return "Type an identifier first."
+        if action == "forget" and self._suggested:
+            return "No event has exactly this ID. Press Enter to open the marked one first."
         user = _rejected(self._chosen)
         if action == "retry" and user is not None:
             return reason_not_to_retry(self.session.connection, [user.code])
