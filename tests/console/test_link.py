@@ -100,7 +100,7 @@ async def test_a_cohort_that_was_searched_for_is_linked_and_the_list_is_left(
         await until_on(pilot, AudiencesScreen)
 
 
-async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleHarness) -> None:
+async def test_linking_says_who_is_added_and_keeps_the_name(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     cohort_id = cohort(harness, "A webinar's guests", 12)
     async with harness.open(size=(80, 24)) as pilot:
@@ -109,7 +109,7 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleH
         await pilot.press("l")
         await until_shown(pilot, f"Link {FRESH} to a cohort", "A webinar's guests")
         await pilot.press("enter")
-        await until_shown(pilot, "a cohort of 12 users owned by ", "does not know who is in it")
+        await until_shown(pilot, "a cohort of 12 users owned by ", "even those who are")
         await pilot.press("n")
         await until_on(pilot, LinkScreen)
         assert saved(harness, FRESH).cohort_id is None

@@ -238,8 +238,8 @@ audience only: two audiences would undo each other's changes."""
             safe_text(f"“{_name(cohort)}”, a cohort {size}{_owned(cohort)}."),
             safe_text(""),
             safe_text(
-                "amp-console does not know who is in it already. The next sync adds all members "
-                "of the audience. Its other members stay."
+                "The next sync adds all members of the audience, even those who are in it "
+                "already. The cohort's other members stay."
             ),
         ]
         removes = leaving > 0 and cohort.size != 0
