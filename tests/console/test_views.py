@@ -54,6 +54,27 @@ async def test_a_view_is_saved_and_comes_back_at_the_next_start(harness: Console
         await until(pilot, lambda: kept(harness) == (["Mine"], ""))
 
 
+async def test_a_list_that_was_changed_is_not_called_by_the_name_of_its_view(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    views = {"Mine": SavedView(filter="laps")}
+    keep_views(harness.environment.folders.config_file, lambda _: views, "Mine")
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED, "view: Mine ")
+        await pilot.press("v")
+        await until_shown(pilot, "✓  Mine")
+        await pilot.press("escape", "escape")
+        await until_shown(pilot, FRESH, "view: Mine, changed")
+        await pilot.press("v")
+        await until_shown(pilot, "Mine", "All audiences")
+        assert "✓" not in picture(pilot)
+        await pilot.press("enter")
+        await until_shown(pilot, LAPSED, "view: Mine ")
+        await pilot.press("o", "m")
+        await until_shown(pilot, "view: Mine, changed")
+
+
 async def test_views_are_renamed_and_deleted(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     file = harness.environment.folders.config_file

@@ -54,10 +54,12 @@ class ViewsDialog(Dialog[ViewChoice]):
         Binding("c", "choose('columns')", "Columns", show=False),
     ]
 
-    def __init__(self, views: dict[str, SavedView], used: str) -> None:
+    def __init__(self, views: dict[str, SavedView], used: str, *, is_changed: bool) -> None:
+        """`is_changed`: the list no longer looks as the view in use does, so none is marked."""
         super().__init__()
         self._views = views
         self._used = used
+        self._is_changed = is_changed
 
     def box(self) -> ComposeResult:
         yield Grid(VIEWS, glyphs=self.services.glyphs)
@@ -65,11 +67,12 @@ class ViewsDialog(Dialog[ViewChoice]):
     def on_mount(self) -> None:
         glyphs, grid = self.services.glyphs, self.query_one(Grid)
         shown = {"": SavedView(), **self._views}
+        marked = None if self._is_changed else self._used
         rows = [
             Row(
                 name,
                 (
-                    Cell(glyphs.mark if name == self._used else "", "accent"),
+                    Cell(glyphs.mark if name == marked else "", "accent"),
                     Cell(name or EVERYTHING),
                     Cell(described(view, glyphs), "dim"),
                 ),

@@ -9,6 +9,7 @@ from amp_console.console.context import Services, services_of
 from amp_console.console.screens.audiences.rows import COLUMNS, DEFAULT, STATUS
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, Row
+from amp_console.text import clean
 
 LABELS = tuple(column.label for column in COLUMNS)
 DEFAULT_LABELS = LABELS[: len(DEFAULT)]
@@ -61,6 +62,18 @@ class ListLayout:
             () if tuple(shown) == DEFAULT_LABELS else tuple(shown),
         )
 
+    @property
+    def view(self) -> str:
+        """The view in use, and whether the list has been changed since; "" for none."""
+        used = services_of(self._screen).views.used
+        changed = ", changed" if self.is_changed else ""
+        return f"view: {clean(used, 40)}{changed}" if used else ""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the list no longer looks as the view in use does."""
+        return self.current != services_of(self._screen).views.current
+
     def apply(self, view: SavedView) -> None:
         """Apply a view; ignore columns that do not exist."""
         wanted = [LABELS.index(label) for label in dict.fromkeys(view.columns) if label in LABELS]
@@ -89,7 +102,10 @@ class ListLayout:
 
         services = services_of(self._screen)
         views = services.views
-        while (choice := await services.ask(ViewsDialog(views.by_name, views.used))) is not None:
+        while True:
+            dialog = ViewsDialog(views.by_name, views.used, is_changed=self.is_changed)
+            if (choice := await services.ask(dialog)) is None:
+                return
             match choice.action:
                 case ViewAction.USE:
                     views.use(choice.name)

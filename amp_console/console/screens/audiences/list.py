@@ -163,8 +163,7 @@ order and columns as a view."""
                 sort=STATUS,
                 id="list",
             ),
-            id="audiences",
-            classes="panel",
+            view=lambda: self._layout_of_list.view,
         )
         yield Split(panel, AudienceDetail(self.loader, lambda: self.current), id="home")
 

@@ -1,9 +1,10 @@
 """The panel of home's list; its title says what is listed, and what needs attention."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from textual.containers import Container
 from textual.content import Content
+from textual.widget import Widget
 
 from amp_console.console.context import services_of
 from amp_console.console.screens.audiences.rows import joined, title
@@ -11,7 +12,6 @@ from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.sync.queries.status import AudienceSummary
-from amp_console.text import clean
 
 BORDER = 6  # columns of a border line that text can't use
 
@@ -20,7 +20,12 @@ class AudiencesPanel(Container):
     """The list of audiences with its filter, and a title that counts the matches."""
 
     BORDER_TITLE = "Audiences"
-    _found: Sequence[AudienceSummary] = ()
+
+    def __init__(self, *children: Widget, view: Callable[[], str]) -> None:
+        """`view` returns the view in use, in words; "" for none."""
+        super().__init__(*children, id="audiences", classes="panel")
+        self._view = view
+        self._found: Sequence[AudienceSummary] = ()
 
     def entitle(self, found: Sequence[AudienceSummary]) -> None:
         """Count the audiences shown in the title; counts that do not fit go below the list."""
@@ -33,8 +38,8 @@ class AudiencesPanel(Container):
         more: list[str] = []
         if found:
             line, more = title(services, shown, room, len(found))
-        used = services.views.used
-        more += [f"view: {clean(used, 40)}"] if used else []
+        view = self._view()
+        more += [view] if view else []
         marked = self.query_one(Grid).marks.words
         more = [marked, *more] if marked else more
         self.border_title = line
@@ -49,6 +54,9 @@ class AudiencesPanel(Container):
         self.entitle(self._found)
 
     def on_grid_marks_changed(self) -> None:
+        self.entitle(self._found)
+
+    def on_grid_sorted(self) -> None:
         self.entitle(self._found)
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
