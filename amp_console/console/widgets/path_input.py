@@ -41,7 +41,10 @@ class PathInput(Input):
         is_selected: bool = False,
         id: str | None = None,  # noqa: A002  # Textual's word
     ) -> None:
-        """`is_selected`: the next letter replaces the suggested path instead of extending it."""
+        """`is_selected`: the next letter replaces the suggested path instead of extending it.
+
+        A path that was typed is extended, even after the focus has come back.
+        """
         super().__init__(value, placeholder=placeholder, select_on_focus=is_selected, id=id)
         self.listing = PathListing((), (), "")
         self._listed = ""  # the text of the current listing
@@ -51,6 +54,7 @@ class PathInput(Input):
         self.refresh_listing()
 
     def on_input_changed(self) -> None:
+        self.select_on_focus = self.select_on_focus and self.value == self._put_forward
         self.refresh_listing()
 
     def refresh_listing(self) -> None:
