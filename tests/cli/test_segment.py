@@ -295,7 +295,7 @@ def test_a_deleted_connection_says_that_the_keyring_kept_its_tokens(operator: Op
     assert len(backends.Memory.items) == 1, "the new token"
 
 
-def test_an_address_that_was_broken_by_hand_leaves_everything_unknown(
+def test_an_address_that_was_broken_by_hand_is_wrong_usage_and_the_ledger_still_answers(
     operator: Operator, tmp_path: Path
 ) -> None:
     take_in(operator, tmp_path, "ana")
@@ -304,9 +304,13 @@ def test_an_address_that_was_broken_by_hand_leaves_everything_unknown(
     before, section, after = settings.read_text().partition(".segment]")
     settings.write_text(before + section + after.replace("http://", "ftp://"))
     ended = operator.run("audiences", "--segment")
-    assert ended.status == 1
-    assert "Segment can't be asked: the base URL must start with https://" in ended.err
-    assert "now is unknown. Segment can't be asked: " in operator.run("person", "ana").out
+    reason = "Correct its base_url in the settings file."
+    assert (ended.status, ended.out) == (2, "")
+    assert reason in ended.err
+    one = operator.run("person", "ana")
+    assert one.status == 2
+    assert "should be     in the cohort" in one.out
+    assert reason in one.err
 
 
 @pytest.mark.parametrize("service", ["segment", "amplitude"])

@@ -403,7 +403,7 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     await _visit(pilot, "escape", "in both")
     await _visit(pilot, "1", "11,774")
     await pilot.press("a")
-    await _visit(pilot, "r", "not compared")
+    await _visit(pilot, "r", "Compare all 4")
     await _visit(pilot, "r", "Compare 4 audiences?")
     await _visit(pilot, "y", "has ended.", "5 of 500 downloads used")
     detail = pilot.app.screen.query_one("#one")  # hidden by the notification in a small window

@@ -75,7 +75,7 @@ async def test_one_used_before_comes_first_the_next_time(harness: ConsoleHarness
         await until_shown(pilot, "Sync all", "Plan a sync of")
         assert lines(pilot)[0] == "Sync"
         await pilot.press(*"field map", "enter")
-        await until_shown(pilot, "▸5 Conn.", "Where events carry")
+        await until_shown(pilot, "▸5 Conn.", "Field mapping ·")
         await pilot.press("escape", "ctrl+p")
         await until_on(pilot, Palette)
         assert lines(pilot)[:2] == ["Field mapping", "Sync"]
