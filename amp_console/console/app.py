@@ -52,7 +52,7 @@ class ConsoleApp(App[None]):
         Binding("q", "quit", "Quit", show=False, id="quit.ask"),
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
         # Textual's own only names the key that quits; an input copies with it.
-        Binding("ctrl+c", "quit", "Quit", show=False, system=True),
+        Binding("ctrl+c", "quit", show=False, system=True),
         # Here, not on the screens, so that it is last in every footer.
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
         *PLACE_KEYS,
