@@ -10,6 +10,7 @@ from textual.content import Content
 
 from amp_console.console.context import Services
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.routes import (
     MainScreen,
     OpenErrors,
@@ -25,7 +26,8 @@ from amp_console.console.widgets.grid import CellPart
 from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import Headcount, InCohort
-from amp_console.sync.queries.status import AudienceSummary, State, Status
+from amp_console.ledger.runs import RunKind
+from amp_console.sync.queries.status import AudienceSummary, State, Status, share_of
 from amp_console.text import plural
 
 STATUS_TONES = {
@@ -87,15 +89,21 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     live, audience = services.jobs.live, known.audience
     followed = live.audience(audience.id) if live is not None else None
     size = services.figures.size_of(audience)
-    refused = services.figures.are_keys_refused
-    if followed is None:
-        return known.states(size, are_keys_refused=refused)
+    sync = services.jobs.sync_of(audience.id)
     return known.states(
         size,
-        is_live=followed.is_live,
-        is_paused=followed.is_paused,
-        are_keys_refused=refused,
+        is_live=None if followed is None else followed.is_live,
+        is_paused=followed is not None and followed.is_paused,
+        are_keys_refused=services.figures.are_keys_refused,
+        run_words="" if sync is None else sync_words(sync, audience.id),
     )
+
+
+def sync_words(sync: SyncJob, audience_id: int) -> str:
+    """What a sync of this console does for an audience: "sync 45%"; "" before it has started."""
+    now = sync.progress_of(audience_id)
+    doing = "paused" if sync.stop.is_paused else RunKind.SYNC
+    return "" if now is None else f"{doing}{share_of(now.done, now.total)}"
 
 
 def badge_route(status: Status, audience_id: int) -> Route | None:

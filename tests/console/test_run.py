@@ -225,6 +225,27 @@ async def test_a_run_is_paused_and_continues(harness: ConsoleHarness, simulator:
         await until_shown(pilot, "All changes to shoppers were delivered.")
 
 
+async def test_home_says_that_a_run_is_paused_with_its_numbers_and_what_is_pending_since(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1", "u-2")
+    gate_sleeps(harness)
+    rate_limit(simulator)
+    async with harness.open() as pilot:
+        await start_sync(pilot, "rate limited")
+        await pilot.press("p")
+        await until_shown(pilot, "paused  Nothing is sent.", "0 of 2 changes")
+        with harness.workspace(connection) as workspace:
+            workspace.enter("u-3")
+        await pilot.press("1")
+
+        await until_shown(pilot, "» paused 0%  ◐ 3 pending", "press w, then p to resume it")
+        await until_shown(pilot, "paused 0%, 0 of 2 changes, 1 more pending since  run 1")
+        assert "sync 0%" not in picture(pilot)
+
+
 async def test_a_run_is_left_and_come_back_to(
     harness: ConsoleHarness, simulator: Simulator
 ) -> None:

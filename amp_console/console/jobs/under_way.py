@@ -48,9 +48,13 @@ class Jobs:
         jobs = (self.sync, self.reconciling)
         return any(job is not None and job.holds(audience_id) for job in jobs)
 
+    def sync_of(self, audience_id: int) -> "SyncJob | None":
+        """The sync of this console that is under way for the audience, if any."""
+        return self.sync if self.sync is not None and self.sync.holds(audience_id) else None
+
     def syncs(self, audience_id: int) -> bool:
         """Whether a sync of this console is under way for the audience."""
-        return self.sync is not None and self.sync.holds(audience_id)
+        return self.sync_of(audience_id) is not None
 
     def carries_out(self, run_id: int) -> bool:
         """Whether a sync, comparison or repair of this console is this run."""

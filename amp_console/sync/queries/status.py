@@ -208,13 +208,15 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         is_live: bool | None = None,
         is_paused: bool = False,
         are_keys_refused: bool = False,
+        run_words: str = "",
     ) -> tuple[State, ...]:
         """Every state of the audience now, the most severe first.
 
         `size` is the size of its cohort in Amplitude, if known. `is_live` comes from a session of
         this process that follows the audience, and is newer than the ledger; None without one.
         `is_paused`: that session was told to deliver nothing. `are_keys_refused`: Amplitude refused
-        the keys of the last request.
+        the keys of the last request. `run_words` say what a run of this process does, which knows
+        more than the ledger; "" without one.
         """
         if self.is_delivering:
             size = None
@@ -235,7 +237,7 @@ class AudienceSummary(msgspec.Struct, frozen=True):
             found.append(State(delivered, has_same_size=size is not None and not is_compared))
         if not known.enabled:
             found.append(State(Status.OFF))
-        found += self._happening(is_live=is_live, is_paused=is_paused)
+        found += self._happening(is_live=is_live, is_paused=is_paused, run_words=run_words)
         return tuple(sorted(found, key=lambda item: (item.status is not Status.OFF, item.severity)))
 
     def _counted(self, size: int | None) -> list[State]:
@@ -256,7 +258,9 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         )
         return [state for state in found if state.users]
 
-    def _happening(self, *, is_live: bool | None, is_paused: bool) -> Iterator[State]:
+    def _happening(
+        self, *, is_live: bool | None, is_paused: bool, run_words: str
+    ) -> Iterator[State]:
         """What sessions and runs do for it now."""
         if is_paused:
             yield State(Status.PAUSED)
@@ -264,7 +268,9 @@ class AudienceSummary(msgspec.Struct, frozen=True):
             live_by = self.live_by if is_live is None else ""
             yield State(Status.LIVE, words=_with_operator(str(Status.LIVE), live_by))
         if (turn := self.turn) is not None:
-            words = _with_operator(turn_words(turn, self.left.pending), turn.operator)
+            words = run_words or _with_operator(
+                turn_words(turn, self.left.pending), turn.operator
+            )
             yield State(Status.UNDER_WAY, words=words, run_id=turn.run_id)
 
     @property
@@ -294,9 +300,13 @@ def status_of(audience: Audience, left: Outstanding, *, is_compared: bool) -> St
 
 def turn_words(turn: Turn, pending: int) -> str:
     """What a run does for an audience, and how far it is: "sync 45%"."""
-    total = turn.done + pending
-    share = f" {100 * turn.done // total}%" if turn.kind is RunKind.SYNC and total else ""
-    return f"{turn.kind}{share}"
+    is_counted = turn.kind is RunKind.SYNC
+    return f"{turn.kind}{share_of(turn.done, turn.done + pending) if is_counted else ''}"
+
+
+def share_of(done: int, total: int) -> str:
+    """How far a run is, after a word: " 45%"; "" if it has nothing to do."""
+    return f" {100 * done // total}%" if total else ""
 
 
 def _with_operator(words: str, operator: str) -> str:

@@ -15,6 +15,7 @@ from amp_console.console.badges import (
     held_text,
     size_text,
     states_now,
+    sync_words,
 )
 from amp_console.console.context import Services, services_of
 from amp_console.console.screens.audiences.next_step import next_step
@@ -168,20 +169,28 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
 def _next(services: Services, detail: Detail, states: Sequence[State]) -> str:
     """What the operator should do next about the audience."""
     summary, query = detail.summary, detail.trend.query
-    is_synced_now = services.jobs.syncs(summary.audience.id)
+    sync = services.jobs.sync_of(summary.audience.id)
     odd = odd_in_segment(services, summary.audience)
-    return next_step(summary, states, query, is_synced_now=is_synced_now, odd=odd)
+    return next_step(summary, states, query, sync=sync, odd=odd)
 
 
 def _under_way(services: Services, known: AudienceSummary, turn: Turn) -> Content:
-    """Which run is working on the audience, and its progress."""
-    done = ""
-    if turn.kind is RunKind.SYNC:
-        done = f", {turn.done:,} of {turn.done + known.left.pending:,} changes"
-    what = f"{turn_words(turn, known.left.pending)}{done}"
+    """Which run is working on the audience, and its progress.
+
+    A sync of this console is shown with the numbers of its own screen.
+    """
+    pending = known.left.pending
+    words, done, total = turn_words(turn, pending), turn.done, turn.done + pending
+    later = 0
+    sync = services.jobs.sync_of(known.audience.id)
+    if sync is not None and (now := sync.progress_of(known.audience.id)) is not None:
+        words, done, total = sync_words(sync, known.audience.id), now.done, now.total
+        later = max(0, pending - (total - done))
+    changes = f", {done:,} of {total:,} changes" if turn.kind is RunKind.SYNC else ""
+    since = f", {later:,} more pending since" if later else ""
     is_ours = services.jobs.carries_out(turn.run_id)
     who = "in this console" if is_ours else by_whom(turn.operator, turn.process)
-    return safe_text(what, (f"  run {turn.run_id}, {who}", MUTED))
+    return safe_text(f"{words}{changes}{since}", (f"  run {turn.run_id}, {who}", MUTED))
 
 
 def _source(services: Services, query: AudienceQuery) -> Content:

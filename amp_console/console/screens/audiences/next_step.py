@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from amp_console.console.jobs.runs import SyncJob
 from amp_console.ledger.audience_queries import AudienceQuery
 from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
@@ -32,15 +33,15 @@ def next_step(
     states: Sequence[State],
     query: AudienceQuery | None = None,
     *,
-    is_synced_now: bool = False,
+    sync: SyncJob | None = None,
     odd: str = "",
 ) -> str:
     """Say what to do next, with home's keys. `query` lists the audience's members.
 
-    `is_synced_now`: a sync of this console is under way for the audience. `odd` is a clause on how
-    Segment disagrees, "" if it does not.
+    `sync` is the one of this console that is under way for the audience, if any. `odd` is a clause
+    on how Segment disagrees, "" if it does not.
     """
-    step = _step(known, states, query, is_synced_now=is_synced_now)
+    step = _step(known, states, query, sync=sync)
     if odd and states[0].status in {Status.IN_SYNC, Status.LIVE}:
         return f"The cohort matches the events imported so far, but {odd}: see below."
     return f"{step} {odd}: see below." if odd else step
@@ -51,12 +52,15 @@ def _step(
     states: Sequence[State],
     query: AudienceQuery | None,
     *,
-    is_synced_now: bool,
+    sync: SyncJob | None,
 ) -> str:
     worst = states[0].status
     has_members = known.count is None or known.count.members > 0
-    if (is_synced_now or known.turn is not None) and worst in _DONE_BY_A_RUN:
-        return "Press w to watch the sync." if is_synced_now else _wait(known)
+    if worst in _DONE_BY_A_RUN and sync is not None:
+        paused = "The sync is paused: press w, then p to resume it."
+        return paused if sync.stop.is_paused else "Press w to watch the sync."
+    if worst in _DONE_BY_A_RUN and known.turn is not None:
+        return _wait(known)
     if query is not None and query.last is None and not has_members:
         return "Press 7 to run its query under Sources: it never ran, so it has no members yet."
     if worst is Status.LARGE_REMOVAL and known.large_removal is not None:
