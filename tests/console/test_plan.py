@@ -439,7 +439,7 @@ async def test_what_an_obstacle_keeps_back_is_counted_as_home_and_the_run_count_
             "Creates 1 cohort and adds 1 user",
             "(at least 2 requests). 1 user can't be sent.",
         )
-        await until_shown(pilot, "Sync 2 audiences: 2 changes ")
+        await until_shown(pilot, "Sync 2 audiences: 1 of 2 changes ")
         await pilot.press("y")
         await until_shown(pilot, "2 to deliver = 1 pending")
         await pilot.press("1")

@@ -106,16 +106,19 @@ def _most(audience: AudiencePlan) -> str:
 
 
 def title(plan: Plan, retried: Mapping[int, int]) -> str:
-    """Name what is synced, and the number of changes; `retried` counts users by audience."""
+    """Name what is synced, and how many changes of those pending; `retried` counts by audience."""
     if not plan.audiences:
         return "Plan"
     only = plan.audiences[0].name if len(plan.audiences) == 1 else ""
     name = clean(only, 60) if only else plural(len(plan.audiences), "audience")
     if kept(plan) and sends_nothing(plan):
         return f"Sync {name}: can't run"
-    words = f"Sync {name}: {plural(changes(plan), 'change')}"
+    pending = changes(plan)
+    sent = pending - kept(plan)
+    some = f"{sent:,} of " if sent < pending else ""
+    words = f"Sync {name}: {some}{plural(pending, 'change')}"
     again = sum(retried.get(audience.audience_id, 0) for audience in plan.audiences)
-    return f"{words}, {again:,} of them retried" if 0 < again <= changes(plan) else words
+    return f"{words}, {again:,} of them retried" if 0 < again <= sent else words
 
 
 def changes(plan: Plan) -> int:
