@@ -24,6 +24,7 @@ from tests.console.harness import (
     picture,
     until,
     until_gone,
+    until_notified,
     until_on,
     until_shown,
 )
@@ -94,6 +95,30 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
         place = pilot.app.screen
         assert isinstance(place, PersonScreen)
         assert place.query_one("#who", Input).value == "R2!S"
+
+
+async def test_asking_amplitude_comes_before_retrying_until_it_was_asked(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, "ghost-1") as pilot:
+        await until_shown(pilot, "u Ask Amplitude  Enter Open run  U Retry this user")
+        harness.simulator.world.add_user("ghost-1")
+        await pilot.press("u")
+        await until_shown(
+            pilot, "Amplitude knows this User ID.", " U Retry this user  Enter Open run  / Another"
+        )
+
+
+async def test_enter_in_the_empty_input_keeps_the_cursor_there_and_says_so(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("f", "enter")
+        await until_notified(pilot, "Type an identifier first.")
+        await pilot.press(*"usr_q")
+        assert pilot.app.screen.query_one("#who", Input).value == "usr_q"
 
 
 async def test_an_unknown_person_gets_an_explanation(harness: ConsoleHarness) -> None:

@@ -62,6 +62,7 @@ TONES = {
 }
 ASK = """\
 Type a User ID or an Amplitude ID above, as in the events, and press Enter."""
+NO_TEXT = "Type an identifier first."
 NO_EVENT = "No event contains this identifier."
 SPELLING = """\
 Identifiers must match exactly: case, leading zeros and spaces count."""
@@ -229,7 +230,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
     def disabled_reason(self, action: str) -> str | None:
         """Why an action is unavailable now."""
         if action in {"ask", "ask_segment", "forget"} and not self._text:
-            return "Type an identifier first."
+            return NO_TEXT
         if action == "forget" and self._suggested:
             return "No event has exactly this ID. Press Enter to open the marked one first."
         user = _rejected(self._chosen)
@@ -259,7 +260,10 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         if user is None:
             return ()
         another = Labelled("type", "Another")
-        return (Withheld("retry") if is_retry_in_vain(user, answer) else "retry", another)
+        if is_retry_in_vain(user, answer):
+            return Withheld("retry"), another
+        is_asked = answer is not None and answer.is_known is not None
+        return ("retry", another) if is_asked else ("ask", "retry", another)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Clear the screen, so that no identifier is above another person's data."""
@@ -275,6 +279,9 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Look up another identifier, exactly as it was typed."""
+        if not event.value:  # the next letters are meant for the input
+            self.services.notifications.post(NO_TEXT, "warning", is_kept=False)
+            return
         self._text, self._answer = event.value, None
         self._segment.forget()
         grid = self.query_one("#list", Grid)
