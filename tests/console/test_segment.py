@@ -188,7 +188,9 @@ async def test_a_mark_says_by_how_many_segment_differs_only_until_members_move(
             workspace.read([{**event("late-1", True, audience=SHOPPERS), "timestamp": now}])
         services(pilot).publish_ledger_change()
         await until_shown(
-            pilot, "≠ Segment differed 11 min ago", "Segment 20 (11 min ago) · members 23"
+            pilot,
+            "≠ Segment differed 11 min ago",
+            "Segment 20, members 22 (11 min ago) · members 23 now",
         )
         await until_gone(pilot, "≠ Segment −2")
 
@@ -281,7 +283,7 @@ async def test_without_a_space_home_says_nothing_of_segment(harness: ConsoleHarn
         await until_notified(pilot, "Sizes are up to date: 3 cohorts in Amplitude.")
         assert "Segment" not in picture(pilot)
         await pilot.press("v", "c")
-        await until_shown(pilot, "Show or hide", "Last sent")
+        await until_shown(pilot, "Show or hide", "Last sync")
         assert "Segment" not in picture(pilot)
 
 

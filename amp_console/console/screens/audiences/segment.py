@@ -126,8 +126,11 @@ def size_rows(
         cohort = "no cohort"
     members = "unknown" if row.summary.members is None else f"{row.summary.members:,}"
     read_at = sizes.reading.read_at if row.moved else None
-    age = f" ({services.age_of(read_at)})" if read_at is not None else ""
-    in_segment = f"Segment {segment_size(services, sizes)}{age}"
+    in_segment = f"Segment {segment_size(services, sizes)}"
+    if read_at is not None and row.summary.members is not None:
+        then = f"members {row.summary.members - row.moved:,}"  # the two that are compared
+        in_segment = f"{in_segment}, {then} ({services.age_of(read_at)})"
+        members += " now"
     return [
         ("sizes", safe_text(dot.join((in_segment, f"members {members}", cohort)))),
         *_differences(services, sizes, has_query),
