@@ -96,8 +96,8 @@ async def _unlink(services: Services, audience: Audience) -> Audience | None:
     changed = await apply(services, audience, SettingsChange(unlink=True))
     if changed is not None:
         services.notifications.post(
-            f"“{clean(changed.name)}” is unlinked. The next sync creates a new cohort: press 1 "
-            "for Audiences, then s for its plan.",
+            f"“{clean(changed.name)}” is unlinked. The next sync creates a new cohort: s under "
+            "Audiences shows its plan.",
             is_kept=False,
         )
     return changed

@@ -102,6 +102,11 @@ class Comparison(msgspec.Struct, frozen=True):
         return self.cohort_no_id + self.audience_no_id
 
     @property
+    def members(self) -> int:
+        """How many are in the audience, with or without an identifier to compare."""
+        return self.in_audience + self.audience_no_id
+
+    @property
     def has_differences(self) -> bool:
         """Whether any recorded user differs, can't be compared, or is `disagreeing`."""
         return bool(self.missing or self.extra or self.not_comparable or self.disagreeing)

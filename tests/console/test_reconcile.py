@@ -7,6 +7,7 @@ import re
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
@@ -461,7 +462,7 @@ async def test_a_broken_link_has_one_number_and_can_be_unlinked_for_what_it_is(
         await until_shown(pilot, "23 users, who are pending until then.")
         assert "stays in Amplitude" not in picture(pilot)
         await pilot.press("y")
-        await until_notified(pilot, "is unlinked. The next sync creates a new cohort: press 1")
+        await until_notified(pilot, "is unlinked. The next sync creates a new cohort: s under")
 
 
 async def test_a_list_is_compared_with(harness: ConsoleHarness) -> None:
@@ -740,6 +741,16 @@ def test_what_was_repaired_and_what_is_pending_still_are_both_said() -> None:
     assert verdict(compared, Resolved(repaired, sent=2), PLAIN) == ("● repaired", "good")
 
 
+def test_members_without_an_identifier_are_members_too() -> None:
+    same = msgspec.structs.replace(
+        compared_with_differences(), in_audience=9, in_cohort=9, missing=0, missing_drifted=0,
+        strangers=0, pending=0, audience_no_id=3,
+    )  # fmt: skip
+    said = headline(same, None, PLAIN, 100).plain
+    assert "same, 3 not comparable  12 in the audience, 9 in the cohort." in said
+    assert "3 people in the audience without a User ID" in said
+
+
 async def test_the_row_of_an_audience_and_its_detail_give_one_verdict(
     harness: ConsoleHarness,
 ) -> None:
@@ -786,10 +797,10 @@ async def test_a_first_comparison_under_way_is_not_called_missing(
         await pilot.press("r")
         await until_shown(pilot, "Compare 2 audiences?")
         await pilot.press("y")
-        await until_shown(pilot, "Being compared for the first time.")
+        await until_shown(pilot, "The first comparison is under way.")
         await until_gone(pilot, "ot compared yet")
         await pilot.press("enter")
-        await until_shown(pilot, "Reconcile · shoppers", "Being compared for the first time.")
+        await until_shown(pilot, "Reconcile · shoppers", "The first comparison is under way.")
         await until_gone(pilot, "Not compared yet.")
         gate.open()
         await until_over(pilot)
@@ -970,7 +981,7 @@ async def test_a_comparison_is_no_sync_of_the_audience(harness: ConsoleHarness) 
     async with harness.open(size=(200, 50)) as pilot:
         await compare(pilot)
         await pilot.press("1")
-        await until_shown(pilot, "Last sent", "compared    just now, run 2: 3 users differed")
+        await until_shown(pilot, "Last sync", "compared    just now, run 2: 3 users differed")
         await until_gone(pilot, "run 2  ")
         session = services(pilot).session
         assert session is not None

@@ -45,7 +45,7 @@ COLUMNS = (
 )
 
 NO_COHORT = "No cohort: a sync creates one."
-COMPARING = "Being compared for the first time."
+COMPARING = "The first comparison is under way."
 
 
 class ComparedAudience(NamedTuple):
@@ -111,7 +111,7 @@ def row(
     if last is not None:
         parts = parts_now(last, known.resolved)
         in_cohort = in_cohort_now(last, known.resolved)
-        counts = last.in_audience, in_cohort, parts.missing, parts.extra
+        counts = last.members, in_cohort, parts.missing, parts.extra
         pending = pending_now(last, known.resolved)
     return Row(
         known.audience.id,

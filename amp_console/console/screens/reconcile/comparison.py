@@ -31,7 +31,7 @@ minutes and uses one of the month's downloads.
 
 {WHAT_COMPARING_DOES}"""
 COMPARING = f"""\
-Being compared for the first time.
+The first comparison is under way.
 
 {WHAT_COMPARING_DOES}"""
 NO_COHORT = """\

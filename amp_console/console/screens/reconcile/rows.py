@@ -243,7 +243,7 @@ def headline(
     """The verdict, and sentences that explain it, in `room` columns."""
     done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
     (words, tone), differing = verdict(comparison, resolved, glyphs), comparison.differing
-    counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
+    counted = f"{comparison.members:,} in the audience, {comparison.in_cohort:,} in the cohort."
     is_repairing = resolved is not None and resolved.is_repairing
     accepted = resolved.accepted if resolved is not None else 0
     if done or sent or accepted or is_repairing:  # by now, the cohort has other members
