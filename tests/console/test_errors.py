@@ -907,6 +907,37 @@ async def test_a_retry_leaves_out_those_that_amplitude_refused_more_than_once(
         await until_shown(pilot, "Retry 1 user?", "unlikely to help 1 user that Amplitude refused")
 
 
+async def test_a_run_that_only_left_users_refused_again_does_not_show_the_retry_key(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness, refused_twice)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("3")
+        await until_shown(pilot, "x Errors", "b Play back")
+        await pilot.press("tab")
+        await until_shown(pilot, "E Export")
+        assert "R Retry" not in picture(pilot)
+        await pilot.press("escape", "w")
+        await until_shown(pilot, "E Export")
+        assert "R Retry" not in picture(pilot)
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 1 user?", "unlikely to help 1 user")
+
+
+async def test_a_single_user_who_is_not_named_is_this_user(harness: ConsoleHarness) -> None:
+    def one_is_rejected(workspace: Workspace) -> None:
+        retry(workspace.ledger, workspace.connection, RejectedFilter(text="ghost-2"))
+
+    connect_with_audiences(harness, one_is_rejected)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2", "R")
+        await until_shown(
+            pilot, f"This user becomes pending again in {GHOSTS}.", "tries this user again"
+        )
+
+
 async def test_amplitude_is_not_offered_to_be_asked_about_users_it_knows_and_refuses(
     harness: ConsoleHarness,
 ) -> None:

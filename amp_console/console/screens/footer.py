@@ -167,7 +167,8 @@ class ScreenFooter:
                 first = next((item for item in candidates if not self._is_typed(item.key)), None)
                 if first is None or not first.description or name in seen:
                     continue
-                if node is screen and (name in withheld or self._lacks_row(action_name(name))):
+                lacks_row = node is screen and self._lacks_row(action_name(name))
+                if name in withheld or lacks_row:
                     continue
                 is_ours = first.show or name in named
                 is_ours |= node in (screen, screen.app) and first.id is not None

@@ -14,7 +14,7 @@ from amp_console.console.screens.errors.retry import (
     RetryOutcome,
     ask_about_users,
     ask_and_retry,
-    first_users,
+    count_in_vain,
     is_in_vain,
 )
 from amp_console.console.screens.errors.retry_question import is_retriable, lacking
@@ -25,7 +25,6 @@ from amp_console.console.screens.errors.rows import (
     group_rows,
     user_row,
 )
-from amp_console.console.session import Session
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
@@ -166,14 +165,14 @@ class RejectedUsers(Container):
         groups = await session.read(rejection_groups, self.scope)
         invalid = await session.read(count_invalid)
         others = 0 if groups else await session.read(count_rejected)
-        title, in_vain = await self._title(), await _count_in_vain(session, self.scope)
+        title, in_vain = await self._title(), await count_in_vain(session, self.scope)
         self._groups = {group.filter: group for group in groups}
         self._show_groups(title, groups, invalid, others, in_vain)
         await self._load_users()
 
     async def _load_users(self) -> None:
         session, query = screen_of(self).session, self._source(self.users.filter_text).query
-        self._in_vain = await _count_in_vain(session, query)
+        self._in_vain = await count_in_vain(session, query)
         await self.users.load()
         await self._load_detail()
 
@@ -364,12 +363,6 @@ async def ask_amplitude(rejected: RejectedUsers) -> None:
     elif asked:
         await ask_about_users(screen.services, asked)
         screen.reload()  # the list shows the answer, too
-
-
-async def _count_in_vain(session: Session, query: RejectedFilter) -> int:
-    """How many users Amplitude would reject again if retried."""
-    found = await first_users(session, query)
-    return sum(is_retriable(user.code) and is_in_vain(session, user) for user in found)
 
 
 def _no_one_here(scope: RejectedFilter, others: int) -> str:

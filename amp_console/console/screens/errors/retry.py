@@ -216,6 +216,12 @@ async def first_users(session: Session, query: RejectedFilter) -> Sequence[Rejec
     return found if len(found) <= MAX_READ else ()
 
 
+async def count_in_vain(session: Session, query: RejectedFilter) -> int:
+    """How many of the matching users Amplitude would reject again if retried."""
+    found = await first_users(session, query)
+    return sum(is_retriable(user.code) and is_in_vain(session, user) for user in found)
+
+
 def is_in_vain(session: Session, user: RejectedUser) -> bool:
     """Whether Amplitude would reject a user again, by what it did or said."""
     return is_retry_in_vain(user, session.search_answers.about(user))

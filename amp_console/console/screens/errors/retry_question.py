@@ -109,7 +109,8 @@ def _consequences(summary: RetrySummary) -> list[str]:
     names = list(summary.audiences.values())
     where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
     names = [f"“{clean(name, 60)}”" for name in summary.names]
-    who = listed(names) if names else "They"
+    they = "This user" if summary.retriable == 1 else "They"
+    who = listed(names) if names else they
     become = f"{summary.subject or who} {'becomes' if summary.retriable == 1 else 'become'}"
     if summary.only:
         become = f"“{clean(summary.only, 60)}” becomes"
@@ -142,7 +143,7 @@ def _unknown(summary: RetrySummary) -> str:
 
 def _next_sync(summary: RetrySummary) -> str:
     """Say what the next sync sends, which can't be limited to the retried users."""
-    them = "this user" if summary.only else "them"
+    them = "this user" if summary.retriable == 1 else "them"
     if not summary.others:
         return f"The next sync tries {them} again. You see its plan first."
     is_one = len(summary.audiences) == 1

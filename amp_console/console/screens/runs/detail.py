@@ -19,6 +19,7 @@ from amp_console.console.run_lines import RunLine
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.retry import ask_and_retry, finish_retry
+from amp_console.console.screens.footer import UsefulActions, Withheld
 from amp_console.console.screens.runs.panels import (
     REQUEST_LINES,
     ProgressPanel,
@@ -165,6 +166,11 @@ class RunDetail(Vertical):
             screen_of(self).services.navigate(route)
 
     # The rejected users of the run.
+
+    @property
+    def withheld(self) -> UsefulActions:
+        """Retrying, if Amplitude would reject all of them again."""
+        return (Withheld("retry"),) if self.query_one(RejectedPanel).is_in_vain else ()
 
     @property
     def _rejected(self) -> RejectedFilter:

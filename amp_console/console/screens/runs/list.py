@@ -193,7 +193,8 @@ plays a finished run back from its log, which sends nothing."""
 
     def useful_actions(self) -> UsefulActions:
         """The bindings' order; without room for the run, Enter opens it alone, like w."""
-        return (Withheld("open"),) if self.query_one(Split).is_alone else ()
+        withheld = self.query_one(RunDetail).withheld
+        return (Withheld("open"), *withheld) if self.query_one(Split).is_alone else withheld
 
     def action_open(self) -> None:
         """Open the run under the cursor."""

@@ -10,6 +10,7 @@ from textual.widgets import Static
 from amp_console.console.context import services_of
 from amp_console.console.run_lines import RunLine
 from amp_console.console.run_view import RunView
+from amp_console.console.screens.errors.retry import count_in_vain
 from amp_console.console.screens.runs import rows as run_rows
 from amp_console.console.session import Session
 from amp_console.console.texts import MUTED, TONE, lines, safe_text
@@ -268,6 +269,8 @@ class RejectedPanel(Vertical):
     def __init__(self) -> None:
         super().__init__(id="rejected", classes="panel")
         self._groups: dict[object, RejectionGroup] = {}
+        self.is_in_vain = False
+        """Whether Amplitude would reject all of these users again if they were retried."""
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
@@ -284,7 +287,9 @@ class RejectedPanel(Vertical):
 
     async def load(self, session: Session, run_id: int, rejected: int, *, is_over: bool) -> None:
         """Read the groups again; the run rejected `rejected` users. Raises `LedgerError`."""
-        groups = await session.read(rejection_groups, RejectedFilter(run_id=run_id))
+        query = RejectedFilter(run_id=run_id)
+        groups = await session.read(rejection_groups, query)
+        in_vain = await count_in_vain(session, query)
         of_several = len({group.audience_id for group in groups}) > 1
         rows = [run_rows.reason_row(group, of_several=of_several) for group in groups]
         self._groups = {row.key: group for row, group in zip(rows, groups, strict=True)}
@@ -293,6 +298,7 @@ class RejectedPanel(Vertical):
         grid.reshape(run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS)
         grid.show(rows)
         still = sum(group.count for group in groups)
+        self.is_in_vain = 0 < still <= in_vain
         gone = max(0, rejected - still)
         count = f" ({rejected:,})" if rejected else ""
         self.border_title = safe_text(f"Rejected by this run{count}")

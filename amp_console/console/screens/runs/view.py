@@ -173,7 +173,8 @@ again, and E writes them to a CSV file."""
         if self.is_live:
             return "pause", "resume", "cancel", "errors", log
         has_found = self._detail.reason_without_differences is None
-        return ("differences", "errors", log) if has_found else ("errors", log)
+        differences = ("differences",) if has_found else ()
+        return *differences, "errors", log, *self._detail.withheld
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"pause", "resume", "cancel"}:
