@@ -374,7 +374,7 @@ def _print_audience(
             if document.uncertain
             else []
         ),
-        ("last sent", local_time(document.last_sync_at) or "never"),
+        ("last sync", local_time(document.last_sync_at) or "never"),
         *(
             [("compared", local_time(document.compared_at) or "not yet")]
             if document.cohort_id

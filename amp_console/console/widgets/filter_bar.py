@@ -73,7 +73,10 @@ class FilterBar(Input):
             self.value = ""
         self.set_class(bool(self.value), "-open")
         self.can_focus = False
-        self.screen.query(Grid).first().focus()
+        grid = self.screen.query(Grid).first()
+        if not clear:  # the row under the cursor is the one that was looked for
+            grid.keep_cursor()
+        grid.focus()
         self.post_message(self.Left())
 
 

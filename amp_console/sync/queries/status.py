@@ -268,9 +268,7 @@ class AudienceSummary(msgspec.Struct, frozen=True):
             live_by = self.live_by if is_live is None else ""
             yield State(Status.LIVE, words=_with_operator(str(Status.LIVE), live_by))
         if (turn := self.turn) is not None:
-            words = run_words or _with_operator(
-                turn_words(turn, self.left.pending), turn.operator
-            )
+            words = run_words or _with_operator(turn_words(turn, self.left.pending), turn.operator)
             yield State(Status.UNDER_WAY, words=words, run_id=turn.run_id)
 
     @property

@@ -150,7 +150,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     ]
     rows += [
         (f"run {audience_run.run.id}", _run(services, audience_run)) for audience_run in trend.runs
-    ] or ([] if target.turn else [("last sent", safe_text(("never", MUTED)))])
+    ] or ([] if target.turn else [("last sync", safe_text(("never", MUTED)))])
     rows += [
         *([("source", _source(services, trend.query))] if trend.query else []),
         ("cohort", _cohort(services, target, trend)),

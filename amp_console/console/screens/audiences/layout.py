@@ -80,6 +80,8 @@ class ListLayout:
         self._columns = (0, *(at for at in wanted if at)) if wanted else tuple(range(len(DEFAULT)))
         grid = self._grid
         grid.reshape([COLUMNS[at] for at in self._columns])
+        has_status = STATUS in self._columns
+        grid.initial_sort = self._columns.index(STATUS) if has_status else None
         grid.show([self._in_view(row) for row in self._rows])
         sort = view.sort if view.sort in LABELS else LABELS[STATUS]
         column = next(
@@ -89,12 +91,10 @@ class ListLayout:
         self._screen.query_one(FilterBar).put(view.filter)
 
     def sort(self) -> None:
-        """Sort the rows again, by what needs attention if no column was chosen."""
+        """Sort the rows again."""
         order = self._grid.rows
         if order.sort_column is not None:
             self._grid.sort_by(order.sort_column, descending=order.descending)
-        elif STATUS in self._columns:
-            self._grid.sort_by(self._columns.index(STATUS), descending=False)
 
     async def choose(self) -> None:
         """Let the operator choose a view or columns, or save, rename or delete a view."""

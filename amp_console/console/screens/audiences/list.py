@@ -84,7 +84,7 @@ u asks Amplitude how large the cohorts are. If a Segment space is connected, u a
 large its audiences are. The detail shows both beside the ledger and marks what does not match.
 Segment counts a profile once, even if it has several identifiers; the ledger counts identifiers.
 
-Last sent is when a sync, a repair or a live session last tried to send changes for the audience,
+Last sync is when a sync, a repair or a live session last tried to send changes for the audience,
 whether or not they were delivered. A comparison sends nothing.
 
 The title says how many audiences need attention because nothing changes until you act: broken

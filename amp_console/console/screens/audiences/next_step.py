@@ -56,11 +56,8 @@ def _step(
 ) -> str:
     worst = states[0].status
     has_members = known.count is None or known.count.members > 0
-    if worst in _DONE_BY_A_RUN and sync is not None:
-        paused = "The sync is paused: press w, then p to resume it."
-        return paused if sync.stop.is_paused else "Press w to watch the sync."
-    if worst in _DONE_BY_A_RUN and known.turn is not None:
-        return _wait(known)
+    if worst in _DONE_BY_A_RUN and (sync is not None or known.turn is not None):
+        return _wait(known) if sync is None else _watch(sync)
     if query is not None and query.last is None and not has_members:
         return "Press 7 to run its query under Sources: it never ran, so it has no members yet."
     if worst is Status.LARGE_REMOVAL and known.large_removal is not None:
@@ -75,6 +72,12 @@ def _step(
         return f"Press r to reconcile: the cohort has {users} in Amplitude than expected."
     step = _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
     return f"{step}{_also_send(known, states)}"
+
+
+def _watch(sync: SyncJob) -> str:
+    if sync.stop.is_paused:
+        return "The sync is paused: press w, then p to resume it."
+    return "Press w to watch the sync."
 
 
 def _wait(known: AudienceSummary) -> str:

@@ -27,7 +27,7 @@ DEFAULT = (
     Column("Pending", 9, right=True),
     Column("Rejected", 8, right=True, rank=2),
     Column("Status", 14, narrows=6),
-    Column("Last sent", 10, rank=5),
+    Column("Last sync", 10, rank=5),
 )
 """The columns shown until an operator chooses others."""
 COLUMNS = (*DEFAULT, Column("Segment", 9, right=True, rank=3))

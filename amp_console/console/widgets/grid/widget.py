@@ -151,6 +151,8 @@ class Grid(ScrollView, can_focus=True):
         super().__init__(id=id)
         self.columns = tuple(columns)
         self.rows = RowModel(sort)
+        self.initial_sort = sort
+        """The column to sort by where the operator has chosen none; None: as the rows come."""
 
         def show_marks() -> None:
             self.refresh()
@@ -232,6 +234,11 @@ class Grid(ScrollView, can_focus=True):
         key = self.key
         self.rows.filter(needle)
         self._rows_changed(key)
+
+    def keep_cursor(self) -> None:
+        """Keep the cursor on its row from now on, even if the row it was on before comes back."""
+        if self.row is not None:
+            self._memory.forget()
 
     def go_to(self, key: Hashable) -> bool:
         """Move the cursor to the row with this key; False if it is not shown."""
@@ -338,7 +345,7 @@ class Grid(ScrollView, can_focus=True):
         event.prevent_default()
         letters = self.fitting.letters(self.scrollable_content_region.width)
         if event.key == "o":
-            self.sort_by(None, descending=False)
+            self.sort_by(self.initial_sort, descending=False)
         elif event.character in letters:
             self.sort_by(letters[event.character])
         elif event.key == "O":
