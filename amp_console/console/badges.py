@@ -5,12 +5,12 @@ members is shown as a sum of its parts.
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from amp_console.console.context import Services
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.routes import (
     MainScreen,
     OpenErrors,
@@ -29,6 +29,9 @@ from amp_console.ledger.counts import Headcount, InCohort
 from amp_console.ledger.runs import RunKind
 from amp_console.sync.queries.status import AudienceSummary, State, Status, share_of
 from amp_console.text import plural
+
+if TYPE_CHECKING:
+    from amp_console.console.jobs.runs import SyncJob
 
 STATUS_TONES = {
     Status.IN_SYNC: "good",
@@ -99,7 +102,7 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     )
 
 
-def sync_words(sync: SyncJob, audience_id: int) -> str:
+def sync_words(sync: "SyncJob", audience_id: int) -> str:
     """What a sync of this console does for an audience: "sync 45%"; "" before it has started."""
     now = sync.progress_of(audience_id)
     doing = "paused" if sync.stop.is_paused else RunKind.SYNC

@@ -9,6 +9,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid.widget import keep_cursor
 
 
 class FilterBar(Input):
@@ -75,7 +76,7 @@ class FilterBar(Input):
         self.can_focus = False
         grid = self.screen.query(Grid).first()
         if not clear:  # the row under the cursor is the one that was looked for
-            grid.keep_cursor()
+            keep_cursor(grid)
         grid.focus()
         self.post_message(self.Left())
 

@@ -1,11 +1,14 @@
 """What the operator should do next about an audience, by its most severe state."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from amp_console.console.jobs.runs import SyncJob
 from amp_console.ledger.audience_queries import AudienceQuery
 from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
+
+if TYPE_CHECKING:
+    from amp_console.console.jobs.runs import SyncJob
 
 _STEPS = {
     Status.KEYS_REFUSED: "Press 5 for Connections, then T to test the keys, and e to replace them.",
@@ -33,7 +36,7 @@ def next_step(
     states: Sequence[State],
     query: AudienceQuery | None = None,
     *,
-    sync: SyncJob | None = None,
+    sync: "SyncJob | None" = None,
     odd: str = "",
 ) -> str:
     """Say what to do next, with home's keys. `query` lists the audience's members.
@@ -52,7 +55,7 @@ def _step(
     states: Sequence[State],
     query: AudienceQuery | None,
     *,
-    sync: SyncJob | None,
+    sync: "SyncJob | None",
 ) -> str:
     worst = states[0].status
     has_members = known.count is None or known.count.members > 0
@@ -74,7 +77,7 @@ def _step(
     return f"{step}{_also_send(known, states)}"
 
 
-def _watch(sync: SyncJob) -> str:
+def _watch(sync: "SyncJob") -> str:
     if sync.stop.is_paused:
         return "The sync is paused: press w, then p to resume it."
     return "Press w to watch the sync."

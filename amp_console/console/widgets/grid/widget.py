@@ -235,11 +235,6 @@ class Grid(ScrollView, can_focus=True):
         self.rows.filter(needle)
         self._rows_changed(key)
 
-    def keep_cursor(self) -> None:
-        """Keep the cursor on its row from now on, even if the row it was on before comes back."""
-        if self.row is not None:
-            self._memory.forget()
-
     def go_to(self, key: Hashable) -> bool:
         """Move the cursor to the row with this key; False if it is not shown."""
         index = self.rows.shown.find(key)
@@ -469,3 +464,9 @@ async def _fetch(grid: Grid, rows: Paged, page: int) -> None:
         grid.refresh(Region(0, 0, *grid.size))
         if grid.cursor // PAGE == page:
             grid.post_message(grid.Moved(grid, grid.key))
+
+
+def keep_cursor(grid: Grid) -> None:
+    """Keep the cursor on its row from now on, even if the row it was on before comes back."""
+    if grid.row is not None:
+        grid._memory.forget()
