@@ -502,6 +502,22 @@ async def test_marks_are_counted_and_actions_name_what_they_act_on(
         assert "s Sync  " in picture(pilot)
 
 
+async def test_marks_put_what_acts_on_them_before_the_link_of_the_row_under_the_cursor(
+    harness: ConsoleHarness,
+) -> None:
+    def lose(workspace: Workspace) -> None:
+        workspace.ledger.write(break_link, workspace.audience(SHOPPERS).id, "It is gone.")
+
+    connect_with_audiences(harness, lose)
+    async with harness.open(size=(160, 36)) as pilot:
+        await until_shown(pilot, "broken link")
+        select(pilot, SHOPPERS)
+        await until_shown(pilot, "l Link  Enter Settings")
+        await pilot.press("space")
+        select(pilot, SHOPPERS)
+        await until_shown(pilot, "s Sync 1 marked  Enter Settings", "l Link")
+
+
 async def test_marks_go_once_a_sync_of_the_marked_audiences_has_begun(
     harness: ConsoleHarness,
 ) -> None:

@@ -21,7 +21,7 @@ FOLLOWED = "Folder, file or bucket to follow. Tab completes a path."
 ABSENT = "does not exist yet. Press Enter again to follow it once it does."
 MAX_PATH = 200  # characters
 QUESTION = """\
-Listen on address: Segment's Webhooks destination sends its events there. Other machines can reach \
+Listen on address: where Segment's Webhooks destination sends its events. Other machines can reach \
 it only once a shared secret is stored, with amp-console listen --save-secret."""
 SINGLE = "Accept only one event per request"
 WHY_SINGLE = """\

@@ -78,8 +78,8 @@ UNKNOWN_TO_BOTH = f"""\
 {NO_EVENT} Amplitude does not know it either.
 
 {SPELLING}
-If it is right, this person has sent no event to Amplitude, and no imported event
-names them."""
+If it is right, this person has sent no event to Amplitude,
+and no imported event names them."""
 IN_AMPLITUDE_ONLY = f"""\
 {NO_EVENT} Amplitude knows the person.
 

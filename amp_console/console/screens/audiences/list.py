@@ -232,6 +232,7 @@ order and columns as a view."""
         watch = (Labelled("work", "Watch the sync"),) if is_syncing else ()
         last_run = () if is_syncing else ("work",)
         current = self.current
+        has_marks = bool(self.query_one("#list", Grid).marks)
         is_unlinked = current is not None and current.audience.cohort_id is None
         link = (
             (Labelled("link", "Link"),)
@@ -256,7 +257,7 @@ order and columns as a view."""
         if _are_synced_now(self):
             return *watch, opens, *errors, _sync_all(self), "import", "sizes", *last_run
         check = ("sizes", compare) if is_unread else (compare,)
-        if current is not None and current.audience.broken:
+        if current is not None and current.audience.broken and not has_marks:
             settings = "settings" if opens is DETAILS else Withheld("settings")
             return *watch, *link, opens, *errors, sync, *others, "sizes", *last_run, settings
         useful = (

@@ -69,7 +69,7 @@ plays a finished run back from its log, which sends nothing."""
             "w",
             "open",
             "Whole run",
-            tooltip="Open the run alone; one under way can be paused or cancelled there",
+            tooltip="Open the run's own screen, where a sync can be paused or cancelled",
             id="runs.open",
         ),
         Binding(

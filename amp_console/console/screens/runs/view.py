@@ -260,7 +260,7 @@ def _not_ours(view: RunView | None) -> str:
     if view is None or view.outcome != str(RunStatus.RUNNING):
         return "This run has finished: there is nothing to pause or cancel."
     if view.kind is RunKind.LIVE:
-        return "Pause or end a live session where it runs; for this console's, press 4."
+        return "A live session is paused or ended where it was started: press 4 if that was here."
     return "This run belongs to another process. Pause or cancel it there."
 
 
