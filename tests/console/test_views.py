@@ -114,6 +114,30 @@ async def test_columns_are_hidden_and_moved(harness: ConsoleHarness) -> None:
         assert labels(pilot) == ["Audience", "Members", "ID type", *everything[4:]]
 
 
+async def test_the_cursor_stays_on_its_audience_when_the_view_or_the_columns_change(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    views = {"Short": SavedView(sort="Members", columns=("Audience", "Members"))}
+    keep_views(harness.environment.folders.config_file, lambda _: views, "Short")
+    async with harness.open(size=(100, 30)) as pilot:
+        await until_shown(pilot, LAPSED, "view: Short")
+        grid = pilot.app.screen.query_one("#list", Grid)
+        await pilot.press("j")
+        audience = grid.key
+        await pilot.press("v", "up", "enter")
+        await until_shown(pilot, "Status ↑")
+        assert grid.key == audience
+        await pilot.press("G")
+        audience = grid.key
+        await pilot.press("v", "c")
+        await until_shown(pilot, "Show or hide")
+        await pilot.press("down", "space", "enter")
+        await until_gone(pilot, "Show or hide")
+        assert "Cohort" not in labels(pilot)
+        assert grid.key == audience
+
+
 async def test_a_chosen_column_that_has_no_room_is_marked_so(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(80, 36)) as pilot:

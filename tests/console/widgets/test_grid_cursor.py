@@ -51,6 +51,20 @@ async def test_it_stays_where_the_operator_has_moved_it_meanwhile() -> None:
         assert grid.key == "a"
 
 
+@pytest.mark.parametrize("more", [0, 1])
+async def test_it_stays_on_its_row_when_the_columns_change(more: int) -> None:
+    """The rows are dropped if they have too few cells, and lose the order of their column."""
+    app = Sheet()
+    async with app.run_test():
+        grid = app.grid()
+        grid.show(rows("c", "b", "a"))
+        grid.sort_by(0)
+        grid.go_to("c")
+        grid.reshape((Column("First name", 10),) * (1 + more))
+        grid.show([Row(name, (Cell(name),) * (1 + more)) for name in ("c", "b", "a", "d")])
+        assert grid.key == "c"
+
+
 async def test_a_key_may_follow_the_rows_before_they_were_laid_out() -> None:
     app = Sheet()
     async with app.run_test() as pilot:

@@ -211,12 +211,13 @@ class Grid(ScrollView, can_focus=True):
             self.refresh()
 
     def reshape(self, columns: Sequence[Column]) -> None:
-        """Show other columns; the next rows must have their cells.
+        """Show other columns; the next rows must have their cells, and the cursor stays on its row.
 
         Rows with a different number of cells can't be painted under them, so they are dropped.
         """
         if tuple(columns) == self.columns:
             return
+        key = self.key
         _await_letter(self, False)
         before, self.columns = self.columns, tuple(columns)
         self.fitting = ColumnLayout(columns, lambda: self.scrollbar_size_vertical)
@@ -227,6 +228,9 @@ class Grid(ScrollView, can_focus=True):
         _measure(self, self.rows.known)
         if [column.label for column in columns] != [column.label for column in before]:
             self.rows.sort_by(None, descending=False)  # the order was another column's
+        index = self._memory.index(self.rows.shown, key, self.cursor)
+        if len(self.rows):
+            self.set_reactive(Grid.cursor, index)
         self.refresh()
 
     def filter(self, needle: str) -> None:
