@@ -254,6 +254,26 @@ async def test_the_next_step_also_says_what_is_pending(harness: ConsoleHarness) 
         await until_shown(pilot, "Press x to see who was rejected and why. s sends 1 change.")
 
 
+async def test_during_a_sync_the_next_step_names_only_keys_that_act(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    def enter(workspace: Workspace) -> None:
+        workspace.read([event("new", True, 300, audience=GHOSTS)])
+
+    connect_with_audiences(harness, enter)
+    gate = gate_sleeps(harness)
+    rate_limit(simulator)
+    async with harness.open() as pilot:
+        await start_sync(pilot, "rate limited")
+        await pilot.press("1")
+        await until_shown(pilot, SHOPPERS)
+        select(pilot, GHOSTS)
+        await until_shown(pilot, "who was rejected and why. Press w to watch the sync.")
+        select(pilot, FRESH)
+        await until_shown(pilot, "state       ◎ not compared", "next        Press w to watch")
+        gate.open()
+
+
 async def test_what_a_repair_checked_itself_is_not_older_than_the_repair(
     harness: ConsoleHarness,
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from amp_console.ledger.audience_queries import AudienceQuery
+from amp_console.ledger.turns import Turn
 from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
 
@@ -29,6 +30,14 @@ _LEFT_BESIDE = {Status.DIFFERS, Status.REJECTED, Status.NO_IDENTIFIER}
 """States that a sync does not change, although it sends other pending changes."""
 _DONE_BY_A_RUN = {Status.NO_COHORT, Status.PENDING, Status.UNCERTAIN, Status.UNDER_WAY}
 """States that a run under way may resolve."""
+_AFTER_THE_SYNC = {
+    Status.DIFFERS,
+    Status.SIZE_DIFFERS,
+    Status.LARGE_REMOVAL,
+    Status.NOT_COMPARED,
+    Status.OFF,
+}
+"""States whose keys (s, r and t) do nothing while this console syncs the audience."""
 
 
 def next_step(
@@ -59,8 +68,10 @@ def _step(
 ) -> str:
     worst = states[0].status
     has_members = known.count is None or known.count.members > 0
-    if worst in _DONE_BY_A_RUN and (sync is not None or known.turn is not None):
-        return _wait(known) if sync is None else _watch(sync)
+    if sync is not None and worst in _DONE_BY_A_RUN | _AFTER_THE_SYNC:
+        return _watch(sync)
+    if known.turn is not None and worst in _DONE_BY_A_RUN:
+        return _wait(known.turn)
     if query is not None and query.last is None and not has_members:
         return "Press 7 to run its query under Sources: it never ran, so it has no members yet."
     if worst is Status.LARGE_REMOVAL and known.large_removal is not None:
@@ -69,12 +80,9 @@ def _step(
         return f"Press s to see the plan: it removes {plan.removed_members} from the cohort{adds}."
     if worst in _BY_COUNTS:
         return _BY_COUNTS[worst](known, states)
-    if worst is Status.SIZE_DIFFERS:
-        which = "fewer" if states[0].is_fewer else "more"
-        users = plural(states[0].users, f"{which} user")
-        return f"Press r to reconcile: the cohort has {users} in Amplitude than expected."
     step = _SAME_SIZE if states[0].has_same_size else _STEPS[worst]
-    return f"{step}{_also_send(known, states)}"
+    also = _also_send(known, states) if sync is None else _watch(sync)
+    return f"{step} {also}".rstrip() if worst in _LEFT_BESIDE else step
 
 
 def _watch(sync: "SyncJob") -> str:
@@ -83,19 +91,17 @@ def _watch(sync: "SyncJob") -> str:
     return "Press w to watch the sync."
 
 
-def _wait(known: AudienceSummary) -> str:
+def _wait(turn: Turn) -> str:
     """Name the run to wait for, and who started it."""
-    assert known.turn is not None
-    who = f" by {known.turn.operator}" if known.turn.operator else ""
-    return f"Wait for the {known.turn.kind}{who} that is under way."
+    who = f" by {turn.operator}" if turn.operator else ""
+    return f"Wait for the {turn.kind}{who} that is under way."
 
 
 def _also_send(known: AudienceSummary, states: Sequence[State]) -> str:
     """Say that changes are pending in addition to what needs attention."""
-    is_due = states[0].status in _LEFT_BESIDE and known.left.pending
     is_live = any(state.status is Status.LIVE for state in states)
-    changes = plural(known.left.pending, "change")
-    return f" s sends {changes}." if is_due and not is_live and known.audience.enabled else ""
+    is_due = known.left.pending and not is_live and known.audience.enabled
+    return f"s sends {plural(known.left.pending, 'change')}." if is_due else ""
 
 
 def _broken_step(known: AudienceSummary, states: Sequence[State]) -> str:
@@ -116,6 +122,12 @@ def _no_cohort_step(known: AudienceSummary, states: Sequence[State]) -> str:
     return f"Press s to sync: it creates the cohort and adds {who}."
 
 
+def _size_step(known: AudienceSummary, states: Sequence[State]) -> str:
+    del known
+    users = plural(states[0].users, f"{'fewer' if states[0].is_fewer else 'more'} user")
+    return f"Press r to reconcile: the cohort has {users} in Amplitude than expected."
+
+
 def _pending_step(known: AudienceSummary, states: Sequence[State]) -> str:
     if any(state.status is Status.LIVE for state in states):
         return "Nothing to do: the live session delivers what is pending."
@@ -126,4 +138,5 @@ _BY_COUNTS = {
     Status.BROKEN: _broken_step,
     Status.NO_COHORT: _no_cohort_step,
     Status.PENDING: _pending_step,
+    Status.SIZE_DIFFERS: _size_step,
 }
