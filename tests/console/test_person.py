@@ -97,18 +97,6 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
         assert place.query_one("#who", Input).value == "R2!S"
 
 
-async def test_asking_amplitude_comes_before_retrying_until_it_was_asked(
-    harness: ConsoleHarness,
-) -> None:
-    async with person_shown(harness, "ghost-1") as pilot:
-        await until_shown(pilot, "u Ask Amplitude  Enter Open run  U Retry this user")
-        harness.simulator.world.add_user("ghost-1")
-        await pilot.press("u")
-        await until_shown(
-            pilot, "Amplitude knows this User ID.", " U Retry this user  Enter Open run  / Another"
-        )
-
-
 async def test_enter_in_the_empty_input_keeps_the_cursor_there_and_says_so(
     harness: ConsoleHarness,
 ) -> None:

@@ -260,10 +260,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         if user is None:
             return ()
         another = Labelled("type", "Another")
-        if is_retry_in_vain(user, answer):
-            return Withheld("retry"), another
-        is_asked = answer is not None and answer.is_known is not None
-        return ("retry", another) if is_asked else ("ask", "retry", another)
+        return (Withheld("retry") if is_retry_in_vain(user, answer) else "retry", another)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Clear the screen, so that no identifier is above another person's data."""
