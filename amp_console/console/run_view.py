@@ -22,7 +22,6 @@ from amp_console.console.run_words import (
     verdict,
 )
 from amp_console.console.words import SECOND
-from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.event_log import by_whom
 from amp_console.ledger.outcomes import OFF, waits_for
 from amp_console.ledger.runs import (
@@ -37,6 +36,7 @@ from amp_console.ledger.runs import (
 from amp_console.ledger.since_plan import SincePlan
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.progress import AudienceProgress
+from amp_console.sync.delivery.run import AudienceReport
 from amp_console.sync.formatting import refused_words, since_plan_text
 from amp_console.sync.queries.run_details import RunDetails
 from amp_console.text import clean, plural
@@ -265,10 +265,7 @@ def _says_live(
     if details is not None and details.audiences:
         left = [_left_of(audience, audience.pending) for audience in details.audiences]
     else:
-        left = [
-            _Left(audience.audience.name, audience.counts, audience.left.pending)
-            for audience in (report.audiences if report else ())
-        ]
+        left = [_left_after(audience) for audience in (report.audiences if report else ())]
     still = details.still_rejected if details is not None else None
     yield from _advice(status, counts, job.operation.tally, left, said, still)
 
@@ -335,19 +332,25 @@ def _since_plan(since: SincePlan | None, users: int | None) -> Iterator[str]:
 class _Left(NamedTuple):
     """An audience after a run, with the number of users left pending (None: unknown).
 
-    `is_settled`: the operator, or a later run, has dealt with what was left.
+    `is_settled` and `obstacle` as in `RunAudience`.
     """
 
     name: str
     counts: AudienceCounts
     pending: int | None
-    is_settled: bool = False
+    is_settled: bool
+    obstacle: str
 
 
 def _left_of(audience: RunAudience, pending: int | None) -> _Left:
-    is_of_link = audience.counts.note.startswith(COHORT_GONE)
-    is_settled = not audience.is_latest or (is_of_link and not audience.is_broken)
-    return _Left(audience.name, audience.counts, pending, is_settled)
+    settled, obstacle = audience.is_settled, audience.obstacle
+    return _Left(audience.name, audience.counts, pending, settled, obstacle)
+
+
+def _left_after(audience: AudienceReport) -> _Left:
+    counts = audience.counts
+    obstacle = counts.note if counts.is_stuck else ""
+    return _Left(audience.audience.name, counts, audience.left.pending, False, obstacle)
 
 
 def _advice(
@@ -361,15 +364,12 @@ def _advice(
 ) -> Iterator[str]:
     """Say what to look at next, except what was already `said`."""
     stuck = [
-        (item.name, item.counts.note)
+        (item.name, item.obstacle)
         for item in left
-        if item.counts.is_stuck and item.counts.note != said and not item.is_settled
+        if item.obstacle and item.obstacle != said and not item.is_settled
     ]
     goes_on = not left or any(
-        not item.counts.is_stuck
-        and item.counts.note != OFF
-        and item.pending != 0
-        and not item.is_settled
+        not item.obstacle and item.counts.note != OFF and item.pending != 0 and not item.is_settled
         for item in left
     )
     if said is not None and said.startswith(KeysRefused.HAPPENED):

@@ -159,7 +159,8 @@ class RunAudience(msgspec.Struct, frozen=True):
     """What a run did for one audience; so many users were `pending` after it (None: not known).
 
     While it is under way they are pending now. `is_broken`: they are pending because the audience's
-    link is broken to this day. `is_latest`: no later run has done anything for the audience.
+    link is broken to this day. `is_settled`: none of them is pending any more. `obstacle`: why no
+    run delivers them before an operator acts; "" if the next one does.
     """
 
     audience_id: int
@@ -168,7 +169,8 @@ class RunAudience(msgspec.Struct, frozen=True):
     counts: AudienceCounts
     pending: int | None
     is_broken: bool = False
-    is_latest: bool = True
+    is_settled: bool = False
+    obstacle: str = ""
 
 
 def begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind = RunKind.SYNC) -> int:
@@ -377,18 +379,14 @@ def run(db: Db, run_id: int, dead: Collection[int] = ()) -> Run | None:
 def run_audiences(db: Db, run_id: int) -> list[RunAudience]:
     """What a run did for each of its audiences, by name, also for those that are under way."""
     rows = db.execute(
-        f"SELECT audience.id, key, {LABEL}, pending, broken, NOT EXISTS (SELECT 1 FROM "
-        "run_audience later WHERE later.audience_id = audience.id AND later.run_id > "
-        "run_audience.run_id), "
-        f"{COUNTS} FROM run_audience JOIN audience ON audience.id = audience_id WHERE run_id = ?",
+        f"SELECT audience.id, key, {LABEL}, pending, broken, {COUNTS} "
+        "FROM run_audience JOIN audience ON audience.id = audience_id WHERE run_id = ?",
         (run_id,),
     )
     recorded = [
-        RunAudience(
-            id_, key, name, counts, pending, bool(broken) and counts.note == broken, bool(is_latest)
-        )
-        for id_, key, name, pending, broken, is_latest, counts in (
-            (*row[:6], read_counts(row[6:])) for row in rows
+        RunAudience(id_, key, name, counts, pending, bool(broken) and counts.note == broken)
+        for id_, key, name, pending, broken, counts in (
+            (*row[:5], read_counts(row[5:])) for row in rows
         )
     ]
     under_way = [

@@ -312,6 +312,23 @@ async def test_a_repair_that_did_not_compare_again_says_what_the_size_tells(
         await until_shown(pilot, "done; same size; compare again to be sure")
 
 
+async def test_a_run_is_not_dealt_with_by_a_later_one_that_could_not_send_either(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        simulator.world.drop_cohort(str(workspace.audience().cohort_id))
+        workspace.enter("u-2", at=5)
+        await workspace.sync()
+        await workspace.sync()
+    async with harness.open(size=(160, 45)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3", "down")
+        await until_shown(pilot, "· run 2", "shoppers: Amplitude has no cohort")
+        assert "dealt with since" not in picture(pilot)
+
+
 async def test_a_run_says_that_a_later_one_dealt_with_what_it_left(
     harness: ConsoleHarness, simulator: Simulator
 ) -> None:

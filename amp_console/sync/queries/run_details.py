@@ -8,6 +8,7 @@ from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences, are_all_enabled
 from amp_console.ledger.comparisons import Comparison, SizeCheck, comparisons_in, size_checks_in
 from amp_console.ledger.counts import outstanding_of_all
+from amp_console.ledger.left_pending import with_present_state
 from amp_console.ledger.operators import has_several_operators
 from amp_console.ledger.outcomes import BROKEN, NO_COHORT, OFF
 from amp_console.ledger.rejected import RejectedFilter, count_rejected
@@ -71,7 +72,7 @@ def run_details(db: Db, run_id: int, dead: Collection[int] = ()) -> RunDetails |
     found = run(db, run_id, dead)
     if found is None:
         return None
-    audiences = tuple(run_audiences(db, run_id))
+    audiences = with_present_state(db, found, run_audiences(db, run_id))
     if found.kind is RunKind.LIVE and found.status is RunStatus.RUNNING:
         audiences = _followed(db, audiences)
     return RunDetails(
