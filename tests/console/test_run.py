@@ -448,6 +448,30 @@ async def test_requests_are_logged_and_each_is_shown_whole(harness: ConsoleHarne
         await until_shown(pilot, "Rejected by this run (1)")
 
 
+async def test_the_answer_of_a_long_request_is_a_key_away_in_a_small_terminal(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter(*(f"user-{n}" for n in range(30)))
+    async with harness.open(size=(100, 30)) as pilot:
+        await start_sync(pilot, "delivered")
+        await pilot.press("v")
+        await until(pilot, lambda: console(pilot).screen.query_one("#full-log").has_focus)
+        await pilot.press("enter")
+        await until_on(pilot, RequestView)
+        await until_shown(pilot, "more below: ↓ Esc closes", '"user-0"')
+        assert "Answer" not in picture(pilot)
+        await pilot.press("G")
+        await until_shown(pilot, "Answer", '"user-29"')
+        await until_gone(pilot, "more below")
+        await pilot.press("pageup")
+        await until_shown(pilot, "more below")
+        await pilot.press(*["j"] * 20, "space")
+        await until_shown(pilot, "Answer")
+        await pilot.press("g")
+        await until_shown(pilot, "more below", '"user-0"')
+
+
 async def test_keys_are_in_no_picture_and_in_no_copy(
     harness: ConsoleHarness, simulator: Simulator
 ) -> None:

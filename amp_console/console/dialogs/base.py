@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 from textual.worker import Worker
 
@@ -82,7 +83,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         return self.TITLE_TEXT
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog") as frame:
+        with self.frame() as frame:
             frame.border_title = safe_text(self.box_title, max_length=60)
             yield from self.box()
         yield NoticeLine()
@@ -159,6 +160,10 @@ class Dialog(ModalScreen[T], Generic[T]):
     async def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
         await self.press_key(event.button.name or "")
+
+    def frame(self) -> Widget:
+        """The box."""
+        return Vertical(classes="dialog")
 
     def box(self) -> ComposeResult:
         """Yield the content of the box."""

@@ -17,7 +17,7 @@ from amp_console.console.keymap import action_name, by_action
 from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
-from amp_console.console.widgets.scroll_pane import ScrollPane
+from amp_console.console.widgets.scroll_pane import ScrollBox
 from amp_console.console.words import zone
 
 CLOSING = FooterKeys((FooterKey("app.pop_screen", "Esc", "Close"),))
@@ -91,7 +91,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """A box of text."""
-        with ScrollPane(id="help") as box:
+        with ScrollBox(services_of(self).glyphs.down, id="help") as box:
             box.border_title = f"Help · {self._name}"
             yield Static(id="keys")
             texts = _paragraphs(self._about)
@@ -103,10 +103,7 @@ class HelpScreen(ModalScreen[None]):
         yield KeyFooter(lambda: CLOSING, self.run_action)
 
     def on_mount(self) -> None:
-        """Lay the keys out for this width, and show whether there is more below."""
-        box = self.query_one("#help")
-        for name in ("scroll_y", "virtual_size"):
-            self.watch(box, name, self._show_more_later)
+        """Lay the keys out for this width."""
         self.on_resize()
 
     def on_resize(self) -> None:
@@ -114,16 +111,6 @@ class HelpScreen(ModalScreen[None]):
         width = int(min(self.app.size.width * 0.96, MAX_WIDTH)) - BORDER
         for keys in self.query("#keys").results(Static):
             keys.update(in_columns(self.sections, width, self.app.size.height - FRAME))
-
-    def _show_more_later(self) -> None:
-        # The height of the box is not known before it is laid out.
-        self.call_after_refresh(self._show_more)
-
-    def _show_more(self) -> None:
-        """Show whether there is more text below."""
-        box, arrow = self.query_one("#help"), services_of(self).glyphs.down
-        more = f"more below: {arrow} " if box.scroll_offset.y < box.max_scroll_y else ""
-        box.border_subtitle = f"{more}Esc closes"
 
     def _read_sections(self) -> list[HelpSection]:
         """The keys that work here, in the order in which one looks for them, without duplicates."""

@@ -3,14 +3,13 @@
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
+from amp_console.console.dialogs.base import DIALOG_SHEET, Sheets
+from amp_console.console.dialogs.text_view import ReadingDialog
 from amp_console.console.run_words import request_answer, request_operation
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
-from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import SECOND, lasting
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.requests import RequestRecord, RequestState
@@ -47,14 +46,10 @@ def _state(record: RequestRecord) -> str:
     return REFUSED if is_refused else _STATES[state]
 
 
-class RequestView(Dialog[None]):
+class RequestView(ReadingDialog):
     """A request and its answer."""
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "request_view.tcss"]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy", "Copy", show=False),
-        Binding("enter,q", "dismiss(None)", "Close", show=False),
-    ]
 
     def __init__(self, request_id: int) -> None:
         super().__init__()
@@ -67,13 +62,11 @@ class RequestView(Dialog[None]):
         return f"Request {self._request_id}"
 
     def box(self) -> ComposeResult:
-        """A text that scrolls."""
-        with ScrollPane(id="request-text"):
-            yield Static(id="request")
+        """The text, once it is read."""
+        yield Static(id="request")
 
     def on_mount(self) -> None:
         """Read the request; keys work in the meantime."""
-        self.query_one("#request-text").focus()
         self.run_worker(self._read())
 
     async def _read(self) -> None:
@@ -132,6 +125,7 @@ class RequestView(Dialog[None]):
             return ["None yet."]
         return found.record.answer.splitlines() or ["An empty one."]
 
-    def action_copy(self) -> None:
-        """Copy the request and its answer."""
-        self.services.clipboard.copy(self._text().plain)
+    @property
+    def copied(self) -> str:
+        """The request and its answer."""
+        return self._text().plain

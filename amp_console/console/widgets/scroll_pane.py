@@ -1,4 +1,4 @@
-"""A pane with a text that scrolls with the keys of lists."""
+"""Panes with a text that scrolls with the keys of lists."""
 
 from typing import ClassVar
 
@@ -33,3 +33,24 @@ class ScrollPane(VerticalScroll, inherit_bindings=False):
     def action_scroll_to_last(self) -> None:
         """Show the last line."""
         self.scroll_end(animate=False, immediate=True)
+
+
+class ScrollBox(ScrollPane):
+    """A pane in a border, which says whether there is more text below, and that Esc closes it."""
+
+    def __init__(self, arrow: str, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002  # Textual's word
+        super().__init__(id=id, classes=classes)
+        self._arrow = arrow
+
+    def on_mount(self) -> None:
+        """Show whether there is more below, whenever that may have changed."""
+        for name in ("scroll_y", "virtual_size", "size"):
+            self.watch(self, name, self._show_more_later)
+
+    def _show_more_later(self) -> None:
+        # The height is not known before the layout.
+        self.call_after_refresh(self._show_more)
+
+    def _show_more(self) -> None:
+        is_more = self.scroll_offset.y < self.max_scroll_y
+        self.border_subtitle = f"{f'more below: {self._arrow} ' if is_more else ''}Esc closes"
