@@ -990,6 +990,13 @@ def test_how_long_deliveries_take_is_said_once_it_was_measured() -> None:
     assert said(0.02, 0) == ["lag none", "95% delivered within 0.1 s of reading", "pending 0"]
 
 
+def test_how_long_deliveries_take_says_that_waits_are_not_counted() -> None:
+    now = LiveSnapshot(1, 1.0, ReadCounts(), 3.2, (), omits_waits=True)
+    assert "95% delivered within 3.2 s, waits for you not counted" in [
+        text.plain for text in behind(now)
+    ]
+
+
 async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace, workspace.ledger.hold_run() as lock:
         workspace.enter("u1")

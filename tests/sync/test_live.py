@@ -821,6 +821,7 @@ async def test_an_audience_that_waits_is_let_go_live_alone(
     async with Session(workspace, tmp_path, options) as session:
         session.write(lines("u1") + lines("u1", key="buyers"))
         await until(lambda: [e.state for e in session.now().audiences] == [NO_COHORT] * 2)
+        await until(lambda: session.now().omits_waits)
         assert session.live is not None
         session.live.go_live(workspace.audience().id, WaitReason.NO_COHORT)
         await until(is_in(workspace, "u1"))

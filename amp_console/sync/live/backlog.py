@@ -116,6 +116,8 @@ class Lags:
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
+        self.omits_waits = False
+        """Whether some of the changes waited for the operator first, which does not count."""
 
     def add(self, seconds: float, changes: int) -> None:
         self._samples.append((seconds, changes))

@@ -174,7 +174,7 @@ class Follower:
         self._stop.resume()
         if self._hold.noted == PAUSED:
             self.settings_read(self._worker.audience)
-        self._backlog.restart()
+        self._omit_wait()
         self.hurry()
 
     def end(self) -> None:
@@ -283,11 +283,16 @@ class Follower:
             return LivePhase.ENDED
         return LivePhase.DELAYED if state else LivePhase.LIVE
 
+    def _omit_wait(self) -> None:
+        """Do not count as lag how long the pending changes have waited for the operator."""
+        self._lags.omits_waits |= self._backlog.size > 0
+        self._backlog.restart()
+
     def _note(self, state: str, *, is_stuck: bool = False) -> None:
         """Note why nothing is delivered; what waits for the operator does not age meanwhile."""
         self._hold.note(state, is_stuck=is_stuck)
         if self._hold.waits_for(state):
-            self._backlog.restart()
+            self._omit_wait()
 
     async def _wait_for_work(self) -> None:
         """Wait for a change, or until users are to be confirmed again."""

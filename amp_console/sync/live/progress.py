@@ -104,6 +104,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     So many of the events read were there `earlier`, before their source was followed; so many
     changes were `pending_before` the session read any. `answered` has the requests to Amplitude by
     their answers. `updated` counts the members with something new in the events read.
+    `omits_waits`: `lag_95` is without the time that changes waited for the operator.
     """
 
     run_id: int
@@ -120,6 +121,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     pending_before: int = 0
     answered: tuple[AnsweredRequests, ...] = ()
     updated: int = 0
+    omits_waits: bool = False
 
     @property
     def source_count(self) -> int:

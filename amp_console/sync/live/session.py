@@ -203,6 +203,7 @@ class LiveSession:
             self._pending_before,
             self._run.answers.snapshot(),
             self._updated,
+            self._lags.omits_waits,
         )
 
     async def _followed(self, audience_id: int) -> Follower:

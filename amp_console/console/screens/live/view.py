@@ -65,7 +65,7 @@ A change is a user to add or to remove. The line of changes adds up: changes pen
 later were delivered or rejected, are still pending, or needed no request, because a later event
 undid them or another process sent them. Lag is how long the oldest change has been pending since it
 was read, whatever the time of its event. How soon 95% are delivered leaves out those pending at the
-start. Audiences that wait for you (no cohort, large removal,
+start, and how long changes waited for you. Audiences that wait for you (no cohort, large removal,
 broken link, paused, disabled) have no lag, and their changes are counted separately.
 
 p pauses the audience under the cursor, P all of them. Events are still read, but nothing is sent
