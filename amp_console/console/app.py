@@ -209,13 +209,16 @@ class ConsoleApp(App[None]):
         await self.connections.close_all()
         self.exit(return_code=status)
 
-    def leave_when_done(self, status: int = 0) -> None:
-        """Quit as soon as no job is under way; the requests in flight end first."""
+    def leave_when_done(
+        self, is_still_wanted: Callable[[], bool] = lambda: True, *, status: int = 0
+    ) -> None:
+        """Quit as soon as no job is under way, if that is still wanted then."""
 
         async def wait_and_leave() -> None:
             for _, job in self.connections.under_way:
                 await job.finished()
-            await self.leave(status)
+            if is_still_wanted():
+                await self.leave(status)
 
         self.run_worker(wait_and_leave())
 
@@ -223,7 +226,7 @@ class ConsoleApp(App[None]):
         """Quit because of a signal, as soon as every job under way has stopped."""
         for _, job in self.connections.under_way:
             job.cancel()
-        self.leave_when_done(128 + number)
+        self.leave_when_done(status=128 + number)
 
     def release_terminal(self) -> None:
         """End the thread that reads keys, even if the terminal has disappeared.

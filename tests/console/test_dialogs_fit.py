@@ -31,7 +31,7 @@ DIALOGS: Mapping[str, Callable[[], ModalScreen[Any]]] = {
     "keyring": lambda: KeyringQuestion(LONG * 4),
     "keys": lambda: KeysDialog(LONG * 4),
     "import": ImportDialog,
-    "quit": lambda: QuitDialog(lambda: None, has_jobs=True),
+    "quit": lambda: QuitDialog(lambda _: None, has_jobs=True),
 }
 
 

@@ -76,7 +76,7 @@ DIALOGS: Mapping[str, Callable[[], Dialog[Any]]] = {
     "danger": lambda: Confirm("Delete?", ["It goes."], "Delete it", is_danger=True),
     "confirm": lambda: Confirm("Continue?", ["It continues."], "Continue"),
     "question": lambda: ask_text("Name", "Which?", "x", "Save"),
-    "quit": lambda: QuitDialog(lambda: None, has_jobs=True),
+    "quit": lambda: QuitDialog(lambda _: None, has_jobs=True),
 }
 
 

@@ -10,6 +10,7 @@ from amp_console.console.background import aside
 from amp_console.console.dialogs.quit import NOTHING, QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.audiences.settings import AudienceSettings
+from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger.counts import outstanding
 from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
@@ -74,14 +75,38 @@ async def test_waiting_quits_when_everything_is_delivered(
         await until_shown(pilot, "Quit when done")
         await pilot.press("enter")  # the first answer has the focus
         await until_shown(pilot, "Quitting when it is done", "closes when this is done")
-        await pilot.press("escape")  # there is no way back
-        assert isinstance(pilot.app.screen, QuitDialog)
 
         gate.open()
 
         await until(pilot, lambda: pilot.app._exit)
     with harness.workspace(connection) as workspace:
         assert workspace.ledger.read(outstanding, workspace.audience()).pending == 0
+
+
+@pytest.mark.parametrize("key", ["escape", "enter"])
+async def test_one_may_stay_after_all_while_one_waits(
+    harness: ConsoleHarness, simulator: Simulator, key: str
+) -> None:
+    """A second Enter stays, too: it never stops the sync."""
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+    gate = gate_sleeps(harness)
+    rate_limit(simulator)
+    async with harness.open() as pilot:
+        await start_sync(pilot, "rate limited")
+        await pilot.press("q")
+        await until_shown(pilot, "Quit when done")
+        await pilot.press("y")
+        await until_shown(pilot, "Quitting when it is done", "Esc/Enter Keep it running")
+
+        await pilot.press(key)
+
+        await until_on(pilot, RunScreen)
+        gate.open()
+        await until_shown(pilot, "All changes to shoppers were delivered.")
+        assert pilot.app.is_running
+        await pilot.press("q")
+        await until_shown(pilot, NOTHING)
 
 
 async def test_one_may_stop_after_all_what_one_waits_for(

@@ -22,6 +22,8 @@ from amp_console.console.words import byte_size
 from amp_console.text import plural
 
 BAR = 30  # columns
+LeaveWhenDone = Callable[[Callable[[], bool]], None]
+"""Quits once no job is under way, if the function still returns True then."""
 NOTHING, ENDED = "Nothing is under way, and nothing is lost.", "Everything has finished."
 
 
@@ -34,7 +36,7 @@ class QuitDialog(Question[None]):
     TITLE_TEXT = "Quit amp-console?"
     LEAVE = "stay"
 
-    def __init__(self, leave_when_done: Callable[[], None], *, has_jobs: bool) -> None:
+    def __init__(self, leave_when_done: LeaveWhenDone, *, has_jobs: bool) -> None:
         super().__init__(leave="Keep it running" if has_jobs else "Stay")
         self._has_jobs = has_jobs
         self._leave_when_done = leave_when_done
@@ -112,26 +114,29 @@ class QuitDialog(Question[None]):
     # Answers.
 
     def give(self, name: str) -> None:
-        """Stay, or quit in one of two ways; once the console is closing, there is no way back."""
+        """Stay, or quit in one of two ways; staying is possible until the jobs are stopped."""
         match name:
             case "wait":
-                self._leave("Quitting when it is done…" if self._has_jobs else "Quitting…")
+                self.query_one("#stay", Button).focus()  # a second Enter must not stop the jobs
+                title = "Quitting when it is done…" if self._has_jobs else "Quitting…"
+                self._leave(title, "#wait")
             case "stop":
                 for _, job in self._under_way:
                     job.cancel()
-                self.query_one("#stop", Button).disabled = True
-                self._leave("Quitting after the current request…")
+                self._leave("Quitting after the current request…", "#stay, #wait, #stop")
             case _:
+                self._is_leaving = False
                 self.dismiss(None)
 
-    def _leave(self, title: str) -> None:
-        for button in self.query("#stay, #wait").results(Button):
+    def _leave(self, title: str, given: str) -> None:
+        """Quit when all jobs are over; the answers `given` can't be given any more."""
+        for button in self.query(given).results(Button):
             button.disabled = True
         self.query_one(".dialog", Vertical).border_title = safe_text(title)
         self.refresh_bindings()
         if not self._is_leaving:
             self._is_leaving = True
-            self._leave_when_done()
+            self._leave_when_done(lambda: self._is_leaving)
         self._say()
 
 
