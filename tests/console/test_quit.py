@@ -33,7 +33,7 @@ async def test_going_on_leaves_the_sync_alone(
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "A sync is under way: 2 users not delivered yet.")
-        await until_shown(pilot, "y/Enter Quit when done  s Stop and quit  Esc Keep it running")
+        await until_shown(pilot, "y/Enter Quit when done  s Stop and quit  Esc Stay")
         await pilot.press("escape")
         assert not isinstance(pilot.app.screen, QuitDialog)
 
@@ -97,7 +97,7 @@ async def test_one_may_stay_after_all_while_one_waits(
         await pilot.press("q")
         await until_shown(pilot, "Quit when done")
         await pilot.press("y")
-        await until_shown(pilot, "Quitting when it is done", "Esc/Enter Keep it running")
+        await until_shown(pilot, "Quitting when it is done", "Esc/Enter Stay")
 
         await pilot.press(key)
 
@@ -107,6 +107,31 @@ async def test_one_may_stay_after_all_while_one_waits(
         assert pilot.app.is_running
         await pilot.press("q")
         await until_shown(pilot, NOTHING)
+
+
+async def test_a_paused_sync_is_resumed_to_quit_when_it_is_done(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1", "u-2")
+    gate = gate_sleeps(harness)
+    rate_limit(simulator)
+    async with harness.open() as pilot:
+        await start_sync(pilot, "rate limited")
+        await pilot.press("p")
+        await until_shown(pilot, "p Resume")
+        gate.open()
+        await pilot.press("q")
+        await until_shown(
+            pilot,
+            "A sync is paused: 2 users not delivered yet.",
+            "y/Enter Resume, and quit when done  s Stop and quit  Esc Stay",
+        )
+        await pilot.press("y")
+        await until(pilot, lambda: pilot.app._exit)
+    with harness.workspace(connection) as workspace:
+        assert workspace.ledger.read(outstanding, workspace.audience()).pending == 0
 
 
 async def test_one_may_stop_after_all_what_one_waits_for(

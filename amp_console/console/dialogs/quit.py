@@ -16,7 +16,7 @@ from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.reconcile import CompareOperation
 from amp_console.console.jobs.refresh import RefreshJob
-from amp_console.console.jobs.runs import RunJob
+from amp_console.console.jobs.runs import RunJob, RunOperation
 from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.words import byte_size
 from amp_console.text import plural
@@ -37,7 +37,7 @@ class QuitDialog(Question[None]):
     LEAVE = "stay"
 
     def __init__(self, leave_when_done: LeaveWhenDone, *, has_jobs: bool) -> None:
-        super().__init__(leave="Keep it running" if has_jobs else "Stay")
+        super().__init__(leave="Stay")
         self._has_jobs = has_jobs
         self._leave_when_done = leave_when_done
         self._is_leaving = False
@@ -49,9 +49,13 @@ class QuitDialog(Question[None]):
         if any(isinstance(job, LiveJob) for _, job in self._under_way):
             return (Answer("stop", "Stop and quit", "y", "warning"),)
         return (
-            Answer("wait", "Quit when done", "y", "primary"),
+            Answer("wait", self._wait_label(), "y", "primary"),
             Answer("stop", "Stop and quit", "s", "warning"),
         )
+
+    def _wait_label(self) -> str:
+        """A paused run is never done until it is resumed."""
+        return "Resume, and quit when done" if self._paused else "Quit when done"
 
     def text(self) -> ComposeResult:
         """What is under way."""
@@ -81,12 +85,19 @@ class QuitDialog(Question[None]):
         """The jobs of all open connections."""
         return self.services.connections.under_way
 
+    @property
+    def _paused(self) -> list[RunJob[RunOperation]]:
+        """The runs that are paused."""
+        jobs = [job for _, job in self._under_way]
+        return [job for job in jobs if isinstance(job, RunJob) and job.stop.is_paused]
+
     def _of(self, job: Job) -> Content:
         glyphs = self.services.glyphs
         if isinstance(job, LiveJob):
             live = job.snapshot
             pending = live.queue + live.waiting if live else 0
-            return safe_text(f"A live session is running: {plural(pending, 'user')} pending.")
+            state = "paused" if job.is_paused else "running"
+            return safe_text(f"A live session is {state}: {plural(pending, 'user')} pending.")
         if isinstance(job, ImportJob):
             read = f"{byte_size(job.done)} of {byte_size(job.total)}"
             share = bar(glyphs, job.done, job.total, BAR) if job.total else ""
@@ -101,7 +112,8 @@ class QuitDialog(Question[None]):
             return safe_text("Cohorts are being compared. Nothing is sent.")
         left = now.total - now.done if now else operation.planned
         share = bar(glyphs, now.done, now.total, BAR) if now else ""
-        what = f"{operation.WHAT} is under way: {plural(left, 'user')} not delivered yet."
+        state = "paused" if job.stop.is_paused else "under way"
+        what = f"{operation.WHAT} is {state}: {plural(left, 'user')} not delivered yet."
         return _with_bar(what, share)
 
     def _next(self) -> str:
@@ -117,6 +129,8 @@ class QuitDialog(Question[None]):
         """Stay, or quit in one of two ways; staying is possible until the jobs are stopped."""
         match name:
             case "wait":
+                for run in self._paused:
+                    run.resume()
                 self.query_one("#stay", Button).focus()  # a second Enter must not stop the jobs
                 title = "Quitting when it is done…" if self._has_jobs else "Quitting…"
                 self._leave(title, "#wait")
