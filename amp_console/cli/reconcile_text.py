@@ -78,7 +78,7 @@ def reconcile_document(
         computation_id=audience.computation_id,
         cohort_id=audience.cohort_id,
         id_type=audience.id_type,
-        in_audience=found.in_audience if found else None,
+        in_audience=found.members if found else None,
         in_cohort=found.in_cohort if found else None,
         in_both=found.in_both if found else None,
         missing_from_cohort=found.missing if found else None,
@@ -98,7 +98,7 @@ def compare_lines(report: CompareReport, now: Mapping[int, Resolved]) -> list[st
     rows = [
         (
             audiences[audience_id].name,
-            f"{comparison.in_audience:,}",
+            f"{comparison.members:,}",
             f"{comparison.in_cohort:,}",
             f"{comparison.in_both:,}",
             f"{comparison.missing:,}",
