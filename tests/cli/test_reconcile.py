@@ -76,6 +76,13 @@ def test_two_that_are_equal_end_with_0(operator: Operator) -> None:
     assert "0 of 500 downloads used; the count resets on 1 " in ended.err
 
 
+def test_members_without_an_identifier_are_in_the_audience(operator: Operator) -> None:
+    assert operator.run("audience", "shoppers", "--id-type", "amplitude_id").status == 0
+    found = operator.run("reconcile", "shoppers", "--json").document
+    assert (found["in_audience"], found["in_both"]) == (10, 0)
+    assert operator.run("reconcile", "shoppers").out.splitlines()[1].split()[1] == "10"
+
+
 def test_all_leaves_out_links_that_are_known_to_be_broken(
     operator: Operator, simulator: Simulator
 ) -> None:
