@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 WIDTH = 1680  # pixels; a README shows 840
 COLORS = 256
-FRAME = "#292929"  # the colour around the console
+FRAME = "#292929"  # the color around the console
 DIGEST = "svg-sha256"
 """The key under which a PNG stores the digest of its SVG."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

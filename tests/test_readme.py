@@ -14,7 +14,7 @@ import pytest
 from amp_console.cli.app import COMMANDS, commands
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import CommonOptions
-from amp_console.simulator import Behaviour, Simulator
+from amp_console.simulator import Behavior, Simulator
 from amp_console.simulator.segment import PROFILES_TOKEN, SPACE_ID, TOKEN
 from tests.cli.operator import Operator
 from tests.connections import backends
@@ -166,7 +166,7 @@ def team_ledger(server_ledgers: PostgresqlLedgers, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     """Its exports are ready at once: a command waits a second before it asks again."""
-    with Simulator(behaviour=Behaviour(job_polls=0)) as running:
+    with Simulator(behavior=Behavior(job_polls=0)) as running:
         yield running
 
 

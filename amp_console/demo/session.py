@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from amp_console.demo.history import History
     from amp_console.demo.seeder import Seeder
     from amp_console.ledger import Ledger
-    from amp_console.simulator import Behaviour, Simulator
+    from amp_console.simulator import Behavior, Simulator
 
 APP_ID = 153957
 FIRST_EVENT_AFTER = 45  # seconds until Amplitude knows a user it has rejected
@@ -255,7 +255,7 @@ class SimulatedSession:
 
         asyncio.run(seed())
         clock.release()
-        simulator.behaviour = _behaviour(fast=self._fast)
+        simulator.behavior = _behavior(fast=self._fast)
         always = [Rule(Slow(0.0, 0.0 if self._fast else 0.3)), refused]
         self._troubles.attach(
             simulator.faults, always + (occasional_faults() if self._faults else [])
@@ -279,10 +279,10 @@ def _environ() -> dict[str, str]:
     }
 
 
-def _behaviour(*, fast: bool) -> "Behaviour":
+def _behavior(*, fast: bool) -> "Behavior":
     """Amplitude's latency: short enough to wait for, long enough to watch."""
-    from amp_console.simulator import Behaviour
+    from amp_console.simulator import Behavior
 
     if fast:
-        return Behaviour(latency=0.05)
-    return Behaviour(latency=0.3, latency_per_1000=0.3)
+        return Behavior(latency=0.05)
+    return Behavior(latency=0.3, latency_per_1000=0.3)

@@ -5,7 +5,7 @@
 The simulator does not use the product's client, so that neither can hide a mistake in the other.
 """
 
-from amp_console.simulator.behaviour import Behaviour
+from amp_console.simulator.behavior import Behavior
 from amp_console.simulator.calls import Call, Seen
 from amp_console.simulator.faults import (
     Answer,
@@ -31,7 +31,7 @@ from amp_console.simulator.world import Cohort, World
 __all__ = [
     "Answer",
     "Audience",
-    "Behaviour",
+    "Behavior",
     "Body",
     "Call",
     "Canned",

@@ -126,7 +126,7 @@ class Dispatcher:
     ) -> Reply:
         """Wait for a slot and for the latency, then do the work or apply the fault."""
         with self._lines.enter(parsed.line, self._limit(parsed.line)):
-            if seconds := self.project.behaviour.seconds_for(len(parsed.ids)) + found.delay:
+            if seconds := self.project.behavior.seconds_for(len(parsed.ids)) + found.delay:
                 await self._sleep(seconds)
             return self._served(service, parsed, found)
 
@@ -146,10 +146,10 @@ class Dispatcher:
             service.work(self.project, parsed.order)
 
     def _limit(self, line: str) -> int:
-        behaviour = self.project.behaviour
+        behavior = self.project.behavior
         if line == downloads.LINE:
-            return behaviour.downloads_at_once
-        return behaviour.searches_at_once if line == users.LINE else 1
+            return behavior.downloads_at_once
+        return behavior.searches_at_once if line == users.LINE else 1
 
     def _check_keys(self, header: str) -> None:
         scheme, _, coded = header.partition(" ")

@@ -30,7 +30,7 @@ def list_cohorts(project: Project, order: None) -> Reply:  # noqa: ARG001
 
 def usage(project: Project, order: None) -> Reply:  # noqa: ARG001
     """Answer with how much of the month's quota of downloads is used."""
-    limit, quotas = project.behaviour.downloads_per_month, project.quotas
+    limit, quotas = project.behavior.downloads_per_month, project.quotas
     return wire.encode(wire.Usage(wire.RestDownload(limit, quotas.downloads, quotas.resets_at)))
 
 
@@ -45,8 +45,8 @@ def upload(project: Project, order: wire.Upload) -> Reply:
     """Create a cohort, or replace an existing one's members. Everything is checked first."""
     _check_upload(project, order)
     resolved = project.world.resolve(order.ids, _upload_id_type(project, order.id_type))
-    sample = resolved.skipped[: project.behaviour.invalid_sample]
-    found_none = not resolved.found and project.behaviour.refuses_all_invalid
+    sample = resolved.skipped[: project.behavior.invalid_sample]
+    found_none = not resolved.found and project.behavior.refuses_all_invalid
     if found_none or (resolved.skipped and not order.skip_invalid_ids):
         raise Refused(400, "Some ids are invalid", wire.InvalidSample(sample))
     metadata = wire.UploadMetadata(len(order.ids) - len(resolved.skipped), len(order.ids), sample)
@@ -84,7 +84,7 @@ def change_membership(project: Project, order: wire.Membership) -> Reply:
 
 
 def _listed(project: Project, cohort: Cohort) -> wire.ListedCohort:
-    computed = project.behaviour.computes_sizes
+    computed = project.behavior.computes_sizes
     return wire.ListedCohort(
         app_id=cohort.app_id,
         id=cohort.id,
@@ -102,7 +102,7 @@ def _listed(project: Project, cohort: Cohort) -> wire.ListedCohort:
 
 def _check_upload(project: Project, order: wire.Upload) -> None:
     if order.app_id != project.world.app_id:
-        raise Refused(project.behaviour.wrong_app_id_status, f"Invalid app_id {order.app_id}")
+        raise Refused(project.behavior.wrong_app_id_status, f"Invalid app_id {order.app_id}")
     if not order.name:
         raise Refused(400, "name must not be empty")
     if not project.world.accepts_owner(order.owner):
@@ -113,13 +113,13 @@ def _check_upload(project: Project, order: wire.Upload) -> None:
 
 
 def _check_count(project: Project, count: int) -> None:
-    if count > project.behaviour.max_ids:
-        raise Refused(400, f"Too many ids: {count} of {project.behaviour.max_ids}")
+    if count > project.behavior.max_ids:
+        raise Refused(400, f"Too many ids: {count} of {project.behavior.max_ids}")
 
 
 def _upload_id_type(project: Project, name: str) -> IdType:
     id_type = UPLOAD_ID_TYPES.get(name)
-    barred = id_type is IdType.AMPLITUDE_ID and not project.behaviour.uploads_by_amplitude_id
+    barred = id_type is IdType.AMPLITUDE_ID and not project.behavior.uploads_by_amplitude_id
     if id_type is None or barred:
         raise Refused(400, f"Invalid id_type {name}")
     return id_type
@@ -139,7 +139,7 @@ def _operation(entry: wire.MembershipEntry) -> Operation:
 
 def _resolve(project: Project, entry: wire.MembershipEntry) -> Resolved:
     id_type = MEMBERSHIP_ID_TYPES.get(entry.id_type)
-    if entry.id_type == "BY_AMP_ID" and project.behaviour.accepts_by_amp_id:
+    if entry.id_type == "BY_AMP_ID" and project.behavior.accepts_by_amp_id:
         id_type = IdType.AMPLITUDE_ID
     if id_type is None:
         raise Refused(400, f"Invalid id_type {entry.id_type}")
@@ -150,6 +150,6 @@ def _result(
     project: Project, entry: wire.MembershipEntry, skipped: list[str]
 ) -> wire.MembershipResult:
     shown: list[str | int] = list(skipped)
-    if project.behaviour.numeric_skipped_ids:
+    if project.behavior.numeric_skipped_ids:
         shown = [int(text) if text.isascii() and text.isdecimal() else text for text in skipped]
     return wire.MembershipResult(shown, entry.id_type, entry.operation)

@@ -47,9 +47,9 @@ def start(project: Project, order: str) -> Reply:
     under_way = sum(
         job.started > last_minute and not project.is_ready(job) for job in project.jobs.values()
     )
-    if under_way >= project.behaviour.jobs_at_once:
+    if under_way >= project.behavior.jobs_at_once:
         raise Refused(429, "Exceeded concurrent limit of cohort downloads")
-    project.quotas.take_download(project.behaviour)
+    project.quotas.take_download(project.behavior)
     job = project.open_job(cohort.id)
     answer = wire.JobAnswer(job.request_id, cohort.id)
     return wire.encode(answer, status=202, applied=True)
@@ -85,11 +85,11 @@ def fetch_file(project: Project, order: FileOrder) -> Reply:
     job = _job(project, order.request_id)
     if not project.is_ready(job):
         raise Refused(400, "The request is still in progress")
-    if project.world.clock() - job.started > project.behaviour.file_seconds:
+    if project.world.clock() - job.started > project.behavior.file_seconds:
         raise Refused(404, "The file is not kept any more")
-    if len(job.rows) <= project.behaviour.redirect_above:
+    if len(job.rows) <= project.behavior.redirect_above:
         return _file(project, job)
-    expires = repr(project.world.clock() + project.behaviour.link_seconds)
+    expires = repr(project.world.clock() + project.behavior.link_seconds)
     query = urlencode({"X-Amz-Date": expires, "X-Amz-Signature": _sign(job, expires)})
     location = f"{order.origin}/_storage/{job.request_id}?{query}"
     return Reply(b"", 302, (("Location", location),), job.cohort_id)
@@ -137,7 +137,7 @@ def _job(project: Project, request_id: str) -> Job:
 
 
 def _file(project: Project, job: Job) -> Reply:
-    text = to_csv(job.rows, tabbed=project.behaviour.tabbed_cells)
+    text = to_csv(job.rows, tabbed=project.behavior.tabbed_cells)
     packed = gzip.compress(text.encode(), compresslevel=1, mtime=0)
     return Reply(packed, headers=FILE_HEADERS, cohort_id=job.cohort_id)
 

@@ -1,8 +1,8 @@
-"""The state of every call: the world, its behaviour, used quotas and current work."""
+"""The state of every call: the world, its behavior, used quotas and current work."""
 
 from dataclasses import dataclass, field
 
-from amp_console.simulator.behaviour import Behaviour
+from amp_console.simulator.behavior import Behavior
 from amp_console.simulator.calls import Refused
 from amp_console.simulator.quotas import Quotas
 from amp_console.simulator.world import Cohort, World
@@ -21,10 +21,10 @@ class Job:
 
 @dataclass(slots=True)
 class Project:
-    """One simulated project. `behaviour` can be replaced at any time."""
+    """One simulated project. `behavior` can be replaced at any time."""
 
     world: World
-    behaviour: Behaviour
+    behavior: Behavior
     quotas: Quotas = field(init=False)
     jobs: dict[str, Job] = field(default_factory=dict)
 
@@ -35,7 +35,7 @@ class Project:
         """Return a cohort. Raises Refused if it does not exist."""
         cohort = self.world.cohort(cohort_id)
         if cohort is None:
-            raise Refused(self.behaviour.unknown_cohort_status, f"Cohort {cohort_id} not found")
+            raise Refused(self.behavior.unknown_cohort_status, f"Cohort {cohort_id} not found")
         return cohort
 
     def open_job(self, cohort_id: str) -> Job:
@@ -52,4 +52,4 @@ class Project:
     def is_ready(self, job: Job) -> bool:
         """Return whether a download's file is ready."""
         waited = self.world.clock() - job.started
-        return job.polls >= self.behaviour.job_polls and waited >= self.behaviour.job_seconds
+        return job.polls >= self.behavior.job_polls and waited >= self.behavior.job_seconds

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from amp_console.simulator.behaviour import Behaviour
+from amp_console.simulator.behavior import Behavior
 from amp_console.simulator.calls import Refused
 from amp_console.simulator.world import Clock
 
@@ -37,15 +37,15 @@ class Quotas:
         self._starts = Window(600, clock)
         self._downloads: Counter[str] = Counter()
 
-    def take_search(self, behaviour: Behaviour) -> None:
+    def take_search(self, behavior: Behavior) -> None:
         """Count a user search. Raises Refused with 429 if the hour's quota is used up."""
-        self._searches.take(behaviour.searches_per_hour)
+        self._searches.take(behavior.searches_per_hour)
 
-    def take_download(self, behaviour: Behaviour) -> None:
+    def take_download(self, behavior: Behavior) -> None:
         """Count the start of a download. Raises Refused with 429 if a quota is used up."""
-        if self.downloads >= behaviour.downloads_per_month:
+        if self.downloads >= behavior.downloads_per_month:
             raise Refused(429, "Exceeded the monthly limit of cohort downloads")
-        self._starts.take(behaviour.starts_per_10_minutes)
+        self._starts.take(behavior.starts_per_10_minutes)
         self._downloads[self._month()] += 1
 
     @property

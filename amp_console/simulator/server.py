@@ -9,7 +9,7 @@ from typing import Self
 import uvicorn
 
 from amp_console.simulator.app import Dispatcher, Sleep, build
-from amp_console.simulator.behaviour import Behaviour
+from amp_console.simulator.behavior import Behavior
 from amp_console.simulator.calls import Seen
 from amp_console.simulator.connection import BreakableProtocol
 from amp_console.simulator.faults import Faults
@@ -65,7 +65,7 @@ class Simulator:
     """A simulated Amplitude, served while the `with` block runs.
 
     `port` 0 is any free port; `listener` is a socket that is already listening. `sleep` waits for
-    the latency that behaviour and faults ask for, in seconds. World, faults and `behaviour` may be
+    the latency that behavior and faults ask for, in seconds. World, faults and `behavior` may be
     used and changed while it serves. Its keys are recognizably not real. `segment` is a simulated
     Segment space at the same address.
     """
@@ -74,7 +74,7 @@ class Simulator:
         self,
         world: World | None = None,
         *,
-        behaviour: Behaviour | None = None,
+        behavior: Behavior | None = None,
         faults: Faults | None = None,
         port: int = 0,
         credentials: Credentials = CREDENTIALS,
@@ -86,18 +86,18 @@ class Simulator:
         self.faults = faults or Faults()
         self.credentials = credentials
         self.segment = SegmentSpace()
-        self._project = Project(self.world, behaviour or Behaviour())
+        self._project = Project(self.world, behavior or Behavior())
         self._dispatcher = Dispatcher(self._project, self.faults, credentials, sleep)
         self._port = port
 
     @property
-    def behaviour(self) -> Behaviour:
+    def behavior(self) -> Behavior:
         """How it answers; a new value applies from the next request on."""
-        return self._project.behaviour
+        return self._project.behavior
 
-    @behaviour.setter
-    def behaviour(self, behaviour: Behaviour) -> None:
-        self._project.behaviour = behaviour
+    @behavior.setter
+    def behavior(self, behavior: Behavior) -> None:
+        self._project.behavior = behavior
 
     @property
     def requests(self) -> list[Seen]:
@@ -148,13 +148,13 @@ def run_forever(
     port: int = DEFAULT_PORT,
     *,
     world: World | None = None,
-    behaviour: Behaviour | None = None,
+    behavior: Behavior | None = None,
     on_ready: Callable[[Simulator], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> None:
     """Serve until Ctrl-C, or until `stop` is set. Raises OSError if the port is in use."""
     stop = stop or threading.Event()
-    with Simulator(world, behaviour=behaviour, port=port) as simulator:
+    with Simulator(world, behavior=behavior, port=port) as simulator:
         on_ready(simulator)
         try:
             # A wait without a timeout could not be interrupted on Windows.

@@ -19,7 +19,7 @@ def read_search(request: Request, body: bytes) -> ParsedRequest[str]:  # noqa: A
 
 def search(project: Project, order: str) -> Reply:
     """Answer with the users that match a user ID, its beginning, or an Amplitude ID."""
-    project.quotas.take_search(project.behaviour)
+    project.quotas.take_search(project.behavior)
     match, users = project.world.search(order)
     found = [wire.SearchMatch(user.user_id, user.amplitude_id) for user in users]
     return wire.encode(wire.SearchAnswer(found, match.value))

@@ -35,7 +35,7 @@ class World:
     """One project of a simulated Amplitude. Thread-safe.
 
     `known` says which ids exist; if all do, `unknown` returns true for exceptions. A search finds
-    ids that were in a request, or for which `is_found` returns true. `organisation` holds the
+    ids that were in a request, or for which `is_found` returns true. `organization` holds the
     emails that may own a cohort; None allows any email.
     """
 
@@ -46,12 +46,12 @@ class World:
         unknown: Callable[[str], bool] = is_ghost,
         is_found: Callable[[str], bool] = lambda _: True,
         app_id: int = 123456,
-        organisation: Collection[str] | None = None,
+        organization: Collection[str] | None = None,
         clock: Clock = time.time,
         seed: int = 0,
     ) -> None:
         self.app_id = app_id
-        self.organisation = organisation
+        self.organization = organization
         self.clock = clock
         self._rng = random.Random(seed)
         self._people = People(known, unknown, is_found)
@@ -100,7 +100,7 @@ class World:
 
     def accepts_owner(self, email: str) -> bool:
         """Return whether this login email may own a cohort."""
-        return "@" in email if self.organisation is None else email in self.organisation
+        return "@" in email if self.organization is None else email in self.organization
 
     def create_cohort(
         self,

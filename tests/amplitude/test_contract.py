@@ -22,7 +22,7 @@ from amp_console.amplitude import (
 from amp_console.amplitude.client import AmplitudeClient
 from amp_console.simulator import (
     Answer,
-    Behaviour,
+    Behavior,
     Call,
     Cut,
     RefuseIds,
@@ -42,7 +42,7 @@ OWNER = "ana@acme.example"
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     unknown = ("ghost-", "9")
-    world = World(unknown=lambda text: text.startswith(unknown), organisation={OWNER})
+    world = World(unknown=lambda text: text.startswith(unknown), organization={OWNER})
     with Simulator(world) as running:
         yield running
 
@@ -88,7 +88,7 @@ class TestUpload:
         with pytest.raises(BadRequest) as refused:
             await client.upload(upload(simulator, "ghost-1"))
         assert refused.value.named_ids == ("ghost-1",)
-        simulator.behaviour = Behaviour(refuses_all_invalid=False)
+        simulator.behavior = Behavior(refuses_all_invalid=False)
         assert (await client.upload(upload(simulator, "ghost-1"))).matched == 0
 
     @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ class TestMembers:
         self, simulator: Simulator, client: AmplitudeClient
     ) -> None:
         cohort = await self._cohort(simulator, client)
-        simulator.behaviour = Behaviour(numeric_skipped_ids=True)
+        simulator.behavior = Behavior(numeric_skipped_ids=True)
         answer = await client.change_members(cohort, IdType.USER_ID, Operation.ADD, ["917"])
         assert answer.skipped == ("917",)
 
@@ -139,7 +139,7 @@ class TestMembers:
     async def test_of_a_cohort_that_is_gone(
         self, simulator: Simulator, client: AmplitudeClient, status: int
     ) -> None:
-        simulator.behaviour = Behaviour(unknown_cohort_status=status)
+        simulator.behavior = Behavior(unknown_cohort_status=status)
         with pytest.raises(CohortGone):
             await client.change_members("abcdefgh", IdType.USER_ID, Operation.ADD, ["u1"])
 
@@ -189,7 +189,7 @@ class TestOtherCalls:
     async def test_a_download_holds_the_members(
         self, simulator: Simulator, client: AmplitudeClient, redirect_above: int, tabbed: bool
     ) -> None:
-        simulator.behaviour = Behaviour(redirect_above=redirect_above, tabbed_cells=tabbed)
+        simulator.behavior = Behavior(redirect_above=redirect_above, tabbed_cells=tabbed)
         made = await client.upload(upload(simulator, "u1", "u2"))
         request = await client.start_download(made.cohort_id or "")
         while not await client.download_ready(request):

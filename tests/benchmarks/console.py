@@ -31,7 +31,7 @@ from pathlib import Path
 
 from amp_console.connections import Connection, Limits
 from amp_console.ledger import Db, open_ledger
-from amp_console.simulator import Audience, Behaviour, Reset, Rule, Scenario, Simulator, write_file
+from amp_console.simulator import Audience, Behavior, Reset, Rule, Scenario, Simulator, write_file
 from tests.benchmarks.live import Stream
 from tests.benchmarks.rows import show_row
 from tests.console.harness import ConsoleHarness
@@ -149,7 +149,7 @@ def used(pid: int) -> float:
 def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[float], float]:
     """Return repaint times while importing and syncing, and how long the import took."""
     harness, connection = prepared(folder, simulator, Limits(first_batch=500, largest_batch=500))
-    simulator.behaviour = Behaviour(latency=0.2)
+    simulator.behavior = Behavior(latency=0.2)
     with harness.workspace(connection) as workspace:
         for key in ("first", "second", "third"):
             workspace.read(event(f"{key}{n}", True, audience=key) for n in range(20_000))
@@ -186,7 +186,7 @@ def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[fl
 
 def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[float]:
     """Return repaint times in the live view while events come, and Amplitude goes and comes."""
-    simulator.behaviour = Behaviour(latency=0.2)
+    simulator.behavior = Behavior(latency=0.2)
     harness, _ = prepared(folder, simulator)
     stream, file = Stream(20), folder / "live.ndjson"
     file.touch()

@@ -39,11 +39,11 @@ from tests.benchmarks.rows import show_row
 REF = AudienceRef("spa", "aud", "large")
 SERVE = """
 import sys
-from amp_console.simulator import Behaviour, World, run_forever
+from amp_console.simulator import Behavior, World, run_forever
 world = World()
 cohort = world.create_cohort("peer", "ana@acme.example")
 run_forever(
-    0, world=world, behaviour=Behaviour(latency=float(sys.argv[1])),
+    0, world=world, behavior=Behavior(latency=float(sys.argv[1])),
     on_ready=lambda s: print(s.base_url, cohort.id, flush=True),
 )
 """

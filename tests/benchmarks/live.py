@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import httpx
 
-from amp_console.simulator import Behaviour, Simulator, World
+from amp_console.simulator import Behavior, Simulator, World
 
 FLUSH = 5.0
 STEP = 0.1  # seconds between two writes
@@ -123,8 +123,8 @@ def measure(
     `seconds` is how long events are sent, `latency` how many each request takes Amplitude.
     """
     stream = Stream(audiences, users)
-    slow = Behaviour(latency=latency)
-    with Simulator(World(), behaviour=slow) as simulator, tempfile.TemporaryDirectory() as folder:
+    slow = Behavior(latency=latency)
+    with Simulator(World(), behavior=slow) as simulator, tempfile.TemporaryDirectory() as folder:
         keys = simulator.credentials
         environment = {
             **os.environ,

@@ -38,7 +38,7 @@ from amp_console.ledger.deliveries import RequestAnswer
 from amp_console.ledger.members import NewestChanges, merge
 from amp_console.ledger.runs import all_runs
 from amp_console.ledger.sources import begin_source
-from amp_console.simulator import Behaviour, Simulator
+from amp_console.simulator import Behavior, Simulator
 from amp_console.values import AudienceRef, Change, IdType, Operation
 from tests.benchmarks.live import Stream
 from tests.cli.operator import Operator
@@ -131,8 +131,8 @@ def _work(
 
 def kill(server: PostgresqlServer, moments: int, seed: int) -> None:
     """Kill one of four processes at so many moments, and check the cohorts in the end."""
-    behaviour = Behaviour(latency=0.2)
-    with Simulator(behaviour=behaviour) as simulator, tempfile.TemporaryDirectory() as folder:
+    behavior = Behavior(latency=0.2)
+    with Simulator(behavior=behavior) as simulator, tempfile.TemporaryDirectory() as folder:
         operator = connected(server, simulator, Path(folder), "kills")
         operator.limit(quiet_time=1, first_wait=0.05)
         team = Team(operator, f"{server.url()}?schema=kills", free_port(), seed)
@@ -174,8 +174,8 @@ def deadlocks(server: PostgresqlServer) -> int:
 def soak(server: PostgresqlServer, seconds: float, rate: int) -> None:
     """Let eight processes work beside each other, and check the cohorts in the end."""
     stream = Stream(20, 5_000)
-    behaviour = Behaviour(latency=0.1)
-    with Simulator(behaviour=behaviour) as simulator, tempfile.TemporaryDirectory() as folder:
+    behavior = Behavior(latency=0.1)
+    with Simulator(behavior=behavior) as simulator, tempfile.TemporaryDirectory() as folder:
         operator = connected(server, simulator, Path(folder), "soak")
         operator.limit(quiet_time=1)
         try:

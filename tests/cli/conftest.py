@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.simulator import Behaviour, Simulator
+from amp_console.simulator import Behavior, Simulator
 from tests.cli.operator import Operator
 from tests.connections import backends
 from tests.sync.workspace import lines
@@ -12,7 +12,7 @@ from tests.sync.workspace import lines
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     """Its exports are ready at once: a command waits a second before it asks again."""
-    with Simulator(behaviour=Behaviour(job_polls=0)) as running:
+    with Simulator(behavior=Behavior(job_polls=0)) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from amp_console.ledger import Db, Ledger, open_ledger
-from amp_console.simulator import Answer, Behaviour, Call, Reset, Rule, Simulator
+from amp_console.simulator import Answer, Behavior, Call, Reset, Rule, Simulator
 from amp_console.values import Secret, now_in_microseconds
 from tests.cli.operator import Operator
 from tests.cli.processes import Prepare
@@ -40,7 +40,7 @@ def test_syncs_of_two_clocks_meet_nowhere_and_are_exact(
 ) -> None:
     operator.environment |= {"AMP_CONSOLE_LEDGER": empty_ledger(), "PGPASSWORD": PASSWORD}
     operator.limit(quiet_time=0, first_batch=5, largest_batch=5)
-    simulator.behaviour = Behaviour(latency=0.05)
+    simulator.behavior = Behavior(latency=0.05)
     users = []
     told = []
     for number in range(SYNCS):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from amp_console.simulator import Behaviour, Call, Simulator
+from amp_console.simulator import Behavior, Call, Simulator
 from amp_console.values import Operation
 from tests.cli.inside import Ended
 from tests.cli.operator import Operator
@@ -57,7 +57,7 @@ def remotes(
     with ExitStack() as ending:
 
         def make(number: int) -> Remote:
-            simulator = ending.enter_context(Simulator(behaviour=Behaviour(job_polls=0)))
+            simulator = ending.enter_context(Simulator(behavior=Behavior(job_polls=0)))
             relay = ending.enter_context(LossyRelay(server_ledgers.server.port))
             operator = Operator(tmp_path / f"remote-{number}", simulator)
             ending.callback(operator.end)
@@ -259,7 +259,7 @@ def test_no_one_takes_over_before_the_former_process_has_stopped_sending(
         "PGPASSWORD": PASSWORD,
     }
     assert colleague.connect().status == 0
-    simulator.behaviour = Behaviour(latency=0.3)
+    simulator.behavior = Behavior(latency=0.3)
     before = len(simulator.requests)
     process = operator.start(*group.work("sync --yes --from"))
     process.wait_until(lambda: len(simulator.requests) > before)

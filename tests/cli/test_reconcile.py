@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.simulator import Behaviour, Simulator, World
+from amp_console.simulator import Behavior, Simulator, World
 from amp_console.values import IdType, Operation
 from tests.cli.operator import Operator
 from tests.sync.workspace import event, ndjson
@@ -38,7 +38,7 @@ KEYS = {
 def simulator() -> Iterator[Simulator]:
     """Exports are ready at once: no test waits."""
     world = World(unknown=lambda text: text.startswith("ghost-"))
-    with Simulator(world, behaviour=Behaviour(job_polls=0)) as running:
+    with Simulator(world, behavior=Behavior(job_polls=0)) as running:
         yield running
 
 
@@ -223,7 +223,7 @@ def test_all_are_compared_one_after_the_other(operator: Operator, simulator: Sim
 def test_more_downloads_than_are_left_are_not_begun(
     operator: Operator, simulator: Simulator
 ) -> None:
-    simulator.behaviour = Behaviour(downloads_per_month=1)
+    simulator.behavior = Behavior(downloads_per_month=1)
     ended = operator.run("reconcile", "--all")
     assert ended.status == 2
     assert "Too few downloads are left. Nothing was downloaded." in ended.err
@@ -322,11 +322,11 @@ def test_killed_after_each_request_the_next_run_mends_it(
 def test_an_export_that_was_asked_for_before_a_kill_is_not_paid_for_again(
     operator: Operator, simulator: Simulator
 ) -> None:
-    simulator.behaviour = Behaviour(job_polls=1_000_000)
+    simulator.behavior = Behavior(job_polls=1_000_000)
     process = operator.start("reconcile", "shoppers")
     before = len(simulator.requests)
     assert process.kill_after_requests(simulator, before + 4) == -signal.SIGKILL
-    simulator.behaviour = Behaviour()
+    simulator.behavior = Behavior()
     assert operator.run("reconcile", "shoppers").status == 0
     assert simulator.downloads == 1
 
@@ -334,11 +334,11 @@ def test_an_export_that_was_asked_for_before_a_kill_is_not_paid_for_again(
 def test_ctrl_c_ends_it_with_130_and_everything_kept(
     operator: Operator, simulator: Simulator
 ) -> None:
-    simulator.behaviour = Behaviour(job_polls=1_000_000)
+    simulator.behavior = Behavior(job_polls=1_000_000)
     process = operator.start("reconcile", "shoppers", "--json")
     before = len(simulator.requests)
     process.wait_until(lambda: len(simulator.requests) >= before + 4)
     assert process.end(signal.SIGINT) == 130, process.err
-    simulator.behaviour = Behaviour()
+    simulator.behavior = Behavior()
     assert operator.run("reconcile", "shoppers").status == 0
     assert simulator.downloads == 1

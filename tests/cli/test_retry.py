@@ -2,7 +2,7 @@
 
 import pytest
 
-from amp_console.simulator import Behaviour, Call, Simulator
+from amp_console.simulator import Behavior, Call, Simulator
 from tests.cli.operator import Operator
 from tests.cli.team import REFUSED_AT_ONCE, check_end
 from tests.ledgers import EmptyLedger, postgresql_only
@@ -44,10 +44,10 @@ def test_the_same_users_are_retried_by_two_and_delivered_once(
     for number in range(ROUNDS):
         users = [f"ghost-{number}-{n}" for n in range(USERS)]
         text = lines(*users, at=number)
-        simulator.behaviour = Behaviour()
+        simulator.behavior = Behavior()
         assert sharing.run("sync", "--yes", "--from", "-", stdin=text.encode()).status == 1
         simulator.world.add_users(users)
-        simulator.behaviour = Behaviour(latency=0.1)
+        simulator.behavior = Behavior(latency=0.1)
         before = len(simulator.requests)
         both = [sharing.start("errors", "--retry") for _ in range(2)]
         for process in both:

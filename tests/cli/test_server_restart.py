@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from amp_console.simulator import Behaviour, Simulator
+from amp_console.simulator import Behavior, Simulator
 from tests.cli.operator import Operator
 from tests.cli.team import LIVE, check_end
 from tests.cli.test_listen import is_there
@@ -122,7 +122,7 @@ def test_a_command_that_loses_the_server_ends_in_a_sentence(
     file.write_text(lines(*USERS, *more))
     is_import = command[0] == "import"
     is_reconcile = command[0] == "reconcile"
-    simulator.behaviour = Behaviour(latency=0.05)
+    simulator.behavior = Behavior(latency=0.05)
     before = len(simulator.requests)
     process = operator.start(*command, *(() if is_reconcile else (file,)))
     if is_import:
@@ -152,7 +152,7 @@ def test_a_live_session_continues_once_the_server_has_noticed_a_cut_connection(
         operator.environment["AMP_CONSOLE_LEDGER"] = through
         process = operator.start("watch", file, *LIVE)
         process.wait_until(is_in(simulator, "u1"))
-        simulator.behaviour = Behaviour(latency=0.3)
+        simulator.behavior = Behavior(latency=0.3)
         with file.open("a") as more:
             more.write(lines("u2"))
         process.wait_until(lambda: simulator.in_work)  # under the lease

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amp_console.simulator import Behaviour, Simulator
+from amp_console.simulator import Behavior, Simulator
 from tests.cli.operator import Operator
 from tests.cli.team import Team
 from tests.ledgers import EmptyLedger, postgresql_only
@@ -13,7 +13,7 @@ from tests.postgresql import PASSWORD
 @pytest.fixture
 def team(operator: Operator, simulator: Simulator, empty_ledger: EmptyLedger) -> Team:
     url = empty_ledger()
-    simulator.behaviour = Behaviour(latency=0.02)
+    simulator.behavior = Behavior(latency=0.02)
     operator.environment |= {"AMP_CONSOLE_LEDGER": url, "PGPASSWORD": PASSWORD}
     operator.limit(quiet_time=1, first_wait=0.05)
     return Team(operator, url, free_port(), seed=1)

@@ -60,7 +60,7 @@ def test_a_view_that_another_console_has_saved_meanwhile_stays(file: Path) -> No
         '{ columns = "Members" }',
         "{ columns = [1] }",
         '{ descending = "yes" }',
-        "{ colour = 'red' }",
+        "{ color = 'red' }",
     ],
 )
 def test_an_invalid_view_is_reported_and_left_out(file: Path, entry: str) -> None:

@@ -46,7 +46,7 @@ EVERYTHING = Connection(
 )
 WRITTEN_BY_HAND = """\
 # Ask Ada before changing anything.
-colour = "blue"
+color = "blue"
 # Ada's.
 [connections.shop]
 name = "Shop"  # as in Segment
@@ -131,13 +131,13 @@ def test_only_what_differs_from_the_defaults_is_written(
     ],
 )
 def test_any_name_that_can_be_shown_comes_back(store: ConnectionStore, name: str) -> None:
-    store.save(other("Neighbour"))
+    store.save(other("Neighbor"))
     store.save(msgspec.structs.replace(EVERYTHING, name=name))
 
     assert store.get(name).name == name
     assert store.pick(name) == store.get(name)
     store.remove(name)
-    assert [item.name for item in store.all()] == ["Neighbour"]
+    assert [item.name for item in store.all()] == ["Neighbor"]
 
 
 def test_a_name_is_found_in_either_form_of_its_accents(store: ConnectionStore) -> None:
@@ -285,7 +285,7 @@ def test_removing_all_keeps_the_rest_of_the_file(store: ConnectionStore, file: P
     for name in ("Shop", "Blog", "News"):
         store.remove(name)
 
-    assert file.read_text() == '# Ask Ada before changing anything.\ncolour = "blue"\n'
+    assert file.read_text() == '# Ask Ada before changing anything.\ncolor = "blue"\n'
 
 
 def test_changed_limits_keep_their_comments(store: ConnectionStore, file: Path) -> None:

@@ -39,7 +39,7 @@ from amp_console.ledger.audiences import all_audiences, find_audience
 from amp_console.ledger.outcomes import NO_COHORT, PAUSED
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus, begin_run, end_run
 from amp_console.ledger.sources import ReadCounts
-from amp_console.simulator import Answer, Behaviour, Call, Rule
+from amp_console.simulator import Answer, Behavior, Call, Rule
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import (
     LiveAudience,
@@ -390,7 +390,7 @@ def _sources(second: int, read: int) -> tuple[SourceStatus, ...]:
 
 async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]:
     assert demo.simulator is not None
-    demo.simulator.behaviour = Behaviour(job_polls=0)  # no time passes while an export is prepared
+    demo.simulator.behavior = Behavior(job_polls=0)  # no time passes while an export is prepared
     _list(pilot).go_to(await _id_of(pilot, LAPSED.key))
     await _visit(pilot, "r", "Not compared yet.")
     yield "reconcile-first"

@@ -98,7 +98,7 @@ async def test_what_buttons_say_can_be_read(harness: ConsoleHarness, theme: str)
             await pilot.app.pop_screen()
 
 
-async def test_without_colour_signs_and_words_say_it_all(
+async def test_without_color_signs_and_words_say_it_all(
     harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -110,8 +110,8 @@ async def test_without_colour_signs_and_words_say_it_all(
         )
         painted = [glyph for _, _, glyph in glyphs(pilot)]
 
-        coloured = [item for item in painted if len({*item.ink}) > 1 or len({*item.ground}) > 1]
-        assert coloured == []
+        colored = [item for item in painted if len({*item.ink}) > 1 or len({*item.ground}) > 1]
+        assert colored == []
         words = [item for item in painted if any(letter.isalnum() for letter in item.text)]
         assert [word for word in words if word.contrast < FAINT_BUT_READABLE] == []
 

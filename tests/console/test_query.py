@@ -301,17 +301,17 @@ async def test_without_a_warehouse_it_says_how_to_add_one(harness: ConsoleHarnes
         await until_notified(pilot, "Add a warehouse first")
 
 
-async def test_sql_is_coloured(harness: ConsoleHarness, warehouse: Warehouse) -> None:
+async def test_sql_is_colored(harness: ConsoleHarness, warehouse: Warehouse) -> None:
     async with harness.open() as pilot:
         await begin(pilot)
         area = pilot.app.screen.query_one(SqlArea)
         write(pilot, "SELECT 'é /* x', 42 -- all of them\n/* two\nlines */ FROM t")
-        coloured: dict[str, str] = {}
+        colored: dict[str, str] = {}
         for line in map(area.get_line, range(3)):
             for span in line.spans:
                 style = str(span.style)
-                coloured[style] = coloured.get(style, "") + line.plain[span.start : span.end]
-        keywords, text, number, comments = coloured.values()
+                colored[style] = colored.get(style, "") + line.plain[span.start : span.end]
+        keywords, text, number, comments = colored.values()
         assert (keywords, text, number) == ("SELECTFROM", "'é /* x'", "42")
         assert comments == "-- all of them/* twolines */"
 

@@ -38,7 +38,7 @@ async def sheet(pilot: Pilot[None]) -> None:
 
 
 @pytest.mark.parametrize("go", [home, errors_of_a_person, form, palette_before_settings, sheet])
-async def test_a_screen_has_the_text_that_textual_renders_and_keeps_its_colours(
+async def test_a_screen_has_the_text_that_textual_renders_and_keeps_its_colors(
     harness: ConsoleHarness, go: Callable[[Pilot[None]], Awaitable[None]]
 ) -> None:
     connect_with_audiences(harness, hostile_audience)

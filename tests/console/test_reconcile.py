@@ -29,7 +29,7 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import KEPT, Comparison, DifferenceKind, Resolved
 from amp_console.ledger.runs import RunKind, all_runs
-from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule, Simulator, Slow
+from amp_console.simulator import Answer, Behavior, Call, Cut, Rule, Simulator, Slow
 from amp_console.values import IdType, now_in_microseconds
 from tests.console.gate import gate_sleeps
 from tests.console.harness import (
@@ -497,20 +497,20 @@ async def test_a_list_that_cannot_be_read_is_reported(harness: ConsoleHarness) -
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "rules", "words"),
+    ("behavior", "rules", "words"),
     [
-        (Behaviour(downloads_per_month=0), (), "This month's downloads are used up"),
+        (Behavior(downloads_per_month=0), (), "This month's downloads are used up"),
         (None, (Rule(Answer(403), frozenset({Call.DOWNLOAD_START})),), "Amplitude refused the"),
         (None, (Rule(Answer(500), frozenset({Call.DOWNLOAD_STATUS})),), "Gave up after"),
         (None, (Rule(Cut(), frozenset({Call.DOWNLOAD_FILE})),), "Gave up after"),
     ],
 )
 async def test_what_keeps_a_cohort_from_being_read_is_reported(
-    harness: ConsoleHarness, behaviour: Behaviour | None, rules: tuple[Rule, ...], words: str
+    harness: ConsoleHarness, behavior: Behavior | None, rules: tuple[Rule, ...], words: str
 ) -> None:
     drifted(harness)
-    if behaviour is not None:
-        harness.simulator.behaviour = behaviour
+    if behavior is not None:
+        harness.simulator.behavior = behavior
     harness.simulator.faults.set(rules)
     async with harness.open() as pilot:
         await compare(pilot)
@@ -519,7 +519,7 @@ async def test_what_keeps_a_cohort_from_being_read_is_reported(
 
 async def test_a_comparison_can_be_cancelled(harness: ConsoleHarness) -> None:
     drifted(harness)
-    harness.simulator.behaviour = Behaviour(job_polls=10_000)
+    harness.simulator.behavior = Behavior(job_polls=10_000)
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
@@ -536,7 +536,7 @@ async def test_a_comparison_can_be_cancelled(harness: ConsoleHarness) -> None:
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(pilot, "Stopped; the rest stays pending.")
-        harness.simulator.behaviour = Behaviour()
+        harness.simulator.behavior = Behavior()
         await pilot.press("r")
         await until_over(pilot)
         await until_shown(pilot, "2 missing", "1 of 500 downloads used")
@@ -789,7 +789,7 @@ async def test_a_first_comparison_under_way_is_not_called_missing(
         workspace.read([event("u1", True, audience="tests")])
         sync(workspace)
     gate = gate_sleeps(harness)
-    harness.simulator.behaviour = Behaviour(job_polls=2)
+    harness.simulator.behavior = Behavior(job_polls=2)
     async with harness.open(size=(160, 40)) as pilot:
         await until_shown(pilot, "shoppers", "tests")
         await pilot.press("a", "r")
@@ -830,7 +830,7 @@ async def test_of_an_incomplete_list_it_is_asked_once_and_nothing_begins_beside_
     file = tmp_path / "list.csv"
     file.write_text("user_id,city\nu01,Graz\n,Linz\n")
     gate = gate_sleeps(harness)
-    harness.simulator.behaviour = Behaviour(job_polls=2)
+    harness.simulator.behavior = Behavior(job_polls=2)
     async with harness.open() as pilot:
         await compare_with(pilot, file)
         await until_shown(pilot, "Compare with an incomplete list?")

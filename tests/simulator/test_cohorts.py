@@ -3,7 +3,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amp_console.simulator import Behaviour, Call, Known, Seen, Simulator, World
+from amp_console.simulator import Behavior, Call, Known, Seen, Simulator, World
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_a_cohort_id_is_eight_lower_case_letters_and_digits(http: httpx.Client) 
 def test_an_upload_names_a_sample_of_the_unknown_ids(
     simulator: Simulator, http: httpx.Client
 ) -> None:
-    simulator.behaviour = Behaviour(invalid_sample=2)
+    simulator.behavior = Behavior(invalid_sample=2)
     answer = upload(http, ids=["ada", "ghost-1", "ghost-2", "ghost-3"])
     assert answer.json()["metadata"]["invalid_ids_sample"] == ["ghost-1", "ghost-2"]
 
@@ -71,9 +71,9 @@ def test_an_upload_names_a_sample_of_the_unknown_ids(
     ],
 )
 def test_a_refused_upload_creates_nothing(changes: dict[str, Any], words: str) -> None:
-    world = World(organisation={"owner@acme.example"})
+    world = World(organization={"owner@acme.example"})
     with (
-        Simulator(world, behaviour=Behaviour(max_ids=3)) as simulator,
+        Simulator(world, behavior=Behavior(max_ids=3)) as simulator,
         httpx.Client(
             base_url=simulator.base_url,
             auth=("simulated-api-key", "simulated-secret-key"),
@@ -89,7 +89,7 @@ def test_a_refused_upload_creates_nothing(changes: dict[str, Any], words: str) -
 
 
 def test_an_empty_upload_may_also_succeed(simulator: Simulator, http: httpx.Client) -> None:
-    simulator.behaviour = Behaviour(refuses_all_invalid=False)
+    simulator.behavior = Behavior(refuses_all_invalid=False)
     answer = upload(http, ids=["ghost-1"])
     assert answer.json()["metadata"]["matched"] == 0
     assert simulator.world.members(answer.json()["cohortId"]) == set()
@@ -119,14 +119,14 @@ def test_an_upload_by_amplitude_id_is_a_switch(simulator: Simulator, http: httpx
     number = simulator.world.add_user(None)
     taken = upload(http, id_type="BY_AMP_ID", ids=[str(number)])
     assert simulator.world.members(taken.json()["cohortId"]) == {str(number)}
-    simulator.behaviour = Behaviour(uploads_by_amplitude_id=False)
+    simulator.behavior = Behavior(uploads_by_amplitude_id=False)
     assert upload(http, id_type="BY_AMP_ID", ids=[str(number)]).status_code == 400
 
 
 def test_the_status_for_another_project_is_a_switch(
     simulator: Simulator, http: httpx.Client
 ) -> None:
-    simulator.behaviour = Behaviour(wrong_app_id_status=403)
+    simulator.behavior = Behavior(wrong_app_id_status=403)
     answer = upload(http, app_id=1)
     assert answer.status_code == 403
     assert answer.json()["error"]["metadata"]["details"] == "Invalid app_id 1"
@@ -160,7 +160,7 @@ def test_the_list_has_published_cohorts_only(simulator: Simulator, http: httpx.C
 
 
 def test_a_size_is_null_until_it_is_computed(simulator: Simulator, http: httpx.Client) -> None:
-    simulator.behaviour = Behaviour(computes_sizes=False)
+    simulator.behavior = Behavior(computes_sizes=False)
     upload(http)
     (listed,) = http.get("/api/3/cohorts").json()["cohorts"]
     assert (listed["size"], listed["lastComputed"], listed["finished"]) == (None, None, False)

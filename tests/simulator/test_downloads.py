@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from amp_console.simulator import Behaviour, Simulator, World
+from amp_console.simulator import Behavior, Simulator, World
 from amp_console.values import IdType
 
 OWNER = "owner@acme.example"
@@ -67,7 +67,7 @@ def test_a_download_goes_from_started_to_ready(http: httpx.Client, cohort_id: st
 def test_a_download_can_take_seconds(
     simulator: Simulator, http: httpx.Client, cohort_id: str, now: list[float]
 ) -> None:
-    simulator.behaviour = Behaviour(job_polls=0, job_seconds=30)
+    simulator.behavior = Behavior(job_polls=0, job_seconds=30)
     request_id = start(http, cohort_id).json()["request_id"]
     assert status(http, request_id).status_code == 202
     now[0] += 30
@@ -91,7 +91,7 @@ def test_the_file_is_the_cohort_as_it_was_when_asked_for(
 def test_cells_may_start_with_a_tab(
     simulator: Simulator, http: httpx.Client, cohort_id: str
 ) -> None:
-    simulator.behaviour = Behaviour(tabbed_cells=True)
+    simulator.behavior = Behavior(tabbed_cells=True)
     read = rows(http.get(ready_file(http, cohort_id)))
     assert read[0] == ["\tamplitude_id", "\tuser_id"]
     assert read[3] == ["\t7", "\tada"]
@@ -100,7 +100,7 @@ def test_cells_may_start_with_a_tab(
 def test_a_large_file_is_a_link_to_another_origin_without_our_keys(
     simulator: Simulator, http: httpx.Client, cohort_id: str
 ) -> None:
-    simulator.behaviour = Behaviour(redirect_above=2)
+    simulator.behavior = Behavior(redirect_above=2)
     path = ready_file(http, cohort_id)
     link = http.get(path).headers["location"]
     with_keys, bare = http.get(link), httpx.get(link, trust_env=False)
@@ -115,7 +115,7 @@ def test_a_large_file_is_a_link_to_another_origin_without_our_keys(
 def test_a_link_expires_and_another_is_available(
     simulator: Simulator, http: httpx.Client, cohort_id: str, now: list[float]
 ) -> None:
-    simulator.behaviour = Behaviour(redirect_above=2)
+    simulator.behavior = Behavior(redirect_above=2)
     path = ready_file(http, cohort_id)
     link = http.get(path).headers["location"]
     now[0] += 61
@@ -128,7 +128,7 @@ def test_a_link_expires_and_another_is_available(
 def test_a_link_that_was_tampered_with_is_refused(
     simulator: Simulator, http: httpx.Client, cohort_id: str
 ) -> None:
-    simulator.behaviour = Behaviour(redirect_above=2)
+    simulator.behavior = Behavior(redirect_above=2)
     link = http.get(ready_file(http, cohort_id)).headers["location"]
     assert httpx.get(link.replace("Date=1", "Date=2"), trust_env=False).status_code == 403
 
@@ -161,11 +161,11 @@ def test_usage_counts_the_month_and_says_when_it_ends(
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "until_free"),
+    ("behavior", "until_free"),
     [
-        (Behaviour(downloads_per_month=2), 3_600),
-        (Behaviour(starts_per_10_minutes=2), 600),
-        (Behaviour(jobs_at_once=2, job_polls=9), 61),
+        (Behavior(downloads_per_month=2), 3_600),
+        (Behavior(starts_per_10_minutes=2), 600),
+        (Behavior(jobs_at_once=2, job_polls=9), 61),
     ],
 )
 def test_downloads_have_limits(
@@ -173,10 +173,10 @@ def test_downloads_have_limits(
     http: httpx.Client,
     cohort_id: str,
     now: list[float],
-    behaviour: Behaviour,
+    behavior: Behavior,
     until_free: int,
 ) -> None:
-    simulator.behaviour = behaviour
+    simulator.behavior = behavior
     codes = [start(http, cohort_id).status_code for _ in range(3)]
     now[0] += until_free
     codes.append(start(http, cohort_id).status_code)
@@ -186,6 +186,6 @@ def test_downloads_have_limits(
 def test_download_calls_at_the_same_time_have_a_limit(
     simulator: Simulator, http: httpx.Client, cohort_id: str
 ) -> None:
-    simulator.behaviour = Behaviour(downloads_at_once=0)
+    simulator.behavior = Behavior(downloads_at_once=0)
     assert start(http, cohort_id).status_code == 429
     assert http.get("/api/3/cohorts/usage").json()["rest_download"]["usage"] == 0

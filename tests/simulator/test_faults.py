@@ -6,7 +6,7 @@ import pytest
 
 from amp_console.simulator import (
     Answer,
-    Behaviour,
+    Behavior,
     Body,
     Call,
     Cut,
@@ -207,7 +207,7 @@ def test_rules_that_cannot_be_read_leave_the_old_ones(
 def test_a_call_takes_longer_the_more_ids_it_carries(
     simulator: Simulator, http: httpx.Client, naps: list[float]
 ) -> None:
-    simulator.behaviour = Behaviour(latency=0.5, latency_per_1000=250)
+    simulator.behavior = Behavior(latency=0.5, latency_per_1000=250)
     cohort_id = upload(http, "ada", "bob").json()["cohortId"]
     add(http, cohort_id, *(f"user-{n}" for n in range(10)))
     http.get("/api/3/cohorts")

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amp_console.simulator import Behaviour, Call, Seen, Simulator
+from amp_console.simulator import Behavior, Call, Seen, Simulator
 from amp_console.values import IdType, Operation
 
 
@@ -69,7 +69,7 @@ def test_by_amp_id_is_a_switch(simulator: Simulator, http: httpx.Client, cohort_
     number = simulator.world.add_user("linus")
     sent = entry("ADD", str(number), id_type="BY_AMP_ID")
     assert change(http, cohort_id, sent).status_code == 400
-    simulator.behaviour = Behaviour(accepts_by_amp_id=True)
+    simulator.behavior = Behavior(accepts_by_amp_id=True)
     assert change(http, cohort_id, sent).status_code == 200
     assert "linus" in simulator.world.members(cohort_id)
 
@@ -77,7 +77,7 @@ def test_by_amp_id_is_a_switch(simulator: Simulator, http: httpx.Client, cohort_
 def test_skipped_ids_that_look_like_numbers_may_come_as_numbers(
     simulator: Simulator, http: httpx.Client, cohort_id: str
 ) -> None:
-    simulator.behaviour = Behaviour(numeric_skipped_ids=True)
+    simulator.behavior = Behavior(numeric_skipped_ids=True)
     sent = entry("ADD", "99999999999999999999", "x1", id_type="BY_ID")
     answer = change(http, cohort_id, sent)
     assert answer.json()["memberships_result"][0]["skipped_ids"] == [99999999999999999999, "x1"]
@@ -106,7 +106,7 @@ def test_a_strict_call_with_an_unknown_id_changes_nothing_and_names_it(
 def test_a_refused_call_changes_nothing(
     simulator: Simulator, http: httpx.Client, cohort_id: str, entries: list[dict[str, Any]]
 ) -> None:
-    simulator.behaviour = Behaviour(max_ids=10)
+    simulator.behavior = Behavior(max_ids=10)
     assert change(http, cohort_id, *entries).status_code == 400
     assert simulator.world.members(cohort_id) == {"ada", "grace"}
 
@@ -115,7 +115,7 @@ def test_a_refused_call_changes_nothing(
 def test_the_status_for_an_unknown_cohort_is_a_switch(
     simulator: Simulator, http: httpx.Client, cohort_id: str, status: int
 ) -> None:
-    simulator.behaviour = Behaviour(unknown_cohort_status=status)
+    simulator.behavior = Behavior(unknown_cohort_status=status)
     simulator.world.drop_cohort(cohort_id)
     answer = change(http, cohort_id, entry("ADD", "ada"))
     assert answer.status_code == status
@@ -141,7 +141,7 @@ class Gate:
 def test_a_cohort_takes_one_request_at_a_time() -> None:
     gate = Gate()
     with (
-        Simulator(behaviour=Behaviour(latency=1), sleep=gate.sleep) as simulator,
+        Simulator(behavior=Behavior(latency=1), sleep=gate.sleep) as simulator,
         httpx.Client(
             base_url=simulator.base_url,
             auth=("simulated-api-key", "simulated-secret-key"),

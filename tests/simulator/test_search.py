@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from amp_console.simulator import Behaviour, Known, Simulator, World
+from amp_console.simulator import Behavior, Known, Simulator, World
 from amp_console.simulator.people import Match
 from amp_console.values import IdType
 
@@ -57,7 +57,7 @@ def test_the_hours_searches_can_be_spent() -> None:
     now = [1_000.0]
     world = World(clock=lambda: now[0])
     with (
-        Simulator(world, behaviour=Behaviour(searches_per_hour=2)) as simulator,
+        Simulator(world, behavior=Behavior(searches_per_hour=2)) as simulator,
         httpx.Client(base_url=simulator.base_url, auth=KEYS, trust_env=False) as http,
     ):
         codes = [http.get("/api/2/usersearch?user=ada").status_code for _ in range(3)]
@@ -67,7 +67,7 @@ def test_the_hours_searches_can_be_spent() -> None:
 
 
 def test_searches_at_the_same_time_have_a_limit(simulator: Simulator, http: httpx.Client) -> None:
-    simulator.behaviour = Behaviour(searches_at_once=0)
+    simulator.behavior = Behavior(searches_at_once=0)
     assert http.get("/api/2/usersearch?user=ada").status_code == 429
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from amp_console.simulator import Behaviour, Simulator, run_forever
+from amp_console.simulator import Behavior, Simulator, run_forever
 
 KEYS = ("simulated-api-key", "simulated-secret-key")
 
@@ -28,7 +28,7 @@ def test_it_stops_although_a_request_is_in_work(caplog: pytest.LogCaptureFixture
         await asyncio.Event().wait()
 
     with ThreadPoolExecutor(1) as pool:
-        with Simulator(behaviour=Behaviour(latency=1), sleep=sleep) as simulator:
+        with Simulator(behavior=Behavior(latency=1), sleep=sleep) as simulator:
             url = f"{simulator.base_url}/api/3/cohorts"
             sent = pool.submit(httpx.get, url, auth=KEYS, trust_env=False, timeout=20)
             assert waiting.wait(10)

@@ -16,7 +16,7 @@ def simulator() -> Iterator[Simulator]:
     """Knows every user except "ghost-…" and "9…"; Ana and Ben are in the organization."""
     world = World(
         unknown=lambda text: text.startswith(("ghost-", "9")),
-        organisation={"ana@acme.example", "ben@acme.example"},
+        organization={"ana@acme.example", "ben@acme.example"},
     )
     with Simulator(world) as running:
         yield running

@@ -19,7 +19,7 @@ from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.simulator import (
     Answer,
-    Behaviour,
+    Behavior,
     Body,
     Call,
     Cut,
@@ -98,7 +98,7 @@ async def test_users_amplitude_does_not_know_are_rejected_with_the_reason(
 async def test_skipped_ids_that_come_back_as_numbers_are_recognized(
     registered_only: Workspace,
 ) -> None:
-    registered_only.simulator.behaviour = Behaviour(numeric_skipped_ids=True)
+    registered_only.simulator.behavior = Behavior(numeric_skipped_ids=True)
     registered_only.simulator.world.add_user("u1")
     registered_only.enter("u1", "9", "0012", "9007199254740993")
     await registered_only.sync()
@@ -109,7 +109,7 @@ async def test_skipped_ids_that_come_back_as_numbers_are_recognized(
 async def test_a_number_that_may_be_either_of_two_ids_confirms_nothing(
     registered_only: Workspace,
 ) -> None:
-    registered_only.simulator.behaviour = Behaviour(numeric_skipped_ids=True)
+    registered_only.simulator.behavior = Behavior(numeric_skipped_ids=True)
     registered_only.simulator.world.add_user("u1")
     registered_only.enter("u1", "7", "007")
     report = await registered_only.sync()
@@ -505,14 +505,14 @@ class TestCreation:
     async def test_of_members_who_are_all_unknown_rejects_them(
         self, workspace: Workspace, refuses: bool
     ) -> None:
-        workspace.simulator.behaviour = Behaviour(refuses_all_invalid=refuses)
+        workspace.simulator.behavior = Behavior(refuses_all_invalid=refuses)
         workspace.enter("ghost-1", "ghost-2")
         report = await workspace.sync()
         assert {u.id for u in workspace.rejected()} == {"ghost-1", "ghost-2"}
         assert report.audiences[0].left.pending == 0
 
     async def test_by_amplitude_id_falls_back_to_user_ids(self, workspace: Workspace) -> None:
-        workspace.simulator.behaviour = Behaviour(uploads_by_amplitude_id=False)
+        workspace.simulator.behavior = Behavior(uploads_by_amplitude_id=False)
         number = workspace.simulator.world.add_user("u1")
         workspace.mapping = workspace.mapping.parse("$.userId", "$.traits.amplitude_id")
         workspace.read([event("u1", True, traits={"amplitude_id": number})])
@@ -662,7 +662,7 @@ class TestLink:
     async def test_to_a_cohort_that_is_gone_is_broken(
         self, workspace: Workspace, status: int
     ) -> None:
-        workspace.simulator.behaviour = Behaviour(unknown_cohort_status=status)
+        workspace.simulator.behavior = Behavior(unknown_cohort_status=status)
         workspace.enter("u1")
         await workspace.sync()
         workspace.simulator.world.drop_cohort(workspace.audience().cohort_id or "")

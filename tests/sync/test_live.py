@@ -29,7 +29,7 @@ from amp_console.ledger.counts import outstanding
 from amp_console.ledger.outcomes import LARGE_REMOVAL, NO_COHORT, PAUSED, waits_for
 from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
-from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule, Simulator
+from amp_console.simulator import Answer, Behavior, Body, Call, Reset, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.live.options import LiveOptions
@@ -187,7 +187,7 @@ async def test_changes_that_come_all_the_time_are_delivered_window_by_window(
     with_windows(workspace)
     workspace.enter("u0")
     await workspace.sync()
-    workspace.simulator.behaviour = Behaviour(latency=0.4)
+    workspace.simulator.behavior = Behavior(latency=0.4)
     before = len(workspace.simulator.requests)
     async with Session(workspace, tmp_path, LiveOptions(flush_seconds=0.5)) as session:
         written, began = 1, monotonic()
@@ -229,7 +229,7 @@ async def test_no_more_requests_are_under_way_than_the_connection_allows(
     simulator = workspace.simulator
     client = CountingClient(simulator.base_url, simulator.credentials)
     workspace.limit(parallel_cohorts=2)
-    workspace.simulator.behaviour = Behaviour(latency=0.05)
+    workspace.simulator.behavior = Behavior(latency=0.05)
     keys = [f"audience_{n}" for n in range(8)]
     async with Session(workspace, tmp_path, client=client) as session:
         for at in range(3):
@@ -762,7 +762,7 @@ async def test_what_waits_for_its_turn_when_it_is_paused_is_not_sent(
         while not answering.is_set():
             await asyncio.sleep(0.005)
 
-    slow = Simulator(workspace.simulator.world, behaviour=Behaviour(latency=1.0), sleep=sleep)
+    slow = Simulator(workspace.simulator.world, behavior=Behavior(latency=1.0), sleep=sleep)
     with slow as simulator:
         workspace = Workspace(simulator, workspace.ledger, tmp_path)
         workspace.limit(parallel_cohorts=1)

@@ -13,7 +13,7 @@ from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import (
     Answer,
-    Behaviour,
+    Behavior,
     Call,
     Cut,
     Known,
@@ -93,7 +93,7 @@ def check_history(rounds: Rounds, is_existing: bool, batch: int, url: str, folde
     world = World()
     world.add_user("seed")
     with (
-        Simulator(world, behaviour=Behaviour(numeric_skipped_ids=True)) as simulator,
+        Simulator(world, behavior=Behavior(numeric_skipped_ids=True)) as simulator,
         open_ledger(url) as ledger,
     ):
         workspace = Workspace(simulator, ledger, folder)

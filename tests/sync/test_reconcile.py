@@ -30,7 +30,7 @@ from amp_console.ledger.downloads import (
 )
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
-from amp_console.simulator import Answer, Behaviour, Call, Rule
+from amp_console.simulator import Answer, Behavior, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.person import PersonVerdict, explain_person
 from amp_console.sync.reconcile.descriptions import comparison_outcome, describe_comparison
@@ -300,7 +300,7 @@ async def test_without_a_second_look_nothing_is_proven(workspace: Workspace) -> 
 
 
 async def test_large_files_come_by_a_link_and_with_tabs(workspace: Workspace) -> None:
-    workspace.simulator.behaviour = Behaviour(redirect_above=3, tabbed_cells=True)
+    workspace.simulator.behavior = Behavior(redirect_above=3, tabbed_cells=True)
     workspace.enter(*USERS)
     await workspace.sync()
     workspace.add_in_amplitude("stranger")

@@ -20,7 +20,7 @@ from amp_console.ledger.comparisons import (
 from amp_console.ledger.downloads import starts_since
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.ledger.runs import RunStatus
-from amp_console.simulator import Answer, Behaviour, Call, Cut, RefuseIds, Reset, Rule
+from amp_console.simulator import Answer, Behavior, Call, Cut, RefuseIds, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
@@ -62,7 +62,7 @@ def note(report: CompareReport) -> str:
 async def recovers(workspace: Workspace) -> None:
     """Without failures, the next comparison is correct, and repairs the cohort."""
     workspace.set_faults()
-    workspace.simulator.behaviour = Behaviour()
+    workspace.simulator.behavior = Behavior()
     found = await workspace.compare()
     assert (found.missing, found.extra) == (2, 1)
     done = await workspace.apply(found)
@@ -107,7 +107,7 @@ async def test_lasting_trouble_is_reported_and_nothing_is_changed(
 
 
 async def test_a_spent_allowance_is_reported_and_nothing_is_asked_for(differing: Workspace) -> None:
-    differing.simulator.behaviour = Behaviour(downloads_per_month=0)
+    differing.simulator.behavior = Behavior(downloads_per_month=0)
     report = await differing.compare_report()
     assert (
         "This month's downloads are used up (0 of 0 downloads used; the count resets on 1 "
@@ -120,7 +120,7 @@ async def test_a_spent_allowance_is_reported_and_nothing_is_asked_for(differing:
 async def test_an_allowance_that_only_the_start_tells_of_is_not_waited_for(
     differing: Workspace,
 ) -> None:
-    differing.simulator.behaviour = Behaviour(downloads_per_month=0)
+    differing.simulator.behavior = Behavior(downloads_per_month=0)
     differing.set_faults(Rule(Answer(404), frozenset({Call.USAGE})))
     report = await differing.compare_report()
     assert "This month's downloads are used up" in note(report)
@@ -191,40 +191,40 @@ async def test_an_export_that_failed_is_reported_and_another_is_asked_for_next(
 
 
 async def test_an_export_that_is_never_ready_is_kept(differing: Workspace) -> None:
-    differing.simulator.behaviour = Behaviour(job_polls=1 << 30)
+    differing.simulator.behavior = Behavior(job_polls=1 << 30)
     differing.show_every_step()  # a second with each reading of the clock
     report = await differing.compare_report()
     assert "is not ready after 30 minutes" in note(report)
-    differing.simulator.behaviour = Behaviour()
+    differing.simulator.behavior = Behavior()
     found = await differing.compare()
     assert found.missing == 2
     assert downloads_counted(differing) == 1
 
 
 async def test_an_export_is_not_continued_once_something_was_sent(differing: Workspace) -> None:
-    differing.simulator.behaviour = Behaviour(job_polls=1 << 30)
+    differing.simulator.behavior = Behavior(job_polls=1 << 30)
     differing.show_every_step()
     await differing.compare_report()
     differing.enter("new", at=9)
     await differing.sync()
-    differing.simulator.behaviour = Behaviour()
+    differing.simulator.behavior = Behavior()
     found = await differing.compare()
     assert (found.missing, found.in_audience) == (2, 21)
     assert downloads_counted(differing) == 2
 
 
 async def test_a_link_that_expired_is_asked_for_again(differing: Workspace) -> None:
-    differing.simulator.behaviour = Behaviour(redirect_above=0)
+    differing.simulator.behavior = Behavior(redirect_above=0)
     differing.set_faults(Rule(Answer(403), frozenset({Call.DOWNLOAD_LINK}), times=2))
     assert (await differing.compare()).missing == 2
     assert downloads_counted(differing) == 1
 
 
 async def test_links_that_always_expire_are_given_up(differing: Workspace) -> None:
-    differing.simulator.behaviour = Behaviour(redirect_above=0, link_seconds=-1)
+    differing.simulator.behavior = Behavior(redirect_above=0, link_seconds=-1)
     report = await differing.compare_report()
     assert f"{EXPIRED_LINKS} links in a row expired before the file arrived." in note(report)
-    differing.simulator.behaviour = Behaviour()
+    differing.simulator.behavior = Behavior()
     await differing.compare()
     assert downloads_counted(differing) == 1
 

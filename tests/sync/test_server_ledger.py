@@ -14,7 +14,7 @@ from amp_console.ledger.errors import LeaseLost
 from amp_console.ledger.requests import RequestState, requests_page
 from amp_console.ledger.runs import all_runs
 from amp_console.ledger.sources import invalid_events
-from amp_console.simulator import Behaviour, Simulator
+from amp_console.simulator import Behavior, Simulator
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.reconcile.member_list import IncompleteList
 from amp_console.values import IdType, now_in_microseconds
@@ -120,9 +120,9 @@ async def test_what_was_on_its_way_when_another_took_over_stays_unknown(
         return [item.state for item in ledger.read(requests_page, run.id, 0, 10)]
 
     is_to_be_lost: list[bool] = []
-    behaviour = Behaviour(latency=1)
+    behavior = Behavior(latency=1)
     with (
-        Simulator(behaviour=behaviour, sleep=while_on_its_way) as simulator,
+        Simulator(behavior=behavior, sleep=while_on_its_way) as simulator,
         open_ledger(empty_ledger()) as ledger,
     ):
         workspace = Workspace(simulator, ledger, tmp_path)

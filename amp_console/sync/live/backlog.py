@@ -104,7 +104,7 @@ class Backlog:
         self._arrivals = deque([(self._clock(), pending)] if pending else ())
 
     def merge(self, most: int) -> None:
-        """Keep at most this many arrivals, merging neighbours: an audience may be late for days."""
+        """Keep at most this many arrivals, merging neighbors: an audience may be late for days."""
         while len(self._arrivals) > most:
             found = list(self._arrivals)
             pairs = zip(found[::2], [*found[1::2], (0.0, 0)], strict=False)

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from amp_console.engage.byte_stream import GZIP_MAGIC
 from amp_console.engage.lines import LINE_LIMIT, LineSplitter
 
-HEAD = 4096  # bytes by which a file is recognised; events of one audience begin alike
+HEAD = 4096  # bytes by which a file is recognized; events of one audience begin alike
 BLOCK_BYTES = 1024 * 1024  # read at once
 
 

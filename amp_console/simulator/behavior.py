@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+class Behavior(msgspec.Struct, frozen=True, kw_only=True):
     """How the simulated Amplitude answers; can be replaced while it runs.
 
     The limits are those of Amplitude's Behavioral Cohorts and Dashboard REST API pages. There is a
