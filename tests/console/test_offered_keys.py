@@ -30,7 +30,7 @@ def is_sorted_by(grid: Grid, column: int) -> bool:
 async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
     """Press the keys that a list offers, and those it does not."""
     before, order = len(grid.rows), [row.key for row in cells(grid)]
-    sort_column, is_descending = grid.rows.sort_column, grid.rows.descending
+    initial = grid.rows.sort_column, grid.rows.descending
     grid.focus()
     await until(pilot, lambda: grid.has_focus)
     if grid.check_action("sort", ()):
@@ -42,8 +42,7 @@ async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
         await pilot.press("O")
         await until(pilot, lambda: grid.rows.descending is not descending)
         await pilot.press("o", "o")
-        await until(pilot, lambda: grid.rows.sort_column is None)
-        grid.sort_by(sort_column, descending=is_descending)
+        await until(pilot, lambda: (grid.rows.sort_column, grid.rows.descending) == initial)
     else:
         await pilot.press("o", "O")
         await pilot.pause()
