@@ -181,7 +181,8 @@ class FileCheckpoints:
     def has(self, checkpoint: FileCheckpoint) -> bool:
         """Whether the ledger has a checkpoint; it is remembered then. Raises `LedgerError`."""
         key, value = self.encoded(checkpoint)
-        is_kept = self._ledger.read(find_checkpoint, key) == value
+        # As a write, which waits for the end of a commit that may still be under way.
+        is_kept = self._ledger.write(find_checkpoint, key) == value
         if is_kept:
             self.remember(checkpoint)
         return is_kept

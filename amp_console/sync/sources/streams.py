@@ -276,7 +276,8 @@ class PipeStream:
     def _ingested_once(self, source_id: int, batch: EventBatch) -> IngestResult:
         """Ingest a batch, unless a try that failed has done so: its answer was lost."""
         ledger = self._ingestor.ledger
-        if self._has_failed and ledger.read(counts_of_source, source_id).read > self._seen.events:
+        # As a write, which waits for the end of a commit that may still be under way.
+        if self._has_failed and ledger.write(counts_of_source, source_id).read > self._seen.events:
             return self._ingestor.count(source_id, [batch])
         return self._ingestor.ingest(source_id, [batch])
 
