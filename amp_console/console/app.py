@@ -125,7 +125,7 @@ class ConsoleApp(App[None]):
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver for this platform, which survives the loss of its terminal.
 
-        It says when a key was read: an import waits then.
+        It also reports keys to `key_priority`, so that an import makes way for them.
         """
         return with_priority(resilient(super().get_driver_class()), self._key_priority)
 

@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 
-MAX_SECONDS = 0.03  # for one key: many have no effect on the screen
+MAX_SECONDS = 0.03  # for one key; many keys have no effect on the screen
 
 
 class KeyPriority:
-    """Makes threads that compute for long wait while a key is handled.
+    """Makes threads with long computations wait while a key is handled.
 
     They wait at most `max_seconds` for a key, and at most half of the time: a key that is held
     down does not stop an import.

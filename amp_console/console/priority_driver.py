@@ -1,4 +1,4 @@
-"""A driver of Textual's that says when a key was read, and when its effect is on the screen."""
+"""A Textual driver that reports when a key was read, and when its effect is on the screen."""
 
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -10,8 +10,8 @@ from textual.message import Message
 from amp_console.console.key_priority import KeyPriority
 
 
-class _Screen:
-    """A terminal's file; each flush shows what was painted."""
+class _TerminalFile:
+    """The file of a terminal; each flush shows what was painted."""
 
     def __init__(self, file: TextIO, on_flush: Callable[[], None]) -> None:
         self._file = file
@@ -25,14 +25,14 @@ class _Screen:
 
 
 def with_priority(driver: type[Driver], keys: KeyPriority) -> type[Driver]:
-    """Return a driver that says when a key was read, and when its effect is on the screen."""
+    """Return a driver that reports to `keys` what was read and what is shown."""
 
     class PriorityDriver(driver):  # type: ignore[valid-type,misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             file: TextIO | None = getattr(self, "_file", None)
-            if file is not None:  # else it is a driver without a terminal
-                self._file: object = _Screen(file, keys.end)
+            if file is not None:  # otherwise the driver has no terminal
+                self._file: object = _TerminalFile(file, keys.end)
 
         def send_message(self, message: Message) -> None:
             """Send a message to the application."""
