@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from amp_console.amplitude import reading
 from amp_console.amplitude.download import streamed
-from amp_console.amplitude.errors import BadRequest, ForeignAnswer
+from amp_console.amplitude.errors import BadRequest, ForeignResponse
 from amp_console.amplitude.exchange import Call, Exchange
 from amp_console.amplitude.members_file import CohortMembers, members_in
 from amp_console.amplitude.shapes import (
@@ -77,7 +77,7 @@ class AmplitudeClient:
         """Return the month's allowance of downloads; None if Amplitude does not say."""
         try:
             return await self._exchange.read(Call(f"{_COHORTS}/usage"), reading.usage)
-        except (BadRequest, ForeignAnswer) as refusal:
+        except (BadRequest, ForeignResponse) as refusal:
             if refusal.status == 404:
                 return None
             raise

@@ -14,18 +14,18 @@ async def streamed(exchange: Exchange, call: Call) -> AsyncGenerator[bytes, None
 
     Raises `DownloadLinkExpired`, and `AmplitudeError` as all calls do.
     """
-    async with exchange.open(call) as answer:
-        link = _link(answer.response)
+    async with exchange.open(call) as opened:
+        link = _link(opened.response)
         if link is None:
-            await exchange.check(answer, call)
-            async for piece in exchange.pieces(answer):
+            await exchange.check(opened, call)
+            async for piece in exchange.pieces(opened):
                 yield piece
             return
-    async with exchange.open_link(link) as answer:
-        if answer.response.is_client_error:
-            raise DownloadLinkExpired(answer.response.status_code)
-        await exchange.check(answer, call)
-        async for piece in exchange.pieces(answer):
+    async with exchange.open_link(link) as opened:
+        if opened.response.is_client_error:
+            raise DownloadLinkExpired(opened.response.status_code)
+        await exchange.check(opened, call)
+        async for piece in exchange.pieces(opened):
             yield piece
 
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 from amp_console.http import (
     AddressTooLong,
-    AnswerDamaged,
-    AnswerTooBig,
     ConnectionFailed,
+    DamagedResponse,
     NetworkSettingInvalid,
-    NoAnswer,
+    NoResponse,
+    ResponseTooLarge,
     Unreachable,
 )
 from amp_console.text import duration
@@ -34,14 +34,14 @@ class AmplitudeError(Exception):
     def __init__(
         self,
         status: int | None = None,
-        words: str = "",
+        message: str = "",
         text: str = "",
         *,
         may_be_applied: bool = False,
     ) -> None:
-        super().__init__(status, words)
+        super().__init__(status, message)
         self.status = status
-        self.words = words
+        self.message = message
         self.text = text
         self.may_be_applied = may_be_applied
 
@@ -51,10 +51,10 @@ class AmplitudeError(Exception):
     @property
     def account(self) -> str:
         """What happened and what it changed, without advice; saved as the answer to a request."""
-        happened, quoted = self._happened(), self.words.rstrip(".")
+        happened, quoted = self._happened(), self.message.rstrip(".")
         is_repeated = f"(status {self.status})" in happened and _is_only(self.status, quoted)
-        words = f": {quoted}" if quoted and not is_repeated else ""
-        return f"{happened}{words}. {self._kept()}"
+        message = f": {quoted}" if quoted and not is_repeated else ""
+        return f"{happened}{message}. {self._kept()}"
 
     def _happened(self) -> str:
         return self._HAPPENED
@@ -68,10 +68,11 @@ class AmplitudeError(Exception):
         return self._NEXT
 
 
-def _is_only(status: int | None, words: str) -> bool:
+def _is_only(status: int | None, message: str) -> bool:
     """Whether Amplitude's message is only the status: "503", "HTTP 503", "Error 503"."""
     return (
-        re.fullmatch(rf"(\W|http|status|error|code)*{status}\W*", words, re.IGNORECASE) is not None
+        re.fullmatch(rf"(\W|http|status|error|code)*{status}\W*", message, re.IGNORECASE)
+        is not None
     )
 
 
@@ -101,10 +102,10 @@ class KeysRefused(AmplitudeError):
     @property
     def reason(self) -> KeysReason:
         """What is wrong with the keys."""
-        words = self.words.casefold()
-        if "invalid api/secret key" in words:
+        message = self.message.casefold()
+        if "invalid api/secret key" in message:
             return KeysReason.WRONG_SECRET
-        return KeysReason.UNKNOWN_KEY if "invalid api key" in words else KeysReason.OTHER
+        return KeysReason.UNKNOWN_KEY if "invalid api key" in message else KeysReason.OTHER
 
     def _next(self) -> str:
         return _KEYS_NEXT[self.reason]
@@ -128,12 +129,12 @@ class BadRequest(AmplitudeError):
     def __init__(
         self,
         status: int | None = None,
-        words: str = "",
+        message: str = "",
         text: str = "",
         *,
         named_ids: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(status, words, text)
+        super().__init__(status, message, text)
         self.named_ids = named_ids
 
     def _happened(self) -> str:
@@ -162,14 +163,14 @@ class RateLimited(Transient):
     def __init__(
         self,
         status: int | None = None,
-        words: str = "",
+        message: str = "",
         text: str = "",
         *,
         retry_after: float | None = None,
         is_about_cohort: bool = False,
         is_cohort_busy: bool = False,
     ) -> None:
-        super().__init__(status, words, text)
+        super().__init__(status, message, text)
         self.retry_after = retry_after
         self.is_about_cohort = is_about_cohort
         self.is_cohort_busy = is_cohort_busy
@@ -225,7 +226,7 @@ class Unconfirmed(Transient):
         return "Amplitude's answer does not confirm the request"
 
 
-class ForeignAnswer(Transient):
+class ForeignResponse(Transient):
     """A 4xx answer in none of Amplitude's forms: it came from a proxy, a firewall or a login page.
 
     It says nothing about users, keys or cohorts.
@@ -237,7 +238,7 @@ class ForeignAnswer(Transient):
         return f"A proxy or another server answered instead of Amplitude (status {self.status})"
 
 
-class AnswerTooLong(Transient):
+class ResponseTooLong(Transient):
     """An answer that is longer than any from Amplitude, and was not read to the end."""
 
     _HAPPENED = "The answer was too long and was not read to the end"
@@ -322,9 +323,9 @@ def amplitude_errors(*, has_effect: bool) -> Generator[None, None, None]:
         raise NoConnection(error.reason, error.where, status=error.status) from None
     except AddressTooLong:
         raise RequestTooLong from None
-    except NoAnswer:
+    except NoResponse:
         raise TimedOut(may_be_applied=has_effect) from None
-    except AnswerDamaged:
+    except DamagedResponse:
         raise ServerTrouble(may_be_applied=has_effect) from None
-    except AnswerTooBig as error:
-        raise AnswerTooLong(error.status, may_be_applied=has_effect) from None
+    except ResponseTooLarge as error:
+        raise ResponseTooLong(error.status, may_be_applied=has_effect) from None

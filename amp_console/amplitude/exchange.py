@@ -67,9 +67,9 @@ class Exchange:
 
     async def send(self, call: Call) -> Received:
         """Send a call and return its whole answer, always a 2xx. Raises `AmplitudeError`."""
-        async with self.open(call) as answer:
-            await self.check(answer, call)
-            return await self._http.whole(answer)
+        async with self.open(call) as opened:
+            await self.check(opened, call)
+            return await self._http.whole(opened)
 
     @asynccontextmanager
     async def open(self, call: Call) -> AsyncGenerator[OpenedResponse, None]:
@@ -78,28 +78,28 @@ class Exchange:
         with amplitude_errors(has_effect=call.has_effect):
             async with self._http.open(
                 call.path, params=call.params, body=call.body, headers=headers
-            ) as answer:
-                yield answer
+            ) as opened:
+                yield opened
 
     @asynccontextmanager
     async def open_link(self, link: httpx.URL) -> AsyncGenerator[OpenedResponse, None]:
         """Open a link to another company's server, without our keys. Raises `AmplitudeError`."""
         with amplitude_errors(has_effect=False):
-            async with self._http.open_link(link) as answer:
-                yield answer
+            async with self._http.open_link(link) as opened:
+                yield opened
 
-    async def check(self, answer: OpenedResponse, call: Call) -> None:
+    async def check(self, opened: OpenedResponse, call: Call) -> None:
         """Raise the error that an answer represents, unless it is a 2xx and not a web page.
 
         Amplitude never answers these calls with a web page; a proxy on the way may.
         """
-        response = answer.response
+        response = opened.response
         if not response.is_success or "html" in response.headers.get("Content-Type", ""):
-            raise self._error(await self._http.whole(answer), call)
+            raise self._error(await self._http.whole(opened), call)
 
-    def pieces(self, answer: OpenedResponse) -> AsyncGenerator[bytes, None]:
+    def pieces(self, opened: OpenedResponse) -> AsyncGenerator[bytes, None]:
         """Yield a file, decompressed. It fails if the file stalls or only trickles in."""
-        return self._http.pieces(answer)
+        return self._http.pieces(opened)
 
     def _error(self, received: Received, call: Call) -> AmplitudeError:
         """Return the error that an answer represents."""

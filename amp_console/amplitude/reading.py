@@ -25,14 +25,14 @@ from amp_console.http.json_values import JsonBody, dig, items, one_line, text, t
 from amp_console.values import IdType, Operation
 
 
-def cohorts(answer: JsonBody) -> tuple[Cohort, ...]:
+def cohorts(response: JsonBody) -> tuple[Cohort, ...]:
     """Return the cohorts of the list; entries without an id are left out."""
-    found = (_cohort(entry) for entry in _required_items(answer, "cohorts"))
+    found = (_cohort(entry) for entry in _required_items(response, "cohorts"))
     return tuple(cohort for cohort in found if cohort is not None)
 
 
-def _required_items(answer: JsonBody, key: str) -> list[object]:
-    found = dig(answer.tree, key)
+def _required_items(response: JsonBody, key: str) -> list[object]:
+    found = dig(response.tree, key)
     if not isinstance(found, list):
         raise ValueError(f"The answer has no list of {key}.")
     return found
@@ -59,37 +59,37 @@ def _cohort(entry: object) -> Cohort | None:
     )
 
 
-def usage(answer: JsonBody) -> Usage | None:
+def usage(response: JsonBody) -> Usage | None:
     """Return the quota of downloads; None if its shape is unknown: only one source documents it."""
-    allowance = dig(answer.tree, "rest_download")
+    allowance = dig(response.tree, "rest_download")
     limit, used = whole(dig(allowance, "limit")), whole(dig(allowance, "usage"))
     if limit is None or used is None:
         return None
     return Usage(limit, used, text(dig(allowance, "resets_at")))
 
 
-def uploaded(answer: JsonBody, sent: Upload) -> Uploaded:
+def uploaded(response: JsonBody, sent: Upload) -> Uploaded:
     """Return the result of an upload. The key is `cohortId` here and `cohort_id` elsewhere.
 
     Raises `Unconfirmed` if the answer lacks the counts, or is about another upload.
     """
-    tree = _confirming(answer)
+    tree = _confirming(response)
     cohort_id = text(dig(tree, "cohortId")) or text(dig(tree, "cohort_id")) or None
     metadata = dig(tree, "metadata")
     matched, total = whole(dig(metadata, "matched")), whole(dig(metadata, "totals"))
     if matched is None or total is None or not 0 <= matched <= total:
-        raise _unconfirmed(answer, "it does not say how many of the users Amplitude knows")
+        raise _unconfirmed(response, "it does not say how many of the users Amplitude knows")
     if sent.existing_cohort_id and cohort_id != sent.existing_cohort_id:
-        raise _unconfirmed(answer, _other_cohort(cohort_id))
+        raise _unconfirmed(response, _other_cohort(cohort_id))
     if cohort_id is None and matched:
-        raise _unconfirmed(answer, _other_cohort(None))
+        raise _unconfirmed(response, _other_cohort(None))
     sample = dig(metadata, "invalid_ids_sample")
     return Uploaded(
         cohort_id=cohort_id,
         matched=matched,
         total=total,
-        invalid_sample=_sent_ids(answer, [] if sample is None else sample, sent.ids),
-        text=answer.text,
+        invalid_sample=_sent_ids(response, [] if sample is None else sample, sent.ids),
+        text=response.text,
     )
 
 
@@ -102,31 +102,31 @@ class MembersChange(NamedTuple):
     ids: Ids
 
 
-def members_changed(answer: JsonBody, sent: MembersChange) -> MembersChanged:
+def members_changed(response: JsonBody, sent: MembersChange) -> MembersChanged:
     """Return the ids that a change of members skipped.
 
     Raises `Unconfirmed` unless the answer names the cohort and has exactly one result, which is for
     this operation, for this ID type if it names one, and skips only ids that were sent.
     """
-    tree = _confirming(answer)
+    tree = _confirming(response)
     cohort_id = text(dig(tree, "cohort_id"))
     if cohort_id != sent.cohort_id:
-        raise _unconfirmed(answer, _other_cohort(cohort_id))
+        raise _unconfirmed(response, _other_cohort(cohort_id))
     results = dig(tree, "memberships_result")
     if not isinstance(results, list) or len(results) != 1:
-        raise _unconfirmed(answer, "it has no result, or more than one")
+        raise _unconfirmed(response, "it has no result, or more than one")
     result = results[0]
     if dig(result, "operation") != OPERATION_WORDS[sent.operation]:
-        raise _unconfirmed(answer, f"its result is not one of {OPERATION_WORDS[sent.operation]}")
+        raise _unconfirmed(response, f"its result is not one of {OPERATION_WORDS[sent.operation]}")
     if dig(result, "id_type") not in {None, *MEMBERSHIP_ID_TYPES[sent.id_type]}:
-        raise _unconfirmed(answer, f"its result is not about the {sent.id_type.label}s sent")
-    return MembersChanged(_sent_ids(answer, dig(result, "skipped_ids"), sent.ids), answer.text)
+        raise _unconfirmed(response, f"its result is not about the {sent.id_type.label}s sent")
+    return MembersChanged(_sent_ids(response, dig(result, "skipped_ids"), sent.ids), response.text)
 
 
-def _sent_ids(answer: JsonBody, named: object, sent: Ids) -> tuple[str, ...]:
+def _sent_ids(response: JsonBody, named: object, sent: Ids) -> tuple[str, ...]:
     """Return the ids that an answer names, as strings. Raises `Unconfirmed` if one was not sent."""
     if not isinstance(named, list):
-        raise _unconfirmed(answer, "it has no list of the users it skipped")
+        raise _unconfirmed(response, "it has no list of the users it skipped")
     if not named:
         return ()  # the usual case, in which a large batch need not be decoded
     if isinstance(sent, msgspec.Raw):
@@ -135,7 +135,7 @@ def _sent_ids(answer: JsonBody, named: object, sent: Ids) -> tuple[str, ...]:
     found = (_sent_as(item, by_number) if type(item) is int else text(item) for item in named)
     ids = tuple(dict.fromkeys(found))
     if not set[str | None](sent).issuperset(ids):
-        raise _unconfirmed(answer, "it skips a user who was not sent")
+        raise _unconfirmed(response, "it skips a user who was not sent")
     return tuple(id_ for id_ in ids if id_ is not None)
 
 
@@ -154,25 +154,25 @@ def _sent_as(number: int, by_number: dict[str, set[str]]) -> str | None:
     return next(iter(alike)) if len(alike) == 1 else None
 
 
-def _confirming(answer: JsonBody) -> object:
+def _confirming(response: JsonBody) -> object:
     """Return the answer's object. Raises `Unconfirmed` if it reports a failure."""
-    if not isinstance(answer.tree, dict):
+    if not isinstance(response.tree, dict):
         raise ValueError("The answer is not an object.")
-    if answer.tree.get("error") or answer.tree.get("errors"):
-        raise _unconfirmed(answer, "it reports an error")
-    if answer.tree.get("success") is False:
-        raise _unconfirmed(answer, "it says that the request failed")
-    return answer.tree
+    if response.tree.get("error") or response.tree.get("errors"):
+        raise _unconfirmed(response, "it reports an error")
+    if response.tree.get("success") is False:
+        raise _unconfirmed(response, "it says that the request failed")
+    return response.tree
 
 
 def _other_cohort(named: str | None) -> str:
     return "it names another cohort" if named else "it names no cohort"
 
 
-def _unconfirmed(answer: JsonBody, why: str) -> Unconfirmed:
+def _unconfirmed(response: JsonBody, why: str) -> Unconfirmed:
     # Only `text` of the answer may be quoted: keys are masked in it.
-    words = f"{why} ({one_line(answer.text[:200])})"
-    return Unconfirmed(200, words, answer.text, may_be_applied=True)
+    message = f"{why} ({one_line(response.text[:200])})"
+    return Unconfirmed(200, message, response.text, may_be_applied=True)
 
 
 def skipped_ids(tree: object) -> tuple[str, ...]:
@@ -181,19 +181,19 @@ def skipped_ids(tree: object) -> tuple[str, ...]:
     return tuple(found for entry in entries for found in texts(items(entry, "skipped_ids")))
 
 
-def request_id(answer: JsonBody, cohort_id: str) -> str:
+def request_id(response: JsonBody, cohort_id: str) -> str:
     """Return the request id of a cohort's download."""
-    found, named_id = text(dig(answer.tree, "request_id")), text(dig(answer.tree, "cohort_id"))
+    found, named_id = text(dig(response.tree, "request_id")), text(dig(response.tree, "cohort_id"))
     if not found:
         raise ValueError("The answer has no request id.")
     if named_id not in {None, cohort_id}:
-        raise _unconfirmed(answer, _other_cohort(named_id))
+        raise _unconfirmed(response, _other_cohort(named_id))
     return found
 
 
-def user_matches(answer: JsonBody) -> tuple[UserMatch, ...]:
+def user_matches(response: JsonBody) -> tuple[UserMatch, ...]:
     """Return the users a search found."""
-    found = (_user_match(entry) for entry in _required_items(answer, "matches"))
+    found = (_user_match(entry) for entry in _required_items(response, "matches"))
     return tuple(match for match in found if match is not None)
 
 

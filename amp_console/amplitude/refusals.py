@@ -8,7 +8,7 @@ from amp_console.amplitude.errors import (
     AmplitudeError,
     BadRequest,
     CohortGone,
-    ForeignAnswer,
+    ForeignResponse,
     KeysRefused,
     RateLimited,
     ServerTrouble,
@@ -61,41 +61,41 @@ def judge(status: int, body: str, asked: RefusedCall, wait: float | None) -> Amp
     `wait` is its Retry-After, in seconds. Only Amplitude itself can refuse keys, users or a cohort,
     so a 4xx in none of its forms came from something on the way there.
     """
-    answer = (status, words(body), body[:2000])
+    response = (status, message_in(body), body[:2000])
     if not 400 <= status < 500:
         # A redirect is not followed, so the request was not carried out; a GET changes nothing.
         is_unsure = asked.has_effect and not 300 <= status < 400
-        return ServerTrouble(*answer, may_be_applied=is_unsure)
+        return ServerTrouble(*response, may_be_applied=is_unsure)
     if status == 429:
         is_about_cohort = asked.is_change and asked.cohort_id is not None
         return RateLimited(
-            *answer,
+            *response,
             retry_after=wait,
             is_about_cohort=is_about_cohort,
-            is_cohort_busy=is_about_cohort and _BUSY.search(answer[1]) is not None,
+            is_cohort_busy=is_about_cohort and _BUSY.search(response[1]) is not None,
         )
     if status == 413:
-        return TooLarge(*answer)
+        return TooLarge(*response)
     if not is_amplitudes(body):
         # The proxy that answered may have forwarded the request.
-        kind = TimedOut if status == 408 else ForeignAnswer
-        return kind(*answer, may_be_applied=asked.has_effect)
-    return _refusal(answer, body, asked)
+        kind = TimedOut if status == 408 else ForeignResponse
+        return kind(*response, may_be_applied=asked.has_effect)
+    return _refusal(response, body, asked)
 
 
-def _refusal(answer: tuple[int, str, str], body: str, asked: RefusedCall) -> AmplitudeError:
+def _refusal(response: tuple[int, str, str], body: str, asked: RefusedCall) -> AmplitudeError:
     """Return the error that one of Amplitude's own 4xx answers represents."""
-    status, text, _ = answer
+    status, text, _ = response
     if asked.cohort_id and _is_gone(status, text.replace(asked.cohort_id, "")):
-        return CohortGone(*answer)
+        return CohortGone(*response)
     if status == 408:
-        return TimedOut(*answer)
+        return TimedOut(*response)
     if status in {401, 403}:
-        return KeysRefused(*answer)
+        return KeysRefused(*response)
     named = named_ids(body)
     if status == 400 and not named and _TOO_MANY.search(text):
-        return TooLarge(*answer)
-    return BadRequest(*answer, named_ids=named)
+        return TooLarge(*response)
+    return BadRequest(*response, named_ids=named)
 
 
 def is_amplitudes(body: str) -> bool:
@@ -125,11 +125,11 @@ _TAGS = re.compile(
 MAX_PAGE = 10_000  # characters of a web page that are read
 
 
-def _is_gone(status: int, answer: str) -> bool:
-    return status == 404 or (status == 400 and _GONE.search(answer) is not None)
+def _is_gone(status: int, response: str) -> bool:
+    return status == 404 or (status == 400 and _GONE.search(response) is not None)
 
 
-def words(body: str) -> str:
+def message_in(body: str) -> str:
     """Return Amplitude's own message in an error's body, on one line; "" if there is none.
 
     The envelope is not always the documented one, so several places are tried; if none has a text,

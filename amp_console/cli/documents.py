@@ -692,7 +692,7 @@ def refused_documents(refused: Iterable[RefusedRequests]) -> list[RefusedDocumen
     """Describe the requests that were refused, by reason."""
     return [
         RefusedDocument(
-            str(item.reason), item.status, item.count, iso_time(item.last_at), item.words
+            str(item.reason), item.status, item.count, iso_time(item.last_at), item.message
         )
         for item in refused
     ]

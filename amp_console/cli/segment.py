@@ -229,11 +229,11 @@ def _tokens(names: list[str], *, from_stdin: bool) -> "list[Secret]":
     elif sys.stdin.isatty():
         texts = [ask_for(name, is_hidden=True) for name in names]
     else:
-        words = (
+        message = (
             "No token was given. Nothing was saved. Enter it at a terminal, or pipe it into this "
             "command with --token-stdin."
         )
-        raise KeysError(KeysProblem.MISSING, words=words)
+        raise KeysError(KeysProblem.MISSING, message=message)
     try:
         return [checked_token(text) for text in texts]
     except ValueError as error:

@@ -58,21 +58,21 @@ class KeysError(Exception):
     """
 
     def __init__(
-        self, problem: KeysProblem, backend_name: str = "", *, cause: str = "", words: str = ""
+        self, problem: KeysProblem, backend_name: str = "", *, cause: str = "", message: str = ""
     ) -> None:
-        super().__init__(words or _WORDS[problem].format(cause=cause and f" ({cause})"))
+        super().__init__(message or _WORDS[problem].format(cause=cause and f" ({cause})"))
         self.problem = problem
         self.backend_name = backend_name
 
 
 @contextmanager
-def without_keyring(words: str) -> Iterator[None]:
+def without_keyring(message: str) -> Iterator[None]:
     """Report a missing keyring with `words`, which say what was not done."""
     try:
         yield
     except KeysError as error:
         if str(error) == _WORDS[KeysProblem.NO_KEYRING]:
-            raise KeysError(error.problem, error.backend_name, words=words) from None
+            raise KeysError(error.problem, error.backend_name, message=message) from None
         raise
 
 
@@ -80,15 +80,15 @@ def not_read(error: KeysError, secret: str, remedy: str) -> KeysError:
     """Return an error that names the missing secret, and how to enter it again."""
     match error.problem:
         case KeysProblem.NO_KEYRING:
-            words = (
+            message = (
                 f"This machine has no keyring now, so {secret} can't be read. Sign in to a desktop "
                 "session and try again."
             )
         case KeysProblem.MISSING | KeysProblem.DAMAGED:
-            words = f"The keyring no longer has {secret}. {remedy}"
+            message = f"The keyring no longer has {secret}. {remedy}"
         case _:
             return error
-    return KeysError(error.problem, error.backend_name, words=words)
+    return KeysError(error.problem, error.backend_name, message=message)
 
 
 @contextmanager
@@ -97,10 +97,10 @@ def about_a_password() -> Iterator[None]:
     try:
         yield
     except KeysError as error:
-        words = str(error).replace(f", or {SET_BOTH}", "")
+        message = str(error).replace(f", or {SET_BOTH}", "")
         if error.problem is KeysProblem.TOO_LONG:
-            words = words.replace("The keys are", "The password or token is")
-        raise KeysError(error.problem, error.backend_name, words=words) from None
+            message = message.replace("The keys are", "The password or token is")
+        raise KeysError(error.problem, error.backend_name, message=message) from None
 
 
 # Many failures are not the keyring library's own errors, and importing the other libraries takes

@@ -144,7 +144,7 @@ class Keyring:
                 raise KeysError(
                     KeysProblem.DAMAGED,
                     backend.name,
-                    words="Your keyring returned something other than what was stored. Nothing "
+                    message="Your keyring returned something other than what was stored. Nothing "
                     "was changed. Try again, or choose another keyring with "
                     "PYTHON_KEYRING_BACKEND.",
                 )

@@ -53,7 +53,7 @@ def open_backend(environ: Mapping[str, str]) -> KeyringBackend:
     if any(map(_keeps_nothing_safely, origins)):
         raise KeysError(
             KeysProblem.NO_KEYRING,
-            words=f"{_NAMED_BY} names {origins[0]}, which does not keep keys safely and is "
+            message=f"{_NAMED_BY} names {origins[0]}, which does not keep keys safely and is "
             f"not used. {_INSTEAD}",
         )
     return backend
@@ -78,7 +78,7 @@ def _named(environ: Mapping[str, str]) -> KeyringBackend | None:
     except Exception as error:
         raise KeysError(
             KeysProblem.NO_KEYRING,
-            words=f"The keyring that {_NAMED_BY} names can't be used ({type(error).__name__}), "
+            message=f"The keyring that {_NAMED_BY} names can't be used ({type(error).__name__}), "
             f"so nothing was saved. {_INSTEAD}",
         ) from None
     return backend

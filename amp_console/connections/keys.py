@@ -64,13 +64,13 @@ def keys_from_environment(environ: Mapping[str, str]) -> Credentials | None:
         there, missing = KEY_VARIABLES if texts[0] else reversed(KEY_VARIABLES)
         raise KeysError(
             KeysProblem.MISSING,
-            words=f"{there} is set, but {missing} is not. Nothing was sent. Set both or neither.",
+            message=f"{there} is set, but {missing} is not. Nothing was sent. Set both or neither.",
         )
     try:
         return checked_keys(*texts)
     except ValueError as error:
-        words = f"{error} It came from {' or '.join(KEY_VARIABLES)}. Nothing was sent."
-        raise KeysError(KeysProblem.DAMAGED, words=words) from None
+        message = f"{error} It came from {' or '.join(KEY_VARIABLES)}. Nothing was sent."
+        raise KeysError(KeysProblem.DAMAGED, message=message) from None
 
 
 def without_keys(environ: Mapping[str, str]) -> dict[str, str]:

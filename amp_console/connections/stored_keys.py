@@ -52,19 +52,19 @@ def _about(connection: Connection, error: KeysError) -> KeysError:
     """Return an error that names the connection, and does not mention saving."""
     match error.problem:
         case KeysProblem.MISSING:
-            words = (
+            message = (
                 f"No keys are stored for “{connection.name}”. Store them with: "
                 f"amp-console connect NAME …, or {SET_BOTH}."
             )
         case KeysProblem.NO_KEYRING:
-            words = (
+            message = (
                 f"This machine has no keyring now, so the keys of “{connection.name}” can't be "
                 "read. Keys in a keyring are still there. Sign in to a desktop session, "
                 f"or {SET_BOTH}."
             )
         case _:
             return error
-    return KeysError(error.problem, error.backend_name, words=words)
+    return KeysError(error.problem, error.backend_name, message=message)
 
 
 def store_keys(

@@ -49,11 +49,11 @@ def _about(connection: Connection, error: KeysError) -> KeysError:
             why = "This machine has no keyring now, so there is no way to read the shared secret"
         case _:
             return error
-    words = (
+    message = (
         f"{why} of “{connection.name}”. Store it again with: "
         f"amp-console listen --save-secret, or set {WEBHOOK_VARIABLE}."
     )
-    return KeysError(error.problem, error.backend_name, words=words)
+    return KeysError(error.problem, error.backend_name, message=message)
 
 
 def store_webhook_secret(

@@ -15,7 +15,7 @@ from amp_console.connections import (
     keep_theme,
     read_preferences,
 )
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.glyphs import ASCII, PLAIN
 from amp_console.console.keymap import Scope, bindings, check
@@ -68,7 +68,7 @@ class Appearance:
         """
         problems = [*self._unknown_themes, *self.preferences.problems]
         if self.preferences.keys:
-            checked = await aside(lambda: check(self.preferences.keys, scopes()))
+            checked = await in_thread(lambda: check(self.preferences.keys, scopes()))
             self.keys = checked.keymap
             self._app.set_keymap(self.keys)
             problems += checked.problems
@@ -108,7 +108,7 @@ class Appearance:
             if theme == self.preferences.theme:
                 return
             try:
-                await aside(
+                await in_thread(
                     keep_theme,
                     self._environment.folders.config_file,
                     theme,

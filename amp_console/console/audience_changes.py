@@ -6,7 +6,7 @@ from textual.content import Content
 
 from amp_console.connections import checked_email
 from amp_console.connections.read_only import ReadOnly
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.console.texts import MUTED, WARN, facts, safe_text
@@ -38,7 +38,7 @@ async def apply(
     if session is None:
         return None
     try:
-        changed = await aside(change, session.ledger, session.connection, audience, requested)
+        changed = await in_thread(change, session.ledger, session.connection, audience, requested)
     except SettingsConflict as conflict:
         if await services.ask(conflict_question(conflict)):
             return await apply(services, conflict.now, requested)

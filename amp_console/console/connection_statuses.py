@@ -10,7 +10,7 @@ from textual.app import App
 from textual.signal import Signal
 
 from amp_console.connections import Connection, SettingsError
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.environment import Environment
 from amp_console.console.environment_keys import EnvironmentKeys
 from amp_console.console.figures import Figures
@@ -134,7 +134,7 @@ class ConnectionStatuses:
                 return
             in_front = front.connection.id
             found = []
-            for connection, files in await aside(self._survey, in_front):
+            for connection, files in await in_thread(self._survey, in_front):
                 found.append(await self._status(connection, files))
             if self._front() is front:
                 self._publish(tuple(found))
@@ -186,7 +186,7 @@ class ConnectionStatuses:
         try:
             if opened is None:
                 read = partial(_read, connection=connection)
-                found = await aside(self._environment.ledgers.peek, connection, read)
+                found = await in_thread(self._environment.ledgers.peek, connection, read)
                 return _status_of(connection, found, None)
             # Members are only counted if cohort sizes are compared with them, as under Audiences.
             counts = bool(opened.figures.sizes) and not opened.is_busy

@@ -14,7 +14,7 @@ from textual.binding import BindingsMap
 from textual.screen import Screen
 
 from amp_console.connections import Connection, SettingsError
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import OpenConnections, Services
 from amp_console.console.environment import DemoSession
 from amp_console.console.failures import expected_failures
@@ -302,7 +302,7 @@ class ConnectionSwitcher:
     async def _wanted(self, connection_id: str | None) -> Connection | None:
         """The connection with this id, or the one after the current one. Raises `SettingsError`."""
         services = self._connections.front
-        known = await aside(services.environment.connections.all)
+        known = await in_thread(services.environment.connections.all)
         if connection_id is not None:
             return next((item for item in known if item.id == connection_id), None)
         in_front = services.session.connection.id if services.session is not None else None

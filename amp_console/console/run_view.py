@@ -311,7 +311,7 @@ def _says_past(
         if run.kind is RunKind.SYNC and run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}:
             yield from _since_plan(details.since_plan, funnel.changes)
     if run.refused:
-        yield f"Requests: {refused_words(run.refused)}. The last one: {run.refused[0].words}"
+        yield f"Requests: {refused_words(run.refused)}. The last one: {run.refused[0].message}"
     is_sending = run.kind is not RunKind.COMPARE
     left = [_left_of(item, item.pending if is_sending else 0) for item in audiences]
     status, still = str(run.status), details.still_rejected

@@ -14,7 +14,7 @@ from amp_console.connections import (
     SettingsReadOnly,
     keep_views,
 )
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.environment import Environment
 from amp_console.console.lifecycle import deferred
 from amp_console.console.notifications import Notifications
@@ -79,7 +79,7 @@ class SavedViews:
         async with self._saving:
             file, read_only = self._environment.folders.config_file, self._environment.read_only
             try:
-                await aside(partial(keep_views, file, change, used, read_only=read_only))
+                await in_thread(partial(keep_views, file, change, used, read_only=read_only))
             except SettingsReadOnly:
                 self._notifications().post(NOT_KEPT)
             except SettingsError as error:

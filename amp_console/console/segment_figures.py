@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from amp_console.connections import SegmentSpace, find_profiles_token, find_public_token
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.environment import Environment
 from amp_console.console.failures import expected_failures
 from amp_console.console.figures import Figures
@@ -172,11 +172,11 @@ class SegmentFigures:
         environment = self._environment
         if environment.segment_tokens is not None:
             return environment.segment_tokens.public
-        return await aside(find_public_token, space, environment.keyring)
+        return await in_thread(find_public_token, space, environment.keyring)
 
     async def profiles_token(self, space: SegmentSpace) -> Secret | None:
         """Return the token of the Profile API, None if there is none. Raises `KeysError`."""
         environment = self._environment
         if environment.segment_tokens is not None:
             return environment.segment_tokens.profiles
-        return await aside(find_profiles_token, space, environment.keyring)
+        return await in_thread(find_profiles_token, space, environment.keyring)

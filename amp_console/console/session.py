@@ -17,7 +17,7 @@ from amp_console.connections import (
     find_keys,
     restricted,
 )
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.environment_keys import EnvironmentKeys
 from amp_console.console.notifications import Notifications
@@ -139,7 +139,7 @@ class Session:
         """Forget the keys if the settings point to others, which another process has stored."""
         known = self.connection
         with suppress(SettingsError):
-            for stored in await aside(self._environment.connections.all):
+            for stored in await in_thread(self._environment.connections.all):
                 if stored.id == known.id and stored.keyring_item != known.keyring_item:
                     self.connection = replace(known, keyring_item=stored.keyring_item)
                     if self.key_source is KeySource.KEYRING:
@@ -151,11 +151,11 @@ class Session:
 
         credentials, urls = await self.credentials(), self._environment.region_urls
         # In the background: the first client imports the HTTP library.
-        return await aside(client_for, self.connection, credentials, urls)
+        return await in_thread(client_for, self.connection, credentials, urls)
 
     async def _find_in_thread(self, connection: Connection) -> tuple[Credentials, KeySource]:
         environment = self._environment
-        return await aside(find_keys, connection, environment.environ, environment.keyring)
+        return await in_thread(find_keys, connection, environment.environ, environment.keyring)
 
     def stop_waiting(self) -> None:
         """End the wait for a keyring that does not answer; `client` raises `KeysError`."""
@@ -165,8 +165,8 @@ class Session:
         """Close the ledger, once queued work is done."""
         if self._listener is not None:
             self._listener.close()
-        await aside(self.ledger.close)
-        await aside(self.screen_ledger.close)
+        await in_thread(self.ledger.close)
+        await in_thread(self.screen_ledger.close)
 
 
 class Sessions:
@@ -203,7 +203,7 @@ class Sessions:
         def heard() -> None:
             loop.call_soon_threadsafe(self._heard)
 
-        session = await aside(
+        session = await in_thread(
             Session,
             self._environment,
             connection,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.events import InputEvent, Key, MouseDown
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import services_of
 from amp_console.console.widgets.caption import Caption
 from amp_console.demo.conditions import Condition
@@ -141,7 +141,7 @@ class GuidedTour:
 
     async def _run_steps(self) -> None:
         self._show_caption()
-        await aside(self._ready)
+        await in_thread(self._ready)
         for number, step in enumerate(self._steps, 1):
             self._count = f"{number}/{len(self._steps)}"
             self._advance.clear()

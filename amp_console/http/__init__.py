@@ -8,23 +8,23 @@ import sys
 
 from amp_console.http.errors import (
     AddressTooLong,
-    AnswerDamaged,
-    AnswerTooBig,
     ConnectionFailed,
+    DamagedResponse,
     NetworkSettingInvalid,
-    NoAnswer,
+    NoResponse,
     RequestFailed,
+    ResponseTooLarge,
     Unreachable,
 )
 
 __all__ = [
     "AddressTooLong",
-    "AnswerDamaged",
-    "AnswerTooBig",
     "ConnectionFailed",
+    "DamagedResponse",
     "NetworkSettingInvalid",
-    "NoAnswer",
+    "NoResponse",
     "RequestFailed",
+    "ResponseTooLarge",
     "Unreachable",
 ]
 

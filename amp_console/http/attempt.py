@@ -16,9 +16,9 @@ import httpx
 import socksio
 
 from amp_console.http.errors import (
-    AnswerDamaged,
     ConnectionFailed,
-    NoAnswer,
+    DamagedResponse,
+    NoResponse,
     RequestFailed,
     Unreachable,
 )
@@ -86,11 +86,11 @@ class Attempt:
         except (httpx.TransportError, BrokenOff) as error:
             raise self._failed(error) from None
         except Damaged:
-            raise AnswerDamaged from None
+            raise DamagedResponse from None
 
     def _timed_out(self) -> RequestFailed:
         if self._is_sent:
-            return NoAnswer()
+            return NoResponse()
         return self._unreachable(Unreachable.NO_ANSWER)
 
     def _failed(self, error: BaseException) -> ConnectionFailed:

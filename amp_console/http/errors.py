@@ -109,15 +109,15 @@ class AddressTooLong(RequestFailed):
     """The URL of the request is too long, so it was not sent."""
 
 
-class NoAnswer(RequestFailed):
+class NoResponse(RequestFailed):
     """The request was sent, but the answer was not complete in time."""
 
 
-class AnswerDamaged(RequestFailed):
+class DamagedResponse(RequestFailed):
     """The answer can't be decompressed."""
 
 
-class AnswerTooBig(RequestFailed):
+class ResponseTooLarge(RequestFailed):
     """The answer is longer than the limit, and was not read to the end."""
 
     def __init__(self, status: int) -> None:

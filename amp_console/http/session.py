@@ -15,7 +15,7 @@ from amp_console import __version__
 from amp_console.http.addresses import checked_base_url
 from amp_console.http.attempt import Attempt
 from amp_console.http.auth import SecretAuth
-from amp_console.http.errors import AddressTooLong, AnswerTooBig
+from amp_console.http.errors import AddressTooLong, ResponseTooLarge
 from amp_console.http.network import NetworkSettings
 from amp_console.http.transport import Transport
 from amp_console.http.unpacking import unpacked
@@ -119,15 +119,15 @@ class HttpSession:
             )
         except httpx.InvalidURL:  # the base URL is valid, so the rest is too long
             raise AddressTooLong from None
-        async with self._opened(request, self._auth) as answer:
-            yield answer
+        async with self._opened(request, self._auth) as opened:
+            yield opened
 
     @asynccontextmanager
     async def open_link(self, link: httpx.URL) -> AsyncGenerator[OpenedResponse, None]:
         """Open a link to another company's server, without our secrets."""
         request = self._http.build_request("GET", link)
-        async with self._opened(request, None) as answer:
-            yield answer
+        async with self._opened(request, None) as opened:
+            yield opened
 
     @asynccontextmanager
     async def _opened(
@@ -149,21 +149,21 @@ class HttpSession:
             finally:
                 await response.aclose()
 
-    async def whole(self, answer: OpenedResponse) -> Received:
+    async def whole(self, opened: OpenedResponse) -> Received:
         """Read an answer; if it is too long but its status says enough, only its beginning."""
-        response, body = answer.response, bytearray()
-        async with asyncio.timeout_at(answer.deadline):
+        response, body = opened.response, bytearray()
+        async with asyncio.timeout_at(opened.deadline):
             async for piece in unpacked(response.aiter_raw()):
                 body += piece
                 if len(body) > self._options.largest_answer:
                     if response.is_success:
-                        raise AnswerTooBig(response.status_code)
+                        raise ResponseTooLarge(response.status_code)
                     break
         return Received(response, bytes(body))
 
-    async def pieces(self, answer: OpenedResponse) -> AsyncGenerator[bytes, None]:
-        """Yield a file, decompressed. Raises `NoAnswer` if it stalls or only trickles in."""
-        async for piece in unpacked(self._flowing(answer.response.aiter_raw())):
+    async def pieces(self, opened: OpenedResponse) -> AsyncGenerator[bytes, None]:
+        """Yield a file, decompressed. Raises `NoResponse` if it stalls or only trickles in."""
+        async for piece in unpacked(self._flowing(opened.response.aiter_raw())):
             yield piece
 
     async def _flowing(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

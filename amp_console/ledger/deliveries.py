@@ -68,7 +68,7 @@ class DeliveryBatch(msgspec.Struct, frozen=True):
         return msgspec.json.decode(self.ids, type=list[str])
 
 
-class RequestAnswer(msgspec.Struct, frozen=True):
+class ResponseRecord(msgspec.Struct, frozen=True):
     """Amplitude's answer: HTTP status (None: no answer), its text, and when (microseconds).
 
     `sent_at` is when the request was sent, in microseconds; None means when it was opened.
@@ -76,7 +76,7 @@ class RequestAnswer(msgspec.Struct, frozen=True):
 
     at: int
     status: int | None = None
-    words: str = ""
+    message: str = ""
     sent_at: int | None = None
 
 
@@ -352,7 +352,7 @@ def _batch(
 def confirm(
     db: Db,
     batch: DeliveryBatch,
-    answer: RequestAnswer,
+    response: ResponseRecord,
     skipped: Sequence[str] = (),
     reason: str = "",
 ) -> NotApplied:
@@ -360,23 +360,23 @@ def confirm(
 
     A skipped user who was to be added is out. One who was to be removed may be in or out.
     """
-    settle(db, batch.request_id, "confirmed", answer, len(skipped))
+    settle(db, batch.request_id, "confirmed", response, len(skipped))
     late_effects.settle_confirmed(db, batch.request_id)
     late_effects.rule_out(db, batch.audience_id, batch.id_type, batch.operation, skipped)
     if not skipped:
         return NotApplied(0, 0)
-    return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at)
+    return _reject(db, batch, skipped, Reason.UNKNOWN, reason, response.at)
 
 
 def refuse(
-    db: Db, batch: DeliveryBatch, named_ids: Sequence[str], answer: RequestAnswer
+    db: Db, batch: DeliveryBatch, named_ids: Sequence[str], response: ResponseRecord
 ) -> NotApplied:
     """Amplitude refused the request because of these users, twice, although it accepted others.
 
     They are where they were before it (`undo`).
     """
-    words = answer.words or f"Amplitude answered with status {answer.status}"
-    return _reject(db, batch, named_ids, Reason.REFUSED, words, answer.at)
+    message = response.message or f"Amplitude answered with status {response.status}"
+    return _reject(db, batch, named_ids, Reason.REFUSED, message, response.at)
 
 
 def _reject(
@@ -425,7 +425,7 @@ def _reject(
     return NotApplied(done.rowcount, int(rejected))
 
 
-def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None = None) -> None:
+def void(db: Db, request_id: int, response: ResponseRecord, late_until: int | None = None) -> None:
     """It is not known whether the request was applied: its members become unknown, so pending.
 
     If it was to replace the cohort's content, so do all other users in the cohort. It may take
@@ -435,7 +435,7 @@ def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None 
         "SELECT kind, audience_id, id_type, first_n, last_n, size FROM request WHERE id = ?",
         (request_id,),
     ).fetchone()
-    settle(db, request_id, "void", answer, 0)
+    settle(db, request_id, "void", response, 0)
     db.execute(
         "UPDATE member SET delivered = NULL "
         f"WHERE {members_between(first, last, size)} AND request_id = :request",
@@ -456,9 +456,9 @@ def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None 
         late_effects.remember(db, request_id, late_until)
 
 
-def undo(db: Db, batch: DeliveryBatch, answer: RequestAnswer) -> None:
+def undo(db: Db, batch: DeliveryBatch, response: ResponseRecord) -> None:
     """The request changed nothing: its members are where they were before it, so pending."""
-    settle(db, batch.request_id, "void", answer, 0)
+    settle(db, batch.request_id, "void", response, 0)
     _restore(db, batch, batch.request_id)
 
 
@@ -512,24 +512,24 @@ def void_open(db: Db, audience_id: int, now: int, late_until: int | None) -> int
     ).fetchall()
     for number, (request_id,) in enumerate(requests):
         if number == 0:
-            void(db, request_id, RequestAnswer(now, None, PROCESS_ENDED), late_until)
+            void(db, request_id, ResponseRecord(now, None, PROCESS_ENDED), late_until)
         else:
-            void(db, request_id, RequestAnswer(now, None, NEVER_SENT))
+            void(db, request_id, ResponseRecord(now, None, NEVER_SENT))
     return len(requests)
 
 
-def settle(db: Db, request_id: int, state: str, answer: RequestAnswer, skipped: int = 0) -> None:
+def settle(db: Db, request_id: int, state: str, response: ResponseRecord, skipped: int = 0) -> None:
     """Close a request with its answer; the caller updates its members."""
     db.execute(
         "UPDATE request SET state = ?, settled_at = ?, status = ?, answer = ?, skipped = ?, "
         "sent_at = coalesce(?, sent_at) WHERE id = ?",
         (
             state,
-            answer.at,
-            answer.status,
-            answer.words[:2000],
+            response.at,
+            response.status,
+            response.message[:2000],
             skipped,
-            answer.sent_at,
+            response.sent_at,
             request_id,
         ),
     )

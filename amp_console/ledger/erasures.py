@@ -236,7 +236,7 @@ class _Whereabouts(NamedTuple):
     cohort_id: str | None
     delivered: int | None
     code: str | None  # why the removal was rejected
-    words: str | None
+    message: str | None
     state: str | None  # of the last request
     creating: int | None
     late_until: int | None
@@ -252,7 +252,7 @@ def _reason(known: _Whereabouts, now: int) -> str:
     if known.state == "open":
         return "A request about them has no answer yet."
     if not known.is_out and known.cohort_id is not None:
-        return known.words or UNCONFIRMED
+        return known.message or UNCONFIRMED
     if not known.is_out and known.creating is not None:
         return "The cohort is being created, and may hold them. Sync the audience first."
     if known.late_until is not None and known.late_until > now:

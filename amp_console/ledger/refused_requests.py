@@ -35,7 +35,7 @@ class RefusedRequests(msgspec.Struct, frozen=True):
     status: int
     count: int
     last_at: int
-    words: str
+    message: str
 
 
 def keep_refused(db: Db, run_id: int, refused: Iterable[RefusedRequests]) -> None:
@@ -54,7 +54,7 @@ def keep_refused(db: Db, run_id: int, refused: Iterable[RefusedRequests]) -> Non
                 entry.status,
                 entry.count,
                 ledger_time(db, entry.last_at),
-                entry.words,
+                entry.message,
             )
             for entry in refused
         ],

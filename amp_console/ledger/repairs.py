@@ -16,8 +16,8 @@ from amp_console.ledger.comparisons import (
 from amp_console.ledger.db import ID_TYPE_CODE, Db, as_json
 from amp_console.ledger.deliveries import (
     DeliveryBatch,
-    RequestAnswer,
     RequestKind,
+    ResponseRecord,
     member_rows,
     open_request,
     settle,
@@ -229,14 +229,14 @@ def open_replacement(
 
 
 def settle_replacement(
-    db: Db, batch: DeliveryBatch, answer: RequestAnswer, *, all_matched: bool
+    db: Db, batch: DeliveryBatch, response: ResponseRecord, *, all_matched: bool
 ) -> int:
     """The upload replaced the content: users not in it are out; return how many were in.
 
     If Amplitude knew every user in it (`all_matched`), they are all in. What is wanted may have
     changed since it was sent, so that says nothing about where they are.
     """
-    settle(db, batch.request_id, "confirmed", answer)
+    settle(db, batch.request_id, "confirmed", response)
     late_effects.settle_confirmed(db, batch.request_id)
     out = db.execute(
         "UPDATE member SET delivered = 0 WHERE audience_id = ? AND request_id IS NOT ? "

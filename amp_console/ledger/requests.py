@@ -39,7 +39,7 @@ class RequestRecord(msgspec.Struct, frozen=True):
     settled_at: int | None
     state: RequestState
     status: int | None
-    answer: str
+    response: str
     skipped: int
     is_abandoned: bool = False
     """Its run ended before the answer came; the next one to sync the audience voids it."""
@@ -146,7 +146,7 @@ def delete_requests(db: Db, ids: Sequence[int]) -> int:
 
 
 def _record(row: Sequence[Any]) -> RequestRecord:
-    *known, status, answer, skipped, is_abandoned, is_rejected, is_sent = row
+    *known, status, response, skipped, is_abandoned, is_rejected, is_sent = row
     id_, run_id, audience_id, name, kind, id_type, operation, size, sent, settled, state = known
     return RequestRecord(
         id_,
@@ -161,7 +161,7 @@ def _record(row: Sequence[Any]) -> RequestRecord:
         settled,
         RequestState(state),
         status,
-        answer,
+        response,
         skipped,
         bool(is_abandoned),
         bool(is_rejected),

@@ -107,7 +107,7 @@ class SegmentCalls:
             if page.next is None:
                 return
             if page.next in begun or len(begun) == MAX_PAGES:
-                raise SegmentTrouble(words="its list of pages does not end")
+                raise SegmentTrouble(message="its list of pages does not end")
             begun.add(page.next)
             params[cursor] = page.next
 
@@ -134,8 +134,8 @@ class SegmentCalls:
         headers: Mapping[str, str],
     ) -> P:
         with segment_errors():
-            async with self._http.open(path, params=params, headers=headers) as answer:
-                received = await self._http.whole(answer)
+            async with self._http.open(path, params=params, headers=headers) as opened:
+                received = await self._http.whole(opened)
         if received.status != 200:
             raise self._error(received)
         try:

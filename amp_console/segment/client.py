@@ -93,7 +93,7 @@ class ProfilesClient:
             async for page in self._calls.pages(path, params, "next", reading.traits):
                 found |= page.members
         except SpaceNotFound as error:
-            if "profile" in error.words.casefold():
+            if "profile" in error.message.casefold():
                 return None
             raise
         return found

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 from amp_console.http import (
     AddressTooLong,
-    AnswerDamaged,
-    AnswerTooBig,
     ConnectionFailed,
+    DamagedResponse,
     NetworkSettingInvalid,
-    NoAnswer,
+    NoResponse,
+    ResponseTooLarge,
 )
 from amp_console.text import duration
 
@@ -24,14 +24,14 @@ class SegmentError(Exception):
     _HAPPENED = "The call to Segment failed"
     _NEXT = "Try again."
 
-    def __init__(self, status: int | None = None, words: str = "") -> None:
-        super().__init__(status, words)
+    def __init__(self, status: int | None = None, message: str = "") -> None:
+        super().__init__(status, message)
         self.status = status
-        self.words = words
+        self.message = message
 
     def __str__(self) -> str:
-        words = f": {self.words.rstrip('.')}" if self.words else ""
-        return f"{self._happened()}{words}. {self._next()}"
+        message = f": {self.message.rstrip('.')}" if self.message else ""
+        return f"{self._happened()}{message}. {self._next()}"
 
     def _happened(self) -> str:
         return self._HAPPENED if self.status is None else f"{self._HAPPENED} (status {self.status})"
@@ -60,9 +60,9 @@ class SegmentBusy(SegmentError):
     _HAPPENED = "Segment asked for fewer requests"
 
     def __init__(
-        self, status: int | None = None, words: str = "", *, retry_after: float | None = None
+        self, status: int | None = None, message: str = "", *, retry_after: float | None = None
     ) -> None:
-        super().__init__(status, words)
+        super().__init__(status, message)
         self.retry_after = retry_after
 
     def _next(self) -> str:
@@ -119,9 +119,9 @@ def segment_errors() -> Generator[None, None, None]:
         raise SegmentUnreachable(
             "The request is too long to be sent", "Nothing was sent. Use a shorter identifier."
         ) from None
-    except NoAnswer:
+    except NoResponse:
         raise SegmentUnreachable("Segment did not answer in time", "Try again later.") from None
-    except AnswerTooBig:
-        raise SegmentTrouble(words="it is too long") from None
-    except AnswerDamaged:
+    except ResponseTooLarge:
+        raise SegmentTrouble(message="it is too long") from None
+    except DamagedResponse:
         raise SegmentTrouble from None

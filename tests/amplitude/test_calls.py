@@ -6,7 +6,7 @@ from amp_console.amplitude import (
     BadRequest,
     Cohort,
     CohortGone,
-    ForeignAnswer,
+    ForeignResponse,
     Ids,
     ServerTrouble,
     Unconfirmed,
@@ -136,7 +136,7 @@ async def test_usage_is_unknown_if_there_is_no_such_call(
     assert await client.usage() is None
     with pytest.raises(BadRequest):
         await client.usage()
-    with pytest.raises(ForeignAnswer):
+    with pytest.raises(ForeignResponse):
         await client.usage()
 
 

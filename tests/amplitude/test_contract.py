@@ -100,7 +100,7 @@ class TestUpload:
         with pytest.raises(BadRequest) as refused:
             await client.upload(upload(simulator, "u1", **wrong))
         assert refused.value.named_ids == ()
-        assert refused.value.words
+        assert refused.value.message
 
 
 class TestMembers:

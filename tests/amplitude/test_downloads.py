@@ -9,7 +9,7 @@ from amp_console.amplitude import (
     BadRequest,
     CohortGone,
     DownloadLinkExpired,
-    ForeignAnswer,
+    ForeignResponse,
     KeysRefused,
     NoConnection,
     ServerTrouble,
@@ -189,8 +189,8 @@ async def test_a_link_that_is_over_is_to_be_asked_for_again(
     [
         (json_reply(403, {"error": "No"}), KeysRefused),
         (json_reply(404, {"error": "No"}), BadRequest),
-        (reply(403), ForeignAnswer),
-        (reply(404), ForeignAnswer),
+        (reply(403), ForeignResponse),
+        (reply(404), ForeignResponse),
         (reply(500), ServerTrouble),
     ],
 )

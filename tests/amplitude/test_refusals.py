@@ -7,7 +7,7 @@ from amp_console.amplitude.errors import (
     AmplitudeError,
     BadRequest,
     CohortGone,
-    ForeignAnswer,
+    ForeignResponse,
     KeysReason,
     KeysRefused,
     NoConnection,
@@ -18,7 +18,7 @@ from amp_console.amplitude.errors import (
     Transient,
     Unconfirmed,
 )
-from amp_console.amplitude.refusals import RefusedCall, judge, named_ids, words
+from amp_console.amplitude.refusals import RefusedCall, judge, message_in, named_ids
 from amp_console.http.session import retry_after
 
 CHANGE = RefusedCall("abcd1234", True, True)
@@ -64,7 +64,7 @@ def refusing(entries: str) -> str:
     ],
 )
 def test_the_words_are_found_in_their_order(body: str, found: str) -> None:
-    assert words(body) == found
+    assert message_in(body) == found
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_each_status_means_one_error(
 ) -> None:
     error = judge(status, body, asked, None)
     assert type(error) is kind
-    assert (error.status, error.words, error.text) == (status, words(body), body)
+    assert (error.status, error.message, error.text) == (status, message_in(body), body)
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ IN_ANOTHER_FORM = (
 def test_a_refusal_in_another_form_than_amplitudes_is_trouble_on_the_way(status: int) -> None:
     for asked, body in product((CHANGE, CREATION, DOWNLOAD, LISTING), IN_ANOTHER_FORM):
         error = judge(status, body, asked, None)
-        assert type(error) is ForeignAnswer, (asked, body)
-        assert (error.status, error.words) == (status, words(body)), (asked, body)
+        assert type(error) is ForeignResponse, (asked, body)
+        assert (error.status, error.message) == (status, message_in(body)), (asked, body)
         assert error.may_be_applied is asked.has_effect, (asked, body)
 
 
@@ -196,7 +196,7 @@ def test_the_named_ids_are_the_culprits(body: str, named: tuple[str, ...]) -> No
     assert named_ids(body) == named
     error = judge(400, body, CHANGE, None)
     assert getattr(error, "named_ids", ()) == named
-    assert isinstance(error, BadRequest if named else ForeignAnswer)
+    assert isinstance(error, BadRequest if named else ForeignResponse)
 
 
 def test_a_refusal_that_names_ids_is_about_them_and_not_about_their_number() -> None:
@@ -293,7 +293,7 @@ def test_an_error_says_what_happened_what_was_kept_and_what_to_do(
         ServerTrouble,
         NoConnection,
         TimedOut,
-        ForeignAnswer,
+        ForeignResponse,
         Unconfirmed,
     ],
 )

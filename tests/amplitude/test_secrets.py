@@ -45,11 +45,11 @@ async def test_no_error_shows_a_key(
     with pytest.raises(AmplitudeError) as caught:
         await client.list_cohorts()
     error = caught.value
-    shown = [str(error), repr(error), error.words, error.text, *map(str, error.args)]
+    shown = [str(error), repr(error), error.message, error.text, *map(str, error.args)]
     shown += traceback.format_exception(error)
     shown += [record.getMessage() for record in caplog.records]
     assert not [text for text in shown if shows_a_key(text)]
-    assert "example-" not in error.words + error.text  # not even the beginning of one
+    assert "example-" not in error.message + error.text  # not even the beginning of one
 
 
 async def test_no_answer_shows_a_key(client: AmplitudeClient, server: ScriptedServer) -> None:
@@ -105,4 +105,4 @@ async def test_an_empty_key_hides_nothing(server: ScriptedServer, credentials: C
     async with AmplitudeClient(server.url, empty) as client:
         with pytest.raises(AmplitudeError) as caught:
             await client.list_cohorts()
-    assert caught.value.words == "Invalid API/Secret Key combination"
+    assert caught.value.message == "Invalid API/Secret Key combination"

@@ -6,14 +6,14 @@ import pytest
 
 from amp_console.amplitude import (
     AmplitudeError,
-    AnswerTooLong,
     BadRequest,
     CohortGone,
-    ForeignAnswer,
+    ForeignResponse,
     KeysRefused,
     MembersChanged,
     NoConnection,
     RateLimited,
+    ResponseTooLong,
     ServerTrouble,
     TimedOut,
     TooLarge,
@@ -39,11 +39,11 @@ async def change(client: AmplitudeClient) -> MembersChanged:
     [
         (reply(403, b'{"error":{"metadata":{"details":"Invalid API Key"}}}'), KeysRefused, False),
         (reply(404, b'{"error":{"message":"No such thing"}}'), CohortGone, False),
-        (reply(403, b"<html>Blocked</html>", HTML), ForeignAnswer, True),
-        (reply(404), ForeignAnswer, True),
+        (reply(403, b"<html>Blocked</html>", HTML), ForeignResponse, True),
+        (reply(404), ForeignResponse, True),
         (reply(400, b'{"error":{"message":"Cohort abcd1234 not found"}}'), CohortGone, False),
         (reply(413), TooLarge, False),
-        (reply(400, b"null"), ForeignAnswer, True),
+        (reply(400, b"null"), ForeignResponse, True),
         (reply(400, b'{"error":"Odd"}'), BadRequest, False),
         (reply(200, b"{}"), Unconfirmed, True),
         (reply(429), RateLimited, False),
@@ -112,7 +112,7 @@ async def test_an_answer_without_end_is_not_read_to_its_end(
         with pytest.raises(AmplitudeError) as caught:
             await change(client)
     kinds: dict[int, type[AmplitudeError]]
-    kinds = {200: AnswerTooLong, 400: ForeignAnswer, 403: ForeignAnswer, 429: RateLimited}
+    kinds = {200: ResponseTooLong, 400: ForeignResponse, 403: ForeignResponse, 429: RateLimited}
     assert type(caught.value) is kinds.get(status, ServerTrouble)
     assert caught.value.may_be_applied is (status != 429)
 
@@ -161,4 +161,4 @@ async def test_the_culprits_of_a_refusal_are_named(
     with pytest.raises(BadRequest) as caught:
         await change(client)
     assert caught.value.named_ids == ("a", "7")
-    assert caught.value.words == "Bad ids"
+    assert caught.value.message == "Bad ids"

@@ -37,7 +37,7 @@ from amp_console.ledger.audiences import discover, link_existing
 from amp_console.ledger.cohort_export import CohortExport
 from amp_console.ledger.counts import stored_bytes
 from amp_console.ledger.db import ServerDb
-from amp_console.ledger.deliveries import RequestAnswer
+from amp_console.ledger.deliveries import ResponseRecord
 from amp_console.ledger.sources import begin_source
 from amp_console.simulator import Audience, Scenario, write_file
 from amp_console.sync.ingest.importer import Importer
@@ -151,7 +151,7 @@ def deliver(ledger: Ledger, _: Size, seconds: dict[str, float]) -> None:
             )
             assert batch is not None
             assert batch.size == 100_000
-            ledger.write(deliveries.confirm, batch, RequestAnswer(NOW, 200))
+            ledger.write(deliveries.confirm, batch, ResponseRecord(NOW, 200))
 
 
 def compare_cohort(ledger: Ledger, size: Size, seconds: dict[str, float]) -> None:
@@ -215,7 +215,7 @@ def growth(ledger: Ledger, size: Size, seconds: dict[str, float]) -> None:
                 deliveries.open_batch, 1, audience_id, IdType.USER_ID, Operation.ADD, 100_000, NOW
             )
             assert batch is not None
-            ledger.write(deliveries.confirm, batch, RequestAnswer(NOW, 200))
+            ledger.write(deliveries.confirm, batch, ResponseRecord(NOW, 200))
         with timed(seconds, f"home with {audiences}"):
             ledger.read(audience_summaries, connection)
         seconds[f"MB with {audiences}"] = ledger.read(stored_bytes) / 1e6

@@ -34,7 +34,7 @@ import httpx
 from amp_console.ledger import deliveries, open_ledger
 from amp_console.ledger.audiences import all_audiences, discover
 from amp_console.ledger.counts import outstanding
-from amp_console.ledger.deliveries import RequestAnswer
+from amp_console.ledger.deliveries import ResponseRecord
 from amp_console.ledger.members import NewestChanges, merge
 from amp_console.ledger.runs import all_runs
 from amp_console.ledger.sources import begin_source
@@ -124,7 +124,7 @@ def _work(
                     deliveries.open_batch, 1, audience_id, IdType.USER_ID, operation, CHANGES, 1
                 )
                 if batch is not None:
-                    writes.write(deliveries.confirm, batch, RequestAnswer(1, 200))
+                    writes.write(deliveries.confirm, batch, ResponseRecord(1, 200))
             done += 1
         counts.put(done)
 

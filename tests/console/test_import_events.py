@@ -7,7 +7,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.dialogs.imports.dialog import ImportDialog
 from amp_console.console.key_priority import KeyPriority
 from amp_console.console.screens.audiences.list import AudiencesScreen
@@ -313,7 +313,7 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_continues(
 
         await until(pilot, lambda: services(pilot).session)
         await import_report.start(services(pilot), [str(pipe)], "", is_snapshot=False)
-        with await aside(pipe.open, "w") as writer:
+        with await in_thread(pipe.open, "w") as writer:
             await pilot.press("i")
             await until_shown(pilot, "Opening…")
             await pilot.press("escape")
@@ -339,7 +339,7 @@ async def test_stopping_keeps_what_was_read(harness: ConsoleHarness, tmp_path: P
 
         await until(pilot, lambda: services(pilot).session)
         await import_report.start(services(pilot), [str(pipe)], "", is_snapshot=False)
-        with await aside(pipe.open, "w") as writer:
+        with await in_thread(pipe.open, "w") as writer:
             await pilot.press("i")
             await until_shown(pilot, "Opening…")
             writer.write(json.dumps(event("u-1", True)) + "\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.console import import_report
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.dialogs.quit import NOTHING, QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.audiences.settings import AudienceSettings
@@ -163,7 +163,9 @@ async def test_an_import_is_stopped_and_what_was_read_is_kept(
         app = console(pilot)
         await until(pilot, lambda: app.services.session)
         await import_report.start(app.services, [str(pipe)], "", is_snapshot=False)
-        with await aside(pipe.open, "w") as writer:  # while it is open, the reader waits for more
+        with await in_thread(
+            pipe.open, "w"
+        ) as writer:  # while it is open, the reader waits for more
             writer.write(json.dumps(event("u-1", True)) + "\n")
             writer.flush()
             await pilot.press("ctrl+q")

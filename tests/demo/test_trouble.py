@@ -150,4 +150,4 @@ async def test_an_answer_may_say_other_words(simulated: FaultySimulator) -> None
     async with simulated.client() as client:
         with pytest.raises(RateLimited) as error:
             await client.list_cohorts()
-    assert error.value.words == "Too many requests"
+    assert error.value.message == "Too many requests"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from amp_console.ledger import Ledger, deliveries, members, sources
 from amp_console.ledger.audiences import NO_HINTS, Audience, audience, discover
 from amp_console.ledger.counts import Outstanding, outstanding
-from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
+from amp_console.ledger.deliveries import DeliveryBatch, ResponseRecord
 from amp_console.ledger.members import NewestChanges
 from amp_console.values import AudienceHints, AudienceRef, Change, IdType, Operation
 
@@ -50,7 +50,7 @@ def deliver(ledger: Ledger, skipped: Iterable[str] = (), at: int = 2) -> dict[Op
             while batch := take(ledger, operation, id_type=id_type):
                 sent[operation] += batch.identifiers()
                 gone = [id_ for id_ in skipped if id_ in batch.identifiers()]
-                ledger.write(deliveries.confirm, batch, RequestAnswer(at, 200), gone, "unknown")
+                ledger.write(deliveries.confirm, batch, ResponseRecord(at, 200), gone, "unknown")
     return sent
 
 

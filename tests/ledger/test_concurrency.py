@@ -15,7 +15,7 @@ import pytest
 
 from amp_console.ledger import Db, Ledger, deliveries, open_ledger
 from amp_console.ledger.audiences import audience, discover
-from amp_console.ledger.deliveries import RequestAnswer
+from amp_console.ledger.deliveries import ResponseRecord
 from amp_console.ledger.errors import LeaseLost, LedgerUnreachable
 from amp_console.ledger.leases import fenced, note_holder
 from amp_console.ledger.locks import AudienceBusy, Fence
@@ -27,7 +27,7 @@ from tests.ledgers import EmptyLedger, PostgresqlLedgers, postgresql_only
 
 REFS = [AudienceRef("spa_1", f"aud_{n}", f"audience-{n}") for n in range(4)]
 USERS = [f"u{n}" for n in range(30)]
-ANSWER = RequestAnswer(1, 200)
+ANSWER = ResponseRecord(1, 200)
 NOW = 500
 STEPS = 40
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.ledger import Ledger, deliveries, open_ledger
-from amp_console.ledger.deliveries import RequestAnswer
+from amp_console.ledger.deliveries import ResponseRecord
 from amp_console.ledger.runs import (
     UNDER_WAY,
     AudienceCounts,
@@ -120,11 +120,11 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
             assert batch is not None
             return batch
 
-        ledger.write(deliveries.confirm, take(3, 20), RequestAnswer(30, 200), ["u1"], "unknown")
-        refused, malformed = take(1, 40), RequestAnswer(50, 400, "malformed")
+        ledger.write(deliveries.confirm, take(3, 20), ResponseRecord(30, 200), ["u1"], "unknown")
+        refused, malformed = take(1, 40), ResponseRecord(50, 400, "malformed")
         ledger.write(deliveries.undo, refused, malformed)
         ledger.write(deliveries.refuse, refused, ["u3"], malformed)
-        ledger.write(deliveries.void, take(2, 60).request_id, RequestAnswer(70, 503, "down"))
+        ledger.write(deliveries.void, take(2, 60).request_id, ResponseRecord(70, 503, "down"))
         take(2, 80)  # and dies
         under_way = ledger.read(run, run_id)
         (line,) = ledger.read(run_audiences, run_id)

@@ -18,7 +18,7 @@ from amp_console.ledger.counts import (
     held_by_cohort,
     pending_of,
 )
-from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
+from amp_console.ledger.deliveries import DeliveryBatch, ResponseRecord
 from amp_console.ledger.rejected import rejected_users, retry_rejected
 from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import NEVER_SENT
@@ -28,8 +28,8 @@ from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start
 pytestmark = pytest.mark.both_engines
 
 ADD, REMOVE = Operation.ADD, Operation.REMOVE
-OK = RequestAnswer(2, 200)
-LOST = RequestAnswer(2, None, "lost")
+OK = ResponseRecord(2, 200)
+LOST = ResponseRecord(2, None, "lost")
 
 
 def test_everyone_who_enters_is_added_once(ledger: Ledger) -> None:
@@ -176,10 +176,10 @@ def test_what_a_dead_process_left_open_is_sent_again(ledger: Ledger) -> None:
     read(ledger, [enters("u1", 1), enters("u2", 1, 2), enters("u3", 1, 3)])
     take(ledger, ADD, limit=1)
     take(ledger, ADD, limit=1)  # opened while the other one was in flight
-    taken = [(item.is_sent, item.answer) for item in ledger.read(requests_page, 1, 0, 9)[::-1]]
+    taken = [(item.is_sent, item.response) for item in ledger.read(requests_page, 1, 0, 9)[::-1]]
     assert taken == [(True, ""), (False, "")]
     assert ledger.write(deliveries.void_open, 1, 9, 9) == 2
-    found = [(item.is_sent, item.answer) for item in ledger.read(requests_page, 1, 0, 9)[::-1]]
+    found = [(item.is_sent, item.response) for item in ledger.read(requests_page, 1, 0, 9)[::-1]]
     assert found == [(True, deliveries.PROCESS_ENDED), (False, NEVER_SENT)]
     late = ledger.read(lambda db: db.execute("SELECT count(*) FROM late_effect").fetchone())
     assert late == (1,)  # of the one that may have been sent
@@ -265,7 +265,7 @@ def test_part_of_a_refused_batch_is_taken_by_name(ledger: Ledger) -> None:
     read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(4)])
     batch = take(ledger, ADD)
     assert batch
-    ledger.write(deliveries.undo, batch, RequestAnswer(2, 400, "bad"))
+    ledger.write(deliveries.undo, batch, ResponseRecord(2, 400, "bad"))
     part = ledger.write(deliveries.open_sub_batch, 1, batch, ["u1", "u3"], 3)
     assert part
     assert sorted(part.identifiers()) == ["u1", "u3"]
@@ -277,7 +277,7 @@ def test_a_culprit_is_rejected_with_amplitudes_words(ledger: Ledger) -> None:
     read(ledger, [enters("bad", 1)])
     batch = take(ledger, ADD)
     assert batch
-    ledger.write(deliveries.refuse, batch, ["bad"], RequestAnswer(2, 400, "malformed id"))
+    ledger.write(deliveries.refuse, batch, ["bad"], ResponseRecord(2, 400, "malformed id"))
     assert [u.reason for u in ledger.read(rejected_users)] == ["malformed id"]
 
 
@@ -433,7 +433,7 @@ def settle(ledger: Ledger, request: OpenRequest, outcome: Outcome) -> None:
         case Outcome.NEVER_SENT if not request.is_replacement:
             ledger.write(deliveries.withdraw, batch)
         case Outcome.REFUSED | Outcome.NEVER_SENT:
-            ledger.write(deliveries.undo, batch, RequestAnswer(2, 403, "refused"))
+            ledger.write(deliveries.undo, batch, ResponseRecord(2, 403, "refused"))
         case Outcome.LOST_BEFORE | Outcome.LOST_AFTER:
             ledger.write(deliveries.void, batch.request_id, LOST)
         case _:

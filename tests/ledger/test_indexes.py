@@ -8,7 +8,7 @@ import pytest
 
 from amp_console.ledger import Db, Ledger, deliveries
 from amp_console.ledger.counts import outstanding_of_all
-from amp_console.ledger.deliveries import DeliveryBatch, Reason, RequestAnswer
+from amp_console.ledger.deliveries import DeliveryBatch, Reason, ResponseRecord
 from amp_console.ledger.members import NewestChanges, merge
 from amp_console.ledger.people import find_person, identifiers_beginning
 from amp_console.ledger.rejected import (
@@ -39,7 +39,7 @@ ONE_ROW = re.compile(
 )
 
 OTHER = AudienceRef("spa_1", "aud_2", "others")
-Settle = Callable[[Db, DeliveryBatch, RequestAnswer], None]
+Settle = Callable[[Db, DeliveryBatch, ResponseRecord], None]
 
 
 @pytest.fixture
@@ -90,10 +90,10 @@ def test_what_becomes_of_a_request_reads_only_its_rows(ledger: Ledger, is_dense:
     read(ledger, others, "/others")
     read(ledger, [enters("b", 1)], "/b")
 
-    def void(db: Db, batch: DeliveryBatch, answer: RequestAnswer) -> None:
+    def void(db: Db, batch: DeliveryBatch, answer: ResponseRecord) -> None:
         deliveries.void(db, batch.request_id, answer, late_until=9)
 
-    def withdraw(db: Db, batch: DeliveryBatch, _: RequestAnswer) -> None:
+    def withdraw(db: Db, batch: DeliveryBatch, _: ResponseRecord) -> None:
         deliveries.withdraw(db, batch)
 
     for settle in (deliveries.undo, void, withdraw):
@@ -102,7 +102,7 @@ def test_what_becomes_of_a_request_reads_only_its_rows(ledger: Ledger, is_dense:
         assert batch.size == 2
 
         def work(db: Db, settle: Settle = settle, batch: DeliveryBatch = batch) -> None:
-            settle(db, batch, RequestAnswer(1))
+            settle(db, batch, ResponseRecord(1))
 
         found = looks(ledger, work)
         assert found

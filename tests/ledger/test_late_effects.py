@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from amp_console.ledger import Db, Ledger, deliveries, open_ledger
-from amp_console.ledger.deliveries import RequestAnswer
+from amp_console.ledger.deliveries import ResponseRecord
 from amp_console.ledger.downloads import begin_download, note_request, unread_download
 from amp_console.ledger.late_effects import make_due_pending
 from amp_console.values import Operation
@@ -21,7 +21,7 @@ def give_up(ledger: Ledger, users: int) -> int:
     read(ledger, [enters(f"u{n}", 1) for n in range(users)])
     batch = take(ledger, Operation.ADD, limit=users)
     assert batch is not None
-    ledger.write(deliveries.void, batch.request_id, RequestAnswer(2, 504), UNTIL)
+    ledger.write(deliveries.void, batch.request_id, ResponseRecord(2, 504), UNTIL)
     read(ledger, [leaves(f"u{n}", 2) for n in range(0, users, 2)], "/later.ndjson")
     deliver(ledger)
     return start(ledger).id

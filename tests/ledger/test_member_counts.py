@@ -17,7 +17,7 @@ from amp_console.ledger.counts import (
     outstanding_of_all,
     pending_of,
 )
-from amp_console.ledger.deliveries import RequestAnswer
+from amp_console.ledger.deliveries import ResponseRecord
 from amp_console.ledger.erasures import begin_erasure, erase
 from amp_console.ledger.forgotten import Identity
 from amp_console.ledger.membership_changes import daily_movement
@@ -53,7 +53,7 @@ def step(ledger: Ledger, dice: random.Random, at: int) -> None:
     def void() -> None:
         batch = take(ledger, dice.choice([*Operation]), 5)
         if batch is not None:
-            ledger.write(deliveries.void, batch.request_id, RequestAnswer(at))
+            ledger.write(deliveries.void, batch.request_id, ResponseRecord(at))
 
     def forget() -> None:
         person = [Identity(IdType.USER_ID, f"u{dice.randrange(30)}")]
@@ -190,7 +190,7 @@ def test_members_that_are_delivered_are_written_to_no_index(ledger: Ledger) -> N
     def in_place(db: Db) -> tuple[int, int]:
         batch = deliveries.open_batch(db, 1, 1, IdType.USER_ID, Operation.ADD, 500, 1)
         assert batch is not None
-        deliveries.confirm(db, batch, RequestAnswer(1, 200))
+        deliveries.confirm(db, batch, ResponseRecord(1, 200))
         updated, in_place = db.execute(
             "SELECT pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_hot_updated(oid) "
             "FROM pg_class WHERE oid = 'member'::regclass"

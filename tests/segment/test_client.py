@@ -191,7 +191,7 @@ async def test_waits_for_rate_limits_end(
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "words"),
+    ("answer", "kind", "message"),
     [
         (
             canned(401, {"errors": [{"type": "unauthorized", "message": "No such token"}]}),
@@ -218,13 +218,13 @@ async def test_a_refusal_says_what_to_do(
     client: PublicClient,
     answer: Canned,
     kind: type[SegmentError],
-    words: str,
+    message: str,
 ) -> None:
     simulator.segment.instead = [answer]
     with pytest.raises(SegmentError) as caught:
         await client.audiences(SPACE_ID)
     assert type(caught.value) is kind
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 async def test_a_wrong_token_and_a_wrong_space_are_distinguished(
@@ -320,7 +320,7 @@ async def test_a_token_is_masked_however_what_comes_back_escapes_it(
     async with PublicClient(simulator.base_url, token, waits.options) as client:
         with pytest.raises(TokenRefused) as caught:
             await client.audiences(SPACE_ID)
-    assert caught.value.words == "*** is wrong"
+    assert caught.value.message == "*** is wrong"
 
 
 async def test_a_profile_says_in_which_audiences_a_person_is(

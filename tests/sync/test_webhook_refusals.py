@@ -225,5 +225,5 @@ async def test_refusals_are_kept_with_the_run(workspace: Workspace) -> None:
         (405, "another method", 1),
         (408, "too slow", 1),
     }
-    assert all(item.last_at > 0 and item.words for item in kept)
+    assert all(item.last_at > 0 and item.message for item in kept)
     assert kept[0].reason == "too slow"

@@ -20,7 +20,7 @@ from amp_console.connections import (
     checked_keys,
     find_keys,
 )
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Answer, Dialog, Question
 from amp_console.console.texts import BAD, safe_text
@@ -168,7 +168,7 @@ async def ask_keyring(services: Services, work: Callable[[], T]) -> T:
         try:
             return await _waited_for(services, work)
         except _Stopped:
-            error = KeysError(KeysProblem.WAITING, words=STOPPED)
+            error = KeysError(KeysProblem.WAITING, message=STOPPED)
         except KeysError as found:
             if found.problem is not KeysProblem.LOCKED:
                 raise
@@ -197,7 +197,7 @@ async def find(services: Services, connection: Connection) -> tuple[Credentials,
         why = reason
     typed = await KeysDialog(why).asked(services)
     if typed is None:
-        raise KeysError(KeysProblem.MISSING, words=NOT_GIVEN)
+        raise KeysError(KeysProblem.MISSING, message=NOT_GIVEN)
     return typed, KeySource.THIS_RUN
 
 
@@ -227,7 +227,7 @@ class _Stopped(Exception):
 async def _waited_for(services: Services, work: Callable[[], T]) -> T:
     """Do the work; if it takes long, say so, and let the operator stop waiting."""
     keyring = services.environment.keyring
-    working = asyncio.ensure_future(aside(work))
+    working = asyncio.ensure_future(in_thread(work))
     showing: asyncio.Future[bool | None] | None = None
     try:
         done, _ = await asyncio.wait({working}, timeout=services.environment.say_waiting_after)

@@ -8,7 +8,7 @@ from textual.validation import Function
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.dialogs.form import FormDialog, Mistake, Objection
 from amp_console.console.texts import MUTED, lines, safe_text
 from amp_console.console.widgets.fields import Tick
@@ -74,7 +74,7 @@ async def _object_to_path(request: FollowRequest) -> Objection | None:
     from amp_console.sync.sources.registry import absent_path
 
     try:
-        absent = await aside(absent_path, request.path)
+        absent = await in_thread(absent_path, request.path)
     except UnreadableSource as error:
         return Objection(str(error))
     if absent is None:

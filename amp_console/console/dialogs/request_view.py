@@ -123,7 +123,7 @@ class RequestView(ReadingDialog):
     def _answer(self, found: RequestText) -> list[str]:
         if found.record.state is RequestState.OPEN:
             return ["None yet."]
-        return found.record.answer.splitlines() or ["An empty one."]
+        return found.record.response.splitlines() or ["An empty one."]
 
     @property
     def copied(self) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.base import Job, Publish
 from amp_console.console.session import Session
@@ -81,7 +81,7 @@ class ImportJob(Job):
     async def discard(self) -> None:
         """Delete the staged rows of a snapshot that was not applied. Raises `LedgerError`."""
         if self._snapshot is not None:
-            await aside(self._snapshot.discard)
+            await in_thread(self._snapshot.discard)
 
     async def _decide(self, decide: Callable[[SnapshotReader, Removal], SnapshotReport]) -> None:
         report, reader = self.report, self._snapshot
@@ -89,7 +89,7 @@ class ImportJob(Job):
         if report is None or reader is None or found is None or found.removal is None:
             return
         try:
-            decided = await aside(decide, reader, found.removal)
+            decided = await in_thread(decide, reader, found.removal)
             self.report = msgspec.structs.replace(report, snapshot=decided)
         except expected_failures() as error:
             self.report, self.failure = None, str(error)
@@ -102,7 +102,7 @@ class ImportJob(Job):
         self.progressed()
 
     async def work(self) -> None:
-        self.report = await aside(self._read)
+        self.report = await in_thread(self._read)
 
     def _read(self) -> ImportReport:
         self.sizes = tuple(_size(path) for path in self.paths)

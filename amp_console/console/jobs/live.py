@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.jobs.base import Job, Publish
 from amp_console.console.place_counts import PlaceCounts, count_unidentified
 from amp_console.console.session import Session
@@ -85,7 +85,7 @@ class LiveJob(Job):
 
     async def add(self, open_source: OpenSource) -> None:
         """Follow one more source. Raises `expected_failures` or `CannotBind`."""
-        source = await aside(open_source.open, self.session)
+        source = await in_thread(open_source.open, self.session)
         if not (self.is_over or self.is_ending):
             self._group.add(source)
             self.names += open_source.names
@@ -182,7 +182,7 @@ class LiveJob(Job):
             self._live = LiveSession(context, self.options, self._see)
             if self.is_ending:
                 return
-            self._group.add(await aside(self._open_source.open, session))
+            self._group.add(await in_thread(self._open_source.open, session))
             self.report = await self._live.run(self._group)
 
     def counted(self, counts: PlaceCounts) -> None:

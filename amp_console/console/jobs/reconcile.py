@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.jobs.runs import RunJob, RunOperation
 from amp_console.ledger.audiences import Audience
 from amp_console.sync.delivery.context import RunContext
@@ -51,7 +51,7 @@ class CompareOperation(RunOperation):
         listing = None
         if self.against is not None:
             try:
-                listing = await aside(
+                listing = await in_thread(
                     read_member_list,
                     context.ledger,
                     open_reader,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.base import Job, Publish
 from amp_console.console.session import Session
@@ -78,11 +78,11 @@ class RefreshJob(Job):
         self.progressed()
 
     async def work(self) -> None:
-        running = asyncio.ensure_future(aside(self._refresh.run))
+        running = asyncio.ensure_future(in_thread(self._refresh.run))
         try:
             while not (await asyncio.wait({running}, timeout=CANCEL_EVERY))[0]:
                 if self._is_ending:
-                    await aside(self._refresh.cancel)
+                    await in_thread(self._refresh.cancel)
             self.report = running.result()
         finally:
             if not running.done():
@@ -95,7 +95,7 @@ class RefreshJob(Job):
             return
         decide = self._refresh.confirm if is_yes else self._refresh.decline
         try:
-            self.report = await aside(decide, asked)
+            self.report = await in_thread(decide, asked)
         except expected_failures() as error:
             self.report, self.failure = None, str(error)
         self.progressed()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from textual.content import Content
 
 from amp_console.connections import KeysError
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.texts import BAD, MUTED, Part, safe_text
 from amp_console.sync.queries.person import PersonStatus
@@ -60,7 +60,7 @@ class SegmentLookup:
             return ProfileAnswer(user_id, None, str(error))
         if space is None or token is None:
             return ProfileAnswer(user_id, None, NOT_STORED)
-        client = await aside(profiles_client, space, token, segment.say_waiting)
+        client = await in_thread(profiles_client, space, token, segment.say_waiting)
         return await ask_profile(client, user_id)
 
     def says(self, status: PersonStatus | None) -> Content | None:

@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.lifecycle import deferred
 from amp_console.console.paths import PathListing, completed, listing
 
@@ -67,7 +67,7 @@ class PathInput(Input):
     async def read_listing(self) -> PathListing:
         """Return the files for the current text."""
         text = self.value
-        self.listing, self._listed = await aside(listing, text), text
+        self.listing, self._listed = await in_thread(listing, text), text
         return self.listing
 
     async def action_complete(self) -> None:

@@ -42,12 +42,12 @@ _BUSY = _Kind(
 )
 _READ_ONLY = _Kind(
     LedgerReadOnly,
-    f"The ledger {{place}} can't be written ({{words}}). {_KEPT} The server may be a standby: use "
-    "the address of the primary.",
+    f"The ledger {{place}} can't be written ({{message}}). {_KEPT} The server may be a standby: "
+    "use the address of the primary.",
 )
 _FORBIDDEN = _Kind(
     LedgerReadOnly,
-    f"The user of the ledger {{place}} lacks a right ({{words}}). {_KEPT} `amp-console doctor` "
+    f"The user of the ledger {{place}} lacks a right ({{message}}). {_KEPT} `amp-console doctor` "
     "explains how to grant it. To read only, open the connection read-only.",
 )
 # By SQLSTATE, or by its first two characters.
@@ -81,7 +81,7 @@ def explain(error: Exception, place: str) -> LedgerError:
     else:
         is_lost = not state and isinstance(error, psycopg.OperationalError)
         found = _UNREACHABLE if is_lost else _other(error)
-    return found.error(found.text.format(place=place, words=_words(error)))
+    return found.error(found.text.format(place=place, message=_words(error)))
 
 
 def not_connected(error: "psycopg.Error", place: str, *, is_in_use: bool = False) -> LedgerError:
@@ -113,7 +113,7 @@ def is_full(error: "psycopg.Error") -> bool:
 
 def _other(error: "psycopg.Error") -> _Kind:
     name = error.sqlstate or type(error).__name__
-    return _Kind(LedgerError, f"The ledger {{place}} failed ({name}: {{words}}). {_KEPT}")
+    return _Kind(LedgerError, f"The ledger {{place}} failed ({name}: {{message}}). {_KEPT}")
 
 
 def _words(error: "psycopg.Error") -> str:

@@ -6,7 +6,7 @@ from amp_console.amplitude import BadRequest
 from amp_console.ledger import deliveries
 from amp_console.ledger.deliveries import DeliveryBatch
 from amp_console.sync.delivery.context import AudienceBlocked
-from amp_console.sync.delivery.worker import AudienceWorker, words_of
+from amp_console.sync.delivery.worker import AudienceWorker, message_of
 from amp_console.values import Operation
 
 MAX_SUSPECTS = 20
@@ -187,21 +187,21 @@ class BatchBisector:
         worker, ids = self._worker, sorted(ids)
         if not ids:
             return
-        answer = worker.answer(refusal.status, words_of(refusal))
-        left = await worker.write(deliveries.refuse, batch, ids, answer)
+        response = worker.response(refusal.status, message_of(refusal))
+        left = await worker.write(deliveries.refuse, batch, ids, response)
         worker.count(rejected=left.rejected, done=left.users)
 
 
 def _all_refused(refusal: BadRequest) -> str:
     return (
-        f"Amplitude refuses every request for this cohort: {words_of(refusal)}. "
+        f"Amplitude refuses every request for this cohort: {message_of(refusal)}. "
         "All users stay pending. Check the cohort and the connection's settings."
     )
 
 
 def _no_control(refusal: BadRequest) -> str:
     return (
-        f"Amplitude refuses every request for this cohort: {words_of(refusal)}. No other user "
+        f"Amplitude refuses every request for this cohort: {message_of(refusal)}. No other user "
         "has been delivered, so there is no way to tell whether it refuses only these users. All "
         "users stay pending. Check the cohort and the connection's settings."
     )

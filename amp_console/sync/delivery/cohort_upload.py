@@ -22,7 +22,7 @@ from amp_console.ledger.cohorts import Creation
 from amp_console.ledger.deliveries import DeliveryBatch
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.sync.delivery.plan import cohort_name, owner_email
-from amp_console.sync.delivery.worker import AudienceWorker, words_of
+from amp_console.sync.delivery.worker import AudienceWorker, message_of
 from amp_console.text import clean
 
 MAX_NAME_LENGTH = 200  # characters of a name in the log
@@ -82,8 +82,8 @@ async def upload(worker: AudienceWorker, intent: Creation, batch: DeliveryBatch)
         owner=intent.owner_email,
     )
     try:
-        answer = await worker.upload(request)
-        await _check_is_new(worker, intent, answer)
+        response = await worker.upload(request)
+        await _check_is_new(worker, intent, response)
     except Transient as error:
         await worker.settle_failed(batch, error)
         await worker.wait_out(error)
@@ -92,12 +92,12 @@ async def upload(worker: AudienceWorker, intent: Creation, batch: DeliveryBatch)
     except AmplitudeError as error:
         await worker.settle_failed(batch, error)
         raise
-    settled = worker.answer(200, answer.text)
+    settled = worker.response(200, response.text)
     await worker.write(deliveries.settle, batch.request_id, "confirmed", settled)
-    if answer.cohort_id is None:
+    if response.cohort_id is None:
         return UploadOutcome.UNKNOWN
     worker.retry_budget.renew()
-    await _link(worker, answer.cohort_id, intent.name)
+    await _link(worker, response.cohort_id, intent.name)
     return UploadOutcome.CREATED
 
 
@@ -158,18 +158,18 @@ def _link_created(
     add_log_entry(db, LogEntry(now, LogKind.LINK, text, run_id=run_id, audience_id=known.id))
 
 
-async def _check_is_new(worker: AudienceWorker, intent: Creation, answer: Uploaded) -> None:
+async def _check_is_new(worker: AudienceWorker, intent: Creation, response: Uploaded) -> None:
     """Raise `Unconfirmed` for a cohort that existed before the upload."""
     linked = {known.cohort_id for known in await worker.read(all_audiences)}
-    if answer.cohort_id is not None and answer.cohort_id in linked | intent.known_ids:
+    if response.cohort_id is not None and response.cohort_id in linked | intent.known_ids:
         raise Unconfirmed(
-            200, "it names a cohort that existed before", answer.text, may_be_applied=True
+            200, "it names a cohort that existed before", response.text, may_be_applied=True
         )
 
 
 def refused_text(refusal: BadRequest) -> str:
     """The text for a cohort that Amplitude refused to create, and what to check."""
     return (
-        f"Amplitude refused to create the cohort: {words_of(refusal)}. All users stay pending. "
+        f"Amplitude refused to create the cohort: {message_of(refusal)}. All users stay pending. "
         "Check the cohort owner's email and the App ID."
     )

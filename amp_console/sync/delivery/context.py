@@ -9,7 +9,7 @@ from amp_console.amplitude import KeysRefused
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.ledger.runs import RunKind
-from amp_console.sync.delivery.progress import AnswerLog, Observer, Progress, ignore
+from amp_console.sync.delivery.progress import Observer, Progress, StatusCounter, ignore
 from amp_console.sync.timing import Stop, Timing
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ActiveRun:
         self.progress = progress
         self.started_at = started_at
         self.limiter = RequestLimiter(context.connection.limits.parallel_cohorts)
-        self.answers = AnswerLog()
+        self.statuses = StatusCounter()
         self.keys_refused: str | None = None
         self._on_keys_refused = on_keys_refused or context.stop.ask
 

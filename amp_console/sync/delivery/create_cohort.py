@@ -18,7 +18,7 @@ from amp_console.sync.delivery.cohort_upload import (
     upload,
 )
 from amp_console.sync.delivery.context import AudienceBlocked
-from amp_console.sync.delivery.worker import AudienceWorker, words_of
+from amp_console.sync.delivery.worker import AudienceWorker, message_of
 from amp_console.values import IdType
 
 FIRST_UPLOAD = 100  # members; more only where Amplitude knows none of them
@@ -58,7 +58,7 @@ class SeedStrategy:
         self.size = FIRST_UPLOAD
         self.last: DeliveryBatch | None = None
         self.refusal: BadRequest | None = None  # the last one that names no user
-        self.words = ""  # of the last one that names users
+        self.message = ""  # of the last one that names users
         self.avoid: set[str] = set()  # the users named
         self._named = 0
         self._refusals = 0
@@ -78,7 +78,7 @@ class SeedStrategy:
     def note_refusal(self, refusal: BadRequest, row: int) -> None:
         """Note a refusal."""
         if refusal.named_ids:
-            self.words = words_of(refusal)
+            self.message = message_of(refusal)
             self._leave_out(set(refusal.named_ids), row)
             return
         self.refusal = refusal
@@ -101,7 +101,7 @@ class SeedStrategy:
 
     def start_over(self) -> bool:
         """At the end of the members, try those who were refused together once more, one by one."""
-        if self._singles is not None or not (self.refusal or self.words):
+        if self._singles is not None or not (self.refusal or self.message):
             return False
         self._singles, self.after, self.size = 0, 0, 1
         return True
@@ -117,7 +117,7 @@ async def _create_from_members(worker: AudienceWorker, intent: Creation) -> None
     if strategy.refusal is not None:
         raise AudienceBlocked(refused_text(strategy.refusal))
     if strategy.last is not None:
-        await _reject_all(worker, strategy.last, strategy.words)
+        await _reject_all(worker, strategy.last, strategy.message)
 
 
 async def _try_members(worker: AudienceWorker, intent: Creation, id_type: IdType) -> SeedStrategy:
@@ -153,20 +153,20 @@ async def _take_members(
     )
 
 
-async def _reject_all(worker: AudienceWorker, last: DeliveryBatch, words: str) -> None:
+async def _reject_all(worker: AudienceWorker, last: DeliveryBatch, message: str) -> None:
     """Reject every member: Amplitude knows none of them, so there is no cohort to create.
 
     If it refused them by name, search for one of them first: a user it finds is known to it.
     """
-    if words and await _is_known(worker, last.identifiers()[0]):
+    if message and await _is_known(worker, last.identifiers()[0]):
         raise AudienceBlocked(
-            f"Amplitude refused to create the cohort from any member: {words}. It knows at least "
+            f"Amplitude refused to create the cohort from any member: {message}. It knows at least "
             "one of them, so all users stay pending. Check the cohort owner's email and the App ID."
         )
     rejected = await worker.write(
         uploads.reject_all_pending,
         last,
-        words or unknown_to_amplitude(last.id_type),
+        message or unknown_to_amplitude(last.id_type),
         worker.now(),
     )
     worker.count(rejected=rejected, done=rejected)

@@ -72,14 +72,14 @@ async def deliver_pending(
                 if not await is_listed(worker):
                     raise
                 # A cohort in Amplitude's list exists, whatever one answer said.
-                await worker.wait_out(ServerTrouble(error.status, error.words, error.text))
+                await worker.wait_out(ServerTrouble(error.status, error.message, error.text))
     return batches.sent
 
 
 async def _check_cohort(worker: AudienceWorker, refusal: BadRequest) -> None:
     """Before bisecting: a refusal may be Amplitude's way to say that there is no cohort."""
     if not worker.was_accepted and not refusal.named_ids and not await is_listed(worker):
-        raise CohortGone(refusal.status, refusal.words, refusal.text)
+        raise CohortGone(refusal.status, refusal.message, refusal.text)
 
 
 async def is_listed(worker: AudienceWorker) -> bool:

@@ -13,7 +13,7 @@ from amp_console.sync.timing import Timing
 INTERVAL = 0.1  # seconds between two snapshots
 
 
-class AnswerClass(enum.StrEnum):
+class StatusClass(enum.StrEnum):
     """The class of an answer's HTTP status. `none`: no answer came."""
 
     SUCCESS = "2xx"
@@ -24,33 +24,33 @@ class AnswerClass(enum.StrEnum):
 
 
 _CLASSES = {
-    2: AnswerClass.SUCCESS,
-    3: AnswerClass.REDIRECT,
-    4: AnswerClass.CLIENT_ERROR,
-    5: AnswerClass.SERVER_ERROR,
+    2: StatusClass.SUCCESS,
+    3: StatusClass.REDIRECT,
+    4: StatusClass.CLIENT_ERROR,
+    5: StatusClass.SERVER_ERROR,
 }
 
 
-class AnsweredRequests(msgspec.Struct, frozen=True):
+class RequestsByStatus(msgspec.Struct, frozen=True):
     """How many of a run's requests got an answer of one class."""
 
-    answer: AnswerClass
+    status: StatusClass
     count: int
 
 
-class AnswerLog:
+class StatusCounter:
     """Counts a run's requests by their answers; those in flight are not in it yet."""
 
     def __init__(self) -> None:
-        self._counts = Counter(dict.fromkeys(AnswerClass, 0))
+        self._counts = Counter(dict.fromkeys(StatusClass, 0))
 
     def add(self, status: int | None) -> None:
         """Count one more answer by its HTTP status; None if no answer came."""
-        self._counts[_CLASSES.get((status or 0) // 100, AnswerClass.NONE)] += 1
+        self._counts[_CLASSES.get((status or 0) // 100, StatusClass.NONE)] += 1
 
-    def snapshot(self) -> tuple[AnsweredRequests, ...]:
+    def snapshot(self) -> tuple[RequestsByStatus, ...]:
         """Every class, also those without a request."""
-        return tuple(AnsweredRequests(answer, count) for answer, count in self._counts.items())
+        return tuple(RequestsByStatus(status, count) for status, count in self._counts.items())
 
 
 class AudienceProgress(msgspec.Struct, frozen=True):

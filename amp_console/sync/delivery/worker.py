@@ -8,10 +8,10 @@ import msgspec
 
 from amp_console.amplitude import (
     AmplitudeError,
-    AnswerTooLong,
     BadRequest,
-    ForeignAnswer,
+    ForeignResponse,
     RateLimited,
+    ResponseTooLong,
     ServerTrouble,
     TimedOut,
     TooLarge,
@@ -22,7 +22,7 @@ from amp_console.amplitude import (
 )
 from amp_console.ledger import Db, deliveries, runs
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.deliveries import DeliveryBatch, NotApplied, RequestAnswer
+from amp_console.ledger.deliveries import DeliveryBatch, NotApplied, ResponseRecord
 from amp_console.ledger.leases import fenced
 from amp_console.ledger.locks import Fence
 from amp_console.ledger.runs import AudienceCounts
@@ -35,7 +35,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # A smaller request may pass where this one did not.
-TOO_MUCH = (TimedOut, TooLarge, ServerTrouble, AnswerTooLong, ForeignAnswer, Unconfirmed)
+TOO_MUCH = (TimedOut, TooLarge, ServerTrouble, ResponseTooLong, ForeignResponse, Unconfirmed)
 
 
 class UpcomingBatches(Protocol):
@@ -156,7 +156,7 @@ class AudienceWorker:
                     upcoming.open_ahead(batch)
                 self.show(f"{_DOING[batch.operation]} {batch.size:,}")
                 with self._counted_request():
-                    answer = await self.client.change_members(
+                    response = await self.client.change_members(
                         self.cohort_id, batch.id_type, batch.operation, batch.ids
                     )
         except AmplitudeError as error:
@@ -168,8 +168,8 @@ class AudienceWorker:
             await self.wait_out(error, batch.size)
             return False
         if is_control and batch.operation is Operation.REMOVE:
-            answer = msgspec.structs.replace(answer, skipped=())  # unknown users are out anyway
-        left = await self._confirm(batch, answer.skipped, answer.text)
+            response = msgspec.structs.replace(response, skipped=())  # unknown users are out anyway
+        left = await self._confirm(batch, response.skipped, response.text)
         if not is_control:
             self._count_batch(batch, left)
         return True
@@ -195,16 +195,16 @@ class AudienceWorker:
             status = error.status
             raise
         finally:
-            self.run.answers.add(status)
+            self.run.statuses.add(status)
 
     async def settle_failed(self, batch: DeliveryBatch, error: AmplitudeError) -> None:
         """Record a failed request: its members are unknown only if it may have been applied."""
-        answer = self.answer(error.status, error.account)
+        response = self.response(error.status, error.account)
         if error.may_be_applied:
             late_until = self.connection.limits.late_until(self.now())
-            await self.write(deliveries.void, batch.request_id, answer, late_until)
+            await self.write(deliveries.void, batch.request_id, response, late_until)
         else:
-            await self.write(deliveries.undo, batch, answer)
+            await self.write(deliveries.undo, batch, response)
 
     async def _put_back(self, batch: DeliveryBatch) -> bool:
         await self.write(deliveries.withdraw, batch)
@@ -218,7 +218,7 @@ class AudienceWorker:
         left = await self.write(
             deliveries.confirm,
             batch,
-            self.answer(200, text),
+            self.response(200, text),
             skipped,
             deliveries.unknown_to_amplitude(batch.id_type),
         )
@@ -282,9 +282,9 @@ class AudienceWorker:
         if not await self._stop.wait_while_paused():
             raise RunStopped
 
-    def answer(self, status: int | None, words: str) -> RequestAnswer:
+    def response(self, status: int | None, message: str) -> ResponseRecord:
         """An answer to the last request, which has just come back."""
-        return RequestAnswer(self.now(), status, words, self._sent_at)
+        return ResponseRecord(self.now(), status, message, self._sent_at)
 
     def show(self, state: str, wait: float | None = None) -> None:
         """Show what the audience is doing, and for how many seconds it waits."""
@@ -307,6 +307,6 @@ class AudienceWorker:
 _DOING = {Operation.ADD: "adding", Operation.REMOVE: "removing"}
 
 
-def words_of(refusal: BadRequest) -> str:
+def message_of(refusal: BadRequest) -> str:
     """Amplitude's own words for a refusal, or its status if there are none."""
-    return refusal.words or f"Amplitude answered with status {refusal.status}"
+    return refusal.message or f"Amplitude answered with status {refusal.status}"

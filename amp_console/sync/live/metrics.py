@@ -79,7 +79,7 @@ def _delivery(now: LiveSnapshot) -> Iterator[Metric]:
         "Answered requests to Amplitude that change or create a cohort, by the class of the HTTP "
         "status. None: no answer came.",
         "status",
-        {str(answered.answer): answered.count for answered in now.answered},
+        {str(answered.status): answered.count for answered in now.answered},
     )
 
 
@@ -110,8 +110,8 @@ def _reason(waits_for: str) -> str:
     return _label(waits_for) if waits_for in list(WaitReason) else REFUSED
 
 
-def _label(words: str) -> str:
-    return words.replace(" ", "_")
+def _label(message: str) -> str:
+    return message.replace(" ", "_")
 
 
 def _sources(now: LiveSnapshot) -> Iterator[Metric]:

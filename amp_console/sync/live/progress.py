@@ -8,7 +8,7 @@ import msgspec
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import AudienceCounts, RunStatus, total_of
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.delivery.progress import AnsweredRequests
+from amp_console.sync.delivery.progress import RequestsByStatus
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import clean, first_sentence
 
@@ -119,7 +119,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     is_over: bool = False
     earlier: int = 0
     pending_before: int = 0
-    answered: tuple[AnsweredRequests, ...] = ()
+    answered: tuple[RequestsByStatus, ...] = ()
     updated: int = 0
     omits_waits: bool = False
 

@@ -201,7 +201,7 @@ class LiveSession:
             self._is_over,
             self._earlier,
             self._pending_before,
-            self._run.answers.snapshot(),
+            self._run.statuses.snapshot(),
             self._updated,
             self._lags.omits_waits,
         )
@@ -299,10 +299,12 @@ class LiveSession:
         self, run: ActiveRun, housekeeping: Housekeeping, error: BaseException
     ) -> None:
         """End the run in the history, with the reason."""
-        words = str(error) if isinstance(error, LedgerError | CannotBind) else type(error).__name__
+        message = (
+            str(error) if isinstance(error, LedgerError | CannotBind) else type(error).__name__
+        )
         with suppress(LedgerError):
             await housekeeping.keep_counts()
-            await end_run(run, RunStatus.STOPPED, words)
+            await end_run(run, RunStatus.STOPPED, message)
 
     async def _close(self, run: ActiveRun, housekeeping: Housekeeping) -> LiveReport:
         closed = {id_: await follower.close() for id_, follower in self._followers.items()}

@@ -36,7 +36,7 @@ def request_text(db: Db, request_id: int) -> RequestText | None:
     cohort = audience(db, record.audience_id).cohort_id
     if record.kind is not RequestKind.MEMBERSHIP:
         return RequestText(record, cohort, "", "")
-    ids = request_ids(db, record, SHOWN, named_ids(record.answer))
+    ids = request_ids(db, record, SHOWN, named_ids(record.response))
     body = _body(record, cohort, ids.first) if ids.first else ""
     return RequestText(record, cohort, body, _gaps(record, ids))
 

@@ -21,7 +21,7 @@ from amp_console.ledger.cohort_export import CohortExport
 from amp_console.ledger.downloads import Download
 from amp_console.sync.delivery.context import AudienceBlocked
 from amp_console.sync.delivery.pending import is_listed
-from amp_console.sync.delivery.worker import AudienceWorker, words_of
+from amp_console.sync.delivery.worker import AudienceWorker, message_of
 from amp_console.sync.reconcile.quota import ask_quota
 
 # Limits of Amplitude's Behavioral Cohorts API page.
@@ -67,8 +67,8 @@ async def _started(worker: AudienceWorker) -> Download:
         try:
             return await _start(worker)
         except Transient as error:
-            if isinstance(error, RateLimited) and "month" in error.words.casefold():
-                raise AudienceBlocked(_used_up(error.words)) from None
+            if isinstance(error, RateLimited) and "month" in error.message.casefold():
+                raise AudienceBlocked(_used_up(error.message)) from None
             await worker.wait_out(error)
 
 
@@ -109,7 +109,7 @@ async def _start(worker: AudienceWorker) -> Download:
         if not error.may_be_applied:
             await worker.write(downloads.uncount_download, begun)
         if isinstance(error, BadRequest | CohortGone) and not await is_listed(worker):
-            raise CohortGone(error.status, error.words, error.text) from None
+            raise CohortGone(error.status, error.message, error.text) from None
         raise
     await worker.write(downloads.note_request, begun, request_id)
     return Download(begun, request_id, now)
@@ -146,7 +146,7 @@ async def _drop(worker: AudienceWorker, download: Download, error: BadRequest) -
     """The export failed or is no longer stored: the next comparison requests another one."""
     await worker.write(downloads.close_download, download.id)
     raise AudienceBlocked(
-        f"Amplitude's export of the cohort failed: {words_of(error)}. Nothing was changed. "
+        f"Amplitude's export of the cohort failed: {message_of(error)}. Nothing was changed. "
         "Compare again to request another one. That counts as one more download."
     )
 

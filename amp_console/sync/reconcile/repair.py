@@ -14,7 +14,7 @@ from amp_console.sync.delivery.context import AudienceBlocked, RunContext
 from amp_console.sync.delivery.pending import deliver_pending
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.delivery.run import RunReport, carry_out
-from amp_console.sync.delivery.worker import AudienceWorker, words_of
+from amp_console.sync.delivery.worker import AudienceWorker, message_of
 from amp_console.sync.reconcile.compare import compare
 from amp_console.sync.reconcile.download import CohortDownloader
 from amp_console.sync.reconcile.plan import LARGEST_UPLOAD, RepairPlan
@@ -163,20 +163,20 @@ async def _upload(worker: AudienceWorker, plan: RepairPlan, batch: DeliveryBatch
         existing_cohort_id=worker.cohort_id,
     )
     try:
-        answer = await worker.upload(request)
+        response = await worker.upload(request)
     except AmplitudeError as error:
         await worker.settle_failed(batch, error)
         if isinstance(error, BadRequest):
             raise AudienceBlocked(
-                f"Amplitude refused to replace the cohort's content: {words_of(error)}. "
+                f"Amplitude refused to replace the cohort's content: {message_of(error)}. "
                 "Nothing was changed. Apply the differences one by one instead."
             ) from None
         raise
-    matched_all = answer.matched is not None and answer.matched == answer.total == batch.size
+    matched_all = response.matched is not None and response.matched == response.total == batch.size
     await worker.write(
         repairs.settle_replacement,
         batch,
-        worker.answer(200, answer.text),
+        worker.response(200, response.text),
         all_matched=matched_all,
     )
     return matched_all

@@ -38,7 +38,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True):
     head_seconds: float = 10.0
 
 
-def _answer(status: int, *headers: str) -> bytes:
+def _response(status: int, *headers: str) -> bytes:
     phrase = http.HTTPStatus(status).phrase
     lines = [f"HTTP/1.1 {status} {phrase}", *headers, "Connection: close", "Content-Length: 0"]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
@@ -63,12 +63,12 @@ class BoundedConnection(H11Protocol):
         others = cast("set[BoundedConnection]", self.connections)
         is_crowded = len(others) > 2 * limit
         if is_crowded or sum(not other.is_turned_away for other in others) > limit:
-            words = f"More than {limit} connections at once."
-            self._refused(RefusalReason.TOO_BUSY, 503, words)
+            message = f"More than {limit} connections at once."
+            self._refused(RefusalReason.TOO_BUSY, 503, message)
             if is_crowded:
                 transport.abort()
                 return
-            self._turn_away(_answer(503, f"Retry-After: {SOON}"))
+            self._turn_away(_response(503, f"Retry-After: {SOON}"))
         else:
             self._expect_head()
 
@@ -109,28 +109,28 @@ class BoundedConnection(H11Protocol):
                 return
             cycle.disconnected = True  # its handler must not answer as well
             cycle.message_event.set()
-        self._turn_away(_answer(status))
+        self._turn_away(_response(status))
 
     def _expect_head(self) -> None:
         self._slow = self.loop.call_later(self._limits.head_seconds, self._give_up)
 
     def _give_up(self) -> None:
-        words = (
+        message = (
             f"The request's headers were not complete after {self._limits.head_seconds:g} seconds."
         )
-        self._refused(RefusalReason.TOO_SLOW, 408, words)
-        self._turn_away(_answer(408))
+        self._refused(RefusalReason.TOO_SLOW, 408, message)
+        self._turn_away(_response(408))
 
     def _in_time(self) -> None:
         if self._slow is not None:
             self._slow.cancel()
             self._slow = None
 
-    def _turn_away(self, answer: bytes) -> None:
+    def _turn_away(self, response: bytes) -> None:
         """Answer, then close; closing at once would discard the answer along with unread data."""
         self._in_time()
         self.is_turned_away = True
-        self.transport.write(answer)
+        self.transport.write(response)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)

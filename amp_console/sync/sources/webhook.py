@@ -138,12 +138,12 @@ class Receiver:
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what servers in front may interpret differently; pass the rest on."""
         refused = _fault_of_head(scope)
-        answer: ASGIApp = self._routes
+        response: ASGIApp = self._routes
         if refused is not None:
-            answer = self._refuse(refused)
+            response = self._refuse(refused)
         elif scope["path"] == "/" and scope["method"] == "POST":  # the way through routes is long
-            answer = await self._receive(Request(scope, receive))
-        await answer(scope, receive, send)
+            response = await self._receive(Request(scope, receive))
+        await response(scope, receive, send)
 
     async def _receive(self, request: Request) -> Response:
         try:
@@ -155,9 +155,9 @@ class Receiver:
         except RequestRefused as refused:
             return self._refuse(refused)
         except LedgerError as error:
-            words = f"Nothing was saved: {error}"
+            message = f"Nothing was saved: {error}"
             reason = RefusalReason.LEDGER_FAILED
-            return self._refuse(RequestRefused(reason, 503, words, Retry_After=LATER))
+            return self._refuse(RequestRefused(reason, 503, message, Retry_After=LATER))
         except ClientDisconnect:
             return Response(status_code=400)
         self._count(len(body), len(events))
@@ -175,20 +175,20 @@ class Receiver:
         self._count_refused(refused.reason, refused.status, str(refused))
         return JSONResponse({"error": str(refused)}, refused.status, refused.headers)
 
-    def _count_refused(self, reason: RefusalReason, status: int, words: str) -> None:
-        self._refusals.add(reason, status, words)
-        trouble = f"The last request was refused ({status}). {words}"
+    def _count_refused(self, reason: RefusalReason, status: int, message: str) -> None:
+        self._refusals.add(reason, status, message)
+        trouble = f"The last request was refused ({status}). {message}"
         self._status = msgspec.structs.replace(self._status, trouble=trouble)
 
     async def _other_path(self, request: Request, _: Exception) -> Response:
         path = clean(request.url.path)
-        words = f"There is nothing at {path}. Send events to /."
-        return self._refuse(RequestRefused(RefusalReason.OTHER_PATH, 404, words))
+        message = f"There is nothing at {path}. Send events to /."
+        return self._refuse(RequestRefused(RefusalReason.OTHER_PATH, 404, message))
 
     async def _other_method(self, request: Request, error: Exception) -> Response:
-        words = f"{clean(request.method)} is not allowed here. Send events with POST to /."
+        message = f"{clean(request.method)} is not allowed here. Send events with POST to /."
         allowed: str = (getattr(error, "headers", None) or {}).get("Allow", "POST")
-        return self._refuse(RequestRefused(RefusalReason.OTHER_METHOD, 405, words, Allow=allowed))
+        return self._refuse(RequestRefused(RefusalReason.OTHER_METHOD, 405, message, Allow=allowed))
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "waiting": len(self._queue)})
@@ -202,16 +202,16 @@ def _fault_of_head(scope: Scope) -> RequestRefused | None:
     by h11.
     """
     names = [name for name, _ in scope["headers"]]
-    words, status = "", 400
+    message, status = "", 400
     if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
-        words, status = f"The headers are larger than {MAX_HEAD // 1024} KiB.", 431
+        message, status = f"The headers are larger than {MAX_HEAD // 1024} KiB.", 431
     elif b"transfer-encoding" in names and b"content-length" in names:
-        words = "Content-Length and Transfer-Encoding exclude each other. Send one of them."
+        message = "Content-Length and Transfer-Encoding exclude each other. Send one of them."
     elif b"transfer-encoding" in names and scope["http_version"] == "1.0":
-        words = "HTTP/1.0 has no Transfer-Encoding. Send Content-Length."
-    if not words:
+        message = "HTTP/1.0 has no Transfer-Encoding. Send Content-Length."
+    if not message:
         return None
-    return RequestRefused(RefusalReason.BAD_HTTP, status, words, Connection="close")
+    return RequestRefused(RefusalReason.BAD_HTTP, status, message, Connection="close")
 
 
 def check_host(host: str, secret: Secret | None) -> None:

@@ -51,9 +51,9 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
 class RequestRefused(Exception):
     """A request that is refused; the text is sent to its sender."""
 
-    def __init__(self, reason: RefusalReason, status: int, words: str, **headers: str) -> None:
+    def __init__(self, reason: RefusalReason, status: int, message: str, **headers: str) -> None:
         """The headers by their names, with "_" for "-"."""
-        super().__init__(words)
+        super().__init__(message)
         self.reason = reason
         self.status = status
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -67,11 +67,11 @@ class RefusalLog:
         self._now = now
         self._refused: dict[tuple[RefusalReason, int], RefusedRequests] = {}
 
-    def add(self, reason: RefusalReason, status: int, words: str) -> None:
+    def add(self, reason: RefusalReason, status: int, message: str) -> None:
         """Count one more request, with its HTTP status and what its sender was told."""
         before = self._refused.pop((reason, status), None)
         count = 1 + (before.count if before else 0)
-        self._refused[reason, status] = RefusedRequests(reason, status, count, self._now(), words)
+        self._refused[reason, status] = RefusedRequests(reason, status, count, self._now(), message)
 
     def snapshot(self) -> tuple[RefusedRequests, ...]:
         """What was refused so far, the most recent reason first."""
@@ -140,11 +140,11 @@ class BodyReader:
         if len(given) == 1:
             return given[0]
         if given:
-            words = "The signature (X-Signature) was sent more than once."
-            raise RequestRefused(RefusalReason.WRONG_SIGNATURE, 401, words)
+            message = "The signature (X-Signature) was sent more than once."
+            raise RequestRefused(RefusalReason.WRONG_SIGNATURE, 401, message)
         # Before its body is read: the rest is skipped without being held.
-        words = "The signature (X-Signature) is missing."
-        raise RequestRefused(RefusalReason.MISSING_SIGNATURE, 401, words)
+        message = "The signature (X-Signature) is missing."
+        raise RequestRefused(RefusalReason.MISSING_SIGNATURE, 401, message)
 
     async def read(self, pieces: AsyncIterator[bytes], share: _Share) -> bytes:
         """Read the body. Raises `RequestRefused`.
@@ -156,8 +156,8 @@ class BodyReader:
             async with asyncio.timeout(seconds):
                 return await self._read(pieces, share)
         except TimeoutError:
-            words = f"The body was not complete after {seconds:g} seconds."
-            raise RequestRefused(RefusalReason.TOO_SLOW, 408, words, Connection="close") from None
+            message = f"The body was not complete after {seconds:g} seconds."
+            raise RequestRefused(RefusalReason.TOO_SLOW, 408, message, Connection="close") from None
 
     async def _read(self, pieces: AsyncIterator[bytes], share: _Share) -> bytes:
         limits = self._limits
@@ -168,11 +168,11 @@ class BodyReader:
             if size > limits.drained:
                 break
             if size > limits.body:
-                words = f"The body is larger than {limits.body / MIB:g} MiB."
-                refused = RequestRefused(RefusalReason.TOO_LARGE, 413, words)
+                message = f"The body is larger than {limits.body / MIB:g} MiB."
+                refused = RequestRefused(RefusalReason.TOO_LARGE, 413, message)
             elif refused is None and not share.grow(len(piece)):
-                words = "Too much is being received at once. Send it again."
-                refused = RequestRefused(RefusalReason.TOO_BUSY, 503, words, Retry_After=SOON)
+                message = "Too much is being received at once. Send it again."
+                refused = RequestRefused(RefusalReason.TOO_BUSY, 503, message, Retry_After=SOON)
             if refused is None:
                 body += piece
             elif body:
@@ -189,8 +189,8 @@ class BodyReader:
         """
         await self._check_signature(body, signature)
         if self._single_events and is_array(body):
-            words = "Only single events are accepted here, and this is an array."
-            raise RequestRefused(RefusalReason.SINGLE_EVENTS_ONLY, 400, words)
+            message = "Only single events are accepted here, and this is an array."
+            raise RequestRefused(RefusalReason.SINGLE_EVENTS_ONLY, 400, message)
         try:
             return await self._cut(body)
         except EventTooLarge as error:
@@ -205,8 +205,8 @@ class BodyReader:
         if secret is None or signature is None:
             return
         if not await self._done(body, lambda: is_signed(body, signature, secret.reveal())):
-            words = "The signature (X-Signature) is wrong."
-            raise RequestRefused(RefusalReason.WRONG_SIGNATURE, 401, words)
+            message = "The signature (X-Signature) is wrong."
+            raise RequestRefused(RefusalReason.WRONG_SIGNATURE, 401, message)
 
     async def _cut(self, body: bytes) -> list[bytes]:
         """Cut the body step by step, so that other bodies get their turn in between."""
@@ -215,8 +215,8 @@ class BodyReader:
         while (step := await self._done(body, lambda: next(steps, None))) is not None:
             events += step
             if len(events) > most:
-                words = f"The body contains more than {most:,} events."
-                raise RequestRefused(RefusalReason.TOO_LARGE, 413, words)
+                message = f"The body contains more than {most:,} events."
+                raise RequestRefused(RefusalReason.TOO_LARGE, 413, message)
         return events
 
     async def _done(self, body: bytes, work: Callable[[], T]) -> T:

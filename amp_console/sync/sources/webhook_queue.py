@@ -76,8 +76,8 @@ class WebhookQueue:
         Raises `RequestRefused` if too many wait to be merged.
         """
         if self._bytes >= self._limits.held:
-            words = "Too many events wait to be merged into the ledger. Send it again."
-            raise RequestRefused(RefusalReason.TOO_BUSY, 503, words, Retry_After=LATER)
+            message = "Too many events wait to be merged into the ledger. Send it again."
+            raise RequestRefused(RefusalReason.TOO_BUSY, 503, message, Retry_After=LATER)
         waiting = _Waiting(events, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._arrived.set()

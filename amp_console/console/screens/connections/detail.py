@@ -8,7 +8,7 @@ from textual.content import Content
 
 from amp_console.connections import Connection
 from amp_console.connections.key_errors import WEBHOOK_VARIABLE
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.connection_statuses import ConnectionProblem, ConnectionStatus
 from amp_console.console.context import Services, services_of
 from amp_console.console.run_words import OUTCOME_TONES
@@ -105,7 +105,7 @@ async def _read(services: Services, connection: Connection) -> ConnectionFacts:
         if session is not None:
             found = await session.read(ledger_facts, await session.dead_runs())
         else:
-            found = await aside(ledgers.peek, connection, ledger_facts)
+            found = await in_thread(ledgers.peek, connection, ledger_facts)
     except LedgerError as error:
         status = status._replace(problem=ConnectionProblem.LEDGER, sentence=str(error))
     return ConnectionFacts(connection, status, found, ledgers.where(connection))

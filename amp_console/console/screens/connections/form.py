@@ -11,7 +11,7 @@ from textual.widgets import Button, Input, Static
 
 from amp_console.connections import Connection
 from amp_console.connections.ledger_passwords import NOT_KEPT as NOT_KEPT_IN_KEYRING
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.keyring import UntilQuit
 from amp_console.console.glyphs import Glyphs
@@ -160,7 +160,7 @@ under your name, which is user@host unless you enter another one."""
 
     async def _draft(self) -> Draft | None:
         """The connection to test; None if fields show mistakes."""
-        self._others = await aside(self.services.environment.connections.all)
+        self._others = await in_thread(self.services.environment.connections.all)
         try:
             made = draft(self._entered(), self._known, self._others)
         except Mistakes as mistakes:
@@ -303,7 +303,7 @@ under your name, which is user@host unless you enter another one."""
             kept = "Nothing" if made.ledger is None else "Nothing but the ledger"
             self.say(f"{kept} was saved.", "warn")
             return
-        await aside(
+        await in_thread(
             log_connection_saved,
             self.services.environment.ledgers,
             self._known,

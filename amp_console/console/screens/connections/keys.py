@@ -9,7 +9,7 @@ import msgspec
 
 from amp_console.amplitude import AmplitudeError, KeysReason, KeysRefused, Transient
 from amp_console.connections import Connection, KeysError, KeysProblem, store_keys
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.dialogs.keyring import KeyringQuestion, UntilQuit, ask_keyring, find
 from amp_console.console.screens.connections.draft import Draft
@@ -45,7 +45,7 @@ async def save(
     `SettingsError`.
     """
     if made.credentials is None:
-        saved = await aside(services.environment.connections.save, made.connection, before)
+        saved = await in_thread(services.environment.connections.save, made.connection, before)
         await _go_on(services, saved, opens=opens)
         return (
             FROM_ENVIRONMENT if services.environment_keys.belong_to(made.connection) else AS_BEFORE
@@ -78,7 +78,7 @@ async def _keep_in_memory(
     *,
     opens: bool,
 ) -> str:
-    saved = await aside(services.environment.connections.save, connection, before)
+    saved = await in_thread(services.environment.connections.save, connection, before)
     await _go_on(services, saved, opens=opens)
     session = services.connections.session_of(connection)
     if session is None:
@@ -97,7 +97,7 @@ async def _stored(
     stored = await ask_keyring(
         services, partial(store_keys, store, keyring, connection, credentials, before)
     )
-    return stored, f"The keys are in your keyring ({await aside(keyring.backend_name)})."
+    return stored, f"The keys are in your keyring ({await in_thread(keyring.backend_name)})."
 
 
 async def _goes_on_without(services: Services, error: KeysError) -> bool:

@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 
 from amp_console.connections import OPERATOR_VARIABLE, Connection
 from amp_console.connections.ledger_server import FILE, LEDGER_VARIABLE
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.dialogs.keyring import ask_keyring
 from amp_console.console.screens.form import KEEPS_STORED
@@ -61,13 +61,13 @@ async def switch_ledger(
     """
     check_idle(services, connection)
     environment = services.environment
-    audiences = await aside(try_place, environment.ledgers, connection, place)
+    audiences = await in_thread(try_place, environment.ledgers, connection, place)
     store, keyring = environment.connections, environment.keyring
     saved = await ask_keyring(services, partial(keep_place, store, keyring, connection, place))
     where = clean(environment.ledgers.where(saved, place), 300)
     said = f"The ledger is {where}, with {plural(audiences, 'audience')}."
     if place.password is not None:
-        said += f" {await aside(keyring.keeps, 'Its password is')}"
+        said += f" {await in_thread(keyring.keeps, 'Its password is')}"
     return saved, said
 
 
@@ -78,6 +78,6 @@ async def reopen(services: Services, connection: Connection) -> None:
     """
     opened = services.connections.find(connection)
     if opened is not None:
-        known = await aside(services.environment.connections.all)
+        known = await in_thread(services.environment.connections.all)
         await opened.sessions.open(next(item for item in known if item.id == connection.id))
         opened.publish_ledger_change()

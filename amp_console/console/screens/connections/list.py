@@ -16,7 +16,7 @@ from amp_console.connections import (
     forget_connection,
     retry_forgotten,
 )
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
 from amp_console.console.failures import expected_failures
@@ -123,8 +123,8 @@ Read-only keeps everyone from sending or changing anything by accident."""
     async def load(self) -> None:
         """Read the settings again; the file may have been edited."""
         try:
-            found = await aside(self.services.environment.connections.all)
-            self._forgotten = len(await aside(self.services.environment.connections.forgotten))
+            found = await in_thread(self.services.environment.connections.all)
+            self._forgotten = len(await in_thread(self.services.environment.connections.forgotten))
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             self.query_one("#list", Grid).show_notice(RowsState.FAILED, str(error))
@@ -244,14 +244,14 @@ Read-only keeps everyone from sending or changing anything by accident."""
     async def _turn(self, connection: Connection) -> None:
         store, read_only = self.services.environment.connections, not connection.read_only
         try:
-            changed = await aside(store.change, connection, read_only=read_only)
+            changed = await in_thread(store.change, connection, read_only=read_only)
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
         ledgers = self.services.environment.ledgers
         now = self.services.timing.now
         before = msgspec.structs.replace(changed, read_only=not read_only)
-        await aside(log_connection_saved, ledgers, before, changed, now=now)
+        await in_thread(log_connection_saved, ledgers, before, changed, now=now)
         self.services.connections.change(changed)
         is_, was = "is read-only now: nothing is sent", "can send and change things now"
         if not changed.read_only:
@@ -302,13 +302,13 @@ Read-only keeps everyone from sending or changing anything by accident."""
                 services, partial(forget_connection, store, keyring, connection.name)
             )
         except UntilQuit:
-            waiting = await aside(store.forgotten)
+            waiting = await in_thread(store.forgotten)
         except (KeysError, SettingsError) as error:
             services.notifications.post(str(error), "error")
             return
         text, is_gone = keys_after_deletion(connection, waiting)
         ledgers = services.environment.ledgers
-        await aside(log_connection_deleted, ledgers, connection, services.timing.now)
+        await in_thread(log_connection_deleted, ledgers, connection, services.timing.now)
         is_kept = ledgers.exists(connection)
         kept = f" Its ledger stays: {ledgers.where(connection)}" if is_kept else ""
         services.notifications.post(

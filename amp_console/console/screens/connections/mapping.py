@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Input, Static, TextArea
 
 from amp_console.connections import SettingsError
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, NOT_SAVED, FormScreen
@@ -124,7 +124,7 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
     async def _read_event(self) -> None:
         """Test with the event that led here, or with the sample if it is gone."""
         try:
-            self._sample = await aside(event_at, self._source, self._line)
+            self._sample = await in_thread(event_at, self._source, self._line)
         except UnreadableSource as error:
             self.services.notifications.post(f"Could not show the event. {error}", "warning")
         else:
@@ -186,7 +186,7 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
         store, session = self.services.environment.connections, self.session
         known = session.connection
         try:
-            changed = await aside(
+            changed = await in_thread(
                 store.change, known, user_id_path=user_id, amplitude_id_path=amplitude_id
             )
         except SettingsError as error:
@@ -196,7 +196,7 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
         before = msgspec.structs.replace(
             changed, user_id_path=known.user_id_path, amplitude_id_path=known.amplitude_id_path
         )
-        await aside(log_connection_saved, ledgers, before, changed, now=now)
+        await in_thread(log_connection_saved, ledgers, before, changed, now=now)
         session.change(changed)
         self.services.notifications.post(f"Saved. {ABOUT}")
         self.leave()

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
 from amp_console.console.lifecycle import deferred, is_open
 from amp_console.console.routes import (
@@ -320,7 +320,7 @@ settings of the audience. E writes what is shown to a CSV file."""
 async def _export(screen: ErrorsScreen, request: ExportRequest) -> int:
     users = [] if screen._is_invalid else await screen._rejected.all_shown()
     events = await screen._invalid.all_shown() if screen._is_invalid else []
-    return await aside(write_errors_csv, request.path, users, events, exact=request.exact)
+    return await in_thread(write_errors_csv, request.path, users, events, exact=request.exact)
 
 
 def _useful_here(screen: ErrorsScreen) -> UsefulActions:

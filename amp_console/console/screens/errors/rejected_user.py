@@ -257,7 +257,7 @@ class RejectedUserDetail(ScrollPane):
             ),
             ("answer", f"{status}, sent {readable_time(record.sent_at)}"),
         ]
-        return [self._laid_out(rows), *_answer(record.answer, user.id)]
+        return [self._laid_out(rows), *_answer(record.response, user.id)]
 
     def _laid_out(self, rows: list[tuple[str, Content | str]]) -> Content:
         return facts(rows, room=self.size.width - FRAME + 4 if self.size.width else None)

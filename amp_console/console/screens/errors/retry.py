@@ -7,7 +7,7 @@ import msgspec
 
 from amp_console.connections import Connection
 from amp_console.connections.read_only import refusal
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.failures import expected_failures
 from amp_console.console.routes import OpenPlan
@@ -131,9 +131,9 @@ async def _retry(
     try:
         if users:
             these = [(item.audience_id, item.id_type, item.id) for item in users]
-            done = await aside(retry_these, session.ledger, session.connection, these)
+            done = await in_thread(retry_these, session.ledger, session.connection, these)
         else:
-            done = await aside(retry, session.ledger, session.connection, query)
+            done = await in_thread(retry, session.ledger, session.connection, query)
     except expected_failures() as error:
         services.notifications.post(str(error), "error")
         return 0

@@ -155,7 +155,7 @@ def refused_row(refused: Sequence[RefusedRequests]) -> Content:
         ("requests: ", MUTED),
         (refused_words(refused), BAD),
         (f"; the last one at {clock(last.last_at)} ({last.status}): ", MUTED),
-        last.words,
+        last.message,
     )
 
 

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.dialogs.export import ExportRequest, export_to
 from amp_console.console.dialogs.text_view import TextView
 from amp_console.console.routes import MainScreen
@@ -255,7 +255,7 @@ are marked, Y copies only those. w shows any line in full."""
 
     async def _export(self, request: ExportRequest) -> int:
         found = await self._all_shown(EVERY)
-        return await aside(write_log, request.path, found, exact=request.exact)
+        return await in_thread(write_log, request.path, found, exact=request.exact)
 
     async def _all_shown(self, limit: int) -> Sequence[LogEntry]:
         query = self._source(self._lines.filter_text).query

@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.export import ExportRequest, export_to
 from amp_console.console.dialogs.form import ask_path
@@ -415,7 +415,7 @@ identifier per line. E writes the differences to a file. w shows the requests of
         async def write(request: ExportRequest) -> int:
             found = await self.session.read(differences, DifferenceFilter(compared.id))
             before = [(key, "before repair", compared, found)]
-            return await aside(write_differences, request.path, before, exact=request.exact)
+            return await in_thread(write_differences, request.path, before, exact=request.exact)
 
         question = "Save as .csv or .ndjson (replaces an existing file):"
         title, name = "Export the differences", "differences.csv"

@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 
 from amp_console.console import run_view
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
 from amp_console.console.dialogs.request_view import RequestView
@@ -201,7 +201,7 @@ class RunDetail(Vertical):
     async def _export(self, request: ExportRequest) -> int:
         session = screen_of(self).session
         users = await session.read(rejected_page, self._rejected, 0, EVERY)
-        return await aside(write_errors_csv, request.path, users, [], exact=request.exact)
+        return await in_thread(write_errors_csv, request.path, users, [], exact=request.exact)
 
     # Navigation.
 

@@ -142,7 +142,7 @@ def request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
 
 def full_request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
     """One request in the full-size log."""
-    return Row(record.id, (*_request_cells(record, glyphs), Cell(record.answer, "dim")))
+    return Row(record.id, (*_request_cells(record, glyphs), Cell(record.response, "dim")))
 
 
 def columns_of_one(columns: Sequence[Column]) -> Sequence[Column]:

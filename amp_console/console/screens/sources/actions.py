@@ -6,7 +6,7 @@ from amp_console.connections import (
     SettingsError,
     find_source_password,
 )
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.under_way import under_way
@@ -31,7 +31,7 @@ NOT_KEPT = "This source can't be removed: it is listed because it was read, and 
 async def stored(services: Services, connection: Connection) -> Connection:
     """The connection from the current settings: a command may have added a source."""
     try:
-        known = await aside(services.environment.connections.all)
+        known = await in_thread(services.environment.connections.all)
     except SettingsError as error:
         services.notifications.post(str(error), "error")
         return connection
@@ -88,7 +88,7 @@ async def remove(services: Services, source: KnownSource) -> None:
         raise NoSession
     environment = services.environment
     before = await stored(services, session.connection)
-    saved, is_left = await aside(
+    saved, is_left = await in_thread(
         drop_warehouse,
         environment.connections,
         environment.keyring,
@@ -110,5 +110,5 @@ async def drop(services: Services, source: KnownSource) -> None:
     session, now = services.session, services.timing.now
     if session is None:
         raise NoSession
-    await aside(drop_query, session.ledger, session.connection, source.fed[0], now=now)
+    await in_thread(drop_query, session.ledger, session.connection, source.fed[0], now=now)
     services.notifications.post(f"“{clean(source.name)}” no longer has a query. Its members stay.")

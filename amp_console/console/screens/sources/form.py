@@ -14,7 +14,7 @@ from amp_console.connections import (
     find_source_password,
     is_same_login,
 )
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, KEEPS_STORED, NOT_SAVED, FormScreen
@@ -195,7 +195,7 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
             return warehouse_version(made.source, password)
 
         try:
-            return await aside(opened)
+            return await in_thread(opened)
         except WarehouseError as error:
             self.say(error.sentence(UNSAVED), "bad")
             return ""
@@ -205,7 +205,7 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
         services, session = self.services, self.session
         environment = services.environment
         before = await stored(services, session.connection)
-        saved = await aside(
+        saved = await in_thread(
             keep_warehouse,
             environment.connections,
             environment.keyring,
@@ -219,6 +219,6 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
         services.publish_ledger_change()
         said = f"Saved the source “{clean(made.source.name)}”: {version}."
         if made.password is not None:
-            said += f" {await aside(environment.keyring.keeps, 'Its password is')}"
+            said += f" {await in_thread(environment.keyring.keeps, 'Its password is')}"
         services.notifications.post(said)
         self.leave()

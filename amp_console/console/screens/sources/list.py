@@ -16,7 +16,7 @@ from amp_console.connections import (
     SettingsError,
 )
 from amp_console.console import refreshes
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
@@ -299,7 +299,7 @@ async def _test(screen: SourcesScreen, source: NamedSource) -> None:
     screen._tested[source.name] = ("Opening it…", MUTED)
     screen._detail.show()
     try:
-        found = await aside(version, screen.services, source)
+        found = await in_thread(version, screen.services, source)
         screen._tested[source.name] = (f"It can be read: {found}.", GOOD)
     except (WarehouseError, KeysError) as error:
         screen._tested[source.name] = (str(error), BAD)

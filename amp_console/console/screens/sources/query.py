@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from amp_console.connections import NamedSource, SettingsError
 from amp_console.console.audience_changes import conflict_question
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.failures import expected_failures
 from amp_console.console.refreshes import engine_of
 from amp_console.console.routes import MainScreen
@@ -268,7 +268,7 @@ that audience gets the query. Its members stay until the refresh."""
     def action_stop(self) -> None:
         """Cancel the query, in the warehouse too."""
         if self._trial is not None:
-            self.run_worker(aside(self._trial.cancel), group="stop")
+            self.run_worker(in_thread(self._trial.cancel), group="stop")
 
     def _engine(self) -> Callable[[], Engine] | None:
         name = chosen(self, SOURCE)
@@ -280,7 +280,7 @@ that audience gets the query. Its members stay until the refresh."""
 
     async def _try(self, trial: QueryTrial, *, is_changes: bool) -> None:
         started = self.services.timing.monotonic()
-        running = asyncio.ensure_future(aside(trial.run))
+        running = asyncio.ensure_future(in_thread(trial.run))
         self.action_keys.refresh()
         try:
             while not (await asyncio.wait({running}, timeout=LOOK_EVERY))[0]:
@@ -300,7 +300,7 @@ that audience gets the query. Its members stay until the refresh."""
     def on_unmount(self) -> None:
         """Cancel a query that is still running; a server may be slow to answer."""
         if self._trial is not None:
-            self.services.run_in_background(aside(self._trial.cancel))
+            self.services.run_in_background(in_thread(self._trial.cancel))
 
     def _say(self, text: Content) -> None:
         self.query_one("#rows").display = False
@@ -340,7 +340,7 @@ that audience gets the query. Its members stay until the refresh."""
         if connection.sources != self.session.connection.sources:
             self.session.change(connection)
         try:
-            saved = await aside(
+            saved = await in_thread(
                 set_query,
                 self.session.ledger,
                 self.session.connection,

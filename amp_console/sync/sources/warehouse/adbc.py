@@ -97,9 +97,9 @@ class AdbcEngine:
         try:
             yield
         except (self._error, RuntimeError) as error:
-            words = str(error).partition("\n")[0].rstrip(".")
+            message = str(error).partition("\n")[0].rstrip(".")
             raise WarehouseError(
-                f"{what.format(self._product)}: {words}.", "Check the query and the source."
+                f"{what.format(self._product)}: {message}.", "Check the query and the source."
             ) from None
         except (ArithmeticError, LookupError, ValueError) as error:  # a year past 9999, say
             raise WarehouseError(

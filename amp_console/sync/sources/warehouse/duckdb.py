@@ -76,15 +76,15 @@ class DuckDbEngine:
 
 def _words(what: str, text: str) -> tuple[str, str]:
     """DuckDB's own first line, with the line of the query it names."""
-    words = text.partition("\n")[0].rstrip(".!")
-    words += next((f" ({line.strip()})" for line in text.splitlines() if "LINE " in line), "")
-    if "lock" in words.lower() and "file" in what:
+    message = text.partition("\n")[0].rstrip(".!")
+    message += next((f" ({line.strip()})" for line in text.splitlines() if "LINE " in line), "")
+    if "lock" in message.lower() and "file" in what:
         return (
-            f"DuckDB {what}: {words}.",
+            f"DuckDB {what}: {message}.",
             "Another process has it open for writing: end that, or try again later.",
         )
     advice = {
         "refused the query": "Correct the query, or check the path of the source.",
         "stopped the query": "Correct the query, and try again.",
     }.get(what, "Check the path of the source.")
-    return f"DuckDB {what}: {words}.", advice
+    return f"DuckDB {what}: {message}.", advice

@@ -139,22 +139,22 @@ class PostgresqlEngine:
         try:
             yield
         except self._psycopg.Error as error:
-            words = redact_secret(error.diag.message_primary or str(error), self._password)
+            message = redact_secret(error.diag.message_primary or str(error), self._password)
             state = error.sqlstate or ""
-            is_empty = "EMPTY_QUERY" in words  # it holds comments only
+            is_empty = "EMPTY_QUERY" in message  # it holds comments only
             if not state and (is_empty or isinstance(error, self._psycopg.ProgrammingError)):
                 raise WarehouseError(*NO_ROWS) from None
             if not state and isinstance(error, self._psycopg.DataError):
                 raise WarehouseError(
-                    f"PostgreSQL sent a value that can't be read: {words}.",
+                    f"PostgreSQL sent a value that can't be read: {message}.",
                     "Leave such rows out in the query, or convert them.",
                 ) from None
             if not state:
-                raise WarehouseError(*_broken(words)) from None
+                raise WarehouseError(*_broken(message)) from None
             if error.diag.statement_position:
-                words += f" ({position_in(sql, int(error.diag.statement_position) - 1)})"
+                message += f" ({position_in(sql, int(error.diag.statement_position) - 1)})"
             advice = _ADVICE.get(state) or _BY_CLASS.get(state[:2], "Correct the query.")
-            raise WarehouseError(f"PostgreSQL refused the query: {words}.", advice) from None
+            raise WarehouseError(f"PostgreSQL refused the query: {message}.", advice) from None
         except UnicodeError:
             raise WarehouseError(
                 "PostgreSQL sent text that is not valid UTF-8.",
@@ -162,17 +162,17 @@ class PostgresqlEngine:
             ) from None
 
 
-def _broken(words: str) -> tuple[str, str]:
-    first = words.partition("\n")[0].rstrip(".")
+def _broken(message: str) -> tuple[str, str]:
+    first = message.partition("\n")[0].rstrip(".")
     return f"The connection to PostgreSQL broke: {first}.", "Check the network, and try again."
 
 
 def _refused(text: str) -> tuple[str, str]:
     """Say why there is no connection; the words are the server's, or libpq's."""
     lines = [line for line in text.splitlines() if _FAILED in line] or text.splitlines() or [""]
-    words = lines[-1].rpartition(_FAILED)[2].removeprefix("FATAL:").strip().rstrip(".")
-    what = f"Could not connect to PostgreSQL: {words}."
-    lowered = words.lower()
+    message = lines[-1].rpartition(_FAILED)[2].removeprefix("FATAL:").strip().rstrip(".")
+    what = f"Could not connect to PostgreSQL: {message}."
+    lowered = message.lower()
     if "password" in lowered or "authentication" in lowered or "pg_hba" in lowered:
         return what, (
             "Check the user and the password: add the source again with the right ones, or put "

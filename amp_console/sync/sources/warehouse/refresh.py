@@ -258,8 +258,8 @@ class AudienceRefresh:
     def _failed(self, error: WarehouseError | KeysError | SettingsError) -> RefreshReport:
         is_cancelled = isinstance(error, QueryCancelled)
         outcome = RefreshOutcome.CANCELLED if is_cancelled else RefreshOutcome.FAILED
-        words = f"{str(error).rstrip('.')}. {KEPT}"
-        said = error.sentence(KEPT) if isinstance(error, WarehouseError) else words
+        message = f"{str(error).rstrip('.')}. {KEPT}"
+        said = error.sentence(KEPT) if isinstance(error, WarehouseError) else message
         return self._report(outcome, rows=self.rows, notes=(said,))
 
     def _account(self, db: Db, *, is_applied: bool) -> None:

@@ -72,21 +72,21 @@ class SqliteEngine:
         try:
             yield
         except (sqlite3.Error, sqlite3.Warning) as error:
-            raise WarehouseError(*self._words(what, str(error))) from None
+            raise WarehouseError(*self._message(what, str(error))) from None
 
-    def _words(self, what: str, words: str) -> tuple[str, str]:
+    def _message(self, what: str, message: str) -> tuple[str, str]:
         # Not the path's own method, which raises where a folder above it is closed.
-        if "unable to open" in words and not os.path.exists(self._path):  # noqa: PTH110
+        if "unable to open" in message and not os.path.exists(self._path):  # noqa: PTH110
             return f"{self._path} does not exist.", "Check the path of the source."
-        if "unable to open" in words or "not a database" in words:
-            return f"SQLite can't open {self._path}: {words}.", "Check the path of the source."
-        if words == "not authorized":
+        if "unable to open" in message or "not a database" in message:
+            return f"SQLite can't open {self._path}: {message}.", "Check the path of the source."
+        if message == "not authorized":
             return "SQLite refused the query: it may only read.", "Write it as a SELECT."
-        if "no such" in words:
+        if "no such" in message:
             advice = "Check the names in the query, and the path of the source."
         else:
             advice = "Correct the query." if what == "refused the query" else "Try again."
-        return f"SQLite {what}: {words}.", advice
+        return f"SQLite {what}: {message}.", advice
 
 
 def _authorize(action: int, table: object, *_: object) -> int:
