@@ -123,7 +123,7 @@ class EnteredSettings(NamedTuple):
 
 def mistakes(entered: EnteredSettings) -> dict[str, str]:
     """What is wrong, keyed by field."""
-    told: dict[str, str] = {}
+    found: dict[str, str] = {}
     texts = {
         "cohort-name": entered.cohort_name,
         "owner": entered.owner_email,
@@ -131,17 +131,17 @@ def mistakes(entered: EnteredSettings) -> dict[str, str]:
     }
     for field, text in texts.items():
         if text and not trimmed(text):
-            told[field] = ONLY_BLANKS
+            found[field] = ONLY_BLANKS
         elif not trimmed(text).isprintable():
-            told[field] = "It contains a character that can't be shown."
+            found[field] = "It contains a character that can't be shown."
         elif len(text) > MAX_LENGTH:
-            told[field] = f"It has {len(text)} characters; at most {MAX_LENGTH} are allowed."
-    if "owner" not in told and entered.owner_email:
+            found[field] = f"It has {len(text)} characters; at most {MAX_LENGTH} are allowed."
+    if "owner" not in found and entered.owner_email:
         try:
             checked_email(entered.owner_email)
         except ValueError as error:
-            told["owner"] = str(error)
-    return told
+            found["owner"] = str(error)
+    return found
 
 
 def change_asked(entered: EnteredSettings, known: Audience) -> SettingsChange | None:
@@ -176,15 +176,15 @@ def moves(known: Audience, other: OtherIdType) -> str:
 def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list[str]:
     """Say how switching the ID type of a synced audience affects the people in its cohort."""
     new = known.id_type.other.label
-    told = [moves(known, other)]
+    said = [moves(known, other)]
     if other.unknown:
         people = plural(other.unknown, "person", "people")
-        told += [f"{people} without {new} are left out, and listed under Errors."]
+        said += [f"{people} without {new} are left out, and listed under Errors."]
     if other.leave and known.link is Link.EXISTING:
-        told.append(OTHERS_STAY)
+        said.append(OTHERS_STAY)
     if known.id_type.other is IdType.AMPLITUDE_ID and not has_path:
-        told += ["", NO_PATH]
-    return [*told, "", "Nothing is sent until the next sync. You can switch back until then."]
+        said += ["", NO_PATH]
+    return [*said, "", "Nothing is sent until the next sync. You can switch back until then."]
 
 
 async def ask_and_unlink(services: Services, known: Audience) -> bool:

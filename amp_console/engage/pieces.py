@@ -376,7 +376,7 @@ def read_in_pieces(
     pieces = list(pieces_of(descriptor, size, options.size))
     shared = [piece for n, piece in enumerate(pieces) if n % OWN_PIECES]
     own = PieceReader(descriptor, block_bytes, judging)
-    told: set[tuple[AudienceRef, AudienceHints]] = set()
+    reported: set[tuple[AudienceRef, AudienceHints]] = set()
     line = 1
     second = _SecondProcess(PieceTask(descriptor, block_bytes, judging, shared))
     try:
@@ -385,12 +385,12 @@ def read_in_pieces(
             if result is not None and result.lines is not None:
                 on_position(piece.end or size, None)
                 for packed in result.batches:
-                    yield _with_news(packed.batch(line - 1), told)
+                    yield _without_known_hints(packed.batch(line - 1), reported)
                 line += result.lines
                 continue
             for batch in own.read(piece, line):
                 on_position(own.position, None)
-                yield _with_news(batch, told)
+                yield _without_known_hints(batch, reported)
             line = own.line
             if own.trouble is not None:
                 on_position(own.position, own.trouble)
@@ -405,21 +405,21 @@ def read_unpacked_in_pieces(
     stream: ByteStream, judging: Judging, options: PieceOptions
 ) -> Iterator[EventBatch]:
     """Read a stream of lines, with the result and in the order of one process."""
-    told: set[tuple[AudienceRef, AudienceHints]] = set()
+    reported: set[tuple[AudienceRef, AudienceHints]] = set()
     own = PieceReader(None, stream.block_bytes, judging)
     line = 1
     with closing(_SecondProcess(PieceTask(None, stream.block_bytes, judging, []))) as second:
         for piece, result in _in_turns(_pieces_in(stream, options.size_unpacked), second):
             if result is not None and result.lines is not None:
                 for packed in result.batches:
-                    yield _with_news(packed.batch(line - 1), told)
+                    yield _without_known_hints(packed.batch(line - 1), reported)
                 line += result.lines
                 continue
             for batch in own.read(piece, line):
-                yield _with_news(batch, told)
+                yield _without_known_hints(batch, reported)
             line = own.line
     for batch in own.read_stream(stream, line):
-        yield _with_news(batch, told)
+        yield _without_known_hints(batch, reported)
     if stream.trouble is not None:
         yield _last_batch(stream.trouble, own.line)
 
@@ -465,10 +465,12 @@ def _pieces_in(stream: ByteStream, piece_bytes: int) -> Iterator[bytes]:
     stream.put_back(b"".join(blocks))
 
 
-def _with_news(batch: EventBatch, told: set[tuple[AudienceRef, AudienceHints]]) -> EventBatch:
-    """Leave out the hints that were `told` before: each piece begins without any."""
+def _without_known_hints(
+    batch: EventBatch, reported: set[tuple[AudienceRef, AudienceHints]]
+) -> EventBatch:
+    """Leave out the hints that were `reported` before: each piece begins without any."""
     if not batch.hints:
         return batch
-    news = [hint for hint in batch.hints if hint not in told]
-    told.update(news)
+    news = [hint for hint in batch.hints if hint not in reported]
+    reported.update(news)
     return dataclasses.replace(batch, hints=news)

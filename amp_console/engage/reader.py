@@ -76,7 +76,7 @@ class EventReader:
         self._user_path = None if is_default else mapping.user_id
         self._columns = ColumnReader() if is_default and mapping.amplitude_id is None else None
         self._no_identifier = f"no usable identifier at {mapping}"
-        self._told: set[tuple[AudienceRef, AudienceHints]] = set()
+        self._reported_hints: set[tuple[AudienceRef, AudienceHints]] = set()
         self._named: dict[bytes, _Named] = {}
         paths = (mapping.user_id, mapping.amplitude_id)
         every = [item for path in paths if path for item in (path, *path.others)]
@@ -91,7 +91,7 @@ class EventReader:
 
     def forget_hints(self) -> None:
         """Report the hints about an audience again, as if none of its events was read before."""
-        self._told.clear()
+        self._reported_hints.clear()
 
     def read(self, lines: Sequence[bytes], first: int) -> EventBatch:
         """Judge the lines, of which `first` is the number of the first one."""
@@ -108,13 +108,13 @@ class EventReader:
         self, reader: ColumnReader, lines: Sequence[bytes], first: int, counts: EventCounts
     ) -> EventBatch:
         """Judge the lines column by column, and the remaining ones one by one."""
-        told = set(self._told)
+        reported = set(self._reported_hints)
         judged = reader.judge(lines, first, lambda personas: self._audience(personas, counts))
         counts.filtered += judged.filtered
         left = [(number, lines[number - first]) for number in judged.left]
         self._judge(left, counts, _decode, json_text.decode)
         if len(counts.hints) > 1:  # which comes first, only the lines can say
-            self._told, counts = told, EventCounts()
+            self._reported_hints, counts = reported, EventCounts()
             counts.lines = len(lines)
             self._judge(enumerate(lines, first), counts, _decode, json_text.decode)
         elif not counts.changes:
@@ -251,8 +251,8 @@ class EventReader:
                 self._named.clear()
             if text:
                 self._named[text] = named
-        if named.hint is not None and named.hint not in self._told:
-            self._told.add(named.hint)
+        if named.hint is not None and named.hint not in self._reported_hints:
+            self._reported_hints.add(named.hint)
             counts.hints.append(named.hint)
         return named.audience
 

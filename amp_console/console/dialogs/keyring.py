@@ -93,7 +93,7 @@ class KeysDialog(Dialog[Credentials]):
     def __init__(self, why: str) -> None:
         super().__init__()
         self._why = why
-        self._is_told = False
+        self._has_mistake = False
 
     def box(self) -> ComposeResult:
         yield Static(safe_text(self._why, "\n", IN_MEMORY))
@@ -128,7 +128,7 @@ class KeysDialog(Dialog[Credentials]):
 
     def on_input_changed(self) -> None:
         """Clear a mistake as soon as it is corrected."""
-        if self._is_told:
+        if self._has_mistake:
             self._checked()
 
     def action_use(self) -> None:
@@ -145,7 +145,7 @@ class KeysDialog(Dialog[Credentials]):
             keys = checked_keys(api_key, secret_key)
         except ValueError as error:
             wrong = str(error)
-        self._is_told = bool(wrong)
+        self._has_mistake = bool(wrong)
         self.query_one("#mistake", Static).update(safe_text((wrong, BAD)))
         return keys
 

@@ -67,7 +67,7 @@ class TroubleDialog(Dialog[None]):
         yield Static(
             safe_text(("Press a number or Enter to turn one on or off. Esc closes.", MUTED))
         )
-        yield Static(id="told")
+        yield Static(id="description")
         yield Static(id="handling")
 
     def on_mount(self) -> None:
@@ -91,7 +91,7 @@ class TroubleDialog(Dialog[None]):
     def _toggle(self, name: Hashable) -> None:
         text = self._demo.toggle(str(name))
         self.services.notifications.log(text)
-        self.query_one("#told", Static).update(safe_text(text))
+        self.query_one("#description", Static).update(safe_text(text))
         self._show()
 
     def _show_handling(self) -> None:

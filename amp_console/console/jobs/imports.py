@@ -34,7 +34,7 @@ class ImportJob(Job):
         self.progress: ImportProgress | None = None
         self.report: ImportReport | None = None
         self.is_watched = False  # a dialog shows its progress
-        self.was_told = False  # the operator has seen how it ended
+        self.is_end_seen = False  # the operator has seen how it ended
         self.sizes: tuple[int, ...] = ()
         self._is_stopping = False
         self._key_priority = session.key_priority

@@ -136,7 +136,7 @@ class FormScreen(BaseScreen):
 
     def say(self, text: str, tone: str) -> None:
         """Show a message below the fields."""
-        self.query_one("#told", Static).update(safe_text((text, TONE[tone])))
+        self.query_one("#form-status", Static).update(safe_text((text, TONE[tone])))
 
     @property
     def is_working(self) -> bool:

@@ -390,12 +390,12 @@ def advice(code: Reason, tries: int, is_known: bool | None = None) -> str:
     `is_known`: whether Amplitude's user search knows the identifier; None: it was not asked since.
     """
     if is_known is None:
-        told = _ADVICE_AGAIN if tries > 1 else _ADVICE
+        by_reason = _ADVICE_AGAIN if tries > 1 else _ADVICE
     elif is_known:
-        told = _ADVICE_AGAIN_IF_KNOWN if tries > 1 else _ADVICE_IF_KNOWN
+        by_reason = _ADVICE_AGAIN_IF_KNOWN if tries > 1 else _ADVICE_IF_KNOWN
     else:
-        told = _ADVICE_IF_UNKNOWN
-    return told.get(code, "")
+        by_reason = _ADVICE_IF_UNKNOWN
+    return by_reason.get(code, "")
 
 
 _CHANGE = {Operation.ADD: "addition", Operation.REMOVE: "removal"}

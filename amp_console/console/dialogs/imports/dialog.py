@@ -57,7 +57,7 @@ class ImportDialog(Dialog[None]):
     def on_mount(self) -> None:
         """Show the import under way, or one whose result was not seen yet, otherwise the form."""
         job = self._job
-        if job is not None and not job.was_told:
+        if job is not None and not job.is_end_seen:
             self._watch(job)
         else:
             self._show_form()

@@ -87,7 +87,7 @@ class ImportPane(Vertical):
         )
         self.screen.refresh_bindings()
         if job.is_over:
-            job.was_told = True
+            job.is_end_seen = True
             if job.asks and not self._is_asking:
                 self._is_asking = True
                 self.run_worker(self._confirm(job))

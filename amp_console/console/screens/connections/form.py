@@ -112,7 +112,7 @@ under your name, which is user@host unless you enter another one."""
                     yield from ledger_fields(
                         known, self.services.environment.ledgers, is_shown=_has_advanced(known)
                     )
-            yield Static(safe_text((TOUCHES_NOTHING, MUTED)), id="told")
+            yield Static(safe_text((TOUCHES_NOTHING, MUTED)), id="form-status")
             with Horizontal(id="buttons"):
                 yield Button("Test", id="test", compact=True)
                 yield Button("Save", id="save", variant="primary", compact=True)

@@ -149,10 +149,10 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
 
     def _mapping(self) -> FieldMapping | None:
         """The entered paths; None if fields show mistakes."""
-        told = self.mistakes()
+        mistakes = self.mistakes()
         for name in (USER_ID, AMPLITUDE_ID):
-            self.field(name).show_note(told.get(name, ""), self.services.glyphs)
-        return None if told else FieldMapping.parse(*self._paths())
+            self.field(name).show_note(mistakes.get(name, ""), self.services.glyphs)
+        return None if mistakes else FieldMapping.parse(*self._paths())
 
     def mistakes(self) -> dict[str, str]:
         """What is wrong with the paths, by field."""
@@ -167,8 +167,8 @@ brought you here from Errors, or else a sample. To be sure, paste an event of yo
     def _try(self) -> None:
         mapping = self._mapping()
         text = self.query_one("#event", TextArea).text
-        told = safe_text((READING, MUTED)) if self._is_reading else _told(mapping, text)
-        self.query_one("#found-text", Static).update(told)
+        shown = safe_text((READING, MUTED)) if self._is_reading else _trial_text(mapping, text)
+        self.query_one("#found-text", Static).update(shown)
 
     # Saving.
 
@@ -210,7 +210,7 @@ def _wrong(path: str) -> str | None:
     return None
 
 
-def _told(mapping: FieldMapping | None, text: str) -> Content:
+def _trial_text(mapping: FieldMapping | None, text: str) -> Content:
     if mapping is None:
         return safe_text(("Correct the path first.", MUTED))
     if not text.strip():

@@ -88,7 +88,7 @@ audience, with everyone who differs."""
         self._ids = audience_ids
         self._known: dict[Hashable, ComparedAudience] = {}
         self._is_read = False
-        self._told: ReconcileJob | None = None
+        self._reloaded_after: ReconcileJob | None = None
         self._finished: frozenset[int] = frozenset()  # audiences, at the last read
 
     def body(self) -> ComposeResult:
@@ -150,8 +150,8 @@ audience, with everyone who differs."""
         said = [plural(len(self._known), "audience"), grid.marks.words]
         panel.border_subtitle = safe_text(glyphs.separator.join(text for text in said if text))
         self.query_one("#says", Static).update(safe_text((self._says(), MUTED)))
-        if work is not None and work.is_over and self._told is not work:
-            self._told = work
+        if work is not None and work.is_over and self._reloaded_after is not work:
+            self._reloaded_after = work
             self.reload()
         finished = frozenset(filter(partial(is_over, work), self._ids)) if work else frozenset()
         if finished != self._finished:

@@ -89,7 +89,7 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
                 hint = KEEPS_STORED if is_stored else "if it needs one"
                 password = KeyInput(placeholder=hint, id=PASSWORD)
                 yield Field("Password", password)
-            yield Static(safe_text((ONLY_OPENS, MUTED)), id="told")
+            yield Static(safe_text((ONLY_OPENS, MUTED)), id="form-status")
             with Horizontal(id="buttons"):
                 yield Button("Test", id="test", compact=True)
                 yield Button("Save", id="save", variant="primary", compact=True)
