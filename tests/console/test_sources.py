@@ -12,7 +12,7 @@ from amp_console.connections import NamedSource
 from amp_console.console import LaunchOptions
 from amp_console.console.refreshes import engine_of
 from amp_console.console.screens.sources.form import SourceForm
-from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid import Grid, Row
 from amp_console.ledger import Ledger
 from amp_console.ledger.audience_queries import query_of
 from amp_console.ledger.audiences import set_name
@@ -79,8 +79,13 @@ async def go(pilot: Pilot[None], *shown: str) -> None:
 async def choose(pilot: Pilot[None], text: str, column: int = 0) -> None:
     """Move the cursor to the source with this text in a column, and wait for its detail."""
     grid = pilot.app.screen.query_one("#list", Grid)
-    rows = [row for row in map(grid.rows.get, range(len(grid.rows))) if row is not None]
-    chosen = next(row for row in rows if row.cells[column].text.strip() == text)
+
+    def matching() -> list[Row]:
+        rows = (grid.rows.get(at) for at in range(len(grid.rows)))
+        return [row for row in rows if row and row.cells[column].text.strip() == text]
+
+    await until(pilot, matching)
+    (chosen, *_) = matching()
     assert grid.go_to(chosen.key)
     name = chosen.cells[0].text.strip()
     await until(pilot, lambda: pilot.app.screen.query_one("#detail").border_title == name)
