@@ -51,6 +51,8 @@ async def apply(
             str(error), "warning" if isinstance(error, ReadOnly) else "error"
         )
     else:
+        if services.jobs.live is not None:
+            services.jobs.live.recheck(audience.id)
         services.publish_ledger_change()
         return changed
     return None

@@ -13,6 +13,7 @@ from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.connection_statuses import ConnectionStatus
 from amp_console.console.context import Services
 from amp_console.console.dialogs.palette import PaletteEntry
+from amp_console.console.jobs.under_way import under_way
 from amp_console.console.keymap import action_name, by_action
 from amp_console.console.routes import OpenPerson, ShowAudience, SwitchConnection
 from amp_console.console.screens.base import BaseScreen
@@ -57,6 +58,8 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
                 else partial(explain, reason, "warning"),
                 is_available=reason is None,
             )
+    if "end" not in entries:
+        entries.update(_end_session(services))
     of_all_screens = [entries.pop(name) for name in ("next_panel", "back") if name in entries]
     return [
         *(entry for entry in entries.values() if entry.is_available),
@@ -66,6 +69,20 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
         PaletteEntry("Light or dark", f"{DARK} or {LIGHT}", "", services.appearance.switch_theme),
         *(entry for entry in entries.values() if not entry.is_available),
     ]
+
+
+def _end_session(services: Services) -> Iterator[tuple[str, PaletteEntry]]:
+    """The entry that ends the live session of this console, if one is under way."""
+    live = under_way(services.jobs.live)
+    if live is None or live.is_ending:
+        return
+
+    def ask() -> None:
+        from amp_console.console.dialogs.end_session import ask_to_end
+
+        services.run_in_background(ask_to_end(services, live))
+
+    yield "end", PaletteEntry("End session", "Ask, then end the live session", "", ask)
 
 
 def _switch_to(services: Services, status: ConnectionStatus) -> PaletteEntry:

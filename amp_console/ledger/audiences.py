@@ -128,6 +128,17 @@ def audiences_of(db: Db, audience_ids: Iterable[int]) -> dict[int, Audience]:
     return {known.id: known for known in map(_audience, rows)}
 
 
+def same_key(db: Db, known: Audience) -> list[Audience]:
+    """The other audiences with an audience's key: of another space, or another computation."""
+    if not known.is_alike:
+        return []
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM audience WHERE key = ? AND id <> ? ORDER BY id",
+        (known.key, known.id),
+    )
+    return [_audience(row) for row in rows]
+
+
 def find_audience(db: Db, name: str) -> Audience:
     """The audience that `name` means: its key, else its computation ID, else its name.
 

@@ -453,6 +453,46 @@ async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
         await cancelled(pilot, work)
 
 
+async def test_an_audience_with_the_key_of_another_can_be_linked_instead(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
+        await workspace.sync()
+    file = tmp_path / "live.ndjson"
+    anew = event("u2", True, personas={"computation_id": "aud_2"})
+    file.write_text(json.dumps(anew) + "\n")
+    async with harness.open() as pilot:
+        work = await follow(pilot, file, create=False)
+        await until_shown(pilot, "waiting: no cohort", "s Create its cohort")
+        await pilot.press("s")
+        await until_shown(pilot, "Create the cohort?", "▸ Cancel [Esc]", "Link a cohort [l]")
+        asked = str(pilot.app.screen.query_one("#text", Static).content)
+        assert "“shoppers (aud_shoppers)” has the same key and another computation ID." in asked
+        await pilot.press("l")
+        await until_shown(pilot, "to a cohort", "Linked to")
+        await cancelled(pilot, work)
+
+
+async def test_an_audience_that_is_linked_goes_live_at_once(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    cohort = harness.simulator.world.create_cohort("Handmade", "ana@acme.example")
+    file = connected_log(harness, tmp_path, "u1")
+    async with harness.open() as pilot:
+        work = await follow(pilot, file, create=False)
+        await until_shown(pilot, "waiting: no cohort", "s Create its cohort")
+        await pilot.press("s")
+        await until_shown(pilot, "Link a cohort")
+        await pilot.press("l")
+        await until_shown(pilot, "Handmade")
+        await pilot.press("enter")
+        await until_shown(pilot, "Link “shoppers”?")
+        await pilot.press("y")
+        await until(pilot, lambda: harness.simulator.world.members(cohort.id) == {"u1"})
+        await cancelled(pilot, work)
+
+
 async def test_an_audience_is_switched_off_and_on_again(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
@@ -1057,11 +1097,37 @@ async def test_one_key_ends_nothing_without_asking(harness: ConsoleHarness, tmp_
         await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("c")
         await until_shown(pilot, "End the live session?", "It stops reading events for every")
-        await until_shown(pilot, "To stop sending for one audience only, pause it (p) instead.")
+        await until_shown(pilot, "To stop sending for one audience only, pause it under Live (p).")
         await pilot.press("n")
         assert not work.is_ending
         await end(pilot)
         await until(pilot, lambda: work.is_over)
+
+
+async def test_a_session_is_ended_from_its_run_and_from_every_place(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = connected_log(harness, tmp_path, "u1")
+    async with harness.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(harness) == {"u1"})
+        await until_shown(pilot, "» live: 1 audience")
+        await pilot.press("w")
+        await until_shown(pilot, "Live · 1 audience · run 1", "c End session")
+        await pilot.press("p")
+        await until_notified(pilot, "Press 4 for Live")
+        await pilot.press("c")
+        await until_shown(pilot, "End the live session?")
+        await pilot.press("escape", "1")
+        await until_shown(pilot, "▸1 Audiences")
+        await pilot.press("ctrl+p", *"end session")
+        await until_shown(pilot, "Ask, then end the live session")
+        await pilot.press("enter")
+        await until_shown(pilot, "End the live session?")
+        await pilot.press("y")
+        await until(pilot, lambda: work.is_over)
+        await pilot.press("ctrl+p", *"end session")
+        await until_gone(pilot, "Ask, then end the live session")
 
 
 async def test_files_and_webhooks_are_followed_at_once(

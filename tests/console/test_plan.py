@@ -264,6 +264,22 @@ async def test_of_a_cohort_of_others_the_question_says_that_their_users_stay(
         await until_shown(pilot, "Remove all delivered members?", "did not add stay in it.")
 
 
+async def test_a_plan_names_the_other_audience_with_the_key_of_a_new_cohort(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        workspace.read([event("u-1", True, personas={"computation_id": "aud_2"})])
+    async with harness.open() as pilot:
+        await until_shown(pilot, "same key", "link a cohort instead")  # in the detail of home
+        await pilot.press("s")
+        same_key = "“shoppers (aud_shoppers)” has the same key and another computation ID"
+        await until_shown(pilot, "creates a cohort", same_key, "l Link")
+        await pilot.press("l")
+        await until_shown(pilot, "to a cohort", "Linked to")
+
+
 async def test_read_only_dims_sending_and_says_why(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1")

@@ -229,6 +229,24 @@ async def test_taking_out_more_than_half_is_asked_for(
     assert bool(workspace.plan().concerns) == is_asked
 
 
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [({"computation_id": "aud_2"}, "computation ID"), ({"space_id": "spa_2"}, "space")],
+)
+async def test_a_second_cohort_for_one_key_is_no_surprise(
+    workspace: Workspace, other: dict[str, str], differs: str
+) -> None:
+    workspace.enter("u-1")
+    await workspace.sync()
+    workspace.read([event("u-1", True, personas={"computation_id": "aud_2", **other})])
+    (concern,) = workspace.plan().concerns
+    assert concern.startswith("creates the cohort “shoppers”")
+    assert concern.endswith(
+        f"although “shoppers (aud_shoppers)” has the same key and another {differs}"
+    )
+    assert workspace.plan().audiences[0].same_key == ""  # it has its cohort
+
+
 class TestRefusedUsers:
     @pytest.mark.parametrize("named", [True, False])
     async def test_are_found_and_the_rest_is_delivered(

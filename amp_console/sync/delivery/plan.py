@@ -8,7 +8,7 @@ import msgspec
 
 from amp_console.connections import Connection
 from amp_console.ledger import Db, late_effects
-from amp_console.ledger.audiences import Audience, Link
+from amp_console.ledger.audiences import Audience, Link, same_key
 from amp_console.ledger.counts import (
     Outstanding,
     ToSend,
@@ -40,7 +40,8 @@ class AudiencePlan(msgspec.Struct, frozen=True):
     `is_empty` has neither a cohort nor members: a seed user creates its cohort and is removed
     again, which `remove` counts. `mark` is where the ledger was when the plan was made. Of those
     it removes, `remove_by_other_id` were delivered by the other ID type. `may_hold_others`: the
-    cohort existed before the audience was linked to it.
+    cohort existed before the audience was linked to it. `same_key` says which other audience has
+    its key (see `same_key_words`).
     """
 
     audience_id: int
@@ -64,6 +65,7 @@ class AudiencePlan(msgspec.Struct, frozen=True):
     mark: PlanMark | None = None
     remove_by_other_id: int = 0
     may_hold_others: bool = False
+    same_key: str = ""
 
     @property
     def users(self) -> int:
@@ -131,9 +133,10 @@ class Plan(msgspec.Struct, frozen=True):
             if audience.obstacle:
                 continue
             if audience.creates:
+                although = f", although {audience.same_key}" if audience.same_key else ""
                 found.append(
                     f"creates the cohort “{audience.cohort_name}” "
-                    "(cohorts can't be deleted through Amplitude's API)"
+                    f"(cohorts can't be deleted through Amplitude's API){although}"
                 )
             if audience.is_large_removal:
                 adds = f" and adds {audience.added_users}" if audience.add else ""
@@ -141,6 +144,22 @@ class Plan(msgspec.Struct, frozen=True):
                     f"removes {audience.removed_members} from “{audience.cohort_name}”{adds}"
                 )
         return tuple(found)
+
+
+def same_key_words(db: Db, known: Audience) -> str:
+    """Say which audience has the same key as one without a cohort, and what differs.
+
+    It is a clause, "" if there is none. Segment computes an audience that was created anew under
+    another ID, so both may be meant for one cohort.
+    """
+    others = same_key(db, known) if known.cohort_id is None else []
+    if not others:
+        return ""
+    other = others[0]
+    differs = "space" if other.space_id != known.space_id else "computation ID"
+    more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+    have = "have" if more else "has"
+    return f"“{other.name}”{more} {have} the same key and another {differs}"
 
 
 def again_text(plan: AudiencePlan) -> str:
@@ -241,6 +260,7 @@ def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> Audie
         certain_at=left.certain_at,
         remove_by_other_id=sent.remove_by_other_id,
         may_hold_others=audience.link is Link.EXISTING,
+        same_key=same_key_words(db, audience),
     )
     plan = msgspec.structs.replace(plan, mark=plan_mark(db, audience, plan.users))
     return (

@@ -13,6 +13,7 @@ from amp_console.ledger.membership_changes import Movement, daily_movement, rece
 from amp_console.ledger.outcomes import OFF, PAUSED, STOPPED, AudienceRun, runs_of_audience
 from amp_console.ledger.rejected import last_rejection
 from amp_console.ledger.runs import RunKind, RunStatus
+from amp_console.sync.delivery.plan import same_key_words
 from amp_console.sync.queries.person import reason_text
 
 DAYS = 7
@@ -39,7 +40,7 @@ class LastError(msgspec.Struct, frozen=True):
 class AudienceTrend(msgspec.Struct, frozen=True):
     """Recent movement, what went wrong, the last runs, the last comparison and the query, if any.
 
-    Comparisons are not among the `runs`: those deliver.
+    Comparisons are not among the `runs`: those deliver. `same_key`: see `same_key_words`.
     """
 
     days: Movement
@@ -48,6 +49,7 @@ class AudienceTrend(msgspec.Struct, frozen=True):
     runs: tuple[AudienceRun, ...]
     comparison: Comparison | None = None
     query: AudienceQuery | None = None
+    same_key: str = ""
 
 
 def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()) -> AudienceTrend:
@@ -60,6 +62,7 @@ def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()
         tuple(runs_of_audience(db, known.id, LISTED_RUNS, dead, DELIVERING)),
         last_comparison(db, known.id),
         query_of(db, known.id),
+        same_key_words(db, known),
     )
 
 

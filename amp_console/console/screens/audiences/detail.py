@@ -130,6 +130,9 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         ("state", badges_text([*marks, *segment_badge(services, target.audience)])),
         ("next", safe_text((_next(services, detail, states), STRONG), max_length=400)),
     ]
+    if trend.same_key:
+        words = f"{trend.same_key}: press l to link a cohort instead of creating one."
+        rows.append(("same key", safe_text((words, WARN), max_length=300)))
     if target.turn is not None:
         rows.append(("under way", _under_way(services, target, target.turn)))
     if target.notice:

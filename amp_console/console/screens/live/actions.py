@@ -10,7 +10,6 @@ from textual.screen import Screen
 from amp_console.connections import KeysError, find_webhook_secret
 from amp_console.console import audience_changes
 from amp_console.console.context import Services
-from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.form import FormDialog
 from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
 from amp_console.console.dialogs.large_removal import large_removal_question
@@ -20,19 +19,21 @@ from amp_console.console.dialogs.live import (
     follow_dialog,
     listen_dialog,
 )
+from amp_console.console.dialogs.new_cohort import NewCohortQuestion
 from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
 from amp_console.console.jobs.under_way import under_way
+from amp_console.console.routes import OpenLink
 from amp_console.console.screens.live.start import SessionStart, sent_first_by_audience
 from amp_console.console.texts import safe_text
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.outcomes import LARGE_REMOVAL, NO_COHORT
 from amp_console.ledger.runs import Run
-from amp_console.sync.delivery.plan import large_removal
+from amp_console.sync.delivery.plan import large_removal, same_key_words
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveAudience, WaitReason, pending_by_audience
+from amp_console.sync.live.progress import LiveAudience, WaitReason
 from amp_console.sync.sources.protocols import CannotBind
-from amp_console.text import clean, listed, plural
+from amp_console.text import clean, listed
 
 _VERBS = {
     "end": "end",
@@ -205,55 +206,19 @@ async def _note_false_start(services: Services, job: LiveJob) -> None:
 # The session and its audiences.
 
 
-async def end_if(job: LiveJob, asked: Awaitable[bool | None]) -> None:
-    """End a session, after confirmation."""
-    if await asked:
-        job.cancel()
-
-
-def end_question(job: LiveJob) -> Confirm:
-    """Ask before a session ends; it names the audiences whose changes stay pending."""
-    audiences = job.snapshot.audiences if job.snapshot else ()
-    consequences = [
-        f"It stops reading events for {_all_of(audiences)}. What it has read is delivered first.",
-        "To stop sending for one audience only, pause it (p) instead.",
-    ]
-    waiting = pending_by_audience(item for item in audiences if item.waits)
-    if waiting:
-        consequences.append(f"Stays pending: {', '.join(waiting)}.")
-    consequences.append(
-        "Changes that Amplitude has not accepted within 30 seconds stay pending, too."
-    )
-    return Confirm("End the live session?", consequences, "End the session", "Keep it running")
-
-
-def _all_of(audiences: Sequence[LiveAudience]) -> str:
-    if len(audiences) < 2:
-        return "every audience"
-    live = sum(item.is_live for item in audiences)
-    some = f", {live:,} of them live" if live < len(audiences) else ""
-    return f"all {len(audiences):,} audiences{some}"
-
-
-def cohort_question(audience: LiveAudience) -> Confirm:
-    """Ask before creating an audience's cohort."""
-    changes = plural(audience.queue, "change")
-    consequences = [
-        f"Creates a cohort for “{clean(audience.name)}” and delivers {changes}.",
-        "Amplitude's API can't delete cohorts.",
-    ]
-    return Confirm("Create the cohort?", consequences, "Create the cohort")
-
-
 async def go_live(services: Services, job: LiveJob, waiting: LiveAudience) -> None:
     """Ask before creating an audience's cohort, or before sending its large removal."""
     session, audience_id = services.session, waiting.audience_id
     assert session is not None
-    if waiting.state == NO_COHORT:
-        if await cohort_question(waiting).asked(services):
-            job.go_live(audience_id, WaitReason.NO_COHORT)
-        return
     known = await session.read(audience, audience_id)
+    if waiting.state == NO_COHORT:
+        words = await session.read(same_key_words, known)
+        answer = await NewCohortQuestion(waiting, words).asked(services)
+        if answer == NewCohortQuestion.CREATE:
+            job.go_live(audience_id, WaitReason.NO_COHORT)
+        elif answer == NewCohortQuestion.LINK:
+            services.navigate(OpenLink(audience_id))
+        return
     plan = await session.read(large_removal, session.connection, known, services.clock.now)
     if plan is None:  # it was sent in the meantime, or most of them have returned
         job.recheck(audience_id)
@@ -261,10 +226,8 @@ async def go_live(services: Services, job: LiveJob, waiting: LiveAudience) -> No
         job.go_live(audience_id, WaitReason.REMOVAL)
 
 
-async def switch(services: Services, job: LiveJob, shown: LiveAudience) -> None:
+async def switch(services: Services, shown: LiveAudience) -> None:
     """Disable an audience, or enable it again, which makes it live at once."""
     assert services.session is not None
     known = await services.session.read(audience, shown.audience_id)
     await audience_changes.switch(services, known)
-    if not known.enabled:
-        job.recheck(shown.audience_id)

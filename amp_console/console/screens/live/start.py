@@ -12,7 +12,7 @@ from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import GOOD, MUTED, STRONG, WARN, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.ledger import Db
-from amp_console.sync.delivery.plan import AudiencePlan, large_removals
+from amp_console.sync.delivery.plan import AudiencePlan, large_removals, same_key_words
 from amp_console.sync.live.progress import WaitReason
 from amp_console.sync.queries.status import AudienceSummary, Status, audience_summaries
 from amp_console.text import blank_if_zero, clean, plural
@@ -34,10 +34,14 @@ _WAITS = {
 
 
 class SessionStart(NamedTuple):
-    """The audiences before a session, and their large removals by audience ID."""
+    """The audiences before a session, and their large removals by audience ID.
+
+    `same_key` says of audiences without a cohort which other audience has their key.
+    """
 
     audiences: Sequence[AudienceSummary]
     removals: Mapping[int, AudiencePlan]
+    same_key: Mapping[int, str]
 
     def waits_for(self, item: AudienceSummary, *, create: bool = False) -> WaitReason | None:
         """Why a session would send nothing for an audience; None if it would send.
@@ -72,7 +76,8 @@ def session_start(db: Db, connection: Connection, now: int) -> SessionStart:
     """Read what a session would start with at `now`, in microseconds since 1970."""
     audiences = audience_summaries(db, connection, count_members=False)
     leaving = [item.audience for item in audiences if item.left.remove or item.left.uncertain]
-    return SessionStart(audiences, large_removals(db, connection, leaving, now))
+    same_key = {item.audience.id: same_key_words(db, item.audience) for item in audiences}
+    return SessionStart(audiences, large_removals(db, connection, leaving, now), same_key)
 
 
 def ready_row(item: AudienceSummary, start: SessionStart, glyphs: Glyphs) -> Row:
@@ -160,7 +165,12 @@ def sent_first_by_audience(start: SessionStart | None, glyphs: Glyphs, *, create
     if more := sent[LISTED:]:
         changes = plural(sum(item.left.pending for item in more), "change")
         rows.append(safe_text((f"  and {changes} of {len(more):,} more", MUTED)))
-    return lines(*rows, *map(safe_text, _left_out(start)))
+    warnings = [
+        safe_text((f"“{clean(item.audience.name, MAX_NAME)}”: {words}.", WARN), max_length=200)
+        for item in sent
+        if item.audience.cohort_id is None and (words := start.same_key[item.audience.id])
+    ]
+    return lines(*rows, *warnings, *map(safe_text, _left_out(start)))
 
 
 def after(start: SessionStart | None) -> Content:

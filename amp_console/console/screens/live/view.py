@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Size
 
+from amp_console.console.dialogs.end_session import ask_to_end
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
@@ -339,13 +340,12 @@ sources if a small terminal has no room for them otherwise."""
 
     def action_switch(self) -> None:
         if self._job is not None and self._current is not None:
-            self._do(actions.switch(self.services, self._job, self._current))
+            self._do(actions.switch(self.services, self._current))
 
     def action_end(self) -> None:
         """Ask, then end the session; pending changes are delivered first, unless paused."""
         if self._job is not None:
-            asked = actions.end_question(self._job).asked(self.services)
-            self._do(actions.end_if(self._job, asked))
+            self._do(ask_to_end(self.services, self._job))
 
     def action_run(self) -> None:
         """Open the session's run, with its requests."""

@@ -230,6 +230,8 @@ def detail(audience: AudiencePlan) -> Content:
         who = f"adds {plural(audience.add, 'user')} matched by {audience.id_type.label}"
         seed = "from a seed user, who is removed again: it has no members yet"
         parts.append(f", {seed if audience.is_empty else f'then {who}'}.")
+        if audience.same_key:
+            parts.append((f" {audience.same_key}: press l to link a cohort instead.", WARN))
     elif audience.is_idle:
         parts.append("nothing to send.")
     else:

@@ -186,16 +186,22 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
     # Sending.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to watch a sync only while there is one, and to link only a broken audience."""
+        """Offer to watch a sync only while there is one, and to link only what has no cohort."""
         if action == "watch" and not under_way(self.services.jobs.sync):
             return False
         if action == "update_plan" and not self._news:
             return False
         if action == "send" and self._plan is not None and plan_rows.sends_nothing(self._plan):
             return False
-        if action == "link" and is_open(self) and not (self._current and self._current.obstacle):
+        if action == "link" and is_open(self) and not self._can_link:
             return False
         return super().check_action(action, parameters)
+
+    @property
+    def _can_link(self) -> bool:
+        """Whether the audience under the cursor has no cohort, or none any more."""
+        current = self._current
+        return current is not None and (bool(current.obstacle) or current.creates)
 
     def useful_actions(self) -> UsefulActions:
         return "send", "update_plan", "link", "watch", Labelled("back", "Cancel")
@@ -227,7 +233,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         super().action_back()
 
     def action_link(self) -> None:
-        """Choose another cohort for an audience whose cohort is gone."""
+        """Choose a cohort for an audience that has none, or whose cohort is gone."""
         if self._current is not None:
             self.services.navigate(OpenLink(self._current.audience_id))
 

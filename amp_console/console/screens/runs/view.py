@@ -7,14 +7,16 @@ from textual.binding import Binding, BindingType
 
 from amp_console.console import run_view
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.end_session import ask_to_end
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
+from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenErrors
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import COPY_ROW, BaseScreen
-from amp_console.console.screens.footer import UsefulActions, Withheld
+from amp_console.console.screens.footer import Labelled, UsefulActions, Withheld
 from amp_console.console.screens.runs.detail import NOT_COMPARED, RunDetail, read_run
 from amp_console.console.screens.runs.panels import ProgressPanel, RequestsPanel
 from amp_console.console.session import Session
@@ -42,11 +44,15 @@ users or invalid events. Incomplete: some of its users are still pending. Interr
 ended before the run did. The outcome ignores changes that arrive after the last request, users that
 earlier runs rejected, and members without an identifier to send.
 
+Pending retry counts the users of the last request of an audience, if it failed. The detail under
+Audiences counts as unconfirmed all users whom any such request may have added or removed.
+
 If the users of a request are in parentheses, it delivered none of them: it failed, or it created
 the cohort, and later requests confirm its users.
 
 Pause finishes the current request and sends nothing more until you resume. Cancel ends the run the
-same way. Users not delivered stay pending, and the next sync continues from there.
+same way. Users not delivered stay pending, and the next sync continues from there. A live session
+of this console is paused under Live (4).
 
 Enter on an audience shows only its requests, or who differed if it was compared. d shows who
 differed, too, even after a repair that compared again. Enter on a request shows it in full. Enter
@@ -91,6 +97,13 @@ again, and E writes them to a CSV file."""
     def is_live(self) -> bool:
         """Whether the run is under way in this console."""
         return under_way(self._job) is not None
+
+    @property
+    def _own_session(self) -> LiveJob | None:
+        """The live session of this console, if it is this run and has not ended."""
+        live = under_way(self.services.jobs.live)
+        is_shown = live is not None and self._view is not None and live.run_id == self._view.run_id
+        return live if is_shown else None
 
     @property
     def _view(self) -> RunView | None:
@@ -159,6 +172,8 @@ again, and E writes them to a CSV file."""
         is_paused = self._job is not None and self._job.stop.is_paused
         if action == ("pause" if is_paused else "resume"):
             return False
+        if action == "cancel" and is_open(self) and self._own_session is not None:
+            return super().check_action(action, parameters)
         if action in {"pause", "cancel"} and is_open(self) and not self.is_live:
             return False
         if action == "errors" and self._view is not None and not self._view.has_rejected:
@@ -174,14 +189,12 @@ again, and E writes them to a CSV file."""
             return "pause", "resume", "cancel", "errors", log
         has_found = self._detail.reason_without_differences is None
         differences = ("differences",) if has_found else ()
-        return *differences, "errors", log, *self._detail.withheld
+        end = (Labelled("cancel", "End session"),) if self._own_session is not None else ()
+        return *end, *differences, "errors", log, *self._detail.withheld
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"pause", "resume", "cancel"}:
-            if not self.is_live:
-                return _not_ours(self._view)
-            if self._job is not None and self._job.is_ending:
-                return "The run is already ending: it waits for the current request."
+            return self._reason_to_leave(action) or super().disabled_reason(action)
         if action == "differences":
             return self._detail.reason_without_differences
         if action in {"errors", "log"} and (self._view is None or self._view.run_id is None):
@@ -189,6 +202,16 @@ again, and E writes them to a CSV file."""
         if action == "errors" and self._view is not None and not self._view.has_rejected:
             return "This run left no user rejected. To see all who are, press 2."
         return super().disabled_reason(action)
+
+    def _reason_to_leave(self, action: str) -> str | None:
+        """Why the run can't be paused, resumed or cancelled now; None if it can."""
+        if (session := self._own_session) is not None:
+            return _of_session(session, action)
+        if not self.is_live:
+            return _not_ours(self._view)
+        if self._job is not None and self._job.is_ending:
+            return "The run is already ending: it waits for the current request."
+        return None
 
     def action_pause(self) -> None:
         """Stop sending until the run is resumed."""
@@ -203,6 +226,9 @@ again, and E writes them to a CSV file."""
 
     def action_cancel(self) -> None:
         """Ask, then end the run."""
+        if (session := self._own_session) is not None:
+            self.run_worker(ask_to_end(self.services, session))
+            return
 
         def cancel(is_meant: bool | None) -> None:
             if is_meant and self._job is not None:
@@ -255,12 +281,19 @@ async def _newest_run(session: Session) -> int | None:
     return newest[0].id if newest else None
 
 
+def _of_session(session: LiveJob, action: str) -> str | None:
+    """Why a live session of this console can't be paused here, or not ended any more."""
+    if action != "cancel":
+        return "Press 4 for Live: p pauses one audience there, P all of them."
+    return "The session is ending already." if session.is_ending else None
+
+
 def _not_ours(view: RunView | None) -> str:
     """Why a run can't be paused or cancelled here."""
     if view is None or view.outcome != str(RunStatus.RUNNING):
         return "This run has finished: there is nothing to pause or cancel."
     if view.kind is RunKind.LIVE:
-        return "A live session is paused or ended where it was started: press 4 if that was here."
+        return "This live session belongs to another process. Pause or end it there."
     return "This run belongs to another process. Pause or cancel it there."
 
 
