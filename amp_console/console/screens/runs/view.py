@@ -45,7 +45,7 @@ ended before the run did. The outcome ignores changes that arrive after the last
 earlier runs rejected, and members without an identifier to send.
 
 Pending retry counts the users of the last request of an audience, if it failed. The detail under
-Audiences counts as unconfirmed all users whom any such request may have added or removed.
+Audiences counts all users of such requests as unconfirmed, also those who have changed since.
 
 If the users of a request are in parentheses, it delivered none of them: it failed, or it created
 the cohort, and later requests confirm its users.
@@ -97,13 +97,6 @@ again, and E writes them to a CSV file."""
     def is_live(self) -> bool:
         """Whether the run is under way in this console."""
         return under_way(self._job) is not None
-
-    @property
-    def _own_session(self) -> LiveJob | None:
-        """The live session of this console, if it is this run and has not ended."""
-        live = under_way(self.services.jobs.live)
-        is_shown = live is not None and self._view is not None and live.run_id == self._view.run_id
-        return live if is_shown else None
 
     @property
     def _view(self) -> RunView | None:
@@ -172,7 +165,7 @@ again, and E writes them to a CSV file."""
         is_paused = self._job is not None and self._job.stop.is_paused
         if action == ("pause" if is_paused else "resume"):
             return False
-        if action == "cancel" and is_open(self) and self._own_session is not None:
+        if action == "cancel" and is_open(self) and _own_session(self) is not None:
             return super().check_action(action, parameters)
         if action in {"pause", "cancel"} and is_open(self) and not self.is_live:
             return False
@@ -189,12 +182,12 @@ again, and E writes them to a CSV file."""
             return "pause", "resume", "cancel", "errors", log
         has_found = self._detail.reason_without_differences is None
         differences = ("differences",) if has_found else ()
-        end = (Labelled("cancel", "End session"),) if self._own_session is not None else ()
+        end = (Labelled("cancel", "End session"),) if _own_session(self) is not None else ()
         return *end, *differences, "errors", log, *self._detail.withheld
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"pause", "resume", "cancel"}:
-            return self._reason_to_leave(action) or super().disabled_reason(action)
+            return _reason_to_leave(self, action) or super().disabled_reason(action)
         if action == "differences":
             return self._detail.reason_without_differences
         if action in {"errors", "log"} and (self._view is None or self._view.run_id is None):
@@ -202,16 +195,6 @@ again, and E writes them to a CSV file."""
         if action == "errors" and self._view is not None and not self._view.has_rejected:
             return "This run left no user rejected. To see all who are, press 2."
         return super().disabled_reason(action)
-
-    def _reason_to_leave(self, action: str) -> str | None:
-        """Why the run can't be paused, resumed or cancelled now; None if it can."""
-        if (session := self._own_session) is not None:
-            return _of_session(session, action)
-        if not self.is_live:
-            return _not_ours(self._view)
-        if self._job is not None and self._job.is_ending:
-            return "The run is already ending: it waits for the current request."
-        return None
 
     def action_pause(self) -> None:
         """Stop sending until the run is resumed."""
@@ -226,7 +209,7 @@ again, and E writes them to a CSV file."""
 
     def action_cancel(self) -> None:
         """Ask, then end the run."""
-        if (session := self._own_session) is not None:
+        if (session := _own_session(self)) is not None:
             self.run_worker(ask_to_end(self.services, session))
             return
 
@@ -279,6 +262,23 @@ again, and E writes them to a CSV file."""
 async def _newest_run(session: Session) -> int | None:
     newest = await session.read(runs.all_runs, 1, await session.dead_runs())
     return newest[0].id if newest else None
+
+
+def _own_session(screen: RunScreen) -> LiveJob | None:
+    """The live session of this console, if it is the run shown and has not ended."""
+    live, view = under_way(screen.services.jobs.live), screen._view
+    return live if live is not None and view is not None and live.run_id == view.run_id else None
+
+
+def _reason_to_leave(screen: RunScreen, action: str) -> str | None:
+    """Why the run can't be paused, resumed or cancelled now; None if it can."""
+    if (session := _own_session(screen)) is not None:
+        return _of_session(session, action)
+    if not screen.is_live:
+        return _not_ours(screen._view)
+    if screen._job is not None and screen._job.is_ending:
+        return "The run is already ending: it waits for the current request."
+    return None
 
 
 def _of_session(session: LiveJob, action: str) -> str | None:
