@@ -193,6 +193,8 @@ class ConsoleApp(App[None]):
         tour = self.services.options.tour
         if tour is not None and isinstance(event, events.InputEvent) and tour.handle_input(event):
             return
+        if isinstance(event, events.Key) and not self.screen_stack:
+            return  # the console is quitting
         if isinstance(event, events.Key) and not event.is_forwarded:
             await self.services.held_keys.handle(event, super().on_event)
             return

@@ -1,12 +1,15 @@
 """The help fits the screen, and in jump mode, letters lead anywhere."""
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.console.dialogs.help import HelpRow, HelpSection, in_columns
 from amp_console.console.dialogs.imports.dialog import ImportDialog
 from amp_console.console.dialogs.jump import JumpOverlay
+from amp_console.console.place_bar import PlaceBar
 from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.base import BaseScreen
 from tests.console.harness import (
     ConsoleHarness,
     picture,
@@ -16,6 +19,7 @@ from tests.console.harness import (
     until_shown,
 )
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences
+from tests.console.test_held_keys import type_at_once
 
 pytestmark = pytest.mark.anyio
 SECTIONS = [
@@ -109,17 +113,33 @@ async def test_a_letter_leads_to_a_place_and_escape_leaves(harness: ConsoleHarne
         await until_on(pilot, AudiencesScreen)
         await pilot.press("ctrl+o")
         await until_shown(pilot, GHOSTS)  # it is visible below the letters
-        overlay = pilot.app.screen
-        assert isinstance(overlay, JumpOverlay)
-        letters = {target.region.offset: letter for letter, target in overlay._targets.items()}
-        below = pilot.app.screen_stack[-2]
-        runs = next(
-            region
-            for link, region in below.query_one("PlaceBar").links()  # type: ignore[attr-defined]
-            if link.name == "runs"
-        )
-        await pilot.press(letters[runs.offset])
+        await pilot.press(letter_of(pilot, "runs"))
         await until_shown(pilot, "▸3 Runs", "run")
+
+
+async def test_letters_typed_at_once_close_nothing_but_the_letters(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("ctrl+o")
+        await until_on(pilot, JumpOverlay)
+        runs, errors = letter_of(pilot, "runs"), letter_of(pilot, "errors")
+        type_at_once(pilot, runs, errors, errors, errors)
+        await until(pilot, lambda: not isinstance(pilot.app.screen, JumpOverlay))
+        assert isinstance(pilot.app.screen, BaseScreen)
+
+
+def letter_of(pilot: Pilot[None], place: str) -> str:
+    """The letter that leads to a place."""
+    overlay, below = pilot.app.screen, pilot.app.screen_stack[-2]
+    assert isinstance(overlay, JumpOverlay)
+    links = below.query_one(PlaceBar).links()
+    region = next(region for link, region in links if link.name == place)
+    return next(
+        letter
+        for letter, target in overlay._targets.items()
+        if target.region.offset == region.offset
+    )
 
 
 async def test_no_letter_covers_what_it_labels(harness: ConsoleHarness) -> None:

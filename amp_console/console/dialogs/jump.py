@@ -61,9 +61,9 @@ class JumpOverlay(ModalScreen[JumpTarget]):
         yield KeyFooter(lambda: KEYS, self.run_action)
 
     def on_key(self, event: events.Key) -> None:
-        """Return the target of this letter."""
+        """Return the target of this letter, unless an earlier one has just been returned."""
         target = self._targets.get(event.character or "")
-        if target is not None:
+        if target is not None and self.is_active:
             event.stop()
             self.dismiss(target)
 
