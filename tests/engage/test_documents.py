@@ -102,21 +102,21 @@ def test_an_element_past_the_limit_is_refused_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("begin", "repeated", "most"),
+    ("begin", "repeated", "size", "most"),
     [
-        (b"[", b'"' + b"x" * 5_000 + b'",\n', 16),
-        (b"[", b'{"x":[[[[[[[],[],"' + b"x" * 9_000 + b'"]]]]]]},', 16),
-        (b'[{"x":"', b"x" * 1_000, 80),  # an element may have 32 MiB
-        (b"[[", b'"' + b"x" * 9_000 + b'",', 80),
-        (b"", b"x" * 1_000, 48),
+        (b"[", b'"' + b"x" * 5_000 + b'",\n', 12, 8),
+        (b"[", b'{"x":[[[[[[[],[],"' + b"x" * 9_000 + b'"]]]]]]},', 20, 16),
+        (b'[{"x":"', b"x" * 1_000, 40, 80),  # an element may have 32 MiB
+        (b"[[", b'"' + b"x" * 9_000 + b'",', 40, 80),
+        (b"", b"x" * 1_000, 40, 48),
     ],
     ids=["many texts", "many events", "one long text", "one long array", "one long line"],
 )
 def test_what_a_file_unpacks_to_takes_little_memory(
-    begin: bytes, repeated: bytes, most: int
+    begin: bytes, repeated: bytes, size: int, most: int
 ) -> None:
-    """A few kilobytes that decompress to 40 MiB."""
-    packed = gzip.compress(begin + repeated * ((40 << 20) // len(repeated)) + b"1", 1)
+    """A few kilobytes that decompress to so many MiB."""
+    packed = gzip.compress(begin + repeated * ((size << 20) // len(repeated)) + b"1", 1)
     tracemalloc.start()
     try:
         with suppress(UnreadableSource), opened(packed) as source:

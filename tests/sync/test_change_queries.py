@@ -67,13 +67,15 @@ class Changes(Lake):
 
     def add(self, *rows: tuple[str | None, bool | None, float | None]) -> None:
         """Add changes: the user, whether they entered, and so many seconds after the start."""
+        values = []
         for user, is_member, at in rows:
             who = "NULL" if user is None else f"'{user}'"
             what = "NULL" if is_member is None else str(is_member)
             when = "NULL" if at is None else f"'{START + timedelta(seconds=at):%F %T.%f}'"
             if at is not None and self.time == "TIMESTAMPTZ":
                 when = f"{when.removesuffix(chr(39))}+00'"
-            self.warehouse.execute(f"INSERT INTO changes VALUES ({who}, {what}, {when})")
+            values.append(f"({who}, {what}, {when})")
+        self.warehouse.execute(f"INSERT INTO changes VALUES {', '.join(values)}")
 
     @property
     def cursor(self) -> float | None:

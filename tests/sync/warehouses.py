@@ -15,27 +15,26 @@ KINDS = ("sqlite", "duckdb", "postgresql")
 
 
 class Warehouse:
-    """One warehouse: `execute` fills it, `opened` opens it as the product does."""
+    """One warehouse: `execute` fills it, `opened` opens it as the product does.
+
+    All statements of a call are run on one connection: opening one takes DuckDB 25 ms.
+    """
 
     def __init__(
-        self, url: str, execute: Callable[[str], object], password: Secret | None = None
+        self, url: str, execute: Callable[..., object], password: Secret | None = None
     ) -> None:
         self.url = url
         self.password = password
-        self._execute = execute
-
-    def execute(self, *statements: str) -> None:
-        """Run statements on a writable connection."""
-        for statement in statements:
-            self._execute(statement)
+        self.execute = execute
 
     def members(self, *users: str, table: str = "vips") -> None:
         """Make these users the rows of a table."""
-        self.execute(f"DROP TABLE IF EXISTS {table}", f"CREATE TABLE {table} (user_id TEXT)")
+        statements = [f"DROP TABLE IF EXISTS {table}", f"CREATE TABLE {table} (user_id TEXT)"]
         quoted = (user.replace("'", "''") for user in users)
         if users:
             rows = ", ".join(f"('{user}')" for user in quoted)
-            self.execute(f"INSERT INTO {table} VALUES {rows}")
+            statements.append(f"INSERT INTO {table} VALUES {rows}")
+        self.execute(*statements)
 
     @contextmanager
     def opened(self) -> Iterator[Engine]:
@@ -48,9 +47,10 @@ def sqlite_warehouse(folder: Path) -> Warehouse:
     """An empty SQLite file."""
     path = folder / "warehouse.db"
 
-    def execute(statement: str) -> None:
+    def execute(*statements: str) -> None:
         with closing(sqlite3.connect(path)) as db, db:
-            db.execute(statement)
+            for statement in statements:
+                db.execute(statement)
 
     execute("CREATE TABLE other (n INTEGER)")
     return Warehouse(f"sqlite://{path}", execute)
@@ -61,9 +61,10 @@ def duckdb_warehouse(folder: Path) -> Warehouse:
     duckdb = pytest.importorskip("duckdb")
     path = folder / "warehouse.duckdb"
 
-    def execute(statement: str) -> None:
+    def execute(*statements: str) -> None:
         with duckdb.connect(str(path)) as db:
-            db.execute(statement)
+            for statement in statements:
+                db.execute(statement)
 
     execute("CREATE TABLE other (n INTEGER)")
     return Warehouse(f"duckdb://{path}", execute)
