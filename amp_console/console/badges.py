@@ -72,7 +72,7 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
         Status.SIZE_DIFFERS: glyphs.triangle,
         Status.UNDER_WAY: glyphs.live,
         Status.LIVE: glyphs.live,
-        Status.PAUSED: glyphs.live,
+        Status.PAUSED: glyphs.half,
     }[status]
 
 
@@ -82,7 +82,8 @@ def sign_legend(glyphs: Glyphs) -> str:
     for status in Status:
         word = "large removal" if status is Status.LARGE_REMOVAL else str(status)
         words.setdefault(status_sign(glyphs, status), []).append(word)
-    words[glyphs.unequal] = ["to check in Segment"]
+    words[glyphs.unequal] = ["another size in Segment"]
+    words[glyphs.cross].append("not computed by Segment")
     signs = "; ".join(f"{sign} {', '.join(meant)}" for sign, meant in words.items())
     return f"Signs of the status: {signs}."
 
@@ -105,8 +106,8 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
 def sync_words(sync: "SyncJob", audience_id: int) -> str:
     """What a sync of this console does for an audience: "sync 45%"; "" before it has started."""
     now = sync.progress_of(audience_id)
-    doing = "paused" if sync.stop.is_paused else RunKind.SYNC
-    return "" if now is None else f"{doing}{share_of(now.done, now.total)}"
+    paused = " paused" if sync.stop.is_paused else ""
+    return "" if now is None else f"{RunKind.SYNC}{paused}{share_of(now.done, now.total)}"
 
 
 def badge_route(status: Status, audience_id: int) -> Route | None:
@@ -128,7 +129,10 @@ def badge_route(status: Status, audience_id: int) -> Route | None:
 def badges(
     glyphs: Glyphs, audience_id: int, states: Iterable[State], *, is_brief: bool = False
 ) -> list[CellPart]:
-    """The states of an audience for a cell; a run under way comes first."""
+    """The states of an audience for a cell; a run under way comes first.
+
+    In a list (`is_brief`), another column says how many are pending.
+    """
     shown = sorted(states, key=lambda state: state.status is not Status.UNDER_WAY)
     return [
         CellPart(
@@ -137,10 +141,17 @@ def badges(
             badge_route(state.status, audience_id)
             if state.run_id is None
             else OpenRun(state.run_id),
-            status_sign(glyphs, state.status),
+            _short(glyphs, state),
+            is_optional=is_brief and state.status is Status.PENDING and len(shown) > 1,
         )
         for state in shown
     ]
+
+
+def _short(glyphs: Glyphs, state: State) -> str:
+    """A state without its words: its sign, with the number of users that it concerns."""
+    sign = status_sign(glyphs, state.status)
+    return f"{sign} {state.users:,}" if state.users else sign
 
 
 def badges_text(shown: Iterable[CellPart]) -> Content:

@@ -140,7 +140,7 @@ def _progress(sync: "SyncJob") -> str:
     if now is None:
         return "starting"
     share = f"{100 * now.done // now.total:2}%" if now.total else ""
-    state = "paused" if sync.stop.is_paused else "sync"
+    state = "sync paused" if sync.stop.is_paused else "sync"
     return f"{state} {share}".rstrip()
 
 

@@ -36,14 +36,15 @@ def changes(add: int, remove: int, glyphs: Glyphs) -> str:
 def ago(then: int | None, now: int, glyphs: Glyphs) -> str:
     """Return e.g. "4 min ago" for two times in microseconds since 1970.
 
-    None gives a dash. So does a time in 1970 or before: it belongs to a member who is in no event,
-    or comes from a clock that was never set.
+    A time in the future gives that time, or its date. None gives a dash. So does a time in 1970 or
+    before: it belongs to a member who is in no event, or comes from a clock that was never set.
     """
     if then is None or then < YEAR:
         return glyphs.dash
     passed = now - then
     if passed < -CLOCK_TOLERANCE:
-        return at(then)
+        whole = at(then)
+        return whole[11:] if whole[:10] == at(now)[:10] else whole[:10]
     if passed < 10 * SECOND:
         return "just now"
     for unit, size, most in (("s", SECOND, MINUTE), ("min", MINUTE, HOUR), ("h", HOUR, 2 * DAY)):

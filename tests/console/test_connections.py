@@ -54,7 +54,7 @@ async def test_with_several_the_operator_chooses_first(harness: ConsoleHarness) 
         assert session is not None
         assert session.connection.name == "Acme staging"
         await pilot.press("5")
-        await until_shown(pilot, "» open")
+        await until_shown(pilot, "● open")
 
 
 async def test_without_any_it_says_how_to_make_one(harness: ConsoleHarness) -> None:

@@ -300,7 +300,7 @@ async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_pat
         await until_shown(pilot, "2 events read")
         assert members(harness) == {"u1"}
         await pilot.press("1")
-        await until_shown(pilot, "» paused  ◐ 1 pending", "Press 4 to resume it")
+        await until_shown(pilot, "◐ paused  ◐ 1 pending", "Press 4 to resume it")
         await pilot.press("4")
         await until_shown(pilot, "p Resume audience")
         await pilot.press("p")

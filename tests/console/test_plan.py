@@ -57,7 +57,7 @@ async def test_the_plan_says_what_would_be_sent(
             "This creates the cohort “trial”",
             "up to 10,000 IDs",
             "one request at a time for each cohort",
-            "» creates a cohort",
+            "◌ creates a cohort",
         )
         await until_shown(pilot, "creates the cohort “trial”, owned by ana@acme.example")
         await until_shown(pilot, "then adds 1")

@@ -241,8 +241,8 @@ async def test_home_says_that_a_run_is_paused_with_its_numbers_and_what_is_pendi
             workspace.enter("u-3")
         await pilot.press("1")
 
-        await until_shown(pilot, "» paused 0%  ◐ 3 pending", "press w, then p to resume it")
-        await until_shown(pilot, "paused 0%, 0 of 2 changes, 1 more pending since  run 1")
+        await until_shown(pilot, "» sync paused 0%  ◐ 3 pending", "press w, then p to resume it")
+        await until_shown(pilot, "sync paused 0%, 0 of 2 changes, 1 more pending since  run 1")
         assert "sync 0%" not in picture(pilot)
 
 

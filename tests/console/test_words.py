@@ -3,7 +3,7 @@
 import pytest
 
 from amp_console.console.glyphs import PLAIN
-from amp_console.console.words import DAY, aged, ago, at, between, moment
+from amp_console.console.words import DAY, MINUTE, aged, ago, at, between, moment
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from tests.sync.workspace import Clock
 
@@ -18,6 +18,8 @@ def test_a_moment_that_stands_for_none_has_no_age(moment: int | None) -> None:
 def test_an_age_is_reported_in_its_largest_unit() -> None:
     glyphs, now = PLAIN, Clock().now
     assert ago(now - 6 * DAY, now, glyphs) == "6 days ago"
+    for ahead in (MINUTE, 40 * DAY):  # whole in the narrow column of a list
+        assert len(ago(now + ahead, now, glyphs)) in {len("19:42:50"), len("2026-05-03")}
 
 
 def test_a_moment_in_few_columns_leaves_out_what_it_shares_with_now() -> None:

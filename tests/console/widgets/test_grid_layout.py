@@ -10,6 +10,7 @@ from amp_console.console.widgets.grid.columns import (
     fit_columns,
     fitted_parts,
     fitted_text,
+    full_width,
     least_width,
 )
 
@@ -133,6 +134,7 @@ SIGNED = parts_cell(
         CellPart("◐ 18 pending", "warn", sign="◐"),
     ]
 )
+OPTIONAL = parts_cell([*SIGNED.parts[:2], SIGNED.parts[2]._replace(is_optional=True)])
 
 
 @pytest.mark.parametrize(
@@ -151,6 +153,37 @@ def test_the_last_parts_lose_their_words_before_any_loses_its_sign(width: int, s
 
 def test_a_narrowed_column_keeps_room_for_the_sign_of_every_part() -> None:
     assert least_width(SIGNED) == len("✖ broken link  ≠  ◐")
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (44, "✖ broken link  ≠ Segment error  ◐ 18 pending"),
+        (43, "✖ broken link  ≠ Segment error             "),
+        (29, "✖ broken link  ≠             "),
+    ],
+)
+def test_what_another_column_says_is_left_out_first_and_without_a_sign(
+    width: int, shown: str
+) -> None:
+    assert "".join(part.text for part in fitted_parts(OPTIONAL, width)) == shown
+    assert full_width(OPTIONAL) == len("✖ broken link  ≠ Segment error")
+    assert least_width(OPTIONAL) == len("✖ broken link  ≠")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("High value shoppers (aud_2fyB0001)", "High value…2fyB0001)"),
+        ("High value shoppers (beta)", "High value sh…(beta)"),
+        ("High value shoppers of 2026", "High value shoppers…"),
+        ("漢字漢字漢字漢字漢字 (漢字漢字漢字)", "漢字漢字漢…漢字漢字)"),
+    ],
+)
+def test_names_that_differ_in_parentheses_are_cut_before_them(name: str, shown: str) -> None:
+    cut = fitted_text(name, 20, right=False)
+    assert cell_len(cut) == 20
+    assert cut.split() == shown.split()
 
 
 def test_a_column_of_numbers_is_at_most_a_digit_wider_than_its_cells() -> None:

@@ -91,10 +91,9 @@ whether or not they were delivered. A comparison sends nothing.
 The title says how many audiences need attention because nothing changes until you act: broken
 links, refused keys, plans that remove more than half of a cohort, cohorts that differ, rejected
 users, users without an identifier, and users waiting because there is no cohort. Then it says what
-else is open: audiences to check in Segment (≠), pending changes, and cohorts never compared (r
-compares them, person by person). Segment can't compute the audiences marked ≠, or counts them
-differently; the detail says which. A filter (/) finds each by its words, e.g. "no cohort" or
-"segment".
+else is open: audiences to check in Segment, pending changes, and cohorts never compared (r compares
+them, person by person). Segment counts a different number (≠), or can't compute it (✖). The detail
+says more. A filter (/) finds each by its words, e.g. "no cohort" or "segment".
 
 Audiences that need attention come first, unless you sort by another column (o). Rows are sorted
 when you come here, when you press 1, and after sizes are updated (u). In between they keep their

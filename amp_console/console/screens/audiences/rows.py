@@ -7,7 +7,6 @@ from textual.content import Content
 
 from amp_console.console.badges import badges, states_now
 from amp_console.console.context import Services
-from amp_console.console.glyphs import Glyphs
 from amp_console.console.screens.audiences.segment import (
     is_odd_in_segment,
     segment_badge,
@@ -21,16 +20,19 @@ from amp_console.text import blank_if_zero, listed, plural
 
 DEFAULT = (
     Column("Audience", 18, flex=3),
-    Column("Cohort", 14, flex=3, rank=4),
+    Column("Cohort", 14, flex=3, rank=5),
     Column("ID type", 12, rank=7),
     Column("Members", 8, right=True, rank=1),
     Column("Pending", 9, right=True),
-    Column("Rejected", 8, right=True, rank=2),
-    Column("Status", 14, narrows=6),
-    Column("Last sync", 10, rank=5),
+    Column("Rejected", 8, right=True, rank=3),
+    Column("Status", 14, narrows=2),
+    Column("Last sync", 10, rank=6),
 )
-"""The columns shown until an operator chooses others."""
-COLUMNS = (*DEFAULT, Column("Segment", 9, right=True, rank=3))
+"""The columns shown until an operator chooses others.
+
+The status, which also says how many users are rejected, keeps its words longest.
+"""
+COLUMNS = (*DEFAULT, Column("Segment", 9, right=True, rank=4))
 STATUS = 6
 """The initial sort column: what needs attention comes first."""
 
@@ -84,11 +86,10 @@ def _status(services: Services, known: AudienceSummary, states: Sequence[State])
     def shown(some: Sequence[State]) -> list[CellPart]:
         return badges(services.glyphs, known.audience.id, some, is_brief=True)
 
-    marks = segment_badge(services, known.audience)
-    if first.status is Status.IN_SYNC:  # the mark's sign alone would contradict that
-        sign = f"{services.glyphs.unequal} Segment"
-        marks = [mark._replace(sign=sign) for mark in marks]
-    return [*shown([first, *others]), *marks, *shown(last)]
+    marks = segment_badge(services, known.audience, is_brief=True)
+    found = shown([first, *others, *last])
+    at = len(found) - len(last)
+    return [*found[:at], *marks, *found[at:]]
 
 
 def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:
@@ -121,7 +122,7 @@ def title(
     pending = sum(item.left.pending for item in shown if item.audience.enabled)
     begin = f"{audiences} {dot} "
     if now.attention:
-        words, unsaid = _attention(now, room - cell_len(begin), services.glyphs)
+        words, unsaid = _attention(now, room - cell_len(begin))
         verdict: Part = (words, BAD)
     elif now.pending or now.without_cohort or unchecked or odd:
         verdict, unsaid = ("nothing needs attention", GOOD), []
@@ -137,6 +138,8 @@ def title(
     if unchecked:
         others.append(f"{plural(unchecked, 'cohort')} never compared (r)")
         short.append(f"{unchecked:,} never compared (r)")
+    together = ", ".join(unsaid)  # they belong to the same number
+    unsaid = [together] if unsaid and cell_len(together) <= room else unsaid
     first = [*unsaid, *to_check]
     counts, brief = [*first, *counts, *others], [*first, *brief, *short]
     for at, count in enumerate(counts):
@@ -147,14 +150,14 @@ def title(
     return line, []
 
 
-def _attention(now: Overview, room: int, glyphs: Glyphs) -> tuple[str, list[str]]:
+def _attention(now: Overview, room: int) -> tuple[str, list[str]]:
     """How many audiences need attention and why, in `room` columns, and the remaining reasons."""
     what = f"{plural(now.attention, 'needs', 'need')} attention"
     reasons = now.reasons
     if cell_len(words := f"{what}: {', '.join(reasons)}") <= room:
         return words, []
     for many in range(len(reasons) - 1, 0, -1):
-        words = f"{what}: {', '.join(reasons[:many])}, {glyphs.more}"
+        words = f"{what}: {', '.join(reasons[:many])}, {len(reasons) - many:,} more below"
         if cell_len(words) <= room:
             return words, list(reasons[many:])
     return what, list(reasons)

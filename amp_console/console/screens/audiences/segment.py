@@ -61,24 +61,27 @@ def odd_in_segment(services: Services, known: Audience) -> str:
     return f"Segment counted {counted}" if sizes.row.differs_in_segment else ""
 
 
-def segment_badge(services: Services, known: Audience) -> list[CellPart]:
+def segment_badge(services: Services, known: Audience, *, is_brief: bool = False) -> list[CellPart]:
     """The badge of an audience to check in Segment, like that of a state; empty if there is none.
 
     If members have entered or left since, it says when the sizes differed, but not by how many,
-    which is no longer true.
+    which is no longer true. In a list (`is_brief`), it does not say when.
     """
     if not is_odd_in_segment(services, known):
         return []
     sizes = services.segment.sizes_of(known.id)
     assert sizes is not None  # because it is odd
     listed, more = sizes.row.segment, sizes.row.difference
-    words = [(listed.status or "").lower()] if listed is not None and has_failed(listed) else []
+    is_failed = listed is not None and has_failed(listed)
+    words = [(listed.status or "").lower()] if listed is not None and is_failed else []
     if more and sizes.row.moved and sizes.reading.read_at is not None:
-        words.append(f"differed {services.age_of(sizes.reading.read_at)}")
+        when = "" if is_brief else f" {services.age_of(sizes.reading.read_at)}"
+        words.append(f"differed{when}")
     elif more:
         words.append(changes(max(more, 0), max(-more, 0), services.glyphs))
-    sign = services.glyphs.unequal
-    return [CellPart(f"{sign} Segment {', '.join(words)}", "warn", sign=sign)]
+    sign = services.glyphs.cross if is_failed else services.glyphs.unequal
+    short = f"{sign} Segment"
+    return [CellPart(f"{short} {', '.join(words)}", "warn", sign=short)]
 
 
 def last_size(

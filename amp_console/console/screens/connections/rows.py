@@ -29,7 +29,7 @@ STILL_THERE = (
 def row(services: Services, connection: Connection) -> Row:
     """One connection in the list."""
     is_open = is_in_front(services, connection)
-    sign = f"{services.glyphs.live} " if is_open else ""
+    sign = f"{services.glyphs.circle} " if is_open else ""
     opened = (
         (f"{services.glyphs.bad} {Status.KEYS_REFUSED}", "bad")
         if services.figures.are_keys_refused

@@ -53,7 +53,7 @@ def row(audience: AudiencePlan, glyphs: Glyphs) -> Row:
     is_sent = can_be_sent(audience)
     cohort = audience.cohort_name if audience.cohort_id or audience.creates else glyphs.dash
     what, tone = _what(audience, glyphs)
-    then = [CellPart(f"then adds {audience.add:,}", "dim")] if _adds_to_new(audience) else []
+    then = [_then_adds(audience)] if _adds_to_new(audience) else []
     return Row(
         audience.audience_id,
         (
@@ -82,6 +82,11 @@ def row(audience: AudiencePlan, glyphs: Glyphs) -> Row:
     )
 
 
+def _then_adds(audience: AudiencePlan) -> CellPart:
+    """What follows the creation of a cohort; the column of additions says it, too."""
+    return CellPart(f"then adds {audience.add:,}", "dim", is_optional=True)
+
+
 def _adds_to_new(audience: AudiencePlan) -> bool:
     """Whether users are added to a cohort that is created first."""
     return audience.creates and audience.add > 0 and audience.obstacle is None
@@ -91,7 +96,7 @@ def _what(audience: AudiencePlan, glyphs: Glyphs) -> tuple[str, str]:
     if audience.obstacle:
         return f"{glyphs.cross} can't be sent", "bad"
     if audience.creates:
-        return f"{glyphs.live} creates a cohort", "warn"
+        return f"{glyphs.dotted} creates a cohort", "warn"
     if audience.is_idle and audience.uncertain:
         return f"{glyphs.other_half} {again_text(audience)}", "warn"
     if audience.is_idle:

@@ -102,8 +102,9 @@ class ProgressPanel(Vertical):
             doing.update(why)
         room -= taken if doing.display else 0
         if len(headline) > room:
-            last = headline[room - 1].truncate(width - 2) + f" {glyphs.more}"
-            headline = [*headline[: room - 1], last]
+            more = f" ({plural(len(headline) - room, 'more line')})"
+            last = headline[room - 1].truncate(width - len(more))
+            headline = [*headline[: room - 1], last + safe_text((more, MUTED))]
         said.update(lines(*headline))
         room -= len(headline)
         sums = run_rows.funnel(view, glyphs, width)

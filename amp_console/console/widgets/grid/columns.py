@@ -48,10 +48,11 @@ class Fitted(NamedTuple):
 
 
 class CellWidths(NamedTuple):
-    """The width of a column's cells: at least, and in full."""
+    """The width of a column's cells: at least, in full, and with their optional parts."""
 
     least: int = 0
     full: int = 0
+    whole: int = 0
 
 
 class ColumnLayout:
@@ -81,21 +82,21 @@ class ColumnLayout:
             if column.right or column.narrows or column.flex or column.hides
         ]
         measured = tuple(rows)
-        sizes = [[0, 0] for _ in self.columns]
+        sizes = [CellWidths()] * len(self.columns)
         for row in measured:
             for at, is_whole in grown:
-                full = cell_len(row.cells[at].text)
-                least = full if is_whole else least_width(row.cells[at])
-                sizes[at] = [max(sizes[at][0], least), max(sizes[at][1], full)]
+                cell = row.cells[at]
+                full = full_width(cell)
+                least = full if is_whole else least_width(cell)
+                found = CellWidths(least, full, cell_len(cell.text))
+                sizes[at] = CellWidths(*map(max, sizes[at], found))
         hidden = frozenset(
-            at for at, column in enumerate(self.columns) if column.hides and not sizes[at][1]
+            at for at, column in enumerate(self.columns) if column.hides and not sizes[at].full
         )
         held = zip(self.columns, self._cells, sizes, strict=True)
         cells = [
-            CellWidths(_held(before.least, least), _held(before.full, full))
-            if column.right and measured
-            else CellWidths(least, full)
-            for column, before, (least, full) in held
+            CellWidths(*map(_held, before, size)) if column.right and measured else size
+            for column, before, size in held
         ]
         if (cells, hidden) != (self._cells, self._hidden):
             self._cells, self._hidden, self._width = cells, hidden if measured else frozenset(), -1
@@ -214,7 +215,7 @@ def fit_columns(
     for index in shown:  # narrowed columns take what the names leave
         if columns[index].narrows:
             spare = max(0, room - _needed(widths, shown))
-            widths[index] += min(spare, max(0, cells[index].full - widths[index]))
+            widths[index] += min(spare, max(0, cells[index].whole - widths[index]))
     spare = max(0, room - _needed(widths, shown))
     flex = sum(columns[index].flex for index in shown)
     fitted = []
@@ -274,6 +275,17 @@ def _without_cut_numbers(
     return fitted
 
 
+def full_width(cell: Cell) -> int:
+    """The width of a cell that shows everything that no other column says."""
+    return _length(_spaced(*_required(cell))) if cell.parts else cell_len(cell.text)
+
+
+def _required(cell: Cell) -> tuple[CellPart, list[CellPart]]:
+    """The first part of a cell, and the others that are not optional."""
+    first, *others = cell.parts
+    return first, [part for part in others if not part.is_optional]
+
+
 def least_width(cell: Cell) -> int:
     """The width of a cell that shows its first part, and only the signs of the others.
 
@@ -282,7 +294,7 @@ def least_width(cell: Cell) -> int:
     """
     if not cell.parts:
         return 0
-    first, *others = cell.parts
+    first, others = _required(cell)
     signs = [cell_len(part.sign) for part in others if part.sign]
     if len(signs) < len(others):
         signs.append(1)
@@ -292,11 +304,13 @@ def least_width(cell: Cell) -> int:
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
     """Return the parts of a cell that fit into `width` columns.
 
-    The last ones lose their words first, and keep their signs. If parts are left out completely,
-    `more` indicates that, if there is room for it.
+    The optional ones are left out first. Then the last ones lose their words, and keep their signs.
+    If parts are left out completely, `more` indicates that, if there is room for it.
     """
     first, *others = cell.parts
     gap = " " * GAP
+    if _length(_spaced(first, others)) > width:
+        first, others = _required(cell)
     for many in range(len(others), -1, -1):
         signs = [part._replace(text=part.sign) for part in others[many:]]
         if all(part.sign for part in others[many:]):
@@ -325,7 +339,8 @@ def _length(parts: Sequence[CellPart]) -> int:
 def fitted_text(text: str, width: int, right: bool, more: str = "…", is_path: bool = False) -> str:
     """Return text that takes exactly `width` columns and contains no control characters.
 
-    A shortened text ends in `more`; a shortened path keeps its beginning and its end.
+    A shortened text ends in `more`; a shortened path keeps its beginning and its end. So does a
+    text that ends in parentheses: they tell audiences of one name apart.
     """
     shown = clean(text, MAX_LENGTH)
     size = cell_len(shown)
@@ -336,7 +351,24 @@ def fitted_text(text: str, width: int, right: bool, more: str = "…", is_path: 
         return ""
     if is_path and width >= 8:
         return _cut_in_the_middle(text, width, more)
+    if shown.endswith(")") and width >= SHOWS_BEGIN:
+        return _cut_before_the_end(shown, width, more)
     return str(set_cell_size(shown, width - 1)) + more
+
+
+def _cut_before_the_end(text: str, width: int, more: str) -> str:
+    """Shorten a text that ends in parentheses, keeping those, or their end, and its beginning."""
+    room = width - 1
+    end = _last_columns(text[text.rfind("(") :], room // 2)
+    return str(set_cell_size(text, room - cell_len(end))) + more + end
+
+
+def _last_columns(text: str, room: int) -> str:
+    """The end of a text, in at most `room` columns."""
+    end = text[-room:]
+    while cell_len(end) > room:
+        end = end[1:]
+    return end
 
 
 def _cut_in_the_middle(text: str, width: int, more: str) -> str:
@@ -347,9 +379,7 @@ def _cut_in_the_middle(text: str, width: int, more: str) -> str:
     shown = clean(text, 10 * MAX_LENGTH)
     begin = max(2, width // 6) if width >= SHOWS_BEGIN else 0
     most = width - 1 - begin  # the width of the end
-    end = shown[-most:]
-    while cell_len(end) > most:
-        end = end[1:]
+    end = _last_columns(shown, most)
     separator = max(end.find("/"), end.find("\\"))
     if 0 < separator < len(end) - 1:
         end = end[separator:]

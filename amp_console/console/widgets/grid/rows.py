@@ -11,13 +11,15 @@ class CellPart(NamedTuple):
     """A part of a cell with its own tone; one with a `link` can be clicked.
 
     `link` is what the screen gets for a click. `sign` replaces the text if there is no room for it;
-    "" if there is none.
+    "" if there is none. A part that `is_optional` is left out, without a sign, if there is no room
+    for all: another column says the same.
     """
 
     text: str
     tone: str = ""
     link: Any = None
     sign: str = ""
+    is_optional: bool = False
 
 
 class Cell(NamedTuple):

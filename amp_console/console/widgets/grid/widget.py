@@ -390,6 +390,8 @@ class Grid(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Paint one line: the header, a row, or the text shown if there are no rows."""
         width, painter, rows = self.scrollable_content_region.width, self._painter, self.rows.shown
+        if y == 0 and not len(rows) and self.state is RowsState.LOADING:
+            return painter.blank(width)  # which columns there is room for depends on the rows
         if y == 0:
             order = self.rows
             return painter.header(
