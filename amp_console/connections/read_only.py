@@ -12,6 +12,7 @@ from amp_console.connections.settings_errors import SettingsError
 
 OPTION = "--read-only"
 WITHOUT = f"Start it without {OPTION} to do this."
+WAY_OUT = "Connect it again with --writable, or press 5 for Connections in the console, then W."
 
 
 class ReadOnly(Exception):
@@ -50,15 +51,15 @@ def guard(connection: Connection, kept: str = "Nothing was changed.") -> None:
         raise ReadOnly(refusal(connection, kept))
 
 
-def refusal(connection: Connection, kept: str = "") -> str:
+def refusal(connection: Connection, kept: str = "", way_out: str = WAY_OUT) -> str:
     """Say why a connection is read-only, what was not done, and how to change that.
 
-    Raises nothing. `kept` is a sentence, or "" if nothing was tried.
+    Raises nothing. `kept` is a sentence, or "" if nothing was tried. `way_out` says how to allow
+    changes again, where the switch of the connection is the reason.
     """
     name = connection.name
-    off = "Press 5 for Connections in the console, then W, or connect it again with --writable."
     if not isinstance(connection, RestrictedConnection):
-        sentences = (f"The connection “{name}” is read-only.", kept, off)
+        sentences = (f"The connection “{name}” is read-only.", kept, way_out)
     elif connection.has_own_switch:
         both = f"and the connection “{name}” is read-only, too."
         sentences = (f"amp-console was started with {OPTION},", f"{both} {kept}".strip(), WITHOUT)

@@ -107,12 +107,13 @@ def test_a_theme_is_not_kept(tmp_path: Path) -> None:
 def test_the_refusal_names_the_switch(connection: Connection) -> None:
     own = msgspec.structs.replace(connection, read_only=True)
     assert refusal(own, "Nothing was sent.").startswith(
-        "The connection “Shop” is read-only. Nothing was sent. Press 5"
+        "The connection “Shop” is read-only. Nothing was sent. Connect it again"
     )
     assert refusal(restricted(connection), "Nothing was sent.") == (
         "amp-console was started with --read-only. Nothing was sent. "
         "Start it without --read-only to do this."
     )
+    assert refusal(own, way_out="Press W.") == "The connection “Shop” is read-only. Press W."
     both = refusal(restricted(own))
     assert "started with --read-only" in both
     assert "“Shop” is read-only, too" in both

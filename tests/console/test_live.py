@@ -786,12 +786,16 @@ async def test_refused_keys_end_it_and_say_so(harness: ConsoleHarness, tmp_path:
         await until_shown(pilot, "Press 5 for Connections, then T to test the keys.")
 
 
-async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: Path) -> None:
-    harness.connect()
+async def test_read_only_no_session_is_promised_and_keys_say_why(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until(pilot, lambda: services(pilot).session is not None)
         await pilot.press("4")
-        await until_shown(pilot, "No live session.")
+        await until_shown(
+            pilot, "No live session.", "was started with --read-only.", "1  read-only"
+        )
+        assert "first sends" not in picture(pilot)
         await pilot.press("n", "c", "w")
         await until_notified(
             pilot,

@@ -120,7 +120,7 @@ async def test_an_idle_plan_says_that_there_is_nothing_to_send(harness: ConsoleH
         await open_plan(pilot, "Nothing to send: no change is pending.")
         await until_gone(pilot, "y Send")
         await pilot.press("y")
-        await until_notified(pilot, "There is nothing to send.")
+        await until_notified(pilot, "Nothing to send: no change is pending.")
         await pilot.press("enter")
 
         assert isinstance(pilot.app.screen, PlanScreen)
@@ -284,7 +284,7 @@ async def test_read_only_dims_sending_and_says_why(harness: ConsoleHarness) -> N
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1")
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
-        await open_plan(pilot, "adds 1 user", "READ-ONLY")
+        await open_plan(pilot, "adds 1 user", "READ-ONLY", "was started with --read-only.")
         assert pilot.app.screen.check_action("send", ()) is None
 
         await pilot.press("y")

@@ -8,13 +8,14 @@ from typing import Any
 from textual.binding import Binding
 from textual.screen import Screen
 
-from amp_console.connections import SettingsReadOnly
+from amp_console.connections import Connection, SettingsReadOnly
 from amp_console.connections.read_only import refusal
 from amp_console.console.context import Services, services_of
 from amp_console.console.keymap import action_name
 from amp_console.console.lifecycle import NoSession
 
 QUITTING = "The console is quitting."
+ALLOW_CHANGES = "Press 5 for Connections, then W to allow changes."
 OF_CONNECTION = "Which event fields hold the IDs: a setting of the connection, under Connections"
 """What the field mapping is, where a key of another screen leads to it."""
 
@@ -37,8 +38,12 @@ def not_writable(services: Services) -> str | None:
     """Why nothing can be sent or changed with the open connection; None if it can."""
     if services.session is None:
         return services.sessions.missing_reason
-    connection = services.session.connection
-    return refusal(connection) if connection.read_only else None
+    return read_only_reason(services.session.connection)
+
+
+def read_only_reason(connection: Connection) -> str | None:
+    """Why nothing can be sent or changed with a connection; None if it is not read-only."""
+    return refusal(connection, way_out=ALLOW_CHANGES) if connection.read_only else None
 
 
 def settings_locked(services: Services) -> str | None:

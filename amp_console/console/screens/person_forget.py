@@ -1,11 +1,11 @@
 """Forgetting the person on screen, after their identifier was typed again."""
 
-from amp_console.connections.read_only import refusal
 from amp_console.console.context import Services
 from amp_console.console.dialogs.forget import ForgetDialog, forget_question
 from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.forget import ForgetJob
 from amp_console.console.jobs.under_way import under_way
+from amp_console.console.screens.actions import read_only_reason
 from amp_console.ledger.erasures import PairedTooOften
 from amp_console.sync.forget import IdTypeUnclear, plan_forget
 from amp_console.values import IdType
@@ -20,8 +20,8 @@ async def ask_and_forget(services: Services, id_: str, id_type: IdType | None) -
     """
     session = services.session
     assert session is not None  # the screen is only opened with one
-    if session.connection.read_only:
-        services.notifications.post(refusal(session.connection), "warning")
+    if (reason := read_only_reason(session.connection)) is not None:
+        services.notifications.post(reason, "warning")
         return
     if under_way(services.jobs.forgetting):
         services.notifications.post(ONE_AT_A_TIME, "warning", is_kept=False)

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.connections import Connection
-from amp_console.connections.read_only import refusal
 from amp_console.console.background import in_thread
 from amp_console.console.context import Services
 from amp_console.console.failures import expected_failures
 from amp_console.console.routes import OpenPlan
+from amp_console.console.screens.actions import read_only_reason
 from amp_console.console.screens.errors.retry_question import (
     MAX_ASKED,
     RetryAnswer,
@@ -54,8 +54,8 @@ ASKED_AT_ONCE = 5  # Amplitude allows 10
 
 def reason_not_to_retry(connection: Connection, codes: Iterable[Reason]) -> str | None:
     """Why users who were rejected for these reasons can't be retried; None if some can."""
-    if connection.read_only:
-        return refusal(connection)
+    if (reason := read_only_reason(connection)) is not None:
+        return reason
     return None if any(map(is_retriable, codes)) else NOTHING_TO_SEND
 
 
@@ -79,8 +79,8 @@ async def ask_and_retry(
     """
     session = services.session
     assert session is not None  # screens that retry are only opened with one
-    if session.connection.read_only:
-        services.notifications.post(refusal(session.connection), "warning")
+    if (reason := read_only_reason(session.connection)) is not None:
+        services.notifications.post(reason, "warning")
         return RetryOutcome()
     query = await session.read(_as_of_now, query)
     known = _all_in_vain(session, users, answer)

@@ -9,6 +9,7 @@ from textual.content import Content
 
 from amp_console.connections import Connection
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.screens.actions import read_only_reason
 from amp_console.console.texts import GOOD, MUTED, STRONG, WARN, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.ledger import Db
@@ -36,12 +37,14 @@ _WAITS = {
 class SessionStart(NamedTuple):
     """The audiences before a session, and their large removals by audience ID.
 
-    `same_key` says of audiences without a cohort which other audience has their key.
+    `same_key` says of audiences without a cohort which other audience has their key. `refusal` says
+    why no session can start; "" if one can.
     """
 
     audiences: Sequence[AudienceSummary]
     removals: Mapping[int, AudiencePlan]
     same_key: Mapping[int, str]
+    refusal: str = ""
 
     def waits_for(self, item: AudienceSummary, *, create: bool = False) -> WaitReason | None:
         """Why a session would send nothing for an audience; None if it would send.
@@ -77,18 +80,21 @@ def session_start(db: Db, connection: Connection, now: int) -> SessionStart:
     audiences = audience_summaries(db, connection, count_members=False)
     leaving = [item.audience for item in audiences if item.left.remove or item.left.uncertain]
     same_key = {item.audience.id: same_key_words(db, item.audience) for item in audiences}
-    return SessionStart(audiences, large_removals(db, connection, leaving, now), same_key)
+    removals = large_removals(db, connection, leaving, now)
+    refused = read_only_reason(connection) or ""
+    return SessionStart(audiences, removals, same_key, refused)
 
 
 def ready_row(item: AudienceSummary, start: SessionStart, glyphs: Glyphs) -> Row:
     """One audience before a session: what is pending, and whether it would go live."""
     known, pending = item.audience, item.left.pending
     waits_for = start.waits_for(item)
-    state = (
-        Cell(f"will wait: {waits_for}", "warn")
-        if waits_for
-        else Cell(f"{glyphs.live} will be live", "accent")
-    )
+    if start.refusal:
+        state = Cell("read-only", "warn")
+    elif waits_for:
+        state = Cell(f"will wait: {waits_for}", "warn")
+    else:
+        state = Cell(f"{glyphs.live} will be live", "accent")
     return Row(
         known.id,
         (Cell(known.name), Cell(blank_if_zero(pending)), state),
@@ -175,6 +181,8 @@ def sent_first_by_audience(start: SessionStart | None, glyphs: Glyphs, *, create
 
 def after(start: SessionStart | None) -> Content:
     """Say what another session would send first, as the audiences are now."""
+    if start is not None and start.refusal:
+        return safe_text((start.refusal, WARN))
     how = ("Start another session with ", ("n", STRONG), " or ", ("l", STRONG), ". ")
     return safe_text(*how, sent_first(start))
 
@@ -184,15 +192,17 @@ def before(start: SessionStart, folders: Sequence[str], *, has_traffic: bool) ->
 
     `has_traffic`: a demo imports events without a session.
     """
-    how = [
-        safe_text("No live session.", (f" {DEMO}" if has_traffic else "", MUTED)),
+    how = [safe_text("No live session.", (f" {DEMO}" if has_traffic else "", MUTED))]
+    if start.refusal:
+        return lines(*how, safe_text((start.refusal, WARN)))
+    how.append(
         safe_text(
             ("n", STRONG),
             " follows a folder or a growing file, ",
             ("l", STRONG),
             " receives Segment's webhooks; a session can do both.",
-        ),
-    ]
+        )
+    )
     if any(item.left.pending for item in start.audiences):
         how.append(safe_text(sent_first(start)))
     how.append(safe_text((LONG_SESSIONS, MUTED)))

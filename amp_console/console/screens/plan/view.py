@@ -1,6 +1,7 @@
 """The plan of a sync: what would be sent, before anything is sent."""
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -16,7 +17,7 @@ from amp_console.console.jobs.runs import RunJob, SyncOperation
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenLink, OpenRun, Replace
-from amp_console.console.screens.actions import Need
+from amp_console.console.screens.actions import Need, not_writable
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.plan import rows as plan_rows
@@ -36,6 +37,7 @@ No audience is chosen.
 Go back with Esc, mark audiences with space, and press s again."""
 
 NOT_READ = "Nothing was sent: the plan is still being read. Press y again to send this plan."
+KEYS_REFUSED = "Amplitude refused the keys: press 5 for Connections, then T to test them."
 TOO_SOON = "Nothing was sent yet. Press y again to send this plan."
 
 
@@ -121,7 +123,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         ordered = plan_rows.most_important_first(plan)
         grid.show([plan_rows.row(item, console_look) for item in ordered])
         grid.opens = "Users" if plan_rows.changes(plan) else ""
-        beforehand = [self._refused_keys()] if self.services.figures.are_keys_refused else []
+        beforehand = list(self._refusals())
         beforehand += plan_rows.concerns(plan, console_look)
         if not plan_rows.sends_nothing(plan):
             limits = self.session.connection.limits
@@ -134,9 +136,13 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         panel.border_subtitle = safe_text(plural(len(plan.audiences), "audience"))
         self._show_detail()
 
-    def _refused_keys(self) -> Content:
-        words = "Amplitude refused the keys: press 5 for Connections, then T to test them."
-        return safe_text((f"{self.services.glyphs.triangle} {words}", WARN))
+    def _refusals(self) -> Iterator[Content]:
+        """Why a request would not be sent, or would be refused, whatever it is about."""
+        sign = self.services.glyphs.triangle
+        if (why := not_writable(self.services)) is not None:
+            yield safe_text((f"{sign} {why}", WARN), max_length=300)
+        if self.services.figures.are_keys_refused:
+            yield safe_text((f"{sign} {KEYS_REFUSED}", WARN))
 
     def _show_headline(self) -> None:
         """Show what the plan sends, and what else has become pending."""
@@ -213,7 +219,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         if self._plan is None:
             return NOT_READ
         if plan_rows.sends_nothing(self._plan):
-            return "There is nothing to send."
+            return plan_rows.nothing(self._plan)
         return super().disabled_reason(action)
 
     def on_grid_opened(self) -> None:

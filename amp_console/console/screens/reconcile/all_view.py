@@ -9,7 +9,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.widgets import Static
 
-from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.reconcile import (
@@ -20,6 +19,7 @@ from amp_console.console.jobs.reconcile import (
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenReconcile
+from amp_console.console.screens.actions import read_only_reason
 from amp_console.console.screens.base import COPY_ROW, BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.screens.reconcile.all_rows import (
@@ -341,4 +341,4 @@ def _reason_not_to_repair(session: Session, audiences: Sequence[ComparedAudience
         return f"{names} no known differences."
     if all(item.is_settled for item in audiences if item.comparison):
         return NOTHING_LEFT
-    return refusal(session.connection) if session.connection.read_only else None
+    return read_only_reason(session.connection)
