@@ -262,6 +262,25 @@ async def test_the_run_under_the_cursor_is_shown_below_the_list(harness: Console
         assert pilot.app.screen.query_one("#bars").has_focus
 
 
+async def test_a_bar_has_the_same_width_whichever_run_was_shown_before(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.read([event("u-1", True, audience="high_value_shoppers")])
+        await workspace.sync()
+        workspace.read([event("u-2", True, audience="high_value_shoppers")])
+        workspace.set_faults()
+        simulator.faults.add(Answer(500), Call.MEMBERSHIP)
+        await workspace.sync()
+    async with harness.open(size=(80, 24)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "· run 2 ", "0/1")  # its long words take room from its bar
+        await pilot.press("j")
+        await until_shown(pilot, "· run 1 ", "1/1")
+        assert picture(pilot).count(PLAIN.full) == 8
+
+
 async def test_a_comparison_counts_no_requests_as_it_sends_nothing(
     harness: ConsoleHarness,
 ) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell
+from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell, shortened_path
 from amp_console.console.widgets.grid.columns import (
     GAP,
     ColumnLayout,
@@ -225,14 +225,16 @@ def test_the_first_name_is_whole_before_a_column_that_can_be_left_out_is_shown()
     ],
 )  # fmt: skip
 def test_a_path_is_cut_in_the_middle_or_where_it_begins(path: str, width: int, shown: str) -> None:
-    text = fitted_text(path, width, False, is_path=True)
+    text = fitted_text(path, width, False, shorten=shortened_path)
     assert text.rstrip() == shown
     assert cell_len(text) == width
 
 
 def test_paths_that_differ_in_their_last_folder_look_different() -> None:
     begin, end = "/var/lib/segment/exports/archive/", "/events.ndjson"
-    one, two = (fitted_text(begin + day + end, 30, False, is_path=True) for day in ("11", "12"))
+    one, two = (
+        fitted_text(begin + day + end, 30, False, shorten=shortened_path) for day in ("11", "12")
+    )
     assert one != two
 
 

@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.search_answer import SearchAnswer
-from amp_console.console.widgets.grid import Cell, Column, Row
+from amp_console.console.widgets.grid import Cell, Column, Row, shortened_path
 from amp_console.console.words import aged, folder_of
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
@@ -116,7 +116,7 @@ def invalid_row(group: InvalidGroup) -> Row:
     """Events that are invalid for one reason, with the place of the first one."""
     first = _line_of_file(group.samples[0]) if group.samples else ""
     count = Cell(f"{group.count:,}", "bad")
-    return Row(group.reason, (Cell(group.reason), count, Cell(first, is_path=True)))
+    return Row(group.reason, (Cell(group.reason), count, Cell(first, shorten=shortened_path)))
 
 
 def where(event: InvalidEvent) -> str:

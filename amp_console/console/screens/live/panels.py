@@ -18,7 +18,7 @@ from amp_console.console.screens.live.headline import shared_folder, trouble
 from amp_console.console.screens.live.start import READY, SessionStart, ready_row
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.texts import safe_text
-from amp_console.console.widgets.grid import Column, Grid, Row
+from amp_console.console.widgets.grid import Column, Grid, Row, shortened_path
 from amp_console.console.widgets.grid.columns import fitted_text
 from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.steady_text import FittedText, SteadyText
@@ -231,5 +231,5 @@ class LiveSources(Horizontal):
     def _show_folder(self) -> None:
         panel, more = self.query_one("#sources"), services_of(self).glyphs.more
         room = panel.size.width - len(IN_FOLDER)
-        path = fitted_text(self._folder, room, False, more, is_path=True).strip()
+        path = fitted_text(self._folder, room, False, more, shortened_path).strip()
         panel.border_title = safe_text(f"{IN_FOLDER}{path}" if self._folder else SOURCES)

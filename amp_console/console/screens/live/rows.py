@@ -19,7 +19,7 @@ from amp_console.console.texts import (
     lines,
     safe_text,
 )
-from amp_console.console.widgets.grid import Cell, Column, Row
+from amp_console.console.widgets.grid import Cell, Column, Row, shortened_path
 from amp_console.console.words import at, byte_size, clock, lasting
 from amp_console.ledger.event_log import by_whom
 from amp_console.ledger.outcomes import PAUSED, WAITING, at_the_end
@@ -268,7 +268,7 @@ def _source_row(
     path = PurePath(source.name)
     kind = "webhooks" if source.name.startswith("http") else "bucket"
     folder = "" if is_shared else str(path.parent)
-    where = Cell(kind, "dim") if is_address else Cell(folder, "dim", is_path=True)
+    where = Cell(kind, "dim") if is_address else Cell(folder, "dim", shorten=shortened_path)
     if source.is_known:
         where = Cell(f"nothing new in {folder}" if folder else "nothing new", "dim")
     read = "" if source.position is None else byte_size(source.position)

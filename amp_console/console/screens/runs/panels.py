@@ -123,7 +123,7 @@ class ProgressPanel(Vertical):
         return next((line for line in lines if line.audience_id == audience_id), None)
 
     def on_resize(self) -> None:
-        """Fit the bars to the new width."""
+        """Fit the texts and the number of audiences to the new size."""
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
@@ -135,21 +135,8 @@ class ProgressPanel(Vertical):
             self._show_texts(self._view)
 
     def _show_bars(self, view: RunView) -> None:
-        grid, glyphs, size = (
-            self.query_one("#bars", Grid),
-            services_of(self).glyphs,
-            self.screen.size,
-        )
-        room = grid.size.width or size.width - 4
-
-        def sizes() -> list[int]:
-            return [grid.fitting.width_of(at, room) for at in (run_rows.BAR, run_rows.DOING)]
-
-        for _ in range(2):  # names in the first rows may take room from the bars
-            drawn = sizes()
-            grid.show([run_rows.audience_row(line, glyphs, *drawn) for line in view.lines])
-            if sizes() == drawn:
-                break
+        grid, glyphs = self.query_one("#bars", Grid), services_of(self).glyphs
+        grid.show([run_rows.audience_row(line, glyphs) for line in view.lines])
         self._show_texts(view)
         grid.styles.height = min(len(view.lines), self._most_rows()) + 1
 

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.console import run_view
-from amp_console.console.glyphs import Glyphs, bar, sparkline
+from amp_console.console.glyphs import Glyphs, sparkline
 from amp_console.console.lifecycle import is_open
 from amp_console.console.replay import AudienceMoment, Bucket, Replay
 from amp_console.console.routes import MainScreen
@@ -31,10 +31,9 @@ SPEEDS = (1, 10, 60, 600)
 STEPS = 20  # seek steps from the start to the end
 MAX_REQUESTS = 20_000  # that are played back; a live session may have sent more
 MARGIN = 14  # columns of the chart's labels and the panel's frame
-BAR = 20  # columns
 AUDIENCES = (
     Column("Audience", 14, flex=2),
-    Column("", BAR, rank=3),
+    Column("", 20, rank=3),
     Column("Delivered", 13, right=True),
     Column("Requests", 8, right=True, rank=2),
     Column("Rejected", 8, right=True, rank=1),
@@ -261,11 +260,7 @@ def _audience_row(item: AudienceMoment, end: RunLine | None, glyphs: Glyphs) -> 
         item.audience_id,
         (
             Cell(item.name),
-            Cell(
-                bar(glyphs, item.done, item.total, BAR) if item.total else "",
-                "accent",
-                is_bar=True,
-            ),
+            Cell("", "accent", share=item.done / item.total if item.total else None),
             Cell(f"{item.done - item.rejected:,}/{item.total:,}" if item.total else glyphs.dash),
             Cell(f"{item.requests:,}"),
             Cell(blank_if_zero(item.rejected), "bad"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from amp_console.console.glyphs import Glyphs, bar
+from amp_console.console.glyphs import Glyphs
 from amp_console.console.run_lines import RunLine
 from amp_console.console.run_view import RunView
 from amp_console.console.run_words import request_answer, request_operation, shortened
@@ -30,7 +30,6 @@ from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.sync.queries.person import brief_reason
 from amp_console.text import blank_if_zero
 
-BAR, DOING = 1, 5  # the columns of the bars, and of what audiences are doing
 AUDIENCES = (
     Column("Audience", 12, flex=2),
     Column("", 8, flex=4),
@@ -99,25 +98,26 @@ def sign(status: str, word: str, glyphs: Glyphs) -> str:
     }.get(status, glyphs.live)
 
 
-def audience_row(line: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> Row:
-    """One audience of the run, with a bar and words that fit their columns."""
+def audience_row(line: RunLine, glyphs: Glyphs) -> Row:
+    """One audience of the run, with its bar and what it is doing."""
     total = line.done if line.total is None else line.total
+    share = line.done / total if total else 1.0
     has_bar = total > 0 and line.total is not None
-    shown = bar(glyphs, line.done, total, bar_width) if has_bar else ""
+    tone = "good" if line.is_over and line.done >= total else "accent"
     of_total = "" if line.total is None else f"/{total:,}"
     return Row(
         line.audience_id,
         (
             Cell(line.name),
-            Cell(shown, "good" if line.is_over and line.done >= total else "accent", is_bar=True),
+            Cell("", tone, share=share if has_bar else None),
             Cell(f"{line.delivered:,}{of_total}" if total else glyphs.dash),
             Cell(number(line.counts.requests, glyphs)),
             Cell(blank_if_zero(line.counts.rejected), "bad"),
-            Cell(shortened(progress(line), width, glyphs.more), line.tone),
+            Cell(progress(line), line.tone, shorten=shortened),
         ),
         (
             line.name,
-            line.done / total if total else 1.0,
+            share,
             total,
             line.counts.requests,
             line.counts.rejected,

@@ -6,7 +6,7 @@ from amp_console.console.context import Services
 from amp_console.console.jobs.refresh import RefreshJob
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.texts import MUTED, Part
-from amp_console.console.widgets.grid import Cell, Column, Row
+from amp_console.console.widgets.grid import Cell, Column, Row, shortened_path
 from amp_console.console.words import aged, lasting
 from amp_console.sync.sources.known import KnownSource, Origin, SourceState
 from amp_console.text import local_time, plural
@@ -128,12 +128,15 @@ def row(services: Services, source: KnownSource) -> Row:
     return Row(
         source.key,
         (
-            Cell(f"{indent}{source.name}", is_path=source.origin is Origin.FILES),
+            Cell(
+                f"{indent}{source.name}",
+                shorten=shortened_path if source.origin is Origin.FILES else None,
+            ),
             Cell(kind_of(source), "dim"),
             Cell(now.label, now.tone),
             Cell(plural(read, *NOUNS[source.origin]) if read or source.read_at else ""),
             last,
-            Cell(newest, is_path=True),
+            Cell(newest, shorten=shortened_path),
             Cell(now.error, "bad" if now.tone == "bad" else now.tone),
         ),
         (source.name, kind_of(source), now.label, read, -(source.read_at or 0), newest, now.error),

@@ -1,6 +1,6 @@
 """A table that paints only the visible lines: as fast with a million rows as with ten."""
 
-from amp_console.console.widgets.grid.columns import Column
+from amp_console.console.widgets.grid.columns import Column, shortened_path
 from amp_console.console.widgets.grid.painter import Age
 from amp_console.console.widgets.grid.rows import (
     Cell,
@@ -31,5 +31,6 @@ __all__ = [
     "no_match",
     "parts_cell",
     "rows_or_pages",
+    "shortened_path",
     "stop_choosing",
 ]

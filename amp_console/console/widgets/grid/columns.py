@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from amp_console.console.widgets.grid.rows import Cell, CellPart, Row
+from amp_console.console.widgets.grid.rows import Cell, CellPart, Row, Shorten
 from amp_console.text import clean
 
 GAP = 2  # columns between two cells
 LEAD = 2  # columns before the first cell: the cursor and the mark
 MAX_LENGTH = 300  # characters of a cell; no screen is wider
+LEAST_PATH = 8  # columns from which on a path is shortened in the middle
 SHOWS_BEGIN = 16  # columns from which on a shortened path also shows its beginning
 LEAST_FLEX = 4  # columns that a flexible one has at least
 FIRST_NAME = 24  # columns that a name in the first column always gets
@@ -74,7 +75,8 @@ class ColumnLayout:
         """Fit the columns to these cells.
 
         A column of numbers stays up to `HELD` columns wider than its cells while there are rows:
-        otherwise all columns would move whenever a number gains or loses a digit.
+        otherwise all columns would move whenever a number gains or loses a digit. A bar needs no
+        more than its column's width.
         """
         grown = [
             (at, not column.narrows)
@@ -86,7 +88,7 @@ class ColumnLayout:
         for row in measured:
             for at, is_whole in grown:
                 cell = row.cells[at]
-                full = full_width(cell)
+                full = full_width(cell) if cell.share is None else self.columns[at].width
                 least = full if is_whole else least_width(cell)
                 found = CellWidths(least, full, cell_len(cell.text))
                 sizes[at] = CellWidths(*map(max, sizes[at], found))
@@ -336,21 +338,22 @@ def _length(parts: Sequence[CellPart]) -> int:
 
 
 @lru_cache(maxsize=16_384)
-def fitted_text(text: str, width: int, right: bool, more: str = "…", is_path: bool = False) -> str:
+def fitted_text(
+    text: str, width: int, right: bool, more: str = "…", shorten: Shorten | None = None
+) -> str:
     """Return text that takes exactly `width` columns and contains no control characters.
 
-    A shortened text ends in `more`; a shortened path keeps its beginning and its end. So does a
-    text that ends in parentheses: they tell audiences of one name apart.
+    If even the text that `shorten` returns is too long, it is cut off, and ends in `more`. A text
+    that ends in parentheses keeps them: they tell audiences of one name apart.
     """
     shown = clean(text, MAX_LENGTH)
-    size = cell_len(shown)
-    if size <= width:
-        gap = " " * (width - size)
+    if shorten is not None and cell_len(shown) > width:
+        shown = clean(shorten(text, width, more), MAX_LENGTH)
+    gap = " " * (width - cell_len(shown))
+    if cell_len(shown) <= width:
         return gap + shown if right else shown + gap
     if width <= 0:
         return ""
-    if is_path and width >= 8:
-        return _cut_in_the_middle(text, width, more)
     if shown.endswith(")") and width >= SHOWS_BEGIN:
         return _cut_before_the_end(shown, width, more)
     return str(set_cell_size(shown, width - 1)) + more
@@ -371,11 +374,13 @@ def _last_columns(text: str, room: int) -> str:
     return end
 
 
-def _cut_in_the_middle(text: str, width: int, more: str) -> str:
+def shortened_path(text: str, width: int, more: str) -> str:
     """Shorten a path, keeping its last folders and the file name.
 
     It also keeps its beginning, unless there is too little room to recognize either.
     """
+    if width < LEAST_PATH:
+        return text
     shown = clean(text, 10 * MAX_LENGTH)
     begin = max(2, width // 6) if width >= SHOWS_BEGIN else 0
     most = width - 1 - begin  # the width of the end

@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.geometry import Size
 from textual.strip import Strip
 
-from amp_console.console.glyphs import Glyphs
+from amp_console.console.glyphs import Glyphs, bar
 from amp_console.console.widgets.grid.columns import (
     GAP,
     LEAD,
@@ -136,13 +136,14 @@ class LinePainter:
                     Segment(part.text, palette.style(part.tone, ground))
                     for part in fitted_parts(cell, item.width, glyphs.more)
                 ]
+            elif cell.share is not None:
+                drawn = bar(glyphs, cell.share, 1, item.width)
+                segments.append(Segment(drawn, palette.style(cell.tone, ground)))
             else:
                 current = cell.text
                 if cell.since is not None and self._ages is not None:
                     current = self._ages.paint(cell.since)
-                if cell.is_bar:
-                    current = current[: item.width]
-                text = fitted_text(current, item.width, column.right, glyphs.more, cell.is_path)
+                text = fitted_text(current, item.width, column.right, glyphs.more, cell.shorten)
                 segments.append(Segment(text, palette.style(cell.tone, ground)))
             segments.append(Segment(" " * GAP, base))
         return Strip(segments[:-1]).adjust_cell_length(width, base)

@@ -22,21 +22,26 @@ class CellPart(NamedTuple):
     is_optional: bool = False
 
 
+Shorten = Callable[[str, int, str], str]
+"""Shortens a text to a number of columns, if it can; the third argument is the sign for more."""
+
+
 class Cell(NamedTuple):
     """One cell's text and its tone: good, warn, bad, dim, accent or "".
 
     `since` is a time in microseconds since 1970 whose age the cell shows: `text` is the age when
     the row was created, and the grid paints the current one. `parts` form the text; only the first
-    ones are shown if there is no room for all. A path is shortened in the middle, and a bar is cut
-    without a sign for more.
+    ones are shown if there is no room for all. `shorten` shortens a text that does not fit, instead
+    of cutting off its end. `share` is how much of something is done, from 0.0 to 1.0: the cell has
+    no text, but a bar as wide as its column.
     """
 
     text: str
     tone: str = ""
     since: int | None = None
     parts: tuple[CellPart, ...] = ()
-    is_path: bool = False
-    is_bar: bool = False
+    shorten: Shorten | None = None
+    share: float | None = None
 
 
 def parts_cell(parts: Sequence[CellPart]) -> Cell:
