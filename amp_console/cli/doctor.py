@@ -78,6 +78,7 @@ def _findings() -> Iterator[Finding]:
     if not connections:
         yield Finding("connections", True, "none yet; create one with: amp-console connect NAME …")
     for connection in connections:
+        yield from _address(connection)
         yield _keys(connection, ring)
         yield from _segment(connection, ring)
         yield from _ledger(connection)
@@ -95,6 +96,21 @@ def _network() -> Iterator[Finding]:
         yield Finding("network", item.is_valid, f"{item.variable}: {item.text}")
 
 
+def _address(connection: "Connection") -> Iterator[Finding]:
+    """The address of Amplitude, if it is not that of the region."""
+    from amp_console.connections import SettingsError
+    from amp_console.sync.connection_options import edited_base_url
+
+    if connection.base_url is None:
+        return
+    try:
+        url = edited_base_url(connection.base_url, f"the connection “{connection.name}”")
+    except SettingsError as error:
+        yield Finding("address", False, str(error))
+    else:
+        yield Finding("address", True, f"{connection.name}: {url}")
+
+
 def _keys(connection: "Connection", ring: "Keyring") -> Finding:
     from amp_console.connections import KeysError, find_keys
 
@@ -107,16 +123,23 @@ def _keys(connection: "Connection", ring: "Keyring") -> Finding:
 
 def _segment(connection: "Connection", ring: "Keyring") -> Iterator[Finding]:
     """The Segment space, if there is one, and whether the keyring has its tokens."""
-    from amp_console.connections import KeysError, find_profiles_token, find_public_token
+    from amp_console.connections import (
+        KeysError,
+        SettingsError,
+        find_profiles_token,
+        find_public_token,
+    )
+    from amp_console.sync.segment_space import space_base_url
 
     space = connection.segment
     if space is None:
         return
-    where = f"{connection.name}: space {space.id} in {space.base_url or space.region.label}"
+    where = f"{connection.name}: space {space.id}"
     try:
+        where += f" in {space_base_url(space) or space.region.label}"
         find_public_token(space, ring)
         find_profiles_token(space, ring)
-    except KeysError as error:
+    except (KeysError, SettingsError) as error:
         yield Finding("segment", False, f"{where}. {error}")
     else:
         profiles = "with" if space.profiles_item else "without"

@@ -4,14 +4,13 @@ Nothing in it is an error: invalid values are reported and ignored.
 """
 
 import json
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from amp_console.connections.saved_views import SavedView, parsed_views, written
 from amp_console.connections.settings_errors import SettingsError
-from amp_console.connections.settings_file import SettingsFile
+from amp_console.connections.settings_file import SettingsFile, parsed
 
 SECTION = "console"
 KNOWN = ("theme", "ascii", "notify", "keys", "views", "view")
@@ -39,7 +38,7 @@ class Preferences(NamedTuple):
 def read_preferences(file: Path) -> Preferences:
     """Return the preferences. Raises nothing: errors are in `problems`."""
     try:
-        section = tomllib.loads(SettingsFile(file).read()).get(SECTION, {})
+        section = parsed(SettingsFile(file).read()).get(SECTION, {})
     except SettingsError as error:
         return Preferences(problems=(str(error),))
     except ValueError as error:
@@ -86,7 +85,7 @@ def keep_views(
     with settings.locked():
         text = settings.read()
         try:
-            section = tomllib.loads(text).get(SECTION, {})
+            section = parsed(text).get(SECTION, {})
             known, _ = parsed_views(section.get("views", {}))
             views = {name: written(item) for name, item in change(known).items()}
             settings.write(put(put(text, SECTION, "views", views), SECTION, "view", view))

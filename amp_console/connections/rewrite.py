@@ -1,6 +1,5 @@
 """Rewriting the settings file without losing people's comments and unknown keys."""
 
-import tomllib
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from amp_console.connections.connection import Connection, Limits
 from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.segment_space import SegmentSpace
 from amp_console.connections.settings import Settings, parse_settings
+from amp_console.connections.settings_file import parsed
 
 _HEADER = "# amp-console's connections. Their keys are in the keyring, not here.\n\n"
 _TABLES: dict[str, type[msgspec.Struct]] = {
@@ -44,15 +44,16 @@ def rewrite(text: str, settings: Settings) -> str:
 def put(text: str, section: str, key: str, value: object) -> str:
     """Return the text of a settings file with this value for a key of a section.
 
-    Raises ValueError if the text isn't TOML, or is arranged in a way that can't be edited safely.
+    Raises ValueError as `parsed` does, or if the text is arranged in a way that can't be edited
+    safely.
     """
-    before = tomllib.loads(text)
+    before = parsed(text)
     try:
         document = tomlkit.parse(text or _HEADER)
         headings = _headings(document)
         document.setdefault(section, tomlkit.table())[key] = value
         changed = _written(document, headings)
-        after = tomllib.loads(changed)
+        after = parsed(changed)
     except Exception as error:  # as above
         raise ValueError(_UNUSUAL) from error
     if after != before | {section: before.get(section, {}) | {key: value}}:

@@ -1,6 +1,5 @@
 """The content of the settings file, as values."""
 
-import tomllib
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -8,6 +7,7 @@ import msgspec
 from amp_console.connections.connection import Connection
 from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.segment_space import SegmentSpace
+from amp_console.connections.settings_file import parsed
 
 _T = TypeVar("_T")
 
@@ -53,10 +53,10 @@ class _TopLevel(msgspec.Struct, frozen=True):
 def parse_settings(text: str) -> Settings:
     """Return the settings in a text.
 
-    Raises ValueError if it isn't TOML, a value is invalid, or two connections have the same name.
-    The text of the error names the key.
+    Raises ValueError as `parsed` does, or if a value is invalid, or two connections have the same
+    name. The text of the error names the key.
     """
-    top = _convert(tomllib.loads(text), _TopLevel, "")
+    top = _convert(parsed(text), _TopLevel, "")
     connections = tuple(
         _convert({**entry, "id": id_}, Connection, f"connections.{id_}")
         for id_, entry in top.connections.items()

@@ -2,15 +2,28 @@
 
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from amp_console.connections.folders import make_private
 from amp_console.connections.read_only import SettingsReadOnly
 from amp_console.connections.settings_errors import SettingsError
 
 _PATIENCE = 10.0  # seconds; a save takes milliseconds
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return what a settings file contains.
+
+    Raises ValueError if it isn't TOML, or is nested too deeply to be read.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 class SettingsFile:

@@ -58,7 +58,7 @@ def public_client(
     from amp_console.segment.calls import CallOptions  # noqa: PLC0415
     from amp_console.segment.client import PublicClient  # noqa: PLC0415
 
-    url = _base_url(space) or public_url(space.region)
+    url = space_base_url(space) or public_url(space.region)
     return PublicClient(url, token, CallOptions(on_wait=on_wait))
 
 
@@ -69,11 +69,12 @@ def profiles_client(
     from amp_console.segment.calls import CallOptions  # noqa: PLC0415
     from amp_console.segment.client import ProfilesClient  # noqa: PLC0415
 
-    url = _base_url(space) or profiles_url(space.region)
+    url = space_base_url(space) or profiles_url(space.region)
     return ProfilesClient(url, space.id, token, CallOptions(on_wait=on_wait))
 
 
-def _base_url(space: SegmentSpace) -> str | None:
+def space_base_url(space: SegmentSpace) -> str | None:
+    """Return the address that replaces those of both APIs, if any. Raises `SettingsError`."""
     return space.base_url and edited_base_url(space.base_url, f"the Segment space {space.id}")
 
 

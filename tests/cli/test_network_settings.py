@@ -87,6 +87,25 @@ def test_a_base_url_that_was_edited_by_hand_to_nonsense_ends_with_a_sentence(
     assert "Nothing was sent. Correct its base_url" in ended.err
 
 
+@pytest.mark.parametrize(
+    "address", ["ftp://127.0.0.1", "https://ana:example-password@[", "https://"]
+)
+def test_the_doctor_finds_a_base_url_that_was_edited_by_hand_to_nonsense(
+    simulator: Simulator, tmp_path: Path, address: str
+) -> None:
+    operator = Operator(tmp_path, simulator)
+    assert operator.connect().status == 0
+    assert f"acme: {simulator.base_url}" in operator.run("doctor").out
+    (settings,) = operator.home.rglob("*.toml")
+    settings.write_text(settings.read_text().replace(simulator.base_url, address))
+    ended = operator.run("doctor")
+    assert ended.status == 1
+    (finding,) = [line for line in ended.out.splitlines() if "address" in line.split()[:2]]
+    assert finding.startswith("check  address")
+    assert "The settings of the connection “acme” can't be used." in finding
+    assert "example-password" not in ended.out
+
+
 def test_a_home_of_an_unknown_user_ends_with_a_sentence(behind_tls: Operator) -> None:
     ended = behind_tls.run("connections", more={"AMP_CONSOLE_HOME": "~no-such-user/x"})
     assert ended.status == 2

@@ -311,6 +311,9 @@ def test_an_address_that_was_broken_by_hand_is_wrong_usage_and_the_ledger_still_
     assert one.status == 2
     assert "should be     in the cohort" in one.out
     assert reason in one.err
+    (finding,) = [line for line in operator.run("doctor").out.splitlines() if "  segment " in line]
+    assert finding.startswith("check")
+    assert reason in finding
 
 
 @pytest.mark.parametrize("service", ["segment", "amplitude"])

@@ -111,8 +111,11 @@ def test_a_wrong_value_is_reported_and_ignored(file: Path, text: str, words: str
     assert words in only
 
 
-def test_settings_that_are_no_toml_prefer_nothing(file: Path) -> None:
-    (only,) = told(file, "[console")
+@pytest.mark.parametrize(
+    "text", ["[console", f"x = {'[' * 20_000}{']' * 20_000}"], ids=["unfinished", "nested"]
+)
+def test_settings_that_are_no_toml_prefer_nothing(file: Path, text: str) -> None:
+    (only,) = told(file, text)
 
     assert "can't be read" in only
 

@@ -217,6 +217,7 @@ def test_tables_in_any_order_are_edited(store: ConnectionStore, file: Path) -> N
 
 
 SHOP = '[connections.shop]\nname = "Shop"\napp_id = 1\nowner_email = "owner@example.com"\n'
+NESTED = "[" * 20_000 + "]" * 20_000
 TORN_APART = """\
 [connections]
 [other.b]
@@ -326,6 +327,7 @@ def test_a_file_from_a_windows_editor_is_read(store: ConnectionStore, file: Path
         (SHOP + "limits.timeout = nan", r"connections\.shop\.limits: timeout must be more than 0"),
         (SHOP + "limits.first_batch = 100001", r"connections\.shop\.limits: first_batch must be"),
         (SHOP + SHOP.replace(".shop", ".blog"), "two connections are called “Shop”"),
+        pytest.param(SHOP + f"x = {NESTED}", "it is nested too deeply", id="nested"),
     ],
 )
 def test_a_damaged_file_is_reported_and_left_alone(
