@@ -987,22 +987,60 @@ async def test_refused_keys_are_not_tried_for_every_audience(
     assert report.pending == 5
 
 
+BUSY = LiveOptions(flush_seconds=0.05, retry_after=600, retry_busy=0.04)
+
+
+def is_busy(session: Session) -> bool:
+    """Whether another process is at an audience of the session."""
+    return any("is delivering this" in audience.state for audience in session.now().audiences)
+
+
 async def test_another_process_at_an_audience_is_waited_for(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """For a second, not for as long as after a failure."""
     workspace.enter("u1")
     await workspace.sync()
-    options = LiveOptions(flush_seconds=0.05, retry_after=600, retry_busy=0.05)
+    async with Session(workspace, tmp_path, BUSY) as session:
+        with workspace.ledger.lease(workspace.audience().id):
+            session.write(lines("u2", at=1))
+            await until(lambda: is_busy(session))
+        await until(is_in(workspace, "u1", "u2"))
+
+
+async def test_a_session_that_ends_waits_for_another_process_at_an_audience(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    def tries() -> int:
+        return workspace.waits.seconds.count(BUSY.retry_busy)
+
+    workspace.enter("u1")
+    await workspace.sync()
+    async with Session(workspace, tmp_path, BUSY) as session:
+        with workspace.ledger.lease(workspace.audience().id):
+            session.write(lines("u2", at=1))
+            await until(lambda: is_busy(session))
+            ending = asyncio.create_task(session.end())
+            await until(lambda: session.live is not None and session.live.ending.is_set())
+            before = tries()
+            await until(lambda: ending.done() or tries() > before + 1)
+        report = await ending
+    assert (report.status, report.pending) == (RunStatus.DELIVERED, 0)
+    assert is_in(workspace, "u1", "u2")()
+
+
+async def test_it_waits_no_longer_than_for_its_last_deliveries(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    options = msgspec.structs.replace(BUSY, grace=0.1)
     async with Session(workspace, tmp_path, options) as session:
         with workspace.ledger.lease(workspace.audience().id):
             session.write(lines("u2", at=1))
-            await until(
-                lambda: any(
-                    "is delivering this" in audience.state for audience in session.now().audiences
-                )
-            )
-        await until(is_in(workspace, "u1", "u2"))
+            await until(lambda: is_busy(session))
+            report = await session.end()
+    assert (report.status, report.pending) == (RunStatus.STOPPED, 1)
 
 
 async def test_two_sessions_on_one_ledger_send_no_one_twice(
