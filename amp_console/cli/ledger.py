@@ -208,13 +208,16 @@ class _CopyStopped(Exception):
 def _stoppable(meter: "ProgressMeter", kept: str) -> "Iterator[Observe]":
     """Yield a function that shows the progress, and ends the copying after Ctrl-C or SIGTERM.
 
-    `kept` is the sentence printed in that case. The copy is undone before the command ends.
+    `kept` is the sentence printed in that case. The copy is undone before the command ends, which
+    may take a while: what others have locked is waited for.
     """
     is_asked = False
 
     def ask_to_stop(_: int, __: FrameType | None) -> None:
         nonlocal is_asked
-        is_asked = True
+        if not is_asked:
+            is_asked = True
+            say("Stopping. What was copied is deleted.", err=True)
 
     def observe(now: "CopyProgress") -> None:
         if is_asked:

@@ -241,7 +241,8 @@ def test_ctrl_c_leaves_the_old_ledger_in_use(
         moving = synced.start("ledger", "move", url, "--yes")
         moving.wait_until(lambda: server.rows("SELECT 1 FROM pg_locks WHERE NOT granted") != [])
         moving.send(signal.SIGINT)
-    assert moving.wait() == 130
+        moving.wait_until(lambda: "Stopping." in moving.err)
+    assert moving.wait() == 130, (moving.out, moving.err)
     assert "Stopped. The old ledger is in use." in moving.err
     assert sums(file_of(synced)) == before
     assert not any(item.rows for item in sums(url))
