@@ -458,7 +458,7 @@ async def test_the_answer_of_a_long_request_is_a_key_away_in_a_small_terminal(
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter(*(f"user-{n}" for n in range(30)))
     async with harness.open(size=(100, 30)) as pilot:
-        await start_sync(pilot, "delivered")
+        await start_sync(pilot, "● delivered")
         await pilot.press("v")
         await until(pilot, lambda: console(pilot).screen.query_one("#full-log").has_focus)
         await pilot.press("enter")
@@ -483,7 +483,7 @@ async def test_keys_are_in_no_picture_and_in_no_copy(
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1")
     async with harness.open() as pilot:
-        await start_sync(pilot, "delivered")
+        await start_sync(pilot, "● delivered")
         await pilot.press("v")
         await until(pilot, lambda: console(pilot).screen.query_one("#full-log").has_focus)
         await pilot.press("enter")
@@ -502,7 +502,7 @@ async def test_the_log_can_be_switched_while_its_requests_are_read(
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1")
     async with harness.open() as pilot:
-        await start_sync(pilot, "delivered")
+        await start_sync(pilot, "● delivered")
         session = services(pilot).session
         assert session is not None
         with ExitStack() as count:
@@ -524,7 +524,7 @@ async def test_enter_on_an_audience_shows_its_requests_alone(harness: ConsoleHar
         workspace.enter("u-1")
         workspace.read([event("u-1", True, audience="trial")])
     async with harness.open() as pilot:
-        await start_sync(pilot, "delivered")
+        await start_sync(pilot, "● delivered")
         await pilot.press("enter")
 
         await until_shown(pilot, "Requests of shoppers")
