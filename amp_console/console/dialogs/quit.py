@@ -131,7 +131,7 @@ class QuitDialog(Question[None]):
             case "wait":
                 for run in self._paused:
                     run.resume()
-                self.query_one("#stay", Button).focus()  # a second Enter must not stop the jobs
+                self.set_focus(None)  # a second Enter must neither stop the jobs nor stay
                 title = "Quitting when it is done…" if self._has_jobs else "Quitting…"
                 self._leave(title, "#wait")
             case "stop":
