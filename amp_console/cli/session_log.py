@@ -56,7 +56,8 @@ class LiveDocument(msgspec.Struct, frozen=True):
     """One line of `--json`: all audiences together; times in seconds.
 
     `updated` counts the members that the `valid` events changed. `queue_waiting` counts changes of
-    audiences that wait for the operator; `queue` excludes them.
+    audiences that wait for the operator; `queue` excludes them. `lag_95_omits_waits`: some changes
+    waited for the operator first, which does not count in `lag_95`.
     """
 
     at: str
@@ -69,6 +70,7 @@ class LiveDocument(msgspec.Struct, frozen=True):
     queue_waiting: int
     lag: float
     lag_95: float
+    lag_95_omits_waits: bool
     added: int
     removed: int
     rejected: int
@@ -142,6 +144,7 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
         queue_waiting=now.waiting,
         lag=round(now.lag, 3),
         lag_95=round(now.lag_95, 3),
+        lag_95_omits_waits=now.omits_waits,
         added=counts.added,
         removed=counts.removed,
         rejected=counts.rejected,
@@ -155,12 +158,13 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
 def figures_line(now: LiveSnapshot) -> str:
     """The figures on one line."""
     counts = now.counts
+    omitted = ", waits for you not counted" if now.omits_waits else ""
     return "  ".join(
         [
             f"{now.tally.read:,} read" + (f" ({news_of(now.updated)})" if now.tally.valid else ""),
             *([f"{now.tally.invalid:,} invalid"] if now.tally.invalid else []),
             f"pending {now.queue:,}" + (f" + {now.waiting:,} waiting" if now.waiting else ""),
-            f"lag {now.lag:.1f} s (95%: {now.lag_95:.1f} s)",
+            f"lag {now.lag:.1f} s (95%: {now.lag_95:.1f} s{omitted})",
             f"{counts.added:,} added, {counts.removed:,} removed",
             *([f"{counts.rejected:,} rejected"] if counts.rejected else []),
             plural(counts.requests, "request"),

@@ -1,6 +1,8 @@
 """What a live session prints while it reads files that were large at its start."""
 
-from amp_console.cli.session_log import backlog, details, figures_line
+import msgspec
+
+from amp_console.cli.session_log import backlog, details, figures_line, live_document
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.live.progress import LiveSnapshot
 from amp_console.sync.sources.protocols import SourceStatus
@@ -28,3 +30,12 @@ def test_events_that_are_invalid_are_counted_in_the_line() -> None:
     assert "5 read (nothing new)  2 invalid  pending" in figures_line(some)
     none = LiveSnapshot(1, 0.0, ReadCounts(read=3, valid=3), 0.0, (), ())
     assert "invalid" not in figures_line(none)
+
+
+def test_the_lag_of_most_changes_says_whether_waits_are_left_out() -> None:
+    now = LiveSnapshot(1, 0.0, ReadCounts(), 0.5, (), ())
+    assert "(95%: 0.5 s)" in figures_line(now)
+    assert not live_document(now).lag_95_omits_waits
+    omitted = msgspec.structs.replace(now, omits_waits=True)
+    assert "(95%: 0.5 s, waits for you not counted)" in figures_line(omitted)
+    assert live_document(omitted).lag_95_omits_waits
