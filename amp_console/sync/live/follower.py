@@ -216,7 +216,10 @@ class Follower:
                     await self._deliver()
                 except LedgerError as error:  # a full disk, say: it is tried again
                     self._note(str(error))
-                if self._hold.noted and self._tries_again():
+                is_busy = (
+                    self._worker.was_busy and not self._stop.is_asked
+                )  # but will not be for long
+                if self._hold.noted and (is_busy or not self._ending.is_set()):
                     self._backlog.merge(self._options.most_arrivals)
                     self._full.clear()
                     await self._timing.wait_for(self._full, self._retry_after())
@@ -224,14 +227,6 @@ class Follower:
             if self._is_last and not self._came.is_set():
                 self._is_done = True
                 return
-
-    def _tries_again(self) -> bool:
-        """Whether to try again what could not be delivered.
-
-        At the end of the session only another process is waited for, which is done soon.
-        """
-        is_ending = self._ending.is_set()
-        return not is_ending or (self._worker.was_busy and not self._stop.is_asked)
 
     async def close(self) -> FollowerEnd:
         """Count what is left after the session and record it with the run; raises `LedgerError`."""
