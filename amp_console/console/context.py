@@ -9,14 +9,17 @@ from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+import msgspec
 from textual.app import App, UnknownModeError
 from textual.dom import DOMNode, NoScreen
 from textual.screen import Screen
 from textual.signal import Signal
 
 from amp_console.connections import Connection, KeySource
+from amp_console.connections.read_only import RestrictedConnection
 from amp_console.console.alerts import AlertNotifier
 from amp_console.console.appearance import Appearance
+from amp_console.console.background import aside
 from amp_console.console.clipboard import Clipboard
 from amp_console.console.clock import AgeClock, ConnectionClock
 from amp_console.console.connection_statuses import ConnectionStatuses, OpenLedger
@@ -36,6 +39,7 @@ from amp_console.console.routes import Route
 from amp_console.console.saved_views import SavedViews
 from amp_console.console.segment_figures import SegmentFigures
 from amp_console.console.session import Session, Sessions
+from amp_console.console.settings_watch import SettingsWatch, post_mode
 from amp_console.console.words import ago
 from amp_console.ledger.errors import LedgerClosed
 from amp_console.sync.timing import Timing
@@ -285,6 +289,7 @@ class OpenConnections:
         self._count = 1
         self._opening = asyncio.Lock()
         self._of_screen: WeakKeyDictionary[Screen[Any], Services] = WeakKeyDictionary()
+        self._settings = SettingsWatch(first.environment)
         self.all: list[Services] = [first]
         self.front = first
         self.changed: Signal[None] = Signal(app, "other connections")
@@ -352,6 +357,18 @@ class OpenConnections:
             if connection.read_only:
                 services.jobs.stop_sending()
 
+    def _see_mode(self, stored: Connection) -> None:
+        """Use whether an open connection is read-only; another process may have changed that."""
+        services = self.find(stored)
+        if services is None or services.session is None:
+            return
+        known = services.session.connection
+        if isinstance(known, RestrictedConnection) or known.read_only == stored.read_only:
+            return
+        self.change(msgspec.structs.replace(known, read_only=stored.read_only))
+        post_mode(services.notifications, stored)
+        services.publish_ledger_change()
+
     def _opened(self, connection: Connection) -> OpenLedger | None:
         services = self.find(connection)
         if services is None or services.session is None:
@@ -398,6 +415,8 @@ class OpenConnections:
             for job in services.jobs.under_way:
                 job.progressed()
         self.statuses.refresh()
+        for stored in await aside(self._settings.changed):
+            self._see_mode(stored)
         front = self.front
         if front.session is None:
             return

@@ -243,8 +243,9 @@ async def test_a_pause_takes_events_in_and_sends_nothing(
         await until(pilot, lambda: work.is_over)
 
 
+@pytest.mark.parametrize("by", ["this console", "another process"])
 async def test_of_a_connection_that_becomes_read_only_nothing_more_is_sent(
-    harness: ConsoleHarness, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path, by: str
 ) -> None:
     file = connected_log(harness, tmp_path, "u1")
     async with harness.open() as pilot:
@@ -252,8 +253,13 @@ async def test_of_a_connection_that_becomes_read_only_nothing_more_is_sent(
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("5")
         await until_shown(pilot, "Acme prod")
-        await pilot.press("W")
+        if by == "this console":
+            await pilot.press("W")
+        else:
+            store = harness.environment.connections
+            store.change(store.get("Acme prod"), read_only=True)
         await until_notified(pilot, "is read-only now: nothing is sent")
+        await until_shown(pilot, "read-only")
         await pilot.press("4")
         with file.open("a") as more:
             more.write(lines("u2"))
@@ -264,6 +270,9 @@ async def test_of_a_connection_that_becomes_read_only_nothing_more_is_sent(
             await until_notified(pilot, "The connection “Acme prod” is read-only.")
         assert work.is_paused
         await cancelled(pilot, work)
+        store = harness.environment.connections
+        store.change(store.get("Acme prod"), read_only=False)
+        await until_notified(pilot, "can send and change things now")
     assert members(harness) == {"u1"}
 
 

@@ -46,6 +46,7 @@ from amp_console.console.screens.connections.rows import (
     row,
 )
 from amp_console.console.screens.footer import Labelled, UsefulActions
+from amp_console.console.settings_watch import post_mode
 from amp_console.console.texts import MUTED, TONE, WARN, Part, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
@@ -253,11 +254,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         before = msgspec.structs.replace(changed, read_only=not read_only)
         await in_thread(log_connection_saved, ledgers, before, changed, now=now)
         self.services.connections.change(changed)
-        is_, was = "is read-only now: nothing is sent", "can send and change things now"
-        if not changed.read_only:
-            is_, was = was, is_
-        self.services.notifications.withdraw(f"“{connection.name}” {was}.")
-        self.services.notifications.post(f"“{connection.name}” {is_}.")
+        post_mode(self.services.notifications, changed)
         self.services.publish_ledger_change()
 
     # Deleting.
