@@ -19,7 +19,7 @@ from amp_console.connections import Connection, KeySource
 from amp_console.connections.read_only import RestrictedConnection
 from amp_console.console.alerts import AlertNotifier
 from amp_console.console.appearance import Appearance
-from amp_console.console.background import aside
+from amp_console.console.background import in_thread
 from amp_console.console.clipboard import Clipboard
 from amp_console.console.clock import AgeClock, ConnectionClock
 from amp_console.console.connection_statuses import ConnectionStatuses, OpenLedger
@@ -415,7 +415,7 @@ class OpenConnections:
             for job in services.jobs.under_way:
                 job.progressed()
         self.statuses.refresh()
-        for stored in await aside(self._settings.changed):
+        for stored in await in_thread(self._settings.changed):
             self._see_mode(stored)
         front = self.front
         if front.session is None:
