@@ -18,7 +18,7 @@ from textual.widgets import Input, Static
 
 from amp_console.console import LaunchOptions
 from amp_console.console.badges import states_now
-from amp_console.console.dialogs.form import ask_path
+from amp_console.console.dialogs.form import Mistake, ask_path
 from amp_console.console.dialogs.live import FollowRequest, follow_dialog
 from amp_console.console.glyphs import ASCII, PLAIN
 from amp_console.console.jobs.live import LiveJob, OpenSource, paths
@@ -734,6 +734,11 @@ async def test_why_a_session_never_began_is_in_the_log(harness: ConsoleHarness) 
         await until_shown(pilot, "✖", "endpoint nonsense is not the address")
 
 
+async def until_objected(pilot: Pilot[None], text: str) -> None:
+    """Wait until the form objects with a text, wherever a long path in it wraps."""
+    await until(pilot, lambda: text in str(pilot.app.screen.query_one(Mistake).content))
+
+
 async def test_a_path_where_nothing_is_yet_is_followed_once_that_is_confirmed(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
@@ -745,11 +750,12 @@ async def test_a_path_where_nothing_is_yet_is_followed_once_that_is_confirmed(
     async with harness.open() as pilot:
         await ask_to_follow(pilot)
         await answer(pilot, str(absent))
-        await until_shown(pilot, "absent.ndjson does not exist yet", "first sends 1")
+        await until_objected(pilot, "absent.ndjson does not exist yet")
+        await until_shown(pilot, "first sends 1")
         assert services(pilot).jobs.live is None
         other = absent.with_name("other.ndjson")
         await answer(pilot, str(other))  # confirming one path confirms no other
-        await until_shown(pilot, "other.ndjson does not exist yet")
+        await until_objected(pilot, "other.ndjson does not exist yet")
         await pilot.press("enter")
         await until(pilot, lambda: services(pilot).jobs.live is not None)
         work = services(pilot).jobs.live
@@ -768,11 +774,11 @@ async def test_enter_twice_confirms_nothing_that_could_not_be_read(
     async with harness.open() as pilot:
         await ask_to_follow(pilot)
         await answer(pilot, str(tmp_path / "absent.ndjson"))
-        await until_shown(pilot, "absent.ndjson does not exist yet")
+        await until_objected(pilot, "absent.ndjson does not exist yet")
         await pilot.press("enter")
         await pilot.pause()
         assert services(pilot).jobs.live is None
-        await until_shown(pilot, "absent.ndjson does not exist yet")
+        await until_objected(pilot, "absent.ndjson does not exist yet")
 
 
 async def test_a_letter_replaces_the_path_that_is_put_forward(harness: ConsoleHarness) -> None:
