@@ -23,7 +23,7 @@ class SettingsWatch:
         if version == self._seen:
             return ()
         self._seen = version
-        with suppress(SettingsError):  # whoever reads them next reports it
+        with suppress(SettingsError):  # the next screen that reads them reports it
             return self._store.all()
         return ()
 
