@@ -31,6 +31,7 @@ from amp_console.ledger.locks import AudienceBusy, SourceBusy
 from amp_console.ledger.members import NewestChanges, known_members, merge
 from amp_console.ledger.opening import examine_server
 from amp_console.ledger.overview import overview, problems
+from amp_console.ledger.postgres import schema
 from amp_console.ledger.postgres.address import read_address
 from amp_console.ledger.postgres.connection import PostgresDb
 from amp_console.ledger.postgres.sql import translate
@@ -134,6 +135,24 @@ def test_a_ledger_of_a_newer_version_is_left_alone(
         finally:
             run(f"{set_version} - 1")
         assert ledger.read(all_audiences) == []
+
+
+@postgresql_only
+def test_a_session_that_is_lost_in_the_middle_of_a_migration_leaves_the_ledger_as_before(
+    empty_ledger: EmptyLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = empty_ledger()
+    with open_ledger(url) as ledger:
+        start(ledger)
+    lost = ("CREATE TABLE of_the_next_version ()", "SELECT pg_terminate_backend(pg_backend_pid())")
+    with monkeypatch.context() as newer:
+        newer.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, *lost))
+        with pytest.raises(LedgerError, match="was lost"):
+            open_ledger(url)
+    with open_ledger(url) as ledger:
+        assert len(ledger.read(all_audiences)) == 1
+        made = ledger.read(lambda db: db.execute("SELECT to_regclass('of_the_next_version')"))
+        assert made.fetchone() == (None,)
 
 
 @postgresql_only
