@@ -573,6 +573,8 @@ CREATE TABLE received (                      -- events of webhooks that are not 
     PRIMARY KEY (source_id, line)
 ) STRICT, WITHOUT ROWID;
 """
+# When a wait was recorded, to notice a clock that was set back since.
+_HOLDS_KEPT_AT = "ALTER TABLE hold ADD COLUMN kept_at INTEGER NOT NULL DEFAULT 0;"
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -604,6 +606,7 @@ MIGRATIONS: tuple[str, ...] = (
     _LEASE_NUMBER,
     _OPERATORS,
     _RECEIVED,
+    _HOLDS_KEPT_AT,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

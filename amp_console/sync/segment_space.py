@@ -10,7 +10,7 @@ import msgspec
 from amp_console.connections import KeysError, SegmentSpace
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import all_audiences
-from amp_console.ledger.rate_limits import DAY
+from amp_console.ledger.rate_limits import DAY, MINUTE
 from amp_console.ledger.segment_audiences import (
     SpaceReading,
     keep_audiences,
@@ -117,9 +117,11 @@ async def read_space(
     """
     now = ledger.clock(now)
     before, at = await ledger.aread(space_reading, space_id), now()
-    if before.wait_until is not None and at < before.wait_until <= at + DAY:
+    was_set_back = (before.tried_at or 0) > at + MINUTE  # the clock
+    wait_until = None if was_set_back else before.wait_until
+    if wait_until is not None and at < wait_until <= at + DAY:
         trouble = (
-            f"Segment asked for no more requests until {clock_time(before.wait_until, at)}. Try "
+            f"Segment asked for no more requests until {clock_time(wait_until, at)}. Try "
             "again after that."
         )
         return msgspec.structs.replace(before, trouble=trouble, tried_at=at)

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from amp_console.ledger import open_ledger
 from amp_console.simulator import Answer, Canned, ListedAudience, Rule, Size
 from amp_console.simulator.segment import (
     PROFILES_TOKEN,
@@ -23,6 +24,7 @@ from tests.cli.test_network_settings import BAD
 from tests.connections import backends
 from tests.sync.workspace import event, ndjson
 
+HOUR = 3_600_000_000  # microseconds
 MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 
 
@@ -252,6 +254,21 @@ def test_a_long_wait_that_segment_asks_for_is_kept_for_the_next_command(
     assert "Segment asked for no more requests until " in again.err
     assert len(operator.simulator.segment.requests) == asked
     assert connect(operator).status == 0
+    assert operator.run("audiences", "--segment").status == 0
+
+
+def test_a_clock_that_was_set_back_ends_the_wait_for_segment(
+    operator: Operator, tmp_path: Path
+) -> None:
+    take_in(operator, tmp_path, "ana")
+    operator.simulator.segment.audiences = [listed("shoppers", 1)]
+    assert connect(operator).status == 0
+    operator.simulator.segment.instead = [Canned(429, b"{}", {"Retry-After": "600"})]
+    assert operator.run("audiences", "--segment").status == 1
+    (path,) = operator.home.rglob("*.db")
+    with open_ledger(path) as ledger:
+        later = f"tried_at = tried_at + {HOUR}, wait_until = wait_until + {HOUR}"
+        ledger.write(lambda db: db.execute(f"UPDATE segment_space SET {later}").rowcount)
     assert operator.run("audiences", "--segment").status == 0
 
 

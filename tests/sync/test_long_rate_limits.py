@@ -105,13 +105,19 @@ async def test_a_wait_of_years_lasts_a_day(workspace: Workspace, clock: Clock) -
     assert (await workspace.sync()).status is RunStatus.DELIVERED
 
 
-@pytest.mark.parametrize("jump", [-365 * 24 * HOUR, 365 * 24 * HOUR])
+@pytest.mark.parametrize("jump", [-365 * 24 * HOUR, -10 * HOUR, 365 * 24 * HOUR])
 async def test_a_clock_that_jumps_locks_no_audience(
     workspace: Workspace, clock: Clock, jump: int
 ) -> None:
     await asked_to_wait(workspace, "10800")
     clock.now += jump
     assert (await workspace.sync()).status is RunStatus.DELIVERED
+
+
+async def test_a_clock_that_is_corrected_ends_no_wait(workspace: Workspace, clock: Clock) -> None:
+    held = notes(await asked_to_wait(workspace, "10800"))
+    clock.now -= HOUR // 120
+    assert notes(await workspace.sync()) == held
 
 
 async def test_the_limits_on_downloads_hold_no_delivery(workspace: Workspace, clock: Clock) -> None:

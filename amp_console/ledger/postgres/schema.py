@@ -663,6 +663,8 @@ CREATE TABLE received (
 ALTER TABLE received ALTER content SET STORAGE EXTERNAL;
 """
 
+_HOLDS_KEPT_AT = "ALTER TABLE hold ADD COLUMN kept_at bigint NOT NULL DEFAULT 0"
+
 MIGRATIONS: tuple[str, ...] = (
     _FUNCTIONS + _TABLES + _COUNTING + _UPKEEP,
     _MOVED,
@@ -671,6 +673,7 @@ MIGRATIONS: tuple[str, ...] = (
     _OPERATORS,
     _NOTIFICATIONS,
     _RECEIVED,
+    _HOLDS_KEPT_AT,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -314,7 +314,7 @@ async def _keep_limit(worker: AudienceWorker, note: str) -> str:
     if asked is None or is_over or worker.run.kind is RunKind.COMPARE:
         return note
     audience_id = worker.audience.id if asked.is_about_cohort else rate_limits.CONNECTION
-    await worker.write(rate_limits.keep_limit, audience_id, asked.until)
+    await worker.write(rate_limits.keep_limit, audience_id, asked.until, now)
     worker.limited_until = asked.until
     if worker.counts.is_stuck:
         return note
