@@ -129,6 +129,14 @@ async def test_a_sign_takes_no_room_from_a_label() -> None:
         assert "↓Rejected" in app.header
 
 
+async def test_the_last_column_has_its_sign_even_at_the_edge() -> None:
+    app = Sheet()
+    async with app.run_test() as pilot:
+        app.grid.reshape((Column("Name", 10, flex=1), MEMBERS, Column("Last sync", 10)))
+        await pilot.press("o", "l")
+        assert app.header.rstrip().endswith("Last sync↑")
+
+
 async def test_columns_of_one_initial_have_letters_of_their_own() -> None:
     app = Sheet()
     async with app.run_test() as pilot:

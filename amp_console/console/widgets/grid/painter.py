@@ -91,7 +91,8 @@ class LinePainter:
             if has_sign and column.right:
                 spans.append((start - 1, sign + text, sorted_style))
             elif has_sign:
-                spans.append((start, f"{text} {sign}".lstrip(), sorted_style))
+                gap = " " if start + cell_len(text) + 1 < width else ""
+                spans.append((start, f"{text}{gap}{sign}".lstrip(), sorted_style))
             else:
                 spans.append((start, text, style))
             if has_letters and item.at in letters:
