@@ -1362,14 +1362,16 @@ def test_files_of_one_folder_have_it_in_the_title_and_no_column() -> None:
     assert (shared_folder(two), folders(two)) == ("", ["/logs", "/logs", "/other"])
 
 
-def test_a_source_in_trouble_is_reported_until_the_session_ends() -> None:
-    missing = SourceStatus("/nowhere", trouble="It does not exist yet.")
-    now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (missing,))
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_at_the_end_trouble_stays_unless_it_was_awaited_that_it_passes(is_awaited: bool) -> None:
+    source = SourceStatus("/x.txt", trouble="Not readable.", is_awaited=is_awaited)
+    now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (source,))
 
-    assert "/nowhere  It does not exist yet." in str(trouble(now, ASCII))
+    assert "/x.txt  Not readable." in str(trouble(now, ASCII))
     over = structs.replace(now, is_over=True)
-    assert trouble(over, ASCII) is None
-    assert "exist" not in source_rows([over], 9.0, ASCII)[0].cells[-1].text
+    assert (trouble(over, ASCII) is None) == is_awaited
+    shown = source_rows([over], 9.0, ASCII)[0].cells[-1].text
+    assert (shown != "Not readable.") == is_awaited
 
 
 def test_a_source_that_is_awaited_is_no_failure_and_comes_after_one() -> None:

@@ -193,14 +193,19 @@ def shared_folder(sources: Sequence[SourceStatus]) -> str:
 
 
 def trouble(now: LiveSnapshot, glyphs: Glyphs) -> Content | None:
-    """The trouble of a source, or the source awaited; None if there is neither, or at the end."""
-    failing = [source for source in now.sources if source.trouble]
-    if not failing or now.is_over:
+    """The trouble of a source, or the source awaited; None if there is neither."""
+    failing = [item for item in now.sources if has_trouble(item, now)]
+    if not failing:
         return None
     worst = min(failing, key=lambda source: source.is_awaited)
     sign, style = (glyphs.dotted, WARN) if worst.is_awaited else (glyphs.bad, BAD)
     name = _short(worst.name) if shared_folder(now.sources) else worst.name
     return safe_text((f"{sign} {name}  ", MUTED), (worst.trouble, style))
+
+
+def has_trouble(source: SourceStatus, now: LiveSnapshot) -> bool:
+    """Whether a source has trouble that matters: at the end, what was awaited does not."""
+    return bool(source.trouble) and not (now.is_over and source.is_awaited)
 
 
 def _short(name: str) -> str:

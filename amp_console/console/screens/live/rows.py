@@ -6,7 +6,7 @@ from pathlib import PurePath
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, sparkline
-from amp_console.console.screens.live.headline import shared_folder, since
+from amp_console.console.screens.live.headline import has_trouble, shared_folder, since
 from amp_console.console.texts import (
     ACCENT,
     BAD,
@@ -247,7 +247,7 @@ def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -
             (source.events - before.get(source.name, 0)) / seconds if seconds else 0.0,
             clock - source.last if source.last is not None else None,
             glyphs,
-            is_over=now.is_over,
+            shows_trouble=has_trouble(source, now),
             is_shared=is_shared,
         )
         for source in now.sources
@@ -260,7 +260,7 @@ def _source_row(
     ago: float | None,
     glyphs: Glyphs,
     *,
-    is_over: bool,
+    shows_trouble: bool,
     is_shared: bool,
 ) -> Row:
     """One source; a file's name comes first. `is_shared`: its folder is shown elsewhere."""
@@ -283,7 +283,7 @@ def _source_row(
             Cell(blank_if_zero(source.events)),
             Cell(f"{rate:,.1f}" if rate >= SLOWEST else ""),
             Cell(last),
-            Cell(source.trouble, tone) if source.trouble and not is_over else where,
+            Cell(source.trouble, tone) if shows_trouble else where,
         ),
         (source.name, source.position, source.size, source.events, rate, ago, source.trouble),
     )
