@@ -225,9 +225,8 @@ def refused_while_lost(group: Group, relay: LossyRelay) -> list[httpx.Response]:
     users = [f"posted-{n}" for n in range(30)]
     sender = Sender(port, users)
     process.wait_until(lambda: is_there(sender.client))
+    relay.lose_after(len(users))  # each user takes at least a statement and its answer
     sender.start()
-    process.wait_until(lambda: sender.answered > 5)
-    relay.lose()
     process.wait_until(lambda: sender.refused)
     relay.recover()
     sender.join(PATIENCE)
