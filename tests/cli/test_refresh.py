@@ -50,12 +50,13 @@ def interrupted(moment: int) -> Iterator[None]:
     A command that never ends fails, instead of blocking the tests.
     """
     events = 0
+    waiting: FrameType | None = None  # the call that waits for the query
 
-    def count(frame: FrameType, _event: str, _argument: object) -> None:
-        nonlocal events
-        while frame.f_code.co_name != "_run" and frame.f_back is not None:
-            frame = frame.f_back
-        if "before" in frame.f_locals:  # the query has started
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal events, waiting
+        if frame.f_code.co_name == "_run" and event in {"call", "return"}:
+            waiting = frame if event == "call" else None
+        if waiting is not None and "before" in waiting.f_locals:  # the query has started
             events += 1
             if events == moment:
                 sys.setprofile(None)
