@@ -72,16 +72,14 @@ async def forget_all(
         return await forget(plan, workspace.connection, ledger, context, now=workspace.timing.now)
 
 
-def files_with(folder: Path, text: str) -> list[str]:
-    """Which files contain a text, as UTF-8 or UTF-16, except event files."""
-    forms = (text.encode(), text.encode("utf-16-le"))
-    return [
-        path.name
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and path.suffix not in {".ndjson", ".txt"}
-        and any(form in path.read_bytes() for form in forms)
-    ]
+def files_with(folder: Path, *texts: str) -> list[str]:
+    """Which files contain one of the texts, as UTF-8 or UTF-16, except event files."""
+    forms = [text.encode(encoding) for text in texts for encoding in ("utf-8", "utf-16-le")]
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    contents = {
+        path.name: path.read_bytes() for path in paths if path.suffix not in {".ndjson", ".txt"}
+    }
+    return [name for name, content in contents.items() if any(form in content for form in forms)]
 
 
 async def test_only_backups_that_are_made_here_are_said_to_be_replaced(

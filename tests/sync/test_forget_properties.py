@@ -174,9 +174,8 @@ def test_no_one_who_was_forgotten_returns_unless_a_newer_event_names_them(
         for key in AUDIENCES:
             expected = {PEOPLE[number].ids[0] for number in wanted(model, key)}
             assert workspace.cohort(key) == {"founder", *expected}
-        for number in model.unknown():
-            for id_ in PEOPLE[number].ids:
-                assert files_with(folder, id_) == []
+        unknown = [id_ for number in model.unknown() for id_ in PEOPLE[number].ids]
+        assert files_with(folder, *unknown) == []
 
 
 def wanted(model: Model, key: str) -> set[int]:
