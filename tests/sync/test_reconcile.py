@@ -38,6 +38,7 @@ from amp_console.sync.reconcile.member_list import IncompleteList, read_member_l
 from amp_console.sync.reconcile.plan import plan_repair
 from amp_console.sync.sources.registry import open_reader
 from amp_console.values import IdType, Operation
+from tests.ledgers import sqlite_only
 from tests.sync.workspace import BOTH, Workspace, event
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_engines]
@@ -278,6 +279,7 @@ async def test_a_small_cohort_can_be_replaced_in_one_request(
     assert [item.id for item in workspace.rejected()] == list(ghosts)
 
 
+@sqlite_only
 async def test_sizes_that_disagree_are_reported_without_a_download(workspace: Workspace) -> None:
     workspace.enter(*USERS)
     await workspace.sync()
@@ -291,6 +293,7 @@ async def test_sizes_that_disagree_are_reported_without_a_download(workspace: Wo
     assert not done.is_equal
 
 
+@sqlite_only
 async def test_without_a_second_look_nothing_is_proven(workspace: Workspace) -> None:
     workspace.enter(*USERS)
     await workspace.sync()
@@ -299,6 +302,7 @@ async def test_without_a_second_look_nothing_is_proven(workspace: Workspace) -> 
     assert (done.verified, done.is_equal) == (None, True)
 
 
+@sqlite_only
 async def test_large_files_come_by_a_link_and_with_tabs(workspace: Workspace) -> None:
     workspace.simulator.behavior = Behavior(redirect_above=3, tabbed_cells=True)
     workspace.enter(*USERS)
@@ -307,6 +311,7 @@ async def test_large_files_come_by_a_link_and_with_tabs(workspace: Workspace) ->
     assert (await workspace.compare()).strangers == 1
 
 
+@sqlite_only
 async def test_more_than_would_stay_is_asked_for_whatever_share_is_allowed(
     workspace: Workspace,
 ) -> None:
@@ -325,6 +330,7 @@ async def test_more_than_would_stay_is_asked_for_whatever_share_is_allowed(
     assert (removes(4, 2), removes(4, 2, replaces=True)) == (False, True), "they go, too"
 
 
+@sqlite_only
 async def test_a_read_only_connection_compares_and_applies_nothing(workspace: Workspace) -> None:
     workspace.enter(*USERS)
     await workspace.sync()
@@ -451,6 +457,7 @@ INCOMPLETE_LISTS = {
 }
 
 
+@sqlite_only
 @pytest.mark.parametrize("content", INCOMPLETE_LISTS.values(), ids=INCOMPLETE_LISTS)
 def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
     workspace: Workspace, tmp_path: Path, content: bytes
@@ -467,6 +474,7 @@ def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
     assert (listing.refused, listing.known) == (1, listing.members)
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     "content",
     [
@@ -496,6 +504,7 @@ def test_a_member_that_a_list_names_by_the_other_id_type_alone_makes_it_incomple
     assert (listing.refused, listing.members) == (1, 2)
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     ("users", "in_cohort", "overlap"),
     [

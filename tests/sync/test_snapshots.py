@@ -16,6 +16,7 @@ from amp_console.sync.ingest.report import ImportReport
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 from amp_console.sync.sources.registry import open_reader
 from amp_console.values import IdType
+from tests.ledgers import sqlite_only
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.both_engines
@@ -75,6 +76,7 @@ DAMAGED = {
 }
 
 
+@sqlite_only
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_download_removes_no_one(workspace: Workspace, content: bytes) -> None:
     found = outcome(workspace, content)
@@ -83,6 +85,7 @@ def test_a_damaged_download_removes_no_one(workspace: Workspace, content: bytes)
     assert wanted(workspace) >= set(MEMBERS)
 
 
+@sqlite_only
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_the_operator_can_insist_on_a_damaged_download_and_still_confirms_it(
     workspace: Workspace, content: bytes
@@ -194,6 +197,7 @@ def test_several_files_are_the_parts_of_one_download(workspace: Workspace) -> No
     assert wanted(workspace) == set(MEMBERS[:9])
 
 
+@sqlite_only
 @pytest.mark.parametrize("damaged", [*DAMAGED.values(), b""], ids=[*DAMAGED, "empty"])
 def test_one_damaged_part_removes_no_one(workspace: Workspace, damaged: bytes) -> None:
     for parts in ((listed(*MEMBERS[:9]), damaged), (damaged, listed(*MEMBERS[:9]))):
@@ -214,6 +218,7 @@ def test_a_missing_part_removes_no_one(workspace: Workspace, tmp_path: Path) -> 
     assert wanted(workspace) == set(MEMBERS)
 
 
+@sqlite_only
 @pytest.mark.parametrize("content", [b"", b"\n\n"])
 def test_a_file_without_even_a_header_is_no_snapshot(workspace: Workspace, content: bytes) -> None:
     found = outcome(workspace, content, allow_incomplete=True)
@@ -222,6 +227,7 @@ def test_a_file_without_even_a_header_is_no_snapshot(workspace: Workspace, conte
     assert wanted(workspace) == set(MEMBERS)
 
 
+@sqlite_only
 def test_events_are_no_snapshot(workspace: Workspace) -> None:
     _, report = read(workspace, b'{"type": "page"}\n')
     assert report.snapshot is None
