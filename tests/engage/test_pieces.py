@@ -60,7 +60,7 @@ def second_processes() -> set[int]:
     return found
 
 
-@examples(25, suppress_health_check=[*HealthCheck])
+@examples(15, suppress_health_check=[*HealthCheck])
 @given(
     events=st.lists(EVENTS, max_size=20),
     mess=LINES,

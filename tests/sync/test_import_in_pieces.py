@@ -62,7 +62,7 @@ def changes(random: Random) -> list[bytes]:
     return [json.dumps(item).encode() for item in events]
 
 
-@examples(12, suppress_health_check=[*HealthCheck])
+@examples(8, suppress_health_check=[*HealthCheck])
 @given(
     messes=st.lists(st.tuples(st.lists(EVENTS), LINES), min_size=1, max_size=2),
     seed=st.integers(0, 1 << 32),

@@ -145,7 +145,7 @@ def waiting(db: Db) -> int:
     return int(db.execute("SELECT count(*) FROM received").fetchone()[0])
 
 
-@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_each_event_counts_once_through_any_kill_and_by_any_process(
     empty_ledger: EmptyLedger, steps: list[object]
