@@ -10,11 +10,14 @@ from textual.pilot import Pilot
 
 from amp_console.ledger import Db
 from amp_console.simulator import Answer, Call, Simulator
-from tests.console.harness import ConsoleHarness, console, services, until, until_shown
+from tests.console.harness import LOOK_EVERY, ConsoleHarness, console, services, until, until_shown
 
 
 class Gate:
-    """A sleep that lasts until the gate opens."""
+    """A sleep that lasts until the gate opens; from then on, a moment, as in every console's test.
+
+    A live session that retries without a pause would leave no CPU time to the screen.
+    """
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -23,6 +26,7 @@ class Gate:
     async def __call__(self, seconds: float) -> None:
         self.seconds.append(seconds)
         await self._open.wait()
+        await asyncio.sleep(min(seconds, LOOK_EVERY))
 
     def open(self) -> None:
         self._open.set()
