@@ -1006,18 +1006,19 @@ LISTS = [
 """The key of a main screen, a text in its list, and actions that only make sense for a row."""
 
 
-@pytest.mark.parametrize("size", [(80, 24), (150, 40)])
 async def test_a_filter_without_a_match_says_so_and_offers_no_key_about_a_row(
-    harness: ConsoleHarness, size: tuple[int, int]
+    harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    async with harness.open(size=size) as pilot:
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS, "s Sync")
         for key, noun, absent in LISTS:
             await pilot.press(key, "slash", *"zzz", "enter")
-            await until_shown(pilot, f"No {noun} matches “zzz”. Press Esc to show all.")
-            for text in absent:
-                await until_gone(pilot, text)
+            for size in ((80, 24), (150, 40)):
+                await pilot.resize_terminal(*size)
+                await until_shown(pilot, f"No {noun} matches “zzz”. Press Esc to show all.")
+                for text in absent:
+                    await until_gone(pilot, text)
             await pilot.press("escape")
             await until_gone(pilot, "matches “zzz”")
 

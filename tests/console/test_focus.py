@@ -18,6 +18,7 @@ from tests.console.test_live import cancelled, connected_log, follow
 pytestmark = pytest.mark.anyio
 
 SIZES = [(80, 24), (120, 36), (200, 50)]
+KEYS = "enter tab tab tab escape v tab tab v tab enter"
 
 
 def sees_its_focus(pilot: Pilot[None]) -> bool:
@@ -36,20 +37,22 @@ async def check_focus(pilot: Pilot[None], where: str) -> None:
     assert sees_its_focus(pilot), f"{where}: {pilot.app.screen.focused!r}\n{picture(pilot)}"
 
 
-@pytest.mark.parametrize("size", SIZES)
 async def test_what_has_the_focus_is_seen_during_a_session(
-    harness: ConsoleHarness, tmp_path: Path, size: tuple[int, int]
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
     file = connected_log(harness, tmp_path, "first", "second")
-    async with harness.open(size=size) as pilot:
+    async with harness.open(size=SIZES[0]) as pilot:
         work = await follow(pilot, file)
         await until_shown(pilot, "▸ shoppers", "by this session: added 2")
-        for key in ("enter", "tab", "tab", "tab", "escape", "v", "tab", "tab", "v", "tab", "enter"):
-            await pilot.press(key)
-            await check_focus(pilot, f"after {key}")
-        for other in SIZES:
-            await pilot.resize_terminal(*other)
-            await until(pilot, lambda: sees_its_focus(pilot))
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            for key in KEYS.split():
+                await pilot.press(key)
+                await check_focus(pilot, f"after {key} at {size}")
+            for other in (*SIZES, size):
+                await pilot.resize_terminal(*other)
+                await until(pilot, lambda: sees_its_focus(pilot))
+            await pilot.press("escape")
         await cancelled(pilot, work)
 
 

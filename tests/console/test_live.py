@@ -995,30 +995,31 @@ async def test_as_many_audiences_are_live_as_it_said_before(
         await cancelled(pilot, work)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 36), (200, 50)])
 async def test_state_audiences_sources_and_deliveries_are_seen_at_every_size(
-    harness: ConsoleHarness, tmp_path: Path, size: tuple[int, int]
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
     with harness.workspace(harness.connect()) as workspace:
         for key in ("a", "b", "c", "d"):
             workspace.read([event("u0", True, audience=key)])
         await workspace.sync()
         workspace.enter("u0")
+    read = "events read: 1 “entered” 0 “left”", "events read: +1 −0"  # without room for words
     file = tmp_path / "live.ndjson"
     file.write_text(lines("user-one"))
-    async with harness.open(size=size) as pilot:
+    async with harness.open(size=(80, 24)) as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u0", "user-one"})
         await until_shown(pilot, "by this session: added 2")
         await pilot.press("G")
-        await until_shown(
-            pilot, "▸ shoppers", "1 event read in", "by this session: added 2",
-            "live.ndjson", "Deliveries", "+2  ", "✔ 200",
-        )  # fmt: skip
-        read = "events read: 1 “entered” 0 “left”", "events read: +1 −0"  # without room for words
-        await until_picture(pilot, lambda seen: any(said in seen for said in read))
-        # The top line, the session, five audiences.
-        await until_picture(pilot, lambda seen: seen.count("» live") == 7)
+        for size in ((80, 24), (100, 30), (120, 36), (200, 50)):
+            await pilot.resize_terminal(*size)
+            await until_shown(
+                pilot, "▸ shoppers", "1 event read in", "by this session: added 2",
+                "live.ndjson", "Deliveries", "+2  ", "✔ 200",
+            )  # fmt: skip
+            await until_picture(pilot, lambda seen: any(said in seen for said in read))
+            # The top line, the session, five audiences.
+            await until_picture(pilot, lambda seen: seen.count("» live") == 7)
         await cancelled(pilot, work)
 
 
