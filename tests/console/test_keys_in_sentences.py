@@ -15,13 +15,14 @@ from amp_console.console.routes import MainScreen
 
 PACKAGE = Path(amp_console.__file__).parent
 TWO_KEYS = re.compile(r"[Pp]ress (\d)[^.;:]*?, then (\w)\b")
-NAMES = {"slash": "/", "exclamation_mark": "!"}
+MAY_HAVE_ONE = re.compile(r"[Pp]ress \d")  # parsing all modules would take a second
 
 
 def sentences() -> Iterator[tuple[str, str, str]]:
     """Each "press 5, then T" in the package: its place, the screen's key, and the other key."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    sources = {path: path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+    for path in (path for path, source in sources.items() if MAY_HAVE_ONE.search(source)):
+        for node in ast.walk(ast.parse(sources[path])):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for screen, key in TWO_KEYS.findall(" ".join(node.value.split())):
                     yield str(path.relative_to(PACKAGE)), screen, key

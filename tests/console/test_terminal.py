@@ -22,12 +22,11 @@ from tests.test_secrets import API_KEY, SECRET_KEY, shapes
 COMMAND = str(Path(sys.executable).parent / "amp-console")
 
 
-@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
-def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Path) -> None:
+def test_the_demo_is_synced_by_keys_and_left(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     environment = os.environ | {"TMPDIR": str(temporary)}
-    with Terminal([COMMAND, "demo", "--fast"], size=size, environment=environment) as terminal:
+    with Terminal([COMMAND, "demo", "--fast"], size=(80, 24), environment=environment) as terminal:
         terminal.until_shown("Newsletter", "12,120", "11,77")
         assert len(list(temporary.iterdir())) == 1
         terminal.type("S")
