@@ -564,7 +564,7 @@ class TestCreation:
 
         async def until_it_was_made(seconds: float) -> None:
             while seconds == LATER_CHECKS[0] and not workspace.simulator.world.cohorts():
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.01)
 
         workspace.timing = Timing(sleep=until_it_was_made)
         workspace.enter(*USERS)
