@@ -655,7 +655,7 @@ async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
         await answer(pilot, f"127.0.0.1:{port}")
         await until_shown(pilot, f"127.0.0.1:{port}", "webhooks")
         text = json.dumps(event("u1", True)).encode()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=False) as client:
             refused = await client.post("/", content=text)
             assert refused.status_code == 401
             await until_notified(pilot, "The last request was refused (401).")
@@ -1163,7 +1163,7 @@ async def test_files_and_webhooks_are_followed_at_once(
         pilot.app.screen.query_one(Tick).value = True
         await answer(pilot, f"127.0.0.1:{port}")
         await until_shown(pilot, f"127.0.0.1:{port}", "live.ndjson")
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=False) as client:
             array = json.dumps([event("u2", True)]).encode()
             assert (await client.post("/", content=array)).status_code == 400
             assert (await client.post("/", content=array[1:-1])).status_code == 200

@@ -18,5 +18,7 @@ def simulator() -> Iterator[Simulator]:
 def http(simulator: Simulator) -> Iterator[httpx.Client]:
     api_key, secret_key = simulator.credentials
     keys = httpx.BasicAuth(api_key.reveal(), secret_key.reveal())
-    with httpx.Client(base_url=simulator.base_url, auth=keys, trust_env=False) as client:
+    with httpx.Client(
+        base_url=simulator.base_url, auth=keys, trust_env=False, verify=False
+    ) as client:
         yield client

@@ -78,6 +78,7 @@ def test_a_refused_upload_creates_nothing(changes: dict[str, Any], words: str) -
             base_url=simulator.base_url,
             auth=("simulated-api-key", "simulated-secret-key"),
             trust_env=False,
+            verify=False,
         ) as http,
     ):
         answer = upload(http, **changes)
@@ -180,6 +181,7 @@ def test_only_registered_users_are_known_where_the_world_says_so() -> None:
             json=body(ids=["ada", "ADA", "linus"]),
             auth=("simulated-api-key", "simulated-secret-key"),
             trust_env=False,
+            verify=False,
         )
     assert answer.json()["metadata"]["invalid_ids_sample"] == ["ADA", "linus"]
 

@@ -15,7 +15,7 @@ PATHS = (
 
 @pytest.mark.parametrize("path", PATHS)
 def test_every_call_needs_keys(simulator: Simulator, path: str) -> None:
-    answer = httpx.get(simulator.base_url + path, trust_env=False)
+    answer = httpx.get(simulator.base_url + path, trust_env=False, verify=False)
     assert answer.status_code == 403
 
 
@@ -30,7 +30,9 @@ def test_every_call_needs_keys(simulator: Simulator, path: str) -> None:
 def test_wrong_keys_are_a_403_that_says_which(
     simulator: Simulator, keys: tuple[str, str], words: str
 ) -> None:
-    answer = httpx.get(simulator.base_url + "/api/3/cohorts", auth=keys, trust_env=False)
+    answer = httpx.get(
+        simulator.base_url + "/api/3/cohorts", auth=keys, trust_env=False, verify=False
+    )
     assert answer.status_code == 403
     assert answer.json() == {
         "error": {"http_code": 403, "type": "unspecified", "metadata": {"details": words}}
@@ -40,7 +42,10 @@ def test_wrong_keys_are_a_403_that_says_which(
 @pytest.mark.parametrize("header", ["Bearer abc", "Basic !!!", "Basic", ""])
 def test_an_unreadable_header_is_an_unknown_key(simulator: Simulator, header: str) -> None:
     answer = httpx.get(
-        simulator.base_url + "/api/3/cohorts", headers={"Authorization": header}, trust_env=False
+        simulator.base_url + "/api/3/cohorts",
+        headers={"Authorization": header},
+        trust_env=False,
+        verify=False,
     )
     assert answer.json()["error"]["metadata"]["details"] == "Invalid API Key"
 

@@ -146,6 +146,7 @@ def test_a_cohort_takes_one_request_at_a_time() -> None:
             base_url=simulator.base_url,
             auth=("simulated-api-key", "simulated-secret-key"),
             trust_env=False,
+            verify=False,
         ) as http,
         ThreadPoolExecutor(1) as pool,
     ):

@@ -12,7 +12,7 @@ KEYS = ("simulated-api-key", "simulated-secret-key")
 
 
 def test_it_stops_although_a_connection_is_kept_alive() -> None:
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client(trust_env=False, verify=False) as http:
         with Simulator() as simulator:
             state = f"{simulator.base_url}/_simulator/state"
             assert http.get(state).status_code == 200
@@ -30,7 +30,7 @@ def test_it_stops_although_a_request_is_in_work(caplog: pytest.LogCaptureFixture
     with ThreadPoolExecutor(1) as pool:
         with Simulator(behavior=Behavior(latency=1), sleep=sleep) as simulator:
             url = f"{simulator.base_url}/api/3/cohorts"
-            sent = pool.submit(httpx.get, url, auth=KEYS, trust_env=False, timeout=20)
+            sent = pool.submit(httpx.get, url, auth=KEYS, trust_env=False, verify=False, timeout=20)
             assert waiting.wait(10)
         assert isinstance(sent.exception(), httpx.RemoteProtocolError)  # not a timeout
     assert caplog.messages == []
@@ -54,7 +54,9 @@ def test_it_serves_for_the_command_line_until_it_is_stopped() -> None:
 
     def check_health(simulator: Simulator) -> None:
         answers.append(
-            httpx.get(f"{simulator.base_url}/_simulator/state", trust_env=False).status_code
+            httpx.get(
+                f"{simulator.base_url}/_simulator/state", trust_env=False, verify=False
+            ).status_code
         )
         stop.set()
 

@@ -30,7 +30,7 @@ async def asked(monitoring: Monitoring) -> AsyncIterator[httpx.AsyncClient]:
             [*monitoring.health_routes(), monitoring.metrics_route()],
             listen_on("127.0.0.1", port),
         ),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=False) as client,
     ):
         yield client
 

@@ -66,24 +66,19 @@ async def test_a_signature_of_the_first_event_or_of_the_whole_body_is_right(
     assert members(workspace) == {"é", "u2"}
 
 
-@pytest.mark.parametrize(
-    "signature",
-    [None, "", "x", "é", signed(b"another body"), signed(body_of("u2")), signed(b"", "wrong")],
-)
-async def test_a_wrong_or_missing_signature_is_refused(
-    workspace: Workspace, signature: str | None
-) -> None:
+async def test_a_wrong_or_missing_signature_is_refused(workspace: Workspace) -> None:
+    others = (signed(b"another body"), signed(body_of("u2")), signed(b"", "wrong"))
     async with receiving(workspace, SECRET) as post:
-        answer = await post.send(body_of("u1"), signature)
-        assert answer.status_code == 401
-        assert (await post.send(b"{broken", signature)).status_code == 401
+        for signature in (None, "", "x", "é", *others):
+            for body in (body_of("u1"), b"{broken"):
+                assert (await post.send(body, signature)).status_code == 401, (signature, body)
     assert members(workspace) == set()
 
 
-@pytest.mark.parametrize("body", [b"", b"{broken", b'{"a":1', b"17", b'"text"', b"\xff", b"[1,"])
-async def test_what_is_no_json_is_refused(workspace: Workspace, body: bytes) -> None:
+async def test_what_is_no_json_is_refused(workspace: Workspace) -> None:
     async with receiving(workspace) as post:
-        assert (await post.send(body)).status_code == 400
+        for body in (b"", b"{broken", b'{"a":1', b"17", b'"text"', b"\xff", b"[1,"):
+            assert (await post.send(body)).status_code == 400, body
 
 
 async def test_events_that_say_nothing_are_accounted_for_and_taken(workspace: Workspace) -> None:
@@ -407,7 +402,9 @@ async def test_senders_are_answered_while_earlier_events_are_still_counted(
 ) -> None:
     sink, port = SlowSink(), free_port()
     task = asyncio.create_task(receiver(workspace, port).follow(sink))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", timeout=30, verify=False
+    ) as client:
         await listening(client, task)
         for user in ("u1", "u2", "u3"):
             assert (await client.post("/", content=body_of(user))).json() == {"taken": 1}
@@ -435,7 +432,9 @@ async def test_a_receiver_that_can_take_nothing_in_ends(workspace: Workspace) ->
     async with workspace.client() as amplitude:
         live = LiveSession(workspace.context(amplitude), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(post))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=30, verify=False
+        ) as client:
             await listening(client, task)
             with contextlib.suppress(httpx.TransportError):
                 await client.post("/", content=body_of("u1"))
