@@ -186,6 +186,16 @@ async def until_shown(pilot: Pilot[None], *texts: str) -> None:
     await until_picture(pilot, lambda picture: all(text in picture for text in texts))
 
 
+async def until_said(pilot: Pilot[None], *texts: str) -> None:
+    """Wait until all these texts are on the screen, wherever their lines end."""
+    await until_picture(pilot, lambda picture: all(text in unwrapped(picture) for text in texts))
+
+
+def unwrapped(picture: str) -> str:
+    """The text of a picture as one line, without the frames at its sides."""
+    return " ".join(picture.replace("│", " ").split())
+
+
 async def until_gone(pilot: Pilot[None], text: str) -> None:
     """Wait until a text is no longer on the screen."""
     await until_picture(pilot, lambda picture: text not in picture)

@@ -60,6 +60,7 @@ from tests.console.harness import (
     until_gone,
     until_notified,
     until_picture,
+    until_said,
     until_shown,
 )
 from tests.ports import free_port
@@ -797,7 +798,7 @@ async def test_refused_keys_end_it_and_say_so(harness: ConsoleHarness, tmp_path:
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: work.is_over)
-        await until(pilot, lambda: "Amplitude refused the keys" in " ".join(picture(pilot).split()))
+        await until_said(pilot, "Amplitude refused the keys")
         await until_shown(pilot, "Press 5 for Connections, then T to test the keys.")
 
 

@@ -21,7 +21,7 @@ from tests.console.harness import (
     until_gone,
     until_notified,
     until_on,
-    until_picture,
+    until_said,
     until_shown,
 )
 from tests.console.sample_audiences import SHOPPERS, connect_with_audiences
@@ -550,6 +550,4 @@ async def test_what_is_said_of_an_audience_has_room_in_a_small_terminal(
         with harness.workspace(connection) as workspace:
             workspace.read([event("u-99", True, audience=names[0])])
         await until_shown(pilot, "1 more change has arrived")
-        await until_picture(
-            pilot, lambda shown: "matched by User ID." in " ".join(shown.replace("│", " ").split())
-        )
+        await until_said(pilot, "matched by User ID.")

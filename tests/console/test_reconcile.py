@@ -43,6 +43,7 @@ from tests.console.harness import (
     until_notified,
     until_on,
     until_picture,
+    until_said,
     until_shown,
 )
 from tests.console.sample_audiences import sync
@@ -514,7 +515,7 @@ async def test_what_keeps_a_cohort_from_being_read_is_reported(
     harness.simulator.faults.set(rules)
     async with harness.open() as pilot:
         await compare(pilot)
-        await until(pilot, lambda: words in " ".join(picture(pilot).split()))
+        await until_said(pilot, words)
 
 
 async def test_a_comparison_can_be_cancelled(harness: ConsoleHarness) -> None:

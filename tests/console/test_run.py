@@ -32,6 +32,7 @@ from tests.console.harness import (
     until_notified,
     until_on,
     until_picture,
+    until_said,
     until_shown,
 )
 from tests.sync.workspace import event
@@ -375,12 +376,7 @@ async def test_a_cohort_that_is_gone_is_said_for_its_audience(
         workspace.enter("u-2", at=5)
     async with harness.open() as pilot:
         await start_sync(pilot, "incomplete", f"Amplitude has no cohort {cohort_id} any more")
-        await until_picture(
-            pilot,
-            lambda shown: (
-                "Press 1 for Audiences, then l." in " ".join(shown.replace("│", " ").split())
-            ),
-        )
+        await until_said(pilot, "Press 1 for Audiences, then l.")
         shown = picture(pilot)
         assert "shoppers: Amplitude has no cohort" in shown
         assert "The next sync delivers" not in shown

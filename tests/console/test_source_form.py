@@ -20,6 +20,7 @@ from tests.console.harness import (
     services,
     until_notified,
     until_on,
+    until_said,
     until_shown,
 )
 from tests.console.keyrings import backends, paste, told, use_keyring
@@ -73,7 +74,7 @@ async def test_what_cannot_be_opened_is_not_saved(
     async with harness.open() as pilot:
         await begin(pilot, name="shed", url=f"sqlite://{tmp_path}/missing")
         await pilot.press("f2")
-        await until_shown(pilot, "Nothing was saved. Check the path")
+        await until_said(pilot, "Nothing was saved. Check the path")
         assert [item.name for item in sources(harness)] == ["lake"]
         await pilot.press("escape")
         await until_shown(pilot, "Discard changes?")

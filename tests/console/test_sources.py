@@ -28,6 +28,7 @@ from tests.console.harness import (
     until_gone,
     until_notified,
     until_on,
+    until_said,
     until_shown,
 )
 from tests.console.test_live import follow
@@ -294,7 +295,7 @@ async def test_a_warehouse_is_tested(
         await until_shown(pilot, f"It can be read: SQLite {sqlite3.sqlite_version}.")
         (tmp_path / "warehouse.db").unlink()
         await pilot.press("T")
-        await until_shown(pilot, "warehouse.db does", "exist.")
+        await until_said(pilot, "warehouse.db does not exist.")
         await pilot.press("u")
         await until_notified(pilot, "Only the query of an audience can be refreshed")
         await until_shown(pilot, "Enter Edit")
