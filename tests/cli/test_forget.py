@@ -90,12 +90,12 @@ def test_blank_lines_of_stdin_are_skipped(synced: Operator) -> None:
     ids=lambda command: command[0],
 )
 def test_stdin_that_is_no_text_is_misuse(synced: Operator, command: tuple[str, ...]) -> None:
-    for ended in (
-        synced.run(*command, stdin=b"\xff\n\xff\n"),
-        synced.run_process(*command, stdin=b"\xff\n\xff\n"),
-    ):
-        assert ended.status == 2, ended.err
-        assert "The input on stdin is not valid UTF-8. Nothing was done." in ended.err
+    ended = [synced.run(*command, stdin=b"\xff\n\xff\n")]
+    if command[0] in {"forget", "listen"}:  # a process reads its real stdin: as a whole, or a line
+        ended.append(synced.run_process(*command, stdin=b"\xff\n\xff\n"))
+    for one in ended:
+        assert one.status == 2, one.err
+        assert "The input on stdin is not valid UTF-8. Nothing was done." in one.err
 
 
 def test_what_was_not_removed_is_listed_and_finished_later(synced: Operator) -> None:

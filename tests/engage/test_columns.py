@@ -73,7 +73,7 @@ def reader(**options: Any) -> EventReader:
     return EventReader(FieldMapping.parse(), **options)
 
 
-@examples(150)
+@examples(100)
 @given(st.lists(EVENTS, max_size=20), LINES, st.randoms())
 def test_lines_give_together_what_each_gives_alone(
     events: list[bytes], mess: list[bytes], random: Any

@@ -382,7 +382,7 @@ def _chopped(warehouse: Warehouse, chopping: Callable[[Engine], Engine]) -> Call
     return lambda: chopping(open_engine(warehouse.url, None))
 
 
-@examples(60, suppress_health_check=list(HealthCheck), deadline=None)
+@examples(40, suppress_health_check=list(HealthCheck), deadline=None)
 @given(rounds=Rounds)
 def test_after_each_refresh_it_is_as_a_plain_model_says(
     rounds: list[tuple[list[Any], int, int | None, BaseException]],

@@ -132,7 +132,7 @@ BETWEEN = [
 Step = Callable[[Files, Random], None]
 
 
-@examples(60, suppress_health_check=[*HealthCheck])
+@examples(40, suppress_health_check=[*HealthCheck])
 @given(
     seed=st.integers(0, 1 << 32),
     odd=st.lists(EVENTS, max_size=8),
