@@ -87,8 +87,8 @@ def reconcile(
     """Compare cohorts with their audiences, and repair them.
 
     Each comparison downloads the whole cohort, which counts towards Amplitude's monthly quota.
-    Without --apply, nothing is sent, but the differences that events explain become pending: the
-    next sync or live session sends them.
+    Without --apply, nothing is sent, but users who differ and appear in the events become pending:
+    the next sync or live session sends them.
 
     --against reads Segment's CSV download of the audience, or a file with one identifier per line.
     The exit status is 0 if cohort and audience match at the end, otherwise 1.

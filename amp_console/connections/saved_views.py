@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 MAX_VIEWS = 50
 MAX_NAME, MAX_FILTER, MAX_COLUMNS = 60, 200, 30  # characters, characters, columns
+RENAMED = {"Last sent": "Last sync"}
+"""Labels of columns that views saved by earlier versions may contain, with those of today."""
 
 
 class SavedView(NamedTuple):
@@ -79,4 +81,11 @@ def _parsed(entry: object) -> SavedView | None:
         and len(columns) <= MAX_COLUMNS
         and all(isinstance(column, str) for column in columns)
     )
-    return SavedView(text, sort, descending, tuple(columns)) if is_valid else None
+    if not is_valid:
+        return None
+    return SavedView(text, _of_today(sort), descending, tuple(map(_of_today, columns)))
+
+
+def _of_today(label: str) -> str:
+    """The label that a column has today."""
+    return RENAMED.get(label, label)

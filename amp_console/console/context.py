@@ -119,6 +119,8 @@ class Services:
         self._unanswered: list[Screen[Any]] = []
         self._changed_at = -math.inf
         self.jobs = Jobs()
+        self.audience_in_view: int | None = None
+        """The audience under home's cursor: a screen opened from there may begin with it."""
         self.environment_keys: EnvironmentKeys = (
             beside.environment_keys
             if beside is not None

@@ -40,12 +40,12 @@ def _taken_by(db: Db, audience_id: int) -> tuple[int, str, str] | None:
     return None if row is None else tuple(row)
 
 
-def busy_because(db: Db, audience_id: int) -> str:
-    """Return a sentence on who holds the lease of a busy audience."""
+def busy_because(db: Db, audience_id: int, then: str = "Try again when it has finished.") -> str:
+    """Return a sentence on who holds the lease of a busy audience, and what happens then."""
     row = _taken_by(db, audience_id)
     if row == (os.getpid(), socket.gethostname(), ""):
-        return "A run of this console is delivering this audience. Try again when it has finished."
-    return f"{_holder(row)} is syncing this audience. Try again when it has finished."
+        return f"A run of this console is delivering this audience. {then}"
+    return f"{_holder(row)} is syncing this audience. {then}"
 
 
 def holder(db: Db, audience_id: int) -> str:

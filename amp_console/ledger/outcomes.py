@@ -30,6 +30,7 @@ from amp_console.ledger.runs import (
 from amp_console.text import first_sentence
 
 WAITING = "waiting: "
+GOES_LIVE = "It goes live when that has finished."
 NO_COHORT = f"{WAITING}no cohort"
 OFF = f"{WAITING}disabled"
 BROKEN = f"{WAITING}broken link"
@@ -89,6 +90,7 @@ def at_the_end(note: str) -> str:
     """The note of an audience in a live session that has ended: it no longer waits for anything."""
     if note == PAUSED:
         return "was paused"
+    note = note.removesuffix(f" {GOES_LIVE}")
     return note.replace(WAITING, "waited: ", 1) if note.startswith(WAITING) else note
 
 

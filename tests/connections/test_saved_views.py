@@ -33,6 +33,15 @@ def test_a_view_that_was_saved_is_read_again_and_is_the_one_in_use(file: Path) -
     assert found == Preferences(views={"Churn": BY_MEMBERS, HOSTILE: SavedView()}, view=HOSTILE)
 
 
+def test_a_view_keeps_a_column_that_has_another_name_today(file: Path) -> None:
+    file.write_text(
+        '[console.views.Stale]\nsort = "Last sent"\ncolumns = ["Audience", "Last sent"]\n'
+    )
+    assert read_preferences(file).views == {
+        "Stale": SavedView(sort="Last sync", columns=("Audience", "Last sync"))
+    }
+
+
 def test_everything_else_in_the_settings_stays(file: Path) -> None:
     file.write_text('# Mine.\n[console]\ntheme = "nord"  # bright\n\n[console.keys]\ncopy = "c"\n')
     save(file, "Churn", BY_MEMBERS)

@@ -851,7 +851,7 @@ async def test_an_override_is_not_said_of_a_cohort_that_exists(harness: ConsoleH
         select(pilot, FRESH)
         await until_shown(pilot, "owner       eve@acme.example (override)")
         select(pilot, LAPSED)
-        await until_shown(pilot, "owner       eve@acme.example (if a cohort is created)")
+        await until_shown(pilot, "owner       eve@acme.example (for a new cohort)")
 
 
 async def test_a_click_on_a_state_opens_what_it_is_about(harness: ConsoleHarness) -> None:

@@ -798,7 +798,7 @@ async def test_a_retry_leaves_out_users_that_amplitude_has_said_it_does_not_know
         await until_shown(pilot, "1 likely rejected again")
         await pilot.resize_terminal(130, 40)
         await pilot.press("R")
-        await until_shown(pilot, "Retry 1 of 2 users?", "unlikely to help 1 user that Amplitude")
+        await until_shown(pilot, "Retry 1 of 2 users?", "1 user is not retried: Amplitude does not")
         await until_shown(pilot, "“ghost-2” becomes pending again")
         await until_gone(pilot, "a Ask Amplitude")
         await pilot.press("y")
@@ -899,12 +899,12 @@ async def test_a_retry_leaves_out_those_that_amplitude_refused_more_than_once(
         await until_shown(pilot, "2 users")
         await pilot.press("R")
         await until_shown(pilot, "Retry 1 of 2 users?", "“bad-2” becomes pending again")
-        await until_shown(pilot, "unlikely to help 1 user that Amplitude", "refused more than once")
+        await until_shown(pilot, "1 user is not retried: Amplitude refused this user more than")
         await pilot.press("escape", "slash", *"-1", "enter")
         await until_shown(pilot, "1 user")
         await until_gone(pilot, "R Retry")
         await pilot.press("R")
-        await until_shown(pilot, "Retry 1 user?", "unlikely to help 1 user that Amplitude refused")
+        await until_shown(pilot, "Retry 1 user?", "unlikely to help: Amplitude refused this user")
 
 
 async def test_a_run_that_only_left_users_refused_again_does_not_show_the_retry_key(
@@ -922,7 +922,7 @@ async def test_a_run_that_only_left_users_refused_again_does_not_show_the_retry_
         await until_shown(pilot, "E Export")
         assert "R Retry" not in picture(pilot)
         await pilot.press("R")
-        await until_shown(pilot, "Retry 1 user?", "unlikely to help 1 user")
+        await until_shown(pilot, "Retry 1 user?", "unlikely to help: Amplitude refused")
 
 
 async def test_a_single_user_who_is_not_named_is_this_user(harness: ConsoleHarness) -> None:
@@ -951,7 +951,7 @@ async def test_amplitude_is_not_offered_to_be_asked_about_users_it_knows_and_ref
         await pilot.press("a", "u")
         await until_gone(pilot, "R Retry")
         await pilot.press("R")
-        await until_shown(pilot, "Retry 1 user?", "1 user that Amplitude knows")
+        await until_shown(pilot, "Retry 1 user?", "Amplitude knows this user (asked")
         assert "Ask Amplitude" not in picture(pilot)
 
 

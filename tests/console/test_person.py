@@ -181,7 +181,7 @@ async def test_of_the_other_identifier_it_is_told_whether_a_search_finds_it(
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "In the cohort")
         await pilot.press("u")
-        await until_shown(pilot, f"{number}; no event contains it.")
+        await until_shown(pilot, f"{number}.")
         await pilot.press("slash", *str(number), "enter")
         await until_shown(pilot, "events name the person by this one (Enter opens it)", "▸ l3")
         await pilot.press("u")

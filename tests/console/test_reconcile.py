@@ -1024,7 +1024,12 @@ def test_the_bar_has_its_width_and_shows_every_group_with_people(
 @pytest.mark.parametrize("width", [40, 76])
 def test_what_a_difference_means_is_read_whole(width: int) -> None:
     """Most importantly, that a repair removes users."""
-    cells = ("Extra: never in the audience", "37", "", "In no event. A repair removes them.")
+    cells = (
+        "Extra: never in the audience",
+        "37",
+        "",
+        "They are in no event. A repair removes them.",
+    )
     layout = ColumnLayout(KINDS)
     layout.measure([Row(1, tuple(map(Cell, cells)))])
     shown = {KINDS[item.at].label: item.width for item in layout.fit(width)}

@@ -138,7 +138,7 @@ async def test_users_in_parentheses_are_those_that_amplitude_refused(
         workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1"}), named=True)))
         await workspace.sync()
     async with harness.open(LaunchOptions(run_id=2), size=size) as pilot:
-        await until_shown(pilot, "✖ 400", "(n): not counted as delivered", "(+2)")
+        await until_shown(pilot, "✖ 400", "(n): not delivered by this request", "(+2)")
         await pilot.press("v")
         await until_shown(pilot, "✔ 200", "add", "(+2)")
 
@@ -192,7 +192,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
     async with harness.open() as pilot:
         await start_sync(pilot, "All changes to shoppers were delivered.")
         await until_shown(pilot, f"create{'(2)':>11}", f"add{'+2':>14}")
-        await until_shown(pilot, "2 · (n): not counted as delivered")
+        await until_shown(pilot, "2 · (n): not delivered by this request")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -242,6 +242,11 @@ async def test_home_says_that_a_run_is_paused_with_its_numbers_and_what_is_pendi
             workspace.enter("u-3")
         await pilot.press("1")
 
+        await pilot.press("4")
+        await until_shown(pilot, "No live session.")
+        await pilot.press("n")
+        await until_shown(pilot, "A sync is under way: its audiences go live once it has finished")
+        await pilot.press("escape", "1")
         await until_shown(pilot, "» sync paused 0%  ◐ 3 pending", "press w, then p to resume it")
         await until_shown(pilot, "sync paused 0%, 0 of 2 changes, 1 more pending since  run 1")
         assert "sync 0%" not in picture(pilot)

@@ -213,7 +213,7 @@ async def test_of_an_audience_of_a_query_segment_only_has_one_with_its_key(
             "differs     2 fewer in Segment",
             "what to do  Press u to ask Segment again.",
             "in Segment  Live (read 11 min ago)",
-            "A query lists the members here.",
+            "A query lists this audience's members.",
         )
         await pilot.press("u")
         await until_shown(pilot, "Live (read just now)")

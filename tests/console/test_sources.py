@@ -123,6 +123,10 @@ async def test_an_audience_whose_query_never_ran_is_not_to_be_synced_yet(
     assert vip.url
     async with harness.open() as pilot:
         await until_shown(pilot, "next        Press 7 to run its query under Sources")
+        await go(pilot, "u Refresh")  # the cursor is on the query, not on the warehouse before it
+        assert pilot.app.screen.query_one("#list", Grid).cursor > 0
+        await pilot.press("escape")
+        await until_shown(pilot, "next        Press 7 to run its query under Sources")
         await pilot.press("s")
         await until_shown(
             pilot, "from a seed user, who is removed again:", "it has no members yet."
@@ -320,6 +324,7 @@ async def test_a_warehouse_and_a_query_are_removed_once_that_is_confirmed(
 ) -> None:
     async with harness.open() as pilot:
         await go(pilot, "VIP shoppers", "lake")
+        await choose(pilot, "lake")
         await pilot.press("D")
         await until_shown(pilot, "Remove the source “lake”?", "can't be refreshed: VIP shoppers")
         await pilot.press("y")

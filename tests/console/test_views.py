@@ -102,7 +102,9 @@ async def test_columns_are_hidden_and_moved(harness: ConsoleHarness) -> None:
         everything = labels(pilot)
         await pilot.press("v", "c")
         await until_shown(pilot, "Show or hide")
-        await pilot.press("space", "j", "space", "j", "J", "enter")
+        await pilot.press("space")
+        await until_notified(pilot, "Audience is always shown, and always first.")
+        await pilot.press("j", "space", "j", "J", "enter")
         await until_gone(pilot, "Show or hide")
         assert everything[:4] == ["Audience", "Cohort", "ID type", "Members"]
         assert labels(pilot) == ["Audience", "Members", "ID type", *everything[4:]]

@@ -1005,6 +1005,8 @@ async def test_another_process_at_an_audience_is_waited_for(
         with workspace.ledger.lease(workspace.audience().id):
             session.write(lines("u2", at=1))
             await until(lambda: is_busy(session))
+            (waiting,) = session.now().audiences
+            assert waiting.state.endswith("It goes live when that has finished.")
         await until(is_in(workspace, "u1", "u2"))
 
 

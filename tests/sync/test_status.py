@@ -325,7 +325,7 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     unsent = [State(Status.NO_IDENTIFIER, 3)]
     now = overview([unsent, [State(Status.REJECTED, 9)]])
     assert (now.attention, now.rejected, now.unidentified) == (2, 9, 3)
-    assert now.reasons == ("1 with rejected users", "1 with users without ID")
+    assert now.reasons == ("1 with rejected users", "1 with missing IDs")
     empty, waiting = [State(Status.NO_COHORT)], [State(Status.NO_COHORT), State(Status.PENDING, 12)]
     now = overview([empty, waiting])
     assert (now.attention, now.without_cohort) == (1, 1)

@@ -20,6 +20,7 @@ EVERYTHING = "All audiences"
 """The name of the unchanged list among the views."""
 NO_ROOM = "no room in this window"
 """Shown for a chosen column that is left out because the list is too narrow."""
+ALWAYS = "{} is always shown, and always first."
 MAX_ROWS = 12  # rows that a list in a dialog shows at once
 VIEWS = (Column("", 1), Column("View", 20, flex=1), Column("Shows", 24, flex=2))
 CHOICE = (Column("", 3), Column("Column", 20, flex=1), Column("", len(NO_ROOM), hides=True))
@@ -160,9 +161,11 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
     def action_switch_column(self) -> None:
         """Show or hide the column under the cursor."""
         label = str(self.query_one(Grid).key)
-        if label != self._first:
-            self._shown ^= {label}
-            self._show()
+        if label == self._first:
+            self.services.notifications.post(ALWAYS.format(label), "warning", is_kept=False)
+            return
+        self._shown ^= {label}
+        self._show()
 
     def action_shift(self, by: int) -> None:
         """Move the column under the cursor, but never before the first one."""

@@ -51,7 +51,7 @@ async def keep_answer(
     label = IdType.AMPLITUDE_ID.label if other == found.amplitude_id else IdType.USER_ID.label
 
     def answer(about: Collection[PersonStatus]) -> SearchAnswer:
-        follows = f" The person's {label} is {other}{_where(many, about)}" if other else ""
+        follows = f" The person's {label} is {other}{_where(many, about)}." if other else ""
         said = safe_text((found.sentence, GOOD if found.is_known else WARN), follows)
         unusable = _not_used(about) if other else ""
         return SearchAnswer(said, found.is_known, now, rejected_at(statuses), unusable)
@@ -65,12 +65,13 @@ async def keep_answer(
 def _where(many: int, about: Collection[PersonStatus]) -> str:
     """Say whether a search for the other identifier finds anything, in how many audiences.
 
-    If events contain only the other one, it is already listed, so no key is named.
+    If events contain only the other one, it is already listed, so no key is named. If they contain
+    only the given one, the other needs no search.
     """
     if not many:
-        return "; no event contains it."
+        return "" if about else "; no event contains it either"
     key = ": press / to search for it" if about else ""
-    return f" (known in {plural(many, 'audience')}{key})."
+    return f" (known in {plural(many, 'audience')}{key})"
 
 
 def _not_used(statuses: Collection[PersonStatus]) -> str:

@@ -14,7 +14,9 @@ import msgspec
 from amp_console.ledger import LedgerError, late_effects
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.counts import Outstanding, outstanding
+from amp_console.ledger.leases import busy_because
 from amp_console.ledger.outcomes import (
+    GOES_LIVE,
     LARGE_REMOVAL,
     NO_COHORT,
     OFF,
@@ -356,6 +358,8 @@ class Follower:
             return  # without its lease, which the sync that sends it needs
         self._is_due = False
         note = await take_turn(worker, self._guard.deliver)
+        if worker.was_busy:
+            note = await worker.read(busy_because, worker.audience.id, GOES_LIVE)
         if not note:
             self._note("")
         worker.audience = await worker.read(audience, worker.audience.id)

@@ -395,7 +395,7 @@ def _reason(found: Sequence[State], more: str) -> str:
 _WITH = {
     Status.DIFFERS: "with differing users",
     Status.REJECTED: "with rejected users",
-    Status.NO_IDENTIFIER: "with users without ID",
+    Status.NO_IDENTIFIER: "with missing IDs",
     Status.NO_COHORT: "with no cohort",
 }
 _NAMES = {Status.BROKEN: "broken link", Status.LARGE_REMOVAL: "large removal"}

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 WHAT_COMPARING_DOES = (
     "Comparing sends nothing, but it corrects what amp-console believes the cohort contains: "
-    "differences that events explain become pending, and the next sync or live session sends them."
+    "users who differ and appear in the events become pending, and the next sync or live session "
+    "sends them."
 )
 _NEVER_IN_AUDIENCE = "never in the audience"
 GROUP_NAMES: dict[DifferenceKind | Explanation, str] = {

@@ -293,7 +293,7 @@ def _owner(known: AudienceSummary) -> list[tuple[str, Content | str]]:
         return [("owner", safe_text(known.owner_email, _origin(override)))]
     if not override:
         return []
-    return [("owner", safe_text(override, (" (if a cohort is created)", MUTED)))]
+    return [("owner", safe_text(override, (" (for a new cohort)", MUTED)))]
 
 
 def _compared(

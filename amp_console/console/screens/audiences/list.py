@@ -205,7 +205,9 @@ order and columns as a view."""
 
     def on_grid_moved(self) -> None:
         """Show the detail of the row under the cursor."""
-        self.query_one(Split).has_detail = self.current is not None
+        current = self.current
+        self.services.audience_in_view = None if current is None else current.audience.id
+        self.query_one(Split).has_detail = current is not None
         self.action_keys.refresh()
         self.query_one(AudienceDetail).reload()
 

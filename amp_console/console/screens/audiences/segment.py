@@ -32,7 +32,7 @@ _IF_FEWER = (
 )
 _OF_QUERY = "Press 7 to refresh the query that lists the members."
 _IF_FAILED = "Open it in Segment to see why: new events may not arrive."
-_SAME_KEY = "A query lists the members here. The audience in Segment has the same key."
+_SAME_KEY = "A query lists this audience's members. Segment has an audience with the same key."
 
 
 def segment_size(services: Services, sizes: Sizes | None) -> str:

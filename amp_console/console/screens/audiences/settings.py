@@ -37,8 +37,8 @@ from amp_console.values import IdType
 SEED = "none: amp-console searches Amplitude for one"
 HINTS = {
     "id-type": "Choose User ID if Amplitude identifies users by the same ID as Segment's userId, "
-    "and Amplitude ID to match by Amplitude's own number, which events must carry. Switching "
-    "replaces the members of a synced cohort.",
+    "and Amplitude ID to match users by Amplitude's own number, which the events must contain. "
+    "Switching replaces the members of a synced cohort.",
     "cohort-name": "The name of the cohort that the next sync creates. An existing cohort keeps "
     "its name.",
     "owner": "The login email of the owner of a new cohort. An existing cohort keeps its owner.",
@@ -342,5 +342,5 @@ def _default(text: str, *, is_linked: bool) -> str:
 
     An existing cohort keeps its own.
     """
-    of_new = "default of a new cohort" if is_linked else "default"
+    of_new = "default for a new cohort" if is_linked else "default"
     return f"{of_new}: {safe_text(text, max_length=120).plain}"

@@ -40,7 +40,7 @@ from amp_console.ledger.rejected import (
 from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.sync.formatting import UNLIKELY
 from amp_console.sync.queries.person import UserLookup, explain_person, look_up_users
-from amp_console.text import capitalized, listed, plural
+from amp_console.text import capitalized, plural
 
 NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
 NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
@@ -177,32 +177,46 @@ async def _answered(
     unasked = sum(user.code is Reason.UNKNOWN and about(user) is None for user in tried)
     if not vain:
         return _Answered(users, "", unasked)
-    who = _in_vain(services, session, vain)
     if len(vain) < len(tried):
         rest = [user for user in chosen if user not in vain]
-        answer = f"Not retried, as {UNLIKELY} {who}."
+        answer = _not_retried(services, session, vain)
         return _Answered(rest, answer, unasked, left_out=len(vain))
-    answer = f"{capitalized(UNLIKELY)} {who}."
+    answer = f"{capitalized(UNLIKELY)}: {_why_in_vain(services, session, vain)}."
     unknown = sum(user.code is Reason.UNKNOWN for user in vain)
     return _Answered(users, answer, 0, 0 < unknown <= MAX_ASKED, is_in_vain=True)
 
 
-def _in_vain(services: Services, session: Session, users: Sequence[RejectedUser]) -> str:
-    """Name the users whose retry would fail again: what Amplitude did, or said and when."""
+def _not_retried(services: Services, session: Session, users: Sequence[RejectedUser]) -> str:
+    """Say that these users are left out, and why."""
+    are = plural(len(users), "user is", "users are")
+    return f"{are} not retried: {_why_in_vain(services, session, users)}."
+
+
+def _why_in_vain(services: Services, session: Session, users: Sequence[RejectedUser]) -> str:
+    """Why Amplitude would reject these users again: what it did, or said and when."""
     asked: dict[bool, list[int]] = {False: [], True: []}
     for user in users:
         answer = session.search_answers.about(user)
         if answer is not None and answer.is_known is not None:
             asked[answer.is_known].append(answer.asked_at)
-    what = {False: "that Amplitude does not know", True: "that Amplitude knows but refused again"}
-    said = [
-        f"{plural(len(times), 'user')} {what[is_known]} (asked {_ages(services, times)})"
-        for is_known, times in asked.items()
-        if times
-    ]
-    refused = len(users) - sum(map(len, asked.values()))
-    also = [f"{plural(refused, 'user')} that Amplitude refused more than once"] if refused else []
-    return listed([*said, *also])
+    unknown, known = len(asked[False]), len(asked[True])
+    refused = len(users) - unknown - known
+
+    def them(count: int) -> str:
+        if count == len(users):
+            return "this user" if count == 1 else "them"
+        return f"{count:,} of them"
+
+    said = []
+    if unknown:
+        when = _ages(services, asked[False])
+        said.append(f"Amplitude does not know {them(unknown)} (asked {when})")
+    if known:
+        when = _ages(services, asked[True])
+        said.append(f"Amplitude knows {them(known)} (asked {when}) but refused them again")
+    if refused:
+        said.append(f"Amplitude refused {them(refused)} more than once")
+    return "; ".join(said)
 
 
 def _ages(services: Services, times: Sequence[int]) -> str:

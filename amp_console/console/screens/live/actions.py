@@ -24,8 +24,8 @@ from amp_console.console.failures import expected_failures
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.routes import OpenLink
-from amp_console.console.screens.live.start import SessionStart, sent_first_by_audience
-from amp_console.console.texts import safe_text
+from amp_console.console.screens.live.start import SYNCING, SessionStart, sent_first_by_audience
+from amp_console.console.texts import lines, safe_text
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.outcomes import LARGE_REMOVAL, NO_COHORT
 from amp_console.ledger.runs import Run
@@ -160,7 +160,12 @@ def _more(services: Services, start: Start) -> Callable[[bool], Content]:
         if job := under_way(own_job(services)):
             names = [clean(name) for name in job.names]
             return safe_text(f"In addition to {listed(names)}." if names else "")
-        return sent_first_by_audience(start(), services.glyphs, create=create)
+        now, sync = start(), under_way(services.jobs.sync)
+        if now is None or sync is None:
+            return sent_first_by_audience(now, services.glyphs, create=create)
+        others = now.without(sync.holds)
+        first = sent_first_by_audience(others, services.glyphs, create=create)
+        return lines(safe_text(SYNCING), *([first] if others.sent(create=create) else []))
 
     return more
 

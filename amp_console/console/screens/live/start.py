@@ -1,7 +1,7 @@
 """Before a session: which audiences would be live, and what the session sends first."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -24,6 +24,7 @@ READY = (
     Column("In a session", 22, flex=2),
 )
 DEMO = "Simulated events keep arriving: the demo imports them until a session starts."
+SYNCING = "A sync is under way: its audiences go live once it has finished with them."
 LONG_SESSIONS = "For long sessions run amp-console watch or listen: this screen shows them."
 LISTED = 5  # audiences in a dialog, which must fit into 24 lines
 MAX_NAME = 30  # columns
@@ -55,6 +56,11 @@ class SessionStart(NamedTuple):
             return WaitReason.REMOVAL
         found = _WAITS.get(item.status)
         return None if create and found is WaitReason.NO_COHORT else found
+
+    def without(self, is_synced: Callable[[int], bool]) -> "SessionStart":
+        """The same without the audiences of a sync under way, which sends their changes."""
+        others = [item for item in self.audiences if not is_synced(item.audience.id)]
+        return self._replace(audiences=others)
 
     def problems_first(self) -> list[AudienceSummary]:
         """The audiences in a session's order: broken links, others that would wait, the rest."""
@@ -128,7 +134,7 @@ def _held(start: SessionStart, *, create: bool) -> str:
     many = f"The session does not send {plural(held.total(), 'pending change')}"
     if len(held) == 1:
         return f"{many}: {next(iter(held))}."
-    return f"{many}: {', '.join(f'{count:,} {why}' for why, count in held.most_common())}."
+    return f"{many}: {', '.join(f'{count:,} ({why})' for why, count in held.most_common())}."
 
 
 def _left_out(start: SessionStart) -> list[str]:

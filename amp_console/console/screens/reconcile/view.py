@@ -78,8 +78,9 @@ class ReconcileScreen(BaseScreen):
     HELP = """\
 r compares: it reads the whole cohort from Amplitude and sends nothing. It uses one of the month's
 downloads, and asks before it uses another. It corrects what amp-console believes the cohort
-contains: differences that events explain become pending, and the next sync or live session sends
-them, with or without a repair. To prevent that, disable the audience (t under Audiences).
+contains: users who differ and appear in the events become pending, and the next sync or live
+session sends them, with or without a repair. To prevent that, disable the audience (t under
+Audiences).
 
 Users who are missing because Amplitude rejected them are listed separately; x shows why.
 

@@ -97,6 +97,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         self._connection: Connection | None = None
         self._tested: dict[str, Part] = {}
         self._timer: Timer | None = None
+        self._is_placed = False  # the cursor was put on the query of home's audience, if any
 
     def body(self) -> ComposeResult:
         grid = Grid(
@@ -126,6 +127,9 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         found = await self.session.read(known_sources, connection)
         self._known = {item.key: item for item in found}
         self._show()
+        if not self._is_placed:
+            self._is_placed = True
+            _go_to_query(self, self.services.audience_in_view)
         split = self.query_one(Split)
         split.fit_rows(len(found))
         split.has_detail = self.current is not None
@@ -284,6 +288,13 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         """Remove a warehouse from the settings, or the query from its audience."""
         if self.current is not None:
             self.run_worker(_remove(self.services, self.current))
+
+
+def _go_to_query(screen: SourcesScreen, audience_id: int | None) -> None:
+    """Move the cursor to the query that lists the members of an audience, if there is one."""
+    for key, source in screen._known.items():
+        if source.origin is Origin.QUERY and source.fed[0].id == audience_id:
+            screen.query_one("#list", Grid).go_to(key)
 
 
 def _name_enter(screen: SourcesScreen) -> None:
