@@ -5,6 +5,7 @@ import re
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from amp_console.console import LaunchOptions
 from amp_console.console.screens.errors.rejected_user import RejectedUserDetail, pretty
@@ -98,6 +99,22 @@ async def test_an_unknown_user_is_shown_with_request_and_answer(harness: Console
         assert re.search(r"sent \d{4}-\d\d-\d\d [\d:]{8} UTC", said(pilot))
         await pilot.press("y")
         await until(pilot, lambda: '"skipped_ids": [' in console(pilot).clipboard)
+
+
+async def test_a_user_read_again_without_a_change_lays_nothing_out(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "─ ghost-1", "status 200")
+        detail = pilot.app.screen.query_one(RejectedUserDetail)
+        layouts = list[Screen[object]]()
+        pilot.app.screen.screen_layout_refresh_signal.subscribe(detail, layouts.append)
+        await detail.load(detail.user)
+        await pilot.pause()
+        assert not layouts
 
 
 async def test_a_refused_user_comes_with_amplitudes_words(harness: ConsoleHarness) -> None:

@@ -1,6 +1,7 @@
 """A list and the detail of the row under its cursor: side by side, stacked, or one at a time."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from textual import events
 from textual.app import ComposeResult
@@ -202,8 +203,8 @@ class Split(Container):
         if self._detail.display is not was_shown:  # Tab moves only to what is shown
             self.call_after_refresh(self.screen.refresh_bindings)
         self._main.display = not (is_entered and self.is_alone)
-        self._main.styles.height = self._list_lines if self._detail.display else None
-        self._main.styles.min_width = self._list_columns if self._detail.display else None
+        set_size(self._main, "height", self._list_lines if self._detail.display else None)
+        set_size(self._main, "min_width", self._list_columns if self._detail.display else None)
         # All at once: each change of a class styles everything inside again.
         self.update_classes(
             {
@@ -212,6 +213,15 @@ class Split(Container):
                 "-all": not self._detail.display,
             }
         )
+
+
+def set_size(widget: Widget, rule: Literal["height", "min_width"], cells: int | None) -> None:
+    """Set a size of a widget in cells; None leaves it to the style sheet.
+
+    For None, Textual would lay out the whole screen, even if the widget has no size of its own.
+    """
+    if cells is not None or widget.styles.inline.has_rule(rule):
+        setattr(widget.styles, rule, cells)
 
 
 def _first_focusable(widget: Widget) -> Widget | None:

@@ -6,6 +6,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
@@ -205,3 +206,19 @@ async def test_a_list_moves_for_longer_names_and_stays_there_for_shorter_ones() 
             app.name_row(name)
             await pilot.pause()
             assert app.query_one(Split).is_beside is (len(name) == 30)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (150, 40)])
+async def test_a_list_that_needs_no_other_size_lays_nothing_out(size: tuple[int, int]) -> None:
+    app = Sheet()
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        layouts = list[Screen[object]]()
+        app.screen.screen_layout_refresh_signal.subscribe(app.split, layouts.append)
+        app.split.fit_rows(100)
+        await pilot.pause()
+        layouts.clear()
+        for rows in (101, 102):
+            app.split.fit_rows(rows)
+            await pilot.pause()
+        assert not layouts

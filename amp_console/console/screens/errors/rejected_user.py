@@ -5,7 +5,6 @@ import json
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.timer import Timer
-from textual.widgets import Static
 
 from amp_console.console.audience_changes import moves
 from amp_console.console.context import services_of
@@ -18,6 +17,7 @@ from amp_console.console.session import Session
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
+from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.counts import other_id_type
 from amp_console.ledger.deliveries import Reason
@@ -61,7 +61,7 @@ class RejectedUserDetail(ScrollPane):
         self._paths: dict[IdType, str | None] = {}  # of the fields with the identifiers
 
     def compose(self) -> ComposeResult:
-        yield Static(id="user-text")
+        yield SteadyText(id="user-text")
 
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self._draw())
@@ -205,7 +205,7 @@ class RejectedUserDetail(ScrollPane):
     def _draw(self) -> None:
         title = self.user.id if self.user is not None else "Rejected user"
         self.border_title = safe_text(title, max_length=80)
-        self.query_one("#user-text", Static).update(self.text)
+        self.query_one("#user-text", SteadyText).say(self.text)
 
     def _advice(self, user: RejectedUser) -> str:
         """What to do; if a path to the missing identifier is mapped, say that nothing was there."""

@@ -12,7 +12,7 @@ from amp_console.console.screens.live.panels import (
     LiveAudiences,
     LiveSources,
 )
-from amp_console.console.widgets.split import BELOW, BELOW_LINES, LIST_FRAME, Split
+from amp_console.console.widgets.split import BELOW, BELOW_LINES, LIST_FRAME, Split, set_size
 from amp_console.console.widgets.steady_text import FittedText
 
 PANEL_FRAME = 2  # lines of a panel's border
@@ -68,8 +68,9 @@ class LiveBody(Split):
         audiences = LIST_LINES + len(self._audiences.grid.rows)
         spare = lines - audiences - LEAST_DETAIL
         has_room = spare >= 0 and not self.is_beside and self._detail.display
-        self._audiences.styles.height = audiences if has_room else None
-        self._detail.styles.height = LEAST_DETAIL + spare * 3 // 4 if has_room else None
+        set_size(self._audiences, "height", audiences if has_room else None)
+        detail = LEAST_DETAIL + spare * 3 // 4
+        set_size(self._detail, "height", detail if has_room else None)
 
     def _fit_lines(self) -> None:
         if not self.is_attached or not is_open(self.screen):
