@@ -144,7 +144,7 @@ def _known_at(item: RequestRecord, moment: int) -> RequestRecord:
     if item.settled_at is not None and item.settled_at <= moment:
         return item
     return msgspec.structs.replace(
-        item, settled_at=None, state=RequestState.OPEN, status=None, answer="", skipped=0
+        item, settled_at=None, state=RequestState.OPEN, status=None, response="", skipped=0
     )
 
 
