@@ -96,10 +96,11 @@ class RunView(NamedTuple):
         return OUTCOME_TONES.get(self.outcome, "accent")
 
 
-def live(job: SyncJob, details: RunDetails | None = None) -> RunView:
+def live(job: SyncJob, details: RunDetails | None = None, *, resume: str = "p") -> RunView:
     """Return the view of a run of this console, under way or over.
 
-    For a run that is over, it gives only advice that still applies according to `details`.
+    For a run that is over, it gives only advice that still applies according to `details`. `resume`
+    names the keys that resume it where the view is shown.
     """
     lines = tuple(live_line(job, at) for at in range(len(job.operation.plan.audiences)))
     counts = total_of(line.counts for line in lines)
@@ -114,7 +115,7 @@ def live(job: SyncJob, details: RunDetails | None = None) -> RunView:
     return RunView(
         job.run_id,
         _outcome(job),
-        tuple(_says_live(job, lines, counts, funnel, details)),
+        tuple(_says_live(job, lines, counts, funnel, details, resume)),
         lines,
         funnel,
         counts,
@@ -236,10 +237,11 @@ def _says_live(
     counts: AudienceCounts,
     funnel: Funnel,
     details: RunDetails | None,
+    resume: str,
 ) -> Iterator[str]:
     if not job.is_over:
         if said := UNDER_WAY.get(_step(job)):
-            yield said
+            yield said.format(resume=resume)
         if _step(job) in {"running", "pausing", "paused"}:
             yield _so_far(lines, job.operation.planned)
         return

@@ -17,8 +17,8 @@ from amp_console.values import Operation
 UNDER_WAY = {
     "starting": "The run is starting.",
     "stopping": "The current request finishes, then the run ends. The rest stays pending.",
-    "pausing": "The current request finishes, then nothing is sent. Press p to resume.",
-    "paused": "Nothing is sent. Press p to resume.",
+    "pausing": "The current request finishes, then nothing is sent. Press {resume} to resume.",
+    "paused": "Nothing is sent. Press {resume} to resume.",
 }
 TEST_KEYS = "Press 5 for Connections, then T to test the keys."
 LINK_KEYS = "Press 1 for Audiences, then l."

@@ -221,6 +221,10 @@ async def test_a_run_is_paused_and_continues(harness: ConsoleHarness, simulator:
         gate.open()
         await pilot.pause()
         assert not _work(pilot).is_over
+        await pilot.press("3")
+        await until_shown(pilot, "◐ paused", "Nothing is sent. Press w, then p, to resume.")
+        await pilot.press("p", "w")
+        await until_on(pilot, RunScreen)
         await pilot.press("p")
 
         await until_shown(pilot, "All changes to shoppers were delivered.")

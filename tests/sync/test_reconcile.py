@@ -504,7 +504,6 @@ def test_a_member_that_a_list_names_by_the_other_id_type_alone_makes_it_incomple
     assert (listing.refused, listing.members) == (1, 2)
 
 
-@sqlite_only
 @pytest.mark.parametrize(
     ("users", "in_cohort", "overlap"),
     [

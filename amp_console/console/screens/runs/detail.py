@@ -37,6 +37,7 @@ from amp_console.text import clean
 
 ROOMY = 110  # from this many columns on, requests and rejected users are side by side
 LEAST_LINES = 8  # lines of the progress of a run with one audience
+RESUME_ALONE = "w, then p,"  # the keys: beside the history, a run can't be paused or resumed
 NOT_COMPARED = "This run compared no cohort: no one can be said to differ."
 
 
@@ -234,7 +235,7 @@ async def read_run(services: Services, session: Session, run_id: int | None) -> 
     jobs, sync = services.jobs, services.jobs.sync
     is_sync = sync is not None and sync.session is session and sync.run_id == run_id is not None
     if sync is not None and is_sync and not sync.is_over:
-        return run_view.live(sync)
+        return run_view.live(sync, resume=RESUME_ALONE)
     found = None
     if run_id is not None:
         found = await session.read(run_details, run_id, await session.dead_runs())

@@ -10,7 +10,7 @@ from amp_console.console.glyphs import Glyphs
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.runs import RunJob
-from amp_console.console.jobs.under_way import under_way
+from amp_console.console.jobs.under_way import Jobs, under_way
 from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenRun
 from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
@@ -130,13 +130,12 @@ plays a finished run back from its log, which sends nothing."""
         self._rejecting = frozenset(run.id for run in found if run.has_rejected)
         self._sending = frozenset(run.id for run in found if run.kind is not RunKind.COMPARE)
         grid = self.query_one("#list", Grid)
-        live = under_way(self.services.jobs.live)
-        paused = live.run_id if live is not None and live.is_paused else None
+        paused = _paused(self.services.jobs)
         glyphs, now = self.services.glyphs, self.services.clock.age_now
         is_shared = await self.session.read(has_several_operators)
         grid.show(
             [
-                row(item, glyphs, now, is_shared=is_shared, is_paused=item.id == paused)
+                row(item, glyphs, now, is_shared=is_shared, is_paused=item.id in paused)
                 for item in found
             ]
         )
@@ -252,16 +251,23 @@ plays a finished run back from its log, which sends nothing."""
             self.services.navigate(OpenErrors(run_id=self._run_id))
 
 
+def _paused(jobs: Jobs) -> set[int | None]:
+    """The runs of this console that are paused."""
+    sync, live = under_way(jobs.sync), under_way(jobs.live)
+    found = {sync.run_id} if sync is not None and sync.stop.is_paused else set()
+    return found | ({live.run_id} if live is not None and live.is_paused else set())
+
+
 def row(run: Run, glyphs: Glyphs, now: int, *, is_shared: bool, is_paused: bool = False) -> Row:
     """One run, with the operator if several share the ledger.
 
-    `is_paused`: it is a paused live session of this console.
+    `is_paused`: it is a paused sync or live session of this console.
     """
     operator = run.operator if is_shared else ""
     status, outcome = str(run.status), run_outcome(run.kind, run.status)
     if is_paused:
         status = outcome = "paused"
-    reason = run_reason(run)
+    reason = "" if is_paused else run_reason(run)
     took = None if run.ended_at is None else (run.ended_at - run.started_at) / SECOND
     return Row(
         run.id,
