@@ -20,6 +20,7 @@ from amp_console.ledger.membership_changes import (
     recent_movement,
 )
 from amp_console.ledger.snapshots import Snapshot
+from amp_console.sync.queries.audience_detail import audience_trend
 from amp_console.values import AudienceRef, Change, IdType
 from tests.ledger.helpers import REF, start
 from tests.ledgers import EmptyLedger
@@ -150,6 +151,13 @@ def test_the_last_hour_is_counted_by_short_intervals(ledger: Ledger) -> None:
     assert lately(ledger) == (2, 1)
     merge(ledger, ("b", False, NOW - 1))
     assert lately(ledger) == (2, 1)
+
+
+@pytest.mark.parametrize("after", [0, 1, SHORT - 1])
+def test_the_last_hour_of_a_trend_leaves_out_no_change(ledger: Ledger, after: int) -> None:
+    now = NOW // SHORT * SHORT + after  # so long after an interval has begun
+    merge(ledger, ("a", True, now - HOUR))
+    assert sum(ledger.read(audience_trend, start(ledger), now).hour.entered) == 1
 
 
 def test_short_intervals_do_not_pile_up(ledger: Ledger) -> None:

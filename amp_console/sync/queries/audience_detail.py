@@ -17,7 +17,7 @@ from amp_console.sync.delivery.plan import same_key_words
 from amp_console.sync.queries.person import reason_text
 
 DAYS = 7
-HOUR = 30  # short intervals
+HOUR = 31  # intervals of two minutes: nothing of the last 60 minutes is left out
 MAX_RUNS = 5  # among which an error is looked for
 LISTED_RUNS = 3
 _AS_ASKED = frozenset({STOPPED, PAUSED, OFF})
