@@ -155,11 +155,12 @@ def same_key_words(db: Db, known: Audience) -> str:
     others = same_key(db, known) if known.cohort_id is None else []
     if not others:
         return ""
-    other = others[0]
-    differs = "space" if other.space_id != known.space_id else "computation ID"
-    more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
-    have = "have" if more else "has"
-    return f"“{other.name}”{more} {have} the same key and another {differs}"
+    of_others = {other.space_id != known.space_id for other in others}
+    differs = " and another space" if all(of_others) else " and another computation ID"
+    if len(of_others) > 1:
+        differs = ""
+    more = f" and {len(others) - 1:,} more have" if len(others) > 1 else " has"
+    return f"“{others[0].name}”{more} the same key{differs}"
 
 
 def again_text(plan: AudiencePlan) -> str:
