@@ -54,7 +54,7 @@ def test_no_section_of_keys_is_torn(width: int, height: int | None) -> None:
 
 async def test_help_says_what_a_letter_means_on_every_screen(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
-    async with harness.open(size=(120, 66)) as pilot:
+    async with harness.open(size=(120, 75)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("question_mark")
         await until_shown(pilot, "These letters mean the same on every screen")
