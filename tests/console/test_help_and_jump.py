@@ -58,7 +58,7 @@ async def test_help_says_what_a_letter_means_on_every_screen(harness: ConsoleHar
         await until_shown(pilot, GHOSTS)
         await pilot.press("question_mark")
         await until_shown(pilot, "These letters mean the same on every screen")
-        await until_shown(pilot, "Signs of the status: ● in sync; ◎ not compared; ◐ pending;")
+        await until_shown(pilot, "Signs of the status: ● in sync;", "◐ pending, paused;")
 
 
 async def test_help_says_that_there_is_more_below_until_it_is_read(
