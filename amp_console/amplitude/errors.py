@@ -53,8 +53,8 @@ class AmplitudeError(Exception):
         """What happened and what it changed, without advice; saved as the answer to a request."""
         happened, quoted = self._happened(), self.message.rstrip(".")
         is_repeated = f"(status {self.status})" in happened and _is_only(self.status, quoted)
-        message = f": {quoted}" if quoted and not is_repeated else ""
-        return f"{happened}{message}. {self._kept()}"
+        quotation = f": {quoted}" if quoted and not is_repeated else ""
+        return f"{happened}{quotation}. {self._kept()}"
 
     def _happened(self) -> str:
         return self._HAPPENED

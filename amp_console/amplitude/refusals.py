@@ -125,8 +125,8 @@ _TAGS = re.compile(
 MAX_PAGE = 10_000  # characters of a web page that are read
 
 
-def _is_gone(status: int, response: str) -> bool:
-    return status == 404 or (status == 400 and _GONE.search(response) is not None)
+def _is_gone(status: int, message: str) -> bool:
+    return status == 404 or (status == 400 and _GONE.search(message) is not None)
 
 
 def message_in(body: str) -> str:

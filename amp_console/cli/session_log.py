@@ -158,7 +158,7 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
 def figures_line(now: LiveSnapshot) -> str:
     """The figures on one line."""
     counts = now.counts
-    omitted = ", waits for you not counted" if now.omits_waits else ""
+    omitted = ", not counting waits for you" if now.omits_waits else ""
     return "  ".join(
         [
             f"{now.tally.read:,} read" + (f" ({news_of(now.updated)})" if now.tally.valid else ""),

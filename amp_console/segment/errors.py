@@ -30,8 +30,8 @@ class SegmentError(Exception):
         self.message = message
 
     def __str__(self) -> str:
-        message = f": {self.message.rstrip('.')}" if self.message else ""
-        return f"{self._happened()}{message}. {self._next()}"
+        quotation = f": {self.message.rstrip('.')}" if self.message else ""
+        return f"{self._happened()}{quotation}. {self._next()}"
 
     def _happened(self) -> str:
         return self._HAPPENED if self.status is None else f"{self._HAPPENED} (status {self.status})"

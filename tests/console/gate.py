@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from textual.pilot import Pilot
 
+from amp_console.connections import Connection
 from amp_console.ledger import Db
 from amp_console.simulator import Answer, Call, Simulator
 from tests.console.harness import LOOK_EVERY, ConsoleHarness, console, services, until, until_shown
@@ -54,6 +55,20 @@ async def start_sync(pilot: Pilot[None], *shown: str) -> None:
     await until(pilot, lambda: console(pilot).screen.check_action("send", ()))
     await pilot.press("y")
     await until_shown(pilot, *(shown or ("Requests",)))
+
+
+@asynccontextmanager
+async def rate_limited_sync(
+    harness: ConsoleHarness, connection: Connection, *users: str
+) -> AsyncIterator[tuple[Pilot[None], Gate]]:
+    """Open the console with a sync of these users that waits until the gate opens."""
+    with harness.workspace(connection) as workspace:
+        workspace.enter(*users)
+    gate = gate_sleeps(harness)
+    rate_limit(harness.simulator)
+    async with harness.open() as pilot:
+        await start_sync(pilot, "rate limited")
+        yield pilot, gate
 
 
 @contextmanager

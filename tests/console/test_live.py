@@ -1053,7 +1053,7 @@ def test_how_long_deliveries_take_is_said_once_it_was_measured() -> None:
 
 def test_how_long_deliveries_take_says_that_waits_are_not_counted() -> None:
     now = LiveSnapshot(1, 1.0, ReadCounts(), 3.2, (), omits_waits=True)
-    assert "95% delivered within 3.2 s, waits for you not counted" in [
+    assert "95% delivered within 3.2 s, not counting waits for you" in [
         text.plain for text in behind(now)
     ]
 

@@ -12,7 +12,7 @@ from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Simulator
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.values import IdType
-from tests.console.gate import blocked_reads, gate_sleeps, rate_limit, start_sync
+from tests.console.gate import blocked_reads, rate_limited_sync
 from tests.console.harness import (
     ConsoleHarness,
     picture,
@@ -294,15 +294,8 @@ async def test_read_only_dims_sending_and_says_why(harness: ConsoleHarness) -> N
         assert services(pilot).jobs.sync is None
 
 
-async def test_a_second_sync_is_refused_and_the_first_one_offered(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
-    with harness.workspace(harness.connect()) as workspace:
-        workspace.enter("u-1")
-    gate = gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+async def test_a_second_sync_is_refused_and_the_first_one_offered(harness: ConsoleHarness) -> None:
+    async with rate_limited_sync(harness, harness.connect(), "u-1") as (pilot, gate):
         first = services(pilot).jobs.sync
         await pilot.press("escape")
         await open_plan(pilot, "Adds 1 user")

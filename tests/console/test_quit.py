@@ -12,8 +12,7 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.audiences.settings import AudienceSettings
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger.counts import outstanding
-from amp_console.simulator import Simulator
-from tests.console.gate import gate_sleeps, rate_limit, start_sync
+from tests.console.gate import rate_limited_sync
 from tests.console.harness import ConsoleHarness, console, picture, until, until_on, until_shown
 from tests.console.sample_audiences import SHOPPERS, connect_with_audiences
 from tests.console.test_live import follow
@@ -22,15 +21,8 @@ from tests.sync.workspace import event, ndjson
 pytestmark = pytest.mark.anyio
 
 
-async def test_going_on_leaves_the_sync_alone(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
-    with harness.workspace(harness.connect()) as workspace:
-        workspace.enter("u-1", "u-2")
-    gate = gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+async def test_going_on_leaves_the_sync_alone(harness: ConsoleHarness) -> None:
+    async with rate_limited_sync(harness, harness.connect(), "u-1", "u-2") as (pilot, gate):
         await pilot.press("ctrl+q")
         await until_shown(pilot, "A sync is under way: 2 users not delivered yet.")
         await until_shown(pilot, "y/Enter Quit when done  s Stop and quit  Esc Stay")
@@ -42,16 +34,9 @@ async def test_going_on_leaves_the_sync_alone(
         await until_shown(pilot, "All changes to shoppers were delivered.")
 
 
-async def test_stopping_keeps_the_rest_pending(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
+async def test_stopping_keeps_the_rest_pending(harness: ConsoleHarness) -> None:
     connection = harness.connect()
-    with harness.workspace(connection) as workspace:
-        workspace.enter("u-1", "u-2")
-    gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+    async with rate_limited_sync(harness, connection, "u-1", "u-2") as (pilot, _):
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Stop and quit")
         await pilot.press("s")
@@ -61,16 +46,9 @@ async def test_stopping_keeps_the_rest_pending(
         assert workspace.ledger.read(outstanding, workspace.audience()).add == 2
 
 
-async def test_waiting_quits_when_everything_is_delivered(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
+async def test_waiting_quits_when_everything_is_delivered(harness: ConsoleHarness) -> None:
     connection = harness.connect()
-    with harness.workspace(connection) as workspace:
-        workspace.enter("u-1", "u-2")
-    gate = gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+    async with rate_limited_sync(harness, connection, "u-1", "u-2") as (pilot, gate):
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Quit when done")
         await pilot.press("enter")  # the first answer has the focus
@@ -83,16 +61,9 @@ async def test_waiting_quits_when_everything_is_delivered(
         assert workspace.ledger.read(outstanding, workspace.audience()).pending == 0
 
 
-async def test_one_may_stay_after_all_while_one_waits(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
+async def test_one_may_stay_after_all_while_one_waits(harness: ConsoleHarness) -> None:
     """A second Enter does nothing: the operator is impatient."""
-    with harness.workspace(harness.connect()) as workspace:
-        workspace.enter("u-1", "u-2")
-    gate = gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+    async with rate_limited_sync(harness, harness.connect(), "u-1", "u-2") as (pilot, gate):
         await pilot.press("q")
         await until_shown(pilot, "Quit when done")
         await pilot.press("enter", "enter", "enter")
@@ -108,16 +79,9 @@ async def test_one_may_stay_after_all_while_one_waits(
         await until_shown(pilot, NOTHING)
 
 
-async def test_a_paused_sync_is_resumed_to_quit_when_it_is_done(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
+async def test_a_paused_sync_is_resumed_to_quit_when_it_is_done(harness: ConsoleHarness) -> None:
     connection = harness.connect()
-    with harness.workspace(connection) as workspace:
-        workspace.enter("u-1", "u-2")
-    gate = gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+    async with rate_limited_sync(harness, connection, "u-1", "u-2") as (pilot, gate):
         await pilot.press("p")
         await until_shown(pilot, "p Resume")
         gate.open()
@@ -133,15 +97,8 @@ async def test_a_paused_sync_is_resumed_to_quit_when_it_is_done(
         assert workspace.ledger.read(outstanding, workspace.audience()).pending == 0
 
 
-async def test_one_may_stop_after_all_what_one_waits_for(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
-    with harness.workspace(harness.connect()) as workspace:
-        workspace.enter("u-1")
-    gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+async def test_one_may_stop_after_all_what_one_waits_for(harness: ConsoleHarness) -> None:
+    async with rate_limited_sync(harness, harness.connect(), "u-1") as (pilot, _):
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Quit when done")
         await pilot.press("y")
@@ -208,15 +165,8 @@ async def test_the_help_has_both_keys_in_one_row_and_a_line_of_text_the_one_that
         await until_shown(pilot, "^q Quit")
 
 
-async def test_q_asks_as_ctrl_q_does_while_a_sync_is_under_way(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
-    with harness.workspace(harness.connect()) as workspace:
-        workspace.enter("u-1")
-    gate = gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+async def test_q_asks_as_ctrl_q_does_while_a_sync_is_under_way(harness: ConsoleHarness) -> None:
+    async with rate_limited_sync(harness, harness.connect(), "u-1") as (pilot, gate):
         await pilot.press("q")
         await until_on(pilot, QuitDialog)
         await pilot.press("n")

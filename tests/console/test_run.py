@@ -20,7 +20,7 @@ from amp_console.ledger.counts import outstanding
 from amp_console.ledger.leases import note_holder
 from amp_console.ledger.runs import all_runs
 from amp_console.simulator import Answer, Call, RefuseIds, Rule, Simulator
-from tests.console.gate import blocked_reads, gate_sleeps, rate_limit, start_sync
+from tests.console.gate import blocked_reads, gate_sleeps, rate_limit, rate_limited_sync, start_sync
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
@@ -207,13 +207,8 @@ async def test_a_request_that_rejected_users_says_how_many(
         assert re.search(r"\(3\) .*✔ 200", picture(pilot))
 
 
-async def test_a_run_is_paused_and_continues(harness: ConsoleHarness, simulator: Simulator) -> None:
-    with harness.workspace(harness.connect()) as workspace:
-        workspace.enter("u-1")
-    gate = gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+async def test_a_run_is_paused_and_continues(harness: ConsoleHarness) -> None:
+    async with rate_limited_sync(harness, harness.connect(), "u-1") as (pilot, gate):
         await pilot.press("p")
         await until_shown(pilot, "paused  Nothing is sent. Press p to resume.", "0 of 1 changes")
         await until_gone(pilot, "again in")  # nothing is sent, however long the wait was
@@ -231,15 +226,10 @@ async def test_a_run_is_paused_and_continues(harness: ConsoleHarness, simulator:
 
 
 async def test_home_says_that_a_run_is_paused_with_its_numbers_and_what_is_pending_since(
-    harness: ConsoleHarness, simulator: Simulator
+    harness: ConsoleHarness,
 ) -> None:
     connection = harness.connect()
-    with harness.workspace(connection) as workspace:
-        workspace.enter("u-1", "u-2")
-    gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+    async with rate_limited_sync(harness, connection, "u-1", "u-2") as (pilot, _):
         await pilot.press("p")
         await until_shown(pilot, "paused  Nothing is sent.", "0 of 2 changes")
         with harness.workspace(connection) as workspace:
@@ -256,15 +246,8 @@ async def test_home_says_that_a_run_is_paused_with_its_numbers_and_what_is_pendi
         assert "sync 0%" not in picture(pilot)
 
 
-async def test_a_run_is_left_and_come_back_to(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
-    with harness.workspace(harness.connect()) as workspace:
-        workspace.enter("u-1")
-    gate = gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+async def test_a_run_is_left_and_come_back_to(harness: ConsoleHarness) -> None:
+    async with rate_limited_sync(harness, harness.connect(), "u-1") as (pilot, gate):
         await pilot.press("escape")
         await until_on(pilot, AudiencesScreen)
         await until_shown(pilot, "» sync")
@@ -276,16 +259,9 @@ async def test_a_run_is_left_and_come_back_to(
         await until_shown(pilot, "All changes to shoppers were delivered.")
 
 
-async def test_cancelling_asks_and_leaves_the_rest_pending(
-    harness: ConsoleHarness, simulator: Simulator
-) -> None:
+async def test_cancelling_asks_and_leaves_the_rest_pending(harness: ConsoleHarness) -> None:
     connection = harness.connect()
-    with harness.workspace(connection) as workspace:
-        workspace.enter("u-1", "u-2")
-    gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+    async with rate_limited_sync(harness, connection, "u-1", "u-2") as (pilot, _):
         await pilot.press("c")
         await until_shown(pilot, "Cancel this run?", "Users who are not delivered by then stay")
         await pilot.press("n")
@@ -592,15 +568,10 @@ async def test_hostile_names_break_nothing(harness: ConsoleHarness) -> None:
 
 
 async def test_a_run_given_up_in_the_middle_is_over_in_the_history_too(
-    harness: ConsoleHarness, simulator: Simulator
+    harness: ConsoleHarness,
 ) -> None:
     connection = harness.connect()
-    with harness.workspace(connection) as workspace:
-        workspace.enter("u-1")
-    gate_sleeps(harness)
-    rate_limit(simulator)
-    async with harness.open() as pilot:
-        await start_sync(pilot, "rate limited")
+    async with rate_limited_sync(harness, connection, "u-1") as (pilot, _):
         _work(pilot).give_up()
         await until_shown(pilot, "Stopped before the last answer arrived.")
     with harness.workspace(connection) as workspace:

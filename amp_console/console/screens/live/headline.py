@@ -106,7 +106,7 @@ def behind(now: LiveSnapshot) -> Iterator[Content]:
     lag, since_read = ("none", "") if not now.queue else (lasting(now.lag), " since read")
     yield safe_text(("lag ", MUTED), (lag, STRONG), (since_read, MUTED))
     if now.lag_95 > 0:  # it is known once the first window is delivered
-        counted = ", waits for you not counted" if now.omits_waits else " of reading"
+        counted = ", not counting waits for you" if now.omits_waits else " of reading"
         within = lasting(max(LEAST_LAG, now.lag_95))
         yield safe_text(("95% delivered within ", MUTED), within, (counted, MUTED))
     many = f"{now.waiting:,} of them" if now.queue else "all of them"
