@@ -1,4 +1,7 @@
-"""The structure of the code: no import cycles, one meaning for each class name, small classes."""
+"""The structure of the code: no import cycles, one meaning for each class name, small classes.
+
+And what mypy cannot see: whether the fields that `msgspec.structs.replace` is given exist.
+"""
 
 import ast
 import functools
@@ -15,15 +18,25 @@ from tests.conftest import FIRST_FILES, WAITING_FILES, FilesThatWaitTogether
 ROOT = Path(amp_console.__file__).parent
 MAX_METHODS = 25
 MAX_OWN_BASES = 2  # our own classes above a class
+REPLACE = {"replace", "dataclasses.replace", "structs.replace", "msgspec.structs.replace"}
+
+
+@functools.cache
+def modules() -> dict[str, ast.Module]:
+    """Every module of the product by its file, relative to the package."""
+    return {
+        str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(ROOT.rglob("*.py"))
+    }
 
 
 @functools.cache
 def statements() -> list[tuple[str, ast.stmt]]:
-    """Every statement of the product with its file, relative to the package."""
+    """Every statement of the product with the file that contains it."""
     return [
-        (str(path.relative_to(ROOT)), statement)
-        for path in sorted(ROOT.rglob("*.py"))
-        for statement in statements_in(ast.parse(path.read_text(encoding="utf-8")))
+        (file, statement)
+        for file, module in modules().items()
+        for statement in statements_in(module)
     ]
 
 
@@ -47,6 +60,25 @@ def base_names(node: ast.ClassDef) -> Iterator[str]:
             yield target.id
         elif isinstance(target, ast.Attribute):
             yield target.attr
+
+
+def fields_by_class() -> dict[str, set[str]]:
+    """The annotated fields of each class, with those of its own bases."""
+    own: dict[str, set[str]] = defaultdict(set)
+    bases: dict[str, set[str]] = defaultdict(set)
+    for _, node in classes():
+        bases[node.name] |= {*base_names(node)}
+        own[node.name] |= {
+            member.target.id
+            for member in node.body
+            if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name)
+        }
+
+    def fields(name: str) -> set[str]:
+        inherited = (fields(base) for base in bases[name] if base in own and base != name)
+        return own[name].union(*inherited)
+
+    return {name: fields(name) for name in list(own)}
 
 
 def test_no_module_imports_itself_through_others() -> None:
@@ -93,6 +125,24 @@ def test_no_class_is_a_chain_of_our_own_bases() -> None:
 
     chains = {name: levels(name) for name in list(bases)}
     assert {name: count for name, count in chains.items() if count > MAX_OWN_BASES} == {}
+
+
+def test_every_field_that_is_replaced_exists() -> None:
+    """A renamed field would otherwise fail when the line first runs: any keyword suits mypy."""
+    fields = fields_by_class()
+    replaced = [
+        (f"{file}:{call.lineno}", {keyword.arg for keyword in call.keywords if keyword.arg})
+        for file, module in modules().items()
+        for call in ast.walk(module)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in REPLACE
+    ]
+    assert len(replaced) > 50
+    unknown = {
+        place: names
+        for place, names in replaced
+        if not any(names <= known for known in fields.values())
+    }
+    assert unknown == {}
 
 
 def test_no_event_loop_waits_for_a_lock_of_a_ledger() -> None:
