@@ -85,6 +85,9 @@ async def test_a_plan_on_a_small_screen_names_some_users_and_the_way_back(
         await until_shown(pilot, "─ 2 to add, 1 to remove ─", "y Send  Enter Users")
         await until_shown(pilot, "Removes, for example: u-1 ")
         await until_gone(pilot, "Adds, for example")
+        await until_shown(pilot, "Tab Next panel")
+        await pilot.resize_terminal(80, 24)
+        await until_gone(pilot, "Next panel")  # there is only one
 
 
 async def test_confirming_sends_and_shows_the_run_in_its_place(harness: ConsoleHarness) -> None:

@@ -59,8 +59,9 @@ class KeyFooter(LinkBar):
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self._read_soon())
 
     def on_resize(self) -> None:
-        """Show as many keys as fit into the new width."""
+        """Show as many keys as fit into the new width; other panels may fit, too."""
         self._show()
+        self._read_soon()
 
     async def on_link_bar_clicked(self, event: LinkBar.Clicked) -> None:
         """Perform the key; an unavailable one says why it is."""
