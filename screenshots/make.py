@@ -15,15 +15,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from screenshots.render import CannotRender, digest, render, write_png
-from tests.console.gallery import VIEWS, WIDE, paint
+from tests.console.gallery import WIDE, paint
 
 
 def main() -> None:
-    """Paint all views, then turn the large ones into PNGs."""
-    for view in VIEWS:
+    """Paint all screens, then turn the large ones into PNGs."""
+    for view, pictures in paint().items():
         for old in view.folder.glob("*.svg"):
             old.unlink()
-        for name, svg in paint(view).items():
+        for name, svg in pictures.items():
             (view.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     _make_pngs(WIDE.folder)
 

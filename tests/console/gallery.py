@@ -1,7 +1,7 @@
 """Every main screen of the console, painted from the demo: the same bytes each time.
 
-For each size, the demo is seeded again, with a fixed seed and a clock that does not advance; then
-the console goes from screen to screen, and each is painted in both themes.
+The demo is seeded with a fixed seed and a clock that does not advance; then the console goes from
+screen to screen, and each is painted in both sizes and themes.
 """
 
 import asyncio
@@ -83,7 +83,6 @@ class View(NamedTuple):
 
 WIDE = View((120, 36), "", ROOT / "screenshots")
 NARROW = View((80, 24), "80x24-", ROOT / "tests/console/snapshots")
-VIEWS = (WIDE, NARROW)
 THEMES = {"dark": DARK, "light": LIGHT}
 
 
@@ -131,27 +130,34 @@ def _logs(demo: SimulatedSession) -> Path:
     return folder
 
 
-def paint(view: View) -> dict[str, str]:
-    """Take the console through all its screens; return their pictures as SVG, by name."""
+def paint() -> dict[View, dict[str, str]]:
+    """Take the console through all its screens; return the pictures of each size by name."""
     with _stage() as demo:
-        return asyncio.run(_paint(demo, view))
+        return asyncio.run(_paint(demo))
 
 
-async def _paint(demo: SimulatedSession, view: View) -> dict[str, str]:
+async def _paint(demo: SimulatedSession) -> dict[View, dict[str, str]]:
     app = ConsoleApp(demo.environment, LaunchOptions(theme=DARK))
-    pictures = {}
-    async with app.run_test(size=view.size, notifications=False) as pilot:
-        names = list(THEMES)
+    pictures: dict[View, dict[str, str]] = {WIDE: {}, NARROW: {}}
+    async with app.run_test(size=WIDE.size, notifications=False) as pilot:
+        looks = [(WIDE, "dark"), (NARROW, "dark"), (NARROW, "light"), (WIDE, "light")]
         async for screen in _led(pilot, demo):
-            for name in names:
+            for view, name in looks:
+                await _resize(pilot, view)
                 app.theme = THEMES[name]
-                pictures[f"{screen}-{view.prefix}{name}"] = await _painted(pilot, demo)
-            names.reverse()  # the next screen begins in the theme that this one ended in
+                pictures[view][f"{screen}-{view.prefix}{name}"] = await _painted(pilot, demo)
+            looks.reverse()  # the next screen begins in the theme that this one ended in
         if app.services.jobs.sync is not None:
             app.services.jobs.sync.give_up()
             await app.services.jobs.sync.finished()
         await app.services.sessions.close()
     return pictures
+
+
+async def _resize(pilot: Pilot[None], view: View) -> None:
+    if pilot.app.size != view.size:
+        await pilot.resize_terminal(*view.size)
+        await pilot.pause()
 
 
 async def _painted(pilot: Pilot[None], demo: SimulatedSession) -> str:
