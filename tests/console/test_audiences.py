@@ -13,7 +13,7 @@ from amp_console.console.badges import badge_route
 from amp_console.console.routes import MainScreen, OpenErrors, OpenLink, OpenReconcile, Visit
 from amp_console.console.screens.audiences.detail import AudienceDetail
 from amp_console.console.screens.audiences.list import AudiencesScreen, show_audiences
-from amp_console.console.screens.audiences.rows import title
+from amp_console.console.screens.audiences.rows import line_below, title
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.list import RunsScreen
@@ -103,22 +103,41 @@ async def test_in_80_columns_names_and_states_are_words(harness: ConsoleHarness)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
 
 
-async def test_a_title_without_room_says_why_below(
-    harness: ConsoleHarness,
-) -> None:
+async def test_reasons_are_all_in_the_title_or_all_below(harness: ConsoleHarness) -> None:
     connection = connect_with_audiences(harness)
     with harness.workspace(connection) as workspace:
         found = workspace.ledger.read(audience_summaries, workspace.connection)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
-        assert [title(services(pilot), found, room, 4)[0].plain for room in (72, 68, 40)] == [
-            "4 audiences · 2 need attention: 1 with rejected users, 1 with no cohort",
-            "4 audiences · 2 need attention: 1 with rejected users, 1 more below",
-            "4 audiences · 2 need attention",
+        known = services(pilot)
+        above, below = title(known, found, 72, 4), title(known, found, 68, 4)
+        why = "1 with rejected users, 1 with no cohort"
+        assert above.line.plain == f"4 audiences · 2 need attention: {why}"
+        assert (below.line.plain, ", ".join(below.reasons)) == (
+            "4 audiences · 2 need attention · 16 changes pending",
+            why,
+        )
+        narrow = title(known, found, 40, 4)
+        assert narrow.line.plain == "4 audiences · 2 need attention"
+        others = ["16 changes pending", "1 cohort not compared", "3 cohort sizes unknown (u)"]
+        assert (narrow.reasons, narrow.others) == (below.reasons, others)
+        lines = [line_below(known, narrow.reasons, others, room) for room in (64, 63, 43, 42, 25)]
+        assert lines == [
+            f"{why} · 16 changes pending · …",
+            f"{why} · …",
+            f"{why} · …",
+            why,
+            "1 with rejected users · …",
         ]
-        assert title(services(pilot), found, 68, 4)[1][0] == "1 with no cohort"
-        below = title(services(pilot), found, 40, 4)[1]
-        assert below[0] == "1 with rejected users, 1 with no cohort"
+
+
+async def test_a_mark_leaves_the_reasons_in_place(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("space")
+        await until_shown(pilot, "4 audiences, 1 marked · 2 need attention")
+        assert "1 with rejected users, 1 with no cohort" in picture(pilot)
 
 
 async def test_without_rows_what_to_do_is_said_in_the_middle(harness: ConsoleHarness) -> None:
@@ -514,7 +533,7 @@ async def test_marks_are_counted_and_actions_name_what_they_act_on(
     async with harness.open(size=(160, 36)) as pilot:
         await until_shown(pilot, LAPSED, "s Sync  ")
         await pilot.press("space", "space")
-        await until_shown(pilot, "─ 2 marked ─╯", "s Sync 2 marked")
+        await until_shown(pilot, "4 audiences, 2 marked ·", "s Sync 2 marked")
         await until_shown(pilot, "r Reconcile 2 marked", "Disable 2 marked")
         await pilot.press("escape")
         await until_gone(pilot, "marked")

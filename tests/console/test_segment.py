@@ -115,8 +115,8 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await until_shown(
             pilot,
             "Segment 20 · members 22 · cohort unknown",
+            "members 11 min ago: press u to ask again.",
             "differs     2 fewer in Segment",
-            "what to do  Press u to ask Segment again.",
             "in Segment  Live (read 11 min ago)",
         )
         assert simulator.segment.requests == []
@@ -161,6 +161,19 @@ async def test_beside_a_cohort_that_is_right_it_is_said_what_segment_counts_othe
         await until_shown(pilot, "● in sync  ≠ Segment")
 
 
+async def test_the_key_for_what_to_do_next_comes_first_in_the_footer(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect(harness, simulator)
+    async with harness.open(size=(80, 24)) as pilot:
+        await at(pilot, LAPSED)
+        await until_shown(pilot, "◎ not compared", " u Update sizes  r Reconcile  ")
+        await pilot.press("u")
+        await until_shown(pilot, " r Reconcile  s Sync")
+        await at(pilot, SHOPPERS)
+        await until_shown(pilot, " s Sync  ")
+
+
 async def test_sizes_that_changes_have_overtaken_are_said_to_be_of_before(
     harness: ConsoleHarness, simulator: Simulator
 ) -> None:
@@ -192,6 +205,7 @@ async def test_a_mark_says_by_how_many_segment_differs_only_until_members_move(
             "≠ Segment differed 11 min ago",
             "Segment 20, members 22 (11 min ago)",
             "23 now",  # perhaps on the next line: the list may take room from the detail
+            "differs     2 fewer in Segment 11 min ago",
         )
         await until_gone(pilot, "≠ Segment −2")
 
@@ -211,8 +225,8 @@ async def test_of_an_audience_of_a_query_segment_only_has_one_with_its_key(
         await at(pilot, SHOPPERS)
         await until_shown(
             pilot,
+            "11 min ago: press u to ask again.",
             "differs     2 fewer in Segment",
-            "what to do  Press u to ask Segment again.",
             "in Segment  Live (read 11 min ago)",
             "A query lists this audience's members.",
         )
@@ -238,7 +252,7 @@ async def test_who_is_to_be_checked_in_segment_is_marked_and_found_by_a_filter(
     async with harness.open(size=(160, 45)) as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("u")
-        await until_shown(pilot, "· 2 to check in Segment · 16 changes pending")
+        await until_shown(pilot, "· 2 audiences to check in Segment · 16 changes pending")
         shown = picture(pilot)
         assert re.search(rf"{LAPSED}.* 7 .*≠ Segment \+3", shown)
         assert re.search(rf"{GHOSTS}.* 5 .*✖ Segment failed", shown)

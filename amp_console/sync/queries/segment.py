@@ -53,9 +53,10 @@ class SizesSideBySide(msgspec.Struct, frozen=True):
 
     @property
     def sizes_odd(self) -> list[str]:
-        """What does not match, besides the status in Segment and where it sends the audience."""
+        """What does not match, besides what Segment counts, fails to compute, and delivers."""
         status = _failure(self.segment) if self.segment is not None else ""
-        return [words for words in self.odd if words not in {status, DELIVERED_BY_BOTH}]
+        others = {status, DELIVERED_BY_BOTH, _difference_words(self.difference, self.moved)}
+        return [words for words in self.odd if words not in others]
 
     @property
     def differs_in_segment(self) -> bool:

@@ -318,14 +318,19 @@ def needs_attention(states: Iterable[State]) -> bool:
     return Status.OFF not in found and (waits or not NEEDS_ATTENTION.isdisjoint(found))
 
 
+def _is_off(states: Iterable[State]) -> bool:
+    return any(state.status is Status.OFF for state in states)
+
+
 class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
-    `without_cohort` counts the audiences that have no cohort and need no attention, `pending`
-    changes, `rejected` and `unidentified` the users of those that are enabled. `reasons` say why so
-    many audiences need attention: "1 broken link", "2 with rejected users". An audience with two
-    reasons counts for the more severe one, so that they add up: "1 more with rejected users". What
-    concerns no other audience comes last: "also 2 with rejected users".
+    `without_cohort` counts the audiences that have no cohort and need no attention, `not_compared`
+    the enabled ones in that state, `pending` changes, `rejected` and `unidentified` the users of
+    those that are enabled. `reasons` say why so many audiences need attention: "1 broken link", "2
+    with rejected users". An audience with two reasons counts for the more severe one, so that they
+    add up: "1 more with rejected users". What concerns no other audience comes last: "also 2 with
+    rejected users".
     """
 
     audiences: int
@@ -333,6 +338,7 @@ class Overview(msgspec.Struct, frozen=True):
     rejected: int
     unidentified: int
     without_cohort: int
+    not_compared: int
     pending: int
     reasons: tuple[str, ...] = ()
 
@@ -351,6 +357,7 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
         count(Status.REJECTED, needing),
         count(Status.NO_IDENTIFIER, needing),
         count(Status.NO_COHORT, [item for item in audiences if not needs_attention(item)]),
+        count(Status.NOT_COMPARED, [item for item in audiences if not _is_off(item)]),
         count(Status.PENDING),
         tuple(_reasons(needing)),
     )

@@ -8,6 +8,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from amp_console.console.badges import states_now
 from amp_console.console.environment import DemoSession
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.routes import (
@@ -30,6 +31,7 @@ from amp_console.console.screens.audiences.rows import (
     STATUS,
     audience_row,
 )
+from amp_console.console.screens.audiences.segment import is_outdated_in_segment
 from amp_console.console.screens.audiences.summaries import SummaryReader
 from amp_console.console.screens.base import COPY_ROW, FILTER, BaseScreen
 from amp_console.console.screens.footer import DETAILS, OPEN, Labelled, UsefulActions, Withheld
@@ -39,7 +41,7 @@ from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.sync.queries.audience_detail import last_run_of
-from amp_console.sync.queries.status import AudienceSummary
+from amp_console.sync.queries.status import AudienceSummary, Status
 from amp_console.text import clean
 
 EMPTY = """\
@@ -88,12 +90,13 @@ Segment counts a profile once, even if it has several identifiers; the ledger co
 Last sync is when a sync, a repair or a live session last tried to send changes for the audience,
 whether or not they were delivered. A comparison sends nothing.
 
-The title says how many audiences need attention because nothing changes until you act: broken
+The title says how many audiences need attention, because nothing changes until you act: broken
 links, refused keys, plans that remove more than half of a cohort, cohorts that differ, rejected
-users, users without an identifier, and users waiting because there is no cohort. Then it says what
-else is open: audiences to check in Segment, pending changes, and cohorts never compared (r compares
-them, person by person). Segment counts a different number (≠), or can't compute it (✖). The detail
-says more. A filter (/) finds each by its words, e.g. "no cohort" or "segment".
+users, missing IDs, and users waiting because there is no cohort. If the reasons do not fit, they
+are below the list. Then come audiences to check in Segment, pending changes, cohorts that are not
+compared (r compares them, person by person), and those whose size is unknown (u asks). Segment
+counts a different number (≠), or can't compute the audience (✖). The detail says more. A filter (/)
+finds each by its words, e.g. "no cohort" or "segment".
 
 Audiences that need attention come first, unless you sort by another column (o). Rows are sorted
 when you come here, when you press 1, and after sizes are updated (u). In between they keep their
@@ -251,25 +254,22 @@ order and columns as a view."""
         sync = _of_marked(self, "sync", "Sync")
         compare = _of_marked(self, "reconcile", "Reconcile")
         others = switch, Labelled("mapping", "Mapping"), "import"
-        is_unread = (
-            current is not None
-            and current.audience.cohort_id is not None
-            and self.services.figures.size_of(current.audience) is None
-        )
+        check = ("sizes", compare) if current and _is_unread(self, current) else (compare,)
         if _are_synced_now(self):
             return *watch, opens, *errors, _sync_all(self), "import", "sizes", *last_run
-        check = ("sizes", compare) if is_unread else (compare,)
+        settings = "settings" if opens is DETAILS else Withheld("settings")
         if current is not None and current.audience.broken and not has_marks:
-            settings = "settings" if opens is DETAILS else Withheld("settings")
             return *watch, *link, opens, *errors, sync, *others, "sizes", *last_run, settings
+        is_to_check = current is not None and not has_marks and _is_to_check(self, current)
         useful = (
             *watch,
+            *(check if is_to_check else ()),
             sync,
             opens,
             *errors,
             _sync_all(self),
             *check,
-            "settings" if opens is DETAILS else Withheld("settings"),
+            settings,
             *link,
             *others,
             "sizes",
@@ -413,6 +413,21 @@ def _sync_all(home: AudiencesScreen) -> Labelled:
 def _of_marked(home: AudiencesScreen, action: str, verb: str) -> Labelled:
     """An action on the marked audiences, or the one under the cursor, labeled by its target."""
     return Labelled(action, f"{verb} {home.query_one('#list', Grid).marks.words}".strip())
+
+
+def _is_unread(home: AudiencesScreen, known: AudienceSummary) -> bool:
+    """Whether the size of an audience's cohort is unknown, or Segment's has to be asked again."""
+    services, audience = home.services, known.audience
+    is_unknown = audience.cohort_id is not None and services.figures.size_of(audience) is None
+    return is_unknown or is_outdated_in_segment(services, audience)
+
+
+def _is_to_check(home: AudiencesScreen, known: AudienceSummary) -> bool:
+    """Whether asking for the sizes of an audience, or comparing it, is what to do next."""
+    worst = states_now(home.services, known)[0].status
+    if worst in {Status.IN_SYNC, Status.LIVE}:
+        return is_outdated_in_segment(home.services, known.audience)
+    return worst in {Status.DIFFERS, Status.SIZE_DIFFERS, Status.NOT_COMPARED}
 
 
 def _are_synced_now(home: AudiencesScreen) -> bool:

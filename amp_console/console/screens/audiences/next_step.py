@@ -50,13 +50,13 @@ def next_step(
 ) -> str:
     """Say what to do next, with home's keys. `query` lists the audience's members.
 
-    `sync` is the one of this console that is under way for the audience, if any. `odd` is a clause
-    on how Segment disagrees, "" if it does not.
+    `sync` is the one of this console that is under way for the audience, if any. `odd` is the
+    end of a sentence on how Segment disagrees, "" if it does not.
     """
     step = _step(known, states, query, sync=sync)
     if odd and states[0].status in {Status.IN_SYNC, Status.LIVE}:
-        return f"The cohort matches the events imported so far, but {odd}: see below."
-    return f"{step} {odd}: see below." if odd else step
+        return f"The cohort matches the events imported so far, but {odd}"
+    return f"{step} {odd}" if odd else step
 
 
 def _step(

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from amp_console.console.context import services_of
-from amp_console.console.screens.audiences.rows import joined, title
+from amp_console.console.screens.audiences.rows import Title, line_below, title
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
@@ -28,22 +28,20 @@ class AudiencesPanel(Container):
         self._found: Sequence[AudienceSummary] = ()
 
     def entitle(self, found: Sequence[AudienceSummary]) -> None:
-        """Count the audiences shown in the title; counts that do not fit go below the list."""
+        """Count the audiences shown in the title; what does not fit there goes below the list."""
         self._found = found
         services = services_of(self)
         room = (self.outer_size.width or self.screen.size.width) - BORDER
         rows = self.query_one(Grid).rows.shown
         shown = [item for item in found if rows.find(item.audience.id) is not None]
-        line: Content | str = "Audiences"
-        more: list[str] = []
-        if found:
-            line, more = title(services, shown, room, len(found))
-        view = self._view()
-        more += [view] if view else []
         marked = self.query_one(Grid).marks.words
-        more = [marked, *more] if marked else more
-        self.border_title = line
-        self.border_subtitle = safe_text(joined(services, more, room))
+        now = Title(Content("Audiences"))
+        if found:
+            now = title(services, shown, room, len(found), marked=marked)
+        view = self._view()
+        others = [*now.others, view] if view else now.others
+        self.border_title = now.line
+        self.border_subtitle = safe_text(line_below(services, now.reasons, others, room))
 
     def on_key(self) -> None:
         """From the first key press on, keep the order of the rows when the ledger is read."""

@@ -1,6 +1,7 @@
 """The rows of home: one for each audience, and the title."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -104,72 +105,85 @@ def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:
     return [f"{listed(found)} in disabled audiences"] if found else []
 
 
-def title(
-    services: Services, shown: Sequence[AudienceSummary], room: int, known: int
-) -> tuple[Content, list[str]]:
-    """Say whether everything is in order, and otherwise how many audiences are not, and why.
+class Title(NamedTuple):
+    """The title of the list, and what does not fit into it, for the line below the list.
 
-    Return the title, in `room` columns, and the counts that do not fit into it, in fewer words.
-    They count the audiences `shown` after filtering the `known` ones.
+    The `reasons` for attention count audiences and stay together. Each of the `others` says what it
+    counts.
     """
-    now, dot = overview([states_now(services, item) for item in shown]), services.glyphs.dot
+
+    line: Content
+    reasons: Sequence[str] = ()
+    others: Sequence[str] = ()
+
+
+def title(
+    services: Services,
+    shown: Sequence[AudienceSummary],
+    room: int,
+    known: int,
+    *,
+    marked: str = "",
+) -> Title:
+    """Say in `room` columns whether everything is in order; if not, how many audiences are not.
+
+    They are those `shown` after filtering the `known` ones. `marked` says how many are marked.
+    """
+    now, dot = overview([states_now(services, item) for item in shown]), services.glyphs.separator
     total = plural(known, "audience")
-    unchecked = sum(item.is_never_compared for item in shown)
-    odd = sum(is_odd_in_segment(services, item.audience) for item in shown)
     audiences = total if now.audiences == known else f"{now.audiences:,} of {total}"
+    begin = ", ".join(filter(None, (audiences, marked)))
     if not shown:
-        return safe_text(audiences), []
-    pending = sum(item.left.pending for item in shown if item.audience.enabled)
-    begin = f"{audiences} {dot} "
+        return Title(safe_text(begin))
+    others, reasons = _other_counts(services, shown, now), now.reasons
+    verdict: Part = ("nothing needs attention" if others else "everything is right", GOOD)
     if now.attention:
-        words, unsaid = _attention(now, room - cell_len(begin))
-        verdict: Part = (words, BAD)
-    elif now.pending or now.without_cohort or unchecked or odd:
-        verdict, unsaid = ("nothing needs attention", GOOD), []
-    else:
-        verdict, unsaid = ("everything is right", GOOD), []
-    line = safe_text(begin, verdict)
-    to_check = [f"{odd:,} to check in Segment"] if odd else []
-    lacking = [f"{now.without_cohort:,} with no cohort"] if now.without_cohort else []
-    others = [*_disabled(shown), *lacking]
-    counts = [f"{plural(pending, 'change')} pending"] if pending else []
-    brief = [f"{pending:,} pending"] if pending else []
-    short = list(others)
-    if unchecked:
-        others.append(f"{plural(unchecked, 'cohort')} never compared (r)")
-        short.append(f"{unchecked:,} never compared (r)")
-    together = ", ".join(unsaid)  # they belong to the same number
-    unsaid = [together] if unsaid and cell_len(together) <= room else unsaid
-    first = [*unsaid, *to_check]
-    counts, brief = [*first, *counts, *others], [*first, *brief, *short]
-    for at, count in enumerate(counts):
-        more = safe_text((f" {dot} {count}", "not bold"))
+        words = f"{plural(now.attention, 'needs', 'need')} attention"
+        why = f"{words}: {', '.join(reasons)}"
+        if cell_len(f"{begin}{dot}{why}") <= room:
+            words, reasons = why, ()
+        verdict = (words, BAD)
+    line = safe_text(begin, dot, verdict)
+    for at, count in enumerate(others):
+        more = safe_text((f"{dot}{count}", "not bold"))
         if line.cell_length + more.cell_length > room:
-            return line, brief[at:]
+            return Title(line, reasons, others[at:])
         line += more
-    return line, []
+    return Title(line, reasons)
 
 
-def _attention(now: Overview, room: int) -> tuple[str, list[str]]:
-    """How many audiences need attention and why, in `room` columns, and the remaining reasons."""
-    what = f"{plural(now.attention, 'needs', 'need')} attention"
-    reasons = now.reasons
-    if cell_len(words := f"{what}: {', '.join(reasons)}") <= room:
-        return words, []
-    for many in range(len(reasons) - 1, 0, -1):
-        words = f"{what}: {', '.join(reasons[:many])}, {len(reasons) - many:,} more below"
-        if cell_len(words) <= room:
-            return words, list(reasons[many:])
-    return what, list(reasons)
+def _other_counts(services: Services, shown: Sequence[AudienceSummary], now: Overview) -> list[str]:
+    """What is open besides what needs attention, the most important first."""
+    odd = sum(is_odd_in_segment(services, item.audience) for item in shown)
+    pending = sum(item.left.pending for item in shown if item.audience.enabled)
+    unknown = sum(_is_unchecked(services, item) for item in shown)
+    counts = [
+        f"{plural(odd, 'audience')} to check in Segment" if odd else "",
+        f"{plural(pending, 'change')} pending" if pending else "",
+        *_disabled(shown),
+        f"{plural(now.without_cohort, 'audience')} with no cohort" if now.without_cohort else "",
+        f"{plural(now.not_compared, 'cohort')} not compared" if now.not_compared else "",
+        f"{plural(unknown, 'cohort size')} unknown (u)" if unknown else "",
+    ]
+    return [count for count in counts if count]
 
 
-def joined(services: Services, texts: Sequence[str], room: int) -> str:
-    """Join as many texts as fit into `room` columns; a sign indicates that there are others."""
-    glyphs = services.glyphs
-    dot = glyphs.separator
-    for many in range(len(texts), 0, -1):
-        rest = [glyphs.more] if many < len(texts) else []
-        line = dot.join([*texts[:many], *rest])
-        if cell_len(line) <= room:
-            return line
-    return dot.join(texts)
+def _is_unchecked(services: Services, known: AudienceSummary) -> bool:
+    """Whether nothing is known of its cohort in Amplitude: neither who is in it, nor how many."""
+    return known.is_never_compared and services.figures.size_of(known.audience) is None
+
+
+def line_below(services: Services, reasons: Sequence[str], others: Sequence[str], room: int) -> str:
+    """Join what fits into `room` columns; a sign says that there is more.
+
+    All reasons are more important than the sign.
+    """
+    glyphs, count = services.glyphs, len(reasons) + len(others)
+    line = ""
+    for many in range(1, count + 1):
+        parts = [", ".join(reasons[:many]), *others[: max(0, many - len(reasons))]]
+        shown = glyphs.separator.join(filter(None, parts))
+        signed = shown if many == count else f"{shown}{glyphs.separator}{glyphs.more}"
+        if cell_len(signed) <= room or (many == len(reasons) and cell_len(shown) <= room):
+            line = signed if cell_len(signed) <= room else shown
+    return line

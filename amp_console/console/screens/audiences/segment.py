@@ -17,6 +17,7 @@ from amp_console.sync.queries.segment import (
     moved_words,
     size_words,
 )
+from amp_console.sync.queries.status import more_or_fewer
 from amp_console.text import plural
 
 _ABSENT = {
@@ -25,7 +26,6 @@ _ABSENT = {
     Presence.NO_SPACE: "no audience with this key",
 }
 FRESH = 10 * 60_000_000  # microseconds; asking Segment again so soon gives the same answer
-_AGAIN = "Press u to ask Segment again."
 _IF_MORE = "Press i to import the missing events, or Segment's CSV download of the audience."
 _IF_FEWER = (
     "Some may have left in Segment: press i to import later events, or a list of its members."
@@ -50,15 +50,35 @@ def is_odd_in_segment(services: Services, known: Audience) -> bool:
 
 
 def odd_in_segment(services: Services, known: Audience) -> str:
-    """What to check in Segment, as a clause: a failure or a different count; otherwise ""."""
+    """What to check in Segment, as the end of a sentence; "" if there is nothing.
+
+    That is a failure or a different count. An old count is not worth acting on: Segment is asked
+    again first.
+    """
     sizes = services.segment.sizes_of(known.id)
     if sizes is None or sizes.row.segment is None:
         return ""
     if has_failed(sizes.row.segment):
-        return "Segment can't compute the audience"
-    which = "fewer" if sizes.row.difference < 0 else "more"
-    counted = plural(abs(sizes.row.difference), f"{which} member")
-    return f"Segment counted {counted}" if sizes.row.differs_in_segment else ""
+        return "Segment can't compute the audience: see below."
+    if not (difference := sizes.row.difference):
+        return ""
+    counted = plural(abs(difference), f"{'fewer' if difference < 0 else 'more'} member")
+    if _is_fresh(services, sizes):
+        return f"Segment counted {counted}: see below."
+    when = services.age_of(sizes.reading.read_at)
+    return f"Segment counted {counted} {when}: press u to ask again."
+
+
+def is_outdated_in_segment(services: Services, known: Audience) -> bool:
+    """Whether Segment counted a different number, but too long ago to act on it."""
+    sizes = services.segment.sizes_of(known.id)
+    return sizes is not None and bool(sizes.row.difference) and not _is_fresh(services, sizes)
+
+
+def _is_fresh(services: Services, sizes: Sizes) -> bool:
+    """Whether Segment was asked so recently that it would give the same answer again."""
+    read_at = sizes.reading.read_at
+    return read_at is not None and services.clock.now - read_at < FRESH
 
 
 def segment_badge(services: Services, known: Audience, *, is_brief: bool = False) -> list[CellPart]:
@@ -162,18 +182,20 @@ def _differences(
 
     If none differ in error, why Segment's size is not the number of members.
     """
-    row, read_at = sizes.row, sizes.reading.read_at
-    if not row.sizes_odd:
+    row = sizes.row
+    odd, counted = list(row.sizes_odd), row.difference
+    if counted:
+        then = f" {services.age_of(sizes.reading.read_at)}" if row.moved else ""
+        odd.append(f"{more_or_fewer(abs(counted), 'Segment', is_fewer=counted < 0)}{then}")
+    if not odd:
         moved = f"The ledger has {moved_words(row.moved)} since Segment was asked."
         return [("", safe_text((moved, MUTED)))] if row.moved else []
     found: list[tuple[str, Content | str]] = [
-        ("differs", safe_text(("; ".join(row.sizes_odd), WARN), max_length=200))
+        ("differs", safe_text(("; ".join(odd), WARN), max_length=200))
     ]
-    if row.differs_in_segment:
-        step = _OF_QUERY if has_query else _IF_FEWER if row.difference < 0 else _IF_MORE
-        # The missing events may have been imported since.
-        is_fresh = read_at is not None and services.clock.now - read_at < FRESH
-        found.append(("what to do", safe_text(step if is_fresh else _AGAIN)))
+    if counted and _is_fresh(services, sizes):  # else events may have been imported since
+        step = _OF_QUERY if has_query else _IF_FEWER if counted < 0 else _IF_MORE
+        found.append(("what to do", safe_text(step)))
     return found
 
 
