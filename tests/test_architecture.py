@@ -5,6 +5,7 @@ And what mypy cannot see: whether the fields that `msgspec.structs.replace` is g
 
 import ast
 import functools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -18,6 +19,12 @@ from tests.conftest import FIRST_FILES, WAITING_FILES, FilesThatWaitTogether
 ROOT = Path(amp_console.__file__).parent
 MAX_METHODS = 25
 MAX_OWN_BASES = 2  # our own classes above a class
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+NAMES_ELSEWHERE = {
+    *("context", "external_audience_id", "audience_settings"),  # in Segment's events
+    *("member", "member_pending"),  # a table and its index
+    *("amplitude", "disagreeing", "with"),  # a package, a field of another class, a keyword
+}
 REPLACE = {"replace", "dataclasses.replace", "structs.replace", "msgspec.structs.replace"}
 
 
@@ -127,6 +134,26 @@ def test_no_class_is_a_chain_of_our_own_bases() -> None:
     assert {name: count for name, count in chains.items() if count > MAX_OWN_BASES} == {}
 
 
+def test_docstrings_of_classes_name_only_what_exists() -> None:
+    names: dict[str, set[str]] = defaultdict(set)
+    for _, node in classes():
+        names[node.name].update(names_in(node))
+    functions = {
+        node.name
+        for module in modules().values()
+        for node in module.body
+        if isinstance(node, FUNCTION)
+    }
+    known = functions | NAMES_ELSEWHERE
+    unknown = [
+        f"{file}: {node.name}: {name}"
+        for file, node in classes()
+        for name in re.findall(r"`([a-z_]\w*)`", ast.get_docstring(node) or "")
+        if name not in known.union(*(names[own] for own in (node.name, *base_names(node))))
+    ]
+    assert unknown == []
+
+
 def test_every_field_that_is_replaced_exists() -> None:
     """A renamed field would otherwise fail when the line first runs: any keyword suits mypy."""
     fields = fields_by_class()
@@ -166,6 +193,19 @@ def test_files_that_wait_are_one_worker_s_and_those_that_come_first_exist() -> N
     scopes = {file: scheduling._split_scope(f"{file}::test_one[::]") for file in files}
     together = Counter(scopes.values()).most_common(2)
     assert together == [("waiting", len(WAITING_FILES)), (files[len(WAITING_FILES)], 1)]
+
+
+def names_in(node: ast.ClassDef) -> Iterator[str]:
+    """The names and the words of texts in a class, without docstrings."""
+    docstrings = {part.value for part in ast.walk(node) if isinstance(part, ast.Expr)}
+    for part in ast.walk(node):
+        match part:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.Constant(value=str(text)) if part not in docstrings:
+                yield from re.findall(r"\w+", text)
 
 
 def called(node: ast.expr) -> str | None:

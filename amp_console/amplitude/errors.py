@@ -23,8 +23,8 @@ from amp_console.text import duration
 class AmplitudeError(Exception):
     """A call to Amplitude that failed.
 
-    `status` is the answer's HTTP status, None if there was no answer. `words` is Amplitude's own
-    message on one line, "" if there is none; `text` is the first 2000 characters of the body.
+    `status` is the answer's HTTP status, None if there was no answer. `message` is Amplitude's
+    own text on one line, "" if there is none; `text` is the first 2000 characters of the body.
     `may_be_applied` means that the request may have taken effect although it failed.
     """
 
@@ -216,8 +216,8 @@ def _check_or_wait(status: int | None) -> str:
 class Unconfirmed(Transient):
     """A 2xx answer that does not name the cohort and the operation of the request.
 
-    `words` says what is wrong with the answer. Nothing in it is trusted: it may come from a proxy
-    or a cache, or belong to another request.
+    The message says what is wrong with the answer. Nothing in it is trusted: it may come from a
+    proxy or a cache, or belong to another request.
     """
 
     _NEXT = "Check the base URL, and any proxy on the way, then try again."

@@ -54,7 +54,7 @@ class KeysError(Exception):
     """The keys could not be read, stored or removed. `problem` says why.
 
     `backend_name` is the keyring that was used, or "". `cause` is the name of an exception's type,
-    never its text, which may quote the keys. `words` replaces the problem's own text.
+    never its text, which may quote the keys. `message` replaces the problem's own text.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class KeysError(Exception):
 
 @contextmanager
 def without_keyring(message: str) -> Iterator[None]:
-    """Report a missing keyring with `words`, which say what was not done."""
+    """Report a missing keyring with a `message` that says what was not done."""
     try:
         yield
     except KeysError as error:

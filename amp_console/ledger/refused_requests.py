@@ -26,9 +26,10 @@ class RefusalReason(enum.StrEnum):
 
 
 class RefusedRequests(msgspec.Struct, frozen=True):
-    """Requests refused for one reason, with an HTTP status. `last_at` and `words` are the last's.
+    """Requests refused for one reason, with an HTTP status.
 
-    `last_at` is in microseconds since 1970 (UTC).
+    `last_at` is when the last one came, in microseconds since 1970 (UTC), and `message` what its
+    sender was told.
     """
 
     reason: RefusalReason

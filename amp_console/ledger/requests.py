@@ -24,7 +24,7 @@ class RequestState(enum.StrEnum):
 class RequestRecord(msgspec.Struct, frozen=True):
     """One request. Times in microseconds since 1970; `status` None is no answer.
 
-    `answer` are the first 2000 characters of what Amplitude said; there are no keys in it.
+    `response` is the first 2000 characters of Amplitude's answer; there are no keys in it.
     """
 
     id: int

@@ -17,8 +17,8 @@ from amp_console.text import duration
 class SegmentError(Exception):
     """A call to Segment that failed.
 
-    `status` is the answer's HTTP status, None if there was no answer. `words` is Segment's own
-    message on one line, "" if there is none.
+    `status` is the answer's HTTP status, None if there was no answer. `message` is Segment's own
+    text on one line, "" if there is none.
     """
 
     _HAPPENED = "The call to Segment failed"

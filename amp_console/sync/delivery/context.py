@@ -63,9 +63,9 @@ class RequestLimiter:
 class ActiveRun:
     """A run of the history while this process carries it out.
 
-    `limiter` allows as many requests at once as the connection's `parallel_cohorts`.
-    `answers` counts the requests by their answers. `keys_refused` is Amplitude's sentence once it
-    has refused the keys.
+    `limiter` allows as many requests at once as the connection's `parallel_cohorts`. `statuses`
+    counts the requests by the HTTP status of their answers. `keys_refused` is Amplitude's sentence
+    once it has refused the keys.
     """
 
     def __init__(
