@@ -64,7 +64,7 @@ def describe(report: ImportReport, *, has_commands: bool = True) -> list[str]:
     lines += [f"  filtered: {reason} ({count:,})" for reason, count in report.filtered.items()]
     lines += [f"  {text}" for text in set_sentences(report)]
     lines += audience_sentences(report)
-    for name in report.events:
+    for name in report.event_files:
         lines.append(
             f"  {clean(name, 300)} contains events, not a list of members: --snapshot has no "
             "effect on it."

@@ -73,7 +73,7 @@ def details(report: ImportReport) -> Iterator[tuple[str, str]]:
         yield sentence, ""
     if report.snapshot:
         yield from _snapshot(report.snapshot)
-    for name in report.events:
+    for name in report.event_files:
         yield f"{name} contains events, not a list of members, so no one was removed.", "warn"
     for sentence in report.without_changes:
         yield sentence, "warn"

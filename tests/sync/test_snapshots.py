@@ -231,7 +231,7 @@ def test_a_file_without_even_a_header_is_no_snapshot(workspace: Workspace, conte
 def test_events_are_no_snapshot(workspace: Workspace) -> None:
     _, report = read(workspace, b'{"type": "page"}\n')
     assert report.snapshot is None
-    assert len(report.events) == 1
+    assert len(report.event_files) == 1
     assert wanted(workspace) == set(MEMBERS)
 
 

@@ -80,7 +80,7 @@ def test_a_file_that_has_not_changed_is_not_read_and_its_report_is_the_same(
     first = import_files(file)
     before, read_at = import_files.rows(), import_files.read_at()
     again = import_files(file)
-    assert (first.same, again.same) == ((), (str(file),))
+    assert (first.unchanged, again.unchanged) == ((), (str(file),))
     assert (again.tally, again.filtered) == (first.tally, first.filtered)
     assert (again.updated, again.audience_ids) == (0, first.audience_ids)
     assert again.audiences == first.new_audiences
@@ -129,8 +129,8 @@ def test_a_file_that_has_changed_is_read(
     import_files(file)
     change(file)
     report = import_files(file)
-    assert (report.same, report.updated) == ((), 1)
-    assert import_files(file).same == (str(file),)
+    assert (report.unchanged, report.updated) == ((), 1)
+    assert import_files(file).unchanged == (str(file),)
 
 
 def test_a_file_that_was_changed_just_now_is_read_again(workspace: Workspace, file: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_file_that_was_changed_just_now_is_read_again(workspace: Workspace, fi
         report = Importer(
             workspace.ledger, lambda *args: open_file(*args, now=lambda: now), ReadOptions()
         ).run([str(file)])
-        assert report.same == ()
+        assert report.unchanged == ()
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(
@@ -153,7 +153,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 
     Importer(workspace.ledger, settled, ReadOptions(), on_progress=cut).run([str(file)])
     report = Importer(workspace.ledger, settled, ReadOptions()).run([str(file)])
-    assert report.same == ()
+    assert report.unchanged == ()
 
 
 def test_a_file_that_is_judged_otherwise_is_read_and_then_again(
@@ -162,8 +162,8 @@ def test_a_file_that_is_judged_otherwise_is_read_and_then_again(
     import_files(file)
     mapping = FieldMapping.parse("$.traits.email")
     for options in ({"audience": "vips"}, {}, {"mapping": mapping}, {}):
-        assert import_files(file, **options).same == ()
-    assert import_files(file).same == (str(file),)
+        assert import_files(file, **options).unchanged == ()
+    assert import_files(file).unchanged == (str(file),)
 
 
 @pytest.mark.parametrize("was_read", [False, True])
@@ -175,7 +175,7 @@ def test_an_import_that_was_stopped_is_no_whole_one(
     only = ReadOptions(audience="vips") if was_read else ReadOptions()
     importer = Importer(workspace.ledger, settled, only, on_progress=lambda _: importer.stop())
     assert importer.run([str(file)]).was_stopped
-    assert Importer(workspace.ledger, settled, ReadOptions()).run([str(file)]).same == ()
+    assert Importer(workspace.ledger, settled, ReadOptions()).run([str(file)]).unchanged == ()
 
 
 def test_who_is_forgotten_since_is_filtered_from_a_file_that_is_the_same(
@@ -185,7 +185,7 @@ def test_who_is_forgotten_since_is_filtered_from_a_file_that_is_the_same(
     until = 1_900_000_000_000_000
     import_files.ledger.write(keep_forgotten, [Identity(IdType.USER_ID, "u1")], until)
     report = import_files(file)
-    assert report.same == ()
+    assert report.unchanged == ()
     assert report.tally.filtered == 2
 
 
@@ -198,7 +198,7 @@ def test_a_key_that_means_several_audiences_since_is_refused(
     for number in range(2):
         import_files.ledger.write(discover, AudienceRef("spa", f"aud_{number}", "shoppers"))
     report = import_files(path)
-    assert report.same == ()
+    assert report.unchanged == ()
 
 
 def test_settings_that_events_bring_are_taken_by_an_audience_that_lacks_them_again(
@@ -209,7 +209,7 @@ def test_settings_that_events_bring_are_taken_by_an_audience_that_lacks_them_aga
     path.write_text(json.dumps(event("u1", True, personas=personas)) + "\n")
     import_files(path)
     import_files.ledger.write(lambda db: db.execute("UPDATE audience SET owner_email = NULL"))
-    assert import_files(path).same == ()
+    assert import_files(path).unchanged == ()
     [audience] = import_files.ledger.read(all_audiences)
     assert audience.owner_email == "ben@acme.example"
 
@@ -218,13 +218,13 @@ def test_events_with_two_identifiers_are_read_again(import_files: _Files, file: 
     """The pair that was read last is kept, not that of the newest event."""
     mapping = FieldMapping.parse("$.userId", "$.traits.email")
     for _ in range(2):
-        assert import_files(file, mapping=mapping).same == ()
+        assert import_files(file, mapping=mapping).unchanged == ()
 
 
 def test_events_of_the_future_are_counted_again(workspace: Workspace, file: Path) -> None:
     for _ in range(2):
         report = Importer(workspace.ledger, settled, ReadOptions(), now=lambda: 1).run([str(file)])
-        assert (report.same, report.dated_ahead) == ((), 3)
+        assert (report.unchanged, report.dated_ahead) == ((), 3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
@@ -232,4 +232,4 @@ def test_a_name_that_is_no_text_is_remembered_as_well(import_files: _Files, file
     path = Path(os.fsdecode(os.fsencode(file.parent) + b"/\xff.ndjson"))
     path.write_bytes(file.read_bytes())
     import_files(path)
-    assert import_files(path).same == (str(path),)
+    assert import_files(path).unchanged == (str(path),)

@@ -93,17 +93,17 @@ class Importer:
         self._audiences = KnownAudiences(ledger)
         self._files = UnchangedFiles(ledger, options)
         self._copies = CopiedFiles(ledger, self._files, copied_from)
-        self._same: list[str] = []
-        self._met: set[int] = set()
+        self._unchanged: list[str] = []
+        self._unread_audiences: set[int] = set()  # in files that need not be read again
         self._counts = ReadCounts()
         self._keys: set[str | None] = set()
         self._merges = MergeQueue(ledger, ahead=AHEAD, gathered=GATHERED)
         self._filtered: Counter[str] = Counter()
-        self._events: list[str] = []
-        self._unchanged: list[str] = []
+        self._event_files: list[str] = []
+        self._without_changes: list[str] = []
         self._unreadable: list[str] = []
         self._sets: list[SetCounts] = []
-        self._in_set: _SetPosition | None = None
+        self._set_position: _SetPosition | None = None
         self._dated_ahead = 0
         self._latest = latest_credible(self._now())
         self._while_merging = while_merging
@@ -133,25 +133,23 @@ class Importer:
         if self._is_logged and names:
             self._log(names)
         ended = self._snapshot.finish(was_stopped=self._stop) if self._snapshot else None
-        met = dict.fromkeys([*self._audiences.ids.values(), *sorted(self._met)])
-        audiences = [
-            audience for audience in self._ledger.read(all_audiences) if audience.id in met
-        ]
+        ids = dict.fromkeys([*self._audiences.ids.values(), *sorted(self._unread_audiences)])
+        audiences = [item for item in self._ledger.read(all_audiences) if item.id in ids]
         return ImportReport(
-            self._counts,
-            dict(self._filtered),
-            tuple(met),
-            tuple(self._unreadable),
-            self._stop,
-            ended,
-            tuple(self._events),
-            self._merges.updated,
-            tuple(self._unchanged),
-            self._dated_ahead,
-            tuple(audience.name for audience in audiences if audience.id in known),
-            tuple(audience.name for audience in audiences if audience.id not in known),
-            tuple(self._sets),
-            tuple(self._same),
+            tally=self._counts,
+            filtered=dict(self._filtered),
+            audience_ids=tuple(ids),
+            unreadable=tuple(self._unreadable),
+            was_stopped=self._stop,
+            snapshot=ended,
+            event_files=tuple(self._event_files),
+            updated=self._merges.updated,
+            without_changes=tuple(self._without_changes),
+            dated_ahead=self._dated_ahead,
+            audiences=tuple(item.name for item in audiences if item.id in known),
+            new_audiences=tuple(item.name for item in audiences if item.id not in known),
+            sets=tuple(self._sets),
+            unchanged=tuple(self._unchanged),
         )
 
     def _read_address(self, address: str) -> None:
@@ -166,7 +164,7 @@ class Importer:
         read = 0
         # What was left out is still to be read by another import.
         is_partial = self._snapshot is not None or self._options.audience is not None
-        self._in_set = _SetPosition(source_set.name)
+        self._set_position = _SetPosition(source_set.name)
         try:
             with (
                 source_set.unread(self._ledger, self._now, again=is_partial) as parts,
@@ -175,14 +173,14 @@ class Importer:
                 for part in parts:
                     kept = None if is_partial else part
                     with self._noting_unreadable(kept), part.open() as source:
-                        self._in_set.begin()
+                        self._set_position.begin()
                         self._read(source, None if is_partial else part.checkpoint)
-                        self._in_set.end(source)
+                        self._set_position.end(source)
                         read += 1
                     if self._stop:
                         break
         finally:
-            self._in_set = None
+            self._set_position = None
             self._sets.append(SetCounts(source_set.name, read, source_set.known))
 
     @contextmanager
@@ -265,7 +263,7 @@ class Importer:
         if known is None:
             return False
         self._ledger.write(sources.note_unchanged, known.source_id, self._now())
-        self._same.append(source.name)
+        self._unchanged.append(source.name)
         self._sum_up_known(source, known)
         return True
 
@@ -281,7 +279,7 @@ class Importer:
         return known is not None
 
     def _sum_up_known(self, source: BatchReader, known: KnownReading) -> None:
-        self._met.update(known.audience_ids)
+        self._unread_audiences.update(known.audience_ids)
         self._publish(source, known.counts)
         self._sum_up(source, known.counts, known.filtered)
 
@@ -289,7 +287,7 @@ class Importer:
         self._counts += counts
         self._filtered.update(filtered)
         if counts.filtered and not counts.valid and not self._stop:
-            self._unchanged.append(no_valid_event(clean(source.name, 300), filtered))
+            self._without_changes.append(no_valid_event(clean(source.name, 300), filtered))
 
     def _count_ahead(self, batch: EventBatch) -> None:
         if max(times_of(batch.changes), default=0) > self._latest:
@@ -299,7 +297,7 @@ class Importer:
         if staged:
             staged.end(source, counts.invalid)
         elif self._snapshot and counts.read:
-            self._events.append(source.name)
+            self._event_files.append(source.name)
         elif self._snapshot:
             self._snapshot.note_problem(f"{source.name} is empty: it does not even have a header.")
 
@@ -315,8 +313,8 @@ class Importer:
             counts = self._counts + counts
             position = source.position()
             self._on_progress(
-                self._in_set.progress(position, counts)
-                if self._in_set
+                self._set_position.progress(position, counts)
+                if self._set_position
                 else ImportProgress(source.name, position, source.size, counts)
             )
 

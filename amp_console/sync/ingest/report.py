@@ -12,7 +12,7 @@ from amp_console.text import clean, named, plural
 MAX_AUDIENCES = 5  # that a sentence names
 MAX_NAME_LENGTH = 100
 MAX_UNREADABLE = 20  # sources
-MAX_SAME = 5  # files
+MAX_UNCHANGED = 5  # files
 
 _LOOKS_LIKE = {
     FilterReason.NO_EVENT: (
@@ -68,14 +68,14 @@ class SetCounts(msgspec.Struct, frozen=True):
 class ImportReport(msgspec.Struct, frozen=True):
     """What was read: from all sources together, for which audiences, and what could not be opened.
 
-    `snapshot` is what became of a snapshot, where the sources are the parts of one; `events` names
-    those of them that hold events, which say themselves who leaves. `updated` counts the members
-    whose membership or identifier is other than before, except those of a snapshot.
-    `without_changes` says of each source that held events, and no valid one, what it looks like.
-    `dated_ahead` counts events that are dated more than a day in the future. `audiences` names
-    those that the sources speak of and that the ledger knew before; `new_audiences` names those
-    that the sources added to it. `sets` counts the objects of each address that means many.
-    `same` names the files that were not read again: what an earlier import found in them counts.
+    `snapshot` is the outcome of a snapshot, if the sources are its parts; `event_files` names those
+    of them that hold events, which say themselves who leaves. `updated` counts the members whose
+    membership or identifier has changed, except those of a snapshot. `without_changes` has a
+    sentence on each source that holds events, but no valid one. `dated_ahead` counts events that
+    are dated more than a day in the future. `audiences` names those in the sources that the ledger
+    knew before, `new_audiences` the others. `sets` counts the objects of each address that means
+    many. `unchanged` names the files that were not read again: what an earlier import found in them
+    counts.
     """
 
     tally: ReadCounts
@@ -84,14 +84,14 @@ class ImportReport(msgspec.Struct, frozen=True):
     unreadable: tuple[str, ...]
     was_stopped: bool
     snapshot: SnapshotReport | None = None
-    events: tuple[str, ...] = ()
+    event_files: tuple[str, ...] = ()
     updated: int = 0
     without_changes: tuple[str, ...] = ()
     dated_ahead: int = 0
     audiences: tuple[str, ...] = ()
     new_audiences: tuple[str, ...] = ()
     sets: tuple[SetCounts, ...] = ()
-    same: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
 
 
 def audience_sentences(report: ImportReport) -> Iterator[str]:
@@ -123,9 +123,9 @@ def unreadable_sentences(report: ImportReport) -> Iterator[str]:
 
 def set_sentences(report: ImportReport) -> Iterator[str]:
     """Sentences on what an earlier import had read: files, and how many objects."""
-    for name in report.same[:MAX_SAME]:
+    for name in report.unchanged[:MAX_UNCHANGED]:
         yield f"{clean(name, 300)} has not changed since it was imported: it was not read again."
-    if (more := len(report.same) - MAX_SAME) > 0:
+    if (more := len(report.unchanged) - MAX_UNCHANGED) > 0:
         yield f"The same is true of {plural(more, 'more file', 'more files')}."
     for counts in report.sets:
         if not (counts.read or counts.known):
