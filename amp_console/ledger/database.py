@@ -78,8 +78,8 @@ class Database(Protocol):
 class Ledger:
     """Runs functions that take a `Db` first, each in a separate transaction; see `Writes.share`.
 
-    `read`, `stage` and `write` wait for the result, `aread`, `astage` and `awrite` await it,
-    `submit` returns a future. All raise `LedgerError` if the database fails; the transaction is
+    `read`, `stage` and `write` wait for the result, `aread` and `awrite` await it, and `submit`
+    returns a future. All raise `LedgerError` if the database fails; the transaction is
     then rolled back. `notices` are sentences that an operator has to know about its opening.
     """
 
@@ -137,10 +137,6 @@ class Ledger:
         Writers of the ledger are not held up.
         """
         return self._queue(Access.STAGE, work, *args, **kwargs).result()
-
-    async def astage(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Like `stage`, without holding up the event loop."""
-        return await _awaitable(self._queue(Access.STAGE, work, *args, **kwargs))
 
     @property
     def url(self) -> str:

@@ -375,8 +375,7 @@ def refuse(
 
     They are where they were before it (`undo`).
     """
-    message = response.message or f"Amplitude answered with status {response.status}"
-    return _reject(db, batch, named_ids, Reason.REFUSED, message, response.at)
+    return _reject(db, batch, named_ids, Reason.REFUSED, response.message, response.at)
 
 
 def _reject(
@@ -435,7 +434,7 @@ def void(db: Db, request_id: int, response: ResponseRecord, late_until: int | No
         "SELECT kind, audience_id, id_type, first_n, last_n, size FROM request WHERE id = ?",
         (request_id,),
     ).fetchone()
-    settle(db, request_id, "void", response, 0)
+    settle(db, request_id, "void", response)
     db.execute(
         "UPDATE member SET delivered = NULL "
         f"WHERE {members_between(first, last, size)} AND request_id = :request",
@@ -458,7 +457,7 @@ def void(db: Db, request_id: int, response: ResponseRecord, late_until: int | No
 
 def undo(db: Db, batch: DeliveryBatch, response: ResponseRecord) -> None:
     """The request changed nothing: its members are where they were before it, so pending."""
-    settle(db, batch.request_id, "void", response, 0)
+    settle(db, batch.request_id, "void", response)
     _restore(db, batch, batch.request_id)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from amp_console.simulator.people import Known, Match, People, Resolved, User, is_ghost
 from amp_console.values import IdType, Operation
 
-UPLOADED, BEHAVIOURAL = "manual_upload", "redshift"
+UPLOADED = "manual_upload"
 """The types of cohorts: uploaded ids, or computed from users' behavior."""
 
 Clock = Callable[[], float]

@@ -103,9 +103,7 @@ def _path_of(rest: str) -> str:
     return str(Path(path.removeprefix("/") if is_drive else path))
 
 
-def _follow_paths(
-    paths: Sequence[str], ingestor: StreamIngestor, _: float | None = None
-) -> EventStream:
+def _follow_paths(paths: Sequence[str], ingestor: StreamIngestor, _: float | None) -> EventStream:
     return PathStream(PathWatcher(ingestor, readable(paths)))
 
 
@@ -148,7 +146,7 @@ SCHEMES = {
     "": Scheme(open_file, _follow_paths),
     "file": Scheme(
         lambda rest, options: open_file(_path_of(rest), options),
-        lambda rest, ingestor, _: _follow_paths([_path_of(item) for item in rest], ingestor),
+        lambda rest, ingestor, every: _follow_paths(list(map(_path_of, rest)), ingestor, every),
     ),
     "stdin": Scheme(
         lambda _, options: read_stream(sys.stdin.buffer, "stdin", options),
