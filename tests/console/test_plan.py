@@ -412,7 +412,9 @@ async def test_a_key_that_repeats_does_not_send_the_plan_it_has_opened(
         assert isinstance(plan, PlanScreen)
         await until(pilot, lambda: plan._plan is not None)
         await pilot.press("enter", "y")
-        await until_shown(pilot, "Nothing was sent yet. Press y again to send this plan.")
+        await until_shown(
+            pilot, "The plan had only just appeared, so nothing was sent.", "Press y again"
+        )
         assert services(pilot).jobs.sync is None
         seconds[0] = 0.5
         await pilot.press("y")

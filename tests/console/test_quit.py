@@ -89,7 +89,7 @@ async def test_a_paused_sync_is_resumed_to_quit_when_it_is_done(harness: Console
         await until_shown(
             pilot,
             "A sync is paused: 2 users not delivered yet.",
-            "y/Enter Resume, and quit when done  s Stop and quit  Esc Stay",
+            "y/Enter Resume, then quit  s Stop and quit  Esc Stay",
         )
         await pilot.press("y")
         await until(pilot, lambda: pilot.app._exit)
@@ -223,7 +223,7 @@ async def test_a_key_that_came_too_soon_is_spoken_of_and_confirms_the_second_tim
         await pilot.press("right", "escape")
         await until_shown(pilot, "Discard changes?")
         await pilot.press("y")
-        await until_shown(pilot, "Give the same answer again")
+        await until_shown(pilot, "The question had only just appeared", "Give the same answer")
         seconds[0] = 0.5
         await pilot.press("y")
         await until_on(pilot, AudiencesScreen)

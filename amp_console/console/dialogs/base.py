@@ -32,7 +32,8 @@ Sheets = str | PurePath | list[str | PurePath] | None
 """Style sheets of a screen; a dialog with its own sheet lists `DIALOG_SHEET` first."""
 MAX_TYPED = 50  # characters of a name to type
 ENTER = "Enter"
-TOO_SOON = "Nothing was done yet. Give the same answer again to confirm it."
+TOO_SOON = """\
+The question had only just appeared, so nothing was done. Give the same answer again."""
 MATCHES, NO_MATCH_YET = "It matches.", "It does not match yet."
 PLAIN_SIGNS = " (a plain hyphen or quote will do)"
 CAPITALS = "It does not match yet: capitals count."
@@ -238,6 +239,8 @@ class Question(Dialog[T], Generic[T]):
     """The answer that does nothing; always offered."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "leave", "Cancel", show=False),
+        Binding("up", "app.focus_previous", show=False),
+        Binding("down", "app.focus_next", show=False),
     ]
 
     def __init__(self, *, is_danger: bool = False, leave: str = "Cancel") -> None:

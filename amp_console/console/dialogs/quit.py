@@ -55,7 +55,7 @@ class QuitDialog(Question[None]):
 
     def _wait_label(self) -> str:
         """A paused run is never done until it is resumed."""
-        return "Resume, and quit when done" if self._paused else "Quit when done"
+        return "Resume, then quit" if self._paused else "Quit when done"
 
     def text(self) -> ComposeResult:
         """What is under way."""

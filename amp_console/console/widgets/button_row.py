@@ -1,4 +1,4 @@
-"""The buttons of a dialog: in one row, or in several if they do not fit into one."""
+"""The buttons of a dialog: in one row, or in one column if they do not fit into a row."""
 
 from textual.containers import Container
 from textual.geometry import NULL_OFFSET, Region, Size
@@ -9,7 +9,10 @@ GAP = 2  # columns between two buttons
 
 
 class ButtonRow(Container):
-    """A row of buttons, aligned right, that wraps if they do not fit."""
+    """A row of buttons, aligned right; the one that leaves comes first.
+
+    If the row is too narrow, they form a column, aligned left, and the one that leaves comes last.
+    """
 
     DEFAULT_CSS = "ButtonRow { height: auto; }"
 
@@ -18,14 +21,14 @@ class ButtonRow(Container):
 
     @property
     def layout(self) -> Layout:
-        """The layout that wraps the buttons."""
-        return _Wrapped()
+        """The layout that chooses between a row and a column."""
+        return _RowOrColumn()
 
 
-class _Wrapped(Layout):
-    """Rows with about the same number of buttons, each row aligned right."""
+class _RowOrColumn(Layout):
+    """A row if all buttons fit into it, otherwise a column."""
 
-    name = "wrapped"
+    name = "row-or-column"
 
     def arrange(
         self,
@@ -35,34 +38,27 @@ class _Wrapped(Layout):
         greedy: bool = True,  # noqa: ARG002  # of Layout
     ) -> ArrangeResult:
         viewport = parent.app.viewport_size
-        buttons: list[tuple[Widget, int]] = []
-        for child in children:
-            least = child.styles.min_width
-            natural = child.get_content_width(size, viewport) + child.gutter.width
-            width = min(size.width, max(natural, least.cells or 0 if least else 0))
-            buttons.append((child, width))
-        rows = _rows(buttons, size.width, len(buttons))
-        if len(rows) > 1:
-            evenly = _rows(buttons, size.width, -(-len(buttons) // len(rows)))
-            rows = evenly if len(evenly) == len(rows) else rows
+        texts = [
+            (child, child.get_content_width(size, viewport) + child.gutter.width)
+            for child in children
+        ]
+        buttons = [(child, max(width, _least_width(child))) for child, width in texts]
+        x = size.width - sum(width for _, width in buttons) - GAP * (len(buttons) - 1)
         placements = []
-        for y, row in enumerate(rows):
-            x = size.width - sum(width for _, width in row) - GAP * (len(row) - 1)
-            for child, width in row:
-                region = Region(x, y, width, 1)
-                placements.append(WidgetPlacement(region, NULL_OFFSET, child.styles.margin, child))
+        if x < 0:
+            for y, (child, width) in enumerate((*texts[1:], *texts[:1])):
+                placements.append(_placed(child, 0, y, min(size.width, width)))
+        else:
+            for child, width in buttons:
+                placements.append(_placed(child, x, 0, width))
                 x += width + GAP
         return placements
 
 
-def _rows(
-    buttons: list[tuple[Widget, int]], room: int, most: int
-) -> list[list[tuple[Widget, int]]]:
-    """Break buttons of these widths into rows of `room` columns, with `most` in each."""
-    rows: list[list[tuple[Widget, int]]] = [[]]
-    for child, width in buttons:
-        taken = sum(GAP + other for _, other in rows[-1])
-        if rows[-1] and (taken + width > room or len(rows[-1]) == most):
-            rows.append([])
-        rows[-1].append((child, width))
-    return rows
+def _least_width(button: Widget) -> int:
+    least = button.styles.min_width
+    return (least.cells or 0) if least else 0
+
+
+def _placed(button: Widget, x: int, y: int, width: int) -> WidgetPlacement:
+    return WidgetPlacement(Region(x, y, width, 1), NULL_OFFSET, button.styles.margin, button)

@@ -38,7 +38,8 @@ Go back with Esc, mark audiences with space, and press s again."""
 
 NOT_READ = "Nothing was sent: the plan is still being read. Press y again to send this plan."
 KEYS_REFUSED = "Amplitude refused the keys: press 5 for Connections, then T to test them."
-TOO_SOON = "Nothing was sent yet. Press y again to send this plan."
+TOO_SOON = """\
+The plan had only just appeared, so nothing was sent. Press y again to send it."""
 
 
 class PlanScreen(BaseScreen):

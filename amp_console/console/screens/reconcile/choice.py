@@ -5,7 +5,6 @@ from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
@@ -114,10 +113,6 @@ class ChoiceDialog(Question[RepairRequest | None]):
     """
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "choice.tcss"]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "app.focus_previous", show=False),
-        Binding("down", "app.focus_next", show=False),
-    ]
 
     def __init__(self, offer: Offer) -> None:
         super().__init__()
