@@ -28,10 +28,10 @@ def person(identifier: str, ask: bool, as_json: bool, connection_name: str | Non
     """
     from amp_console.cli.documents import person_document, print_document
     from amp_console.cli.resources import open_connection
-    from amp_console.sync.queries.person import explain_person, suggest_identifiers
+    from amp_console.sync.queries.person import look_up_person, suggest_identifiers
 
     with open_connection(connection_name) as (connection, ledger):
-        answers = ledger.read(explain_person, identifier, ledger.dead_runs())
+        identifier, answers = ledger.read(look_up_person, identifier, ledger.dead_runs())
         similar = [] if answers else ledger.read(suggest_identifiers, identifier)
         profile = found = None
         try:
@@ -137,7 +137,7 @@ def _print_similar(text: str, identifiers: list[str]) -> None:
     from amp_console.text import clean
 
     if are_spelt_otherwise(text, identifiers):
-        say("Case and spaces matter. Identifiers that differ only in case or spaces:")
+        say("Case matters. Identifiers that differ only in case:")
     elif identifiers:
         say("Identifiers that begin with it:")
     for identifier in identifiers:

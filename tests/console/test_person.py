@@ -358,16 +358,39 @@ async def test_identifiers_that_begin_with_what_was_typed_are_offered(
         await until_gone(pilot, "begin with it")
 
 
-async def test_an_identifier_in_another_case_or_with_blanks_is_offered(
-    harness: ConsoleHarness,
-) -> None:
-    async with person_shown(harness, " GHOST-2 ") as pilot:
-        await until_shown(
-            pilot, "Not found. 1 identifier differs only in case or spaces", "ghost-2"
-        )
+async def test_an_identifier_in_another_case_is_offered(harness: ConsoleHarness) -> None:
+    async with person_shown(harness, "GHOST-2") as pilot:
+        await until_shown(pilot, "Not found. 1 identifier differs only in case", "ghost-2")
         await pilot.press("enter")
         await until_shown(pilot, "Found in 1 audience")
         assert pilot.app.screen.query_one("#who", Input).value == "ghost-2"
+
+
+async def test_pasted_spaces_are_left_out_unless_an_event_contains_them(
+    harness: ConsoleHarness,
+) -> None:
+    def with_space(workspace: Workspace) -> None:
+        workspace.read([event("spaced ", True, audience=FRESH)])
+
+    async with person_shown(harness, " ghost-2 ", with_space) as pilot:
+        who = pilot.app.screen.query_one("#who", Input)
+        await until_shown(pilot, "Found in 1 audience", "the spaces around it", "were left out")
+        assert who.value == "ghost-2"
+        await pilot.press("slash", *"spaced", "space", "enter")
+        await until_shown(pilot, "Found in 1 audience")
+        assert who.value == "spaced "
+        await pilot.press("slash", "space", "enter")
+        await until_shown(pilot, "Type an identifier first.")
+
+
+async def test_amplitude_is_asked_about_an_unknown_identifier_without_pasted_spaces(
+    harness: ConsoleHarness,
+) -> None:
+    async with person_shown(harness, "someone-else ") as pilot:
+        await until_shown(pilot, "No event contains this identifier.")
+        assert pilot.app.screen.query_one("#who", Input).value == "someone-else"
+        await pilot.press("u")
+        await until_shown(pilot, "Amplitude knows this User ID.")
 
 
 async def test_what_amplitude_knows_of_someone_in_no_event_is_not_called_unknown(

@@ -34,7 +34,7 @@ from amp_console.sync.queries.person import (
     PersonStatus,
     PersonVerdict,
     are_spelt_otherwise,
-    explain_person,
+    look_up_person,
     suggest_identifiers,
 )
 from amp_console.text import clean, plural
@@ -63,6 +63,7 @@ TONES = {
 ASK = """\
 Type a User ID or an Amplitude ID above, as in the events, and press Enter."""
 NO_TEXT = "Type an identifier first."
+TRIMMED = "No event contains it with the spaces around it, so they were left out."
 NO_EVENT = "No event contains this identifier."
 SPELLING = """\
 Identifiers must match exactly: case, leading zeros and spaces count."""
@@ -96,7 +97,8 @@ class PersonScreen(BaseScreen):
     BELONGS_TO = MainScreen.PERSON
     HELP = """\
 Type a User ID or an Amplitude ID, exactly as in the events. If no event contains it, you see
-identifiers that begin with it, or that differ only in case or spaces. Enter opens one.
+identifiers that begin with it, or that differ only in case. Enter opens one. Spaces around an
+identifier count only if an event contains them.
 
 For every audience that knows the person, a sentence says why they are, or are not, in the cohort.
 Below it are the facts: what the newest event says and where it is, which run delivered it, and what
@@ -158,11 +160,16 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
     async def load(self) -> None:
         """Ask the ledger about the identifier."""
         grid = self.query_one("#list", Grid)
-        answers = (
-            await self.session.read(explain_person, self._text, await self.session.dead_runs())
-            if self._text
-            else []
-        )
+        typed = self._text
+        answers: list[PersonStatus] = []
+        if typed:
+            text, answers = await self.session.read(
+                look_up_person, typed, await self.session.dead_runs()
+            )
+            if text != typed == self._text:
+                self._text = text
+                self.query_one(IdentifierLine).show(text)
+                self.services.notifications.post(TRIMMED, is_kept=False)
         text = self._text
         suggested = (
             await self.session.read(suggest_identifiers, text) if text and not answers else []
@@ -276,7 +283,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Look up another identifier, exactly as it was typed."""
-        if not event.value:  # the next letters are meant for the input
+        if not event.value.strip():  # the next letters are meant for the input
             self.services.notifications.post(NO_TEXT, "warning", is_kept=False)
             return
         self._text, self._answer = event.value, None
@@ -389,7 +396,7 @@ def _found_text(many: int, text: str, suggested: Sequence[str]) -> str:
         return "Not found in any event"
     if are_spelt_otherwise(text, suggested):
         differ = plural(similar, "identifier differs", "identifiers differ")
-        return f"Not found. {differ} only in case or spaces (Enter opens one)"
+        return f"Not found. {differ} only in case (Enter opens one)"
     begin = plural(similar, "identifier begins", "identifiers begin")
     first = "at least " if similar == MAX_SUGGESTED else ""
     return f"No event has exactly this ID; {first}{begin} with it (Enter opens one)"

@@ -48,10 +48,14 @@ class IdentifierLine(Container):
 
     async def look_up(self, text: str) -> None:
         """Look up this identifier instead."""
+        self.show(text)
+        await self.query_one(Input).action_submit()
+
+    def show(self, text: str) -> None:
+        """Show the identifier that is looked up."""
         field = self.query_one(Input)
         with field.prevent(Input.Changed):
             field.value = text
-        await field.action_submit()
 
     async def action_look_up(self) -> None:
         """Look up what was typed."""

@@ -176,21 +176,34 @@ def explain_person(db: Db, text: str, dead: Collection[int] = ()) -> list[Person
 MAX_SUGGESTED = 10
 
 
+def look_up_person(
+    db: Db, text: str, dead_runs: Collection[int] = ()
+) -> tuple[str, list[PersonStatus]]:
+    """Explain a typed or pasted identifier; return it as it was looked up.
+
+    It is looked up exactly as it was typed. If no event contains that, the spaces around it are
+    left out: they were probably pasted with it.
+    """
+    found, trimmed = explain_person(db, text, dead_runs), text.strip()
+    if found or not trimmed or trimmed == text:
+        return text, found
+    return trimmed, explain_person(db, trimmed, dead_runs)
+
+
 def suggest_identifiers(db: Db, text: str) -> list[str]:
     """Return a few identifiers that begin with a text, in their order.
 
-    If none does, return those that begin with it without the spaces around it, or in lower or upper
-    case: Amplitude compares identifiers exactly.
+    If none does, return those that begin with it in lower or upper case: Amplitude compares
+    identifiers exactly.
     """
-    trimmed = text.strip()
-    for spelling in dict.fromkeys((text, trimmed, trimmed.lower(), trimmed.upper())):
+    for spelling in dict.fromkeys((text, text.lower(), text.upper())):
         if found := identifiers_beginning(db, spelling, MAX_SUGGESTED):
             return found
     return []
 
 
 def are_spelt_otherwise(text: str, suggested: Sequence[str]) -> bool:
-    """Whether suggestions begin with a text in another case, or without its spaces."""
+    """Whether suggestions begin with a text in another case."""
     return bool(suggested) and not suggested[0].startswith(text)
 
 
