@@ -34,21 +34,17 @@ class UnknownConnection(SettingsError):
     """No connection has this name."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        there = ", ".join(known)
-        super().__init__(
-            f"There is no connection called “{name}”. "
-            + (f"Known connections: {there}. Use one of them, or create" if there else "Create")
-            + " one with: amp-console connect NAME …"
-        )
+        super().__init__(_unknown("connection", name, known, "create", "connect NAME …"))
 
 
 class UnknownSource(SettingsError):
     """The connection has no source of this name."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        there = ", ".join(known)
-        super().__init__(
-            f"There is no source called “{name}”. "
-            + (f"Known sources: {there}. Use one of them, or add" if there else "Add")
-            + " one with: amp-console source add NAME URL"
-        )
+        super().__init__(_unknown("source", name, known, "add", "source add NAME URL"))
+
+
+def _unknown(kind: str, name: str, known: Iterable[str], create: str, command: str) -> str:
+    there = ", ".join(known)
+    do = f"Known {kind}s: {there}. Use one of them, or {create}" if there else create.capitalize()
+    return f"There is no {kind} called “{name}”. {do} one with: amp-console {command}"

@@ -43,32 +43,25 @@ KEEP_NEWEST = """
    AND (excluded.is_member, excluded.wanted, excluded.event_at, excluded.source_id, excluded.line)
        <> (member.is_member, member.wanted, member.event_at, member.source_id, member.line)
 """
-_MERGE = """
+
+
+def _merge_of(rows: str, order: str = "key", prefix: str = ":", parts: str = "") -> str:
+    """A statement that merges rows of packed changes; the prefix is that of a part's fields."""
+    return f"""
 INSERT INTO member
     (audience_id, id_type, id, is_member, wanted, event_at, source_id, line, delivered)
 {parts} SELECT {prefix}audience_id, {prefix}id_type, key, value & 1, value & {prefix}in_use,
-       (value >> 21) + {prefix}first_at, :source, ((value >> 1) & {lines}) + :first_line,
+       (value >> 21) + {prefix}first_at, :source, ((value >> 1) & {LINES}) + :first_line,
        {prefix}delivered
-  FROM {rows} WHERE true ORDER BY {order} {keep_newest}
+  FROM {rows} WHERE true ORDER BY {order} {KEEP_NEWEST}
 """
-_MERGE_ONE = _MERGE.format(
-    parts="",
-    prefix=":",
-    rows="json_each(:changes)",
-    order="key",
-    lines=LINES,
-    keep_newest=KEEP_NEWEST,
-)
+
+
+_MERGE_ONE = _merge_of("json_each(:changes)")
+_MERGE_LOADED = _merge_of("temp.newest_change")
 # Small parts are merged together: the statements for each of 20 audiences would take longer than
 # the changes of a live session themselves. Of a large one, SQLite would copy the JSON text.
-_MERGE_PARTS = _MERGE.format(
-    parts=WITH_PARTS,
-    prefix="part.",
-    rows="part CROSS JOIN json_each(changes)",
-    order="nth, key",
-    lines=LINES,
-    keep_newest=KEEP_NEWEST,
-)
+_MERGE_PARTS = _merge_of("part CROSS JOIN json_each(changes)", "nth, key", "part.", WITH_PARTS)
 # On a server, many changes are loaded into a table. Few, as those of a live session, are one JSON
 # text for one statement, whatever audiences they are of: each statement takes a round trip.
 _KEEP_NEWEST_WITH_PAIR = KEEP_NEWEST.replace(
@@ -106,14 +99,6 @@ SELECT (SELECT coalesce(sum(people), 0) FROM membership_day
        (SELECT coalesce(sum(people), 0) FROM member_count
          WHERE audience_id = :audience_id AND id_type = :id_type)
 """
-_MERGE_LOADED = _MERGE.format(
-    parts="",
-    prefix=":",
-    rows="temp.newest_change",
-    order="key",
-    lines=LINES,
-    keep_newest=KEEP_NEWEST,
-)
 # Changes that a server merges by one statement: so many in all, or of each audience. Loading those
 # of an audience into a table takes as long as merging 400 of them so.
 _FEW = 1_000

@@ -72,7 +72,7 @@ class Status(enum.StrEnum):
     PAUSED = "paused"
 
 
-BY_SEVERITY = (
+NEEDS_ATTENTION = (
     Status.BROKEN,
     Status.KEYS_REFUSED,
     Status.LARGE_REMOVAL,
@@ -80,6 +80,13 @@ BY_SEVERITY = (
     Status.SIZE_DIFFERS,
     Status.REJECTED,
     Status.NO_IDENTIFIER,
+)
+"""What stays as it is until an operator acts on it, the most severe first.
+
+So does what is pending without a cohort.
+"""
+BY_SEVERITY = (
+    *NEEDS_ATTENTION,
     Status.NO_COHORT,
     Status.UNCERTAIN,
     Status.PAUSED,
@@ -91,18 +98,6 @@ BY_SEVERITY = (
     Status.IN_SYNC,
 )
 """The most severe first: what only an operator can fix, then what the next sync fixes."""
-NEEDS_ATTENTION = frozenset(
-    {
-        Status.BROKEN,
-        Status.KEYS_REFUSED,
-        Status.LARGE_REMOVAL,
-        Status.DIFFERS,
-        Status.SIZE_DIFFERS,
-        Status.REJECTED,
-        Status.NO_IDENTIFIER,
-    }
-)
-"""What stays as it is until an operator acts on it; so does what is pending without a cohort."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -315,7 +310,7 @@ def needs_attention(states: Iterable[State]) -> bool:
     """Whether an operator has to act on an audience in these states; not while it is disabled."""
     found = {state.status for state in states}
     waits = {Status.NO_COHORT, Status.PENDING} <= found  # a live session does not send these
-    return Status.OFF not in found and (waits or not NEEDS_ATTENTION.isdisjoint(found))
+    return Status.OFF not in found and (waits or not found.isdisjoint(NEEDS_ATTENTION))
 
 
 def _is_off(states: Iterable[State]) -> bool:
@@ -366,7 +361,7 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
 def _reasons(needing: Sequence[Sequence[State]]) -> list[str]:
     """Why these audiences need attention, the most severe reason first."""
     reasons, also, counted = list[str](), list[str](), set[int]()
-    for status in (item for item in BY_SEVERITY if item in NEEDS_ATTENTION | {Status.NO_COHORT}):
+    for status in (*NEEDS_ATTENTION, Status.NO_COHORT):
         found = {
             at: state
             for at, states in enumerate(needing)
