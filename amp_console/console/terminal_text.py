@@ -34,12 +34,12 @@ def draws_signs(encoding: str) -> bool:
 class TerminalText(LineFilter):
     """Drops control characters, and replaces characters that the terminal's encoding lacks.
 
-    With `is_plain`, it also replaces signs that the encoding has; letters of any script stay.
+    While it `is_plain`, it also replaces signs that the encoding has; letters of any script stay.
     """
 
-    def __init__(self, encoding: str, *, is_plain: bool = False) -> None:
+    def __init__(self, encoding: str) -> None:
         super().__init__()
-        self.is_plain = is_plain
+        self.is_plain = False
         self._encoding = encoding
         self._is_unicode = draws_signs(encoding)
 

@@ -1,6 +1,6 @@
 """Retrying rejected users: they are pending again, and the next sync sends them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from amp_console.connections import Connection
 from amp_console.connections.read_only import guard
@@ -9,40 +9,30 @@ from amp_console.ledger.audiences import audience
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.ledger.rejected import RejectedFilter, retry_rejected, retry_users
 from amp_console.text import clean, named, plural
-from amp_console.values import IdType, now_in_microseconds
+from amp_console.values import IdType
 
 MAX_NAME_LENGTH = 200  # characters of a name or an identifier in the log
 MAX_NAMES = 5  # users that are named in the log
 
 
-def retry(
-    ledger: Ledger,
-    connection: Connection,
-    chosen: RejectedFilter,
-    *,
-    now: Callable[[], int] = now_in_microseconds,
-) -> int:
+def retry(ledger: Ledger, connection: Connection, chosen: RejectedFilter) -> int:
     """Make the chosen users pending again; return how many.
 
     Raises `ReadOnly` and `LedgerError`.
     """
     guard(connection)
-    return ledger.write(_retry, chosen, ledger.clock(now)())
+    return ledger.write(_retry, chosen, ledger.clock()())
 
 
 def retry_these(
-    ledger: Ledger,
-    connection: Connection,
-    users: Sequence[tuple[int, IdType, str]],
-    *,
-    now: Callable[[], int] = now_in_microseconds,
+    ledger: Ledger, connection: Connection, users: Sequence[tuple[int, IdType, str]]
 ) -> int:
     """Make these users (audience, ID type, identifier) pending again; return how many.
 
     Raises `ReadOnly` and `LedgerError`.
     """
     guard(connection)
-    return ledger.write(_retry_these, users, ledger.clock(now)())
+    return ledger.write(_retry_these, users, ledger.clock()())
 
 
 def _retry(db: Db, chosen: RejectedFilter, now: int) -> int:

@@ -200,12 +200,12 @@ def _joined(received: Iterable[ReceivedBatch]) -> Iterator[EventBatch]:
     return larger_batches(unpacked(item.content) for item in received)
 
 
-def merge_received(ledger: Ledger, timing: Timing | None = None) -> None:
+def merge_received(ledger: Ledger) -> None:
     """Merge what receivers have kept in the ledger until now. Raises `LedgerError`.
 
     One that was killed has left it; one that is at work leaves out what is merged here.
     """
-    ingestor = StreamIngestor(ledger, ReadOptions(), timing)
+    ingestor = StreamIngestor(ledger, ReadOptions())
     for source_id, until in ledger.read(received_until).items():
         while found := ledger.read(received_batches, source_id, until, AT_ONCE):
             ingestor.ingest_received(source_id, found)

@@ -62,16 +62,15 @@ class RequestRefused(Exception):
 class RefusalLog:
     """Counts one receiver's refused requests by reason, in the event loop's thread."""
 
-    def __init__(self, now: Callable[[], int] = now_in_microseconds) -> None:
-        """`now` tells the time in microseconds since 1970."""
-        self._now = now
+    def __init__(self) -> None:
         self._refused: dict[tuple[RefusalReason, int], RefusedRequests] = {}
 
     def add(self, reason: RefusalReason, status: int, message: str) -> None:
         """Count one more request, with its HTTP status and what its sender was told."""
         before = self._refused.pop((reason, status), None)
         count = 1 + (before.count if before else 0)
-        self._refused[reason, status] = RefusedRequests(reason, status, count, self._now(), message)
+        now = now_in_microseconds()
+        self._refused[reason, status] = RefusedRequests(reason, status, count, now, message)
 
     def snapshot(self) -> tuple[RefusedRequests, ...]:
         """What was refused so far, the most recent reason first."""

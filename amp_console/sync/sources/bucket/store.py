@@ -52,11 +52,7 @@ class TransferOptions(msgspec.Struct, frozen=True):
 TRANSFER = TransferOptions()
 
 
-def open_store(
-    address: BucketAddress,
-    options: TransferOptions = TRANSFER,
-    environ: Mapping[str, str] = os.environ,
-) -> "ObjectStore":
+def open_store(address: BucketAddress, options: TransferOptions = TRANSFER) -> "ObjectStore":
     """Open the bucket; no request is made yet. Raises `UnreadableSource`."""
     try:
         import obstore  # noqa: PLC0415  # an optional extra
@@ -74,7 +70,7 @@ def open_store(
             "backoff": {"init_backoff": timedelta(seconds=options.first_wait)},
         },
     }
-    provider = _provider(address, environ) if address.scheme == "s3" else None
+    provider = _provider(address, os.environ) if address.scheme == "s3" else None
     try:
         match address.scheme:
             case "gs":
