@@ -13,6 +13,8 @@ from amp_console.cli.output import ask, say
 @json_option
 def connections(as_json: bool) -> int:
     """List the connections."""
+    from msgspec.structs import replace
+
     from amp_console.cli.documents import print_document
     from amp_console.cli.resources import connection_store, ledgers
     from amp_console.cli.tables import table
@@ -20,7 +22,8 @@ def connections(as_json: bool) -> int:
 
     known = connection_store().all()
     if as_json:
-        print_document(known)
+        shown = (replace(item, base_url=item.base_url and item.where) for item in known)
+        print_document([*shown])
         return 0
     if not known:
         say("No connections yet. Create one with: amp-console connect NAME …")
@@ -29,7 +32,7 @@ def connections(as_json: bool) -> int:
         (
             item.name,
             str(item.app_id),
-            item.base_url or item.region.label,
+            item.where,
             item.owner_email,
             "keyring" if item.keyring_item else "not stored",
             FILE if item.ledger is None else item.ledger.url,

@@ -34,11 +34,19 @@ NEXT = (
 @click.option(
     "--events",
     type=click.IntRange(1),
+    metavar="NUMBER",
     default=20_000,
     show_default=True,
     help="Events to generate, with --headless.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Generate different people.")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="NUMBER",
+    default=1,
+    show_default=True,
+    help="Generate different people.",
+)
 @click.option("--fast", is_flag=True, help="Answer quickly, and change members more often.")
 @click.option("--faults", is_flag=True, help="Cause trouble now and then.")
 @click.option("--tour", is_flag=True, help="Show a sync, a retry, a repair and a live session.")
@@ -46,6 +54,7 @@ NEXT = (
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
+    metavar="PORT",
     default=8_642,
     show_default=True,
     help="Port of the page, with --web.",
@@ -61,9 +70,10 @@ def demo(
     web: bool,
     port: int,
 ) -> int:
-    """Open the console on a simulated Amplitude: no account, no keys, no network.
+    """Open the console on a simulated Amplitude.
 
-    It has six audiences whose members change; press ! to cause trouble. Nothing is left behind.
+    It needs no account, no keys and no network. It has six audiences whose members change; press !
+    to cause trouble. Nothing is left behind.
 
     With --tour, the console presses its own keys for three minutes: a sync, a retry, a repair and a
     live session. Space pauses the tour, Enter goes to the next step, Esc ends it.

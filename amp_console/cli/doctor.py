@@ -33,7 +33,7 @@ class Finding(NamedTuple):
 
 @click.command()
 def doctor() -> int:
-    """Check the setup: folders, keyring, keys, Segment, network, ledgers.
+    """Check folders, keyring, keys, Segment, network and ledgers.
 
     It sends and changes nothing. The exit status is 1 if something needs attention.
     """

@@ -40,7 +40,9 @@ def errors(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """List rejected users, users without an identifier, and invalid events.
+    """List users who were not delivered, and invalid events.
+
+    Users are not delivered if Amplitude rejected them, or if events lack their identifier.
 
     In a CSV, a cell that a spreadsheet would run as a formula (it begins with =, +, - or @) gets
     an apostrophe in front. --exact writes cells unchanged.

@@ -35,11 +35,12 @@ def forget(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Remove people from every cohort, then erase them from the ledger and its backups.
+    """Remove people from every cohort, then erase them.
 
     ID is a User ID or an Amplitude ID, exactly as in the events; "-" reads IDs from stdin, one per
-    line, so that they stay out of your shell's history. Nothing is erased before Amplitude has
-    confirmed the removals. Without an ID, this finishes earlier requests that are still open.
+    line, so that they stay out of your shell's history. Once Amplitude has confirmed the removals,
+    people are erased from the ledger and its backups. Without an ID, this finishes earlier requests
+    that are still open.
     """
     from amp_console.cli.documents import forget_document, print_document
     from amp_console.cli.resources import open_connection

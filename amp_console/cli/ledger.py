@@ -31,7 +31,7 @@ def ledger() -> None:
 @json_option
 @connection_option
 def show(as_json: bool, connection_name: str | None) -> int:
-    """Show where the ledger is, what it contains, and who is working on it."""
+    """Show where the ledger is, its contents, and who uses it."""
     from amp_console.cli.documents import ledger_document, print_document
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.operators import has_several_operators
@@ -150,7 +150,7 @@ def backup(file: Path, connection_name: str | None) -> int:
 def move(
     url: str, password_stdin: bool, yes: bool, as_json: bool, connection_name: str | None
 ) -> int:
-    """Move the ledger to a PostgreSQL server, or back to a file on this machine.
+    """Move the ledger to a PostgreSQL server, or back to a file.
 
     URL is postgresql://USER@HOST/DATABASE, or the word file. Everything is copied, and compared
     row by row, before the connection uses the new ledger. Until then, the old one stays in use,

@@ -70,6 +70,7 @@ def _past_time(_: click.Context, __: click.Parameter, text: str | None) -> int |
 @click.option(
     "--limit",
     type=click.IntRange(0),
+    metavar="NUMBER",
     default=100,
     show_default=True,
     help="How many entries to print; 0 is all.",
@@ -95,7 +96,10 @@ def log(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """List what was done, newest first: imports, runs, settings, backups, messages."""
+    """List what was done, newest first.
+
+    That is imports, runs, settings, backups and messages.
+    """
     from amp_console.cli.resources import open_connection
     from amp_console.ledger.event_log import LogFilter, LogKind
 

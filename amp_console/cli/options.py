@@ -190,6 +190,7 @@ def live_options(command: F) -> F:
     window = click.option(
         "--flush-seconds",
         type=click.FloatRange(0.1, 3600),
+        metavar="SECONDS",
         default=5.0,
         show_default=True,
         help="Deliver this many seconds after the first change.",
@@ -216,12 +217,17 @@ def receiver_options(command: F) -> F:
     port = click.option(
         "--port",
         type=click.IntRange(1, 65535),
+        metavar="PORT",
         default=8766,
         show_default=True,
         help="Port to listen on.",
     )
     host = click.option(
-        "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
+        "--host",
+        metavar="HOST",
+        default="127.0.0.1",
+        show_default=True,
+        help="Address to listen on.",
     )
     return host(port(single(command)))
 
@@ -240,10 +246,12 @@ def service_options(command: F) -> F:
     port = click.option(
         "--metrics-port",
         type=click.IntRange(1, 65535),
+        metavar="PORT",
         help="Serve metrics and health on this port.",
     )
     host = click.option(
         "--metrics-host",
+        metavar="HOST",
         default="127.0.0.1",
         show_default=True,
         help="Address of the metrics port.",

@@ -21,10 +21,10 @@ def refresh(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Run the queries of audiences and update their members; send nothing.
+    """Run the queries of audiences, and update their members.
 
-    Without names, it includes every enabled audience that has a query. Members who are not listed
-    leave; a query of changes lists who leaves.
+    Nothing is sent. Without names, it includes every enabled audience that has a query. Members who
+    are not listed leave; a query of changes lists who leaves.
 
     You have to confirm a query that lists no one, removes more than a fifth of the members, or has
     a column whose type has changed. A query that fails or is cancelled changes nothing.

@@ -23,10 +23,10 @@ PUBLIC, PROFILES = "Public API token", "Profile API token"
 
 @click.group()
 def segment() -> None:
-    """Connect your audiences' Segment space, so that Segment can be asked about them.
+    """Connect the Segment space of your audiences.
 
-    amp-console only reads from Segment. The space is in the connection's settings, its tokens are
-    in the keyring only.
+    Segment can then be asked about them; amp-console only reads from it. The space is in the
+    connection's settings, its tokens are in the keyring only.
     """
 
 
@@ -122,7 +122,7 @@ def show(as_json: bool, connection_name: str | None) -> int:
             else {
                 "space": space.id,
                 "region": space.region,
-                "base_url": space.base_url,
+                "base_url": space.base_url and space.where,
                 "has_token": space.token_item is not None,
                 "has_profiles_token": space.profiles_item is not None,
                 "read_at": iso_time(reading.read_at),
@@ -137,7 +137,7 @@ def show(as_json: bool, connection_name: str | None) -> int:
     count = plural(len(reading.audiences), "audience")
     for name, value in (
         ("space", space.id),
-        ("where", space.base_url or space.region.label),
+        ("where", space.where),
         ("token", "keyring" if space.token_item else "none"),
         ("Profile API", "token in the keyring" if space.profiles_item else "no token"),
         ("read", "never" if reading.read_at is None else f"{local_time(reading.read_at)}, {count}"),

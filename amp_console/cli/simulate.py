@@ -9,12 +9,13 @@ from amp_console.cli.output import say
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=8765,
     show_default=True,
     help="Port to listen on; 0 picks a free one.",
 )
 def simulate(port: int) -> int:
-    """Run a simulated Amplitude on this machine, and a simulated Segment space.
+    """Run a simulated Amplitude and Segment on this machine.
 
     It runs until Ctrl-C, knows every user whose ID does not begin with "ghost-", and forgets
     everything when it ends.

@@ -18,7 +18,7 @@ MAX_LENGTH = 1_000  # characters of a name or a reason
 
 @click.group()
 def source() -> None:
-    """Add, test and remove the warehouses that audiences are read from.
+    """Add, test and remove the warehouses of audiences.
 
     A connection's settings keep where a source is. A password is kept in the keyring only.
     """
@@ -118,7 +118,7 @@ def remove(name: str, connection_name: str | None) -> int:
 @json_option
 @connection_option
 def sources(as_json: bool, connection_name: str | None) -> int:
-    """List the warehouses that audiences are read from, and files that could not be read.
+    """List the warehouses, and files that could not be read.
 
     If a live session could not read a file or an object of a bucket, it is listed with the reason
     until it is read, or is gone.

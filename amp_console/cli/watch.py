@@ -51,7 +51,7 @@ def watch(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Follow growing files, folders and buckets, and keep cohorts up to date.
+    """Follow files and buckets, and keep cohorts up to date.
 
     PATH is a file, a folder, a bucket (s3://BUCKET/PREFIX, also gs:// and az://), or "-" for stdin.
     If no such file exists, it can also be the name of a warehouse source, or of an audience with a

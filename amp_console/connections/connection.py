@@ -10,6 +10,7 @@ import msgspec
 from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.named_source import NamedSource
 from amp_console.connections.segment_space import SegmentSpace
+from amp_console.connections.shown_url import shown_url
 from amp_console.text import trimmed
 from amp_console.values import Region
 
@@ -144,6 +145,11 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
                 "two sources have the same name",
             ),
         )
+
+    @property
+    def where(self) -> str:
+        """Where its requests go, as it may be shown: the region, or the base URL."""
+        return shown_url(self.base_url) if self.base_url else self.region.label
 
 
 def checked_name(text: str) -> str:

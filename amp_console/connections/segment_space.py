@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from amp_console.connections.shown_url import shown_url
 from amp_console.values import SegmentRegion
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -27,3 +28,8 @@ class SegmentSpace(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
             raise ValueError("the ID of a space may only contain letters, digits, - and _")
+
+    @property
+    def where(self) -> str:
+        """Where its requests go, as it may be shown: the region, or the base URL."""
+        return shown_url(self.base_url) if self.base_url else self.region.label

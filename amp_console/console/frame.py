@@ -69,9 +69,7 @@ def _left(services: Services, hidden: Collection[str]) -> Content:
     if services.session is None:
         return safe_text(name)
     known, dot = services.session.connection, services.glyphs.separator
-    where = known.base_url or known.region.label
-    if services.environment.demo is not None:
-        where = "simulated Amplitude"
+    where = known.where if services.environment.demo is None else "simulated Amplitude"
     parts: list[Part] = [name, "  ", (known.name, STRONG)]
     if "where" not in hidden:
         parts.append((f"{dot}{where}", MUTED))

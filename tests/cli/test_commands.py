@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 import signal
 import stat
 import subprocess
@@ -72,6 +73,15 @@ class TestHelp:
         assert (ended.status, ended.err) == (0, "")
         assert "amp-console" in ended.out or "Usage" in ended.out
         assert not (fresh.home / "amp-console").exists()
+
+    @pytest.mark.parametrize("group", [[], ["ledger"], ["segment"], ["source"]], ids=str)
+    def test_says_what_each_command_does_in_a_whole_sentence(
+        self, fresh: Operator, group: list[str]
+    ) -> None:
+        _, _, listed = fresh.run(*group, "--help").out.partition("\nCommands:\n")
+        assert listed
+        for line in listed.strip().splitlines():
+            assert re.search(r"[^.]\.$", line), line
 
     def test_of_an_unknown_command_is_an_error(self, fresh: Operator) -> None:
         assert fresh.run("synk").status == 2

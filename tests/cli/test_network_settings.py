@@ -106,6 +106,22 @@ def test_the_doctor_finds_a_base_url_that_was_edited_by_hand_to_nonsense(
     assert "example-password" not in ended.out
 
 
+def test_the_password_in_a_base_url_that_was_edited_by_hand_is_never_listed(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    operator = Operator(tmp_path, simulator)
+    assert operator.connect().status == 0
+    (settings,) = operator.home.rglob("*.toml")
+    text = settings.read_text()
+    for address in ("https://ana:example-pass?word@host/x", "https://host/x?token=example-pass"):
+        settings.write_text(text.replace(simulator.base_url, address))
+        for command in (("connections",), ("connections", "--json"), ("doctor",), ("audiences",)):
+            ended = operator.run(*command)
+            assert "example-pass" not in ended.out + ended.err, command
+        assert "https://" in operator.run("connections").out
+        assert "***" in operator.run("connections").out
+
+
 def test_a_home_of_an_unknown_user_ends_with_a_sentence(behind_tls: Operator) -> None:
     ended = behind_tls.run("connections", more={"AMP_CONSOLE_HOME": "~no-such-user/x"})
     assert ended.status == 2

@@ -124,7 +124,7 @@ def lay_out(services: Services, detail: ConnectionFacts, test: Part | None, room
         ("webhook", _secret(services, connection)),
         ("ledger", _ledger(detail)),
         ("state", _state(services, connection)),
-        *([("address", connection.base_url)] if connection.base_url else []),
+        *([("address", connection.where)] if connection.base_url else []),
         ("owner", safe_text(connection.owner_email, ("  new cohorts get ", MUTED), names)),
         ("identifiers", safe_text(paths, max_length=120)),
     ]

@@ -52,7 +52,7 @@ def row(services: Services, connection: Connection) -> Row:
             if connection.read_only
             else Cell(*opened if is_open else state),
         ),
-        (connection.name, connection.base_url or connection.region.label, connection.app_id),
+        (connection.name, connection.where, connection.app_id),
     )
 
 

@@ -49,7 +49,7 @@ def space_facts(
         )
     rows: list[tuple[str, Content | str]] = [("last read", last), ("lists", listed)]
     if space is not None:
-        rows.append(("where", safe_text(space.base_url or space.region.label)))
+        rows.append(("where", safe_text(space.where)))
         rows.append(("token", services.segment.token_note))
     return rows
 
